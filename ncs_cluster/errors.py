@@ -1,0 +1,54 @@
+"""The error tree. The class says who must act; the text is one line saying what is wrong and what to do.
+
+    NcsClusterError
+      ConfigError          the operator: a setting, a path or a graph is wrong. Exit code 78.
+      NotRunning           the operator: no daemon answers on the control socket. Exit code 3.
+      StickError           nobody: the stick's process ends, the core starts it again. `reason` says why.
+      SourceError          nobody: the camera is opened again with backoff. `permanent` ends the camera instead.
+      ProtocolError        us: a message that should not exist. The channel it came by is dropped.
+
+Doors raise only these, with `raise ... from`.
+"""
+
+from __future__ import annotations
+
+EX_CONFIG = 78
+EX_NOT_RUNNING = 3
+
+
+class NcsClusterError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ConfigError(NcsClusterError):
+    """A setting is wrong; the message names the file or flag, the key and the remedy."""
+
+
+class NotRunning(NcsClusterError):
+    """No daemon listens on the control socket."""
+
+
+class StickError(NcsClusterError):
+    """A stick, or the library driving it, failed.
+
+    `reason` is machine-readable: "open", "graph", "gone", "hang", "infer", "protocol".
+    A "graph" failure is permanent: the graph itself is refused and another try would end the same way.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class SourceError(NcsClusterError):
+    """A source could not be opened, or stopped giving frames."""
+
+    def __init__(self, detail: str, *, permanent: bool = False) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.permanent = permanent
+
+
+class ProtocolError(NcsClusterError):
+    """A peer sent bytes that are no message of this channel."""

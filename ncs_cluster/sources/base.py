@@ -1,0 +1,72 @@
+"""What every frame source looks like.
+
+`open` finds the device and says what it gives; `read` blocks until the next frame is due and writes it straight into the
+pool slot; `close` may be called at any time, twice, and from another thread than `read`. Sources raise only SourceError.
+A source paces itself: a file at its own frame rate (by the monotonic clock, without drift), unless `paced` is false.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ncs_cluster.types import Truth
+
+
+class SourceInfo(NamedTuple):
+    """What an open source gives."""
+
+    width: int
+    """Largest width of a frame, pixels."""
+    height: int
+    fps: Optional[float]
+    """Its own rate; None when it has none (images)."""
+    depth_scale_m: Optional[float] = None
+    """Metres per depth unit; None without depth."""
+    finite: bool = False
+    """True when `read` will return None one day."""
+    ordered: bool = False
+    """True when every frame counts, each once and in order (images, folders)."""
+    description: str = ""
+    """For people: "Intel RealSense D435 (serial 123)"."""
+
+
+class Planes(NamedTuple):
+    """A pool slot to write into. Views of shared memory: write in place, never rebind."""
+
+    colour: "NDArray[np.uint8]"
+    """[height, width, 3], BGR, C-contiguous."""
+    depth: "Optional[NDArray[np.uint16]]" = None
+    """[height, width], aligned to the colour plane; 0 means unknown."""
+
+
+class Captured(NamedTuple):
+    """One frame was written. A frame smaller than the slot says its own size and lies C-contiguous at the plane's start
+    (`planes.colour.reshape(-1)[: width * height * 3]`)."""
+
+    captured_s: float
+    """time.monotonic() when the frame was taken."""
+    captured_at: float
+    """The same moment as unix time, for people and records."""
+    width: int
+    height: int
+    item: Optional[str] = None
+    """File name, for images and folders."""
+    truth: "Optional[List[Truth]]" = None
+    """Synthetic scenes only."""
+    error: Optional[str] = None
+    """Set when this item cannot be shown (a corrupt picture): it is recorded as given up, and the source goes on."""
+
+
+class Source(Protocol):
+    """One open device, stream, file or folder."""
+
+    def open(self) -> SourceInfo: ...
+
+    def read(self, into: Planes) -> Optional[Captured]:
+        """Write the next frame into the planes. None at the end of a finite source. Raises SourceError."""
+
+    def close(self) -> None: ...

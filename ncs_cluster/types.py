@@ -1,0 +1,82 @@
+"""Values that walk through the whole house. Frozen, no behaviour, units in names or types.
+
+Runs on CPython 3.9: annotations inside structs are written with Optional, Tuple and List.
+"""
+
+from __future__ import annotations
+
+from typing import List, NewType, Optional, Tuple
+
+from msgspec import Struct
+
+StickId = NewType("StickId", str)
+"""A physical place: "sim-1", or bus and port chain "1.2.3". An NCS2 has no serial number of its own."""
+CameraName = NewType("CameraName", str)
+GraphName = NewType("GraphName", str)
+Celsius = NewType("Celsius", float)
+Box = Tuple[float, float, float, float]
+"""x1, y1, x2, y2, normalised to 0..1 of the frame."""
+
+
+class Detection(Struct, frozen=True, array_like=True):
+    """One found object. `distance_m` is None when unknown, never 0. `true_distance_m` exists on synthetic scenes only."""
+
+    label: str
+    label_id: int
+    score: float
+    box: Box
+    distance_m: Optional[float] = None
+    true_distance_m: Optional[float] = None
+
+
+class Classified(Struct, frozen=True, array_like=True):
+    """One class of a classification, best first."""
+
+    label: str
+    label_id: int
+    score: float
+
+
+class Outcome(Struct, frozen=True, array_like=True):
+    """What a graph said about one frame. Either list may be empty; `error` is set when the frame was given up."""
+
+    detections: List[Detection] = []
+    classes: List[Classified] = []
+    error: Optional[str] = None
+
+
+class FrameRef(Struct, frozen=True, array_like=True):
+    """A frame in a pool slot: about 100 bytes that stand for the pixels.
+
+    The colour plane is uint8 BGR [height, width, 3] at the slot's start; the depth plane, where the pool has one, is uint16
+    [height, width] in units of the pool's `depth_scale_m`.
+    """
+
+    camera: CameraName
+    pool: int
+    slot: int
+    frame: int
+    width: int
+    height: int
+
+
+class PoolLayout(Struct, frozen=True, array_like=True):
+    """Geometry of one frame pool. `max_width` x `max_height` is what a slot can hold."""
+
+    pool: int
+    slots: int
+    max_width: int
+    max_height: int
+    depth_scale_m: Optional[float] = None
+    """Metres per depth unit; None when there is no depth plane."""
+
+
+class Truth(Struct, frozen=True, array_like=True):
+    """One object of a synthetic scene as it really is: distance = median depth of its visible pixels."""
+
+    label: str
+    label_id: int
+    box: Box
+    distance_m: float
+    visible: float = 1.0
+    """Share of the object's pixels that are not hidden, 0..1."""
