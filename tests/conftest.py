@@ -1,0 +1,19 @@
+"""Fixtures every room may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder with real models and media; tests that need it skip elsewhere."""
+    folder = Path(os.environ.get("NCS_CLUSTER_TEST_DATA", ROOT.parent / "shared"))
+    if not (folder / "media").is_dir():
+        pytest.skip(f"no test data in {folder}: set NCS_CLUSTER_TEST_DATA to the folder that holds models/ and media/")
+    return folder
