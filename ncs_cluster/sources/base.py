@@ -37,9 +37,9 @@ class SourceInfo(NamedTuple):
 class Planes(NamedTuple):
     """A pool slot to write into. Views of shared memory: write in place, never rebind."""
 
-    colour: "NDArray[np.uint8]"
+    colour: NDArray[np.uint8]
     """[height, width, 3], BGR, C-contiguous."""
-    depth: "Optional[NDArray[np.uint16]]" = None
+    depth: Optional[NDArray[np.uint16]] = None
     """[height, width], aligned to the colour plane; 0 means unknown."""
 
 
@@ -55,7 +55,7 @@ class Captured(NamedTuple):
     height: int
     item: Optional[str] = None
     """File name, for images and folders."""
-    truth: "Optional[List[Truth]]" = None
+    truth: Optional[List[Truth]] = None
     """Synthetic scenes only."""
     error: Optional[str] = None
     """Set when this item cannot be shown (a corrupt picture): it is recorded as given up, and the source goes on."""

@@ -1,0 +1,73 @@
+"""What every accelerator looks like to its worker.
+
+A stick is only full with several requests in flight, so a backend submits and collects; how many it may hold is `DeviceInfo.depth`
+and the core's dispatcher never sends more. The worker waits on its channel and on `wake_fd` together, at most until `due_s`, then
+calls `collect`. Nothing here blocks but `open` and `close`. Backends raise only StickError. Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, NamedTuple, Optional, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ncs_cluster.specs import GraphSpec, StickSpec
+
+
+class DeviceInfo(NamedTuple):
+    """What an open stick is."""
+
+    name: str
+    """For people: "simulated stick", "Intel(R) Xeon(R)"."""
+    has_sensor: bool
+    depth: int
+    """Requests it can hold at once."""
+
+
+class Completed(NamedTuple):
+    """One answered request."""
+
+    tag: int
+    outputs: Optional[Mapping[str, NDArray[Any]]]
+    """Output name -> float array as the graph gives it; None where the stick runs no graph (simulated, latency only)."""
+    latency_s: float
+    """From the moment the stick took it to its answer."""
+
+
+class Reading(NamedTuple):
+    """One look at the sensor. `temperature_c` is passed on as read, also when it is absurd: judging it is the core's."""
+
+    temperature_c: Optional[float]
+    throttle_level: int = 0
+
+
+class Backend(Protocol):
+    """One open stick."""
+
+    wake_fd: Optional[int]
+    """Readable when something may be collected; None when only `due_s` tells."""
+    due_s: Optional[float]
+    """time.monotonic() at which something may be collected; None when nothing is due."""
+
+    def open(self, stick: StickSpec, graphs: List[GraphSpec], phase: Callable[[str], None]) -> DeviceInfo:
+        """Open the stick and load every graph; `phase` is called as each long step begins ("opening", "compiling")."""
+
+    def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
+        """Begin one inference. `image` is uint8 BGR [h, w, 3] in shared memory, valid until collected; None if `wants_pixels` is
+        false. Host-side resize into the graph's input happens here."""
+
+    @property
+    def wants_pixels(self) -> bool:
+        """False when no pixel is ever looked at, so the frame pool need not be mapped."""
+
+    def collect(self) -> List[Completed]:
+        """All requests answered since the last call, in any order."""
+
+    def read_sensor(self) -> Reading: ...
+
+    def trouble(self, kind: str, for_s: float) -> None:
+        """Misbehave on command (simulated only; others raise StickError("protocol", ...))."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,105 @@
+"""The ring of drawn pictures: one writer, any readers, no locks and no leases.
+
+Each slot carries the number of the write that began and of the write that ended it (a seqlock). A reader takes the newest ended
+slot, uses the pixels, and asks `intact` afterwards: when the writer has come round in the meantime, what was read is thrown away.
+With SLOTS slots a reader has SLOTS - 1 picture periods for that. Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING, NamedTuple, Optional
+
+from ncs_cluster.ipc import memory
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SLOTS = 4
+_HEAD = struct.Struct("<QQqII")  # write begun, write ended, frame, width, height
+_HEAD_BYTES = 4096
+_NUMBER = struct.Struct("<Q")
+
+
+def ring_bytes(slots: int, max_width: int, max_height: int) -> int:
+    """Size of the shared memory."""
+    return slots * (_HEAD_BYTES + max_width * max_height * 3)
+
+
+def create(slots: int, max_width: int, max_height: int) -> int:
+    """A new ring's descriptor, owned by the caller."""
+    return memory.create("ncs-pictures", ring_bytes(slots, max_width, max_height))
+
+
+class Picture(NamedTuple):
+    """A picture as it lies in the ring: use the pixels, then ask `PictureRing.intact`."""
+
+    number: int
+    """Rises with every picture; starts at 1."""
+    frame: int
+    pixels: NDArray[np.uint8]
+    """uint8 BGR [height, width, 3], a view."""
+    slot: int
+
+
+class PictureRing:
+    """A mapped ring, for its writer or a reader."""
+
+    def __init__(self, fd: int, slots: int, max_width: int, max_height: int, *, writable: bool) -> None:
+        """Takes over the descriptor."""
+        self.slots, self.max_width, self.max_height = slots, max_width, max_height
+        self._stride = _HEAD_BYTES + max_width * max_height * 3
+        try:
+            self._map = memory.attach(fd, ring_bytes(slots, max_width, max_height), writable=writable)
+        finally:
+            os.close(fd)
+        # a new writer goes on where the last one stopped, so that numbers keep rising for readers
+        self._written = max(max(self._head(slot)[:2]) for slot in range(slots))
+
+    def begin(self, width: int, height: int) -> NDArray[np.uint8]:
+        """The pixels to draw into; readers see them only after `commit`."""
+        slot = (self._written + 1) % self.slots
+        _NUMBER.pack_into(self._map, slot * self._stride, self._written + 1)
+        return self._pixels(slot, width, height)
+
+    def commit(self, frame: int, width: int, height: int) -> int:
+        """Show the picture begun last; returns its number."""
+        self._written += 1
+        slot = self._written % self.slots
+        _HEAD.pack_into(self._map, slot * self._stride, self._written, self._written, frame, width, height)
+        return self._written
+
+    def newest(self, after: int = 0) -> Optional[Picture]:
+        """The newest whole picture with a number above `after`, or None."""
+        best: Optional[Picture] = None
+        for slot in range(self.slots):
+            begun, ended, frame, width, height = self._head(slot)
+            fits = 0 < width * height <= self.max_width * self.max_height
+            if begun == ended and ended > after and fits and (best is None or ended > best.number):
+                best = Picture(ended, frame, self._pixels(slot, width, height), slot)
+        return best
+
+    def intact(self, picture: Picture) -> bool:
+        """True when the pixels were not overwritten since `newest` gave them."""
+        return self._head(picture.slot)[0] == picture.number
+
+    def _head(self, slot: int) -> tuple[int, int, int, int, int]:
+        begun, ended, frame, width, height = _HEAD.unpack_from(self._map, slot * self._stride)
+        return begun, ended, frame, width, height
+
+    def _pixels(self, slot: int, width: int, height: int) -> NDArray[np.uint8]:
+        import numpy
+
+        if not 0 < width * height <= self.max_width * self.max_height:
+            raise ValueError(f"a picture of {width}x{height} is larger than the ring's {self.max_width}x{self.max_height}")
+        offset = slot * self._stride + _HEAD_BYTES
+        return numpy.frombuffer(self._map, numpy.uint8, width * height * 3, offset).reshape(height, width, 3)
+
+    def close(self) -> None:
+        """Drop the mapping; where views still exist it goes with the last of them."""
+        try:
+            self._map.close()
+        except BufferError:
+            pass

@@ -1,0 +1,378 @@
+"""What walks the wires: one closed union per channel and direction. msgpack by msgspec; never pickle.
+
+A message is positional (`array_like`) with its class name as tag, so both ends must run the same version: `Hello.protocol` says so.
+Times called `_s` are time.monotonic() of this machine, comparable between its processes. Runs on CPython 3.9.
+
+    supervisor <-> worker    ToWorker  / FromWorker
+    supervisor <-> camera    ToCamera  / FromCamera
+    supervisor <-> sink      ToSink    / FromSink
+    supervisor <-> gateway   ToGateway / FromGateway
+    client     <-> supervisor  Request / Reply           (the control socket)
+"""
+
+from __future__ import annotations
+
+from typing import List, Optional, Union
+
+from msgspec import Raw, Struct
+
+from ncs_cluster.specs import CameraSpec, GatewaySpec, GraphSpec, SinkSpec, StickSpec
+from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome, PoolLayout, StickId
+
+PROTOCOL = 1
+
+
+class Message(Struct, frozen=True, array_like=True, tag=True):
+    """Base of all messages."""
+
+
+# -- every child ------------------------------------------------------------------------------------------------------
+
+
+class Hello(Message, frozen=True):
+    """First word of a child."""
+
+    protocol: int
+    pid: int
+    python: str
+
+
+class Heartbeat(Message, frozen=True):
+    """The child's loop turned. Sent every second when there is nothing else to say."""
+
+
+class Phase(Message, frozen=True):
+    """A long blocking step begins: "opening", "compiling". Each has its own deadline; no heartbeat is expected meanwhile."""
+
+    name: str
+
+
+class Failed(Message, frozen=True):
+    """The child's last word before it exits. `reason` as in errors.StickError; a permanent failure is not retried quickly."""
+
+    reason: str
+    detail: str
+    permanent: bool = False
+
+
+class Stop(Message, frozen=True):
+    """Finish what is under way, close, exit 0."""
+
+
+# -- worker -----------------------------------------------------------------------------------------------------------
+
+
+class OpenStick(Message, frozen=True):
+    """First word to a worker. Infer names graphs by their index here."""
+
+    stick: StickSpec
+    graphs: List[GraphSpec]
+    time_scale: float = 1.0
+
+
+class MapPool(Message, frozen=True):
+    """A frame pool; its descriptor comes with this message. Workers map it read-only, the camera writable."""
+
+    layout: PoolLayout
+
+
+class UnmapPool(Message, frozen=True):
+    """The pool is gone; drop the mapping."""
+
+    pool: int
+
+
+class Infer(Message, frozen=True):
+    """One unit of work. `ticket` comes back with the result and is never used twice."""
+
+    ticket: int
+    graph: int
+    frame: FrameRef
+
+
+class Trouble(Message, frozen=True):
+    """Misbehave (simulated sticks only): "heat", "hang", "crash", "segfault", "slow"."""
+
+    kind: str
+    for_s: float = 10.0
+
+
+class StickOpened(Message, frozen=True):
+    """The stick is ready: one real inference per graph has run where the backend can."""
+
+    device: str
+    has_sensor: bool
+    depth: int
+    """Requests that may be in flight at once: the stick's credits."""
+
+
+class Telemetry(Message, frozen=True):
+    """Every second divided by time_scale, at work or not. `temperature_c` None: no reading this time."""
+
+    temperature_c: Optional[float]
+    throttle_level: int = 0
+
+
+class Inferred(Message, frozen=True):
+    """A unit is done. `latency_s`: from hand-over to the stick until its answer, without waiting in the worker's queue."""
+
+    ticket: int
+    outcome: Outcome
+    latency_s: float
+
+
+ToWorker = Union[OpenStick, MapPool, UnmapPool, Infer, Trouble, Stop]
+FromWorker = Union[Hello, Heartbeat, Phase, StickOpened, Telemetry, Inferred, Failed]
+
+
+# -- camera -----------------------------------------------------------------------------------------------------------
+
+
+class OpenSource(Message, frozen=True):
+    """First word to a camera. Frames are numbered from `first_frame` (a restarted camera goes on where it was)."""
+
+    camera: CameraSpec
+    first_frame: int = 0
+
+
+class MapPictures(Message, frozen=True):
+    """The ring of drawn pictures; its descriptor comes with this message."""
+
+    camera: CameraName
+    slots: int
+    max_width: int
+    max_height: int
+
+
+class Grant(Message, frozen=True):
+    """The slot may be written once."""
+
+    pool: int
+    slot: int
+
+
+class Measure(Message, frozen=True):
+    """Add distances to the detections from this frame's own depth, and draw them as the picture mode says."""
+
+    ticket: int
+    frame: FrameRef
+    graph: str
+    outcome: Outcome
+
+
+class Rates(Message, frozen=True):
+    """For the overlay: detections per second of this camera. `watched`: somebody looks; else nothing is drawn."""
+
+    detection_fps: float
+    watched: bool
+
+
+class SourceOpened(Message, frozen=True):
+    """Answered by MapPool, MapPictures and grants. Sent again when a reopened source has another size."""
+
+    width: int
+    height: int
+    fps: Optional[float]
+    depth_scale_m: Optional[float]
+    finite: bool
+    ordered: bool
+    description: str
+
+
+class FrameCaptured(Message, frozen=True):
+    """A granted slot was written. With `error` the slot holds nothing: the item is recorded as given up."""
+
+    frame: FrameRef
+    captured_s: float
+    captured_at: float
+    item: Optional[str] = None
+    error: Optional[str] = None
+
+
+class Skipped(Message, frozen=True):
+    """A frame arrived and no slot was free: it has a number, and is counted as dropped."""
+
+    frame: int
+
+
+class Measured(Message, frozen=True):
+    """Answer to Measure."""
+
+    ticket: int
+    detections: List[Detection]
+
+
+class SourceLost(Message, frozen=True):
+    """The source is away; the camera tries again by itself. The picture says "no signal"."""
+
+    detail: str
+
+
+class SourceEnded(Message, frozen=True):
+    """A finite source has given its last frame. `frames`: how many numbers were used."""
+
+    frames: int
+
+
+class Drawn(Message, frozen=True):
+    """A picture was put into the ring."""
+
+    frame: int
+    captured_s: float
+    drawn_s: float
+
+
+class CameraRates(Message, frozen=True):
+    """Every second: frames captured and pictures drawn per second."""
+
+    capture_fps: float
+    preview_fps: float
+
+
+class QuitAsked(Message, frozen=True):
+    """Somebody pressed q in the window."""
+
+
+ToCamera = Union[OpenSource, MapPool, UnmapPool, MapPictures, Grant, Measure, Rates, Stop]
+FromCamera = Union[
+    Hello,
+    Heartbeat,
+    Phase,
+    SourceOpened,
+    FrameCaptured,
+    Skipped,
+    Measured,
+    SourceLost,
+    SourceEnded,
+    Drawn,
+    CameraRates,
+    QuitAsked,
+    Failed,
+]
+
+
+# -- sink -------------------------------------------------------------------------------------------------------------
+
+
+class OpenSink(Message, frozen=True):
+    """First word to a sink. `offset`: bytes that are known to be written, None at the daemon's start.
+
+    A sink that starts again looks behind `offset`: whole lines found there are records already written (SinkOpened.written), a
+    torn last line is cut off.
+    """
+
+    sink: SinkSpec
+    offset: Optional[int] = None
+
+
+class Write(Message, frozen=True):
+    """One record, without its line end. Records are numbered from 0 without gaps."""
+
+    number: int
+    record: bytes
+
+
+class SinkOpened(Message, frozen=True):
+    """`written`: whole records found behind the offset given."""
+
+    written: int
+
+
+class Acked(Message, frozen=True):
+    """All records up to and with `number` are with the operating system; the file is `offset` bytes long."""
+
+    number: int
+    offset: int
+
+
+class SinkBlocked(Message, frozen=True):
+    """Writing fails (disk full); the sink keeps trying. None: it works again."""
+
+    detail: Optional[str]
+
+
+ToSink = Union[OpenSink, Write, Stop]
+FromSink = Union[Hello, Heartbeat, SinkOpened, Acked, SinkBlocked, Failed]
+
+
+# -- gateway ----------------------------------------------------------------------------------------------------------
+
+
+class OpenGateway(Message, frozen=True):
+    """First word to the gateway. Status and events it asks for over the control socket, as any client."""
+
+    gateway: GatewaySpec
+    runtime_dir: str
+    simulated: bool
+
+
+class PictureReady(Message, frozen=True):
+    """A new picture lies in the camera's ring."""
+
+    camera: CameraName
+    frame: int
+
+
+class CameraGone(Message, frozen=True):
+    """The camera is no longer configured."""
+
+    camera: CameraName
+
+
+class GatewayOpened(Message, frozen=True):
+    """The page answers at this address."""
+
+    host: str
+    port: int
+
+
+class Watch(Message, frozen=True):
+    """How many people look at this camera now."""
+
+    camera: CameraName
+    viewers: int
+
+
+ToGateway = Union[OpenGateway, MapPictures, PictureReady, CameraGone, Stop]
+FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, Failed]
+
+FromChild = Union[FromWorker, FromCamera, FromSink, FromGateway]
+
+
+# -- control socket ---------------------------------------------------------------------------------------------------
+
+
+class AskStatus(Message, frozen=True):
+    """-> the status document of docs (a map)."""
+
+
+class AskEvents(Message, frozen=True):
+    """-> a list of events {"id", "at", "level", "who", "text"} newer than `after`; with `follow`, one reply per later event too."""
+
+    after: int = 0
+    follow: bool = False
+
+
+class AskSwitch(Message, frozen=True):
+    """Switch to the next cluster now. -> {"text"}; refused with a reason when there is none to switch to."""
+
+
+class AskTrouble(Message, frozen=True):
+    """Simulated sticks only: "heat" (all active ones), "unplug", "hang". -> {"text"}"""
+
+    kind: str
+    stick: Optional[StickId] = None
+
+
+class AskUrl(Message, frozen=True):
+    """-> {"url"}: the page's address with its token."""
+
+
+Request = Union[AskStatus, AskEvents, AskSwitch, AskTrouble, AskUrl]
+
+
+class Reply(Message, frozen=True):
+    """`body` is msgpack of plain maps and lists; `error` is one line when the request was refused."""
+
+    error: Optional[str] = None
+    body: Raw = Raw()

@@ -1,0 +1,57 @@
+"""How a child process begins: the same few steps for every kind. Runs on CPython 3.9.
+
+It dies with its parent (PR_SET_PDEATHSIG, and a look whether the parent was gone already), ignores Ctrl-C (the supervisor decides
+when to stop), gets its channel as an inherited descriptor named on the command line, and says Hello. Standard output belongs to
+libraries that print; messages go over the channel only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import logging
+import os
+import platform
+import signal
+import socket
+import sys
+from typing import Any
+
+from ncs_cluster.ipc.channel import Channel
+from ncs_cluster.messages import PROTOCOL, Hello
+
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+
+
+def enter(kind: str, incoming: Any) -> Channel[Any]:
+    """Become a child of the supervisor; returns the channel to it (blocking). `incoming` is the union of what it may say."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--channel", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--name", default=kind)
+    parser.add_argument("--log-level", default="info")
+    arguments = parser.parse_args()
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(_PR_SET_NAME, ("ncs-" + kind).encode()[:15])
+    if os.getppid() != arguments.parent:
+        os._exit(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    log_to_stderr(arguments.name, arguments.log_level)
+    channel: Channel[Any] = Channel(socket.socket(fileno=arguments.channel), incoming)
+    channel.send(Hello(PROTOCOL, os.getpid(), platform.python_version()))
+    return channel
+
+
+def log_to_stderr(name: str, level: str) -> None:
+    """One line per event on standard error, with the process's name. Under systemd the priority goes in front as `<N>`."""
+    prefix = "<%(priority)d>" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(prefix + name + ": %(message)s", "%H:%M:%S"))
+    handler.addFilter(_priority)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _priority(record: logging.LogRecord) -> bool:
+    record.priority = {"ERROR": 3, "WARNING": 4, "INFO": 6, "DEBUG": 7}.get(record.levelname, 5)
+    return True

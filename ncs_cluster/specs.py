@@ -1,0 +1,119 @@
+"""What was asked for: the settings after config.py has read and checked them, cut into the branch each process needs.
+
+Plain values that walk over the wire. A child gets its own branch over its channel, never on its command line: some hold secrets.
+Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple
+
+from msgspec import Struct
+
+from ncs_cluster.types import CameraName, GraphName, StickId
+
+
+class RuntimeSpec(Struct, frozen=True):
+    """An interpreter a child runs under, and what is added to its environment."""
+
+    python: str
+    env: Dict[str, str] = {}
+
+
+class GraphSpec(Struct, frozen=True):
+    """A graph folder, read. Labels are in line order: `labels[0]` is id 1."""
+
+    name: GraphName
+    model: str
+    """Absolute path of the model file."""
+    decoder: str
+    labels: List[str] = []
+    threshold: float = 0.6
+    colour: str = "BGR"
+    """Channel order the graph was trained on: "BGR" or "RGB"."""
+    resize: str = "stretch"
+    """"stretch" or "letterbox"."""
+    mean: Tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Subtracted inside the graph, per channel in `colour` order, pixels 0..255."""
+    scale: Tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Divided by inside the graph, after the mean."""
+
+
+class StickSpec(Struct, frozen=True):
+    """A stick that was found, and how it is driven."""
+
+    id: StickId
+    port: str
+    """Where it is plugged in, for people."""
+    backend: str
+    options: Dict[str, Any] = {}
+    """Fields of the backend's `Options`."""
+    runtime: str = "default"
+
+
+class CameraSpec(Struct, frozen=True):
+    """A frame source and what becomes of its frames."""
+
+    name: CameraName
+    source: str
+    """A key of `sources.SOURCES`."""
+    options: Dict[str, Any]
+    """Fields of the source's `Options`. May hold a password."""
+    shown: str
+    """The source for people, passwords taken out."""
+    weight: float = 1.0
+    ordered: bool = False
+    """Every frame counts: the pool sets the pace (--every-frame, images, folders)."""
+    picture: str = "live"
+    background: str = "keep"
+    window: bool = False
+    runtime: str = "default"
+
+
+class ClusterSpec(Struct, frozen=True):
+    """How sticks take turns."""
+
+    cluster_size: int = 0
+    policy: str = "all"
+    switch_interval_s: float = 10.0
+    switch_temp_c: float = 65.0
+    time_scale: float = 1.0
+    """Heat, telemetry, ageing, dwell and interval all run this many times faster (demos and tests)."""
+
+
+class SinkSpec(Struct, frozen=True):
+    """Where results go. "-" is standard output."""
+
+    path: str
+
+
+class GatewaySpec(Struct, frozen=True):
+    """The web page's door."""
+
+    host: str
+    port: int
+    token: Optional[str] = None
+    allowed_hosts: List[str] = []
+
+
+class Settings(Struct, frozen=True):
+    """The whole house, as asked for."""
+
+    sticks: List[StickSpec]
+    """Sticks that are simply there (simulated, CPU); real ones are found by discovery."""
+    graphs: List[GraphSpec]
+    cameras: List[CameraSpec]
+    clusters: ClusterSpec
+    runtimes: Dict[str, RuntimeSpec]
+    runtime_dir: str
+    state_dir: str
+    sink: Optional[SinkSpec] = None
+    gateway: Optional[GatewaySpec] = None
+    log_level: str = "info"
+    notices: List[str] = []
+    """Lines the operator should read at start ("no stick found: working on this CPU")."""
+
+    @property
+    def simulated(self) -> bool:
+        """True when every stick is simulated: only then may trouble be made."""
+        return bool(self.sticks) and all(stick.backend == "simulated" for stick in self.sticks)
