@@ -1,0 +1,165 @@
+"""A video file: its own rate, every frame once, and one clear line when it is none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._pace import LATE_S, Pace
+from ncs_cluster.sources.base import Planes
+from ncs_cluster.sources.video import Options, Video
+
+WIDTH, HEIGHT = 64, 48
+
+
+def record(path: Path, frames: int, fps: float = 30.0) -> str:
+    """A video whose frame n has brightness 8 * n."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (WIDTH, HEIGHT))
+    for n in range(frames):
+        writer.write(np.full((HEIGHT, WIDTH, 3), 8 * n, np.uint8))
+    writer.release()
+    return str(path)
+
+
+def planes(width: int = WIDTH, height: int = HEIGHT) -> Planes:
+    return Planes(np.zeros((height, width, 3), np.uint8))
+
+
+def numbers(video: Video, most: int = 1000) -> list[int]:
+    """Frame numbers until the end, read off the pixels."""
+    into, seen = planes(), []
+    while len(seen) < most and video.read(into) is not None:
+        seen.append(round(float(into.colour.mean()) / 8))
+    return seen
+
+
+def test_every_frame_comes_once_in_order_and_then_the_end_stays_the_end(tmp_path: Path) -> None:
+    video = Video(Options(record(tmp_path / "a.avi", 20), paced=False))
+    info = video.open()
+    assert (info.width, info.height, info.fps, info.finite, info.ordered) == (WIDTH, HEIGHT, 30.0, True, True)
+    assert numbers(video) == list(range(20))
+    assert video.read(planes()) is None
+    video.close()
+
+
+def test_a_looping_video_starts_again_and_is_not_finite(tmp_path: Path) -> None:
+    video = Video(Options(record(tmp_path / "a.avi", 5), loop=True, paced=False))
+    assert not video.open().finite
+    assert numbers(video, most=12) == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
+    video.close()
+
+
+def test_opening_again_plays_from_the_start(tmp_path: Path) -> None:
+    video = Video(Options(record(tmp_path / "a.avi", 6), paced=False))
+    video.open()
+    numbers(video, most=3)
+    video.close()
+    video.close()
+    video.open()
+    assert numbers(video) == list(range(6))
+    video.close()
+
+
+def test_a_frame_smaller_than_the_slot_lies_at_its_start(tmp_path: Path) -> None:
+    video = Video(Options(record(tmp_path / "a.avi", 3), paced=False))
+    video.open()
+    for n in range(3):
+        into = planes(2 * WIDTH, 2 * HEIGHT)
+        captured = video.read(into)
+        assert captured is not None
+        assert (captured.width, captured.height) == (WIDTH, HEIGHT)
+        used = WIDTH * HEIGHT * 3
+        assert abs(into.colour.reshape(-1)[:used].mean() - 8 * n) < 2
+        assert not into.colour.reshape(-1)[used:].any()
+    video.close()
+
+
+def test_a_slot_that_is_too_small_is_refused_rather_than_left_stale(tmp_path: Path) -> None:
+    video = Video(Options(record(tmp_path / "a.avi", 3), paced=False))
+    video.open()
+    with pytest.raises(SourceError, match="larger than its slot"):
+        video.read(planes(WIDTH // 2, HEIGHT // 2))
+    video.close()
+
+
+def test_a_paced_video_takes_its_own_time(tmp_path: Path) -> None:
+    video = Video(Options(record(tmp_path / "a.avi", 11, fps=20.0)))
+    assert not video.open().ordered
+    start = time.monotonic()
+    assert numbers(video) == list(range(11))
+    assert 0.49 <= time.monotonic() - start < 4
+    video.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"this is a text file\n" * 50, b"\x00\x00\x00\x18ftypmp42" + b"\x00" * 500])
+def test_what_is_no_video_is_refused_for_good_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.mp4"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="is not a video") as refusal:
+        Video(Options(str(path))).open()
+    assert refusal.value.permanent
+    assert "\n" not in refusal.value.detail
+
+
+@pytest.mark.parametrize("name", ["absent.mp4", "."])
+def test_a_missing_file_or_a_folder_is_refused_for_good(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SourceError, match="no video file at") as refusal:
+        Video(Options(str(tmp_path / name))).open()
+    assert refusal.value.permanent
+
+
+def test_closing_from_another_thread_wakes_a_waiting_read(tmp_path: Path) -> None:
+    video = Video(Options(record(tmp_path / "a.avi", 5, fps=1.0)))
+    video.open()
+    video.read(planes())
+    closer = threading.Timer(0.1, video.close)
+    closer.start()
+    start = time.monotonic()
+    with pytest.raises(SourceError, match="closed"):
+        video.read(planes())
+    assert time.monotonic() - start < 0.9
+    closer.join()
+    with pytest.raises(SourceError, match="closed"):
+        video.read(planes())
+
+
+def test_a_real_h264_file_gives_all_its_frames(test_data: Path) -> None:
+    video = Video(Options(str(test_data / "media" / "bottle-detection.mp4"), paced=False))
+    info = video.open()
+    into, frames = planes(info.width, info.height), 0
+    while video.read(into) is not None:
+        frames += 1
+    assert frames == 1189
+    assert info.fps == pytest.approx(29.833, abs=0.001)
+    video.close()
+
+
+@given(st.floats(1, 240), st.lists(st.floats(0, LATE_S), min_size=1, max_size=50))
+def test_pacing_does_not_drift_however_late_the_reader_comes(fps: float, delays: list[float]) -> None:
+    pace, now, last = Pace(fps), 100.0, 0.0
+    for n, delay in enumerate(delays):
+        due = 100.0 + n / fps
+        asked = max(now, last)
+        if asked > due + LATE_S:
+            return  # too late to catch up: the next test's case
+        wait = pace.wait_s(asked)
+        assert asked + wait >= due - 1e-6
+        assert wait == pytest.approx(max(0.0, due - asked), abs=1e-6)
+        last = asked + wait
+        now = last + delay / 10
+
+
+def test_a_reader_that_was_away_goes_on_from_now() -> None:
+    pace = Pace(10.0)
+    assert pace.wait_s(0.0) == 0.0
+    assert pace.wait_s(0.02) == pytest.approx(0.08)
+    assert pace.wait_s(7.0) == 0.0
+    assert pace.wait_s(7.0) == pytest.approx(0.1)
