@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, List, Mapping, NamedTuple, Optional, Protocol
 
+from ncs_cluster.decoders.base import Fit
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -34,6 +36,8 @@ class Completed(NamedTuple):
     """Output name -> float array as the graph gives it; None where the stick runs no graph (simulated, latency only)."""
     latency_s: float
     """From the moment the stick took it to its answer."""
+    fit: Fit = Fit()
+    """How the frame was laid into the graph's input."""
 
 
 class Reading(NamedTuple):

@@ -1,0 +1,195 @@
+"""A stick without a stick: exact latency, simulated heat, scripted faults; with a graph, real inference on this CPU.
+
+It is serial, as the real one is: one inference at a time, the next begins the moment the last one ended, `depth` is how many may
+wait on it. Without a graph it costs no CPU and imports neither numpy nor OpenVINO. Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+import zlib
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional
+
+from ncs_cluster.backends import _faults
+from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
+from ncs_cluster.errors import StickError
+from ncs_cluster.specs import GraphSpec, StickSpec
+from ncs_cluster.thermal import AMBIENT_C, REST_S, Heat, Plant, Sensor, throttle_level
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SLOWED = 10.0
+HEAT_WAVE_K = 15.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a simulated stick is like."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    latency_ms: float = 50.0
+    """Time of one inference; an NCS2 takes 30 to 100."""
+    jitter_ms: float = 0.0
+    """Each inference takes up to this much more or less."""
+    depth: int = 2
+    """Requests it holds at once."""
+    infer: bool = True
+    """Really run the graphs on this CPU, within the latency where it is fast enough; without a graph nothing is computed."""
+    preprocess: bool = False
+    """Resize each frame as a real worker does, even when nothing is inferred (for benchmarks)."""
+    heat: bool = True
+    """Warm up by working; else the temperature stays at `initial_c`."""
+    ambient_c: float = AMBIENT_C
+    initial_c: Optional[float] = None
+    """Temperature at start; by default the ambient one."""
+    sensor: bool = True
+    """Has a temperature sensor."""
+    noise_c: float = 0.0
+    """Sigma of the sensor's noise; real ones about 0.4."""
+    step_c: float = 0.0
+    """Steps the sensor speaks in; real ones 0.5 to 1.1. 0: none."""
+    seed: int = 0
+    faults: List[str] = field(default_factory=list)
+    """What goes wrong when: KIND@AFTER_S[:FOR_S], see docs/backends.md."""
+
+    def __post_init__(self) -> None:
+        for name in ("latency_ms", "jitter_ms", "noise_c", "step_c"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be 0 or more")
+        if not 1 <= self.depth <= 64:
+            raise ValueError("depth must be 1 to 64")
+        for text in self.faults:
+            _faults.parse(text)
+
+
+class _Request:
+    """One inference on the stick. `job` is the real one beside it, where there is any."""
+
+    def __init__(self, tag: int, submitted_s: float, job: Any) -> None:
+        self.tag, self.submitted_s, self.job = tag, submitted_s, job
+        self.begin_s = self.end_s = 0.0
+
+
+class Simulated:
+    """See base.Backend."""
+
+    def __init__(self, time_scale: float = 1.0) -> None:
+        self.wake_fd: Optional[int] = None
+        self.due_s: Optional[float] = None
+        self.wants_pixels = False
+        self._time_scale = time_scale
+        self._queue: Deque[_Request] = deque()
+        self._answered_s = self._free_s = 0.0
+        self._graphs: Any = None
+        self._scratch: Optional[NDArray[np.uint8]] = None
+
+    def open(self, stick: StickSpec, graphs: List[GraphSpec], phase: Callable[[str], None]) -> DeviceInfo:
+        phase("opening")
+        try:
+            self._options = options = Options(**stick.options)
+        except (TypeError, ValueError) as error:
+            raise StickError("open", f"simulated stick {stick.id}: {error}") from error
+        seed = options.seed ^ zlib.crc32(stick.id.encode())
+        self._random = random.Random(seed)
+        self._sensor = Sensor(options.noise_c, options.step_c, seed)
+        self._plant = Plant()
+        start_c = options.ambient_c if options.initial_c is None else options.initial_c
+        self._heat, self._level = Heat(start_c, start_c), 0
+        if options.infer and graphs:
+            raise StickError("graph", "not yet")
+        if options.preprocess and not self.wants_pixels:
+            import numpy
+
+            self._scratch = numpy.empty((300, 300, 3), numpy.uint8)
+            self.wants_pixels = True
+        now_s = time.monotonic()
+        self._faults = _faults.FaultScript([_faults.parse(text) for text in options.faults], now_s)
+        self._heated_s, self._busy_s = now_s, 0.0
+        self._reading = Reading(start_c)
+        self._plan(now_s)
+        return DeviceInfo("simulated stick", options.sensor, options.depth)
+
+    def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
+        if self._scratch is not None and image is not None:
+            import cv2
+
+            cv2.resize(image, (self._scratch.shape[1], self._scratch.shape[0]), dst=self._scratch)
+        now_s = time.monotonic()
+        self._queue.append(_Request(tag, now_s, None))
+        if len(self._queue) == 1:
+            self._begin(self._queue[0])
+        self._plan(now_s)
+
+    def collect(self) -> List[Completed]:
+        now_s = time.monotonic()
+        self._faults.play(now_s)
+        done: List[Completed] = []
+        while self._queue and self._queue[0].end_s <= now_s:
+            request = self._queue.popleft()
+            self._busy_s += self._busy_since_heated(request.begin_s, request.end_s)
+            # a throttled stick pauses after its work, and the one who asks next sees it
+            waited_from_s = max(request.submitted_s, self._answered_s)
+            done.append(Completed(request.tag, None, request.end_s - waited_from_s))
+            self._answered_s = request.end_s
+            self._free_s = request.end_s + REST_S[self._level]
+            if self._queue:
+                self._begin(self._queue[0])
+        self._plan(now_s)
+        return done
+
+    def read_sensor(self) -> Reading:
+        now_s = time.monotonic()
+        self._faults.play(now_s)
+        self._warm(now_s)
+        if not self._options.sensor or self._faults.on("nosensor", now_s):
+            return Reading(None, self._level)
+        if self._faults.on("lie", now_s):
+            return Reading(-89.7, self._level)
+        if self._faults.on("nan", now_s):
+            return Reading(math.nan, self._level)
+        if not self._faults.on("freeze", now_s):
+            self._reading = Reading(self._sensor.read(self._heat.die_c), self._level)
+        return self._reading
+
+    def trouble(self, kind: str, for_s: float) -> None:
+        now_s = time.monotonic()
+        self._warm(now_s)
+        self._faults.begin(kind, now_s + for_s)
+
+    def close(self) -> None:
+        pass
+
+    def _begin(self, request: _Request) -> None:
+        options = self._options
+        request.begin_s = max(request.submitted_s, self._free_s)
+        latency_ms = options.latency_ms + self._random.uniform(-options.jitter_ms, options.jitter_ms)
+        slowed = SLOWED if self._faults.on("slow", request.begin_s) else 1.0
+        request.end_s = request.begin_s + max(0.0, latency_ms) * slowed / 1000
+
+    def _plan(self, now_s: float) -> None:
+        """Say when to look again: at the end of the inference under way, or when the script goes on."""
+        due_s = min(self._queue[0].end_s if self._queue else math.inf, self._faults.next_s)
+        self.due_s = None if due_s == math.inf else due_s
+
+    def _busy_since_heated(self, begin_s: float, end_s: float) -> float:
+        return max(0.0, end_s - max(begin_s, self._heated_s))
+
+    def _warm(self, now_s: float) -> None:
+        """Bring the heat up to now, by the share of time the stick has worked since the last time."""
+        dt_s = now_s - self._heated_s
+        if dt_s <= 0 or not self._options.heat:
+            return
+        busy_s = self._busy_s
+        if self._queue:
+            busy_s += self._busy_since_heated(self._queue[0].begin_s, min(now_s, self._queue[0].end_s))
+        ambient_c = self._options.ambient_c + (HEAT_WAVE_K if self._faults.on("heat", now_s) else 0.0)
+        self._heat = self._plant.step(self._heat, dt_s * self._time_scale, min(1.0, busy_s / dt_s), ambient_c)
+        self._level = throttle_level(self._level, self._heat.die_c)
+        self._heated_s, self._busy_s = now_s, 0.0

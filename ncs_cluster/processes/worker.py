@@ -1,0 +1,206 @@
+"""The worker: one process that owns one stick. It opens it, hands it frames, decodes the answers, reports its temperature.
+
+It waits in one place for everything: its channel, the backend's wake_fd, the backend's due time, the next reading. Any failure of
+the stick ends the process after one last word; starting it again is the core's business. Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import time
+from collections import deque
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, NamedTuple, NoReturn, Optional
+
+from ncs_cluster.backends import BACKENDS
+from ncs_cluster.backends.base import Backend, Completed, DeviceInfo
+from ncs_cluster.decoders import DECODERS
+from ncs_cluster.errors import NcsClusterError, StickError
+from ncs_cluster.ipc.channel import Channel
+from ncs_cluster.messages import (
+    Failed,
+    Infer,
+    Inferred,
+    MapPool,
+    OpenStick,
+    Phase,
+    StickOpened,
+    Stop,
+    Telemetry,
+    ToWorker,
+    Trouble,
+    UnmapPool,
+)
+from ncs_cluster.processes import child
+from ncs_cluster.types import Outcome
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ncs_cluster.ipc.pool import FramePool
+
+log = logging.getLogger(__name__)
+
+TELEMETRY_S, FASTEST_TELEMETRY_S = 1.0, 0.05
+LAST_WORD_S = 1.0
+
+
+class _Unit(NamedTuple):
+    """An accepted Infer. Holding the view keeps the pixels mapped even when the pool is unmapped meanwhile."""
+
+    infer: Infer
+    image: Optional[NDArray[np.uint8]]
+
+
+class Worker:
+    """One open stick at work."""
+
+    def __init__(self, channel: Channel[Any], asked: OpenStick, backend: Backend, device: DeviceInfo) -> None:
+        self._channel, self._backend, self._depth = channel, backend, device.depth
+        self._graphs = asked.graphs
+        self._decoders = [_load(DECODERS, graph.decoder, "decoder") for graph in asked.graphs] if backend.wants_pixels else []
+        self._period_s = min(TELEMETRY_S, max(FASTEST_TELEMETRY_S, TELEMETRY_S / asked.time_scale))
+        self._telemetry_s = time.monotonic()
+        self._pools: Dict[int, FramePool] = {}
+        self._waiting: Deque[_Unit] = deque()
+        self._on_stick: Dict[int, _Unit] = {}
+        self._stopping = False
+
+    def run(self) -> None:
+        """Work until Stop, then finish what was accepted. EOFError: the supervisor is gone; StickError: the stick is."""
+        while not self._stopping or self._waiting or self._on_stick:
+            self._wait()
+            for completed in self._backend.collect():
+                self._answer(completed)
+            self._hear()
+            self._feed()
+            self._report()
+
+    def _wait(self) -> None:
+        watched: List[int] = [self._channel.fileno()]
+        if self._backend.wake_fd is not None:
+            watched.append(self._backend.wake_fd)
+        due_s = self._telemetry_s if self._backend.due_s is None else min(self._telemetry_s, self._backend.due_s)
+        select.select(watched, [], [], max(0.0, due_s - time.monotonic()))
+
+    def _hear(self) -> None:
+        """Take everything the supervisor has said."""
+        while select.select([self._channel.fileno()], [], [], 0)[0]:
+            received = self._channel.receive()
+            if received is None:
+                return
+            message = received.message
+            if isinstance(message, Infer):
+                self._accept(message)
+            elif isinstance(message, MapPool):
+                self._map(message, received.fds)
+            elif isinstance(message, UnmapPool):
+                pool = self._pools.pop(message.pool, None)
+                if pool is not None:
+                    pool.close()
+            elif isinstance(message, Trouble):
+                self._backend.trouble(message.kind, message.for_s)
+            elif isinstance(message, Stop):
+                self._stopping = True
+            else:
+                raise StickError("protocol", f"{type(message).__name__} came to a stick that is open already")
+
+    def _accept(self, infer: Infer) -> None:
+        image = None
+        if self._backend.wants_pixels:
+            try:
+                image = self._pools[infer.frame.pool].image(infer.frame)
+            except (KeyError, ValueError):
+                self._channel.send(Inferred(infer.ticket, Outcome(error="the frame's pool is gone"), 0.0))
+                return
+        self._waiting.append(_Unit(infer, image))
+
+    def _map(self, message: MapPool, fds: List[int]) -> None:
+        if not self._backend.wants_pixels:
+            for fd in fds:
+                os.close(fd)
+            return
+        from ncs_cluster.ipc.pool import FramePool
+
+        self._pools[message.layout.pool] = FramePool(fds[0], message.layout, writable=False)
+
+    def _feed(self) -> None:
+        while self._waiting and len(self._on_stick) < self._depth:
+            unit = self._waiting.popleft()
+            self._on_stick[unit.infer.ticket] = unit
+            self._backend.submit(unit.infer.ticket, unit.infer.graph, unit.image)
+
+    def _answer(self, completed: Completed) -> None:
+        unit = self._on_stick.pop(completed.tag)
+        outcome = Outcome()
+        if completed.outputs is not None:
+            graph = unit.infer.graph
+            outcome = self._decoders[graph](completed.outputs, self._graphs[graph], completed.fit)
+        self._channel.send(Inferred(completed.tag, outcome, completed.latency_s))
+
+    def _report(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._telemetry_s:
+            return
+        reading = self._backend.read_sensor()
+        self._channel.send(Telemetry(reading.temperature_c, reading.throttle_level))
+        # on the beat, not after it; beats that were missed are left out
+        beats = (now_s - self._telemetry_s) // self._period_s + 1
+        self._telemetry_s += beats * self._period_s
+
+
+def main() -> NoReturn:
+    """The process. Exit code 0 after Stop, 1 after a failure that was told, else whatever killed it."""
+    channel = child.enter("worker", ToWorker)
+    try:
+        received = channel.receive()
+        if received is None or not isinstance(received.message, OpenStick):
+            raise StickError("protocol", "the first word to a worker must be OpenStick")
+        asked = received.message
+        backend: Backend = _load(BACKENDS, asked.stick.backend, "backend")(asked.time_scale)
+        device = backend.open(asked.stick, asked.graphs, lambda name: _tell(channel, Phase(name)))
+        worker = Worker(channel, asked, backend, device)
+        channel.send(StickOpened(device.name, device.has_sensor, device.depth))
+        worker.run()
+        backend.close()
+    except StickError as error:
+        _fail(channel, Failed(error.reason, error.detail, permanent=error.reason == "graph"))
+    except (EOFError, BrokenPipeError):
+        os._exit(1)
+    except NcsClusterError as error:
+        _fail(channel, Failed("protocol", str(error)))
+    except Exception as error:
+        log.debug("unexpected", exc_info=True)
+        _fail(channel, Failed("protocol", f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"))
+    # libraries' own threads and exit handlers have hung before; nothing is left to be saved
+    os._exit(0)
+
+
+def _load(registry: Dict[str, str], name: str, door: str) -> Any:
+    try:
+        module, attribute = registry[name].split(":")
+    except KeyError:
+        raise StickError("open", f'there is no {door} "{name}": choose one of {", ".join(registry)}') from None
+    return getattr(import_module(module), attribute)
+
+
+def _tell(channel: Channel[Any], message: Any) -> None:
+    channel.send(message)
+
+
+def _fail(channel: Channel[Any], failed: Failed) -> NoReturn:
+    """The last word, then out at once: closing a stick that hangs would hang too."""
+    log.error("%s", failed.detail)
+    try:
+        channel.sock.settimeout(LAST_WORD_S)
+        channel.send(failed)
+    except OSError:
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

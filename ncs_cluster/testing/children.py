@@ -1,0 +1,83 @@
+"""Start a real child process at the end of a real channel, as the supervisor does.
+
+PR_SET_PDEATHSIG fires when the *thread* that started the child ends, so start children from a thread that stays.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from ncs_cluster.ipc.channel import Channel, pair
+
+M = TypeVar("M")
+
+
+class Child:
+    """A running child and the channel to it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: Channel[Any]) -> None:
+        self.process, self.channel = process, channel
+        self.heard: list[Any] = []
+        """Every message received so far, in order."""
+
+    def send(self, message: Any, *fds: int) -> None:
+        self.channel.send(message, *fds)
+
+    def receive(self, timeout_s: float = 10.0) -> Any:
+        """The next message. Raises TimeoutError, and EOFError when the child has gone."""
+        if not select.select([self.channel.fileno()], [], [], max(0.0, timeout_s))[0]:
+            raise TimeoutError(f"nothing heard for {timeout_s} s; before that: {self.heard[-5:]}")
+        received = self.channel.receive()
+        assert received is not None
+        self.heard.append(received.message)
+        return received.message
+
+    def expect(self, kind: type[M], timeout_s: float = 10.0) -> M:
+        """The next message of one kind; others on the way are kept in `heard`."""
+        until_s = time.monotonic() + timeout_s
+        while True:
+            message = self.receive(until_s - time.monotonic())
+            if isinstance(message, kind):
+                return message
+
+    def drain(self) -> list[Any]:
+        """Hear all that comes until the child has closed its end."""
+        before = len(self.heard)
+        try:
+            while True:
+                self.receive()
+        except EOFError:
+            return self.heard[before:]
+
+
+def start_child(
+    module: str, incoming: Any, *, python: str = sys.executable, env: Mapping[str, str] | None = None, log_level: str = "warning"
+) -> Child:
+    """Start `python -m module`; `incoming` is the union of what it may say. The caller ends it."""
+    ours, theirs = pair()
+    with theirs:
+        process = subprocess.Popen(
+            [python, "-m", module, "--channel", str(theirs.fileno()), "--parent", str(os.getpid()), "--log-level", log_level],
+            pass_fds=[theirs.fileno()],
+            env=dict(env) if env is not None else None,
+        )
+    return Child(process, Channel(ours, incoming))
+
+
+@contextmanager
+def running(module: str, incoming: Any, **settings: Any) -> Iterator[Child]:
+    """`start_child`, ended for certain when the block is left."""
+    child = start_child(module, incoming, **settings)
+    try:
+        yield child
+    finally:
+        child.process.kill()
+        child.process.wait()
+        child.channel.close()

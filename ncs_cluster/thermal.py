@@ -1,0 +1,99 @@
+"""How a stick warms and cools: a two-node RC model, the firmware's throttle, and what its sensor says. Pure; time is an argument.
+
+    power --> die (C1) --R1--> case (C2) --R2--> ambient
+
+The values are chosen to agree with what users measured on sticks (about 60 C after an hour of a 0.9 W stick, throttling at 70 to
+75 C); they are a model, not a measurement of one. Seconds here are the model's: who speeds heat up passes scaled ones.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import NamedTuple
+
+AMBIENT_C = 25.0
+
+LEVEL_1_C, LEVEL_2_C = 70.0, 75.0
+RELEASE_K = 3.0
+"""A throttle level is left this far below where it began."""
+REST_S = (0.0, 0.1, 10.0)
+"""Pause the firmware puts after each inference at level 0, 1, 2."""
+
+
+class Heat(NamedTuple):
+    """Where the heat is."""
+
+    die_c: float
+    case_c: float
+
+
+class Plant(NamedTuple):
+    """One stick in still air. Resistances in K/W, capacities in J/K, powers in W. Time constants about 45 s and 390 s."""
+
+    die_j_k: float = 2.5
+    die_case_k_w: float = 18.0
+    case_j_k: float = 30.0
+    case_air_k_w: float = 13.0
+    idle_w: float = 0.45
+    work_w: float = 1.35
+    """Added at full utilisation."""
+
+    def power_w(self, utilisation: float) -> float:
+        """Power drawn at a utilisation of 0..1."""
+        return self.idle_w + self.work_w * utilisation
+
+    def steady(self, utilisation: float, ambient_c: float) -> Heat:
+        """Where it ends when nothing changes."""
+        power_w = self.power_w(utilisation)
+        case_c = ambient_c + self.case_air_k_w * power_w
+        return Heat(case_c + self.die_case_k_w * power_w, case_c)
+
+    def step(self, heat: Heat, dt_s: float, utilisation: float, ambient_c: float) -> Heat:
+        """The heat `dt_s` later, utilisation and ambient held: the exact solution, so any step is stable.
+
+        With x the distance from the steady state, x' = A x and x(t) = exp(A t) x(0). A is 2x2 with two real negative
+        eigenvalues l1 > l2, hence exp(A t) = f0 I + f1 A (Cayley-Hamilton).
+        """
+        end = self.steady(utilisation, ambient_c)
+        a = -1 / (self.die_case_k_w * self.die_j_k)
+        b = -a
+        c = 1 / (self.die_case_k_w * self.case_j_k)
+        d = -c - 1 / (self.case_air_k_w * self.case_j_k)
+        middle, spread = (a + d) / 2, math.sqrt((a - d) ** 2 / 4 + b * c)
+        l1, l2 = middle + spread, middle - spread
+        e1, e2 = math.exp(l1 * dt_s), math.exp(l2 * dt_s)
+        f1 = (e1 - e2) / (l1 - l2)
+        f0 = e1 - l1 * f1
+        die_k, case_k = heat.die_c - end.die_c, heat.case_c - end.case_c
+        return Heat(
+            end.die_c + f0 * die_k + f1 * (a * die_k + b * case_k),
+            end.case_c + f0 * case_k + f1 * (c * die_k + d * case_k),
+        )
+
+
+def throttle_level(level: int, die_c: float) -> int:
+    """The next throttle level 0..2, from the present one and the die's temperature.
+
+    0 --70--> 1 --75--> 2       up at once, two at a time if need be
+    0 <--67-- 1 <--72-- 2
+    """
+    if die_c >= LEVEL_2_C or (level == 2 and die_c > LEVEL_2_C - RELEASE_K):
+        return 2
+    if die_c >= LEVEL_1_C or (level >= 1 and die_c > LEVEL_1_C - RELEASE_K):
+        return 1
+    return 0
+
+
+class Sensor:
+    """What the stick would report for a true temperature: normal noise, then whole steps. Real ones: about 0.4 and 0.5 to 1.1 C."""
+
+    def __init__(self, noise_c: float = 0.4, step_c: float = 1.0, seed: int = 0) -> None:
+        """`step_c` 0: no quantisation. The same seed gives the same readings."""
+        self._noise_c, self._step_c = noise_c, step_c
+        self._random = random.Random(seed)
+
+    def read(self, true_c: float) -> float:
+        """One reading, in C."""
+        value = self._random.gauss(true_c, self._noise_c) if self._noise_c else true_c
+        return round(value / self._step_c) * self._step_c if self._step_c else value
