@@ -1,0 +1,100 @@
+"""A picture that needs no camera: six shapes float through a room, with depth as a depth camera would give it, and with the truth.
+
+It is what people see first and what measured distances are held against. Frame n shows the scene at n / fps, so the same seed
+always gives the same frames; a reader that is late skips frames, as with a camera.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+
+import numpy as np
+
+from ncs_cluster.errors import SourceError
+from ncs_cluster.sources.base import Captured, Planes, SourceInfo
+
+if TYPE_CHECKING:
+    from ncs_cluster.sources._scene import Scene
+
+
+@dataclass(frozen=True)
+class Options:
+    __pydantic_config__ = {"extra": "forbid"}
+
+    width: int = 640
+    height: int = 480
+    fps: float = 30.0
+    seed: int = 1
+    frames: Optional[int] = None
+    """How many frames there are; None: for ever."""
+    paced: bool = True
+
+
+class Synthetic:
+    """The source `synthetic`."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._scene: Optional[Scene] = None
+        self._next = 0
+        self._start_s = 0.0
+        self._closed = threading.Event()
+
+    def open(self) -> SourceInfo:
+        """Paints room and shapes, which takes about a second. Raises SourceError where OpenCV cannot be imported or a setting
+        makes no picture."""
+        options = self._options
+        if not (64 <= options.width <= 4096 and 48 <= options.height <= 4096):
+            raise SourceError(
+                f"synthetic: {options.width}x{options.height} makes no picture; use 64x48 to 4096x4096", permanent=True
+            )
+        if not 0 < options.fps <= 1000:
+            raise SourceError(f"synthetic: fps is {options.fps:g}; use more than 0, up to 1000", permanent=True)
+        if options.seed < 0:
+            raise SourceError(f"synthetic: seed is {options.seed}; use 0 or more", permanent=True)
+        try:
+            from ncs_cluster.sources._scene import DEPTH_SCALE_M, Scene
+        except ImportError as error:
+            raise SourceError(f"synthetic: OpenCV cannot be imported ({error}); install opencv-python-headless") from error
+        self._scene = Scene(options.width, options.height, options.seed)
+        self._closed.clear()
+        self._next = 0
+        self._start_s = time.monotonic()
+        return SourceInfo(
+            options.width,
+            options.height,
+            options.fps,
+            depth_scale_m=DEPTH_SCALE_M,
+            finite=options.frames is not None,
+            description=f"synthetic scene (seed {options.seed})",
+        )
+
+    def read(self, into: Planes) -> Optional[Captured]:
+        options, scene = self._options, self._scene
+        if scene is None:
+            raise SourceError("synthetic: read before open")
+        if options.paced:
+            # Frame n is due at start + n / fps, whatever came before. More than a period late: skip, never burst.
+            late = int((time.monotonic() - self._start_s) * options.fps) - self._next
+            if late > 1:
+                self._next += late
+            if options.frames is None or self._next < options.frames:
+                self._closed.wait(max(0.0, self._start_s + self._next / options.fps - time.monotonic()))
+        if self._closed.is_set() or (options.frames is not None and self._next >= options.frames):
+            return None
+        width, height = options.width, options.height
+        colour = into.colour.reshape(-1)[: width * height * 3].reshape(height, width, 3)
+        if into.depth is None:
+            depth = np.empty((height, width), np.uint16)
+        else:
+            depth = into.depth.reshape(-1)[: width * height].reshape(height, width)
+        captured_s, captured_at = time.monotonic(), time.time()
+        truth = scene.draw(self._next, self._next / options.fps, colour, depth)
+        self._next += 1
+        return Captured(captured_s, captured_at, width, height, truth=truth)
+
+    def close(self) -> None:
+        self._closed.set()
