@@ -1,0 +1,92 @@
+"""A network camera: rtsp://, or MJPEG and the like over http(s)://, through OpenCV's FFmpeg. The newest frame wins.
+
+The address may hold a password, so no message ever repeats it: people read the redacted form, and FFmpeg's own log, which
+quotes addresses, is turned off.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+from urllib.parse import urlsplit
+
+from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._live import Live
+from ncs_cluster.sources._secret import redacted
+from ncs_cluster.sources.base import Captured, Planes, SourceInfo
+
+if TYPE_CHECKING:
+    import cv2
+
+PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+CONNECT_S = 2.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """`open_timeout_s` also covers the wait for the first key frame."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    url: str
+    open_timeout_s: float = 10.0
+    read_timeout_s: float = 5.0
+
+
+class Rtsp:
+    """A network stream."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._shown = redacted(options.url)
+        self._live = Live(self._shown, self._start, open_s=options.open_timeout_s, silence_s=options.read_timeout_s)
+
+    def open(self) -> SourceInfo:
+        """Waits for the first frame. SourceError when nobody answers, or answers something else."""
+        width, height, told = self._live.open()
+        fps = told if 0 < told <= 240 else None
+        return SourceInfo(width, height, fps, description=f"{self._shown} ({width}x{height})")
+
+    def read(self, into: Planes) -> Optional[Captured]:
+        """The next frame. SourceError when the stream ends or gives none for `read_timeout_s`."""
+        return self._live.read(into)
+
+    def close(self) -> None:
+        """From any thread, any number of times."""
+        self._live.close()
+
+    def _start(self) -> cv2.VideoCapture:
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        import cv2
+
+        options = self._options
+        self._knock()
+        capture = cv2.VideoCapture(
+            options.url,
+            cv2.CAP_FFMPEG,
+            [
+                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+                int(1000 * options.open_timeout_s),
+                cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+                int(1000 * options.read_timeout_s),
+            ],
+        )
+        if not capture.isOpened():
+            raise SourceError("answers, but gives no stream: check the path, user and password")
+        return capture
+
+    def _knock(self) -> None:
+        """OpenCV only says "not opened"; a refused connection deserves to be called so."""
+        try:
+            parts = urlsplit(self._options.url)
+            host, port = parts.hostname, parts.port or PORTS.get(parts.scheme)
+        except ValueError:
+            host = port = None
+        if not host or not port:
+            raise SourceError("is no address of a stream: write rtsp://host/path or http://host/path", permanent=True)
+        try:
+            socket.create_connection((host, port), timeout=CONNECT_S).close()
+        except OSError as error:
+            raise SourceError(f"nobody answers at {host}:{port} ({error.strerror or error})") from error

@@ -1,0 +1,75 @@
+"""A USB camera through OpenCV and Video4Linux. The newest frame wins; a camera that falls silent is reported, not waited for."""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+
+from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._live import Live
+from ncs_cluster.sources.base import Captured, Planes, SourceInfo
+
+if TYPE_CHECKING:
+    import cv2
+
+OPEN_S = 10.0
+SILENCE_S = 3.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """`device`: "0" or "/dev/video0". What is not asked for is the camera's own choice."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    device: str = "0"
+    width: Optional[int] = None
+    height: Optional[int] = None
+    fps: Optional[float] = None
+
+
+class V4l2:
+    """A USB camera."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._path = f"/dev/video{options.device}" if options.device.isdigit() else options.device
+        self._live = Live(f"camera {self._path}", self._start, open_s=OPEN_S, silence_s=SILENCE_S)
+
+    def open(self) -> SourceInfo:
+        """Waits for the first frame. SourceError when the camera is away, busy or forbidden."""
+        width, height, told = self._live.open()
+        fps = told if 0 < told <= 1000 else self._options.fps
+        rate = f", {fps:.4g} fps" if fps else ""
+        return SourceInfo(width, height, fps, description=f"USB camera {self._path} ({width}x{height}{rate})")
+
+    def read(self, into: Planes) -> Optional[Captured]:
+        """The next frame. SourceError when the camera gives none for 3 s."""
+        return self._live.read(into)
+
+    def close(self) -> None:
+        """From any thread, any number of times."""
+        self._live.close()
+
+    def _start(self) -> cv2.VideoCapture:
+        import cv2
+
+        if not os.path.exists(self._path):
+            there = ", ".join(sorted(glob.glob("/dev/video*"))) or "none"
+            raise SourceError(f"not there; plug it in (cameras found: {there})")
+        if not os.access(self._path, os.R_OK | os.W_OK):
+            raise SourceError("may not be opened by this user: add it to the group video")
+        capture = cv2.VideoCapture(self._path, cv2.CAP_V4L2)
+        if not capture.isOpened():
+            raise SourceError("is busy, or no capture device (a camera often has a second /dev/video for metadata)")
+        options = self._options
+        for key, value in (
+            (cv2.CAP_PROP_FRAME_WIDTH, options.width),
+            (cv2.CAP_PROP_FRAME_HEIGHT, options.height),
+            (cv2.CAP_PROP_FPS, options.fps),
+        ):
+            if value is not None:
+                capture.set(key, value)
+        return capture
