@@ -273,9 +273,10 @@ class Write(Message, frozen=True):
 
 
 class SinkOpened(Message, frozen=True):
-    """`written`: whole records found behind the offset given."""
+    """`written`: whole records found behind the offset given. `offset`: how long the file is now, all of it whole lines."""
 
     written: int
+    offset: int = 0
 
 
 class Acked(Message, frozen=True):

@@ -1,0 +1,275 @@
+"""All cameras: their processes, their pools and pictures, and the way of each frame from capture to its published result."""
+
+from __future__ import annotations
+
+from ncs_cluster.core.actions import Action, DropPool, MakePictures, MakePool, Note, Send
+from ncs_cluster.core.child import Child, Limits
+from ncs_cluster.core.dispatch import Dispatcher
+from ncs_cluster.core.events import Who
+from ncs_cluster.core.outbox import Outbox
+from ncs_cluster.core.publish import LiveOrder, Reorder, record
+from ncs_cluster.core.rates import Latency, Rate
+from ncs_cluster.core.slots import Slots
+from ncs_cluster.core.work import GIVEN_UP, LATE, RESULT, Frame, Ledger, Unit
+from ncs_cluster.messages import FrameCaptured, Grant, MapPictures, MapPool, Measure, OpenSource, Skipped, SourceOpened, UnmapPool
+from ncs_cluster.specs import CameraSpec
+from ncs_cluster.types import Detection, Outcome, PoolLayout
+
+GRANTS = 2
+"""Slots the camera holds in advance: one being written, one for the next frame."""
+PICTURE_SLOTS = 4
+
+
+class Camera:
+    """One camera."""
+
+    def __init__(self, spec: CameraSpec, limits: Limits) -> None:
+        self.spec = spec
+        self.child = Child(Who("camera", spec.name), spec.runtime, limits)
+        self.info: SourceOpened | None = None
+        self.detail: str | None = None
+        self.signal = False
+        self.ended = False
+        self.slots: Slots | None = None
+        self.retired: list[Slots] = []
+        self.next_frame = 0
+        self.frames = 0
+        self.measuring: dict[int, tuple[Unit, Outcome]] = {}
+        self.live = LiveOrder()
+        self.orders: dict[int, LiveOrder] = {}
+        self.reorders: dict[int, Reorder] = {}
+        self.viewers = 0
+        self.detection = Rate()
+        self.latency = Latency()
+        self.capture_fps = 0.0
+        self.preview_fps = 0.0
+        self.range_errors: list[float] = []
+        self.published: dict[int, int] = {}
+
+    @property
+    def ordered(self) -> bool:
+        return self.spec.ordered or (self.info is not None and self.info.ordered)
+
+
+class Cameras:
+    """The streams of the house."""
+
+    def __init__(self, graphs: list[str], dispatcher: Dispatcher, ledger: Ledger, outbox: Outbox | None, limits: Limits) -> None:
+        self.by_name: dict[str, Camera] = {}
+        self.graphs = graphs or ["none"]
+        """Without a graph (simulated sticks that only take time) each frame is one unit all the same."""
+        self.pools: dict[int, Slots] = {}
+        self.stopping = False
+        self._dispatcher = dispatcher
+        self._ledger = ledger
+        self._outbox = outbox
+        self._limits = limits
+        self._next_pool = 1
+
+    def add(self, spec: CameraSpec, now_s: float) -> list[Action]:
+        camera = Camera(spec, self._limits)
+        self.by_name[spec.name] = camera
+        return camera.child.start(now_s)
+
+    # -- what a camera says
+
+    def hello(self, camera: Camera, now_s: float) -> list[Action]:
+        camera.child.hello(now_s)
+        return [Send(camera.child.who, OpenSource(camera.spec, camera.next_frame))]
+
+    def opened(self, camera: Camera, info: SourceOpened, workers: list[Who], now_s: float) -> list[Action]:
+        """The source gives frames: its pool is made, or the old one goes on where the size is the same."""
+        fresh = not camera.child.running
+        camera.child.ready(now_s)
+        first, back = camera.info is None, not camera.signal
+        camera.info, camera.signal, camera.detail = info, True, None
+        if first:
+            self._dispatcher.add_stream(camera.spec.name, len(self.graphs), camera.spec.weight, ordered=camera.ordered)
+        if camera.slots is None or not _fits(camera.slots.layout, info):
+            if camera.slots is not None:
+                camera.slots.revoke_grants()
+            made = self._new_pool(camera, workers)
+        elif fresh:
+            made = self._map(camera, [camera.child.who])
+        else:
+            made = []
+        notes: list[Action] = []
+        if fresh or back:
+            what = info.description or camera.spec.shown
+            notes.append(Note("info", camera.spec.name, f"gives pictures: {what}, {info.width}x{info.height}"))
+        return notes + made + self.grant(camera)
+
+    def captured(self, camera: Camera, message: FrameCaptured, now_s: float) -> list[Action]:
+        ref = message.frame
+        slots = self.pools.get(ref.pool)
+        if slots is None or ref.camera != camera.spec.name or ref.frame < camera.next_frame:
+            return [Note("error", camera.spec.name, f"says it captured frame {ref.frame} into pool {ref.pool}: ignored")]
+        holders = 0 if message.error or self.stopping else len(self.graphs)
+        if not slots.written(ref.slot, holders):
+            return [Note("error", camera.spec.name, f"wrote slot {ref.slot}, which was not granted: ignored")]
+        camera.next_frame = ref.frame + 1
+        camera.frames += 1
+        if self.stopping:
+            return []
+        pixels = None if message.error else slots
+        frame = Frame(ref, pixels, message.captured_s, message.captured_at, message.item)
+        for graph in range(len(self.graphs)):
+            unit = Unit(camera.spec.name, frame, graph)
+            if camera.ordered:
+                self._reorder(camera, graph).expect(ref.frame)
+            if message.error:
+                self._ledger.begin(unit)
+                self.give_up(camera, unit, message.error, now_s)
+            else:
+                self._dispatcher.offer(unit)
+        return self.grant(camera)
+
+    def skipped(self, camera: Camera, message: Skipped) -> None:
+        camera.next_frame = max(camera.next_frame, message.frame + 1)
+        camera.frames += 1
+        self._ledger.skip(camera.spec.name, len(self.graphs))
+
+    def ended(self, camera: Camera) -> list[Action]:
+        camera.ended = True
+        return [Note("info", camera.spec.name, f"has ended after {camera.frames} frames")]
+
+    def lost(self, camera: Camera, detail: str) -> list[Action]:
+        was, camera.signal = camera.signal or camera.detail != detail, False
+        camera.detail = detail
+        return [Note("warning", camera.spec.name, f"no signal: {detail}")] if was else []
+
+    def exited(self, camera: Camera, now_s: float) -> None:
+        """What it was about to write is free again; what waited for its distances goes on without."""
+        camera.signal = False
+        for slots in [camera.slots, *camera.retired]:
+            if slots is not None:
+                slots.revoke_grants()
+        waiting, camera.measuring = camera.measuring, {}
+        for unit, outcome in waiting.values():
+            self.publish(camera, unit, outcome, now_s)
+
+    # -- the way of a result
+
+    def inferred(self, unit: Unit, outcome: Outcome, now_s: float) -> list[Action]:
+        """A stick has answered: late ones end here, the others go to the camera for their distances."""
+        camera = self.by_name[unit.stream]
+        if not camera.ordered and not camera.orders.setdefault(unit.graph, LiveOrder()).newer(unit):
+            self._ledger.end(unit, LATE)
+            return []
+        if not camera.child.listening or camera.info is None:
+            self.publish(camera, unit, outcome, now_s)
+            return []
+        camera.measuring[unit.ticket] = (unit, outcome)
+        return [Send(camera.child.who, Measure(unit.ticket, unit.frame.ref, self.graphs[unit.graph], outcome))]
+
+    def measured(self, camera: Camera, ticket: int, detections: list[Detection], now_s: float) -> None:
+        waiting = camera.measuring.pop(ticket, None)
+        if waiting is None:
+            return
+        unit, outcome = waiting
+        for found in detections:
+            if found.distance_m is not None and found.true_distance_m:
+                camera.range_errors.append(abs(found.distance_m - found.true_distance_m) / found.true_distance_m)
+        del camera.range_errors[:-200]
+        self.publish(camera, unit, Outcome(detections, outcome.classes, outcome.error), now_s)
+
+    def publish(self, camera: Camera, unit: Unit, outcome: Outcome, now_s: float) -> None:
+        if not self._ledger.end(unit, RESULT):
+            return
+        camera.detection.count(now_s)
+        camera.latency.add(now_s - unit.frame.captured_s)
+        self._in_turn(camera, unit, outcome, now_s)
+
+    def give_up(self, camera: Camera, unit: Unit, error: str, now_s: float) -> None:
+        """It ends without a result, and the record says why."""
+        if not self._ledger.end(unit, GIVEN_UP):
+            return
+        if camera.ordered or camera.orders.setdefault(unit.graph, LiveOrder()).newer(unit):
+            self._in_turn(camera, unit, Outcome(error=error), now_s)
+
+    def _in_turn(self, camera: Camera, unit: Unit, outcome: Outcome, now_s: float) -> None:
+        ready = self._reorder(camera, unit.graph).finished(unit, outcome) if camera.ordered else [(unit, outcome)]
+        for each, said in ready:
+            if each.number <= camera.published.get(each.graph, -1):
+                self._ledger.out_of_order += 1
+            camera.published[each.graph] = each.number
+            if self._outbox is not None:
+                latency_s = None if said.error is not None else now_s - each.frame.captured_s
+                self._outbox.put(record(each, self.graphs[each.graph], said, latency_s))
+
+    def _reorder(self, camera: Camera, graph: int) -> Reorder:
+        return camera.reorders.setdefault(graph, Reorder())
+
+    # -- pools
+
+    def grant(self, camera: Camera) -> list[Action]:
+        """Let the camera write ahead, as far as slots are free."""
+        actions: list[Action] = []
+        if self.stopping or camera.slots is None or not camera.child.running:
+            return actions
+        while camera.slots.granted < GRANTS and (slot := camera.slots.grant()) is not None:
+            actions.append(Send(camera.child.who, Grant(camera.slots.layout.pool, slot)))
+        return actions
+
+    def housekeeping(self, workers: list[Who]) -> list[Action]:
+        """Retired pools that nobody needs go; a pool that has become too small for the sticks there are now is replaced."""
+        actions: list[Action] = []
+        for camera in self.by_name.values():
+            for slots in [slots for slots in camera.retired if slots.idle]:
+                camera.retired.remove(slots)
+                del self.pools[slots.layout.pool]
+                gone = UnmapPool(slots.layout.pool)
+                actions += [Send(who, gone) for who in [*workers, camera.child.who]]
+                actions.append(DropPool(slots.layout.pool))
+            if camera.slots is not None and camera.child.running and camera.slots.layout.slots < self._slots_wanted(camera):
+                actions += self._new_pool(camera, workers) + self.grant(camera)
+        return actions
+
+    def maps(self, worker: Who) -> list[Action]:
+        """Every pool, for a worker that has just come."""
+        return [Send(worker, MapPool(slots.layout), pool=pool) for pool, slots in self.pools.items()]
+
+    def _slots_wanted(self, camera: Camera) -> int:
+        """For every stick as many as it may hold, one waiting per lane, what the camera holds, and some being measured."""
+        seats = list(self._dispatcher.seats.values())
+        held = sum(seat.depth if camera.ordered else 2 for seat in seats)
+        return GRANTS + len(self.graphs) + 4 + max(8, held)
+
+    def _new_pool(self, camera: Camera, workers: list[Who]) -> list[Action]:
+        info = camera.info
+        assert info is not None
+        if camera.slots is not None:
+            camera.slots.retired = True
+            camera.retired.append(camera.slots)
+        # room to grow, so that sticks that come one after another do not make a pool each
+        slots = 2 * self._slots_wanted(camera)
+        camera.slots = Slots(PoolLayout(self._next_pool, slots, info.width, info.height, info.depth_scale_m))
+        self.pools[self._next_pool] = camera.slots
+        self._next_pool += 1
+        make: list[Action] = [
+            MakePool(camera.slots.layout),
+            MakePictures(camera.spec.name, PICTURE_SLOTS, info.width, info.height),
+        ]
+        return make + self._map(camera, [camera.child.who, *workers])
+
+    def _map(self, camera: Camera, whom: list[Who]) -> list[Action]:
+        assert camera.slots is not None
+        layout = camera.slots.layout
+        actions: list[Action] = [Send(who, MapPool(layout), pool=layout.pool) for who in whom]
+        return [*actions, self.pictures(camera, camera.child.who)]
+
+    def pictures(self, camera: Camera, to: Who) -> Action:
+        """Tell somebody where the drawn pictures lie."""
+        assert camera.slots is not None
+        layout = camera.slots.layout
+        ring = MapPictures(camera.spec.name, PICTURE_SLOTS, layout.max_width, layout.max_height)
+        return Send(to, ring, pictures=camera.spec.name)
+
+    @property
+    def finished(self) -> bool:
+        """All streams have come to their end."""
+        return bool(self.by_name) and all(camera.ended for camera in self.by_name.values())
+
+
+def _fits(layout: PoolLayout, info: SourceOpened) -> bool:
+    return (layout.max_width, layout.max_height, layout.depth_scale_m) == (info.width, info.height, info.depth_scale_m)

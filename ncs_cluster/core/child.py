@@ -1,0 +1,220 @@
+"""The life of one child process: when it is started, how long each phase may take, when it is tried again.
+
+                start            Hello             ready
+        DOWN ----------> STARTING -----> OPENING ----------> RUNNING
+          ^                  |  exit         |  exit            |  exit
+          |  exit            v               v                  v
+      STOPPING <-- stop -- any of them ... BACKOFF -- its time has come --> STARTING
+                             |
+                             +-- too late, or asked to --> KILLED -- exit --> BACKOFF (or DOWN when it was to stop)
+                                                             |
+                                                             +-- cannot be killed --> FENCED -- exit --> BACKOFF
+
+A child that dies after it was healthy starts again at once, unless that happens often; one that never became healthy waits 1 s to
+60 s. It is tried for ever: there is no state for giving up.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from msgspec import Struct
+
+from ncs_cluster.core.actions import Action, Kill, Note, Send, Spawn
+from ncs_cluster.core.events import Who
+from ncs_cluster.messages import Stop
+
+
+class State(Enum):
+    DOWN = "down"
+    STARTING = "starting"
+    OPENING = "opening"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    KILLED = "killed"
+    FENCED = "fenced"
+    BACKOFF = "backoff"
+
+
+ALIVE = frozenset({State.STARTING, State.OPENING, State.RUNNING, State.STOPPING, State.KILLED, State.FENCED})
+
+
+class Limits(Struct, frozen=True):
+    """How long a child of one kind may take, seconds. Generous where a slow machine imports big libraries."""
+
+    starting_s: float = 45.0
+    opening_s: float = 60.0
+    compiling_s: float = 180.0
+    silent_s: float = 5.0
+    """Without a word while running; every child says something each second."""
+    stopping_s: float = 3.0
+    killed_s: float = 5.0
+    """After SIGKILL a process that is still there hangs in the kernel."""
+
+
+QUICK_RESTARTS = 3
+"""Deaths after health that are answered at once, before backoff begins."""
+STABLE_S = 30.0
+"""Healthy for this long: earlier deaths are forgotten."""
+QUARANTINE = 5
+"""Deaths in a row that make a stick "quarantined" in status; it is still tried, every 60 s."""
+LONGEST_BACKOFF_S = 60.0
+
+
+class Child:
+    """One child process as the core sees it. Every method returns what must be done."""
+
+    def __init__(self, who: Who, runtime: str, limits: Limits | None = None) -> None:
+        self.who = who
+        self.runtime = runtime
+        self.limits = limits or Limits()
+        self.state = State.DOWN
+        self.pid: int | None = None
+        self.deadline_s: float | None = None
+        self.restarts = 0
+        self.failures = 0
+        """Deaths in a row without a stable time between."""
+        self.last_error: str | None = None
+        self._wanted = False
+        self._healthy_since_s: float | None = None
+        self._blame: str | None = None
+        self._slow_retry = False
+
+    @property
+    def alive(self) -> bool:
+        """A process exists, in whatever state."""
+        return self.state in ALIVE
+
+    @property
+    def listening(self) -> bool:
+        """Messages may be sent to it."""
+        return self.state in (State.STARTING, State.OPENING, State.RUNNING)
+
+    @property
+    def running(self) -> bool:
+        return self.state is State.RUNNING
+
+    @property
+    def quarantined(self) -> bool:
+        return self.failures >= QUARANTINE
+
+    def start(self, now_s: float) -> list[Action]:
+        """From now on this child shall run."""
+        self._wanted = True
+        return [] if self.alive else self._spawn(now_s)
+
+    def stop(self, now_s: float) -> list[Action]:
+        """From now on it shall not; a polite word first, SIGKILL when it takes too long."""
+        self._wanted = False
+        if self.state in (State.STARTING, State.OPENING, State.RUNNING):
+            self._enter(State.STOPPING, now_s + self.limits.stopping_s)
+            return [Send(self.who, Stop())]
+        if self.state is State.BACKOFF:
+            self._enter(State.DOWN, None)
+        return []
+
+    def kill(self, now_s: float, why: str) -> list[Action]:
+        """It misbehaves: end it now. Restarted like any other death."""
+        if not self.alive or self.state in (State.KILLED, State.FENCED):
+            return []
+        self._blame = why
+        self._enter(State.KILLED, now_s + self.limits.killed_s)
+        return [Note("warning", str(self.who), f"killed: {why}"), Kill(self.who)]
+
+    def spawned(self, pid: int) -> None:
+        self.pid = pid
+
+    def heard(self, now_s: float) -> None:
+        """Any message came: a running child is alive."""
+        if self.state is State.RUNNING:
+            self.deadline_s = now_s + self.limits.silent_s
+
+    def hello(self, now_s: float) -> None:
+        if self.state is State.STARTING:
+            self._enter(State.OPENING, now_s + self.limits.opening_s)
+
+    def phase(self, name: str, now_s: float) -> None:
+        """A long step begins; while it lasts nothing is expected to be heard."""
+        if self.state in (State.OPENING, State.RUNNING):
+            self.deadline_s = now_s + (self.limits.compiling_s if name == "compiling" else self.limits.opening_s)
+
+    def ready(self, now_s: float) -> None:
+        """It is healthy: it does what it is for."""
+        if self.state in (State.STARTING, State.OPENING):
+            self._enter(State.RUNNING, now_s + self.limits.silent_s)
+            self._healthy_since_s = now_s
+
+    def failed(self, detail: str, *, permanent: bool) -> None:
+        """Its last word. A permanent failure will not go away soon, so the next try waits the longest time."""
+        self._blame = self._blame or detail
+        self._slow_retry = permanent
+
+    def exited(self, how: str, now_s: float, *, innocent: bool = False) -> list[Action]:
+        """The process is gone. `innocent`: what it was given has killed others too, so the death does not count against it."""
+        was, healthy_since_s = self.state, self._healthy_since_s
+        self.pid = None
+        self._healthy_since_s = None
+        blame, self._blame = self._blame, None
+        if not self._wanted:
+            self._enter(State.DOWN, None)
+            return []
+        self.last_error = blame or how
+        if healthy_since_s is not None and now_s - healthy_since_s >= STABLE_S:
+            self.failures = 0
+        if not innocent:
+            self.failures += 1
+        quick = healthy_since_s is not None and self.failures <= QUICK_RESTARTS and not self._slow_retry
+        wait_s = 0.0 if quick else self.backoff_s()
+        self._slow_retry = False
+        self.restarts += 1
+        notes: list[Action] = []
+        if was is not State.KILLED or blame is None:
+            again = "starting it again" if quick else f"next try in {wait_s:.0f} s"
+            notes.append(Note("warning", str(self.who), f"ended ({how}{'; ' + blame if blame else ''}), {again}"))
+        if quick:
+            return notes + self._spawn(now_s)
+        self._enter(State.BACKOFF, now_s + wait_s)
+        return notes
+
+    def backoff_s(self) -> float:
+        """1, 2, 4 ... 60 s by the number of deaths in a row."""
+        if self._slow_retry:
+            return LONGEST_BACKOFF_S
+        return float(min(LONGEST_BACKOFF_S, 2.0 ** min(self.failures - 1, 6))) if self.failures > 0 else 1.0
+
+    def tick(self, now_s: float) -> list[Action]:
+        """Act on a deadline that has passed."""
+        if self.deadline_s is None or now_s < self.deadline_s:
+            return []
+        if self.state is State.BACKOFF:
+            return self._spawn(now_s)
+        if self.state is State.KILLED:
+            self._enter(State.FENCED, None)
+            return [Note("error", str(self.who), f"process {self.pid} does not die (stuck in the kernel): fenced until it is gone")]
+        too_long = {
+            State.STARTING: "did not start in time",
+            State.OPENING: "did not get ready in time",
+            State.STOPPING: "did not stop in time",
+            State.RUNNING: f"not a word in {self.limits.silent_s:.0f} s",
+        }
+        return self.kill(now_s, too_long[self.state])
+
+    def forgive(self, now_s: float) -> None:
+        """The supervisor itself was stopped for a while: nobody is late."""
+        if self.state is State.RUNNING:
+            self.heard(now_s)
+        elif self.deadline_s is not None and self.deadline_s < now_s:
+            self.deadline_s = now_s + self.limits.silent_s
+
+    def retry_now(self, now_s: float) -> list[Action]:
+        """The reason for waiting is over (the stick was plugged in again)."""
+        self.failures = 0
+        return self._spawn(now_s) if self.state is State.BACKOFF else []
+
+    def _spawn(self, now_s: float) -> list[Action]:
+        self._enter(State.STARTING, now_s + self.limits.starting_s)
+        return [Spawn(self.who, self.runtime)]
+
+    def _enter(self, state: State, deadline_s: float | None) -> None:
+        self.state = state
+        self.deadline_s = deadline_s

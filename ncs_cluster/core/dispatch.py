@@ -1,0 +1,261 @@
+"""Which unit goes to which stick, and when. Never more than the permitted number of sticks at work; nothing lost.
+
+A lane is one graph of one stream. Live lanes hold only their newest frame, and hand it over just before a stick needs it, so that
+it is fresh: a second request goes to a stick when its first is about to end (expected end - lead). Ordered lanes are queues and
+fill a stick to its depth. Lanes with work take turns by weight (virtual time, as in fair queueing).
+
+A unit whose stick died goes back to the head of its lane. It is a suspect then and travels alone, so that the next death has one
+possible culprit; after MOST_TRIES sticks it is given up. A live unit is given up for a newer frame instead.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ncs_cluster.core.rates import Latency, Rate, Service
+from ncs_cluster.core.work import DROPPED, Ledger, Unit
+from ncs_cluster.types import StickId
+
+MOST_TRIES = 3
+LIVE_DEPTH = 2
+LEAST_LEAD_S = 0.003
+"""Covers a hand-over through two processes and the 1 ms grain of the supervisor's clock."""
+SHORT_SERVICE_S = 0.006
+"""Below this a timer is too coarse for just in time: the stick simply gets two."""
+UNKNOWN_PATIENCE_S = 10.0
+LEAST_PATIENCE_S = 2.0
+THROTTLED_PATIENCE_S = 15.0
+"""A stick at throttle level 2 sleeps 10 s between inferences and is not hung."""
+
+
+class Lane:
+    """One graph of one stream."""
+
+    def __init__(self, stream: str, graph: int, weight: float, *, ordered: bool) -> None:
+        self.stream = stream
+        self.graph = graph
+        self.cost = 1.0 / weight
+        self.ordered = ordered
+        self.virtual_s = 0.0
+        self.pending: deque[Unit] = deque()
+
+
+class Seat:
+    """A stick as the dispatcher sees it."""
+
+    def __init__(self, stick: StickId, depth: int) -> None:
+        self.stick = stick
+        self.depth = max(1, depth)
+        self.rate = 0.0
+        """0: rests. 1: full speed. Between: paced."""
+        self.in_flight: dict[int, Unit] = {}
+        self.service = Service()
+        self.latency = Latency()
+        self.done = Rate()
+        self.last_done_s = 0.0
+        self.last_sent_s = 0.0
+        self.throttled = False
+
+    def expected_end_s(self) -> float:
+        """When the request now on the stick will be answered."""
+        begun_s = max(next(iter(self.in_flight.values())).sent_s, self.last_done_s)
+        return begun_s + (self.service.mean_s or 0.0)
+
+    def lead_s(self) -> float:
+        return min(self.service.mean_s or 0.0, LEAST_LEAD_S + 2 * self.service.deviation_s)
+
+    def patience_s(self) -> float:
+        """How long a request may take before the stick counts as hung."""
+        mean_s = self.service.mean_s
+        if self.throttled:
+            return THROTTLED_PATIENCE_S
+        return UNKNOWN_PATIENCE_S if mean_s is None else max(LEAST_PATIENCE_S, 5 * (mean_s + 4 * self.service.deviation_s))
+
+    def has_suspect(self) -> bool:
+        return any(unit.tried for unit in self.in_flight.values())
+
+
+class Dispatcher:
+    """All lanes and all seats."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.lanes: dict[tuple[str, int], Lane] = {}
+        self.seats: dict[StickId, Seat] = {}
+        self.permits = 0
+        """How many sticks may be at work at once; 0: all."""
+        self.hold_ordered = False
+        """The sink cannot take more for now."""
+        self.deadline_s: float | None = None
+        """When `assign` should be called again although nothing has happened."""
+        self._tickets = 0
+        self._virtual_s = 0.0
+        self._any_live = False
+
+    # -- streams and sticks come and go
+
+    def add_stream(self, stream: str, graphs: int, weight: float, *, ordered: bool) -> None:
+        for graph in range(graphs):
+            self.lanes.setdefault((stream, graph), Lane(stream, graph, weight / graphs, ordered=ordered))
+        self._any_live = any(not lane.ordered for lane in self.lanes.values())
+
+    def seat(self, stick: StickId, depth: int) -> Seat:
+        """The stick can take work. What was known of its speed starts anew."""
+        self.seats[stick] = Seat(stick, depth)
+        return self.seats[stick]
+
+    def unseat(self, stick: StickId) -> list[Unit]:
+        """The stick is gone: its units go back to their lanes. Returns those that are given up."""
+        seat = self.seats.pop(stick, None)
+        if seat is None:
+            return []
+        given_up = []
+        for unit in reversed(seat.in_flight.values()):
+            unit.tried.add(stick)
+            unit.stick, unit.ticket = None, -1
+            lane = self.lanes[unit.stream, unit.graph]
+            if not lane.ordered and lane.pending:
+                self.ledger.end(unit, DROPPED)
+            elif len(unit.tried) >= MOST_TRIES:
+                given_up.append(unit)
+            else:
+                self._wake(lane)
+                lane.pending.appendleft(unit)
+        return given_up
+
+    def blameless(self, stick: StickId) -> bool:
+        """What the stick has in hand has already cost another one its life."""
+        seat = self.seats.get(stick)
+        return seat is not None and seat.has_suspect()
+
+    def set_rates(self, rates: dict[StickId, float]) -> None:
+        for seat in self.seats.values():
+            seat.rate = rates.get(seat.stick, 0.0)
+
+    # -- work comes, goes out, comes back
+
+    def offer(self, unit: Unit) -> None:
+        """New work. In a live lane an older frame makes room for it."""
+        lane = self.lanes[unit.stream, unit.graph]
+        self.ledger.begin(unit)
+        if not lane.ordered:
+            while lane.pending:
+                self.ledger.end(lane.pending.popleft(), DROPPED)
+        self._wake(lane)
+        lane.pending.append(unit)
+
+    def assign(self, now_s: float) -> list[Unit]:
+        """Hand over whatever can be handed over now; each unit says which stick gets it, and its ticket."""
+        handed: list[Unit] = []
+        self.deadline_s = None
+        ready = sorted((lane for lane in self.lanes.values() if lane.pending), key=lambda lane: lane.virtual_s)
+        while ready:
+            lane = ready[0]
+            seat = None if lane.ordered and self.hold_ordered else self._seat_for(lane.pending[0], lane, now_s)
+            if seat is None:
+                ready.pop(0)
+                continue
+            unit = lane.pending.popleft()
+            self._tickets += 1
+            unit.ticket, unit.stick, unit.sent_s = self._tickets, seat.stick, now_s
+            seat.in_flight[unit.ticket] = unit
+            seat.last_sent_s = now_s
+            handed.append(unit)
+            self._virtual_s = lane.virtual_s
+            lane.virtual_s += lane.cost
+            ready = sorted((lane for lane in ready if lane.pending), key=lambda lane: lane.virtual_s)
+        return handed
+
+    def answered(self, stick: StickId, ticket: int, latency_s: float, now_s: float) -> Unit | None:
+        """A stick's answer. None when nobody waits for it: it is dropped."""
+        seat = self.seats.get(stick)
+        unit = seat.in_flight.pop(ticket, None) if seat else None
+        if seat is None or unit is None:
+            return None
+        seat.service.add(now_s - max(unit.sent_s, seat.last_done_s))
+        seat.latency.add(latency_s)
+        seat.last_done_s = now_s
+        seat.done.count(now_s)
+        unit.stick = stick
+        return unit
+
+    def overdue(self, now_s: float) -> list[StickId]:
+        """Sticks that should have answered long ago."""
+        return [
+            seat.stick
+            for seat in self.seats.values()
+            if seat.in_flight and now_s - max(next(iter(seat.in_flight.values())).sent_s, seat.last_done_s) > seat.patience_s()
+        ]
+
+    def forgive(self, now_s: float) -> None:
+        """The supervisor itself was stopped for a while: nobody is late."""
+        for seat in self.seats.values():
+            seat.last_done_s = max(seat.last_done_s, now_s)
+
+    @property
+    def at_work(self) -> int:
+        """Sticks with a request in hand."""
+        return sum(1 for seat in self.seats.values() if seat.in_flight)
+
+    def waiting(self, stream: str | None = None) -> int:
+        return sum(len(lane.pending) for lane in self.lanes.values() if stream in (None, lane.stream))
+
+    # -- choosing
+
+    def _seat_for(self, unit: Unit, lane: Lane, now_s: float) -> Seat | None:
+        """The seat that shall take this unit now: an idle one that has rested longest, else one whose turn has come."""
+        full = bool(self.permits) and self.at_work >= self.permits
+        best: Seat | None = None
+        for seat in self.seats.values():
+            if seat.rate <= 0.0:
+                continue
+            if not seat.in_flight:
+                if full or self._too_soon(seat, now_s):
+                    continue
+            elif unit.tried or not self._may_queue(seat, lane, now_s):
+                continue
+            if seat.stick in unit.tried and self._other_choice(unit):
+                continue
+            if best is None or (len(seat.in_flight), seat.last_sent_s) < (len(best.in_flight), best.last_sent_s):
+                best = seat
+        return best
+
+    def _may_queue(self, seat: Seat, lane: Lane, now_s: float) -> bool:
+        """May this stick, which is busy, be given one more?"""
+        held = len(seat.in_flight)
+        if held >= seat.depth or seat.rate < 1.0 or seat.has_suspect():
+            return False
+        if lane.ordered and not self._any_live:
+            return True
+        if held >= LIVE_DEPTH:
+            return False
+        mean_s = seat.service.mean_s
+        if lane.ordered or (mean_s is not None and mean_s < SHORT_SERVICE_S):
+            return True
+        if mean_s is None:
+            return False
+        turn_s = seat.expected_end_s() - seat.lead_s()
+        if turn_s > now_s:
+            self._wake_at(turn_s)
+        return turn_s <= now_s
+
+    def _too_soon(self, seat: Seat, now_s: float) -> bool:
+        """A stick at rate r rests (1 - r) / r of the time it worked."""
+        if seat.rate >= 1.0 or seat.service.mean_s is None:
+            return False
+        turn_s = seat.last_sent_s + seat.service.mean_s / seat.rate
+        if turn_s > now_s:
+            self._wake_at(turn_s)
+        return turn_s > now_s
+
+    def _other_choice(self, unit: Unit) -> bool:
+        return any(seat.rate > 0.0 and seat.stick not in unit.tried for seat in self.seats.values())
+
+    def _wake_at(self, when_s: float) -> None:
+        if self.deadline_s is None or when_s < self.deadline_s:
+            self.deadline_s = when_s
+
+    def _wake(self, lane: Lane) -> None:
+        """A lane that was empty does not save up its turns."""
+        if not lane.pending:
+            lane.virtual_s = max(lane.virtual_s, self._virtual_s)

@@ -1,0 +1,75 @@
+"""What the core is told beside the messages of children and clients. An event is (who, message); who is the channel it came by,
+so a worker cannot report another's death.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from ncs_cluster.specs import Settings, StickSpec
+from ncs_cluster.types import StickId
+
+
+class Who(NamedTuple):
+    """One end of the supervisor's wires."""
+
+    kind: str
+    """ "worker", "camera", "sink", "gateway", "client", "bus" or "operator"."""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}".rstrip()
+
+
+BUS = Who("bus")
+OPERATOR = Who("operator")
+SINK = Who("sink")
+GATEWAY = Who("gateway")
+
+
+class Configured(Struct, frozen=True):
+    """These settings hold from now on."""
+
+    settings: Settings
+
+
+class StickFound(Struct, frozen=True):
+    """A stick is plugged in."""
+
+    stick: StickSpec
+
+
+class StickGone(Struct, frozen=True):
+    """A stick was pulled."""
+
+    id: StickId
+
+
+class Spawned(Struct, frozen=True):
+    """The process runs; nothing was heard of it yet."""
+
+    pid: int
+
+
+class SpawnFailed(Struct, frozen=True):
+    """The process could not be started at all."""
+
+    detail: str
+
+
+class Exited(Struct, frozen=True):
+    """The process is gone and reaped. `how` is for people: "exit code 7", "killed by SIGSEGV"."""
+
+    how: str
+    code: int
+    """As subprocess gives it: negative is a signal."""
+
+
+class StopAsked(Struct, frozen=True):
+    """SIGTERM, Ctrl-C, or q in a window: drain and end. A second one ends at once."""
+
+
+class ClientLeft(Struct, frozen=True):
+    """A control client hung up."""

@@ -1,0 +1,79 @@
+"""Records on their way to the sink: numbered, kept until acknowledged, so that a killed sink loses none and repeats none.
+
+put ---> queued ---> sent, not acknowledged ---> acknowledged (forgotten)
+           ^                   |
+           +---- sink died ----+   what the new sink finds written behind the last acknowledged byte counts as acknowledged
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+CREDITS = 64
+"""Records that may be sent and not acknowledged."""
+HIGH_WATER = 256
+"""Ordered streams wait when so many records are kept."""
+MOST_KEPT = 20_000
+"""Live streams do not wait: beyond this the oldest unsent record is lost, and counted."""
+
+
+class Outbox:
+    """One sink's queue."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[int, bytes]] = deque()
+        self._sent = 0
+        """How many of `_kept`, from the left, have been sent to the present sink."""
+        self._next = 0
+        self.offset: int | None = None
+        """Bytes known to be written; None until the sink has said so once."""
+        self.written = 0
+        self.lost = 0
+        self.open = False
+
+    def put(self, record: bytes) -> None:
+        if len(self._kept) >= MOST_KEPT:
+            # unsent records only: what was sent may be on the disk already
+            if self._sent < len(self._kept):
+                del self._kept[self._sent]
+            self.lost += 1
+        self._kept.append((self._next, record))
+        self._next += 1
+
+    def opened(self, written: int) -> None:
+        """A new sink is ready and found `written` records behind the offset it was told."""
+        for _ in range(min(written, len(self._kept))):
+            self._kept.popleft()
+            self.written += 1
+        self._sent = 0
+        self.open = True
+
+    def closed(self) -> None:
+        """The sink died; everything that was not acknowledged is sent again, as far as the next sink does not find it written."""
+        self._sent = 0
+        self.open = False
+
+    def sendable(self) -> list[tuple[int, bytes]]:
+        """The next records to send; they count as sent now."""
+        if not self.open:
+            return []
+        batch = []
+        while self._sent < min(len(self._kept), CREDITS):
+            batch.append(self._kept[self._sent])
+            self._sent += 1
+        return batch
+
+    def acked(self, number: int, offset: int) -> None:
+        while self._kept and self._sent and self._kept[0][0] <= number:
+            self._kept.popleft()
+            self._sent -= 1
+            self.written += 1
+        self.offset = offset
+
+    @property
+    def kept(self) -> int:
+        return len(self._kept)
+
+    @property
+    def full(self) -> bool:
+        return len(self._kept) >= HIGH_WATER

@@ -1,0 +1,71 @@
+"""Small running figures: how often, how long."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from ncs_cluster.core.status import LatencyStatus
+
+
+class Rate:
+    """Events per second, smoothed over about two seconds; it falls by itself when nothing comes."""
+
+    TAU_S = 2.0
+
+    def __init__(self) -> None:
+        self._value = 0.0
+        self._at_s: float | None = None
+        self._began_s = 0.0
+
+    def count(self, now_s: float) -> None:
+        if self._at_s is None:
+            self._began_s = now_s
+        else:
+            self._value = self._value * math.exp((self._at_s - now_s) / self.TAU_S) + 1.0 / self.TAU_S
+        self._at_s = now_s
+
+    def per_s(self, now_s: float) -> float:
+        if self._at_s is None:
+            return 0.0
+        # right after the start the average has not filled yet: divide by the share that has
+        filled = 1.0 - math.exp((self._began_s - self._at_s) / self.TAU_S)
+        if filled < 0.05:
+            return 0.0
+        return self._value / filled * math.exp(min(0.0, (self._at_s + 1.0 - now_s) / self.TAU_S))
+
+
+class Latency:
+    """Percentiles over the last few hundred."""
+
+    def __init__(self, size: int = 300) -> None:
+        self._last: deque[float] = deque(maxlen=size)
+
+    def add(self, seconds: float) -> None:
+        self._last.append(seconds)
+
+    def status(self) -> LatencyStatus:
+        """Milliseconds."""
+        if not self._last:
+            return LatencyStatus(None, None)
+        ordered = sorted(self._last)
+
+        def at(share: float) -> float:
+            return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 1)
+
+        return LatencyStatus(at(0.5), at(0.99))
+
+
+class Service:
+    """How long a stick takes for one request: mean and mean deviation, as TCP estimates its round trip (RFC 6298)."""
+
+    def __init__(self) -> None:
+        self.mean_s: float | None = None
+        self.deviation_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        if self.mean_s is None:
+            self.mean_s, self.deviation_s = seconds, seconds / 4
+            return
+        self.deviation_s += (abs(seconds - self.mean_s) - self.deviation_s) / 4
+        self.mean_s += (seconds - self.mean_s) / 8

@@ -1,0 +1,185 @@
+"""All sticks: their processes, their heat, whose turn it is.
+
+The policy advises; what is too hot, and how many may work, is decided here.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ncs_cluster.core.actions import Action, Note, Send
+from ncs_cluster.core.child import Child, Limits
+from ncs_cluster.core.dispatch import Dispatcher
+from ncs_cluster.core.events import Who
+from ncs_cluster.core.zone import Zone
+from ncs_cluster.messages import OpenStick, StickOpened, Telemetry
+from ncs_cluster.policies import POLICIES
+from ncs_cluster.policies.base import StickView, View
+from ncs_cluster.specs import ClusterSpec, GraphSpec, StickSpec
+from ncs_cluster.types import StickId
+
+
+class Stick:
+    """One stick, present or not."""
+
+    def __init__(self, spec: StickSpec, switch_temp_c: float, limits: Limits) -> None:
+        self.spec = spec
+        self.child = Child(Who("worker", spec.id), spec.runtime, limits)
+        self.zone = Zone(switch_temp_c)
+        self.present = True
+        self.device: str | None = None
+        self.throttle_level: int | None = None
+        self.throttled_s = 0.0
+        """Plant seconds at a throttle level above 0."""
+        self.inferences = 0
+        self.measured_s: float | None = None
+        """Plant time of the last telemetry."""
+
+    @property
+    def usable(self) -> bool:
+        return self.present and self.child.running
+
+
+class Sticks:
+    """The pool."""
+
+    def __init__(self, spec: ClusterSpec, graphs: list[GraphSpec], dispatcher: Dispatcher, limits: Limits) -> None:
+        self.spec = spec
+        self.graphs = graphs
+        self.by_id: dict[StickId, Stick] = {}
+        self.active: list[StickId] = []
+        self.switches = 0
+        self.last_switch: tuple[float, str] | None = None
+        """Real seconds of the monotonic clock, and why."""
+        self.shedding = False
+        self.next_s: float | None = None
+        """Real seconds: when the policy wants to be asked again."""
+        self._policy = POLICIES[spec.policy](spec)
+        self._dispatcher = dispatcher
+        self._limits = limits
+        self._hot: set[StickId] = set()
+        self._size = spec.cluster_size
+
+    # -- coming and going
+
+    def found(self, spec: StickSpec, now_s: float) -> list[Action]:
+        known = self.by_id.get(spec.id)
+        if known is None:
+            self.by_id[spec.id] = Stick(spec, self.spec.switch_temp_c, self._limits)
+            self.by_id = dict(sorted(self.by_id.items(), key=lambda item: _natural(item[0])))
+            return self.by_id[spec.id].child.start(now_s)
+        if known.present:
+            return []
+        known.present, known.spec = True, spec
+        notes: list[Action] = [Note("info", spec.id, "is back")]
+        return notes + known.child.retry_now(now_s) + known.child.start(now_s)
+
+    def gone(self, stick: StickId, now_s: float) -> list[Action]:
+        known = self.by_id.get(stick)
+        if known is None or not known.present:
+            return []
+        known.present = False
+        known.child.last_error = "unplugged"
+        actions: list[Action] = [Note("warning", stick, "is gone: unplugged")]
+        # nothing can be closed on a stick that is not there: no polite word, it may block for long
+        stopping = known.child.stop(now_s)
+        return actions + (known.child.kill(now_s, "its stick is gone") if stopping else [])
+
+    # -- what a worker says
+
+    def hello(self, stick: Stick, now_s: float) -> list[Action]:
+        stick.child.hello(now_s)
+        return [Send(stick.child.who, OpenStick(stick.spec, self.graphs, self.spec.time_scale))]
+
+    def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:
+        stick.child.ready(now_s)
+        stick.device = message.device
+        stick.zone.open(message.has_sensor, self._plant(now_s))
+        self._dispatcher.seat(stick.spec.id, message.depth)
+        return [Note("info", stick.spec.id, f"is ready: {message.device}")]
+
+    def measured(self, stick: Stick, message: Telemetry, now_s: float) -> None:
+        plant_s = self._plant(now_s)
+        if stick.throttle_level and stick.measured_s is not None:
+            stick.throttled_s += plant_s - stick.measured_s
+        stick.throttle_level, stick.measured_s = message.throttle_level, plant_s
+        seat = self._dispatcher.seats.get(stick.spec.id)
+        if seat is not None:
+            seat.throttled = message.throttle_level > 0
+        if stick.zone.has_sensor:
+            stick.zone.read(message.temperature_c, plant_s)
+
+    # -- whose turn it is
+
+    def regulate(self, now_s: float, *, asked: bool = False) -> list[Action]:
+        """Look at every temperature, ask the policy, tell the dispatcher. Call after every change and at `next_s`."""
+        if asked:
+            self._policy.ask_switch()
+        view = self.view(now_s)
+        actions = self._say_hot(view)
+        advice = self._policy.advise(view)
+        allowed = {stick.id for stick in view.sticks if stick.usable and not stick.hot}
+        rates = {stick: rate for stick, rate in advice.rates.items() if stick in allowed}
+        self._dispatcher.set_rates(rates)
+        self._dispatcher.permits = view.cluster_size
+        self.active = [stick for stick in advice.rates if stick in rates]
+        self.next_s = None if advice.next_s is None else advice.next_s / self.spec.time_scale
+        if advice.switched is not None:
+            self.switches += 1
+            self.last_switch = (now_s, advice.switched)
+            actions.append(Note("info", "clusters", f"switch to {', '.join(self.active)}: {advice.switched}"))
+        usable = [stick for stick in view.sticks if stick.usable]
+        shedding = bool(usable) and not allowed
+        if shedding != self.shedding:
+            self.shedding = shedding
+            text = "every stick is too hot: no frame is worked on" if shedding else "a stick has cooled down: working again"
+            actions.append(Note("warning" if shedding else "info", "clusters", text))
+        return actions
+
+    def view(self, now_s: float) -> View:
+        """What the policy may know."""
+        plant_s = self._plant(now_s)
+        views = []
+        for stick in self.by_id.values():
+            hot = stick.usable and stick.zone.hot(plant_s)
+            temperature_c = stick.zone.temperature_c(plant_s)
+            views.append(StickView(stick.spec.id, stick.usable, hot, temperature_c, stick.zone.why(plant_s) if hot else ""))
+        return View(plant_s, views, self.cluster_size)
+
+    @property
+    def cluster_size(self) -> int:
+        """K as it holds now: where turns are taken, never more than half of the sticks that are there."""
+        size = self.spec.cluster_size
+        if not size or self.spec.policy == "all":
+            return size
+        return min(size, max(1, self.present // 2))
+
+    @property
+    def present(self) -> int:
+        return sum(1 for stick in self.by_id.values() if stick.present)
+
+    def clusters(self, now_s: float) -> list[list[StickId]]:
+        return self._policy.clusters(self.view(now_s))
+
+    def _say_hot(self, view: View) -> list[Action]:
+        """Said once when it begins and once when it ends."""
+        hot = {stick.id: stick for stick in view.sticks if stick.hot}
+        actions: list[Action] = [
+            Note("info", stick, f"is too hot ({view_.why_hot}): resting") for stick, view_ in hot.items() if stick not in self._hot
+        ]
+        for stick in view.sticks:
+            if stick.id in self._hot and not stick.hot and stick.usable:
+                actions.append(Note("info", stick.id, "has cooled down" if stick.temperature_c is not None else "has no sensor"))
+        self._hot = set(hot)
+        if self.cluster_size != self._size:
+            self._size = self.cluster_size
+            actions.append(Note("warning", "clusters", f"cluster size is now {self._size}: {self.present} sticks are there"))
+        return actions
+
+    def _plant(self, now_s: float) -> float:
+        return now_s * self.spec.time_scale
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """sim-2 before sim-10; 1.2 before 1.10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,99 @@
+"""The temperature of one stick as the core believes it: validity, age, the trip at switch-temp with hysteresis, the trend.
+
+A stick without a sensor is never hot by reading. With one, a value that is missing, not a number or absurd counts as hot, and an
+old one is taken to have risen meanwhile. Times here are plant seconds: real seconds times `time_scale`.
+
+        hot   ............+-----------<--- at or over switch-temp
+                          |          ^
+        cool  ---->-------+..........|.... below switch-temp - HYSTERESIS
+"""
+
+from __future__ import annotations
+
+import math
+
+LOWEST_C, HIGHEST_C = -20.0, 125.0
+FRESH_S = 2.0
+"""Two telemetry periods: a younger reading is taken as it is."""
+AGEING_C_PER_S = 0.54
+"""Steepest rise of a die at full load: 24 K over 45 s. An old reading may have risen that fast since."""
+UNKNOWN_S = 15.0
+HYSTERESIS_C = 3.0
+_TREND_S = 10.0
+
+
+class Zone:
+    """One stick's thermal zone."""
+
+    def __init__(self, switch_temp_c: float) -> None:
+        self.switch_temp_c = switch_temp_c
+        self.has_sensor = False
+        self._valid_c: float | None = None
+        self._read_s: float | None = None
+        self._slope_c_per_s = 0.0
+        self._hot = False
+        self._opened_s = 0.0
+
+    def open(self, has_sensor: bool, now_s: float) -> None:
+        """The stick was opened (again): what was known before is history, but whether it was hot is remembered."""
+        self.has_sensor = has_sensor
+        self._opened_s = now_s
+        self._valid_c = self._read_s = None
+        self._slope_c_per_s = 0.0
+        if not has_sensor:
+            self._hot = False
+
+    def read(self, value_c: float | None, now_s: float) -> None:
+        """A reading came, maybe an absurd one."""
+        if value_c is None or not math.isfinite(value_c) or not LOWEST_C <= value_c <= HIGHEST_C:
+            self._valid_c, self._read_s = None, now_s
+            self._hot = self.has_sensor
+            return
+        if self._valid_c is not None and self._read_s is not None and now_s > self._read_s:
+            slope = (value_c - self._valid_c) / (now_s - self._read_s)
+            weight = min(1.0, (now_s - self._read_s) / _TREND_S)
+            self._slope_c_per_s += weight * (slope - self._slope_c_per_s)
+        self._valid_c, self._read_s = value_c, now_s
+        self._trip(value_c)
+
+    def temperature_c(self, now_s: float) -> float | None:
+        """The newest valid reading, aged; None when unknown."""
+        if self._valid_c is None or self._read_s is None:
+            return None
+        age_s = now_s - self._read_s
+        if age_s > UNKNOWN_S:
+            return None
+        return self._valid_c if age_s <= FRESH_S else self._valid_c + AGEING_C_PER_S * age_s
+
+    def age_s(self, now_s: float) -> float | None:
+        """Plant seconds since the last reading, valid or not."""
+        return None if self._read_s is None else now_s - self._read_s
+
+    def hot(self, now_s: float) -> bool:
+        """True: no frame for this stick, under every policy."""
+        if not self.has_sensor:
+            return False
+        believed_c = self.temperature_c(now_s)
+        if believed_c is None:
+            self._hot = True
+        else:
+            self._trip(believed_c)
+        return self._hot
+
+    def why(self, now_s: float) -> str:
+        """The reason for being hot, for people."""
+        believed_c = self.temperature_c(now_s)
+        return "its temperature is unknown" if believed_c is None else f"{believed_c:.1f} °C"
+
+    def headroom_s(self, now_s: float) -> float | None:
+        """Plant seconds until switch-temp at the present rate of rise; None when it does not rise or is unknown."""
+        believed_c = self.temperature_c(now_s)
+        if believed_c is None or self._slope_c_per_s < 0.01:
+            return None
+        return max(0.0, (self.switch_temp_c - believed_c) / self._slope_c_per_s)
+
+    def _trip(self, believed_c: float) -> None:
+        if believed_c >= self.switch_temp_c:
+            self._hot = True
+        elif believed_c < self.switch_temp_c - HYSTERESIS_C:
+            self._hot = False

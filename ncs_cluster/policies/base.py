@@ -1,0 +1,52 @@
+"""What a policy sees and says. Times are plant seconds (real seconds times `time_scale`)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from ncs_cluster.types import StickId
+
+
+class StickView(Struct, frozen=True):
+    """One stick, as a policy may know it."""
+
+    id: StickId
+    usable: bool
+    """Open and answering."""
+    hot: bool
+    """At the trip: the core gives it no frame whatever the policy says."""
+    temperature_c: float | None = None
+    why_hot: str = ""
+
+
+class View(Struct, frozen=True):
+    """The pool at one moment. `sticks` is the ring: every known stick in its fixed order."""
+
+    now_s: float
+    sticks: list[StickView]
+    cluster_size: int
+    """How many may work at once; 0: all."""
+
+
+class Advice(Struct, frozen=True):
+    """`rates`: for each stick that shall work how hard, 0..1 of its full speed; the others rest."""
+
+    rates: dict[StickId, float]
+    switched: str | None = None
+    """Why the active set was changed just now, for people; None when it was not a switch."""
+    next_s: float | None = None
+    """When the policy wants to be asked again at the latest."""
+
+
+class Policy(Protocol):
+    """Called on every change of the view and when `Advice.next_s` has come."""
+
+    def advise(self, view: View) -> Advice: ...
+
+    def ask_switch(self) -> None:
+        """An operator wants the next cluster: at the next `advise`, if there is one."""
+
+    def clusters(self, view: View) -> list[list[StickId]]:
+        """The clusters in the order of their turns, the active one first; for people."""
