@@ -1,0 +1,265 @@
+"""Pictures and folders: every one counts, once and in order, and what cannot be shown says why and stops nothing."""
+
+from __future__ import annotations
+
+import base64
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Optional
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._header import header
+from ncs_cluster.sources.base import Captured, Planes
+from ncs_cluster.sources.images import Images, Options
+
+# 16x8, one colour, written by another encoder as CMYK with Adobe's inverted inks
+CMYK = (
+    "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwADAgIDAgIDAwMDBAMDBAUIBQUEBAUKBwcGCAwKDAwLCgsLDQ4SEA0OEQ4LCxAWEBETFBUVFQwPFxgWFBgSFBUU"
+    "/8AAFAgACAAQBEMRAE0RAFkRAEsRAP/EABYAAQEBAAAAAAAAAAAAAAAAAAAICf/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAOBEMATQBZAEsAAD8AsBCi"
+    "FGqYA//Z"
+)
+# 32x16 as stored, left half white; EXIF says: turn by 90 degrees
+TURNED = (
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/4QAiRXhpZgAATU0AKgAAAAgAAQESAAMAAAABAAYAAAAAAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoM"
+    "DAsKCwsNDhIQDQ4RDgsLEBYQERMUFRUVDA8XGBYUGBIUFRT/2wBDAQMEBAUEBQkFBQkUDQsNFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU"
+    "FBQUFBQUFBQUFBQUFBT/wAARCAAQACADASIAAhEBAxEB/8QAFgABAQEAAAAAAAAAAAAAAAAAAAkK/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/EABQBAQAAAAAA"
+    "AAAAAAAAAAAAAAD/xAAUEQEAAAAAAAAAAAAAAAAAAAAA/9oADAMBAAIRAxEAPwCqYAMq4AP/2Q=="
+)
+
+
+def picture(width: int = 40, height: int = 30, brightness: int = 90) -> np.ndarray:
+    return np.full((height, width, 3), brightness, np.uint8)
+
+
+def write(path: Path, pixels: Optional[np.ndarray] = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(path.suffix, picture() if pixels is None else pixels)[1].tobytes())
+    return path
+
+
+def all_of(source: Images) -> list[Captured]:
+    info = source.open()
+    into, seen = Planes(np.zeros((info.height, info.width, 3), np.uint8)), []
+    while (captured := source.read(into)) is not None:
+        seen.append(captured)
+    source.close()
+    return seen
+
+
+def only(path: Path) -> tuple[Captured, np.ndarray]:
+    """The first picture of a source, and its pixels."""
+    source = Images(Options(str(path)))
+    info = source.open()
+    slot = np.zeros((info.height, info.width, 3), np.uint8)
+    captured = source.read(Planes(slot))
+    assert captured is not None
+    used = captured.width * captured.height * 3
+    return captured, slot.reshape(-1)[:used].reshape(captured.height, captured.width, 3)
+
+
+def test_a_folder_is_read_in_natural_order_with_its_subfolders_and_then_ends(tmp_path: Path) -> None:
+    for name in ("10.png", "2.jpg", "1.BMP", "b/1.png", "a/3.webp", "x2y10.png", "x2y9.png"):
+        write(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    write(tmp_path / ".hidden.png")
+    write(tmp_path / ".thumbs" / "1.png")
+    source = Images(Options(str(tmp_path)))
+    info = source.open()
+    assert (info.finite, info.ordered, info.fps) == (True, True, None)
+    assert "7 pictures" in info.description
+    names = [captured.item for captured in all_of(source)]
+    assert names == ["1.BMP", "2.jpg", "10.png", "a/3.webp", "b/1.png", "x2y9.png", "x2y10.png"]
+
+
+def test_pixels_arrive_unchanged_and_a_small_picture_is_not_blown_up(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 255, (30, 40, 3), np.uint8)
+    write(tmp_path / "a.png", pixels)
+    captured, shown = only(tmp_path)
+    assert (captured.width, captured.height) == (40, 30)
+    assert (shown == pixels).all()
+
+
+def test_a_single_file_has_a_slot_of_its_own_size(tmp_path: Path) -> None:
+    info = Images(Options(str(write(tmp_path / "a.png")))).open()
+    assert (info.width, info.height) == (40, 30)
+
+
+@pytest.mark.parametrize(("size", "shown"), [((2000, 1000), (1280, 640)), ((500, 3000), (120, 720)), ((3000, 1), (1280, 1))])
+def test_a_large_picture_is_scaled_down_to_fit_and_keeps_its_shape(
+    tmp_path: Path, size: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    write(tmp_path / "large.png", picture(*size, brightness=77))
+    captured, pixels = only(tmp_path)
+    assert (captured.width, captured.height) == shown
+    assert (pixels == 77).all()
+
+
+def test_grey_transparent_and_deep_pictures_become_colour(tmp_path: Path) -> None:
+    write(tmp_path / "1.png", np.full((30, 40), 90, np.uint8))
+    write(tmp_path / "2.png", np.full((30, 40, 4), 90, np.uint8))
+    write(tmp_path / "3.png", np.full((30, 40, 3), 90 * 257, np.uint16))
+    for name in ("1.png", "2.png", "3.png"):
+        captured, pixels = only(tmp_path / name)
+        assert captured.error is None
+        assert pixels.shape == (30, 40, 3)
+        assert (pixels == 90).all()
+
+
+def test_a_cmyk_picture_is_shown_in_its_colours(tmp_path: Path) -> None:
+    (tmp_path / "print.jpg").write_bytes(base64.b64decode(CMYK))
+    _, pixels = only(tmp_path)
+    assert pixels.shape == (8, 16, 3)
+    assert np.abs(pixels[4, 8].astype(int) - (41, 41, 201)).max() <= 3
+
+
+def test_a_turned_picture_is_shown_upright(tmp_path: Path) -> None:
+    (tmp_path / "phone.jpg").write_bytes(base64.b64decode(TURNED))
+    captured, pixels = only(tmp_path)
+    assert (captured.width, captured.height) == (16, 32)
+    assert pixels[4, 8].min() > 200
+    assert pixels[28, 8].max() < 50
+
+
+def bomb() -> bytes:
+    """A PNG of a few bytes that claims 40000 x 40000 pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    size = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(b"\0" * 9999)) + chunk(b"IEND", b"")
+
+
+def test_what_cannot_be_shown_is_named_with_its_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
+    whole = {
+        suffix: cv2.imencode(suffix, np.tile(np.arange(120, dtype=np.uint8), (90, 1)))[1].tobytes() for suffix in (".jpg", ".png")
+    }
+    (tmp_path / "1-empty.jpg").write_bytes(b"")
+    (tmp_path / "2-text.png").write_text("not a picture")
+    (tmp_path / "3-cut.jpg").write_bytes(whole[".jpg"][:-40])
+    (tmp_path / "4-cut.png").write_bytes(whole[".png"][:-40])
+    (tmp_path / "5-bomb.png").write_bytes(bomb())
+    with (tmp_path / "6-fat.bmp").open("wb") as fat:
+        fat.truncate(65 * 1024 * 1024)
+    os.mkfifo(tmp_path / "7-pipe.jpg")
+    damaged = bytearray(whole[".png"])
+    damaged[45:60] = b"\xff" * 15
+    (tmp_path / "8-damaged.png").write_bytes(damaged)
+    write(tmp_path / "9-good.png")
+    seen = all_of(Images(Options(str(tmp_path))))
+    reasons = [
+        "is not a JPEG, PNG, BMP or WebP picture",
+        "is not a JPEG, PNG, BMP or WebP picture",
+        "is cut off: its end is missing",
+        "is cut off: its end is missing",
+        "has 40000x40000 pixels, more than 20 million",
+        "has 65 MB, more than 64",
+        "is no regular file",
+        "is corrupt",
+    ]
+    assert [str(captured.error).split(": ", 1) for captured in seen[:-1]] == [
+        [seen[n].item, reason] for n, reason in enumerate(reasons)
+    ]
+    assert (seen[-1].item, seen[-1].error) == ("9-good.png", None)
+
+
+def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
+    secret = write(tmp_path / "private" / "secret.png")
+    folder = tmp_path / "shared"
+    write(folder / "1.png")
+    (folder / "2.png").symlink_to("1.png")
+    (folder / "3.png").symlink_to(secret)
+    (folder / "4.png").symlink_to(folder / "absent.png")
+    (folder / "5").symlink_to(secret.parent)
+    seen = {captured.item: captured.error for captured in all_of(Images(Options(str(folder))))}
+    assert seen == {
+        "1.png": None,
+        "2.png": None,
+        "3.png": "3.png: is a link that leads out of the folder",
+        "4.png": "4.png: cannot be read (No such file or directory)",
+    }
+
+
+def test_a_picture_that_vanished_is_recorded_and_passed_over(tmp_path: Path) -> None:
+    source = Images(Options(str(tmp_path)))
+    for name in ("1.png", "2.png", "3.png"):
+        write(tmp_path / name)
+    source.open()
+    (tmp_path / "2.png").unlink()
+    into = Planes(np.zeros((720, 1280, 3), np.uint8))
+    errors = [captured.error for captured in (source.read(into), source.read(into), source.read(into)) if captured]
+    assert errors == [None, "2.png: cannot be read (No such file or directory)", None]
+    assert source.read(into) is None
+
+
+def test_a_file_name_that_is_no_text_still_makes_a_record(tmp_path: Path) -> None:
+    write(tmp_path / "ok.png").rename(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"bad\xff.png")))
+    (captured,) = all_of(Images(Options(str(tmp_path))))
+    assert captured.item is not None
+    assert captured.item.encode("utf-8") == b"bad\\udcff.png"
+    assert captured.error is None
+
+
+def test_a_looping_folder_starts_again_unless_nothing_in_it_can_be_shown(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png"):
+        write(tmp_path / name)
+    source = Images(Options(str(tmp_path), loop=True))
+    assert not source.open().finite
+    into = Planes(np.zeros((720, 1280, 3), np.uint8))
+    assert [(source.read(into) or pytest.fail("ended")).item for _ in range(5)] == ["1.png", "2.png", "1.png", "2.png", "1.png"]
+    for name in ("1.png", "2.png"):
+        (tmp_path / name).write_bytes(b"")
+    source.open()
+    assert [(source.read(into) or pytest.fail("ended")).error is None for _ in range(2)] == [False, False]
+    with pytest.raises(SourceError, match="none of the 2 pictures"):
+        source.read(into)
+
+
+def test_an_empty_or_missing_folder_and_a_broken_single_file_are_refused_for_good(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 nothing")
+    for name, why in (("empty", "no picture"), ("absent", "No such file"), ("broken.jpg", "is not a JPEG")):
+        with pytest.raises(SourceError, match=why) as refused:
+            Images(Options(str(tmp_path / name))).open()
+        assert refused.value.permanent
+        assert "\n" not in refused.value.detail
+
+
+def test_a_closed_folder_says_so_and_opens_again(tmp_path: Path) -> None:
+    write(tmp_path / "1.png")
+    source = Images(Options(str(tmp_path)))
+    source.open()
+    source.close()
+    source.close()
+    with pytest.raises(SourceError, match="closed"):
+        source.read(Planes(np.zeros((720, 1280, 3), np.uint8)))
+    assert len(all_of(source)) == 1
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+def test_headers_tell_the_size_and_whether_the_end_is_there(suffix: str) -> None:
+    data = cv2.imencode(suffix, np.random.default_rng(0).integers(0, 255, (37, 51, 3), np.uint8))[1].tobytes()
+    assert header(data) == (51, 37, True)
+    cut = header(data[: len(data) // 2])
+    assert cut is not None
+    assert not cut.whole
+
+
+@given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF\0\0\0\0WEBPVP8 ", b""]), st.binary(max_size=200))
+def test_no_header_however_strange_raises(start: bytes, rest: bytes) -> None:
+    found = header(start + rest)
+    assert found is None or (found.width > 0 and found.height > 0)
+
+
+def test_real_photographs_are_read(test_data: Path) -> None:
+    seen = all_of(Images(Options(str(test_data / "media"))))
+    assert len(seen) == 12
+    assert not [captured.error for captured in seen if captured.error]
