@@ -130,9 +130,7 @@ class Engine:
                 return self._greet(child, message, now_s) or self.sticks.hello(stick, now_s) + self.cameras.maps(child.who)
             case e.Exited(how=how):
                 blameless = self.dispatcher.blameless(stick.spec.id)
-                for unit in self.dispatcher.unseat(stick.spec.id):
-                    died = f"given up: {len(unit.tried)} sticks died with it in hand ({', '.join(sorted(unit.tried))})"
-                    self.cameras.give_up(self.cameras.by_name[unit.stream], unit, died, now_s)
+                self._take_back(stick, now_s)
                 actions = child.exited(how, now_s, innocent=blameless)
                 if not stick.present:
                     child.last_error = "unplugged"
@@ -142,6 +140,12 @@ class Engine:
                 return actions + self.sticks.regulate(now_s)
             case _:
                 return self._common(child, message, now_s)
+
+    def _take_back(self, stick: Stick, now_s: float) -> None:
+        """The stick will not answer any more: its frames go to others, except those that have cost too many sticks."""
+        for unit in self.dispatcher.unseat(stick.spec.id):
+            why = f"given up: {len(unit.tried)} sticks died with it in hand ({', '.join(sorted(unit.tried))})"
+            self.cameras.give_up(self.cameras.by_name[unit.stream], unit, why, now_s)
 
     def _camera(self, camera: Camera, message: object, now_s: float) -> list[Action]:
         child = camera.child
@@ -347,6 +351,9 @@ class Engine:
             actions += self.sticks.by_id[late].child.kill(now_s, "no answer in time: it hangs")
         for child in self.children():
             actions += child.tick(now_s)
+        for stick in self.sticks.by_id.values():
+            if stick.child.state is State.FENCED:
+                self._take_back(stick, now_s)
         actions += self.sticks.regulate(now_s)
         actions += self.cameras.housekeeping(self._listening_workers())
         for camera in self.cameras.by_name.values():
@@ -405,8 +412,8 @@ class Engine:
                 actions += child.stop(now_s)
         if self._stop_step == 1 and (not (self.outbox and self.outbox.kept) or waited_s > DRAIN_S + 1.0):
             self._stop_step = 2
-            for child in (self.sink, self.gateway):
-                actions += child.stop(now_s) if child is not None else []
+            for last in (self.sink, self.gateway):
+                actions += last.stop(now_s) if last is not None else []
         if self._stop_step == 2 and not any(child.alive for child in self.children()):
             return [*actions, Note("info", "daemon", "stopped"), Exit(0)]
         if waited_s > LONGEST_STOP_S:

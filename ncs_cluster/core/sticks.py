@@ -158,6 +158,10 @@ class Sticks:
     def present(self) -> int:
         return sum(1 for stick in self.by_id.values() if stick.present)
 
+    def resting(self, stick: StickId) -> bool:
+        """It was too hot when last looked at."""
+        return stick in self._hot
+
     def clusters(self, now_s: float) -> list[list[StickId]]:
         return self._policy.clusters(self.view(now_s))
 
