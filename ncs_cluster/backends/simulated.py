@@ -12,7 +12,7 @@ import time
 import zlib
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional
+from typing import TYPE_CHECKING, Callable, Deque, List, Optional
 
 from ncs_cluster.backends import _faults
 from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
@@ -23,6 +23,8 @@ from ncs_cluster.thermal import AMBIENT_C, REST_S, Heat, Plant, Sensor, throttle
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from ncs_cluster.backends._graph import Finished, Graphs
 
 SLOWED = 10.0
 HEAT_WAVE_K = 15.0
@@ -70,11 +72,12 @@ class Options:
 
 
 class _Request:
-    """One inference on the stick. `job` is the real one beside it, where there is any."""
+    """One inference on the stick; `answer` is the real one's, where one runs beside it."""
 
-    def __init__(self, tag: int, submitted_s: float, job: Any) -> None:
-        self.tag, self.submitted_s, self.job = tag, submitted_s, job
+    def __init__(self, tag: int, submitted_s: float) -> None:
+        self.tag, self.submitted_s = tag, submitted_s
         self.begin_s = self.end_s = 0.0
+        self.answer: Optional[Finished] = None
 
 
 class Simulated:
@@ -87,7 +90,7 @@ class Simulated:
         self._time_scale = time_scale
         self._queue: Deque[_Request] = deque()
         self._answered_s = self._free_s = 0.0
-        self._graphs: Any = None
+        self._graphs: Optional[Graphs] = None
         self._scratch: Optional[NDArray[np.uint8]] = None
 
     def open(self, stick: StickSpec, graphs: List[GraphSpec], phase: Callable[[str], None]) -> DeviceInfo:
@@ -103,45 +106,46 @@ class Simulated:
         start_c = options.ambient_c if options.initial_c is None else options.initial_c
         self._heat, self._level = Heat(start_c, start_c), 0
         if options.infer and graphs:
-            raise StickError("graph", "not yet")
-        if options.preprocess and not self.wants_pixels:
+            phase("compiling")
+            self._load(graphs)
+        elif options.preprocess:
             import numpy
 
             self._scratch = numpy.empty((300, 300, 3), numpy.uint8)
-            self.wants_pixels = True
+        self.wants_pixels = options.preprocess or self._graphs is not None
         now_s = time.monotonic()
         self._faults = _faults.FaultScript([_faults.parse(text) for text in options.faults], now_s)
         self._heated_s, self._busy_s = now_s, 0.0
         self._reading = Reading(start_c)
-        self._plan(now_s)
+        self._plan()
         return DeviceInfo("simulated stick", options.sensor, options.depth)
 
     def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
-        if self._scratch is not None and image is not None:
+        now_s = time.monotonic()
+        if self._graphs is not None and image is not None:
+            self._graphs.submit(tag, graph, image)
+        elif self._scratch is not None and image is not None:
             import cv2
 
             cv2.resize(image, (self._scratch.shape[1], self._scratch.shape[0]), dst=self._scratch)
-        now_s = time.monotonic()
-        self._queue.append(_Request(tag, now_s, None))
+        self._queue.append(_Request(tag, now_s))
         if len(self._queue) == 1:
             self._begin(self._queue[0])
-        self._plan(now_s)
+        self._plan()
 
     def collect(self) -> List[Completed]:
         now_s = time.monotonic()
         self._faults.play(now_s)
+        if self._graphs is not None:
+            answers = {finished.tag: finished for finished in self._graphs.finished()}
+            for request in self._queue:
+                request.answer = answers.get(request.tag, request.answer)
         done: List[Completed] = []
-        while self._queue and self._queue[0].end_s <= now_s:
-            request = self._queue.popleft()
-            self._busy_s += self._busy_since_heated(request.begin_s, request.end_s)
-            # a throttled stick pauses after its work, and the one who asks next sees it
-            waited_from_s = max(request.submitted_s, self._answered_s)
-            done.append(Completed(request.tag, None, request.end_s - waited_from_s))
-            self._answered_s = request.end_s
-            self._free_s = request.end_s + REST_S[self._level]
+        while self._queue and self._ends_s(self._queue[0]) <= now_s:
+            done.append(self._complete(self._queue.popleft()))
             if self._queue:
                 self._begin(self._queue[0])
-        self._plan(now_s)
+        self._plan()
         return done
 
     def read_sensor(self) -> Reading:
@@ -164,7 +168,18 @@ class Simulated:
         self._faults.begin(kind, now_s + for_s)
 
     def close(self) -> None:
-        pass
+        if self._graphs is not None:
+            self._graphs.close()
+
+    def _load(self, graphs: List[GraphSpec]) -> None:
+        from ncs_cluster.backends._graph import Graphs
+
+        # one thread: many simulated sticks share this CPU, and none may disturb another's latency
+        properties = {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False, "INFERENCE_PRECISION_HINT": "f32"}
+        self._graphs = Graphs("CPU", depth=self._options.depth, properties=properties)
+        self._graphs.load(graphs)
+        self._graphs.warm_up()
+        self.wake_fd = self._graphs.wake_fd
 
     def _begin(self, request: _Request) -> None:
         options = self._options
@@ -173,9 +188,26 @@ class Simulated:
         slowed = SLOWED if self._faults.on("slow", request.begin_s) else 1.0
         request.end_s = request.begin_s + max(0.0, latency_ms) * slowed / 1000
 
-    def _plan(self, now_s: float) -> None:
+    def _ends_s(self, request: _Request) -> float:
+        """When the inference under way ends: at its time, or later where the real one is slower; infinite while nobody knows."""
+        if self._graphs is None:
+            return request.end_s
+        return math.inf if request.answer is None else max(request.end_s, request.answer.ended_s)
+
+    def _complete(self, request: _Request) -> Completed:
+        end_s = self._ends_s(request)
+        self._busy_s += self._busy_since_heated(request.begin_s, end_s)
+        # a throttled stick pauses after its work, and the one who asks next sees it
+        latency_s = end_s - max(request.submitted_s, self._answered_s)
+        self._answered_s = end_s
+        self._free_s = end_s + REST_S[self._level]
+        if request.answer is None:
+            return Completed(request.tag, None, latency_s)
+        return Completed(request.tag, request.answer.outputs, latency_s, request.answer.fit)
+
+    def _plan(self) -> None:
         """Say when to look again: at the end of the inference under way, or when the script goes on."""
-        due_s = min(self._queue[0].end_s if self._queue else math.inf, self._faults.next_s)
+        due_s = min(self._ends_s(self._queue[0]) if self._queue else math.inf, self._faults.next_s)
         self.due_s = None if due_s == math.inf else due_s
 
     def _busy_since_heated(self, begin_s: float, end_s: float) -> float:
@@ -188,7 +220,7 @@ class Simulated:
             return
         busy_s = self._busy_s
         if self._queue:
-            busy_s += self._busy_since_heated(self._queue[0].begin_s, min(now_s, self._queue[0].end_s))
+            busy_s += self._busy_since_heated(self._queue[0].begin_s, min(now_s, self._ends_s(self._queue[0])))
         ambient_c = self._options.ambient_c + (HEAT_WAVE_K if self._faults.on("heat", now_s) else 0.0)
         self._heat = self._plant.step(self._heat, dt_s * self._time_scale, min(1.0, busy_s / dt_s), ambient_c)
         self._level = throttle_level(self._level, self._heat.die_c)

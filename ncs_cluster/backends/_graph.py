@@ -1,0 +1,300 @@
+"""Graphs on OpenVINO, shared by the backends that run them there: read, fold in the arithmetic, compile, infer side by side.
+
+The input becomes uint8 [1, H, W, 3] BGR: mean, scale, colour order and layout are folded into the graph, and the frame is resized
+on the host straight into the input's memory (cheaper than resizing inside the graph). Each of `depth` lanes has its own inputs and
+a thread that starts one inference and waits for it: a completion callback is never called for an inference that failed.
+Runs on CPython 3.9; OpenVINO and OpenCV are imported when a graph is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from xml.etree import ElementTree
+
+from ncs_cluster.decoders.base import Fit
+from ncs_cluster.errors import StickError
+from ncs_cluster.specs import GraphSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PADDING = 114
+"""Grey around a letterboxed frame, as detectors are trained with."""
+OLDEST_IR = 10
+
+
+class Finished(NamedTuple):
+    """One inference that ended. Times are time.monotonic()."""
+
+    tag: int
+    outputs: Dict[str, NDArray[Any]]
+    fit: Fit
+    began_s: float
+    ended_s: float
+    error: Optional[str] = None
+
+
+class Graphs:
+    """Compiled graphs of one device and the lanes they run in. Used from one thread."""
+
+    def __init__(self, device: str = "CPU", *, depth: int = 1, properties: Optional[Mapping[str, Any]] = None) -> None:
+        """`properties` are OpenVINO's; those the device does not know are left out. Raises StickError("open", ...)."""
+        import cv2
+        import openvino
+
+        cv2.setNumThreads(1)
+        self._openvino: Any = openvino
+        self._core = openvino.Core()
+        self._device, self._depth = device, depth
+        try:
+            self.device_name = str(self._core.get_property(device, "FULL_DEVICE_NAME"))
+            known = self._core.get_property(device, "SUPPORTED_PROPERTIES")
+        except RuntimeError as error:
+            seen = ", ".join(self._core.available_devices) or "none"
+            raise StickError("open", f'OpenVINO has no device "{device}" here: it sees {seen}') from error
+        self._properties = {name: value for name, value in (properties or {}).items() if name in known}
+        self._specs: List[GraphSpec] = []
+        self._lanes: List[_Lane] = []
+        self._done: Deque[Tuple[_Lane, Finished]] = deque()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+
+    @property
+    def wake_fd(self) -> int:
+        """Readable when an inference has ended."""
+        return self._wake_read
+
+    def load(self, graphs: List[GraphSpec]) -> None:
+        """Read, fold and compile, in place of what was loaded. Raises StickError("graph", ...), one line that names the file."""
+        self._end_lanes()
+        compiled = []
+        for spec in graphs:
+            model = self._fold(self._read(spec), spec)
+            try:
+                compiled.append(self._core.compile_model(model, self._device, self._properties))
+            except RuntimeError as error:
+                # on the CPU it can only be the graph; a device further away may just be gone
+                reason = "graph" if self._device.startswith("CPU") else "open"
+                raise StickError(reason, f"{_place(spec)}: {self._device} does not take it: {_gist(error)}") from error
+        self._specs = graphs
+        self._lanes = [_Lane(self._openvino, compiled, self._ended) for _ in range(self._depth)]
+
+    def warm_up(self) -> List[Dict[str, NDArray[Any]]]:
+        """One real inference per graph, on black, in every lane; returns each graph's outputs. Raises StickError("infer", ...)."""
+        answers = []
+        for index, spec in enumerate(self._specs):
+            for lane in self._lanes:
+                finished = lane.infer(-1, index, Fit())
+                if finished.error is not None:
+                    raise StickError("infer", f"{_place(spec)}: the first inference failed: {finished.error}")
+            answers.append(finished.outputs)
+        return answers
+
+    def submit(self, tag: int, graph: int, image: NDArray[np.uint8]) -> None:
+        """Resize uint8 BGR [h, w, 3] into a free lane's input and begin. Raises StickError when all `depth` lanes are taken."""
+        lane = next((lane for lane in self._lanes if not lane.taken), None)
+        if lane is None:
+            raise StickError("protocol", f"more than {self._depth} inferences at once")
+        lane.taken = True
+        fit = lane.lay_in(graph, image, self._specs[graph].resize)
+        lane.jobs.put((tag, graph, fit))
+
+    def finished(self) -> List[Finished]:
+        """What has ended since the last call, oldest first. Raises StickError("infer", ...) when one of them failed."""
+        try:
+            os.read(self._wake_read, 4096)
+        except BlockingIOError:
+            pass
+        ended = []
+        while self._done:
+            lane, finished = self._done.popleft()
+            lane.taken = False
+            if finished.error is not None:
+                raise StickError("infer", f"an inference failed: {finished.error}")
+            ended.append(finished)
+        return ended
+
+    def close(self) -> None:
+        """End the lanes; waits for what they are doing."""
+        self._end_lanes()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _end_lanes(self) -> None:
+        for lane in self._lanes:
+            lane.jobs.put(None)
+            lane.thread.join()
+        self._lanes = []
+
+    def _ended(self, lane: _Lane, finished: Finished) -> None:
+        self._done.append((lane, finished))
+        try:
+            os.write(self._wake_write, b"!")
+        except BlockingIOError:
+            pass
+
+    def _read(self, spec: GraphSpec) -> Any:
+        path = Path(spec.model)
+        if not path.is_file():
+            raise StickError("graph", f"{_place(spec)}: there is no such file")
+        version = _ir_version(spec, path) if path.suffix == ".xml" else None
+        try:
+            return self._core.read_model(os.fspath(path))
+        except RuntimeError as error:
+            gist = _gist(error)
+            if gist.startswith("Unable to read the model"):
+                # its own words list every format it knows, and not what is wrong
+                format_name = f"files ending in {path.suffix}" if version is None else f"IR version {version}"
+                gist = f"the file is damaged, or this OpenVINO knows no {format_name}: convert the model again"
+            raise StickError("graph", f"{_place(spec)}: it cannot be read: {gist}") from error
+
+    def _fold(self, model: Any, spec: GraphSpec) -> Any:
+        """uint8 NHWC BGR in, float32 out, all else inside the graph."""
+        from openvino.preprocess import ColorFormat, PrePostProcessor
+
+        openvino = self._openvino
+        layout = _input_layout(model, spec)
+        steps = PrePostProcessor(model)
+        steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+        steps.input().tensor().set_color_format(ColorFormat.BGR)
+        steps.input().model().set_layout(openvino.Layout(layout))
+        arithmetic = steps.input().preprocess()
+        arithmetic.convert_element_type(openvino.Type.f32)
+        if spec.colour == "RGB":
+            arithmetic.convert_color(ColorFormat.RGB)
+        if any(spec.mean):
+            arithmetic.mean(list(spec.mean))
+        if any(value != 1.0 for value in spec.scale):
+            arithmetic.scale(list(spec.scale))
+        for index in range(len(model.outputs)):
+            steps.output(index).tensor().set_element_type(openvino.Type.f32)
+        return steps.build()
+
+
+class _Lane:
+    """A thread, and for each graph a request with its input tensor."""
+
+    def __init__(self, openvino: Any, compiled: List[Any], ended: Any) -> None:
+        import numpy
+
+        self.taken = False
+        self.jobs: SimpleQueue[Optional[Tuple[int, int, Fit]]] = SimpleQueue()
+        self._requests, self._inputs, self._padded_for = [], [], [(0, 0)] * len(compiled)
+        for graph in compiled:
+            pixels: NDArray[np.uint8] = numpy.zeros(tuple(graph.input().shape), numpy.uint8)
+            request = graph.create_infer_request()
+            request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
+            self._requests.append(request)
+            self._inputs.append(pixels[0])
+        self._names = [[_name(port, index) for index, port in enumerate(graph.outputs)] for graph in compiled]
+        self._ended = ended
+        self.thread = threading.Thread(target=self._work, name="infer", daemon=True)
+        self.thread.start()
+
+    def lay_in(self, graph: int, image: NDArray[np.uint8], resize: str) -> Fit:
+        """Resize into the input. Stretched, or with its proportions kept and grey around it."""
+        import cv2
+
+        pixels = self._inputs[graph]
+        height, width = pixels.shape[:2]
+        if resize != "letterbox":
+            _resize(cv2, image, pixels)
+            return Fit()
+        rows, columns = image.shape[:2]
+        ratio = min(width / columns, height / rows)
+        inner_w, inner_h = max(1, round(columns * ratio)), max(1, round(rows * ratio))
+        left, top = (width - inner_w) // 2, (height - inner_h) // 2
+        if self._padded_for[graph] != (rows, columns):
+            pixels[:] = PADDING
+            self._padded_for[graph] = (rows, columns)
+        _resize(cv2, image, pixels[top : top + inner_h, left : left + inner_w])
+        return Fit(inner_w / width, inner_h / height, left / width, top / height)
+
+    def infer(self, tag: int, graph: int, fit: Fit) -> Finished:
+        """One inference on what lies in the input, waited for."""
+        import numpy
+
+        request = self._requests[graph]
+        began_s = time.monotonic()
+        try:
+            request.start_async()
+            request.wait()
+        except RuntimeError as error:
+            return Finished(tag, {}, fit, began_s, time.monotonic(), _gist(error))
+        outputs = {name: numpy.array(request.get_output_tensor(index).data) for index, name in enumerate(self._names[graph])}
+        return Finished(tag, outputs, fit, began_s, time.monotonic())
+
+    def _work(self) -> None:
+        while True:
+            job = self.jobs.get()
+            if job is None:
+                return
+            self._ended(self, self.infer(*job))
+
+
+def _resize(cv2: Any, image: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
+    resized = cv2.resize(image, (into.shape[1], into.shape[0]), dst=into, interpolation=cv2.INTER_LINEAR)
+    if resized is not into:
+        into[:] = resized
+
+
+def _input_layout(model: Any, spec: GraphSpec) -> str:
+    """ "NCHW" or "NHWC"; a free batch becomes 1. Raises StickError for an input that is no colour picture of known size."""
+    if len(model.inputs) != 1:
+        names = ", ".join(port.any_name for port in model.inputs)
+        raise StickError("graph", f"{_place(spec)}: it has {len(model.inputs)} inputs ({names}): one picture is all it will get")
+    shape = model.inputs[0].partial_shape
+    if not shape.rank.is_static or len(shape) != 4:
+        raise StickError("graph", f"{_place(spec)}: its input {shape} is not a picture [1, 3, H, W] or [1, H, W, 3]")
+    if shape[0].is_dynamic or shape[0].get_length() != 1:
+        model.reshape([1, *(shape[axis] for axis in (1, 2, 3))])
+        shape = model.inputs[0].partial_shape
+    if shape.is_dynamic:
+        raise StickError("graph", f"{_place(spec)}: its input {shape} has no fixed size: export it with a fixed height and width")
+    sizes = [int(shape[axis].get_length()) for axis in range(4)]
+    if sizes[1] == 3:
+        return "NCHW"
+    if sizes[3] == 3:
+        return "NHWC"
+    raise StickError("graph", f"{_place(spec)}: its input {sizes} is not a colour picture [1, 3, H, W] or [1, H, W, 3]")
+
+
+def _ir_version(spec: GraphSpec, path: Path) -> str:
+    """The version of an OpenVINO IR. Raises StickError where OpenVINO would say little: no XML, too old, no weights."""
+    try:
+        _, root = next(ElementTree.iterparse(path, events=("start",)))
+    except (ElementTree.ParseError, StopIteration, UnicodeDecodeError) as error:
+        raise StickError("graph", f"{_place(spec)}: it is damaged, or no OpenVINO IR at all: {error}") from error
+    version = str(root.get("version", ""))
+    if root.tag != "net" or not version.isdigit():
+        raise StickError("graph", f"{_place(spec)}: it is XML, but no OpenVINO IR")
+    if int(version) < OLDEST_IR:
+        detail = f"IR version {version} is too old, {OLDEST_IR} is the oldest that loads: convert the model again"
+        raise StickError("graph", f"{_place(spec)}: {detail}")
+    if not path.with_suffix(".bin").is_file():
+        raise StickError("graph", f"{_place(spec)}: its weights {path.with_suffix('.bin').name} are missing beside it")
+    return version
+
+
+def _place(spec: GraphSpec) -> str:
+    return f"graph {spec.name}: {spec.model}"
+
+
+def _name(port: Any, index: int) -> str:
+    names = sorted(port.names)
+    return names[0] if names else f"output{index}"
+
+
+def _gist(error: Exception) -> str:
+    """OpenVINO's messages are source positions with the reason on the last line."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))]
+    return (telling or lines or [type(error).__name__])[-1].rstrip(".")

@@ -1,0 +1,57 @@
+"""SSD graphs that end in DetectionOutput: rows of [image_id, label, score, x1, y1, x2, y2], normalised to the graph's input.
+
+A row with image_id -1 ends the list. Non-maximum suppression has been done by the graph. Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncs_cluster.decoders.base import Fit
+from ncs_cluster.specs import GraphSpec
+from ncs_cluster.types import Detection, Outcome
+
+_LARGEST_LABEL = 1_000_000
+
+
+def decode(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, fit: Fit) -> Outcome:
+    """Objects of at least `graph.threshold`, best first, boxes in the frame and clipped to it.
+
+    Skipped: rows with a number that is not finite, boxes without an area inside the frame. A label id without a label is
+    called by its number. No output of shape [..., 7]: nothing was seen.
+    """
+    found = _rows(outputs)
+    if found is None:
+        return Outcome()
+    rows = found.reshape(-1, 7).astype(np.float64)
+    ends = np.flatnonzero(rows[:, 0] < 0)
+    if len(ends):
+        rows = rows[: ends[0]]
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    rows = rows[(rows[:, 2] >= graph.threshold) & (rows[:, 1] >= 0) & (rows[:, 1] < _LARGEST_LABEL)]
+    rows = rows[np.argsort(-rows[:, 2], kind="stable")]
+    scale = (fit.scale_x, fit.scale_y, fit.scale_x, fit.scale_y)
+    offset = (fit.offset_x, fit.offset_y, fit.offset_x, fit.offset_y)
+    boxes = np.clip((rows[:, 3:] - offset) / scale, 0.0, 1.0)
+    detections = []
+    for (_, label, score, *_), (x1, y1, x2, y2) in zip(rows.tolist(), boxes.tolist()):
+        if x1 < x2 and y1 < y2:
+            label_id = int(label)
+            name = graph.labels[label_id - 1] if 1 <= label_id <= len(graph.labels) else str(label_id)
+            detections.append(Detection(name, label_id, min(score, 1.0), (x1, y1, x2, y2)))
+    return Outcome(detections=detections)
+
+
+def complaint(outputs: Mapping[str, NDArray[Any]]) -> Optional[str]:
+    """Why these outputs are not for this decoder, in one line; None when they are."""
+    if _rows(outputs) is not None:
+        return None
+    shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in outputs.items())
+    return f'decoder "ssd" needs an output of shape [1, 1, N, 7] and the graph gives {shapes}'
+
+
+def _rows(outputs: Mapping[str, NDArray[Any]]) -> Optional[NDArray[Any]]:
+    return next((array for array in outputs.values() if array.ndim == 4 and array.shape[-1] == 7), None)
