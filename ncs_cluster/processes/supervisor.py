@@ -1,0 +1,283 @@
+"""The supervisor process: a loop that hears, asks the core, and does what it is told. It decides nothing and never blocks.
+
+    while not ended:  for each readable end: event -> engine.handle -> perform
+                      when a deadline has come: engine.wake -> perform
+
+It touches no vendor library, no pixel and no disk. Standard error carries the log: the action and its reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import assert_never
+
+import msgspec
+
+import ncs_cluster
+from ncs_cluster import messages as m
+from ncs_cluster.core import actions as a
+from ncs_cluster.core import events as e
+from ncs_cluster.core import report
+from ncs_cluster.core.engine import Engine
+from ncs_cluster.core.events import BUS, OPERATOR, Who
+from ncs_cluster.ipc import pictures, pool
+from ncs_cluster.processes import child, control, usage
+from ncs_cluster.processes.discovery import SimulatedBus
+from ncs_cluster.processes.links import Link
+from ncs_cluster.processes.notify import Notifier
+from ncs_cluster.processes.spawn import Process, spawn
+from ncs_cluster.specs import RuntimeSpec, Settings
+from ncs_cluster.types import CameraName
+
+EVENTS_KEPT = 1000
+EVENTS_PER_REPLY = 300
+
+log = logging.getLogger("supervisor")
+
+
+def run(settings: Settings) -> int:
+    """Run the daemon until it ends; returns its exit code. Raises ConfigError before anything is started."""
+    child.log_to_stderr("ncs-clusterd", settings.log_level)
+    runtime_dir = Path(settings.runtime_dir)
+    lock = control.claim(runtime_dir)
+    try:
+        return Supervisor(settings, runtime_dir).run()
+    finally:
+        os.close(lock)
+
+
+class Supervisor:
+    """The loop and everything it holds on to."""
+
+    def __init__(self, settings: Settings, runtime_dir: Path) -> None:
+        self._settings = settings
+        self._runtime_dir = runtime_dir
+        self._selector = selectors.DefaultSelector()
+        self._control = control.ControlSocket(runtime_dir, self._selector, self._request, self._client_left)
+        self._engine = Engine(settings, time.monotonic())
+        self._bus = SimulatedBus([stick for stick in settings.sticks if stick.backend == "simulated"])
+        self._processes: dict[Who, Process] = {}
+        self._links: dict[Who, Link] = {}
+        self._pools: dict[int, int] = {}
+        self._pictures: dict[CameraName, int] = {}
+        self._exit_code: int | None = None
+        self._events: deque[dict[str, object]] = deque(maxlen=EVENTS_KEPT)
+        self._next_event = 1
+        self._followers: set[str] = set()
+        self._usage = usage.Usage()
+        self._notifier = Notifier()
+        self._next_ping_s = 0.0
+        self._runtimes = {"default": RuntimeSpec(sys.executable), **settings.runtimes}
+
+    def run(self) -> int:
+        self._hear_signals()
+        usage.machine()
+        self._perform(self._engine.start(time.monotonic()))
+        self._notifier.say("READY=1")
+        while self._exit_code is None:
+            self._turn()
+        self._notifier.say("STOPPING=1")
+        self._end()
+        return self._exit_code
+
+    def _turn(self) -> None:
+        now_s = time.monotonic()
+        due_s = min(self._engine.deadline_s, self._bus.deadline_s or self._engine.deadline_s)
+        for key, mask in self._selector.select(max(0.0, due_s - now_s)):
+            # an earlier one of this round may have closed this end
+            if key.fileobj in self._selector.get_map():
+                key.data(mask)
+        now_s = time.monotonic()
+        for back in self._bus.wake(now_s):
+            self._tell(BUS, back)
+        if now_s >= self._engine.deadline_s:
+            self._perform(self._engine.wake(now_s))
+            self._keep_house(now_s)
+
+    def _keep_house(self, now_s: float) -> None:
+        """After the core has looked at every deadline: this is what the watchdog's ping stands for."""
+        if now_s >= self._usage.next_s:
+            self._usage.look([process.popen.pid for process in self._processes.values()], now_s)
+        if now_s >= self._next_ping_s:
+            self._next_ping_s = now_s + min(1.0, self._notifier.ping_every_s or 1.0)
+            if self._notifier.ping_every_s is not None:
+                self._notifier.say("WATCHDOG=1")
+            at_work = ", ".join(self._engine.sticks.active) or "no stick"
+            self._notifier.status(f"{at_work} of {self._engine.sticks.present} at work")
+
+    def _tell(self, who: Who, message: object) -> None:
+        self._perform(self._engine.handle(who, message, time.monotonic()))
+
+    # -- doing what the core says
+
+    def _perform(self, actions: list[a.Action]) -> None:
+        for action in actions:
+            match action:
+                case a.Send():
+                    self._send(action)
+                case a.Spawn(who=who, runtime=runtime):
+                    self._spawn(who, runtime)
+                case a.Kill(who=who):
+                    self._kill(who)
+                case a.MakePool(layout=layout):
+                    self._pools[layout.pool] = pool.create(layout)
+                case a.DropPool(pool=number):
+                    os.close(self._pools.pop(number))
+                case a.MakePictures(camera=camera, slots=slots, max_width=width, max_height=height):
+                    if camera in self._pictures:
+                        os.close(self._pictures[camera])
+                    self._pictures[camera] = pictures.create(slots, width, height)
+                case a.Unplug(stick=stick):
+                    for gone in self._bus.unplug(stick, time.monotonic()):
+                        self._tell(BUS, gone)
+                case a.Note(level=level, who=who_says, text=text):
+                    self._note(level, who_says, text)
+                case a.Exit(code=code):
+                    self._exit_code = code if self._exit_code is None else self._exit_code
+                case _:
+                    assert_never(action)
+
+    def _send(self, action: a.Send) -> None:
+        to = action.to
+        if to.kind == "client":
+            self._control.reply(to.name, action.message)
+            return
+        link = self._links.get(to)
+        if link is None:
+            return
+        fd = None
+        if action.pool is not None:
+            fd = self._pools[action.pool]
+        elif action.pictures is not None:
+            fd = self._pictures[action.pictures]
+        if not link.send(action.message, fd, droppable=isinstance(action.message, m.PictureReady)):
+            self._note("warning", str(to), "does not read what it is sent: killed")
+            self._kill(to)
+
+    def _spawn(self, who: Who, runtime: str) -> None:
+        try:
+            process = spawn(who, self._runtimes[runtime], self._runtime_dir, self._settings.log_level)
+        except (OSError, KeyError) as error:
+            self._tell(who, e.SpawnFailed(f"runtime {runtime!r} cannot be started: {error}"))
+            return
+        self._processes[who] = process
+        self._links[who] = Link(
+            process.wire, self._selector, lambda message: self._tell(who, message), lambda why: self._broken(who, why)
+        )
+        self._selector.register(process.pidfd, selectors.EVENT_READ, lambda _mask: self._exited(who, process))
+        self._tell(who, e.Spawned(process.popen.pid))
+
+    def _kill(self, who: Who) -> None:
+        link, process = self._links.pop(who, None), self._processes.get(who)
+        if link is not None:
+            link.close()
+        if process is not None:
+            process.popen.kill()
+
+    def _broken(self, who: Who, why: str) -> None:
+        """Its channel is closed. At its end the process says so by itself; one that talks rubbish is ended."""
+        self._links.pop(who, None)
+        process = self._processes.get(who)
+        if why and process is not None:
+            self._note("error", str(who), f"{why}: killed")
+            process.popen.kill()
+
+    def _exited(self, who: Who, process: Process) -> None:
+        link = self._links.get(who)
+        if link is not None:
+            link.drain()
+            link.close()
+            self._links.pop(who, None)
+        self._selector.unregister(process.pidfd)
+        os.close(process.pidfd)
+        code = process.popen.wait()
+        del self._processes[who]
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self._tell(who, e.Exited(how, code))
+
+    def _note(self, level: str, who: str, text: str) -> None:
+        log.log({"error": logging.ERROR, "warning": logging.WARNING}.get(level, logging.INFO), "%s: %s", who, text)
+        event: dict[str, object] = {"id": self._next_event, "at": round(time.time(), 3), "level": level, "who": who, "text": text}
+        self._next_event += 1
+        self._events.append(event)
+        for follower in list(self._followers):
+            self._control.reply(follower, _reply([event]))
+
+    # -- what clients ask
+
+    def _request(self, client: str, request: object) -> None:
+        match request:
+            case m.AskStatus():
+                self._control.reply(client, _reply(self._status()))
+            case m.AskEvents(after=after, follow=follow):
+                newer = [event for event in self._events if int(str(event["id"])) > after]
+                self._control.reply(client, _reply(newer[-EVENTS_PER_REPLY:]))
+                if follow:
+                    self._followers.add(client)
+            case m.AskUrl():
+                self._control.reply(client, self._url())
+            case _:
+                self._tell(Who("client", client), request)
+
+    def _client_left(self, client: str) -> None:
+        self._followers.discard(client)
+
+    def _status(self) -> object:
+        return report.status(
+            self._engine,
+            time.monotonic(),
+            time.time(),
+            version=ncs_cluster.__version__,
+            pid=os.getpid(),
+            machine=usage.machine(),
+            usage=self._usage.by_pid,
+        )
+
+    def _url(self) -> m.Reply:
+        gateway, page = self._settings.gateway, self._engine.page
+        if gateway is None:
+            return m.Reply(error="there is no page: the daemon was started with --no-web")
+        if page is None:
+            return m.Reply(error="the page is not ready yet; try again in a moment")
+        host = socket.gethostname() if page[0] in ("0.0.0.0", "::") else page[0]
+        address = f"http://[{host}]:{page[1]}/" if ":" in host else f"http://{host}:{page[1]}/"
+        return _reply({"url": f"{address}?token={gateway.token}" if gateway.token else address})
+
+    # -- beginning and end
+
+    def _hear_signals(self) -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        self._signals = (ours, theirs)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        self._selector.register(ours, selectors.EVENT_READ, lambda _mask: self._signalled(ours))
+
+    def _signalled(self, ours: socket.socket) -> None:
+        for number in ours.recv(64):
+            if number in (signal.SIGTERM, signal.SIGINT):
+                self._tell(OPERATOR, e.StopAsked())
+
+    def _end(self) -> None:
+        """Nothing of ours stays: children are killed where they still are, and reaped."""
+        for process in list(self._processes.values()):
+            process.popen.kill()
+        deadline_s = time.monotonic() + 1.0
+        for process in list(self._processes.values()):
+            while process.popen.poll() is None and time.monotonic() < deadline_s:
+                time.sleep(0.005)
+        self._control.close()
+
+
+def _reply(body: object) -> m.Reply:
+    return m.Reply(body=msgspec.Raw(msgspec.msgpack.encode(body)))
