@@ -37,7 +37,8 @@ class Stick:
 
     @property
     def usable(self) -> bool:
-        return self.present and self.child.running
+        """It may be given work, if it is not too hot."""
+        return self.present and self.child.running and self.zone.looked_at
 
 
 class Sticks:
@@ -94,7 +95,7 @@ class Sticks:
     def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:
         stick.child.ready(now_s)
         stick.device = message.device
-        stick.zone.open(message.has_sensor, self._plant(now_s))
+        stick.zone.open(message.has_sensor)
         self._dispatcher.seat(stick.spec.id, message.depth)
         return [Note("info", stick.spec.id, f"is ready: {message.device}")]
 

@@ -32,12 +32,10 @@ class Zone:
         self._read_s: float | None = None
         self._slope_c_per_s = 0.0
         self._hot = False
-        self._opened_s = 0.0
 
-    def open(self, has_sensor: bool, now_s: float) -> None:
+    def open(self, has_sensor: bool) -> None:
         """The stick was opened (again): what was known before is history, but whether it was hot is remembered."""
         self.has_sensor = has_sensor
-        self._opened_s = now_s
         self._valid_c = self._read_s = None
         self._slope_c_per_s = 0.0
         if not has_sensor:
@@ -55,6 +53,11 @@ class Zone:
             self._slope_c_per_s += weight * (slope - self._slope_c_per_s)
         self._valid_c, self._read_s = value_c, now_s
         self._trip(value_c)
+
+    @property
+    def looked_at(self) -> bool:
+        """There is something to judge by: a reading since it was opened, or no sensor at all."""
+        return not self.has_sensor or self._read_s is not None
 
     def temperature_c(self, now_s: float) -> float | None:
         """The newest valid reading, aged; None when unknown."""

@@ -1,0 +1,298 @@
+"""The camera: one process that owns one source. It captures into granted slots, adds distances to results, draws the picture.
+
+Two threads. The capture thread reads the source straight into a slot, tells the supervisor, and in `live` mode draws that frame at
+once with the newest boxes: it is the only writer of slots, so what it draws cannot change under its pencil. The main thread hears
+the supervisor, measures distances (the frame is leased meanwhile) and, in `exact` mode, draws each result on its own frame.
+A source that fails is opened again with backoff, and the picture says so. Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+import time
+from collections import OrderedDict, deque
+from importlib import import_module
+from typing import Any, Deque, Dict, List, NoReturn, Optional, Tuple
+
+from ncs_cluster.errors import NcsClusterError, SourceError
+from ncs_cluster.ipc.channel import Channel
+from ncs_cluster.ipc.pool import FramePool
+from ncs_cluster.messages import (
+    CameraRates,
+    Failed,
+    FrameCaptured,
+    Grant,
+    MapPictures,
+    MapPool,
+    Measure,
+    Measured,
+    OpenSource,
+    QuitAsked,
+    Rates,
+    Skipped,
+    SourceEnded,
+    SourceLost,
+    SourceOpened,
+    Stop,
+    ToCamera,
+    UnmapPool,
+)
+from ncs_cluster.processes import child
+from ncs_cluster.processes.easel import Easel
+from ncs_cluster.render.distance import distance, match_truth
+from ncs_cluster.sources import SOURCES
+from ncs_cluster.sources.base import Captured, Planes, Source, SourceInfo
+from ncs_cluster.types import Detection, FrameRef, Truth
+
+log = logging.getLogger(__name__)
+
+REOPEN_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Waits between tries to open a source that is away."""
+STUCK_S = 20.0
+"""A read that takes so long will never return: sources give up by themselves after 3 s."""
+TRUTHS_KEPT = 128
+
+
+class Camera:
+    """The open camera."""
+
+    def __init__(self, channel: Channel[Any], asked: OpenSource) -> None:
+        self._channel = channel
+        self._spec = asked.camera
+        self._next_frame = asked.first_frame
+        self._easel = Easel(asked.camera, channel.send)
+        self._pools: Dict[int, FramePool] = {}
+        self._grants: Deque[Tuple[int, int]] = deque()
+        self._granted = threading.Condition()
+        self._truths: OrderedDict[int, List[Truth]] = OrderedDict()
+        self._stopping = threading.Event()
+        self._source: Optional[Source] = None
+        self._info: Optional[SourceInfo] = None
+        self._reading_since_s: Optional[float] = None
+        self._captured = 0
+        self._capture_fps = 0.0
+        self._scratch: Optional[Planes] = None
+
+    def run(self) -> None:
+        """Until Stop. EOFError: the supervisor is gone."""
+        thread = threading.Thread(target=self._capture_for_ever, name="capture", daemon=True)
+        thread.start()
+        next_second_s = time.monotonic() + 1.0
+        while not self._stopping.is_set():
+            timeout_s = max(0.0, next_second_s - time.monotonic())
+            if self._easel.window_open:
+                timeout_s = min(timeout_s, 0.015)
+            if select.select([self._channel.fileno()], [], [], timeout_s)[0]:
+                self._hear()
+            if self._easel.window_open and not self._easel.show():
+                self._channel.send(QuitAsked())
+            now_s = time.monotonic()
+            if now_s >= next_second_s:
+                next_second_s = now_s + 1.0
+                self._each_second(now_s)
+        if self._source is not None:
+            self._source.close()
+        thread.join(1.0)
+
+    # -- the main thread
+
+    def _hear(self) -> None:
+        received = self._channel.receive()
+        if received is None:
+            return
+        message = received.message
+        if isinstance(message, Grant):
+            with self._granted:
+                self._grants.append((message.pool, message.slot))
+                self._granted.notify()
+        elif isinstance(message, Measure):
+            self._measure(message)
+        elif isinstance(message, MapPool):
+            self._pools[message.layout.pool] = FramePool(received.fds[0], message.layout, writable=True)
+        elif isinstance(message, MapPictures):
+            self._easel.map(received.fds[0], message)
+        elif isinstance(message, UnmapPool):
+            pool = self._pools.pop(message.pool, None)
+            if pool is not None:
+                pool.close()
+        elif isinstance(message, Rates):
+            self._easel.rates(message)
+        elif isinstance(message, Stop):
+            self._stopping.set()
+            with self._granted:
+                self._granted.notify()
+
+    def _measure(self, message: Measure) -> None:
+        detections = self._with_distances(message.frame, message.outcome.detections)
+        self._channel.send(Measured(message.ticket, detections))
+        pool = self._pools.get(message.frame.pool)
+        if pool is not None:
+            self._easel.result(message, detections, pool, self._capture_fps)
+
+    def _with_distances(self, frame: FrameRef, detections: List[Detection]) -> List[Detection]:
+        """Each detection with the distance this frame's own depth gives, and with the truth where the scene tells it."""
+        pool = self._pools.get(frame.pool)
+        depth = None if pool is None else pool.depth(frame.slot, frame.width, frame.height)
+        if not detections or (depth is None and frame.frame not in self._truths):
+            return detections
+        if depth is not None and pool is not None and pool.layout.depth_scale_m is not None:
+            scale_m = pool.layout.depth_scale_m
+            detections = [
+                Detection(found.label, found.label_id, found.score, found.box, distance(depth, found.box, scale_m))
+                for found in detections
+            ]
+        truth = self._truths.get(frame.frame)
+        return match_truth(detections, truth) if truth else detections
+
+    def _each_second(self, now_s: float) -> None:
+        captured, self._captured = self._captured, 0
+        self._capture_fps = float(captured)
+        self._channel.send(CameraRates(float(captured), self._easel.pictures_since_asked()))
+        since_s = self._reading_since_s
+        if since_s is not None and now_s - since_s > STUCK_S:
+            _fail(self._channel, Failed("hang", f"{self._spec.shown}: reading it has not returned for {STUCK_S:.0f} s"))
+        self._easel.each_second(now_s)
+
+    # -- the capture thread
+
+    def _capture_for_ever(self) -> None:
+        tries = 0
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self._open()
+                    tries = 0
+                    if self._capture_until_end():
+                        return
+                except SourceError as error:
+                    self._reading_since_s = None
+                    if self._source is not None:
+                        self._source.close()
+                    if error.permanent:
+                        _fail(self._channel, Failed("open", f"{self._spec.name}: {error.detail}", permanent=True))
+                    self._channel.send(SourceLost(error.detail))
+                    self._easel.lost(error.detail)
+                    self._stopping.wait(REOPEN_S[min(tries, len(REOPEN_S) - 1)])
+                    tries += 1
+        except BrokenPipeError:
+            os._exit(1)
+        except Exception as error:
+            log.debug("unexpected", exc_info=True)
+            what = f"{self._spec.shown}: unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+            _fail(self._channel, Failed("protocol", what))
+
+    def _open(self) -> None:
+        module, attribute = SOURCES[self._spec.source].split(":")
+        door = import_module(module)
+        source: Source = getattr(door, attribute)(door.Options(**self._spec.options))
+        self._source = source
+        self._reading_since_s = time.monotonic()
+        info = source.open()
+        self._reading_since_s = None
+        if info.finite and self._next_frame:
+            self._skip(source, info, self._next_frame)
+        shape = (info.width, info.height, info.depth_scale_m)
+        if self._info is not None and shape != (self._info.width, self._info.height, self._info.depth_scale_m):
+            # the slots held are of another size; the supervisor knows, and grants new ones
+            with self._granted:
+                self._grants.clear()
+        self._info = info
+        self._easel.found()
+        ordered = info.ordered or self._spec.ordered
+        self._channel.send(
+            SourceOpened(info.width, info.height, info.fps, info.depth_scale_m, info.finite, ordered, info.description)
+        )
+
+    def _skip(self, source: Source, info: SourceInfo, frames: int) -> None:
+        """A finite source goes on where the one before it ended: what has been captured is passed over."""
+        scratch = self._scratch_planes(info)
+        for _ in range(frames):
+            if source.read(scratch) is None:
+                break
+
+    def _capture_until_end(self) -> bool:
+        """True when the source has ended or the camera stops."""
+        source, info = self._source, self._info
+        assert source is not None
+        assert info is not None
+        ordered = info.ordered or self._spec.ordered
+        while not self._stopping.is_set():
+            grant = self._take_grant(wait=ordered or not self._pools)
+            if self._stopping.is_set():
+                return True
+            planes = self._scratch_planes(info) if grant is None else self._planes(grant, info)
+            self._reading_since_s = time.monotonic()
+            captured = source.read(planes)
+            self._reading_since_s = None
+            if captured is None:
+                if not self._stopping.is_set():
+                    self._channel.send(SourceEnded(self._next_frame))
+                return True
+            frame, self._next_frame = self._next_frame, self._next_frame + 1
+            self._captured += 1
+            if grant is None:
+                self._channel.send(Skipped(frame))
+                continue
+            self._tell(FrameRef(self._spec.name, grant[0], grant[1], frame, captured.width, captured.height), captured)
+        return True
+
+    def _tell(self, ref: FrameRef, captured: Captured) -> None:
+        if captured.truth is not None:
+            self._truths[ref.frame] = captured.truth
+            while len(self._truths) > TRUTHS_KEPT:
+                self._truths.popitem(last=False)
+        self._easel.captured(ref.frame, captured.captured_s)
+        self._channel.send(FrameCaptured(ref, captured.captured_s, captured.captured_at, captured.item, captured.error))
+        if captured.error is None:
+            self._easel.frame(ref, captured.captured_s, self._pools[ref.pool], self._capture_fps)
+
+    def _take_grant(self, *, wait: bool) -> Optional[Tuple[int, int]]:
+        with self._granted:
+            while wait and not self._grants and not self._stopping.is_set():
+                self._granted.wait()
+            return self._grants.popleft() if self._grants else None
+
+    def _planes(self, grant: Tuple[int, int], info: SourceInfo) -> Planes:
+        pool = self._pools[grant[0]]
+        return Planes(pool.colour(grant[1], info.width, info.height), pool.depth(grant[1], info.width, info.height))
+
+    def _scratch_planes(self, info: SourceInfo) -> Planes:
+        """Where a frame goes that nobody has room for: a live source must be read all the same."""
+        import numpy as np
+
+        if self._scratch is None or self._scratch.colour.shape[:2] != (info.height, info.width):
+            depth = None if info.depth_scale_m is None else np.empty((info.height, info.width), np.uint16)
+            self._scratch = Planes(np.empty((info.height, info.width, 3), np.uint8), depth)
+        return self._scratch
+
+
+def main() -> NoReturn:
+    """The process. Exit code 0 after Stop, 1 after a failure that was told."""
+    channel = child.enter("camera", ToCamera)
+    try:
+        received = channel.receive()
+        if received is None or not isinstance(received.message, OpenSource):
+            raise SourceError("the first word to a camera must be OpenSource")
+        Camera(channel, received.message).run()
+    except (EOFError, BrokenPipeError):
+        os._exit(1)
+    except NcsClusterError as error:
+        _fail(channel, Failed("open", str(error)))
+    # vendor libraries keep threads that may not end
+    os._exit(0)
+
+
+def _fail(channel: Channel[Any], failed: Failed) -> NoReturn:
+    log.error("%s", failed.detail)
+    try:
+        channel.send(failed)
+    except OSError:
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
