@@ -147,6 +147,17 @@ def test_a_slow_stick_takes_ten_times_as_long_and_recovers() -> None:
         assert child.expect(Inferred).latency_s == pytest.approx(0.01)
 
 
+def test_a_throttled_stick_rests_after_each_inference_and_says_so() -> None:
+    with worker(latency_ms=5, initial_c=73, ambient_c=73) as child:
+        while child.expect(Telemetry).throttle_level == 0:
+            pass
+        for ticket in range(3):
+            child.send(Infer(ticket, 0, frame(ticket)))
+        first, *others = [child.expect(Inferred).latency_s for _ in range(3)]
+        assert first == pytest.approx(0.005)
+        assert others == pytest.approx([0.105, 0.105])
+
+
 @pytest.mark.parametrize("kind", ["lie", "nan", "nosensor"])
 def test_an_absurd_reading_is_passed_on_as_read(kind: str) -> None:
     with worker(time_scale=20, faults=[f"{kind}@0:0.4"]) as child:
