@@ -1,0 +1,296 @@
+"""An Intel RealSense camera, or a recording of one: colour, and depth aligned to it, written straight into the slot.
+
+librealsense's pipeline does the matching of depth to colour for cameras, recordings (.bag, .db3) and an injected device alike.
+Waits are short slices, so that a silent device is noticed and a close from another thread is heeded.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Optional, Tuple
+
+from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._handle import Handle
+from ncs_cluster.sources._planes import colour_room, depth_room
+from ncs_cluster.sources.base import Captured, Planes, SourceInfo
+
+FIRST_FRAME_S = 8.0
+SILENCE_S = 3.0
+GAP_S = 30.0
+"""Longest gap within a recording."""
+STALE_MS = 200.0
+"""librealsense repeats the last depth frame when depth stalls; after this long by the camera's clock it counts as unknown."""
+SLICE_MS = 200
+DEFAULT_MODE = (640, 480, 30)
+"""Width, height, frames per second of a camera, where it has this mode and nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """`serial` or `recording` or neither: the first camera found. `paced=False` plays a recording as fast as slots come."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    serial: Optional[str] = None
+    recording: Optional[str] = None
+    width: Optional[int] = None
+    height: Optional[int] = None
+    fps: Optional[int] = None
+    loop: bool = False
+    paced: bool = True
+
+
+class _Running(NamedTuple):
+    """A started pipeline and what it needs to stay alive."""
+
+    pipeline: Any
+    profile: Any
+    device: Any
+    playback: Any
+    """None for a camera."""
+
+
+class RealSense:
+    """A RealSense camera, a recording, or `device`: an rs.device that enumeration does not find, as a software_device."""
+
+    def __init__(self, options: Options, device: Any = None) -> None:
+        self._options = options
+        self._injected = device
+        self._handle: Handle[_Running] = Handle(_stop)
+        self._name = options.recording or (f"RealSense {options.serial}" if options.serial else "RealSense")
+        self._first: Any = None
+        self._depth_scale_m: Optional[float] = None
+        self._depth_seen: Tuple[int, float] = (-1, 0.0)
+        """Number of the last depth frame, and when it came, ms of the camera's clock."""
+        self._ended = False
+
+    def open(self) -> SourceInfo:
+        """Waits for the first frame. SourceError when there is no camera, or it is silent; permanent for a bad recording."""
+        rs = _library()
+        self._first, self._ended, self._depth_seen = None, False, (-1, 0.0)
+        self._handle.open(lambda: self._start(rs))
+        try:
+            with self._handle.using() as running:
+                self._first = frames = self._next(running, FIRST_FRAME_S)
+                if frames is None:
+                    raise SourceError(f"{self._name} has no colour frame", permanent=True)
+                return self._info(rs, running, frames)
+        except SourceError:
+            self.close()
+            raise
+        except RuntimeError as error:
+            self.close()
+            raise SourceError(f"{self._name}: {_line(error)}") from error
+
+    def read(self, into: Planes) -> Optional[Captured]:
+        """The next frame; None after a recording's last. SourceError when the camera is silent for 3 s or was unplugged."""
+        with self._handle.using() as running:
+            frames, self._first = self._first, None
+            if frames is None:
+                frames = None if self._ended else self._next(running, GAP_S if running.playback else SILENCE_S)
+            if frames is None:
+                self._ended = True
+                return None
+            captured_s, captured_at = time.monotonic(), time.time()
+            try:
+                width, height = self._write(_library(), frames, into)
+            except RuntimeError as error:
+                raise SourceError(f"{self._name}: {_line(error)}") from error
+            return Captured(captured_s, captured_at, width, height)
+
+    def close(self) -> None:
+        """From any thread, any number of times."""
+        self._handle.close()
+
+    def _start(self, rs: Any) -> _Running:
+        options = self._options
+        context, config = rs.context(), rs.config()
+        pipeline = rs.pipeline(context)
+        try:
+            if options.recording is not None:
+                self._choose_recorded(rs, context, config)
+            elif self._injected is not None:
+                pipeline.set_device(self._injected)
+                _enable(rs, config, _streams(rs, self._injected))
+            else:
+                self._choose_mode(rs, context, config, pipeline)
+            profile = pipeline.start(config)
+        except RuntimeError as error:
+            raise SourceError(f"{self._name}: {_line(error)}", permanent=options.recording is not None) from error
+        device = profile.get_device()
+        playback = device.as_playback() if options.recording is not None else None
+        if playback is not None:
+            playback.set_real_time(options.paced)
+        return _Running(pipeline, profile, device, playback)
+
+    def _choose_recorded(self, rs: Any, context: Any, config: Any) -> None:
+        path = os.path.abspath(self._options.recording or "")
+        if not os.path.isfile(path):
+            raise SourceError(f"no recording at {self._options.recording}", permanent=True)
+        if not path.endswith((".bag", ".db3")):
+            raise SourceError(f"{self._options.recording} is no recording: .bag or .db3 is needed", permanent=True)
+        streams = _streams(rs, context.load_device(path))
+        context.unload_device(path)
+        if rs.stream.color not in streams:
+            raise SourceError(f"{self._options.recording} holds no colour stream", permanent=True)
+        config.enable_device_from_file(path, repeat_playback=self._options.loop)
+        _enable(rs, config, streams)
+
+    def _choose_mode(self, rs: Any, context: Any, config: Any, pipeline: Any) -> None:
+        options = self._options
+        found = [device.get_info(rs.camera_info.serial_number) for device in context.query_devices()]
+        if options.serial is not None and options.serial not in found:
+            raise SourceError(f"{self._name} is not there; plug it in (found: {', '.join(found) or 'no RealSense camera'})")
+        if not found:
+            raise SourceError("no RealSense camera found; plug one into a USB 3 port")
+        config.enable_device(options.serial or found[0])
+        asked = options.width is not None or options.height is not None or options.fps is not None
+        width, height, fps = options.width or 0, options.height or 0, options.fps or 0
+        if not asked:
+            width, height, fps = DEFAULT_MODE
+        modes = [(width, height, fps, width, height), (width, height, fps, 0, 0)] + ([] if asked else [(0, 0, 0, 0, 0)])
+        for width, height, fps, depth_width, depth_height in modes:
+            config.disable_all_streams()
+            config.enable_stream(rs.stream.color, -1, width, height, rs.format.bgr8, fps)
+            config.enable_stream(rs.stream.depth, -1, depth_width, depth_height, rs.format.z16, fps)
+            if config.can_resolve(rs.pipeline_wrapper(pipeline)):
+                return
+        wanted = f"{options.width or 'any'}x{options.height or 'any'} at {options.fps or 'any'} fps"
+        raise SourceError(f"{self._name} has no mode {wanted}: choose another --size or --fps, or a USB 3 port")
+
+    def _next(self, running: _Running, patience_s: float) -> Any:
+        """The next frameset with a colour frame; None at the end of a recording."""
+        deadline_s = time.monotonic() + patience_s
+        while True:
+            try:
+                arrived, frames = running.pipeline.try_wait_for_frames(SLICE_MS)
+                if arrived and frames.get_color_frame():
+                    return frames
+                if not arrived and self._played(running):
+                    last = running.pipeline.poll_for_frames()
+                    return last if last and last.get_color_frame() else None
+                connected = running.playback or running.device.is_connected()
+            except RuntimeError as error:
+                raise SourceError(f"{self._name}: {_line(error)}") from error
+            if not connected:
+                raise SourceError(f"{self._name} was unplugged")
+            if time.monotonic() > deadline_s:
+                raise SourceError(f"{self._name} gave no colour frame for {patience_s:g} s")
+            self._handle.pause(0)
+
+    def _played(self, running: _Running) -> bool:
+        # a repeated recording, too, stands still for a moment between its end and its start
+        return running.playback and not self._options.loop and "stopped" in str(running.playback.current_status())
+
+    def _info(self, rs: Any, running: _Running, frames: Any) -> SourceInfo:
+        colour = running.profile.get_stream(rs.stream.color).as_video_stream_profile()
+        depth = frames.get_depth_frame()
+        self._depth_scale_m = None
+        if depth or any(stream.stream_type() == rs.stream.depth for stream in running.profile.get_streams()):
+            # the frame knows best: the sensor's option may have been changed since
+            units = depth.get_units() if depth else 0.0
+            self._depth_scale_m = units if units > 0 else running.device.first_depth_sensor().get_depth_scale()
+        info, device = rs.camera_info, running.device
+        name = device.get_info(info.name) if device.supports(info.name) else "RealSense"
+        serial = f" (serial {device.get_info(info.serial_number)})" if device.supports(info.serial_number) else ""
+        recording = f", {os.path.basename(self._options.recording)}" if self._options.recording else ""
+        return SourceInfo(
+            width=colour.width(),
+            height=colour.height(),
+            fps=float(colour.fps()),
+            depth_scale_m=self._depth_scale_m,
+            finite=self._options.recording is not None and not self._options.loop,
+            ordered=self._options.recording is not None and not self._options.paced,
+            description=f"{name}{serial}{recording}",
+        )
+
+    def _write(self, rs: Any, frames: Any, into: Planes) -> Tuple[int, int]:
+        import numpy as np
+
+        fresh = into.depth is not None and self._fresh(frames)
+        if fresh:
+            frames = rs.align(rs.stream.color).process(frames)
+        colour = frames.get_color_frame()
+        width, height = colour.get_width(), colour.get_height()
+        _convert(rs, colour, colour_room(into.colour, width, height))
+        if into.depth is not None:
+            slot = depth_room(into.depth, width, height)
+            if fresh:
+                depth = frames.get_depth_frame()
+                units, known = depth.get_units(), self._depth_scale_m or 0.0
+                if abs(units - known) > 1e-9:
+                    raise SourceError(f"{self._name} changed its depth unit from {known:g} to {units:g} m")
+                np.copyto(slot, np.asanyarray(depth.get_data()))
+            else:
+                slot[:] = 0
+        return width, height
+
+    def _fresh(self, frames: Any) -> bool:
+        """Whether there is depth, and it is of this moment."""
+        depth, now_ms = frames.get_depth_frame(), frames.get_color_frame().get_timestamp()
+        if not depth:
+            return False
+        number, since_ms = self._depth_seen
+        if depth.get_frame_number() != number:
+            self._depth_seen = number, since_ms = depth.get_frame_number(), now_ms
+        return bool(now_ms - since_ms <= STALE_MS)
+
+
+def _convert(rs: Any, frame: Any, slot: Any) -> None:
+    import cv2
+    import numpy as np
+
+    kind, (height, width) = frame.get_profile().format(), slot.shape[:2]
+    pixels = np.ascontiguousarray(np.asanyarray(frame.get_data())).view(np.uint8).reshape(height, width, -1)
+    if kind == rs.format.bgr8:
+        np.copyto(slot, pixels)
+        return
+    codes = {
+        rs.format.rgb8: cv2.COLOR_RGB2BGR,
+        rs.format.bgra8: cv2.COLOR_BGRA2BGR,
+        rs.format.rgba8: cv2.COLOR_RGBA2BGR,
+        rs.format.yuyv: cv2.COLOR_YUV2BGR_YUYV,
+        rs.format.uyvy: cv2.COLOR_YUV2BGR_UYVY,
+    }
+    if kind not in codes:
+        raise SourceError(f"colour format {kind} is not understood: record or stream bgr8, rgb8 or yuyv", permanent=True)
+    cv2.cvtColor(pixels, codes[kind], dst=slot)
+
+
+def _streams(rs: Any, device: Any) -> Any:
+    """The kinds of stream a device has, of those we use."""
+    kinds = {profile.stream_type() for sensor in device.query_sensors() for profile in sensor.get_stream_profiles()}
+    return kinds & {rs.stream.color, rs.stream.depth}
+
+
+def _enable(rs: Any, config: Any, streams: Any) -> None:
+    for stream in streams:
+        config.enable_stream(stream)
+
+
+def _stop(running: _Running) -> None:
+    try:
+        running.pipeline.stop()
+    except RuntimeError:
+        pass  # it had stopped by itself
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _library() -> Any:
+    try:
+        import pyrealsense2
+    except ImportError as error:
+        here = f"Python {platform.python_version()} on {platform.machine()}"
+        raise SourceError(
+            f"pyrealsense2 is missing in {here}: pip install pyrealsense2, which has wheels for x86_64 and, on aarch64, for "
+            "Python 3.9, 3.10 and 3.12; the camera may have an interpreter of its own, see docs/sources.md",
+            permanent=True,
+        ) from error
+    # some builds put everything one level deeper
+    return pyrealsense2 if hasattr(pyrealsense2, "pipeline") else pyrealsense2.pyrealsense2
