@@ -2,5 +2,54 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+SOURCE ?= synthetic
+ARGS   ?=
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench docs clean
+
+# Four simulated sticks in two clusters; heat runs 20 times faster, so that both kinds of switch are seen within half a minute.
+run: $(VENV)/.ready
+	$(BIN)/ncs-clusterd --source $(SOURCE) --backend simulated --sticks 4 --cluster-size 2 \
+		--switch-temp 65 --switch-interval 200 --set simulated.time_scale=20 $(ARGS)
+
+test: $(VENV)/.ready-test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready-test
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+# A machine without libGL.so.1 (Raspberry Pi OS Lite) cannot load opencv-python; the same version's headless build laid over it can.
+define settle_opencv
+	@$(BIN)/python -c "import cv2" 2>/dev/null || { \
+		version=$$($(BIN)/python -c "from importlib.metadata import version; print(version('opencv-python'))") && \
+		echo "OpenCV cannot open windows on this machine (no libGL.so.1): using its headless build $$version" && \
+		$(BIN)/pip install --quiet --no-deps --force-reinstall "opencv-python-headless==$$version" && \
+		$(BIN)/python -c "import cv2"; }
+endef
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(settle_opencv)
+	@touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(settle_opencv)
+	@touch $@
+
+$(VENV)/.ready-check: $(VENV)/.ready-test
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[check]'
+	@touch $@
