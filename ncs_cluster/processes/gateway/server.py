@@ -1,0 +1,169 @@
+"""The listening socket, and uvicorn with the limits it lacks: a request has a deadline, a reader that stalls is cut off, and when
+all places are taken a newcomer gets the place of the one that dawdles most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ncs_cluster.errors import NcsClusterError
+
+REQUEST_S = 10.0
+"""A request, its body included, has arrived whole by then."""
+STALL_S = 10.0
+"""Somebody who takes nothing of an answer for this long is gone."""
+MAX_CONNECTIONS = 64
+GRACE_S = 1.0
+_SEND_BUFFER = 128 * 1024
+"""Small, so that a slow viewer is behind by a few pictures at most."""
+
+
+class CannotListen(NcsClusterError):
+    """The page's address cannot be used. Permanent: trying again would end the same way."""
+
+    def __init__(self, detail: str, *, permanent: bool = True) -> None:
+        super().__init__(detail)
+        self.permanent = permanent
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound, listening socket. Raises CannotListen with one line for the operator."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
+        )[0]
+    except OSError as error:
+        raise CannotListen(f"--listen {host}:{port}: no such address ({error.strerror})", permanent=False) from error
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        sock.bind(address)
+        sock.listen(128)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise _cannot(host, port, error) from error
+    return sock
+
+
+def _cannot(host: str, port: int, error: OSError) -> CannotListen:
+    if error.errno == errno.EADDRINUSE:
+        return CannotListen(f"port {port} on {host} is in use by another program: choose another with --listen {host}:PORT")
+    if error.errno == errno.EACCES:
+        return CannotListen(f"port {port} is not for ordinary users: choose one from 1024 up with --listen {host}:PORT")
+    # the network may come up later
+    return CannotListen(f"--listen {host}:{port}: {error.strerror}", permanent=error.errno != errno.EADDRNOTAVAIL)
+
+
+class Connection(H11Protocol):
+    """One visitor's connection."""
+
+    _request_timer: asyncio.TimerHandle | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
+    _since_s = 0.0
+
+    def connection_made(self, transport: Any) -> None:
+        if len(self.connections) >= MAX_CONNECTIONS:
+            self._make_room()
+        super().connection_made(transport)
+        self._since_s = self.loop.time()
+        if len(self.connections) > MAX_CONNECTIONS:
+            self.transport.abort()
+        else:
+            self._arm()
+
+    def _make_room(self) -> None:
+        """Cut off whoever has been connected longest of those nobody is answering."""
+        idle = [other for other in self.connections if isinstance(other, Connection) and not other.answering]
+        if idle:
+            oldest = min(idle, key=lambda other: other._since_s)
+            self.connections.discard(oldest)
+            oldest.transport.abort()
+
+    @property
+    def answering(self) -> bool:
+        """A request has come and its answer is under way."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+            self._arm()
+        else:
+            self._disarm()
+
+    def _arm(self) -> None:
+        if self._request_timer is None and not self.transport.is_closing():
+            self._request_timer = self.loop.call_later(REQUEST_S, self.transport.abort)
+
+    def _disarm(self) -> None:
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stall_timer is None:
+            self._stall_timer = self.loop.call_later(STALL_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+
+class Server(uvicorn.Server):
+    """Serves one application on one socket, inside the running event loop."""
+
+    def __init__(self, app: ASGIApp, sock: socket.socket, on_open: Callable[[str, int], object]) -> None:
+        """`on_open` hears the address once visitors are answered."""
+        for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # a stranger's bad request is no line in the operator's journal
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=Connection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=5,
+                timeout_graceful_shutdown=int(GRACE_S),
+            )
+        )
+        self._sock, self._on_open = sock, on_open
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        host, port = self._sock.getsockname()[:2]
+        self._on_open(host, port)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `should_exit`."""
+        await super().serve([self._sock])
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals stay as processes/child.py set them."""
+        yield

@@ -1,0 +1,274 @@
+"""Routes. Every one answers from memory; whoever may come here has passed the door (auth.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from importlib import resources
+from urllib.parse import parse_qs
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ncs_cluster.client import Refused
+from ncs_cluster.errors import NotRunning
+from ncs_cluster.processes.gateway import metrics
+from ncs_cluster.processes.gateway.auth import Door, Guarded, session_cookie
+from ncs_cluster.processes.gateway.daemon import Daemon
+from ncs_cluster.processes.gateway.pictures import Pictures
+
+SNAPSHOT_S = 2.0
+LOGIN_PAUSE_S = 1.0
+MAX_STREAMS = 48
+SHOWN_EVENTS = 100
+TROUBLES = ("heat", "unplug", "hang")
+_json = msgspec.json.encode
+MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+BOUNDARY = "ncs-cluster-picture"
+SILENT = "the daemon does not answer"
+
+
+class Web:
+    """What is behind the door."""
+
+    def __init__(self, door: Door, daemon: Daemon, pictures: Pictures, *, simulated: bool) -> None:
+        self._door, self._daemon, self._pictures, self._simulated = door, daemon, pictures, simulated
+        self.streams = 0
+        self._files = {
+            file.name: file.read_bytes() for file in (resources.files(__package__) / "static").iterdir() if _kind(file.name)
+        }
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self.page),
+            Route("/login", self.login_page, methods=["GET"]),
+            Route("/login", self.login, methods=["POST"]),
+            Route("/static/{name}", self.static),
+            Route("/healthz", self.healthz),
+            Route("/readyz", self.readyz),
+            Route("/metrics", self.metrics),
+            Route("/api/status", self.status),
+            Route("/api/events", self.events),
+            Route("/api/live", self.live),
+            Route("/api/switch", self.switch, methods=["POST"]),
+            Route("/api/trouble", self.trouble, methods=["POST"]),
+            Route("/cameras/{name}.mjpg", self.stream),
+            Route("/cameras/{name}.jpg", self.snapshot),
+        ]
+
+    # -- page and login --
+
+    async def page(self, request: Request) -> Response:
+        if "token" not in request.query_params:
+            return self._file(request, "index.html")
+        if not self._door.needs_token:
+            return RedirectResponse("/", 303)
+        return await self._enter(request.query_params["token"])
+
+    async def login_page(self, request: Request) -> Response:
+        return self._file(request, "login.html") if self._door.needs_token else RedirectResponse("/", 303)
+
+    async def login(self, request: Request) -> Response:
+        form = parse_qs((await request.body()).decode(errors="replace"))
+        return await self._enter(form.get("token", [""])[0].strip())
+
+    async def _enter(self, token: str) -> Response:
+        if not self._door.fits(token):
+            await asyncio.sleep(LOGIN_PAUSE_S)
+            return RedirectResponse("/login#wrong", 303)
+        response = RedirectResponse("/", 303)
+        session_cookie(response, self._door.new_session(time.time()))
+        return response
+
+    async def static(self, request: Request) -> Response:
+        return self._file(request, request.path_params["name"])
+
+    def _file(self, request: Request, name: str) -> Response:
+        data, kind = self._files.get(name), _kind(name)
+        if data is None or kind is None:
+            raise HTTPException(404)
+        tag = '"' + hashlib.sha256(data).hexdigest()[:16] + '"'
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(data, media_type=kind, headers=headers)
+
+    # -- for programs --
+
+    async def healthz(self, request: Request) -> Response:
+        status = await self._daemon.fresh()
+        if not status:
+            return PlainTextResponse(SILENT + "\n", 503)
+        return PlainTextResponse("alive\n") if status["daemon"]["alive"] else PlainTextResponse("not alive\n", 503)
+
+    async def readyz(self, request: Request) -> Response:
+        status = await self._daemon.fresh()
+        if not status:
+            return PlainTextResponse(SILENT + "\n", 503)
+        if status["daemon"]["ready"]:
+            return PlainTextResponse("ready\n")
+        reasons = status["daemon"]["reasons"] or ["no inference in the last seconds"]
+        return PlainTextResponse("\n".join(reasons) + "\n", 503)
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(metrics.text(await self._daemon.fresh()), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    async def status(self, request: Request) -> Response:
+        status = await self._daemon.fresh()
+        if not status:
+            return _error(503, f"{SILENT}: {self._daemon.trouble}")
+        return Response(self._daemon.status_json, media_type="application/json")
+
+    async def events(self, request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        if not (after.isascii() and after.isdecimal()):
+            return _error(400, "after is the id of the last event you know, a number")
+        if not await self._daemon.fresh():
+            return _error(503, f"{SILENT}: {self._daemon.trouble}")
+        return JSONResponse([event for event in self._daemon.events if event["id"] > int(after)])
+
+    async def switch(self, request: Request) -> Response:
+        await _body(request)
+        try:
+            return JSONResponse({"text": await self._daemon.switch()})
+        except Refused as error:
+            return _error(409, str(error))
+        except NotRunning as error:
+            return _error(503, str(error))
+
+    async def trouble(self, request: Request) -> Response:
+        if not self._simulated:
+            raise HTTPException(404)
+        asked = await _body(request)
+        kind, stick = asked.get("kind"), asked.get("stick")
+        if kind not in TROUBLES or not (stick is None or isinstance(stick, str)):
+            return _error(400, f'send {{"kind": {" | ".join(TROUBLES)}, "stick": a stick\'s id or nothing}}')
+        try:
+            return JSONResponse({"text": await self._daemon.make_trouble(kind, stick)})
+        except Refused as error:
+            return _error(409, str(error))
+        except NotRunning as error:
+            return _error(503, str(error))
+
+    # -- live --
+
+    async def live(self, request: Request) -> Response:
+        """Server-sent events: `hello` (history and last events) once, then `status` and `events` as they come, `lost` meanwhile."""
+        self._take_place()
+        return Stream(self, self._live(), "text/event-stream")
+
+    async def _live(self) -> AsyncGenerator[bytes]:
+        daemon = self._daemon
+        await daemon.fresh()
+        known = daemon.events[-1]["id"] if daemon.events else 0
+        hello = {"history": daemon.history.lines(time.monotonic()), "events": list(daemon.events)[-SHOWN_EVENTS:]}
+        yield sse("hello", _json(hello))
+        if daemon.answers:
+            yield sse("status", daemon.status_json)
+        async with aclosing(daemon.looks()) as looks:
+            async for _ in looks:
+                yield sse("status", daemon.status_json) if daemon.answers else sse("lost", _json({"reason": daemon.trouble}))
+                if news := [event for event in daemon.events if event["id"] > known]:
+                    known = news[-1]["id"]
+                    yield sse("events", _json(news))
+
+    async def stream(self, request: Request) -> Response:
+        name = self._camera(request)
+        self._take_place()
+        return Stream(self, self._parts(name), f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+
+    async def _parts(self, name: str) -> AsyncGenerator[bytes]:
+        """Each part ends with the next one's boundary: browsers show a picture when they have seen its end."""
+        with self._pictures.watch(name):
+            yield f"--{BOUNDARY}\r\n".encode()
+            number = self._pictures.newest(name)
+            while not self._daemon.stopping and (jpeg := await self._pictures.next(name, number)) is not None:
+                number = jpeg.number
+                head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg.data)}\r\n\r\n"
+                yield head.encode() + jpeg.data + f"\r\n--{BOUNDARY}\r\n".encode()
+
+    async def snapshot(self, request: Request) -> Response:
+        name = self._camera(request)
+        with self._pictures.watch(name):
+            try:
+                jpeg = await asyncio.wait_for(self._pictures.next(name, self._pictures.newest(name)), SNAPSHOT_S)
+            except TimeoutError:
+                return PlainTextResponse(self._why_no_picture(name) + "\n", 503)
+        if jpeg is None:
+            raise HTTPException(404)
+        return Response(jpeg.data, media_type="image/jpeg")
+
+    def _camera(self, request: Request) -> str:
+        name = str(request.path_params["name"])
+        if name not in self._pictures:
+            if any(camera["name"] == name for camera in self._daemon.status.get("cameras", [])):
+                raise HTTPException(503, self._why_no_picture(name))
+            raise HTTPException(404, "no such camera")
+        return name
+
+    def _why_no_picture(self, name: str) -> str:
+        for camera in self._daemon.status.get("cameras", []):
+            if camera["name"] == name:
+                return f"no picture: the camera is {camera['state']}" + (f" ({camera['detail']})" if camera["detail"] else "")
+        return "no picture"
+
+    def _take_place(self) -> None:
+        if self.streams >= MAX_STREAMS:
+            raise HTTPException(503, "too many look already")
+
+
+class Stream(StreamingResponse):
+    """An answer without end. Its place is free and its generator closed as soon as the visitor has left."""
+
+    def __init__(self, web: Web, parts: AsyncGenerator[bytes], media_type: str) -> None:
+        super().__init__(parts, media_type=media_type, headers={"X-Accel-Buffering": "no"})
+        self._web, self._parts = web, parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._web.streams += 1
+        try:
+            if scope["method"] == "HEAD":
+                await Response(headers=dict(self.headers))(scope, receive, send)
+            else:
+                await super().__call__(scope, receive, send)
+        finally:
+            self._web.streams -= 1
+            await self._parts.aclose()
+
+
+def make_app(door: Door, daemon: Daemon, pictures: Pictures, *, simulated: bool) -> ASGIApp:
+    """The whole application, its door included."""
+    return Guarded(Starlette(routes=list(Web(door, daemon, pictures, simulated=simulated).routes())), door)
+
+
+async def _body(request: Request) -> dict[str, object]:
+    """The JSON object that was sent, an empty one for an empty body."""
+    try:
+        asked = json.loads(await request.body() or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, "this is not JSON") from error
+    if not isinstance(asked, dict):
+        raise HTTPException(400, "send a JSON object")
+    return asked
+
+
+def sse(event: str, data: bytes) -> bytes:
+    """One server-sent event; `data` is JSON and so has no line ends."""
+    return b"event: %s\ndata: %s\n\n" % (event.encode(), data)
+
+
+def _error(status: int, why: str) -> Response:
+    return JSONResponse({"error": why}, status)
+
+
+def _kind(name: str) -> str | None:
+    return MEDIA_TYPES.get(name.rpartition(".")[2])

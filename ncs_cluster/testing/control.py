@@ -1,0 +1,212 @@
+"""A supervisor that is not there: its control socket with a status that can be changed, and a camera's ring of pictures.
+
+For testing what talks to the daemon (page, ncsctl, clients) without one. Sockets, messages and shared memory are real.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ncs_cluster.client import CONTROL_SOCKET
+from ncs_cluster.core.status import (
+    CameraStatus,
+    ClusterStatus,
+    CountersStatus,
+    DaemonStatus,
+    LastSwitch,
+    LatencyStatus,
+    MachineStatus,
+    ProcessStatus,
+    Status,
+    StickStatus,
+)
+from ncs_cluster.errors import ProtocolError
+from ncs_cluster.ipc import pictures
+from ncs_cluster.ipc.channel import Channel
+from ncs_cluster.messages import AskEvents, AskStatus, AskSwitch, AskTrouble, AskUrl, MapPictures, Reply, Request
+from ncs_cluster.types import CameraName
+
+
+def some_status(sticks: int = 4, cluster_size: int = 2, cameras: tuple[str, ...] = ("cam0",), *, simulated: bool = True) -> Status:
+    """A daemon in good health: the first cluster works, the others cool."""
+    names = [f"sim-{number + 1}" for number in range(sticks)]
+    ring = [names[first : first + cluster_size] for first in range(0, sticks, cluster_size)]
+    active = ring[0] if ring else []
+    return Status(
+        daemon=DaemonStatus(
+            "0.1.0",
+            os.getpid(),
+            61.0,
+            "ok",
+            [],
+            True,
+            True,
+            "ring",
+            cluster_size,
+            65.0,
+            10.0,
+            20.0 if simulated else 1.0,
+            simulated,
+        ),
+        clusters=ClusterStatus(active, 4.2, 7, LastSwitch(time.time() - 5.8, "the interval has passed"), False, ring),
+        sticks=[some_stick(name, "active" if name in active else "standby", 38.0 + 7 * (name in active)) for name in names],
+        cameras=[some_camera(name) for name in cameras],
+        counters=CountersStatus(0, 0, 0, 0.0),
+        machine=MachineStatus(0.42, 18.0, 4, 612.0, 3800.0, 51.5),
+        processes=[
+            ProcessStatus("supervisor", 100, "running", 3.1, 42.0, 0),
+            *(ProcessStatus(f"worker {name}", 101 + at, "running", 0.6, 31.0, 0) for at, name in enumerate(names)),
+            ProcessStatus("gateway", 190, "running", None, None, 1),
+        ],
+        sink=None,
+        graphs=["shapes"],
+    )
+
+
+def some_stick(name: str, state: str, celsius: float | None) -> StickStatus:
+    working = state == "active"
+    return StickStatus(
+        id=name,
+        port=f"simulated port {name[4:]}",
+        backend="simulated",
+        device="simulated stick",
+        state=state,
+        temperature_c=celsius,
+        temperature_age_s=0.4,
+        throttle_level=0,
+        headroom_s=14.0 if working else None,
+        fps=9.9 if working else 0.0,
+        latency_ms=LatencyStatus(100.4, 103.0) if working else LatencyStatus(None, None),
+        in_flight=1 if working else 0,
+        inferences=512,
+        restarts=0,
+        last_error=None,
+        pid=101,
+        throttled_s=0.0,
+    )
+
+
+def some_camera(name: str) -> CameraStatus:
+    return CameraStatus(
+        name,
+        "synthetic",
+        "running",
+        None,
+        (320, 240),
+        True,
+        30.0,
+        30.0,
+        19.8,
+        1800,
+        1190,
+        610,
+        0,
+        0,
+        LatencyStatus(104.0, 111.0),
+        0.008,
+    )
+
+
+class FakeControl:
+    """Answers on the control socket. Change `status` and `events` at will; `asked` is what came in; a `mute` one never answers."""
+
+    def __init__(self, runtime_dir: Path) -> None:
+        self.status = some_status()
+        self.events: list[dict[str, Any]] = []
+        self.asked: list[Request] = []
+        self.refusal: str | None = None
+        self.mute = False
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.bind(os.fspath(runtime_dir / CONTROL_SOCKET))
+        self._socket.listen()
+        self._clients: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def say(self, text: str, who: str = "stick sim-1", level: str = "info") -> None:
+        """One more event."""
+        self.events.append({"id": len(self.events) + 1, "at": time.time(), "level": level, "who": who, "text": text})
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._socket.accept()
+                self._clients.append(client)
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        channel: Channel[Request] = Channel(client, Request)
+        with contextlib.suppress(EOFError, OSError, ProtocolError):
+            while (received := channel.receive()) is not None:
+                if not self.mute:
+                    channel.send(self._answer(received.message))
+
+    def _answer(self, request: Request) -> Reply:
+        self.asked.append(request)
+        if isinstance(request, AskStatus):
+            return _reply(self.status)
+        if isinstance(request, AskEvents):
+            return _reply([event for event in self.events if event["id"] > request.after])
+        if self.refusal is not None:
+            return Reply(error=self.refusal)
+        if isinstance(request, AskSwitch):
+            return _reply({"text": "switched to sim-3, sim-4"})
+        if isinstance(request, AskTrouble):
+            return _reply({"text": f"made trouble: {request.kind}"})
+        assert isinstance(request, AskUrl)
+        return _reply({"url": "http://127.0.0.1:8080/"})
+
+    def close(self) -> None:
+        """As when the daemon dies."""
+        for sock in (self._socket, *self._clients):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+
+def _reply(body: Any) -> Reply:
+    return Reply(body=msgspec.Raw(msgspec.msgpack.encode(body)))
+
+
+@contextmanager
+def control(runtime_dir: Path) -> Iterator[FakeControl]:
+    """A FakeControl, closed when the block is left."""
+    fake = FakeControl(runtime_dir)
+    try:
+        yield fake
+    finally:
+        fake.close()
+
+
+class PictureWriter:
+    """Draws as a camera does: a moving bar on a plain ground, another with every picture."""
+
+    def __init__(self, camera: str, width: int = 320, height: int = 240) -> None:
+        self.size = (width, height)
+        self.fd = pictures.create(pictures.SLOTS, width, height)
+        self.map = MapPictures(CameraName(camera), pictures.SLOTS, width, height)
+        self._ring = pictures.PictureRing(os.dup(self.fd), pictures.SLOTS, width, height, writable=True)
+        self.drawn = 0
+
+    def draw(self, colour: tuple[int, int, int] = (120, 90, 40)) -> int:
+        """One more picture, `colour` in BGR; returns its frame number."""
+        pixels = self._ring.begin(*self.size)
+        pixels[:] = colour
+        left = self.drawn * 7 % (self.size[0] - 20)
+        pixels[:, left : left + 20] = (60, 200, 250)
+        self._ring.commit(self.drawn, *self.size)
+        self.drawn += 1
+        return self.drawn - 1
+
+    def close(self) -> None:
+        os.close(self.fd)
+        self._ring.close()

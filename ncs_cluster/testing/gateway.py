@@ -1,0 +1,140 @@
+"""A real gateway process in front of a FakeControl, with cameras that draw while somebody looks."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import select
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ncs_cluster.messages import FromGateway, GatewayOpened, OpenGateway, PictureReady, Watch
+from ncs_cluster.specs import GatewaySpec
+from ncs_cluster.testing.children import Child, running
+from ncs_cluster.testing.control import FakeControl, PictureWriter, control
+from ncs_cluster.types import CameraName
+
+GATEWAY = "ncs_cluster.processes.gateway"
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Site:
+    """The running gateway as its supervisor and its visitors see it."""
+
+    def __init__(self, child: Child, fake: FakeControl, opened: GatewayOpened) -> None:
+        self.child, self.control = child, fake
+        self.port = opened.port
+        self.writers: dict[str, PictureWriter] = {}
+        self.watched: dict[str, list[int]] = {}
+        """Every Watch heard, by camera."""
+        self._ending = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(
+        self, method: str, path: str, body: str | bytes | None = None, *, host: str | None = None, **headers: str
+    ) -> Answer:
+        """One request on a connection of its own. Underscores in header names are dashes."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            sent = {"Host": host or f"127.0.0.1:{self.port}", **{name.replace("_", "-"): value for name, value in headers.items()}}
+            connection.request(method, path, body, sent)
+            response = connection.getresponse()
+            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.request("GET", path, **headers)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Answer:
+        """As a program does."""
+        return self.request("POST", path, json.dumps(body or {}), **{"Content_Type": "application/json", **headers})
+
+    def add_camera(self, name: str, width: int = 320, height: int = 240) -> PictureWriter:
+        """A new ring, in place of an older one."""
+        writer = PictureWriter(name, width, height)
+        self.child.send(writer.map, writer.fd)
+        self.writers[name] = writer
+        return writer
+
+    def draw(self, name: str, colour: tuple[int, int, int] = (120, 90, 40)) -> None:
+        frame = self.writers[name].draw(colour)
+        self.child.send(PictureReady(CameraName(name), frame))
+
+    def live(self, pictures_per_s: float = 20.0) -> None:
+        """From now on hear the gateway, and draw wherever somebody looks, until the site is closed."""
+        self._threads = [threading.Thread(target=self._hear, daemon=True)]
+        self._threads.append(threading.Thread(target=self._draw, args=(1 / pictures_per_s,), daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def _hear(self) -> None:
+        with contextlib.suppress(EOFError, OSError, ValueError):
+            while not self._ending.is_set():
+                if select.select([self.child.channel.fileno()], [], [], 0.1)[0]:
+                    message = self.child.receive()
+                    if isinstance(message, Watch):
+                        self.watched.setdefault(message.camera, []).append(message.viewers)
+
+    def _draw(self, period_s: float) -> None:
+        with contextlib.suppress(OSError):
+            while not self._ending.wait(period_s):
+                for name in list(self.writers):
+                    if self.watched.get(name, [0])[-1]:
+                        self.draw(name)
+
+    def until_watched(self, name: str, viewers: int, timeout_s: float = 15.0) -> None:
+        """Wait until that many look. Raises TimeoutError."""
+        until_s = time.monotonic() + timeout_s
+        while self.watched.get(name, [0])[-1] != viewers:
+            if time.monotonic() > until_s:
+                raise TimeoutError(f"{name} is watched by {self.watched.get(name)}, not by {viewers}")
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        self._ending.set()
+        for thread in self._threads:
+            thread.join()
+        for writer in self.writers.values():
+            writer.close()
+
+
+@contextmanager
+def site(
+    runtime_dir: Path,
+    *,
+    token: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    simulated: bool = True,
+    cameras: tuple[str, ...] = ("cam0",),
+    allowed_hosts: tuple[str, ...] = (),
+) -> Iterator[Site]:
+    """An open gateway; everything ends with the block."""
+    with control(runtime_dir) as fake, running(GATEWAY, FromGateway) as child:
+        child.send(OpenGateway(GatewaySpec(host, port, token, list(allowed_hosts)), str(runtime_dir), simulated))
+        opened = Site(child, fake, child.expect(GatewayOpened))
+        try:
+            for name in cameras:
+                opened.add_camera(name)
+            yield opened
+        finally:
+            opened.close()
