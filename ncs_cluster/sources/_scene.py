@@ -12,18 +12,8 @@ from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 import cv2
 import numpy as np
 
-from ncs_cluster.sources._scene_art import (
-    BACK_M,
-    CEILING_M,
-    FLOOR_M,
-    FOCAL,
-    LABELS,
-    SIZE_M,
-    WALL_M,
-    Sprite,
-    room,
-    sprite,
-)
+from ncs_cluster.sources._scene_room import BACK_M, CEILING_M, FLOOR_M, FOCAL, WALL_M, room
+from ncs_cluster.sources._scene_shapes import LABELS, SIZE_M, Sprite, sprite
 from ncs_cluster.types import Truth
 
 if TYPE_CHECKING:
@@ -92,7 +82,7 @@ class Scene:
         self._min_visible = min_visible
         self._colour, room_m = room(width, height, rng)
         self._depth = np.rint(room_m * 1000 * DEPTH_GAIN).astype(np.uint16)
-        self._bodies = [_body(n, rng) for n in range(1, len(LABELS) + 1)]
+        self._bodies = [_body(n, width, rng) for n in range(1, len(LABELS) + 1)]
         blob = np.hypot(*np.mgrid[-1:1:64j, -1:1:64j])
         self._shadow = (255 * np.clip(1.02 - blob, 0, 1) ** 1.5).astype(np.uint8)
         self._ids = np.zeros((height, width), np.uint8)
@@ -217,13 +207,13 @@ class Scene:
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
-def _body(label_id: int, rng: np.random.Generator) -> Body:
+def _body(label_id: int, width: int, rng: np.random.Generator) -> Body:
     def wave(shortest_s: float, longest_s: float) -> Wave:
         return Wave(float(rng.uniform(shortest_s, longest_s)), float(rng.uniform(0, 1)))
 
     return Body(
         label_id=label_id,
-        sprite=sprite(LABELS[label_id - 1], rng, DEPTH_GAIN),
+        sprite=sprite(LABELS[label_id - 1], width, rng, DEPTH_GAIN),
         near_m=float(rng.uniform(0.7, 2.2)),
         far_m=float(rng.uniform(3.5, 6.0)),
         x=wave(22, 50),

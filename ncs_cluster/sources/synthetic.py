@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Tuple
 
 import numpy as np
 
 from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._planes import colour_room, depth_room
 from ncs_cluster.sources.base import Captured, Planes, SourceInfo
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Synthetic:
         self._options = options
         self._scene: Optional[Scene] = None
         self._next = 0
-        self._start_s = 0.0
+        self._start_s: Optional[float] = None
         self._closed = threading.Event()
 
     def open(self) -> SourceInfo:
@@ -62,7 +63,7 @@ class Synthetic:
         self._scene = Scene(options.width, options.height, options.seed)
         self._closed.clear()
         self._next = 0
-        self._start_s = time.monotonic()
+        self._start_s = None
         return SourceInfo(
             options.width,
             options.height,
@@ -77,24 +78,32 @@ class Synthetic:
         if scene is None:
             raise SourceError("synthetic: read before open")
         if options.paced:
-            # Frame n is due at start + n / fps, whatever came before. More than a period late: skip, never burst.
-            late = int((time.monotonic() - self._start_s) * options.fps) - self._next
-            if late > 1:
-                self._next += late
+            now_s = time.monotonic()
+            self._start_s = now_s if self._start_s is None else self._start_s
+            self._next, wait_s = due(self._next, now_s - self._start_s, options.fps)
             if options.frames is None or self._next < options.frames:
-                self._closed.wait(max(0.0, self._start_s + self._next / options.fps - time.monotonic()))
+                self._closed.wait(wait_s)
         if self._closed.is_set() or (options.frames is not None and self._next >= options.frames):
             return None
-        width, height = options.width, options.height
-        colour = into.colour.reshape(-1)[: width * height * 3].reshape(height, width, 3)
+        colour = colour_room(into.colour, options.width, options.height)
         if into.depth is None:
-            depth = np.empty((height, width), np.uint16)
+            depth = np.empty((options.height, options.width), np.uint16)
         else:
-            depth = into.depth.reshape(-1)[: width * height].reshape(height, width)
+            depth = depth_room(into.depth, options.width, options.height)
         captured_s, captured_at = time.monotonic(), time.time()
         truth = scene.draw(self._next, self._next / options.fps, colour, depth)
         self._next += 1
-        return Captured(captured_s, captured_at, width, height, truth=truth)
+        return Captured(captured_s, captured_at, options.width, options.height, truth=truth)
 
     def close(self) -> None:
         self._closed.set()
+
+
+def due(frame: int, elapsed_s: float, fps: float) -> Tuple[int, float]:
+    """Which frame to give when `frame` would be next and `elapsed_s` have passed since the first, and how long to wait for it.
+
+    Frame n is due at n / fps whatever came before, so nothing drifts; who is more than a period late skips, never bursts.
+    """
+    now = int(elapsed_s * fps)
+    frame = now if now - frame > 1 else frame
+    return frame, max(0.0, frame / fps - elapsed_s)
