@@ -11,7 +11,18 @@ from ncs_cluster.core.publish import LiveOrder, Reorder, record
 from ncs_cluster.core.rates import Latency, Rate
 from ncs_cluster.core.slots import Slots
 from ncs_cluster.core.work import GIVEN_UP, LATE, RESULT, Frame, Ledger, Unit
-from ncs_cluster.messages import FrameCaptured, Grant, MapPictures, MapPool, Measure, OpenSource, Skipped, SourceOpened, UnmapPool
+from ncs_cluster.messages import (
+    FrameCaptured,
+    Grant,
+    MapPictures,
+    MapPool,
+    Measure,
+    OpenSource,
+    Rates,
+    Skipped,
+    SourceOpened,
+    UnmapPool,
+)
 from ncs_cluster.specs import CameraSpec
 from ncs_cluster.types import Detection, Outcome, PoolLayout
 
@@ -35,10 +46,10 @@ class Camera:
         self.next_frame = 0
         self.frames = 0
         self.measuring: dict[int, tuple[Unit, Outcome]] = {}
-        self.live = LiveOrder()
         self.orders: dict[int, LiveOrder] = {}
         self.reorders: dict[int, Reorder] = {}
         self.viewers = 0
+        self.told: Rates | None = None
         self.detection = Rate()
         self.latency = Latency()
         self.capture_fps = 0.0
@@ -75,6 +86,7 @@ class Cameras:
 
     def hello(self, camera: Camera, now_s: float) -> list[Action]:
         camera.child.hello(now_s)
+        camera.told = None
         return [Send(camera.child.who, OpenSource(camera.spec, camera.next_frame))]
 
     def opened(self, camera: Camera, info: SourceOpened, workers: list[Who], now_s: float) -> list[Action]:
@@ -199,6 +211,14 @@ class Cameras:
 
     def _reorder(self, camera: Camera, graph: int) -> Reorder:
         return camera.reorders.setdefault(graph, Reorder())
+
+    def tell_rates(self, camera: Camera, now_s: float) -> list[Action]:
+        """For the overlay, when it has changed."""
+        rates = Rates(round(camera.detection.per_s(now_s), 1), camera.viewers > 0)
+        if not camera.child.listening or camera.told == rates:
+            return []
+        camera.told = rates
+        return [Send(camera.child.who, rates)]
 
     # -- pools
 

@@ -6,18 +6,17 @@ although nothing happens. Told the same events at the same times, it answers the
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
-from ncs_cluster.core.actions import Action, Exit, Kill, Note, Send, Unplug
+from ncs_cluster.core import trouble
+from ncs_cluster.core.actions import Action, Exit, Note, Send
 from ncs_cluster.core.cameras import Camera, Cameras
 from ncs_cluster.core.child import Child, Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.events import GATEWAY, SINK, Who
-from ncs_cluster.core.outbox import Outbox
+from ncs_cluster.core.ending import Ending, killed
+from ncs_cluster.core.events import Who
+from ncs_cluster.core.page import Page
+from ncs_cluster.core.sink import Sink
 from ncs_cluster.core.sticks import Stick, Sticks
 from ncs_cluster.core.work import DROPPED, Ledger, Unit
 from ncs_cluster.errors import EX_CONFIG
@@ -26,9 +25,6 @@ from ncs_cluster.types import StickId
 
 TICK_S = 0.25
 """How often deadlines of processes are looked at; frames have their own clock."""
-DRAIN_S = 2.0
-"""How long a stop waits for what is under way."""
-LONGEST_STOP_S = 4.5
 STALL_S = 1.0
 """The loop itself stood still for so long: nobody else is called late for it."""
 
@@ -42,23 +38,17 @@ class Engine:
         self.began_s = now_s
         self.ledger = Ledger()
         self.dispatcher = Dispatcher(self.ledger)
-        self.outbox = Outbox() if settings.sink else None
+        self.sink = Sink(settings.sink, limits) if settings.sink else None
         self.sticks = Sticks(settings.clusters, settings.graphs, self.dispatcher, limits)
         graphs = [str(graph.name) for graph in settings.graphs]
-        self.cameras = Cameras(graphs, self.dispatcher, self.ledger, self.outbox, limits)
-        self.sink = Child(SINK, "default", limits) if settings.sink else None
-        self.gateway = Child(GATEWAY, "default", limits) if settings.gateway else None
-        self.sink_detail: str | None = None
-        self.page: tuple[str, int] | None = None
-        """Where the page answers."""
+        outbox = self.sink.outbox if self.sink else None
+        self.cameras = Cameras(graphs, self.dispatcher, self.ledger, outbox, limits)
+        self.page = Page(settings.gateway, settings, self.cameras, limits) if settings.gateway else None
         self.last_result_s: float | None = None
-        self.stopping_s: float | None = None
-        """Since when it is being stopped."""
-        self._stop_step = 0
+        self.ending: Ending | None = None
         self._next_tick_s = now_s + TICK_S
         self._last_tick_s = now_s
-        self._told: dict[str, m.Rates] = {}
-        self._told_s = now_s
+        self._next_second_s = now_s + 1.0
 
     @property
     def deadline_s(self) -> float:
@@ -69,9 +59,8 @@ class Engine:
     def start(self, now_s: float) -> list[Action]:
         """Everything that is configured begins."""
         actions: list[Action] = [Note("info", "daemon", text) for text in self.settings.notices]
-        for child in (self.sink, self.gateway):
-            if child is not None:
-                actions += child.start(now_s)
+        for child in self._showing():
+            actions += child.start(now_s)
         for stick in self.settings.sticks:
             actions += self.sticks.found(stick, now_s)
         for camera in self.settings.cameras:
@@ -87,10 +76,8 @@ class Engine:
             case "camera":
                 camera = self.cameras.by_name.get(who.name)
                 actions = self._camera(camera, message, now_s) if camera else []
-            case "sink":
-                actions = self._sink(message, now_s)
-            case "gateway":
-                actions = self._gateway(message, now_s)
+            case "sink" | "gateway":
+                actions = self._shown(who, message, now_s)
             case "bus":
                 actions = self._bus(message, now_s)
             case "client":
@@ -134,7 +121,7 @@ class Engine:
                 actions = child.exited(how, now_s, innocent=blameless)
                 if not stick.present:
                     child.last_error = "unplugged"
-                elif child.state is State.DOWN and self.stopping_s is None:
+                elif child.state is State.DOWN and self.ending is None:
                     # it was pulled and has come back before its process had ended
                     actions += child.start(now_s)
                 return actions + self.sticks.regulate(now_s)
@@ -157,14 +144,13 @@ class Engine:
                 self.cameras.measured(camera, ticket, detections, now_s)
                 return self._pump_sink() + self.cameras.grant(camera)
             case m.Drawn(frame=frame):
-                watched = self.gateway is not None and self.gateway.running and camera.viewers
-                return [Send(GATEWAY, m.PictureReady(camera.spec.name, frame))] if watched else []
+                return self.page.drawn(camera, frame) if self.page else []
             case m.Skipped():
                 self.cameras.skipped(camera, message)
                 return []
             case m.SourceOpened():
                 actions = self.cameras.opened(camera, message, self._listening_workers(), now_s)
-                return actions + ([self.cameras.pictures(camera, GATEWAY)] if self.gateway and self.gateway.running else [])
+                return actions + (self.page.reopened(camera) if self.page else [])
             case m.SourceLost(detail=detail):
                 return self.cameras.lost(camera, detail)
             case m.SourceEnded():
@@ -175,11 +161,10 @@ class Engine:
             case m.QuitAsked():
                 return self.stop(now_s)
             case m.Hello():
-                self._told.pop(camera.spec.name, None)
                 return self._greet(child, message, now_s) or self.cameras.hello(camera, now_s)
-            case m.Failed(permanent=True, detail=detail) if camera.info is None and self.stopping_s is None:
+            case m.Failed(permanent=True, detail=detail) if camera.info is None and self.ending is None:
                 # it was never there: a wrong path or a file that is no video, and it will not become one
-                return [Note("error", camera.spec.name, detail), *self._all_killed(), Exit(EX_CONFIG)]
+                return self._refuse_to_start(camera.spec.name, detail)
             case e.Exited(how=how):
                 self.cameras.exited(camera, now_s)
                 if camera.ended:
@@ -188,64 +173,22 @@ class Engine:
             case _:
                 return self._common(child, message, now_s)
 
-    def _sink(self, message: object, now_s: float) -> list[Action]:
-        child, outbox = self.sink, self.outbox
-        if child is None or outbox is None:
+    def _shown(self, who: Who, message: object, now_s: float) -> list[Action]:
+        """Sink and page."""
+        room = self.sink if who.kind == "sink" else self.page
+        if room is None:
             return []
-        child.heard(now_s)
+        room.child.heard(now_s)
         match message:
-            case m.Acked(number=number, offset=offset):
-                outbox.acked(number, offset)
-                return self._pump_sink()
-            case m.SinkOpened(written=written, offset=offset):
-                child.ready(now_s)
-                outbox.opened(written)
-                outbox.offset = offset
-                return self._pump_sink()
-            case m.SinkBlocked(detail=detail):
-                self.sink_detail = detail
-                if detail is None:
-                    return [Note("info", "sink", "writes again")]
-                return [Note("error", "sink", f"cannot write: {detail}")]
             case m.Hello():
-                assert self.settings.sink is not None
-                return self._greet(child, message, now_s) or self._said(child, now_s, m.OpenSink(self.settings.sink, outbox.offset))
-            case m.Failed(permanent=True, detail=detail) if outbox.offset is None and self.stopping_s is None:
-                return [Note("error", "sink", detail), *self._all_killed(), Exit(EX_CONFIG)]
-            case e.Exited(how=how):
-                outbox.closed()
-                return child.exited(how, now_s)
+                return self._greet(room.child, message, now_s) or room.handle(message, now_s)
+            case m.Failed(permanent=True, detail=detail) if self.ending is None and not self._ever_opened(room):
+                return self._refuse_to_start(who.kind, detail)
             case _:
-                return self._common(child, message, now_s)
+                return room.handle(message, now_s) + self._common(room.child, message, now_s)
 
-    def _gateway(self, message: object, now_s: float) -> list[Action]:
-        child = self.gateway
-        if child is None or self.settings.gateway is None:
-            return []
-        child.heard(now_s)
-        match message:
-            case m.Watch(camera=name, viewers=viewers):
-                camera = self.cameras.by_name.get(name)
-                if camera is not None:
-                    camera.viewers = viewers
-                    return self._tell_rates(camera, now_s)
-                return []
-            case m.GatewayOpened(host=host, port=port):
-                child.ready(now_s)
-                self.page = (host, port)
-                rings = [self.cameras.pictures(camera, GATEWAY) for camera in self.cameras.by_name.values() if camera.slots]
-                return [Note("info", "page", f"is at http://{host}:{port}/"), *rings]
-            case m.Hello():
-                opening = m.OpenGateway(self.settings.gateway, self.settings.runtime_dir, self.settings.simulated)
-                return self._greet(child, message, now_s) or self._said(child, now_s, opening)
-            case m.Failed(permanent=True, detail=detail) if self.page is None and self.stopping_s is None:
-                return [Note("error", "page", detail), *self._all_killed(), Exit(EX_CONFIG)]
-            case e.Exited(how=how):
-                for camera in self.cameras.by_name.values():
-                    camera.viewers = 0
-                return child.exited(how, now_s)
-            case _:
-                return self._common(child, message, now_s)
+    def _ever_opened(self, room: Sink | Page) -> bool:
+        return room.ever_opened if isinstance(room, Sink) else room.address is not None
 
     def _common(self, child: Child, message: object, now_s: float) -> list[Action]:
         """What every child may say."""
@@ -265,7 +208,7 @@ class Engine:
 
     def _bus(self, message: object, now_s: float) -> list[Action]:
         match message:
-            case e.StickFound(stick=spec) if self.stopping_s is None:
+            case e.StickFound(stick=spec) if self.ending is None:
                 return self.sticks.found(spec, now_s) + self.sticks.regulate(now_s)
             case e.StickGone(id=stick):
                 return self.sticks.gone(stick, now_s) + self.sticks.regulate(now_s)
@@ -278,51 +221,25 @@ class Engine:
                 switches = self.sticks.switches
                 actions = self.sticks.regulate(now_s, asked=True)
                 if self.sticks.switches > switches:
-                    return [*actions, _answer(who, {"text": f"switched to {', '.join(self.sticks.active)}"})]
-                if len(self.sticks.clusters(now_s)) < 2:
-                    return [*actions, _refuse(who, "there is no other cluster to switch to")]
-                return [*actions, _answer(who, {"text": "will switch as soon as the dwell is over or another cluster is cool"})]
+                    said = trouble.answer(who, {"text": f"switched to {', '.join(self.sticks.active)}"})
+                elif len(self.sticks.clusters(now_s)) < 2:
+                    said = trouble.refuse(who, "there is no other cluster to switch to")
+                else:
+                    said = trouble.answer(who, {"text": "will switch as soon as the dwell is over"})
+                return [*actions, said]
             case m.AskTrouble(kind=kind, stick=stick):
-                return self._trouble(who, kind, stick)
+                return trouble.make(who, kind, stick, self.sticks, simulated=self.settings.simulated)
             case _:
                 return []
-
-    def _trouble(self, who: Who, kind: str, stick: StickId | None) -> list[Action]:
-        """Simulated sticks only: a heat wave over all of them, or one stick that is pulled or hangs."""
-        if not self.settings.simulated:
-            return [_refuse(who, "trouble can only be made with simulated sticks (--backend simulated)")]
-        usable = [known for known in self.sticks.by_id.values() if known.usable]
-        if stick is not None and stick not in {known.spec.id for known in usable}:
-            return [_refuse(who, f"stick {stick} is not at hand")]
-        chosen = stick or next(iter(self.sticks.active), None) or (usable[0].spec.id if usable else None)
-        if chosen is None:
-            return [_refuse(who, "no stick is at hand")]
-        match kind:
-            case "heat":
-                wave: list[Action] = [Send(known.child.who, m.Trouble("heat", 20.0)) for known in usable]
-                text = "a heat wave: 15 °C warmer for 20 s"
-                return [*wave, Note("warning", "trouble", text), _answer(who, {"text": text})]
-            case "unplug":
-                text = f"{chosen} is pulled, and plugged in again after 5 s"
-                return [Unplug(chosen), Note("warning", "trouble", text), _answer(who, {"text": text})]
-            case "hang":
-                text = f"{chosen} hangs: it will not answer any more"
-                return [
-                    Send(Who("worker", chosen), m.Trouble("hang")),
-                    Note("warning", "trouble", text),
-                    _answer(who, {"text": text}),
-                ]
-            case _:
-                return [_refuse(who, f"no such trouble: {kind}; known are heat, unplug, hang")]
 
     # -- frames
 
     def _hand_over(self, now_s: float) -> list[Action]:
         """Whatever sticks can take now goes to them."""
-        if self._stop_step:
+        if self.ending is not None and self.ending.closing:
             return []
-        if self.outbox is not None:
-            self.dispatcher.hold_ordered = self.outbox.full
+        if self.sink is not None:
+            self.dispatcher.hold_ordered = self.sink.outbox.full
         return [
             Send(Who("worker", unit.stick), m.Infer(unit.ticket, unit.graph, unit.frame.ref))
             for unit in self.dispatcher.assign(now_s)
@@ -333,9 +250,7 @@ class Engine:
         return self._pump_sink() + self.cameras.grant(self.cameras.by_name[unit.stream])
 
     def _pump_sink(self) -> list[Action]:
-        if self.outbox is None:
-            return []
-        return [Send(SINK, m.Write(number, record)) for number, record in self.outbox.sendable()]
+        return self.sink.pump() if self.sink else []
 
     # -- time
 
@@ -358,22 +273,15 @@ class Engine:
         actions += self.cameras.housekeeping(self._listening_workers())
         for camera in self.cameras.by_name.values():
             actions += self.cameras.grant(camera)
-            if now_s - self._told_s >= 1.0:
-                actions += self._tell_rates(camera, now_s)
-        if now_s - self._told_s >= 1.0:
-            self._told_s = now_s
-        if self.stopping_s is not None:
-            actions += self._stop_on(now_s)
-        elif self.cameras.finished and not self.ledger.open and not (self.outbox and self.outbox.kept):
+        if now_s >= self._next_second_s:
+            self._next_second_s = now_s + 1.0
+            for camera in self.cameras.by_name.values():
+                actions += self.cameras.tell_rates(camera, now_s)
+        if self.ending is not None:
+            actions += self._go_on_ending(now_s)
+        elif self.cameras.finished and not self.ledger.open and self._written():
             actions += [Note("info", "daemon", "all sources have ended and every result is out"), *self.stop(now_s)]
         return actions
-
-    def _tell_rates(self, camera: Camera, now_s: float) -> list[Action]:
-        rates = m.Rates(round(camera.detection.per_s(now_s), 1), camera.viewers > 0)
-        if not camera.child.listening or self._told.get(camera.spec.name) == rates:
-            return []
-        self._told[camera.spec.name] = rates
-        return [Send(camera.child.who, rates)]
 
     # -- beginning and end
 
@@ -386,48 +294,40 @@ class Engine:
             now_s, f"speaks protocol {hello.protocol}, not {m.PROTOCOL}: install the same version for its interpreter"
         )
 
-    def _said(self, child: Child, now_s: float, message: object) -> list[Action]:
-        child.hello(now_s)
-        return [Send(child.who, message)]
+    def _refuse_to_start(self, who: str, detail: str) -> list[Action]:
+        """What was configured can never work, and never has: say so and end, rather than try for ever."""
+        return [Note("error", who, detail), *killed(self.children()), Exit(EX_CONFIG)]
 
     def stop(self, now_s: float) -> list[Action]:
         """Drain and end; asked a second time, end at once."""
-        if self.stopping_s is not None:
-            return [Note("warning", "daemon", "asked again: ending at once"), *self._all_killed(), Exit(0)]
-        self.stopping_s = now_s
+        if self.ending is not None:
+            return [Note("warning", "daemon", "asked again: ending at once"), *killed(self.children()), Exit(0)]
+        self.ending = Ending(self._doing(), self._showing(), now_s)
         self.cameras.stopping = True
         for lane in self.dispatcher.lanes.values():
             while lane.pending:
                 self.ledger.end(lane.pending.popleft(), DROPPED)
-        return [Note("info", "daemon", "stopping: finishing what is under way"), *self._stop_on(now_s)]
+        return [Note("info", "daemon", "stopping: finishing what is under way"), *self._go_on_ending(now_s)]
 
-    def _stop_on(self, now_s: float) -> list[Action]:
-        """First what is under way ends, then sources and sticks, then what they led to is written, then the rest."""
-        assert self.stopping_s is not None
-        waited_s = now_s - self.stopping_s
-        actions: list[Action] = []
-        if self._stop_step == 0 and (not self.ledger.open or waited_s > DRAIN_S):
-            self._stop_step = 1
-            for child in [*(c.child for c in self.cameras.by_name.values()), *(s.child for s in self.sticks.by_id.values())]:
-                actions += child.stop(now_s)
-        if self._stop_step == 1 and (not (self.outbox and self.outbox.kept) or waited_s > DRAIN_S + 1.0):
-            self._stop_step = 2
-            for last in (self.sink, self.gateway):
-                actions += last.stop(now_s) if last is not None else []
-        if self._stop_step == 2 and not any(child.alive for child in self.children()):
-            return [*actions, Note("info", "daemon", "stopped"), Exit(0)]
-        if waited_s > LONGEST_STOP_S:
-            return [*actions, Note("warning", "daemon", "some processes did not stop in time"), *self._all_killed(), Exit(0)]
-        return actions
+    def _go_on_ending(self, now_s: float) -> list[Action]:
+        assert self.ending is not None
+        return self.ending.go_on(now_s, drained=lambda: not self.ledger.open, written=self._written)
 
-    def _all_killed(self) -> list[Action]:
-        return [Kill(child.who) for child in self.children() if child.alive]
+    def _written(self) -> bool:
+        return self.sink is None or not self.sink.outbox.kept
 
     def children(self) -> list[Child]:
         """Every child that is configured."""
-        sticks = [stick.child for stick in self.sticks.by_id.values()]
+        return self._doing() + self._showing()
+
+    def _doing(self) -> list[Child]:
+        """Sources and sticks."""
         cameras = [camera.child for camera in self.cameras.by_name.values()]
-        return [*sticks, *cameras, *(child for child in (self.sink, self.gateway) if child is not None)]
+        return cameras + [stick.child for stick in self.sticks.by_id.values()]
+
+    def _showing(self) -> list[Child]:
+        """Sink and page."""
+        return [room.child for room in (self.sink, self.page) if room is not None]
 
     def _listening_workers(self) -> list[Who]:
         return [
@@ -435,11 +335,3 @@ class Engine:
             for stick in self.sticks.by_id.values()
             if stick.child.listening and stick.child.state is not State.STARTING
         ]
-
-
-def _answer(who: Who, body: dict[str, Any]) -> Action:
-    return Send(who, m.Reply(body=msgspec.Raw(msgspec.msgpack.encode(body))))
-
-
-def _refuse(who: Who, why: str) -> Action:
-    return Send(who, m.Reply(error=why))

@@ -85,7 +85,7 @@ def status(
 
 def ready(engine: Engine, now_s: float) -> str | None:
     """None when the pool has just proved itself, or has nothing to do; else why not."""
-    if engine.stopping_s is not None:
+    if engine.ending is not None:
         return "stopping"
     if not any(stick.usable for stick in engine.sticks.by_id.values()):
         return "no stick is at work" if engine.sticks.by_id else "no sticks"
@@ -113,8 +113,8 @@ def _reasons(engine: Engine) -> tuple[list[str], bool]:
         reasons.append("every stick is too hot: no frame is worked on")
     if not engine.sticks.by_id:
         reasons.append("no sticks")
-    if engine.sink_detail is not None:
-        reasons.append(f"results cannot be written: {engine.sink_detail}")
+    if engine.sink is not None and engine.sink.blocked:
+        reasons.append(f"results cannot be written: {engine.sink.blocked}")
     down = engine.sticks.shedding or not any(stick.usable for stick in engine.sticks.by_id.values())
     if down and not reasons:
         reasons.append("no stick is ready yet")
@@ -202,8 +202,8 @@ def _process(name: str, pid: int | None, state: str, restarts: int, usage: Mappi
 
 
 def _sink(engine: Engine) -> SinkStatus | None:
-    outbox, child = engine.outbox, engine.sink
-    if outbox is None or child is None or engine.settings.sink is None:
+    sink = engine.sink
+    if sink is None:
         return None
-    state = "blocked" if engine.sink_detail else child.state.value
-    return SinkStatus(engine.settings.sink.path, state, outbox.written, outbox.kept, outbox.lost, engine.sink_detail)
+    state = "blocked" if sink.blocked else sink.child.state.value
+    return SinkStatus(sink.spec.path, state, sink.outbox.written, sink.outbox.kept, sink.outbox.lost, sink.blocked)

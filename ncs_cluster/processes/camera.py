@@ -276,6 +276,7 @@ def main() -> NoReturn:
         received = channel.receive()
         if received is None or not isinstance(received.message, OpenSource):
             raise SourceError("the first word to a camera must be OpenSource")
+        _one_thread()
         Camera(channel, received.message).run()
     except (EOFError, BrokenPipeError):
         os._exit(1)
@@ -283,6 +284,15 @@ def main() -> NoReturn:
         _fail(channel, Failed("open", str(error)))
     # vendor libraries keep threads that may not end
     os._exit(0)
+
+
+def _one_thread() -> None:
+    """OpenCV's own threads save nothing on one picture, and take the cores from the sticks."""
+    try:
+        import cv2
+    except ImportError:
+        return
+    cv2.setNumThreads(1)
 
 
 def _fail(channel: Channel[Any], failed: Failed) -> NoReturn:

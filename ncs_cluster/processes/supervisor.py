@@ -242,7 +242,8 @@ class Supervisor:
         )
 
     def _url(self) -> m.Reply:
-        gateway, page = self._settings.gateway, self._engine.page
+        gateway = self._settings.gateway
+        page = self._engine.page.address if self._engine.page else None
         if gateway is None:
             return m.Reply(error="there is no page: the daemon was started with --no-web")
         if page is None:

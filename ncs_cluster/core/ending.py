@@ -1,0 +1,55 @@
+"""How the daemon ends, within LONGEST_S: no new frames; what is under way finishes; sources and sticks close; what they led to is
+written; then sink and page; then nothing is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ncs_cluster.core.actions import Action, Exit, Kill, Note
+from ncs_cluster.core.child import Child
+
+DRAIN_S = 2.0
+"""How long what is under way may take."""
+WRITE_S = 1.0
+"""How much longer results may take to be written."""
+LONGEST_S = 4.5
+
+
+class Ending:
+    """The steps, each taken when the one before is done or has taken too long."""
+
+    def __init__(self, doing: list[Child], showing: list[Child], now_s: float) -> None:
+        """`doing`: sources and sticks. `showing`: sink and page, which go last."""
+        self.began_s = now_s
+        self._doing = doing
+        self._showing = showing
+        self._step = 0
+
+    @property
+    def closing(self) -> bool:
+        """Sticks are being closed: they get no more work."""
+        return self._step > 0
+
+    def go_on(self, now_s: float, *, drained: Callable[[], bool], written: Callable[[], bool]) -> list[Action]:
+        waited_s = now_s - self.began_s
+        actions: list[Action] = []
+        if self._step == 0 and (drained() or waited_s > DRAIN_S):
+            self._step = 1
+            for child in self._doing:
+                actions += child.stop(now_s)
+        if self._step == 1 and (written() or waited_s > DRAIN_S + WRITE_S):
+            self._step = 2
+            for child in self._showing:
+                actions += child.stop(now_s)
+        everybody = [*self._doing, *self._showing]
+        if self._step == 2 and not any(child.alive for child in everybody):
+            return [*actions, Note("info", "daemon", "stopped"), Exit(0)]
+        if waited_s > LONGEST_S:
+            return [*actions, Note("warning", "daemon", "some processes did not stop in time"), *killed(everybody), Exit(0)]
+        return actions
+
+
+def killed(children: list[Child]) -> list[Action]:
+    """End them all at once."""
+    return [Kill(child.who) for child in children if child.alive]
