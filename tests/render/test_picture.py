@@ -1,0 +1,178 @@
+"""The drawn picture: what it says, that it stays inside, and that it can be read."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ncs_cluster.render import picture as room
+from ncs_cluster.render.picture import Overlay, colour_of, draw, drawable, fit, no_signal, words
+from ncs_cluster.types import Classified, Detection, Outcome
+
+SIZES = [(320, 240), (640, 480), (1280, 720)]
+DOG = Detection("dog", 12, 0.923, (0.25, 0.4, 0.5, 0.9), 1.234)
+
+
+def blank(width: int = 640, height: int = 480, brightness: int = 120) -> np.ndarray:
+    return np.full((height, width, 3), brightness, np.uint8)
+
+
+def changed(pixels: np.ndarray, brightness: int = 120) -> np.ndarray:
+    return (pixels != brightness).any(axis=2)
+
+
+@pytest.mark.parametrize(
+    ("detection", "said"),
+    [
+        (DOG, "dog 92%  1.23 m"),
+        (Detection("dog", 12, 0.923, (0, 0, 1, 1)), "dog 92%  -"),
+        (Detection("dog", 12, 0.923, (0, 0, 1, 1), 1.234, 1.25), "dog 92%  1.23 m (true 1.25)"),
+        (Detection("dog", 12, 1.2, (0, 0, 1, 1), None, 1.25), "dog 100%  - (true 1.25)"),
+        (Detection("", 12, 0.5, (0, 0, 1, 1), 10.0), "12 50%  10.00 m"),
+    ],
+)
+def test_a_box_says_label_percent_and_distance(detection: Detection, said: str) -> None:
+    assert words(detection) == said
+
+
+def test_a_camera_that_cannot_measure_shows_no_distance() -> None:
+    assert words(Detection("dog", 12, 0.923, (0, 0, 1, 1)), has_depth=False) == "dog 92%"
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_box_is_drawn_in_its_colour_exactly_where_it_is(width: int, height: int) -> None:
+    pixels = blank(width, height)
+    draw(pixels, {"ssd": Outcome([DOG])}, Overlay())
+    colour = (pixels == colour_of(12)).all(axis=2)
+    left, top, right, bottom = width // 4, round(0.4 * height), width // 2, round(0.9 * height)
+    for row, column in ((top, right - 1), (bottom - 1, left), (bottom - 1, right - 1), (height // 2, left)):
+        assert colour[row, column]
+    assert not changed(pixels)[height // 2 : bottom - 8, left + 8 : right - 8].any()
+    assert not changed(pixels)[bottom:].any()
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_words_are_white_on_a_dark_plate_even_over_a_white_picture(width: int, height: int) -> None:
+    pixels = blank(width, height, 255)
+    draw(pixels, {"ssd": Outcome([DOG])}, Overlay())
+    above = pixels[: round(0.4 * height), width // 4 :]
+    plate = above[(above < 90).all(axis=2)]
+    assert len(plate) > 4 * len(words(DOG)) * (height / 100)
+    assert (above.reshape(-1, 3).max(axis=1) > 200).any()
+
+
+def test_nothing_to_say_leaves_the_picture_alone() -> None:
+    pixels = blank()
+    draw(pixels, {}, Overlay())
+    draw(pixels, {"ssd": Outcome()}, Overlay())
+    assert not changed(pixels).any()
+
+
+def test_the_line_at_the_bottom_holds_camera_and_rates() -> None:
+    one, other, none = blank(), blank(), blank()
+    draw(one, {}, Overlay("front door", 30.0, 20.0))
+    draw(other, {}, Overlay("front door", 30.0, 21.0))
+    draw(none, {}, Overlay("front door"))
+    assert changed(one)[-10:].mean() > 0.98
+    assert not changed(one)[:-40].any()
+    assert (one != other).any()
+    assert (one[:, :100] == none[:, :100]).all()
+    assert (one[:, 320:] != none[:, 320:]).any()
+
+
+def test_the_best_class_is_told_top_left_and_a_second_graph_below_it() -> None:
+    pixels = blank()
+    classes = [Classified("burger", 3, 0.93), Classified("pizza", 4, 0.05)]
+    draw(pixels, {"a": Outcome(classes=classes)}, Overlay())
+    first = np.flatnonzero(changed(pixels).any(axis=1))
+    assert first.max() < 48
+    draw(pixels, {"a": Outcome(classes=classes), "b": Outcome(error="given up")}, Overlay())
+    assert first.max() < np.flatnonzero(changed(pixels).any(axis=1)).max() < 96
+
+
+def test_two_boxes_in_one_place_have_words_in_two_places() -> None:
+    style, area = room._style(480), room._Rect(0, 0, 640, 480)
+    taken: list[room._Rect] = []
+    box = room._Rect(100, 100, 200, 200)
+    for _ in range(4):
+        plate = room._place(box, (120, 20), area, taken, style)
+        assert not any(plate.meets(other) for other in taken)
+        taken.append(plate)
+
+
+@given(
+    st.tuples(*[st.integers(-50, 700)] * 2, *[st.integers(1, 700)] * 2),
+    st.tuples(st.integers(1, 900), st.integers(1, 40)),
+    st.lists(st.tuples(*[st.integers(0, 600)] * 2, st.integers(1, 200), st.integers(1, 30)), max_size=5),
+)
+def test_words_stay_inside_the_picture_wherever_the_box_is(
+    box: tuple[int, int, int, int], size: tuple[int, int], taken: list[tuple[int, int, int, int]]
+) -> None:
+    area = room._Rect(0, 0, 640, 460)
+    plate = room._place(room._Rect(*box), size, area, [room._Rect(*other) for other in taken], room._style(480))
+    assert plate.x >= 0
+    assert plate.y >= 0
+    assert plate.x + plate.width <= area.width
+    assert plate.y + plate.height <= area.height
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from([(32, 24), (64, 200), (320, 240)]),
+    st.lists(
+        st.builds(
+            Detection,
+            st.text(max_size=30),
+            st.integers(-5, 2000),
+            st.floats(0, 1),
+            st.tuples(*[st.floats(-2, 2) | st.just(math.nan) | st.just(math.inf)] * 4),
+            st.none() | st.floats(0.01, 100),
+        ),
+        max_size=6,
+    ),
+    st.text(max_size=40),
+)
+def test_whatever_is_found_can_be_drawn(size: tuple[int, int], found: list[Detection], camera: str) -> None:
+    pixels = blank(*size)
+    draw(
+        pixels, {"ssd": Outcome(found, [Classified("x" * 50, 1, 0.5)]), camera: Outcome(error="e" * 80)}, Overlay(camera, 1e6, 0.0)
+    )
+    assert changed(pixels).any()
+
+
+def test_colours_are_stable_bright_and_apart() -> None:
+    colours = [colour_of(label_id) for label_id in range(1, 22)]
+    assert colours == [colour_of(label_id) for label_id in range(1, 22)]
+    assert min(max(colour) for colour in colours) > 200
+    apart = [math.dist(one, other) for n, one in enumerate(colours) for other in colours[:n]]
+    assert min(apart) > 25
+
+
+def test_what_the_font_cannot_draw_is_transliterated_or_replaced() -> None:
+    assert drawable("naïve Éléphant 猫\n", unicode=False) == "naive Elephant ??"
+    assert drawable("naïve 猫\n\u202e", unicode=True) == "naïve 猫??"
+
+
+@given(st.text(max_size=80), st.integers(0, 400))
+def test_words_that_are_too_long_are_cut_to_fit(text: str, width: int) -> None:
+    shown = fit(text, width, 0.4)
+    assert cv2.getTextSize(shown, room.FONT, 0.4, 1)[0][0] <= width or shown == ""
+    assert len(shown) <= 200
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_no_signal_is_a_dark_card_that_says_why_and_hides_the_last_picture(width: int, height: int) -> None:
+    pixels = blank(width, height, 255)
+    reason = "camera /dev/video0: not there; plug it in (cameras found: none) " + "x" * 300
+    no_signal(pixels, reason, since="since 14:03:22", camera="front door")
+    assert pixels.mean() < 60
+    assert (pixels.max(axis=2) > 200).any()
+    plain = blank(width, height)
+    no_signal(plain, "")
+    assert (plain != pixels).any()
+    assert (plain[:2] == pixels[:2]).all()
