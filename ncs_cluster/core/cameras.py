@@ -52,6 +52,7 @@ class Camera:
         self.told: Rates | None = None
         self.detection = Rate()
         self.latency = Latency()
+        self.drawing = Latency()
         self.capture_fps = 0.0
         self.preview_fps = 0.0
         self.range_errors: list[float] = []

@@ -143,7 +143,9 @@ class Engine:
             case m.Measured(ticket=ticket, detections=detections):
                 self.cameras.measured(camera, ticket, detections, now_s)
                 return self._pump_sink() + self.cameras.grant(camera)
-            case m.Drawn(frame=frame):
+            case m.Drawn(frame=frame, captured_s=captured_s, drawn_s=drawn_s):
+                if captured_s:
+                    camera.drawing.add(drawn_s - captured_s)
                 return self.page.drawn(camera, frame) if self.page else []
             case m.Skipped():
                 self.cameras.skipped(camera, message)

@@ -192,6 +192,7 @@ def _camera(engine: Engine, camera: Camera, now_s: float) -> CameraStatus:
         late=count.late,
         given_up=count.given_up,
         latency_ms=camera.latency.status(),
+        picture_ms=camera.drawing.status(),
         distance_error=round(statistics.median(camera.range_errors), 4) if camera.range_errors else None,
     )
 

@@ -87,6 +87,8 @@ class CameraStatus(Struct, frozen=True):
     given_up: int
     latency_ms: LatencyStatus
     """Capture to result."""
+    picture_ms: LatencyStatus
+    """Capture to drawn picture; None while nobody looks."""
     distance_error: float | None
     """Synthetic scenes: median of |measured - true| / true over the last detections."""
 

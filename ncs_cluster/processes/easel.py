@@ -87,7 +87,9 @@ class Easel:
 
     def lost(self, detail: str) -> None:
         """The source is away: say so instead of freezing."""
-        self._lost, self._lost_at = detail, time.time()
+        if self._lost is None:
+            self._lost_at = time.time()
+        self._lost = detail
         self._no_signal()
 
     def each_second(self, now_s: float) -> None:
@@ -120,7 +122,7 @@ class Easel:
 
                 found = [detection for outcome in boxes.values() for detection in outcome.detections]
                 remove(picture, depth, pool.layout.depth_scale_m, found)
-            draw(picture, boxes, Overlay(self._spec.name, capture_fps, self._detection_fps))
+            draw(picture, boxes, Overlay(self._spec.name, capture_fps, self._detection_fps, has_depth=depth is not None))
             ring.commit(ref.frame, ref.width, ref.height)
         self._pictures += 1
         self._send(Drawn(ref.frame, captured_s, time.monotonic()))
@@ -133,6 +135,7 @@ class Easel:
             from ncs_cluster.render.picture import no_signal
 
             width, height = ring.max_width, ring.max_height
-            no_signal(ring.begin(width, height), f"{self._spec.name}: {self._lost}", self._lost_at)
+            since = time.strftime("since %H:%M:%S", time.localtime(self._lost_at))
+            no_signal(ring.begin(width, height), self._lost, since=since, camera=self._spec.name)
             ring.commit(self._drawn_frame, width, height)
         self._send(Drawn(self._drawn_frame, 0.0, time.monotonic()))
