@@ -1,0 +1,58 @@
+"""`--background remove`: what was found stands out, everything else becomes a plain backdrop.
+
+Within each box, pixels up to MARGIN_M beyond the object's distance stay; so does what is nearer, as a hand held in front.
+Unknown depth counts as background, and so does a box whose distance is unknown: what cannot be measured is not shown.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Iterable, Tuple
+
+import cv2
+import numpy as np
+
+from ncs_cluster.types import Detection
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MARGIN_M = 0.05
+BACKDROP = (58, 52, 47)
+"""Blue, green, red."""
+SPECKLE = 5
+"""Specks and holes narrower than half of this many pixels are noise of the depth camera."""
+
+
+def remove(
+    picture: NDArray[np.uint8],
+    depth: NDArray[np.uint16],
+    depth_scale_m: float,
+    detections: Iterable[Detection],
+    margin_m: float = MARGIN_M,
+) -> None:
+    """Paint the backdrop over `picture`, in place.
+
+    `picture` is uint8 BGR [height, width, 3]; `depth` is uint16 [height, width] in units of `depth_scale_m` metres, aligned to
+    it, 0 for unknown. Call it before the boxes are drawn.
+    """
+    height, width = picture.shape[:2]
+    stays = np.zeros((height, width), np.uint8)
+    for detection in detections:
+        if detection.distance_m is None or not all(map(math.isfinite, (detection.distance_m, *detection.box))):
+            continue
+        x1, y1, x2, y2 = detection.box
+        rows = slice(max(0, round(y1 * height)), max(0, round(y2 * height)))
+        columns = slice(max(0, round(x1 * width)), max(0, round(x2 * width)))
+        inside = np.ascontiguousarray(depth[rows, columns])
+        if inside.size:
+            farthest = min(65535, round((detection.distance_m + margin_m) / depth_scale_m))
+            stays[rows, columns] |= np.asarray(cv2.inRange(inside, 1, farthest), np.uint8)
+    stays = np.asarray(cv2.medianBlur(stays, SPECKLE), np.uint8)
+    cv2.copyTo(_backdrop((height, width)), cv2.bitwise_not(stays), picture)
+
+
+@lru_cache(maxsize=2)
+def _backdrop(size: Tuple[int, int]) -> NDArray[np.uint8]:
+    return np.full((*size, 3), BACKDROP, np.uint8)
