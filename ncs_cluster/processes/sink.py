@@ -1,0 +1,124 @@
+"""The sink: one process that writes results. It may be killed at any moment; what it had written is found again, the rest comes again.
+
+Records are written as they come and acknowledged in bundles. When writing fails (disk full), it says so once and keeps trying; nothing
+is taken out of turn meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import time
+from collections import deque
+from importlib import import_module
+from typing import Any, Deque, NoReturn, Optional
+
+from ncs_cluster.ipc.channel import Channel
+from ncs_cluster.messages import Acked, Failed, Heartbeat, OpenSink, SinkBlocked, SinkOpened, Stop, ToSink, Write
+from ncs_cluster.processes import child
+from ncs_cluster.sinks import SINKS
+from ncs_cluster.sinks.base import Sink
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 1.0
+RETRY_S = 1.0
+
+
+class Writer:
+    """The loop around an open sink."""
+
+    def __init__(self, channel: Channel[Any], sink: Sink) -> None:
+        self._channel = channel
+        self._sink = sink
+        self._waiting: Deque[Write] = deque()
+        self._blocked: Optional[str] = None
+        self._retry_s = 0.0
+        self._stopping = False
+
+    def run(self) -> None:
+        """Until Stop, then until everything is written. EOFError: the supervisor is gone."""
+        heartbeat_s = time.monotonic()
+        while not self._stopping or self._waiting:
+            now_s = time.monotonic()
+            if now_s >= heartbeat_s:
+                heartbeat_s = now_s + HEARTBEAT_S
+                self._channel.send(Heartbeat())
+            timeout_s = heartbeat_s - now_s
+            if self._blocked:
+                timeout_s = min(timeout_s, max(0.0, self._retry_s - now_s))
+            while select.select([self._channel.fileno()], [], [], timeout_s)[0]:
+                self._hear()
+                timeout_s = 0.0
+            if self._waiting and time.monotonic() >= self._retry_s:
+                self._write()
+
+    def _hear(self) -> None:
+        received = self._channel.receive()
+        if received is None:
+            return
+        if isinstance(received.message, Write):
+            self._waiting.append(received.message)
+        elif isinstance(received.message, Stop):
+            self._stopping = True
+
+    def _write(self) -> None:
+        """All that waits, one acknowledgement for it."""
+        acked: Optional[Acked] = None
+        try:
+            while self._waiting:
+                offset = self._sink.write(self._waiting[0].record)
+                acked = Acked(self._waiting.popleft().number, offset)
+        except BrokenPipeError:
+            _fail(self._channel, Failed("write", "nobody reads standard output any more", permanent=True))
+        except OSError as error:
+            self._retry_s = time.monotonic() + RETRY_S
+            why = error.strerror or str(error)
+            if self._blocked != why:
+                self._blocked = why
+                self._channel.send(SinkBlocked(why))
+        else:
+            if self._blocked:
+                self._blocked = None
+                self._channel.send(SinkBlocked(None))
+        if acked is not None:
+            self._channel.send(acked)
+
+
+def main() -> NoReturn:
+    """The process. Exit code 0 after Stop, 1 after a failure that was told."""
+    channel = child.enter("sink", ToSink)
+    # a file that reaches the size limit is an error to be told, not a death
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        received = channel.receive()
+        if received is None or not isinstance(received.message, OpenSink):
+            _fail(channel, Failed("protocol", "the first word to a sink must be OpenSink"))
+        asked = received.message
+        module, attribute = SINKS["jsonl"].split(":")
+        sink: Sink = getattr(import_module(module), attribute)(asked.sink.path)
+        try:
+            found = sink.open(asked.offset)
+        except OSError as error:
+            _fail(channel, Failed("open", f"{asked.sink.path} cannot be written: {error.strerror}", permanent=asked.offset is None))
+        channel.send(SinkOpened(found.written, found.offset))
+        Writer(channel, sink).run()
+        sink.close()
+    except (EOFError, BrokenPipeError):
+        os._exit(1)
+    os._exit(0)
+
+
+def _fail(channel: Channel[Any], failed: Failed) -> NoReturn:
+    log.error("%s", failed.detail)
+    try:
+        channel.send(failed)
+    except OSError:
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""JSON Lines: one record a line, appended to a file or written to standard output.
+
+A line counts when its line end is there. What a crash tore off is cut away at the next opening, so a reader never meets half a line
+followed by another. Standard output cannot be looked back into: there a killed sink may repeat what was not acknowledged.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Optional
+
+from ncs_cluster.sinks.base import Found
+
+STDOUT = "-"
+_BLOCK = 1 << 20
+
+
+class JsonLines:
+    """One open file, or standard output."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = -1
+        self._offset = 0
+        self._seekable = False
+
+    def open(self, offset: Optional[int]) -> Found:
+        """Raises OSError when the file cannot be opened for appending."""
+        if self._path == STDOUT:
+            self._fd = 1
+        else:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._seekable = self._path != STDOUT and stat.S_ISREG(os.fstat(self._fd).st_mode)
+        if not self._seekable:
+            self._offset = offset or 0
+            return Found(0, self._offset)
+        size = os.fstat(self._fd).st_size
+        whole = self._end_of_last_line(size)
+        if whole < size:
+            os.ftruncate(self._fd, whole)
+        self._offset = whole
+        written = 0 if offset is None or offset > whole else self._count_lines(offset, whole)
+        return Found(written, whole)
+
+    def write(self, record: bytes) -> int:
+        line = record + b"\n"
+        done = 0
+        try:
+            while done < len(line):
+                done += os.write(self._fd, line[done:])
+        except OSError:
+            if done and self._seekable:
+                os.ftruncate(self._fd, self._offset)
+            raise
+        self._offset += len(line)
+        return self._offset
+
+    def close(self) -> None:
+        if self._fd > 2:
+            os.close(self._fd)
+        self._fd = -1
+
+    def _end_of_last_line(self, size: int) -> int:
+        """Offset behind the last line end of the file."""
+        end = size
+        while end > 0:
+            begin = max(0, end - _BLOCK)
+            found = os.pread(self._fd, end - begin, begin).rfind(b"\n")
+            if found >= 0:
+                return begin + found + 1
+            end = begin
+        return 0
+
+    def _count_lines(self, begin: int, end: int) -> int:
+        lines = 0
+        while begin < end:
+            block = os.pread(self._fd, min(_BLOCK, end - begin), begin)
+            lines += block.count(b"\n")
+            begin += len(block)
+        return lines
