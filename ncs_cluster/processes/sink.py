@@ -1,7 +1,8 @@
-"""The sink: one process that writes results. It may be killed at any moment; what it had written is found again, the rest comes again.
+"""The sink: one process that writes results. It may be killed at any moment: what it had written is found again, the rest is sent
+again.
 
-Records are written as they come and acknowledged in bundles. When writing fails (disk full), it says so once and keeps trying; nothing
-is taken out of turn meanwhile.
+Records are written as they come and acknowledged in bundles. When writing fails (disk full) it says so once and keeps trying;
+nothing is taken out of turn meanwhile.
 """
 
 from __future__ import annotations
