@@ -7,7 +7,6 @@ libraries that print; messages go over the channel only.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import logging
 import os
@@ -25,20 +24,16 @@ _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 def enter(kind: str, incoming: Any) -> Channel[Any]:
     """Become a child of the supervisor; returns the channel to it (blocking). `incoming` is the union of what it may say."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--channel", type=int, required=True)
-    parser.add_argument("--parent", type=int, required=True)
-    parser.add_argument("--name", default=kind)
-    parser.add_argument("--log-level", default="info")
-    arguments = parser.parse_args()
+    # pairs of --option value; argparse would cost every stick's process half a megabyte
+    arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     prctl(_PR_SET_NAME, ("ncs-" + kind).encode()[:15])
-    if os.getppid() != arguments.parent:
+    if os.getppid() != int(arguments["--parent"]):
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    log_to_stderr(arguments.name, arguments.log_level)
-    channel: Channel[Any] = Channel(socket.socket(fileno=arguments.channel), incoming)
+    log_to_stderr(arguments.get("--name", kind), arguments.get("--log-level", "info"))
+    channel: Channel[Any] = Channel(socket.socket(fileno=int(arguments["--channel"])), incoming)
     channel.send(Hello(PROTOCOL, os.getpid(), platform.python_version()))
     return channel
 
