@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import platform
 import signal
 import socket
 import sys
@@ -34,7 +33,7 @@ def enter(kind: str, incoming: Any) -> Channel[Any]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     log_to_stderr(arguments.get("--name", kind), arguments.get("--log-level", "info"))
     channel: Channel[Any] = Channel(socket.socket(fileno=int(arguments["--channel"])), incoming)
-    channel.send(Hello(PROTOCOL, os.getpid(), platform.python_version()))
+    channel.send(Hello(PROTOCOL, os.getpid(), ".".join(map(str, sys.version_info[:3]))))
     return channel
 
 
