@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import http.server
 import socket
 import threading
 import time
@@ -12,73 +10,12 @@ from typing import Iterator
 import cv2
 import numpy as np
 import pytest
+from network_cameras import HEIGHT, WIDTH, Camera, RtspCamera
 
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._secret import redacted
 from ncs_cluster.sources.base import Planes
 from ncs_cluster.sources.rtsp import Options, Rtsp
-
-WIDTH, HEIGHT = 160, 120
-
-
-def jpeg(brightness: int, width: int = WIDTH, height: int = HEIGHT) -> bytes:
-    return cv2.imencode(".jpg", np.full((height, width, 3), brightness, np.uint8))[1].tobytes()
-
-
-class Camera(http.server.ThreadingHTTPServer):
-    """Serves MJPEG over HTTP at 30 frames per second; the picture's brightness is `brightness`."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
-        self.brightness = 50
-        self.size = (WIDTH, HEIGHT)
-        self.silent = threading.Event()
-        self.gone = threading.Event()
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/video.mjpg"
-
-    def stop(self) -> None:
-        self.gone.set()
-        self.shutdown()
-        self.server_close()
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Camera
-
-    def do_GET(self) -> None:
-        wanted = "Basic " + base64.b64encode(b"admin:s3cret").decode()
-        if self.path.startswith("/private") and self.headers.get("Authorization") != wanted:
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
-            self.end_headers()
-            return
-        self.send_response(200)
-        if self.path == "/text":
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<h1>welcome</h1>" * 100)
-            return
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        while not self.server.gone.is_set():
-            if not self.server.silent.is_set():
-                data = jpeg(self.server.brightness, *self.server.size)
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-                try:
-                    self.wfile.write(head.encode() + data + b"\r\n")
-                except OSError:
-                    return
-            time.sleep(1 / 30)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -198,6 +135,37 @@ def test_a_user_and_password_open_the_stream_and_are_shown_nowhere(camera: Camer
     with pytest.raises(SourceError, match="check the path, user and password") as refused:
         Rtsp(Options(address.replace("s3cret", "wr0ng"))).open()
     assert "wr0ng" not in repr(refused.value)
+    written = "".join(capfd.readouterr())
+    assert "s3cret" not in written
+    assert "wr0ng" not in written
+
+
+def test_an_rtsp_camera_is_read_lost_found_again_and_its_password_kept(capfd: pytest.CaptureFixture[str]) -> None:
+    camera = RtspCamera()
+    port = camera.server_address[1]
+    source = Rtsp(Options(camera.url(), open_timeout_s=5, read_timeout_s=2))
+    info = source.open()
+    assert (info.width, info.height) == (WIDTH, HEIGHT)
+    assert info.description.startswith(f"rtsp://***@127.0.0.1:{port}/stream")
+    until(source, 50)
+    camera.brightness = 180
+    until(source, 180)
+    with pytest.raises(SourceError, match="check the path, user and password"):
+        Rtsp(Options(camera.url("admin:wr0ng"), open_timeout_s=5)).open()
+    camera.stop()
+    with pytest.raises(SourceError, match="the stream ended"):
+        drain(source)
+    again = RtspCamera(port)
+    again.brightness = 120
+    try:
+        source.open()
+        until(source, 120)
+        again.silent.set()
+        with pytest.raises(SourceError, match=r"stopped giving frames|no frame for 2 s"):
+            drain(source)
+    finally:
+        source.close()
+        again.stop()
     written = "".join(capfd.readouterr())
     assert "s3cret" not in written
     assert "wr0ng" not in written
