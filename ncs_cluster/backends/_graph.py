@@ -9,6 +9,7 @@ Runs on CPython 3.9; OpenVINO and OpenCV are imported when a graph is loaded.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -46,9 +47,13 @@ class Graphs:
 
     def __init__(self, device: str = "CPU", *, depth: int = 1, properties: Optional[Mapping[str, Any]] = None) -> None:
         """`properties` are OpenVINO's; those the device does not know are left out. Raises StickError("open", ...)."""
-        import cv2
-        import openvino
-
+        try:
+            import cv2
+            import openvino
+        except ImportError as error:
+            raise StickError(
+                "open", f"{sys.executable} cannot load what runs graphs: {error}: install openvino and opencv"
+            ) from error
         cv2.setNumThreads(1)
         self._openvino: Any = openvino
         self._core = openvino.Core()
@@ -77,7 +82,12 @@ class Graphs:
         self._end_lanes()
         compiled = []
         for spec in graphs:
-            model = self._fold(self._read(spec), spec)
+            try:
+                model = self._fold(self._read(spec), spec)
+            except StickError:
+                raise
+            except Exception as error:  # damaged files have raised much that is not documented
+                raise StickError("graph", f"{_place(spec)}: it cannot be used: {_gist(error)}") from error
             try:
                 compiled.append(self._core.compile_model(model, self._device, self._properties))
             except RuntimeError as error:

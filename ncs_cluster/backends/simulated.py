@@ -83,11 +83,11 @@ class _Request:
 class Simulated:
     """See base.Backend."""
 
-    def __init__(self, time_scale: float = 1.0) -> None:
+    def __init__(self, time_scale: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self.wake_fd: Optional[int] = None
         self.due_s: Optional[float] = None
         self.wants_pixels = False
-        self._time_scale = time_scale
+        self._time_scale, self._clock = time_scale, clock
         self._queue: Deque[_Request] = deque()
         self._answered_s = self._free_s = 0.0
         self._graphs: Optional[Graphs] = None
@@ -113,7 +113,7 @@ class Simulated:
 
             self._scratch = numpy.empty((300, 300, 3), numpy.uint8)
         self.wants_pixels = options.preprocess or self._graphs is not None
-        now_s = time.monotonic()
+        now_s = self._clock()
         self._faults = _faults.FaultScript([_faults.parse(text) for text in options.faults], now_s)
         self._heated_s, self._busy_s = now_s, 0.0
         self._reading = Reading(start_c)
@@ -121,7 +121,7 @@ class Simulated:
         return DeviceInfo("simulated stick", options.sensor, options.depth)
 
     def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
-        now_s = time.monotonic()
+        now_s = self._clock()
         if self._graphs is not None and image is not None:
             self._graphs.submit(tag, graph, image)
         elif self._scratch is not None and image is not None:
@@ -134,7 +134,7 @@ class Simulated:
         self._plan()
 
     def collect(self) -> List[Completed]:
-        now_s = time.monotonic()
+        now_s = self._clock()
         self._faults.play(now_s)
         if self._graphs is not None:
             answers = {finished.tag: finished for finished in self._graphs.finished()}
@@ -149,7 +149,7 @@ class Simulated:
         return done
 
     def read_sensor(self) -> Reading:
-        now_s = time.monotonic()
+        now_s = self._clock()
         self._faults.play(now_s)
         self._warm(now_s)
         if not self._options.sensor or self._faults.on("nosensor", now_s):
@@ -163,7 +163,7 @@ class Simulated:
         return self._reading
 
     def trouble(self, kind: str, for_s: float) -> None:
-        now_s = time.monotonic()
+        now_s = self._clock()
         self._warm(now_s)
         self._faults.begin(kind, now_s + for_s)
 

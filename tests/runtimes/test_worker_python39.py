@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ncs_cluster.ipc import pool as pools
-from ncs_cluster.messages import FromWorker, Hello, Infer, Inferred, MapPool, OpenStick, StickOpened, Stop, Telemetry
-from ncs_cluster.specs import StickSpec
+from ncs_cluster.messages import Failed, FromWorker, Hello, Infer, Inferred, MapPool, OpenStick, StickOpened, Stop, Telemetry
+from ncs_cluster.specs import GraphSpec, StickSpec
 from ncs_cluster.testing.children import Child, running
-from ncs_cluster.types import CameraName, FrameRef, PoolLayout, StickId
+from ncs_cluster.types import CameraName, FrameRef, GraphName, PoolLayout, StickId
 
 LAYOUT = PoolLayout(pool=1, slots=2, max_width=64, max_height=48)
 FRAME = FrameRef(CameraName("cam"), 1, 0, 0, 64, 48)
@@ -81,3 +81,13 @@ def test_it_sees_nothing_of_the_other_interpreter(python39: Runtime) -> None:
     ask = "import sys, numpy, msgspec; print([p for p in sys.path if 'site-packages' in p and '.venv39' not in p])"
     ended = subprocess.run([python39.python, "-c", ask], env=python39.env, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def test_an_interpreter_without_openvino_says_so_in_one_line(python39: Runtime) -> None:
+    graph = GraphSpec(GraphName("g"), "/nowhere/g.xml", "ssd")
+    with running("ncs_cluster.processes.worker", FromWorker, python=python39.python, env=python39.env) as child:
+        child.send(OpenStick(StickSpec(StickId("s"), "here", "openvino"), [graph]))
+        failed = child.expect(Failed)
+        assert failed.reason == "open"
+        assert "install openvino" in failed.detail
+        assert python39.python in failed.detail
