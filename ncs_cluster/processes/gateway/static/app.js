@@ -1,0 +1,150 @@
+// The connection, and who gets what came over it. Everything shown comes from /api/live; what is done goes by POST.
+
+import { Cameras, Events, showMachine, showSticks, showZeros } from "./cards.js";
+import { duration, each, make, number, put } from "./dom.js";
+import { History } from "./line.js";
+import { Ring } from "./ring.js";
+
+const SILENT_MS = 6000;
+const RETRY_MS = 1500;
+const HIDDEN_MS = 10000;
+
+const $ = (selector) => document.querySelector(selector);
+const history = new History();
+const ring = new Ring($("#ring"));
+const cameras = new Cameras($("#cameras"));
+const events = new Events($("#events ol"));
+let source = null;
+let heardMs = 0;
+let retry = null;
+
+// -- connection --
+
+function connect() {
+  disconnect();
+  heardMs = performance.now();
+  source = new EventSource("/api/live");
+  const on = (name, take) => source.addEventListener(name, (event) => {
+    heardMs = performance.now();
+    take(JSON.parse(event.data));
+  });
+  on("hello", (hello) => {
+    history.reset(hello.history, performance.now() / 1000);
+    events.reset(hello.events);
+    cameras.set(true);
+  });
+  on("status", (status) => {
+    lost(null);
+    show(status);
+  });
+  on("events", (news) => events.add(news));
+  on("lost", ({ reason }) => lost(`The daemon does not answer: ${reason}`));
+  source.onerror = broken;
+}
+
+function disconnect() {
+  clearTimeout(retry);
+  source?.close();
+  source = null;
+}
+
+async function broken() {
+  disconnect();
+  cameras.set(false);
+  lost("Connection lost. Trying again…");
+  retry = setTimeout(connect, RETRY_MS);
+  const answer = await fetch("/api/status").catch(() => null);
+  if (answer?.status === 401) location.assign("/login");
+}
+
+function lost(why) {
+  document.body.classList.toggle("stale", why !== null);
+  $("#lost").hidden = why === null;
+  put($("#lost"), why ?? "");
+}
+
+setInterval(() => {
+  if (source && performance.now() - heardMs > SILENT_MS) broken();
+}, 1000);
+
+// A page nobody sees lets the cameras rest.
+let hiding = null;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiding);
+  if (!document.hidden) {
+    if (!source) connect();
+    return;
+  }
+  hiding = setTimeout(() => {
+    disconnect();
+    cameras.set(false);
+  }, HIDDEN_MS);
+});
+
+// -- what is shown --
+
+const MOODS = { ok: "all well", degraded: "degraded", down: "down" };
+
+function show(status) {
+  const { daemon, clusters, sticks } = status;
+  const nowS = performance.now() / 1000;
+  const limit = daemon.switch_temp_c;
+  history.windowS = daemon.time_scale > 1 ? 120 : 300;
+  const redraw = history.add(sticks, nowS);
+  document.body.dataset.state = daemon.state;
+  put($("#state"), MOODS[daemon.state] ?? daemon.state);
+  $("#reasons").hidden = !daemon.reasons.length;
+  put($("#reasons"), daemon.reasons.join(" · "));
+  $("#speed").hidden = daemon.time_scale === 1;
+  put($("#speed"), `heat runs ${number(daemon.time_scale)}× faster`);
+  put($("#facts"), `${sticks.length} ${sticks.length === 1 ? "stick" : "sticks"} · policy ${daemon.policy} · up ${duration(daemon.uptime_s)} · ${daemon.version}`);
+  cameras.update(status.cameras);
+  ring.update(status);
+  put($("#last-switch"), lastSwitch(clusters));
+  $("#switch").disabled = clusters.ring.length < 2;
+  const windowS = history.span(nowS);
+  put($("#legend"), sticks.length ? `temperature of the last ${duration(windowS)} against ${limit} °C; the bar below marks work` : "none is there yet");
+  showSticks($("#sticks"), sticks, { history, redraw, limit, nowS, windowS, range: redraw ? history.range(limit) : null });
+  showZeros($("#zeros dl"), status.counters);
+  showMachine($("#machine"), status.machine, status.processes, status.sink);
+  showTroubles(daemon.simulated);
+}
+
+function lastSwitch({ switches, last_switch: last }) {
+  if (!last) return "No switch yet.";
+  const ago = duration(Math.max(0, Date.now() / 1000 - last.at));
+  return `${number(switches)} ${switches === 1 ? "switch" : "switches"}, the last ${ago} ago: ${last.reason}`;
+}
+
+// -- what can be done --
+
+async function post(path, body, answer) {
+  put(answer, "…");
+  try {
+    const response = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    const said = await response.json().catch(() => ({}));
+    put(answer, said.text ?? said.error ?? `refused (${response.status})`);
+  } catch {
+    put(answer, "The gateway cannot be reached.");
+  }
+}
+
+$("#switch").addEventListener("click", () => post("/api/switch", {}, $("#switch-answer")));
+
+const TROUBLES = [
+  { kind: "heat", name: "Heat wave", see: "The sticks at work get hot. The next cluster takes over before one of them throttles." },
+  { kind: "unplug", name: "Unplug a stick", see: "A stick is pulled. Its frames go to others, the ring closes, and it is welcome when it is back." },
+  { kind: "hang", name: "Hang a stick", see: "A stick stops answering. Its process is ended at its deadline and started anew; the rest work on." },
+];
+
+function showTroubles(simulated) {
+  const section = $("#trouble");
+  section.hidden = !simulated;
+  each(section.querySelector(".troubles"), simulated ? TROUBLES : [], ({ kind }) => kind, ({ kind, name, see }) => {
+    const button = make("button", { type: "button", "data-kind": kind }, name);
+    button.addEventListener("click", () => post("/api/trouble", { kind }, section.querySelector(".answer")));
+    return { node: make("div", {}, button, make("p", { class: "soft" }, see)) };
+  }, () => {});
+}
+
+connect();

@@ -1,0 +1,212 @@
+// What each part of the status document looks like.
+
+import { drawLine, makeLine } from "./line.js";
+import { each, figure, make, number, put, UNKNOWN } from "./dom.js";
+
+const STREAMS = 3; // a browser opens six connections to one place; cameras beyond these show a snapshot every second
+
+const STATES = {
+  starting: "opening, loading its graphs",
+  active: "at work",
+  standby: "ready, cooling until its turn",
+  draining: "finishing its last frames",
+  resting: "too hot: gets no frame until it has cooled",
+  backoff: "its process ended; it is started again soon",
+  quarantined: "failed again and again; tried from time to time",
+  absent: "not plugged in",
+};
+
+// -- sticks --
+
+export function showSticks(parent, sticks, view) {
+  each(parent, sticks, (stick) => stick.id, makeStick, (card, stick) => updateStick(card, stick, view));
+}
+
+function makeStick() {
+  const name = make("h3");
+  const port = make("span", { class: "soft" });
+  const state = make("span", { class: "pill" });
+  const celsius = make("strong", { class: "celsius" });
+  const headroom = make("span", { class: "soft headroom" });
+  const line = makeLine();
+  const [rate, latency, restarts] = [
+    figure("per second", "Inferences per second"), figure("p50 / p99 ms", "Latency: from hand-over to answer"), figure("restarts"),
+  ];
+  const error = make("p", { class: "error" });
+  const node = make(
+    "article", { class: "card stick" },
+    make("div", { class: "row" }, make("div", {}, name, port), state),
+    make("div", { class: "row heat" }, celsius, headroom),
+    line.node,
+    make("dl", { class: "figures" }, rate.node, latency.node, restarts.node),
+    error,
+  );
+  return { node, name, port, state, celsius, headroom, line, rate, latency, restarts, error };
+}
+
+function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS }) {
+  put(card.name, stick.id);
+  put(card.port, stick.port);
+  put(card.state, stick.state);
+  card.state.title = STATES[stick.state] ?? "";
+  card.node.dataset.state = stick.state;
+  put(card.celsius, stick.temperature_c === null ? UNKNOWN : number(stick.temperature_c, 1, "°C"));
+  card.celsius.classList.toggle("hot", stick.temperature_c !== null && stick.temperature_c >= limit);
+  put(card.headroom, headroom(stick, limit));
+  if (redraw) drawLine(card.line, history.lines.get(stick.id) ?? [], { nowS, windowS, limit, range });
+  put(card.rate.value, number(stick.fps, 1));
+  put(card.latency.value, `${number(stick.latency_ms.p50)} / ${number(stick.latency_ms.p99)}`);
+  put(card.restarts.value, number(stick.restarts));
+  put(card.error, stick.last_error ?? "");
+}
+
+function headroom(stick, limit) {
+  if (stick.temperature_c === null) return stick.state === "absent" ? "" : "no reading";
+  if (stick.throttle_level) return "throttling itself";
+  if (stick.temperature_c >= limit) return "over the limit: no work";
+  return stick.headroom_s === null ? "" : `${limit}° in ${number(stick.headroom_s, stick.headroom_s < 10 ? 1 : 0, "s")}`;
+}
+
+// -- cameras --
+
+export class Cameras {
+  constructor(parent) {
+    this.parent = parent;
+    this.open = false;
+  }
+
+  update(cameras) {
+    this.parent.dataset.count = Math.min(cameras.length, 3);
+    each(this.parent, cameras, (camera) => camera.name, (camera) => this.make(camera), updateCamera);
+  }
+
+  /** Begin or end all pictures. Ended ones keep showing the last picture. */
+  set(open) {
+    this.open = open;
+    for (const camera of this.parent.known?.values() ?? []) open ? camera.begin() : camera.end();
+  }
+
+  make({ name }) {
+    const img = make("img", { alt: `Live picture of ${name}` });
+    const note = make("p", { class: "note" });
+    const title = make("h2", {}, name);
+    const source = make("span", { class: "soft" });
+    const figures = {
+      capture: figure("captured / s"), detection: figure("detected / s"), latency: figure("p50 / p99 ms", "From capture to result"),
+      picture: figure("picture ms", "From capture to drawn picture (median)"),
+      dropped: figure("dropped", "Frames skipped because a newer one had come"),
+      distance: figure("distance error", "Median difference between measured and true distance; the scene knows the truth"),
+    };
+    const node = make(
+      "figure", { class: "card camera" },
+      make("div", { class: "screen" }, img, note),
+      make("figcaption", {}, make("div", { class: "row" }, title, source),
+        make("dl", { class: "figures" }, ...Object.values(figures).map((it) => it.node))),
+    );
+    const camera = { node, img, note, source, figures, timer: null };
+    const address = `/cameras/${encodeURIComponent(name)}`;
+    const again = (afterMs) => {
+      clearTimeout(camera.timer);
+      camera.timer = setTimeout(() => this.open && camera.begin(), afterMs);
+    };
+    camera.begin = () => {
+      camera.single = [...this.parent.known.values()].indexOf(camera) >= STREAMS;
+      img.src = `${address}.${camera.single ? "jpg" : "mjpg"}?${Date.now()}`;
+    };
+    camera.end = () => {
+      clearTimeout(camera.timer);
+      freeze(img);
+    };
+    img.addEventListener("load", () => {
+      img.classList.add("shown");
+      if (camera.single && this.open) again(1000);
+    });
+    img.addEventListener("error", () => this.open && again(2000));
+    if (this.open) queueMicrotask(camera.begin);
+    return camera;
+  }
+}
+
+function updateCamera(camera, status) {
+  put(camera.source, [status.source, status.size ? `${status.size[0]}×${status.size[1]}` : null, status.depth ? "with depth" : null].filter(Boolean).join(" · "));
+  if (status.size) camera.img.style.aspectRatio = `${status.size[0]} / ${status.size[1]}`;
+  put(camera.note, status.state === "running" ? "" : `${status.state}${status.detail ? `: ${status.detail}` : ""}`);
+  const { capture, detection, latency, picture, dropped, distance } = camera.figures;
+  put(capture.value, number(status.capture_fps, 1));
+  put(detection.value, number(status.detection_fps, 1));
+  put(latency.value, `${number(status.latency_ms.p50)} / ${number(status.latency_ms.p99)}`);
+  put(picture.value, number(status.picture_ms?.p50));
+  put(dropped.value, number(status.dropped));
+  distance.node.hidden = status.distance_error === null;
+  put(distance.value, status.distance_error === null ? "" : number(100 * status.distance_error, 1, "%"));
+}
+
+/** Stop loading and keep what is shown. */
+function freeze(img) {
+  if (!img.naturalWidth) return img.removeAttribute("src");
+  const canvas = make("canvas", { width: img.naturalWidth, height: img.naturalHeight });
+  canvas.getContext("2d").drawImage(img, 0, 0);
+  img.parentNode.querySelector("canvas")?.remove();
+  img.parentNode.prepend(canvas);
+  img.removeAttribute("src");
+  img.addEventListener("load", () => canvas.remove(), { once: true });
+}
+
+// -- the rest --
+
+const ZEROS = [
+  ["frames_lost", "frames lost", 0, ""],
+  ["frames_doubled", "frames doubled", 0, ""],
+  ["out_of_order", "out of order", 0, ""],
+  ["throttled_s", "throttled", 1, "s"],
+];
+
+export function showZeros(parent, counters) {
+  each(parent, ZEROS, ([field]) => field, ([, term]) => figure(term), ({ node, value }, [field, , digits, unit]) => {
+    put(value, number(counters[field], counters[field] ? digits : 0, unit));
+    node.className = counters[field] ? "bad" : "good";
+  });
+}
+
+export function showMachine(section, machine, processes, sink) {
+  const figures = machine ? [
+    ["CPU", number(machine.cpu_percent, 0, "%")],
+    ["load", `${number(machine.load_1m, 2)} of ${machine.cores}`],
+    ["memory", `${number(machine.memory_used_mb / 1000, 1)} of ${number(machine.memory_total_mb / 1000, 1, "GB")}`],
+    ["temperature", machine.temperature_c === null ? UNKNOWN : number(machine.temperature_c, 0, "°C")],
+  ] : [];
+  if (sink) figures.push(["results written", `${number(sink.written)}${sink.waiting ? `, ${number(sink.waiting)} waiting` : ""}`]);
+  each(section.querySelector("dl"), figures, ([term]) => term, ([term]) => figure(term), ({ value }, [, text]) => put(value, text));
+  each(section.querySelector("tbody"), processes, (process) => process.name, makeProcess, (row, process) => {
+    const memory = process.memory_mb === null ? UNKNOWN : number(process.memory_mb, 0, "MB");
+    const cpu = process.cpu_percent === null ? UNKNOWN : number(process.cpu_percent, 1, "%");
+    [process.name, process.state, cpu, memory, number(process.restarts)].forEach((text, at) => put(row.cells[at], text));
+  });
+}
+
+function makeProcess() {
+  const cells = [make("th", { scope: "row" }), ...[1, 2, 3, 4].map(() => make("td"))];
+  return { node: make("tr", {}, ...cells), cells };
+}
+
+export class Events {
+  constructor(list) {
+    this.list = list;
+  }
+
+  reset(events) {
+    this.list.replaceChildren();
+    this.add(events);
+    if (!events.length) this.list.append(make("li", { class: "soft" }, "Nothing has happened yet."));
+  }
+
+  add(events) {
+    if (events.length) this.list.querySelector(".soft:only-child")?.remove();
+    for (const event of events) {
+      const at = new Date(event.at * 1000);
+      const time = make("time", { datetime: at.toISOString() }, at.toLocaleTimeString("en-GB"));
+      this.list.prepend(make("li", { "data-level": event.level }, time, make("b", {}, event.who), make("span", {}, event.text)));
+    }
+    while (this.list.children.length > 100) this.list.lastElementChild.remove();
+  }
+}

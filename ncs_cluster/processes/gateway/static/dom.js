@@ -1,0 +1,65 @@
+// The few lines between the page and the DOM. Text only ever goes in as text.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An element with attributes and children (nodes or strings). */
+export function make(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+export function makeSvg(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+/** Set an element's text, touching the DOM only when it changes. */
+export function put(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** One child of `parent` per item, in order, made once and kept by key. */
+export function each(parent, items, key, create, update) {
+  const known = (parent.known ??= new Map());
+  const left = new Set(known.keys());
+  items.forEach((item, at) => {
+    const name = key(item);
+    left.delete(name);
+    let child = known.get(name);
+    if (!child) known.set(name, (child = create(item)));
+    if (parent.children[at] !== child.node) parent.insertBefore(child.node, parent.children[at] ?? null);
+    update(child, item);
+  });
+  for (const name of left) {
+    known.get(name).node.remove();
+    known.get(name).end?.();
+    known.delete(name);
+  }
+}
+
+/** A term and its value in a <dl>. */
+export function figure(term, title = "") {
+  const value = make("dd");
+  const node = make("div", title ? { title } : {}, make("dt", {}, term), value);
+  return { node, value };
+}
+
+export const UNKNOWN = "–";
+
+export function number(value, digits = 0, unit = "") {
+  if (value === null || value === undefined) return UNKNOWN;
+  const text = value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return unit ? `${text}\u202f${unit}` : text;
+}
+
+export function duration(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 90) return `${minutes} min`;
+  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return `${Math.round(minutes / 1440)} days`;
+}
