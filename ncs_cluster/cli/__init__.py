@@ -1,0 +1,1 @@
+"""The two commands: ncs-clusterd (daemon.py) and ncsctl (ncsctl.py)."""

@@ -1,0 +1,91 @@
+"""ncs-clusterd: read the settings, try the graphs, become the supervisor.
+
+Settings are read in a forked process that ends: what judges them (pydantic, the doors' own checks) would otherwise stay in the
+memory of a process that runs for weeks.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import msgspec
+
+import ncs_cluster
+from ncs_cluster.errors import EX_CONFIG, ConfigError
+from ncs_cluster.specs import Settings
+
+
+def main() -> None:
+    """The command. Exit code 78 and one line on standard error when a setting or a graph is refused."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"ncs-clusterd {ncs_cluster.__version__}")
+        sys.exit(0)
+    settings = _settings(sys.argv[1:])
+    for notice in settings.notices:
+        print(f"ncs-clusterd: {notice}", file=sys.stderr)
+    if os.getuid() == 0:
+        print("ncs-clusterd: running as root, which nothing here needs; deploy/ has a unit with a user of its own", file=sys.stderr)
+    from ncs_cluster.processes.supervisor import run
+
+    try:
+        code = run(settings)
+    except ConfigError as error:
+        _refuse(error)
+    sys.exit(code)
+
+
+def _settings(argv: list[str]) -> Settings:
+    """Settings whose graphs load, or the end of this process."""
+    readable, writable = os.pipe()
+    reader = os.fork()
+    if reader == 0:
+        os.close(readable)
+        try:
+            answer = msgspec.msgpack.encode(_read(argv))
+            with os.fdopen(writable, "wb") as pipe:
+                pipe.write(answer)
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        except KeyboardInterrupt:
+            code = 130
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    os.close(writable)
+    with os.fdopen(readable, "rb") as pipe:
+        try:
+            answer = pipe.read()
+            _, status = os.waitpid(reader, 0)
+        except KeyboardInterrupt:
+            sys.exit(130)
+    if not answer or status != 0:
+        sys.exit(os.waitstatus_to_exitcode(status))
+    return msgspec.msgpack.decode(answer, type=Settings)
+
+
+def _read(argv: list[str]) -> Settings:
+    from ncs_cluster import config
+    from ncs_cluster.processes import preflight
+
+    try:
+        settings = config.load(argv, os.environ)
+        for backend, runtime in sorted({(stick.backend, stick.runtime) for stick in settings.sticks}):
+            spec = settings.runtimes.get(runtime)
+            python, env = (spec.python, spec.env) if spec is not None else (sys.executable, {})
+            if (line := preflight.check(settings.graphs, backend, python, env)) is not None:
+                raise ConfigError(line)
+    except ConfigError as error:
+        _refuse(error)
+    return settings
+
+
+def _refuse(error: ConfigError) -> NoReturn:
+    print(f"ncs-clusterd: {error}", file=sys.stderr)
+    sys.exit(EX_CONFIG)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The only parser of settings: flags beat the environment, which beats the file, which beats defaults.
+
+`load` gives plain `specs.Settings` or raises ConfigError with one line that names the file or flag, the key and the remedy.
+pydantic judges every value; where each value came from is kept by `layers`, so that the line can say so.
+
+    argv, environ, file -> layers (one tree, with origins) -> model (types, ranges) -> cameras, graphs, sticks, places -> Settings
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ncs_cluster.config.asked import Asked, complaint
+from ncs_cluster.config.cameras import cameras
+from ncs_cluster.config.flags import flag_of, parse
+from ncs_cluster.config.graphs import graphs
+from ncs_cluster.config.layers import Layers, Origin, from_environment, from_file, from_set, value_of
+from ncs_cluster.config.model import Keys, Root
+from ncs_cluster.config.places import gateway, results, runtime_dir, runtimes, state_dir
+from ncs_cluster.config.sticks import backend, clusters, sticks
+from ncs_cluster.specs import Settings
+
+__all__ = ["load"]
+
+
+def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Settings from a command line (without the program's name) and an environment. Raises ConfigError; --help and --version
+    print and raise SystemExit(0)."""
+    layers = _layers(parse(argv), environ)
+    asked = Asked(_judged(layers), layers, environ)
+    driven_by = backend(asked)
+    found = sticks(asked, driven_by)
+    turns = clusters(asked, driven_by, len(found))
+    environments = runtimes(asked)
+    seen = cameras(asked)
+    sink, page = results(asked), gateway(asked)
+    return Settings(
+        sticks=found,
+        graphs=graphs(asked, driven_by, seen),
+        cameras=seen,
+        clusters=turns,
+        runtimes=environments,
+        runtime_dir=runtime_dir(asked),
+        state_dir=state_dir(asked),
+        sink=sink,
+        gateway=page,
+        log_level=asked.root.log_level,
+        notices=asked.notices,
+    )
+
+
+def _layers(flags: dict[str, Any], environ: Mapping[str, str]) -> Layers:
+    layers, here = Layers(), Path.cwd()
+    variables = list(from_environment(environ))
+    named = next((text for path, _, text in variables if path == ("config",)), None)
+    if (config := flags.pop("config", named)) is not None:
+        path = Path(config).expanduser()
+        layers.file = Origin("file", str(config), path.absolute().parent)
+        for name, value in from_file(path).items():
+            layers.put((name,), value, layers.file)
+    for key_path, name, text in variables:
+        if key_path != ("config",):
+            layers.put(key_path, value_of(text), Origin("environment", name, here, text))
+    sets = flags.pop("set", [])
+    for name, text in flags.items():
+        number = isinstance(text, str) and any(word in str(Keys.model_fields[name].annotation) for word in ("int", "float"))
+        layers.put((name,), value_of(text) if number else text, Origin("flag", flag_of(name), here))
+    for each in sets:
+        key_path, text = from_set(each)
+        layers.put(key_path, value_of(text), Origin("set", f"--set {'.'.join(key_path)}", here, text))
+    return layers
+
+
+def _judged(layers: Layers) -> Root:
+    """The model's word on the merged tree. What looked like a TOML value where text is wanted is text."""
+    try:
+        return Root.model_validate(layers.tree)
+    except ValidationError as error:
+        first = error
+    for each in first.errors():
+        path = tuple(str(part) for part in each["loc"])
+        origin = layers.origins.get(path)
+        if origin is not None and origin.text is not None and each["type"] in ("string_type", "list_type"):
+            layers.put(path, [origin.text] if each["type"] == "list_type" else origin.text, origin)
+    try:
+        return Root.model_validate(layers.tree)
+    except ValidationError as error:
+        raise complaint(error, layers, Root) from error

@@ -1,0 +1,49 @@
+"""What was asked for, passed from room to room while settings are built: the keys, their origins, and what to tell the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from pydantic import ValidationError
+
+from ncs_cluster.config.complain import sentence
+from ncs_cluster.config.layers import KeyPath, Layers
+from ncs_cluster.config.model import Root, Table
+from ncs_cluster.errors import ConfigError
+
+
+class Asked:
+    """The judged keys and where they came from."""
+
+    def __init__(self, root: Root, layers: Layers, environ: Mapping[str, str]) -> None:
+        self.root = root
+        self.layers = layers
+        self.environ = environ
+        self.notices: list[str] = []
+
+    def refuse(self, *path: str, because: str) -> NoReturn:
+        """Raise ConfigError about a key; `because` says what is wrong and what to do."""
+        raise ConfigError(f"{self.layers.where(path)}: {because}")
+
+    def given(self, *path: str) -> bool:
+        """True when somebody gave this key, default or not."""
+        return path in self.layers.origins
+
+    def path(self, text: str, *key: str) -> Path:
+        """A path somebody gave: relative ones are relative to the file that names them, else to the working folder."""
+        return (self.layers.base(key) / Path(text).expanduser()).absolute()
+
+    def check_runtime(self, name: str, *key: str) -> None:
+        """Refuse a runtime nobody described."""
+        if name != "default" and name not in self.root.runtimes:
+            self.refuse(*key, because=f"there is no [runtimes.{name}]; known: {', '.join(['default', *self.root.runtimes])}")
+
+
+def complaint(error: ValidationError, layers: Layers, table: type[Table], under: KeyPath = ()) -> ConfigError:
+    """The first thing that is wrong in a table that lies `under` a key, in one line."""
+    found = error.errors()
+    path = (*under, *(str(part) for part in found[0]["loc"]))
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return ConfigError(f"{layers.where(path)}: {sentence(found[0], table)}{more}")

@@ -1,0 +1,127 @@
+"""Which cameras there are, and what was asked of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Optional
+
+from pydantic import ValidationError
+
+from ncs_cluster.config import spec
+from ncs_cluster.config.asked import Asked, complaint
+from ncs_cluster.config.model import Camera, options_class, source_table
+from ncs_cluster.sources import SOURCES
+from ncs_cluster.specs import CameraSpec
+from ncs_cluster.types import CameraName
+
+
+def cameras(asked: Asked) -> list[CameraSpec]:
+    """--source where it is given (a table of the same name lends its other keys), beside the tables where the list stands in the
+    file; else the tables; else the synthetic scene."""
+    made = [_camera(asked, name, text, key) for name, text, key in _named(asked)]
+    for flag in ("loop", "every_frame", "size", "fps"):
+        if asked.given(flag) and made and not any(_understands(camera.source, camera.options, flag) for camera in made):
+            what = {"loop": "has an end", "every_frame": "has an end, and a live camera's frames do not wait"}
+            if flag in what:
+                asked.refuse(flag, because=f"no source here {what[flag]}; leave it out, or give a file or recording")
+            asked.notices.append(f"{asked.layers.where((flag,))} has no effect: no source here can be asked for it")
+    return made
+
+
+def _named(asked: Asked) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(name, SPEC, key it was given by) of every camera."""
+    root, origin = asked.root, asked.layers.origins.get(("source",))
+    listed = list(root.source)
+    tables = {name: table for name, table in root.cameras.items() if table.source is not None}
+    if listed and origin is not None and origin.kind != "file":
+        tables = {}
+    if not listed and not tables:
+        if root.cameras:
+            name = next(iter(root.cameras))
+            asked.refuse("cameras", name, because="source is missing; give it one, or use --source " + name + "=SPEC")
+        listed = ["synthetic"]
+    pairs: list[tuple[Optional[str], str]] = []
+    for text in listed:
+        try:
+            pairs.append(spec.split_name(text, asked.layers.base(("source",))))
+        except ValueError as error:
+            asked.refuse("source", because=str(error))
+    taken = {name for name, _ in pairs if name is not None} | set(tables)
+    used: set[str] = set()
+    for at, (given, text) in enumerate(pairs):
+        name = given or next(f"cam{n}" for n in range(at, 100_000) if f"cam{n}" not in taken | used)
+        if name in used:
+            asked.refuse("source", because=f'two sources are called "{name}"; give each a name of its own')
+        used.add(name)
+        yield name, text, ("source",)
+    for name, table in tables.items():
+        if name in used:
+            continue
+        if not spec.NAME.fullmatch(name):
+            asked.refuse("cameras", name, because=f'camera name "{name}": {spec.NAME_RULE}')
+        yield name, str(table.source), ("cameras", name, "source")
+
+
+def _camera(asked: Asked, name: str, text: str, key: tuple[str, ...]) -> CameraSpec:
+    root, table = asked.root, asked.root.cameras.get(name) or Camera()
+    try:
+        source, options, shown = spec.parse(text, asked.layers.base(key))
+    except ValueError as error:
+        asked.refuse(*key, because=str(error))
+    options = {**options, **table.options}
+    every_frame = root.every_frame if table.every_frame is None else table.every_frame
+    if every_frame:
+        if not _understands(source, options, "every_frame") and source != "images":
+            own = table.every_frame is not None
+            asked.refuse(
+                *(("cameras", name, "every_frame") if own else ("every_frame",)),
+                because=f"{name} ({shown}) is a live camera, whose frames do not wait; leave it out, or give a file or recording",
+            )
+        options.setdefault("paced", False) if source != "images" else None
+    size, fps = table.size or root.size, table.fps or root.fps
+    if size is not None and _understands(source, options, "size"):
+        width, height = (int(part) for part in size.split("x"))
+        wide, high = ("max_width", "max_height") if source == "images" else ("width", "height")
+        options = {wide: width, high: height, **options}
+    if fps is not None and _understands(source, options, "fps"):
+        options.setdefault("fps", int(fps) if fps == int(fps) else fps)
+    if (root.loop if table.loop is None else table.loop) and _understands(source, options, "loop"):
+        options.setdefault("loop", True)
+    asked.check_runtime(table.runtime, "cameras", name, "runtime")
+    return CameraSpec(
+        name=CameraName(name),
+        source=source,
+        options=_checked(asked, name, source, options),
+        shown=shown,
+        weight=table.weight,
+        ordered=every_frame or source == "images",
+        picture=table.picture or root.picture,
+        background=table.background or root.background,
+        window=root.window if table.window is None else table.window,
+        runtime=table.runtime,
+    )
+
+
+def _understands(source: str, options: dict[str, Any], flag: str) -> bool:
+    """Whether this kind of source can be asked for it."""
+    if source == "realsense" and flag in ("loop", "every_frame"):
+        return options.get("recording") is not None
+    return {
+        "size": source in ("synthetic", "realsense", "v4l2", "images"),
+        "fps": source in ("synthetic", "realsense", "v4l2"),
+        "loop": source in ("video", "images"),
+        "every_frame": source in ("video", "images") or (source == "synthetic" and options.get("frames") is not None),
+    }[flag]
+
+
+def _checked(asked: Asked, name: str, source: str, options: dict[str, Any]) -> dict[str, Any]:
+    table = source_table(source)
+    try:
+        judged = table.model_validate(options).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        raise complaint(error, asked.layers, table, ("cameras", name, "options")) from error
+    try:
+        options_class(SOURCES[source])(**judged)
+    except ValueError as error:
+        asked.refuse("cameras", name, "options", because=str(error))
+    return judged

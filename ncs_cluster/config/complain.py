@@ -1,0 +1,82 @@
+"""One line for people from what pydantic found: what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from pydantic import BaseModel
+
+from ncs_cluster.sources._secret import redacted
+
+WANTED = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "string_type": "must be text",
+    "list_type": "must be a list",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "finite_number": "must be a finite number",
+}
+
+
+def sentence(error: Mapping[str, Any], root: type[BaseModel]) -> str:
+    """What is wrong and what to do, without the key's name."""
+    kind, given, limits = error["type"], error["input"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        name, known = str(error["loc"][-1]), _keys(root, error["loc"][:-1])
+        near = difflib.get_close_matches(name, known, 1, 0.5)
+        return "unknown key; " + (f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}")
+    if kind == "missing":
+        return "is missing; it must be given"
+    if kind == "value_error":
+        return str(limits.get("error", error["msg"]))
+    if kind == "literal_error":
+        return f"must be one of {str(limits['expected']).replace(' or ', ', ')}, not {shown(given)}"
+    if kind == "string_pattern_mismatch":
+        return f"must look like 640x480, not {shown(given)}"
+    if kind in ("too_short", "too_long"):
+        return f"must be {limits.get('min_length', limits.get('max_length'))} values"
+    for limit, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
+        if limit in limits:
+            return f"must be {words} {limits[limit]:g}, not {shown(given)}"
+    return f"{WANTED.get(kind, error['msg'])}, not {shown(given)}"
+
+
+def shown(value: object) -> str:
+    """A value as it may be printed: short, one line, no password."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str):
+        return str(value)[:40]
+    text = redacted(value) if "://" in value else value
+    return '"' + "".join(c if c.isprintable() else "?" for c in text[:40]) + ('..."' if len(text) > 40 else '"')
+
+
+def _keys(root: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
+    """The keys a table may have."""
+    here: Optional[type[BaseModel]] = root
+    for name in path:
+        if here is None:
+            return []
+        field = here.model_fields.get(str(name))
+        # the name of a table of tables is no field: its type is already the inner table's
+        if field is not None:
+            here = _table(field.annotation)
+    return list(here.model_fields) if here is not None else []
+
+
+def _table(annotation: Any) -> Optional[type[BaseModel]]:
+    for each in (annotation, *typing.get_args(annotation)):
+        if isinstance(each, type) and issubclass(each, BaseModel):
+            return each
+    return None

@@ -1,0 +1,69 @@
+"""Which graphs run on every frame."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Optional
+
+from ncs_cluster.config import graph_folder
+from ncs_cluster.config.asked import Asked
+from ncs_cluster.specs import CameraSpec, GraphSpec
+
+DEFAULT, NONE = "demo", "none"
+NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,64}")
+
+
+def graphs(asked: Asked, driven_by: str, cameras: list[CameraSpec]) -> list[GraphSpec]:
+    """--graph where it is given, beside the file's own tables where the list stands in the file; else the tables; else the demo."""
+    root = asked.root
+    origin = asked.layers.origins.get(("graph",))
+    chosen = list(root.graph)
+    if NONE in chosen:
+        if len(chosen) > 1 or driven_by != "simulated":
+            asked.refuse("graph", because="none stands alone, and only simulated sticks can work without a graph; name a graph")
+        return []
+    if not chosen or (origin is not None and origin.kind == "file"):
+        chosen += [name for name in root.graphs if name not in chosen]
+    if not chosen:
+        chosen = [DEFAULT]
+        if any(camera.source != "synthetic" for camera in cameras):
+            asked.notices.append("the demo graph knows only the synthetic scene: --graph DIR names one for real pictures")
+    found = [_graph(asked, text) for text in chosen]
+    names = [graph.name for graph in found]
+    if len(set(names)) < len(names):
+        asked.refuse("graph", because="two graphs have the same name; give one a name of its own in [graphs.NAME] path = DIR")
+    return found
+
+
+def _graph(asked: Asked, text: str) -> GraphSpec:
+    table = asked.root.graphs.get(text)
+    threshold = asked.root.threshold
+    # a flag speaks of all graphs, and beats what the file says of one
+    if table is not None and table.threshold is not None and not _overrides(asked, text):
+        threshold = table.threshold
+    if table is not None and not NAME.fullmatch(text):
+        asked.refuse("graphs", text, because="a name is made of letters, digits, dot, dash and underscore, at most 64")
+    folder = _folder(asked, text, table.path if table is not None else None)
+    name = text if table is not None else re.sub(r"[^A-Za-z0-9._-]", "-", folder.name)[:64] or "graph"
+    return graph_folder.read(folder, name, threshold)
+
+
+def _overrides(asked: Asked, name: str) -> bool:
+    """True when the general threshold was given in a higher layer than this graph's own."""
+    rank = ("file", "environment", "flag", "set")
+    general, own = (asked.layers.origins.get(path) for path in (("threshold",), ("graphs", name, "threshold")))
+    return general is not None and own is not None and rank.index(general.kind) > rank.index(own.kind)
+
+
+def _folder(asked: Asked, text: str, path: Optional[str]) -> Path:
+    if path is not None:
+        return asked.path(path, "graphs", text, "path")
+    shipped = graph_folder.shipped()
+    if text in shipped:
+        return graph_folder.graphs_dir() / text
+    folder = asked.path(text, "graph")
+    if not folder.is_dir():
+        key = ("graphs", text) if text in asked.root.graphs else ("graph",)
+        asked.refuse(*key, because=f'"{text}": there is no such folder, and no shipped graph of this name ({", ".join(shipped)})')
+    return folder

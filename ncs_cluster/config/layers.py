@@ -1,0 +1,157 @@
+"""Flags over environment over file: one tree of values that remembers where each came from, so that a complaint can say so."""
+
+from __future__ import annotations
+
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from ncs_cluster.errors import ConfigError
+
+PREFIX = "NCS_CLUSTER_"
+NOT_OURS = frozenset({"CI", "PYTHON39", "TEST_DATA"})
+"""Variables of the test suite."""
+LARGEST_FILE = 1 << 20
+
+KeyPath = tuple[str, ...]
+
+
+class Origin(NamedTuple):
+    """Where a value came from."""
+
+    kind: str
+    """ "file", "environment", "set" or "flag"."""
+    name: str
+    """The file, variable or flag."""
+    base: Path
+    """What relative paths are relative to."""
+    text: Optional[str] = None
+    """As written, where TOML was tried on it."""
+
+
+class Layers:
+    """The merged tree."""
+
+    def __init__(self) -> None:
+        self.tree: dict[str, Any] = {}
+        self.origins: dict[KeyPath, Origin] = {}
+        self.file: Optional[Origin] = None
+
+    def put(self, path: KeyPath, value: Any, origin: Origin) -> None:
+        """Lay a value over what is there. Tables are merged, all else is replaced."""
+        path = normal(path)
+        if isinstance(value, dict) and not _is_leaf_table(path):
+            self._table(path)
+            self.origins.setdefault(path, origin)
+            seen: set[str] = set()
+            for name, each in value.items():
+                (*_, last) = normal((*path, name))
+                if last in seen:
+                    raise ConfigError(f"{origin.name}: {'.'.join((*path, last))}: is given twice, with - and with _; keep one")
+                seen.add(last)
+                self.put((*path, name), each, origin)
+            return
+        parent = self._table(path[:-1])
+        parent[path[-1]] = value
+        self.origins[path] = origin
+
+    def _table(self, path: KeyPath) -> dict[str, Any]:
+        here = self.tree
+        for name in path:
+            if not isinstance(here.get(name), dict):
+                here[name] = {}
+            here = here[name]
+        return here
+
+    def origin(self, path: KeyPath) -> Optional[Origin]:
+        """Of the value itself, or of the nearest table around it."""
+        for length in range(len(path), 0, -1):
+            if (found := self.origins.get(path[:length])) is not None:
+                return found
+        return self.file
+
+    def where(self, path: KeyPath) -> str:
+        """ "FILE: a.b", "NCS_CLUSTER_A__B", "--a" or "--set a.b": how a complaint about this value begins."""
+        origin, dotted = self.origin(path), ".".join(path)
+        if origin is None:
+            return f"--{path[0].replace('_', '-')}" if len(path) == 1 else f"--set {dotted}"
+        if origin.kind == "file":
+            return f"{origin.name}: {dotted}" if dotted else origin.name
+        if origin.kind == "environment" or self.origins.get(path) is origin:
+            return origin.name
+        return f"{origin.name}: {dotted}"
+
+    def base(self, path: KeyPath) -> Path:
+        origin = self.origin(path)
+        return origin.base if origin is not None else Path.cwd()
+
+
+def normal(path: KeyPath) -> KeyPath:
+    """Keys may be written as flags are, with dashes. Names people chose stay as they are."""
+    return tuple(
+        name if (at == 1 and path[0] in ("cameras", "graphs", "runtimes")) or _is_leaf_table(path[:at]) else name.replace("-", "_")
+        for at, name in enumerate(path)
+    )
+
+
+def _is_leaf_table(path: KeyPath) -> bool:
+    """`[runtimes.NAME.env]`: its keys are the names of variables."""
+    return len(path) == 3 and path[0] == "runtimes" and path[2] == "env"
+
+
+def value_of(text: str) -> Any:
+    """A TOML value where the text is one, else the text itself."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+    return (
+        parsed["value"] if set(parsed) == {"value"} and isinstance(parsed["value"], (bool, int, float, str, list, dict)) else text
+    )
+
+
+def from_file(path: Path) -> dict[str, Any]:
+    """A TOML file. Raises ConfigError naming it and, for a syntax error, the line."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigError(f"{path}: is not a file; --config wants a TOML file")
+        if found.st_size > LARGEST_FILE:
+            raise ConfigError(f"{path}: is larger than 1 MB; that is no configuration file")
+        return tomllib.loads(path.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not text; --config wants a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: is nested too deeply; that is no configuration file") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; give --config a file that can") from error
+
+
+def from_environment(environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, str, str]]:
+    """(path, variable, text) of every NCS_CLUSTER_ variable that says something."""
+    for name, text in sorted(environ.items()):
+        rest = name.removeprefix(PREFIX)
+        if rest != name and rest not in NOT_OURS and text != "":
+            parts = rest.split("__")
+            path = tuple(part.lower() for part in parts)
+            yield ((*path[:-1], parts[-1]) if _is_leaf_table(path[:-1]) else path), name, text
+
+
+def from_set(text: str) -> tuple[KeyPath, str]:
+    """The key and the value's text of `a.b=v`; parts with dots are quoted as in TOML."""
+    dotted, equals, value = text.partition("=")
+    try:
+        if not equals:
+            raise ValueError
+        here = tomllib.loads(f"{dotted} = 0")
+        path: list[str] = []
+        while isinstance(here, dict):
+            ((name, here),) = here.items()
+            path.append(name)
+    except ValueError as error:
+        raise ConfigError(f"--set {dotted}: wants KEY=VALUE with a dotted key, as in --set simulated.latency_ms=40") from error
+    return tuple(path), value

@@ -1,0 +1,222 @@
+"""Every key there is: its type, its range, its default and its sentence. Flags, environment, file and docs are all made from here.
+
+A key of `Root` is a flag (`cluster_size` is --cluster-size), an environment variable (NCS_CLUSTER_CLUSTER_SIZE) and a key of the
+file; tables are reached with --set. What a backend or a source understands is read from its own `Options`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from importlib import import_module
+from typing import Annotated, Any, Literal, Optional
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+
+from ncs_cluster.backends import BACKENDS
+from ncs_cluster.sources import SOURCES
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys, wrong types and NaN are refused at every depth."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Lines = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+Size = Annotated[str, Field(pattern=r"^[0-9]{2,5}x[0-9]{2,5}$")]
+Rate = Annotated[float, Field(gt=0, le=1000)]
+Threshold = Annotated[float, Field(ge=0, le=1)]
+Picture = Literal["live", "exact"]
+Background = Literal["keep", "remove"]
+
+SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, DAEMON = (
+    "what is seen",
+    "what is looked for",
+    "sticks and how they take turns",
+    "pictures",
+    "results",
+    "web page",
+    "daemon",
+)
+GROUPS = (SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, DAEMON)
+
+
+def key(default: Any, sentence: str, group: str = "", metavar: str = "", **limits: Any) -> Any:
+    """A key: with a group it is a flag too."""
+    extra: dict[str, Any] = {"group": group, "metavar": metavar}
+    if isinstance(default, (list, dict)):
+        return Field(default_factory=lambda: default.copy(), description=sentence, json_schema_extra=extra, **limits)
+    return Field(default, description=sentence, json_schema_extra=extra, **limits)
+
+
+class Camera(Table):
+    """`[cameras.NAME]`: one frame source and what becomes of its frames. What is left out is as the flag of the same name says."""
+
+    source: Optional[str] = key(None, "Where frames come from: as --source, without NAME=.")
+    weight: float = key(1.0, "Its share of the sticks, beside the other cameras' weights.", gt=0, le=1000)
+    size: Optional[Size] = key(None, "As --size, for this camera.")
+    fps: Optional[Rate] = key(None, "As --fps, for this camera.")
+    every_frame: Optional[bool] = key(None, "As --every-frame, for this camera.")
+    loop: Optional[bool] = key(None, "As --loop, for this camera.")
+    picture: Optional[Picture] = key(None, "As --picture, for this camera.")
+    background: Optional[Background] = key(None, "As --background, for this camera.")
+    window: Optional[bool] = key(None, "As --window, for this camera.")
+    runtime: str = key("default", "The interpreter its process runs under: a [runtimes.NAME].")
+    options: dict[str, Any] = key({}, "What only its kind of source understands: see Sources.")
+
+
+class Graph(Table):
+    """`[graphs.NAME]`: a graph folder under a name of your own."""
+
+    path: Optional[str] = key(None, "The folder; without it, the shipped graph of this name.")
+    threshold: Optional[Threshold] = key(None, "As --threshold, for this graph.")
+
+
+class Runtime(Table):
+    """`[runtimes.NAME]`: another interpreter, for children whose library needs one (Python 3.9 or newer)."""
+
+    python: str = key(..., "Path of the interpreter.")
+    env: dict[str, str] = key({}, "Added to the environment of its processes.")
+
+
+class Discovery(Table):
+    """`[discovery]`: how real sticks are found."""
+
+    sysfs: str = key("/sys", "Where the kernel lists USB devices.")
+
+
+def options_class(door: str) -> type[Any]:
+    """The `Options` dataclass behind a registry line."""
+    options: type[Any] = import_module(door.split(":")[0]).Options
+    return options
+
+
+def door_table(name: str, door: str, **more: Any) -> type[Table]:
+    """A door's Options as a table, with `more` keys beside them. The dataclass's own checks run when it is made of the values."""
+    options = options_class(door)
+    hints = typing.get_type_hints(options)
+    fields: dict[str, Any] = dict(more)
+    for each in dataclasses.fields(options):
+        default: Any = ...
+        if each.default is not dataclasses.MISSING:
+            default = each.default
+        elif each.default_factory is not dataclasses.MISSING:
+            default = Field(default_factory=each.default_factory)
+        fields[each.name] = (hints[each.name], default)
+    return create_model(name, __base__=Table, **fields)
+
+
+_RUNTIME = (str, key("default", "The interpreter its workers run under: a [runtimes.NAME]."))
+_TIME_SCALE = (
+    float,
+    key(1.0, "Heat, telemetry, ageing, dwell and interval all run this many times faster.", gt=0, le=10_000),
+)
+BACKEND_TABLES = {
+    "simulated": door_table("Simulated", BACKENDS["simulated"], time_scale=_TIME_SCALE, runtime=_RUNTIME),
+    "openvino": door_table("OpenVino", BACKENDS["openvino"], runtime=_RUNTIME),
+}
+
+
+def source_table(source: str) -> type[Table]:
+    """The table of a source's Options."""
+    return door_table(source, SOURCES[source])
+
+
+class Keys(Table):
+    """Keys that are flags too."""
+
+    source: Lines = key(
+        [],
+        "A frame source (repeatable): [NAME=] synthetic, realsense[:SERIAL|:FILE.bag|:FILE.db3], usb:N or /dev/videoN, rtsp://..., "
+        "http://..., a video file, a picture or a folder of pictures. Without any: synthetic.",
+        SEEN,
+        "SPEC",
+    )
+    size: Optional[Size] = key(None, "Picture size asked of the source.", SEEN, "WxH")
+    fps: Optional[Rate] = key(None, "Frames per second asked of the source.", SEEN, "N")
+    every_frame: bool = key(
+        False, "Every frame of a file or recording counts, each once and in order; the sticks set the pace.", SEEN
+    )
+    loop: bool = key(False, "Play files for ever; else the daemon ends with the last one.", SEEN)
+
+    graph: Lines = key(
+        [],
+        "A graph to run on every frame (repeatable): a shipped one, a [graphs.NAME], or a folder; none: no graph, simulated sticks "
+        "only. Without any: demo.",
+        SOUGHT,
+        "NAME|DIR",
+    )
+    threshold: Optional[Threshold] = key(
+        None,
+        "Detections below this score are left out, in results and pictures. Without it: as graph.toml says, else 0.6.",
+        SOUGHT,
+        "0..1",
+    )
+
+    backend: Literal["auto", "xlink", "myriad", "openvino", "simulated"] = key(
+        "auto", "What drives the sticks. auto: real sticks, else this CPU; simulated only when asked.", STICKS
+    )
+    sticks: Optional[int] = key(
+        None, "How many simulated sticks (4) or CPU workers (1). Real sticks are found, not counted.", STICKS, "N", ge=1, le=256
+    )
+    cluster_size: int = key(0, "So many sticks work while the others cool; 0: all work.", STICKS, "K", ge=0, le=256)
+    switch_interval: float = key(
+        10.0, "Seconds until the next cluster takes over; 0: only heat switches.", STICKS, "S", ge=0, le=1e6
+    )
+    switch_temp: float = key(65.0, "Degrees Celsius at which a stick is taken off work.", STICKS, "C", ge=1, le=120)
+    policy: Optional[Literal["ring", "coolest", "predictive", "all"]] = key(
+        None, "Which sticks work now. Without it: ring when there is a cluster size, else all.", STICKS
+    )
+
+    picture: Picture = key(
+        "live", "live: every frame at once with the newest boxes. exact: each result on its own frame.", PICTURES
+    )
+    background: Background = key("keep", "remove: what is behind the found objects is blanked out (cameras with depth).", PICTURES)
+    window: bool = key(False, "Show the pictures in windows too (q quits).", PICTURES)
+
+    results: Optional[str] = key(
+        None, "Write results as JSON Lines, appended to FILE, or - for standard output.", RESULTS, "FILE|-"
+    )
+
+    listen: str = key("127.0.0.1:8080", "Where the page answers. Other than localhost wants a --token-file.", PAGE, "HOST:PORT")
+    token_file: Optional[str] = key(
+        None, "A file holding the page's token (16 characters or more, not world-readable).", PAGE, "FILE"
+    )
+    allowed_host: Lines = key([], "A host name the page may be called by, besides its address (repeatable).", PAGE, "NAME")
+    no_web: bool = key(False, "No page.", PAGE)
+
+    runtime_dir: Optional[str] = key(
+        None,
+        "Folder of the control socket. Without it: $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/ncs-cluster, else a private folder.",
+        DAEMON,
+        "DIR",
+    )
+    state_dir: Optional[str] = key(
+        None, "Folder for what is kept. Without it: $STATE_DIRECTORY, else ~/.local/state/ncs-cluster.", DAEMON, "DIR"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = key("info", "How much is said on standard error.", DAEMON)
+
+
+if typing.TYPE_CHECKING:
+
+    class Root(Keys):
+        """Keys and tables."""
+
+        cameras: dict[str, Camera]
+        graphs: dict[str, Graph]
+        runtimes: dict[str, Runtime]
+        discovery: Discovery
+        simulated: Any
+        openvino: Any
+
+else:
+    Root = create_model(
+        "Root",
+        __base__=Keys,
+        cameras=(dict[str, Camera], key({}, "One table per camera.")),
+        graphs=(dict[str, Graph], key({}, "One table per graph.")),
+        runtimes=(dict[str, Runtime], key({}, "One table per interpreter.")),
+        discovery=(Discovery, Field(default_factory=Discovery)),
+        **{name: (table, Field(default_factory=table)) for name, table in BACKEND_TABLES.items()},
+    )

@@ -1,0 +1,128 @@
+"""Folders, files and the page's address."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from typing import Optional
+
+from ncs_cluster.config.asked import Asked
+from ncs_cluster.specs import GatewaySpec, RuntimeSpec, SinkSpec
+
+LONGEST_SOCKET_PATH = 107
+"""sockaddr_un holds 108 bytes with the closing zero."""
+SHORTEST_TOKEN = 16
+
+
+def runtime_dir(asked: Asked) -> str:
+    """As client.default_runtime_dir, where nothing was asked."""
+    environ = asked.environ
+    if asked.root.runtime_dir is not None:
+        path = asked.path(asked.root.runtime_dir, "runtime_dir")
+    elif given := environ.get("RUNTIME_DIRECTORY"):
+        path = Path(given.split(":")[0])
+    elif session := environ.get("XDG_RUNTIME_DIR"):
+        path = Path(session) / "ncs-cluster"
+    else:
+        path = Path(tempfile.gettempdir()) / f"ncs-cluster-{os.getuid()}"
+    if len(os.fsencode(path / "control.sock")) > LONGEST_SOCKET_PATH:
+        asked.refuse("runtime_dir", because=f"{path} is too long for a socket's path; choose a shorter folder")
+    if path.exists() and not path.is_dir():
+        asked.refuse("runtime_dir", because=f"{path} is not a folder; choose another")
+    return str(path)
+
+
+def state_dir(asked: Asked) -> str:
+    environ = asked.environ
+    if asked.root.state_dir is not None:
+        path = asked.path(asked.root.state_dir, "state_dir")
+        if path.exists() and not path.is_dir():
+            asked.refuse("state_dir", because=f"{path} is not a folder; choose another")
+        return str(path)
+    if given := environ.get("STATE_DIRECTORY"):
+        return given.split(":")[0]
+    return str(Path(environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "ncs-cluster")
+
+
+def results(asked: Asked) -> Optional[SinkSpec]:
+    text = asked.root.results
+    if text is None or text == "-":
+        return SinkSpec(text) if text else None
+    path = asked.path(text, "results") if text else Path()
+    if not text or path.is_dir():
+        asked.refuse("results", because=f'"{text}" is a folder; name a file in it')
+    if not path.parent.is_dir():
+        asked.refuse("results", because=f"there is no folder {path.parent}; make it first")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        asked.refuse("results", because=f"{path} may not be written by this user; change its owner or choose another place")
+    return SinkSpec(str(path))
+
+
+def gateway(asked: Asked) -> Optional[GatewaySpec]:
+    root = asked.root
+    if root.no_web:
+        return None
+    host, port = _address(asked, root.listen)
+    token = _token(asked, root.token_file) if root.token_file is not None else None
+    if token is None and not _local(host):
+        asked.refuse(
+            "listen",
+            because=f"{root.listen} can be reached from other machines; give a --token-file, or listen on 127.0.0.1",
+        )
+    return GatewaySpec(host=host, port=port, token=token, allowed_hosts=list(root.allowed_host))
+
+
+def _address(asked: Asked, text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        asked.refuse("listen", because=f'"{text}": an IPv6 address is written [ADDRESS]:PORT')
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        asked.refuse("listen", because=f'"{text}": must be HOST:PORT, as in 127.0.0.1:8080')
+    return host, int(port)
+
+
+def _local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _token(asked: Asked, text: str) -> str:
+    path = asked.path(text, "token_file")
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                asked.refuse("token_file", because=f"{path} is not a file")
+            if mode & stat.S_IROTH:
+                asked.refuse("token_file", because=f"{path} can be read by everybody; chmod o-rwx {path}")
+            token = file.read(4097).decode("ascii").strip()
+    except UnicodeDecodeError:
+        asked.refuse("token_file", because=f"{path}: a token is made of ASCII letters and digits")
+    except OSError as error:
+        asked.refuse("token_file", because=f"{path} cannot be read: {error.strerror}")
+    if not SHORTEST_TOKEN <= len(token) <= 4096 or not all("!" <= c <= "~" for c in token):
+        asked.refuse(
+            "token_file",
+            because=f"{path}: a token is {SHORTEST_TOKEN} characters or more on one line; "
+            "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe())'",
+        )
+    return token
+
+
+def runtimes(asked: Asked) -> dict[str, RuntimeSpec]:
+    made = {}
+    for name, table in asked.root.runtimes.items():
+        key = ("runtimes", name, "python")
+        python = str(asked.path(table.python, *key)) if "/" in table.python else shutil.which(table.python)
+        if python is None or not os.access(python, os.X_OK) or os.path.isdir(python):
+            asked.refuse(*key, because=f"{table.python} is no program that can be started; give an interpreter's path")
+        made[name] = RuntimeSpec(python=python, env=dict(table.env))
+    return made
