@@ -51,15 +51,18 @@ class Window:
         self._name = name
         self._open = False
 
-    def show(self, picture: NDArray[np.uint8]) -> bool:
-        """Show uint8 BGR [height, width, 3]. False when q was pressed or the window was closed."""
+    def show(self, picture: Optional[NDArray[np.uint8]]) -> bool:
+        """Show uint8 BGR [height, width, 3], or only look at the keys. False when q was pressed or the window was closed."""
         if not self._open:
+            if picture is None:
+                return True
             cv2.namedWindow(self._name, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
             cv2.resizeWindow(self._name, picture.shape[1], picture.shape[0])
             self._open = True
         elif not self._visible():
             return False
-        cv2.imshow(self._name, picture)
+        if picture is not None:
+            cv2.imshow(self._name, picture)
         return cv2.waitKey(1) & 0xFF not in QUIT
 
     def close(self) -> None:

@@ -115,6 +115,10 @@ class Images:
         self._shown_in_pass += 1
         return Captured(now_s, now, width, height, item=shown)
 
+    def skip(self, frames: int) -> None:
+        """Pass over pictures: to go on where another reader stopped."""
+        self._next = min(len(self._items), self._next + frames)
+
     def close(self) -> None:
         """From any thread, any number of times."""
         self._closed.set()

@@ -101,6 +101,19 @@ class RealSense:
                 raise SourceError(f"{self._name}: {_line(error)}") from error
             return Captured(captured_s, captured_at, width, height)
 
+    def skip(self, frames: int) -> None:
+        """Pass over frames of a recording without waiting for their time: to go on where another reader stopped."""
+        with self._handle.using() as running:
+            if running.playback:
+                running.playback.set_real_time(False)
+            for _ in range(frames):
+                if self._first is None and self._next(running, GAP_S) is None:
+                    self._ended = True
+                    break
+                self._first = None
+            if running.playback:
+                running.playback.set_real_time(self._options.paced)
+
     def close(self) -> None:
         """From any thread, any number of times."""
         self._handle.close()

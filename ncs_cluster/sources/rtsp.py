@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 CONNECT_S = 2.0
+ENVIRONMENT = {"OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp"}
+"""OpenCV reads these when it opens a stream. TCP, because a datagram lost on a radio link tears the picture; the camera's
+`[runtimes.NAME]` may say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Rtsp:
         self._live.close()
 
     def _start(self) -> cv2.VideoCapture:
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         import cv2
 
         options = self._options

@@ -89,6 +89,16 @@ class Video:
             self._handle.pause(self._pace.wait_s(now_s) if self._pace else 0.0)
             return Captured(time.monotonic(), time.time(), self._width, self._height)
 
+    def skip(self, frames: int) -> None:
+        """Pass over frames without waiting for their time: to go on where another reader stopped."""
+        with self._handle.using() as capture:
+            for _ in range(frames):
+                if self._first is not None:
+                    self._first = None
+                elif not capture.grab():
+                    self._ended = not self._options.loop
+                    return
+
     def close(self) -> None:
         """From any thread, any number of times."""
         self._handle.close()

@@ -233,6 +233,17 @@ def test_an_empty_or_missing_folder_and_a_broken_single_file_are_refused_for_goo
         assert "\n" not in refused.value.detail
 
 
+def test_pictures_can_be_passed_over(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png", "3.png"):
+        write(tmp_path / name)
+    source, into = Images(Options(str(tmp_path))), Planes(np.zeros((720, 1280, 3), np.uint8))
+    source.open()
+    source.skip(2)
+    assert (source.read(into) or pytest.fail("ended")).item == "3.png"
+    source.skip(2)
+    assert source.read(into) is None
+
+
 def test_a_closed_folder_says_so_and_opens_again(tmp_path: Path) -> None:
     write(tmp_path / "1.png")
     source = Images(Options(str(tmp_path)))

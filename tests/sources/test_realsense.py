@@ -275,6 +275,19 @@ def test_a_looping_recording_does_not_end(tmp_path: Path) -> None:
     source.close()
 
 
+def test_frames_of_a_recording_can_be_passed_over(tmp_path: Path) -> None:
+    path = record(tmp_path, frames=30)
+    whole, rest = RealSense(Options(recording=str(path), paced=False)), RealSense(Options(recording=str(path)))
+    frames, _ = play(whole, whole.open())
+    info = rest.open()
+    rest.skip(frames - 5)
+    assert 1 <= play(rest, info)[0] <= 5
+    rest.skip(10)
+    assert rest.read(planes(info)) is None
+    whole.close()
+    rest.close()
+
+
 def test_a_recording_of_a_real_d435_is_played(test_data: Path) -> None:
     source = RealSense(Options(recording=str(test_data / "media" / "single_depth_color_640x480.bag")))
     info = source.open()

@@ -68,6 +68,20 @@ def test_opening_again_plays_from_the_start(tmp_path: Path) -> None:
     video.close()
 
 
+def test_frames_can_be_passed_over_without_waiting_for_their_time(tmp_path: Path) -> None:
+    video = Video(Options(record(tmp_path / "a.avi", 20, fps=2.0)))
+    video.open()
+    start = time.monotonic()
+    video.skip(17)
+    into = planes()
+    assert video.read(into) is not None
+    assert round(float(into.colour.mean()) / 8) == 17
+    assert time.monotonic() - start < 4
+    video.skip(100)
+    assert video.read(into) is None
+    video.close()
+
+
 def test_a_frame_smaller_than_the_slot_lies_at_its_start(tmp_path: Path) -> None:
     video = Video(Options(record(tmp_path / "a.avi", 3), paced=False))
     video.open()
