@@ -9,7 +9,6 @@ The values are chosen to agree with what users measured on sticks (about 60 C af
 from __future__ import annotations
 
 import math
-import random
 from typing import NamedTuple
 
 AMBIENT_C = 25.0
@@ -85,15 +84,10 @@ def throttle_level(level: int, die_c: float) -> int:
     return 0
 
 
-class Sensor:
-    """What the stick would report for a true temperature: normal noise, then whole steps. Real ones: about 0.4 and 0.5 to 1.1 C."""
+def sensor_reading(true_c: float, error_c: float = 0.0, step_c: float = 1.0) -> float:
+    """What the sensor says, in C: the truth with this reading's own error, in whole steps; `step_c` 0: none.
 
-    def __init__(self, noise_c: float = 0.4, step_c: float = 1.0, seed: int = 0) -> None:
-        """`step_c` 0: no quantisation. The same seed gives the same readings."""
-        self._noise_c, self._step_c = noise_c, step_c
-        self._random = random.Random(seed)
-
-    def read(self, true_c: float) -> float:
-        """One reading, in C."""
-        value = self._random.gauss(true_c, self._noise_c) if self._noise_c else true_c
-        return round(value / self._step_c) * self._step_c if self._step_c else value
+    Real ones: errors of about 0.4 (sigma), steps of 0.5 to 1.1.
+    """
+    value = true_c + error_c
+    return round(value / step_c) * step_c if step_c else value

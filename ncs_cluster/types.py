@@ -5,7 +5,7 @@ Runs on CPython 3.9: annotations inside structs are written with Optional, Tuple
 
 from __future__ import annotations
 
-from typing import List, NewType, Optional, Tuple
+from typing import List, NamedTuple, NewType, Optional, Tuple
 
 from msgspec import Struct
 
@@ -43,6 +43,15 @@ class Outcome(Struct, frozen=True, array_like=True):
     detections: List[Detection] = []
     classes: List[Classified] = []
     error: Optional[str] = None
+
+
+class Fit(NamedTuple):
+    """How a frame lies in a graph's input, to carry boxes back: input = frame * scale + offset, all normalised 0..1."""
+
+    scale_x: float = 1.0
+    scale_y: float = 1.0
+    offset_x: float = 0.0
+    offset_y: float = 0.0
 
 
 class FrameRef(Struct, frozen=True, array_like=True):

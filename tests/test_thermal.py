@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ncs_cluster.thermal import REST_S, Heat, Plant, Sensor, throttle_level
+from ncs_cluster.thermal import REST_S, Heat, Plant, sensor_reading, throttle_level
 
 PLANT = Plant()
 temperatures = st.floats(-20, 120)
@@ -80,14 +78,12 @@ def test_a_throttle_level_is_stable_while_the_temperature_stands_still(level: in
     assert REST_S[after] >= 0
 
 
-def test_a_sensor_speaks_in_whole_steps_around_the_truth_and_the_same_way_again() -> None:
-    readings = [Sensor(seed=7).read(51.3) for _ in range(1)] + [Sensor(seed=8).read(51.3)]
-    assert all(value == round(value) for value in readings)
-    first, second = Sensor(seed=3), Sensor(seed=3)
-    many = [first.read(51.3) for _ in range(500)]
-    assert many == [second.read(51.3) for _ in range(500)]
-    assert statistics.mean(many) == pytest.approx(51.3, abs=0.1)
+@given(temperatures, st.floats(-2, 2), st.floats(0.1, 2))
+def test_a_sensor_speaks_in_whole_steps_near_the_truth(true_c: float, error_c: float, step_c: float) -> None:
+    said_c = sensor_reading(true_c, error_c, step_c)
+    assert abs(said_c - (true_c + error_c)) <= step_c / 2 + 1e-6
+    assert said_c / step_c == pytest.approx(round(said_c / step_c))
 
 
 def test_a_perfect_sensor_tells_the_truth() -> None:
-    assert Sensor(noise_c=0, step_c=0).read(51.34) == 51.34
+    assert sensor_reading(51.34, 0, 0) == 51.34

@@ -18,9 +18,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from xml.etree import ElementTree
 
-from ncs_cluster.decoders.base import Fit
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
+from ncs_cluster.types import Fit
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, List, Mapping, NamedTuple, Optional, Protocol
 
-from ncs_cluster.decoders.base import Fit
+from ncs_cluster.types import Fit
 
 if TYPE_CHECKING:
     import numpy as np

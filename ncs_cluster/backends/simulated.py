@@ -18,7 +18,7 @@ from ncs_cluster.backends import _faults
 from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
-from ncs_cluster.thermal import AMBIENT_C, REST_S, Heat, Plant, Sensor, throttle_level
+from ncs_cluster.thermal import AMBIENT_C, REST_S, Heat, Plant, sensor_reading, throttle_level
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,9 +99,7 @@ class Simulated:
             self._options = options = Options(**stick.options)
         except (TypeError, ValueError) as error:
             raise StickError("open", f"simulated stick {stick.id}: {error}") from error
-        seed = options.seed ^ zlib.crc32(stick.id.encode())
-        self._random = random.Random(seed)
-        self._sensor = Sensor(options.noise_c, options.step_c, seed)
+        self._random = random.Random(options.seed ^ zlib.crc32(stick.id.encode()))
         self._plant = Plant()
         start_c = options.ambient_c if options.initial_c is None else options.initial_c
         self._heat, self._level = Heat(start_c, start_c), 0
@@ -159,7 +157,8 @@ class Simulated:
         if self._faults.on("nan", now_s):
             return Reading(math.nan, self._level)
         if not self._faults.on("freeze", now_s):
-            self._reading = Reading(self._sensor.read(self._heat.die_c), self._level)
+            error_c = self._random.gauss(0.0, self._options.noise_c)
+            self._reading = Reading(sensor_reading(self._heat.die_c, error_c, self._options.step_c), self._level)
         return self._reading
 
     def trouble(self, kind: str, for_s: float) -> None:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Mapping, Protocol
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ncs_cluster.specs import GraphSpec
-    from ncs_cluster.types import Outcome
-
-
-class Fit(NamedTuple):
-    """How the frame lies in the graph's input, to carry boxes back: input = frame * scale + offset, all normalised 0..1."""
-
-    scale_x: float = 1.0
-    scale_y: float = 1.0
-    offset_x: float = 0.0
-    offset_y: float = 0.0
+    from ncs_cluster.types import Fit, Outcome
 
 
 class Decoder(Protocol):

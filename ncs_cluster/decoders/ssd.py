@@ -10,9 +10,8 @@ from typing import Any, Mapping, Optional
 import numpy as np
 from numpy.typing import NDArray
 
-from ncs_cluster.decoders.base import Fit
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.types import Detection, Outcome
+from ncs_cluster.types import Detection, Fit, Outcome
 
 _LARGEST_LABEL = 1_000_000
 

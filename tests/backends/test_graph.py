@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from ncs_cluster.backends._graph import PADDING, Finished, Graphs
-from ncs_cluster.decoders.base import Fit
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.types import GraphName
+from ncs_cluster.types import Fit, GraphName
 
 Make = Callable[..., GraphSpec]
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}

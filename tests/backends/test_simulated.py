@@ -192,3 +192,10 @@ def test_the_script_wakes_a_resting_stick() -> None:
 def test_options_refuse_what_is_no_amount(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):
         Options(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_noisy_sensor_scatters_around_the_truth_in_whole_steps() -> None:
+    bench = Bench(heat=False, initial_c=51.3, noise_c=0.4, step_c=1.0)
+    readings = [bench.stick.read_sensor().temperature_c for _ in range(500)]
+    assert all(reading == round(reading) for reading in readings)
+    assert sum(readings) / len(readings) == pytest.approx(51.3, abs=0.1)

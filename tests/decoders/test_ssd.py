@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ncs_cluster.decoders.base import Fit
 from ncs_cluster.decoders.ssd import complaint, decode
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.types import Detection, GraphName
+from ncs_cluster.types import Detection, Fit, GraphName
 
 GRAPH = GraphSpec(GraphName("g"), "g.xml", "ssd", labels=["cat", "dog"], threshold=0.5)
 WHOLE = Fit()
