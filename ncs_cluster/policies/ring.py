@@ -48,7 +48,7 @@ class Ring:
             return self._turn(view, here, "asked for by the operator")
         due_s = self._due_s()
         if due_s is not None and view.now_s >= due_s:
-            return self._turn(view, here, f"{self.interval_s:g} s are over")
+            return self._turn(view, here, "its time is over")
         return self._work(here, None, due_s)
 
     def clusters(self, view: View) -> list[list[StickId]]:
