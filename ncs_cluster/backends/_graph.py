@@ -1,8 +1,7 @@
-"""Graphs on OpenVINO, shared by the backends that run them there: read, fold in the arithmetic, compile, infer side by side.
+"""Graphs on OpenVINO, shared by the backends that run them there: compile, lay the frame in, infer side by side.
 
-The input becomes uint8 [1, H, W, 3] BGR: mean, scale, colour order and layout are folded into the graph, and the frame is resized
-on the host straight into the input's memory (cheaper than resizing inside the graph). Each of `depth` lanes has its own inputs and
-a thread that starts one inference and waits for it: a completion callback is never called for an inference that failed.
+A frame is resized on the host straight into the input's memory (cheaper than resizing inside the graph). Each of `depth` lanes has
+its own inputs and a thread that starts one inference and waits for it: a completion callback is never called for one that failed.
 Runs on CPython 3.9; OpenVINO and OpenCV are imported when a graph is loaded.
 """
 
@@ -13,11 +12,10 @@ import sys
 import threading
 import time
 from collections import deque
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple
-from xml.etree import ElementTree
 
+from ncs_cluster.backends._model import fold, gist, place, read
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Fit
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 
 PADDING = 114
 """Grey around a letterboxed frame, as detectors are trained with."""
-OLDEST_IR = 10
 
 
 class Finished(NamedTuple):
@@ -83,17 +80,17 @@ class Graphs:
         compiled = []
         for spec in graphs:
             try:
-                model = self._fold(self._read(spec), spec)
+                model = fold(read(self._core, spec), spec)
             except StickError:
                 raise
             except Exception as error:  # damaged files have raised much that is not documented
-                raise StickError("graph", f"{_place(spec)}: it cannot be used: {_gist(error)}") from error
+                raise StickError("graph", f"{place(spec)}: it cannot be used: {gist(error)}") from error
             try:
                 compiled.append(self._core.compile_model(model, self._device, self._properties))
             except RuntimeError as error:
                 # on the CPU it can only be the graph; a device further away may just be gone
                 reason = "graph" if self._device.startswith("CPU") else "open"
-                raise StickError(reason, f"{_place(spec)}: {self._device} does not take it: {_gist(error)}") from error
+                raise StickError(reason, f"{place(spec)}: {self._device} does not take it: {gist(error)}") from error
         self._specs = graphs
         self._lanes = [_Lane(self._openvino, compiled, self._ended) for _ in range(self._depth)]
 
@@ -104,7 +101,7 @@ class Graphs:
             for lane in self._lanes:
                 finished = lane.infer(-1, index, Fit())
                 if finished.error is not None:
-                    raise StickError("infer", f"{_place(spec)}: the first inference failed: {finished.error}")
+                    raise StickError("infer", f"{place(spec)}: the first inference failed: {finished.error}")
             answers.append(finished.outputs)
         return answers
 
@@ -150,43 +147,6 @@ class Graphs:
             os.write(self._wake_write, b"!")
         except BlockingIOError:
             pass
-
-    def _read(self, spec: GraphSpec) -> Any:
-        path = Path(spec.model)
-        if not path.is_file():
-            raise StickError("graph", f"{_place(spec)}: there is no such file")
-        version = _ir_version(spec, path) if path.suffix == ".xml" else None
-        try:
-            return self._core.read_model(os.fspath(path))
-        except RuntimeError as error:
-            gist = _gist(error)
-            if gist.startswith("Unable to read the model"):
-                # its own words list every format it knows, and not what is wrong
-                format_name = f"files ending in {path.suffix}" if version is None else f"IR version {version}"
-                gist = f"the file is damaged, or this OpenVINO knows no {format_name}: convert the model again"
-            raise StickError("graph", f"{_place(spec)}: it cannot be read: {gist}") from error
-
-    def _fold(self, model: Any, spec: GraphSpec) -> Any:
-        """uint8 NHWC BGR in, float32 out, all else inside the graph."""
-        from openvino.preprocess import ColorFormat, PrePostProcessor
-
-        openvino = self._openvino
-        layout = _input_layout(model, spec)
-        steps = PrePostProcessor(model)
-        steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-        steps.input().tensor().set_color_format(ColorFormat.BGR)
-        steps.input().model().set_layout(openvino.Layout(layout))
-        arithmetic = steps.input().preprocess()
-        arithmetic.convert_element_type(openvino.Type.f32)
-        if spec.colour == "RGB":
-            arithmetic.convert_color(ColorFormat.RGB)
-        if any(spec.mean):
-            arithmetic.mean(list(spec.mean))
-        if any(value != 1.0 for value in spec.scale):
-            arithmetic.scale(list(spec.scale))
-        for index in range(len(model.outputs)):
-            steps.output(index).tensor().set_element_type(openvino.Type.f32)
-        return steps.build()
 
 
 class _Lane:
@@ -238,7 +198,7 @@ class _Lane:
             request.start_async()
             request.wait()
         except RuntimeError as error:
-            return Finished(tag, {}, fit, began_s, time.monotonic(), _gist(error))
+            return Finished(tag, {}, fit, began_s, time.monotonic(), gist(error))
         outputs = {name: numpy.array(request.get_output_tensor(index).data) for index, name in enumerate(self._names[graph])}
         return Finished(tag, outputs, fit, began_s, time.monotonic())
 
@@ -256,55 +216,6 @@ def _resize(cv2: Any, image: NDArray[np.uint8], into: NDArray[np.uint8]) -> None
         into[:] = resized
 
 
-def _input_layout(model: Any, spec: GraphSpec) -> str:
-    """ "NCHW" or "NHWC"; a free batch becomes 1. Raises StickError for an input that is no colour picture of known size."""
-    if len(model.inputs) != 1:
-        names = ", ".join(port.any_name for port in model.inputs)
-        raise StickError("graph", f"{_place(spec)}: it has {len(model.inputs)} inputs ({names}): one picture is all it will get")
-    shape = model.inputs[0].partial_shape
-    if not shape.rank.is_static or len(shape) != 4:
-        raise StickError("graph", f"{_place(spec)}: its input {shape} is not a picture [1, 3, H, W] or [1, H, W, 3]")
-    if shape[0].is_dynamic or shape[0].get_length() != 1:
-        model.reshape([1, *(shape[axis] for axis in (1, 2, 3))])
-        shape = model.inputs[0].partial_shape
-    if shape.is_dynamic:
-        raise StickError("graph", f"{_place(spec)}: its input {shape} has no fixed size: export it with a fixed height and width")
-    sizes = [int(shape[axis].get_length()) for axis in range(4)]
-    if sizes[1] == 3:
-        return "NCHW"
-    if sizes[3] == 3:
-        return "NHWC"
-    raise StickError("graph", f"{_place(spec)}: its input {sizes} is not a colour picture [1, 3, H, W] or [1, H, W, 3]")
-
-
-def _ir_version(spec: GraphSpec, path: Path) -> str:
-    """The version of an OpenVINO IR. Raises StickError where OpenVINO would say little: no XML, too old, no weights."""
-    try:
-        _, root = next(ElementTree.iterparse(path, events=("start",)))
-    except (ElementTree.ParseError, StopIteration, UnicodeDecodeError) as error:
-        raise StickError("graph", f"{_place(spec)}: it is damaged, or no OpenVINO IR at all: {error}") from error
-    version = str(root.get("version", ""))
-    if root.tag != "net" or not version.isdigit():
-        raise StickError("graph", f"{_place(spec)}: it is XML, but no OpenVINO IR")
-    if int(version) < OLDEST_IR:
-        detail = f"IR version {version} is too old, {OLDEST_IR} is the oldest that loads: convert the model again"
-        raise StickError("graph", f"{_place(spec)}: {detail}")
-    if not path.with_suffix(".bin").is_file():
-        raise StickError("graph", f"{_place(spec)}: its weights {path.with_suffix('.bin').name} are missing beside it")
-    return version
-
-
-def _place(spec: GraphSpec) -> str:
-    return f"graph {spec.name}: {spec.model}"
-
-
 def _name(port: Any, index: int) -> str:
     names = sorted(port.names)
     return names[0] if names else f"output{index}"
-
-
-def _gist(error: Exception) -> str:
-    """OpenVINO's messages are source positions with the reason on the last line."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    telling = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))]
-    return (telling or lines or [type(error).__name__])[-1].rstrip(".")

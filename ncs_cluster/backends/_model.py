@@ -1,0 +1,107 @@
+"""A model file made ready for pixels: read, checked with better words than OpenVINO's, its arithmetic folded in.
+
+The input becomes uint8 [1, H, W, 3] BGR; mean, scale, colour order and layout go inside the graph. Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from ncs_cluster.errors import StickError
+from ncs_cluster.specs import GraphSpec
+
+OLDEST_IR = 10
+
+
+def read(core: Any, spec: GraphSpec) -> Any:
+    """The model as the file has it. Raises StickError("graph", ...)."""
+    path = Path(spec.model)
+    if not path.is_file():
+        raise StickError("graph", f"{place(spec)}: there is no such file")
+    version = _ir_version(spec, path) if path.suffix == ".xml" else None
+    try:
+        return core.read_model(os.fspath(path))
+    except RuntimeError as error:
+        reason = gist(error)
+        if reason.startswith("Unable to read the model"):
+            # its own words list every format it knows, and not what is wrong
+            format_name = f"files ending in {path.suffix}" if version is None else f"IR version {version}"
+            reason = f"the file is damaged, or this OpenVINO knows no {format_name}: convert the model again"
+        raise StickError("graph", f"{place(spec)}: it cannot be read: {reason}") from error
+
+
+def fold(model: Any, spec: GraphSpec) -> Any:
+    """uint8 [1, H, W, 3] BGR in, float32 out, all else inside the graph. Raises StickError("graph", ...)."""
+    from openvino import Layout, Type
+    from openvino.preprocess import ColorFormat, PrePostProcessor
+
+    layout = _input_layout(model, spec)
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
+    steps.input().tensor().set_color_format(ColorFormat.BGR)
+    steps.input().model().set_layout(Layout(layout))
+    arithmetic = steps.input().preprocess()
+    arithmetic.convert_element_type(Type.f32)
+    if spec.colour == "RGB":
+        arithmetic.convert_color(ColorFormat.RGB)
+    if any(spec.mean):
+        arithmetic.mean(list(spec.mean))
+    if any(value != 1.0 for value in spec.scale):
+        arithmetic.scale(list(spec.scale))
+    for index in range(len(model.outputs)):
+        steps.output(index).tensor().set_element_type(Type.f32)
+    return steps.build()
+
+
+def place(spec: GraphSpec) -> str:
+    """How every complaint about a graph begins."""
+    return f"graph {spec.name}: {spec.model}"
+
+
+def gist(error: Exception) -> str:
+    """OpenVINO's messages are source positions with the reason on the last line."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))]
+    return (telling or lines or [type(error).__name__])[-1].rstrip(".")
+
+
+def _input_layout(model: Any, spec: GraphSpec) -> str:
+    """ "NCHW" or "NHWC"; a free batch becomes 1. Raises StickError for an input that is no colour picture of known size."""
+    if len(model.inputs) != 1:
+        names = ", ".join(port.any_name for port in model.inputs)
+        raise StickError("graph", f"{place(spec)}: it has {len(model.inputs)} inputs ({names}): one picture is all it will get")
+    shape = model.inputs[0].partial_shape
+    if not shape.rank.is_static or len(shape) != 4:
+        raise StickError("graph", f"{place(spec)}: its input {shape} is not a picture [1, 3, H, W] or [1, H, W, 3]")
+    if shape[0].is_dynamic or shape[0].get_length() != 1:
+        model.reshape([1, *(shape[axis] for axis in (1, 2, 3))])
+        shape = model.inputs[0].partial_shape
+    if shape.is_dynamic:
+        raise StickError("graph", f"{place(spec)}: its input {shape} has no fixed size: export it with a fixed height and width")
+    sizes = [int(shape[axis].get_length()) for axis in range(4)]
+    if sizes[1] == 3:
+        return "NCHW"
+    if sizes[3] == 3:
+        return "NHWC"
+    raise StickError("graph", f"{place(spec)}: its input {sizes} is not a colour picture [1, 3, H, W] or [1, H, W, 3]")
+
+
+def _ir_version(spec: GraphSpec, path: Path) -> str:
+    """The version of an OpenVINO IR. Raises StickError where OpenVINO would say little: no XML, too old, no weights."""
+    try:
+        with path.open("rb") as file:
+            _, root = next(ElementTree.iterparse(file, events=("start",)))
+    except (ElementTree.ParseError, StopIteration, UnicodeDecodeError) as error:
+        raise StickError("graph", f"{place(spec)}: it is damaged, or no OpenVINO IR at all: {error}") from error
+    version = str(root.get("version", ""))
+    if root.tag != "net" or not version.isdigit():
+        raise StickError("graph", f"{place(spec)}: it is XML, but no OpenVINO IR")
+    if int(version) < OLDEST_IR:
+        detail = f"IR version {version} is too old, {OLDEST_IR} is the oldest that loads: convert the model again"
+        raise StickError("graph", f"{place(spec)}: {detail}")
+    if not path.with_suffix(".bin").is_file():
+        raise StickError("graph", f"{place(spec)}: its weights {path.with_suffix('.bin').name} are missing beside it")
+    return version
