@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MOST_PIXELS = 20_000_000
+MOST_SIDE = 8192
+"""Of a slot, in pixels: a pool has several."""
 MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -38,6 +40,10 @@ class Options:
     loop: bool = False
     max_width: int = 1280
     max_height: int = 720
+
+    def __post_init__(self) -> None:
+        if not (0 < self.max_width <= MOST_SIDE and 0 < self.max_height <= MOST_SIDE):
+            raise ValueError(f"max_width and max_height must be within 1..{MOST_SIDE}")
 
 
 class Unreadable(Exception):

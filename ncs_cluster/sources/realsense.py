@@ -42,6 +42,12 @@ class Options:
     loop: bool = False
     paced: bool = True
 
+    def __post_init__(self) -> None:
+        if self.serial is not None and self.recording is not None:
+            raise ValueError("serial and recording exclude each other: a recording is no camera")
+        if any(value is not None and value <= 0 for value in (self.width, self.height, self.fps)):
+            raise ValueError("width, height and fps must be more than 0")
+
 
 class _Running(NamedTuple):
     """A started pipeline and what it needs to stay alive."""
@@ -101,19 +107,6 @@ class RealSense:
                 raise SourceError(f"{self._name}: {_line(error)}") from error
             return Captured(captured_s, captured_at, width, height)
 
-    def skip(self, frames: int) -> None:
-        """Pass over frames of a recording without waiting for their time: to go on where another reader stopped."""
-        with self._handle.using() as running:
-            if running.playback:
-                running.playback.set_real_time(False)
-            for _ in range(frames):
-                if self._first is None and self._next(running, GAP_S) is None:
-                    self._ended = True
-                    break
-                self._first = None
-            if running.playback:
-                running.playback.set_real_time(self._options.paced)
-
     def close(self) -> None:
         """From any thread, any number of times."""
         self._handle.close()
@@ -143,7 +136,7 @@ class RealSense:
         path = os.path.abspath(self._options.recording or "")
         if not os.path.isfile(path):
             raise SourceError(f"no recording at {self._options.recording}", permanent=True)
-        if not path.endswith((".bag", ".db3")):
+        if not path.lower().endswith((".bag", ".db3")):
             raise SourceError(f"{self._options.recording} is no recording: .bag or .db3 is needed", permanent=True)
         streams = _streams(rs, context.load_device(path))
         context.unload_device(path)

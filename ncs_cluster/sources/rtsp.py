@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 CONNECT_S = 2.0
+MOST_PATIENCE_S = 15.0
+"""A camera process that is silent for longer is taken for stuck."""
 ENVIRONMENT = {"OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp"}
 """OpenCV reads these when it opens a stream. TCP, because a datagram lost on a radio link tears the picture; the camera's
 `[runtimes.NAME]` may say otherwise."""
@@ -36,6 +38,10 @@ class Options:
     url: str
     open_timeout_s: float = 10.0
     read_timeout_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.open_timeout_s <= MOST_PATIENCE_S and 0 < self.read_timeout_s <= MOST_PATIENCE_S):
+            raise ValueError(f"open_timeout_s and read_timeout_s must be within 0..{MOST_PATIENCE_S:g}")
 
 
 class Rtsp:

@@ -29,6 +29,10 @@ class Options:
     height: Optional[int] = None
     fps: Optional[float] = None
 
+    def __post_init__(self) -> None:
+        if any(value is not None and value <= 0 for value in (self.width, self.height, self.fps)):
+            raise ValueError("width, height and fps must be more than 0")
+
 
 class V4l2:
     """A USB camera."""

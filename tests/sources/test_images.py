@@ -255,6 +255,12 @@ def test_a_closed_folder_says_so_and_opens_again(tmp_path: Path) -> None:
     assert len(all_of(source)) == 1
 
 
+@pytest.mark.parametrize(("width", "height"), [(0, 10), (10, -1), (100_000, 10)])
+def test_a_size_that_makes_no_sense_is_refused(width: int, height: int) -> None:
+    with pytest.raises(ValueError, match=r"within 1\.\.8192"):
+        Options("x", max_width=width, max_height=height)
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
 def test_headers_tell_the_size_and_whether_the_end_is_there(suffix: str) -> None:
     data = cv2.imencode(suffix, np.random.default_rng(0).integers(0, 255, (37, 51, 3), np.uint8))[1].tobytes()

@@ -275,19 +275,6 @@ def test_a_looping_recording_does_not_end(tmp_path: Path) -> None:
     source.close()
 
 
-def test_frames_of_a_recording_can_be_passed_over(tmp_path: Path) -> None:
-    path = record(tmp_path, frames=30)
-    whole, rest = RealSense(Options(recording=str(path), paced=False)), RealSense(Options(recording=str(path)))
-    frames, _ = play(whole, whole.open())
-    info = rest.open()
-    rest.skip(frames - 5)
-    assert 1 <= play(rest, info)[0] <= 5
-    rest.skip(10)
-    assert rest.read(planes(info)) is None
-    whole.close()
-    rest.close()
-
-
 def test_a_recording_of_a_real_d435_is_played(test_data: Path) -> None:
     source = RealSense(Options(recording=str(test_data / "media" / "single_depth_color_640x480.bag")))
     info = source.open()
@@ -310,6 +297,12 @@ def test_a_recording_that_is_none_is_refused_for_good(tmp_path: Path) -> None:
             RealSense(Options(recording=str(tmp_path / name))).open()
         assert refused.value.permanent
         assert "\n" not in refused.value.detail
+
+
+@pytest.mark.parametrize("asked", [{"serial": "1", "recording": "a.bag"}, {"width": 0}, {"fps": -1}])
+def test_options_that_make_no_sense_are_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"exclude each other|more than 0"):
+        Options(**asked)
 
 
 @pytest.mark.skipif(len(rs.context().query_devices()) > 0, reason="a RealSense camera is plugged in")

@@ -194,8 +194,14 @@ def test_what_is_no_address_is_refused_for_good(url: str) -> None:
     assert refused.value.permanent
 
 
+@pytest.mark.parametrize("patience", [{"open_timeout_s": 0.0}, {"read_timeout_s": 60.0}])
+def test_a_patience_that_makes_no_sense_is_refused(patience: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be within"):
+        Options("rtsp://cam/", **patience)
+
+
 def test_closing_from_another_thread_wakes_a_waiting_read(camera: Camera) -> None:
-    source = Rtsp(Options(camera.url, read_timeout_s=30))
+    source = Rtsp(Options(camera.url, read_timeout_s=15))
     source.open()
     camera.silent.set()
     closer = threading.Timer(0.3, source.close)

@@ -86,6 +86,12 @@ def test_a_file_that_is_no_camera_is_refused() -> None:
         V4l2(Options("/dev/null")).open()
 
 
+@pytest.mark.parametrize("mode", [{"width": 0}, {"height": -5}, {"fps": 0.0}])
+def test_a_mode_that_makes_no_sense_is_refused(mode: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be more than 0"):
+        Options("0", **mode)
+
+
 def test_a_closed_camera_says_so() -> None:
     with pytest.raises(SourceError, match="closed"):
         V4l2(Options("0")).read(planes())
