@@ -74,12 +74,14 @@ class Layers:
 
     def where(self, path: KeyPath) -> str:
         """ "FILE: a.b", "NCS_CLUSTER_A__B", "--a" or "--set a.b": how a complaint about this value begins."""
-        origin, dotted = self.origin(path), ".".join(path)
+        dotted = ".".join(path)
+        below = (found for at, found in self.origins.items() if at[: len(path)] == path)
+        origin = self.origins.get(path) or next(below, None) or self.origin(path)
         if origin is None:
             return f"--{path[0].replace('_', '-')}" if len(path) == 1 else f"--set {dotted}"
         if origin.kind == "file":
             return f"{origin.name}: {dotted}" if dotted else origin.name
-        if origin.kind == "environment" or self.origins.get(path) is origin:
+        if origin.kind in ("environment", "set") or self.origins.get(path) is origin:
             return origin.name
         return f"{origin.name}: {dotted}"
 

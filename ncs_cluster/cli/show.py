@@ -1,0 +1,191 @@
+"""What `ncsctl status` and `ncsctl top` say: a status document in, lines out. Pure."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ncs_cluster.cli.text import UNKNOWN, Cell, duration, number, pair, printable, table
+
+Lines = list[list[Cell]]
+
+HEALTH = {"ok": "good", "degraded": "warn", "down": "bad"}
+STICK = {"active": "good", "standby": "", "starting": "dim", "draining": "", "resting": "warn"}
+CAMERA = {"running": "good", "starting": "dim", "ended": "dim"}
+
+
+def status(document: dict[str, Any]) -> Lines:
+    """Everything, most important first."""
+    blocks = [daemon(document), clusters(document), sticks(document), cameras(document), totals(document)]
+    blocks += [[machine(document)], processes(document)]
+    return [line for block in blocks if block for line in (*block, [])][:-1]
+
+
+def top(document: dict[str, Any]) -> Lines:
+    """The machine, and its processes by their use of CPU."""
+    return [*daemon(document), machine(document), [], *processes(document, by_cpu=True)]
+
+
+def daemon(document: dict[str, Any]) -> Lines:
+    about = document["daemon"]
+    state = about["state"]
+    head = [
+        Cell(f"ncs-clusterd {about['version']}  "),
+        Cell(state, HEALTH.get(state, "")),
+        Cell(f"  up {duration(about['uptime_s'])}, pid {about['pid']}"),
+    ]
+    if about["simulated"]:
+        faster = f", heat {about['time_scale']:g} times faster" if about["time_scale"] != 1 else ""
+        head.append(Cell(f", simulated sticks{faster}", "dim"))
+    return [head, *([Cell(f"  {printable(reason)}", HEALTH.get(state, ""))] for reason in about["reasons"])]
+
+
+def clusters(document: dict[str, Any]) -> Lines:
+    about, turns = document["daemon"], document["clusters"]
+    size = f", {about['cluster_size']} at a time" if about["cluster_size"] else ""
+    rule = f"{about['policy']}{size}: switch at {about['switch_temp_c']:g} °C"
+    if about["switch_interval_s"] and about["policy"] != "all":
+        rule += f" or after {about['switch_interval_s']:g} s"
+    lines = [[Cell("clusters  ", "dim"), Cell(rule)]]
+    active = set(turns["active"])
+    ring: list[Cell] = [Cell("  ")]
+    for members in turns["ring"] if len(turns["ring"]) > 1 else []:
+        at_work = bool(members) and set(members) == active
+        ring.append(Cell(("▶ " if at_work else "") + " ".join(members), "good" if at_work else ""))
+        ring.append(Cell(" · ", "dim"))
+    if len(ring) > 1:
+        lines.append(ring[:-1])
+    said = []
+    if turns["shedding"]:
+        said.append(Cell("every stick is too hot: no frame is worked on", "bad"))
+    elif turns["next_switch_s"] is not None:
+        said.append(Cell(f"next switch in {turns['next_switch_s']:.0f} s"))
+    if turns["switches"]:
+        said.append(Cell(f"{turns['switches']} switches so far"))
+    if turns["last_switch"]:
+        said.append(Cell(f"last at {_clock(turns['last_switch']['at'])}: {printable(turns['last_switch']['reason'])}"))
+    if said:
+        lines.append([Cell("  "), *(cell for each in said for cell in (each, Cell("; ", "dim")))][:-1])
+    return lines
+
+
+def sticks(document: dict[str, Any]) -> Lines:
+    if not document["sticks"]:
+        return [[Cell("no stick", "bad")]]
+    limit = document["daemon"]["switch_temp_c"]
+    rows, errors = [], []
+    for stick in document["sticks"]:
+        heat, headroom = stick["temperature_c"], stick["headroom_s"]
+        hot = heat is not None and heat >= limit
+        rows.append(
+            [
+                Cell(stick["id"], "bold" if stick["state"] == "active" else ""),
+                Cell(printable(stick["port"])),
+                Cell(stick["state"], STICK.get(stick["state"], "bad")),
+                Cell(number(heat, ".1f", " °C"), "bad" if hot else "warn" if heat is not None and heat >= limit - 5 else ""),
+                Cell("hot" if hot else number(headroom, ".0f", " s"), "bad" if hot else ""),
+                Cell(number(stick["fps"], ".1f")),
+                Cell(pair(stick["latency_ms"])),
+                Cell(str(stick["restarts"]), "warn" if stick["restarts"] else ""),
+            ]
+        )
+        if stick["last_error"]:
+            errors.append([Cell(f"  {stick['id']}: {printable(stick['last_error'])}", "dim")])
+    head = ["STICK", "PORT", "STATE", "TEMP", f"TO {limit:g} °C", "FPS", "MS P50/P99", "RESTARTS"]
+    lines = table(head, rows, right=(3, 4, 5, 6, 7))
+    return [*lines, *([[Cell("last errors", "dim")]] if errors else []), *errors]
+
+
+def cameras(document: dict[str, Any]) -> Lines:
+    rows, details = [], []
+    for camera in document["cameras"]:
+        size = camera["size"]
+        rows.append(
+            [
+                Cell(camera["name"]),
+                Cell(camera["state"], CAMERA.get(camera["state"], "bad")),
+                Cell(f"{size[0]}x{size[1]}" if size else UNKNOWN),
+                Cell(number(camera["capture_fps"], ".1f")),
+                Cell(number(camera["detection_fps"], ".1f")),
+                Cell(number(camera["preview_fps"], ".1f")),
+                Cell(pair(camera["latency_ms"])),
+                Cell(str(camera["frames"])),
+                Cell(str(camera["dropped"] + camera["late"] + camera["given_up"])),
+                Cell(printable(camera["source"])),
+            ]
+        )
+        if camera["detail"]:
+            details.append([Cell(f"  {camera['name']}: {printable(camera['detail'])}", "dim")])
+    head = ["CAMERA", "STATE", "SIZE", "FPS", "RESULTS/S", "DRAWN/S", "MS P50/P99", "FRAMES", "SKIPPED", "SOURCE"]
+    return [*table(head, rows, right=(3, 4, 5, 6, 7, 8)), *details] if rows else [[Cell("no camera", "bad")]]
+
+
+def totals(document: dict[str, Any]) -> Lines:
+    counted = document["counters"]
+    parts = [
+        ("frames lost", counted["frames_lost"], ""),
+        ("doubled", counted["frames_doubled"], ""),
+        ("out of order", counted["out_of_order"], ""),
+        ("throttled", counted["throttled_s"], " s"),
+    ]
+    line = [Cell("counters  ", "dim")]
+    for at, (name, value, unit) in enumerate(parts):
+        line.append(Cell(f"{', ' if at else ''}{name} {value:.0f}{unit}", "bad" if value else ""))
+    lines = [line]
+    if (sink := document["sink"]) is not None:
+        bad = bool(sink["detail"] or sink["lost"])
+        said = f"{sink['written']} written, {sink['waiting']} waiting, {sink['lost']} lost to {printable(sink['path'])}"
+        said += f": {printable(sink['detail'])}" if sink["detail"] else ""
+        lines.append([Cell("results   ", "dim"), Cell(said, "bad" if bad else "")])
+    return lines
+
+
+def machine(document: dict[str, Any]) -> list[Cell]:
+    about = document["machine"]
+    if about is None:
+        return [Cell("machine   ", "dim"), Cell(UNKNOWN)]
+    memory = about["memory_used_mb"] / max(1.0, about["memory_total_mb"])
+    heat = about["temperature_c"]
+    return [
+        Cell("machine   ", "dim"),
+        Cell(f"CPU {about['cpu_percent']:.0f} % of {about['cores']} cores", "warn" if about["cpu_percent"] >= 90 else ""),
+        Cell(f", load {about['load_1m']:.2f}, memory "),
+        Cell(
+            f"{about['memory_used_mb'] / 1024:.1f} of {about['memory_total_mb'] / 1024:.1f} GB",
+            "warn" if memory >= 0.9 else "",
+        ),
+        Cell(f", {number(heat, '.0f', ' °C')}" if heat is not None else "", "warn" if heat is not None and heat >= 80 else ""),
+    ]
+
+
+def processes(document: dict[str, Any], *, by_cpu: bool = False) -> Lines:
+    listed = list(document["processes"])
+    if by_cpu:
+        listed.sort(key=lambda each: -(each["cpu_percent"] or 0.0))
+    rows = [
+        [
+            Cell(each["name"]),
+            Cell(UNKNOWN if each["pid"] is None else str(each["pid"])),
+            Cell(each["state"]),
+            Cell(number(each["cpu_percent"], ".1f", " %")),
+            Cell(number(each["memory_mb"], ".0f", " MB")),
+            Cell(str(each["restarts"]), "warn" if each["restarts"] else ""),
+        ]
+        for each in listed
+    ]
+    return table(["PROCESS", "PID", "STATE", "CPU", "MEMORY", "RESTARTS"], rows, right=(1, 3, 4, 5)) if rows else []
+
+
+def event(each: dict[str, Any]) -> list[Cell]:
+    """One event as one line."""
+    level = each["level"]
+    return [
+        Cell(_clock(each["at"], with_day=True) + "  ", "dim"),
+        Cell(f"{level:<8}", {"error": "bad", "warning": "warn"}.get(level, "")),
+        Cell(f"{printable(each['who']):<12}  "),
+        Cell(printable(each["text"])),
+    ]
+
+
+def _clock(at: float, *, with_day: bool = False) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S" if with_day else "%H:%M:%S", time.localtime(at))

@@ -1,0 +1,74 @@
+"""Plain tables and a little colour, for terminals of any width. Nothing is imported that `ncsctl status` would have to wait for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+COLOURS = {"good": "32", "warn": "33", "bad": "31", "dim": "2", "bold": "1"}
+UNKNOWN = "-"
+
+
+class Cell(NamedTuple):
+    """Text and how it is painted."""
+
+    text: str
+    style: str = ""
+
+
+Line = Sequence[Cell]
+
+
+class Terminal:
+    """Where lines go: as wide as the terminal, or unclipped and uncoloured into a pipe or file."""
+
+    def __init__(self) -> None:
+        self.live = sys.stdout.isatty()
+        self.columns = shutil.get_terminal_size().columns if self.live else None
+        self._coloured = self.live and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def render(self, line: Line) -> str:
+        room = self.columns if self.columns is not None else sys.maxsize
+        painted = []
+        for text, style in line:
+            clipped = text if len(text) <= room else text[: max(0, room - 1)] + "…" * (room > 0)
+            room -= len(clipped)
+            painted.append(f"\x1b[{COLOURS[style]}m{clipped}\x1b[0m" if style and clipped and self._coloured else clipped)
+        return "".join(painted).rstrip()
+
+
+def printable(text: str) -> str:
+    """One line, no control characters: what others wrote must not steer the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[int] = ()) -> list[list[Cell]]:
+    """Columns as wide as their widest cell, two spaces apart; those in `right` are set flush right."""
+    widths = [max(len(cells[at].text) for cells in (*rows, [Cell(each) for each in head])) for at in range(len(head))]
+
+    def laid(cells: Sequence[Cell]) -> list[Cell]:
+        pad: list[Callable[[str, int], str]] = [str.rjust if at in right else str.ljust for at in range(len(head))]
+        return [Cell(pad[at](cell.text, widths[at]) + "  ", cell.style) for at, cell in enumerate(cells)]
+
+    return [laid([Cell(each, "dim") for each in head]), *(laid(cells) for cells in rows)]
+
+
+def number(value: float | None, form: str = ".0f", unit: str = "") -> str:
+    return UNKNOWN if value is None else f"{value:{form}}{unit}"
+
+
+def pair(value: dict[str, float | None]) -> str:
+    """p50/p99."""
+    return UNKNOWN if value["p50"] is None else f"{number(value['p50'])}/{number(value['p99'])}"
+
+
+def duration(seconds: float) -> str:
+    """The two largest units: "3 h 12 min"."""
+    whole = int(seconds)
+    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {small_unit}"
+    return f"{whole} s"
