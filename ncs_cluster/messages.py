@@ -376,4 +376,4 @@ class Reply(Message, frozen=True):
     """`body` is msgpack of plain maps and lists; `error` is one line when the request was refused."""
 
     error: Optional[str] = None
-    body: Raw = Raw()
+    body: Raw = Raw(b"\xc0")
