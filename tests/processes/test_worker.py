@@ -207,3 +207,18 @@ def test_without_a_graph_no_heavy_library_is_loaded() -> None:
         assert "/msgspec/" in mapped
         for library in ("numpy", "cv2", "openvino"):
             assert library not in mapped
+
+
+def test_a_resting_stick_only_wakes_to_measure_itself() -> None:
+    with worker() as child:
+        child.expect(Telemetry)
+        child.expect(Telemetry)
+
+        def wakings() -> int:
+            with open(f"/proc/{child.process.pid}/status") as status:
+                return next(int(line.split()[1]) for line in status if line.startswith("voluntary_ctxt_switches"))
+
+        before = wakings()
+        for _ in range(3):
+            child.expect(Telemetry)
+        assert wakings() - before <= 4 * 3
