@@ -87,8 +87,8 @@ class Child:
 
     @property
     def listening(self) -> bool:
-        """Messages may be sent to it."""
-        return self.state in (State.STARTING, State.OPENING, State.RUNNING)
+        """Messages may be sent to it: it has said Hello, and its first word was sent with the answer."""
+        return self.state in (State.OPENING, State.RUNNING)
 
     @property
     def running(self) -> bool:

@@ -332,8 +332,4 @@ class Engine:
         return [room.child for room in (self.sink, self.page) if room is not None]
 
     def _listening_workers(self) -> list[Who]:
-        return [
-            stick.child.who
-            for stick in self.sticks.by_id.values()
-            if stick.child.listening and stick.child.state is not State.STARTING
-        ]
+        return [stick.child.who for stick in self.sticks.by_id.values() if stick.child.listening]
