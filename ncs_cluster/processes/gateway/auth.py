@@ -19,6 +19,7 @@ import time
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,6 +30,7 @@ from ncs_cluster.specs import GatewaySpec
 COOKIE = "ncs_session"
 SESSION_S = 30 * 24 * 3600
 MAX_BODY = 64 * 1024
+_TOO_LONG = f"at most {MAX_BODY} bytes"
 OPEN_PATHS = {"/healthz", "/readyz", "/login"}
 OPEN_PREFIX = "/static/"
 
@@ -39,10 +41,6 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-
-
-class TooLong(Exception):
-    """More body than anybody needs."""
 
 
 class Door:
@@ -132,7 +130,7 @@ class Door:
             return _no(415, f"send Content-Type: {wanted}")
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY:
-            return _too_long()
+            return _no(413, _TOO_LONG, {"Connection": "close"})
         return None
 
 
@@ -146,31 +144,24 @@ class Guarded:
         if scope["type"] != "http":
             return
         room = MAX_BODY
-        begun = False
 
         async def receive_some() -> Message:
             nonlocal room
             message = await receive()
             room -= len(message.get("body", b""))
             if room < 0:
-                raise TooLong
+                raise HTTPException(413, _TOO_LONG)
             return message
 
         async def send_guarded(message: Message) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                begun = True
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         answer: ASGIApp = self._door.refusal(Request(scope), time.time()) or self._app
-        try:
-            await answer(scope, receive_some, send_guarded)
-        except TooLong:
-            if not begun:
-                await _too_long()(scope, receive, send_guarded)
+        await answer(scope, receive_some, send_guarded)
 
 
 def is_loopback(host: str) -> bool:
@@ -197,10 +188,6 @@ def session_cookie(response: Response, value: str) -> None:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
-
-
-def _too_long() -> Response:
-    return _no(413, f"at most {MAX_BODY} bytes", {"Connection": "close"})
 
 
 def _no(status: int, why: str, headers: dict[str, str] | None = None) -> Response:

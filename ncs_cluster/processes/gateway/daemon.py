@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ncs_cluster.client import Client, Refused
-from ncs_cluster.errors import NotRunning
+from ncs_cluster.errors import NcsClusterError, NotRunning
 from ncs_cluster.processes.gateway.history import History
 
 T = TypeVar("T")
@@ -25,7 +25,8 @@ T = TypeVar("T")
 LOOKED_AT_S, IDLE_S = 0.25, 1.0
 ANSWER_S = 2.0
 STALE_S = 5.0
-FRESH_S = 0.25
+WAIT_S = 1.0
+PAUSE_S = 0.02
 KEPT_EVENTS = 1000
 
 
@@ -37,6 +38,7 @@ class Daemon:
         self._thread = ThreadPoolExecutor(1, "ask")
         self._client: Client | None = None
         self._turn, self._wake = asyncio.Event(), asyncio.Event()
+        self._begun = self._done = 0
         self._heard_s = float("-inf")
         self._last_event = 0
         self._lookers = 0
@@ -55,19 +57,20 @@ class Daemon:
     async def run(self) -> None:
         """Ask, for ever."""
         while True:
-            began_s = time.monotonic()
+            self._wake.clear()
+            self._begun += 1
             try:
                 status, events = await self._in_thread(self._look)
             except (NotRunning, Refused) as error:
                 self.trouble = str(error)
             else:
                 self._remember(status, events)
+            self._done = self._begun
             turn, self._turn = self._turn, asyncio.Event()
             turn.set()
-            self._wake.clear()
-            rest_s = (LOOKED_AT_S if self._lookers else IDLE_S) - (time.monotonic() - began_s)
+            await asyncio.sleep(PAUSE_S)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.05, rest_s))
+                await asyncio.wait_for(self._wake.wait(), (LOOKED_AT_S if self._lookers else IDLE_S) - PAUSE_S)
 
     def _look(self, client: Client) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         return client.status(), client.events(self._last_event)
@@ -81,11 +84,13 @@ class Daemon:
             self._last_event = event["id"]
 
     async def fresh(self) -> dict[str, Any]:
-        """The status document, asked for anew unless that was just done; after a second what is remembered. Empty: unknown."""
-        if time.monotonic() - self._heard_s > FRESH_S:
-            self._wake.set()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._turn.wait(), 1.0)
+        """The status document as it is now or, when that takes longer than WAIT_S, as it is remembered. Empty: unknown."""
+        wanted = self._begun + 1
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_S):
+                while self._done < wanted:
+                    self._wake.set()
+                    await self._turn.wait()
         return self.status if self.answers else {}
 
     async def looks(self) -> AsyncGenerator[None]:
@@ -121,7 +126,9 @@ class Daemon:
             if self._client is None:
                 self._client = Client(self._runtime_dir, timeout_s=ANSWER_S)
             return ask(self._client)
-        except (NotRunning, OSError, msgspec.DecodeError) as error:
+        except Refused:
+            raise
+        except (NcsClusterError, OSError, msgspec.DecodeError) as error:
             if self._client is not None:
                 self._client.close()
                 self._client = None

@@ -21,7 +21,7 @@ from ncs_cluster.errors import NcsClusterError
 
 REQUEST_S = 10.0
 """A request, its body included, has arrived whole by then."""
-STALL_S = 10.0
+STALL_S = 5.0
 """Somebody who takes nothing of an answer for this long is gone."""
 MAX_CONNECTIONS = 64
 GRACE_S = 1.0

@@ -1,0 +1,176 @@
+"""Who may come in. The rules alone, then over real HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from pathlib import Path
+
+import pytest
+from conftest import TOKEN  # type: ignore[import-not-found]
+
+from ncs_cluster.messages import AskSwitch
+from ncs_cluster.processes.gateway.auth import SESSION_S, Door, host_name, is_loopback
+from ncs_cluster.processes.gateway.server import CannotListen
+from ncs_cluster.specs import GatewaySpec
+from ncs_cluster.testing.gateway import Answer, Site, site
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def door(token: str | None = TOKEN, host: str = "127.0.0.1", *allowed: str) -> Door:
+    return Door(GatewaySpec(host, 8080, token, list(allowed)))
+
+
+def test_without_a_token_only_this_machine_is_served() -> None:
+    for host in ("127.0.0.1", "::1", "localhost", "127.1.2.3"):
+        assert is_loopback(host)
+        door(None, host)
+    for host in ("0.0.0.0", "::", "192.168.1.7", "raspberrypi", ""):
+        with pytest.raises(CannotListen, match="token"):
+            door(None, host)
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("localhost", "localhost"), ("LocalHost:8080", "localhost"), ("127.0.0.1:80", "127.0.0.1"), ("[::1]:8080", "::1"),
+        ("", None), (None, None), ("[::1", None), ("evil.example", "evil.example"),
+    ],
+)  # fmt: skip
+def test_the_port_is_no_part_of_a_hosts_name(header: str | None, name: str | None) -> None:
+    assert host_name(header) == name
+
+
+def test_a_host_is_known_by_its_names_and_by_the_address_that_was_called() -> None:
+    rules = door(TOKEN, "0.0.0.0", "cluster.example")
+    for host in (
+        "localhost:8080",
+        "127.0.0.1",
+        "[::1]:1",
+        "cluster.example:443",
+        socket.gethostname(),
+        f"{socket.gethostname()}.local",
+    ):
+        assert rules.knows_host(host)
+    assert rules.knows_host("192.168.1.7:8080", "192.168.1.7")
+    for host in ("evil.example", "0.0.0.0", "192.168.1.8", "localhost.evil.example", "", "127.0.0.1.evil.example"):
+        assert not rules.knows_host(host, "192.168.1.7")
+
+
+def test_a_session_lasts_its_time_and_dies_with_its_token() -> None:
+    cookie = door().new_session(now=1000.0)
+    assert TOKEN not in cookie
+    assert door().knows_session(cookie, 1000.0)
+    assert door().knows_session(cookie, 999.0 + SESSION_S)
+    assert not door().knows_session(cookie, 1001.0 + SESSION_S)
+    assert not door("another token").knows_session(cookie, 1000.0)
+    assert door().new_session(now=1000.0) != cookie
+
+
+def test_a_session_that_was_touched_is_none() -> None:
+    cookie = door().new_session(now=1000.0)
+    expires, number, signature = cookie.split(".")
+    for forged in (
+        f"{int(expires) + 1}.{number}.{signature}",
+        f"{expires}.{number}.",
+        "",
+        "..",
+        f"{number}.{signature}",
+        cookie + "0",
+        "é.é.é",
+    ):
+        assert not door().knows_session(forged, 1000.0)
+
+
+def test_no_token_fits_where_none_is_wanted() -> None:
+    assert not door(None).fits("")
+    assert not door().fits("")
+    assert door().fits(TOKEN)
+
+
+def test_a_strangers_domain_reads_nothing(running_site: Site) -> None:
+    for path in ("/", "/api/status", "/healthz", "/static/app.js"):
+        assert running_site.request("GET", path, host="rebound.example").status == 421
+    assert running_site.request("GET", "/", host=f"localhost:{running_site.port}").status == 200
+
+
+def test_without_the_token_only_health_is_told(guarded_site: Site) -> None:
+    assert guarded_site.get("/healthz").status == 200
+    assert guarded_site.get("/readyz").status == 200
+    for path in ("/api/status", "/api/events", "/api/live", "/metrics", "/cameras/cam0.jpg", "/cameras/cam0.mjpg", "/nothing"):
+        answer = guarded_site.get(path)
+        assert answer.status == 401
+        assert TOKEN.encode() not in answer.body
+    assert guarded_site.post("/api/switch").status == 401
+    assert not any(isinstance(asked, AskSwitch) for asked in guarded_site.control.asked)
+
+
+def test_a_program_shows_its_token_each_time(guarded_site: Site) -> None:
+    assert guarded_site.get("/metrics", Authorization=f"Bearer {TOKEN}").status == 200
+    assert guarded_site.post("/api/switch", Authorization=f"bearer {TOKEN}").status == 200
+    for wrong in (f"Bearer {TOKEN}x", "Bearer ", TOKEN, f"Basic {TOKEN}"):
+        assert guarded_site.get("/metrics", Authorization=wrong).status == 401
+
+
+def cookie_of(answer: Answer) -> str:
+    """The cookie that was set, after checking that no script can read it and no other site can use it."""
+    value, *attributes = answer.headers["set-cookie"].split("; ")
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(attributes)
+    assert TOKEN not in value
+    return value
+
+
+def test_a_person_logs_in_once(guarded_site: Site) -> None:
+    assert guarded_site.get("/").headers["location"] == "/login"
+    assert b"<form" in guarded_site.get("/login").body
+    answer = guarded_site.request("POST", "/login", f"token={TOKEN}", Content_Type=FORM)
+    assert (answer.status, answer.headers["location"]) == (303, "/")
+    cookie = cookie_of(answer)
+    assert guarded_site.get("/", Cookie=cookie).status == 200
+    assert guarded_site.get("/api/status", Cookie=cookie).status == 200
+    assert guarded_site.post("/api/switch", Cookie=cookie, Origin=guarded_site.url).status == 200
+
+
+def test_an_address_with_the_token_logs_in_and_is_left_at_once(guarded_site: Site) -> None:
+    answer = guarded_site.get(f"/?token={TOKEN}")
+    assert (answer.status, answer.headers["location"]) == (303, "/")
+    assert guarded_site.get("/", Cookie=cookie_of(answer)).status == 200
+
+
+def test_a_wrong_token_opens_nothing(guarded_site: Site) -> None:
+    for answer in (guarded_site.get("/?token=wrong"), guarded_site.request("POST", "/login", "token=wrong", Content_Type=FORM)):
+        assert answer.headers["location"] == "/login#wrong"
+        assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1"}, 403),
+        ({"Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Sec_Fetch_Site": "same-site"}, 403),
+        ({"Content_Type": "text/plain"}, 415),
+        ({"Content_Type": FORM}, 415),
+        ({"Sec_Fetch_Site": "same-origin"}, 200),
+        ({"Content_Type": "application/json; charset=utf-8"}, 200),
+    ],
+)
+def test_a_change_comes_from_this_page_or_from_a_program(running_site: Site, headers: dict[str, str], status: int) -> None:
+    assert running_site.post("/api/switch", **headers).status == status
+    assert any(isinstance(asked, AskSwitch) for asked in running_site.control.asked) == (status == 200)
+
+
+def test_a_body_is_short_whatever_it_says_of_its_length(running_site: Site) -> None:
+    assert running_site.post("/api/switch", {"x": "y" * 70_000}).status == 413
+    connection = http.client.HTTPConnection("127.0.0.1", running_site.port, timeout=10)
+    connection.request("POST", "/api/switch", iter([b"x" * 40_000] * 2), {"Content-Type": "application/json"}, encode_chunked=True)
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_a_configured_name_is_let_in(tmp_path: Path) -> None:
+    with site(tmp_path, allowed_hosts=("cluster.example",)) as opened:
+        assert opened.request("GET", "/", host="cluster.example").status == 200

@@ -1,0 +1,78 @@
+"""Metrics say what the status says, in base units, and promtool has nothing to add."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from prometheus_client.parser import text_string_to_metric_families
+
+from ncs_cluster.core.status import LatencyStatus, SinkStatus, Status
+from ncs_cluster.processes.gateway.metrics import text
+from ncs_cluster.testing.control import some_status, some_stick
+from ncs_cluster.testing.gateway import Site
+
+
+def samples(status: Status | None) -> dict[tuple[str, tuple[str, ...]], float]:
+    """Name and label values (label names in alphabetic order) to value."""
+    document: dict[str, Any] = msgspec.to_builtins(status) if status else {}
+    families = text_string_to_metric_families(text(document).decode())
+    return {
+        (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_values_are_in_base_units() -> None:
+    found = samples(some_status())
+    assert found["ncs_cluster_up", ()] == 1
+    assert found["ncs_cluster_stick_temperature_celsius", ("sim-1",)] == 45.0
+    assert found["ncs_cluster_stick_latency_seconds", ("50", "sim-1")] == pytest.approx(0.1004)
+    assert found["ncs_cluster_stick_state", ("active", "sim-1")] == 1
+    assert found["ncs_cluster_stick_state", ("standby", "sim-1")] == 0
+    assert found["ncs_cluster_stick_inferences_total", ("sim-1",)] == 512
+    assert found["ncs_cluster_frames_dropped_total", ("cam0",)] == 610
+    assert found["ncs_cluster_machine_cpu_ratio", ()] == pytest.approx(0.18)
+    assert found["ncs_cluster_frames_lost_total", ()] == 0
+
+
+def test_what_is_unknown_is_left_out_and_never_zero() -> None:
+    status = some_status()
+    stick = replace(some_stick("sim-1", "absent", None), temperature_age_s=None, latency_ms=LatencyStatus(None, None))
+    found = samples(replace(status, sticks=[stick], machine=None))
+    names = {name for name, _ in found}
+    assert "ncs_cluster_stick_temperature_celsius" not in names
+    assert "ncs_cluster_stick_latency_seconds" not in names
+    assert "ncs_cluster_machine_cpu_ratio" not in names
+    assert ("ncs_cluster_process_cpu_ratio", ("gateway",)) not in found
+
+
+def test_a_silent_daemon_is_one_metric() -> None:
+    assert samples(None) == {("ncs_cluster_up", ()): 0}
+
+
+def test_hostile_names_stay_inside_their_quotes() -> None:
+    status = some_status()
+    name = 'x"} 1\nncs_cluster_up 0\\'
+    found = samples(replace(status, sticks=[some_stick(name, "active", 40.0)]))
+    assert found["ncs_cluster_stick_temperature_celsius", (name,)] == 40.0
+    assert found["ncs_cluster_up", ()] == 1
+
+
+def test_promtool_has_nothing_to_say(running_site: Site) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        if os.environ.get("NCS_CLUSTER_CI") == "1":
+            pytest.fail("promtool is not installed: apt install prometheus")
+        pytest.skip("promtool is not installed (Debian: prometheus)")
+    running_site.control.status = replace(some_status(), sink=SinkStatus("out.jsonl", "running", 12, 0, 0, None))
+    answer = running_site.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    checked = subprocess.run([promtool, "check", "metrics"], input=answer.body, capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
