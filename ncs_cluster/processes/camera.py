@@ -44,7 +44,7 @@ from ncs_cluster.processes import child
 from ncs_cluster.processes.easel import Easel
 from ncs_cluster.render.distance import distance, match_truth
 from ncs_cluster.sources import SOURCES
-from ncs_cluster.sources.base import Captured, Planes, Source, SourceInfo
+from ncs_cluster.sources.base import Captured, Planes, Skipping, Source, SourceInfo
 from ncs_cluster.types import Detection, FrameRef, Truth
 
 log = logging.getLogger(__name__)
@@ -208,6 +208,9 @@ class Camera:
 
     def _skip(self, source: Source, info: SourceInfo, frames: int) -> None:
         """A finite source goes on where the one before it ended: what has been captured is passed over."""
+        if isinstance(source, Skipping):
+            source.skip(frames)
+            return
         scratch = self._scratch_planes(info)
         for _ in range(frames):
             if source.read(scratch) is None:

@@ -7,7 +7,7 @@ A source paces itself: a file at its own frame rate (by the monotonic clock, wit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, NamedTuple, Optional, Protocol
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,3 +70,11 @@ class Source(Protocol):
         """Write the next frame into the planes. None at the end of a finite source. Raises SourceError."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Skipping(Protocol):
+    """A finite source that can pass over frames at once; others are read instead."""
+
+    def skip(self, frames: int) -> None:
+        """Called between `open` and the first `read`: a restarted camera goes on where the one before it was."""
