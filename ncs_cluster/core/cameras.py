@@ -166,6 +166,9 @@ class Cameras:
     def inferred(self, unit: Unit, outcome: Outcome, now_s: float) -> list[Action]:
         """A stick has answered: late ones end here, the others go to the camera for their distances."""
         camera = self.by_name[unit.stream]
+        if outcome.error is not None:
+            self.give_up(camera, unit, outcome.error, now_s)
+            return []
         if not camera.ordered and not camera.orders.setdefault(unit.graph, LiveOrder()).newer(unit):
             self._ledger.end(unit, LATE)
             return []

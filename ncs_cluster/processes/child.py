@@ -1,7 +1,7 @@
 """How a child process begins: the same few steps for every kind. Runs on CPython 3.9.
 
-It dies with its parent (PR_SET_PDEATHSIG, and a look whether the parent was gone already), ignores Ctrl-C (the supervisor decides
-when to stop), gets its channel as an inherited descriptor named on the command line, and says Hello. Standard output belongs to
+It dies with its parent (PR_SET_PDEATHSIG, and a look whether the parent was gone already), ignores Ctrl-C and SIGTERM (the
+supervisor decides when to stop), gets its channel as an inherited descriptor named on the command line, and says Hello. Standard output belongs to
 libraries that print; messages go over the channel only.
 """
 
@@ -30,7 +30,8 @@ def enter(kind: str, incoming: Any) -> Channel[Any]:
     prctl(_PR_SET_NAME, ("ncs-" + kind).encode()[:15])
     if os.getppid() != int(arguments["--parent"]):
         os._exit(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     log_to_stderr(arguments.get("--name", kind), arguments.get("--log-level", "info"))
     channel: Channel[Any] = Channel(socket.socket(fileno=int(arguments["--channel"])), incoming)
     channel.send(Hello(PROTOCOL, os.getpid(), ".".join(map(str, sys.version_info[:3]))))
