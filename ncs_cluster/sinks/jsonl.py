@@ -24,6 +24,8 @@ class JsonLines:
         self._fd = -1
         self._offset = 0
         self._seekable = False
+        self._done = 0
+        """Bytes of the present line that are out already, after a write that failed half-way."""
 
     def open(self, offset: Optional[int]) -> Found:
         """Raises OSError when the file cannot be opened for appending."""
@@ -44,15 +46,20 @@ class JsonLines:
         return Found(written, whole)
 
     def write(self, record: bytes) -> int:
+        """After an OSError the same record must be given again: what is half out is taken back, or finished where it cannot be."""
         line = record + b"\n"
-        done = 0
+        if self._done and self._seekable:
+            os.ftruncate(self._fd, self._offset)
+            self._done = 0
         try:
-            while done < len(line):
-                done += os.write(self._fd, line[done:])
+            while self._done < len(line):
+                self._done += os.write(self._fd, line[self._done :])
         except OSError:
-            if done and self._seekable:
+            if self._done and self._seekable:
                 os.ftruncate(self._fd, self._offset)
+                self._done = 0
             raise
+        self._done = 0
         self._offset += len(line)
         return self._offset
 
