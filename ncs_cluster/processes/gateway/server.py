@@ -24,6 +24,9 @@ REQUEST_S = 10.0
 STALL_S = 5.0
 """Somebody who takes nothing of an answer for this long is gone."""
 MAX_CONNECTIONS = 64
+"""From here on a newcomer takes the place of an idle one."""
+MOST_CONNECTIONS = 96
+"""More are turned away, however busy all of them are."""
 GRACE_S = 1.0
 _SEND_BUFFER = 128 * 1024
 """Small, so that a slow viewer is behind by a few pictures at most."""
@@ -79,7 +82,7 @@ class Connection(H11Protocol):
             self._make_room()
         super().connection_made(transport)
         self._since_s = self.loop.time()
-        if len(self.connections) > MAX_CONNECTIONS:
+        if len(self.connections) > MOST_CONNECTIONS:
             self.transport.abort()
         else:
             self._arm()
