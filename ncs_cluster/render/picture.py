@@ -1,12 +1,13 @@
 """The drawn picture: boxes and words over the colours, in place, readable from 320x240 up.
 
 Words lie on darkened plates, never on bare pixels. A plate goes above its box, or where there is room: within the picture and
-not over another plate. A colour belongs to a label's id, so it is the same in every frame and after every restart.
+never over another plate. A colour belongs to a label's id, so it is the same in every frame and after every restart.
 """
 
 from __future__ import annotations
 
 import colorsys
+import itertools
 import math
 import unicodedata
 from functools import lru_cache
@@ -26,11 +27,14 @@ Colour = Tuple[int, int, int]
 WHITE: Colour = (245, 245, 245)
 GREY: Colour = (170, 165, 160)
 CARD: Colour = (34, 30, 27)
+LEAST_LUMA = 0.48
 FONT = cv2.FONT_HERSHEY_DUPLEX
 UNICODE = int(cv2.__version__.split(".", 1)[0]) >= 5
 """OpenCV 5 brings a Unicode font; OpenCV 4 draws ASCII only."""
 MOST_PLATES = 40
 """More words than these help nobody; boxes are drawn all the same."""
+MOST_SPOTS = 16
+"""Places that are tried for a plate. A box in a crowd goes without words rather than over another's."""
 CUT = ".."
 
 
@@ -62,7 +66,7 @@ class _Rect(NamedTuple):
 def draw(picture: NDArray[np.uint8], outcome_by_graph: Mapping[str, Outcome], overlay: Overlay) -> None:
     """Draw on `picture`, uint8 BGR [height, width, 3], in place."""
     style = _style(picture.shape[0])
-    strip = _strip(picture, overlay, style)
+    strip = style.text + 2 * style.pad if overlay.camera or _rates(overlay) else 0
     area = _Rect(0, 0, picture.shape[1], picture.shape[0] - strip)
     taken: List[_Rect] = []
     for graph, outcome in outcome_by_graph.items():
@@ -75,8 +79,10 @@ def draw(picture: NDArray[np.uint8], outcome_by_graph: Mapping[str, Outcome], ov
     for detection in found[:MOST_PLATES]:
         text = fit(words(detection, overlay.has_depth), area.width - 3 * style.pad, style.scale)
         plate = _place(_pixels(detection, picture.shape), _plate_size(text, style), area, taken, style)
-        _plate(picture, plate, text, colour_of(detection.label_id), style)
-        taken.append(plate)
+        if plate is not None:
+            _plate(picture, plate, text, colour_of(detection.label_id), style)
+            taken.append(plate)
+    _strip(picture, overlay, style)
 
 
 def no_signal(picture: NDArray[np.uint8], reason: str, *, since: str = "", camera: str = "", title: str = "No signal") -> None:
@@ -114,6 +120,9 @@ def colour_of(label_id: int) -> Colour:
     hue = (0.36 + label_id * 0.61803398875) % 1.0
     saturation, value = ((0.72, 1.0), (0.42, 1.0), (0.85, 0.88))[label_id % 3]
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    white = max(0.0, (LEAST_LUMA - luma) / (1.0 - luma))  # blue and violet are dark to the eye
+    red, green, blue = (part + white * (1.0 - part) for part in (red, green, blue))
     return round(255 * blue), round(255 * green), round(255 * red)
 
 
@@ -182,16 +191,18 @@ def _plate_size(text: str, style: _Style) -> Tuple[int, int]:
     return _text_width(text, style.scale) + 3 * style.pad, style.text + 2 * style.pad
 
 
-def _place(box: _Rect, size: Tuple[int, int], area: _Rect, taken: List[_Rect], style: _Style) -> _Rect:
-    """The first spot by the box that lies in the area and on no other plate; the first that lies in the area if there is none."""
+def _place(box: _Rect, size: Tuple[int, int], area: _Rect, taken: List[_Rect], style: _Style) -> Optional[_Rect]:
+    """The first spot by the box that lies in the area and on no other plate: above it, within it from its top down, below it."""
     width, height = min(size[0], area.width), min(size[1], area.height)
-    lowest = max(0, area.height - height)
+    lowest = area.height - height
     x = max(0, min(box.x, area.width - width))
-    bottom = box.y + box.height
-    tops = (box.y - height, box.y + style.line, bottom, bottom - style.line - height)
-    spots = [_Rect(x, top, width, height) for top in tops if 0 <= top <= lowest]
-    spots = spots or [_Rect(x, max(0, min(box.y, lowest)), width, height)]
-    return next((spot for spot in spots if not any(map(spot.meets, taken))), spots[0])
+    top, bottom = box.y + style.line, box.y + box.height
+    within = range(top, max(top + 1, bottom - height), height + 1)
+    for y in itertools.islice(itertools.chain((box.y - height,), within, (bottom, lowest)), MOST_SPOTS):
+        spot = _Rect(x, y, width, height)
+        if 0 <= y <= lowest and not any(map(spot.meets, taken)):
+            return spot
+    return None
 
 
 def _plate(picture: NDArray[np.uint8], plate: _Rect, text: str, colour: Colour, style: _Style) -> None:
@@ -227,15 +238,19 @@ def _caption(picture: NDArray[np.uint8], graph: str, outcome: Outcome, area: _Re
         taken.append(plate)
 
 
-def _strip(picture: NDArray[np.uint8], overlay: Overlay, style: _Style) -> int:
-    """The line at the bottom: the camera's name and the rates. Returns its height."""
+def _rates(overlay: Overlay) -> str:
     rates = [("Playback", overlay.playback_fps), ("Detection", overlay.detection_fps)]
-    said = " / ".join(f"({name}) {fps:.1f} fps" for name, fps in rates if fps is not None)
+    return " / ".join(f"({name}) {fps:.1f} fps" for name, fps in rates if fps is not None)
+
+
+def _strip(picture: NDArray[np.uint8], overlay: Overlay, style: _Style) -> None:
+    """The line at the bottom, over all else: the camera's name and the rates."""
+    said = _rates(overlay)
     if not said and not overlay.camera:
-        return 0
+        return
     height, width = picture.shape[:2]
     tall = style.text + 2 * style.pad
-    _darken(picture, _Rect(0, height - tall, width, tall), 0.35)
+    _darken(picture, _Rect(0, max(0, height - tall), width, tall), 0.35)
     scale, y = style.scale * 0.92, height - style.pad
     said = fit(said, width - 2 * style.pad, scale)
     used = _text_width(said, scale)
@@ -244,7 +259,6 @@ def _strip(picture: NDArray[np.uint8], overlay: Overlay, style: _Style) -> int:
     camera = fit(overlay.camera, width - used - 4 * style.pad, scale)
     if len(camera) > len(CUT):
         _write(picture, camera, style.pad, y, scale, GREY)
-    return tall
 
 
 def _centred(picture: NDArray[np.uint8], text: str, middle: int, y: int, scale: float, colour: Colour) -> None:

@@ -99,10 +99,25 @@ def test_two_boxes_in_one_place_have_words_in_two_places() -> None:
     style, area = room._style(480), room._Rect(0, 0, 640, 480)
     taken: list[room._Rect] = []
     box = room._Rect(100, 100, 200, 200)
-    for _ in range(4):
+    for _ in range(8):
         plate = room._place(box, (120, 20), area, taken, style)
+        assert plate is not None
         assert not any(plate.meets(other) for other in taken)
         taken.append(plate)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 640, 460), (0, 0, 2, 2), (638, 458, 2, 2), (0, 455, 640, 5), (600, 0, 40, 460)])
+def test_a_box_alone_always_has_words(box: tuple[int, int, int, int]) -> None:
+    assert room._place(room._Rect(*box), (120, 20), room._Rect(0, 0, 640, 460), [], room._style(480)) is not None
+
+
+def test_the_line_at_the_bottom_is_never_drawn_over() -> None:
+    alone, crossed = blank(), blank()
+    draw(alone, {}, Overlay("front door", 30.0, 20.0))
+    draw(crossed, {"ssd": Outcome([Detection("dog", 12, 0.9, (0.5, 0.5, 0.9, 0.99), 1.0)])}, Overlay("front door", 30.0, 20.0))
+    letters = alone.max(axis=2) > 200
+    assert letters.sum() > 100
+    assert crossed[letters].max(axis=1).min() > 180
 
 
 @given(
@@ -114,7 +129,11 @@ def test_words_stay_inside_the_picture_wherever_the_box_is(
     box: tuple[int, int, int, int], size: tuple[int, int], taken: list[tuple[int, int, int, int]]
 ) -> None:
     area = room._Rect(0, 0, 640, 460)
-    plate = room._place(room._Rect(*box), size, area, [room._Rect(*other) for other in taken], room._style(480))
+    others = [room._Rect(*other) for other in taken]
+    plate = room._place(room._Rect(*box), size, area, others, room._style(480))
+    if plate is None:
+        return
+    assert not any(plate.meets(other) for other in others)
     assert plate.x >= 0
     assert plate.y >= 0
     assert plate.x + plate.width <= area.width
