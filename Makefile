@@ -7,10 +7,12 @@ ARGS   ?=
 
 .PHONY: run test check bench docs clean
 
-# Four simulated sticks in two clusters; heat runs 20 times faster, so that both kinds of switch are seen within half a minute.
+# Four simulated sticks in two clusters; heat runs 20 times faster, so that turns pass every 6 s (120 / 20) and, once the sticks are
+# warm, by temperature too: both are seen within half a minute.
 run: $(VENV)/.ready
 	$(BIN)/ncs-clusterd --source $(SOURCE) --backend simulated --sticks 4 --cluster-size 2 \
-		--switch-temp 65 --switch-interval 200 --set simulated.time_scale=20 $(ARGS)
+		--switch-temp 65 --switch-interval 120 --set simulated.time_scale=20 \
+		--set simulated.latency_ms=66 --set simulated.ambient_c=27 $(ARGS)
 
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest
