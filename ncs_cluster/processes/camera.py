@@ -168,6 +168,8 @@ class Camera:
                     if self._capture_until_end():
                         return
                 except SourceError as error:
+                    if self._stopping.is_set():
+                        return  # it was closed under the read: that is no loss
                     self._reading_since_s = None
                     if self._source is not None:
                         self._source.close()
