@@ -60,8 +60,7 @@ def _layers(flags: dict[str, Any], environ: Mapping[str, str]) -> Layers:
     if (config := flags.pop("config", named)) is not None:
         path = Path(config).expanduser()
         layers.file = Origin("file", str(config), path.absolute().parent)
-        for name, value in from_file(path).items():
-            layers.put((name,), value, layers.file)
+        layers.put((), from_file(path), layers.file)
     for key_path, name, text in variables:
         if key_path != ("config",):
             layers.put(key_path, value_of(text), Origin("environment", name, here, text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,6 +34,10 @@ class Asked:
     def path(self, text: str, *key: str) -> Path:
         """A path somebody gave: relative ones are relative to the file that names them, else to the working folder."""
         return (self.layers.base(key) / Path(text).expanduser()).absolute()
+
+    def refuse_options(self, error: ValueError, options: Iterable[str], *table: str) -> NoReturn:
+        """Pass on what a door's Options said of themselves, at the key it speaks of."""
+        self.refuse(*table, *[name for name in options if name in str(error)][:1], because=str(error))
 
     def check_runtime(self, name: str, *key: str) -> None:
         """Refuse a runtime nobody described."""

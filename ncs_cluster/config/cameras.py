@@ -19,12 +19,15 @@ def cameras(asked: Asked) -> list[CameraSpec]:
     """--source where it is given (a table of the same name lends its other keys), beside the tables where the list stands in the
     file; else the tables; else the synthetic scene."""
     made = [_camera(asked, name, text, key) for name, text, key in _named(asked)]
+    what = {"loop": "has an end", "every_frame": "has an end, and a live camera's frames do not wait"}
     for flag in ("loop", "every_frame", "size", "fps"):
-        if asked.given(flag) and made and not any(_understands(camera.source, camera.options, flag) for camera in made):
-            what = {"loop": "has an end", "every_frame": "has an end, and a live camera's frames do not wait"}
-            if flag in what:
-                asked.refuse(flag, because=f"no source here {what[flag]}; leave it out, or give a file or recording")
-            asked.notices.append(f"{asked.layers.where((flag,))} has no effect: no source here can be asked for it")
+        if not asked.given(flag) or not getattr(asked.root, flag):
+            continue
+        if any(_understands(camera.source, camera.options, flag) for camera in made):
+            continue
+        if flag in what:
+            asked.refuse(flag, because=f"no source here {what[flag]}; leave it out, or give a file or recording")
+        asked.notices.append(f"{asked.layers.where((flag,))} has no effect: no source here can be asked for it")
     return made
 
 
@@ -77,7 +80,8 @@ def _camera(asked: Asked, name: str, text: str, key: tuple[str, ...]) -> CameraS
                 *(("cameras", name, "every_frame") if own else ("every_frame",)),
                 because=f"{name} ({shown}) is a live camera, whose frames do not wait; leave it out, or give a file or recording",
             )
-        options.setdefault("paced", False) if source != "images" else None
+        if source != "images":
+            options.setdefault("paced", False)
     size, fps = table.size or root.size, table.fps or root.fps
     if size is not None and _understands(source, options, "size"):
         width, height = (int(part) for part in size.split("x"))
@@ -123,5 +127,5 @@ def _checked(asked: Asked, name: str, source: str, options: dict[str, Any]) -> d
     try:
         options_class(SOURCES[source])(**judged)
     except ValueError as error:
-        asked.refuse("cameras", name, "options", because=str(error))
+        asked.refuse_options(error, judged, "cameras", name, "options")
     return judged

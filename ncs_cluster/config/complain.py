@@ -24,6 +24,8 @@ WANTED = {
     "finite_number": "must be a finite number",
 }
 
+MANY = 20
+
 
 def sentence(error: Mapping[str, Any], root: type[BaseModel]) -> str:
     """What is wrong and what to do, without the key's name."""
@@ -31,7 +33,12 @@ def sentence(error: Mapping[str, Any], root: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         name, known = str(error["loc"][-1]), _keys(root, error["loc"][:-1])
         near = difflib.get_close_matches(name, known, 1, 0.5)
-        return "unknown key; " + (f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}")
+        here = (
+            f"known here: {', '.join(known)}"
+            if len(known) < MANY
+            else "ncs-clusterd --help and docs/configuration.md list all keys"
+        )
+        return "unknown key; " + (f"did you mean {near[0]}?" if near else here)
     if kind == "missing":
         return "is missing; it must be given"
     if kind == "value_error":

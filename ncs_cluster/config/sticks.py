@@ -69,7 +69,7 @@ def _options(asked: Asked, name: str) -> dict[str, Any]:
     try:
         options_class(BACKENDS[name])(**table)
     except ValueError as error:
-        asked.refuse(name, because=str(error))
+        asked.refuse_options(error, table, name)
     return table
 
 

@@ -1,0 +1,215 @@
+"""docs/configuration.md, made from the model: `python -m ncs_cluster.config.document > docs/configuration.md`."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+import typing
+from importlib import import_module
+from itertools import pairwise
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from ncs_cluster.backends import BACKENDS
+from ncs_cluster.config.flags import choices, flag_of
+from ncs_cluster.config.graph_folder import GraphToml, Input
+from ncs_cluster.config.model import (
+    BACKEND_TABLES,
+    GROUPS,
+    Camera,
+    Discovery,
+    Graph,
+    Keys,
+    Runtime,
+    options_class,
+    source_table,
+)
+from ncs_cluster.sources import SOURCES
+
+HEAD = """# Configuration
+
+This page is made from the code (`python -m ncs_cluster.config.document`); a test fails when it is stale.
+
+A flag beats the environment, which beats the file given with `--config` (or `NCS_CLUSTER_CONFIG`), which beats the default.
+
+- **File**: TOML. Keys may be written with `_` or `-`. Relative paths are relative to the file.
+- **Environment**: `NCS_CLUSTER_` and the key in capitals; `__` between a table and its key: `NCS_CLUSTER_SIMULATED__LATENCY_MS=40`.
+  A value is TOML, else plain text. An empty variable says nothing. A variable with this prefix that is no key is an error.
+- **Flag**: the key with dashes. `--set KEY=VALUE` reaches every key of every table and comes last: `--set cameras.door.weight=2`.
+
+What is wrong is told in one line that names the file, variable or flag, the key and the remedy, and the daemon ends with exit code
+78 before anything has been started.
+
+```toml
+# /etc/ncs-cluster.toml
+backend = "simulated"
+cluster-size = 2
+results = "found.jsonl"
+
+[cameras.door]
+source = "rtsp://user:password@camera/stream"
+weight = 2
+
+[simulated]
+latency_ms = 40
+```
+"""
+
+CAMERAS = """\
+`--source` and the tables: a list given by flag or environment says which cameras there are, and a table of the same name lends
+its other keys. A `source` list in the file adds to the file's tables. A source without a name is cam0, cam1, ... by its place.
+"""
+GRAPHS = """\
+`--graph` likewise. The general `--threshold` is for graphs without one of their own; by flag or environment it beats the file.
+"""
+GRAPH_TOML = """\
+What a graph folder says of itself, in `graph.toml` beside the model. Files it names must lie inside the folder. A folder without
+one, whose single `.xml` has one output [1, 1, N, 7], is `ssd` with the defaults below, its labels in `labels.txt` if there is one.
+"""
+
+COMMON = {
+    "width": "Picture width, pixels.",
+    "height": "Picture height, pixels.",
+    "max_width": "Larger pictures are scaled down to this width, pixels.",
+    "max_height": "Larger pictures are scaled down to this height, pixels.",
+    "fps": "Frames per second.",
+    "loop": "From the beginning again at the end.",
+    "paced": "At its own rate; false: as fast as frames are taken (--every-frame).",
+    "seed": "The same seed gives the same.",
+    "path": "The file or folder; SPEC sets it.",
+    "url": "The address; SPEC sets it.",
+    "device": "Number or path of the device; SPEC sets it.",
+    "serial": "Serial number; without it the first camera found. SPEC sets it.",
+    "recording": "A .bag or .db3 file; SPEC sets it.",
+    "ambient_c": "Temperature of the air around it.",
+    "open_timeout_s": "How long to wait for the first picture.",
+    "read_timeout_s": "How long to wait for the next picture.",
+}
+"""For keys whose Options say nothing of their own."""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD, "## Keys that are flags\n"]
+    for group in GROUPS:
+        fields = {name: field for name, field in Keys.model_fields.items() if _extra(field)["group"] == group}
+        parts += [f"### {group.capitalize()}\n", _flags(fields)]
+    parts += ["## Tables\n"]
+    tables: list[tuple[str, type[BaseModel], str]] = [
+        ("cameras.NAME", Camera, CAMERAS),
+        ("graphs.NAME", Graph, GRAPHS),
+        ("runtimes.NAME", Runtime, "Another interpreter for the children that name it, for libraries that need one.\n"),
+        ("discovery", Discovery, "How real sticks are found.\n"),
+    ]
+    for title, model, text in tables:
+        parts += [f"### `[{title}]`\n", text, _keys(model)]
+    for name, table in BACKEND_TABLES.items():
+        parts += [f"### `[{name}]`\n", f"Of the backend `{name}`.\n", _keys(table, _sentences(BACKENDS[name]))]
+    parts += ["## Sources\n", "Keys of `[cameras.NAME.options]`, by the kind of source.\n"]
+    for name in SOURCES:
+        parts += [f"### {name}\n", _about(SOURCES[name]), _keys(source_table(name), _sentences(SOURCES[name]))]
+    parts += ["## graph.toml\n", GRAPH_TOML, _keys(GraphToml, skip=("input",)), "### `[input]`\n", _keys(Input)]
+    return "\n".join(parts)
+
+
+def _flags(fields: dict[str, FieldInfo]) -> str:
+    rows = []
+    for name, field in fields.items():
+        rows.append(
+            [
+                f"`{name}`",
+                f"`{flag_of(name)}`<br>`NCS_CLUSTER_{name.upper()}`",
+                _type(field.annotation, _extra(field)["metavar"]) + _range(field),
+                _default(field),
+                str(field.description),
+            ]
+        )
+    return _table(["key", "flag, variable", "type", "default", ""], rows)
+
+
+def _keys(model: type[BaseModel], sentences: dict[str, str] | None = None, skip: tuple[str, ...] = ()) -> str:
+    rows = [
+        [
+            f"`{name}`",
+            _type(field.annotation) + _range(field),
+            _default(field),
+            field.description or (sentences or {}).get(name) or COMMON.get(name, ""),
+        ]
+        for name, field in model.model_fields.items()
+        if name not in skip
+    ]
+    return _table(["key", "type", "default", ""], rows)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(_cell(each) for each in line) + " |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _type(annotation: Any, metavar: str = "") -> str:
+    if words := choices(annotation):
+        return ", ".join(f"`{word}`" for word in words)
+    text = str(annotation)
+    many = text.startswith(("list", "typing.List"))
+    for word, plain in (
+        ("dict", "table"),
+        ("bool", "true or false"),
+        ("int", "whole number"),
+        ("float", "number"),
+        ("str", "text"),
+    ):
+        if word in text.removeprefix("list").removeprefix("typing.List"):
+            return (f"list of {plain}s" if plain == "number" else f"list of {plain}") if many else f"{plain} {metavar}".strip()
+    return "table"
+
+
+def _range(field: FieldInfo) -> str:
+    limits = [
+        f"{sign} {getattr(limit, name):g}"
+        for limit in field.metadata
+        for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"))
+        if hasattr(limit, name)
+    ]
+    return ", " + ", ".join(limits) if limits else ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "must be given"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if value is None or value in ([], {}):
+        return "–"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _extra(field: FieldInfo) -> dict[str, str]:
+    return typing.cast("dict[str, str]", field.json_schema_extra)
+
+
+def _about(door: str) -> str:
+    text = inspect.getdoc(import_module(door.split(":")[0])) or ""
+    return text.split("\n\n")[0] + "\n"
+
+
+def _sentences(door: str) -> dict[str, str]:
+    """The sentences below the fields of a door's Options."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(options_class(door))))
+    body = typing.cast("ast.ClassDef", tree.body[0]).body
+    found = {}
+    for field, after in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            found[ast.unparse(field.target)] = str(after.value.value)
+    return found
+
+
+if __name__ == "__main__":
+    print(page(), end="")

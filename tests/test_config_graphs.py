@@ -1,0 +1,158 @@
+"""Graph folders: what they say of themselves, and what they may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ncs_cluster.config import graph_folder, load
+from ncs_cluster.errors import ConfigError
+from ncs_cluster.specs import GraphSpec
+
+DETECTION_OUTPUT = """<?xml version="1.0"?>
+<net name="x" version="10"><layers>
+  <layer id="0" type="Parameter"><output><port id="0"><dim>1</dim><dim>3</dim><dim>300</dim><dim>300</dim></port></output></layer>
+  <layer id="1" type="Result"><input><port id="0"><dim>1</dim><dim>1</dim><dim>{n}</dim><dim>7</dim></port></input></layer>
+</layers><edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/></edges></net>
+"""
+IR_7 = """<net version="7"><layers>
+  <layer id="0" type="Input"><output><port id="0"><dim>1</dim><dim>3</dim></port></output></layer>
+  <layer id="1" type="DetectionOutput"><output>
+    <port id="3"><dim>1</dim><dim>1</dim><dim>100</dim><dim>7</dim></port></output></layer>
+</layers><edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/></edges></net>
+"""
+
+
+def graphs(*argv: str, **environ: str) -> list[GraphSpec]:
+    return load(["--backend", "simulated", *argv], environ).graphs
+
+
+def refusal(*argv: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        graphs(*argv)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "street"
+    made.mkdir()
+    (made / "model.xml").write_text(DETECTION_OUTPUT.format(n=100))
+    (made / "labels.txt").write_text("person\n bus \n\n")
+    return made
+
+
+def described(folder: Path, text: str = "") -> str:
+    (folder / "graph.toml").write_text('model = "model.xml"\ndecoder = "ssd"\nlabels = "labels.txt"\n' + text)
+    return str(folder)
+
+
+def test_a_folder_describes_itself(folder: Path) -> None:
+    about = described(
+        folder, 'threshold = 0.4\n[input]\ncolour = "RGB"\nresize = "letterbox"\nmean = [1, 2, 3]\nscale = [4, 5.5, 6]\n'
+    )
+    assert graphs("--graph", about) == [
+        GraphSpec(
+            name="street",  # type: ignore[arg-type]
+            model=str(folder / "model.xml"),
+            decoder="ssd",
+            labels=["person", "bus"],
+            threshold=0.4,
+            colour="RGB",
+            resize="letterbox",
+            mean=(1.0, 2.0, 3.0),
+            scale=(4.0, 5.5, 6.0),
+        )
+    ]
+
+
+@pytest.mark.parametrize("xml", [DETECTION_OUTPUT.format(n=200), DETECTION_OUTPUT.format(n=-1), IR_7])
+def test_an_ssd_needs_no_description(folder: Path, xml: str) -> None:
+    (folder / "model.xml").write_text(xml)
+    (found,) = graphs("--graph", str(folder))
+    assert (found.decoder, found.colour, found.resize, found.threshold) == ("ssd", "BGR", "stretch", 0.6)
+    assert found.labels == ["person", "bus"]
+
+
+def test_a_real_detector_is_recognised(test_data: Path) -> None:
+    folder = test_data / "models" / "ssd_mobilenet_v1_coco"
+    (found,) = graphs("--graph", str(folder), "--threshold", "0.5")
+    assert (found.name, found.decoder, found.threshold) == ("ssd_mobilenet_v1_coco", "ssd", 0.5)
+    assert found.labels[0] == "person"
+
+
+def test_the_threshold_of_a_flag_beats_the_tables_which_beats_the_folders(folder: Path, tmp_path: Path) -> None:
+    described(folder, "threshold = 0.4\n")
+    file = tmp_path / "c.toml"
+    file.write_text("threshold = 0.3\n[graphs.a]\npath = 'street'\n[graphs.b]\npath = 'street'\nthreshold = 0.2\n")
+    assert [(graph.name, graph.threshold) for graph in graphs("--config", str(file))] == [("a", 0.3), ("b", 0.2)]
+    assert [graph.threshold for graph in graphs("--config", str(file), "--threshold", "0.9")] == [0.9, 0.9]
+    assert [graph.name for graph in graphs("--config", str(file), "--graph", "b")] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("thresold = 0.4", "thresold: unknown key; did you mean threshold?"),
+        ("threshold = 2", "threshold: must be at most 1, not 2"),
+        ("[input]\ncolor = 'BGR'", "input.color: unknown key; did you mean colour?"),
+        ("[input]\ncolour = 'GRAY'", "input.colour: must be one of 'BGR', 'RGB', not \"GRAY\""),
+        ("[input]\nmean = [1, 2]", "input.mean: must be 3 values"),
+        ("[input]\nscale = [1, 0, 1]", "input.scale: must not be 0"),
+        ("[input]\nmean = [1, nan, 1]", "input.mean.1: must be a finite number, not nan"),
+        ("[[", "is not TOML"),
+    ],
+)
+def test_a_wrong_description_is_told(folder: Path, text: str, line: str) -> None:
+    assert refusal("--graph", described(folder, text)).startswith(f"{folder}/graph.toml: {line}")
+
+
+@pytest.mark.parametrize("name", ["../secret.xml", "/etc/hostname", "link.xml", "no.xml", "", ".", "a\0b"])
+def test_what_a_folder_names_lies_inside_it(folder: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret.xml").write_text("<net/>")
+    (folder / "link.xml").symlink_to(tmp_path / "secret.xml")
+    escaped = name.replace("\0", "\\u0000")
+    (folder / "graph.toml").write_text(f'model = "{escaped}"\ndecoder = "ssd"\n')
+    assert refusal("--graph", str(folder)).startswith(f"{folder}/graph.toml: model: ")
+
+
+def test_labels_that_are_named_must_be_there(folder: Path) -> None:
+    (folder / "labels.txt").unlink()
+    assert 'labels: there is no file "labels.txt"' in refusal("--graph", described(folder))
+
+
+def test_an_unknown_decoder_is_told_with_those_there_are(folder: Path) -> None:
+    (folder / "graph.toml").write_text('model = "model.xml"\ndecoder = "sdd"\n')
+    assert 'decoder: there is no decoder "sdd"; choose one of ssd' in refusal("--graph", str(folder))
+
+
+def test_a_folder_that_says_nothing_and_is_no_ssd_is_told_to_describe_itself(folder: Path) -> None:
+    (folder / "model.xml").write_text(DETECTION_OUTPUT.format(n=100).replace("<dim>7</dim>", "<dim>8</dim>"))
+    assert "its output is not that of an SSD" in refusal("--graph", str(folder))
+    (folder / "model.xml").write_text("<net><laye")
+    assert "cannot be read" in refusal("--graph", str(folder))
+    (folder / "more.xml").write_text("<net/>")
+    assert "holds 2 .xml models and no graph.toml" in refusal("--graph", str(folder))
+    (folder / "more.xml").unlink()
+    (folder / "model.xml").unlink()
+    assert "holds neither graph.toml nor an .xml model" in refusal("--graph", str(folder))
+
+
+def test_a_bomb_of_entities_is_not_lit(folder: Path) -> None:
+    bomb = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><net>&b;</net>'
+    (folder / "model.xml").write_text(bomb)
+    assert "declares entities or a document type" in refusal("--graph", str(folder))
+
+
+def test_shipped_graphs_are_found_by_name() -> None:
+    assert "demo" in graph_folder.shipped()
+    assert (graph_folder.graphs_dir() / "demo" / "graph.toml").is_file()
+
+
+def test_a_real_picture_before_the_demo_graph_is_told(folder: Path, tmp_path: Path) -> None:
+    if not (graph_folder.graphs_dir() / "demo" / "demo.xml").is_file():
+        pytest.skip("the demo graph has not been trained here")
+    asked = load(["--backend", "simulated", "--source", "usb:0"], {})
+    assert asked.notices == ["the demo graph knows only the synthetic scene: --graph DIR names one for real pictures"]
