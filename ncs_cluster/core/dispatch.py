@@ -5,7 +5,7 @@ it is fresh: a second request goes to a stick when its first is about to end (ex
 fill a stick to its depth. Lanes with work take turns by weight (virtual time, as in fair queueing).
 
 A unit whose stick died goes back to the head of its lane. It is a suspect then and travels alone, so that the next death has one
-possible culprit; after MOST_TRIES sticks it is given up. A live unit is given up for a newer frame instead.
+possible culprit; after MOST_TRIES deaths it is given up. A live unit is given up for a newer frame instead.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Dispatcher:
             return []
         given_up = []
         for unit in reversed(seat.in_flight.values()):
-            unit.tried.add(stick)
+            unit.tried.append(stick)
             unit.stick, unit.ticket = None, -1
             lane = self.lanes[unit.stream, unit.graph]
             if not lane.ordered and lane.pending:

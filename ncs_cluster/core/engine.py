@@ -131,7 +131,7 @@ class Engine:
     def _take_back(self, stick: Stick, now_s: float) -> None:
         """The stick will not answer any more: its frames go to others, except those that have cost too many sticks."""
         for unit in self.dispatcher.unseat(stick.spec.id):
-            why = f"given up: {len(unit.tried)} sticks died with it in hand ({', '.join(sorted(unit.tried))})"
+            why = f"given up: {len(unit.tried)} times a stick died with it in hand ({', '.join(unit.tried)})"
             self.cameras.give_up(self.cameras.by_name[unit.stream], unit, why, now_s)
 
     def _camera(self, camera: Camera, message: object, now_s: float) -> list[Action]:

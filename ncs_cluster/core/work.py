@@ -37,8 +37,8 @@ class Unit:
         """Of the hand-over now under way; a new one each time."""
         self.stick: StickId | None = None
         self.sent_s = 0.0
-        self.tried: set[StickId] = set()
-        """Sticks that died with this unit in hand."""
+        self.tried: list[StickId] = []
+        """Sticks that died with this unit in hand; a stick that is alone dies of it more than once."""
         self.ended: str | None = None
         self.holds_pixels = frame.slots is not None
 
