@@ -1,0 +1,99 @@
+"""kill -9 of the camera: a file goes on where it was, a live camera's numbers go on rising."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ncs_cluster.specs import CameraSpec
+from ncs_cluster.testing.daemon import Daemon, read_results, running, settings, sticks, synthetic
+from ncs_cluster.testing.interpreter import interpreter
+from ncs_cluster.types import CameraName
+
+FRAMES, BITS, BLOCK = 120, 8, 16
+
+READS_THE_NUMBER = f"""
+from ncs_cluster.backends import simulated
+from ncs_cluster.messages import Inferred
+from ncs_cluster.processes import worker
+from ncs_cluster.types import Detection, Outcome
+
+class Reader(simulated.Simulated):
+    def open(self, *asked):
+        info = super().open(*asked)
+        self.wants_pixels = True
+        return info
+
+def answer(self, completed):
+    image = self._on_stick.pop(completed.tag).image
+    number = sum(int(image[8, {BLOCK} * bit + 8, 0] > 127) << bit for bit in range({BITS}))
+    outcome = Outcome([Detection(str(number), 1, 1.0, (0.0, 0.0, 1.0, 1.0))])
+    self._channel.send(Inferred(completed.tag, outcome, completed.latency_s))
+
+simulated.Simulated = Reader
+worker.Worker._answer = answer
+worker.main()
+"""
+"""A worker that says which number its frame's pixels show."""
+
+
+def film(path: Path) -> None:
+    """Each frame shows its number as bright and dark blocks."""
+    writer = cv2.VideoWriter(os.fspath(path), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, (BLOCK * BITS, 96))  # type: ignore[attr-defined]
+    for number in range(FRAMES):
+        picture = np.zeros((96, BLOCK * BITS, 3), np.uint8)
+        for bit in range(BITS):
+            picture[:, BLOCK * bit : BLOCK * (bit + 1)] = 255 * (number >> bit & 1)
+        writer.write(picture)
+    writer.release()
+
+
+def kill_camera(daemon: Daemon, after_frames: int) -> None:
+    def captured(status: dict[str, Any]) -> bool:
+        return status["cameras"][0]["frames"] >= after_frames and status["cameras"][0]["state"] == "running"
+
+    status = daemon.until(captured, f"has captured {after_frames} frames")
+    before = next(process for process in status["processes"] if process["name"] == "camera cam0")
+    os.kill(before["pid"], signal.SIGKILL)
+    daemon.until(
+        lambda status: any(
+            process["name"] == "camera cam0" and process["restarts"] > before["restarts"] for process in status["processes"]
+        ),
+        "has heard that its camera is dead",
+    )
+
+
+def test_every_frame_of_a_file_once_and_each_with_its_own_pixels(tmp_path: Path) -> None:
+    """The camera is killed three times while the file plays."""
+    film(tmp_path / "film.avi")
+    options = {"path": os.fspath(tmp_path / "film.avi"), "paced": False}
+    camera = CameraSpec(CameraName("cam0"), "video", options, "film.avi", ordered=True)
+    results = tmp_path / "results.jsonl"
+    runtimes = {"reader": interpreter(tmp_path / "reader", READS_THE_NUMBER)}
+    asked = settings(tmp_path, sticks(2, "reader", latency_ms=40.0), [camera], results=results, runtimes=runtimes)
+    with running(asked) as daemon:
+        for frames in (10, 35, 60):
+            kill_camera(daemon, frames)
+        assert daemon.wait(120.0) == 0
+        assert daemon.log.read_text().count("ended (killed by SIGKILL)") == 3
+    records = read_results(results)
+    assert [record["frame"] for record in records] == list(range(FRAMES))
+    assert [int(record["detections"][0]["label"]) for record in records] == list(range(FRAMES))
+
+
+def test_the_numbers_of_a_live_camera_go_on_rising(tmp_path: Path) -> None:
+    """No number is used twice, and results come again."""
+    results = tmp_path / "results.jsonl"
+    with running(settings(tmp_path, sticks(2), [synthetic()], results=results)) as daemon:
+        for frames in (10, 40):
+            kill_camera(daemon, frames)
+        status = daemon.well()
+        assert status["counters"] == {"frames_lost": 0, "frames_doubled": 0, "out_of_order": 0, "throttled_s": 0.0}
+        assert daemon.stop() == 0
+    frames = [record["frame"] for record in read_results(results)]
+    assert frames == sorted(set(frames))
