@@ -20,6 +20,7 @@ from ncs_cluster.testing.control import FakeControl, PictureWriter, control
 from ncs_cluster.types import CameraName
 
 GATEWAY = "ncs_cluster.processes.gateway"
+TOKEN = "a-token-of-some-length"
 
 
 class Answer(NamedTuple):

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ncs_cluster.testing.gateway import Site, site
-
-TOKEN = "a-token-of-some-length"
+from ncs_cluster.testing.gateway import TOKEN, Site, site
 
 
 @pytest.fixture

@@ -7,13 +7,12 @@ import socket
 from pathlib import Path
 
 import pytest
-from conftest import TOKEN  # type: ignore[import-not-found]
 
 from ncs_cluster.messages import AskSwitch
 from ncs_cluster.processes.gateway.auth import SESSION_S, Door, host_name, is_loopback
 from ncs_cluster.processes.gateway.server import CannotListen
 from ncs_cluster.specs import GatewaySpec
-from ncs_cluster.testing.gateway import Answer, Site, site
+from ncs_cluster.testing.gateway import TOKEN, Answer, Site, site
 
 FORM = "application/x-www-form-urlencoded"
 

@@ -8,6 +8,7 @@ import { Ring } from "./ring.js";
 const SILENT_MS = 6000;
 const RETRY_MS = 1500;
 const HIDDEN_MS = 10000;
+const ANSWER_MS = 15000;
 
 const $ = (selector) => document.querySelector(selector);
 const history = new History();
@@ -124,6 +125,8 @@ async function post(path, body, answer) {
     const response = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
     const said = await response.json().catch(() => ({}));
     put(answer, said.text ?? said.error ?? `refused (${response.status})`);
+    clearTimeout(answer.fading);
+    answer.fading = setTimeout(() => put(answer, ""), ANSWER_MS);
   } catch {
     put(answer, "The gateway cannot be reached.");
   }

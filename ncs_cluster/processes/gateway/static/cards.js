@@ -30,7 +30,7 @@ function makeStick() {
   const headroom = make("span", { class: "soft headroom" });
   const line = makeLine();
   const [rate, latency, restarts] = [
-    figure("per second", "Inferences per second"), figure("p50 / p99 ms", "Latency: from hand-over to answer"), figure("restarts"),
+    figure("inferences"), figure("latency p50/p99", "From hand-over to the stick until its answer"), figure("restarts"),
   ];
   const error = make("p", { class: "error" });
   const node = make(
@@ -54,8 +54,8 @@ function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS
   card.celsius.classList.toggle("hot", stick.temperature_c !== null && stick.temperature_c >= limit);
   put(card.headroom, headroom(stick, limit));
   if (redraw) drawLine(card.line, history.lines.get(stick.id) ?? [], { nowS, windowS, limit, range });
-  put(card.rate.value, number(stick.fps, 1));
-  put(card.latency.value, `${number(stick.latency_ms.p50)} / ${number(stick.latency_ms.p99)}`);
+  put(card.rate.value, number(stick.fps, 1, "/s"));
+  put(card.latency.value, pair(stick.latency_ms));
   put(card.restarts.value, number(stick.restarts));
   put(card.error, stick.last_error ?? "");
 }
@@ -92,8 +92,8 @@ export class Cameras {
     const title = make("h2", {}, name);
     const source = make("span", { class: "soft" });
     const figures = {
-      capture: figure("captured / s"), detection: figure("detected / s"), latency: figure("p50 / p99 ms", "From capture to result"),
-      picture: figure("picture ms", "From capture to drawn picture (median)"),
+      capture: figure("captured"), detection: figure("detected"), latency: figure("to result p50/p99", "From capture to result"),
+      picture: figure("to picture", "From capture to drawn picture (median)"),
       dropped: figure("dropped", "Frames skipped because a newer one had come"),
       distance: figure("distance error", "Median difference between measured and true distance; the scene knows the truth"),
     };
@@ -132,13 +132,17 @@ function updateCamera(camera, status) {
   if (status.size) camera.img.style.aspectRatio = `${status.size[0]} / ${status.size[1]}`;
   put(camera.note, status.state === "running" ? "" : `${status.state}${status.detail ? `: ${status.detail}` : ""}`);
   const { capture, detection, latency, picture, dropped, distance } = camera.figures;
-  put(capture.value, number(status.capture_fps, 1));
-  put(detection.value, number(status.detection_fps, 1));
-  put(latency.value, `${number(status.latency_ms.p50)} / ${number(status.latency_ms.p99)}`);
-  put(picture.value, number(status.picture_ms?.p50));
+  put(capture.value, number(status.capture_fps, 1, "/s"));
+  put(detection.value, number(status.detection_fps, 1, "/s"));
+  put(latency.value, pair(status.latency_ms));
+  put(picture.value, number(status.picture_ms.p50, 0, "ms"));
   put(dropped.value, number(status.dropped));
   distance.node.hidden = status.distance_error === null;
   put(distance.value, status.distance_error === null ? "" : number(100 * status.distance_error, 1, "%"));
+}
+
+function pair({ p50, p99 }) {
+  return p50 === null ? UNKNOWN : `${number(p50)} / ${number(p99, 0, "ms")}`;
 }
 
 /** Stop loading and keep what is shown. */
@@ -173,8 +177,8 @@ export function showMachine(section, machine, processes, sink) {
     ["CPU", number(machine.cpu_percent, 0, "%")],
     ["load", `${number(machine.load_1m, 2)} of ${machine.cores}`],
     ["memory", `${number(machine.memory_used_mb / 1000, 1)} of ${number(machine.memory_total_mb / 1000, 1, "GB")}`],
-    ["temperature", machine.temperature_c === null ? UNKNOWN : number(machine.temperature_c, 0, "°C")],
   ] : [];
+  if (machine && machine.temperature_c !== null) figures.push(["temperature", number(machine.temperature_c, 0, "°C")]);
   if (sink) figures.push(["results written", `${number(sink.written)}${sink.waiting ? `, ${number(sink.waiting)} waiting` : ""}`]);
   each(section.querySelector("dl"), figures, ([term]) => term, ([term]) => figure(term), ({ value }, [, text]) => put(value, text));
   each(section.querySelector("tbody"), processes, (process) => process.name, makeProcess, (row, process) => {

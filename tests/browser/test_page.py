@@ -1,0 +1,235 @@
+"""The page in a real browser, in front of a real gateway: it lives, it is whole, it fits, and it says when it is cut off."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from ncs_cluster.core.status import LastSwitch
+from ncs_cluster.messages import AskSwitch, AskTrouble
+from ncs_cluster.testing.control import some_status, some_stick
+from ncs_cluster.testing.gateway import TOKEN, Site, site
+
+HOSTILE = "<img src=x onerror=\"document.title='broken into'\"> & </script>"
+
+PIXELS = """
+const image = document.querySelector('.camera img');
+if (!image.naturalWidth) return null;
+const canvas = document.createElement('canvas');
+canvas.width = 64; canvas.height = 48;
+const context = canvas.getContext('2d');
+context.drawImage(image, 0, 0, 64, 48);
+return Array.from(context.getImageData(0, 0, 64, 48).data).join();
+"""
+
+
+def until(holds: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+    """What `holds` returns once it is true."""
+    until_s = time.monotonic() + timeout_s
+    while not (value := holds()):
+        assert time.monotonic() < until_s, "it did not come to pass"
+        time.sleep(0.05)
+    return value
+
+
+def text(browser: Any, selector: str) -> str:
+    return str(browser.execute_script("return document.querySelector(arguments[0])?.textContent ?? ''", selector))
+
+
+def count(browser: Any, selector: str) -> int:
+    return int(browser.execute_script("return document.querySelectorAll(arguments[0]).length", selector))
+
+
+def show(browser: Any, shown: Site) -> None:
+    """Open the page and wait until it is filled."""
+    browser.get(shown.url)
+    until(lambda: count(browser, ".stick") and text(browser, "#state") != "connecting…")
+
+
+def complaints(browser: Any) -> list[str]:
+    return [entry["message"] for entry in browser.get_log("browser")]
+
+
+def requested(browser: Any) -> set[str]:
+    """Every address the page asked for."""
+    entries = (json.loads(entry["message"])["message"] for entry in browser.get_log("performance"))
+    return {entry["params"]["request"]["url"] for entry in entries if entry["method"] == "Network.requestWillBeSent"}
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path) as opened:
+        opened.live()
+        yield opened
+
+
+def test_the_picture_moves(browser: Any, shown: Site) -> None:
+    show(browser, shown)
+    first = until(lambda: browser.execute_script(PIXELS))
+    until(lambda: browser.execute_script(PIXELS) != first)
+
+
+def test_the_numbers_change_with_the_daemon(browser: Any, shown: Site) -> None:
+    show(browser, shown)
+    until(lambda: text(browser, ".celsius").startswith("45.0"))
+    status = shown.control.status
+    clusters = replace(
+        status.clusters,
+        active=["sim-3", "sim-4"],
+        switches=8,
+        last_switch=LastSwitch(time.time(), "sim-1 is too hot"),
+        next_switch_s=9.9,
+    )
+    sticks = [some_stick("sim-1", "resting", 66.5), *status.sticks[1:]]
+    shown.control.status = replace(status, clusters=clusters, sticks=sticks)
+    until(lambda: text(browser, ".celsius").startswith("66.5"))
+    assert text(browser, ".stick .pill") == "resting"
+    assert "sim-1 is too hot" in text(browser, "#last-switch")
+    assert text(browser, "#ring .visually-hidden") == "At work: sim-3, sim-4"
+    assert browser.execute_script(
+        "return [...document.querySelectorAll('.cluster')].map((it) => it.classList.contains('lit'))"
+    ) == [
+        False,
+        True,
+    ]
+
+
+def test_a_reload_shows_the_line_that_was(browser: Any, shown: Site) -> None:
+    """The gateway remembers what the browser forgot."""
+    show(browser, shown)
+    time.sleep(3)
+    browser.refresh()
+    line = until(lambda: browser.execute_script("return document.querySelector('.line .path')?.getAttribute('d')"))
+    assert line.count("L") >= 3
+
+
+def test_events_are_told_newest_first(browser: Any, shown: Site) -> None:
+    shown.control.say("was found")
+    show(browser, shown)
+    until(lambda: count(browser, "#events li") == 1)
+    shown.control.say("is too hot", level="warning")
+    until(lambda: "is too hot" in text(browser, "#events li:first-child"))
+    assert "was found" in text(browser, "#events li:last-child")
+
+
+def test_nothing_is_fetched_from_elsewhere_and_nothing_complains(browser: Any, shown: Site) -> None:
+    show(browser, shown)
+    until(lambda: browser.execute_script(PIXELS))
+    browser.find_element("css selector", "#machine summary").click()
+    addresses = requested(browser)
+    assert any(address.endswith("/api/live") for address in addresses)
+    assert {address for address in addresses if not address.startswith((shown.url, "about:", "data:"))} == set()
+    assert complaints(browser) == []
+
+
+@pytest.mark.parametrize("sticks", [0, 1, 5, 16])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_it_never_scrolls_sideways(browser: Any, shown: Site, width: int, sticks: int) -> None:
+    shown.control.status = some_status(sticks)
+    shown.control.say("a-word-without-a-place-to-break-it-" * 8)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    )
+    browser.get(shown.url)
+    until(lambda: text(browser, "#facts") and count(browser, ".stick") == sticks)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_hostile_words_stay_words(browser: Any, shown: Site) -> None:
+    """Labels, names and error texts come from devices and files: none of them becomes part of the page."""
+    status = some_status()
+    daemon = replace(status.daemon, state="degraded", reasons=[HOSTILE])
+    stick = replace(some_stick("sim-1", "active", 40.0), id=HOSTILE, port=HOSTILE, last_error=HOSTILE)
+    camera = replace(status.cameras[0], source=HOSTILE, state="backoff", detail=HOSTILE)
+    shown.control.status = replace(status, daemon=daemon, sticks=[stick], cameras=[camera])
+    shown.control.say(HOSTILE, who=HOSTILE)
+    show(browser, shown)
+    until(lambda: text(browser, "#reasons") == HOSTILE)
+    assert text(browser, ".stick h3") == HOSTILE
+    until(lambda: HOSTILE in text(browser, "#events li"))
+    assert browser.title == "ncs_cluster"
+    assert count(browser, "img[src='x']") == 0
+
+
+def test_trouble_can_be_made_with_simulated_sticks(browser: Any, shown: Site) -> None:
+    show(browser, shown)
+    until(lambda: count(browser, "#trouble button") == 3)
+    for kind in ("heat", "unplug", "hang"):
+        browser.find_element("css selector", f"button[data-kind={kind}]").click()
+        until(lambda kind=kind: text(browser, "#trouble .answer") == f"made trouble: {kind}")
+    assert [asked.kind for asked in shown.control.asked if isinstance(asked, AskTrouble)] == ["heat", "unplug", "hang"]
+    assert "20× faster" in text(browser, "#speed")
+
+
+def test_with_real_sticks_there_is_no_button_for_trouble(browser: Any, tmp_path: Path) -> None:
+    with site(tmp_path, simulated=False) as opened:
+        opened.control.status = some_status(simulated=False)
+        show(browser, opened)
+        assert count(browser, "#trouble button") == 0
+        assert not browser.find_element("css selector", "#trouble").is_displayed()
+        assert not browser.find_element("css selector", "#speed").is_displayed()
+
+
+def test_the_switch_button_switches(browser: Any, shown: Site) -> None:
+    show(browser, shown)
+    browser.find_element("css selector", "#switch").click()
+    until(lambda: text(browser, "#switch-answer") == "switched to sim-3, sim-4")
+    assert any(isinstance(asked, AskSwitch) for asked in shown.control.asked)
+
+
+def test_a_silent_daemon_is_said_and_forgotten_when_it_speaks(browser: Any, shown: Site) -> None:
+    show(browser, shown)
+    shown.control.mute = True
+    until(lambda: "does not answer" in text(browser, "#lost"), 30)
+    assert browser.find_element("css selector", "#lost").is_displayed()
+    shown.control.mute = False
+    until(lambda: not browser.find_element("css selector", "#lost").is_displayed(), 30)
+
+
+def test_a_gateway_that_died_and_came_back_finds_the_page_waiting(browser: Any, tmp_path: Path) -> None:
+    """The page says so, keeps its last picture, and goes on by itself."""
+    (first := tmp_path / "first").mkdir()
+    (second := tmp_path / "second").mkdir()
+    with site(first) as opened:
+        opened.live()
+        port = opened.port
+        show(browser, opened)
+        until(lambda: browser.execute_script(PIXELS))
+    until(lambda: "Connection lost" in text(browser, "#lost"), 30)
+    with site(second, port=port) as again:
+        again.live()
+        again.control.status = some_status(sticks=2, cluster_size=1)
+        until(lambda: not browser.find_element("css selector", "#lost").is_displayed(), 30)
+        until(lambda: count(browser, ".stick") == 2)
+        until(lambda: again.watched.get("cam0"))
+        first_pixels = until(lambda: browser.execute_script(PIXELS))
+        until(lambda: browser.execute_script(PIXELS) != first_pixels)
+
+
+def test_a_person_logs_in_with_the_token(browser: Any, tmp_path: Path) -> None:
+    with site(tmp_path, token=TOKEN) as opened:
+        opened.live()
+        browser.get(opened.url)
+        assert browser.current_url.endswith("/login")
+        browser.find_element("css selector", "#token").send_keys("wrong\n")
+        until(lambda: browser.find_element("css selector", "#wrong").is_displayed())
+        browser.find_element("css selector", "#token").send_keys(TOKEN + "\n")
+        until(lambda: count(browser, ".stick") == 4)
+        assert browser.current_url == opened.url + "/"
+        until(lambda: browser.execute_script(PIXELS))
+        browser.find_element("css selector", "#switch").click()
+        until(lambda: text(browser, "#switch-answer") == "switched to sim-3, sim-4")
+        assert browser.execute_script("return document.cookie") == ""
+
+
+def test_an_address_with_the_token_leaves_no_token_in_sight(browser: Any, tmp_path: Path) -> None:
+    with site(tmp_path, token=TOKEN) as opened:
+        browser.get(f"{opened.url}/?token={TOKEN}")
+        until(lambda: count(browser, ".stick") == 4)
+        assert browser.current_url == opened.url + "/"
