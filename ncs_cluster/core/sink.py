@@ -33,6 +33,7 @@ class Sink:
                 return [Send(SINK, m.OpenSink(self.spec, self.outbox.offset))]
             case m.SinkOpened(written=written, offset=offset):
                 self.child.ready(now_s)
+                self.blocked = None
                 self.outbox.opened(written)
                 self.outbox.offset = offset
             case m.Acked(number=number, offset=offset):

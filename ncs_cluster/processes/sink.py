@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 1.0
 RETRY_S = 1.0
+LONGEST_WRITING_S = 1.0
+"""Then the supervisor hears something, however slow the disk or the reader is."""
 
 
 class Writer:
@@ -48,7 +50,7 @@ class Writer:
                 heartbeat_s = now_s + HEARTBEAT_S
                 self._channel.send(Heartbeat())
             timeout_s = heartbeat_s - now_s
-            if self._blocked:
+            if self._waiting:
                 timeout_s = min(timeout_s, max(0.0, self._retry_s - now_s))
             while select.select([self._channel.fileno()], [], [], timeout_s)[0]:
                 self._hear()
@@ -66,16 +68,18 @@ class Writer:
             self._stopping = True
 
     def _write(self) -> None:
-        """All that waits, one acknowledgement for it."""
+        """All that waits, as far as the time goes, and one acknowledgement for it."""
         acked: Optional[Acked] = None
+        until_s = time.monotonic() + LONGEST_WRITING_S
         try:
-            while self._waiting:
+            while self._waiting and time.monotonic() < until_s:
                 offset = self._sink.write(self._waiting[0].record)
                 acked = Acked(self._waiting.popleft().number, offset)
         except BrokenPipeError:
             _fail(self._channel, Failed("write", "nobody reads standard output any more", permanent=True))
         except OSError as error:
-            self._retry_s = time.monotonic() + RETRY_S
+            if not isinstance(error, BlockingIOError):
+                self._retry_s = time.monotonic() + RETRY_S
             why = error.strerror or str(error)
             if self._blocked != why:
                 self._blocked = why

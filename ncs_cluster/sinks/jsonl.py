@@ -1,12 +1,16 @@
 """JSON Lines: one record a line, appended to a file or written to standard output.
 
 A line counts when its line end is there. What a crash tore off is cut away at the next opening, so a reader never meets half a line
-followed by another. Standard output cannot be looked back into: there a killed sink may repeat what was not acknowledged.
+followed by another; a file whose end was never a result is refused, not cut. Standard output cannot be looked back into: there a
+killed sink may repeat what was not acknowledged. A reader who pauses is waited for without blocking.
 """
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import select
 import stat
 from typing import Optional
 
@@ -14,6 +18,10 @@ from ncs_cluster.sinks.base import Found
 
 STDOUT = "-"
 _BLOCK = 1 << 20
+LONGEST_TAIL = 1 << 20
+"""No record is longer: what channels carry is less."""
+READER_S = 1.0
+"""How long a write waits for a reader: well below the silence for which a child is killed."""
 
 
 class JsonLines:
@@ -23,24 +31,31 @@ class JsonLines:
         self._path = path
         self._fd = -1
         self._offset = 0
+        self._regular = False
         self._seekable = False
+        """It can be looked back into and cut."""
         self._done = 0
         """Bytes of the present line that are out already, after a write that failed half-way."""
 
     def open(self, offset: Optional[int]) -> Found:
-        """Raises OSError when the file cannot be opened for appending."""
+        """Raises OSError when the file cannot be opened for appending, or what stands in it are no results."""
         if self._path == STDOUT:
             self._fd = 1
         else:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self._seekable = self._path != STDOUT and stat.S_ISREG(os.fstat(self._fd).st_mode)
+        self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
+        self._seekable = self._regular and self._path != STDOUT
         if not self._seekable:
             self._offset = offset or 0
             return Found(0, self._offset)
         size = os.fstat(self._fd).st_size
         whole = self._end_of_last_line(size)
         if whole < size:
-            os.ftruncate(self._fd, whole)
+            if offset is None and self._is_whole_but_for_its_end(whole, size):
+                os.write(self._fd, b"\n")
+                whole = size + 1
+            else:
+                os.ftruncate(self._fd, whole)
         self._offset = whole
         written = 0 if offset is None or offset > whole else self._count_lines(offset, whole)
         return Found(written, whole)
@@ -53,7 +68,7 @@ class JsonLines:
             self._done = 0
         try:
             while self._done < len(line):
-                self._done += os.write(self._fd, line[self._done :])
+                self._done += os.write(self._fd, self._piece(line))
         except OSError:
             if self._done and self._seekable:
                 os.ftruncate(self._fd, self._offset)
@@ -67,6 +82,26 @@ class JsonLines:
         if self._fd > 2:
             os.close(self._fd)
         self._fd = -1
+
+    def _piece(self, line: bytes) -> bytes:
+        """What may be written now. To a pipe: no more than it takes at once when it is said to be writable."""
+        if self._regular:
+            return line[self._done :]
+        if not select.select([], [self._fd], [], READER_S)[1]:
+            raise BlockingIOError(errno.EAGAIN, "its reader has paused")
+        return line[self._done : self._done + select.PIPE_BUF]
+
+    def _is_whole_but_for_its_end(self, begin: int, size: int) -> bool:
+        """Of the last line of a file somebody else may have written: True for a whole object, False for a torn one. Raises OSError
+        when it is neither, so that no file is damaged that was named by mistake."""
+        tail = os.pread(self._fd, LONGEST_TAIL + 1, begin).rstrip(b"\0")
+        if size - begin > LONGEST_TAIL or tail[:1] not in (b"{", b""):
+            raise OSError(errno.EINVAL, "its last line is no result; choose another file")
+        try:
+            json.loads(tail)
+        except ValueError:
+            return False
+        return True
 
     def _end_of_last_line(self, size: int) -> int:
         """Offset behind the last line end of the file."""

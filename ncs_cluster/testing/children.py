@@ -58,15 +58,22 @@ class Child:
 
 
 def start_child(
-    module: str, incoming: Any, *, python: str = sys.executable, env: Mapping[str, str] | None = None, log_level: str = "warning"
+    module: str,
+    incoming: Any,
+    *,
+    python: str = sys.executable,
+    env: Mapping[str, str] | None = None,
+    log_level: str = "warning",
+    stdout: int | None = None,
 ) -> Child:
-    """Start `python -m module`; `incoming` is the union of what it may say. The caller ends it."""
+    """Start `python -m module`; `incoming` is the union of what it may say, `stdout` a descriptor. The caller ends it."""
     ours, theirs = pair()
     with theirs:
         process = subprocess.Popen(
             [python, "-m", module, "--channel", str(theirs.fileno()), "--parent", str(os.getpid()), "--log-level", log_level],
             pass_fds=[theirs.fileno()],
             env=dict(env) if env is not None else None,
+            stdout=stdout,
         )
     return Child(process, Channel(ours, incoming))
 

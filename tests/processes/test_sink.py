@@ -1,171 +1,272 @@
-"""A real sink process, spoken to as the supervisor speaks to it, killed when it suits least."""
+"""A real sink process, driven through the outbox as the supervisor drives it."""
 
 from __future__ import annotations
 
 import os
 import random
 import resource
-import signal
-import subprocess
-import sys
-from collections import deque
+import select
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ncs_cluster.ipc.channel import Channel, pair
+from ncs_cluster.core.outbox import CREDITS, Outbox
 from ncs_cluster.messages import Acked, Failed, FromSink, Heartbeat, Hello, OpenSink, SinkBlocked, SinkOpened, Stop, Write
 from ncs_cluster.specs import SinkSpec
-from ncs_cluster.testing.children import Child, running, start_child
+from ncs_cluster.testing.children import Child, running
 
 SINK = "ncs_cluster.processes.sink"
 
 
-def lines(path: Path) -> list[str]:
-    text = path.read_text()
-    assert text == "" or text.endswith("\n")
-    return text.splitlines()
+class Driven:
+    """A sink process and the outbox it is fed from."""
 
+    def __init__(self, child: Child, outbox: Outbox) -> None:
+        self.child, self.outbox = child, outbox
+        self.blocked: list[str | None] = []
 
-def acked(child: Child, number: int) -> int:
-    """Wait until the record is acknowledged; returns the offset."""
-    while True:
-        message = child.expect(Acked)
-        if message.number >= number:
-            return message.offset
+    def put(self, record: bytes) -> None:
+        self.outbox.put(record)
+        self.pump()
 
+    def pump(self) -> None:
+        for number, record in self.outbox.sendable():
+            self.child.send(Write(number, record))
 
-def test_records_are_lines_in_the_order_given_and_stop_writes_what_waits(tmp_path: Path) -> None:
-    path = tmp_path / "out.jsonl"
-    with running(SINK, FromSink) as child:
-        assert isinstance(child.receive(), Hello)
-        child.send(OpenSink(SinkSpec(str(path))))
-        assert child.expect(SinkOpened) == SinkOpened(written=0, offset=0)
-        for number in range(100):
-            child.send(Write(number, b'{"n":%d}' % number))
-        child.send(Stop())
-        assert [said for said in child.drain() if isinstance(said, Acked)][-1] == Acked(99, path.stat().st_size)
-        assert child.process.wait(10) == 0
-    assert lines(path) == [f'{{"n":{number}}}' for number in range(100)]
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_killed_at_any_moment_nothing_is_lost_and_nothing_is_written_twice(tmp_path: Path, seed: int) -> None:
-    """The supervisor's part: keep what is not acknowledged, and after a death send again what was not found in the file."""
-    chance = random.Random(seed)
-    path = tmp_path / "out.jsonl"
-    total, number, offset, deaths = 400, 0, None, 0
-    unacked: deque[Write] = deque()
-
-    def hear(child: Child, timeout_s: float) -> None:
-        nonlocal offset
-        message = child.receive(timeout_s)
+    def hear(self, timeout_s: float = 10.0) -> Any:
+        message = self.child.receive(timeout_s)
         if isinstance(message, Acked):
-            offset = message.offset
-            while unacked and unacked[0].number <= message.number:
-                unacked.popleft()
+            self.outbox.acked(message.number, message.offset)
+        elif isinstance(message, SinkBlocked):
+            self.blocked.append(message.detail)
+        self.pump()
+        return message
 
-    while number < total or unacked:
-        child = start_child(SINK, FromSink)
-        try:
-            child.send(OpenSink(SinkSpec(str(path)), offset))
-            opened = child.expect(SinkOpened)
-            for _ in range(opened.written):
-                unacked.popleft()
-            offset = opened.offset
-            for write in unacked:
-                child.send(write)
-            life = chance.randrange(10, 150)
-            while (number < total and life > 0) or (unacked and life > 0):
-                if number < total and len(unacked) < 64:
-                    unacked.append(Write(number, f'{{"n":{number},"pad":"{"x" * chance.randrange(300)}"}}'.encode()))
-                    child.send(unacked[-1])
-                    number += 1
-                    life -= 1
-                if chance.random() < 0.3 or len(unacked) >= 64 or number == total:
-                    hear(child, 10)
-        finally:
-            child.process.send_signal(signal.SIGKILL)
-            child.process.wait()
-            deaths += 1
-        # what was acknowledged before the death counts, as it does for the supervisor, which drains the channel
-        try:
-            while True:
-                hear(child, 10)
-        except EOFError:
-            child.channel.close()
-    assert deaths >= 3
-    assert [line.split(",")[0] for line in lines(path)] == [f'{{"n":{each}' for each in range(total)]
+    def until(self, kind: type, timeout_s: float = 20.0) -> Any:
+        until_s = time.monotonic() + timeout_s
+        while not isinstance(message := self.hear(until_s - time.monotonic()), kind):
+            pass
+        return message
+
+    def all_written(self) -> None:
+        until_s = time.monotonic() + 20.0
+        while self.outbox.kept:
+            self.hear(until_s - time.monotonic())
+
+    def stop(self) -> int:
+        """Its exit code."""
+        self.child.send(Stop())
+        for message in self.child.drain():
+            if isinstance(message, Acked):
+                self.outbox.acked(message.number, message.offset)
+        return self.child.process.wait(10)
 
 
-def test_a_full_disk_is_told_once_and_all_is_written_when_there_is_room_again(tmp_path: Path) -> None:
-    path = tmp_path / "out.jsonl"
+@contextmanager
+def sink(path: Path | str, outbox: Outbox | None = None, **settings: Any) -> Iterator[Driven]:
+    """An open sink; an outbox that has had one before lends it what it knows."""
+    outbox = outbox or Outbox()
+    with running(SINK, FromSink, **settings) as child:
+        assert isinstance(child.receive(), Hello)
+        child.send(OpenSink(SinkSpec(os.fspath(path)), outbox.offset))
+        found = child.expect(SinkOpened)
+        outbox.opened(found.written)
+        outbox.offset = found.offset
+        yield Driven(child, outbox)
+    outbox.closed()
+
+
+def record(number: int, size: int = 0) -> bytes:
+    return b'{"frame":%d,"pad":"%s"}' % (number, b"x" * size)
+
+
+def refusal(path: Path) -> Failed:
+    """What a sink says that cannot open its place at the daemon's start."""
     with running(SINK, FromSink) as child:
-        child.send(OpenSink(SinkSpec(str(path))))
-        child.expect(SinkOpened)
-        _, hard = resource.prlimit(child.process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(child.process.pid, resource.RLIMIT_FSIZE, (25, hard))
-        for number in range(5):
-            child.send(Write(number, b'{"n":%d,"x":0}' % number))
-        assert child.expect(SinkBlocked).detail == "File too large"
-        assert lines(path) == ['{"n":0,"x":0}']
-        child.expect(Heartbeat)
-        resource.prlimit(child.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
-        assert child.expect(SinkBlocked) == SinkBlocked(None)
-        assert acked(child, 4) == path.stat().st_size
-        assert [said.detail for said in child.heard if isinstance(said, SinkBlocked)] == ["File too large", None]
-    assert lines(path) == [f'{{"n":{number},"x":0}}' for number in range(5)]
-
-
-def test_a_device_without_room_blocks_and_the_process_lives_on() -> None:
-    with running(SINK, FromSink) as child:
-        child.send(OpenSink(SinkSpec("/dev/full")))
-        child.expect(SinkOpened)
-        child.send(Write(0, b"{}"))
-        assert child.expect(SinkBlocked).detail == "No space left on device"
-        child.expect(Heartbeat)
-        child.expect(Heartbeat)
-
-
-def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
-    with running(SINK, FromSink) as child:
-        child.send(OpenSink(SinkSpec(str(tmp_path))))
+        child.send(OpenSink(SinkSpec(os.fspath(path))))
         failed = child.expect(Failed)
-        assert "cannot be written: Is a directory" in failed.detail
-        assert failed.permanent
+        child.drain()
         assert child.process.wait(10) == 1
+    return failed
 
 
-def to_standard_output(stdout: int) -> Child:
-    ours, theirs = pair()
-    with theirs:
-        command = [sys.executable, "-m", SINK, "--channel", str(theirs.fileno()), "--parent", str(os.getpid())]
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdout=stdout)
-    child = Child(process, Channel(ours, FromSink))
-    child.send(OpenSink(SinkSpec("-")))
-    child.expect(SinkOpened)
-    return child
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sink_killed_at_random_moments_loses_nothing_and_writes_nothing_twice(tmp_path: Path, seed: int) -> None:
+    chance, outbox, path = random.Random(seed), Outbox(), tmp_path / "out.jsonl"
+    records: list[bytes] = []
+    for _ in range(10):
+        with sink(path, outbox) as driven:
+            for _ in range(chance.randrange(200)):
+                records.append(record(len(records), chance.choice([0, 100, 5_000, 100_000])))
+                driven.put(records[-1])
+                while select.select([driven.child.channel.fileno()], [], [], 0)[0] and chance.random() < 0.7:
+                    driven.hear()
+            time.sleep(chance.random() * 0.02)
+            driven.child.process.kill()
+            # a supervisor that ends a sink itself closes the channel at once and hears no last words
+            if chance.random() < 0.5:
+                driven.child.process.wait()
+                for message in driven.child.drain():
+                    if isinstance(message, Acked):
+                        outbox.acked(message.number, message.offset)
+    with sink(path, outbox) as driven:
+        driven.pump()
+        driven.all_written()
+        assert driven.stop() == 0
+    assert path.read_bytes().splitlines() == records
+    assert outbox.written == len(records)
 
 
-def test_results_on_standard_output_are_lines_and_nothing_else() -> None:
-    readable, writable = os.pipe()
-    child = to_standard_output(writable)
-    os.close(writable)
-    child.send(Write(0, b'{"n":0}'))
-    child.send(Write(1, b'{"n":1}'))
-    child.send(Stop())
-    assert child.process.wait(10) == 0
-    with os.fdopen(readable, "rb") as pipe:
-        assert pipe.read() == b'{"n":0}\n{"n":1}\n'
-    child.channel.close()
+def test_a_sink_that_was_stopped_and_killed_in_the_middle_of_its_work_is_no_different(tmp_path: Path) -> None:
+    outbox, path = Outbox(), tmp_path / "out.jsonl"
+    records = [record(n, 20_000) for n in range(CREDITS)]
+    with sink(path, outbox) as driven:
+        for each in records:
+            driven.put(each)
+        while path.stat().st_size == 0:
+            time.sleep(0.0005)
+    assert outbox.kept, "everything was written and heard before the kill"
+    with sink(path, outbox) as driven:
+        driven.pump()
+        driven.all_written()
+    assert path.read_bytes().splitlines() == records
 
 
-def test_when_nobody_reads_standard_output_any_more_it_ends_for_good() -> None:
-    readable, writable = os.pipe()
-    child = to_standard_output(writable)
-    os.close(writable)
-    os.close(readable)
-    child.send(Write(0, b"{}"))
-    assert child.expect(Failed).permanent
-    assert child.process.wait(10) == 1
-    child.channel.close()
+def test_stop_writes_everything_that_was_sent(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    with sink(path) as driven:
+        for n in range(CREDITS):
+            driven.put(record(n, 10_000))
+        assert driven.stop() == 0
+        assert driven.outbox.kept == 0
+    assert len(path.read_bytes().splitlines()) == CREDITS
+
+
+def test_results_are_appended_to_a_file_of_an_earlier_day(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(record(-1) + b"\n" + record(-2)[:9])
+    with sink(path) as driven:
+        driven.put(record(0))
+        assert driven.stop() == 0
+    assert path.read_bytes() == record(-1) + b"\n" + record(0) + b"\n"
+
+
+def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_again(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    with sink(path) as driven:
+        pid = driven.child.process.pid
+        _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1000, most))
+        records = [record(n, 300) for n in range(10)]
+        for each in records:
+            driven.put(each)
+        assert driven.until(SinkBlocked).detail == "File too large"
+        # two more tries fail and say nothing new; meanwhile it is heard to live
+        for _ in range(2):
+            driven.until(Heartbeat)
+        assert driven.blocked == ["File too large"]
+        assert path.read_bytes().splitlines() == records[: driven.outbox.written]
+        assert 0 < driven.outbox.written < 10
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+        assert driven.until(SinkBlocked).detail is None
+        driven.all_written()
+        assert driven.stop() == 0
+    assert path.read_bytes().splitlines() == records
+
+
+def test_a_sink_killed_while_the_disk_is_full_loses_nothing(tmp_path: Path) -> None:
+    outbox, path = Outbox(), tmp_path / "out.jsonl"
+    records = [record(n, 300) for n in range(10)]
+    with sink(path, outbox) as driven:
+        resource.prlimit(driven.child.process.pid, resource.RLIMIT_FSIZE, (1000, resource.prlimit(0, resource.RLIMIT_FSIZE)[1]))
+        for each in records:
+            driven.put(each)
+        driven.until(SinkBlocked)
+    with sink(path, outbox) as driven:
+        driven.pump()
+        driven.all_written()
+    assert path.read_bytes().splitlines() == records
+
+
+def test_a_device_that_is_always_full_blocks_and_kills_nobody() -> None:
+    with sink("/dev/full") as driven:
+        driven.put(record(0))
+        assert driven.until(SinkBlocked).detail == "No space left on device"
+        driven.until(Heartbeat)
+        assert driven.outbox.kept == 1
+
+
+def test_a_folder_is_refused_for_good(tmp_path: Path) -> None:
+    failed = refusal(tmp_path)
+    assert failed.permanent
+    assert failed.detail == f"{tmp_path} cannot be written: Is a directory"
+
+
+def test_a_place_that_does_not_exist_is_refused_for_good(tmp_path: Path) -> None:
+    failed = refusal(tmp_path / "nowhere" / "out.jsonl")
+    assert failed.permanent
+    assert "No such file or directory" in failed.detail
+
+
+def test_a_file_that_is_no_results_is_refused_for_good_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "diary.txt"
+    path.write_text("dear diary")
+    failed = refusal(path)
+    assert failed.permanent
+    assert failed.detail == f"{path} cannot be written: its last line is no result; choose another file"
+    assert path.read_text() == "dear diary"
+
+
+def test_a_place_that_has_gone_since_is_tried_again_later(tmp_path: Path) -> None:
+    with running(SINK, FromSink) as child:
+        child.send(OpenSink(SinkSpec(os.fspath(tmp_path / "gone" / "out.jsonl")), offset=100))
+        assert not child.expect(Failed).permanent
+
+
+def test_results_go_to_standard_output_whole_lines_each_at_once() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as output, sink("-", stdout=writing) as driven:
+        os.close(writing)
+        for n in range(3):
+            driven.put(record(n, 10_000))
+            assert output.readline() == record(n, 10_000) + b"\n"
+        assert driven.stop() == 0
+        assert output.read() == b""
+
+
+def test_a_reader_who_pauses_is_waited_for_by_a_sink_that_still_says_it_lives() -> None:
+    reading, writing = os.pipe()
+    records = [record(n, 10_000) for n in range(30)]
+    with os.fdopen(reading, "rb") as output, sink("-", stdout=writing) as driven:
+        os.close(writing)
+        for each in records:
+            driven.put(each)
+        assert driven.until(SinkBlocked).detail == "its reader has paused"
+        driven.until(Heartbeat, timeout_s=4.0)
+        driven.until(Heartbeat, timeout_s=4.0)
+        for each in records:
+            assert output.readline() == each + b"\n"
+        driven.all_written()
+        assert driven.blocked == ["its reader has paused", None]
+
+
+def test_a_reader_who_has_gone_ends_the_sink_which_says_so() -> None:
+    reading, writing = os.pipe()
+    with sink("-", stdout=writing) as driven:
+        os.close(writing)
+        os.close(reading)
+        driven.put(record(0))
+        failed = driven.until(Failed)
+        assert failed == Failed("write", "nobody reads standard output any more", permanent=True)
+        driven.child.drain()
+        assert driven.child.process.wait(10) == 1
+
+
+def test_a_first_word_that_is_none_is_told() -> None:
+    with running(SINK, FromSink) as child:
+        child.send(Write(0, b"{}"))
+        assert child.expect(Failed).reason == "protocol"

@@ -1,94 +1,107 @@
-"""JSON Lines on a real file: whole lines or nothing."""
+"""The file of results: whole lines only, whatever ended the one who wrote it."""
 
 from __future__ import annotations
 
 import os
-import resource
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ncs_cluster.sinks.base import Found
-from ncs_cluster.sinks.jsonl import JsonLines
+from ncs_cluster.sinks.jsonl import LONGEST_TAIL, JsonLines
 
-LINES = st.lists(st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b"")), max_size=6)
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """A disk that is full after so many bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
+ONE, TWO = b'{"frame":1}', b'{"frame":2}'
 
 
-def test_a_new_run_appends_to_what_is_there(tmp_path: Path) -> None:
+def opened(path: Path, offset: int | None = None) -> tuple[JsonLines, Found]:
+    sink = JsonLines(os.fspath(path))
+    return sink, sink.open(offset)
+
+
+def test_a_new_file_is_made_and_each_record_is_a_line(tmp_path: Path) -> None:
+    sink, found = opened(tmp_path / "out.jsonl")
+    assert found == Found(written=0, offset=0)
+    assert sink.write(ONE) == 12
+    assert sink.write(TWO) == 24
+    sink.close()
+    assert (tmp_path / "out.jsonl").read_bytes() == ONE + b"\n" + TWO + b"\n"
+
+
+def test_what_stands_in_the_file_stays_and_does_not_count_as_written_by_us(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    path.write_bytes(b'{"old":1}\n')
-    sink = JsonLines(str(path))
-    assert sink.open(None) == Found(written=0, offset=10)
-    assert sink.write(b'{"new":1}') == 20
+    path.write_bytes(ONE + b"\n")
+    sink, found = opened(path)
+    assert found == Found(written=0, offset=12)
+    sink.write(TWO)
     sink.close()
-    assert path.read_bytes() == b'{"old":1}\n{"new":1}\n'
+    assert path.read_bytes() == ONE + b"\n" + TWO + b"\n"
 
 
-@given(before=LINES, behind=LINES, torn=st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b"")))
-def test_whole_lines_behind_the_offset_are_counted_and_a_torn_one_is_cut_off(
-    tmp_path_factory: pytest.TempPathFactory, before: list[bytes], behind: list[bytes], torn: bytes
-) -> None:
-    path = tmp_path_factory.mktemp("sink") / "out.jsonl"
-    known = b"".join(line + b"\n" for line in before)
-    whole = known + b"".join(line + b"\n" for line in behind)
-    path.write_bytes(whole + torn)
-    sink = JsonLines(str(path))
-    assert sink.open(len(known)) == Found(written=len(behind), offset=len(whole))
-    sink.close()
-    assert path.read_bytes() == whole
-
-
-def test_a_torn_line_longer_than_a_block_is_cut_off_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "torn", [b'{"fra', b'{"frame":2', b"\0" * 5000, b'{"fr\0\0\0'], ids=["begin", "end", "zeros", "zeros behind"]
+)
+@pytest.mark.parametrize("before", [b"", ONE + b"\n"], ids=["alone", "behind a line"])
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, before: bytes, torn: bytes) -> None:
     path = tmp_path / "out.jsonl"
-    path.write_bytes(b"whole\n" + b"x" * (3 << 20))
-    sink = JsonLines(str(path))
-    assert sink.open(0) == Found(written=1, offset=6)
+    path.write_bytes(before + torn)
+    sink, found = opened(path)
+    sink.write(TWO)
     sink.close()
-    assert path.stat().st_size == 6
+    assert found.offset == len(before)
+    assert path.read_bytes() == before + TWO + b"\n"
 
 
-def test_a_full_disk_leaves_no_half_line_and_the_same_record_goes_out_later(tmp_path: Path) -> None:
+def test_a_whole_record_that_only_lacks_its_line_end_is_kept_at_the_daemons_start(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    sink = JsonLines(str(path))
-    sink.open(None)
-    sink.write(b"first")
-    with largest_file(10), pytest.raises(OSError, match="too large"):
-        sink.write(b"second is longer")
-    assert path.read_bytes() == b"first\n"
-    sink.write(b"second is longer")
+    path.write_bytes(ONE)
+    sink, found = opened(path)
+    sink.write(TWO)
     sink.close()
-    assert path.read_bytes() == b"first\nsecond is longer\n"
+    assert found == Found(written=0, offset=12)
+    assert path.read_bytes() == ONE + b"\n" + TWO + b"\n"
 
 
-def test_a_pipe_that_is_full_gets_the_rest_of_the_line_not_all_of_it_again() -> None:
-    readable, writable = os.pipe()
-    os.set_blocking(writable, False)
-    sink = JsonLines(f"/proc/self/fd/{writable}")
-    sink.open(None)
-    sink._fd, record = writable, b"x" * 100_000
-    with pytest.raises(BlockingIOError):
-        sink.write(record)
-    got = os.read(readable, 200_000)
-    assert 0 < len(got) < len(record)
-    sink.write(record)
-    assert got + os.read(readable, 200_000) == record + b"\n"
-    os.close(readable)
-    os.close(writable)
+@pytest.mark.parametrize("content", [b"my diary", b"\x00\x01film", b"line\nno result", b"{" * (LONGEST_TAIL + 1)])
+def test_a_file_whose_end_was_never_a_result_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "named-by-mistake"
+    path.write_bytes(content)
+    with pytest.raises(OSError, match="no result"):
+        opened(path)
+    assert path.read_bytes() == content
+
+
+def test_after_a_death_whole_lines_behind_the_known_offset_are_counted_and_the_torn_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(ONE + b"\n" + TWO + b"\n" + TWO + b"\n" + TWO)
+    _, found = opened(path, offset=12)
+    assert found == Found(written=2, offset=36)
+    assert path.stat().st_size == 36
+
+
+def test_lines_are_counted_across_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    line = b"{" + b" " * 99_998 + b"}\n"
+    path.write_bytes(line * 40)
+    _, found = opened(path, offset=len(line))
+    assert found == Found(written=39, offset=40 * len(line))
+
+
+def test_a_file_that_became_shorter_than_what_was_known_holds_nothing_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(ONE + b"\n")
+    _, found = opened(path, offset=1000)
+    assert found == Found(written=0, offset=12)
+
+
+def test_a_folder_or_a_place_that_does_not_exist_cannot_be_opened(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere" / "out.jsonl"):
+        with pytest.raises(OSError):
+            opened(path)
+
+
+def test_a_full_device_refuses_a_record_and_the_sink_can_be_asked_again() -> None:
+    sink, _ = opened(Path("/dev/full"))
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left"):
+            sink.write(ONE)
+    sink.close()
