@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 import numpy as np
 
 from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._planes import colour_room
 from ncs_cluster.sources.base import Captured, Planes
 
@@ -51,6 +52,7 @@ class Live:
 
     def open(self) -> Opened:
         """Waits for the first frame. SourceError when there is none."""
+        need_opencv()
         if self._capture is not None:
             self._capture.close()
             self._capture.wait_released(RELEASE_S)

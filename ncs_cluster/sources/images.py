@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, List, Optional, Tuple
 
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._header import Header, header
+from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._planes import colour_room
 from ncs_cluster.sources.base import Captured, Planes, SourceInfo
 
@@ -64,6 +65,7 @@ class Images:
 
     def open(self) -> SourceInfo:
         """Lists the folder; a picture added later is seen at the next opening. Permanent SourceError when there is none."""
+        need_opencv()
         options = self._options
         path = os.path.abspath(options.path)
         try:

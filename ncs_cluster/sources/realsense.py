@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._handle import Handle
+from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._planes import colour_room, depth_room
 from ncs_cluster.sources.base import Captured, Planes, SourceInfo
 
@@ -75,6 +76,7 @@ class RealSense:
 
     def open(self) -> SourceInfo:
         """Waits for the first frame. SourceError when there is no camera, or it is silent; permanent for a bad recording."""
+        need_opencv()
         rs = _library()
         self._first, self._ended, self._depth_seen = None, False, (-1, 0.0)
         self._handle.open(lambda: self._start(rs))

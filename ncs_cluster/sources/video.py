@@ -16,6 +16,7 @@ import numpy as np
 
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._handle import Handle
+from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._pace import Pace
 from ncs_cluster.sources._planes import colour_room
 from ncs_cluster.sources.base import Captured, Planes, SourceInfo
@@ -54,6 +55,7 @@ class Video:
 
     def open(self) -> SourceInfo:
         """Decodes one frame to be sure. Permanent SourceError when this is no readable video."""
+        need_opencv()
         import cv2
 
         self._ended = False

@@ -65,6 +65,22 @@ def test_a_device_that_cannot_be_opened_leaves_the_handle_closed() -> None:
         pass
 
 
+def test_closing_while_it_is_being_opened_releases_what_was_opened() -> None:
+    handle: Handle[Device] = Handle(release)
+    device = Device()
+
+    def open_slowly() -> Device:
+        closer = threading.Thread(target=handle.close)
+        closer.start()
+        closer.join(timeout=5)
+        assert not closer.is_alive()
+        return device
+
+    with pytest.raises(SourceError, match="closed while"):
+        handle.open(open_slowly)
+    assert device.released == 1
+
+
 def test_users_and_closers_racing_release_every_device_exactly_once() -> None:
     handle: Handle[Device] = Handle(release)
     devices, done = [], threading.Event()

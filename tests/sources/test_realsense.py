@@ -205,6 +205,21 @@ def drain(source: RealSense, into: Planes) -> None:
         source.read(into)
 
 
+def test_an_unplugged_camera_is_called_so_without_waiting_for_silence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = RealSense(Options(), device=stage.device)
+    into = planes(source.open())
+    read_paired(source, into)
+    # a software device cannot be unplugged, so the library is made to say what it says of a real one
+    monkeypatch.setattr(rs.device, "is_connected", lambda _device: False)
+    stage.silent.set()
+    start = time.monotonic()
+    with pytest.raises(SourceError, match="was unplugged") as gone:
+        drain(source, into)
+    assert time.monotonic() - start < 2.5
+    assert not gone.value.permanent
+    source.close()
+
+
 def test_closing_from_another_thread_wakes_a_waiting_read(stage: Stage) -> None:
     source = RealSense(Options(), device=stage.device)
     into = planes(source.open())

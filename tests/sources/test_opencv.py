@@ -1,0 +1,31 @@
+"""Without OpenCV every source that needs it says so in one line, and says what to install."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys; sys.modules["cv2"] = None
+from importlib import import_module
+from ncs_cluster.errors import SourceError
+from ncs_cluster.sources import SOURCES
+module, name = SOURCES[sys.argv[1]].split(":")
+door = import_module(module)
+given = {"video": {"path": "a.mp4"}, "images": {"path": "a.jpg"}, "rtsp": {"url": "rtsp://127.0.0.1/"}}.get(sys.argv[1], {})
+try:
+    getattr(door, name)(door.Options(**given)).open()
+except SourceError as error:
+    print(error.permanent, error)
+"""
+
+
+@pytest.mark.parametrize("source", ["video", "images", "v4l2", "rtsp", "realsense"])
+def test_without_opencv_one_line_says_what_to_install(source: str) -> None:
+    command = [sys.executable, "-c", PROGRAM, source]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert said.startswith("True OpenCV cannot be imported (")
+    assert "opencv-python-headless" in said
+    assert said.count("\n") == 1
