@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ncs_cluster.sinks.base import Found
 from ncs_cluster.sinks.jsonl import LONGEST_TAIL, JsonLines
 
 ONE, TWO = b'{"frame":1}', b'{"frame":2}'
+LINE = st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b""))
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """A disk that is full after so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def opened(path: Path, offset: int | None = None) -> tuple[JsonLines, Found]:
@@ -70,12 +90,26 @@ def test_a_file_whose_end_was_never_a_result_is_refused_and_left_as_it_is(tmp_pa
     assert path.read_bytes() == content
 
 
-def test_after_a_death_whole_lines_behind_the_known_offset_are_counted_and_the_torn_one_is_not(tmp_path: Path) -> None:
+@given(before=st.lists(LINE, max_size=6), behind=st.lists(LINE, max_size=6), torn=LINE)
+def test_after_a_death_whole_lines_behind_the_known_offset_are_counted_and_a_torn_one_is_cut_off(
+    tmp_path_factory: pytest.TempPathFactory, before: list[bytes], behind: list[bytes], torn: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("sink") / "out.jsonl"
+    known = b"".join(line + b"\n" for line in before)
+    whole = known + b"".join(line + b"\n" for line in behind)
+    path.write_bytes(whole + torn)
+    sink, found = opened(path, offset=len(known))
+    sink.close()
+    assert found == Found(written=len(behind), offset=len(whole))
+    assert path.read_bytes() == whole
+
+
+def test_a_torn_line_longer_than_a_block_is_cut_off_too(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    path.write_bytes(ONE + b"\n" + TWO + b"\n" + TWO + b"\n" + TWO)
-    _, found = opened(path, offset=12)
-    assert found == Found(written=2, offset=36)
-    assert path.stat().st_size == 36
+    path.write_bytes(b"whole\n" + b"x" * (3 << 20))
+    _, found = opened(path, offset=0)
+    assert found == Found(written=1, offset=6)
+    assert path.stat().st_size == 6
 
 
 def test_lines_are_counted_across_blocks(tmp_path: Path) -> None:
@@ -105,3 +139,30 @@ def test_a_full_device_refuses_a_record_and_the_sink_can_be_asked_again() -> Non
         with pytest.raises(OSError, match="No space left"):
             sink.write(ONE)
     sink.close()
+
+
+def test_a_full_disk_leaves_no_half_line_and_the_same_record_goes_out_later(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    sink, _ = opened(path)
+    sink.write(b"first")
+    with largest_file(10), pytest.raises(OSError, match="too large"):
+        sink.write(b"second is longer")
+    assert path.read_bytes() == b"first\n"
+    sink.write(b"second is longer")
+    sink.close()
+    assert path.read_bytes() == b"first\nsecond is longer\n"
+
+
+def test_a_pipe_that_is_full_gets_the_rest_of_the_line_not_all_of_it_again(tmp_path: Path) -> None:
+    pipe, record = tmp_path / "pipe", b"x" * 100_000
+    os.mkfifo(pipe)
+    readable = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    sink, _ = opened(pipe)
+    with pytest.raises(BlockingIOError):
+        sink.write(record)
+    got = os.read(readable, 200_000)
+    assert 0 < len(got) < len(record)
+    sink.write(record)
+    assert got + os.read(readable, 200_000) == record + b"\n"
+    sink.close()
+    os.close(readable)
