@@ -139,7 +139,7 @@ def _live(daemon: Client, view: Callable[[dict[str, Any]], show.Lines]) -> Answe
         while True:
             document = daemon.status()
             code = _health(document)
-            terminal = Terminal()
+            terminal = Terminal(cut=True)
             rendered = [terminal.render(line) for line in view(document)]
             if on_screen:
                 rows = os.get_terminal_size().lines

@@ -11,6 +11,7 @@ Lines = list[list[Cell]]
 
 HEALTH = {"ok": "good", "degraded": "warn", "down": "bad"}
 STICK = {"active": "good", "standby": "", "starting": "dim", "draining": "", "resting": "warn"}
+NARROW = 80
 CAMERA = {"running": "good", "starting": "dim", "ended": "dim"}
 
 
@@ -35,7 +36,7 @@ def daemon(document: dict[str, Any]) -> Lines:
         Cell(f"  up {duration(about['uptime_s'])}, pid {about['pid']}"),
     ]
     if about["simulated"]:
-        faster = f", heat {about['time_scale']:g} times faster" if about["time_scale"] != 1 else ""
+        faster = f", heat x {about['time_scale']:g}" if about["time_scale"] != 1 else ""
         head.append(Cell(f", simulated sticks{faster}", "dim"))
     return [head, *([Cell(f"  {printable(reason)}", HEALTH.get(state, ""))] for reason in about["reasons"])]
 
@@ -47,14 +48,8 @@ def clusters(document: dict[str, Any]) -> Lines:
     if about["switch_interval_s"] and about["policy"] != "all":
         rule += f" or after {about['switch_interval_s']:g} s"
     lines = [[Cell("clusters  ", "dim"), Cell(rule)]]
-    active = set(turns["active"])
-    ring: list[Cell] = [Cell("  ")]
-    for members in turns["ring"] if len(turns["ring"]) > 1 else []:
-        at_work = bool(members) and set(members) == active
-        ring.append(Cell(("▶ " if at_work else "") + " ".join(members), "good" if at_work else ""))
-        ring.append(Cell(" · ", "dim"))
-    if len(ring) > 1:
-        lines.append(ring[:-1])
+    if len(turns["ring"]) > 1:
+        lines += _ring(turns["ring"], set(turns["active"]))
     said = []
     if turns["shedding"]:
         said.append(Cell("every stick is too hot: no frame is worked on", "bad"))
@@ -62,10 +57,25 @@ def clusters(document: dict[str, Any]) -> Lines:
         said.append(Cell(f"next switch in {turns['next_switch_s']:.0f} s"))
     if turns["switches"]:
         said.append(Cell(f"{turns['switches']} switches so far"))
-    if turns["last_switch"]:
-        said.append(Cell(f"last at {_clock(turns['last_switch']['at'])}: {printable(turns['last_switch']['reason'])}"))
     if said:
         lines.append([Cell("  "), *(cell for each in said for cell in (each, Cell("; ", "dim")))][:-1])
+    if turns["last_switch"]:
+        lines.append([Cell(f"  last switch at {_clock(turns['last_switch']['at'])}: {printable(turns['last_switch']['reason'])}")])
+    return lines
+
+
+def _ring(ring: list[list[str]], active: set[str]) -> Lines:
+    """Clusters in the order of their turns, the one at work marked; as many to a line as fit."""
+    lines: Lines = [[Cell(" ")]]
+    used = 1
+    for at, members in enumerate(ring):
+        at_work = bool(members) and set(members) == active
+        text = ("▶ " if at_work else "") + " ".join(members)
+        if used + len(text) + 3 > NARROW:
+            lines.append([Cell(" ")])
+            used = 1
+        used += len(text) + 3
+        lines[-1] += [Cell(" "), Cell(text, "good" if at_work else ""), Cell(" ·" if at < len(ring) - 1 else "", "dim")]
     return lines
 
 
@@ -80,7 +90,7 @@ def sticks(document: dict[str, Any]) -> Lines:
         rows.append(
             [
                 Cell(stick["id"], "bold" if stick["state"] == "active" else ""),
-                Cell(printable(stick["port"])),
+                Cell(_short(printable(stick["port"]), 12)),
                 Cell(stick["state"], STICK.get(stick["state"], "bad")),
                 Cell(number(heat, ".1f", " °C"), "bad" if hot else "warn" if heat is not None and heat >= limit - 5 else ""),
                 Cell("hot" if hot else number(headroom, ".0f", " s"), "bad" if hot else ""),
@@ -103,21 +113,20 @@ def cameras(document: dict[str, Any]) -> Lines:
         rows.append(
             [
                 Cell(camera["name"]),
+                Cell(_short(printable(camera["source"]))),
                 Cell(camera["state"], CAMERA.get(camera["state"], "bad")),
                 Cell(f"{size[0]}x{size[1]}" if size else UNKNOWN),
                 Cell(number(camera["capture_fps"], ".1f")),
                 Cell(number(camera["detection_fps"], ".1f")),
-                Cell(number(camera["preview_fps"], ".1f")),
                 Cell(pair(camera["latency_ms"])),
                 Cell(str(camera["frames"])),
                 Cell(str(camera["dropped"] + camera["late"] + camera["given_up"])),
-                Cell(printable(camera["source"])),
             ]
         )
         if camera["detail"]:
             details.append([Cell(f"  {camera['name']}: {printable(camera['detail'])}", "dim")])
-    head = ["CAMERA", "STATE", "SIZE", "FPS", "RESULTS/S", "DRAWN/S", "MS P50/P99", "FRAMES", "SKIPPED", "SOURCE"]
-    return [*table(head, rows, right=(3, 4, 5, 6, 7, 8)), *details] if rows else [[Cell("no camera", "bad")]]
+    head = ["CAMERA", "SOURCE", "STATE", "SIZE", "FPS", "FOUND/S", "MS P50/P99", "FRAMES", "SKIPPED"]
+    return [*table(head, rows, right=(4, 5, 6, 7, 8)), *details] if rows else [[Cell("no camera", "bad")]]
 
 
 def totals(document: dict[str, Any]) -> Lines:
@@ -185,6 +194,11 @@ def event(each: dict[str, Any]) -> list[Cell]:
         Cell(f"{printable(each['who']):<12}  "),
         Cell(printable(each["text"])),
     ]
+
+
+def _short(text: str, room: int = 24) -> str:
+    """The end of an address or path says more than its middle."""
+    return text if len(text) <= room else f"{text[: room // 2 - 1]}…{text[-room // 2 :]}"
 
 
 def _clock(at: float, *, with_day: bool = False) -> str:

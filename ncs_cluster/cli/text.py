@@ -23,15 +23,15 @@ Line = Sequence[Cell]
 
 
 class Terminal:
-    """Where lines go: as wide as the terminal, or unclipped and uncoloured into a pipe or file."""
+    """Standard output: coloured where that is welcome, cut to the terminal's width where lines must not wrap."""
 
-    def __init__(self) -> None:
-        self.live = sys.stdout.isatty()
-        self.columns = shutil.get_terminal_size().columns if self.live else None
-        self._coloured = self.live and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    def __init__(self, *, cut: bool = False) -> None:
+        live = sys.stdout.isatty()
+        self._columns = shutil.get_terminal_size().columns if cut and live else sys.maxsize
+        self._coloured = live and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     def render(self, line: Line) -> str:
-        room = self.columns if self.columns is not None else sys.maxsize
+        room = self._columns
         painted = []
         for text, style in line:
             clipped = text if len(text) <= room else text[: max(0, room - 1)] + "…" * (room > 0)

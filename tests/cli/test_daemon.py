@@ -1,0 +1,107 @@
+"""The real ncs-clusterd, as far as its command line goes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import ncs_cluster
+from ncs_cluster.client import Client
+from ncs_cluster.errors import NotRunning
+from tests.conftest import ROOT
+
+CLUSTERD = [sys.executable, "-m", "ncs_cluster.cli.daemon"]
+SMALL = ["--backend", "simulated", "--graph", "none", "--no-web"]
+
+
+def clusterd(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*CLUSTERD, *argv], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_help_names_every_flag_and_version_the_version() -> None:
+    done = clusterd("--help")
+    assert done.returncode == 0
+    for flag in ("--source SPEC", "--cluster-size K", "--results FILE|-", "--listen HOST:PORT", "--set KEY=VALUE", "examples:"):
+        assert flag in done.stdout
+    for argv in (["--version"], ["--sticks", "2", "--version"]):
+        done = clusterd(*argv)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"ncs-clusterd {ncs_cluster.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--nonsense"], ["--sticks", "many"], ["--config", "/nope.toml"], ["--source", "/nope.mp4"], ["--set", "simulated.depth=0"]],
+)
+def test_a_wrong_setting_is_one_line_and_exit_code_78_and_nothing_has_been_started(argv: list[str], tmp_path: Path) -> None:
+    done = clusterd(*SMALL, *argv, "--runtime-dir", str(tmp_path / "run"))
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr.startswith("ncs-clusterd: ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_graph_is_one_line_and_exit_code_78(tmp_path: Path) -> None:
+    (tmp_path / "graph.toml").write_text('model = "m.xml"\ndecoder = "ssd"\n')
+    (tmp_path / "m.xml").write_text("<net")
+    done = clusterd("--backend", "simulated", "--graph", str(tmp_path), "--no-web", "--runtime-dir", str(tmp_path / "run"))
+    assert done.returncode == 78
+    assert done.stderr.count("\n") == 1
+    assert str(tmp_path / "m.xml") in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_daemon_in_the_same_place_is_refused_and_names_the_first(tmp_path: Path) -> None:
+    command = [*CLUSTERD, *SMALL, "--runtime-dir", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as first:
+        try:
+            pid = first.pid
+            assert wait_for(tmp_path) == pid
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 78
+            assert str(pid) in done.stderr.splitlines()[-1]
+        finally:
+            first.send_signal(signal.SIGTERM)
+        assert first.wait(30) == 0
+
+
+def test_settings_are_read_elsewhere_so_the_daemon_holds_no_library_of_theirs(tmp_path: Path) -> None:
+    with subprocess.Popen([*CLUSTERD, *SMALL, "--runtime-dir", str(tmp_path)], stderr=subprocess.DEVNULL) as daemon:
+        try:
+            wait_for(tmp_path)
+            mapped = Path(f"/proc/{daemon.pid}/maps").read_text()
+            assert "pydantic" not in mapped
+            assert "numpy" not in mapped
+            assert "msgspec" in mapped
+        finally:
+            daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(30) == 0
+
+
+def wait_for(runtime_dir: Path) -> int:
+    """Until the daemon answers; returns its pid."""
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s:
+        try:
+            with Client(runtime_dir) as client:
+                return int(client.status()["daemon"]["pid"])
+        except NotRunning:
+            time.sleep(0.05)
+    raise AssertionError("the daemon does not answer")
+
+
+def test_make_run_is_made_of_flags_the_daemon_knows() -> None:
+    recipe = (ROOT / "Makefile").read_text().split("ncs-clusterd ", 1)[1].split("$(ARGS)")[0].replace("\\\n", " ")
+    argv = recipe.replace("$(SOURCE)", "synthetic").split()
+    from ncs_cluster.config import load
+
+    asked = load(argv, {})
+    assert len(asked.sticks) == 4
+    assert asked.clusters.cluster_size == 2
+    assert asked.clusters.time_scale > 1
+    assert os.sep not in "".join(argv)

@@ -1,0 +1,206 @@
+"""The real ncsctl against a control socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ncs_cluster.testing.control import FakeControl, control, some_status
+
+NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
+CPU_S = 0.4
+"""What one command may cost; asserted at four times that, as a time-out."""
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[FakeControl]:
+    with control(tmp_path) as fake:
+        yield fake
+
+
+def ncsctl(*argv: str, place: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+    where = ["--runtime-dir", str(place)] if place is not None else []
+    return subprocess.run(
+        [*NCSCTL, *where, *argv], capture_output=True, text=True, timeout=30, env={**os.environ, **environ}, check=False
+    )
+
+
+def change(daemon: FakeControl, part: str, **fields: object) -> None:
+    daemon.status = msgspec.structs.replace(
+        daemon.status, **{part: msgspec.structs.replace(getattr(daemon.status, part), **fields)}
+    )
+
+
+def test_a_healthy_daemon_is_shown_in_full_and_exits_0(daemon: FakeControl, tmp_path: Path) -> None:
+    done = ncsctl("status", place=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    for words in (
+        "ncs-clusterd 0.1.0  ok",
+        "ring, 2 at a time: switch at 65 °C or after 10 s",
+        "▶ sim-1 sim-2 · sim-3 sim-4",
+        "next switch in 4 s; 7 switches so far\n  last switch at ",
+        "STICK  PORT          STATE       TEMP  TO 65 °C  FPS  MS P50/P99  RESTARTS",
+        "sim-1  simul…port 1  active   45.0 °C      14 s  9.9     100/103         0",
+        "cam0    synthetic  running  320x240  30.0     19.8     104/111    1800      610",
+        "frames lost 0, doubled 0, out of order 0, throttled 0 s",
+        "CPU 18 % of 4 cores, load 0.42, memory 0.6 of 3.7 GB, 52 °C",
+        "worker sim-1  101  running  0.6 %   31 MB         0",
+    ):
+        assert words in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_no_line_is_wider_than_80_columns(daemon: FakeControl, tmp_path: Path) -> None:
+    many = some_status(sticks=40)
+    daemon.status = msgspec.structs.replace(daemon.status, clusters=many.clusters, sticks=many.sticks)
+    done = ncsctl("status", place=tmp_path)
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+
+
+def test_trouble_is_told_with_its_reasons_and_exits_1(daemon: FakeControl, tmp_path: Path) -> None:
+    change(daemon, "daemon", state="degraded", reasons=["1 of 4 sticks is away"])
+    first = msgspec.structs.replace(
+        daemon.status.sticks[0],
+        state="backoff",
+        temperature_c=None,
+        headroom_s=None,
+        restarts=3,
+        last_error="stick did not\x1b[2J answer",
+    )
+    daemon.status = msgspec.structs.replace(daemon.status, sticks=[first, *daemon.status.sticks[1:]])
+    done = ncsctl("status", place=tmp_path)
+    assert done.returncode == 1
+    assert "\n  1 of 4 sticks is away\n" in done.stdout
+    assert re.search(r"sim-1 .* backoff +- +- .* 3\n", done.stdout)
+    assert "last errors\n  sim-1: stick did not [2J answer\n" in done.stdout
+
+
+def test_sticks_that_are_all_too_hot_are_told(daemon: FakeControl, tmp_path: Path) -> None:
+    change(daemon, "clusters", shedding=True)
+    assert "every stick is too hot: no frame is worked on" in ncsctl("status", place=tmp_path).stdout
+
+
+def test_json_is_the_status_document(daemon: FakeControl, tmp_path: Path) -> None:
+    done = ncsctl("status", "--json", place=tmp_path)
+    assert json.loads(done.stdout) == json.loads(msgspec.json.encode(daemon.status))
+
+
+def test_the_runtime_directory_may_stand_before_or_after_the_command_or_in_the_environment(
+    daemon: FakeControl, tmp_path: Path
+) -> None:
+    assert ncsctl("status", place=tmp_path).returncode == 0
+    assert ncsctl("status", "--runtime-dir", str(tmp_path)).returncode == 0
+    assert ncsctl("status", RUNTIME_DIRECTORY=str(tmp_path)).returncode == 0
+
+
+@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["top"], ["switch"], ["events"], ["events", "-f"], ["url"]])
+def test_without_a_daemon_it_says_so_in_one_line_and_exits_3(command: list[str], tmp_path: Path) -> None:
+    done = ncsctl(*command, place=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        f"ncsctl: ncs-clusterd is not running: nobody listens on {tmp_path}/control.sock (--runtime-dir names another place)\n"
+    )
+
+
+def test_wrong_usage_exits_2(tmp_path: Path) -> None:
+    for argv in ([], ["dance"], ["status", "--json", "--watch"]):
+        assert ncsctl(*argv, place=tmp_path).returncode == 2
+
+
+def test_switch_and_url_say_what_the_daemon_says(daemon: FakeControl, tmp_path: Path) -> None:
+    assert ncsctl("switch", place=tmp_path).stdout == "switched to sim-3, sim-4\n"
+    assert ncsctl("url", place=tmp_path).stdout == "http://127.0.0.1:8080/\n"
+    daemon.refusal = "there is no other cluster"
+    done = ncsctl("switch", place=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "ncsctl: there is no other cluster\n")
+
+
+def test_events_are_lines_and_a_reader_that_leaves_is_no_error(daemon: FakeControl, tmp_path: Path) -> None:
+    for number in range(2000):
+        daemon.say(f"event {number}", level="warning")
+    lines = ncsctl("events", place=tmp_path).stdout.splitlines()
+    assert len(lines) == 2000
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  warning stick sim-1   event 0", lines[0])
+    command = " ".join(NCSCTL) + f" events --runtime-dir {tmp_path} | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_following_ends_quietly_with_ctrl_c_and_with_3_when_the_daemon_goes(daemon: FakeControl, tmp_path: Path) -> None:
+    daemon.say("hello")
+    for end, code in ((lambda process: process.send_signal(signal.SIGINT), 130), (lambda _: daemon.close(), 3)):
+        process = subprocess.Popen(
+            [*NCSCTL, "events", "--follow", "--runtime-dir", str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert "hello" in process.stdout.readline()
+        end(process)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out) == (code, "")
+        assert err == ("" if code == 130 else "ncsctl: ncs-clusterd went away\n")
+
+
+def on_terminal(*argv: str, until: bytes, **environ: str) -> tuple[bytes, int]:
+    """What a terminal of 80 x 24 gets until these bytes have come; then Ctrl-C. Returns all of it and the exit code."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [*NCSCTL, *argv], {**os.environ, "TERM": "xterm", **environ})
+    got, deadline_s = b"", time.monotonic() + 30
+    try:
+        while until not in got and time.monotonic() < deadline_s and select.select([fd], [], [], 30)[0]:
+            got += os.read(fd, 65536)
+        os.write(fd, b"\x03")
+        while True:
+            got += os.read(fd, 65536)
+    except OSError:
+        pass  # the terminal is gone: the program has ended
+    _, status = os.waitpid(pid, 0)
+    os.close(fd)
+    return got, os.waitstatus_to_exitcode(status)
+
+
+@pytest.mark.parametrize("command", [["status", "--watch"], ["top"]])
+def test_live_views_redraw_and_leave_the_terminal_as_it_was(daemon: FakeControl, tmp_path: Path, command: list[str]) -> None:
+    got, code = on_terminal(*command, "--runtime-dir", str(tmp_path), until=b"\x1b[J\x1b[H")
+    assert code == 0
+    assert got.count(b"ncs-clusterd 0.1.0") >= 2
+    assert got.startswith(b"\x1b[?1049h\x1b[?25l")
+    assert got.rstrip().endswith(b"\x1b[?25h\x1b[?1049l")
+    assert b"Traceback" not in got
+
+
+def test_colour_is_for_terminals_that_want_it(daemon: FakeControl, tmp_path: Path) -> None:
+    where = ("status", "--runtime-dir", str(tmp_path))
+    assert b"\x1b[32mok\x1b[0m" in on_terminal(*where, until=b"RESTARTS")[0]
+    assert b"\x1b" not in on_terminal(*where, until=b"RESTARTS", NO_COLOR="1")[0]
+
+
+def test_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; import ncs_cluster.cli.ncsctl;"
+        "print([name for name in ('cv2', 'openvino', 'numpy', 'pydantic', 'pydantic_settings', 'rich') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_command_costs_little(daemon: FakeControl, tmp_path: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ncsctl("status", place=tmp_path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 4 * CPU_S
