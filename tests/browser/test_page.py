@@ -153,7 +153,7 @@ def test_hostile_words_stay_words(browser: Any, shown: Site) -> None:
     until(lambda: text(browser, "#reasons") == HOSTILE)
     assert text(browser, ".stick h3") == HOSTILE
     until(lambda: HOSTILE in text(browser, "#events li"))
-    assert browser.title == "ncs_cluster"
+    assert browser.title == "ncs_cluster: degraded"
     assert count(browser, "img[src='x']") == 0
 
 

@@ -94,6 +94,7 @@ function show(status) {
   const redraw = history.add(sticks, nowS);
   document.body.dataset.state = daemon.state;
   put($("#state"), MOODS[daemon.state] ?? daemon.state);
+  document.title = daemon.state === "ok" ? "ncs_cluster" : `ncs_cluster: ${daemon.state}`;
   $("#reasons").hidden = !daemon.reasons.length;
   put($("#reasons"), daemon.reasons.join(" · "));
   $("#speed").hidden = daemon.time_scale === 1;
@@ -101,8 +102,9 @@ function show(status) {
   put($("#facts"), `${sticks.length} ${sticks.length === 1 ? "stick" : "sticks"} · policy ${daemon.policy} · up ${duration(daemon.uptime_s)} · ${daemon.version}`);
   cameras.update(status.cameras);
   ring.update(status);
-  put($("#last-switch"), lastSwitch(clusters));
-  $("#switch").disabled = clusters.ring.length < 2;
+  const turns = clusters.ring.length > 1;
+  put($("#last-switch"), turns || clusters.switches ? lastSwitch(clusters) : "All sticks may work at once; none waits for a turn.");
+  $("#switch").hidden = !turns;
   const windowS = history.span(nowS);
   put($("#legend"), sticks.length ? `temperature of the last ${duration(windowS)} against ${limit} °C; the bar below marks work` : "none is there yet");
   showSticks($("#sticks"), sticks, { history, redraw, limit, nowS, windowS, range: redraw ? history.range(limit) : null });

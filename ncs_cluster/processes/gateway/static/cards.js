@@ -46,7 +46,8 @@ function makeStick() {
 
 function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS }) {
   put(card.name, stick.id);
-  put(card.port, stick.port);
+  put(card.port, [stick.port, stick.device].filter(Boolean).join(" · "));
+  card.port.title = card.port.textContent;
   put(card.state, stick.state);
   card.state.title = STATES[stick.state] ?? "";
   card.node.dataset.state = stick.state;
@@ -63,7 +64,7 @@ function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS
 function headroom(stick, limit) {
   if (stick.temperature_c === null) return stick.state === "absent" ? "" : "no reading";
   if (stick.throttle_level) return "throttling itself";
-  if (stick.temperature_c >= limit) return "over the limit: no work";
+  if (stick.temperature_c >= limit) return "over the limit";
   return stick.headroom_s === null ? "" : `${limit}° in ${number(stick.headroom_s, stick.headroom_s < 10 ? 1 : 0, "s")}`;
 }
 
