@@ -132,7 +132,7 @@ class Easel:
             ring = self._ring
             if ring is None or not self._wanted or self._lost is None:
                 return
-            from ncs_cluster.render.picture import no_signal
+            from ncs_cluster.render.card import no_signal
 
             width, height = ring.max_width, ring.max_height
             since = time.strftime("since %H:%M:%S", time.localtime(self._lost_at))

@@ -7,13 +7,13 @@ Waits are short slices, so that a silent device is noticed and a close from anot
 from __future__ import annotations
 
 import os
-import platform
 import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional, Tuple
 
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._handle import Handle
+from ncs_cluster.sources._librealsense import library, one_line, write_bgr
 from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._planes import colour_room, depth_room
 from ncs_cluster.sources.base import Captured, Planes, SourceInfo
@@ -58,6 +58,8 @@ class _Running(NamedTuple):
     device: Any
     playback: Any
     """None for a camera."""
+    align: Any
+    """Made once: it keeps tables that cost more than a frame."""
 
 
 class RealSense:
@@ -77,7 +79,7 @@ class RealSense:
     def open(self) -> SourceInfo:
         """Waits for the first frame. SourceError when there is no camera, or it is silent; permanent for a bad recording."""
         need_opencv()
-        rs = _library()
+        rs = library()
         self._first, self._ended, self._depth_seen = None, False, (-1, 0.0)
         self._handle.open(lambda: self._start(rs))
         try:
@@ -91,7 +93,7 @@ class RealSense:
             raise
         except RuntimeError as error:
             self.close()
-            raise SourceError(f"{self._name}: {_line(error)}") from error
+            raise SourceError(f"{self._name}: {one_line(error)}") from error
 
     def read(self, into: Planes) -> Optional[Captured]:
         """The next frame; None after a recording's last. SourceError when the camera is silent for 3 s or was unplugged."""
@@ -104,9 +106,9 @@ class RealSense:
                 return None
             captured_s, captured_at = time.monotonic(), time.time()
             try:
-                width, height = self._write(_library(), frames, into)
+                width, height = self._write(library(), running.align, frames, into)
             except RuntimeError as error:
-                raise SourceError(f"{self._name}: {_line(error)}") from error
+                raise SourceError(f"{self._name}: {one_line(error)}") from error
             return Captured(captured_s, captured_at, width, height)
 
     def close(self) -> None:
@@ -127,12 +129,12 @@ class RealSense:
                 self._choose_mode(rs, context, config, pipeline)
             profile = pipeline.start(config)
         except RuntimeError as error:
-            raise SourceError(f"{self._name}: {_line(error)}", permanent=options.recording is not None) from error
+            raise SourceError(f"{self._name}: {one_line(error)}", permanent=options.recording is not None) from error
         device = profile.get_device()
         playback = device.as_playback() if options.recording is not None else None
         if playback is not None:
             playback.set_real_time(options.paced)
-        return _Running(pipeline, profile, device, playback)
+        return _Running(pipeline, profile, device, playback, rs.align(rs.stream.color))
 
     def _choose_recorded(self, rs: Any, context: Any, config: Any) -> None:
         path = os.path.abspath(self._options.recording or "")
@@ -182,7 +184,7 @@ class RealSense:
                     return last if last and last.get_color_frame() else None
                 connected = running.playback or running.device.is_connected()
             except RuntimeError as error:
-                raise SourceError(f"{self._name}: {_line(error)}") from error
+                raise SourceError(f"{self._name}: {one_line(error)}") from error
             if not connected:
                 raise SourceError(f"{self._name} was unplugged")
             if time.monotonic() > deadline_s:
@@ -215,15 +217,15 @@ class RealSense:
             description=f"{name}{serial}{recording}",
         )
 
-    def _write(self, rs: Any, frames: Any, into: Planes) -> Tuple[int, int]:
+    def _write(self, rs: Any, align: Any, frames: Any, into: Planes) -> Tuple[int, int]:
         import numpy as np
 
         fresh = into.depth is not None and self._fresh(frames)
         if fresh:
-            frames = rs.align(rs.stream.color).process(frames)
+            frames = align.process(frames)
         colour = frames.get_color_frame()
         width, height = colour.get_width(), colour.get_height()
-        _convert(rs, colour, colour_room(into.colour, width, height))
+        write_bgr(rs, colour, colour_room(into.colour, width, height))
         if into.depth is not None:
             slot = depth_room(into.depth, width, height)
             if fresh:
@@ -247,27 +249,6 @@ class RealSense:
         return bool(now_ms - since_ms <= STALE_MS)
 
 
-def _convert(rs: Any, frame: Any, slot: Any) -> None:
-    import cv2
-    import numpy as np
-
-    kind, (height, width) = frame.get_profile().format(), slot.shape[:2]
-    pixels = np.ascontiguousarray(np.asanyarray(frame.get_data())).view(np.uint8).reshape(height, width, -1)
-    if kind == rs.format.bgr8:
-        np.copyto(slot, pixels)
-        return
-    codes = {
-        rs.format.rgb8: cv2.COLOR_RGB2BGR,
-        rs.format.bgra8: cv2.COLOR_BGRA2BGR,
-        rs.format.rgba8: cv2.COLOR_RGBA2BGR,
-        rs.format.yuyv: cv2.COLOR_YUV2BGR_YUYV,
-        rs.format.uyvy: cv2.COLOR_YUV2BGR_UYVY,
-    }
-    if kind not in codes:
-        raise SourceError(f"colour format {kind} is not understood: record or stream bgr8, rgb8 or yuyv", permanent=True)
-    cv2.cvtColor(pixels, codes[kind], dst=slot)
-
-
 def _streams(rs: Any, device: Any) -> Any:
     """The kinds of stream a device has, of those we use."""
     kinds = {profile.stream_type() for sensor in device.query_sensors() for profile in sensor.get_stream_profiles()}
@@ -284,21 +265,3 @@ def _stop(running: _Running) -> None:
         running.pipeline.stop()
     except RuntimeError:
         pass  # it had stopped by itself
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _library() -> Any:
-    try:
-        import pyrealsense2
-    except ImportError as error:
-        here = f"Python {platform.python_version()} on {platform.machine()}"
-        raise SourceError(
-            f"pyrealsense2 is missing in {here}: pip install pyrealsense2, which has wheels for x86_64 and, on aarch64, for "
-            "Python 3.9, 3.10 and 3.12; the camera may have an interpreter of its own, see docs/sources.md",
-            permanent=True,
-        ) from error
-    # some builds put everything one level deeper
-    return pyrealsense2 if hasattr(pyrealsense2, "pipeline") else pyrealsense2.pyrealsense2

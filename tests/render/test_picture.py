@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncs_cluster.render import picture as room
-from ncs_cluster.render.picture import Overlay, colour_of, draw, drawable, fit, no_signal, words
+from ncs_cluster.render.card import no_signal
+from ncs_cluster.render.lettering import FONT, drawable, fit, style_of
+from ncs_cluster.render.picture import Overlay, colour_of, draw, words
 from ncs_cluster.types import Classified, Detection, Outcome
 
 SIZES = [(320, 240), (640, 480), (1280, 720)]
@@ -85,6 +87,13 @@ def test_the_line_at_the_bottom_holds_camera_and_rates() -> None:
     assert (one[:, 320:] != none[:, 320:]).any()
 
 
+def test_a_camera_with_a_short_name_is_named() -> None:
+    named, nameless = blank(), blank()
+    draw(named, {}, Overlay("c", 30.0))
+    draw(nameless, {}, Overlay("", 30.0))
+    assert (named[:, :100] != nameless[:, :100]).any()
+
+
 def test_the_best_class_is_told_top_left_and_a_second_graph_below_it() -> None:
     pixels = blank()
     classes = [Classified("burger", 3, 0.93), Classified("pizza", 4, 0.05)]
@@ -96,7 +105,7 @@ def test_the_best_class_is_told_top_left_and_a_second_graph_below_it() -> None:
 
 
 def test_two_boxes_in_one_place_have_words_in_two_places() -> None:
-    style, area = room._style(480), room._Rect(0, 0, 640, 480)
+    style, area = style_of(480), room._Rect(0, 0, 640, 480)
     taken: list[room._Rect] = []
     box = room._Rect(100, 100, 200, 200)
     for _ in range(8):
@@ -108,7 +117,7 @@ def test_two_boxes_in_one_place_have_words_in_two_places() -> None:
 
 @pytest.mark.parametrize("box", [(0, 0, 640, 460), (0, 0, 2, 2), (638, 458, 2, 2), (0, 455, 640, 5), (600, 0, 40, 460)])
 def test_a_box_alone_always_has_words(box: tuple[int, int, int, int]) -> None:
-    assert room._place(room._Rect(*box), (120, 20), room._Rect(0, 0, 640, 460), [], room._style(480)) is not None
+    assert room._place(room._Rect(*box), (120, 20), room._Rect(0, 0, 640, 460), [], style_of(480)) is not None
 
 
 def test_the_line_at_the_bottom_is_never_drawn_over() -> None:
@@ -130,7 +139,7 @@ def test_words_stay_inside_the_picture_wherever_the_box_is(
 ) -> None:
     area = room._Rect(0, 0, 640, 460)
     others = [room._Rect(*other) for other in taken]
-    plate = room._place(room._Rect(*box), size, area, others, room._style(480))
+    plate = room._place(room._Rect(*box), size, area, others, style_of(480))
     if plate is None:
         return
     assert not any(plate.meets(other) for other in others)
@@ -180,7 +189,7 @@ def test_what_the_font_cannot_draw_is_transliterated_or_replaced() -> None:
 @given(st.text(max_size=80), st.integers(0, 400))
 def test_words_that_are_too_long_are_cut_to_fit(text: str, width: int) -> None:
     shown = fit(text, width, 0.4)
-    assert cv2.getTextSize(shown, room.FONT, 0.4, 1)[0][0] <= width or shown == ""
+    assert cv2.getTextSize(shown, FONT, 0.4, 1)[0][0] <= width or shown == ""
     assert len(shown) <= 200
 
 
