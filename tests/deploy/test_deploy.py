@@ -1,0 +1,95 @@
+"""What deploy/ holds is what the tools it is for understand."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ncs_cluster.config import load
+from tests.conftest import ROOT
+
+DEPLOY = ROOT / "deploy"
+UNIT = (DEPLOY / "ncs-clusterd.service").read_text()
+
+
+def need(tool: str) -> str:
+    found = shutil.which(tool)
+    if found is None:
+        pytest.skip(f"{tool} is not installed")
+    return found
+
+
+def test_systemd_has_nothing_to_say_about_the_unit(tmp_path: Path) -> None:
+    """It wants the program to be there, so one that is here stands in for it."""
+    unit = tmp_path / "ncs-clusterd.service"
+    unit.write_text(UNIT.replace("/opt/ncs-cluster/bin/ncs-clusterd", sys.executable))
+    done = subprocess.run([need("systemd-analyze"), "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_systemd_would_have_something_to_say_about_a_misspelt_unit(tmp_path: Path) -> None:
+    unit = tmp_path / "ncs-clusterd.service"
+    unit.write_text(UNIT.replace("/opt/ncs-cluster/bin/ncs-clusterd", sys.executable).replace("Restart=", "Restrat="))
+    done = subprocess.run([need("systemd-analyze"), "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
+    assert "Restrat" in done.stderr
+
+
+def test_the_unit_restarts_the_daemon_unless_a_setting_is_wrong() -> None:
+    keys = dict(re.findall(r"^([A-Z]\w+)=(.*)$", UNIT, re.MULTILINE))
+    assert keys["Type"] == "notify"
+    assert keys["NotifyAccess"] == "main"
+    assert keys["RestartPreventExitStatus"] == "78"
+    assert (keys["Restart"], keys["StartLimitIntervalSec"]) == ("always", "0")
+    # with control-group every child would be told to end behind the daemon's back
+    assert keys["KillMode"] == "mixed"
+
+
+def test_udev_understands_the_rule() -> None:
+    udevadm = need("udevadm")
+    usage = subprocess.run([udevadm, "verify", "--help"], capture_output=True, text=True, timeout=60, check=False)
+    if usage.returncode != 0:
+        pytest.skip("this udevadm has no verify (systemd 254)")
+    done = subprocess.run(
+        [udevadm, "verify", "--resolve-names=never", str(DEPLOY / "99-ncs-cluster.rules")],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_rule_gives_sticks_to_the_unit_s_group_and_not_to_everybody() -> None:
+    (rule,) = [line for line in (DEPLOY / "99-ncs-cluster.rules").read_text().splitlines() if not line.startswith("#")]
+    assert 'ATTR{idVendor}=="03e7"' in rule
+    assert 'GROUP="ncs"' in rule
+    assert 'MODE="0660"' in rule
+    assert "\nGroup=ncs\n" in UNIT
+
+
+def test_the_example_configuration_is_one(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef")
+    token.chmod(0o640)
+    example = (DEPLOY / "ncs-cluster.toml").read_text()
+    asked = load(["--config", str(write(tmp_path, example)), "--token-file", str(token)], {})
+    assert [camera.name for camera in asked.cameras] == ["scene"]
+    assert asked.gateway is not None
+    assert asked.gateway.host == "0.0.0.0"
+    everything = re.sub(r"^# (?=[a-z-]+ = |\[)", "", example, flags=re.MULTILINE)
+    everything = everything.replace('graph = ["demo"]\n', "", 1).replace("/var/lib/ncs-cluster/", f"{tmp_path}/")
+    everything = everything.replace("/opt/graphs/ssd_mobilenet_v1_coco", "demo")
+    flags = ["--backend", "simulated", "--sticks", "4", "--token-file", str(token)]
+    asked = load(["--config", str(write(tmp_path, everything)), *flags], {})
+    assert [camera.name for camera in asked.cameras] == ["scene", "door", "desk"]
+    assert asked.clusters.cluster_size == 2
+    assert asked.sink is not None
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "ncs-cluster.toml").write_text(text)
+    return folder / "ncs-cluster.toml"
