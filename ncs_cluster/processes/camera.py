@@ -194,6 +194,7 @@ class Camera:
         self._reading_since_s = time.monotonic()
         info = source.open()
         self._reading_since_s = None
+        child.trim_memory()
         if info.finite and self._next_frame:
             self._skip(source, info, self._next_frame)
         shape = (info.width, info.height, info.depth_scale_m)

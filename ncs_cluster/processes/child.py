@@ -1,8 +1,8 @@
 """How a child process begins: the same few steps for every kind. Runs on CPython 3.9.
 
 It dies with its parent (PR_SET_PDEATHSIG, and a look whether the parent was gone already), ignores Ctrl-C and SIGTERM (the
-supervisor decides when to stop), gets its channel as an inherited descriptor named on the command line, and says Hello. Standard output belongs to
-libraries that print; messages go over the channel only.
+supervisor decides when to stop), gets its channel as an inherited descriptor named on the command line, and says Hello. Standard
+output belongs to libraries that print; messages go over the channel only.
 """
 
 from __future__ import annotations
@@ -36,6 +36,13 @@ def enter(kind: str, incoming: Any) -> Channel[Any]:
     channel: Channel[Any] = Channel(socket.socket(fileno=int(arguments["--channel"])), incoming)
     channel.send(Hello(PROTOCOL, os.getpid(), ".".join(map(str, sys.version_info[:3]))))
     return channel
+
+
+def trim_memory() -> None:
+    """Give back what opening has used for a moment and freed; glibc would keep it for later (malloc_trim(3))."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def log_to_stderr(name: str, level: str) -> None:

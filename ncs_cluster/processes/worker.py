@@ -163,6 +163,7 @@ def main() -> NoReturn:
         backend: Backend = _load(BACKENDS, asked.stick.backend, "backend")(asked.time_scale)
         device = backend.open(asked.stick, asked.graphs, lambda name: _tell(channel, Phase(name)))
         worker = Worker(channel, asked, backend, device)
+        child.trim_memory()
         channel.send(StickOpened(device.name, device.has_sensor, device.depth))
         worker.run()
         backend.close()
