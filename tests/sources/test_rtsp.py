@@ -5,24 +5,23 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from typing import Iterator
+from typing import Any, Callable
 
 import cv2
 import numpy as np
 import pytest
-from network_cameras import HEIGHT, WIDTH, Camera, RtspCamera
 
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._secret import redacted
 from ncs_cluster.sources.base import Planes
 from ncs_cluster.sources.rtsp import Options, Rtsp
 
+WIDTH, HEIGHT = 160, 120
+
 
 @pytest.fixture
-def camera() -> Iterator[Camera]:
-    server = Camera()
-    yield server
-    server.stop()
+def camera(http_camera: Callable[..., Any]) -> Any:
+    return http_camera()
 
 
 def planes(width: int = WIDTH, height: int = HEIGHT) -> Planes:
@@ -42,7 +41,7 @@ def until(source: Rtsp, brightness: int) -> None:
         source.read(into)
 
 
-def test_frames_of_a_network_camera_arrive_in_the_slot(camera: Camera) -> None:
+def test_frames_of_a_network_camera_arrive_in_the_slot(camera: Any) -> None:
     source = Rtsp(Options(camera.url))
     info = source.open()
     assert (info.width, info.height, info.finite, info.ordered) == (WIDTH, HEIGHT, False, False)
@@ -54,7 +53,7 @@ def test_frames_of_a_network_camera_arrive_in_the_slot(camera: Camera) -> None:
     source.close()
 
 
-def test_the_newest_frame_wins_however_long_the_reader_was_away(camera: Camera) -> None:
+def test_the_newest_frame_wins_however_long_the_reader_was_away(camera: Any) -> None:
     source = Rtsp(Options(camera.url))
     source.open()
     until(source, 50)
@@ -67,7 +66,7 @@ def test_the_newest_frame_wins_however_long_the_reader_was_away(camera: Camera) 
     source.close()
 
 
-def test_a_frame_smaller_than_the_slot_lies_at_its_start(camera: Camera) -> None:
+def test_a_frame_smaller_than_the_slot_lies_at_its_start(camera: Any) -> None:
     source = Rtsp(Options(camera.url))
     source.open()
     into = planes(2 * WIDTH, HEIGHT)
@@ -79,7 +78,7 @@ def test_a_frame_smaller_than_the_slot_lies_at_its_start(camera: Camera) -> None
 
 
 @pytest.mark.skipif(cv2.__version__.startswith("4"), reason="OpenCV 4 silently repeats its last picture then")
-def test_a_camera_that_changes_its_size_is_scaled_to_the_one_it_opened_with(camera: Camera) -> None:
+def test_a_camera_that_changes_its_size_is_scaled_to_the_one_it_opened_with(camera: Any) -> None:
     source = Rtsp(Options(camera.url))
     source.open()
     camera.size, camera.brightness = (320, 240), 120
@@ -89,7 +88,7 @@ def test_a_camera_that_changes_its_size_is_scaled_to_the_one_it_opened_with(came
     source.close()
 
 
-def test_a_silent_camera_is_reported_after_its_timeout_and_works_again_when_reopened(camera: Camera) -> None:
+def test_a_silent_camera_is_reported_after_its_timeout_and_works_again_when_reopened(camera: Any) -> None:
     source = Rtsp(Options(camera.url, read_timeout_s=0.6))
     source.open()
     camera.silent.set()
@@ -104,8 +103,8 @@ def test_a_silent_camera_is_reported_after_its_timeout_and_works_again_when_reop
     source.close()
 
 
-def test_a_camera_that_goes_and_comes_back_is_lost_and_found() -> None:
-    camera = Camera()
+def test_a_camera_that_goes_and_comes_back_is_lost_and_found(http_camera: Callable[..., Any]) -> None:
+    camera = http_camera()
     port = camera.server_address[1]
     source = Rtsp(Options(camera.url, open_timeout_s=3, read_timeout_s=2))
     source.open()
@@ -115,17 +114,14 @@ def test_a_camera_that_goes_and_comes_back_is_lost_and_found() -> None:
     assert not lost.value.permanent
     with pytest.raises(SourceError, match=r"nobody answers at 127\.0\.0\.1"):
         source.open()
-    again = Camera(port)
+    again = http_camera(port)
     again.brightness = 120
-    try:
-        source.open()
-        until(source, 120)
-    finally:
-        source.close()
-        again.stop()
+    source.open()
+    until(source, 120)
+    source.close()
 
 
-def test_a_user_and_password_open_the_stream_and_are_shown_nowhere(camera: Camera, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_user_and_password_open_the_stream_and_are_shown_nowhere(camera: Any, capfd: pytest.CaptureFixture[str]) -> None:
     address = camera.url.replace("http://", "http://admin:s3cret@").replace("/video", "/private/video")
     source = Rtsp(Options(address))
     info = source.open()
@@ -140,8 +136,10 @@ def test_a_user_and_password_open_the_stream_and_are_shown_nowhere(camera: Camer
     assert "wr0ng" not in written
 
 
-def test_an_rtsp_camera_is_read_lost_found_again_and_its_password_kept(capfd: pytest.CaptureFixture[str]) -> None:
-    camera = RtspCamera()
+def test_an_rtsp_camera_is_read_lost_found_again_and_its_password_kept(
+    rtsp_camera: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    camera = rtsp_camera()
     port = camera.server_address[1]
     source = Rtsp(Options(camera.url(), open_timeout_s=5, read_timeout_s=2))
     info = source.open()
@@ -155,23 +153,20 @@ def test_an_rtsp_camera_is_read_lost_found_again_and_its_password_kept(capfd: py
     camera.stop()
     with pytest.raises(SourceError, match="the stream ended"):
         drain(source)
-    again = RtspCamera(port)
+    again = rtsp_camera(port)
     again.brightness = 120
-    try:
-        source.open()
-        until(source, 120)
-        again.silent.set()
-        with pytest.raises(SourceError, match=r"stopped giving frames|no frame for 2 s"):
-            drain(source)
-    finally:
-        source.close()
-        again.stop()
+    source.open()
+    until(source, 120)
+    again.silent.set()
+    with pytest.raises(SourceError, match=r"stopped giving frames|no frame for 2 s"):
+        drain(source)
+    source.close()
     written = "".join(capfd.readouterr())
     assert "s3cret" not in written
     assert "wr0ng" not in written
 
 
-def test_a_web_page_is_no_stream(camera: Camera) -> None:
+def test_a_web_page_is_no_stream(camera: Any) -> None:
     with pytest.raises(SourceError, match="gives no") as refused:
         Rtsp(Options(camera.url.replace("/video.mjpg", "/text"), open_timeout_s=3)).open()
     assert "\n" not in refused.value.detail
@@ -200,7 +195,7 @@ def test_a_patience_that_makes_no_sense_is_refused(patience: dict[str, float]) -
         Options("rtsp://cam/", **patience)
 
 
-def test_closing_from_another_thread_wakes_a_waiting_read(camera: Camera) -> None:
+def test_closing_from_another_thread_wakes_a_waiting_read(camera: Any) -> None:
     source = Rtsp(Options(camera.url, read_timeout_s=15))
     source.open()
     camera.silent.set()

@@ -9,9 +9,11 @@ import socketserver
 import struct
 import threading
 import time
+from typing import Callable, Iterator, List, Union
 
 import cv2
 import numpy as np
+import pytest
 
 WIDTH, HEIGHT = 160, 120
 FPS = 30
@@ -22,7 +24,7 @@ def jpeg(brightness: int, width: int = WIDTH, height: int = HEIGHT) -> bytes:
     return cv2.imencode(".jpg", np.full((height, width, 3), brightness, np.uint8))[1].tobytes()
 
 
-class Camera(http.server.ThreadingHTTPServer):
+class HttpCamera(http.server.ThreadingHTTPServer):
     """Serves MJPEG over HTTP at 30 frames per second; the picture's brightness is `brightness`."""
 
     daemon_threads = True
@@ -41,13 +43,16 @@ class Camera(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/video.mjpg"
 
     def stop(self) -> None:
+        """Any number of times."""
+        if self.gone.is_set():
+            return
         self.gone.set()
         self.shutdown()
         self.server_close()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    server: Camera
+    server: HttpCamera
 
     def do_GET(self) -> None:
         if self.path.startswith("/private") and self.headers.get("Authorization") != ALLOWED:
@@ -94,6 +99,9 @@ class RtspCamera(socketserver.ThreadingTCPServer):
         return f"rtsp://{login}@127.0.0.1:{self.server_address[1]}/stream"
 
     def stop(self) -> None:
+        """Any number of times."""
+        if self.gone.is_set():
+            return
         self.gone.set()
         self.shutdown()
         self.server_close()
@@ -164,3 +172,27 @@ def rtp_packets(data: bytes, timestamp: int, sequence: itertools.count[int]) -> 
             head += struct.pack(">BBH", 0, 0, len(tables)) + tables
         packets.append(head + scan[offset : offset + 1200])
     return packets
+
+
+@pytest.fixture
+def http_camera() -> Iterator[Callable[..., HttpCamera]]:
+    """Makes HTTP cameras, on a port of choice; the test's end stops them."""
+    yield from _made(HttpCamera)
+
+
+@pytest.fixture
+def rtsp_camera() -> Iterator[Callable[..., RtspCamera]]:
+    """Makes RTSP cameras, on a port of choice; the test's end stops them."""
+    yield from _made(RtspCamera)
+
+
+def _made(kind: type) -> Iterator[Callable[..., Union[HttpCamera, RtspCamera]]]:
+    made: List[Union[HttpCamera, RtspCamera]] = []
+
+    def make(port: int = 0) -> Union[HttpCamera, RtspCamera]:
+        made.append(kind(port))
+        return made[-1]
+
+    yield make
+    for camera in made:
+        camera.stop()
