@@ -12,7 +12,7 @@ ARGS   ?=
 run: $(VENV)/.ready
 	$(BIN)/ncs-clusterd --source $(SOURCE) --backend simulated --sticks 4 --cluster-size 2 \
 		--switch-temp 65 --switch-interval 120 --set simulated.time_scale=20 \
-		--set simulated.latency_ms=66 --set simulated.ambient_c=27 $(ARGS)
+		--set simulated.latency_ms=55 --set simulated.ambient_c=27 $(ARGS)
 
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest
