@@ -51,7 +51,10 @@ def log_to_stderr(name: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(prefix + name + ": %(message)s", "%H:%M:%S"))
     handler.addFilter(_priority)
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # ours as asked for; libraries only when something is wrong
+    for ours in ("ncs_cluster", "__main__"):
+        logging.getLogger(ours).setLevel(level.upper())
 
 
 def _priority(record: logging.LogRecord) -> bool:
