@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import os
+
 from ncs_cluster.errors import SourceError
+
+FATAL = 1
 
 
 def need_opencv() -> None:
-    """First step of every `open` that uses it. Permanent SourceError when it cannot be imported."""
+    """First step of every `open` that uses it. Permanent SourceError when it cannot be imported.
+
+    The logs of OpenCV and its FFmpeg are turned off: a source says in its errors what went wrong, once, and FFmpeg quotes
+    addresses with their passwords. OPENCV_LOG_LEVEL and OPENCV_FFMPEG_LOGLEVEL in the environment bring them back.
+    """
     try:
-        import cv2  # noqa: F401
+        import cv2
     except ImportError as error:
         remedy = "pip install opencv-python-headless, or apt install libgl1 where libGL.so.1 is missing"
         raise SourceError(f"OpenCV cannot be imported ({error}): {remedy}", permanent=True) from error
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        # OpenCV 5 has moved it
+        set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+        set_level(FATAL)

@@ -1,7 +1,6 @@
 """A network camera: rtsp://, or MJPEG and the like over http(s)://, through OpenCV's FFmpeg. The newest frame wins.
 
-The address may hold a password, so no message ever repeats it: people read the redacted form, and FFmpeg's own log, which
-quotes addresses, is turned off.
+The address may hold a password, so no message ever repeats it: people read the redacted form.
 """
 
 from __future__ import annotations
@@ -24,9 +23,8 @@ PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 CONNECT_S = 2.0
 MOST_PATIENCE_S = 15.0
 """A camera process that is silent for longer is taken for stuck."""
-ENVIRONMENT = {"OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp"}
-"""OpenCV reads these when it opens a stream. TCP, because a datagram lost on a radio link tears the picture; the camera's
-`[runtimes.NAME]` may say otherwise."""
+TRANSPORT = "rtsp_transport;tcp"
+"""A datagram lost on a radio link tears the picture. OPENCV_FFMPEG_CAPTURE_OPTIONS in the environment may say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,7 @@ class Rtsp:
         self._live.close()
 
     def _start(self) -> cv2.VideoCapture:
-        for name, value in ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
+        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", TRANSPORT)
         import cv2
 
         options = self._options

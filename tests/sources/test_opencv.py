@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,3 +30,18 @@ def test_without_opencv_one_line_says_what_to_install(source: str) -> None:
     assert said.startswith("True OpenCV cannot be imported (")
     assert "opencv-python-headless" in said
     assert said.count("\n") == 1
+
+
+def test_opencv_does_not_talk_into_our_log(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 8 + b"\0\0\0\1" * 2 + b"IEND")
+    program = (
+        "import sys; from ncs_cluster.sources.images import Images, Options; from ncs_cluster.errors import SourceError\n"
+        "from ncs_cluster.sources.video import Video, Options as Clip\n"
+        "for source in (Images(Options(sys.argv[1])), Video(Clip(sys.argv[1]))):\n"
+        "    try: source.open()\n"
+        "    except SourceError as error: print(error)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "a.png")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.count("\n") == 2
+    assert "[" not in done.stderr

@@ -113,7 +113,11 @@ def test_a_paced_video_takes_its_own_time(tmp_path: Path) -> None:
     video.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"this is a text file\n" * 50, b"\x00\x00\x00\x18ftypmp42" + b"\x00" * 500])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"this is a text file\n" * 50, b"\x00\x00\x00\x18ftypmp42" + b"\x00" * 500],
+    ids=["empty", "text", "torn"],
+)
 def test_what_is_no_video_is_refused_for_good_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.mp4"
     path.write_bytes(content)
