@@ -1,0 +1,167 @@
+"""The unit under a real systemd, booted in a container (systemd-nspawn) over this machine's own files, which it cannot change."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """
+backend = "simulated"
+graph = "none"
+sticks = 4
+cluster_size = 2
+listen = "0.0.0.0:8080"
+token_file = "/etc/ncs-cluster.token"
+"""
+# faster than the unit, so that the test is short; the interpreter lies elsewhere than where it was built
+DROP_IN = "[Service]\nWatchdogSec=3\nTimeoutAbortSec=1\nRestartSec=1\nEnvironment=LD_LIBRARY_PATH=/rig/python/lib\n"
+RIG_TARGET = "[Unit]\nRequires=sysinit.target\nAfter=sysinit.target\nWants=rig.service\nAllowIsolate=yes\n"
+RIG_SERVICE = """
+[Unit]
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+[Service]
+Type=oneshot
+TimeoutStartSec=170
+StandardOutput=file:/out/log
+StandardError=file:/out/log
+ExecStart=sh -eux /rig/install.sh
+ExecStart=/opt/ncs-cluster/bin/python /rig/inside.py /out/story.json
+"""
+# as docs/install.md, but for pip: packages are those the tests run with
+INSTALL = """
+adduser --quiet --system --group --no-create-home --home /nonexistent ncs
+/rig/python/bin/{python} -m venv --without-pip /opt/ncs-cluster
+printf '/rig/source\\n/rig/packages\\n' > /opt/ncs-cluster/lib/{python}/site-packages/rig.pth
+for each in ncs-clusterd:daemon ncsctl:ncsctl; do
+    to=/opt/ncs-cluster/bin/${{each%:*}}
+    printf '#!/opt/ncs-cluster/bin/python\\nfrom ncs_cluster.cli.%s import main\\nmain()\\n' ${{each#*:}} > $to
+    chmod +x $to
+done
+install -m 0644 /rig/ncs-cluster.toml /etc/
+install -m 0640 -g ncs /dev/null /etc/ncs-cluster.token
+python3 -c 'import secrets; print(secrets.token_urlsafe())' | tee /etc/ncs-cluster.token >/dev/null
+install -m 0644 /rig/source/deploy/99-ncs-cluster.rules /etc/udev/rules.d/
+install -m 0644 /rig/source/deploy/ncs-clusterd.service /etc/systemd/system/
+install -D /rig/drop-in.conf /etc/systemd/system/ncs-clusterd.service.d/rig.conf
+systemctl daemon-reload
+systemctl enable ncs-clusterd
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What happened inside."""
+    if os.geteuid() != 0 or shutil.which("systemd-nspawn") is None:
+        pytest.skip("needs root and systemd-nspawn (apt install systemd-container)")
+    folder = tmp_path_factory.mktemp("systemd")
+    for name in ("root", "out", "rig"):
+        (folder / name).mkdir()
+    python = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    rig = folder / "rig"
+    for name in ("python", "source", "packages"):
+        (rig / name).mkdir()
+    (rig / "ncs-cluster.toml").write_text(CONFIG)
+    (rig / "drop-in.conf").write_text(DROP_IN)
+    (rig / "install.sh").write_text(INSTALL.format(python=python))
+    shutil.copy(Path(__file__).with_name("inside.py"), rig)
+    (folder / "rig.target").write_text(RIG_TARGET)
+    (folder / "rig.service").write_text(RIG_SERVICE)
+    units = [f"--bind-ro={folder / name}:/etc/systemd/system/{name}" for name in ("rig.target", "rig.service")]
+    command = [
+        *("systemd-nspawn", "--quiet", "-D", os.fspath(folder / "root"), "--volatile=overlay", "--register=no", "--keep-unit"),
+        *("--private-network", f"--machine=ncs-cluster-{os.getpid()}", "--boot", "--console=pipe"),
+        *(f"--bind={folder / 'out'}:/out", f"--bind-ro={rig}:/rig", f"--bind-ro={sys.base_prefix}:/rig/python"),
+        *(f"--bind-ro={ROOT}:/rig/source", f"--bind-ro={sysconfig.get_path('purelib')}:/rig/packages", *units),
+        "systemd.unit=rig.target",
+    ]
+    # its own mount namespace: nothing stays mounted, whatever happens
+    script = 'mount --bind / "$1" && shift && exec "$@"'
+    try:
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script, "sh", os.fspath(folder / "root"), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=180,
+        )
+        said = done.stdout
+    except subprocess.TimeoutExpired as error:
+        said = f"not done after 180 s: {error.output!r}"
+    story, log = folder / "out" / "story.json", folder / "out" / "log"
+    if not log.exists():
+        pytest.skip(f"systemd does not boot in a container here: {said[-1000:]}")
+    assert story.exists(), f"{said}\n{log.read_text()[-3000:]}"
+    found: dict[str, Any] = json.loads(story.read_text())
+    return found
+
+
+def test_starting_returns_when_the_daemon_says_that_it_is_ready(told: dict[str, Any]) -> None:
+    assert told["start"] == [0, ""]
+    assert told["started"]["ActiveState"] == "active"
+    assert told["started"]["SubState"] == "running"
+
+
+def test_status_text_says_which_sticks_are_at_work(told: dict[str, Any]) -> None:
+    assert told["at work"]["StatusText"] == "sim-1, sim-2 of 4 at work"
+    code, said = told["status"]
+    assert code in (0, 1), said
+    status = json.loads(said)
+    assert status["daemon"]["pid"] == int(told["at work"]["MainPID"])
+    assert len(status["sticks"]) == 4
+
+
+def test_it_runs_as_its_own_user_without_privileges(told: dict[str, Any]) -> None:
+    assert told["user"] == "ncs"
+    assert told["no new privileges"]
+    # a worker per stick, a camera and the page at least
+    assert told["children"] >= 6
+
+
+def test_only_its_group_may_ask_it(told: dict[str, Any]) -> None:
+    assert told["runtime directory"] == "0o750"
+    code, said = told["a stranger asks"]
+    assert code == 3
+    assert "usermod -aG ncs" in said
+
+
+def test_the_page_wants_the_token(told: dict[str, Any]) -> None:
+    assert told["page"] == 200
+    assert told["page to a stranger"] == 401
+
+
+def test_killed_it_is_started_again(told: dict[str, Any]) -> None:
+    assert told["killed"]["ActiveState"] == "active"
+    assert told["killed"]["NRestarts"] == "1"
+    assert told["killed"]["MainPID"] != told["at work"]["MainPID"]
+
+
+def test_when_it_hangs_the_watchdog_ends_it_and_it_is_started_again(told: dict[str, Any]) -> None:
+    assert told["stopped by a signal"]["ActiveState"] == "active"
+    assert told["stopped by a signal"]["NRestarts"] == "2"
+    assert "Watchdog timeout" in told["journal"]
+
+
+def test_stopping_is_clean_and_leaves_nothing(told: dict[str, Any]) -> None:
+    assert told["stop"] == [0, ""]
+    assert told["stop took"] < 20
+    assert told["stopped"]["Result"] == "success"
+    assert told["stopped"]["ExecMainStatus"] == "0"
+    assert told["left"] == []
+    assert not told["runtime directory left"]
+
+
+def test_a_refused_setting_is_not_tried_again(told: dict[str, Any]) -> None:
+    assert told["start with a wrong setting"][0] != 0
+    assert told["refused"]["ExecMainStatus"] == "78"
+    assert told["refused"]["SubState"] == "failed"
