@@ -83,7 +83,9 @@ def _read(argv: list[str]) -> Settings:
 
 
 def _refuse(error: ConfigError) -> NoReturn:
-    print(f"ncs-clusterd: {error}", file=sys.stderr)
+    # what it quotes may come from anywhere
+    line = "".join(c if c.isprintable() else "?" for c in str(error))
+    print(f"ncs-clusterd: {line}", file=sys.stderr)
     sys.exit(EX_CONFIG)
 
 

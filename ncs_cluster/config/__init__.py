@@ -18,7 +18,7 @@ from ncs_cluster.config.asked import Asked, complaint
 from ncs_cluster.config.cameras import cameras
 from ncs_cluster.config.flags import flag_of, parse
 from ncs_cluster.config.graphs import graphs
-from ncs_cluster.config.layers import Layers, Origin, from_environment, from_file, from_set, value_of
+from ncs_cluster.config.layers import Layers, Origin, from_environment, from_file, from_set, normal, value_of
 from ncs_cluster.config.model import Keys, Root
 from ncs_cluster.config.places import gateway, results, runtime_dir, runtimes, state_dir
 from ncs_cluster.config.sticks import backend, clusters, sticks
@@ -63,14 +63,14 @@ def _layers(flags: dict[str, Any], environ: Mapping[str, str]) -> Layers:
         layers.put((), from_file(path), layers.file)
     for key_path, name, text in variables:
         if key_path != ("config",):
-            layers.put(key_path, value_of(text), Origin("environment", name, here, text))
+            layers.put(key_path, value_of(text), Origin("environment", name, here, text, normal(key_path)))
     sets = flags.pop("set", [])
     for name, text in flags.items():
         number = isinstance(text, str) and any(word in str(Keys.model_fields[name].annotation) for word in ("int", "float"))
-        layers.put((name,), value_of(text) if number else text, Origin("flag", flag_of(name), here))
+        layers.put((name,), value_of(text) if number else text, Origin("flag", flag_of(name), here, key=(name,)))
     for each in sets:
         key_path, text = from_set(each)
-        layers.put(key_path, value_of(text), Origin("set", f"--set {'.'.join(key_path)}", here, text))
+        layers.put(key_path, value_of(text), Origin("set", f"--set {'.'.join(key_path)}", here, text, normal(key_path)))
     return layers
 
 

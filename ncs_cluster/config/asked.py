@@ -33,6 +33,8 @@ class Asked:
 
     def path(self, text: str, *key: str) -> Path:
         """A path somebody gave: relative ones are relative to the file that names them, else to the working folder."""
+        if not text:
+            self.refuse(*key, because="must not be empty; leave it out for the default")
         return (self.layers.base(key) / Path(text).expanduser()).absolute()
 
     def refuse_options(self, error: ValueError, options: Iterable[str], *table: str) -> NoReturn:
@@ -45,9 +47,10 @@ class Asked:
             self.refuse(*key, because=f"there is no [runtimes.{name}]; known: {', '.join(['default', *self.root.runtimes])}")
 
 
-def complaint(error: ValidationError, layers: Layers, table: type[Table], under: KeyPath = ()) -> ConfigError:
-    """The first thing that is wrong in a table that lies `under` a key, in one line."""
+def complaint(error: ValidationError, layers: Layers, table: type[Table], at: Mapping[str, KeyPath] | None = None) -> ConfigError:
+    """The first thing that is wrong, in one line. `at`: where the keys of a table were given that is no table of the file."""
     found = error.errors()
-    path = (*under, *(str(part) for part in found[0]["loc"]))
+    first, *rest = (str(part) for part in found[0]["loc"])
+    path = (*(at[first] if at is not None else (first,)), *rest)
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return ConfigError(f"{layers.where(path)}: {sentence(found[0], table)}{more}")

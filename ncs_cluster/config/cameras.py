@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Optional
 
 from pydantic import ValidationError
 
 from ncs_cluster.config import spec
 from ncs_cluster.config.asked import Asked, complaint
+from ncs_cluster.config.layers import KeyPath
 from ncs_cluster.config.model import Camera, options_class, source_table
 from ncs_cluster.sources import SOURCES
 from ncs_cluster.specs import CameraSpec
@@ -71,31 +72,32 @@ def _camera(asked: Asked, name: str, text: str, key: tuple[str, ...]) -> CameraS
         source, options, shown = spec.parse(text, asked.layers.base(key))
     except ValueError as error:
         asked.refuse(*key, because=str(error))
-    options = {**options, **table.options}
     every_frame = root.every_frame if table.every_frame is None else table.every_frame
-    if every_frame:
-        if not _understands(source, options, "every_frame") and source != "images":
-            own = table.every_frame is not None
+    if every_frame and source != "images":
+        if not _understands(source, {**options, **table.options}, "every_frame"):
             asked.refuse(
-                *(("cameras", name, "every_frame") if own else ("every_frame",)),
+                *_key(asked, name, "every_frame"),
                 because=f"{name} ({shown}) is a live camera, whose frames do not wait; leave it out, or give a file or recording",
             )
-        if source != "images":
-            options.setdefault("paced", False)
+        options["paced"] = False
+    at = dict.fromkeys(options, key)
     size, fps = table.size or root.size, table.fps or root.fps
     if size is not None and _understands(source, options, "size"):
-        width, height = (int(part) for part in size.split("x"))
-        wide, high = ("max_width", "max_height") if source == "images" else ("width", "height")
-        options = {wide: width, high: height, **options}
+        sides = ("max_width", "max_height") if source == "images" else ("width", "height")
+        options |= zip(sides, (int(part) for part in size.split("x")), strict=True)
+        at |= dict.fromkeys(sides, _key(asked, name, "size"))
     if fps is not None and _understands(source, options, "fps"):
-        options.setdefault("fps", int(fps) if fps == int(fps) else fps)
+        options["fps"] = int(fps) if fps == int(fps) else fps
+        at["fps"] = _key(asked, name, "fps")
     if (root.loop if table.loop is None else table.loop) and _understands(source, options, "loop"):
-        options.setdefault("loop", True)
+        options["loop"] = True
+    options |= table.options
+    at |= {option: ("cameras", name, "options", option) for option in table.options}
     asked.check_runtime(table.runtime, "cameras", name, "runtime")
     return CameraSpec(
         name=CameraName(name),
         source=source,
-        options=_checked(asked, name, source, options),
+        options=_checked(asked, source, options, at),
         shown=shown,
         weight=table.weight,
         ordered=every_frame or source == "images",
@@ -118,14 +120,21 @@ def _understands(source: str, options: dict[str, Any], flag: str) -> bool:
     }[flag]
 
 
-def _checked(asked: Asked, name: str, source: str, options: dict[str, Any]) -> dict[str, Any]:
+def _key(asked: Asked, name: str, flag: str) -> KeyPath:
+    """Where this was asked for: at the camera's own table, or for all."""
+    own = ("cameras", name, flag)
+    return own if asked.given(*own) else (flag,)
+
+
+def _checked(asked: Asked, source: str, options: dict[str, Any], at: Mapping[str, KeyPath]) -> dict[str, Any]:
+    """`at`: where each option was given."""
     table = source_table(source)
     try:
         judged = table.model_validate(options).model_dump(exclude_unset=True)
     except ValidationError as error:
-        raise complaint(error, asked.layers, table, ("cameras", name, "options")) from error
+        raise complaint(error, asked.layers, table, at) from error
     try:
         options_class(SOURCES[source])(**judged)
     except ValueError as error:
-        asked.refuse_options(error, judged, "cameras", name, "options")
+        asked.refuse(*next((at[option] for option in judged if option in str(error)), ("source",)), because=str(error))
     return judged

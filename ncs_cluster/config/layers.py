@@ -29,6 +29,8 @@ class Origin(NamedTuple):
     """What relative paths are relative to."""
     text: Optional[str] = None
     """As written, where TOML was tried on it."""
+    key: KeyPath = ()
+    """What `name` speaks of."""
 
 
 class Layers:
@@ -74,16 +76,12 @@ class Layers:
 
     def where(self, path: KeyPath) -> str:
         """ "FILE: a.b", "NCS_CLUSTER_A__B", "--a" or "--set a.b": how a complaint about this value begins."""
-        dotted = ".".join(path)
         below = (found for at, found in self.origins.items() if at[: len(path)] == path)
         origin = self.origins.get(path) or next(below, None) or self.origin(path)
         if origin is None:
-            return f"--{path[0].replace('_', '-')}" if len(path) == 1 else f"--set {dotted}"
-        if origin.kind == "file":
-            return f"{origin.name}: {dotted}" if dotted else origin.name
-        if origin.kind in ("environment", "set") or self.origins.get(path) is origin:
-            return origin.name
-        return f"{origin.name}: {dotted}"
+            return f"--{path[0].replace('_', '-')}" if len(path) == 1 else f"--set {'.'.join(path)}"
+        inner = path if origin.kind == "file" else path[len(origin.key) :]
+        return f"{origin.name}: {'.'.join(inner)}" if inner else origin.name
 
     def base(self, path: KeyPath) -> Path:
         origin = self.origin(path)

@@ -50,10 +50,12 @@ def state_dir(asked: Asked) -> str:
 
 def results(asked: Asked) -> Optional[SinkSpec]:
     text = asked.root.results
-    if text is None or text == "-":
-        return SinkSpec(text) if text else None
-    path = asked.path(text, "results") if text else Path()
-    if not text or path.is_dir():
+    if text is None:
+        return None
+    if text == "-":
+        return SinkSpec(text)
+    path = asked.path(text, "results")
+    if path.is_dir():
         asked.refuse("results", because=f'"{text}" is a folder; name a file in it')
     if not path.parent.is_dir():
         asked.refuse("results", because=f"there is no folder {path.parent}; make it first")
@@ -64,9 +66,9 @@ def results(asked: Asked) -> Optional[SinkSpec]:
 
 def gateway(asked: Asked) -> Optional[GatewaySpec]:
     root = asked.root
+    host, port = _address(asked, root.listen)
     if root.no_web:
         return None
-    host, port = _address(asked, root.listen)
     token = _token(asked, root.token_file) if root.token_file is not None else None
     if token is None and not _local(host):
         asked.refuse(

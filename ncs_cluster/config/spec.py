@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
+from urllib.parse import urlsplit
 
 from ncs_cluster.sources._secret import redacted
 
@@ -36,11 +37,11 @@ def split_name(text: str, base: Path) -> tuple[Optional[str], str]:
 
 def parse(text: str, base: Path) -> Spec:
     """`base` is what relative paths are relative to. Raises ValueError with one line for people."""
-    word, _, rest = text.partition(":")
+    word, colon, rest = text.partition(":")
     if text == "synthetic":
         return Spec("synthetic", {}, text)
     if word == "realsense":
-        if not rest:
+        if not colon:
             return Spec("realsense", {}, text)
         if rest.lower().endswith(RECORDINGS):
             return Spec("realsense", {"recording": str(_existing(rest, base))}, text)
@@ -54,7 +55,7 @@ def parse(text: str, base: Path) -> Spec:
     if text.startswith("/dev/"):
         return Spec("v4l2", {"device": text}, text)
     if "://" in text:
-        if word not in ("rtsp", "rtsps", "http", "https") or not re.match(r"//[^/?#\s]+", rest):
+        if word not in ("rtsp", "rtsps", "http", "https") or not _has_host(text):
             raise ValueError(f'"{redacted(text)}" is no address of a camera; known are rtsp://, rtsps://, http:// and https://')
         return Spec("rtsp", {"url": text}, redacted(text))
     path = _existing(text, base)
@@ -63,6 +64,14 @@ def parse(text: str, base: Path) -> Spec:
     if path.suffix.lower() in RECORDINGS:
         return Spec("realsense", {"recording": str(path)}, text)
     return Spec("video", {"path": str(path)}, text)
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0) and url.isprintable()
+    except ValueError:
+        return False
 
 
 def _existing(text: str, base: Path) -> Path:

@@ -36,13 +36,21 @@ def test_help_names_every_flag_and_version_the_version() -> None:
 
 @pytest.mark.parametrize(
     "argv",
-    [["--nonsense"], ["--sticks", "many"], ["--config", "/nope.toml"], ["--source", "/nope.mp4"], ["--set", "simulated.depth=0"]],
+    [
+        ["--nonsense"],
+        ["--sticks", "many"],
+        ["--config", "/nope.toml"],
+        ["--source", "/nope.mp4"],
+        ["--set", "simulated.depth=0"],
+        ["--source", "usb:\n\x1b[2J"],
+    ],
 )
 def test_a_wrong_setting_is_one_line_and_exit_code_78_and_nothing_has_been_started(argv: list[str], tmp_path: Path) -> None:
     done = clusterd(*SMALL, *argv, "--runtime-dir", str(tmp_path / "run"))
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr.startswith("ncs-clusterd: ")
     assert done.stderr.count("\n") == 1
+    assert done.stderr[:-1].isprintable()
     assert not (tmp_path / "run").exists()
 
 
