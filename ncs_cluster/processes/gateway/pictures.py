@@ -57,6 +57,10 @@ class Pictures:
     def __contains__(self, camera: str) -> bool:
         return camera in self._views
 
+    def expect(self, camera: str) -> None:
+        """It is configured: somebody may look before it has a ring."""
+        self._views.setdefault(camera, View())
+
     def map(self, message: MapPictures, fds: list[int]) -> None:
         """A ring, in place of an older one. Takes over its descriptor."""
         view = self._views.setdefault(message.camera, View())

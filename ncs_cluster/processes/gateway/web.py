@@ -209,9 +209,9 @@ class Web:
 
     def _camera(self, request: Request) -> str:
         name = str(request.path_params["name"])
+        if any(camera["name"] == name for camera in self._daemon.status.get("cameras", [])):
+            self._pictures.expect(name)
         if name not in self._pictures:
-            if any(camera["name"] == name for camera in self._daemon.status.get("cameras", [])):
-                raise HTTPException(503, self._why_no_picture(name))
             raise HTTPException(404, "no such camera")
         return name
 

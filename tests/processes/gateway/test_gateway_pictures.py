@@ -80,6 +80,21 @@ def test_a_new_ring_takes_the_old_ones_place_under_open_eyes(running_site: Site)
     connection.close()
 
 
+def test_who_looks_before_the_camera_has_opened_sees_its_first_picture(tmp_path: Path) -> None:
+    with site(tmp_path, cameras=()) as opened:
+        opened.live()
+        assert opened.get("/healthz").status == 200
+        connection = http.client.HTTPConnection("127.0.0.1", opened.port, timeout=10)
+        connection.request("GET", "/cameras/cam0.mjpg")
+        response = connection.getresponse()
+        assert response.status == 200
+        opened.until_watched("cam0", 1)
+        opened.add_camera("cam0")
+        parts(response, 1)
+        response.close()
+        connection.close()
+
+
 class Desk:
     """Pictures without a process: a writer on one side, lookers on the other."""
 

@@ -12,6 +12,7 @@ import pytest
 from ncs_cluster.messages import CameraGone, Failed, FromGateway, GatewayOpened, Heartbeat, Hello, OpenGateway, Stop
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.testing.children import running
+from ncs_cluster.testing.control import some_status
 from ncs_cluster.testing.gateway import GATEWAY, Site, site
 from ncs_cluster.types import CameraName
 
@@ -121,7 +122,9 @@ def test_a_camera_that_is_gone_ends_its_pictures(running_site: Site) -> None:
             f"GET /cameras/cam0.mjpg HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\nConnection: close\r\n\r\n".encode()
         )
         running_site.until_watched("cam0", 1)
+        running_site.control.status = some_status(cameras=())
+        assert running_site.get("/healthz").status == 200
         running_site.child.send(CameraGone(CameraName("cam0")))
         while viewer.recv(65536):
             pass
-    assert running_site.get("/cameras/cam0.jpg").status == 503
+    assert running_site.get("/cameras/cam0.jpg").status == 404

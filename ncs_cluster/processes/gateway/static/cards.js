@@ -151,9 +151,11 @@ function freeze(img) {
   if (!img.naturalWidth) return img.removeAttribute("src");
   const canvas = make("canvas", { width: img.naturalWidth, height: img.naturalHeight });
   canvas.getContext("2d").drawImage(img, 0, 0);
+  canvas.style.aspectRatio = img.style.aspectRatio;
   img.parentNode.querySelector("canvas")?.remove();
   img.parentNode.prepend(canvas);
   img.removeAttribute("src");
+  img.classList.remove("shown");
   img.addEventListener("load", () => canvas.remove(), { once: true });
 }
 

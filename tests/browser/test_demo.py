@@ -1,0 +1,88 @@
+"""The first minutes of somebody who typed `make run`: the real daemon with simulated sticks, seen through a real browser."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ncs_cluster.client import Client, Refused
+from ncs_cluster.errors import NotRunning
+
+DEMO = [
+    "--source=synthetic",
+    "--backend=simulated",
+    "--sticks=4",
+    "--cluster-size=2",
+    "--switch-temp=65",
+    "--switch-interval=100",
+    "--set=simulated.time_scale=20",
+    "--listen=127.0.0.1:0",
+]
+
+
+def until(holds: Callable[[], Any], timeout_s: float = 40.0) -> Any:
+    until_s = time.monotonic() + timeout_s
+    while not (value := holds()):
+        assert time.monotonic() < until_s, "it did not come to pass"
+        time.sleep(0.1)
+    return value
+
+
+def texts(browser: Any, selector: str) -> list[str]:
+    found: list[str] = browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map((it) => it.textContent)", selector
+    )
+    return found
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """Where the page of a running demo is."""
+
+    def url() -> str | None:
+        try:
+            with Client(tmp_path / "run") as daemon:
+                return daemon.url()
+        except (NotRunning, Refused):
+            return None
+
+    command = [sys.executable, "-c", "from ncs_cluster.cli.daemon import main; main()", *DEMO]
+    folders = [f"--runtime-dir={tmp_path / 'run'}", f"--state-dir={tmp_path / 'state'}"]
+    daemon = subprocess.Popen([*command, *folders], stderr=subprocess.DEVNULL)
+    try:
+        yield until(url)
+    finally:
+        daemon.terminate()
+        daemon.wait(20)
+
+
+def test_clusters_take_turns_trouble_is_survived_and_the_zeros_stay(browser: Any, address: str) -> None:
+    browser.get(address)
+    until(lambda: len(texts(browser, ".stick")) == 4)
+    until(lambda: browser.execute_script("return document.querySelector('.camera img.shown')?.naturalWidth") == 640)
+
+    def at_work() -> list[str]:
+        return texts(browser, "#ring .visually-hidden")
+
+    first = until(lambda: at_work()[0].startswith("At work: sim-") and at_work())
+    until(lambda: at_work() not in (first, ["No stick is at work"]))
+
+    browser.find_element("css selector", "[data-kind=heat]").click()
+    until(lambda: any("too hot" in event for event in texts(browser, "#events li")))
+
+    browser.find_element("css selector", "[data-kind=unplug]").click()
+    until(lambda: "absent" in texts(browser, ".stick .pill"))
+    until(lambda: "absent" not in texts(browser, ".stick .pill"))
+
+    browser.find_element("css selector", "[data-kind=hang]").click()
+    until(lambda: any("hang" in error for error in texts(browser, ".stick .error")))
+    until(lambda: texts(browser, "#state") == ["all well"], 60)
+
+    assert [zero.strip("\u202fs") for zero in texts(browser, "#zeros dd")] == ["0", "0", "0", "0"]
+    assert [entry["message"] for entry in browser.get_log("browser")] == []
