@@ -188,6 +188,7 @@ def test_a_silent_daemon_is_said_and_forgotten_when_it_speaks(browser: Any, show
     shown.control.mute = True
     until(lambda: "does not answer" in text(browser, "#lost"), 30)
     assert browser.find_element("css selector", "#lost").is_displayed()
+    assert text(browser, "#state") == "unknown"
     shown.control.mute = False
     until(lambda: not browser.find_element("css selector", "#lost").is_displayed(), 30)
 

@@ -62,6 +62,10 @@ function lost(why) {
   document.body.classList.toggle("stale", why !== null);
   $("#lost").hidden = why === null;
   put($("#lost"), why ?? "");
+  if (why === null) return;
+  document.body.dataset.state = "unknown";
+  document.title = "ncs_cluster: unknown";
+  put($("#state"), "unknown");
 }
 
 setInterval(() => {
