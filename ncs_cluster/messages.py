@@ -1,7 +1,8 @@
 """What walks the wires: one closed union per channel and direction. msgpack by msgspec; never pickle.
 
 A message is positional (`array_like`) with its class name as tag, so both ends must run the same version: `Hello.protocol` says so.
-Times called `_s` are time.monotonic() of this machine, comparable between its processes. Runs on CPython 3.9.
+Times called `_s` are time.monotonic() of this machine, comparable between its processes. What would harm others when it is out of
+range is bounded here: a peer that says it speaks rubbish, and is ended for it. Runs on CPython 3.9.
 
     supervisor <-> worker    ToWorker  / FromWorker
     supervisor <-> camera    ToCamera  / FromCamera
@@ -12,14 +13,20 @@ Times called `_s` are time.monotonic() of this machine, comparable between its p
 
 from __future__ import annotations
 
-from typing import List, Optional, Union
+from typing import Annotated, List, Optional, Union
 
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from ncs_cluster.specs import CameraSpec, GatewaySpec, GraphSpec, SinkSpec, StickSpec
 from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome, PoolLayout, StickId
 
 PROTOCOL = 1
+
+Depth = Annotated[int, Meta(ge=1, le=64)]
+Side = Annotated[int, Meta(ge=1, le=16384)]
+"""Width or height of a picture, pixels."""
+Seconds = Annotated[float, Meta(ge=0.0, le=1e6)]
+"""NaN is none."""
 
 
 class Message(Struct, frozen=True, array_like=True, tag=True):
@@ -102,7 +109,7 @@ class StickOpened(Message, frozen=True):
 
     device: str
     has_sensor: bool
-    depth: int
+    depth: Depth
     """Requests that may be in flight at once: the stick's credits."""
 
 
@@ -118,7 +125,7 @@ class Inferred(Message, frozen=True):
 
     ticket: int
     outcome: Outcome
-    latency_s: float
+    latency_s: Seconds
 
 
 ToWorker = Union[OpenStick, MapPool, UnmapPool, Infer, Trouble, Stop]
@@ -170,8 +177,8 @@ class Rates(Message, frozen=True):
 class SourceOpened(Message, frozen=True):
     """Answered by MapPool, MapPictures and grants. Sent again when a reopened source has another size."""
 
-    width: int
-    height: int
+    width: Side
+    height: Side
     fps: Optional[float]
     depth_scale_m: Optional[float]
     finite: bool

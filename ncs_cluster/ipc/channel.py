@@ -31,13 +31,14 @@ class Received(NamedTuple):
 
 
 class Channel(Generic[R]):
-    """Sends any message, receives those of one union `R`. `incoming` is that union's type."""
+    """Sends any message, receives those of one union `R`. `incoming` is that union's type; none may be longer than `most` bytes."""
 
-    def __init__(self, sock: socket.socket, incoming: Any) -> None:
+    def __init__(self, sock: socket.socket, incoming: Any, most: int = MAX_MESSAGE) -> None:
         self.sock = sock
+        self._most = most
         self._decode = msgspec.msgpack.Decoder(incoming).decode
         self._encode = msgspec.msgpack.Encoder().encode
-        self._buffer = bytearray(MAX_MESSAGE + 1)
+        self._buffer = bytearray(most + 1)
         self._view = memoryview(self._buffer)
         self._ancillary = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
 
@@ -79,9 +80,9 @@ class Channel(Generic[R]):
         if size == 0:
             _close(fds)
             raise EOFError("the peer closed the channel")
-        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or size > MAX_MESSAGE:
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or size > self._most:
             _close(fds)
-            raise ProtocolError(f"a message is longer than {MAX_MESSAGE} bytes")
+            raise ProtocolError(f"a message is longer than {self._most} bytes")
         try:
             message = self._decode(self._view[:size])
         except msgspec.DecodeError as error:

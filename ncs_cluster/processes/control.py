@@ -20,6 +20,8 @@ from ncs_cluster.messages import Request
 from ncs_cluster.processes.links import Link
 
 MOST_CLIENTS = 16
+MOST_WAITING = 128
+"""Connections not yet accepted; beyond it a client is told that nobody listens."""
 
 
 def claim(folder: Path) -> int:
@@ -68,9 +70,10 @@ class ControlSocket:
         except OSError as error:
             raise ConfigError(f"control socket {self._path} cannot be made ({error}); give a shorter --runtime-dir") from error
         os.chmod(self._path, 0o660)
-        self._listener.listen(MOST_CLIENTS)
+        self._listener.listen(MOST_WAITING)
         self._listener.setblocking(False)
         self._clients: dict[str, Link] = {}
+        """In the order of their last requests."""
         self._next = 1
         selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
@@ -86,16 +89,20 @@ class ControlSocket:
         except OSError:
             return
         if len(self._clients) >= MOST_CLIENTS:
-            sock.close()
-            return
+            # the one that has asked nothing for longest, so that silent connections lock nobody out
+            self._leave(next(iter(self._clients)), "")
         sock.setblocking(False)
         client, self._next = str(self._next), self._next + 1
         self._clients[client] = Link(
             Channel(sock, Request),
             self._selector,
-            lambda message: self._on_request(client, message),
+            lambda message: self._asked(client, message),
             lambda why: self._leave(client, why),
         )
+
+    def _asked(self, client: str, request: object) -> None:
+        self._clients[client] = self._clients.pop(client)
+        self._on_request(client, request)
 
     def _leave(self, client: str, _why: str) -> None:
         link = self._clients.pop(client, None)

@@ -5,6 +5,8 @@ A peer that does not read is not waited for: beyond MOST_QUEUED messages it coun
 
 from __future__ import annotations
 
+import logging
+import os
 import selectors
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +17,8 @@ from ncs_cluster.ipc.channel import Channel
 MOST_QUEUED = 4096
 MOST_PER_TURN = 64
 """Messages read from one peer before the others are looked at."""
+
+log = logging.getLogger(__name__)
 
 
 class Link:
@@ -40,14 +44,19 @@ class Link:
         """False when the peer is hung or gone. A droppable message is left out where it would have to wait."""
         if self._closed:
             return True
+        if self._queue and droppable:
+            return True
+        try:
+            data = self.wire.encode(message)
+        except ProtocolError as error:
+            # whatever led to it, one message is not worth the daemon
+            log.error("left out: %s", error)
+            return True
         if self._queue:
-            if droppable:
-                return True
             if len(self._queue) >= MOST_QUEUED:
                 return False
-            self._queue.append((self.wire.encode(message), fd))
+            self._queue.append((data, fd))
             return True
-        data = self.wire.encode(message)
         try:
             sent = self.wire.send_bytes(data) if fd is None else self.wire.send_bytes(data, fd)
         except OSError:
@@ -88,6 +97,9 @@ class Link:
             return False
         if received is None:
             return False
+        for fd in received.fds:
+            # nobody has reason to send the supervisor one
+            os.close(fd)
         self._on_message(received.message)
         return True
 

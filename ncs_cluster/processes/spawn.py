@@ -18,6 +18,8 @@ from ncs_cluster.specs import RuntimeSpec
 
 INCOMING = {"worker": FromWorker, "camera": FromCamera, "sink": FromSink, "gateway": FromGateway}
 """What each kind of child may say; its module is ncs_cluster.processes.KIND."""
+MOST_FROM_WORKER = channel.MAX_MESSAGE // 4
+"""A result grows on its way: distances are added, and it becomes a line of text."""
 
 
 class Process:
@@ -49,7 +51,8 @@ def spawn(who: Who, runtime: RuntimeSpec, runtime_dir: Path, log_level: str) -> 
         raise
     finally:
         theirs.close()
-    wire: channel.Channel[object] = channel.Channel(ours, INCOMING[who.kind])
+    most = MOST_FROM_WORKER if who.kind == "worker" else channel.MAX_MESSAGE
+    wire: channel.Channel[object] = channel.Channel(ours, INCOMING[who.kind], most)
     return Process(popen, wire)
 
 
