@@ -1,0 +1,122 @@
+"""Clients of the control socket that mean harm, or know no better: the daemon and its other clients are not disturbed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import socket
+from collections.abc import Iterator
+
+import msgspec
+import psutil
+import pytest
+
+from ncs_cluster.client import CONTROL_SOCKET, Refused
+from ncs_cluster.messages import AskEvents, AskStatus
+from ncs_cluster.testing.daemon import Daemon, running, settings, sticks, synthetic
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with running(settings(tmp_path_factory.mktemp("daemon"), sticks(2), [synthetic()])) as daemon:
+        yield daemon
+        assert daemon.stop() == 0
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(daemon: Daemon) -> Iterator[None]:
+    """Before and after each test the same processes run, and results come."""
+    before = daemon.well()
+    supervisor = psutil.Process(daemon.pid)
+    yield
+    after = daemon.well()
+    assert [process["pid"] for process in after["processes"]] == [process["pid"] for process in before["processes"]]
+    assert [after["counters"][key] for key in ("frames_lost", "frames_doubled", "out_of_order")] == [0, 0, 0]
+    assert supervisor.num_fds() < 60
+    assert supervisor.memory_info().rss < 300e6
+
+
+def connect(daemon: Daemon) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock.connect(os.fspath(daemon.runtime_dir / CONTROL_SOCKET))
+    sock.settimeout(20.0)
+    return sock
+
+
+def test_its_group_may_use_the_socket_and_nobody_else(daemon: Daemon) -> None:
+    """0660 in a directory of 0750."""
+    assert (daemon.runtime_dir / CONTROL_SOCKET).stat().st_mode & 0o777 == 0o660
+    assert daemon.runtime_dir.stat().st_mode & 0o777 == 0o750
+
+
+def test_random_bytes_are_hung_up_on(daemon: Daemon) -> None:
+    """At once, each time."""
+    for size in (1, 7, 100, 5000, 100_000):
+        with connect(daemon) as sock:
+            sock.send(random.randbytes(size))
+            with contextlib.suppress(ConnectionResetError):
+                assert sock.recv(100) == b""
+
+
+def test_descriptors_sent_along_are_closed(daemon: Daemon) -> None:
+    """They would use up the daemon's own."""
+    with connect(daemon) as sock:
+        for _ in range(300):
+            socket.send_fds(sock, [msgspec.msgpack.encode(AskStatus())], [0, 1, 2])
+            sock.recv(200_000)
+        assert psutil.Process(daemon.pid).num_fds() < 60
+
+
+def test_a_hundred_connections_that_say_nothing_lock_nobody_out(daemon: Daemon) -> None:
+    """The most quiet one goes when a new one comes."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(connect(daemon))
+        assert daemon.status()["daemon"]["pid"] == daemon.pid
+
+
+def test_one_who_asks_and_never_reads_is_hung_up_on(daemon: Daemon) -> None:
+    """What is kept for him is bounded; others are answered meanwhile."""
+    with connect(daemon) as sock:
+        sock.send(msgspec.msgpack.encode(AskEvents(follow=True)))
+        for asked in range(20_000):
+            try:
+                sock.send(msgspec.msgpack.encode(AskStatus()))
+            except (BrokenPipeError, ConnectionResetError):
+                return
+            if asked % 500 == 0:
+                assert daemon.status()["daemon"]["pid"] == daemon.pid
+    pytest.fail("20,000 answers are kept for one who reads none")
+
+
+def test_one_who_leaves_before_the_answer_harms_nobody(daemon: Daemon) -> None:
+    for _ in range(50):
+        with connect(daemon) as sock:
+            sock.send(msgspec.msgpack.encode(AskStatus()))
+
+
+def test_what_cannot_be_done_is_refused_with_a_reason(daemon: Daemon) -> None:
+    """And the connection stays."""
+    with daemon.client() as client:
+        with pytest.raises(Refused, match="no other cluster"):
+            client.switch()
+        with pytest.raises(Refused, match="no such trouble: earthquake"):
+            client.trouble("earthquake")
+        with pytest.raises(Refused, match="stick sim-99 is not at hand"):
+            client.trouble("hang", "sim-99")
+        with pytest.raises(Refused, match="no page"):
+            client.url()
+        assert client.status()["daemon"]["pid"] == daemon.pid
+
+
+def test_a_follower_hears_each_event_once(daemon: Daemon) -> None:
+    """In order, what had happened before and what happens now."""
+    with daemon.client() as follower, daemon.client() as other:
+        heard = follower.follow()
+        before = next(heard)
+        other.trouble("heat")
+        later = next(heard)
+        ids = [event["id"] for event in before + later]
+        assert ids == list(range(1, len(ids) + 1))
+        assert "heat wave" in later[0]["text"]
