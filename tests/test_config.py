@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,10 @@ def test_the_file_may_be_named_by_the_environment_and_paths_in_it_are_relative_t
         ("[simulated]\njitter_ms = -1", "simulated.jitter_ms: jitter_ms must be 0 or more"),
         ("[runtimes.old]\nenv = {}", "runtimes.old.python: is missing; it must be given"),
         ("[runtimes.old]\npython = '/nope'", "runtimes.old.python: /nope is no program"),
+        (
+            "[runtimes.old]\npython = '/bin/false'",
+            "runtimes.old.python: /bin/false cannot run our processes: exit",
+        ),
         ("[simulated]\nruntime = 'old'", "simulated.runtime: there is no [runtimes.old]; known: default"),
         ("[cameras.Front]\nsource = 'usb:0'", 'cameras.Front: camera name "Front": a name is made of a-z'),
         ("[cameras.front]\nweight = 2", "cameras.front: source is missing; give it one, or use --source front=SPEC"),
@@ -379,7 +384,9 @@ def test_the_daemon_puts_its_socket_where_the_client_looks(environ: dict[str, st
 
 
 def test_another_interpreter_is_named_for_sticks_and_cameras(write: Write) -> None:
-    file = write("[runtimes.old]\npython = '/bin/sh'\nenv = { A-B = 'c' }\n[cameras.a]\nsource = 'synthetic'\nruntime = 'old'\n")
+    file = write(
+        f"[runtimes.old]\npython = '{sys.executable}'\nenv = {{ A-B = 'c' }}\n[cameras.a]\nsource = 'synthetic'\nruntime = 'old'\n"
+    )
     asked = simulated(*file, "--set", "simulated.runtime=old")
     assert asked.sticks[0].runtime == asked.cameras[0].runtime == "old"
     assert asked.runtimes["old"].env == {"A-B": "c"}

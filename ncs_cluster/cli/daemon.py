@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+import tempfile
+from pathlib import Path
+from typing import NoReturn, Optional
 
 import msgspec
 
@@ -68,18 +70,27 @@ def _settings(argv: list[str]) -> Settings:
 
 def _read(argv: list[str]) -> Settings:
     from ncs_cluster import config
-    from ncs_cluster.processes import preflight
 
     try:
         settings = config.load(argv, os.environ)
         for backend, runtime in sorted({(stick.backend, stick.runtime) for stick in settings.sticks}):
-            spec = settings.runtimes.get(runtime)
-            python, env = (spec.python, spec.env) if spec is not None else (sys.executable, {})
-            if (line := preflight.check(settings.graphs, backend, python, env)) is not None:
+            if (line := _try_graphs(settings, backend, runtime)) is not None:
                 raise ConfigError(line)
     except ConfigError as error:
         _refuse(error)
     return settings
+
+
+def _try_graphs(settings: Settings, backend: str, runtime: str) -> Optional[str]:
+    """Load them once, under the interpreter that will."""
+    from ncs_cluster.processes import preflight, spawn
+
+    spec = settings.runtimes.get(runtime)
+    if spec is None:
+        return preflight.check(settings.graphs, backend)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = spawn.environment(spec, Path(folder))
+        return preflight.check(settings.graphs, backend, spec.python, environment)
 
 
 def _refuse(error: ConfigError) -> NoReturn:

@@ -43,10 +43,11 @@ def daemon(document: dict[str, Any]) -> Lines:
 
 def clusters(document: dict[str, Any]) -> Lines:
     about, turns = document["daemon"], document["clusters"]
-    size = f", {about['cluster_size']} at a time" if about["cluster_size"] else ""
-    rule = f"{about['policy']}{size}: switch at {about['switch_temp_c']:g} °C"
-    if about["switch_interval_s"] and about["policy"] != "all":
+    rule = f"{about['policy']}, {about['cluster_size']} at a time: switch at {about['switch_temp_c']:g} °C"
+    if about["switch_interval_s"]:
         rule += f" or after {about['switch_interval_s']:g} s"
+    if about["policy"] == "all":
+        rule = f"all sticks work; one that reaches {about['switch_temp_c']:g} °C rests"
     lines = [[Cell("clusters  ", "dim"), Cell(rule)]]
     if len(turns["ring"]) > 1:
         lines += _ring(turns["ring"], set(turns["active"]))

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Optional
@@ -126,5 +127,25 @@ def runtimes(asked: Asked) -> dict[str, RuntimeSpec]:
         python = str(asked.path(table.python, *key)) if "/" in table.python else shutil.which(table.python)
         if python is None or not os.access(python, os.X_OK) or os.path.isdir(python):
             asked.refuse(*key, because=f"{table.python} is no program that can be started; give an interpreter's path")
+        if (complaint := _cannot_serve(python, {**asked.environ, **table.env})) is not None:
+            asked.refuse(
+                *key, because=f"{python} cannot run our processes: {complaint}; it must be Python 3.9 or newer with msgspec"
+            )
         made[name] = RuntimeSpec(python=python, env=dict(table.env))
     return made
+
+
+def _cannot_serve(python: str, environ: dict[str, str]) -> Optional[str]:
+    """Why an interpreter cannot run a child. It is really tried: what a name leads to may be a shim without a Python behind it."""
+    environ = {name: value for name, value in environ.items() if name not in ("PYTHONHOME", "VIRTUAL_ENV")}
+    command = [python, "-c", "import sys; assert sys.version_info >= (3, 9), sys.version.split()[0]; import msgspec"]
+    try:
+        tried = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, env=environ, check=False)
+    except OSError as error:
+        return error.strerror or str(error)
+    except subprocess.TimeoutExpired:
+        return "it does not answer"
+    if tried.returncode == 0:
+        return None
+    said = tried.stderr.decode(errors="replace").strip().splitlines()
+    return said[-1] if said else f"exit code {tried.returncode}"

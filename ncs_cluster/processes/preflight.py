@@ -61,10 +61,10 @@ def check(
 
 def refused(graphs: List[GraphSpec]) -> Optional[str]:
     """Load every graph on this CPU, infer once, and ask its decoder whether it understands what came out."""
-    from ncs_cluster.backends._graph import Graphs
-
-    loaded = Graphs("CPU")
     try:
+        from ncs_cluster.backends._graph import Graphs
+
+        loaded = Graphs("CPU")
         for graph in graphs:
             if graph.decoder not in DECODERS:
                 return f'graph {graph.name}: there is no decoder "{graph.decoder}": choose one of {", ".join(DECODERS)}'

@@ -93,6 +93,11 @@ def test_sticks_that_are_all_too_hot_are_told(daemon: FakeControl, tmp_path: Pat
     assert "every stick is too hot: no frame is worked on" in ncsctl("status", place=tmp_path).stdout
 
 
+def test_without_clusters_the_rule_is_told_in_its_own_words(daemon: FakeControl, tmp_path: Path) -> None:
+    change(daemon, "daemon", policy="all", cluster_size=0)
+    assert "clusters  all sticks work; one that reaches 65 °C rests\n" in ncsctl("status", place=tmp_path).stdout
+
+
 def test_json_is_the_status_document(daemon: FakeControl, tmp_path: Path) -> None:
     done = ncsctl("status", "--json", place=tmp_path)
     assert json.loads(done.stdout) == json.loads(msgspec.json.encode(daemon.status))
