@@ -45,7 +45,7 @@ class Synthetic:
         self._closed = threading.Event()
 
     def open(self) -> SourceInfo:
-        """Paints room and shapes, which takes about a second. Raises SourceError where OpenCV cannot be imported or a setting
+        """Paints room and shapes, which takes a third of a second. Raises SourceError where OpenCV cannot be imported or a setting
         makes no picture."""
         options = self._options
         if not (64 <= options.width <= 4096 and 48 <= options.height <= 4096):
