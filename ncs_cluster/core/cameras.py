@@ -46,6 +46,8 @@ class Camera:
         self.next_frame = 0
         self.frames = 0
         self.measuring: dict[int, tuple[Unit, Outcome]] = {}
+        self.measuring_since_s = 0.0
+        """Since when the oldest of them waits."""
         self.orders: dict[int, LiveOrder] = {}
         self.reorders: dict[int, Reorder] = {}
         self.viewers = 0
@@ -102,8 +104,10 @@ class Cameras:
             if camera.slots is not None:
                 camera.slots.revoke_grants()
             made = self._new_pool(camera, workers)
+            made.append(MakePictures(camera.spec.name, PICTURE_SLOTS, info.width, info.height))
+            made.append(self.pictures(camera, camera.child.who))
         elif fresh:
-            made = self._map(camera, [camera.child.who])
+            made = [*self._map(camera, [camera.child.who]), self.pictures(camera, camera.child.who)]
         else:
             made = []
         notes: list[Action] = []
@@ -114,12 +118,15 @@ class Cameras:
 
     def captured(self, camera: Camera, message: FrameCaptured, now_s: float) -> list[Action]:
         ref = message.frame
-        slots = self.pools.get(ref.pool)
-        if slots is None or ref.camera != camera.spec.name or ref.frame < camera.next_frame:
-            return [Note("error", camera.spec.name, f"says it captured frame {ref.frame} into pool {ref.pool}: ignored")]
-        holders = 0 if message.error or self.stopping else len(self.graphs)
-        if not slots.written(ref.slot, holders):
-            return [Note("error", camera.spec.name, f"wrote slot {ref.slot}, which was not granted: ignored")]
+        slots = next((own for own in [camera.slots, *camera.retired] if own is not None and own.layout.pool == ref.pool), None)
+        lies = ref.camera != camera.spec.name or ref.frame < camera.next_frame
+        holders = 0 if message.error or self.stopping or lies else len(self.graphs)
+        if slots is None or not slots.written(ref.slot, holders):
+            text = f"says it wrote slot {ref.slot} of pool {ref.pool}, which was not granted: ignored"
+            return [Note("error", camera.spec.name, text)]
+        if lies:
+            text = f"says it captured frame {ref.frame} of {ref.camera}: ignored, frame {camera.next_frame} comes next"
+            return [Note("error", camera.spec.name, text), *self.grant(camera)]
         camera.next_frame = ref.frame + 1
         camera.frames += 1
         if self.stopping:
@@ -152,14 +159,12 @@ class Cameras:
         return [Note("warning", camera.spec.name, f"no signal: {detail}")] if was else []
 
     def exited(self, camera: Camera, now_s: float) -> None:
-        """What it was about to write is free again; what waited for its distances goes on without."""
+        """What it was about to write is free again."""
         camera.signal = False
         for slots in [camera.slots, *camera.retired]:
             if slots is not None:
                 slots.revoke_grants()
-        waiting, camera.measuring = camera.measuring, {}
-        for unit, outcome in waiting.values():
-            self.publish(camera, unit, outcome, now_s)
+        self._go_without(camera, now_s)
 
     # -- the way of a result
 
@@ -173,21 +178,43 @@ class Cameras:
             self._ledger.end(unit, LATE)
             return []
         if not camera.child.listening or camera.info is None:
+            self._go_without(camera, now_s)
             self.publish(camera, unit, outcome, now_s)
             return []
+        if not camera.measuring:
+            camera.measuring_since_s = now_s
         camera.measuring[unit.ticket] = (unit, outcome)
         return [Send(camera.child.who, Measure(unit.ticket, unit.frame.ref, self.graphs[unit.graph], outcome))]
 
     def measured(self, camera: Camera, ticket: int, detections: list[Detection], now_s: float) -> None:
-        waiting = camera.measuring.pop(ticket, None)
-        if waiting is None:
+        if ticket not in camera.measuring:
             return
-        unit, outcome = waiting
+        # answers come in the order of the questions: what was passed over will not be answered any more
+        while (first := next(iter(camera.measuring))) != ticket:
+            self.publish(camera, *camera.measuring.pop(first), now_s)
+        unit, outcome = camera.measuring.pop(ticket)
+        camera.measuring_since_s = now_s
         for found in detections:
             if found.distance_m is not None and found.true_distance_m:
                 camera.range_errors.append(abs(found.distance_m - found.true_distance_m) / found.true_distance_m)
         del camera.range_errors[:-200]
         self.publish(camera, unit, Outcome(detections, outcome.classes, outcome.error), now_s)
+
+    def _go_without(self, camera: Camera, now_s: float) -> None:
+        """What waited for its distances goes on without them."""
+        waiting, camera.measuring = camera.measuring, {}
+        for unit, outcome in waiting.values():
+            self.publish(camera, unit, outcome, now_s)
+
+    def overdue(self, now_s: float) -> list[Camera]:
+        """Cameras that go on capturing and do not answer any more."""
+        late_s = now_s - self._limits.silent_s
+        return [camera for camera in self.by_name.values() if camera.measuring and camera.measuring_since_s < late_s]
+
+    def forgive(self, now_s: float) -> None:
+        """The supervisor itself was stopped for a while: nobody is late."""
+        for camera in self.by_name.values():
+            camera.measuring_since_s = now_s
 
     def publish(self, camera: Camera, unit: Unit, outcome: Outcome, now_s: float) -> None:
         if not self._ledger.end(unit, RESULT):
@@ -231,6 +258,8 @@ class Cameras:
         actions: list[Action] = []
         if self.stopping or camera.slots is None or not camera.child.running:
             return actions
+        if camera.ordered and self._outbox is not None and self._outbox.full:
+            return actions
         while camera.slots.granted < GRANTS and (slot := camera.slots.grant()) is not None:
             actions.append(Send(camera.child.who, Grant(camera.slots.layout.pool, slot)))
         return actions
@@ -243,7 +272,9 @@ class Cameras:
                 camera.retired.remove(slots)
                 del self.pools[slots.layout.pool]
                 gone = UnmapPool(slots.layout.pool)
-                actions += [Send(who, gone) for who in [*workers, camera.child.who]]
+                actions += [Send(who, gone) for who in workers]
+                if camera.child.listening:
+                    actions.append(Send(camera.child.who, gone))
                 actions.append(DropPool(slots.layout.pool))
             if camera.slots is not None and camera.child.running and camera.slots.layout.slots < self._slots_wanted(camera):
                 actions += self._new_pool(camera, workers) + self.grant(camera)
@@ -270,17 +301,12 @@ class Cameras:
         camera.slots = Slots(PoolLayout(self._next_pool, slots, info.width, info.height, info.depth_scale_m))
         self.pools[self._next_pool] = camera.slots
         self._next_pool += 1
-        make: list[Action] = [
-            MakePool(camera.slots.layout),
-            MakePictures(camera.spec.name, PICTURE_SLOTS, info.width, info.height),
-        ]
-        return make + self._map(camera, [camera.child.who, *workers])
+        return [MakePool(camera.slots.layout), *self._map(camera, [camera.child.who, *workers])]
 
     def _map(self, camera: Camera, whom: list[Who]) -> list[Action]:
         assert camera.slots is not None
         layout = camera.slots.layout
-        actions: list[Action] = [Send(who, MapPool(layout), pool=layout.pool) for who in whom]
-        return [*actions, self.pictures(camera, camera.child.who)]
+        return [Send(who, MapPool(layout), pool=layout.pool) for who in whom]
 
     def pictures(self, camera: Camera, to: Who) -> Action:
         """Tell somebody where the drawn pictures lie."""

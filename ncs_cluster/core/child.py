@@ -59,6 +59,8 @@ STABLE_S = 30.0
 QUARANTINE = 5
 """Deaths in a row that make a stick "quarantined" in status; it is still tried, every 60 s."""
 LONGEST_BACKOFF_S = 60.0
+LONGEST_ERROR = 400
+"""Characters kept of a child's last word."""
 
 
 class Child:
@@ -89,6 +91,11 @@ class Child:
     def listening(self) -> bool:
         """Messages may be sent to it: it has said Hello, and its first word was sent with the answer."""
         return self.state in (State.OPENING, State.RUNNING)
+
+    @property
+    def heeded(self) -> bool:
+        """What it says counts. Not the late words of one that was killed."""
+        return self.state in (State.STARTING, State.OPENING, State.RUNNING, State.STOPPING)
 
     @property
     def running(self) -> bool:
@@ -146,11 +153,13 @@ class Child:
 
     def failed(self, detail: str, *, permanent: bool) -> None:
         """Its last word. A permanent failure will not go away soon, so the next try waits the longest time."""
-        self._blame = self._blame or detail
+        self._blame = self._blame or detail[:LONGEST_ERROR]
         self._slow_retry = permanent
 
     def exited(self, how: str, now_s: float, *, innocent: bool = False) -> list[Action]:
         """The process is gone. `innocent`: what it was given has killed others too, so the death does not count against it."""
+        if not self.alive:
+            return []
         was, healthy_since_s = self.state, self._healthy_since_s
         self.pid = None
         self._healthy_since_s = None

@@ -2,7 +2,8 @@
 
 A lane is one graph of one stream. Live lanes hold only their newest frame, and hand it over just before a stick needs it, so that
 it is fresh: a second request goes to a stick when its first is about to end (expected end - lead). Ordered lanes are queues and
-fill a stick to its depth. Lanes with work take turns by weight (virtual time, as in fair queueing).
+fill a stick to its depth; beside live ones they are handed over like those, or they would always be there first. Lanes with work
+take turns by weight (virtual time, as in fair queueing).
 
 A unit whose stick died goes back to the head of its lane. It is a suspect then and travels alone, so that the next death has one
 possible culprit; after MOST_TRIES deaths it is given up. A live unit is given up for a newer frame instead.
@@ -91,6 +92,8 @@ class Dispatcher:
         self._tickets = 0
         self._virtual_s = 0.0
         self._any_live = False
+        self._kept_free: StickId | None = None
+        """Gets nothing on top, so that a suspect, which travels alone, finds a stick some day."""
 
     # -- streams and sticks come and go
 
@@ -148,10 +151,11 @@ class Dispatcher:
         """Hand over whatever can be handed over now; each unit says which stick gets it, and its ticket."""
         handed: list[Unit] = []
         self.deadline_s = None
+        self._kept_free = self._for_a_suspect()
         ready = sorted((lane for lane in self.lanes.values() if lane.pending), key=lambda lane: lane.virtual_s)
         while ready:
             lane = ready[0]
-            seat = None if lane.ordered and self.hold_ordered else self._seat_for(lane.pending[0], lane, now_s)
+            seat = None if self._held(lane) else self._seat_for(lane.pending[0], lane, now_s)
             if seat is None:
                 ready.pop(0)
                 continue
@@ -172,7 +176,9 @@ class Dispatcher:
         unit = seat.in_flight.pop(ticket, None) if seat else None
         if seat is None or unit is None:
             return None
-        seat.service.add(now_s - max(unit.sent_s, seat.last_done_s))
+        seen_s = now_s - max(unit.sent_s, seat.last_done_s)
+        # the worker's own clock does not stand still when the supervisor does; or its patience would grow to minutes
+        seat.service.add(min(seen_s, latency_s) if latency_s > 0.0 else seen_s)
         seat.latency.add(latency_s)
         seat.last_done_s = now_s
         seat.done.count(now_s)
@@ -223,21 +229,30 @@ class Dispatcher:
     def _may_queue(self, seat: Seat, lane: Lane, now_s: float) -> bool:
         """May this stick, which is busy, be given one more?"""
         held = len(seat.in_flight)
-        if held >= seat.depth or seat.rate < 1.0 or seat.has_suspect():
+        if held >= seat.depth or seat.rate < 1.0 or seat.has_suspect() or seat.stick == self._kept_free:
             return False
         if lane.ordered and not self._any_live:
             return True
         if held >= LIVE_DEPTH:
             return False
         mean_s = seat.service.mean_s
-        if lane.ordered or (mean_s is not None and mean_s < SHORT_SERVICE_S):
-            return True
         if mean_s is None:
             return False
+        if mean_s < SHORT_SERVICE_S:
+            return True
         turn_s = seat.expected_end_s() - seat.lead_s()
         if turn_s > now_s:
             self._wake_at(turn_s)
         return turn_s <= now_s
+
+    def _for_a_suspect(self) -> StickId | None:
+        """The busy stick that will be idle first, when the head of a lane waits for an idle one."""
+        waits = any(lane.pending and lane.pending[0].tried and not self._held(lane) for lane in self.lanes.values())
+        busy = [seat for seat in self.seats.values() if seat.in_flight and seat.rate > 0.0] if waits else []
+        return min(busy, key=lambda seat: (len(seat.in_flight), seat.expected_end_s())).stick if busy else None
+
+    def _held(self, lane: Lane) -> bool:
+        return lane.ordered and self.hold_ordered
 
     def _too_soon(self, seat: Seat, now_s: float) -> bool:
         """A stick at rate r rests (1 - r) / r of the time it worked."""

@@ -38,7 +38,8 @@ class Ending:
             self._step = 1
             for child in self._doing:
                 actions += child.stop(now_s)
-        if self._step == 1 and (written() or waited_s > DRAIN_S + WRITE_S):
+        closed = not any(child.alive for child in self._doing)
+        if self._step == 1 and ((closed and written()) or waited_s > DRAIN_S + WRITE_S):
             self._step = 2
             for child in self._showing:
                 actions += child.stop(now_s)

@@ -18,7 +18,7 @@ from ncs_cluster.core.events import Who
 from ncs_cluster.core.page import Page
 from ncs_cluster.core.sink import Sink
 from ncs_cluster.core.sticks import Stick, Sticks
-from ncs_cluster.core.work import DROPPED, Ledger, Unit
+from ncs_cluster.core.work import DROPPED, Ledger
 from ncs_cluster.errors import EX_CONFIG
 from ncs_cluster.specs import Settings
 from ncs_cluster.types import StickId
@@ -45,6 +45,8 @@ class Engine:
         self.cameras = Cameras(graphs, self.dispatcher, self.ledger, outbox, limits)
         self.page = Page(settings.gateway, settings, self.cameras, limits) if settings.gateway else None
         self.last_result_s: float | None = None
+        self.idle_s = now_s
+        """When there was nothing to do last."""
         self.ending: Ending | None = None
         self._next_tick_s = now_s + TICK_S
         self._last_tick_s = now_s
@@ -53,7 +55,7 @@ class Engine:
     @property
     def deadline_s(self) -> float:
         """When `wake` is due at the latest."""
-        due = [self._next_tick_s, self.dispatcher.deadline_s, self.sticks.next_s]
+        due = [self._next_tick_s, self.dispatcher.deadline_s, self.sticks.next_s, self.sticks.look_s]
         return min(when for when in due if when is not None)
 
     def start(self, now_s: float) -> list[Action]:
@@ -88,17 +90,15 @@ class Engine:
 
     def wake(self, now_s: float) -> list[Action]:
         """Time has passed."""
-        actions: list[Action] = []
-        if self.sticks.next_s is not None and now_s >= self.sticks.next_s:
-            actions += self.sticks.regulate(now_s)
-        if now_s >= self._next_tick_s:
-            actions += self._tick(now_s)
+        actions = self._tick(now_s) if now_s >= self._next_tick_s else []
         return actions + self._hand_over(now_s)
 
     # -- who says what
 
     def _worker(self, stick: Stick, message: object, now_s: float) -> list[Action]:
         child = stick.child
+        if not _heeded(child, message):
+            return []
         child.heard(now_s)
         match message:
             case m.Inferred(ticket=ticket, outcome=outcome, latency_s=latency_s):
@@ -107,10 +107,12 @@ class Engine:
                     return []
                 stick.inferences += 1
                 self.last_result_s = now_s
-                return self.cameras.inferred(unit, outcome, now_s) + self._freed(unit)
+                return self.cameras.inferred(unit, outcome, now_s) + self.cameras.grant(self.cameras.by_name[unit.stream])
             case m.Telemetry():
                 self.sticks.measured(stick, message, now_s)
                 return self.sticks.regulate(now_s)
+            case m.StickOpened() if child.running:
+                return child.kill(now_s, "says again that it has opened its stick") + self.sticks.regulate(now_s)
             case m.StickOpened():
                 return self.sticks.opened(stick, message, now_s) + self.sticks.regulate(now_s)
             case m.Hello():
@@ -136,13 +138,15 @@ class Engine:
 
     def _camera(self, camera: Camera, message: object, now_s: float) -> list[Action]:
         child = camera.child
+        if not _heeded(child, message):
+            return []
         child.heard(now_s)
         match message:
             case m.FrameCaptured():
                 return self.cameras.captured(camera, message, now_s)
             case m.Measured(ticket=ticket, detections=detections):
                 self.cameras.measured(camera, ticket, detections, now_s)
-                return self._pump_sink() + self.cameras.grant(camera)
+                return self.cameras.grant(camera)
             case m.Drawn(frame=frame, captured_s=captured_s, drawn_s=drawn_s):
                 if captured_s:
                     camera.drawing.add(drawn_s - captured_s)
@@ -161,7 +165,7 @@ class Engine:
                 camera.capture_fps, camera.preview_fps = capture_fps, preview_fps
                 return []
             case m.QuitAsked():
-                return self.stop(now_s)
+                return self.stop(now_s) if self.ending is None else []
             case m.Hello():
                 return self._greet(child, message, now_s) or self.cameras.hello(camera, now_s)
             case m.Failed(permanent=True, detail=detail) if camera.info is None and self.ending is None:
@@ -171,14 +175,14 @@ class Engine:
                 self.cameras.exited(camera, now_s)
                 if camera.ended:
                     child.stop(now_s)
-                return child.exited(how, now_s) + self._pump_sink()
+                return child.exited(how, now_s)
             case _:
                 return self._common(child, message, now_s)
 
     def _shown(self, who: Who, message: object, now_s: float) -> list[Action]:
         """Sink and page."""
         room = self.sink if who.kind == "sink" else self.page
-        if room is None:
+        if room is None or not _heeded(room.child, message):
             return []
         room.child.heard(now_s)
         match message:
@@ -237,22 +241,22 @@ class Engine:
     # -- frames
 
     def _hand_over(self, now_s: float) -> list[Action]:
-        """Whatever sticks can take now goes to them."""
-        if self.ending is not None and self.ending.closing:
-            return []
+        """Whatever sticks can take now goes to them, and to the sink what it can take."""
+        actions: list[Action] = []
+        if any(due_s is not None and now_s >= due_s for due_s in (self.sticks.next_s, self.sticks.look_s)):
+            actions += self.sticks.regulate(now_s)
         if self.sink is not None:
+            actions += self.sink.pump()
             self.dispatcher.hold_ordered = self.sink.outbox.full
-        return [
+        if not self.ledger.open:
+            self.idle_s = now_s
+        if self.ending is not None and self.ending.closing:
+            return actions
+        return actions + [
             Send(Who("worker", unit.stick), m.Infer(unit.ticket, unit.graph, unit.frame.ref))
             for unit in self.dispatcher.assign(now_s)
             if unit.stick is not None
         ]
-
-    def _freed(self, unit: Unit) -> list[Action]:
-        return self._pump_sink() + self.cameras.grant(self.cameras.by_name[unit.stream])
-
-    def _pump_sink(self) -> list[Action]:
-        return self.sink.pump() if self.sink else []
 
     # -- time
 
@@ -262,10 +266,13 @@ class Engine:
         actions: list[Action] = []
         if stalled:
             self.dispatcher.forgive(now_s)
+            self.cameras.forgive(now_s)
             for child in self.children():
                 child.forgive(now_s)
         for late in self.dispatcher.overdue(now_s):
             actions += self.sticks.by_id[late].child.kill(now_s, "no answer in time: it hangs")
+        for camera in self.cameras.overdue(now_s):
+            actions += camera.child.kill(now_s, "no answer in time: it hangs")
         for child in self.children():
             actions += child.tick(now_s)
         for stick in self.sticks.by_id.values():
@@ -333,3 +340,10 @@ class Engine:
 
     def _listening_workers(self) -> list[Who]:
         return [stick.child.who for stick in self.sticks.by_id.values() if stick.child.listening]
+
+
+def _heeded(child: Child, message: object) -> bool:
+    """The late words of a child that was killed change nothing, nor a second greeting; what is said of its process does."""
+    if isinstance(message, m.Hello):
+        return child.state is State.STARTING
+    return child.heeded or isinstance(message, (e.Spawned, e.SpawnFailed, e.Exited))

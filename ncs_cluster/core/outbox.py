@@ -33,9 +33,8 @@ class Outbox:
 
     def put(self, record: bytes) -> None:
         if len(self._kept) >= MOST_KEPT:
-            # unsent records only: what was sent may be on the disk already
-            if self._sent < len(self._kept):
-                del self._kept[self._sent]
+            # behind the credits: what was sent, be it to a sink that has died since, may be on the disk already
+            del self._kept[CREDITS]
             self.lost += 1
         self._kept.append((self._next, record))
         self._next += 1
@@ -64,6 +63,8 @@ class Outbox:
         return batch
 
     def acked(self, number: int, offset: int) -> None:
+        if not self.open:
+            return
         while self._kept and self._sent and self._kept[0][0] <= number:
             self._kept.popleft()
             self._sent -= 1

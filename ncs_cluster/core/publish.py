@@ -4,6 +4,8 @@ frame in its turn, a frame that was given up included.
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
@@ -43,13 +45,16 @@ class ResultRecord(Struct):
     error: str | UnsetType = UNSET
 
 
+LONGEST_RECORD = 190_000
+"""Bytes; a longer one would not fit into a message to the sink."""
+
 _encode = msgspec.json.Encoder().encode
 
 
 def record(unit: Unit, graph: str, outcome: Outcome, latency_s: float | None) -> bytes:
     """The line for a unit that has ended, without its line end."""
     frame = unit.frame
-    return _encode(
+    line = _encode(
         ResultRecord(
             schema=1,
             camera=unit.stream,
@@ -74,6 +79,9 @@ def record(unit: Unit, graph: str, outcome: Outcome, latency_s: float | None) ->
             error=UNSET if outcome.error is None else outcome.error,
         )
     )
+    if len(line) > LONGEST_RECORD:
+        return record(unit, graph, Outcome(error=f"the result is too long to be written ({len(line)} bytes)"), None)
+    return line
 
 
 class LiveOrder:
@@ -94,21 +102,19 @@ class Reorder:
     """Ordered lanes: what is finished early waits for its turn."""
 
     def __init__(self) -> None:
-        self._next: int | None = None
+        self._turns: deque[int] = deque()
         self._waiting: dict[int, tuple[Unit, Outcome]] = {}
 
     def expect(self, frame: int) -> None:
-        """The first frame of the stream tells where counting begins."""
-        if self._next is None:
-            self._next = frame
+        """This frame was captured and will be finished some day; its turn comes after those before it."""
+        self._turns.append(frame)
 
     def finished(self, unit: Unit, outcome: Outcome) -> list[tuple[Unit, Outcome]]:
         """All that may be published now, in order."""
         self._waiting[unit.number] = (unit, outcome)
         ready = []
-        while self._next is not None and self._next in self._waiting:
-            ready.append(self._waiting.pop(self._next))
-            self._next += 1
+        while self._turns and self._turns[0] in self._waiting:
+            ready.append(self._waiting.pop(self._turns.popleft()))
         return ready
 
     @property

@@ -91,9 +91,9 @@ def ready(engine: Engine, now_s: float) -> str | None:
         return "no stick is at work" if engine.sticks.by_id else "no sticks"
     if engine.sticks.shedding:
         return "every stick is too hot"
-    if engine.last_result_s is not None and now_s - engine.last_result_s <= READY_S:
-        return None
-    return "no result in the last 5 s" if engine.ledger.open else None
+    # work that has only just come is no reason to worry
+    proof_s = max(engine.last_result_s or 0.0, engine.idle_s)
+    return "no result in the last 5 s" if engine.ledger.open and now_s - proof_s > READY_S else None
 
 
 def _reasons(engine: Engine) -> tuple[list[str], bool]:

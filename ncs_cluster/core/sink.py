@@ -45,8 +45,8 @@ class Sink:
                 self.outbox.closed()
                 return self.child.exited(how, now_s)
             case _:
-                return []
-        return self.pump()
+                pass
+        return []
 
     def pump(self) -> list[Action]:
         """Send what may be sent."""

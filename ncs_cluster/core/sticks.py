@@ -55,6 +55,8 @@ class Sticks:
         self.shedding = False
         self.next_s: float | None = None
         """Real seconds: when the policy wants to be asked again."""
+        self.look_s: float | None = None
+        """Real seconds: when a stick that reports nothing will have to be taken for hot."""
         self._policy = POLICIES[spec.policy](spec)
         self._dispatcher = dispatcher
         self._limits = limits
@@ -95,6 +97,7 @@ class Sticks:
     def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:
         stick.child.ready(now_s)
         stick.device = message.device
+        stick.throttle_level = stick.measured_s = None
         stick.zone.open(message.has_sensor)
         self._dispatcher.seat(stick.spec.id, message.depth)
         return [Note("info", stick.spec.id, f"is ready: {message.device}")]
@@ -125,6 +128,8 @@ class Sticks:
         self._dispatcher.permits = view.cluster_size
         self.active = [stick for stick in advice.rates if stick in rates]
         self.next_s = None if advice.next_s is None else advice.next_s / self.spec.time_scale
+        ageing = [stick.zone.next_s for stick in self.by_id.values() if stick.usable]
+        self.look_s = min((when_s / self.spec.time_scale for when_s in ageing if when_s is not None), default=None)
         if advice.switched is not None:
             self.switches += 1
             self.last_switch = (now_s, advice.switched)

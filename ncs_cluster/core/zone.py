@@ -5,7 +5,7 @@ old one is taken to have risen meanwhile. Times here are plant seconds: real sec
 
         hot   ............+-----------<--- at or over switch-temp
                           |          ^
-        cool  ---->-------+..........|.... below switch-temp - HYSTERESIS
+        cool  ---->-------+..........|.... at or below switch-temp - HYSTERESIS
 """
 
 from __future__ import annotations
@@ -83,6 +83,13 @@ class Zone:
             self._trip(believed_c)
         return self._hot
 
+    @property
+    def next_s(self) -> float | None:
+        """When it will be hot if no reading comes: the last one has aged up to the trip, or is too old."""
+        if not self.has_sensor or self._hot or self._valid_c is None or self._read_s is None:
+            return None
+        return self._read_s + min(max(FRESH_S, (self.switch_temp_c - self._valid_c) / AGEING_C_PER_S), UNKNOWN_S)
+
     def why(self, now_s: float) -> str:
         """The reason for being hot, for people."""
         believed_c = self.temperature_c(now_s)
@@ -98,5 +105,5 @@ class Zone:
     def _trip(self, believed_c: float) -> None:
         if believed_c >= self.switch_temp_c:
             self._hot = True
-        elif believed_c < self.switch_temp_c - HYSTERESIS_C:
+        elif believed_c <= self.switch_temp_c - HYSTERESIS_C:
             self._hot = False

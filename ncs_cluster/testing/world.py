@@ -239,13 +239,16 @@ class Camera(Process):
         self.grants: deque[m.Grant] = deque()
         self._due_s = 0.0
         self._waiting = False
+        self._sizes: dict[int, tuple[int, int]] = {}
 
     def react(self, message: object) -> None:
         match message:
             case m.OpenSource(first_frame=first):
                 self.next_frame = first
                 self.world.after(self.world.open_s, self.opened)
-            case m.Grant():
+            case m.MapPool(layout=layout):
+                self._sizes[layout.pool] = (layout.max_width, layout.max_height)
+            case m.Grant() if self._sizes[message.pool] == self.source.size:
                 self.grants.append(message)
                 if self._waiting:
                     self._waiting = False
@@ -257,7 +260,7 @@ class Camera(Process):
         """The source gives frames (again); call it once more after changing its size."""
         source, first = self.source, not self.open
         self.open = True
-        self.grants.clear()
+        self.grants = deque(grant for grant in self.grants if self._sizes[grant.pool] == source.size)
         finite = source.frames is not None
         self.say(m.SourceOpened(*source.size, 1 / source.period_s, None, finite, source.ordered, ""))
         if first:
@@ -300,28 +303,34 @@ class Camera(Process):
 class Sink(Process):
     """Writes to a file that outlives it."""
 
+    def __init__(self, world: World, who: Who) -> None:
+        super().__init__(world, who)
+        self._queue: deque[m.Write] = deque()
+
     def react(self, message: object) -> None:
         sink = self.world.sink
         match message:
             case m.OpenSink(offset=offset):
-                self._free_s = self.world.now_s
-                written = 0 if offset is None else sink.behind(offset)
-                self._opened = m.SinkOpened(written, sink.size())
+                self._opened = m.SinkOpened(0 if offset is None else sink.behind(offset), sink.size())
                 self.world.after(self.world.open_s, lambda: self.say(self._opened))
             case m.Write():
-                self._free_s = max(self.world.now_s, self._free_s) + sink.write_s
-                self.world.at(self._free_s, lambda: self._write(message))
+                self._queue.append(message)
+                if len(self._queue) == 1:
+                    self.world.after(sink.write_s, self._write)
 
-    def _write(self, write: m.Write) -> None:
+    def _write(self) -> None:
         sink = self.world.sink
         if not self.alive or self.frozen:
             return
         if sink.full:
-            self.world.after(1.0, lambda: self._write(write))
+            self.world.after(1.0, self._write)
             return
+        write = self._queue.popleft()
         sink.file.append(write.record)
         acked = m.Acked(write.number, sink.size())
         self.world.after(sink.ack_s, lambda: self.say(acked))
+        if self._queue:
+            self.world.after(sink.write_s, self._write)
 
 
 class Gateway(Process):

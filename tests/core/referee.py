@@ -1,0 +1,160 @@
+"""Looks over the shoulder of a virtual world: whatever happens, these things must hold at every action and at every step."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+from ncs_cluster import messages as m
+from ncs_cluster.core import actions as a
+from ncs_cluster.core.child import State
+from ncs_cluster.core.engine import Engine
+from ncs_cluster.testing.world import Process, Worker, World
+
+OPENING = (m.OpenStick, m.OpenSource, m.OpenSink, m.OpenGateway)
+
+
+class Referee:
+    """Attach it before `world.start()`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.opened: set[Process] = set()
+        self.tickets: set[int] = set()
+        world.watchers.append(self.watch)
+
+    @property
+    def engine(self) -> Engine:
+        return self.world.engine
+
+    # -- at every action
+
+    def watch(self, action: a.Action) -> None:
+        match action:
+            case a.Spawn(who=who):
+                assert who not in self.world.processes, f"{who} would run twice"
+            case a.Send(to=to, message=message):
+                self.first_word(to, message)
+                if isinstance(message, m.Infer):
+                    self.infer(to.name, message)
+                elif isinstance(message, m.Grant):
+                    self.grant(message)
+                elif isinstance(message, m.Measure):
+                    frame = message.frame
+                    assert self.world.pixels[frame.pool, frame.slot] == (frame.camera, frame.frame)
+
+    def first_word(self, to: Any, message: object) -> None:
+        """A child hears how to open before anything else, except that it shall stop."""
+        process = self.world.processes.get(to)
+        if process is None or isinstance(message, m.Stop):
+            return
+        if isinstance(message, OPENING):
+            assert process not in self.opened, f"{to} is opened twice"
+            self.opened.add(process)
+        else:
+            assert process in self.opened, f"{to} hears {message} before it was told what to open"
+
+    def infer(self, stick: str, infer: m.Infer) -> None:
+        engine, now_s = self.engine, self.world.now_s
+        known = engine.sticks.by_id[stick]  # type: ignore[index]
+        plant_s = now_s * engine.settings.clusters.time_scale
+        assert known.present, f"{stick} is not there"
+        assert known.child.state is State.RUNNING
+        assert not known.zone.hot(plant_s), f"{stick} is hot ({known.zone.temperature_c(plant_s)}) and gets a frame"
+        assert stick in engine.sticks.active, f"{stick} rests and gets a frame"
+        assert infer.ticket not in self.tickets, "a ticket is used twice"
+        self.tickets.add(infer.ticket)
+        frame = infer.frame
+        assert self.world.pixels[frame.pool, frame.slot] == (frame.camera, frame.frame), "the pixels are another frame's by now"
+        limit = engine.sticks.cluster_size
+        busy = self.busy(infer.ticket)
+        if limit and stick not in busy:
+            assert len(busy) < limit, f"{sorted(busy)} are at work and {stick} gets a frame, K is {limit}"
+        seat = engine.dispatcher.seats[stick]  # type: ignore[index]
+        assert len(seat.in_flight) <= seat.depth
+        unit = seat.in_flight[infer.ticket]
+        if unit.tried or any(other.tried for other in seat.in_flight.values()):
+            assert len(seat.in_flight) == 1, "a suspect must travel alone"
+
+    def busy(self, but: int) -> set[str]:
+        """Sticks that have a frame in hand: as the core counts them, and as their processes do."""
+        busy = {
+            str(stick)
+            for stick, seat in self.engine.dispatcher.seats.items()
+            if any(ticket in self.tickets and ticket != but for ticket in seat.in_flight)
+        }
+        for process in self.world.processes.values():
+            if isinstance(process, Worker) and process.heard_by_core and process.alive and process.in_hand:
+                busy.add(process.who.name)
+        return busy
+
+    def grant(self, grant: m.Grant) -> None:
+        """Nobody who is still listened to may read a slot that is given away for writing."""
+        for process in self.world.processes.values():
+            if isinstance(process, Worker) and process.heard_by_core and process.alive:
+                for infer in process.in_hand.values():
+                    assert (infer.frame.pool, infer.frame.slot) != (grant.pool, grant.slot), f"{process.who} still reads {grant}"
+
+    # -- at every step
+
+    def check(self) -> None:
+        engine = self.engine
+        ledger = engine.ledger
+        assert (ledger.lost, ledger.doubled, ledger.out_of_order) == (0, 0, 0)
+        for name, count in ledger.streams.items():
+            mine = [unit for unit in ledger.open if unit.stream == name]
+            assert count.begun == count.result + count.dropped + count.late + count.given_up + len(mine)
+        assert self.world.torn == 0, "a frame was overwritten under its reader"
+        self.every_unit_is_somewhere()
+        self.slots_add_up()
+        self.deadlines()
+        self.records()
+
+    def every_unit_is_somewhere(self) -> None:
+        """An open unit waits in a lane, is in a stick's hand or is being measured: in exactly one of these places."""
+        engine = self.engine
+        places = [unit for lane in engine.dispatcher.lanes.values() for unit in lane.pending]
+        places += [unit for seat in engine.dispatcher.seats.values() for unit in seat.in_flight.values()]
+        for camera in engine.cameras.by_name.values():
+            places += [waiting[0] for waiting in camera.measuring.values()]
+        assert len(places) == len(set(places)), "a unit is in two places"
+        assert set(places) == engine.ledger.open, "a unit is nowhere, or has ended and is still somewhere"
+
+    def slots_add_up(self) -> None:
+        engine = self.engine
+        leased: dict[tuple[int, int], int] = defaultdict(int)
+        for unit in engine.ledger.open:
+            if unit.holds_pixels:
+                leased[unit.frame.ref.pool, unit.frame.ref.slot] += 1
+        for number, slots in engine.cameras.pools.items():
+            assert slots.free + slots.granted + slots.leased == slots.layout.slots
+            for slot, holders in slots._leases.items():
+                assert leased[number, slot] == holders, "a slot is leased to nobody"
+        assert sum(slots.leased for slots in engine.cameras.pools.values()) == len(leased)
+
+    def deadlines(self) -> None:
+        """Whatever waits, waits for a time that comes."""
+        for child in self.engine.children():
+            if child.state not in (State.DOWN, State.FENCED):
+                assert child.deadline_s is not None, f"{child.who} waits for ever in {child.state}"
+            assert child.alive == (child.who in self.world.processes) or self.world.exit_code is not None
+
+    def records(self) -> list[dict[str, Any]]:
+        """What a reader of the file sees: live frames rise, ordered ones come without a gap."""
+        seen: dict[tuple[str, str], list[int]] = defaultdict(list)
+        lines = [json.loads(line) for line in self.world.sink.file]
+        for line in lines:
+            seen[line["camera"], line["graph"]].append(line["frame"])
+        for (camera, graph), frames in seen.items():
+            for before, after in zip([-1, *frames], frames, strict=False):
+                gap_allowed = not self.engine.cameras.by_name[camera].ordered
+                assert after == before + 1 or (gap_allowed and after > before), f"{camera} {graph}: {after} after {before}"
+        return lines
+
+    def drained(self) -> None:
+        """Nothing is under way any more: nothing may be held."""
+        assert not self.engine.ledger.open
+        for slots in self.engine.cameras.pools.values():
+            assert slots.leased == 0
+            assert slots.free + slots.granted == slots.layout.slots

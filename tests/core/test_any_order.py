@@ -1,0 +1,279 @@
+"""The whole engine under arbitrary misfortune: frames, answers, deaths, hangs, heat, pulled sticks and stopped clocks in any order.
+
+Every action and every step is looked at by the referee; at the end all trouble is over, and what was begun must come to an end.
+"""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from referee import Referee
+
+from ncs_cluster import messages as m
+from ncs_cluster.core.events import GATEWAY, SINK, Who
+from ncs_cluster.testing.world import StickTraits, World, house
+from ncs_cluster.types import CameraName, FrameRef
+
+READINGS = st.one_of(
+    st.floats(20, 61), st.floats(62, 64.9), st.floats(65, 90), st.sampled_from([None, math.nan, math.inf, -89.7, 200.0, 62.0, 65.0])
+)
+CAMERAS = st.integers(0, 2).map(lambda number: f"cam{number}")
+STICKS = st.integers(1, 5).map(lambda number: f"sim-{number}")
+KINDS = st.sampled_from(["worker", "camera", "sink", "gateway"])
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """What hypothesis does to a world."""
+
+    @initialize(
+        sticks=st.integers(1, 5),
+        cluster_size=st.integers(0, 3),
+        policy=st.sampled_from(["ring", "all"]),
+        cameras=st.integers(1, 3),
+        ordered=st.lists(st.booleans(), min_size=3, max_size=3),
+        graphs=st.integers(1, 3),
+        interval_s=st.sampled_from([0.0, 0.5, 3.0]),
+        depth=st.integers(1, 4),
+        page=st.booleans(),
+        sensor=st.booleans(),
+    )
+    def begin(
+        self,
+        sticks: int,
+        cluster_size: int,
+        policy: str,
+        cameras: int,
+        ordered: list[bool],
+        graphs: int,
+        interval_s: float,
+        depth: int,
+        page: bool,
+        sensor: bool,
+    ) -> None:
+        names = tuple(f"cam{number}" for number in range(cameras))
+        self.world = World(
+            house(
+                sticks,
+                names,
+                tuple(f"graph{number}" for number in range(graphs)),
+                cluster_size=cluster_size,
+                policy=policy,
+                interval_s=interval_s,
+                page=page,
+            ),
+            hop_s=0.002,
+        )
+        self.referee = Referee(self.world)
+        for number in range(sticks):
+            self.world.sticks[f"sim-{number + 1}"] = StickTraits(latency_s=0.15 + 0.1 * number, depth=depth, sensor=sensor)
+        for number, name in enumerate(names):
+            source = self.world.cameras[name]
+            source.ordered, source.period_s = ordered[number], 0.15 + 0.05 * number
+            source.measure_s = 0.005 * number
+        self.world.start()
+        self.world.run(0.9)
+
+    # -- time
+
+    @rule(for_s=st.floats(0.001, 0.5))
+    def a_moment(self, for_s: float) -> None:
+        self.world.run(for_s)
+
+    @rule(for_s=st.floats(0.5, 20))
+    def a_while(self, for_s: float) -> None:
+        self.world.run(for_s)
+
+    @rule(for_s=st.floats(0.5, 30))
+    def the_supervisor_stands_still(self, for_s: float) -> None:
+        self.world.stall(for_s)
+
+    # -- processes
+
+    @rule(kind=KINDS, stick=STICKS, camera=CAMERAS)
+    def a_child_dies(self, kind: str, stick: str, camera: str) -> None:
+        self.world.crash(self.who(kind, stick, camera))
+
+    @rule(kind=KINDS, stick=STICKS, camera=CAMERAS, also_unkillable=st.booleans())
+    def a_child_stops_moving(self, kind: str, stick: str, camera: str, also_unkillable: bool) -> None:
+        process = self.world.processes.get(self.who(kind, stick, camera))
+        if process is not None:
+            process.frozen, process.stuck = True, also_unkillable
+
+    @rule(kind=KINDS, stick=STICKS, camera=CAMERAS)
+    def what_hung_in_the_kernel_comes_loose(self, kind: str, stick: str, camera: str) -> None:
+        self.loosen(self.who(kind, stick, camera))
+
+    @rule(kind=KINDS, stick=STICKS, camera=CAMERAS, fails=st.booleans())
+    def starting_fails_for_a_while(self, kind: str, stick: str, camera: str, fails: bool) -> None:
+        who = self.who(kind, stick, camera)
+        if fails:
+            self.world.unspawnable.add(who)
+        else:
+            self.world.unspawnable.discard(who)
+
+    @rule(kind=KINDS, stick=STICKS, camera=CAMERAS, permanent=st.booleans())
+    def a_child_says_it_failed(self, kind: str, stick: str, camera: str, permanent: bool) -> None:
+        who = self.who(kind, stick, camera)
+        known = self.world.engine.cameras.by_name.get(who.name)
+        never_opened = known is not None and known.info is None
+        if who in self.world.processes and not (permanent and (never_opened or kind in ("sink", "gateway"))):
+            self.world.processes[who].say(m.Failed("read", "cannot go on", permanent))
+            self.world.crash(who)
+
+    # -- sticks
+
+    @rule(stick=STICKS)
+    def a_stick_hangs(self, stick: str) -> None:
+        self.world.sticks[stick].hangs = True
+
+    @rule(stick=STICKS, reading=READINGS)
+    def its_sensor_says(self, stick: str, reading: float | None) -> None:
+        self.world.sticks[stick].temperature_c = reading
+
+    @rule(reading=READINGS)
+    def all_sensors_say(self, reading: float | None) -> None:
+        for stick in self.world.sticks.values():
+            stick.temperature_c = reading
+
+    @rule(stick=STICKS, mute=st.booleans())
+    def a_stick_reports_or_not(self, stick: str, mute: bool) -> None:
+        self.world.sticks[stick].mute = mute
+
+    @rule(stick=STICKS)
+    def a_stick_is_pulled(self, stick: str) -> None:
+        self.world.unplug(stick)
+
+    @rule(stick=STICKS)
+    def a_stick_is_plugged_in(self, stick: str) -> None:
+        self.world.plug(stick)
+
+    @rule(stick=STICKS, latency_s=st.floats(0.001, 1.5))
+    def a_stick_changes_its_speed(self, stick: str, latency_s: float) -> None:
+        self.world.sticks[stick].latency_s = latency_s
+
+    @rule()
+    def an_operator_asks_for_a_switch(self) -> None:
+        self.world.ask_switch()
+
+    # -- sources and results
+
+    @rule(camera=CAMERAS, size=st.sampled_from([(640, 480), (320, 240)]))
+    def a_source_comes_back(self, camera: str, size: tuple[int, int]) -> None:
+        process = self.world.camera(camera)
+        if process is not None and process.open:
+            process.say(m.SourceLost("cable"))
+            self.world.cameras[camera].size = size
+            process.opened()
+
+    @rule(camera=CAMERAS, answers=st.booleans())
+    def a_camera_stops_measuring(self, camera: str, answers: bool) -> None:
+        self.world.cameras[camera].answers = answers
+
+    @rule(full=st.booleans())
+    def the_disk_is_full_or_not(self, full: bool) -> None:
+        self.world.sink.full = full
+
+    # -- lies
+
+    @rule(stick=STICKS, ticket=st.integers(-1, 400))
+    def a_worker_answers_what_it_was_not_asked(self, stick: str, ticket: int) -> None:
+        who = Who("worker", stick)
+        mine = self.world.engine.dispatcher.seats.get(stick)  # type: ignore[call-overload]
+        if who in self.world.processes and (mine is None or ticket not in mine.in_flight):
+            self.world.processes[who].say(m.Inferred(ticket, m.Outcome(), 0.1))
+
+    @rule(stick=STICKS)
+    def a_worker_opens_twice(self, stick: str) -> None:
+        worker = self.world.worker(stick)
+        if worker is not None:
+            worker.say(m.StickOpened("again", True, 2))
+
+    @rule(camera=CAMERAS, pool=st.integers(0, 4), slot=st.integers(0, 40), ahead=st.integers(-3, 3))
+    def a_camera_lies(self, camera: str, pool: int, slot: int, ahead: int) -> None:
+        process = self.world.camera(camera)
+        known = self.world.engine.cameras.by_name.get(camera)
+        if process is None or known is None:
+            return
+        mine = {slots.layout.pool for slots in (known.slots, *known.retired) if slots is not None}
+        if pool in mine and ahead >= 0 and slot in self.world.engine.cameras.pools[pool]._granted:
+            return  # that would be no lie
+        frame = FrameRef(CameraName(camera), pool, slot, max(0, known.next_frame + ahead), 640, 480)
+        self.world.tell(process.who, m.FrameCaptured(frame, self.world.now_s, self.world.now_s))
+
+    @rule(camera=CAMERAS, ticket=st.integers(0, 400))
+    def a_camera_measures_what_it_was_not_asked(self, camera: str, ticket: int) -> None:
+        process = self.world.camera(camera)
+        if process is not None:
+            process.say(m.Measured(ticket, []))
+
+    @rule(kind=KINDS, stick=STICKS, camera=CAMERAS)
+    def late_words_of_the_dead(self, kind: str, stick: str, camera: str) -> None:
+        """The core is told something by a child it has killed."""
+        who = self.who(kind, stick, camera)
+        process = self.world.processes.get(who)
+        if process is None or process.heard_by_core:
+            return
+        seat = self.world.engine.dispatcher.seats.get(stick)  # type: ignore[call-overload]
+        ticket = next(iter(seat.in_flight), 0) if seat else 0
+        words: dict[str, list[object]] = {
+            "worker": [m.StickOpened("late", True, 2), m.Telemetry(30.0), m.Inferred(ticket, m.Outcome(), 0.1)],
+            "camera": [m.SourceOpened(320, 240, None, None, False, False, "late"), m.SourceEnded(3)],
+            "sink": [m.SinkOpened(3, 0), m.Acked(10_000, 10_000)],
+            "gateway": [m.GatewayOpened("nowhere", 1)],
+        }
+        for word in words[kind]:
+            self.world.tell(who, word)
+
+    # -- always
+
+    @invariant()
+    @precondition(lambda self: hasattr(self, "world"))
+    def all_is_well(self) -> None:
+        self.referee.check()
+
+    def who(self, kind: str, stick: str, camera: str) -> Who:
+        return {"worker": Who("worker", stick), "camera": Who("camera", camera), "sink": SINK, "gateway": GATEWAY}[kind]
+
+    def loosen(self, who: Who) -> None:
+        process = self.world.processes.get(who)
+        if process is not None and process.stuck:
+            process.stuck = False
+            if not process.heard_by_core:
+                self.world.exits(process, "killed by SIGKILL", -9)
+
+    def teardown(self) -> None:
+        """All trouble ends: work goes on, and then everything comes to its end."""
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        world.sink.full = False
+        world.unspawnable.clear()
+        for source in world.cameras.values():
+            source.answers = True
+        for process in list(world.processes.values()):
+            self.loosen(process.who)
+        for name, stick in world.sticks.items():
+            stick.mute, stick.temperature_c, stick.latency_s = False, 40.0, 0.2
+            world.plug(name)
+        world.run(150.0)
+        self.referee.check()
+        before = {name: count.result for name, count in world.engine.ledger.streams.items()}
+        world.run(10.0)
+        self.referee.check()
+        for name, count in world.engine.ledger.streams.items():
+            assert count.result > before[name], f"{name} does not work again: {world.notes_text}"
+        asked_s = world.now_s
+        world.ask_stop()
+        world.run(10.0)
+        assert world.exit_code == 0
+        assert world.exited_s is not None
+        assert world.exited_s - asked_s <= 5.0
+        self.referee.check()
+        self.referee.drained()
+
+
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
