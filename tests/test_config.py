@@ -390,3 +390,42 @@ def test_another_interpreter_is_named_for_sticks_and_cameras(write: Write) -> No
     asked = simulated(*file, "--set", "simulated.runtime=old")
     assert asked.sticks[0].runtime == asked.cameras[0].runtime == "old"
     assert asked.runtimes["old"].env == {"A-B": "c"}
+
+
+ODD = [
+    "-1",
+    "0",
+    "1e308",
+    "nan",
+    "true",
+    '""',
+    '"x"',
+    "[]",
+    '["x"]',
+    "{}",
+    "{ x = 1 }",
+    "1979-05-27",
+    '"\\u0000"',
+    '"\\ud7ff/../.."',
+    "[[]]",
+]
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_an_odd_value_of_any_key_is_settings_or_one_line(value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ncs_cluster.config.model import BACKEND_TABLES, Camera, Graph, Keys, Runtime
+
+    monkeypatch.chdir(tmp_path)
+    keys = [*Keys.model_fields, "cameras", "graphs", "runtimes", "discovery", "discovery.sysfs", "cameras.a", "runtimes.r"]
+    keys += [f"cameras.a.{name}" for name in Camera.model_fields] + [
+        f"cameras.a.options.{name}" for name in ("seed", "frames", "x")
+    ]
+    keys += [f"graphs.demo.{name}" for name in Graph.model_fields] + [f"runtimes.r.{name}" for name in Runtime.model_fields]
+    keys += [f"{name}.{field}" for name, table in BACKEND_TABLES.items() for field in table.model_fields]
+    for name in keys:
+        said = ""
+        try:
+            simulated("--set", "cameras.a.source=synthetic", "--set", f"{name}={value}")
+        except ConfigError as error:
+            said = str(error)
+        assert "\n" not in said, name

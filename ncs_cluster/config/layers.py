@@ -58,6 +58,8 @@ class Layers:
         parent = self._table(path[:-1])
         parent[path[-1]] = value
         self.origins[path] = origin
+        if "\0" in value if isinstance(value, str) else "\\x00" in repr(value):
+            raise ConfigError(f"{self.where(path)}: holds a NUL character, which no setting has; take it out")
 
     def _table(self, path: KeyPath) -> dict[str, Any]:
         here = self.tree
