@@ -85,8 +85,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         *(f"--bind-ro={ROOT}:/rig/source", f"--bind-ro={sysconfig.get_path('purelib')}:/rig/packages", *units),
         "systemd.unit=rig.target",
     ]
-    # its own mount namespace: nothing stays mounted, whatever happens
-    script = 'mount --bind / "$1" && shift && exec "$@"'
+    # its own mount namespace: nothing stays mounted or behind in /run, whatever happens
+    script = 'mount --bind / "$1" && mkdir -p /run/systemd/nspawn && mount -t tmpfs none /run/systemd/nspawn && shift && exec "$@"'
     try:
         done = subprocess.run(
             ["unshare", "--mount", "sh", "-c", script, "sh", os.fspath(folder / "root"), *command],
