@@ -1,0 +1,79 @@
+"""What it costs: CPU of every process, memory of all of them together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from ncs_cluster.specs import ClusterSpec
+from ncs_cluster.testing.daemon import sticks
+from tests.benchmarks.house import bench, camera, percentile, pss_mib, shares
+from tests.benchmarks.table import Line
+
+
+def cpu(quick: bool) -> Iterator[Line]:
+    """The whole tree at 30 frames a second, with a camera that only copies and with one that draws its scene."""
+    for recorded in (True, False):
+        with bench(sticks(8, latency_ms=100.0, heat=False), [camera(recorded=recorded)]) as house:
+            used = shares(house.daemon, 5.0 if quick else 20.0)
+            house.daemon.stop()
+        tree = sum(used.values())
+        workers = sum(share for name, share in used.items() if name.startswith("worker"))
+        parts = f"supervisor {used['supervisor']:.1%}, camera {used['camera cam0']:.1%}, workers {workers:.1%}"
+        what = "CPU, 8 sticks, 640x480, 30 fps, whole tree" + ("" if recorded else ", and drawing the synthetic scene")
+        yield Line(
+            what, "101 % of a core", "<= 12 %" if recorded else "", f"{tree:.1%} ({parts})", tree <= 0.12 if recorded else None
+        )
+
+
+def resting(quick: bool) -> Iterator[Line]:
+    """A stick whose cluster rests for ever."""
+    with bench(sticks(2, latency_ms=100.0, heat=False), [camera()], ClusterSpec(1, "ring", switch_interval_s=0.0)) as house:
+        idle = next(stick["id"] for stick in house.daemon.status()["sticks"] if stick["state"] == "standby")
+        used = shares(house.daemon, 5.0 if quick else 30.0)[f"worker {idle}"]
+        house.daemon.stop()
+    yield Line("CPU of a resting stick", "spins a core", "<= 0.3 %", f"{used:.2%}", used <= 0.003)
+
+
+def memory(quick: bool) -> Iterator[Line]:
+    """After some time at work, so that every page that is needed is there."""
+    for preprocess, most in ((False, 150), (True, 250)):
+        with bench(sticks(8, latency_ms=100.0, heat=False, preprocess=preprocess), [camera(recorded=False)]) as house:
+            time.sleep(3.0 if quick else 10.0)
+            tree = house.daemon.tree()
+            total = pss_mib(tree)
+            parts = ", ".join(
+                f"{process['name']} {pss_mib([p for p in tree if p.pid == process['pid']]):.0f}"
+                for process in house.daemon.status()["processes"][-4:]
+            )
+            house.daemon.stop()
+        what = "PSS of the tree, 8 sticks, " + ("with preprocessing" if preprocess else "no graph")
+        yield Line(what, "312 MiB", f"<= {most} MiB", f"{total:.0f} MiB ({parts} ...)", total <= most)
+
+
+def dispatcher(quick: bool) -> Iterator[Line]:
+    """64 sticks of 33 ms through one supervisor, just below what they can do; small frames, so that pixels do not count."""
+    count, latency_ms, cameras, fps = 64, 33.0, 8, 215.0
+    names = [camera(f"cam{number}", fps=fps, size=(64, 48)) for number in range(cameras)]
+    with bench(sticks(count, latency_ms=latency_ms, heat=False), names) as house:
+        before, began_s = done(house.daemon.status()), time.monotonic()
+        used = shares(house.daemon, 5.0 if quick else 20.0)
+        status = house.daemon.status()
+        per_s = (done(status) - before) / (time.monotonic() - began_s)
+        p50 = percentile([each["latency_ms"]["p50"] for each in status["cameras"]], 0.5) - latency_ms
+        p99 = max(each["latency_ms"]["p99"] for each in status["cameras"]) - latency_ms
+        house.daemon.stop()
+    share = used["supervisor"]
+    measured = (
+        f"{share:.0%} of a core at {per_s:.0f}/s; added p50 {p50:.1f}, p99 {p99:.1f} ms (whole tree {sum(used.values()):.0%})"
+    )
+    good = share <= 0.30 and p50 <= 0.5 and p99 <= 3
+    what = f"64 sticks x 33 ms through one dispatcher ({cameras} cameras, {cameras * fps:.0f}/s offered)"
+    yield Line(what, "-", "<= 30 % of a core, added p50 <= 0.5, p99 <= 3 ms", measured, good)
+
+
+def done(status: dict[str, object]) -> int:
+    """Units that ended with a result."""
+    each = status["cameras"]
+    assert isinstance(each, list)
+    return sum(camera_status["results"] for camera_status in each)
