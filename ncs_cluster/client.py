@@ -34,6 +34,18 @@ def default_runtime_dir() -> Path:
     return Path(tempfile.gettempdir()) / f"ncs-cluster-{os.getuid()}"
 
 
+SERVICE_DIR = Path("/run/ncs-cluster")
+"""Where the service of deploy/ lives."""
+
+
+def _running_dir() -> Path:
+    """Where a daemon is: the default place, or the service's when only there somebody is."""
+    default = default_runtime_dir()
+    if not (default / CONTROL_SOCKET).exists() and (SERVICE_DIR / CONTROL_SOCKET).exists():
+        return SERVICE_DIR
+    return default
+
+
 class Refused(NcsClusterError):
     """The daemon understood and said no; the text says why."""
 
@@ -43,7 +55,7 @@ class Client:
 
     def __init__(self, runtime_dir: Path | None = None, *, timeout_s: float = 5.0) -> None:
         """Raises NotRunning when nobody listens."""
-        path = (runtime_dir or default_runtime_dir()) / CONTROL_SOCKET
+        path = (runtime_dir or _running_dir()) / CONTROL_SOCKET
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sock.settimeout(timeout_s)
         try:

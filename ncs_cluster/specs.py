@@ -69,6 +69,10 @@ class CameraSpec(Struct, frozen=True):
     window: bool = False
     runtime: str = "default"
 
+    def __repr__(self) -> str:
+        """Without the options: an address may hold a password."""
+        return f"CameraSpec({self.name!r}, {self.source!r}, {self.shown!r})"
+
 
 class ClusterSpec(Struct, frozen=True):
     """How sticks take turns."""
@@ -94,6 +98,10 @@ class GatewaySpec(Struct, frozen=True):
     port: int
     token: Optional[str] = None
     allowed_hosts: List[str] = []
+
+    def __repr__(self) -> str:
+        """The token is not for logs."""
+        return f"GatewaySpec({self.host!r}, {self.port}, token={'***' if self.token else None})"
 
 
 class Settings(Struct, frozen=True):
