@@ -224,10 +224,8 @@ class Cameras:
         self._in_turn(camera, unit, outcome, now_s)
 
     def give_up(self, camera: Camera, unit: Unit, error: str, now_s: float) -> None:
-        """It ends without a result, and the record says why."""
-        if not self._ledger.end(unit, GIVEN_UP):
-            return
-        if camera.ordered or camera.orders.setdefault(unit.graph, LiveOrder()).newer(unit):
+        """It ends without a result. In an ordered stream its record says why; a live one just goes on."""
+        if self._ledger.end(unit, GIVEN_UP) and camera.ordered:
             self._in_turn(camera, unit, Outcome(error=error), now_s)
 
     def _in_turn(self, camera: Camera, unit: Unit, outcome: Outcome, now_s: float) -> None:

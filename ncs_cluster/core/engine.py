@@ -11,7 +11,7 @@ from ncs_cluster.core import events as e
 from ncs_cluster.core import trouble
 from ncs_cluster.core.actions import Action, Exit, Note, Send
 from ncs_cluster.core.cameras import Camera, Cameras
-from ncs_cluster.core.child import Child, Limits, State
+from ncs_cluster.core.child import LONGEST_ERROR, Child, Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.ending import Ending, killed
 from ncs_cluster.core.events import Who
@@ -105,8 +105,11 @@ class Engine:
                 unit = self.dispatcher.answered(stick.spec.id, ticket, latency_s, now_s)
                 if unit is None:
                     return []
-                stick.inferences += 1
-                self.last_result_s = now_s
+                if outcome.error is None:
+                    stick.inferences += 1
+                    self.last_result_s = now_s
+                else:
+                    child.last_error = outcome.error[:LONGEST_ERROR]
                 return self.cameras.inferred(unit, outcome, now_s) + self.cameras.grant(self.cameras.by_name[unit.stream])
             case m.Telemetry():
                 self.sticks.measured(stick, message, now_s)

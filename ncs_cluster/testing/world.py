@@ -77,6 +77,8 @@ class StickTraits:
     """Frames it dies of when it begins with them."""
     hangs: bool = False
     """Answers nothing more; still reports its temperature. Over when its process ends."""
+    refuses: bool = False
+    """Answers each frame at once with an error."""
     mute: bool = False
     """Reports nothing."""
     done: int = 0
@@ -184,6 +186,9 @@ class Worker(Process):
             case m.OpenStick():
                 self.world.after(self.world.open_s, self._opened)
             case m.Infer():
+                if self.stick.refuses:
+                    self.say(m.Inferred(message.ticket, Outcome(error="cannot"), 0.0))
+                    return
                 self.in_hand[message.ticket] = message
                 begin_s = max(self.world.now_s, self._free_s)
                 self._free_s = begin_s + self.stick.latency_s

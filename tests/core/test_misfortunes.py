@@ -137,6 +137,20 @@ def test_pictures_go_on_in_the_same_ring_when_the_pool_grows() -> None:
     assert rings == ["cam0"], "readers of the old ring would see a frozen picture"
 
 
+def test_a_stick_that_answers_with_errors_at_once_makes_no_other_sticks_result_late() -> None:
+    world, referee = watched(World(house(3)))
+    world.cameras["cam0"].measure_s = 0.02
+    world.start().run(2.0)
+    world.sticks["sim-3"].refuses = True
+    world.run(10.0)
+    referee.check()
+    count = world.engine.ledger.count("cam0")
+    assert count.given_up > 20
+    assert count.late <= 5
+    assert count.result > 150
+    assert world.engine.sticks.by_id["sim-3"].child.last_error == "cannot"  # type: ignore[index]
+
+
 # -- who gets a stick
 
 
