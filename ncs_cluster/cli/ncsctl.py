@@ -17,10 +17,11 @@ from typing import Any
 import ncs_cluster
 from ncs_cluster.cli import show
 from ncs_cluster.cli.text import Terminal
-from ncs_cluster.client import Client
+from ncs_cluster.client import Client, Refused
 from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning
 
 EVERY_S = 1.0
+PAGE_S = 10.0
 Answer = int
 
 
@@ -114,9 +115,17 @@ def _events(given: argparse.Namespace) -> Answer:
 
 
 def _url(given: argparse.Namespace) -> Answer:
+    """A daemon that has just been started has no page yet: its next words are waited for."""
+    until_s = time.monotonic() + PAGE_S
     with _client(given) as daemon:
-        print(daemon.url())
-    return 0
+        while True:
+            try:
+                print(daemon.url())
+                return 0
+            except Refused as refused:
+                if "not ready yet" not in str(refused) or time.monotonic() > until_s:
+                    raise
+            time.sleep(0.2)
 
 
 def _health(document: dict[str, Any]) -> Answer:

@@ -39,6 +39,16 @@ def test_systemd_would_have_something_to_say_about_a_misspelt_unit(tmp_path: Pat
     assert "Restrat" in done.stderr
 
 
+def test_the_unit_is_exposed_to_little(tmp_path: Path) -> None:
+    """`systemd-analyze security` adds up what a service may do, 0 (nothing) to 10 (all); the threshold is in tenths."""
+    unit = tmp_path / "ncs-clusterd.service"
+    unit.write_text(UNIT)
+    command = [need("systemd-analyze"), "security", "--no-pager", "--offline=true", "--threshold=25", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+    print(done.stdout.splitlines()[-1])
+
+
 def test_the_unit_restarts_the_daemon_unless_a_setting_is_wrong() -> None:
     keys = dict(re.findall(r"^([A-Z]\w+)=(.*)$", UNIT, re.MULTILINE))
     assert keys["Type"] == "notify"
@@ -47,6 +57,8 @@ def test_the_unit_restarts_the_daemon_unless_a_setting_is_wrong() -> None:
     assert (keys["Restart"], keys["StartLimitIntervalSec"]) == ("always", "0")
     # with control-group every child would be told to end behind the daemon's back
     assert keys["KillMode"] == "mixed"
+    # with stop, systemd's default, one child killed for its memory would end them all
+    assert keys["OOMPolicy"] == "continue"
 
 
 def test_udev_understands_the_rule() -> None:
