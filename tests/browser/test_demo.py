@@ -1,7 +1,11 @@
-"""The first minutes of somebody who typed `make run`: the real daemon with simulated sticks, seen through a real browser."""
+"""The first minutes of somebody who typed `make run`: the real daemon with simulated sticks, seen through a real browser.
+
+With SCREENSHOT=FILE.png it also takes the picture that the README shows.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -54,7 +58,8 @@ def address(tmp_path: Path) -> Iterator[str]:
 
     command = [sys.executable, "-c", "from ncs_cluster.cli.daemon import main; main()", *DEMO]
     folders = [f"--runtime-dir={tmp_path / 'run'}", f"--state-dir={tmp_path / 'state'}"]
-    daemon = subprocess.Popen([*command, *folders], stderr=subprocess.DEVNULL)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NCS_CLUSTER_")}
+    daemon = subprocess.Popen([*command, *folders], env=environment)
     try:
         yield until(url)
     finally:
@@ -69,6 +74,13 @@ def test_clusters_take_turns_trouble_is_survived_and_the_zeros_stay(browser: Any
 
     def at_work() -> list[str]:
         return texts(browser, "#ring .visually-hidden")
+
+    if picture := os.environ.get("SCREENSHOT"):
+        size = {"width": 1280, "height": 1005, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
+        time.sleep(60)
+        browser.save_screenshot(picture)
 
     first = until(lambda: at_work()[0].startswith("At work: sim-") and at_work())
     until(lambda: at_work() not in (first, ["No stick is at work"]))
