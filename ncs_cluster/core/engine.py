@@ -193,6 +193,10 @@ class Engine:
                 return self._greet(room.child, message, now_s) or room.handle(message, now_s)
             case m.Failed(permanent=True, detail=detail) if self.ending is None and not self._ever_opened(room):
                 return self._refuse_to_start(who.kind, detail)
+            case m.Failed(permanent=True, detail=detail) if (
+                isinstance(room, Sink) and room.only_reader_gone and self.ending is None
+            ):
+                return [Note("info", "sink", f"{detail}: nothing is left to do"), *self.stop(now_s)]
             case _:
                 return room.handle(message, now_s) + self._common(room.child, message, now_s)
 

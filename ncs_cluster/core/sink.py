@@ -22,6 +22,11 @@ class Sink:
         """Why nothing can be written at present."""
 
     @property
+    def only_reader_gone(self) -> bool:
+        """After a permanent failure: who reads standard output does not come back, as `ncs-clusterd --results - | head`."""
+        return self.spec.path == "-" and self.ever_opened
+
+    @property
     def ever_opened(self) -> bool:
         return self.outbox.offset is not None
 
