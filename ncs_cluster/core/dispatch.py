@@ -210,21 +210,18 @@ class Dispatcher:
 
     def _seat_for(self, unit: Unit, lane: Lane, now_s: float) -> Seat | None:
         """The seat that shall take this unit now: an idle one that has rested longest, else one whose turn has come."""
-        full = bool(self.permits) and self.at_work >= self.permits
-        best: Seat | None = None
-        for seat in self.seats.values():
-            if seat.rate <= 0.0:
-                continue
-            if not seat.in_flight:
-                if full or self._too_soon(seat, now_s):
-                    continue
-            elif unit.tried or not self._may_queue(seat, lane, now_s):
-                continue
-            if seat.stick in unit.tried and self._other_choice(unit):
-                continue
-            if best is None or (len(seat.in_flight), seat.last_sent_s) < (len(best.in_flight), best.last_sent_s):
-                best = seat
-        return best
+        seats = [seat for seat in self.seats.values() if seat.rate > 0.0]
+        if unit.tried and self._other_choice(unit):
+            seats = [seat for seat in seats if seat.stick not in unit.tried]
+        if not self.permits or self.at_work < self.permits:
+            idle = [seat for seat in seats if not seat.in_flight and not self._too_soon(seat, now_s)]
+            if idle:
+                return min(idle, key=lambda seat: seat.last_sent_s)
+        if unit.tried:
+            return None
+        # dozens of busy sticks are looked at only where no idle one is left
+        busy = [seat for seat in seats if seat.in_flight and self._may_queue(seat, lane, now_s)]
+        return min(busy, key=lambda seat: (len(seat.in_flight), seat.last_sent_s), default=None)
 
     def _may_queue(self, seat: Seat, lane: Lane, now_s: float) -> bool:
         """May this stick, which is busy, be given one more?"""
