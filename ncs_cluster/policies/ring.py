@@ -4,7 +4,8 @@ The turn passes when the interval is over, when a working stick gets hot, or whe
 original script's -snc, -csc and -cst, without its flaws: every stick is measured, a cluster with a hot member is skipped, switches
 that are not for safety keep a dwell, and when there is no cool cluster the cool sticks that are left work alone.
 
-A stick that is not usable is passed over: its place in the cluster is taken by the next one in the ring.
+A stick that is not usable, or whose temperature is unknown, is passed over: its place in the cluster is taken by the next one in
+the ring. A broken sensor may last for ever, and would keep the others of its cluster from working.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ class Ring:
 
 
 def _window(view: View, start: int) -> list[StickView]:
-    """The first K usable sticks of the ring from `start` on, hot or not."""
-    return _round(view, start, lambda stick: stick.usable)
+    """The first K usable sticks of the ring from `start` on, hot or not; one that cannot be measured is passed over."""
+    return _round(view, start, lambda stick: stick.usable and not (stick.hot and stick.temperature_c is None))
 
 
 def _cool(view: View, start: int) -> list[StickView]:

@@ -1,0 +1,107 @@
+"""Whatever the sink does and whenever it dies: who reads the file sees each record once and in order."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from ncs_cluster.core.outbox import CREDITS, HIGH_WATER, MOST_KEPT, Outbox
+
+
+class Life(RuleBasedStateMachine):
+    """A file, a sink that may die at any point of its work, and the outbox."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbox = Outbox()
+        self.put = 0
+        self.file: list[int] = []
+        self.inbox: list[tuple[int, int]] = []
+        self.said: list[tuple[int, int]] = []
+
+    @rule(count=st.integers(1, 100))
+    def results_come(self, count: int) -> None:
+        for _ in range(count):
+            self.outbox.put(str(self.put).encode())
+            self.put += 1
+
+    @precondition(lambda self: not self.outbox.open)
+    @rule()
+    def a_sink_opens(self) -> None:
+        told = self.outbox.offset
+        self.outbox.opened(0 if told is None else len(self.file) - told)
+        self.outbox.offset = len(self.file)
+
+    @rule()
+    def it_is_sent_what_it_may_have(self) -> None:
+        batch = self.outbox.sendable()
+        assert not batch or self.outbox.open
+        self.inbox += [(number, int(record)) for number, record in batch]
+
+    @rule(count=st.integers(1, 80))
+    def it_writes(self, count: int) -> None:
+        for number, record in self.inbox[:count]:
+            self.file.append(record)
+            self.said.append((number, len(self.file)))
+        del self.inbox[:count]
+
+    @rule(count=st.integers(1, 80))
+    def it_acknowledges(self, count: int) -> None:
+        for number, offset in self.said[:count]:
+            self.outbox.acked(number, offset)
+        del self.said[:count]
+
+    @precondition(lambda self: self.outbox.open)
+    @rule()
+    def it_dies(self) -> None:
+        late, self.said, self.inbox = self.said, [], []
+        self.outbox.closed()
+        for number, offset in late:
+            self.outbox.acked(number, offset)
+
+    @invariant()
+    def each_once_and_in_order(self) -> None:
+        assert self.file == list(range(len(self.file)))
+        assert len(self.inbox) + len(self.said) <= CREDITS
+        assert self.outbox.written + self.outbox.kept + self.outbox.lost == self.put
+
+    def teardown(self) -> None:
+        if not self.outbox.open:
+            self.a_sink_opens()
+        while self.outbox.kept:
+            self.it_is_sent_what_it_may_have()
+            self.it_writes(1000)
+            self.it_acknowledges(1000)
+        assert self.file == list(range(self.put))
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
+
+
+def test_it_is_full_long_before_anything_is_lost() -> None:
+    outbox = Outbox()
+    for _ in range(HIGH_WATER):
+        assert not outbox.full
+        outbox.put(b"x")
+    assert outbox.full
+    assert outbox.lost == 0
+
+
+def test_what_is_lost_at_last_is_counted_and_never_what_may_be_on_the_disk() -> None:
+    outbox = Outbox()
+    outbox.opened(0)
+    for number in range(MOST_KEPT):
+        outbox.put(str(number).encode())
+    sent = outbox.sendable()
+    outbox.closed()
+    for number in range(MOST_KEPT, MOST_KEPT + 10):
+        outbox.put(str(number).encode())
+    assert outbox.lost == 10
+    assert outbox.kept == MOST_KEPT
+    # the dead sink had written everything it was sent
+    outbox.opened(len(sent))
+    left = [int(record) for _, record in outbox.sendable()]
+    assert left[0] == CREDITS + 10
+    assert left == list(range(left[0], left[0] + CREDITS))

@@ -1,0 +1,102 @@
+"""What the core believes of a stick's temperature."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ncs_cluster.core.zone import AGEING_C_PER_S, FRESH_S, UNKNOWN_S, Zone
+
+
+def zone(sensor: bool = True) -> Zone:
+    new = Zone(65.0)
+    new.open(sensor)
+    return new
+
+
+def test_hot_at_the_limit_and_cool_again_three_below() -> None:
+    seen, stick = [], zone()
+    for now_s, value_c in enumerate((64.9, 65.0, 64.0, 62.1, 62.0, 64.9, 65.1)):
+        stick.read(value_c, float(now_s))
+        seen.append(stick.hot(float(now_s)))
+    assert seen == [False, True, True, True, False, False, True]
+
+
+@pytest.mark.parametrize("value_c", [None, math.nan, math.inf, -math.inf, -89.7, -20.1, 125.1, 200.0])
+def test_nonsense_counts_as_hot_and_is_forgotten_with_the_next_cool_reading(value_c: float | None) -> None:
+    stick = zone()
+    stick.read(50.0, 0.0)
+    stick.read(value_c, 1.0)
+    assert stick.hot(1.0)
+    assert stick.temperature_c(1.0) is None
+    stick.read(50.0, 2.0)
+    assert not stick.hot(2.0)
+
+
+def test_after_nonsense_a_reading_between_the_two_limits_is_not_trusted_yet() -> None:
+    stick = zone()
+    stick.read(math.nan, 0.0)
+    stick.read(63.0, 1.0)
+    assert stick.hot(1.0)
+
+
+def test_an_old_reading_has_risen_meanwhile_and_is_unknown_in_the_end() -> None:
+    stick = zone()
+    stick.read(60.0, 0.0)
+    assert stick.temperature_c(FRESH_S) == 60.0
+    assert stick.temperature_c(5.0) == pytest.approx(60.0 + 5.0 * AGEING_C_PER_S)
+    assert not stick.hot(9.0)
+    assert stick.hot(9.3)
+    cold = zone()
+    cold.read(20.0, 0.0)
+    assert not cold.hot(UNKNOWN_S)
+    assert cold.hot(UNKNOWN_S + 0.01)
+    assert cold.temperature_c(UNKNOWN_S + 0.01) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1000), st.one_of(st.none(), st.floats(allow_nan=True))), max_size=20))
+def test_without_a_sensor_it_is_never_hot(readings: list[tuple[float, float | None]]) -> None:
+    stick = zone(sensor=False)
+    now_s = 0.0
+    for dt_s, value_c in readings:
+        now_s += dt_s
+        stick.read(value_c, now_s)
+        assert not stick.hot(now_s)
+    assert stick.looked_at
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 20), st.floats(-20, 125)), min_size=1, max_size=20), st.floats(0, 30))
+def test_it_says_exactly_when_it_will_be_hot_if_nothing_more_is_heard(readings: list[tuple[float, float]], wait_s: float) -> None:
+    stick, now_s = zone(), 0.0
+    for dt_s, value_c in readings:
+        now_s += dt_s
+        stick.read(value_c, now_s)
+    next_s, was_hot = stick.next_s, stick.hot(now_s)
+    assert was_hot or next_s is not None
+    if next_s is not None and now_s + wait_s < next_s - 1e-6:
+        assert not stick.hot(now_s + wait_s)
+    elif next_s is not None:
+        assert stick.hot(max(now_s + wait_s, next_s) + 1e-6)
+
+
+def test_being_hot_outlives_the_process_that_measured_it() -> None:
+    stick = zone()
+    stick.read(70.0, 0.0)
+    stick.open(True)
+    assert not stick.looked_at
+    stick.read(63.0, 1.0)
+    assert stick.hot(1.0)
+
+
+def test_headroom_is_the_time_to_the_limit_at_the_present_rise() -> None:
+    stick = zone()
+    for now_s in range(60):
+        stick.read(30.0 + 0.5 * now_s, float(now_s))
+    assert stick.headroom_s(59.0) == pytest.approx((65.0 - 59.5) / 0.5, rel=0.1)
+    cooling = zone()
+    for now_s in range(60):
+        cooling.read(60.0 - 0.5 * now_s, float(now_s))
+    assert cooling.headroom_s(59.0) is None

@@ -1,0 +1,148 @@
+"""The ring: whose turn it is, by time, by heat, by an operator; and what it never does."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ncs_cluster.policies.base import StickView, View
+from ncs_cluster.policies.ring import DWELL_S, Ring
+from ncs_cluster.types import StickId
+
+
+def view(
+    now_s: float, sticks: int = 5, size: int = 2, hot: tuple[int, ...] = (), away: tuple[int, ...] = (), known: bool = True
+) -> View:
+    """Sticks are numbered from 1."""
+    return View(
+        now_s,
+        [
+            StickView(StickId(str(number)), known and number not in away, number in hot, 50.0, "70.0 °C" if number in hot else "")
+            for number in range(1, sticks + 1)
+        ],
+        size,
+    )
+
+
+def at_work(ring: Ring, seen: View) -> str:
+    return "-".join(ring.advise(seen).rates)
+
+
+def test_five_sticks_by_two_take_turns_in_ring_order() -> None:
+    ring = Ring(10.0)
+    seen = [at_work(ring, view(now_s)) for now_s in range(0, 60, 10)]
+    assert seen == ["1-2", "3-4", "5-1", "2-3", "4-5", "1-2"]
+
+
+def test_clusters_are_told_in_the_order_of_their_turns() -> None:
+    ring = Ring(10.0)
+    ring.advise(view(0.0))
+    ring.advise(view(10.0))
+    assert ["-".join(cluster) for cluster in ring.clusters(view(10.0))] == ["3-4", "5-1", "2-3", "4-5", "1-2"]
+
+
+def test_an_interval_of_zero_turns_the_timer_off() -> None:
+    ring = Ring(0.0)
+    assert {at_work(ring, view(now_s)) for now_s in range(0, 100_000, 100)} == {"1-2"}
+    assert at_work(ring, view(100_001.0, hot=(2,))) == "3-4"
+
+
+def test_whichever_comes_first_interval_or_heat() -> None:
+    ring = Ring(10.0)
+    at_work(ring, view(0.0))
+    assert at_work(ring, view(4.0, hot=(1,))) == "3-4"
+    assert at_work(ring, view(13.9)) == "3-4"
+    assert at_work(ring, view(14.0)) == "5-1"
+
+
+def test_a_cluster_with_a_hot_member_is_passed_over() -> None:
+    ring = Ring(10.0)
+    at_work(ring, view(0.0, hot=(3,)))
+    assert at_work(ring, view(10.0, hot=(3,))) == "5-1"
+
+
+def test_when_no_cluster_is_cool_the_cool_sticks_work_alone() -> None:
+    ring = Ring(10.0)
+    at_work(ring, view(0.0, sticks=4))
+    assert at_work(ring, view(5.0, sticks=4, hot=(1, 3))) in ("2-4", "4-2")
+    assert at_work(ring, view(6.0, sticks=4, hot=(1, 3, 4))) == "2"
+
+
+def test_when_all_are_hot_nothing_works_and_nothing_flips() -> None:
+    ring = Ring(10.0)
+    at_work(ring, view(0.0))
+    for step in range(100):
+        advice = ring.advise(view(1.0 + step * 0.1, hot=(1, 2, 3, 4, 5)))
+        assert not advice.rates
+        assert advice.switched is None
+    assert at_work(ring, view(20.0, hot=(1, 2, 3, 5))) == "4"
+
+
+def test_a_switch_that_is_not_for_safety_keeps_the_dwell() -> None:
+    ring = Ring(0.5)
+    at_work(ring, view(0.0))
+    assert at_work(ring, view(0.6)) == "1-2"
+    assert at_work(ring, view(DWELL_S)) == "3-4"
+    ring.ask_switch()
+    advice = ring.advise(view(DWELL_S + 0.1))
+    assert "-".join(advice.rates) == "3-4"
+    assert advice.next_s == 2 * DWELL_S
+    assert at_work(ring, view(DWELL_S + 0.2, hot=(3,))) == "5-1"
+
+
+def test_a_member_that_goes_is_replaced_by_the_next_in_the_ring() -> None:
+    ring = Ring(10.0)
+    at_work(ring, view(0.0))
+    assert at_work(ring, view(1.0, away=(2,))) == "1-3"
+    assert at_work(ring, view(2.0, away=(1, 2))) == "3-4"
+
+
+def test_a_stick_that_comes_back_has_its_place_again() -> None:
+    ring = Ring(10.0)
+    seen = {at_work(ring, view(float(now_s), away=(2,) if now_s < 50 else ())) for now_s in range(0, 50, 10)}
+    assert not any("2" in cluster for cluster in seen)
+    after = {at_work(ring, view(float(now_s))) for now_s in range(50, 150, 10)}
+    assert any("2" in cluster for cluster in after)
+
+
+def test_one_cluster_alone_stays_and_says_nothing_of_switching() -> None:
+    ring = Ring(10.0)
+    for now_s in range(100):
+        advice = ring.advise(view(float(now_s), sticks=2))
+        assert "-".join(advice.rates) == "1-2"
+        assert advice.switched is None
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    sticks=st.integers(1, 7),
+    size=st.integers(0, 4),
+    interval_s=st.sampled_from([0.0, 1.0, 5.0]),
+    steps=st.lists(
+        st.tuples(st.floats(0.01, 4.0), st.sets(st.integers(1, 7)), st.sets(st.integers(1, 7), max_size=3), st.booleans()),
+        max_size=40,
+    ),
+)
+def test_whatever_happens(sticks: int, size: int, interval_s: float, steps: list[tuple[float, set[int], set[int], bool]]) -> None:
+    """Never a hot or absent stick, never more than K, never idle while a cool stick is there, dwell between calm switches."""
+    ring, now_s, last_calm_s = Ring(interval_s), 0.0, -100.0
+    since_s = None
+    for dt_s, hot, away, asked in steps:
+        now_s += dt_s
+        seen = view(now_s, sticks, size, tuple(hot), tuple(away))
+        if asked:
+            ring.ask_switch()
+        advice = ring.advise(seen)
+        allowed = {stick.id for stick in seen.sticks if stick.usable and not stick.hot}
+        assert set(advice.rates) <= allowed
+        assert len(advice.rates) <= (size or sticks)
+        assert bool(advice.rates) == bool(allowed)
+        assert advice.next_s is None or advice.next_s > now_s
+        calm = advice.switched is not None and "too hot" not in advice.switched
+        if calm:
+            assert now_s - last_calm_s >= DWELL_S - 1e-9
+            assert since_s is None or now_s - since_s >= DWELL_S - 1e-9
+            last_calm_s = now_s
+        if advice.switched is not None:
+            since_s = now_s
+        assert ring.clusters(seen) == ring.clusters(seen)
