@@ -42,13 +42,13 @@ def memory(quick: bool) -> Iterator[Line]:
             time.sleep(3.0 if quick else 10.0)
             tree = house.daemon.tree()
             total = pss_mib(tree)
-            parts = ", ".join(
-                f"{process['name']} {pss_mib([p for p in tree if p.pid == process['pid']]):.0f}"
-                for process in house.daemon.status()["processes"][-4:]
-            )
+            each = {process["name"]: process["pid"] for process in house.daemon.status()["processes"]}
+            parts = {name: pss_mib([process for process in tree if process.pid == pid]) for name, pid in each.items()}
+            workers = sum(mib for name, mib in parts.items() if name.startswith("worker"))
+            said = f"supervisor {parts['supervisor']:.0f}, camera {parts['camera cam0']:.0f}, workers {workers:.0f}"
             house.daemon.stop()
         what = "PSS of the tree, 8 sticks, " + ("with preprocessing" if preprocess else "no graph")
-        yield Line(what, "312 MiB", f"<= {most} MiB", f"{total:.0f} MiB ({parts} ...)", total <= most)
+        yield Line(what, "312 MiB", f"<= {most} MiB", f"{total:.0f} MiB ({said})", total <= most)
 
 
 def dispatcher(quick: bool) -> Iterator[Line]:

@@ -55,7 +55,7 @@ def film(path: Path) -> None:
 
 def kill_camera(daemon: Daemon, after_frames: int) -> None:
     def captured(status: dict[str, Any]) -> bool:
-        return status["cameras"][0]["frames"] >= after_frames and status["cameras"][0]["state"] == "running"
+        return bool(status["cameras"][0]["frames"] >= after_frames and status["cameras"][0]["state"] == "running")
 
     status = daemon.until(captured, f"has captured {after_frames} frames")
     before = next(process for process in status["processes"] if process["name"] == "camera cam0")
@@ -95,5 +95,5 @@ def test_the_numbers_of_a_live_camera_go_on_rising(tmp_path: Path) -> None:
         status = daemon.well()
         assert status["counters"] == {"frames_lost": 0, "frames_doubled": 0, "out_of_order": 0, "throttled_s": 0.0}
         assert daemon.stop() == 0
-    frames = [record["frame"] for record in read_results(results)]
-    assert frames == sorted(set(frames))
+    numbers = [record["frame"] for record in read_results(results)]
+    assert numbers == sorted(set(numbers))

@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from ncs_cluster.testing.daemon import read_results, running, settings, sticks, synthetic
+from ncs_cluster.testing.daemon import Status, read_results, running, settings, sticks, synthetic
 
 FRAMES = 400
 
@@ -18,14 +18,16 @@ def test_a_sink_that_is_killed_again_and_again_loses_and_repeats_nothing(tmp_pat
     camera = synthetic(ordered=True, frames=FRAMES, paced=False)
     with running(settings(tmp_path, sticks(2, latency_ms=10.0), [camera], results=results)) as daemon:
         for killed in range(3):
-            status = daemon.until(
-                lambda status, killed=killed: status["sink"]["state"] == "running" and status["sink"]["written"] > 40 * killed + 20,
-                "writes",
-            )
+
+            def writes(status: Status, least: int = 40 * killed + 20) -> bool:
+                return bool(status["sink"]["state"] == "running" and status["sink"]["written"] > least)
+
+            def has_lost_it(status: Status, before: int = killed) -> bool:
+                return bool(status["processes"][-1]["restarts"] > before)
+
+            status = daemon.until(writes, "writes")
             os.kill(next(process["pid"] for process in status["processes"] if process["name"] == "sink"), signal.SIGKILL)
-            daemon.until(
-                lambda status, killed=killed: status["processes"][-1]["restarts"] > killed, "has heard that its sink is dead"
-            )
+            daemon.until(has_lost_it, "has heard that its sink is dead")
         story = daemon.story("sink")
         assert len(story) == 3
         assert daemon.wait(120.0) == 0
