@@ -73,7 +73,7 @@ class Channel(Generic[R]):
     def receive(self) -> Optional[Received]:
         """None when nothing is there. Raises EOFError when the peer is gone, ProtocolError on bytes that are no message of `R`."""
         try:
-            size, ancillary, flags, _ = self.sock.recvmsg_into([self._buffer], self._ancillary)
+            size, ancillary, flags, _ = self.sock.recvmsg_into([self._buffer], self._ancillary, socket.MSG_CMSG_CLOEXEC)
         except (BlockingIOError, InterruptedError):
             return None
         except ConnectionResetError as error:
