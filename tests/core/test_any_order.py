@@ -198,8 +198,11 @@ class AnyOrder(RuleBasedStateMachine):
         if process is None or known is None:
             return
         mine = {slots.layout.pool for slots in (known.slots, *known.retired) if slots is not None}
-        if pool in mine and ahead >= 0 and slot in self.world.engine.cameras.pools[pool]._granted:
-            return  # that would be no lie
+        if pool in mine and slot in self.world.engine.cameras.pools[pool]._granted:
+            held = [grant for grant in process.grants if (grant.pool, grant.slot) == (pool, slot)]
+            if ahead >= 0 or not held:
+                return  # that would be no lie, or it would write twice into what it was given once
+            process.grants.remove(held[0])
         frame = FrameRef(CameraName(camera), pool, slot, max(0, known.next_frame + ahead), 640, 480)
         self.world.tell(process.who, m.FrameCaptured(frame, self.world.now_s, self.world.now_s))
 
