@@ -94,8 +94,8 @@ class Supervisor:
         now_s = time.monotonic()
         due_s = min(self._engine.deadline_s, self._bus.deadline_s or self._engine.deadline_s)
         for key, mask in self._selector.select(max(0.0, due_s - now_s)):
-            # an earlier one of this round may have closed this end
-            if key.fileobj in self._selector.get_map():
+            # an earlier one of this round may have closed this end, and its number may be another's already
+            if self._selector.get_map().get(key.fd) is key:
                 key.data(mask)
         now_s = time.monotonic()
         for back in self._bus.wake(now_s):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 import socket
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ import pytest
 
 from ncs_cluster.client import CONTROL_SOCKET, Refused
 from ncs_cluster.messages import AskEvents, AskStatus
+from ncs_cluster.processes.control import MOST_CLIENTS
 from ncs_cluster.testing.daemon import Daemon, running, settings, sticks, synthetic
 
 
@@ -73,6 +75,21 @@ def test_a_hundred_connections_that_say_nothing_lock_nobody_out(daemon: Daemon) 
     with contextlib.ExitStack() as stack:
         for _ in range(100):
             stack.enter_context(connect(daemon))
+        assert daemon.status()["daemon"]["pid"] == daemon.pid
+
+
+def test_one_who_is_turned_out_while_he_speaks_harms_nobody(daemon: Daemon) -> None:
+    """The newcomer knocks and the most quiet one asks in the same moment: his place goes, and his question with it."""
+    with contextlib.ExitStack() as stack:
+        quiet = [stack.enter_context(connect(daemon)) for _ in range(MOST_CLIENTS)]
+        quiet[-1].send(msgspec.msgpack.encode(AskStatus()))
+        assert quiet[-1].recv(200_000), "all of them are known by now"
+        os.kill(daemon.pid, signal.SIGSTOP)
+        stack.enter_context(connect(daemon))
+        for sock in quiet:
+            with contextlib.suppress(BrokenPipeError):
+                sock.send(msgspec.msgpack.encode(AskStatus()))
+        os.kill(daemon.pid, signal.SIGCONT)
         assert daemon.status()["daemon"]["pid"] == daemon.pid
 
 
