@@ -37,6 +37,7 @@ class Link:
         self._on_message = on_message
         self._on_close = on_close
         self._queue: deque[tuple[bytes, int | None]] = deque()
+        """What waits, each with a descriptor of our own: the sender may close its one meanwhile."""
         self._closed = False
         selector.register(wire.sock, selectors.EVENT_READ, self._turn)
 
@@ -55,7 +56,7 @@ class Link:
         if self._queue:
             if len(self._queue) >= MOST_QUEUED:
                 return False
-            self._queue.append((data, fd))
+            self._keep(data, fd)
             return True
         try:
             sent = self.wire.send_bytes(data) if fd is None else self.wire.send_bytes(data, fd)
@@ -63,7 +64,7 @@ class Link:
             # its end is closed: the process's own end is heard of by other ways
             return True
         if not sent and not droppable:
-            self._queue.append((data, fd))
+            self._keep(data, fd)
             self._selector.modify(self.wire.sock, selectors.EVENT_READ | selectors.EVENT_WRITE, self._turn)
         return True
 
@@ -77,6 +78,7 @@ class Link:
             self._closed = True
             self._selector.unregister(self.wire.sock)
             self.wire.close()
+            self._forget()
 
     def _turn(self, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
@@ -109,12 +111,24 @@ class Link:
             try:
                 sent = self.wire.send_bytes(data) if fd is None else self.wire.send_bytes(data, fd)
             except OSError:
-                self._queue.clear()
+                self._forget()
                 break
             if not sent:
                 return
-            self._queue.popleft()
+            self._forget_first()
         self._selector.modify(self.wire.sock, selectors.EVENT_READ, self._turn)
+
+    def _keep(self, data: bytes, fd: int | None) -> None:
+        self._queue.append((data, None if fd is None else os.dup(fd)))
+
+    def _forget_first(self) -> None:
+        _, fd = self._queue.popleft()
+        if fd is not None:
+            os.close(fd)
+
+    def _forget(self) -> None:
+        while self._queue:
+            self._forget_first()
 
     def _end(self, why: str) -> None:
         self.close()
