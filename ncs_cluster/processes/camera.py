@@ -8,7 +8,6 @@ A source that fails is opened again with backoff, and the picture says so. Runs 
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import threading
@@ -17,7 +16,7 @@ from collections import OrderedDict, deque
 from importlib import import_module
 from typing import Any, Deque, Dict, List, NoReturn, Optional, Tuple
 
-from ncs_cluster.errors import NcsClusterError, SourceError
+from ncs_cluster.errors import ConfigError, NcsClusterError, SourceError
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.ipc.pool import FramePool
 from ncs_cluster.messages import (
@@ -46,8 +45,6 @@ from ncs_cluster.render.distance import distance, match_truth
 from ncs_cluster.sources import SOURCES
 from ncs_cluster.sources.base import Captured, Planes, Skipping, Source, SourceInfo
 from ncs_cluster.types import Detection, FrameRef, Truth
-
-log = logging.getLogger(__name__)
 
 REOPEN_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Waits between tries to open a source that is away."""
@@ -153,7 +150,7 @@ class Camera:
         self._channel.send(CameraRates(float(captured), self._easel.pictures_since_asked()))
         since_s = self._reading_since_s
         if since_s is not None and now_s - since_s > STUCK_S:
-            _fail(self._channel, Failed("hang", f"{self._spec.shown}: reading it has not returned for {STUCK_S:.0f} s"))
+            child.fail(self._channel, Failed("hang", f"{self._spec.shown}: reading it has not returned for {STUCK_S:.0f} s"))
         self._easel.each_second(now_s)
 
     # -- the capture thread
@@ -174,7 +171,7 @@ class Camera:
                     if self._source is not None:
                         self._source.close()
                     if error.permanent:
-                        _fail(self._channel, Failed("open", f"{self._spec.name}: {error.detail}", permanent=True))
+                        child.fail(self._channel, Failed("open", f"{self._spec.name}: {error.detail}", permanent=True))
                     self._channel.send(SourceLost(error.detail))
                     self._easel.lost(error.detail)
                     self._stopping.wait(REOPEN_S[min(tries, len(REOPEN_S) - 1)])
@@ -182,9 +179,7 @@ class Camera:
         except BrokenPipeError:
             os._exit(1)
         except Exception as error:
-            log.debug("unexpected", exc_info=True)
-            what = f"{self._spec.shown}: unexpected {type(error).__name__}: {' '.join(str(error).split())}"
-            _fail(self._channel, Failed("protocol", what))
+            child.fail(self._channel, child.unexpected(error, f"{self._spec.shown}: "))
 
     def _open(self) -> None:
         module, attribute = SOURCES[self._spec.source].split(":")
@@ -250,10 +245,12 @@ class Camera:
             self._truths[ref.frame] = captured.truth
             while len(self._truths) > TRUTHS_KEPT:
                 self._truths.popitem(last=False)
+        # asked for now: when the supervisor has been told, the pool may be taken away
+        pool = self._pools[ref.pool]
         self._easel.captured(ref.frame, captured.captured_s)
         self._channel.send(FrameCaptured(ref, captured.captured_s, captured.captured_at, captured.item, captured.error))
         if captured.error is None:
-            self._easel.frame(ref, captured.captured_s, self._pools[ref.pool], self._capture_fps)
+            self._easel.frame(ref, captured.captured_s, pool, self._capture_fps)
 
     def _take_grant(self, *, wait: bool) -> Optional[Tuple[int, int]]:
         with self._granted:
@@ -287,7 +284,10 @@ def main() -> NoReturn:
     except (EOFError, BrokenPipeError):
         os._exit(1)
     except NcsClusterError as error:
-        _fail(channel, Failed("open", str(error)))
+        # a setting does not become right by another try
+        child.fail(channel, Failed("open", str(error), permanent=isinstance(error, ConfigError)))
+    except Exception as error:
+        child.fail(channel, child.unexpected(error))
     # vendor libraries keep threads that may not end
     os._exit(0)
 
@@ -299,15 +299,6 @@ def _one_thread() -> None:
     except ImportError:
         return
     cv2.setNumThreads(1)
-
-
-def _fail(channel: Channel[Any], failed: Failed) -> NoReturn:
-    log.error("%s", failed.detail)
-    try:
-        channel.send(failed)
-    except OSError:
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,14 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from ncs_cluster.ipc.channel import Channel
-from ncs_cluster.messages import PROTOCOL, Hello
+from ncs_cluster.messages import PROTOCOL, Failed, Hello
 
+log = logging.getLogger(__name__)
+
+LAST_WORD_S = 1.0
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 
@@ -36,6 +39,23 @@ def enter(kind: str, incoming: Any) -> Channel[Any]:
     channel: Channel[Any] = Channel(socket.socket(fileno=int(arguments["--channel"])), incoming)
     channel.send(Hello(PROTOCOL, os.getpid(), ".".join(map(str, sys.version_info[:3]))))
     return channel
+
+
+def fail(channel: Channel[Any], failed: Failed) -> NoReturn:
+    """The last word, then out at once with exit code 1: to close what hangs would hang too."""
+    log.error("%s", failed.detail)
+    try:
+        channel.sock.settimeout(LAST_WORD_S)
+        channel.send(failed)
+    except OSError:
+        pass
+    os._exit(1)
+
+
+def unexpected(error: Exception, where: str = "") -> Failed:
+    """The last word about an error that no door should raise."""
+    log.debug("unexpected", exc_info=error)
+    return Failed("protocol", f"{where}unexpected {type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def trim_memory() -> None:

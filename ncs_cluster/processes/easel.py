@@ -16,6 +16,7 @@ from ncs_cluster.types import Detection, FrameRef, Outcome
 
 STALE_S = 1.0
 """Boxes older than this are not drawn on a newer frame."""
+TIMES_KEPT = 512
 
 
 class Easel:
@@ -61,7 +62,8 @@ class Easel:
     def captured(self, frame: int, captured_s: float) -> None:
         """Remember when a frame was taken, for the time its picture took."""
         self._captured_s[frame] = captured_s
-        self._captured_s.pop(frame - 512, None)
+        if len(self._captured_s) > TIMES_KEPT:
+            del self._captured_s[next(iter(self._captured_s))]
 
     def frame(self, ref: FrameRef, captured_s: float, pool: FramePool, capture_fps: float) -> None:
         """A frame was captured: in `live` mode it is drawn now. Called by the thread that writes slots."""

@@ -7,7 +7,6 @@ nothing is taken out of turn meanwhile.
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import signal
@@ -21,8 +20,6 @@ from ncs_cluster.messages import Acked, Failed, Heartbeat, OpenSink, SinkBlocked
 from ncs_cluster.processes import child
 from ncs_cluster.sinks import SINKS
 from ncs_cluster.sinks.base import Sink
-
-log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 1.0
 RETRY_S = 1.0
@@ -76,7 +73,7 @@ class Writer:
                 offset = self._sink.write(self._waiting[0].record)
                 acked = Acked(self._waiting.popleft().number, offset)
         except BrokenPipeError:
-            _fail(self._channel, Failed("write", "nobody reads standard output any more", permanent=True))
+            child.fail(self._channel, Failed("write", "nobody reads standard output any more", permanent=True))
         except OSError as error:
             if not isinstance(error, BlockingIOError):
                 self._retry_s = time.monotonic() + RETRY_S
@@ -100,29 +97,22 @@ def main() -> NoReturn:
     try:
         received = channel.receive()
         if received is None or not isinstance(received.message, OpenSink):
-            _fail(channel, Failed("protocol", "the first word to a sink must be OpenSink"))
+            child.fail(channel, Failed("protocol", "the first word to a sink must be OpenSink"))
         asked = received.message
         module, attribute = SINKS["jsonl"].split(":")
         sink: Sink = getattr(import_module(module), attribute)(asked.sink.path)
         try:
             found = sink.open(asked.offset)
         except OSError as error:
-            _fail(channel, Failed("open", f"{asked.sink.path} cannot be written: {error.strerror}", permanent=asked.offset is None))
+            child.fail(
+                channel, Failed("open", f"{asked.sink.path} cannot be written: {error.strerror}", permanent=asked.offset is None)
+            )
         channel.send(SinkOpened(found.written, found.offset))
         Writer(channel, sink).run()
         sink.close()
     except (EOFError, BrokenPipeError):
         os._exit(1)
     os._exit(0)
-
-
-def _fail(channel: Channel[Any], failed: Failed) -> NoReturn:
-    log.error("%s", failed.detail)
-    try:
-        channel.send(failed)
-    except OSError:
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

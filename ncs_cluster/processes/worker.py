@@ -6,7 +6,6 @@ the stick ends the process after one last word; starting it again is the core's 
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import time
@@ -42,10 +41,7 @@ if TYPE_CHECKING:
 
     from ncs_cluster.ipc.pool import FramePool
 
-log = logging.getLogger(__name__)
-
 TELEMETRY_S, FASTEST_TELEMETRY_S = 1.0, 0.05
-LAST_WORD_S = 1.0
 
 
 class _Unit(NamedTuple):
@@ -168,14 +164,13 @@ def main() -> NoReturn:
         worker.run()
         backend.close()
     except StickError as error:
-        _fail(channel, Failed(error.reason, error.detail, permanent=error.reason == "graph"))
+        child.fail(channel, Failed(error.reason, error.detail, permanent=error.reason == "graph"))
     except (EOFError, BrokenPipeError):
         os._exit(1)
     except NcsClusterError as error:
-        _fail(channel, Failed("protocol", str(error)))
+        child.fail(channel, Failed("protocol", str(error)))
     except Exception as error:
-        log.debug("unexpected", exc_info=True)
-        _fail(channel, Failed("protocol", f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"))
+        child.fail(channel, child.unexpected(error))
     # libraries' own threads and exit handlers have hung before; nothing is left to be saved
     os._exit(0)
 
@@ -190,17 +185,6 @@ def _load(registry: Dict[str, str], name: str, door: str) -> Any:
 
 def _tell(channel: Channel[Any], message: Any) -> None:
     channel.send(message)
-
-
-def _fail(channel: Channel[Any], failed: Failed) -> NoReturn:
-    """The last word, then out at once: closing a stick that hangs would hang too."""
-    log.error("%s", failed.detail)
-    try:
-        channel.sock.settimeout(LAST_WORD_S)
-        channel.send(failed)
-    except OSError:
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

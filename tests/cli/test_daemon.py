@@ -64,6 +64,16 @@ def test_a_damaged_graph_is_one_line_and_exit_code_78(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_window_where_there_is_no_screen_is_refused_and_not_tried_for_ever(tmp_path: Path) -> None:
+    """Exit code 78; the last line says what to do."""
+    env = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    command = [*CLUSTERD, *SMALL, "--window", "--runtime-dir", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+    assert done.returncode == 78
+    assert "cam0: --window: " in done.stderr.splitlines()[-1]
+    assert "web page" in done.stderr.splitlines()[-1]
+
+
 def test_a_second_daemon_in_the_same_place_is_refused_and_names_the_first(tmp_path: Path) -> None:
     command = [*CLUSTERD, *SMALL, "--runtime-dir", str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as first:
