@@ -56,6 +56,15 @@ class Seat:
         self.last_done_s = 0.0
         self.last_sent_s = 0.0
         self.throttled = False
+        self.turn_s = 0.0
+        """When a busy stick may be given its next request: just before it ends the present one."""
+        self.alone = False
+        """It holds a suspect."""
+
+    def settle(self) -> None:
+        """What it holds has changed: dozens of sticks are looked at for each frame, so what is asked of them is kept ready."""
+        self.alone = self.has_suspect()
+        self.turn_s = self.expected_end_s() - self.lead_s() if self.in_flight else 0.0
 
     def expected_end_s(self) -> float:
         """When the request now on the stick will be answered."""
@@ -92,6 +101,8 @@ class Dispatcher:
         self._tickets = 0
         self._virtual_s = 0.0
         self._any_live = False
+        self._settled = False
+        """Nothing has changed since `assign` found nothing to do."""
         self._kept_free: StickId | None = None
         """Gets nothing on top, so that a suspect, which travels alone, finds a stick some day."""
 
@@ -101,10 +112,12 @@ class Dispatcher:
         for graph in range(graphs):
             self.lanes.setdefault((stream, graph), Lane(stream, graph, weight / graphs, ordered=ordered))
         self._any_live = any(not lane.ordered for lane in self.lanes.values())
+        self._settled = False
 
     def seat(self, stick: StickId, depth: int) -> Seat:
         """The stick can take work. What was known of its speed starts anew."""
         self.seats[stick] = Seat(stick, depth)
+        self._settled = False
         return self.seats[stick]
 
     def unseat(self, stick: StickId) -> list[Unit]:
@@ -112,6 +125,7 @@ class Dispatcher:
         seat = self.seats.pop(stick, None)
         if seat is None:
             return []
+        self._settled = False
         given_up = []
         for unit in reversed(seat.in_flight.values()):
             unit.tried.append(stick)
@@ -129,11 +143,23 @@ class Dispatcher:
     def blameless(self, stick: StickId) -> bool:
         """What the stick has in hand has already cost another one its life."""
         seat = self.seats.get(stick)
-        return seat is not None and seat.has_suspect()
+        return seat is not None and seat.alone
 
     def set_rates(self, rates: dict[StickId, float]) -> None:
         for seat in self.seats.values():
-            seat.rate = rates.get(seat.stick, 0.0)
+            rate = rates.get(seat.stick, 0.0)
+            if rate != seat.rate:
+                seat.rate, self._settled = rate, False
+
+    def permit(self, sticks: int) -> None:
+        """How many sticks may be at work at once; 0: all."""
+        if sticks != self.permits:
+            self.permits, self._settled = sticks, False
+
+    def hold(self, *, ordered: bool) -> None:
+        """Ordered lanes wait: the sink cannot take more for now."""
+        if ordered != self.hold_ordered:
+            self.hold_ordered, self._settled = ordered, False
 
     # -- work comes, goes out, comes back
 
@@ -141,14 +167,22 @@ class Dispatcher:
         """New work. In a live lane an older frame makes room for it."""
         lane = self.lanes[unit.stream, unit.graph]
         self.ledger.begin(unit)
+        replaced = False
         if not lane.ordered:
             while lane.pending:
-                self.ledger.end(lane.pending.popleft(), DROPPED)
+                older = lane.pending.popleft()
+                replaced = not older.tried
+                self.ledger.end(older, DROPPED)
+        # a newer frame in the place of an older one finds the sticks as that one found them
+        self._settled = self._settled and replaced
         self._wake(lane)
         lane.pending.append(unit)
 
     def assign(self, now_s: float) -> list[Unit]:
         """Hand over whatever can be handed over now; each unit says which stick gets it, and its ticket."""
+        if self._settled and (self.deadline_s is None or now_s < self.deadline_s):
+            return []
+        self._settled = True
         handed: list[Unit] = []
         self.deadline_s = None
         self._kept_free = self._for_a_suspect()
@@ -164,6 +198,7 @@ class Dispatcher:
             unit.ticket, unit.stick, unit.sent_s = self._tickets, seat.stick, now_s
             seat.in_flight[unit.ticket] = unit
             seat.last_sent_s = now_s
+            seat.settle()
             handed.append(unit)
             self._virtual_s = lane.virtual_s
             lane.virtual_s += lane.cost
@@ -182,6 +217,8 @@ class Dispatcher:
         seat.latency.add(latency_s)
         seat.last_done_s = now_s
         seat.done.count(now_s)
+        seat.settle()
+        self._settled = False
         unit.stick = stick
         return unit
 
@@ -197,6 +234,8 @@ class Dispatcher:
         """The supervisor itself was stopped for a while: nobody is late."""
         for seat in self.seats.values():
             seat.last_done_s = max(seat.last_done_s, now_s)
+            seat.settle()
+        self._settled = False
 
     @property
     def at_work(self) -> int:
@@ -226,7 +265,7 @@ class Dispatcher:
     def _may_queue(self, seat: Seat, lane: Lane, now_s: float) -> bool:
         """May this stick, which is busy, be given one more?"""
         held = len(seat.in_flight)
-        if held >= seat.depth or seat.rate < 1.0 or seat.has_suspect() or seat.stick == self._kept_free:
+        if held >= seat.depth or seat.rate < 1.0 or seat.alone or seat.stick == self._kept_free:
             return False
         if lane.ordered and not self._any_live:
             return True
@@ -237,10 +276,9 @@ class Dispatcher:
             return False
         if mean_s < SHORT_SERVICE_S:
             return True
-        turn_s = seat.expected_end_s() - seat.lead_s()
-        if turn_s > now_s:
-            self._wake_at(turn_s)
-        return turn_s <= now_s
+        if seat.turn_s > now_s:
+            self._wake_at(seat.turn_s)
+        return seat.turn_s <= now_s
 
     def _for_a_suspect(self) -> StickId | None:
         """The busy stick that will be idle first, when the head of a lane waits for an idle one."""

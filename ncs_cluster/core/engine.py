@@ -254,7 +254,7 @@ class Engine:
             actions += self.sticks.regulate(now_s)
         if self.sink is not None:
             actions += self.sink.pump()
-            self.dispatcher.hold_ordered = self.sink.outbox.full
+            self.dispatcher.hold(ordered=self.sink.outbox.full)
         if not self.ledger.open:
             self.idle_s = now_s
         if self.ending is not None and self.ending.closing:

@@ -125,7 +125,7 @@ class Sticks:
         allowed = {stick.id for stick in view.sticks if stick.usable and not stick.hot}
         rates = {stick: rate for stick, rate in advice.rates.items() if stick in allowed}
         self._dispatcher.set_rates(rates)
-        self._dispatcher.permits = view.cluster_size
+        self._dispatcher.permit(view.cluster_size)
         self.active = [stick for stick in advice.rates if stick in rates]
         self.next_s = None if advice.next_s is None else advice.next_s / self.spec.time_scale
         ageing = [stick.zone.next_s for stick in self.by_id.values() if stick.usable]

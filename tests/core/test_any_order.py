@@ -10,12 +10,12 @@ import math
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from referee import Referee
 
 from ncs_cluster import messages as m
 from ncs_cluster.core.events import GATEWAY, SINK, Who
 from ncs_cluster.testing.world import StickTraits, World, house
 from ncs_cluster.types import CameraName, FrameRef
+from tests.core.referee import Referee
 
 READINGS = st.one_of(
     st.floats(20, 61), st.floats(62, 64.9), st.floats(65, 90), st.sampled_from([None, math.nan, math.inf, -89.7, 200.0, 62.0, 65.0])

@@ -7,11 +7,11 @@ import json
 import statistics
 
 import pytest
-from referee import Referee
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
 from ncs_cluster.testing.world import EPOCH_S, World, house
+from tests.core.referee import Referee
 
 L_S = 0.1
 START_S = 1.0

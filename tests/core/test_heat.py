@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from referee import Referee
 
 from ncs_cluster.core import actions as a
 from ncs_cluster.testing.world import World, house
 from ncs_cluster.thermal import Heat, Plant
+from tests.core.referee import Referee
 
 LIMIT_C = 65.0
 ONE_PERIOD_C = 0.54 * (1.0 + 2 * 0.5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from referee import Referee
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
@@ -13,6 +12,7 @@ from ncs_cluster.core.child import State
 from ncs_cluster.core.events import GATEWAY, SINK, Who
 from ncs_cluster.testing.world import World, house
 from ncs_cluster.types import CameraName, FrameRef
+from tests.core.referee import Referee
 
 CAM = Who("camera", "cam0")
 

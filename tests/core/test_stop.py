@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from referee import Referee
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
 from ncs_cluster.core.events import GATEWAY, SINK, Who
 from ncs_cluster.testing.world import World, house
+from tests.core.referee import Referee
 
 
 def test_a_stop_drains_what_is_under_way_and_writes_it() -> None:
