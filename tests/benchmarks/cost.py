@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ncs_cluster.specs import ClusterSpec
 from ncs_cluster.testing.daemon import sticks
-from tests.benchmarks.house import bench, camera, percentile, pss_mib, shares
+from tests.benchmarks.house import bench, camera, instructions, percentile, pss_mib, shares
 from tests.benchmarks.table import Line
 
 
@@ -16,10 +16,13 @@ def cpu(quick: bool) -> Iterator[Line]:
     for recorded in (True, False):
         with bench(sticks(8, latency_ms=100.0, heat=False), [camera(recorded=recorded)]) as house:
             used = shares(house.daemon, 5.0 if quick else 20.0)
+            counted = instructions(house.daemon, 5.0)
             house.daemon.stop()
         tree = sum(used.values())
         workers = sum(share for name, share in used.items() if name.startswith("worker"))
         parts = f"supervisor {used['supervisor']:.1%}, camera {used['camera cam0']:.1%}, workers {workers:.1%}"
+        if counted is not None:
+            parts += f"; {counted / 30e6:.1f} million instructions a frame"
         what = "CPU, 8 sticks, 640x480, 30 fps, whole tree" + ("" if recorded else ", and drawing the synthetic scene")
         yield Line(
             what, "101 % of a core", "<= 12 %" if recorded else "", f"{tree:.1%} ({parts})", tree <= 0.12 if recorded else None

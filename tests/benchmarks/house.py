@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -131,6 +132,17 @@ def shares(daemon: Daemon, seconds: float) -> dict[str, float]:
     time.sleep(seconds)
     after, wall_s = cpu_s(tree), time.monotonic() - began_s
     return {names.get(pid, str(pid)): (after[pid] - before[pid]) / wall_s for pid in before}
+
+
+def instructions(daemon: Daemon, seconds: float) -> float | None:
+    """Instructions of the whole tree per second, which no other process's load changes; None where perf cannot count them."""
+    pids = ",".join(str(process.pid) for process in daemon.tree())
+    command = ["perf", "stat", "-x", ",", "-e", "instructions", "-p", pids, "--", "sleep", str(seconds)]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        return float(said.split(",")[0]) / seconds
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return None
 
 
 def pss_mib(processes: list[psutil.Process]) -> float:
