@@ -110,7 +110,12 @@ def door_table(name: str, door: str, **more: Any) -> type[Table]:
 _RUNTIME = (str, key("default", "The interpreter its workers run under: a [runtimes.NAME]."))
 _TIME_SCALE = (
     float,
-    key(1.0, "Heat, telemetry, ageing, dwell and interval all run this many times faster.", gt=0, le=10_000),
+    key(
+        1.0,
+        "Heat, telemetry, ageing, dwell and interval all run this many times faster; temperatures come 20 times a second at most.",
+        gt=0,
+        le=40,
+    ),
 )
 BACKEND_TABLES = {
     "simulated": door_table("Simulated", BACKENDS["simulated"], time_scale=_TIME_SCALE, runtime=_RUNTIME),

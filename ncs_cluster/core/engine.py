@@ -126,9 +126,6 @@ class Engine:
                 actions = child.exited(how, now_s, innocent=blameless)
                 if not stick.present:
                     child.last_error = "unplugged"
-                elif child.state is State.DOWN and self.ending is None:
-                    # it was pulled and has come back before its process had ended
-                    actions += child.start(now_s)
                 return actions + self.sticks.regulate(now_s)
             case _:
                 return self._common(child, message, now_s)
@@ -237,8 +234,10 @@ class Engine:
                     said = trouble.answer(who, {"text": f"switched to {', '.join(self.sticks.active)}"})
                 elif len(self.sticks.clusters(now_s)) < 2:
                     said = trouble.refuse(who, "there is no other cluster to switch to")
-                else:
+                elif self.sticks.switch_pending:
                     said = trouble.answer(who, {"text": "will switch as soon as the dwell is over"})
+                else:
+                    said = trouble.refuse(who, "every other cluster is too hot; the cool sticks work on")
                 return [*actions, said]
             case m.AskTrouble(kind=kind, stick=stick):
                 return trouble.make(who, kind, stick, self.sticks, simulated=self.settings.simulated)
@@ -327,7 +326,11 @@ class Engine:
 
     def _go_on_ending(self, now_s: float) -> list[Action]:
         assert self.ending is not None
-        return self.ending.go_on(now_s, drained=lambda: not self.ledger.open, written=self._written)
+        actions = self.ending.go_on(now_s, drained=lambda: not self.ledger.open, written=self._written)
+        if self.sink is not None and self.sink.outbox.kept and any(isinstance(action, Exit) for action in actions):
+            unwritten = f"{self.sink.outbox.kept} results could not be written any more"
+            return [Note("error", "sink", unwritten), *actions]
+        return actions
 
     def _written(self) -> bool:
         return self.sink is None or not self.sink.outbox.kept

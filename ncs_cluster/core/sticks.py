@@ -164,6 +164,11 @@ class Sticks:
     def present(self) -> int:
         return sum(1 for stick in self.by_id.values() if stick.present)
 
+    @property
+    def switch_pending(self) -> bool:
+        """An operator has asked for the next cluster, and will get it."""
+        return self._policy.asked
+
     def resting(self, stick: StickId) -> bool:
         """It was too hot when last looked at."""
         return stick in self._hot

@@ -9,6 +9,8 @@ from ncs_cluster.types import StickId
 class All:
     """No turns."""
 
+    asked = False
+
     def advise(self, view: View) -> Advice:
         return Advice({stick.id: 1.0 for stick in view.sticks if stick.usable and not stick.hot})
 

@@ -43,6 +43,10 @@ class Advice(Struct, frozen=True):
 class Policy(Protocol):
     """Called on every change of the view and when `Advice.next_s` has come."""
 
+    @property
+    def asked(self) -> bool:
+        """An operator's wish is still to be granted."""
+
     def advise(self, view: View) -> Advice: ...
 
     def ask_switch(self) -> None:

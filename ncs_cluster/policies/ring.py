@@ -28,10 +28,10 @@ class Ring:
         self._first: StickId | None = None
         self._active: tuple[StickId, ...] = ()
         self._since_s = 0.0
-        self._asked = False
+        self.asked = False
 
     def ask_switch(self) -> None:
-        self._asked = True
+        self.asked = True
 
     def advise(self, view: View) -> Advice:
         if not self._active:
@@ -41,11 +41,11 @@ class Ring:
         if not any(stick.usable and not stick.hot for stick in view.sticks):
             # nothing can work; whoever cools down first goes on from here
             self._active = ()
-            self._asked = False
+            self.asked = False
             return Advice({})
         if hot:
             return self._turn(view, here, f"{hot[0].id} is too hot ({hot[0].why_hot})", safety=True)
-        if self._asked:
+        if self.asked:
             return self._turn(view, here, "asked for by the operator")
         due_s = self._due_s()
         if due_s is not None and view.now_s >= due_s:
@@ -67,7 +67,7 @@ class Ring:
         """On to the next cool cluster; where there is none, to the cool sticks that are left."""
         if not safety and view.now_s < self._since_s + self.dwell_s:
             return self._work(here, None, self._since_s + self.dwell_s)
-        self._asked = False
+        self.asked = False
         later = [window for window in self._turns(view)[1:] if not any(stick.hot for stick in window)]
         window = later[0] if later else _cool(view, self._start(view)) if safety else here
         if set(_names(window)) == set(self._active):
