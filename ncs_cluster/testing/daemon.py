@@ -109,15 +109,15 @@ class Daemon:
         return [event["text"] for event in self.events() if event["who"] == who]
 
     def listens(self, timeout_s: float = START_S) -> None:
-        """Wait for the control socket."""
+        """Wait for the control socket. Raises TimeoutError with the log's end."""
         until_s = time.monotonic() + timeout_s
         while True:
             try:
                 self.client().close()
                 return
-            except NotRunning:
+            except NotRunning as error:
                 if self.process.poll() is not None or time.monotonic() > until_s:
-                    raise
+                    raise TimeoutError(f"{error}\n{self.log_end()}") from error
                 time.sleep(POLL_S)
 
     def until(self, holds: Callable[[Status], object], what: str, timeout_s: float = START_S) -> Status:
