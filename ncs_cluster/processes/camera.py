@@ -253,10 +253,23 @@ class Camera:
             self._easel.frame(ref, captured.captured_s, pool, self._capture_fps)
 
     def _take_grant(self, *, wait: bool) -> Optional[Tuple[int, int]]:
+        """The next slot that fits. One of another size was on its way when the source changed; the supervisor has revoked it."""
         with self._granted:
-            while wait and not self._grants and not self._stopping.is_set():
-                self._granted.wait()
-            return self._grants.popleft() if self._grants else None
+            while True:
+                while wait and not self._grants and not self._stopping.is_set():
+                    self._granted.wait()
+                if not self._grants:
+                    return None
+                pool, slot = self._grants.popleft()
+                if self._fits(pool):
+                    return pool, slot
+
+    def _fits(self, number: int) -> bool:
+        pool, info = self._pools.get(number), self._info
+        if pool is None or info is None:
+            return False
+        layout = pool.layout
+        return (layout.max_width, layout.max_height, layout.depth_scale_m) == (info.width, info.height, info.depth_scale_m)
 
     def _planes(self, grant: Tuple[int, int], info: SourceInfo) -> Planes:
         pool = self._pools[grant[0]]
@@ -276,11 +289,9 @@ def main() -> NoReturn:
     """The process. Exit code 0 after Stop, 1 after a failure that was told."""
     channel = child.enter("camera", ToCamera)
     try:
-        received = channel.receive()
-        if received is None or not isinstance(received.message, OpenSource):
-            raise SourceError("the first word to a camera must be OpenSource")
+        asked = child.first_word(channel, OpenSource)
         _one_thread()
-        Camera(channel, received.message).run()
+        Camera(channel, asked).run()
     except (EOFError, BrokenPipeError):
         os._exit(1)
     except NcsClusterError as error:
