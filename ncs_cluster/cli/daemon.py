@@ -29,12 +29,15 @@ def main() -> None:
         print(f"ncs-clusterd: {notice}", file=sys.stderr)
     if os.getuid() == 0:
         print("ncs-clusterd: running as root, which nothing here needs; deploy/ has a unit with a user of its own", file=sys.stderr)
-    from ncs_cluster.processes.supervisor import run
-
     try:
+        from ncs_cluster.processes.supervisor import run
+
         code = run(settings)
     except ConfigError as error:
         _refuse(error)
+    except KeyboardInterrupt:
+        # only before it hears signals itself: nothing has been started
+        code = 130
     sys.exit(code)
 
 

@@ -13,12 +13,14 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Type, TypeVar
 
 from ncs_cluster.ipc.channel import Channel
-from ncs_cluster.messages import PROTOCOL, Failed, Hello
+from ncs_cluster.messages import PROTOCOL, Failed, Hello, Stop
 
 log = logging.getLogger(__name__)
+
+M = TypeVar("M")
 
 LAST_WORD_S = 1.0
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
@@ -39,6 +41,19 @@ def enter(kind: str, incoming: Any) -> Channel[Any]:
     channel: Channel[Any] = Channel(socket.socket(fileno=int(arguments["--channel"])), incoming)
     channel.send(Hello(PROTOCOL, os.getpid(), ".".join(map(str, sys.version_info[:3]))))
     return channel
+
+
+def first_word(channel: Channel[Any], kind: Type[M]) -> M:
+    """What this child is to be. The process ends where it is told to stop before that, or the supervisor is gone."""
+    try:
+        received = channel.receive()
+    except EOFError:
+        os._exit(1)
+    if received is None or isinstance(received.message, Stop):
+        os._exit(0)
+    if not isinstance(received.message, kind):
+        fail(channel, Failed("protocol", f"the first word must be {kind.__name__}, not {type(received.message).__name__}"))
+    return received.message
 
 
 def fail(channel: Channel[Any], failed: Failed) -> NoReturn:

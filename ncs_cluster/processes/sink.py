@@ -95,10 +95,7 @@ def main() -> NoReturn:
     # a file that reaches the size limit is an error to be told, not a death
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        received = channel.receive()
-        if received is None or not isinstance(received.message, OpenSink):
-            child.fail(channel, Failed("protocol", "the first word to a sink must be OpenSink"))
-        asked = received.message
+        asked = child.first_word(channel, OpenSink)
         module, attribute = SINKS["jsonl"].split(":")
         sink: Sink = getattr(import_module(module), attribute)(asked.sink.path)
         try:

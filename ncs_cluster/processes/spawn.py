@@ -6,8 +6,11 @@ Must be called from the loop's own thread: PR_SET_PDEATHSIG fires when the threa
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import ncs_cluster
@@ -38,14 +41,15 @@ def spawn(who: Who, runtime: RuntimeSpec, runtime_dir: Path, log_level: str) -> 
         ours.setblocking(False)
         command = [runtime.python, "-m", f"ncs_cluster.processes.{who.kind}", "--channel", str(theirs.fileno())]
         command += ["--parent", str(os.getpid()), "--name", str(who), "--log-level", log_level]
-        popen = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            # libraries print on standard output; only a sink may write results there
-            stdout=None if who.kind == "sink" else 2,
-            env=environment(runtime, runtime_dir),
-            pass_fds=[theirs.fileno()],
-        )
+        with _undisturbed():
+            popen = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                # libraries print on standard output; only a sink may write results there
+                stdout=None if who.kind == "sink" else 2,
+                env=environment(runtime, runtime_dir),
+                pass_fds=[theirs.fileno()],
+            )
     except BaseException:
         ours.close()
         raise
@@ -54,6 +58,16 @@ def spawn(who: Who, runtime: RuntimeSpec, runtime_dir: Path, log_level: str) -> 
     most = MOST_FROM_WORKER if who.kind == "worker" else channel.MAX_MESSAGE
     wire: channel.Channel[object] = channel.Channel(ours, INCOMING[who.kind], most)
     return Process(popen, wire)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A child inherits what is blocked, so no Ctrl-C ends it before it ignores them by itself (child.enter)."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def environment(runtime: RuntimeSpec, runtime_dir: Path) -> dict[str, str]:
@@ -68,9 +82,11 @@ def environment(runtime: RuntimeSpec, runtime_dir: Path) -> dict[str, str]:
     if runtime.python != sys.executable:
         folder = runtime_dir / "package"
         folder.mkdir(exist_ok=True)
-        link = folder / "ncs_cluster"
-        if not link.is_symlink():
-            link.symlink_to(Path(ncs_cluster.__file__).parent)
+        link, package = folder / "ncs_cluster", Path(ncs_cluster.__file__).parent
+        if not (link.is_symlink() and link.readlink() == package):
+            # another installation's, from before
+            link.unlink(missing_ok=True)
+            link.symlink_to(package)
         env = {key: value for key, value in env.items() if key not in ("PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")}
         env["PYTHONPATH"] = os.fspath(folder)
     return {**env, **runtime.env}

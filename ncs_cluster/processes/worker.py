@@ -152,10 +152,7 @@ def main() -> NoReturn:
     """The process. Exit code 0 after Stop, 1 after a failure that was told, else whatever killed it."""
     channel = child.enter("worker", ToWorker)
     try:
-        received = channel.receive()
-        if received is None or not isinstance(received.message, OpenStick):
-            raise StickError("protocol", "the first word to a worker must be OpenStick")
-        asked = received.message
+        asked = child.first_word(channel, OpenStick)
         backend: Backend = _load(BACKENDS, asked.stick.backend, "backend")(asked.time_scale)
         device = backend.open(asked.stick, asked.graphs, lambda name: _tell(channel, Phase(name)))
         worker = Worker(channel, asked, backend, device)

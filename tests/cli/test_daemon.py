@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import ncs_cluster
-from ncs_cluster.client import Client
+from ncs_cluster.client import CONTROL_SOCKET, Client
 from ncs_cluster.errors import NotRunning
 from tests.conftest import ROOT
 
@@ -99,6 +99,21 @@ def test_settings_are_read_elsewhere_so_the_daemon_holds_no_library_of_theirs(tm
         finally:
             daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(30) == 0
+
+
+def test_a_ctrl_c_while_its_processes_start_is_a_quiet_end(tmp_path: Path) -> None:
+    """It reaches every process of the terminal, most of them before they have said a word."""
+    command = [*CLUSTERD, *SMALL, "--results", str(tmp_path / "results.jsonl"), "--runtime-dir", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as daemon:
+        while not (tmp_path / CONTROL_SOCKET).exists():
+            assert daemon.poll() is None
+            time.sleep(0.001)
+        os.killpg(daemon.pid, signal.SIGINT)
+        _, said = daemon.communicate(timeout=60)
+    assert daemon.returncode == 0
+    assert "Traceback" not in said
+    assert "the first word" not in said
+    assert said.splitlines()[-1].endswith("daemon: stopped")
 
 
 def wait_for(runtime_dir: Path) -> int:

@@ -98,13 +98,7 @@ def _end_with_it(task: asyncio.Task[None]) -> None:
 
 def main() -> int:
     channel = child.enter("gateway", ToGateway)
-    try:
-        received = channel.receive()
-    except (EOFError, ProtocolError):
-        return 0
-    if received is None or not isinstance(received.message, OpenGateway):
-        return 0
-    asked = received.message
+    asked = child.first_word(channel, OpenGateway)
     try:
         door = Door(asked.gateway)
         sock = listen(asked.gateway.host, asked.gateway.port)
