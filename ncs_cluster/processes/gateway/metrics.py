@@ -71,9 +71,7 @@ def _sticks(sticks: list[Status]) -> Iterator[Family]:
     yield _counter("stick_inferences", "Inferences made.", each("inferences"), label)
     yield _counter("stick_restarts", "Restarts of a stick's process.", each("restarts"), label)
     yield _counter("stick_throttled_seconds", "Time a stick has spent throttled by its own firmware.", each("throttled_s"), label)
-    yield _latency(
-        "stick_latency_seconds", "Hand-over to answer.", [((stick["id"],), stick["latency_ms"]) for stick in sticks], label
-    )
+    yield _latency("stick_latency_seconds", "Hand-over to answer.", each("latency_ms"), label)
 
 
 def _cameras(cameras: list[Status]) -> Iterator[Family]:
@@ -90,7 +88,8 @@ def _cameras(cameras: list[Status]) -> Iterator[Family]:
     yield _counter("frames_dropped", "Units of work dropped because a newer frame came.", each("dropped"), label)
     yield _counter("frames_late", "Results that came after a newer one and were not shown.", each("late"), label)
     yield _counter("frames_given_up", "Units of work that failed on every stick they were tried on.", each("given_up"), label)
-    yield _latency("camera_latency_seconds", "Capture to result.", [((it["name"],), it["latency_ms"]) for it in cameras], label)
+    yield _latency("camera_latency_seconds", "Capture to result.", each("latency_ms"), label)
+    yield _latency("camera_picture_latency_seconds", "Capture to drawn picture.", each("picture_ms"), label)
     yield _gauge(
         "camera_distance_error_ratio", "Synthetic scenes: median error of measured distances.", each("distance_error"), label
     )

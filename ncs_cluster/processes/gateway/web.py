@@ -30,6 +30,8 @@ SNAPSHOT_S = 2.0
 LOGIN_PAUSE_S = 1.0
 MAX_STREAMS = 48
 SHOWN_EVENTS = 100
+LONGEST_ID = 18
+"""Digits; Python refuses thousands of them with an error of its own."""
 TROUBLES = ("heat", "unplug", "hang")
 _json = msgspec.json.encode
 MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -130,7 +132,7 @@ class Web:
 
     async def events(self, request: Request) -> Response:
         after = request.query_params.get("after", "0")
-        if not (after.isascii() and after.isdecimal()):
+        if not (after.isascii() and after.isdecimal() and len(after) <= LONGEST_ID):
             return _error(400, "after is the id of the last event you know, a number")
         if not await self._daemon.fresh():
             return _error(503, f"{SILENT}: {self._daemon.trouble}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from typing import Any
@@ -16,6 +17,7 @@ from ncs_cluster.core.status import LatencyStatus, SinkStatus, Status
 from ncs_cluster.processes.gateway.metrics import text
 from ncs_cluster.testing.control import some_status, some_stick
 from ncs_cluster.testing.gateway import Site
+from tests.conftest import ROOT
 
 
 def samples(status: Status | None) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -40,6 +42,14 @@ def test_values_are_in_base_units() -> None:
     assert found["ncs_cluster_frames_dropped_total", ("cam0",)] == 610
     assert found["ncs_cluster_machine_cpu_ratio", ()] == pytest.approx(0.18)
     assert found["ncs_cluster_frames_lost_total", ()] == 0
+
+
+def test_every_metric_the_page_names_is_there() -> None:
+    page = (ROOT / "docs" / "gateway.md").read_text().split("## Metrics")[1]
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)[^`]*`", row)}
+    assert len(named) > 15
+    assert named <= {name.removeprefix("ncs_cluster_") for name, _ in samples(some_status())}
 
 
 def test_what_is_unknown_is_left_out_and_never_zero() -> None:
