@@ -366,7 +366,7 @@ class AskSwitch(Message, frozen=True):
 
 
 class AskTrouble(Message, frozen=True):
-    """Simulated sticks only: "heat" (all active ones), "unplug", "hang". -> {"text"}"""
+    """Simulated sticks only: "heat" (all of them), "unplug", "hang" (the one named, else one at work). -> {"text"}"""
 
     kind: str
     stick: Optional[StickId] = None

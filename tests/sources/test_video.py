@@ -135,7 +135,7 @@ def test_a_missing_file_or_a_folder_is_refused_for_good(tmp_path: Path, name: st
 
 
 def test_closing_from_another_thread_wakes_a_waiting_read(tmp_path: Path) -> None:
-    video = Video(Options(record(tmp_path / "a.avi", 5, fps=1.0)))
+    video = Video(Options(record(tmp_path / "a.avi", 5, fps=0.1)))
     video.open()
     video.read(planes())
     closer = threading.Timer(0.1, video.close)
@@ -143,7 +143,7 @@ def test_closing_from_another_thread_wakes_a_waiting_read(tmp_path: Path) -> Non
     start = time.monotonic()
     with pytest.raises(SourceError, match="closed"):
         video.read(planes())
-    assert time.monotonic() - start < 0.9
+    assert time.monotonic() - start < 5, "the next frame is due after 10 s"
     closer.join()
     with pytest.raises(SourceError, match="closed"):
         video.read(planes())

@@ -141,7 +141,7 @@ async function post(path, body, answer) {
 $("#switch").addEventListener("click", () => post("/api/switch", {}, $("#switch-answer")));
 
 const TROUBLES = [
-  { kind: "heat", name: "Heat wave", see: "The sticks at work get hot. The next cluster takes over before one of them throttles." },
+  { kind: "heat", name: "Heat wave", see: "The air round all sticks gets much warmer. The next cluster takes over before one that works throttles." },
   { kind: "unplug", name: "Unplug a stick", see: "A stick is pulled. Its frames go to others, the ring closes, and it is welcome when it is back." },
   { kind: "hang", name: "Hang a stick", see: "A stick stops answering. Its process is ended at its deadline and started anew; the rest work on." },
 ];
