@@ -111,6 +111,23 @@ class RealSense:
                 raise SourceError(f"{self._name}: {one_line(error)}") from error
             return Captured(captured_s, captured_at, width, height)
 
+    def skip(self, frames: int) -> None:
+        """Pass over a recording's frames without waiting for their time: to go on where another reader stopped."""
+        with self._handle.using() as running:
+            try:
+                running.playback.set_real_time(False)
+                for _ in range(frames):
+                    passed, self._first = self._first or self._next(running, GAP_S), None
+                    if passed is None:
+                        self._ended = True
+                        return
+                running.playback.set_real_time(self._options.paced)
+                # its clock begins anew here; else it would stand still for as long as was passed over
+                running.playback.pause()
+                running.playback.resume()
+            except RuntimeError as error:
+                raise SourceError(f"{self._name}: {one_line(error)}") from error
+
     def close(self) -> None:
         """From any thread, any number of times."""
         self._handle.close()

@@ -279,6 +279,20 @@ def test_a_recording_plays_once_with_the_same_distances(tmp_path: Path, paced: b
         source.close()
 
 
+def test_frames_of_a_recording_can_be_passed_over_without_waiting_for_their_time(tmp_path: Path) -> None:
+    """A restarted camera goes on; that it would have to sit through all it has played already would end it again."""
+    source = RealSense(Options(recording=str(record(tmp_path, frames=60))))
+    info = source.open()
+    source.skip(40)
+    start = time.monotonic()
+    frames, _ = play(source, info)
+    assert 12 <= frames <= 24
+    assert time.monotonic() - start > 0.6 * frames / FPS, "what is left is played at its own rate"
+    source.skip(100)
+    assert source.read(planes(info)) is None
+    source.close()
+
+
 def test_a_looping_recording_does_not_end(tmp_path: Path) -> None:
     source = RealSense(Options(recording=str(record(tmp_path, frames=10)), loop=True, paced=False))
     info = source.open()
