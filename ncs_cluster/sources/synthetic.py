@@ -79,7 +79,7 @@ class Synthetic:
             raise SourceError("synthetic: read before open")
         if options.paced:
             now_s = time.monotonic()
-            self._start_s = now_s if self._start_s is None else self._start_s
+            self._start_s = now_s - self._next / options.fps if self._start_s is None else self._start_s
             self._next, wait_s = due(self._next, now_s - self._start_s, options.fps)
             if options.frames is None or self._next < options.frames:
                 self._closed.wait(wait_s)
@@ -94,6 +94,10 @@ class Synthetic:
         truth = scene.draw(self._next, self._next / options.fps, colour, depth)
         self._next += 1
         return Captured(captured_s, captured_at, options.width, options.height, truth=truth)
+
+    def skip(self, frames: int) -> None:
+        """Pass over frames: to go on where another reader stopped."""
+        self._next += frames
 
     def close(self) -> None:
         self._closed.set()

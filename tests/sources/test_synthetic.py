@@ -126,6 +126,19 @@ def test_a_finite_one_ends() -> None:
     assert [source.read(into) is None for _ in range(4)] == [False, False, True, True]
 
 
+@pytest.mark.parametrize("paced", [True, False])
+def test_frames_that_are_passed_over_are_those_another_reader_has_had(paced: bool) -> None:
+    """Nobody waits for their time: at this rate that would take a minute."""
+    whole, rest = opened(frames=5, fps=0.05), Synthetic(Options(frames=5, fps=0.05, paced=paced))
+    rest.open()
+    rest.skip(3)
+    expected, into = planes(), planes()
+    for _ in range(4):
+        whole.read(expected)
+    assert rest.read(into) is not None
+    assert np.array_equal(into.colour, expected.colour)
+
+
 @pytest.mark.parametrize("options", [{"width": 1}, {"height": 9999}, {"fps": 0}, {"seed": -1}])
 def test_a_setting_that_makes_no_picture_is_refused_for_good(options: dict) -> None:
     with pytest.raises(SourceError) as caught:
