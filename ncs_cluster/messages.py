@@ -344,8 +344,6 @@ class Watch(Message, frozen=True):
 ToGateway = Union[OpenGateway, MapPictures, PictureReady, CameraGone, Stop]
 FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, Failed]
 
-FromChild = Union[FromWorker, FromCamera, FromSink, FromGateway]
-
 
 # -- control socket ---------------------------------------------------------------------------------------------------
 

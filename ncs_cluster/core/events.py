@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from ncs_cluster.specs import Settings, StickSpec
+from ncs_cluster.specs import StickSpec
 from ncs_cluster.types import StickId
 
 
@@ -27,12 +27,6 @@ BUS = Who("bus")
 OPERATOR = Who("operator")
 SINK = Who("sink")
 GATEWAY = Who("gateway")
-
-
-class Configured(Struct, frozen=True):
-    """These settings hold from now on."""
-
-    settings: Settings
 
 
 class StickFound(Struct, frozen=True):
@@ -69,7 +63,3 @@ class Exited(Struct, frozen=True):
 
 class StopAsked(Struct, frozen=True):
     """SIGTERM, Ctrl-C, or q in a window: drain and end. A second one ends at once."""
-
-
-class ClientLeft(Struct, frozen=True):
-    """A control client hung up."""
