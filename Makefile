@@ -26,6 +26,9 @@ check: $(VENV)/.ready-check
 bench: $(VENV)/.ready-test
 	$(BIN)/python -m tests.benchmarks
 
+docs: $(VENV)/.ready
+	$(BIN)/python -m ncs_cluster.config.document > docs/configuration.md
+
 clean:
 	rm -rf $(VENV) build *.egg-info
 
@@ -40,7 +43,7 @@ endef
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; } # half a one, for want of python3-venv, would be taken for whole
 
 $(VENV)/.ready: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
