@@ -180,7 +180,7 @@ class Sticks:
         """Said once when it begins and once when it ends."""
         hot = {stick.id: stick for stick in view.sticks if stick.hot}
         actions: list[Action] = [
-            Note("info", stick, f"is too hot ({view_.why_hot}): resting") for stick, view_ in hot.items() if stick not in self._hot
+            Note("info", stick, f"{view_.why_hot}: resting") for stick, view_ in hot.items() if stick not in self._hot
         ]
         for stick in view.sticks:
             if stick.id in self._hot and not stick.hot and stick.usable:

@@ -91,9 +91,11 @@ class Zone:
         return self._read_s + min(max(FRESH_S, (self.switch_temp_c - self._valid_c) / AGEING_C_PER_S), UNKNOWN_S)
 
     def why(self, now_s: float) -> str:
-        """The reason for being hot, for people."""
+        """The reason for being hot, for people: what may follow its name."""
         believed_c = self.temperature_c(now_s)
-        return "its temperature is unknown" if believed_c is None else f"{believed_c:.1f} °C"
+        if believed_c is None:
+            return "does not tell its temperature"
+        return f"is {'too' if believed_c >= self.switch_temp_c else 'still too'} hot ({believed_c:.1f} °C)"
 
     def headroom_s(self, now_s: float) -> float | None:
         """Plant seconds until switch-temp at the present rate of rise; None when it does not rise or is unknown."""

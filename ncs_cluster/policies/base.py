@@ -19,6 +19,7 @@ class StickView(Struct, frozen=True):
     """At the trip: the core gives it no frame whatever the policy says."""
     temperature_c: float | None = None
     why_hot: str = ""
+    """What may follow its name: "is too hot (65.2 °C)"."""
 
 
 class View(Struct, frozen=True):

@@ -44,7 +44,7 @@ class Ring:
             self.asked = False
             return Advice({})
         if hot:
-            return self._turn(view, here, f"{hot[0].id} is too hot ({hot[0].why_hot})", safety=True)
+            return self._turn(view, here, f"{hot[0].id} {hot[0].why_hot}", safety=True)
         if self.asked:
             return self._turn(view, here, "asked for by the operator")
         due_s = self._due_s()

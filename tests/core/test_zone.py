@@ -91,6 +91,17 @@ def test_being_hot_outlives_the_process_that_measured_it() -> None:
     assert stick.hot(1.0)
 
 
+def test_it_says_whether_it_is_too_hot_still_too_hot_or_silent() -> None:
+    stick = zone()
+    stick.read(65.2, 0.0)
+    assert stick.hot(0.0)
+    assert stick.why(0.0) == "is too hot (65.2 °C)"
+    stick.read(64.2, 1.0)
+    assert stick.hot(1.0)
+    assert stick.why(1.0) == "is still too hot (64.2 °C)"
+    assert stick.why(1.0 + UNKNOWN_S + 0.01) == "does not tell its temperature"
+
+
 def test_headroom_is_the_time_to_the_limit_at_the_present_rise() -> None:
     stick = zone()
     for now_s in range(60):
