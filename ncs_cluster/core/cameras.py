@@ -61,6 +61,11 @@ class Camera:
         self.published: dict[int, int] = {}
 
     @property
+    def drawn(self) -> bool:
+        """Somebody looks at its pictures."""
+        return self.viewers > 0 or self.spec.window
+
+    @property
     def ordered(self) -> bool:
         return self.spec.ordered or (self.info is not None and self.info.ordered)
 
@@ -182,6 +187,10 @@ class Cameras:
             self.publish(camera, unit, outcome, now_s)
             return []
         if not camera.measuring:
+            if not camera.drawn and (camera.info.depth_scale_m is None or not outcome.detections):
+                # nothing to measure, and nobody to draw it for: the camera need not hear of it
+                self.publish(camera, unit, outcome, now_s)
+                return []
             camera.measuring_since_s = now_s
         camera.measuring[unit.ticket] = (unit, outcome)
         return [Send(camera.child.who, Measure(unit.ticket, unit.frame.ref, self.graphs[unit.graph], outcome))]

@@ -93,6 +93,7 @@ class CameraTraits:
     """How many there are; None: for ever."""
     ordered: bool = False
     size: tuple[int, int] = (640, 480)
+    depth_scale_m: float | None = 0.001
     corrupt: frozenset[int] = frozenset()
     measure_s: float = 0.001
     answers: bool = True
@@ -267,7 +268,7 @@ class Camera(Process):
         self.open = True
         self.grants = deque(grant for grant in self.grants if self._sizes[grant.pool] == source.size)
         finite = source.frames is not None
-        self.say(m.SourceOpened(*source.size, 1 / source.period_s, None, finite, source.ordered, ""))
+        self.say(m.SourceOpened(*source.size, 1 / source.period_s, source.depth_scale_m, finite, source.ordered, ""))
         if first:
             self._due_s = self.world.now_s + source.period_s
             self.world.at(self._due_s, self._capture)

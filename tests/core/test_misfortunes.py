@@ -361,3 +361,27 @@ def test_the_page_may_come_and_go() -> None:
         world.run(2.0)
     referee.check()
     assert world.engine.cameras.by_name["cam0"].viewers == 0
+
+
+def test_a_result_without_anything_to_measure_or_to_draw_does_not_trouble_its_camera() -> None:
+    world = World(house(2, page=True))
+    referee = Referee(world)
+    world.cameras["cam0"].depth_scale_m = None
+    asked: list[float] = []
+
+    def watch(action: a.Action) -> None:
+        if isinstance(action, a.Send) and isinstance(action.message, m.Measure):
+            asked.append(world.now_s)
+
+    world.watchers.append(watch)
+    world.start().run(5.0)
+    assert not asked
+    assert len(world.sink.file) > 80
+    world.tell(GATEWAY, m.Watch(CameraName("cam0"), 1))
+    world.run(5.0)
+    assert asked, "somebody looks: boxes are drawn"
+    world.tell(GATEWAY, m.Watch(CameraName("cam0"), 0))
+    asked.clear()
+    world.run(5.0)
+    assert not asked
+    referee.check()

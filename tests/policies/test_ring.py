@@ -17,7 +17,7 @@ def view(
     return View(
         now_s,
         [
-            StickView(StickId(str(number)), known and number not in away, number in hot, 50.0, "70.0 °C" if number in hot else "")
+            StickView(StickId(str(number)), known and number not in away, number in hot, 50.0, "is too hot (70.0 °C)" if number in hot else "")
             for number in range(1, sticks + 1)
         ],
         size,
