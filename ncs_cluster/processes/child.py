@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, NoReturn, Type, TypeVar
+from typing import Any, NoReturn, Optional, Type, TypeVar
 
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages import PROTOCOL, Failed, Hello, Stop
@@ -80,10 +80,10 @@ def trim_memory() -> None:
         trim(0)
 
 
-def log_to_stderr(name: str, level: str) -> None:
+def log_to_stderr(name: str, level: str, handler: Optional[logging.Handler] = None) -> None:
     """One line per event on standard error, with the process's name. Under systemd the priority goes in front as `<N>`."""
     prefix = "<%(priority)d>" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
-    handler = logging.StreamHandler(sys.stderr)
+    handler = handler or logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(prefix + name + ": %(message)s", "%H:%M:%S"))
     handler.addFilter(_priority)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

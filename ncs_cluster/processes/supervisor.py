@@ -32,6 +32,7 @@ from ncs_cluster.ipc import pictures, pool
 from ncs_cluster.processes import child, control, usage
 from ncs_cluster.processes.discovery import SimulatedBus
 from ncs_cluster.processes.links import Link
+from ncs_cluster.processes.log import Unhurried
 from ncs_cluster.processes.notify import Notifier
 from ncs_cluster.processes.spawn import Process, spawn
 from ncs_cluster.specs import RuntimeSpec, Settings
@@ -47,12 +48,14 @@ log = logging.getLogger(__name__)
 
 def run(settings: Settings) -> int:
     """Run the daemon until it ends; returns its exit code. Raises ConfigError before anything is started."""
-    child.log_to_stderr("ncs-clusterd", settings.log_level)
     runtime_dir = Path(settings.runtime_dir)
     lock = control.claim(runtime_dir)
+    lines = Unhurried()
+    child.log_to_stderr("ncs-clusterd", settings.log_level, lines)
     try:
         return Supervisor(settings, runtime_dir).run()
     finally:
+        lines.end()
         os.close(lock)
 
 
