@@ -13,8 +13,8 @@ CREDITS = 64
 """Records that may be sent and not acknowledged."""
 HIGH_WATER = 256
 """Ordered streams wait when so many records are kept."""
-MOST_KEPT = 20_000
-"""Live streams do not wait: beyond this the oldest unsent record is lost, and counted."""
+MOST_KEPT, MOST_BYTES = 20_000, 64_000_000
+"""Live streams do not wait: beyond either of these the oldest unsent record is lost, and counted."""
 
 
 class Outbox:
@@ -22,6 +22,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._kept: deque[tuple[int, bytes]] = deque()
+        self._bytes = 0
         self._sent = 0
         """How many of `_kept`, from the left, have been sent to the present sink."""
         self._next = 0
@@ -32,18 +33,19 @@ class Outbox:
         self.open = False
 
     def put(self, record: bytes) -> None:
-        if len(self._kept) >= MOST_KEPT:
+        self._kept.append((self._next, record))
+        self._bytes += len(record)
+        self._next += 1
+        while len(self._kept) > CREDITS and (len(self._kept) > MOST_KEPT or self._bytes > MOST_BYTES):
             # behind the credits: what was sent, be it to a sink that has died since, may be on the disk already
+            self._bytes -= len(self._kept[CREDITS][1])
             del self._kept[CREDITS]
             self.lost += 1
-        self._kept.append((self._next, record))
-        self._next += 1
 
     def opened(self, written: int) -> None:
         """A new sink is ready and found `written` records behind the offset it was told."""
         for _ in range(min(written, len(self._kept))):
-            self._kept.popleft()
-            self.written += 1
+            self._done()
         self._sent = 0
         self.open = True
 
@@ -66,10 +68,14 @@ class Outbox:
         if not self.open:
             return
         while self._kept and self._sent and self._kept[0][0] <= number:
-            self._kept.popleft()
+            self._done()
             self._sent -= 1
-            self.written += 1
         self.offset = offset
+
+    def _done(self) -> None:
+        _, record = self._kept.popleft()
+        self._bytes -= len(record)
+        self.written += 1
 
     @property
     def kept(self) -> int:

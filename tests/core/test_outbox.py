@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from ncs_cluster.core.outbox import CREDITS, HIGH_WATER, MOST_KEPT, Outbox
+from ncs_cluster.core.outbox import CREDITS, HIGH_WATER, MOST_BYTES, MOST_KEPT, Outbox
 
 
 class Life(RuleBasedStateMachine):
@@ -105,3 +105,19 @@ def test_what_is_lost_at_last_is_counted_and_never_what_may_be_on_the_disk() -> 
     left = [int(record) for _, record in outbox.sendable()]
     assert left[0] == CREDITS + 10
     assert left == list(range(left[0], left[0] + CREDITS))
+
+
+def test_long_records_are_bounded_by_their_bytes() -> None:
+    """Twenty thousand of the longest would be gigabytes."""
+    outbox = Outbox()
+    record = b"x" * (MOST_BYTES // 100)
+    for _ in range(150):
+        outbox.put(record)
+    assert (outbox.kept, outbox.lost) == (100, 50)
+    outbox.opened(0)
+    number = outbox.sendable()[-1][0]
+    outbox.acked(number, 0)
+    assert outbox.kept == 100 - CREDITS
+    for _ in range(CREDITS):
+        outbox.put(record)
+    assert (outbox.kept, outbox.lost) == (100, 50), "what is written makes room"
