@@ -25,7 +25,9 @@ PROPERTIES = "MainPID,ActiveState,SubState,Result,StatusText,NRestarts,ExecMainS
 
 
 def call(*command: str) -> tuple[int, str]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    # a stranger may not look where the interpreter remembers its own library to be
+    env = {**os.environ, "LD_LIBRARY_PATH": "/rig/python/lib"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
     return done.returncode, (done.stdout + done.stderr).strip()
 
 
