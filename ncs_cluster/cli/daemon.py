@@ -25,8 +25,6 @@ def main() -> None:
         print(f"ncs-clusterd {ncs_cluster.__version__}")
         sys.exit(0)
     settings = _settings(sys.argv[1:])
-    for notice in settings.notices:
-        print(f"ncs-clusterd: {notice}", file=sys.stderr)
     if os.getuid() == 0:
         print("ncs-clusterd: running as root, which nothing here needs; deploy/ has a unit with a user of its own", file=sys.stderr)
     try:
@@ -48,7 +46,7 @@ def _settings(argv: list[str]) -> Settings:
     if reader == 0:
         os.close(readable)
         try:
-            answer = msgspec.msgpack.encode(_read(argv))
+            answer = _packed(_read(argv))
             with os.fdopen(writable, "wb") as pipe:
                 pipe.write(answer)
             code = 0
@@ -69,6 +67,15 @@ def _settings(argv: list[str]) -> Settings:
     if not answer or status != 0:
         sys.exit(os.waitstatus_to_exitcode(status))
     return msgspec.msgpack.decode(answer, type=Settings)
+
+
+def _packed(settings: Settings) -> bytes:
+    try:
+        return msgspec.msgpack.encode(settings)
+    except UnicodeEncodeError as error:
+        from ncs_cluster.config.complain import shown
+
+        _refuse(ConfigError(f"{shown(error.object)}: is not UTF-8; rename the file or folder"))
 
 
 def _read(argv: list[str]) -> Settings:

@@ -41,7 +41,7 @@ from ncs_cluster.types import CameraName
 EVENTS_KEPT = 1000
 EVENTS_PER_REPLY = 300
 LONGEST_TEXT = 400
-"""Characters of an event: some texts come from children, and so many must fit into one reply."""
+"""Bytes of an event's text: some come from children, and EVENTS_PER_REPLY must fit into one reply."""
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +209,8 @@ class Supervisor:
         self._tell(who, e.Exited(how, code))
 
     def _note(self, level: str, who: str, text: str) -> None:
-        text = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "..."
+        if len(text.encode(errors="replace")) > LONGEST_TEXT:
+            text = text.encode(errors="replace")[:LONGEST_TEXT].decode(errors="ignore") + "..."
         log.log({"error": logging.ERROR, "warning": logging.WARNING}.get(level, logging.INFO), "%s: %s", who, text)
         event: dict[str, object] = {"id": self._next_event, "at": round(time.time(), 3), "level": level, "who": who, "text": text}
         self._next_event += 1

@@ -64,6 +64,34 @@ def test_a_damaged_graph_is_one_line_and_exit_code_78(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_file_that_is_no_video_is_told_once_and_ends_with_exit_code_78(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_text("no film")
+    done = clusterd(*SMALL, "--source", str(film), "--runtime-dir", str(tmp_path / "run"))
+    assert done.returncode == 78
+    (line,) = [line for line in done.stderr.splitlines() if "is not a video" in line]
+    assert line.endswith(f"ncs-clusterd: cam0: {film} is not a video that OpenCV can decode")
+
+
+def test_what_is_only_worth_a_notice_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    where = ("--source", str(tmp_path / "pictures"), "--runtime-dir", str(tmp_path / "run"))
+    done = clusterd("--backend", "simulated", "--no-web", *where)
+    assert done.returncode == 78
+    assert done.stderr.count("the demo graph knows only the synthetic scene") == 1
+
+
+def test_a_name_that_is_not_utf8_is_one_line_and_exit_code_78(tmp_path: Path) -> None:
+    """It could not walk over the wires."""
+    film = os.fsencode(tmp_path) + b"/a\xff.mp4"
+    Path(os.fsdecode(film)).touch()
+    command = [*map(os.fsencode, [*CLUSTERD, *SMALL, "--runtime-dir", str(tmp_path / "run"), "--source"]), film]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (78, "", 1)
+    assert "is not UTF-8; rename" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_window_where_there_is_no_screen_is_refused_and_not_tried_for_ever(tmp_path: Path) -> None:
     """Exit code 78; the last line says what to do."""
     env = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
