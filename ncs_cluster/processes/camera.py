@@ -171,7 +171,7 @@ class Camera:
                     if self._source is not None:
                         self._source.close()
                     if error.permanent:
-                        child.fail(self._channel, Failed("open", f"{self._spec.name}: {error.detail}", permanent=True))
+                        child.fail(self._channel, Failed("open", error.detail, permanent=True))
                     self._channel.send(SourceLost(error.detail))
                     self._easel.lost(error.detail)
                     self._stopping.wait(REOPEN_S[min(tries, len(REOPEN_S) - 1)])

@@ -57,13 +57,12 @@ def first_word(channel: Channel[Any], kind: Type[M]) -> M:
 
 
 def fail(channel: Channel[Any], failed: Failed) -> NoReturn:
-    """The last word, then out at once with exit code 1: to close what hangs would hang too."""
-    log.error("%s", failed.detail)
+    """The last word, then out at once with exit code 1: to close what hangs would hang too. The supervisor tells it to people."""
     try:
         channel.sock.settimeout(LAST_WORD_S)
         channel.send(failed)
     except OSError:
-        pass
+        log.error("%s", failed.detail)
     os._exit(1)
 
 
