@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], Answer], sentence: str) -> argparse.ArgumentParser:
-        each = commands.add_parser(name, help=sentence, description=sentence.capitalize() + ".", parents=[place])
+        each = commands.add_parser(name, help=sentence, description=sentence[0].upper() + sentence[1:] + ".", parents=[place])
         each.set_defaults(run=run)
         return each
 

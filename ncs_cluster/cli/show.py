@@ -161,7 +161,7 @@ def machine(document: dict[str, Any]) -> list[Cell]:
         Cell(f"CPU {about['cpu_percent']:.0f} % of {about['cores']} cores", "warn" if about["cpu_percent"] >= 90 else ""),
         Cell(f", load {about['load_1m']:.2f}, memory "),
         Cell(
-            f"{about['memory_used_mb'] / 1024:.1f} of {about['memory_total_mb'] / 1024:.1f} GB",
+            f"{about['memory_used_mb'] / 1000:.1f} of {about['memory_total_mb'] / 1000:.1f} GB",
             "warn" if memory >= 0.9 else "",
         ),
         Cell(f", {number(heat, '.0f', ' °C')}" if heat is not None else "", "warn" if heat is not None and heat >= 80 else ""),

@@ -56,7 +56,7 @@ def test_a_healthy_daemon_is_shown_in_full_and_exits_0(daemon: FakeControl, tmp_
         "sim-1  simul…port 1  active   45.0 °C      14 s  9.9     100/103         0",
         "cam0    synthetic  running  320x240  30.0     19.8     104/111    1800      610",
         "frames lost 0, doubled 0, out of order 0, throttled 0 s",
-        "CPU 18 % of 4 cores, load 0.42, memory 0.6 of 3.7 GB, 52 °C",
+        "CPU 18 % of 4 cores, load 0.42, memory 0.6 of 3.8 GB, 52 °C",
         "worker sim-1  101  running  0.6 %   31 MB         0",
     ):
         assert words in done.stdout
