@@ -45,6 +45,9 @@ class Camera:
         self.retired: list[Slots] = []
         self.next_frame = 0
         self.frames = 0
+        self.unreadable = 0
+        self.reads = True
+        """The last frame could be read."""
         self.measuring: dict[int, tuple[Unit, Outcome]] = {}
         self.measuring_since_s = 0.0
         """Since when the oldest of them waits."""
@@ -136,6 +139,11 @@ class Cameras:
         camera.frames += 1
         if self.stopping:
             return []
+        said: list[Action] = []
+        if message.error:
+            camera.unreadable += 1
+            said = [Note("warning", camera.spec.name, f"cannot be read: {message.error}")] if camera.reads else []
+        camera.reads = not message.error
         pixels = None if message.error else slots
         frame = Frame(ref, pixels, message.captured_s, message.captured_at, message.item)
         for graph in range(len(self.graphs)):
@@ -147,7 +155,7 @@ class Cameras:
                 self.give_up(camera, unit, message.error, now_s)
             else:
                 self._dispatcher.offer(unit)
-        return self.grant(camera)
+        return [*said, *self.grant(camera)]
 
     def skipped(self, camera: Camera, message: Skipped) -> None:
         camera.next_frame = max(camera.next_frame, message.frame + 1)
@@ -156,7 +164,10 @@ class Cameras:
 
     def ended(self, camera: Camera) -> list[Action]:
         camera.ended = True
-        return [Note("info", camera.spec.name, f"has ended after {camera.frames} frames")]
+        text = f"has ended after {camera.frames} frame{'' if camera.frames == 1 else 's'}"
+        if camera.unreadable:
+            return [Note("warning", camera.spec.name, f"{text}, {camera.unreadable} of which could not be read")]
+        return [Note("info", camera.spec.name, text)]
 
     def lost(self, camera: Camera, detail: str) -> list[Action]:
         was, camera.signal = camera.signal or camera.detail != detail, False

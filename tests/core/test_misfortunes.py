@@ -275,6 +275,19 @@ def test_a_folder_of_corrupt_pictures_alone_comes_to_its_end() -> None:
     assert world.exit_code == 0
 
 
+def test_a_picture_that_cannot_be_read_is_told_when_it_begins_and_counted_at_the_end() -> None:
+    world, _ = watched(World(house(1)))
+    ordered(world, count=5)
+    world.cameras["cam0"].corrupt = frozenset((1, 2, 4))
+    world.start().run(20.0)
+    told = [line for line in world.notes_text.splitlines() if "read" in line and "cam0" in line]
+    assert [line.split("cam0: ")[1] for line in told] == [
+        "cannot be read: no picture",
+        "cannot be read: no picture",
+        "has ended after 5 frames, 3 of which could not be read",
+    ]
+
+
 def test_a_last_frame_that_is_given_up_does_not_keep_the_daemon_from_its_end() -> None:
     world, referee = watched(World(house(2)))
     ordered(world, count=4)
