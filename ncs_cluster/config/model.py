@@ -160,18 +160,26 @@ class Keys(Table):
     )
 
     backend: Literal["auto", "xlink", "myriad", "openvino", "simulated"] = key(
-        "auto", "What drives the sticks. auto: real sticks, else this CPU; simulated only when asked.", STICKS
+        "auto",
+        "What drives the sticks. auto: real sticks, else this CPU; simulated only when asked. xlink and myriad, for real ones, "
+        "are not in this version yet.",
+        STICKS,
     )
     sticks: Optional[int] = key(
         None, "How many simulated sticks (4) or CPU workers (1). Real sticks are found, not counted.", STICKS, "N", ge=1, le=256
     )
-    cluster_size: int = key(0, "So many sticks work while the others cool; 0: all work.", STICKS, "K", ge=0, le=256)
+    cluster_size: int = key(
+        0, "So many sticks work while the others cool, at most half of them; 0: all work.", STICKS, "K", ge=0, le=256
+    )
     switch_interval: float = key(
         10.0, "Seconds until the next cluster takes over; 0: only heat switches.", STICKS, "S", ge=0, le=1e6
     )
     switch_temp: float = key(65.0, "Degrees Celsius at which a stick is taken off work.", STICKS, "C", ge=1, le=120)
     policy: Optional[Literal["ring", "coolest", "predictive", "all"]] = key(
-        None, "Which sticks work now. Without it: ring when there is a cluster size, else all.", STICKS
+        None,
+        "Which sticks work now. Without it: ring when there is a cluster size, else all. coolest and predictive are not in this "
+        "version yet.",
+        STICKS,
     )
 
     picture: Picture = key(
