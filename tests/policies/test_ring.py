@@ -9,6 +9,8 @@ from ncs_cluster.policies.base import StickView, View
 from ncs_cluster.policies.ring import DWELL_S, Ring
 from ncs_cluster.types import StickId
 
+HOT = "is too hot (70.0 °C)"
+
 
 def view(
     now_s: float, sticks: int = 5, size: int = 2, hot: tuple[int, ...] = (), away: tuple[int, ...] = (), known: bool = True
@@ -17,7 +19,7 @@ def view(
     return View(
         now_s,
         [
-            StickView(StickId(str(number)), known and number not in away, number in hot, 50.0, "is too hot (70.0 °C)" if number in hot else "")
+            StickView(StickId(str(number)), known and number not in away, number in hot, 50.0, HOT if number in hot else "")
             for number in range(1, sticks + 1)
         ],
         size,
