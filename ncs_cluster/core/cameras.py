@@ -256,7 +256,7 @@ class Cameras:
             camera.published[each.graph] = each.number
             if self._outbox is not None:
                 latency_s = None if said.error is not None else now_s - each.frame.captured_s
-                self._outbox.put(record(each, self.graphs[each.graph], said, latency_s))
+                self._outbox.put(record(each, self.graphs[each.graph], said, latency_s), live=not camera.ordered)
 
     def _reorder(self, camera: Camera, graph: int) -> Reorder:
         return camera.reorders.setdefault(graph, Reorder())

@@ -257,6 +257,8 @@ class Engine:
         if not self.ledger.open:
             self.idle_s = now_s
         if self.ending is not None and self.ending.closing:
+            # nothing is handed over any more, so nothing is waited for either
+            self.dispatcher.deadline_s = None
             return actions
         return actions + [
             Send(Who("worker", unit.stick), m.Infer(unit.ticket, unit.graph, unit.frame.ref))

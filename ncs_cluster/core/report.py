@@ -135,7 +135,7 @@ def _stick_state(engine: Engine, stick: Stick) -> str:
         return "quarantined"
     if child.state in (State.STARTING, State.OPENING):
         return "starting"
-    return "backoff"
+    return "draining" if child.state is State.STOPPING else "backoff"
 
 
 def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:

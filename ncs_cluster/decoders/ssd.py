@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Detection, Fit, Outcome
 
+MOST = 300
+"""Detections of one frame that are passed on, the best ones: a graph without a threshold must not flood the wires."""
 _LARGEST_LABEL = 1_000_000
 
 
 def decode(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, fit: Fit) -> Outcome:
-    """Objects of at least `graph.threshold`, best first, boxes in the frame and clipped to it.
+    """The best MOST objects of at least `graph.threshold`, best first, boxes in the frame and clipped to it.
 
     Skipped: rows with a number that is not finite, boxes without an area inside the frame. A label id without a label is
     called by its number. No output of shape [..., 7]: nothing was seen.
@@ -31,7 +33,7 @@ def decode(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, fit: Fit) -> O
         rows = rows[: ends[0]]
     rows = rows[np.isfinite(rows).all(axis=1)]
     rows = rows[(rows[:, 2] >= graph.threshold) & (rows[:, 1] >= 0) & (rows[:, 1] < _LARGEST_LABEL)]
-    rows = rows[np.argsort(-rows[:, 2], kind="stable")]
+    rows = rows[np.argsort(-rows[:, 2], kind="stable")][:MOST]
     scale = (fit.scale_x, fit.scale_y, fit.scale_x, fit.scale_y)
     offset = (fit.offset_x, fit.offset_y, fit.offset_x, fit.offset_y)
     boxes = np.clip((rows[:, 3:] - offset) / scale, 0.0, 1.0)

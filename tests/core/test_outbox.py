@@ -121,3 +121,19 @@ def test_long_records_are_bounded_by_their_bytes() -> None:
     for _ in range(CREDITS):
         outbox.put(record)
     assert (outbox.kept, outbox.lost) == (100, 50), "what is written makes room"
+
+
+def test_a_job_loses_no_record_to_a_live_stream_that_fills_the_box() -> None:
+    outbox = Outbox()
+    for number in range(200):
+        outbox.put(b"job %d" % number, live=False)
+    for number in range(MOST_KEPT + 50):
+        outbox.put(b"live %d" % number)
+    outbox.opened(0)
+    seen = []
+    while batch := outbox.sendable():
+        seen += [record for _, record in batch]
+        outbox.acked(batch[-1][0], 1)
+    assert [record for record in seen if record.startswith(b"job")] == [b"job %d" % number for number in range(200)]
+    assert outbox.lost == 250
+    assert len(seen) == MOST_KEPT

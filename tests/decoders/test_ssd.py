@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ncs_cluster.decoders.ssd import complaint, decode
+from ncs_cluster.decoders.ssd import MOST, complaint, decode
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Detection, Fit, GraphName
 
@@ -97,3 +97,10 @@ def test_nothing_good_is_lost_and_the_order_is_by_score(given_rows: list[tuple[f
     assert scores == sorted(scores, reverse=True)
     good = [r for r in given_rows if r[2] >= 0.5 and max(0, r[3]) < min(1, r[5]) and max(0, r[4]) < min(1, r[6])]
     assert len(detections) == len(good)
+
+
+def test_of_a_flood_only_the_best_are_passed_on() -> None:
+    flood = [[0, 1, 0.5 + number / 4000, 0, 0, 1, 1] for number in range(1000)]
+    scores = [detection.score for detection in found(*flood)]
+    assert len(scores) == MOST
+    assert min(scores) >= 0.5 + (1000 - MOST) / 4000 - 1e-6
