@@ -94,6 +94,10 @@ def _status(given: argparse.Namespace) -> Answer:
 
 def _top(given: argparse.Namespace) -> Answer:
     with _client(given) as daemon:
+        if not sys.stdout.isatty():
+            # a script wants the figures, not a picture that moves
+            _print(show.top(daemon.status()))
+            return 0
         return _live(daemon, show.top)
 
 

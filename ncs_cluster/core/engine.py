@@ -273,6 +273,9 @@ class Engine:
         self._last_tick_s, self._next_tick_s = now_s, now_s + TICK_S
         actions: list[Action] = []
         if stalled:
+            actions.append(
+                Note("warning", "daemon", "stood still for a while (stopped, or starved of CPU); nobody is called late for it")
+            )
             self.dispatcher.forgive(now_s)
             self.cameras.forgive(now_s)
             for child in self.children():

@@ -15,7 +15,7 @@ CREDITS = 64
 HIGH_WATER = 256
 """Ordered streams wait when so many records are kept."""
 MOST_KEPT, MOST_BYTES = 20_000, 64_000_000
-"""Live streams do not wait: beyond either of these their oldest unsent record is lost, and counted. Those of ordered streams stay."""
+"""Live streams do not wait: beyond either of these their oldest unsent record is lost, and counted. Ordered streams lose none."""
 
 
 class Kept(NamedTuple):

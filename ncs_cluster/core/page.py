@@ -32,7 +32,12 @@ class Page:
                 self.address = (host, port)
                 cameras = self._cameras.by_name.values()
                 rings = [self._cameras.pictures(camera, GATEWAY) for camera in cameras if camera.slots]
-                return [Note("info", "page", f"is at http://{host}:{port}/"), *rings]
+                where = (
+                    f"answers on all addresses of this machine, port {port}"
+                    if host in ("0.0.0.0", "::")
+                    else f"is at http://{host}:{port}/"
+                )
+                return [Note("info", "page", where), *rings]
             case m.Watch(camera=name, viewers=viewers):
                 camera = self._cameras.by_name.get(name)
                 if camera is None:

@@ -38,7 +38,8 @@ from ncs_cluster.processes.spawn import Process, spawn
 from ncs_cluster.specs import RuntimeSpec, Settings
 from ncs_cluster.types import CameraName
 
-EVENTS_KEPT = 1000
+EVENTS_KEPT = 500
+"""Of each kind: what is routine must not push out what went wrong last night."""
 EVENTS_PER_REPLY = 300
 LONGEST_TEXT = 400
 """Bytes of an event's text: some come from children, and EVENTS_PER_REPLY must fit into one reply."""
@@ -74,7 +75,8 @@ class Supervisor:
         self._pools: dict[int, int] = {}
         self._pictures: dict[CameraName, int] = {}
         self._exit_code: int | None = None
-        self._events: deque[dict[str, object]] = deque(maxlen=EVENTS_KEPT)
+        self._routine: deque[dict[str, object]] = deque(maxlen=EVENTS_KEPT)
+        self._trouble: deque[dict[str, object]] = deque(maxlen=EVENTS_KEPT)
         self._next_event = 1
         self._followers: set[str] = set()
         self._usage = usage.Usage()
@@ -214,7 +216,7 @@ class Supervisor:
         log.log({"error": logging.ERROR, "warning": logging.WARNING}.get(level, logging.INFO), "%s: %s", who, text)
         event: dict[str, object] = {"id": self._next_event, "at": round(time.time(), 3), "level": level, "who": who, "text": text}
         self._next_event += 1
-        self._events.append(event)
+        (self._routine if level == "info" else self._trouble).append(event)
         for follower in list(self._followers):
             self._control.reply(follower, _reply([event]))
 
@@ -225,7 +227,8 @@ class Supervisor:
             case m.AskStatus():
                 self._control.reply(client, _reply(self._status()))
             case m.AskEvents(after=after, follow=follow):
-                newer = [event for event in self._events if int(str(event["id"])) > after]
+                newer = [event for event in (*self._routine, *self._trouble) if int(str(event["id"])) > after]
+                newer.sort(key=lambda event: int(str(event["id"])))
                 self._control.reply(client, _reply(newer[-EVENTS_PER_REPLY:]))
                 if follow:
                     self._followers.add(client)
