@@ -7,12 +7,12 @@ ARGS   ?=
 
 .PHONY: run test check bench docs clean
 
-# Four simulated sticks in two clusters; heat runs 20 times faster, so that turns pass every 6 s (120 / 20) and, once the sticks are
-# warm, by temperature too: both are seen within half a minute.
+# Four simulated sticks in two clusters; heat runs 20 times faster, so that turns pass every 6 s (120 / 20). The sticks start warm, so
+# that within half a minute turns pass by temperature too; then it is calm until somebody makes a heat wave.
 run: $(VENV)/.ready
 	$(BIN)/ncs-clusterd --source $(SOURCE) --backend simulated --sticks 4 --cluster-size 2 \
 		--switch-temp 65 --switch-interval 120 --set simulated.time_scale=20 \
-		--set simulated.latency_ms=55 --set simulated.ambient_c=27 $(ARGS)
+		--set simulated.latency_ms=55 --set simulated.initial_c=40 $(ARGS)
 
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest
