@@ -67,6 +67,8 @@ class Supervisor:
         self._settings = settings
         self._runtime_dir = runtime_dir
         self._selector = selectors.DefaultSelector()
+        # before anybody can see that there is a daemon: who does may stop it
+        self._hear_signals()
         self._control = control.ControlSocket(runtime_dir, self._selector, self._request, self._client_left)
         self._engine = Engine(settings, time.monotonic())
         self._bus = SimulatedBus([stick for stick in settings.sticks if stick.backend == "simulated"])
@@ -85,7 +87,6 @@ class Supervisor:
         self._runtimes = {"default": RuntimeSpec(sys.executable), **settings.runtimes}
 
     def run(self) -> int:
-        self._hear_signals()
         usage.machine()
         self._perform(self._engine.start(time.monotonic()))
         self._notifier.say("READY=1")
