@@ -87,7 +87,8 @@ class Channel(Generic[R]):
             raise ProtocolError(f"a message is longer than {self._most} bytes")
         try:
             message = self._decode(self._view[:size])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            # the second of a text that is none, the third of nesting without end: both from a peer that talks rubbish
             _close(fds)
             raise ProtocolError(f"not a message of this channel: {error}") from error
         return Received(message, fds)

@@ -151,3 +151,17 @@ def test_an_oversized_packet_is_refused_whole() -> None:
     assert received.message == Heartbeat()
     ours.close()
     theirs.close()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x91\xa1\xc1", b"\x91\xa4\xff\xfe\xfd\xfc", b"\x91" * 100_000, b"\x92\xa6Failed\xa1\x80", b"\xc1", b"\xdd\xff\xff\xff\xff"],
+    ids=["no text as a name", "no text at all", "nesting without end", "no text in a field", "no type", "a list of four billion"],
+)
+@pytest.mark.parametrize("incoming", [FromWorker, ToCamera, ToWorker])
+def test_bytes_that_decoders_stumble_over_are_a_protocol_error_too(data: bytes, incoming: object) -> None:
+    ours, theirs = pair()
+    with ours, theirs:
+        theirs.send(data)
+        with pytest.raises(ProtocolError):
+            Channel(ours, incoming).receive()
