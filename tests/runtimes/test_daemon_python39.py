@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ncs_cluster.specs import RuntimeSpec
 from ncs_cluster.testing.daemon import running, settings, sticks, synthetic
-from tests.runtimes.conftest import Runtime
+from tests.python39 import Runtime
 
 
 def test_a_stick_and_a_camera_under_python_39_work_for_a_daemon_under_a_newer_one(tmp_path: Path, python39: Runtime) -> None:
