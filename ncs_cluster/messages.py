@@ -118,6 +118,8 @@ class Telemetry(Message, frozen=True):
 
     temperature_c: Optional[float]
     throttle_level: int = 0
+    age_s: Seconds = 0.0
+    """How old the reading is already; the core ages it from there."""
 
 
 class Inferred(Message, frozen=True):

@@ -45,6 +45,8 @@ class Reading(NamedTuple):
 
     temperature_c: Optional[float]
     throttle_level: int = 0
+    age_s: float = 0.0
+    """How long ago it was looked at: where a library holds the answer back, the last one is given again with its age."""
 
 
 class Backend(Protocol):

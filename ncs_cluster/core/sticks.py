@@ -111,7 +111,7 @@ class Sticks:
         if seat is not None:
             seat.throttled = message.throttle_level > 0
         if stick.zone.has_sensor:
-            stick.zone.read(message.temperature_c, plant_s)
+            stick.zone.read(message.temperature_c, plant_s - message.age_s * self.spec.time_scale)
 
     # -- whose turn it is
 

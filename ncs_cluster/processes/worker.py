@@ -142,7 +142,7 @@ class Worker:
         if now_s < self._telemetry_s:
             return
         reading = self._backend.read_sensor()
-        self._channel.send(Telemetry(reading.temperature_c, reading.throttle_level))
+        self._channel.send(Telemetry(reading.temperature_c, reading.throttle_level, max(0.0, reading.age_s)))
         # on the beat, not after it; beats that were missed are left out
         beats = (now_s - self._telemetry_s) // self._period_s + 1
         self._telemetry_s += beats * self._period_s

@@ -365,6 +365,19 @@ def test_seconds_a_stick_was_away_do_not_count_as_throttled() -> None:
     assert world.engine.sticks.by_id["sim-1"].throttled_s < 1.5  # type: ignore[index]
 
 
+def test_a_reading_that_is_told_late_is_as_old_as_it_says() -> None:
+    world = World(house(1))
+    world.start().run(2.0)
+    world.sticks["sim-1"].mute = True
+    worker = world.worker("sim-1")
+    assert worker is not None
+    worker.say(m.Telemetry(61.0, age_s=8.0))
+    world.run(0.1)
+    stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
+    assert stick.zone.age_s(world.now_s) == pytest.approx(8.1, abs=0.01)
+    assert world.engine.sticks.active == [], "61 degrees eight seconds ago may be 65 by now"
+
+
 def test_the_page_may_come_and_go() -> None:
     world, referee = watched(World(house(2, page=True)))
     world.start().run(3.0)
