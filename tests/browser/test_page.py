@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from selenium.common.exceptions import StaleElementReferenceException
 
 from ncs_cluster.core.status import LastSwitch
 from ncs_cluster.messages import AskSwitch, AskTrouble
@@ -30,12 +31,16 @@ return Array.from(context.getImageData(0, 0, 64, 48).data).join();
 
 
 def until(holds: Callable[[], Any], timeout_s: float = 20.0) -> Any:
-    """What `holds` returns once it is true."""
+    """What `holds` returns once it is true. An element of a page that was just left is not true yet."""
     until_s = time.monotonic() + timeout_s
-    while not (value := holds()):
+    while True:
+        try:
+            if value := holds():
+                return value
+        except StaleElementReferenceException:
+            pass
         assert time.monotonic() < until_s, "it did not come to pass"
         time.sleep(0.05)
-    return value
 
 
 def text(browser: Any, selector: str) -> str:
