@@ -37,6 +37,8 @@ class GraphSpec(Struct, frozen=True):
     """Subtracted inside the graph, per channel in `colour` order, pixels 0..255."""
     scale: Tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Divided by inside the graph, after the mean."""
+    blob: Optional[str] = None
+    """Absolute path of the graph compiled for a Myriad X, where one is needed and was found."""
 
 
 class StickSpec(Struct, frozen=True):

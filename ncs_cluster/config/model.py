@@ -117,9 +117,10 @@ _TIME_SCALE = (
         le=40,
     ),
 )
+_BESIDE: dict[str, dict[str, Any]] = {"simulated": {"time_scale": _TIME_SCALE}}
+"""Keys of a backend's table that are not its own Options."""
 BACKEND_TABLES = {
-    "simulated": door_table("Simulated", BACKENDS["simulated"], time_scale=_TIME_SCALE, runtime=_RUNTIME),
-    "openvino": door_table("OpenVino", BACKENDS["openvino"], runtime=_RUNTIME),
+    name: door_table(door.rpartition(":")[2], door, **_BESIDE.get(name, {}), runtime=_RUNTIME) for name, door in BACKENDS.items()
 }
 
 
@@ -222,6 +223,8 @@ if typing.TYPE_CHECKING:
         discovery: Discovery
         simulated: Any
         openvino: Any
+        xlink: Any
+        myriad: Any
 
 else:
     Root = create_model(
