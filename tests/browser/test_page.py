@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.keys import Keys
 
 from ncs_cluster.core.status import LastSwitch
 from ncs_cluster.messages import AskSwitch, AskTrouble
@@ -41,6 +42,16 @@ def until(holds: Callable[[], Any], timeout_s: float = 20.0) -> Any:
             pass
         assert time.monotonic() < until_s, "it did not come to pass"
         time.sleep(0.05)
+
+
+def sign_in(browser: Any, token: str) -> None:
+    """Type the token, then press Enter: the page may be left while the driver still looks at the field."""
+    field = browser.find_element("css selector", "#token")
+    field.send_keys(token)
+    try:
+        field.send_keys(Keys.ENTER)
+    except StaleElementReferenceException:
+        pass
 
 
 def text(browser: Any, selector: str) -> str:
@@ -223,9 +234,9 @@ def test_a_person_logs_in_with_the_token(browser: Any, tmp_path: Path) -> None:
         opened.live()
         browser.get(opened.url)
         assert browser.current_url.endswith("/login")
-        browser.find_element("css selector", "#token").send_keys("wrong\n")
+        sign_in(browser, "wrong")
         until(lambda: browser.find_element("css selector", "#wrong").is_displayed())
-        browser.find_element("css selector", "#token").send_keys(TOKEN + "\n")
+        sign_in(browser, TOKEN)
         until(lambda: count(browser, ".stick") == 4)
         assert browser.current_url == opened.url + "/"
         until(lambda: browser.execute_script(PIXELS))
