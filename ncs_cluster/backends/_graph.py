@@ -15,6 +15,7 @@ from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from ncs_cluster.backends._lay import fill
 from ncs_cluster.backends._model import fold, gist, place, read
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
@@ -23,9 +24,6 @@ from ncs_cluster.types import Fit
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-PADDING = 114
-"""Grey around a letterboxed frame, as detectors are trained with."""
 
 
 class Finished(NamedTuple):
@@ -111,7 +109,7 @@ class Graphs:
         if lane is None:
             raise StickError("protocol", f"more than {self._depth} inferences at once")
         lane.taken = True
-        fit = lane.lay_in(graph, image, self._specs[graph].resize)
+        fit = fill(image, self._specs[graph].resize, lane.inputs[graph])
         lane.jobs.put((tag, graph, fit))
 
     def finished(self) -> List[Finished]:
@@ -157,36 +155,17 @@ class _Lane:
 
         self.taken = False
         self.jobs: SimpleQueue[Optional[Tuple[int, int, Fit]]] = SimpleQueue()
-        self._requests, self._inputs, self._padded_for = [], [], [(0, 0)] * len(compiled)
+        self._requests, self.inputs = [], []
         for graph in compiled:
             pixels: NDArray[np.uint8] = numpy.zeros(tuple(graph.input().shape), numpy.uint8)
             request = graph.create_infer_request()
             request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
             self._requests.append(request)
-            self._inputs.append(pixels[0])
+            self.inputs.append(pixels[0])
         self._names = [[_name(port, index) for index, port in enumerate(graph.outputs)] for graph in compiled]
         self._ended = ended
         self.thread = threading.Thread(target=self._work, name="infer", daemon=True)
         self.thread.start()
-
-    def lay_in(self, graph: int, image: NDArray[np.uint8], resize: str) -> Fit:
-        """Resize into the input. Stretched, or with its proportions kept and grey around it."""
-        import cv2
-
-        pixels = self._inputs[graph]
-        height, width = pixels.shape[:2]
-        if resize != "letterbox":
-            _resize(cv2, image, pixels)
-            return Fit()
-        rows, columns = image.shape[:2]
-        ratio = min(width / columns, height / rows)
-        inner_w, inner_h = max(1, round(columns * ratio)), max(1, round(rows * ratio))
-        left, top = (width - inner_w) // 2, (height - inner_h) // 2
-        if self._padded_for[graph] != (rows, columns):
-            pixels[:] = PADDING
-            self._padded_for[graph] = (rows, columns)
-        _resize(cv2, image, pixels[top : top + inner_h, left : left + inner_w])
-        return Fit(inner_w / width, inner_h / height, left / width, top / height)
 
     def infer(self, tag: int, graph: int, fit: Fit) -> Finished:
         """One inference on what lies in the input, waited for."""
@@ -208,12 +187,6 @@ class _Lane:
             if job is None:
                 return
             self._ended(self, self.infer(*job))
-
-
-def _resize(cv2: Any, image: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
-    resized = cv2.resize(image, (into.shape[1], into.shape[0]), dst=into, interpolation=cv2.INTER_LINEAR)
-    if resized is not into:
-        into[:] = resized
 
 
 def _name(port: Any, index: int) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ncs_cluster.backends._graph import PADDING, Finished, Graphs
+from ncs_cluster.backends._graph import Finished, Graphs
+from ncs_cluster.backends._lay import PADDING
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Fit, GraphName

@@ -1,0 +1,70 @@
+"""How a frame comes to lie in a graph's input: resized, stretched or letterboxed, in the graph's layout, channel order and type.
+
+Every backend that lays frames in on the host does it here, so boxes are carried back the same way whoever ran the graph. Runs on
+CPython 3.9; OpenCV is imported by the first frame.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ncs_cluster.specs import GraphSpec
+from ncs_cluster.types import Fit
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PADDING = 114
+"""Grey around a letterboxed frame, as detectors are trained with."""
+
+
+def lay(image: NDArray[np.uint8], spec: GraphSpec, width: int, height: int, out: NDArray[Any], layout: str) -> Fit:
+    """Lay uint8 BGR [h, w, 3] into `out`, 3 * width * height values 0..255 of any type, in `spec.colour` order.
+
+    `layout` is "NCHW" or "NHWC"; `out` may have any shape that can be seen as that one without a copy. Mean and scale are the
+    graph's own.
+    """
+    import cv2
+    import numpy
+
+    swapped = spec.colour == "RGB"
+    if layout == "NHWC" and not swapped and out.dtype == numpy.uint8:
+        return fill(image, spec.resize, out.reshape(height, width, 3))
+    pixels: NDArray[np.uint8] = numpy.empty((height, width, 3), numpy.uint8)
+    fit = fill(image, spec.resize, pixels)
+    if layout == "NHWC":
+        out.reshape(height, width, 3)[:] = pixels[:, :, ::-1] if swapped else pixels
+        return fit
+    planes = list(out.reshape(3, height, width))
+    if swapped:
+        planes.reverse()
+    # ten times as fast as numpy's copies: it writes into planes that have the right size and type, else it returns its own
+    for plane, laid in zip(planes, cv2.split(pixels, planes)):
+        if laid is not plane:
+            plane[:] = laid
+    return fit
+
+
+def fill(image: NDArray[np.uint8], resize: str, into: NDArray[np.uint8]) -> Fit:
+    """Resize uint8 BGR [h, w, 3] into uint8 [height, width, 3]. Stretched, or with its proportions kept and grey around it."""
+    height, width = into.shape[:2]
+    if resize != "letterbox":
+        _resize(image, into)
+        return Fit()
+    rows, columns = image.shape[:2]
+    ratio = min(width / columns, height / rows)
+    inner_w, inner_h = max(1, round(columns * ratio)), max(1, round(rows * ratio))
+    left, top = (width - inner_w) // 2, (height - inner_h) // 2
+    into[:top], into[top + inner_h :] = PADDING, PADDING
+    into[:, :left], into[:, left + inner_w :] = PADDING, PADDING
+    _resize(image, into[top : top + inner_h, left : left + inner_w])
+    return Fit(inner_w / width, inner_h / height, left / width, top / height)
+
+
+def _resize(image: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
+    import cv2
+
+    resized = cv2.resize(image, (into.shape[1], into.shape[0]), dst=into, interpolation=cv2.INTER_LINEAR)
+    if resized is not into:
+        into[:] = resized
