@@ -3,7 +3,7 @@
     NcsClusterError
       ConfigError          the operator: a setting, a path or a graph is wrong. Exit code 78.
       NotRunning           the operator: no daemon answers on the control socket. Exit code 3.
-      StickError           nobody: the stick's process ends, the core starts it again. `reason` says why.
+      StickError           nobody: the stick is opened again in place, or its process ends and is started again. `reason` says why.
       SourceError          nobody: the camera is opened again with backoff. `permanent` ends the camera instead.
       ProtocolError        us: a message that should not exist. The channel it came by is dropped.
 
@@ -31,7 +31,8 @@ class NotRunning(NcsClusterError):
 class StickError(NcsClusterError):
     """A stick, or the library driving it, failed.
 
-    `reason` is machine-readable: "open", "graph", "gone", "hang", "infer", "protocol".
+    `reason` is machine-readable: "open", "graph", "gone", "hang", "link", "infer", "protocol".
+    After "hang" and "link" (what is plugged in does not answer any more) a backend that has `reopen` is asked to open it in place.
     A "graph" failure is permanent: the graph itself is refused and another try would end the same way.
     """
 

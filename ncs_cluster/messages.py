@@ -105,12 +105,22 @@ class Trouble(Message, frozen=True):
 
 
 class StickOpened(Message, frozen=True):
-    """The stick is ready: one real inference per graph has run where the backend can."""
+    """The stick is ready (again): one real inference per graph has run where the backend can."""
 
     device: str
     has_sensor: bool
     depth: Depth
     """Requests that may be in flight at once: the stick's credits."""
+    firmware: Optional[str] = None
+    """What runs on the stick, where it says so."""
+    mends: bool = False
+    """Its worker notices a hang by itself and resets the stick in place: StickLost, then StickOpened again."""
+
+
+class StickLost(Message, frozen=True):
+    """The stick hangs, or its link is down; the worker lives and opens it again. What the stick had in hand will not be answered."""
+
+    detail: str
 
 
 class Telemetry(Message, frozen=True):
@@ -131,7 +141,7 @@ class Inferred(Message, frozen=True):
 
 
 ToWorker = Union[OpenStick, MapPool, UnmapPool, Infer, Trouble, Stop]
-FromWorker = Union[Hello, Heartbeat, Phase, StickOpened, Telemetry, Inferred, Failed]
+FromWorker = Union[Hello, Heartbeat, Phase, StickOpened, StickLost, Telemetry, Inferred, Failed]
 
 
 # -- camera -----------------------------------------------------------------------------------------------------------

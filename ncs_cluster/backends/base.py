@@ -3,6 +3,9 @@
 A stick is only full with several requests in flight, so a backend submits and collects; how many it may hold is `DeviceInfo.depth`
 and the core's dispatcher never sends more. The worker waits on its channel and on `wake_fd` together, at most until `due_s`, then
 calls `collect`. Nothing here blocks but `open` and `close`. Backends raise only StickError. Runs on CPython 3.9.
+
+A backend that can reset its stick in place has `reopen(phase) -> DeviceInfo` too: after StickError("hang" or "link", ...) the worker
+forgets all requests and calls it, and the process lives on.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ class DeviceInfo(NamedTuple):
     has_sensor: bool
     depth: int
     """Requests it can hold at once."""
+    firmware: Optional[str] = None
+    """What runs on it, where it says so."""
 
 
 class Completed(NamedTuple):

@@ -2,7 +2,7 @@
 
                 start            Hello             ready
         DOWN ----------> STARTING -----> OPENING ----------> RUNNING
-          ^                  |  exit         |  exit            |  exit
+          ^                  |  exit         |  exit   <- lost -- |  exit
           |  exit            v               v                  v
       STOPPING <-- stop -- any of them ... BACKOFF -- its time has come --> STARTING
                              |
@@ -151,6 +151,18 @@ class Child:
             self._enter(State.RUNNING, now_s + self.limits.silent_s)
             self._healthy_since_s = now_s
 
+    def lost(self, detail: str, now_s: float, *, innocent: bool = False) -> list[Action]:
+        """A running one has lost what it drives and opens it again by itself. It counts as a death; too many end it."""
+        if self.state is not State.RUNNING:
+            return []
+        self._settle(now_s)
+        if not innocent and self.failures >= QUICK_RESTARTS:
+            return self.kill(now_s, f"{detail[:LONGEST_ERROR]}, and that again and again")
+        self.failures += not innocent
+        self.last_error = detail[:LONGEST_ERROR]
+        self._enter(State.OPENING, now_s + self.limits.opening_s)
+        return [Note("warning", str(self.who), f"{self.last_error}: it is reset and opened again")]
+
     def failed(self, detail: str, *, permanent: bool) -> None:
         """Its last word. A permanent failure will not go away soon, so the next try waits the longest time."""
         self._blame = self._blame or detail[:LONGEST_ERROR]
@@ -160,19 +172,16 @@ class Child:
         """The process is gone. `innocent`: what it was given has killed others too, so the death does not count against it."""
         if not self.alive:
             return []
-        was, healthy_since_s = self.state, self._healthy_since_s
-        self.pid = None
-        self._healthy_since_s = None
+        was, self.pid = self.state, None
+        healthy = self._settle(now_s)
         blame, self._blame = self._blame, None
         if not self._wanted:
             self._enter(State.DOWN, None)
             return []
         self.last_error = blame or how
-        if healthy_since_s is not None and now_s - healthy_since_s >= STABLE_S:
-            self.failures = 0
         if not innocent:
             self.failures += 1
-        quick = healthy_since_s is not None and self.failures <= QUICK_RESTARTS and not self._slow_retry
+        quick = healthy and self.failures <= QUICK_RESTARTS and not self._slow_retry
         wait_s = 0.0 if quick else self.backoff_s()
         self._slow_retry = False
         self.restarts += 1
@@ -184,6 +193,13 @@ class Child:
             return notes + self._spawn(now_s)
         self._enter(State.BACKOFF, now_s + wait_s)
         return notes
+
+    def _settle(self, now_s: float) -> bool:
+        """Health is over: was it ever? After a stable time earlier deaths are forgotten."""
+        since_s, self._healthy_since_s = self._healthy_since_s, None
+        if since_s is not None and now_s - since_s >= STABLE_S:
+            self.failures = 0
+        return since_s is not None
 
     def backoff_s(self) -> float:
         """1, 2, 4 ... 60 s by the number of deaths in a row."""

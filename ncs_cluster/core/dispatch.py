@@ -25,6 +25,8 @@ SHORT_SERVICE_S = 0.006
 """Below this a timer is too coarse for just in time: the stick simply gets two."""
 UNKNOWN_PATIENCE_S = 10.0
 LEAST_PATIENCE_S = 2.0
+MENDING_S = 5.0
+"""A worker that resets its own stick is given so much longer to notice: only when that fails too its process is ended."""
 THROTTLED_PATIENCE_S = 15.0
 """A stick at throttle level 2 sleeps 10 s between inferences and is not hung."""
 
@@ -44,9 +46,10 @@ class Lane:
 class Seat:
     """A stick as the dispatcher sees it."""
 
-    def __init__(self, stick: StickId, depth: int) -> None:
+    def __init__(self, stick: StickId, depth: int, *, mends: bool = False) -> None:
         self.stick = stick
         self.depth = max(1, depth)
+        self.mends = mends
         self.rate = 0.0
         """0: rests. 1: full speed. Between: paced."""
         self.in_flight: dict[int, Unit] = {}
@@ -76,10 +79,12 @@ class Seat:
 
     def patience_s(self) -> float:
         """How long a request may take before the stick counts as hung."""
-        mean_s = self.service.mean_s
+        mean_s, more_s = self.service.mean_s, MENDING_S if self.mends else 0.0
         if self.throttled:
-            return THROTTLED_PATIENCE_S
-        return UNKNOWN_PATIENCE_S if mean_s is None else max(LEAST_PATIENCE_S, 5 * (mean_s + 4 * self.service.deviation_s))
+            return THROTTLED_PATIENCE_S + more_s
+        if mean_s is None:
+            return UNKNOWN_PATIENCE_S + more_s
+        return max(LEAST_PATIENCE_S, 5 * (mean_s + 4 * self.service.deviation_s)) + more_s
 
     def has_suspect(self) -> bool:
         return any(unit.tried for unit in self.in_flight.values())
@@ -114,9 +119,9 @@ class Dispatcher:
         self._any_live = any(not lane.ordered for lane in self.lanes.values())
         self._settled = False
 
-    def seat(self, stick: StickId, depth: int) -> Seat:
-        """The stick can take work. What was known of its speed starts anew."""
-        self.seats[stick] = Seat(stick, depth)
+    def seat(self, stick: StickId, depth: int, *, mends: bool = False) -> Seat:
+        """The stick can take work. What was known of its speed starts anew. `mends`: its worker resets it by itself."""
+        self.seats[stick] = Seat(stick, depth, mends=mends)
         self._settled = False
         return self.seats[stick]
 
@@ -255,7 +260,8 @@ class Dispatcher:
         if not self.permits or self.at_work < self.permits:
             idle = [seat for seat in seats if not seat.in_flight and not self._too_soon(seat, now_s)]
             if idle:
-                return min(idle, key=lambda seat: seat.last_sent_s)
+                # one that its firmware slows down only where no other is free
+                return min(idle, key=lambda seat: (seat.throttled, seat.last_sent_s))
         if unit.tried:
             return None
         # dozens of busy sticks are looked at only where no idle one is left

@@ -114,6 +114,8 @@ class Engine:
             case m.Telemetry():
                 self.sticks.measured(stick, message, now_s)
                 return self.sticks.regulate(now_s)
+            case m.StickLost(detail=detail):
+                return self._lost(stick, detail, now_s)
             case m.StickOpened() if child.running:
                 return child.kill(now_s, "says again that it has opened its stick") + self.sticks.regulate(now_s)
             case m.StickOpened():
@@ -129,6 +131,16 @@ class Engine:
                 return actions + self.sticks.regulate(now_s)
             case _:
                 return self._common(child, message, now_s)
+
+    def _lost(self, stick: Stick, detail: str, now_s: float) -> list[Action]:
+        """Its worker resets it and opens it again; meanwhile it is as if the process had died."""
+        child = stick.child
+        if child.state in (State.STARTING, State.OPENING):
+            return child.kill(now_s, "says that it has lost a stick which it had not opened")
+        blameless = self.dispatcher.blameless(stick.spec.id)
+        self._take_back(stick, now_s)
+        stick.resets += child.running
+        return child.lost(detail, now_s, innocent=blameless) + self.sticks.regulate(now_s)
 
     def _take_back(self, stick: Stick, now_s: float) -> None:
         """The stick will not answer any more: its frames go to others, except those that have cost too many sticks."""

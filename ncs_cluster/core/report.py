@@ -163,6 +163,8 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
         last_error=stick.child.last_error,
         pid=stick.child.pid,
         throttled_s=round(stick.throttled_s / scale, 1),
+        firmware=stick.firmware,
+        resets=stick.resets,
     )
 
 

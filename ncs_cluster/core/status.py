@@ -65,6 +65,10 @@ class StickStatus(Struct, frozen=True):
     last_error: str | None
     pid: int | None
     throttled_s: float
+    firmware: str | None = None
+    """What runs on the stick, where it says so."""
+    resets: int = 0
+    """How often it was reset in place, its process living on."""
 
 
 class CameraStatus(Struct, frozen=True):

@@ -28,6 +28,9 @@ class Stick:
         self.zone = Zone(switch_temp_c)
         self.present = True
         self.device: str | None = None
+        self.firmware: str | None = None
+        self.resets = 0
+        """How often it was reset in place, its process living on."""
         self.throttle_level: int | None = None
         self.throttled_s = 0.0
         """Plant seconds at a throttle level above 0."""
@@ -96,10 +99,10 @@ class Sticks:
 
     def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:
         stick.child.ready(now_s)
-        stick.device = message.device
+        stick.device, stick.firmware = message.device, message.firmware
         stick.throttle_level = stick.measured_s = None
         stick.zone.open(message.has_sensor)
-        self._dispatcher.seat(stick.spec.id, message.depth)
+        self._dispatcher.seat(stick.spec.id, message.depth, mends=message.mends)
         return [Note("info", stick.spec.id, f"is ready: {message.device}")]
 
     def measured(self, stick: Stick, message: Telemetry, now_s: float) -> None:
@@ -112,6 +115,7 @@ class Sticks:
             seat.throttled = message.throttle_level > 0
         if stick.zone.has_sensor:
             stick.zone.read(message.temperature_c, plant_s - message.age_s * self.spec.time_scale)
+            stick.zone.throttle(message.throttle_level)
 
     # -- whose turn it is
 

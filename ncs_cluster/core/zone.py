@@ -19,6 +19,8 @@ AGEING_C_PER_S = 0.54
 """Steepest rise of a die at full load: 24 K over 45 s. An old reading may have risen that fast since."""
 UNKNOWN_S = 15.0
 HYSTERESIS_C = 3.0
+CRITICAL_LEVEL = 2
+"""Throttle level of a stick that all but stops by itself: its own judgement counts, whatever the reading says."""
 _TREND_S = 10.0
 
 
@@ -32,12 +34,14 @@ class Zone:
         self._read_s: float | None = None
         self._slope_c_per_s = 0.0
         self._hot = False
+        self._critical = False
 
     def open(self, has_sensor: bool) -> None:
         """The stick was opened (again): what was known before is history, but whether it was hot is remembered."""
         self.has_sensor = has_sensor
         self._valid_c = self._read_s = None
         self._slope_c_per_s = 0.0
+        self._critical = False
         if not has_sensor:
             self._hot = False
 
@@ -53,6 +57,10 @@ class Zone:
             self._slope_c_per_s += weight * (slope - self._slope_c_per_s)
         self._valid_c, self._read_s = value_c, now_s
         self._trip(value_c)
+
+    def throttle(self, level: int) -> None:
+        """How far its firmware slows it by itself: 0, 1, 2."""
+        self._critical = level >= CRITICAL_LEVEL
 
     @property
     def looked_at(self) -> bool:
@@ -81,7 +89,7 @@ class Zone:
             self._hot = True
         else:
             self._trip(believed_c)
-        return self._hot
+        return self._hot or self._critical
 
     @property
     def next_s(self) -> float | None:
@@ -93,6 +101,8 @@ class Zone:
     def why(self, now_s: float) -> str:
         """The reason for being hot, for people: what may follow its name."""
         believed_c = self.temperature_c(now_s)
+        if self._critical:
+            return "is too hot: its firmware throttles it"
         if believed_c is None:
             return "does not tell its temperature"
         return f"is {'too' if believed_c >= self.switch_temp_c else 'still too'} hot ({believed_c:.1f} °C)"

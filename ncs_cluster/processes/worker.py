@@ -1,7 +1,8 @@
 """The worker: one process that owns one stick. It opens it, hands it frames, decodes the answers, reports its temperature.
 
-It waits in one place for everything: its channel, the backend's wake_fd, the backend's due time, the next reading. Any failure of
-the stick ends the process after one last word; starting it again is the core's business. Runs on CPython 3.9.
+It waits in one place for everything: its channel, the backend's wake_fd, the backend's due time, the next reading. A stick that
+hangs is opened again in place where its backend can do that; any other failure ends the process after one last word, and starting
+it again is the core's business. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ncs_cluster.messages import (
     MapPool,
     OpenStick,
     Phase,
+    StickLost,
     StickOpened,
     Stop,
     Telemetry,
@@ -68,12 +70,29 @@ class Worker:
     def run(self) -> None:
         """Work until Stop, then finish what was accepted. EOFError: the supervisor is gone; StickError: the stick is."""
         while not self._stopping or self._waiting or self._on_stick:
-            self._wait()
-            for completed in self._backend.collect():
-                self._answer(completed)
-            self._hear()
-            self._feed()
-            self._report()
+            try:
+                self._wait()
+                for completed in self._backend.collect():
+                    self._answer(completed)
+                self._hear()
+                self._feed()
+                self._report()
+            except StickError as error:
+                self._mend(error)
+
+    def _mend(self, error: StickError) -> None:
+        """Open the stick again in place; what it had in hand is forgotten. Raises the error itself where that cannot be."""
+        reopen = getattr(self._backend, "reopen", None)
+        if reopen is None or error.reason not in ("hang", "link") or self._stopping:
+            raise error
+        self._channel.send(StickLost(error.detail))
+        self._on_stick.clear()
+        device: DeviceInfo = reopen(lambda name: _tell(self._channel, Phase(name)))
+        self._hear()
+        # what was on its way when the stick was lost has gone to others long since
+        self._waiting.clear()
+        self._depth, self._telemetry_s = device.depth, time.monotonic()
+        self._channel.send(_opened(device, self._backend))
 
     def _wait(self) -> None:
         watched: List[int] = [self._channel.fileno()]
@@ -157,7 +176,7 @@ def main() -> NoReturn:
         device = backend.open(asked.stick, asked.graphs, lambda name: _tell(channel, Phase(name)))
         worker = Worker(channel, asked, backend, device)
         child.trim_memory()
-        channel.send(StickOpened(device.name, device.has_sensor, device.depth))
+        channel.send(_opened(device, backend))
         worker.run()
         backend.close()
     except StickError as error:
@@ -170,6 +189,10 @@ def main() -> NoReturn:
         child.fail(channel, child.unexpected(error))
     # libraries' own threads and exit handlers have hung before; nothing is left to be saved
     os._exit(0)
+
+
+def _opened(device: DeviceInfo, backend: Backend) -> StickOpened:
+    return StickOpened(device.name, device.has_sensor, device.depth, device.firmware, mends=hasattr(backend, "reopen"))
 
 
 def _load(registry: Dict[str, str], name: str, door: str) -> Any:

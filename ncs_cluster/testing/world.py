@@ -71,12 +71,16 @@ class StickTraits:
     sensor: bool = True
     temperature_c: float | None = 40.0
     """What its sensor says when there is no `plant`; None: nothing."""
+    throttle_level: int = 0
     plant: Plant | None = None
     heat: Heat = field(default_factory=lambda: Heat(25.0, 25.0))
     poison: Callable[[FrameRef], bool] = lambda _: False
     """Frames it dies of when it begins with them."""
     hangs: bool = False
-    """Answers nothing more; still reports its temperature. Over when its process ends."""
+    """Answers nothing more; still reports its temperature. Over when its process ends, or it was reset."""
+    mends: bool = False
+    """Its worker resets it where it hangs: it notices after `notices_s`, and has it open again after World.open_s."""
+    notices_s: float = 1.5
     refuses: bool = False
     """Answers each frame at once with an error."""
     mute: bool = False
@@ -176,6 +180,7 @@ class Worker(Process):
         self.stick = world.sticks[who.name]
         self.stick.hangs = False
         self.open = False
+        self._noticing = False
         self.in_hand: dict[int, m.Infer] = {}
         self._free_s = 0.0
         self._busy_s = 0.0
@@ -186,6 +191,8 @@ class Worker(Process):
         match message:
             case m.OpenStick():
                 self.world.after(self.world.open_s, self._opened)
+            case m.Infer() if not self.open:
+                pass  # it was on its way when the stick was lost
             case m.Infer():
                 if self.stick.refuses:
                     self.say(m.Inferred(message.ticket, Outcome(error="cannot"), 0.0))
@@ -197,11 +204,26 @@ class Worker(Process):
 
     def _opened(self) -> None:
         self.open = True
-        self.say(m.StickOpened("virtual stick", self.stick.sensor, self.stick.depth))
+        self.say(m.StickOpened("virtual stick", self.stick.sensor, self.stick.depth, "virtual firmware", self.stick.mends))
         self.heartbeat()
 
+    def lose(self) -> None:
+        """The stick is lost: say so, forget what it had, and open it again."""
+        if not self.alive or self.frozen or not self.open:
+            return
+        self.open = self._noticing = False
+        self._free_s = 0.0
+        self.in_hand.clear()
+        self.say(m.StickLost("no answer in time: it hangs"))
+        self.world.after(self.world.open_s, self._reopened)
+
+    def _reopened(self) -> None:
+        if self.alive and not self.frozen:
+            self.stick.hangs = False
+            self._opened()
+
     def _begin(self, infer: m.Infer) -> None:
-        if not self.alive:
+        if not self.alive or infer.ticket not in self.in_hand:
             return
         if self.stick.poison(infer.frame):
             self.world.crash(self.who)
@@ -209,7 +231,12 @@ class Worker(Process):
         self.world.after(self.stick.latency_s, lambda: self._end(infer))
 
     def _end(self, infer: m.Infer) -> None:
-        if not self.alive or self.frozen or self.stick.hangs:
+        if not self.alive or self.frozen or infer.ticket not in self.in_hand:
+            return
+        if self.stick.hangs:
+            if self.stick.mends and not self._noticing:
+                self._noticing = True
+                self.world.after(self.stick.notices_s, self.lose)
             return
         self._busy_s += self.stick.latency_s
         self.stick.done += 1
@@ -222,7 +249,7 @@ class Worker(Process):
             return
         self.warm()
         stick = self.stick
-        self.say(m.Telemetry(stick.heat.die_c if stick.plant else stick.temperature_c))
+        self.say(m.Telemetry(stick.heat.die_c if stick.plant else stick.temperature_c, stick.throttle_level))
 
     def warm(self) -> None:
         """Bring the plant up to now."""

@@ -129,6 +129,20 @@ class AnyOrder(RuleBasedStateMachine):
     def a_stick_hangs(self, stick: str) -> None:
         self.world.sticks[stick].hangs = True
 
+    @rule(stick=STICKS, mends=st.booleans(), notices_s=st.floats(0.01, 8.0))
+    def its_worker_resets_it_or_not(self, stick: str, mends: bool, notices_s: float) -> None:
+        self.world.sticks[stick].mends, self.world.sticks[stick].notices_s = mends, notices_s
+
+    @rule(stick=STICKS)
+    def a_stick_is_lost(self, stick: str) -> None:
+        worker = self.world.worker(stick)
+        if worker is not None:
+            worker.lose()
+
+    @rule(stick=STICKS, level=st.integers(0, 2))
+    def its_firmware_throttles_it(self, stick: str, level: int) -> None:
+        self.world.sticks[stick].throttle_level = level
+
     @rule(stick=STICKS, reading=READINGS)
     def its_sensor_says(self, stick: str, reading: float | None) -> None:
         self.world.sticks[stick].temperature_c = reading
@@ -191,6 +205,12 @@ class AnyOrder(RuleBasedStateMachine):
         if worker is not None:
             worker.say(m.StickOpened("again", True, 2))
 
+    @rule(stick=STICKS)
+    def a_worker_says_that_it_lost_what_it_never_had(self, stick: str) -> None:
+        worker = self.world.worker(stick)
+        if worker is not None and not worker.open:
+            worker.say(m.StickLost("it was never there"))
+
     @rule(camera=CAMERAS, pool=st.integers(0, 4), slot=st.integers(0, 40), ahead=st.integers(-3, 3))
     def a_camera_lies(self, camera: str, pool: int, slot: int, ahead: int) -> None:
         process = self.world.camera(camera)
@@ -222,7 +242,12 @@ class AnyOrder(RuleBasedStateMachine):
         seat = self.world.engine.dispatcher.seats.get(stick)  # type: ignore[call-overload]
         ticket = next(iter(seat.in_flight), 0) if seat else 0
         words: dict[str, list[object]] = {
-            "worker": [m.StickOpened("late", True, 2), m.Telemetry(30.0), m.Inferred(ticket, m.Outcome(), 0.1)],
+            "worker": [
+                m.StickOpened("late", True, 2),
+                m.StickLost("late"),
+                m.Telemetry(30.0),
+                m.Inferred(ticket, m.Outcome(), 0.1),
+            ],
             "camera": [m.SourceOpened(320, 240, None, None, False, False, "late"), m.SourceEnded(3)],
             "sink": [m.SinkOpened(3, 0), m.Acked(10_000, 10_000)],
             "gateway": [m.GatewayOpened("nowhere", 1)],
@@ -259,7 +284,7 @@ class AnyOrder(RuleBasedStateMachine):
         for process in list(world.processes.values()):
             self.loosen(process.who)
         for name, stick in world.sticks.items():
-            stick.mute, stick.temperature_c, stick.latency_s = False, 40.0, 0.2
+            stick.mute, stick.temperature_c, stick.latency_s, stick.throttle_level = False, 40.0, 0.2, 0
             world.plug(name)
         world.run(150.0)
         self.referee.check()

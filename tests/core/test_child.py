@@ -10,7 +10,8 @@ from ncs_cluster.core.child import LONGEST_BACKOFF_S, STABLE_S, Child, Limits, S
 from ncs_cluster.core.events import Who
 
 LIMITS = Limits()
-EVENTS = ["start", "stop", "kill", "hello", "ready", "heard", "phase", "failed", "permanent", "exited", "tick", "retry", "deadline"]
+EVENTS = ["start", "stop", "kill", "hello", "ready", "heard", "phase", "lost", "failed", "permanent", "exited", "tick", "retry"]
+EVENTS += ["deadline"]
 
 
 def fresh() -> Child:
@@ -53,6 +54,8 @@ def test_in_any_order(events: list[tuple[str, float]]) -> None:
                 child.phase("compiling", now_s)
             case "failed" | "permanent":
                 child.failed("because", permanent=event == "permanent")
+            case "lost":
+                actions = child.lost("it hangs", now_s)
             case "exited":
                 before = processes
                 processes = 0
@@ -144,6 +147,22 @@ def test_an_innocent_death_does_not_count_against_it() -> None:
         child.hello(float(number))
         child.ready(float(number))
     assert not child.quarantined
+
+
+def test_one_that_loses_what_it_drives_opens_it_again_and_is_ended_when_that_happens_too_often() -> None:
+    child = healthy()
+    for now_s in (1.0, 2.0, 3.0):
+        assert not any(isinstance(action, Kill) for action in child.lost("it hangs", now_s))
+        assert child.state is State.OPENING
+        assert child.last_error == "it hangs"
+        child.ready(now_s + 0.5)
+    assert any(isinstance(action, Kill) for action in child.lost("it hangs", 4.0))
+    assert spawns(child.exited("killed by SIGKILL", 4.1)) == 0
+    assert child.state is State.BACKOFF
+    calm = healthy()
+    for now_s in (STABLE_S + 1, 2 * STABLE_S + 2, 3 * STABLE_S + 3, 4 * STABLE_S + 4, 5 * STABLE_S + 5):
+        assert not any(isinstance(action, Kill) for action in calm.lost("it hangs", now_s)), "a hang now and then is no habit"
+        calm.ready(now_s)
 
 
 def test_told_to_stop_it_stays_down() -> None:

@@ -239,7 +239,103 @@ def test_a_killed_worker_that_still_talks_is_not_listened_to() -> None:
     referee.check()
 
 
+# -- sticks that are reset in place
+
+
+def test_a_stick_that_hangs_is_reset_by_its_worker_and_its_frames_go_to_others() -> None:
+    world, referee = watched(World(house(3)))
+    ordered(world, count=200)
+    world.sticks["sim-1"].mends = True
+    world.start().run(3.0)
+    before, pid = world.worker("sim-1"), world.engine.sticks.by_id["sim-1"].child.pid  # type: ignore[index]
+    world.sticks["sim-1"].hangs = True
+    world.run(1.7)
+    stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
+    assert stick.child.state is State.OPENING
+    assert "sim-1" not in world.engine.dispatcher.seats
+    world.run(2.0)
+    assert stick.child.state is State.RUNNING
+    assert (stick.resets, stick.child.restarts) == (1, 0)
+    assert (world.worker("sim-1"), stick.child.pid) == (before, pid)
+    world.run(60.0)
+    assert frames(world) == list(range(200))
+    referee.check()
+
+
+def test_answers_from_before_a_reset_are_not_taken_for_others() -> None:
+    world, referee = watched(World(house(1)))
+    world.start().run(3.0)
+    worker = world.worker("sim-1")
+    assert worker is not None
+    old = list(worker.in_hand)
+    assert old
+    worker.lose()
+    for ticket in old:
+        worker.say(m.Inferred(ticket, m.Outcome(), 0.1))
+    world.run(2.0)
+    for ticket in old:
+        worker.say(m.Inferred(ticket, m.Outcome(), 0.1))
+    world.run(2.0)
+    referee.check()
+
+
+def test_a_frame_that_makes_every_stick_hang_is_given_up_although_no_process_dies() -> None:
+    world, referee = watched(World(house(2)))
+    ordered(world, count=30)
+
+    def hang(infer: FrameRef) -> bool:
+        if infer.frame == 7:
+            for stick in world.sticks.values():
+                stick.hangs = True
+        return False
+
+    for name in ("sim-1", "sim-2"):
+        traits = world.sticks[name]
+        traits.mends, traits.poison = True, hang
+    world.start().run(60.0)
+    assert [line["frame"] for line in referee.records() if "error" in line] == [7]
+    assert frames(world) == list(range(30))
+
+
+def test_a_worker_that_does_not_notice_is_ended_by_the_core_after_all() -> None:
+    world = World(house(1))
+    world.sticks["sim-1"].mends, world.sticks["sim-1"].notices_s = True, 1000.0
+    world.start().run(3.0)
+    world.sticks["sim-1"].hangs = True
+    world.run(4.0)
+    stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
+    assert stick.child.restarts == 0, "its worker is given time to notice"
+    world.run(5.0)
+    assert stick.child.restarts == 1
+
+
 # -- heat
+
+
+def test_a_stick_that_its_firmware_all_but_stops_gets_no_frame_however_cool_it_says_it_is() -> None:
+    world, referee = watched(World(house(2)))
+    world.start().run(3.0)
+    world.sticks["sim-1"].throttle_level = 2
+    world.run(3.0)
+    assert world.engine.sticks.active == ["sim-2"]
+    assert "sim-1: is too hot: its firmware throttles it" in world.notes_text
+    world.sticks["sim-1"].throttle_level = 1
+    world.run(3.0)
+    assert world.engine.sticks.active == ["sim-1", "sim-2"]
+    referee.check()
+
+
+def test_a_stick_that_is_slowed_a_little_works_only_where_no_other_is_free() -> None:
+    world = World(house(2))
+    world.cameras["cam0"].period_s = 0.5
+    world.sticks["sim-1"].throttle_level = 1
+    world.start().run(3.0)
+    before = world.sticks["sim-1"].done
+    world.run(20.0)
+    assert world.sticks["sim-1"].done == before
+    world.cameras["cam0"].period_s = 1 / 30
+    world.run(5.0)
+    assert world.sticks["sim-1"].done > before
 
 
 def test_a_stick_that_falls_silent_near_the_limit_gets_no_frame_from_the_moment_it_may_be_hot() -> None:

@@ -116,6 +116,22 @@ def test_the_states_of_a_stick() -> None:
     assert any("sim-4" in reason for reason in document["daemon"]["reasons"])
 
 
+def test_a_stick_that_is_reset_in_place_is_starting_and_counted() -> None:
+    world = World(house(2))
+    world.sticks["sim-1"].mends = True
+    world.start().run(2.0)
+    worker = world.worker("sim-1")
+    assert worker is not None
+    worker.lose()
+    world.run(0.1)
+    first = said(world)["sticks"][0]
+    assert (first["state"], first["resets"], first["restarts"]) == ("starting", 1, 0)
+    assert first["last_error"] == "no answer in time: it hangs"
+    world.run(2.0)
+    assert said(world)["sticks"][0]["state"] == "active"
+    assert said(world)["sticks"][0]["firmware"] == "virtual firmware"
+
+
 def test_shedding_is_down_and_not_ready_with_its_reason() -> None:
     world = World(house(2))
     for name in ("sim-1", "sim-2"):

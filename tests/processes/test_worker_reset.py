@@ -1,0 +1,155 @@
+"""A stick that hangs, on a scripted backend: the worker resets it in place, and what it had in hand is not answered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
+from ncs_cluster.errors import StickError
+from ncs_cluster.ipc.channel import Channel, pair
+from ncs_cluster.messages import FromWorker, Infer, Inferred, OpenStick, Phase, StickLost, StickOpened, Stop, ToWorker
+from ncs_cluster.processes.worker import Worker
+from ncs_cluster.specs import StickSpec
+from ncs_cluster.types import CameraName, FrameRef, StickId
+
+DEVICE = DeviceInfo("scripted stick", has_sensor=True, depth=2, firmware="1.2.3")
+
+
+class Scripted:
+    """Answers at once until ticket HANGS comes; open again, it answers as before. `reopening` is called meanwhile."""
+
+    HANGS = 7
+    wants_pixels = False
+    wake_fd = None
+
+    def __init__(self, reason: str, reopening: Callable[[], None]) -> None:
+        self.reason, self.reopening = reason, reopening
+        self.due_s: float | None = None
+        self.taken: list[int] = []
+
+    def submit(self, tag: int, graph: int, image: object) -> None:
+        self.taken.append(tag)
+        self.due_s = time.monotonic()
+
+    def collect(self) -> list[Completed]:
+        if self.HANGS in self.taken:
+            raise StickError(self.reason, "no answer in time: it hangs")
+        done, self.taken, self.due_s = [Completed(tag, None, 0.0) for tag in self.taken], [], None
+        return done
+
+    def read_sensor(self) -> Reading:
+        return Reading(40.0)
+
+    def reopen(self, phase: Callable[[str], None]) -> DeviceInfo:
+        phase("opening")
+        self.taken, self.due_s = [], None
+        self.reopening()
+        return DEVICE
+
+
+@contextmanager
+def working(
+    reason: str = "hang", reopening: Callable[[Channel[object]], None] = lambda _: None, first: Sequence[object] = ()
+) -> Iterator[Channel[object]]:
+    """A worker's loop on a scripted stick, and the supervisor's end of its channel, where `first` was said before it began. What
+    ends it is raised at the end."""
+    ours, theirs = pair()
+    channel: Channel[object] = Channel(ours, FromWorker)
+    for message in first:
+        channel.send(message)
+    ended: list[Exception] = []
+    asked = OpenStick(StickSpec(StickId("s"), "port", "scripted"), [])
+    backend = Scripted(reason, lambda: reopening(channel))
+
+    def work() -> None:
+        try:
+            Worker(Channel(theirs, ToWorker), asked, backend, DEVICE).run()  # type: ignore[arg-type]
+        except StickError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield channel
+        thread.join(10)
+        assert not thread.is_alive()
+    finally:
+        channel.close()
+        theirs.close()
+    if ended:
+        raise ended[0]
+
+
+def infer(ticket: int) -> Infer:
+    return Infer(ticket, 0, FrameRef(CameraName("cam"), 1, 0, ticket, 64, 48))
+
+
+def hear(channel: Channel[object], kind: type) -> object:
+    """The next message that is one of the stick's and not its temperature."""
+    channel.sock.settimeout(10)
+    while (received := channel.receive()) is not None:
+        if type(received.message).__name__ != "Telemetry":
+            assert isinstance(received.message, kind), received.message
+            return received.message
+    raise AssertionError("nothing more is said")
+
+
+@pytest.mark.parametrize("reason", ["hang", "link"])
+def test_a_stick_that_hangs_is_lost_then_opened_again_and_works_on(reason: str) -> None:
+    with working(reason) as channel:
+        channel.send(infer(1))
+        assert hear(channel, Inferred).ticket == 1  # type: ignore[attr-defined]
+        channel.send(infer(Scripted.HANGS))
+        assert hear(channel, StickLost) == StickLost("no answer in time: it hangs")
+        assert hear(channel, Phase) == Phase("opening")
+        assert hear(channel, StickOpened) == StickOpened("scripted stick", True, 2, "1.2.3", mends=True)
+        channel.send(infer(8))
+        assert hear(channel, Inferred).ticket == 8  # type: ignore[attr-defined]
+        channel.send(Stop())
+
+
+def test_frames_that_were_on_their_way_to_a_lost_stick_are_not_answered() -> None:
+    def late(channel: Channel[object]) -> None:
+        for ticket in (20, 21, 22):
+            channel.send(infer(ticket))
+
+    with working(reopening=late) as channel:
+        for ticket in (5, 6, Scripted.HANGS):
+            channel.send(infer(ticket))
+        while not isinstance(said := _next(channel), StickOpened):
+            assert not isinstance(said, Inferred) or said.ticket in (5, 6)
+        channel.send(infer(30))
+        assert hear(channel, Inferred).ticket == 30  # type: ignore[attr-defined]
+        channel.send(Stop())
+
+
+def _next(channel: Channel[object]) -> object:
+    channel.sock.settimeout(10)
+    received = channel.receive()
+    assert received is not None
+    return received.message
+
+
+@pytest.mark.parametrize("reason", ["gone", "infer", "protocol"])
+def test_any_other_failure_ends_the_worker(reason: str) -> None:
+    with pytest.raises(StickError) as ended, working(reason) as channel:
+        channel.send(infer(Scripted.HANGS))
+    assert ended.value.reason == reason
+
+
+def test_a_stick_that_cannot_be_opened_again_ends_its_worker() -> None:
+    def away(_: Channel[object]) -> None:
+        raise StickError("open", "it did not come back")
+
+    with pytest.raises(StickError, match="did not come back"), working(reopening=away) as channel:
+        channel.send(infer(Scripted.HANGS))
+
+
+def test_a_stick_that_hangs_while_its_worker_is_to_stop_is_not_waited_for() -> None:
+    with pytest.raises(StickError, match="it hangs"), working(first=[infer(Scripted.HANGS), Stop()]):
+        pass
