@@ -6,4 +6,5 @@ The registry is literal; a backend's module is imported only in the worker that 
 BACKENDS = {
     "simulated": "ncs_cluster.backends.simulated:Simulated",
     "openvino": "ncs_cluster.backends.openvino:OpenVino",
+    "myriad": "ncs_cluster.backends.myriad:Myriad",
 }

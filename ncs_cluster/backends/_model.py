@@ -35,7 +35,10 @@ def read(core: Any, spec: GraphSpec) -> Any:
 
 def fold(model: Any, spec: GraphSpec) -> Any:
     """uint8 [1, H, W, 3] BGR in, float32 out, all else inside the graph. Raises StickError("graph", ...)."""
-    from openvino import Layout, Type
+    try:
+        from openvino import Layout, Type
+    except ImportError:  # 2022
+        from openvino.runtime import Layout, Type
     from openvino.preprocess import ColorFormat, PrePostProcessor
 
     layout = _input_layout(model, spec)
