@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from ncs_cluster.backends.base import Completed
+from ncs_cluster.backends.base import Completed, Reading
 from ncs_cluster.backends.simulated import Options, Simulated
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import StickSpec
@@ -147,7 +147,7 @@ def test_the_pause_of_a_throttled_stick_is_no_work() -> None:
 def test_without_heat_it_stays_as_it_began() -> None:
     bench = Bench(heat=False, initial_c=61.5)
     bench.work(500)
-    assert bench.stick.read_sensor() == (61.5, 0)
+    assert bench.stick.read_sensor() == Reading(61.5, 0)
 
 
 def test_a_frozen_sensor_repeats_itself_while_the_stick_warms() -> None:
@@ -177,7 +177,7 @@ def test_a_stick_without_a_sensor_says_so_and_still_throttles() -> None:
     bench = Bench(sensor=False, initial_c=73, ambient_c=73)
     assert not bench.device.has_sensor
     bench.work(2)
-    assert bench.stick.read_sensor() == (None, 1)
+    assert bench.stick.read_sensor() == Reading(None, 1)
 
 
 def test_the_script_wakes_a_resting_stick() -> None:
