@@ -1,0 +1,331 @@
+"""libusb 1.0 in the few calls a stick needs: find, open, claim, transfers that end by themselves. For one thread.
+
+Everything libusb waits for is gathered in one epoll descriptor, so a process that already waits for something else can wait for USB
+beside it; no thread of ours is involved. A transfer is handed over (`submit`), and comes back from `handle_events`. Structures and
+constants are those of libusb's public documentation (https://libusb.sourceforge.io/api-1.0/). Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import select
+from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_int, c_short, c_ubyte, c_uint, c_uint8, c_uint16, c_void_p
+from typing import Any, Dict, List, NamedTuple, Optional, Union
+
+IO, ACCESS, NO_DEVICE, NOT_FOUND, BUSY, TIMEOUT, NO_MEM = -1, -3, -4, -5, -6, -7, -11
+COMPLETED, FAILED, TIMED_OUT, CANCELLED, STALLED, GONE, OVERFLOWED = range(7)
+"""How a transfer ended."""
+_BULK = 2
+
+
+class UsbError(Exception):
+    """A call that failed. `code` is one of libusb's negative numbers."""
+
+    def __init__(self, code: int, name: str) -> None:
+        super().__init__(name)
+        self.code = code
+
+
+class _Described(Structure):
+    _fields_ = [
+        *[(name, c_uint8) for name in ("bLength", "bDescriptorType")],
+        ("bcdUSB", c_uint16),
+        *[(name, c_uint8) for name in ("bDeviceClass", "bDeviceSubClass", "bDeviceProtocol", "bMaxPacketSize0")],
+        *[(name, c_uint16) for name in ("idVendor", "idProduct", "bcdDevice")],
+        *[(name, c_uint8) for name in ("iManufacturer", "iProduct", "iSerialNumber", "bNumConfigurations")],
+    ]
+
+
+class _Endpoint(Structure):
+    _fields_ = [
+        *[(name, c_uint8) for name in ("bLength", "bDescriptorType", "bEndpointAddress", "bmAttributes")],
+        ("wMaxPacketSize", c_uint16),
+        *[(name, c_uint8) for name in ("bInterval", "bRefresh", "bSynchAddress")],
+        ("extra", c_void_p),
+        ("extra_length", c_int),
+    ]
+
+
+class _Setting(Structure):
+    _fields_ = [
+        *[(name, c_uint8) for name in ("bLength", "bDescriptorType", "bInterfaceNumber", "bAlternateSetting", "bNumEndpoints")],
+        *[(name, c_uint8) for name in ("bInterfaceClass", "bInterfaceSubClass", "bInterfaceProtocol", "iInterface")],
+        ("endpoint", POINTER(_Endpoint)),
+        ("extra", c_void_p),
+        ("extra_length", c_int),
+    ]
+
+
+class _Interface(Structure):
+    _fields_ = [("altsetting", POINTER(_Setting)), ("num_altsetting", c_int)]
+
+
+class _Configuration(Structure):
+    _fields_ = [
+        *[(name, c_uint8) for name in ("bLength", "bDescriptorType")],
+        ("wTotalLength", c_uint16),
+        *[(name, c_uint8) for name in ("bNumInterfaces", "bConfigurationValue", "iConfiguration", "bmAttributes", "MaxPower")],
+        ("interface", POINTER(_Interface)),
+        ("extra", c_void_p),
+        ("extra_length", c_int),
+    ]
+
+
+class _Where(ctypes.Union):
+    # the same pointer: set from bytes without a call, or from an address
+    _fields_ = [("constant", c_char_p), ("buffer", c_void_p)]
+
+
+class _Transfer(Structure):
+    _anonymous_ = ("where",)
+    _fields_ = [
+        ("dev_handle", c_void_p),
+        ("flags", c_uint8),
+        ("endpoint", c_ubyte),
+        ("type", c_ubyte),
+        ("timeout", c_uint),
+        ("status", c_int),
+        ("length", c_int),
+        ("actual_length", c_int),
+        ("callback", c_void_p),
+        ("user_data", c_void_p),
+        ("where", _Where),
+        ("num_iso_packets", c_int),
+    ]
+
+
+class _PollFd(Structure):
+    _fields_ = [("fd", c_int), ("events", c_short)]
+
+
+_Ended = ctypes.CFUNCTYPE(None, c_void_p)
+_Added = ctypes.CFUNCTYPE(None, c_int, c_short, c_void_p)
+_Removed = ctypes.CFUNCTYPE(None, c_int, c_void_p)
+
+
+def load(name: str) -> Any:
+    """The library, its calls typed. Raises OSError."""
+    library = ctypes.CDLL(name)
+    for call in ("alloc_transfer", "get_pollfds"):
+        getattr(library, f"libusb_{call}").restype = c_void_p
+    library.libusb_get_pollfds.restype = POINTER(POINTER(_PollFd))
+    library.libusb_get_device_list.restype = ctypes.c_ssize_t
+    library.libusb_error_name.restype = c_char_p
+    for call in ("ref_device", "unref_device", "submit_transfer", "cancel_transfer", "free_transfer", "close", "reset_device"):
+        getattr(library, f"libusb_{call}").argtypes = [c_void_p]
+    for call in ("set_configuration", "claim_interface", "release_interface", "detach_kernel_driver"):
+        getattr(library, f"libusb_{call}").argtypes = [c_void_p, c_int]
+    return library
+
+
+class Device(NamedTuple):
+    """One device as it was when the bus was listed."""
+
+    vendor: int
+    product: int
+    bus: int
+    address: int
+    chain: str
+    """Ports from the root hub on: "1.2"."""
+    raw: int
+
+    @property
+    def port(self) -> str:
+        """The name the kernel has for the place: "1-1.2"."""
+        return f"{self.bus}-{self.chain}"
+
+
+class Transfer:
+    """One bulk transfer, used again and again. The bytes must stay as they are while it is `pending`."""
+
+    def __init__(self, context: Context, handle: int, endpoint: int) -> None:
+        library = context.library
+        self._context, self._raw = context, library.libusb_alloc_transfer(0)
+        if not self._raw:
+            raise UsbError(NO_MEM, "LIBUSB_ERROR_NO_MEM")
+        self._fields = _Transfer.from_address(self._raw)
+        self._fields.dev_handle, self._fields.endpoint, self._fields.type = handle, endpoint, _BULK
+        self._fields.callback = context.ended
+        self._submit, self._argument = library.libusb_submit_transfer, c_void_p(self._raw)
+        self._data: Any = None
+        self.pending = False
+        context.transfers[self._raw] = self
+
+    def submit(self, data: Union[bytes, bytearray, memoryview], length: int) -> None:
+        """Send the first `length` bytes, or receive into them. Raises UsbError."""
+        fields, self._data = self._fields, data
+        if isinstance(data, bytes):
+            fields.constant = data
+        elif isinstance(data, memoryview) and data.readonly:
+            fields.constant = self._data = bytes(data)
+        else:
+            fields.buffer = ctypes.addressof(c_char.from_buffer(data))
+        fields.length = length
+        self._context.check(self._submit(self._argument))
+        self.pending = True
+
+    @property
+    def status(self) -> int:
+        """How it ended: COMPLETED, CANCELLED, GONE, ..."""
+        return int(self._fields.status)
+
+    @property
+    def done(self) -> int:
+        """Bytes that went over."""
+        return int(self._fields.actual_length)
+
+    @property
+    def length(self) -> int:
+        return int(self._fields.length)
+
+    def rest(self) -> Union[bytes, bytearray, memoryview]:
+        """What of the bytes handed over has not gone."""
+        return memoryview(self._data)[self.done : self.length]
+
+    def cancel(self) -> None:
+        """Ask for its end; it comes from handle_events. One that has just ended, or whose device is gone, is no error."""
+        self._context.library.libusb_cancel_transfer(self._argument)
+
+    def free(self) -> None:
+        """Only for one that is not pending."""
+        del self._context.transfers[self._raw]
+        self._context.library.libusb_free_transfer(self._argument)
+
+
+class Handle:
+    """An open device."""
+
+    def __init__(self, context: Context, raw: int) -> None:
+        self._context, self.raw = context, raw
+
+    def configure(self, value: int) -> None:
+        self._context.check(self._context.library.libusb_set_configuration(self.raw, value))
+
+    def claim(self) -> None:
+        """Interface 0, taken from a kernel driver that may have it."""
+        self._context.library.libusb_detach_kernel_driver(self.raw, 0)
+        self._context.check(self._context.library.libusb_claim_interface(self.raw, 0))
+
+    def reset(self) -> None:
+        """A reset of its port. UsbError NOT_FOUND: it comes back as another device."""
+        self._context.check(self._context.library.libusb_reset_device(self.raw))
+
+    def transfer(self, endpoint: int) -> Transfer:
+        return Transfer(self._context, self.raw, endpoint)
+
+    def close(self) -> None:
+        """Only when none of its transfers is pending: libusb would write into what has been freed."""
+        self._context.library.libusb_release_interface(self.raw, 0)
+        self._context.library.libusb_close(self.raw)
+
+
+class Context:
+    """A connection to libusb. Raises UsbError, and OSError when there is no such library."""
+
+    def __init__(self, name: str) -> None:
+        self.library = load(name)
+        self._raw = c_void_p()
+        self.check(self.library.libusb_init(byref(self._raw)))
+        self.transfers: Dict[int, Transfer] = {}
+        self._ended: List[Transfer] = []
+        self._listed: List[Device] = []
+        # no time at all, as many bytes as it may have: 32-bit ARM has a libusb with 32-bit and one with 64-bit time
+        self._at_once = (c_uint * 4)()
+        self._epoll = select.epoll()
+        # libusb calls these for as long as it lives: they must stay
+        self._callbacks = (_Ended(self._end), _Added(self._add), _Removed(self._remove))
+        self.ended = ctypes.cast(self._callbacks[0], c_void_p).value
+        watched = self.library.libusb_get_pollfds(self._raw)
+        for index in range(1 << 16):
+            if not watched[index]:
+                break
+            self._add(watched[index].contents.fd, watched[index].contents.events, None)
+        self.library.libusb_free_pollfds(watched)
+        self.library.libusb_set_pollfd_notifiers(self._raw, self._callbacks[1], self._callbacks[2], None)
+
+    @property
+    def wake_fd(self) -> int:
+        """Readable when handle_events has something to do."""
+        return self._epoll.fileno()
+
+    def wait(self, timeout_s: float) -> None:
+        """Until there are events, or for so long."""
+        self._epoll.poll(max(0.0, timeout_s))
+
+    def handle_events(self) -> List[Transfer]:
+        """The transfers that have ended, in that order. Never blocks. Raises UsbError."""
+        self.check(self.library.libusb_handle_events_timeout_completed(self._raw, byref(self._at_once), None))
+        ended, self._ended = self._ended, []
+        return ended
+
+    def devices(self, vendor: int) -> List[Device]:
+        """What is plugged in now of this vendor; each may be opened until the next call. Raises UsbError."""
+        library, listed = self.library, POINTER(c_void_p)()
+        count = self.check(library.libusb_get_device_list(self._raw, byref(listed)))
+        found = []
+        for index in range(count):
+            raw, described, chain = listed[index], _Described(), (c_uint8 * 8)()
+            library.libusb_get_device_descriptor(c_void_p(raw), byref(described))
+            if described.idVendor != vendor:
+                library.libusb_unref_device(raw)
+                continue
+            length = max(0, library.libusb_get_port_numbers(c_void_p(raw), chain, 8))
+            place = library.libusb_get_bus_number(c_void_p(raw)), library.libusb_get_device_address(c_void_p(raw))
+            found.append(Device(vendor, described.idProduct, *place, ".".join(map(str, chain[:length])), raw))
+        library.libusb_free_device_list(listed, 0)
+        self._forget(found)
+        return found
+
+    def open(self, device: Device) -> Handle:
+        """Raises UsbError: ACCESS, NO_DEVICE, BUSY, ..."""
+        handle = c_void_p()
+        self.check(self.library.libusb_open(c_void_p(device.raw), byref(handle)))
+        return Handle(self, handle.value or 0)
+
+    def out_endpoint(self, device: Device) -> Optional[int]:
+        """The first bulk OUT endpoint of interface 0. Raises UsbError."""
+        listed = POINTER(_Configuration)()
+        self.check(self.library.libusb_get_config_descriptor(c_void_p(device.raw), c_uint8(0), byref(listed)))
+        try:
+            configuration = listed.contents
+            if not configuration.bNumInterfaces or not configuration.interface[0].num_altsetting:
+                return None
+            setting = configuration.interface[0].altsetting[0]
+            for endpoint in setting.endpoint[: setting.bNumEndpoints]:
+                if endpoint.bmAttributes & 3 == _BULK and not endpoint.bEndpointAddress & 0x80:
+                    return int(endpoint.bEndpointAddress)
+            return None
+        finally:
+            self.library.libusb_free_config_descriptor(listed)
+
+    def close(self) -> None:
+        """Only when no handle is open."""
+        self.library.libusb_set_pollfd_notifiers(self._raw, None, None, None)
+        self._forget([])
+        self.library.libusb_exit(self._raw)
+        self._epoll.close()
+
+    def check(self, code: int) -> int:
+        """`code`, unless it is an error."""
+        if code < 0:
+            raise UsbError(code, self.library.libusb_error_name(code).decode("ascii", "replace"))
+        return code
+
+    def _forget(self, kept: List[Device]) -> None:
+        for device in self._listed:
+            self.library.libusb_unref_device(device.raw)
+        self._listed = kept
+
+    def _end(self, raw: int) -> None:
+        transfer = self.transfers[raw]
+        transfer.pending = False
+        self._ended.append(transfer)
+
+    def _add(self, fd: int, events: int, _: Optional[int]) -> None:
+        self._epoll.register(fd, events)
+
+    def _remove(self, fd: int, _: Optional[int]) -> None:
+        try:
+            self._epoll.unregister(fd)
+        except OSError:  # closed already
+            pass

@@ -1,0 +1,176 @@
+"""Bytes to and from an open USB stick: writes queue and overlap, a read is exactly as long as the protocol says the next one is.
+
+Reading ahead is not safe: a packet that just fills what is asked for ends without any mark, and one that is longer than what is
+asked for is lost. Nothing here blocks but `close`. After any error the pipe is only good for closing. Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Deque, List, Optional, Union
+
+from ncs_cluster.backends import _libusb as usb
+from ncs_cluster.backends._libusb import Context, Handle, Transfer, UsbError
+from ncs_cluster.errors import StickError
+
+Data = Union[bytes, bytearray, memoryview]
+
+SMALLEST_CHUNK = 16384
+"""What the kernel cuts long transfers into anyway."""
+
+
+class Pipe:
+    """One claimed interface with its two bulk endpoints. `place` begins every complaint."""
+
+    def __init__(self, context: Context, handle: Handle, place: str, chunk: int, endpoint: int = 1) -> None:
+        self._context, self._handle, self._place, self._chunk = context, handle, place, chunk
+        self._endpoint = endpoint
+        self._queue: Deque[Data] = deque()
+        self._idle: List[Transfer] = []
+        self._sending: Deque[Transfer] = deque()
+        self._sent = 0
+        self._reading: Optional[Transfer] = None
+        self._incoming, self._filled, self._asked = bytearray(), 0, False
+
+    @property
+    def quiet(self) -> bool:
+        """True when all that was to be sent has gone."""
+        return not self._queue and not self._sending
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that have not gone yet, or that nobody knows of."""
+        return self._sent + sum(map(len, self._queue))
+
+    @property
+    def asked(self) -> bool:
+        """True while a read waits for its bytes."""
+        return self._asked
+
+    def send(self, data: Data) -> None:
+        """Hand over bytes; they must stay as they are until they have gone. Raises StickError("gone" or "link", ...)."""
+        for start in range(0, len(data), self._chunk):
+            self._queue.append(data if len(data) <= self._chunk else data[start : start + self._chunk])
+        self._pump()
+
+    def ask(self, size: int) -> None:
+        """Begin to read exactly `size` bytes. Raises StickError("gone" or "link", ...)."""
+        self._incoming, self._filled, self._asked = bytearray(size), 0, True
+        if self._reading is None:
+            self._reading = self._handle.transfer(self._endpoint | 0x80)
+        self._read_on()
+
+    def step(self) -> Optional[bytearray]:
+        """Take note of what has ended; the bytes asked for, when they are there. Raises StickError("gone" or "link", ...)."""
+        arrived = None
+        for transfer in self._events():
+            if transfer is self._reading:
+                arrived = self._received(transfer)
+            else:
+                self._gone_over(transfer)
+        return arrived
+
+    def close(self, timeout_s: float = 1.0) -> bool:
+        """Call off what is under way, then close the stick. False: a transfer did not come back, so nothing was closed."""
+        own = [transfer for transfer in (*self._sending, *self._idle, self._reading) if transfer is not None]
+        self._queue.clear()
+        until_s = time.monotonic() + timeout_s
+        for transfer in own:
+            if transfer.pending:
+                transfer.cancel()
+        try:
+            while any(transfer.pending for transfer in own) and time.monotonic() < until_s:
+                self._context.wait(until_s - time.monotonic())
+                self._context.handle_events()
+        except UsbError:
+            pass
+        if any(transfer.pending for transfer in own):
+            return False
+        for transfer in own:
+            transfer.free()
+        self._handle.close()
+        return True
+
+    def _events(self) -> List[Transfer]:
+        try:
+            return self._context.handle_events()
+        except UsbError as error:
+            raise self.failed("USB", error) from error
+
+    def _pump(self) -> None:
+        """Keep at most one chunk of bytes under way: the kernel has 16 MB for all sticks together."""
+        while self._queue and (not self._sending or self._sent + len(self._queue[0]) <= self._chunk):
+            data = self._queue[0]
+            transfer = self._idle.pop() if self._idle else self._handle.transfer(self._endpoint)
+            try:
+                transfer.submit(data, len(data))
+            except UsbError as error:
+                self._idle.append(transfer)
+                if error.code == usb.NO_MEM and self._make_smaller():
+                    continue
+                raise self.failed("writing", error) from error
+            self._queue.popleft()
+            self._sending.append(transfer)
+            self._sent += len(data)
+
+    def _make_smaller(self) -> bool:
+        """No memory for such a chunk: halve what waits. False at the end of that."""
+        if self._chunk // 2 < SMALLEST_CHUNK:
+            return False
+        self._chunk //= 2
+        waiting, self._queue = self._queue, deque()
+        for data in waiting:
+            for start in range(0, len(data), self._chunk):
+                self._queue.append(data[start : start + self._chunk])
+        return True
+
+    def _gone_over(self, transfer: Transfer) -> None:
+        self._expect_success(transfer, "writing")
+        missing = transfer.length - transfer.done
+        if missing and len(self._sending) > 1:
+            raise StickError("link", f"{self._place}: only {transfer.done} of {transfer.length} bytes were written")
+        self._sending.remove(transfer)
+        self._idle.append(transfer)
+        self._sent -= transfer.length
+        if missing:
+            self._queue.appendleft(transfer.rest())
+        self._pump()
+
+    def _received(self, transfer: Transfer) -> Optional[bytearray]:
+        self._expect_success(transfer, "reading")
+        self._filled += transfer.done
+        if self._filled < len(self._incoming):
+            self._read_on()
+            return None
+        self._asked = False
+        return self._incoming
+
+    def _read_on(self) -> None:
+        assert self._reading is not None
+        left = len(self._incoming) - self._filled
+        whole = self._incoming if not self._filled else memoryview(self._incoming)[self._filled :]
+        try:
+            self._reading.submit(whole, min(left, self._chunk))
+        except UsbError as error:
+            raise self.failed("reading", error) from error
+
+    def _expect_success(self, transfer: Transfer, doing: str) -> None:
+        status = transfer.status
+        if status == usb.COMPLETED:
+            return
+        if status == usb.GONE:
+            raise StickError("gone", f"{self._place}: the stick was unplugged, or has reset itself")
+        if status == usb.OVERFLOWED:
+            raise StickError("link", f"{self._place}: the stick sent more than it had announced")
+        name = {usb.TIMED_OUT: "time-out", usb.CANCELLED: "called off", usb.STALLED: "stalled"}.get(status, "input/output error")
+        raise StickError("link", f"{self._place}: {doing} over USB failed: {name}: look at its cable and the hub's power")
+
+    def failed(self, doing: str, error: UsbError) -> StickError:
+        """What a failed call means."""
+        if error.code == usb.NO_DEVICE:
+            return StickError("gone", f"{self._place}: the stick was unplugged, or has reset itself")
+        if error.code == usb.NO_MEM:
+            detail = "the kernel has no memory left for USB: raise /sys/module/usbcore/parameters/usbfs_memory_mb"
+            return StickError("link", f"{self._place}: {detail}")
+        return StickError("link", f"{self._place}: {doing} over USB failed: {error}: look at its cable and the hub's power")
