@@ -1,0 +1,31 @@
+"""Compiles libusb.c, with whatever C compiler there is."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("libusb.c")
+NAME = "libusb-1.0.so.0"
+FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden", "-shared", "-fPIC", "-pthread", f"-Wl,-soname,{NAME}"]
+
+
+def compiler() -> list[str] | None:
+    """The command, or None."""
+    chosen = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
+    return chosen or None
+
+
+def compile_library(folder: Path, *flags: str) -> Path:
+    """libusb-1.0.so.0 in the folder, for LD_LIBRARY_PATH. Raises RuntimeError with the compiler's words, or without a compiler."""
+    command = compiler()
+    if command is None:
+        raise RuntimeError("the emulated libusb needs a C compiler: install gcc (apt install gcc libc6-dev), or set CC")
+    target = folder / NAME
+    done = subprocess.run([*command, *FLAGS, *flags, "-o", str(target), str(SOURCE)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(command)} could not compile {SOURCE.name}: {done.stderr.strip()[-2000:]}")
+    return target

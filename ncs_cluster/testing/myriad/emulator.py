@@ -1,0 +1,159 @@
+"""The emulator as a test holds it: starts the bus's process, puts sticks in and pulls them, and says what children need.
+
+with Emulator(folder, library) as emulator:
+    emulator.add("1-1.2", latency_s=0.03)
+    subprocess.run([...], env=os.environ | emulator.env)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ncs_cluster.testing.myriad import wire
+from ncs_cluster.testing.myriad.wire import HEAD, Op
+
+
+class Emulator:
+    """A bus with no stick in it yet. `library` is the compiled libusb-1.0.so.0 (see `build`), `folder` an empty one of its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        library: Path,
+        *,
+        time_scale: float = 1.0,
+        chip: str = "ncs_cluster.testing.myriad.stick:Stick",
+        trace: bool = False,
+        python: str = sys.executable,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.socket, self.sysfs, self.library = folder / "usb", folder / "sys", library
+        self.trace_file, self.log_file = folder / "trace.jsonl", folder / "log"
+        command = [python, "-m", "ncs_cluster.testing.myriad", "--socket", str(self.socket), "--sysfs", str(self.sysfs)]
+        command += ["--time-scale", str(time_scale), "--chip", chip, "--until-eof"]
+        if trace:
+            command += ["--trace", str(self.trace_file)]
+        with self.log_file.open("w") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        self._socket = self._connect()
+        self._id = 0
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a child's environment needs so that its libusb is ours."""
+        paths = [str(self.library.parent), os.environ.get("LD_LIBRARY_PATH", "")]
+        return {"NCS_EMULATOR_SOCKET": str(self.socket), "LD_LIBRARY_PATH": ":".join(filter(None, paths))}
+
+    @property
+    def log(self) -> str:
+        """What the bus had to say: what came and left, and firmware it refused."""
+        return self.log_file.read_text(errors="replace")
+
+    @property
+    def trace(self) -> list[dict[str, Any]]:
+        """Every call and answer, if the emulator was started with `trace`."""
+        return [json.loads(line) for line in self.trace_file.read_text().splitlines()]
+
+    def add(self, port: str = "1-1.2", **profile: Any) -> None:
+        """A stick in a new port. What it may be given: `port.Profile`, and what its chip takes."""
+        self.command("add", port=port, **profile)
+
+    def pull(self, port: str = "1-1.2", again_s: float | None = None) -> None:
+        self.command("pull", port=port, again_s=again_s)
+
+    def plug(self, port: str = "1-1.2") -> None:
+        """The stick that was pulled from there."""
+        self.command("plug", port=port)
+
+    def fault(self, port: str | None, kind: str, **how: Any) -> None:
+        """libusb, pull, pace (see `faults`), boot (result, times), flap (times, up_s, down_s), clear; others are the chip's."""
+        self.command("fault", port=port, kind=kind, **how)
+
+    def state(self, port: str = "1-1.2") -> dict[str, Any]:
+        """What the stick is doing: state (absent, rom, booting, run, leaving), name, address, claimed_by, counts, chip."""
+        state: dict[str, Any] = self.command("state", port=port)
+        return state
+
+    def await_state(self, port: str, state: str, timeout_s: float = 10.0) -> dict[str, Any]:
+        """Raises TimeoutError."""
+        until_s = time.monotonic() + timeout_s
+        while (now := self.state(port))["state"] != state:
+            if time.monotonic() > until_s:
+                raise TimeoutError(f"{port} is {now}, not {state}, after {timeout_s} s; {self.log[-500:]}")
+            time.sleep(0.005)
+        return now
+
+    def reset(self) -> None:
+        """All sticks are taken out and forgotten."""
+        self.command("reset")
+
+    def command(self, do: str, **what: Any) -> Any:
+        """Raises ValueError with the emulator's reason, ConnectionError when it has gone."""
+        data = json.dumps({"do": do, **what}).encode()
+        self._id += 1
+        self._socket.sendall(HEAD.pack(len(data), self._id, Op.CONTROL, 0, 0, 0, 0) + data)
+        while True:
+            size, id, op, *_ = HEAD.unpack(self._read(HEAD.size))
+            answer = self._read(size)
+            if op == Op.CONTROL and id == self._id:
+                break
+        result = json.loads(answer)
+        if "error" in result:
+            raise ValueError(result["error"])
+        return result["ok"]
+
+    def close(self) -> None:
+        self._socket.close()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self) -> Emulator:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _read(self, size: int) -> bytes:
+        parts = b""
+        while len(parts) < size:
+            part = self._socket.recv(size - len(parts))
+            if not part:
+                raise ConnectionError(f"the emulator has gone: {self.log[-2000:]}")
+            parts += part
+        return parts
+
+    def _connect(self) -> socket.socket:
+        until_s = time.monotonic() + 20
+        while True:
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.connect(str(self.socket))
+            except OSError:
+                connection.close()
+                if self.process.poll() is not None or time.monotonic() > until_s:
+                    self.close_process()
+                    raise RuntimeError(f"the emulator did not start: {self.log[-2000:]}") from None
+                time.sleep(0.005)
+                continue
+            connection.settimeout(30)
+            connection.sendall(HEAD.pack(0, 0, Op.HELLO, 0, 0, wire.VERSION, os.getpid()))
+            return connection
+
+    def close_process(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()

@@ -1,0 +1,147 @@
+"""A stick at its port: absent, in its ROM, booting, running; each time on the bus it is another device with another address."""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ncs_cluster.testing.myriad import descriptors, faults
+from ncs_cluster.testing.myriad.boot import BootStream
+from ncs_cluster.testing.myriad.loopback import Chip
+
+
+@dataclass
+class Handle:
+    """A device opened by a client."""
+
+    id: int
+    client: Any
+    device: Device
+
+
+@dataclass(eq=False)
+class Transfer:
+    """One that is under way."""
+
+    client: Any
+    id: int
+    handle: Handle
+    endpoint: int
+    length: int
+    data: bytes = b""
+    got: list[bytes] = field(default_factory=list)
+    done: int = 0
+    ended: bool = False
+
+
+@dataclass(eq=False)
+class Device:
+    """What is on the bus from one enumeration to its end."""
+
+    id: int
+    bus: int
+    address: int
+    chain: tuple[int, ...]
+    descriptors: descriptors.Descriptors
+    port: Port | None = None
+    present: bool = True
+    configuration: int = 1
+    claims: dict[int, Handle] = field(default_factory=dict)
+    waiting: dict[int, deque[Transfer]] = field(default_factory=dict)
+    """By endpoint, oldest first."""
+    arrived: deque[bytes] = field(default_factory=deque)
+    """What the chip has sent on endpoint 0x81 and nobody has read."""
+    busy_until_s: float = 0.0
+    in_until_s: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """As sysfs has it: bus-port.port, or usbN."""
+        return f"{self.bus}-{'.'.join(map(str, self.chain))}" if self.chain else f"usb{self.bus}"
+
+
+def parse_name(name: str) -> tuple[int, tuple[int, ...]]:
+    """ "1-1.2" is port 2 of the hub at port 1 of bus 1. Raises ValueError."""
+    bus, _, chain = name.partition("-")
+    try:
+        where = int(bus), tuple(int(part) for part in chain.split("."))
+    except ValueError:
+        where = 0, ()
+    if not 1 <= where[0] <= 255 or not 1 <= len(where[1]) <= 7 or not all(1 <= part <= 255 for part in where[1]):
+        raise ValueError(f"no port {name!r}: BUS-PORT[.PORT...], such as 1-1.2")
+    return where
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a stick is like, outside of its chip; times in seconds of the emulator."""
+
+    run_port: str | None = None
+    """Where it comes back running. None: the same ports on the next bus, as most USB 3 hosts do it. The port itself: USB 2 only."""
+    serial: str | None = None
+    """iSerial of the running firmware. None: one made from the port's name."""
+    boot_s: float = 0.8
+    """From the last byte of the firmware to the running stick."""
+    reset_s: float = 0.3
+    """From the end of the running firmware to the ROM."""
+    boot: str = "well"
+    """well, never (it does not come back until it is plugged again) or rom (it comes back as it was)."""
+    any_firmware: bool = False
+    """Whatever is sent boots once it ends with a4; else it must be of the right shape and carry both stores."""
+    access: bool = True
+    """Whether the caller may open it (the udev rule is there)."""
+    port_reset: str = "kept"
+    """What libusb_reset_device does to the running firmware: kept or rom."""
+
+
+PROFILE = frozenset(item.name for item in fields(Profile))
+
+
+class Port:
+    """Where a stick is, or was. `chip_of` makes the inside of a running one."""
+
+    def __init__(self, name: str, profile: Profile, chip: dict[str, Any], chip_of: Callable[..., Chip]) -> None:
+        parse_name(name)
+        self.name, self.profile, self.chip_options = name, profile, chip
+        self.run_name = profile.run_port or "{}-{}".format(parse_name(name)[0] + 1, name.partition("-")[2])
+        parse_name(self.run_name)
+        if profile.boot not in ("well", "never", "rom") or profile.port_reset not in ("kept", "rom"):
+            raise ValueError("boot is well, never or rom, and port_reset kept or rom")
+        self._chip_of = chip_of
+        self.state = "absent"
+        self.life = 0
+        """Counts what the stick goes through, so that a delayed step knows whether it still applies."""
+        self.device: Device | None = None
+        self.chip: Chip | None = None
+        self.stream = BootStream()
+        self.armed = faults.Armed()
+        self.pace = faults.Pace()
+        self.pulls: list[faults.Pull] = []
+        self.counts = {"boots": 0, "pulls": 0, "resets": 0}
+        self.boots: deque[str] = deque()
+        """How the next boots end, before the profile's way."""
+
+    def serial(self) -> str:
+        return self.profile.serial or f"{zlib.crc32(self.name.encode()):08X}"
+
+    def speed(self) -> int:
+        return descriptors.HIGH if parse_name(self.run_name)[0] == parse_name(self.name)[0] else descriptors.SUPER
+
+    def new_chip(self, watchdog: bool) -> Chip:
+        return self._chip_of(watchdog=watchdog, **self.chip_options)
+
+    def tell(self) -> dict[str, Any]:
+        """Its state for a command."""
+        device = self.device
+        inside = getattr(self.chip, "state", None)
+        return {
+            "state": self.state,
+            "name": device.name if device else None,
+            "address": device.address if device else None,
+            "claimed_by": sorted({handle.client.pid for handle in device.claims.values()}) if device else [],
+            **self.counts,
+            "chip": inside() if callable(inside) else None,
+        }

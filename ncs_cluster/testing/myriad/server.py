@@ -1,0 +1,323 @@
+"""The emulated bus as a process: clients' calls in, answers out, one thread that never waits for one of them.
+
+Commands come as Op.CONTROL over the same socket: {"do": "add", "port": "1-1.2", ...options}, pull, plug, fault ("kind" and
+what it takes), state, chips (forgets all sticks: "reset"), ping, trace. The answer is {"ok": result} or {"error": text}.
+Run it by `python -m ncs_cluster.testing.myriad --socket PATH`, or from Python by `emulator.Emulator`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import mmap
+import os
+import selectors
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from ncs_cluster.testing.myriad import wire
+from ncs_cluster.testing.myriad.bus import Bus
+from ncs_cluster.testing.myriad.port import Device
+from ncs_cluster.testing.myriad.sysfs import Sysfs
+from ncs_cluster.testing.myriad.wire import HEAD, Op
+
+BACKLOG_MAX = 256 << 20
+"""Bytes a client may leave unread before it is taken for dead."""
+TRACE_BYTES = 96
+"""Of each transfer's data, so many are written into the trace: a frame's head and a little."""
+
+
+class Client:
+    """A process, or one of its contexts: the bytes it has sent, and those it has not yet taken."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+        self.connection = connection
+        self.pid = 0
+        self.buffer = bytearray(2 << 20)
+        self.view = memoryview(self.buffer)
+        self.start = self.end = 0
+        self.unsent: deque[memoryview] = deque()
+        self.unsent_size = 0
+
+    def receive(self) -> bool:
+        """False when it has gone."""
+        if self.end == len(self.buffer) or (self.start and self.start == self.end):
+            rest = self.end - self.start
+            self.view[:rest] = self.view[self.start : self.end]
+            self.start, self.end = 0, rest
+        try:
+            got = self.connection.recv_into(self.view[self.end :])
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self.end += got
+        return got > 0
+
+    def room_for(self, size: int) -> None:
+        """A message this long is coming."""
+        if size > len(self.buffer):
+            held = bytes(self.view[self.start : self.end])
+            self.buffer = bytearray(size)
+            self.view = memoryview(self.buffer)
+            self.view[: len(held)] = held
+            self.start, self.end = 0, len(held)
+
+    def send(self, parts: list[bytes]) -> None:
+        """Raises OSError when it has gone or never reads."""
+        if not self.unsent:
+            total = sum(map(len, parts))
+            try:
+                sent = self.connection.sendmsg(parts)
+            except BlockingIOError:
+                sent = 0
+            if sent == total:
+                return
+            for part in parts:
+                if sent < len(part):
+                    self.unsent.append(memoryview(part)[sent:])
+                sent = max(0, sent - len(part))
+        else:
+            self.unsent.extend(map(memoryview, parts))
+        self.unsent_size = sum(map(len, self.unsent))
+        if self.unsent_size > BACKLOG_MAX:
+            raise OSError("it does not read")
+
+    def flush(self) -> None:
+        while self.unsent:
+            try:
+                sent = self.connection.send(self.unsent[0])
+            except BlockingIOError:
+                break
+            self.unsent[0] = self.unsent[0][sent:]
+            if not self.unsent[0]:
+                self.unsent.popleft()
+
+
+class Server:
+    def __init__(self, path: Path, chip: str, time_scale: float, sysfs: Path | None, trace: TextIO | None) -> None:
+        self._path = path
+        self._scale, self._start_s = time_scale, time.monotonic()
+        module, _, name = chip.partition(":")
+        self.bus = Bus(lambda **options: getattr(importlib.import_module(module), name)(**options), time_scale, self._note)
+        self._sysfs = Sysfs(sysfs) if sysfs else None
+        self._trace = trace
+        self._clients: dict[int, Client] = {}
+        self._selector = selectors.DefaultSelector()
+        self._page = self._share_page()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(64)
+        self._listener.setblocking(False)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+
+    def _share_page(self) -> memoryview:
+        name = f"{self._path}.page"
+        fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        os.ftruncate(fd, mmap.PAGESIZE)
+        page = memoryview(mmap.mmap(fd, mmap.PAGESIZE)).cast("Q")
+        os.close(fd)
+        return page
+
+    def now_s(self) -> float:
+        return (time.monotonic() - self._start_s) * self._scale
+
+    def serve(self, until: Callable[[], bool] | None = None, ends_with: TextIO | None = None) -> None:
+        """Until `ends_with` is at its end, if given."""
+        if ends_with is not None:
+            self._selector.register(ends_with, selectors.EVENT_READ)
+        while until is None or not until():
+            due_s = self.bus.due_s
+            wait_s = None if due_s is None else max(0.0, (due_s - self.now_s()) / self._scale)
+            for key, events in self._selector.select(wait_s):
+                if key.fileobj is ends_with:
+                    if not os.read(key.fd, 4096):
+                        return
+                elif key.fileobj is self._listener:
+                    self._accept()
+                else:
+                    client = key.data
+                    if events & selectors.EVENT_WRITE:
+                        self._flush(client)
+                    if events & selectors.EVENT_READ:
+                        self._hear(client)
+            self.bus.tick(self.now_s())
+            self._answer()
+
+    # clients
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        client = Client(connection)
+        self._clients[connection.fileno()] = client
+        self._selector.register(connection, selectors.EVENT_READ, client)
+
+    def _drop(self, client: Client) -> None:
+        if self._clients.pop(client.connection.fileno(), None) is not None:
+            self._selector.unregister(client.connection)
+            client.connection.close()
+            self.bus.gone(client, self.now_s())
+
+    def _flush(self, client: Client) -> None:
+        try:
+            client.flush()
+        except OSError:
+            self._drop(client)
+            return
+        if not client.unsent and client.connection.fileno() >= 0:
+            self._selector.modify(client.connection, selectors.EVENT_READ, client)
+
+    def _hear(self, client: Client) -> None:
+        if not client.receive():
+            self._drop(client)
+            return
+        now_s = self.now_s()
+        while client.end - client.start >= HEAD.size:
+            size, id, op, endpoint, target, a, b = HEAD.unpack_from(client.buffer, client.start)
+            if size > wire.DATA_MAX:
+                self._note(f"client {client.pid}: {size} bytes in one message")
+                self._drop(client)
+                return
+            if client.end - client.start < HEAD.size + size:
+                client.room_for(HEAD.size + size)
+                break
+            at = client.start + HEAD.size
+            data = bytes(client.view[at : at + size])
+            client.start = at + size
+            if op == Op.SUBMIT:
+                self.bus.submit(client, id, endpoint, target, a, b, data, now_s)
+            elif op == Op.CONTROL:
+                self.bus.answers.append((client, id, op, 0, 0, self._control(data, now_s)))
+            elif op == Op.HELLO:
+                client.pid = b
+                self.bus.answers.append((client, id, op, 0 if a == wire.VERSION else int(wire.Error.NOT_SUPPORTED), 0, b""))
+            else:
+                self.bus.call(client, id, op, endpoint, target, a, b, data, now_s)
+            if self._trace is not None:
+                self._record("call", client, (id, op, endpoint, target, a, b), data)
+        self._answer()
+
+    def _answer(self) -> None:
+        """Changes of the bus are seen by all before any answer that follows from them."""
+        bus = self.bus
+        if bus.changes:
+            changes, bus.changes = bus.changes, []
+            for device, came in changes:
+                if self._sysfs is not None:
+                    (self._sysfs.came if came else self._sysfs.left)(device)
+                what = device.descriptors
+                self._note(
+                    f"{device.name} {'came' if came else 'left'}: {what.vendor:04x}:{what.product:04x}, address {device.address}"
+                )
+            self._page[0] += 1
+            for client in list(self._clients.values()):
+                self._send(client, [HEAD.pack(0, 0, Op.CHANGED, 0, 0, 0, 0)])
+        self._page[1] = bus.armed.submissions + sum(port.armed.submissions for port in bus.ports.values())
+        if not bus.answers:
+            return
+        answers, bus.answers = bus.answers, []
+        out: dict[Client, list[bytes]] = {}
+        for client, id, op, a, b, data in answers:
+            if op == Op.LIST and a == 0:
+                data = b"".join(map(_record, data))
+            parts = out.setdefault(client, [])
+            parts.append(HEAD.pack(len(data), id, op, 0, 0, a, b))
+            if data:
+                parts.append(data)
+            if self._trace is not None:
+                self._record("answer", client, (id, op, 0, 0, a, b), data)
+        for client, parts in out.items():
+            for at in range(0, len(parts), 512):  # the kernel takes at most 1024 at once
+                self._send(client, parts[at : at + 512])
+
+    def _send(self, client: Client, parts: list[bytes]) -> None:
+        if client.connection.fileno() < 0:
+            return
+        try:
+            client.send(parts)
+        except OSError:
+            self._drop(client)
+            return
+        if client.unsent:
+            self._selector.modify(client.connection, selectors.EVENT_READ | selectors.EVENT_WRITE, client)
+
+    # commands
+
+    def _control(self, data: bytes, now_s: float) -> bytes:
+        try:
+            command = json.loads(data)
+            return json.dumps({"ok": self._do(command.pop("do"), command, now_s)}).encode()
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            return json.dumps({"error": f"{type(error).__name__}: {error}"[:500]}).encode()
+
+    def _do(self, what: str, command: dict[str, Any], now_s: float) -> Any:
+        bus, name = self.bus, command.pop("port", None)
+        if what == "state":
+            return bus.port(name).tell() if name is not None else {port.name: port.tell() for port in bus.ports.values()}
+        if what == "clients":
+            return [client.pid for client in self._clients.values()]
+        if what == "add":
+            bus.add(name, command, now_s)
+        elif what == "plug":
+            bus.plug(name, now_s)
+        elif what == "pull":
+            bus.pull(name, now_s, **command)
+        elif what == "fault":
+            bus.fault(name, command.pop("kind"), command, now_s)
+        elif what == "reset":
+            bus.clear(now_s)
+        else:
+            raise ValueError(f"no command {what!r}")
+        return None
+
+    # what is written down
+
+    def _note(self, line: str) -> None:
+        print(f"{self.now_s():9.3f} {line}", file=sys.stderr, flush=True)
+
+    def _record(self, kind: str, client: Client, head: tuple[int, ...], data: bytes) -> None:
+        assert self._trace is not None
+        id, op, endpoint, target, a, b = head
+        call = wire.CALLS[Op(op)] if op in wire.CALLS else str(op)
+        line = {"at_s": round(self.now_s(), 6), "what": kind, "pid": client.pid, "id": id, "call": call, "endpoint": endpoint}
+        line |= {"target": target, "a": a, "b": b, "size": len(data), "data": data[:TRACE_BYTES].hex()}
+        self._trace.write(json.dumps(line) + "\n")
+        self._trace.flush()
+
+
+def _record(device: Device) -> bytes:
+    what = device.descriptors
+    ports = bytes(device.chain).ljust(8, b"\0")
+    where = (device.id, device.bus, device.address, what.speed, len(device.chain), ports)
+    return wire.RECORD.pack(*where, what.device, len(what.config)) + what.config
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m ncs_cluster.testing.myriad", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--socket", type=Path, required=True, help="where clients find it (NCS_EMULATOR_SOCKET)")
+    parser.add_argument("--sysfs", type=Path, help="folder for a tree like /sys in step with the bus")
+    parser.add_argument("--trace", type=argparse.FileType("w"), help="file for a line of JSON per call and answer")
+    parser.add_argument("--time-scale", type=float, default=1.0, help="seconds of the emulation in one second")
+    stick = "ncs_cluster.testing.myriad.stick:Stick"
+    parser.add_argument("--chip", default=stick, help="MODULE:CLASS of what is inside of a stick")
+    parser.add_argument("--add", action="append", default=[], metavar="PORT", help="a stick to begin with, such as 1-1.2")
+    parser.add_argument("--until-eof", action="store_true", help="end when standard input does")
+    options = parser.parse_args(argv)
+    server = Server(options.socket, options.chip, options.time_scale, options.sysfs, options.trace)
+    for port in options.add:
+        server.bus.add(port, {}, server.now_s())
+    try:
+        server.serve(ends_with=sys.stdin if options.until_eof else None)
+    except KeyboardInterrupt:
+        pass
