@@ -1,0 +1,241 @@
+"""A stick over libusb, below its protocol: found, booted, given back, and the bytes both ways; the chip here only echoes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ncs_cluster.backends._libusb import Context
+from ncs_cluster.backends._usb_pipe import Pipe
+from ncs_cluster.backends._usb_stick import UsbStick
+from ncs_cluster.errors import StickError
+from ncs_cluster.testing.myriad.boot import CALL, MEMORY, START, WATCHDOG, artificial_firmware
+from ncs_cluster.testing.myriad.emulator import Emulator
+
+PORT = "1-1.2"
+GOODBYE = b"RESET"
+CHUNK = 256 << 10
+
+
+def patched() -> bytes:
+    plain = artificial_firmware(600_000)
+    at = plain.rfind(CALL)
+    return plain[:at] + MEMORY + b"\0" + plain[at : -len(START)] + WATCHDOG + b"\1" + START
+
+
+FIRMWARE = patched()
+
+
+@pytest.fixture
+def bus(start_emulator: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    emulator = start_emulator(chip="ncs_cluster.testing.myriad.loopback:Loopback", time_scale=5.0)
+    monkeypatch.setenv("NCS_EMULATOR_SOCKET", str(emulator.socket))
+    return emulator
+
+
+@pytest.fixture
+def context(bus: Emulator, emulated_libusb: Path) -> Iterator[Context]:
+    opened = Context(str(emulated_libusb))
+    yield opened
+    opened.close()
+
+
+def boot(context: Context, port: str = PORT, booted_port: str | None = None, timeout_s: float = 5.0) -> Pipe:
+    return UsbStick(context, f"stick {port}", port, booted_port, CHUNK).boot(FIRMWARE, GOODBYE, timeout_s, timeout_s)
+
+
+def refused(context: Context, **how: float) -> StickError:
+    with pytest.raises(StickError) as error:
+        boot(context, **how)  # type: ignore[arg-type]
+    return error.value
+
+
+def echoed(context: Context, pipe: Pipe, data: bytes) -> bytes:
+    pipe.send(data)
+    pipe.ask(len(data))
+    return wait(context, pipe)
+
+
+def wait(context: Context, pipe: Pipe) -> bytes:
+    """What was asked for."""
+    until_s = time.monotonic() + 10
+    while time.monotonic() < until_s:
+        got = pipe.step()
+        if got is not None:
+            return bytes(got)
+        context.wait(1)
+    raise AssertionError("nothing came")
+
+
+def test_a_stick_boots_and_speaks(bus: Emulator, context: Context) -> None:
+    bus.add(PORT)
+    pipe = boot(context)
+    for size in (1, 84, 512, 1024, 5600, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5):
+        data = os.urandom(size)
+        assert echoed(context, pipe, data) == data
+    assert pipe.quiet
+    assert pipe.close()
+
+
+@pytest.mark.parametrize("run_port", ["1-1.2", "2-1.2", "2-2"], ids=["USB 2", "other bus", "Raspberry Pi 4"])
+def test_it_is_found_again_wherever_it_comes_back(bus: Emulator, context: Context, run_port: str) -> None:
+    bus.add(PORT, run_port=run_port)
+    stick = UsbStick(context, "stick", PORT, None, CHUNK)
+    pipe = stick.boot(FIRMWARE, GOODBYE, 5.0, 5.0)
+    assert stick.booted_port == run_port
+    pipe.close()
+    # known now: what it left running there is found and sent away
+    stick.boot(FIRMWARE, GOODBYE, 5.0, 5.0).close()
+    assert bus.state(PORT)["boots"] == 2
+
+
+def test_a_neighbour_that_boots_meanwhile_is_not_mistaken_for_it(bus: Emulator, context: Context, emulated_libusb: Path) -> None:
+    bus.add("1-1.3", boot_s=0.5)
+    bus.add(PORT, boot_s=4.0)
+    other = Context(str(emulated_libusb))
+    slow, fast = UsbStick(context, "slow", PORT, None, CHUNK), UsbStick(other, "fast", "1-1.3", None, CHUNK)
+    neighbour = fast.boot(FIRMWARE, GOODBYE, 5.0, 5.0)
+    pipe = slow.boot(FIRMWARE, GOODBYE, 5.0, 5.0)
+    assert (slow.booted_port, fast.booted_port) == ("2-1.2", "2-1.3")
+    pipe.close()
+    neighbour.close()
+    other.close()
+
+
+def test_what_another_process_left_running_is_sent_back_to_its_boot(bus: Emulator, context: Context) -> None:
+    bus.add(PORT)
+    boot(context).close()
+    assert bus.state(PORT)["state"] == "run"
+    pipe = boot(context)
+    assert bus.state(PORT)["boots"] == 2
+    assert echoed(context, pipe, b"hello") == b"hello"
+    pipe.close()
+
+
+def test_without_permission_it_says_what_to_install(bus: Emulator, context: Context) -> None:
+    bus.add(PORT, access=False)
+    error = refused(context)
+    assert error.reason == "open"
+    assert "99-ncs-cluster.rules" in error.detail
+
+
+def test_a_stick_in_other_hands_says_so(bus: Emulator, context: Context, emulated_libusb: Path) -> None:
+    bus.add(PORT)
+    other = Context(str(emulated_libusb))
+    holder = UsbStick(other, "holder", PORT, None, CHUNK).boot(FIRMWARE, GOODBYE, 5.0, 5.0)
+    error = refused(context)
+    assert error.reason == "open"
+    assert "another program" in error.detail
+    holder.close()
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "error"), [("open", "io"), ("claim_interface", "busy"), ("set_configuration", "io"), ("open", "no_mem")]
+)
+def test_an_error_while_opening_is_one_line_with_a_remedy(bus: Emulator, context: Context, call: str, error: str) -> None:
+    bus.add(PORT)
+    bus.fault(PORT, "libusb", call=call, error=error)
+    told = refused(context)
+    assert told.reason == "open"
+    assert "\n" not in told.detail
+    boot(context).close()
+
+
+@pytest.mark.parametrize("error", ["io", "timeout", "pipe"])
+def test_a_boot_that_breaks_off_is_told_and_may_be_tried_again(bus: Emulator, context: Context, error: str) -> None:
+    bus.add(PORT)
+    bus.fault(PORT, "libusb", call="transfer", error=error, after=1)
+    assert refused(context).reason == "link"
+    assert bus.state(PORT)["claimed_by"] == []
+
+
+def test_a_short_write_goes_on_with_the_rest(bus: Emulator, context: Context) -> None:
+    bus.add(PORT)
+    bus.fault(PORT, "libusb", call="transfer", error="short", bytes=1000, after=1)
+    boot(context).close()
+
+
+def test_firmware_that_does_not_start_is_told_apart_from_a_stick_that_never_returns(bus: Emulator, context: Context) -> None:
+    bus.add(PORT, boot="rom", any_firmware=True)
+    bus.add("1-1.3", boot="never", any_firmware=True)
+    assert refused(context, timeout_s=1.0).reason in ("open", "gone")
+    with pytest.raises(StickError) as error:
+        boot(context, "1-1.3", timeout_s=1.0)
+    assert error.value.reason == "gone"
+
+
+@pytest.mark.parametrize("moment", ["open", "claim", "firmware", "boot", "run"])
+def test_a_stick_pulled_at_any_moment_of_its_boot_ends_it(bus: Emulator, context: Context, moment: str) -> None:
+    bus.add(PORT)
+    bus.fault(PORT, "pull", on=moment)
+    assert refused(context, timeout_s=1.0).reason in ("gone", "open")
+
+
+def test_an_empty_port_is_no_stick(bus: Emulator, context: Context) -> None:
+    assert refused(context, timeout_s=0.1).reason == "gone"
+
+
+def test_a_pull_ends_what_is_under_way_at_once(bus: Emulator, context: Context) -> None:
+    bus.add(PORT)
+    pipe = boot(context)
+    pipe.ask(84)
+    bus.pull(PORT)
+    with pytest.raises(StickError) as error:
+        wait(context, pipe)
+    assert error.value.reason == "gone"
+    assert pipe.close()
+
+
+@pytest.mark.parametrize("error", ["io", "timeout", "pipe", "overflow"])
+def test_a_transfer_that_fails_ends_the_link(bus: Emulator, context: Context, error: str) -> None:
+    bus.add(PORT)
+    pipe = boot(context)
+    bus.fault(PORT, "libusb", call="transfer", error=error, endpoint=0x81)
+    with pytest.raises(StickError) as told:
+        echoed(context, pipe, b"hello")
+    assert told.value.reason == "link"
+    assert pipe.close()
+
+
+def test_more_than_was_asked_for_ends_the_link(bus: Emulator, context: Context) -> None:
+    bus.add(PORT)
+    pipe = boot(context)
+    pipe.send(bytes(100))
+    pipe.ask(84)
+    with pytest.raises(StickError, match="more than") as told:
+        wait(context, pipe)
+    assert told.value.reason == "link"
+    assert pipe.close()
+
+
+def test_where_the_kernel_has_little_memory_chunks_become_smaller(bus: Emulator, context: Context) -> None:
+    bus.add(PORT)
+    pipe = boot(context)
+    bus.fault(PORT, "libusb", call="submit_transfer", error="no_mem", endpoint=1, times=2)
+    data = os.urandom(300_000)
+    assert echoed(context, pipe, data) == data
+    assert pipe.close()
+
+
+def test_closing_with_a_read_under_way_gives_the_stick_back(bus: Emulator, context: Context) -> None:
+    bus.add(PORT)
+    pipe = boot(context)
+    pipe.ask(84)
+    assert pipe.close()
+    assert bus.state(PORT)["claimed_by"] == []
+
+
+def test_descriptors_stay_few_over_many_boots(bus: Emulator, emulated_libusb: Path) -> None:
+    bus.add(PORT, boot_s=0.01, reset_s=0.01)
+    counts = []
+    for _ in range(20):
+        context = Context(str(emulated_libusb))
+        boot(context).close()
+        context.close()
+        counts.append(len(os.listdir("/proc/self/fd")))
+    assert counts[-1] == counts[2]
