@@ -53,6 +53,17 @@ class StickSpec(Struct, frozen=True):
     runtime: str = "default"
 
 
+class DiscoverySpec(Struct, frozen=True):
+    """Where real sticks are looked for, and how those that are found are driven."""
+
+    backend: str
+    options: Dict[str, Any] = {}
+    runtime: str = "default"
+    sysfs: str = "/sys"
+    stagger_s: float = 0.3
+    """At least so long from one stick's boot to the next one's."""
+
+
 class CameraSpec(Struct, frozen=True):
     """A frame source and what becomes of its frames."""
 
@@ -110,13 +121,15 @@ class Settings(Struct, frozen=True):
     """The whole house, as asked for."""
 
     sticks: List[StickSpec]
-    """Sticks that are simply there (simulated, CPU); real ones are found by discovery."""
+    """Sticks that are simply there (simulated, CPU)."""
     graphs: List[GraphSpec]
     cameras: List[CameraSpec]
     clusters: ClusterSpec
     runtimes: Dict[str, RuntimeSpec]
     runtime_dir: str
     state_dir: str
+    discovery: Optional[DiscoverySpec] = None
+    """How real sticks are found; None: none are looked for."""
     sink: Optional[SinkSpec] = None
     gateway: Optional[GatewaySpec] = None
     log_level: str = "info"

@@ -142,7 +142,7 @@ def test_the_file_may_be_named_by_the_environment_and_paths_in_it_are_relative_t
             "cameras.a.options.wide: unknown key; did you mean width?",
         ),
         ("[quux]\nlion = 4", "quux: unknown key; ncs-clusterd --help"),
-        ("[discovery]\nxyz = 4", "discovery.xyz: unknown key; known here: sysfs"),
+        ("[discovery]\nxyz = 4", "discovery.xyz: unknown key; known here: sysfs, stagger_s"),
         ("sticks = 'four'", 'sticks: must be a whole number, not "four"'),
         ("sticks = true", "sticks: must be a whole number, not true"),
         ("sticks = 2.5", "sticks: must be a whole number, not 2.5"),
@@ -217,7 +217,8 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         (["--source", "ftp://host/x"], '--source: "ftp://host/x" is no address of a camera'),
         (["--source", "a=usb:0", "--source", "a=usb:1"], '--source: two sources are called "a"'),
         (["--graph", "nope"], "--graph: none stands alone"),
-        (["--backend", "myriad"], "--backend: myriad is not in this version yet"),
+        (["--backend", "myriad"], "--set myriad.runtime: "),
+        (["--sticks", "2", "--backend", "myriad"], "--sticks: sticks of backend myriad are found, not counted"),
         (["--policy", "coolest"], "--policy: coolest is not in this version yet; use ring or all"),
         (["--policy", "ring"], "--policy: ring takes turns between clusters; give --cluster-size K too"),
         (
@@ -283,12 +284,19 @@ def a_graph(folder: Path) -> Path:
     return made
 
 
-def test_a_stick_that_is_plugged_in_but_cannot_be_driven_yet_is_told(tmp_path: Path) -> None:
-    device = tmp_path / "bus/usb/devices/1-1.2"
+def plug(sysfs: Path, port: str, product: str = "2485") -> None:
+    device = sysfs / "bus/usb/devices" / port
     device.mkdir(parents=True)
     (device / "idVendor").write_text("03e7\n")
-    asked = load(["--graph", str(a_graph(tmp_path)), "--set", f"discovery.sysfs={tmp_path}"], {})
-    assert asked.notices[0].startswith("1 neural compute stick is plugged in (port 1-1.2), but this version cannot drive them yet")
+    (device / "idProduct").write_text(product + "\n")
+
+
+def test_a_stick_that_is_plugged_in_and_cannot_be_booted_is_told_with_the_remedy(tmp_path: Path) -> None:
+    plug(tmp_path, "1-1.2")
+    asked = load(["--graph", str(a_graph(tmp_path)), "--set", f"discovery.sysfs={tmp_path}", "--state-dir", str(tmp_path)], {})
+    assert asked.sticks[0].backend == "openvino"
+    assert asked.discovery is None
+    assert asked.notices[0].startswith("1 neural compute stick is plugged in (port 1-1.2), but there is no firmware")
 
 
 def test_cpu_workers_share_the_cores(tmp_path: Path) -> None:

@@ -15,13 +15,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from ncs_cluster.config.asked import Asked, complaint
+from ncs_cluster.config.backend import backend
 from ncs_cluster.config.cameras import cameras
 from ncs_cluster.config.flags import flag_of, parse
 from ncs_cluster.config.graphs import graphs
 from ncs_cluster.config.layers import Layers, Origin, from_environment, from_file, from_set, normal, value_of
 from ncs_cluster.config.model import Keys, Root
 from ncs_cluster.config.places import gateway, results, runtime_dir, runtimes, state_dir
-from ncs_cluster.config.sticks import backend, clusters, sticks
+from ncs_cluster.config.sticks import clusters, discovery, sticks
 from ncs_cluster.specs import Settings
 
 __all__ = ["load"]
@@ -34,6 +35,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     asked = Asked(_judged(layers), layers, environ)
     driven_by = backend(asked)
     found = sticks(asked, driven_by)
+    looked_for = discovery(asked, driven_by)
     turns = clusters(asked, driven_by, len(found))
     environments = runtimes(asked)
     seen = cameras(asked)
@@ -46,6 +48,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         runtimes=environments,
         runtime_dir=runtime_dir(asked),
         state_dir=state_dir(asked),
+        discovery=looked_for,
         sink=sink,
         gateway=page,
         log_level=asked.root.log_level,

@@ -84,6 +84,9 @@ class Discovery(Table):
     """`[discovery]`: how real sticks are found."""
 
     sysfs: str = key("/sys", "Where the kernel lists USB devices.")
+    stagger_s: float = key(
+        0.3, "Seconds from one stick's boot to the next one's: each draws its most current then. 0: all at once.", ge=0, le=60
+    )
 
 
 def options_class(door: str) -> type[Any]:
@@ -162,8 +165,9 @@ class Keys(Table):
 
     backend: Literal["auto", "xlink", "myriad", "openvino", "simulated"] = key(
         "auto",
-        "What drives the sticks. auto: real sticks, else this CPU; simulated only when asked. xlink and myriad, for real ones, "
-        "are not in this version yet.",
+        "What drives the sticks. xlink: neural compute sticks, without the vendor's software. myriad: the same sticks by the "
+        "vendor's plugin, in an interpreter that has it. auto: sticks that are plugged in, by myriad where its runtime is set, "
+        "else by xlink where the firmware is installed; else this CPU. simulated only when asked.",
         STICKS,
     )
     sticks: Optional[int] = key(

@@ -3,58 +3,28 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+from typing import Optional
 
-from ncs_cluster.backends import BACKENDS
 from ncs_cluster.config.asked import Asked
-from ncs_cluster.config.model import options_class
-from ncs_cluster.specs import ClusterSpec, StickSpec
+from ncs_cluster.config.backend import REAL, driver
+from ncs_cluster.config.ncs import firmware, no_plugin
+from ncs_cluster.specs import ClusterSpec, DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
 
-NCS2_VENDOR = "03e7"
 DEFAULT_COUNT = {"simulated": 4, "openvino": 1}
 LATER_POLICIES = ("coolest", "predictive")
 
 
-def backend(asked: Asked) -> str:
-    """The backend that drives the sticks; `auto` looks at the machine and says what it decided."""
-    wanted = asked.root.backend
-    if wanted != "auto":
-        if wanted not in DEFAULT_COUNT:  # sticks that are found as they come are not looked for yet
-            asked.refuse("backend", because=f"{wanted} is not in this version yet; use auto, openvino or simulated")
-        return wanted
-    ports = plugged_in(Path(asked.root.discovery.sysfs))
-    if ports:
-        count = "1 neural compute stick is" if len(ports) == 1 else f"{len(ports)} neural compute sticks are"
-        asked.notices.append(
-            f"{count} plugged in (port {', '.join(ports)}), but this version cannot drive them yet: working on this CPU"
-        )
-    else:
-        asked.notices.append("no neural compute stick is plugged in: working on this CPU (--backend simulated shows sticks)")
-    return "openvino"
-
-
-def plugged_in(sysfs: Path) -> list[str]:
-    """USB ports that hold a Movidius device, before or after its boot."""
-    ports = []
-    for vendor in sorted((sysfs / "bus" / "usb" / "devices").glob("*/idVendor")):
-        try:
-            if vendor.read_text().strip().lower() == NCS2_VENDOR:
-                ports.append(vendor.parent.name)
-        except OSError:
-            continue  # pulled while we looked
-    return ports
-
-
 def sticks(asked: Asked, driven_by: str) -> list[StickSpec]:
     """Sticks that are simply there."""
+    table, runtime = driver(asked, driven_by)
+    if driven_by in REAL:
+        if asked.root.sticks is not None:
+            asked.refuse("sticks", because=f"sticks of backend {driven_by} are found, not counted; leave it out")
+        return []
     count = asked.root.sticks or DEFAULT_COUNT[driven_by]
-    table = {name: _options(asked, name) for name in BACKENDS}[driven_by]
-    runtime = getattr(asked.root, driven_by).runtime
     if driven_by == "openvino" and count > 1 and not asked.given("openvino", "threads"):
         table["threads"] = max(1, len(os.sched_getaffinity(0)) // count)
-    asked.check_runtime(runtime, driven_by, "runtime")
     shown = {"simulated": ("sim", "sim"), "openvino": ("cpu", str(table.get("device", "CPU")))}
     prefix, port = shown[driven_by]
     return [
@@ -63,25 +33,36 @@ def sticks(asked: Asked, driven_by: str) -> list[StickSpec]:
     ]
 
 
-def _options(asked: Asked, name: str) -> dict[str, Any]:
-    """What was set of a backend's Options, judged by the dataclass too."""
-    table: dict[str, Any] = getattr(asked.root, name).model_dump(exclude_unset=True, exclude={"runtime", "time_scale"})
-    try:
-        options_class(BACKENDS[name])(**table)
-    except ValueError as error:
-        asked.refuse_options(error, table, name)
-    return table
+def discovery(asked: Asked, driven_by: str) -> Optional[DiscoverySpec]:
+    """How sticks that come and go are found; None where none are looked for. What they cannot do without is looked for here."""
+    if driven_by not in REAL:
+        return None
+    table, runtime = driver(asked, driven_by)
+    if driven_by == "xlink":
+        boots = firmware(asked)
+        if not boots.is_file():
+            key = ("xlink", "firmware") if asked.given("xlink", "firmware") else ("backend",)
+            asked.refuse(*key, because=f"there is no firmware {boots}; get it with: ncsctl firmware install")
+        table["firmware"] = str(boots)
+    elif (complaint := no_plugin(asked)) is not None:
+        asked.refuse(
+            "myriad",
+            "runtime",
+            because=f"{complaint}; name a [runtimes.NAME] whose Python has openvino 2021.4.2 (Python 3.6 to 3.9)",
+        )
+    how = asked.root.discovery
+    return DiscoverySpec(driven_by, table, runtime, str(asked.path(how.sysfs, "discovery", "sysfs")), how.stagger_s)
 
 
 def clusters(asked: Asked, driven_by: str, count: int) -> ClusterSpec:
-    """Turns, checked against the number of sticks, which is fixed here."""
+    """Turns, checked against the number of sticks where that is fixed; where they come and go the cluster shrinks with them."""
     root = asked.root
     size, policy = root.cluster_size, root.policy or ("ring" if root.cluster_size else "all")
     if policy in LATER_POLICIES:
         asked.refuse("policy", because=f"{policy} is not in this version yet; use ring or all")
     if policy == "ring" and size == 0:
         asked.refuse("policy", because="ring takes turns between clusters; give --cluster-size K too")
-    if policy == "ring" and size * 2 > count:
+    if policy == "ring" and size * 2 > count and driven_by not in REAL:
         remedy = f"use --cluster-size {count // 2}, or --sticks {size * 2}" if count > 1 else f"use --sticks {size * 2}"
         asked.refuse(
             "cluster_size",

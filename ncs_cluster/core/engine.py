@@ -39,7 +39,8 @@ class Engine:
         self.ledger = Ledger()
         self.dispatcher = Dispatcher(self.ledger)
         self.sink = Sink(settings.sink, limits) if settings.sink else None
-        self.sticks = Sticks(settings.clusters, settings.graphs, self.dispatcher, limits)
+        stagger_s = settings.discovery.stagger_s if settings.discovery else 0.0
+        self.sticks = Sticks(settings.clusters, settings.graphs, self.dispatcher, limits, stagger_s)
         graphs = [str(graph.name) for graph in settings.graphs]
         outbox = self.sink.outbox if self.sink else None
         self.cameras = Cameras(graphs, self.dispatcher, self.ledger, outbox, limits)
@@ -55,7 +56,7 @@ class Engine:
     @property
     def deadline_s(self) -> float:
         """When `wake` is due at the latest."""
-        due = [self._next_tick_s, self.dispatcher.deadline_s, self.sticks.next_s, self.sticks.look_s]
+        due = [self._next_tick_s, self.dispatcher.deadline_s, self.sticks.next_s, self.sticks.look_s, self.sticks.boots.deadline_s]
         return min(when for when in due if when is not None)
 
     def start(self, now_s: float) -> list[Action]:
@@ -121,16 +122,21 @@ class Engine:
             case m.StickOpened():
                 return self.sticks.opened(stick, message, now_s) + self.sticks.regulate(now_s)
             case m.Hello():
-                return self._greet(child, message, now_s) or self.sticks.hello(stick, now_s) + self.cameras.maps(child.who)
+                return self._greet(child, message, now_s) or self._with_pools(stick, self.sticks.hello(stick, now_s))
             case e.Exited(how=how):
                 blameless = self.dispatcher.blameless(stick.spec.id)
                 self._take_back(stick, now_s)
+                self.sticks.boots.forget(stick.spec.id)
                 actions = child.exited(how, now_s, innocent=blameless)
                 if not stick.present:
                     child.last_error = "unplugged"
                 return actions + self.sticks.regulate(now_s)
             case _:
                 return self._common(child, message, now_s)
+
+    def _with_pools(self, stick: Stick, opening: list[Action]) -> list[Action]:
+        """A worker hears what to open first, then of every pool."""
+        return opening + self.cameras.maps(stick.child.who) if opening else []
 
     def _lost(self, stick: Stick, detail: str, now_s: float) -> list[Action]:
         """Its worker resets it and opens it again; meanwhile it is as if the process had died."""
@@ -261,6 +267,8 @@ class Engine:
     def _hand_over(self, now_s: float) -> list[Action]:
         """Whatever sticks can take now goes to them, and to the sink what it can take."""
         actions: list[Action] = []
+        for stick in self.sticks.due(now_s):
+            actions += self._with_pools(stick, self.sticks.open(stick, now_s))
         if any(due_s is not None and now_s >= due_s for due_s in (self.sticks.next_s, self.sticks.look_s)):
             actions += self.sticks.regulate(now_s)
         if self.sink is not None:
@@ -301,7 +309,7 @@ class Engine:
         for stick in self.sticks.by_id.values():
             if stick.child.state is State.FENCED:
                 self._take_back(stick, now_s)
-        actions += self.sticks.regulate(now_s)
+        actions += self.sticks.regulate(now_s) + self.sticks.say_size()
         actions += self.cameras.housekeeping(self._listening_workers())
         for camera in self.cameras.by_name.values():
             actions += self.cameras.grant(camera)

@@ -104,7 +104,7 @@ def _reasons(engine: Engine) -> tuple[list[str], bool]:
         if state in ("absent", "backoff", "quarantined"):
             reasons.append(f"{stick.spec.id} is {state}" + (f": {stick.child.last_error}" if stick.child.last_error else ""))
     wanted, size = engine.settings.clusters.cluster_size, engine.sticks.cluster_size
-    if size < wanted:
+    if size < wanted and engine.sticks.present:
         reasons.append(f"cluster size is {size} instead of {wanted}: {engine.sticks.present} sticks are there")
     for camera in engine.cameras.by_name.values():
         if not camera.signal and not camera.ended:
@@ -112,7 +112,7 @@ def _reasons(engine: Engine) -> tuple[list[str], bool]:
     if engine.sticks.shedding:
         reasons.append("every stick is too hot: no frame is worked on")
     if not engine.sticks.by_id:
-        reasons.append("no sticks")
+        reasons.append("no stick is plugged in" if engine.settings.discovery else "no sticks")
     if engine.sink is not None and engine.sink.blocked:
         reasons.append(f"results cannot be written: {engine.sink.blocked}")
     down = engine.sticks.shedding or not any(stick.usable for stick in engine.sticks.by_id.values())

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 from ncs_cluster.core.actions import Action, Note, Send
-from ncs_cluster.core.child import Child, Limits
+from ncs_cluster.core.boots import Boots
+from ncs_cluster.core.child import Child, Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import Who
 from ncs_cluster.core.zone import Zone
@@ -47,7 +48,10 @@ class Stick:
 class Sticks:
     """The pool."""
 
-    def __init__(self, spec: ClusterSpec, graphs: list[GraphSpec], dispatcher: Dispatcher, limits: Limits) -> None:
+    def __init__(
+        self, spec: ClusterSpec, graphs: list[GraphSpec], dispatcher: Dispatcher, limits: Limits, stagger_s: float = 0.0
+    ) -> None:
+        """`stagger_s`: at least so long from one stick's boot to the next one's."""
         self.spec = spec
         self.graphs = graphs
         self.by_id: dict[StickId, Stick] = {}
@@ -60,6 +64,7 @@ class Sticks:
         """Real seconds: when the policy wants to be asked again."""
         self.look_s: float | None = None
         """Real seconds: when a stick that reports nothing will have to be taken for hot."""
+        self.boots = Boots(stagger_s)
         self._policy = POLICIES[spec.policy](spec)
         self._dispatcher = dispatcher
         self._limits = limits
@@ -76,6 +81,7 @@ class Sticks:
             return self.by_id[spec.id].child.start(now_s)
         if known.present:
             return []
+        # its process, if one is still there, is on its way out
         known.present, known.spec = True, spec
         notes: list[Action] = [Note("info", spec.id, "is back")]
         return notes + known.child.retry_now(now_s) + known.child.start(now_s)
@@ -94,6 +100,18 @@ class Sticks:
     # -- what a worker says
 
     def hello(self, stick: Stick, now_s: float) -> list[Action]:
+        """Its worker is there; it may have to wait for its turn to open the stick. Nothing is said to it before."""
+        return self.open(stick, now_s) if self.boots.ask(stick.spec.id, now_s) else []
+
+    def due(self, now_s: float) -> list[Stick]:
+        """Those whose turn has come."""
+        due = []
+        while (stick := self.boots.due(now_s)) is not None:
+            if self.by_id[stick].child.state is State.STARTING:
+                due.append(self.by_id[stick])
+        return due
+
+    def open(self, stick: Stick, now_s: float) -> list[Action]:
         stick.child.hello(now_s)
         return [Send(stick.child.who, OpenStick(stick.spec, self.graphs, self.spec.time_scale))]
 
@@ -165,6 +183,11 @@ class Sticks:
         return min(size, max(1, self.present // 2))
 
     @property
+    def working(self) -> set[StickId]:
+        """Sticks that are open, whether it is their turn or not."""
+        return {stick.spec.id for stick in self.by_id.values() if stick.child.running}
+
+    @property
     def present(self) -> int:
         return sum(1 for stick in self.by_id.values() if stick.present)
 
@@ -190,10 +213,15 @@ class Sticks:
             if stick.id in self._hot and not stick.hot and stick.usable:
                 actions.append(Note("info", stick.id, "has cooled down" if stick.temperature_c is not None else "has no sensor"))
         self._hot = set(hot)
-        if self.cluster_size != self._size:
-            self._size = self.cluster_size
-            actions.append(Note("warning", "clusters", f"cluster size is now {self._size}: {self.present} sticks are there"))
         return actions
+
+    def say_size(self) -> list[Action]:
+        """Said when it has changed. Now and then, not at once: sticks that are found at the start come one after another."""
+        if self.cluster_size == self._size or not self.present:
+            return []
+        level = "warning" if self.cluster_size < self._size else "info"
+        self._size = self.cluster_size
+        return [Note(level, "clusters", f"cluster size is now {self._size}: {self.present} sticks are there")]
 
     def _plant(self, now_s: float) -> float:
         return now_s * self.spec.time_scale

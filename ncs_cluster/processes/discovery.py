@@ -1,13 +1,109 @@
-"""Tells the core which sticks are plugged in. Simulated ones sit on a bus of their own, where an operator may pull one."""
+"""Tells the core which sticks are plugged in: real ones as the kernel lists them, simulated ones where an operator may pull one.
+
+Real sticks are looked for in sysfs: some small reads twice a second, which find every change that a user could see, need no rights,
+and can be shown a made-up tree. Whose port is whose is told by `core.ports`; what it has learned is kept in the state directory.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Container
+from pathlib import Path
+
 from ncs_cluster.core.events import StickFound, StickGone
-from ncs_cluster.specs import StickSpec
+from ncs_cluster.core.ports import BEFORE_BOOT, BOOTED, Ports
+from ncs_cluster.specs import DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
 
+MOVIDIUS = "03e7"
+LOOK_S = 0.5
 UNPLUGGED_S = 5.0
 """How long a pulled simulated stick stays away."""
+LARGEST_FILE = 1 << 16
+
+log = logging.getLogger(__name__)
+
+
+def plugged_in(sysfs: Path) -> dict[str, str]:
+    """Port -> USB product of every Myriad X the kernel lists, before its boot or after. What vanishes meanwhile is left out."""
+    seen = {}
+    devices = sysfs / "bus" / "usb" / "devices"
+    try:
+        names = os.listdir(devices)
+    except OSError:
+        return {}
+    for name in names:
+        # "usb1" is a root hub, "1-1.2:1.0" an interface
+        if ":" not in name and "-" in name and _word(devices / name / "idVendor") == MOVIDIUS:
+            product = _word(devices / name / "idProduct")
+            if product in (BEFORE_BOOT, BOOTED):
+                seen[name] = product
+    return seen
+
+
+def _word(path: Path) -> str:
+    try:
+        with path.open("rb", buffering=0) as file:
+            return file.read(64).decode("ascii", "replace").strip().lower()
+    except OSError:
+        return ""
+
+
+class UsbBus:
+    """Real sticks. Each is called ncs- and the port at which it waits for its boot."""
+
+    def __init__(self, spec: DiscoverySpec, state_dir: Path) -> None:
+        self._spec = spec
+        self._sysfs = Path(spec.sysfs)
+        self._kept = state_dir / "ports.json"
+        self._ports = Ports(_read(self._kept))
+        self._known = dict(self._ports.pairs)
+        self.deadline_s = 0.0
+
+    def wake(self, now_s: float, working: Container[StickId]) -> list[StickFound | StickGone]:
+        """What has changed since the last look, when it is time to look again. `working`: sticks that are open."""
+        if now_s < self.deadline_s:
+            return []
+        self.deadline_s = now_s + LOOK_S
+        seen = plugged_in(self._sysfs)
+        at_work = {home for home in self._ports.at if _id(home) in working}
+        found, gone = self._ports.look(seen, at_work, now_s)
+        if self._ports.pairs != self._known:
+            self._known = dict(self._ports.pairs)
+            _write(self._kept, self._known)
+        spec = self._spec
+        told: list[StickFound | StickGone] = [StickGone(_id(home)) for home in gone]
+        return told + [StickFound(StickSpec(_id(home), home, spec.backend, spec.options, spec.runtime)) for home in found]
+
+
+def _id(home: str) -> StickId:
+    return StickId(f"ncs-{home}")
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Learned pairs of ports; a file that is none says nothing."""
+    try:
+        with path.open("rb") as file:
+            pairs = json.loads(file.read(LARGEST_FILE))
+        return {port: home for port, home in pairs.items() if isinstance(home, str)}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+
+
+def _write(path: Path, pairs: dict[str, str]) -> None:
+    """Whole or not at all. What cannot be kept is learned again at the next start."""
+    fresh = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps(pairs, indent=1, sort_keys=True) + "\n")
+        fresh.replace(path)
+    except OSError as error:
+        log.debug("%s cannot be written: %s", path, error)
+        with contextlib.suppress(OSError):
+            fresh.unlink()
 
 
 class SimulatedBus:

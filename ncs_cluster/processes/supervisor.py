@@ -3,7 +3,8 @@
     while not ended:  for each readable end: event -> engine.handle -> perform
                       when a deadline has come: engine.wake -> perform
 
-It touches no vendor library, no pixel and no disk. Standard error carries the log: the action and its reason.
+It touches no vendor library, no pixel, and no disk but for a line about USB ports once in a stick's life. Standard error carries
+the log: the action and its reason.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, OPERATOR, Who
 from ncs_cluster.ipc import pictures, pool
 from ncs_cluster.processes import child, control, usage
-from ncs_cluster.processes.discovery import SimulatedBus
+from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
 from ncs_cluster.processes.links import Link
 from ncs_cluster.processes.log import Unhurried
 from ncs_cluster.processes.notify import Notifier
@@ -72,6 +73,7 @@ class Supervisor:
         self._control = control.ControlSocket(runtime_dir, self._selector, self._request, self._client_left)
         self._engine = Engine(settings, time.monotonic())
         self._bus = SimulatedBus([stick for stick in settings.sticks if stick.backend == "simulated"])
+        self._usb = UsbBus(settings.discovery, Path(settings.state_dir)) if settings.discovery else None
         self._processes: dict[Who, Process] = {}
         self._links: dict[Who, Link] = {}
         self._pools: dict[int, int] = {}
@@ -99,6 +101,8 @@ class Supervisor:
     def _turn(self) -> None:
         now_s = time.monotonic()
         due_s = min(self._engine.deadline_s, self._bus.deadline_s or self._engine.deadline_s)
+        if self._usb is not None:
+            due_s = min(due_s, self._usb.deadline_s)
         for key, mask in self._selector.select(max(0.0, due_s - now_s)):
             # an earlier one of this round may have closed this end, and its number may be another's already
             if self._selector.get_map().get(key.fd) is key:
@@ -106,6 +110,9 @@ class Supervisor:
         now_s = time.monotonic()
         for back in self._bus.wake(now_s):
             self._tell(BUS, back)
+        if self._usb is not None:
+            for change in self._usb.wake(now_s, self._engine.sticks.working):
+                self._tell(BUS, change)
         if now_s >= self._engine.deadline_s:
             self._perform(self._engine.wake(now_s))
             self._keep_house(now_s)

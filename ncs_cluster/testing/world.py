@@ -23,7 +23,7 @@ from ncs_cluster.core import events as e
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Who
-from ncs_cluster.specs import CameraSpec, ClusterSpec, GatewaySpec, GraphSpec, Settings, SinkSpec, StickSpec
+from ncs_cluster.specs import CameraSpec, ClusterSpec, DiscoverySpec, GatewaySpec, GraphSpec, Settings, SinkSpec, StickSpec
 from ncs_cluster.thermal import Heat, Plant
 from ncs_cluster.types import CameraName, Detection, FrameRef, GraphName, Outcome, StickId
 
@@ -45,6 +45,7 @@ def house(
     weights: dict[str, float] | None = None,
     results: bool = True,
     page: bool = False,
+    stagger_s: float = 0.0,
 ) -> Settings:
     """Settings of a small installation. Sticks are sim-1, sim-2, ..."""
     return Settings(
@@ -57,6 +58,7 @@ def house(
         runtimes={},
         runtime_dir="runtime",
         state_dir="state",
+        discovery=DiscoverySpec("simulated", stagger_s=stagger_s) if stagger_s else None,
         sink=SinkSpec("results.jsonl") if results else None,
         gateway=GatewaySpec("127.0.0.1", 8080) if page else None,
     )

@@ -39,6 +39,7 @@ class AnyOrder(RuleBasedStateMachine):
         depth=st.integers(1, 4),
         page=st.booleans(),
         sensor=st.booleans(),
+        stagger_s=st.sampled_from([0.0, 0.3]),
     )
     def begin(
         self,
@@ -52,6 +53,7 @@ class AnyOrder(RuleBasedStateMachine):
         depth: int,
         page: bool,
         sensor: bool,
+        stagger_s: float,
     ) -> None:
         names = tuple(f"cam{number}" for number in range(cameras))
         self.world = World(
@@ -63,6 +65,7 @@ class AnyOrder(RuleBasedStateMachine):
                 policy=policy,
                 interval_s=interval_s,
                 page=page,
+                stagger_s=stagger_s,
             ),
             hop_s=0.002,
         )
@@ -181,6 +184,8 @@ class AnyOrder(RuleBasedStateMachine):
             process.say(m.SourceLost("cable"))
             self.world.cameras[camera].size = size
             process.opened()
+            # no source is opened twice within the time a message takes
+            self.world.run(0.01)
 
     @rule(camera=CAMERAS, answers=st.booleans())
     def a_camera_stops_measuring(self, camera: str, answers: bool) -> None:

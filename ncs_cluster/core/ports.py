@@ -1,0 +1,105 @@
+"""Which USB device is which stick. A stick has no serial number, so it is named by its home: the port where it waits for its boot.
+
+    home 1-1.2, product 2485  -- boot -->  away for a moment  -->  product f63b at 2-1.2, or on a Pi 4 at 2-2
+
+A port is bus and chain. After its boot a stick is on the bus of the faster half of its socket, mostly with the same chain; where
+the chain differs too, the pair of ports is learned while no other stick is away. A stick that is away is not gone yet: booting,
+resetting and coming back take a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+BEFORE_BOOT, BOOTED = "2485", "f63b"
+RETURN_S = 1.0
+"""A stick that was at work and is away for so long was pulled."""
+BOOT_S = 5.0
+"""One whose worker was not at work with it may be booting, or be reset by its own watchdog."""
+
+
+class Ports:
+    """The sticks that are plugged in, by their homes."""
+
+    def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
+        """`pairs`: port after the boot -> home, as learned before."""
+        self.pairs = dict(pairs or {})
+        self.at: dict[str, str] = {}
+        """Home -> where it is now, or was last."""
+        self._away_s: dict[str, float] = {}
+        self._patient: set[str] = set()
+        self._orphans: set[str] = set()
+        """Found booted at a port nobody knew: named by that port until they are reset and show their homes."""
+
+    def look(self, seen: Mapping[str, str], working: Container[str], now_s: float) -> tuple[list[str], list[str]]:
+        """Homes of sticks that are new, and of those that are gone. `seen`: port -> product; `working`: homes of sticks at work."""
+        there, strangers = {}, []
+        for port, product in sorted(seen.items()):
+            home = self._home(port, product)
+            if home is None or home in there:
+                strangers.append(port)
+            else:
+                there[home] = port
+        gone = []
+        for port in strangers:
+            away = [home for home in self.at if home not in there and home not in gone]
+            if seen[port] == BOOTED:
+                there[self._returned(port, away)] = port
+            else:
+                there[port] = port
+                gone += self._renamed(port, away)
+        found = [home for home in there if home not in self.at]
+        self.at |= there
+        for home in there:
+            self._away_s.pop(home, None)
+            self._patient.discard(home)
+        gone += [home for home in self.at if home not in there and home not in gone and self._too_long(home, working, now_s)]
+        for home in gone:
+            self._forget(home)
+        return found, gone
+
+    def _home(self, port: str, product: str) -> str | None:
+        """The stick that is known to show itself there."""
+        if product == BOOTED and (home := self.pairs.get(port)) is not None:
+            return home
+        return next((home for home, at in self.at.items() if port in (home, at)), None)
+
+    def _returned(self, port: str, away: list[str]) -> str:
+        """Whose first look after its boot this is: the one away with the same chain, else the one that left first."""
+        same = [home for home in away if _chain(home) == _chain(port)]
+        candidates = same or away
+        if not candidates:
+            self._orphans.add(port)
+            return port
+        # sticks are alike: to mix two up for this once does no harm, to remember it would
+        home = min(candidates, key=lambda each: self._away_s.get(each, float("inf")))
+        if len(candidates) == 1:
+            self.pairs[port] = home
+        return home
+
+    def _renamed(self, port: str, away: list[str]) -> list[str]:
+        """An orphan that was reset and is seen at its home for the first time: from now on it is called by that."""
+        orphans = [home for home in away if home in self._orphans]
+        same = [home for home in orphans if _chain(home) == _chain(port)]
+        candidates = same or orphans
+        if len(candidates) != 1:
+            return []
+        self.pairs[candidates[0]] = port
+        return candidates
+
+    def _too_long(self, home: str, working: Container[str], now_s: float) -> bool:
+        since_s = self._away_s.setdefault(home, now_s)
+        if home not in working:
+            self._patient.add(home)
+        return now_s - since_s >= (BOOT_S if home in self._patient else RETURN_S)
+
+    def _forget(self, home: str) -> None:
+        del self.at[home]
+        self._away_s.pop(home, None)
+        self._patient.discard(home)
+        self._orphans.discard(home)
+
+
+def _chain(port: str) -> str:
+    """ "2-1.2" -> "1.2"."""
+    return port.partition("-")[2]

@@ -1,0 +1,67 @@
+"""One boot after another: who may begin when."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ncs_cluster import messages as m
+from ncs_cluster.core import actions as a
+from ncs_cluster.core.boots import Boots
+from ncs_cluster.core.events import Who
+from ncs_cluster.testing.world import World, house
+from ncs_cluster.types import StickId
+from tests.core.referee import Referee
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0.0, 1.0), st.booleans()), max_size=60))
+def test_two_boots_are_never_closer_than_the_stagger_and_nobody_is_forgotten(asks: list[tuple[int, float, bool]]) -> None:
+    boots, now_s, began = Boots(0.3), 100.0, []
+    waiting: list[StickId] = []
+    for number, dt_s, ends in asks:
+        now_s += dt_s
+        while (due := boots.due(now_s)) is not None:
+            began.append(now_s)
+            assert due == waiting.pop(0), "in the order they came"
+        stick = StickId(str(number))
+        if ends:
+            boots.forget(stick)
+            waiting = [each for each in waiting if each != stick]
+        elif boots.ask(stick, now_s):
+            began.append(now_s)
+        elif stick not in waiting:
+            waiting.append(stick)
+        assert (boots.deadline_s is None) == (not waiting)
+    while boots.deadline_s is not None:
+        now_s = max(now_s, boots.deadline_s)
+        assert boots.due(now_s) == waiting.pop(0)
+        began.append(now_s)
+    assert not waiting
+    assert all(after - before >= 0.3 - 1e-9 for before, after in pairwise(began))
+
+
+def test_sticks_are_opened_one_after_another_and_nothing_else_is_said_before() -> None:
+    world = World(house(4, stagger_s=0.3))
+    Referee(world)
+    opened: list[tuple[float, Who]] = []
+
+    def watch(action: a.Action) -> None:
+        if isinstance(action, a.Send) and isinstance(action.message, m.OpenStick):
+            opened.append((world.now_s, action.to))
+
+    world.watchers.append(watch)
+    world.start().run(3.0)
+    times = [when_s for when_s, _ in opened]
+    assert len({who for _, who in opened}) == 4
+    assert all(0.3 - 1e-6 <= after - before < 0.31 for before, after in pairwise(times))
+    assert len(world.engine.sticks.active) == 4
+
+
+def test_a_worker_that_dies_while_it_waits_does_not_keep_the_others_waiting() -> None:
+    world = World(house(3, stagger_s=1.0))
+    world.start().run(0.5)
+    world.crash(Who("worker", "sim-2"))
+    world.run(5.0)
+    assert len(world.engine.sticks.active) == 3

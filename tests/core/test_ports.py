@@ -1,0 +1,143 @@
+"""Which USB device is which stick: scans of ports at given times in, sticks found and gone out."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from ncs_cluster.core.ports import BEFORE_BOOT, BOOT_S, BOOTED, RETURN_S, Ports
+
+ROM = dict.fromkeys(["1-1.1", "1-1.2"], BEFORE_BOOT)
+
+
+def test_a_stick_is_found_once_and_gone_once() -> None:
+    ports = Ports()
+    assert ports.look({"1-1.2": BEFORE_BOOT}, (), 0.0) == (["1-1.2"], [])
+    assert ports.look({"1-1.2": BEFORE_BOOT}, (), 1.0) == ([], [])
+    assert ports.look({}, (), 2.0) == ([], [])
+    assert ports.look({}, (), 2.0 + BOOT_S) == ([], ["1-1.2"])
+    assert ports.look({}, (), 20.0) == ([], [])
+    assert ports.look({"1-1.2": BEFORE_BOOT}, (), 21.0) == (["1-1.2"], [])
+
+
+def test_a_stick_at_work_is_gone_sooner_than_one_that_may_be_booting() -> None:
+    ports = Ports({"2-1.1": "1-1.1"})
+    ports.look({"2-1.1": BOOTED}, ("1-1.1",), 0.0)
+    ports.look({}, ("1-1.1",), 1.0)
+    assert ports.look({}, ("1-1.1",), 1.0 + RETURN_S) == ([], ["1-1.1"])
+
+
+def test_a_boot_moves_a_stick_to_another_bus_and_it_stays_the_same() -> None:
+    ports = Ports()
+    ports.look(ROM, (), 0.0)
+    assert ports.look({"1-1.1": BEFORE_BOOT}, (), 1.0) == ([], [])
+    assert ports.look({"1-1.1": BEFORE_BOOT, "2-1.2": BOOTED}, (), 1.5) == ([], [])
+    assert ports.pairs == {"2-1.2": "1-1.2"}
+    assert ports.look({"2-1.1": BOOTED, "2-1.2": BOOTED}, (), 2.0) == ([], [])
+    assert ports.look({"2-1.1": BOOTED, "1-1.2": BEFORE_BOOT}, (), 3.0) == ([], []), "reset, and back at its home"
+
+
+def test_on_a_bus_without_a_faster_half_the_port_stays() -> None:
+    ports = Ports()
+    ports.look(ROM, (), 0.0)
+    assert ports.look({"1-1.1": BEFORE_BOOT, "1-1.2": BOOTED}, (), 1.0) == ([], [])
+    assert ports.pairs == {}
+
+
+def test_another_chain_is_learned_while_only_one_stick_is_away() -> None:
+    ports = Ports()
+    ports.look(ROM, (), 0.0)
+    ports.look({"1-1.1": BEFORE_BOOT}, (), 1.0)
+    assert ports.look({"1-1.1": BEFORE_BOOT, "2-2": BOOTED}, (), 1.5) == ([], [])
+    assert ports.pairs == {"2-2": "1-1.2"}
+    again = Ports(ports.pairs)
+    assert again.look({"2-2": BOOTED}, (), 0.0) == (["1-1.2"], []), "what was learned before is known at the next start"
+
+
+def test_two_that_are_away_at_once_are_told_apart_by_chain_else_by_turn_but_that_is_not_kept() -> None:
+    ports = Ports()
+    ports.look(ROM, (), 0.0)
+    ports.look({"1-1.1": BEFORE_BOOT}, (), 1.0)
+    ports.look({}, (), 1.3)
+    assert ports.look({"2-2": BOOTED}, (), 1.6) == ([], [])
+    assert ports.at["1-1.2"] == "2-2", "the one that left first"
+    assert ports.pairs == {}
+    assert ports.look({"2-1": BOOTED, "2-2": BOOTED}, (), 1.9) == ([], [])
+    assert ports.pairs == {"2-1": "1-1.1"}, "the last one is no guess"
+
+
+def test_a_stick_that_another_process_left_booted_is_found_and_called_by_its_home_once_that_shows() -> None:
+    ports = Ports()
+    assert ports.look({"2-1.2": BOOTED}, (), 0.0) == (["2-1.2"], [])
+    assert ports.look({}, (), 1.0) == ([], [])
+    assert ports.look({"1-1.2": BEFORE_BOOT}, (), 1.5) == (["1-1.2"], ["2-1.2"])
+    assert ports.look({"2-1.2": BOOTED}, (), 2.0) == ([], [])
+
+
+def test_a_stick_that_moves_to_another_socket_is_another_stick() -> None:
+    ports = Ports()
+    ports.look({"1-1.1": BEFORE_BOOT}, (), 0.0)
+    assert ports.look({"1-1.4": BEFORE_BOOT}, (), 1.0) == (["1-1.4"], [])
+    assert ports.look({"1-1.4": BEFORE_BOOT}, (), 1.0 + BOOT_S) == ([], ["1-1.1"])
+
+
+CHAINS = ["1.1", "1.2", "1.3", "1.4"]
+
+
+class AnyHub(RuleBasedStateMachine):
+    """Four sockets whose sticks boot, reset, are pulled and plugged in any order; sockets keep their two ports."""
+
+    @initialize(pi4=st.booleans(), known=st.booleans())
+    def begin(self, pi4: bool, known: bool) -> None:
+        self.fast = {f"1-{chain}": f"2-{chain[-1] if pi4 else chain}" for chain in CHAINS}
+        self.now_s = 0.0
+        self.ports = Ports({fast: slow for slow, fast in self.fast.items()} if known else {})
+        self.state = dict.fromkeys(self.fast, "pulled")
+        self.present: set[str] = set()
+
+    @rule(chain=st.sampled_from(CHAINS), to=st.sampled_from(["pulled", "away", BEFORE_BOOT, BOOTED]))
+    def something_happens(self, chain: str, to: str) -> None:
+        home = f"1-{chain}"
+        if to == BOOTED and self.state[home] in ("pulled", BEFORE_BOOT):
+            self.state[home] = "away"
+            self.look(0.3)
+        self.state[home] = to if self.state[home] != "pulled" or to != "away" else "pulled"
+
+    @rule(dt_s=st.floats(0.1, 4.0))
+    def look(self, dt_s: float) -> None:
+        self.now_s += dt_s
+        seen = {}
+        for home, state in self.state.items():
+            if state in (BEFORE_BOOT, BOOTED):
+                seen[home if state == BEFORE_BOOT else self.fast[home]] = state
+        found, gone = self.ports.look(seen, (), self.now_s)
+        assert len(set(found)) == len(found)
+        assert not set(found) & self.present, "found twice"
+        assert set(gone) <= self.present, "gone without having been there"
+        self.present = (self.present | set(found)) - set(gone)
+        assert self.present == set(self.ports.at)
+        assert len(set(seen)) <= len(self.present), "a device belongs to no stick"
+
+    @invariant()
+    def nothing_grows(self) -> None:
+        if hasattr(self, "ports"):
+            assert len(self.present) <= 8
+            assert len(self.ports.pairs) <= 8
+
+    def teardown(self) -> None:
+        """All is pulled, and all is gone; then each is plugged in alone, and is called by its home."""
+        if not hasattr(self, "ports"):
+            return
+        self.state = dict.fromkeys(self.fast, "pulled")
+        self.look(0.1)
+        self.look(BOOT_S + 0.1)
+        assert self.present == set()
+        for home in self.state:
+            self.state[home] = BEFORE_BOOT
+            self.look(1.0)
+        assert self.present == set(self.fast)
+
+
+TestAnyHub = AnyHub.TestCase
+TestAnyHub.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

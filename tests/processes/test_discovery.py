@@ -1,0 +1,110 @@
+"""What is plugged in, as a made-up sysfs lists it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ncs_cluster.core.events import StickFound, StickGone
+from ncs_cluster.processes.discovery import LOOK_S, UsbBus, plugged_in
+from ncs_cluster.specs import DiscoverySpec
+from ncs_cluster.types import StickId
+
+
+class Tree:
+    """A sysfs with nothing but what is looked at."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.devices = root / "bus/usb/devices"
+        for name, vendor, product in (("usb1", "1d6b", "0002"), ("1-1", "2109", "3431"), ("1-1.3", "046d", "c52b")):
+            self.plug(name, product, vendor)
+        (self.devices / "1-1.2:1.0").mkdir()
+
+    def plug(self, port: str, product: str = "2485", vendor: str = "03e7") -> None:
+        device = self.devices / port
+        device.mkdir(parents=True)
+        (device / "idVendor").write_text(vendor + "\n")
+        (device / "idProduct").write_text(product + "\n")
+
+    def pull(self, port: str) -> None:
+        shutil.rmtree(self.devices / port)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path / "sys")
+
+
+def bus(tree: Tree, **options: object) -> UsbBus:
+    return UsbBus(DiscoverySpec("xlink", dict(options), "old", str(tree.root)), tree.root / "state")
+
+
+def test_sticks_are_told_from_everything_else_on_the_bus(tree: Tree) -> None:
+    tree.plug("1-1.2")
+    tree.plug("2-1.4", "f63b")
+    tree.plug("1-1.1", "2150")
+    assert plugged_in(tree.root) == {"1-1.2": "2485", "2-1.4": "f63b"}
+
+
+def test_entries_that_vanish_or_cannot_be_read_are_left_out(tree: Tree) -> None:
+    tree.plug("1-1.2")
+    (tree.devices / "1-1.2/idProduct").unlink()
+    (tree.devices / "1-1.4").symlink_to("nowhere")
+    (tree.devices / "1-1.5").mkdir()
+    (tree.devices / "1-1.5/idVendor").write_bytes(b"\xff\xfe\x00")
+    assert plugged_in(tree.root) == {}
+    assert plugged_in(tree.root / "none") == {}
+
+
+def test_a_stick_found_is_driven_as_asked_for_and_called_by_its_port(tree: Tree) -> None:
+    tree.plug("1-1.2")
+    usb = bus(tree, firmware="/f.mvcmd")
+    (found,) = usb.wake(10.0, ())
+    assert isinstance(found, StickFound)
+    stick = found.stick
+    assert (stick.id, stick.port, stick.backend, stick.runtime) == ("ncs-1-1.2", "1-1.2", "xlink", "old")
+    assert stick.options == {"firmware": "/f.mvcmd"}
+    assert usb.wake(10.1, ()) == [], "it is looked for now and then"
+    assert usb.deadline_s == 10.0 + LOOK_S
+
+
+def test_a_stick_at_work_that_is_pulled_is_gone_and_one_that_boots_is_not(tree: Tree) -> None:
+    tree.plug("1-1.1")
+    tree.plug("1-1.2")
+    usb = bus(tree)
+    usb.wake(0.0, ())
+    tree.pull("1-1.1")
+    tree.pull("1-1.2")
+    said = [change for step in range(1, 6) for change in usb.wake(step * LOOK_S, {StickId("ncs-1-1.1")})]
+    assert said == [StickGone(StickId("ncs-1-1.1"))]
+    tree.plug("2-1.2", "f63b")
+    assert usb.wake(10.0, ()) == []
+
+
+def test_what_was_learned_of_ports_is_kept_and_a_damaged_file_says_nothing(tree: Tree) -> None:
+    tree.plug("1-1.2")
+    usb = bus(tree)
+    usb.wake(0.0, ())
+    tree.pull("1-1.2")
+    tree.plug("2-2", "f63b")
+    usb.wake(1.0, ())
+    kept = tree.root / "state/ports.json"
+    assert json.loads(kept.read_text()) == {"2-2": "1-1.2"}
+    assert [change.stick.id for change in bus(tree).wake(0.0, ()) if isinstance(change, StickFound)] == ["ncs-1-1.2"]
+    for damage in (b"", b"{", b"[1]", b"\xff", b'{"2-2": 3}', b"[" * 5000):
+        kept.write_bytes(damage)
+        assert [change.stick.id for change in bus(tree).wake(0.0, ()) if isinstance(change, StickFound)] == ["ncs-2-2"]
+
+
+def test_a_state_directory_that_cannot_be_written_is_no_reason_to_stop(tree: Tree) -> None:
+    tree.plug("1-1.2")
+    (tree.root / "state").write_text("in the way")
+    usb = bus(tree)
+    usb.wake(0.0, ())
+    tree.pull("1-1.2")
+    tree.plug("2-2", "f63b")
+    assert usb.wake(1.0, ()) == []
