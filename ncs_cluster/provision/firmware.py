@@ -1,0 +1,151 @@
+"""The firmware a stick boots with: one data file of the last OpenVINO that drives it. Not ours to ship, so it is fetched.
+
+The wheel comes from the Python package index (or from a file somebody brought), whatever this machine's processor is. Out of it
+come the firmware, which must be the one we know byte by byte, and the licence it is under. No path of the archive is ever used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.provision import places
+from ncs_cluster.provision.fetch import Pinned, Progress, fetch, page, sha256, shown
+
+VERSION = "2021.4.2"
+INDEX = "https://pypi.org/simple"
+WHEEL = Pinned(
+    "openvino-2021.4.2-3976-cp39-cp39-manylinux2014_x86_64.whl",
+    28_896_050,
+    "2260ac472b2834d520789dd29e15eaeeae62eba8c1867159efbda82940d2012f",
+)
+"""`url` is its name on the index's page of the project."""
+SIZE = 2_298_632
+SHA256 = "faf33388b88708177a358fcb4704eba04b1cf9e88d6a047f90c833d686140a2e"
+MEMBER = "openvino/libs/usb-ma2x8x.mvcmd"
+LICENCE = "Intel(R) OpenVINO(TM) Distribution License (Version May 2021)"
+LICENCE_MEMBER = f"openvino-{VERSION}.dist-info/EULA.txt"
+LICENCE_ONLINE = "https://pypi.org/project/openvino/2021.4.2/#files"
+LARGEST_WHEEL, LARGEST_LICENCE, LARGEST_PAGE = 256 << 20, 64 << 10, 16 << 20
+
+
+class FirmwareError(NcsClusterError):
+    """One line: why there is no firmware, and what to do."""
+
+
+def check(state: Path) -> Path:
+    """Where it lies, right to the last byte. Raises FirmwareError."""
+    path = places.firmware(state)
+    try:
+        if not path.is_file():
+            raise FirmwareError(f"there is no firmware {path}; get it with: ncsctl firmware install")
+        if path.stat().st_size != SIZE or sha256(path) != SHA256:
+            raise FirmwareError(f"{path} is not the firmware of OpenVINO {VERSION}; get it again with: ncsctl firmware install")
+    except OSError as error:
+        raise FirmwareError(f"{path}: cannot be read: {error.strerror}") from error
+    return path
+
+
+def licence(state: Path) -> Path:
+    """The text the firmware came with."""
+    return places.firmware(state).with_name("EULA.txt")
+
+
+def install(
+    state: Path,
+    wheel: Path | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    say: Callable[[str], None] = print,
+    progress: Progress | None = None,
+) -> Path:
+    """Put the firmware where it belongs; where it is already nothing is done. Raises FirmwareError or FetchError."""
+    target = places.firmware(state)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if wheel is not None:
+            _extract(wheel, target)
+            return target
+        fetched = target.with_name(WHEEL.url)
+        say(f"The firmware is part of OpenVINO {VERSION} and comes under the {LICENCE}: whoever installs it agrees to that.")
+        index = environ.get("PIP_INDEX_URL") or INDEX
+        where = _on_the_index(index)
+        say(f"fetching {WHEEL.url} ({WHEEL.size / 1e6:.0f} MB) from {shown(where)}")
+        fetch(WHEEL._replace(url=where), fetched, plain=index.startswith("http:"), progress=progress)
+        _extract(fetched, target)
+        fetched.unlink()
+    except OSError as error:
+        raise FirmwareError(f"{error.filename or target}: {error.strerror or error}") from error
+    return target
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.found += [value for name, value in attrs if name == "href" and value]
+
+
+def _on_the_index(index: str) -> str:
+    """The wheel's address, as the index's page of the project has it (PEP 503)."""
+    came_from, data = page(f"{index.rstrip('/')}/openvino/", LARGEST_PAGE, plain=index.startswith("http:"))
+    links = _Links()
+    links.feed(data.decode("utf-8", "replace"))
+    for link in links.found:
+        if urlsplit(link).path.rpartition("/")[2] == WHEEL.url:
+            return urljoin(came_from, link).partition("#")[0]
+    raise FirmwareError(
+        f"{shown(came_from)} does not list {WHEEL.url}; set PIP_INDEX_URL to an index that does, or give --wheel FILE"
+    )
+
+
+def _extract(wheel: Path, target: Path) -> None:
+    """The two files that are wanted, from a wheel that may be anything."""
+    try:
+        if wheel.stat().st_size > LARGEST_WHEEL:
+            raise FirmwareError(f"{wheel}: is larger than any wheel of OpenVINO {VERSION}")
+        with zipfile.ZipFile(wheel) as archive:
+            data = _member(archive, MEMBER, SIZE)
+            terms = _member(archive, LICENCE_MEMBER, LARGEST_LICENCE)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+        raise FirmwareError(f"{wheel}: is no wheel, or a damaged one: {error}") from error
+    if data is None or hashlib.sha256(data).hexdigest() != SHA256:
+        raise FirmwareError(f"{wheel}: does not hold the stick's firmware; wanted is an x86-64 wheel of openvino {VERSION}")
+    if terms is not None:
+        _write(target.with_name("EULA.txt"), terms)
+    _write(target, data)
+
+
+def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes | None:
+    try:
+        with archive.open(name) as file:
+            data = file.read(most + 1)
+    except KeyError:
+        return None
+    return data if len(data) <= most else None
+
+
+def _write(path: Path, data: bytes) -> None:
+    """At once or not at all."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

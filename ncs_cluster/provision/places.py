@@ -1,0 +1,33 @@
+"""Where things lie below the state directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def state_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where no setting names one: $STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/ncs-cluster, else ~/.local/state/ncs-cluster."""
+    if given := environ.get("NCS_CLUSTER_STATE_DIR"):
+        return Path(given).expanduser().absolute()
+    if given := environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    return Path(environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "ncs-cluster"
+
+
+def firmware(state: Path) -> Path:
+    return state / "firmware" / "usb-ma2x8x.mvcmd"
+
+
+def blobs(state: Path) -> Path:
+    return state / "blobs"
+
+
+def graphs(state: Path) -> Path:
+    return state / "graphs"
+
+
+def compiler(state: Path) -> Path:
+    """The environment with the compiler in it, where nobody names another."""
+    return state / "compiler"
