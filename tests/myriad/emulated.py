@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,31 @@ def emulated_libusb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build.compile_library(tmp_path_factory.mktemp("libusb"))
 
 
-@pytest.fixture
-def start_emulator(emulated_libusb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Emulator]]:
-    """Starts emulators with the options given; all end with the test."""
+@contextmanager
+def _starter(library: Path, folders: pytest.TempPathFactory) -> Iterator[Callable[..., Emulator]]:
     started: list[Emulator] = []
 
     def start(**options: Any) -> Emulator:
-        started.append(Emulator(tmp_path_factory.mktemp("bus"), emulated_libusb, **options))
+        started.append(Emulator(folders.mktemp("bus"), library, **options))
         return started[-1]
 
     yield start
     for emulator in started:
         emulator.close()
+
+
+@pytest.fixture
+def start_emulator(emulated_libusb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Emulator]]:
+    """Starts emulators with the options given; all end with the test."""
+    with _starter(emulated_libusb, tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_emulators(emulated_libusb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Emulator]]:
+    """The same, for a module's tests together; `Emulator.reset` empties a bus between them."""
+    with _starter(emulated_libusb, tmp_path_factory) as start:
+        yield start
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,102 @@ class Handle:
 
     def close(self) -> None:
         self.usb.lib.libusb_close(self.handle)
+
+
+class _Raw(ctypes.Structure):
+    _fields_ = [
+        ("handle", ctypes.c_void_p),
+        ("flags", ctypes.c_uint8),
+        ("endpoint", ctypes.c_ubyte),
+        ("type", ctypes.c_ubyte),
+        ("timeout", ctypes.c_uint),
+        ("status", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("actual_length", ctypes.c_int),
+        ("callback", ctypes.c_void_p),
+        ("user_data", ctypes.c_void_p),
+        ("buffer", ctypes.c_void_p),
+        ("packets", ctypes.c_int),
+    ]
+
+
+class _Time(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("microseconds", ctypes.c_long)]
+
+
+STATUS = ("completed", "error", "timed out", "cancelled", "stall", "no device", "overflow")
+_ENDED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_HOTPLUG = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+
+
+class Transfer:
+    """An asynchronous one; `ended` is None until its callback has run, then (status, data or bytes done)."""
+
+    def __init__(self, handle: Handle, endpoint: int, data: bytes | int, timeout_ms: int = 0) -> None:
+        lib = self.lib = handle.usb.lib
+        lib.libusb_alloc_transfer.restype = ctypes.POINTER(_Raw)
+        self.usb, self.raw = handle.usb, lib.libusb_alloc_transfer(0)
+        self.ended: tuple[str, bytes | int] | None = None
+        size = data if isinstance(data, int) else len(data)
+        self._data = ctypes.create_string_buffer(b"" if isinstance(data, int) else data, size + 1)
+        self._callback = _ENDED(self._end)
+        raw = self.raw.contents
+        raw.handle, raw.endpoint, raw.type, raw.timeout = handle.handle.value, endpoint, 2, timeout_ms
+        raw.length, raw.buffer = size, ctypes.addressof(self._data)
+        raw.callback = ctypes.cast(self._callback, ctypes.c_void_p).value
+
+    def _end(self, raw: int) -> None:
+        here = self.raw.contents
+        done = here.actual_length
+        self.ended = STATUS[here.status], self._data.raw[:done] if here.endpoint & 0x80 else done
+
+    def submit(self) -> Transfer:
+        self.usb.check(self.lib.libusb_submit_transfer(self.raw))
+        return self
+
+    def cancel(self) -> None:
+        self.usb.check(self.lib.libusb_cancel_transfer(self.raw))
+
+    def free(self) -> None:
+        self.lib.libusb_free_transfer(self.raw)
+
+    def wait(self, timeout_s: float = 10) -> tuple[str, bytes | int]:
+        """Handles events until it has ended. Raises TimeoutError."""
+        until_s = time.monotonic() + timeout_s
+        while self.ended is None:
+            if time.monotonic() > until_s:
+                raise TimeoutError
+            handle_events(self.usb, 0.2)
+        return self.ended
+
+
+def handle_events(usb: Usb, timeout_s: float) -> None:
+    timeout = _Time(int(timeout_s), int(timeout_s % 1 * 1e6))
+    usb.lib.libusb_handle_events_timeout.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    usb.check(usb.lib.libusb_handle_events_timeout(usb.context, ctypes.byref(timeout)))
+
+
+class Watcher:
+    """A hot-plug callback: notes (event, product) in `heard`."""
+
+    def __init__(self, usb: Usb, enumerate_present: bool = True) -> None:
+        self.usb, self.heard = usb, list[tuple[str, str]]()
+        self._callback = _HOTPLUG(self._hear)
+        register = usb.lib.libusb_hotplug_register_callback
+        register.argtypes = [ctypes.c_void_p, *[ctypes.c_int] * 5, _HOTPLUG, ctypes.c_void_p, ctypes.c_void_p]
+        usb.check(register(usb.context, 3, int(enumerate_present), 0x03E7, -1, -1, self._callback, None, None))
+
+    def _hear(self, context: int, device: int, event: int, user_data: int | None) -> int:
+        descriptor = Descriptor()
+        self.usb.lib.libusb_get_device_descriptor(device, ctypes.byref(descriptor))
+        self.heard.append(("came" if event == 1 else "left", f"{descriptor.idProduct:04x}"))
+        return 0
+
+    def hear(self, count: int, timeout_s: float = 10) -> list[tuple[str, str]]:
+        """What was heard, once it is so much. Raises TimeoutError."""
+        until_s = time.monotonic() + timeout_s
+        while len(self.heard) < count:
+            if time.monotonic() > until_s:
+                raise TimeoutError(str(self.heard))
+            handle_events(self.usb, 0.2)
+        return self.heard

@@ -114,6 +114,8 @@ class Bus:
         """All sticks are taken out and forgotten, with their faults."""
         for port in self.ports.values():
             self._vanish(port, now_s)
+        self.changes += [(device, False) for device in self.devices.values()]
+        self.devices.clear()
         self.ports.clear()
         self.armed.clear()
 

@@ -91,9 +91,9 @@ class Armed:
         self._calls.clear()
 
     @property
-    def submissions(self) -> int:
-        """How many faults wait for a submission."""
-        return sum(fault.call == CALLS[Op.ASK] for fault in self._calls)
+    def asked(self) -> int:
+        """How many faults wait for a call that a library makes only if there are any."""
+        return sum(fault.call in (CALLS[Op.ASK], CALLS[Op.LIST]) for fault in self._calls)
 
     def take(self, call: str, endpoint: int | None = None) -> CallFault | None:
         for fault in self._calls:

@@ -16,8 +16,9 @@
  * The server itself sends CHANGED (id 0) when a device has come or gone.
  *
  * Beside the socket lies a page of memory to share, SOCKET.page: word 0 counts the changes of the bus, so that the list is
- * asked for only when it is another one (vendors poll it thousands of times); word 1 is not 0 while a fault waits for
- * a submission, so that only then libusb_submit_transfer() asks whether it may (ASK, like SUBMIT, without data).
+ * asked for only when it is another one (vendors poll it thousands of times); word 1 is not 0 while a fault waits for a
+ * list or a submission, so that only then the list is asked for each time, and libusb_submit_transfer() asks whether it may
+ * (ASK, like SUBMIT, without data).
  *
  * A connection belongs to a context. A thread of the library reads it: blocking calls are woken by it directly; finished
  * asynchronous transfers are queued, a descriptor (libusb_get_pollfds) becomes readable, and their callbacks run inside
@@ -538,11 +539,11 @@ API void libusb_unref_device(libusb_device *device)
 static int refresh(libusb_context *ctx)
 {
     uint64_t now = ctx->page ? ctx->page[0] : 0;
-    if (ctx->page && !ctx->dead && now == ctx->seen) return SUCCESS;
+    if (ctx->page && !ctx->page[1] && !ctx->dead && now == ctx->seen) return SUCCESS;
     unsigned char *data = NULL;
     struct waiting w = {.grown = &data};
     int rc = call_into(ctx, &w, (struct head){.op = LIST}, NULL);
-    if (rc && rc != NO_DEVICE) {
+    if (rc && !ctx->dead) {
         free(data);
         return rc;
     }
