@@ -3,7 +3,8 @@
     i32 event id | i32 type | char[64] stream name | u32 stream id | u32 size | u32 flags
 
 The header is one USB transfer, the data follows in others: neither side may merge them. A reply has the type of its request + 9
-and the same event id; of its other fields only the ack bit means anything. Source: the open XLink host code, read, and the traffic
+and the same event id; of its other fields only the ack bit means anything, the rest is what lay in memory. So are the bytes behind
+a name's NUL, and a name anywhere but in CREATE. Source: the open XLink host code, read, and the traffic
 of the vendor's plugin. Runs on CPython 3.9.
 """
 
@@ -77,7 +78,7 @@ class Header(NamedTuple):
 
     def encode(self) -> bytes:
         """84 bytes; what follows the name is zero."""
-        return _HEADER.pack(self.id, self.type, self.name.encode("ascii"), self.stream, self.size, self.flags)
+        return _HEADER.pack(self.id, self.type, self.name.encode("latin-1"), self.stream, self.size, self.flags)
 
 
 class FrameError(NcsClusterError):
@@ -85,7 +86,7 @@ class FrameError(NcsClusterError):
 
 
 def decode(data: bytes) -> Header:
-    """84 bytes, judged. Raises FrameError."""
+    """84 bytes, judged; what is no name is only refused where one is needed. Raises FrameError."""
     if len(data) != HEADER_SIZE:
         raise FrameError(f"a header of {len(data)} bytes came, {HEADER_SIZE} were expected")
     event, number, raw, stream, size, flags = _HEADER.unpack(data)
@@ -94,9 +95,6 @@ def decode(data: bytes) -> Header:
     except ValueError:
         raise FrameError(f"a frame of unknown type {number} came") from None
     name, end, _ = raw.partition(b"\0")
-    if not end:
-        raise FrameError("a frame came whose stream name has no end")
-    try:
-        return Header(event, kind, name.decode("ascii"), stream, size, flags)
-    except UnicodeDecodeError:
-        raise FrameError("a frame came whose stream name is no text") from None
+    if kind is FrameType.CREATE_STREAM_REQ and not (name and end and name.isascii()):
+        raise FrameError("a stream was created whose name is empty, has no end or is no text")
+    return Header(event, kind, name.decode("latin-1"), stream, size, flags)

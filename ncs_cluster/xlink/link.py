@@ -1,0 +1,265 @@
+"""Frames of one open stick: requests and their replies, streams and their credit. What is said on the streams is session.py's.
+
+Bytes leave by `out`, one element per OUT transfer; what comes is asked for by `wanted`, byte by byte, for a read that asks for more
+than is sent may never end. A payload is only taken where one of its size is expected, so what a stick can make us hold is bounded.
+
+Credit: a stick gives room for `size` bytes and MOST_PACKETS packets per stream; each packet counts from its leaving until the stick
+releases it with READ_REL. What has no credit waits. Raises ProtocolError for whatever no stick may send. Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Deque, Dict, List, NamedTuple, Optional, Union
+
+from ncs_cluster.errors import ProtocolError
+from ncs_cluster.xlink.frames import FIRST_EVENT, HEADER_SIZE, Flags, FrameError, FrameType, Header, decode
+
+Data = Union[bytes, bytearray, memoryview]
+
+MOST_STREAMS = 32
+MOST_PACKETS = 64
+LAST_EVENT = 0x7FFFFFFF
+ALIGNMENT = 64
+"""Sizes of streams are multiples of it."""
+SLOWEST_BYTES_S = 4e6
+"""What a stick may take for a payload is reckoned with this: a tenth of what USB 2 carries."""
+
+
+class Wait:
+    """Something that will have come: a reply, or a payload as `value`."""
+
+    __slots__ = ("done", "value")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.value: Any = None
+
+    def end(self, value: Any = None) -> None:
+        self.done, self.value = True, value
+
+
+class _Asked(NamedTuple):
+    """A request without its reply."""
+
+    type: FrameType
+    what: str
+    size: int
+    until_s: float
+    wait: Wait
+    value: Any
+
+
+class _Queued(NamedTuple):
+    """A payload without credit."""
+
+    data: Data
+    until_s: float
+    wait: Wait
+
+
+class _Expected(NamedTuple):
+    """A payload that the stick may send."""
+
+    size: int
+    until_s: Optional[float]
+    wait: Wait
+
+
+class Stream:
+    """One stream. `size` is the room the stick has for what we write; 0 while we have not opened our end."""
+
+    __slots__ = ("_expected", "_queue", "id", "name", "packets", "size", "unreleased")
+
+    def __init__(self, number: int, name: str) -> None:
+        self.id, self.name, self.size = number, name, 0
+        self.unreleased = self.packets = 0
+        self._queue: Deque[_Queued] = deque()
+        self._expected: Deque[_Expected] = deque()
+
+    def has_credit(self, size: int) -> bool:
+        return self.unreleased + size <= self.size and self.packets < MOST_PACKETS
+
+
+class Link:
+    """One connection, from the claim of the stick to its loss. Nothing here knows a clock; `now_s` is any that grows."""
+
+    def __init__(self, reply_timeout_s: float) -> None:
+        self.out: List[Data] = []
+        self.wanted = HEADER_SIZE
+        self.left = False
+        """The stick has said that it resets itself."""
+        self._reply_timeout_s = reply_timeout_s
+        self._event = FIRST_EVENT - 1
+        self._asked: Dict[int, _Asked] = {}
+        self._unanswered = 0
+        self._streams: List[Stream] = []
+        self._names: Dict[str, Stream] = {}
+        self._coming: Optional[Stream] = None
+        self._coming_id = 0
+
+    # -- what the host asks for ---------------------------------------------------------------------------------------
+
+    def ping(self, now_s: float) -> Wait:
+        return self._ask(FrameType.PING_REQ, "PING", now_s)
+
+    def reset(self, now_s: float) -> Wait:
+        return self._ask(FrameType.RESET_REQ, "RESET", now_s)
+
+    def open(self, name: str, size: int, now_s: float) -> Wait:
+        """Open our end of a stream with room for `size` bytes; its value is the Stream."""
+        stream = self._stream(name)
+        stream.size = -(-size // ALIGNMENT) * ALIGNMENT
+        return self._ask(FrameType.CREATE_STREAM_REQ, f"CREATE {name}", now_s, stream, stream.size, value=stream)
+
+    def close(self, stream: Stream, now_s: float) -> Wait:
+        return self._ask(FrameType.CLOSE_STREAM_REQ, f"CLOSE {stream.name}", now_s, stream)
+
+    def write(self, stream: Stream, data: Data, now_s: float, patience_s: Optional[float] = None) -> Wait:
+        """Send a payload as soon as there is credit, waited for at most `patience_s`. `data` must not change until it has gone."""
+        wait = Wait()
+        if not stream._queue and stream.has_credit(len(data)):
+            self._send(stream, data, wait, now_s)
+        else:
+            patience_s = self._reply_timeout_s if patience_s is None else patience_s
+            stream._queue.append(_Queued(data, now_s + patience_s, wait))
+        return wait
+
+    def expect(self, stream: Stream, size: int, until_s: Optional[float] = None) -> Wait:
+        """Allow one payload of exactly `size` bytes, after those allowed before. Said before it is asked for, since an answer may
+        overtake the reply to its question."""
+        wait = Wait()
+        stream._expected.append(_Expected(size, until_s, wait))
+        return wait
+
+    # -- what the stick says ------------------------------------------------------------------------------------------
+
+    def received(self, data: Data, now_s: float) -> None:
+        """The `wanted` bytes have come. A payload is kept, not copied. Raises ProtocolError."""
+        if len(data) != self.wanted:
+            raise ProtocolError(f"{len(data)} bytes came where {self.wanted} were asked for")
+        if self._coming is None:
+            self._frame(self._decoded(data), now_s)
+            return
+        stream, self._coming, self.wanted = self._coming, None, HEADER_SIZE
+        self._reply(Header(self._coming_id, FrameType.WRITE_REQ, stream=stream.id, size=len(data)))
+        self._ask(FrameType.READ_REL_REQ, f"READ_REL {stream.name}", now_s, stream, len(data))
+        stream._expected.popleft().wait.end(data)
+
+    def due_s(self) -> Optional[float]:
+        """When something becomes overdue if nothing comes."""
+        times = [expected.until_s for stream in self._streams for expected in stream._expected if expected.until_s is not None]
+        times += [stream._queue[0].until_s for stream in self._streams if stream._queue]
+        if self._asked:
+            times.append(next(iter(self._asked.values())).until_s)
+        return min(times) if times else None
+
+    def overdue(self, now_s: float) -> Optional[str]:
+        """What should have come by now, in words."""
+        for asked in self._asked.values():
+            if now_s >= asked.until_s:
+                return f"no reply to {asked.what}"
+            break
+        for stream in self._streams:
+            if stream._queue and now_s >= stream._queue[0].until_s:
+                return f"no room on {stream.name}: {stream.packets} packets, {stream.unreleased} bytes are not released"
+            for expected in stream._expected:
+                if expected.until_s is not None and now_s >= expected.until_s:
+                    return f"no answer on {stream.name}"
+        return None
+
+    def _decoded(self, data: Data) -> Header:
+        try:
+            return decode(bytes(data))
+        except FrameError as error:
+            raise ProtocolError(str(error)) from error
+
+    def _frame(self, header: Header, now_s: float) -> None:
+        kind = header.type
+        if kind == FrameType.WRITE_REQ:
+            self._payload_comes(header)
+        elif kind.is_reply:
+            self._answered(header)
+        elif kind in (FrameType.READ_REL_REQ, FrameType.READ_REL_SPEC_REQ):
+            self._released(header, now_s)
+        elif kind == FrameType.CREATE_STREAM_REQ:
+            self._reply(header._replace(stream=self._stream(header.name).id))
+        elif kind == FrameType.READ_REQ:
+            raise ProtocolError("a READ came, which never leaves its side")
+        else:
+            self._reply(header)
+            self.left = self.left or kind == FrameType.RESET_REQ
+
+    def _payload_comes(self, header: Header) -> None:
+        stream = self._known(header)
+        if not stream._expected:
+            raise ProtocolError(f"{header.size} bytes came on {stream.name}, where nothing was expected")
+        if header.size != stream._expected[0].size:
+            raise ProtocolError(f"{header.size} bytes came on {stream.name}, where {stream._expected[0].size} were expected")
+        self._coming, self._coming_id, self.wanted = stream, header.id, header.size
+
+    def _answered(self, header: Header) -> None:
+        asked = self._asked.pop(header.id, None)
+        if asked is None or asked.type.reply != header.type:
+            raise ProtocolError(f"a {header.type.name} came which nobody had asked for")
+        if not header.flags & Flags.ACK:
+            raise ProtocolError(f"{asked.what} was refused (flags {header.flags:#x})")
+        self._unanswered -= asked.size
+        asked.wait.end(asked.value)
+
+    def _released(self, header: Header, now_s: float) -> None:
+        stream = self._known(header)
+        if not stream.packets or header.size > stream.unreleased:
+            held = f"{stream.packets} packets, {stream.unreleased} bytes"
+            raise ProtocolError(f"{header.size} bytes of {stream.name} were released, where it held {held}")
+        stream.packets -= 1
+        stream.unreleased -= header.size
+        self._reply(header)
+        while stream._queue and stream.has_credit(len(stream._queue[0].data)):
+            queued = stream._queue.popleft()
+            self._send(stream, queued.data, queued.wait, now_s)
+
+    def _known(self, header: Header) -> Stream:
+        if header.stream >= len(self._streams):
+            raise ProtocolError(f"a {header.type.name} came for stream {header.stream}, which does not exist")
+        return self._streams[header.stream]
+
+    def _stream(self, name: str) -> Stream:
+        stream = self._names.get(name)
+        if stream is None:
+            if len(self._streams) == MOST_STREAMS:
+                raise ProtocolError(f"stream {name!r} would be one more than the {MOST_STREAMS} there may be")
+            stream = self._names[name] = Stream(len(self._streams), name)
+            self._streams.append(stream)
+        return stream
+
+    # -- what leaves --------------------------------------------------------------------------------------------------
+
+    def _send(self, stream: Stream, data: Data, wait: Wait, now_s: float) -> None:
+        stream.unreleased += len(data)
+        stream.packets += 1
+        self._ask(FrameType.WRITE_REQ, f"WRITE {stream.name}", now_s, stream, len(data), wait=wait)
+        self.out.append(data)
+
+    def _ask(
+        self,
+        kind: FrameType,
+        what: str,
+        now_s: float,
+        stream: Optional[Stream] = None,
+        size: int = 0,
+        value: Any = None,
+        wait: Optional[Wait] = None,
+    ) -> Wait:
+        wait = wait or Wait()
+        self._event = self._event + 1 if self._event < LAST_EVENT else FIRST_EVENT
+        carried = size if kind == FrameType.WRITE_REQ else 0
+        self._unanswered += carried
+        until_s = now_s + self._reply_timeout_s + self._unanswered / SLOWEST_BYTES_S
+        self._asked[self._event] = _Asked(kind, what, carried, until_s, wait, value)
+        name = stream.name if stream and kind == FrameType.CREATE_STREAM_REQ else ""
+        self.out.append(Header(self._event, kind, name, stream.id if stream else 0, size).encode())
+        return wait
+
+    def _reply(self, header: Header) -> None:
+        self.out.append(header._replace(type=header.type.reply, flags=int(Flags.ACK)).encode())
