@@ -90,7 +90,7 @@ class Net:
     def failed(self, lane: int) -> Optional[str]:
         """A failure its callback has not told."""
         status = self._lanes[lane].wait(0)
-        return None if status in (0, _NOT_READY) else f"status {status}"
+        return None if status in (0, *_STILL_AT_WORK) else f"status {status}"
 
     def outputs(self, lane: int) -> Dict[str, NDArray[Any]]:
         """Copies."""
@@ -100,7 +100,8 @@ class Net:
         return float(self._loaded.get_metric("DEVICE_THERMAL"))
 
 
-_NOT_READY = -9
+_STILL_AT_WORK = (-9, -8)
+"""RESULT_NOT_READY, and REQUEST_BUSY where a callback is set and was not called yet."""
 
 
 def _fold(network: Any, spec: GraphSpec) -> None:

@@ -218,7 +218,9 @@ class Myriad:
             self.due_s = None
             return
         now_s = time.monotonic()
-        if self.due_s is not None and now_s < self.due_s:
+        if self.due_s is None:
+            self.due_s = now_s + LOOK_AGAIN_S
+        if now_s < self.due_s:
             return
         told = {(graph, lane) for graph, lane, _, _ in self._ended}
         for (graph, lane), flight in self._in_flight.items():

@@ -5,13 +5,15 @@ A row with image_id -1 ends the list. Non-maximum suppression has been done by t
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Detection, Fit, Outcome
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray  # numpy 1.19, which OpenVINO 2021.4 wants, has none
 
 MOST = 300
 """Detections of one frame that are passed on, the best ones: a graph without a threshold must not flood the wires."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.python39 import Runtime
 
 ASK = """
-import cv2, msgspec, numpy, ngraph, ncs_cluster.processes.worker
+import cv2, msgspec, numpy, ngraph, ncs_cluster.processes.worker, ncs_cluster.decoders.ssd, ncs_cluster.ipc.pool
 from openvino.inference_engine import IECore
 core = IECore()
 print(core.get_versions("CPU")["CPU"].build_number, core.available_devices)
