@@ -84,7 +84,8 @@ def sticks(document: dict[str, Any]) -> Lines:
     if not document["sticks"]:
         return [[Cell("no stick", "bad")]]
     limit = document["daemon"]["switch_temp_c"]
-    rows, errors = [], []
+    reset = any(stick["resets"] for stick in document["sticks"])
+    rows, errors, firmware = [], [], dict[str, list[str]]()
     for stick in document["sticks"]:
         heat, headroom = stick["temperature_c"], stick["headroom_s"]
         hot = heat is not None and heat >= limit
@@ -94,17 +95,30 @@ def sticks(document: dict[str, Any]) -> Lines:
                 Cell(_short(printable(stick["port"]), 12)),
                 Cell(stick["state"], STICK.get(stick["state"], "bad")),
                 Cell(number(heat, ".1f", " °C"), "bad" if hot else "warn" if heat is not None and heat >= limit - 5 else ""),
-                Cell("hot" if hot else number(headroom, ".0f", " s"), "bad" if hot else ""),
+                Cell(_heat(hot, stick["throttle_level"], headroom), "bad" if hot or stick["throttle_level"] else ""),
                 Cell(number(stick["fps"], ".1f")),
                 Cell(pair(stick["latency_ms"])),
+                *([Cell(str(stick["resets"]), "warn" if stick["resets"] else "")] if reset else []),
                 Cell(str(stick["restarts"]), "warn" if stick["restarts"] else ""),
             ]
         )
+        if stick["firmware"]:
+            firmware.setdefault(printable(stick["firmware"]), []).append(stick["id"])
         if stick["last_error"]:
             errors.append([Cell(f"  {stick['id']}: {printable(stick['last_error'])}", "dim")])
-    head = ["STICK", "PORT", "STATE", "TEMP", f"TO {limit:g} °C", "FPS", "MS P50/P99", "RESTARTS"]
-    lines = table(head, rows, right=(3, 4, 5, 6, 7))
+    head = ["STICK", "PORT", "STATE", "TEMP", f"TO {limit:g} °C", "FPS", "MS P50/P99", *["RESETS"] * reset, "RESTARTS"]
+    lines = table(head, rows, right=(3, 4, 5, 6, 7, 8))
+    for version, on in firmware.items():
+        where = "" if len(firmware) == 1 else f" on {', '.join(on)}"
+        lines.append([Cell("firmware  ", "dim"), Cell(f"{version}{where}")])
     return [*lines, *([[Cell("last errors", "dim")]] if errors else []), *errors]
+
+
+def _heat(hot: bool, throttle_level: int | None, headroom_s: float | None) -> str:
+    """How near the limit it is, in a word."""
+    if throttle_level:
+        return f"slowed {throttle_level}"
+    return "hot" if hot else number(headroom_s, ".0f", " s")
 
 
 def cameras(document: dict[str, Any]) -> Lines:

@@ -70,6 +70,8 @@ def _sticks(sticks: list[Status]) -> Iterator[Family]:
     yield _gauge("stick_in_flight_inferences", "Inferences under way.", each("in_flight"), label)
     yield _counter("stick_inferences", "Inferences made.", each("inferences"), label)
     yield _counter("stick_restarts", "Restarts of a stick's process.", each("restarts"), label)
+    yield _counter("stick_resets", "Resets of a hung stick, its process living on.", each("resets"), label)
+    yield _gauge("stick_throttle_level", "How far its own firmware slows a stick.", each("throttle_level"), label)
     yield _counter("stick_throttled_seconds", "Time a stick has spent throttled by its own firmware.", each("throttled_s"), label)
     yield _latency("stick_latency_seconds", "Hand-over to answer.", each("latency_ms"), label)
 

@@ -30,7 +30,8 @@ function makeStick() {
   const headroom = make("span", { class: "soft headroom" });
   const line = makeLine();
   const [rate, latency, restarts] = [
-    figure("inferences"), figure("latency p50/p99", "From hand-over to the stick until its answer"), figure("restarts"),
+    figure("inferences"), figure("latency p50/p99", "From hand-over to the stick until its answer"), 
+    figure("resets/restarts", "How often it hung and was reset in place, and how often its process was started again"),
   ];
   const error = make("p", { class: "error" });
   const node = make(
@@ -46,7 +47,7 @@ function makeStick() {
 
 function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS }) {
   put(card.name, stick.id);
-  put(card.port, [stick.port, stick.device].filter(Boolean).join(" · "));
+  put(card.port, [stick.port, stick.device, stick.firmware].filter(Boolean).join(" · "));
   card.port.title = card.port.textContent;
   put(card.state, stick.state);
   card.state.title = STATES[stick.state] ?? "";
@@ -57,13 +58,13 @@ function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS
   if (redraw) drawLine(card.line, history.lines.get(stick.id) ?? [], { nowS, windowS, limit, range });
   put(card.rate.value, number(stick.fps, 1, "/s"));
   put(card.latency.value, pair(stick.latency_ms));
-  put(card.restarts.value, number(stick.restarts));
+  put(card.restarts.value, `${number(stick.resets)}/${number(stick.restarts)}`);
   put(card.error, stick.last_error ?? "");
 }
 
 function headroom(stick, limit) {
   if (stick.temperature_c === null) return stick.state === "absent" ? "" : "no reading";
-  if (stick.throttle_level) return "throttling itself";
+  if (stick.throttle_level) return stick.throttle_level > 1 ? "all but stopped by its firmware" : "slowed by its firmware";
   if (stick.temperature_c >= limit) return "over the limit";
   return stick.headroom_s === null ? "" : `${limit}° in ${number(stick.headroom_s, stick.headroom_s < 10 ? 1 : 0, "s")}`;
 }
