@@ -1,4 +1,4 @@
-"""A stick as the protocol's page tells it, honest and nasty: what it wants to send lies in lanes, and the test says which goes next.
+"""A stick as the protocol's page tells it, honest and nasty: what it wants to send lies in lanes, and the test says which is next.
 
 Inside a lane the order is kept, between lanes nothing is promised: a release may overtake the reply to its write, an answer too. It
 computes nothing: a result is its tensor, repeated or cut to the outputs' size.
