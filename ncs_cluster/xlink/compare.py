@@ -1,0 +1,284 @@
+"""What two transcripts have in common: each in its normal form, lane by lane, and what was set aside on the way. Pure.
+
+A link is brought into exchanges (a request and its reply, found by the event id) and these into lanes, inside which order counts:
+what the host asks for, what the stick sends on each stream, who returns credit on each stream, the calls of libusb. Between lanes
+order does not count, for there hosts race with themselves: two threads of the vendor's plugin send the first watchdog ping and
+the credit for the capabilities in either order. What is left out is named in RULES, with its reason; nothing else is left out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter, deque
+from enum import IntEnum
+from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
+
+from ncs_cluster.xlink.commands import (
+    DEVICE_COMMAND,
+    DEVICE_MONITOR,
+    FIFO_COMMAND,
+    FIFO_RELEASE,
+    GRAPH_COMMAND,
+    GRAPH_MONITOR,
+    TENSOR,
+    THERMAL,
+    Device,
+    Graph,
+)
+from ncs_cluster.xlink.frames import HEADER_SIZE, Flags
+from ncs_cluster.xlink.transcript import AnyItem, Boot, Call, Frame, Loose, Transcript
+
+RULES = {
+    "times": "when something happened, and how long it took, is the machine's and the stick's",
+    "ports": "bus, port and speed of a stick are where it was put",
+    "event ids": "a number that joins a reply to its request; used for that, then left out",
+    "names": "a name counts where a stream or a FIFO is made; elsewhere, and after its NUL, hosts send what lies in memory",
+    "fields of replies": "of a reply only the kind, the id and the flags are read; the vendor's stream and size in it are stale",
+    "uninitialised fields": "fields of a command that the stick does not read; the vendor sends what lies in memory",
+    "lanes": "the order between two directions, and between requests and the credit returned by another thread",
+    "cadence": "how often the watchdog is fed and the temperature is asked for, and when",
+    "temperatures": "the 26 floats of a reading are the stick's state",
+    "chunk sizes": "into how many transfers firmware or a payload is cut; that header and payload are separate transfers counts",
+    "empty transfers": "a transfer of no bytes ends another one; the bytes are the same",
+    "leaving": "how calls end while a stick leaves: the last write of its firmware, the read that waits, the release",
+    "polling": "how a host looks for sticks: asking for the list, again and again, or being told",
+    "descriptors": "a host may look at descriptors, strings and the present configuration; nothing is changed by it",
+    "kernel drivers": "the kernel has none for a stick: asking it to leave, or whether it is there, changes nothing",
+    "library": "when libusb is loaded, initialised and left",
+}
+
+_IGNORED = {
+    "begin": "library",
+    "init": "library",
+    "exit": "library",
+    "devices": "polling",
+    "polled": "polling",
+    "arrived": "polling",
+    "left": "polling",
+    "get_config_descriptor": "descriptors",
+    "get_active_config_descriptor": "descriptors",
+    "get_string_descriptor_ascii": "descriptors",
+    "get_configuration": "descriptors",
+    "kernel_driver_active": "kernel drivers",
+    "detach_kernel_driver": "kernel drivers",
+    "set_auto_detach_kernel_driver": "kernel drivers",
+    "cancel_transfer": "leaving",
+}
+_UNREAD_ARGUMENT = (Device.THERMAL, Device.CAPABILITIES, Device.MEMORY, Device.PING)
+_ONCE = (Device.THERMAL.name, Device.PING.name)
+
+
+class Difference(NamedTuple):
+    """`lines` as in a unified diff: " " both, "-" only the first, "+" only the second."""
+
+    lane: str
+    lines: List[str]
+
+
+class Report(NamedTuple):
+    """`set_aside` counts, for each rule, what it left out of both."""
+
+    differences: List[Difference]
+    set_aside: Dict[str, int]
+
+
+class Normal:
+    """The normal form of one transcript."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self.lanes: Dict[str, List[str]] = {}
+        self.aside: Counter[str] = Counter({"times": len(transcript.items)})
+        boots = links = 0
+        handles: Dict[int, List[AnyItem]] = {}
+        for item in transcript.items:
+            handles.setdefault(item.handle, []).append(item)
+        for handle, items in sorted(handles.items()):
+            if handle == 0:
+                where = "no open stick"
+            elif any(isinstance(item, Boot) for item in items) or _product(items) == "2485":
+                boots += 1
+                where = f"boot {boots}"
+            else:
+                links += 1
+                where = f"link {links}"
+            self._handle(where, items)
+
+    def _say(self, where: str, lane: str, line: str) -> None:
+        self.lanes.setdefault(f"{where}, {lane}", []).append(line)
+
+    def _handle(self, where: str, items: Sequence[AnyItem]) -> None:
+        frames = [item for item in items if isinstance(item, Frame)]
+        last = max((item.t + item.took for item in items if isinstance(item, (Frame, Boot))), default=float("inf"))
+        for item in items:
+            if isinstance(item, Call):
+                self._call(where, item, item.t + item.took >= last)
+            elif isinstance(item, Boot):
+                self.aside["chunk sizes"] += 1
+                self._say(where, "firmware", f"{item.size} bytes, {item.sha256 or 'not kept'}")
+            elif isinstance(item, Loose):
+                self._say(where, "bytes that are no frame", f"{_way(item.sent)}: {item.size} bytes: {item.why}")
+        if frames:
+            self._link(where, frames)
+
+    def _call(self, where: str, call: Call, at_end: bool) -> None:
+        transfer = call.name in ("bulk_transfer", "completed")
+        if call.name in _IGNORED:
+            rule: Optional[str] = _IGNORED[call.name]
+        elif transfer and call.rc == 0:
+            rule = "empty transfers"
+        elif transfer and at_end:
+            rule = "leaving"
+        else:
+            rule = None
+        if rule:
+            self.aside[rule] += 1
+            return
+        self.aside["ports"] += bool(call.device)
+        product = call.device.split(" ")[0]
+        result = "" if at_end and call.name == "release_interface" else f" = {call.rc}"
+        self.aside["leaving"] += not result
+        self._say(where, "calls", f"{call.name}({product or call.argument}){result}")
+
+    def _link(self, where: str, frames: Sequence[Frame]) -> None:
+        self.aside["lanes"] += 1
+        self.aside["event ids"] += len(frames)
+        streams = {frame.stream: frame.name for frame in frames if frame.sent and frame.type == "CREATE_STREAM_REQ"}
+        for request, reply in _exchanges(frames):
+            if request.type.endswith("_RESP"):
+                self._say(where, "replies to nothing", f"{_way(request.sent)}: {request.type}")
+                continue
+            self.aside["fields of replies"] += reply is not None
+            self.aside["chunk sizes"] += len(request.body) > 1
+            answer = "no reply" if reply is None else _flags(reply.flags)
+            name = streams.get(request.stream, f"stream {request.stream}")
+            shape = (
+                "" if request.head == [HEADER_SIZE] and not request.merged else f" in transfers of {request.head} {request.body}"
+            )
+            self._exchange(where, request, name, f"{shape} -> {answer}")
+
+    def _exchange(self, where: str, request: Frame, name: str, ending: str) -> None:
+        kind = request.type.replace("_REQ", "")
+        if kind == "CREATE_STREAM":
+            # the stick's own end has an id of the stick's own
+            number = f" as {request.stream}" if request.sent else ""
+            line = f"{kind} {request.name}{number}, {request.size} bytes"
+            self._say(where, "host" if request.sent else f"stick opens {request.name}", line + ending)
+            return
+        self.aside["names"] += 1
+        if kind == "READ_REL":
+            self._credit(where, request, name, ending)
+        elif kind == "WRITE":
+            self._write(where, request, name, ending)
+        else:
+            target = f" {name}" if kind == "CLOSE_STREAM" else ""
+            self._say(where, "host" if request.sent else "stick", f"{kind}{target}{ending}")
+
+    def _credit(self, where: str, request: Frame, name: str, ending: str) -> None:
+        if name == DEVICE_MONITOR and (request.size == THERMAL.size or not request.sent):
+            self.aside["cadence"] += 1
+            return
+        who = "host" if request.sent else "stick"
+        self._say(where, f"{who} returns credit on {name}", f"{request.size} bytes{ending}")
+
+    def _write(self, where: str, request: Frame, name: str, ending: str) -> None:
+        if not request.sent:
+            if name == DEVICE_MONITOR and request.size == THERMAL.size:
+                self.aside["temperatures"] += 1
+                self._once(where, "temperatures", f"a reading of {request.size} bytes{ending}")
+            else:
+                self._say(where, f"stick on {name}", _bytes(request) + ending)
+            return
+        said, unread = describe(name, request)
+        self.aside["uninitialised fields"] += unread
+        if name == DEVICE_MONITOR and said in _ONCE:
+            self.aside["cadence"] += 1
+            self._once(where, said, said + ending)
+        else:
+            self._say(where, "host", f"WRITE {name}: {said}{ending}")
+
+    def _once(self, where: str, lane: str, line: str) -> None:
+        lines = self.lanes.setdefault(f"{where}, {lane}", [])
+        # the last may be cut off by the end
+        if line not in lines and not line.endswith("no reply"):
+            lines.append(line)
+
+
+def compare(first: Transcript, second: Transcript) -> Report:
+    """What differs after both were normalised."""
+    one, two = Normal(first), Normal(second)
+    found = []
+    for lane in [*one.lanes, *(lane for lane in two.lanes if lane not in one.lanes)]:
+        before, after = one.lanes.get(lane, []), two.lanes.get(lane, [])
+        if before != after:
+            diff = difflib.unified_diff(before, after, lineterm="", n=1)
+            found.append(Difference(lane, [line for line in diff if not line.startswith(("---", "+++"))]))
+    aside = one.aside + two.aside
+    return Report(found, {rule: aside[rule] for rule in RULES if aside[rule]})
+
+
+def describe(stream: str, frame: Frame) -> Tuple[str, bool]:
+    """What a host writes, in words, without the fields that are not read; and whether there were such fields."""
+    data = bytes.fromhex(frame.data or "")
+    if stream == DEVICE_MONITOR and len(data) == DEVICE_COMMAND.size:
+        command, argument = DEVICE_COMMAND.unpack(data)
+        unread = command in _UNREAD_ARGUMENT
+        return _word(Device, command) + ("" if unread else f" {argument}"), unread
+    if stream == GRAPH_MONITOR and len(data) == GRAPH_COMMAND.size:
+        return _graph_command(data), True
+    if stream == GRAPH_MONITOR and len(data) == FIFO_COMMAND.size:
+        command, fifo, name, elements, shape, read, write = FIFO_COMMAND.unpack(data)
+        of = "{}x{}x{}x{}, {} bytes".format(*TENSOR.unpack(shape))
+        return f"{_word(Graph, command)} {fifo} {_text(name)}, {elements} of {of}, host reads {read}, writes {write}", True
+    if stream == GRAPH_MONITOR and len(data) == FIFO_RELEASE.size:
+        command, fifo = FIFO_RELEASE.unpack(data)
+        return f"{_word(Graph, command)} {fifo}", False
+    return _bytes(frame), False
+
+
+def _graph_command(data: bytes) -> str:
+    command, graph, name, first, second, third = GRAPH_COMMAND.unpack(data)
+    said = f"{_word(Graph, command)} graph {graph}"
+    if command in (Graph.ALLOCATE, Graph.VERIFY):
+        said += f" {_text(name)}, executors {third}"
+    elif command == Graph.TRIGGER:
+        said += f", FIFO {first} to {second}"
+    return said
+
+
+def _word(commands: Type[IntEnum], number: int) -> str:
+    return commands(number).name if number in list(commands) else f"command {number}"
+
+
+def _exchanges(frames: Sequence[Frame]) -> Iterator[Tuple[Frame, Optional[Frame]]]:
+    """Requests in their order, each with its reply; replies to nothing stand by themselves. A reply may be read before the call
+    that wrote its request has returned."""
+    replies: Dict[Tuple[bool, int, str], Deque[Frame]] = {}
+    for frame in frames:
+        if frame.type.endswith("_RESP"):
+            replies.setdefault((not frame.sent, frame.id, frame.type.replace("_RESP", "_REQ")), deque()).append(frame)
+    for frame in frames:
+        if not frame.type.endswith("_RESP"):
+            answers = replies.get((frame.sent, frame.id, frame.type))
+            yield frame, answers.popleft() if answers else None
+    for left in replies.values():
+        yield from ((frame, None) for frame in left)
+
+
+def _bytes(frame: Frame) -> str:
+    return f"{frame.size} bytes {frame.data or frame.sha256 or 'not kept'}"
+
+
+def _flags(flags: int) -> str:
+    return "ack" if flags & (Flags.ACK | Flags.NACK) == Flags.ACK else f"flags {flags:#x}"
+
+
+def _text(name: bytes) -> str:
+    return name.split(b"\0")[0].decode("ascii", "replace")
+
+
+def _way(sent: bool) -> str:
+    return "host" if sent else "stick"
+
+
+def _product(items: Sequence[AnyItem]) -> str:
+    return next((item.device.split(" ")[0] for item in items if isinstance(item, Call) and item.name == "open"), "")
