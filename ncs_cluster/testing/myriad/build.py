@@ -19,6 +19,16 @@ def compiler() -> list[str] | None:
     return chosen or None
 
 
+def sanitizer() -> str | None:
+    """The address sanitizer's library, which a program without it must preload, or None if the compiler has none."""
+    command = compiler()
+    if command is None:
+        return None
+    asked = subprocess.run([*command, "-print-file-name=libasan.so"], capture_output=True, text=True, check=False)
+    path = asked.stdout.strip()
+    return path if asked.returncode == 0 and os.path.isabs(path) else None
+
+
 def compile_library(folder: Path, *flags: str) -> Path:
     """libusb-1.0.so.0 in the folder, for LD_LIBRARY_PATH. Raises RuntimeError with the compiler's words, or without a compiler."""
     command = compiler()

@@ -167,7 +167,7 @@ class Bus:
 
     def _flap(self, port: Port, times: int, up_s: float, down_s: float, now_s: float) -> None:
         """A loose plug: off and on again, a few times."""
-        if times > 0 and port.state != "absent":
+        if times > 0 and port.state != "absent" and self.ports.get(port.name) is port:
             self.pull(port.name, now_s, down_s)
             self._at(now_s + down_s + up_s, lambda now_s: self._flap(port, times - 1, up_s, down_s, now_s))
 
@@ -357,6 +357,9 @@ class Bus:
             return Error.NOT_FOUND, 0
         port.stream = BootStream(port.profile.any_firmware)
         return Error.SUCCESS, 0
+
+    def is_open(self, handle: Handle) -> bool:
+        return self._handles.get(handle.id) is handle
 
     # transfers
 
