@@ -23,6 +23,8 @@ VERSION = (6, 0)
 SHAVES, SLICES = 16, 19
 """What a Myriad X has."""
 MOST_EXECUTORS = 3
+IN_BLOB = 3
+"""Where a shape lies; elsewhere it is known only while the graph runs."""
 LONGEST_NAME = 1024
 MOST_PORTS = 64
 LARGEST = 512 << 20
@@ -139,22 +141,22 @@ class _Reader:
         at += 12 + length
         code, order, rank, where, dims_at, strides_where, strides_at = self._words(at, "<7I", what)
         if code not in DTYPES:
-            raise BlobError(f"its {what} {name} has a type of number {code}, unknown here: compile it again")
+            raise BlobError(f"its {what} {name!r} has a type of number {code}, unknown here: compile it again")
         if not 1 <= rank <= 5:
-            raise BlobError(f"its {what} {name} has {rank} dimensions (1 to 5 are possible): it is damaged")
-        if where != strides_where or dims_at < 0:
-            raise BlobError(f"its {what} {name} has a shape that is known only on the stick, which is not supported")
+            raise BlobError(f"its {what} {name!r} has {rank} dimensions (1 to 5 are possible): it is damaged")
+        if where != IN_BLOB or strides_where != IN_BLOB:
+            raise BlobError(f"its {what} {name!r} has a shape that is known only on the stick, which is not supported")
         shape = self._numbers(dims_at, rank, what)
         strides = self._numbers(strides_at, rank, what)
         dtype, width = DTYPES[code]
         size = width
         for side in shape:
             if not 0 < side <= LARGEST or size > LARGEST:
-                raise BlobError(f"its {what} {name} has an impossible shape: it is damaged")
+                raise BlobError(f"its {what} {name!r} has an impossible shape: it is damaged")
             size *= side
         extent = width + sum((side - 1) * stride for side, stride in zip(shape, strides))
         if offset < 0 or offset + max(size, extent) > room:
-            raise BlobError(f"its {what} {name} does not fit into the {room} bytes there are: it is damaged")
+            raise BlobError(f"its {what} {name!r} does not fit into the {room} bytes there are: it is damaged")
         return Port(name, offset, dtype, _layout(order, rank, what), shape, strides, size), at + 28
 
     def _numbers(self, offset: int, rank: int, what: str) -> Tuple[int, ...]:

@@ -185,12 +185,15 @@ class Session:
     @property
     def due_s(self) -> Optional[float]:
         """When `tick` must be called if nothing happens before."""
-        if self.ended:
-            return None
+        due_s = None if self.ended else self._due_s()
+        return None if due_s is None else due_s + self._slept_s
+
+    def _due_s(self) -> Optional[float]:
+        """By the session's own clock."""
         times = [running.step for running in self._scripts if isinstance(running.step, float)]
         times += [self._patience_s(graph) for graph in self._graphs if graph.flying]
         times += [time_s for time_s in (self._link.due_s(), self._leave_by_s) if time_s is not None]
-        return min(times) + self._slept_s if times else None
+        return min(times) if times else None
 
     @property
     def in_flight(self) -> int:
@@ -237,6 +240,10 @@ class Session:
         if self.ended:
             return
         self._turn(now_s)
+        due_s = self._due_s()
+        if due_s is not None and now_s >= due_s + self._slept_s:
+            # what was added and taken away again may have lost its last bit
+            self._now_s = max(self._now_s, due_s)
         overdue = self._link.overdue(self._now_s)
         for graph in self._graphs:
             if graph.flying and self._now_s >= self._patience_s(graph):
