@@ -1,0 +1,124 @@
+"""What a stick's graphs answer: nothing, what they were given, or what OpenVINO says on this machine's CPU.
+
+A blob does not tell the network it was made of, so the model is found among those registered, by the names and shapes of its inputs
+and outputs. OpenVINO is imported when the first such graph arrives.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Callable
+
+from ncs_cluster.xlink.blob import Blob, BlobError, Port
+
+Run = Callable[[bytes], bytes]
+"""One inference: `inputs_size` bytes in, `outputs_size` bytes out."""
+TYPES = {"fp16": "float16", "u8": "uint8", "s32": "int32", "fp32": "float32"}
+
+
+def source(graphs: str | list[Any]) -> Callable[[Blob], Run]:
+    """ "echo", "zero", or models for this CPU: each a path or {"model": path, "mean": [...], "scale": [...]}. Raises ValueError."""
+    if isinstance(graphs, list):
+        return OnHost([{"model": each} if isinstance(each, str) else each for each in graphs])
+    kinds: dict[str, Callable[[Blob], Run]] = {"echo": echo, "zero": zero}
+    if graphs not in kinds:
+        raise ValueError(f"graphs are echo, zero or a list of models, not {graphs!r}")
+    return kinds[graphs]
+
+
+def zero(blob: Blob) -> Run:
+    """All outputs are 0."""
+    answer = bytes(blob.outputs_size)
+    return lambda tensor: answer
+
+
+def echo(blob: Blob) -> Run:
+    """The first 64 bytes of the input, again and again: a test sees which input gave which result."""
+    times = blob.outputs_size // 64 + 1
+    return lambda tensor: (tensor[:64].ljust(64, b"\0") * times)[: blob.outputs_size]
+
+
+class OnHost:
+    """Real answers, float32 on the CPU."""
+
+    def __init__(self, models: list[Any]) -> None:
+        self._models = models
+        self._core: Any = None
+
+    def __call__(self, blob: Blob) -> Run:
+        """Raises BlobError when no registered model has these inputs and outputs."""
+        import openvino
+
+        self._core = self._core or openvino.Core()
+        for entry in self._models:
+            model = self._core.read_model(entry["model"])
+            ports = self._bind(blob, model)
+            if ports is not None:
+                compiled = self._core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+                return _runner(blob, compiled, ports, entry.get("mean"), entry.get("scale"))
+        names = ", ".join(port.name for port in itertools.chain(blob.inputs, blob.outputs))
+        raise BlobError(f"no registered model has the inputs and outputs {names}")
+
+    @staticmethod
+    def _bind(blob: Blob, model: Any) -> tuple[list[int], list[int]] | None:
+        """For each input and output of the blob its number in the model."""
+        found: list[list[int]] = []
+        for ports, theirs in ((blob.inputs, model.inputs), (blob.outputs, model.outputs)):
+            if len(ports) != len(theirs):
+                return None
+            numbers = []
+            for port in ports:
+                match = [n for n, each in enumerate(theirs) if port.name in _names(each) and _shape(port) == list(each.shape)]
+                if not match:
+                    return None
+                numbers.append(match[0])
+            found.append(numbers)
+        return found[0], found[1]
+
+
+def _names(port: Any) -> set[str]:
+    """What 2021.4 may call it: the tensor's names, the node's, for an output the node before the Result's."""
+    node = port.get_node()
+    names = set(port.get_names()) | {node.get_friendly_name()}
+    if node.get_type_name() == "Result":
+        before = node.input_value(0)
+        name = before.get_node().get_friendly_name()
+        names |= {name, f"{name}.{before.get_index()}"}
+    return names
+
+
+def _shape(port: Port) -> list[int]:
+    """In the model's order of axes: NCHW, where the blob has another."""
+    if port.layout == "NHWC":
+        n, h, w, c = port.shape
+        return [n, c, h, w]
+    return list(port.shape)
+
+
+def _runner(blob: Blob, compiled: Any, ports: tuple[list[int], list[int]], mean: Any, scale: Any) -> Run:
+    import numpy
+
+    request = compiled.create_infer_request()
+
+    def run(tensor: bytes) -> bytes:
+        given = {}
+        for port, number in zip(blob.inputs, ports[0]):
+            array = numpy.frombuffer(tensor, TYPES[port.dtype], port.size // numpy.dtype(TYPES[port.dtype]).itemsize, port.offset)
+            array = array.reshape(port.shape).astype(numpy.float32)
+            if port.layout == "NHWC":
+                array = array.transpose(0, 3, 1, 2)
+            if array.ndim == 4 and (mean or scale):
+                sides = (1, -1, 1, 1)
+                array = (array - numpy.float32(mean or 0.0).reshape(sides)) / numpy.float32(scale or 1.0).reshape(sides)
+            given[number] = numpy.ascontiguousarray(array)
+        request.infer(given)
+        answer = bytearray(blob.outputs_size)
+        for port, number in zip(blob.outputs, ports[1]):
+            array = request.get_output_tensor(number).data
+            if port.layout == "NHWC":
+                array = array.transpose(0, 2, 3, 1)
+            data = numpy.ascontiguousarray(array, TYPES[port.dtype]).tobytes()
+            answer[port.offset : port.offset + len(data)] = data
+        return bytes(answer)
+
+    return run
