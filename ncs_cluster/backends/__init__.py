@@ -6,5 +6,6 @@ The registry is literal; a backend's module is imported only in the worker that 
 BACKENDS = {
     "simulated": "ncs_cluster.backends.simulated:Simulated",
     "openvino": "ncs_cluster.backends.openvino:OpenVino",
+    "xlink": "ncs_cluster.backends.xlink:Xlink",
     "myriad": "ncs_cluster.backends.myriad:Myriad",
 }

@@ -254,6 +254,8 @@ class Context:
 
     def handle_events(self) -> List[Transfer]:
         """The transfers that have ended, in that order. Never blocks. Raises UsbError."""
+        if not self._epoll.poll(0.0):
+            return []
         self.check(self.library.libusb_handle_events_timeout_completed(self._raw, byref(self._at_once), None))
         ended, self._ended = self._ended, []
         return ended

@@ -33,7 +33,7 @@ class UsbStick:
     """One stick. `name` begins every complaint; `port` is its place as the kernel calls it ("1-1.2"), before or after its boot."""
 
     def __init__(self, context: Context, name: str, port: str, booted_port: Optional[str], chunk: int) -> None:
-        self._context, self._name, self._port, self._chunk = context, name, port, chunk
+        self._context, self._name, self.port, self._chunk = context, name, port, chunk
         self.booted_port = booted_port
 
     def boot(self, firmware: bytes, goodbye: bytes, boot_timeout_s: float, watchdog_s: float) -> Pipe:
@@ -55,7 +55,7 @@ class UsbStick:
 
     def _find(self) -> Optional[Device]:
         """What is at our place now: the very port goes before the same chain of another bus, the ROM before a booted one."""
-        ports = [self._port, self.booted_port]
+        ports = [self.port, self.booted_port]
         chains = [port.partition("-")[2] for port in ports if port]
         found = [device for device in self._listed() if device.product in (ROM, BOOTED) and device.chain in chains]
         found.sort(key=lambda device: (device.port not in ports, device.product == BOOTED))
@@ -68,7 +68,7 @@ class UsbStick:
             if device is not None and device.product == ROM:
                 return device
             if time.monotonic() > until_s:
-                raise StickError("gone", f"{self._name}: no stick at USB port {self._port}")
+                raise StickError("gone", f"{self._name}: no stick at USB port {self.port}")
             time.sleep(LOOK_S)
 
     def _claim(self, device: Device, configure: bool = False) -> Handle:

@@ -1,0 +1,285 @@
+"""An Intel NCS2 driven by ourselves: booted over libusb, spoken to in XLink, running graphs compiled for it. No OpenVINO needed.
+
+The protocol is the pure `xlink.session`; this file lends it a USB stick, a clock and pictures. One thread: what USB does shows on
+`wake_fd`, what is due on `due_s`. After a time-out or nonsense the link is dropped whole, so no late answer is ever taken for the
+answer to something else; `reopen` then resets the stick and loads it again. Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, NoReturn, Optional
+
+from ncs_cluster.backends._lay import lay
+from ncs_cluster.backends._libusb import Context, UsbError
+from ncs_cluster.backends._tensors import Tensors
+from ncs_cluster.backends._usb_pipe import SMALLEST_CHUNK, Pipe
+from ncs_cluster.backends._usb_stick import UsbStick
+from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
+from ncs_cluster.errors import ConfigError, StickError
+from ncs_cluster.specs import GraphSpec, StickSpec
+from ncs_cluster.types import Fit
+from ncs_cluster.xlink import firmware, session
+from ncs_cluster.xlink.blob import Blob, BlobError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+STALE_S = 5.0
+"""A temperature older than this is none: it is asked for each second."""
+WARM_UP = -1
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a stick is driven."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    firmware: str = ""
+    """The vendor's firmware file, usb-ma2x8x.mvcmd; `ncsctl firmware install` gets it."""
+    executors: int = 0
+    """Inferences the stick runs side by side, of each graph; 0: as many as the graph was compiled for. It holds twice as many."""
+    infer_timeout_s: float = 10.0
+    """A stick that works and gives no result for so long hangs."""
+    boot_timeout_s: float = 10.0
+    """From its firmware to its return to the bus."""
+    watchdog_s: float = 20.0
+    """What a stick that does not answer is given to reset itself."""
+    booted_port: Optional[str] = None
+    """The port it comes back at after its boot, where that is known ("2-1.2")."""
+    chunk_kib: int = 512
+    """Most of a USB transfer at once: the kernel has 16 MB for all sticks together."""
+    libusb: str = "libusb-1.0.so.0"
+    """The library's name or path."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.executors <= 3:
+            raise ValueError("executors must be 0 to 3")
+        for name in ("infer_timeout_s", "boot_timeout_s", "watchdog_s"):
+            if not 0 < getattr(self, name) <= 600:
+                raise ValueError(f"{name} must be over 0, at most 600")
+        if not SMALLEST_CHUNK <= self.chunk_kib * 1024 <= 16 << 20:
+            raise ValueError(f"chunk_kib must be {SMALLEST_CHUNK // 1024} to {16 << 10}")
+
+
+class _Flight(NamedTuple):
+    """An inference under way, and the buffer that must stay as it is."""
+
+    buffer: NDArray[np.uint8]
+    fit: Fit
+    submitted_s: float
+
+
+class Xlink:
+    """See base.Backend."""
+
+    wants_pixels = True
+
+    def __init__(self, time_scale: float = 1.0) -> None:
+        """Real sticks know no time scale."""
+        self._context: Optional[Context] = None
+        self._pipe: Optional[Pipe] = None
+        self._session = session.Session([])
+        self._done: List[Completed] = []
+        self._forget()
+
+    @property
+    def wake_fd(self) -> Optional[int]:
+        return None if self._context is None else self._context.wake_fd
+
+    @property
+    def due_s(self) -> Optional[float]:
+        return self._session.due_s
+
+    def open(self, stick: StickSpec, graphs: List[GraphSpec], phase: Callable[[str], None]) -> DeviceInfo:
+        phase("opening")
+        try:
+            self._options = options = Options(**stick.options)
+        except (TypeError, ValueError) as error:
+            raise StickError("open", f"xlink stick {stick.id}: {error}") from error
+        _one_thread_for_opencv()
+        self._graphs = [Tensors(spec, _blob(spec)) for spec in graphs]
+        self._firmware = _firmware(options.firmware)
+        self._name = f"stick {stick.id}"
+        self._context = _context(options.libusb)
+        self._stick = UsbStick(self._context, self._name, stick.port, options.booted_port, options.chunk_kib << 10)
+        return self._begin(phase)
+
+    def reopen(self, phase: Callable[[str], None]) -> DeviceInfo:
+        """After StickError("hang" or "link"): drop the link, get the stick back into its ROM by whatever works, boot, load."""
+        phase("opening")
+        assert self._context is not None
+        if self._pipe is not None and not self._pipe.close():
+            # the kernel still holds a transfer: libusb must neither close nor end, so it is left behind whole
+            self._context = _context(self._options.libusb)
+            port, booted = self._stick.port, self._stick.booted_port
+            self._stick = UsbStick(self._context, self._name, port, booted, self._options.chunk_kib << 10)
+        self._pipe = None
+        self._forget()
+        return self._begin(phase)
+
+    def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
+        assert image is not None
+        tensors = self._graphs[graph]
+        buffer = self._spare[graph].pop() if self._spare[graph] else tensors.blank()
+        fit = lay(image, tensors.spec, tensors.width, tensors.height, tensors.picture(buffer), tensors.layout)
+        self._start(tag, graph, _Flight(buffer, fit, time.monotonic()))
+
+    def collect(self) -> List[Completed]:
+        self._turn()
+        done: List[Completed] = self._done
+        self._done = []
+        return done
+
+    def read_sensor(self) -> Reading:
+        """The newest temperature, with its age."""
+        if self._thermal is None:
+            return Reading(None)
+        age_s = time.monotonic() - self._thermal_s
+        return Reading(self._thermal.temperature_c if age_s < STALE_S else None, self._thermal.level, age_s)
+
+    def trouble(self, kind: str, for_s: float) -> None:
+        raise StickError("protocol", f'trouble "{kind}" is for simulated sticks only')
+
+    def close(self) -> None:
+        """Take leave: the stick goes back to its ROM. At most some seconds, at once for one that is gone."""
+        try:
+            if self._pipe is not None:
+                self._session.close(time.monotonic())
+                self._carry()
+                while not self._session.ended:
+                    self._wait()
+                    self._carry()
+        finally:
+            if self._context is not None and (self._pipe is None or self._pipe.close()):
+                self._context.close()
+            self._context = self._pipe = None
+
+    def _forget(self) -> None:
+        """Nothing of the last link counts any more."""
+        self._flights: Dict[int, _Flight] = {}
+        self._spare: Dict[int, List[NDArray[np.uint8]]] = {}
+        self._done = []
+        self._answered_s = self._thermal_s = 0.0
+        self._thermal: Optional[session.Thermal] = None
+        self._ready: Optional[session.Ready] = None
+
+    def _begin(self, phase: Callable[[str], None]) -> DeviceInfo:
+        """Boot the stick, load its graphs, and let each of them work once."""
+        options = self._options
+        self._pipe = self._stick.boot(self._firmware, session.GOODBYE, options.boot_timeout_s, options.watchdog_s)
+        asked = session.Options(executors=options.executors or None, infer_timeout_s=options.infer_timeout_s)
+        self._session = session.Session([tensors.blob for tensors in self._graphs], asked)
+        self._session.start(time.monotonic())
+        phase("compiling")
+        while self._ready is None:
+            self._turn()
+            self._wait()
+        for graph, tensors in enumerate(self._graphs):
+            self._spare[graph] = []
+            self._start(WARM_UP, graph, _Flight(tensors.blank(), Fit(), time.monotonic()))
+            while self._flights:
+                self._wait()
+                self._turn()
+        self._done.clear()
+        version = self._ready.capabilities.firmware
+        return DeviceInfo("Intel NCS2 (Myriad X)", has_sensor=True, depth=max(self._ready.depths, default=1), firmware=version)
+
+    def _start(self, tag: int, graph: int, flight: _Flight) -> None:
+        self._flights[tag] = flight
+        self._session.submit(tag, graph, flight.buffer.data, flight.submitted_s)
+        self._turn()
+
+    def _turn(self) -> None:
+        """Carry what there is to carry, and take note of what has happened. Raises StickError at the end of the link."""
+        self._carry()
+        for event in self._session.events():
+            if isinstance(event, session.Result):
+                self._completed(event)
+            elif isinstance(event, session.Thermal):
+                self._thermal, self._thermal_s = event, time.monotonic()
+            elif isinstance(event, session.Ready):
+                self._ready = event
+            elif isinstance(event, session.Lost):
+                self._lost(event)
+
+    def _carry(self) -> None:
+        """Bytes both ways, as far as they go without waiting, then what is due."""
+        talk, pipe = self._session, self._pipe
+        assert pipe is not None
+        try:
+            while not talk.ended:
+                for data in talk.out():
+                    pipe.send(data)
+                if not pipe.asked:
+                    pipe.ask(talk.wanted)
+                arrived = pipe.step()
+                if arrived is not None:
+                    talk.received(arrived, time.monotonic())
+                    continue
+                due_s, now_s = talk.due_s, time.monotonic()
+                if due_s is None or now_s < due_s:
+                    return
+                talk.tick(now_s)
+        except StickError as error:
+            talk.fail(error.reason, error.detail)
+
+    def _wait(self) -> None:
+        assert self._context is not None
+        due_s = self._session.due_s
+        self._context.wait(1.0 if due_s is None else min(1.0, due_s - time.monotonic()))
+
+    def _completed(self, result: session.Result) -> None:
+        flight = self._flights.pop(result.tag)
+        self._spare[result.graph].append(flight.buffer)
+        now_s = time.monotonic()
+        # one after the other: what was submitted early has waited for the one before it
+        latency_s = now_s - max(flight.submitted_s, self._answered_s)
+        self._answered_s = now_s
+        self._done.append(Completed(result.tag, self._graphs[result.graph].outputs(result.data), latency_s, flight.fit))
+
+    def _lost(self, lost: session.Lost) -> NoReturn:
+        # nonsense and refusals, as silence, are answered by a reset in place
+        reason = "link" if lost.reason in ("protocol", "infer") else lost.reason
+        detail = lost.detail if lost.detail.startswith(self._name) else f"{self._name}: {lost.detail}"
+        raise StickError(reason, detail)
+
+
+def _context(name: str) -> Context:
+    try:
+        return Context(name)
+    except OSError as error:
+        raise StickError("open", f"libusb cannot be loaded: {error}: install the package libusb-1.0-0") from error
+    except UsbError as error:
+        raise StickError("open", f"libusb does not start: {error}: is /dev/bus/usb there?") from error
+
+
+def _firmware(path: str) -> bytes:
+    try:
+        return firmware.patch(Path(path or "usb-ma2x8x.mvcmd").read_bytes())
+    except OSError as error:
+        raise StickError("open", f"no firmware for the stick: {error}: get it with: ncsctl firmware install") from error
+    except ConfigError as error:
+        raise StickError("open", f"{path} {error}") from error
+
+
+def _blob(spec: GraphSpec) -> Blob:
+    if spec.blob is None:
+        raise StickError("graph", f"graph {spec.name}: it is not compiled for a stick: run: ncsctl graphs compile {spec.name}")
+    try:
+        return Blob.parse(Path(spec.blob).read_bytes())
+    except (OSError, BlobError) as error:
+        raise StickError("graph", f"graph {spec.name}: {spec.blob}: {error}") from error
+
+
+def _one_thread_for_opencv() -> None:
+    try:
+        import cv2
+    except ImportError as error:
+        raise StickError("open", f"frames cannot be laid into graphs: {error}: install opencv-python") from error
+    opencv: Any = cv2
+    opencv.setNumThreads(1)
