@@ -134,7 +134,10 @@ class Bus:
             (port or self).armed.clear()
             if port:
                 port.pulls.clear()
+                port.boots.clear()
                 self._set_pace(port, faults.Pace(), now_s)
+                if port.chip is not None:
+                    port.chip.fault(kind)
         elif isinstance(fault, faults.CallFault):
             (port or self).armed.add(fault)
         elif port is None:

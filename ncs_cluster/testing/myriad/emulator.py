@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ncs_cluster.testing.myriad import wire
-from ncs_cluster.testing.myriad.wire import HEAD, Op
+from ncs_cluster.testing.myriad.control import Control
+from ncs_cluster.testing.myriad.server import STICK
 
 
 class Emulator:
@@ -29,13 +28,14 @@ class Emulator:
         folder: Path,
         library: Path,
         *,
+        socket: Path | None = None,
         time_scale: float = 1.0,
-        chip: str = "ncs_cluster.testing.myriad.stick:Stick",
+        chip: str = STICK,
         trace: bool = False,
         python: str = sys.executable,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.socket, self.sysfs, self.library = folder / "usb", folder / "sys", library
+        self.socket, self.sysfs, self.library = socket or folder / "usb", folder / "sys", library
         self.trace_file, self.log_file = folder / "trace.jsonl", folder / "log"
         command = [python, "-m", "ncs_cluster.testing.myriad", "--socket", str(self.socket), "--sysfs", str(self.sysfs)]
         command += ["--time-scale", str(time_scale), "--chip", chip, "--until-eof"]
@@ -43,14 +43,17 @@ class Emulator:
             command += ["--trace", str(self.trace_file)]
         with self.log_file.open("w") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
-        self._socket = self._connect()
-        self._id = 0
+        self._control = self._connect()
 
     @property
     def env(self) -> dict[str, str]:
-        """What a child's environment needs so that its libusb is ours."""
+        """What a child's environment needs so that its libusb is ours, and a daemon's kernel too."""
         paths = [str(self.library.parent), os.environ.get("LD_LIBRARY_PATH", "")]
-        return {"NCS_EMULATOR_SOCKET": str(self.socket), "LD_LIBRARY_PATH": ":".join(filter(None, paths))}
+        return {
+            "NCS_EMULATOR_SOCKET": str(self.socket),
+            "LD_LIBRARY_PATH": ":".join(filter(None, paths)),
+            "NCS_CLUSTER_DISCOVERY__SYSFS": str(self.sysfs),
+        }
 
     @property
     def log(self) -> str:
@@ -97,28 +100,15 @@ class Emulator:
 
     def command(self, do: str, **what: Any) -> Any:
         """Raises ValueError with the emulator's reason, ConnectionError when it has gone."""
-        data = json.dumps({"do": do, **what}).encode()
-        self._id += 1
-        self._socket.sendall(HEAD.pack(len(data), self._id, Op.CONTROL, 0, 0, 0, 0) + data)
-        while True:
-            size, id, op, *_ = HEAD.unpack(self._read(HEAD.size))
-            answer = self._read(size)
-            if op == Op.CONTROL and id == self._id:
-                break
-        result = json.loads(answer)
-        if "error" in result:
-            raise ValueError(result["error"])
-        return result["ok"]
+        try:
+            return self._control.command(do, **what)
+        except ConnectionError as error:
+            raise ConnectionError(f"the emulator has gone: {self.log[-2000:]}") from error
 
     def close(self) -> None:
-        self._socket.close()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        """Sticks and bus end, and what still calls them hears that there is no device."""
+        self._control.close()
+        self._end()
 
     def __enter__(self) -> Emulator:
         return self
@@ -126,34 +116,22 @@ class Emulator:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _read(self, size: int) -> bytes:
-        parts = b""
-        while len(parts) < size:
-            part = self._socket.recv(size - len(parts))
-            if not part:
-                raise ConnectionError(f"the emulator has gone: {self.log[-2000:]}")
-            parts += part
-        return parts
-
-    def _connect(self) -> socket.socket:
+    def _connect(self) -> Control:
         until_s = time.monotonic() + 20
         while True:
-            connection = socket.socket(socket.AF_UNIX)
             try:
-                connection.connect(str(self.socket))
+                return Control(self.socket)
             except OSError:
-                connection.close()
                 if self.process.poll() is not None or time.monotonic() > until_s:
-                    self.close_process()
+                    self._end()
                     raise RuntimeError(f"the emulator did not start: {self.log[-2000:]}") from None
                 time.sleep(0.005)
-                continue
-            connection.settimeout(30)
-            connection.sendall(HEAD.pack(0, 0, Op.HELLO, 0, 0, wire.VERSION, os.getpid()))
-            return connection
 
-    def close_process(self) -> None:
-        self.process.kill()
-        self.process.wait()
+    def _end(self) -> None:
         if self.process.stdin is not None:
             self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -1,13 +1,12 @@
 """The emulated bus as a process: clients' calls in, answers out, one thread that never waits for one of them.
 
-Commands come as Op.CONTROL over the same socket: {"do": "add", "port": "1-1.2", ...options}, pull, plug, fault ("kind" and
-what it takes), state, chips (forgets all sticks: "reset"), ping, trace. The answer is {"ok": result} or {"error": text}.
+Commands come as Op.CONTROL over the same socket, in JSON: {"do": "add", "port": "1-1.2", ...profile}, pull, plug, fault ("kind"
+and what it takes), state, clients, reset (forgets all sticks). The answer is {"ok": result} or {"error": text}.
 Run it by `python -m ncs_cluster.testing.myriad --socket PATH`, or from Python by `emulator.Emulator`.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import mmap
@@ -17,8 +16,8 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TextIO
 
 from ncs_cluster.testing.myriad import wire
@@ -29,6 +28,7 @@ from ncs_cluster.testing.myriad.wire import HEAD, Op
 
 BACKLOG_MAX = 256 << 20
 """Bytes a client may leave unread before it is taken for dead."""
+STICK = "ncs_cluster.testing.myriad.stick:Stick"
 TRACE_BYTES = 96
 """Of each transfer's data, so many are written into the trace: a frame's head and a little."""
 
@@ -103,13 +103,16 @@ class Client:
 
 
 class Server:
-    def __init__(self, path: Path, chip: str, time_scale: float, sysfs: Path | None, trace: TextIO | None) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path, chip: str = STICK, time_scale: float = 1.0, sysfs: Path | None = None, trace: Path | None = None
+    ) -> None:
+        """Raises OSError when the socket or the files cannot be made."""
+        self._path, self._page_path = path, path.with_name(path.name + ".page")
         self._scale, self._start_s = time_scale, time.monotonic()
         module, _, name = chip.partition(":")
         self.bus = Bus(lambda **options: getattr(importlib.import_module(module), name)(**options), time_scale, self._note)
         self._sysfs = Sysfs(sysfs) if sysfs else None
-        self._trace = trace
+        self._trace = trace.open("w") if trace else None
         self._clients: dict[int, Client] = {}
         self._selector = selectors.DefaultSelector()
         self._page = self._share_page()
@@ -120,8 +123,7 @@ class Server:
         self._selector.register(self._listener, selectors.EVENT_READ)
 
     def _share_page(self) -> memoryview:
-        name = f"{self._path}.page"
-        fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        fd = os.open(self._page_path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         os.ftruncate(fd, mmap.PAGESIZE)
         page = memoryview(mmap.mmap(fd, mmap.PAGESIZE)).cast("Q")
         os.close(fd)
@@ -130,11 +132,23 @@ class Server:
     def now_s(self) -> float:
         return (time.monotonic() - self._start_s) * self._scale
 
-    def serve(self, until: Callable[[], bool] | None = None, ends_with: TextIO | None = None) -> None:
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for client in list(self._clients.values()):
+            client.connection.close()
+        self._listener.close()
+        self._path.unlink(missing_ok=True)
+        self._page_path.unlink(missing_ok=True)
+        if self._trace is not None:
+            self._trace.close()
+
+    def serve(self, ends_with: TextIO | None = None) -> None:
         """Until `ends_with` is at its end, if given."""
         if ends_with is not None:
             self._selector.register(ends_with, selectors.EVENT_READ)
-        while until is None or not until():
+        while True:
             due_s = self.bus.due_s
             wait_s = None if due_s is None else max(0.0, (due_s - self.now_s()) / self._scale)
             for key, events in self._selector.select(wait_s):
@@ -301,23 +315,3 @@ def _record(device: Device) -> bytes:
     ports = bytes(device.chain).ljust(8, b"\0")
     where = (device.id, device.bus, device.address, what.speed, len(device.chain), ports)
     return wire.RECORD.pack(*where, what.device, len(what.config)) + what.config
-
-
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m ncs_cluster.testing.myriad", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--socket", type=Path, required=True, help="where clients find it (NCS_EMULATOR_SOCKET)")
-    parser.add_argument("--sysfs", type=Path, help="folder for a tree like /sys in step with the bus")
-    parser.add_argument("--trace", type=argparse.FileType("w"), help="file for a line of JSON per call and answer")
-    parser.add_argument("--time-scale", type=float, default=1.0, help="seconds of the emulation in one second")
-    stick = "ncs_cluster.testing.myriad.stick:Stick"
-    parser.add_argument("--chip", default=stick, help="MODULE:CLASS of what is inside of a stick")
-    parser.add_argument("--add", action="append", default=[], metavar="PORT", help="a stick to begin with, such as 1-1.2")
-    parser.add_argument("--until-eof", action="store_true", help="end when standard input does")
-    options = parser.parse_args(argv)
-    server = Server(options.socket, options.chip, options.time_scale, options.sysfs, options.trace)
-    for port in options.add:
-        server.bus.add(port, {}, server.now_s())
-    try:
-        server.serve(ends_with=sys.stdin if options.until_eof else None)
-    except KeyboardInterrupt:
-        pass

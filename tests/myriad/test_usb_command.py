@@ -1,0 +1,41 @@
+"""The emulator from a shell: sticks for one command, and commands to a running one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from ncs_cluster.testing.myriad.emulator import Emulator
+
+COMMAND = [sys.executable, "-m", "ncs_cluster.testing.myriad"]
+LISTS = """
+import os, sys
+from tests.myriad.libusb import Usb
+usb = Usb("libusb-1.0.so.0", os.environ["NCS_EMULATOR_SOCKET"])
+print([(found.name, found.product) for found in usb.list()])
+print(os.listdir(os.environ["NCS_CLUSTER_DISCOVERY__SYSFS"] + "/bus/usb/devices"))
+sys.exit(7)
+"""
+
+
+def test_a_command_runs_with_sticks_plugged_in_and_its_exit_code_is_kept(emulated_libusb: Path) -> None:
+    command = [*COMMAND, "--add", "1-1.2,boot_s=0.1", "--add", "1-1.3", "--", sys.executable, "-c", LISTS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 7, done.stderr
+    assert "[('1-1.2', '2485'), ('1-1.3', '2485')]" in done.stdout
+    assert "usb1" in done.stdout
+
+
+def test_a_running_emulator_is_asked_and_told_from_elsewhere(bus: Emulator) -> None:
+    bus.add("1-1.2")
+
+    def do(**what: object) -> subprocess.CompletedProcess[str]:
+        command = [*COMMAND, "--socket", str(bus.socket), "--do", json.dumps(what)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert do(do="pull", port="1-1.2").returncode == 0
+    assert json.loads(do(do="state", port="1-1.2").stdout)["state"] == "absent"
+    wrong = do(do="pull", port="9-9")
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (1, 1)
