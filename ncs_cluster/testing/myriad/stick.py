@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ncs_cluster.testing.myriad.graphs import source
 from ncs_cluster.thermal import AMBIENT_C, REST_S, Heat, Plant, throttle_level
 from ncs_cluster.xlink import commands, frames
-from ncs_cluster.xlink.blob import Blob, BlobError
+from ncs_cluster.xlink.blob import MAGIC, VERSION, Blob, BlobError
 from ncs_cluster.xlink.commands import Device, Graph
 from ncs_cluster.xlink.frames import FrameError, FrameType, Header
 
@@ -298,7 +298,8 @@ class Stick:
             return
         number, what = upload
         if what == "verify":
-            self._status(0 if len(data) == commands.VERIFY_BYTES and data[:4] == b"\x7felf" else 9)
+            good = len(data) == commands.VERIFY_BYTES and struct.unpack_from("<4I", data, 52)[::2] == (MAGIC, VERSION[0])
+            self._status(0 if good else 9)
             return
         try:
             blob = Blob.parse(data)
