@@ -95,6 +95,7 @@ def decode(data: bytes) -> Header:
     except ValueError:
         raise FrameError(f"a frame of unknown type {number} came") from None
     name, end, _ = raw.partition(b"\0")
-    if kind is FrameType.CREATE_STREAM_REQ and not (name and end and name.isascii()):
+    text = name.decode("latin-1")
+    if kind is FrameType.CREATE_STREAM_REQ and not (end and text and text.isascii() and text.isprintable()):
         raise FrameError("a stream was created whose name is empty, has no end or is no text")
-    return Header(event, kind, name.decode("latin-1"), stream, size, flags)
+    return Header(event, kind, text, stream, size, flags)

@@ -49,7 +49,7 @@ def test_a_type_that_is_none_is_an_error(kind: int):
         frames.decode(bytes(data))
 
 
-@pytest.mark.parametrize("name", [b"", b"x" * 64, b"\xff\0"], ids=["empty", "without an end", "no text"])
+@pytest.mark.parametrize("name", [b"", b"x" * 64, b"\xff\0", b"a\nb\0"], ids=["empty", "without an end", "no text", "two lines"])
 def test_a_stream_needs_a_name_to_be_created_and_for_nothing_else(name: bytes):
     for kind, bad in ((FrameType.CREATE_STREAM_REQ, True), (FrameType.WRITE_REQ, False), (FrameType.PING_RESP, False)):
         data = bytearray(Header(1, kind).encode())

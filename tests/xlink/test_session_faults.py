@@ -1,0 +1,463 @@
+"""What a stick may do wrong is the end of its session, in one line, and never more than that."""
+
+from __future__ import annotations
+
+import math
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ncs_cluster.xlink import commands
+from ncs_cluster.xlink.frames import Flags, FrameType, Header
+from ncs_cluster.xlink.session import Closed, Lost, Options, Ready, Result, Session, Thermal
+from tests.xlink import blobs
+from tests.xlink.model import Model, carry
+
+ALONE = Options(settle_s=0.0, thermal_s=None)
+
+
+def opened(options: Options = ALONE, model: Model | None = None, graphs: int = 1) -> tuple[Session, Model]:
+    model = model or Model()
+    session = Session([blobs.small(4 + n) for n in range(graphs)], options)
+    session.start(0.0)
+    carry(session, model, 0.0)
+    return session, model
+
+
+def the_end(session: Session) -> Lost | Closed:
+    end = session.events()[-1]
+    assert isinstance(end, (Lost, Closed))
+    assert session.ended
+    assert session.due_s is None
+    assert session.out() == []
+    if isinstance(end, Lost):
+        assert "\n" not in end.detail
+    return end
+
+
+def name_id(model: Model, name: str) -> int:
+    return model._ids[name]
+
+
+# -- nonsense ---------------------------------------------------------------------------------------------------------
+
+
+def frame(kind: FrameType, stream: int = 0, size: int = 0, name: str = "", flags: int = 1, number: int = 5000) -> bytes:
+    return Header(number, kind, name, stream, size, flags).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (frame(FrameType.PING_REQ)[:4] + struct.pack("<i", 99) + bytes(76), "unknown type 99"),
+        (b"\xff" * 84, "unknown type -1"),
+        (frame(FrameType.READ_REQ), "READ came"),
+        (frame(FrameType.WRITE_REQ, 31, 4), "stream 31, which does not exist"),
+        (frame(FrameType.WRITE_REQ, 0xDEADDEAD, 4), "which does not exist"),
+        (frame(FrameType.WRITE_REQ, 0, 104), "nothing was expected"),
+        (frame(FrameType.WRITE_REQ, 0, 0xFFFFFFFF), "nothing was expected"),
+        (frame(FrameType.WRITE_RESP), "nobody had asked"),
+        (frame(FrameType.READ_REL_REQ, 0, 8), "held 0 packets"),
+        (frame(FrameType.READ_REL_REQ, 99, 8), "does not exist"),
+        (frame(FrameType.CREATE_STREAM_REQ), "name"),
+        (frame(FrameType.PING_REQ)[:83], "83 bytes came where 84"),
+        (b"", "0 bytes came where 84"),
+        (frame(FrameType.PING_REQ) + b"\0", "85 bytes came where 84"),
+    ],
+)
+def test_what_no_stick_may_send_ends_the_session_in_one_line(data: bytes, said: str):
+    session, _ = opened()
+    session.events()
+    session.submit(1, 0, bytes(48), 0.1)
+    session.received(data, 0.1)
+    end = the_end(session)
+    assert isinstance(end, Lost)
+    assert end.reason == "protocol"
+    assert said in end.detail
+
+
+def test_nothing_is_taken_sent_or_raised_after_the_end():
+    session, _ = opened()
+    session.received(b"nonsense", 0.0)
+    the_end(session)
+    session.received(frame(FrameType.PING_REQ), 1.0)
+    session.submit(1, 0, bytes(48), 1.0)
+    session.tick(100.0)
+    session.look(100.0)
+    session.close(100.0)
+    session.fail("gone", "unplugged")
+    assert session.events() == []
+    assert session.out() == []
+    assert session.in_flight == 0
+
+
+def test_a_reply_that_says_no_is_the_end():
+    session = Session([], ALONE)
+    session.start(0.0)
+    (ping,) = session.out()
+    number = int.from_bytes(bytes(ping[:4]), "little")
+    session.received(Header(number, FrameType.PING_RESP, flags=int(Flags.NACK)).encode(), 0.0)
+    end = the_end(session)
+    assert end == Lost("protocol", "PING was refused (flags 0x2)")
+
+
+def test_a_reply_of_another_type_is_no_reply():
+    session = Session([], ALONE)
+    session.start(0.0)
+    session.received(frame(FrameType.RESET_RESP, number=10), 0.0)
+    assert the_end(session) == Lost("protocol", "a RESET_RESP came which nobody had asked for")
+
+
+def test_a_result_of_another_size_is_not_taken():
+    session, model = opened()
+    session.events()
+    session.submit(1, 0, bytes(48), 0.0)
+    carry(session, model, 0.0, computes=False)
+    session.received(frame(FrameType.WRITE_REQ, name_id(model, "FIFO1"), 27), 0.0)
+    assert the_end(session) == Lost("protocol", "27 bytes came on FIFO1, where 28 were expected")
+
+
+def test_a_result_nobody_asked_for_is_not_taken():
+    session, model = opened()
+    session.submit(1, 0, bytes(48), 0.0)
+    carry(session, model, 0.0)
+    assert [type(event) for event in session.events()] == [Ready, Result]
+    session.received(frame(FrameType.WRITE_REQ, name_id(model, "FIFO1"), 28), 0.0)
+    assert the_end(session) == Lost("protocol", "28 bytes came on FIFO1, where nothing was expected")
+
+
+def test_a_stick_can_only_open_as_many_streams_as_there_may_be():
+    session, _ = opened()
+    for number in range(40):
+        if not session.ended:
+            session.received(frame(FrameType.CREATE_STREAM_REQ, name=f"s{number}", number=6000 + number), 0.0)
+            session.out() if not session.ended else None
+    end = the_end(session)
+    assert isinstance(end, Lost)
+    assert "32" in end.detail
+
+
+# -- what it may do -----------------------------------------------------------------------------------------------------
+
+
+def test_a_stick_may_ping_close_and_open_streams_and_is_answered_with_our_ids():
+    session, model = opened()
+    session.events()
+    session.received(frame(FrameType.PING_REQ, number=70), 0.0)
+    session.received(frame(FrameType.CREATE_STREAM_REQ, 0xDEADDEAD, 512, "graphMonitor", number=71), 0.0)
+    session.received(frame(FrameType.CLOSE_STREAM_REQ, name_id(model, "FIFO0"), number=72), 0.0)
+    ping, create, close = (bytes(data) for data in session.out())
+    assert ping == frame(FrameType.PING_RESP, number=70)
+    assert create == frame(FrameType.CREATE_STREAM_RESP, name_id(model, "graphMonitor"), 512, "graphMonitor", number=71)
+    assert close == frame(FrameType.CLOSE_STREAM_RESP, name_id(model, "FIFO0"), number=72)
+    assert not session.ended
+
+
+def test_a_stick_that_opens_a_stream_first_gives_us_its_id():
+    session = Session([], ALONE)
+    session.start(0.0)
+    session.out()
+    session.received(frame(FrameType.CREATE_STREAM_REQ, 7, 512, "deviceMonitor", number=70), 0.0)
+    (reply,) = session.out()
+    session.received(frame(FrameType.PING_RESP, number=10), 0.0)
+    (create,) = session.out()
+    assert bytes(reply)[72:76] == bytes(create)[72:76] == bytes(4)
+
+
+def test_a_stick_that_resets_itself_is_gone():
+    session, _ = opened()
+    session.received(frame(FrameType.RESET_REQ, number=70), 0.0)
+    assert the_end(session) == Lost("gone", "the stick has reset itself")
+
+
+# -- refusals -----------------------------------------------------------------------------------------------------------
+
+
+class Refusing(Model):
+    """Answers one command of graphMonitor with a status that is not 0."""
+
+    def __init__(self, command: int, status: int) -> None:
+        super().__init__()
+        self.refused, self.with_status = command, status
+
+    def _monitor(self, data: bytes) -> None:
+        self.status = self.with_status if data[0] == self.refused else 0
+        super()._monitor(data)
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "reason", "said"),
+    [
+        (commands.Graph.VERIFY, 7, "graph", "graph 0 was refused: shaves and slices do not fit"),
+        (commands.Graph.ALLOCATE, 3, "graph", "graph 0 was not allocated: unsupported"),
+        (commands.Graph.ALLOCATION_VERIFY, 10, "graph", "graph 0 does not fit on the stick: out of memory"),
+        (commands.Graph.FIFO_ALLOCATE, 5, "graph", "a FIFO of graph 0 was refused: no resources"),
+        (commands.Graph.TRIGGER, 4, "infer", "an inference of graph 0 was refused: bad handle"),
+        (commands.Graph.TRIGGER, -99, "infer", "an inference of graph 0 was refused: status -99"),
+    ],
+)
+def test_a_refusal_is_told_with_its_reason(command: int, status: int, reason: str, said: str):
+    session, model = opened(model=Refusing(command, status))
+    if not session.ended:
+        session.submit(1, 0, bytes(48), 0.0)
+        carry(session, model, 0.0)
+    assert the_end(session) == Lost(reason, said)
+
+
+def test_what_is_no_myriad_x_is_left_alone():
+    session, _ = opened(model=Model(firmware=(0x1, 0x2450, 0, 0)))
+    end = the_end(session)
+    assert isinstance(end, Lost)
+    assert (end.reason, "no Myriad X" in end.detail) == ("open", True)
+
+
+def test_a_stick_that_sees_other_tensors_than_the_blob_says_is_not_fed():
+    class Other(Model):
+        def _write(self, name: str, data: bytes) -> None:
+            super()._write(name, commands.TENSOR.pack(1, 1, 1, 1, 49) if len(data) == 20 else data)
+
+    session, _ = opened(model=Other())
+    assert the_end(session) == Lost("protocol", "the stick sees 49 bytes of inputs in graph 0, whose blob says 48")
+
+
+# -- time ---------------------------------------------------------------------------------------------------------------
+
+
+def run_dry(session: Session, now_s: float = 0.0) -> float:
+    """Nothing comes any more; when the session has ended."""
+    for _ in range(200):
+        session.out()
+        due_s = session.due_s
+        if due_s is None:
+            return now_s
+        now_s = max(now_s, due_s)
+        session.tick(now_s)
+    raise AssertionError("it waits for ever")
+
+
+@pytest.mark.parametrize("after", range(0, 75, 3))
+def test_a_stick_that_falls_silent_at_any_point_of_its_opening_is_given_up(after: int):
+    model = Model()
+    session = Session([blobs.small()], ALONE)
+    session.start(0.0)
+    for _ in range(after):
+        for data in session.out():
+            model.receive(data)
+        lanes = model.ready()
+        if lanes:
+            for data in model.send(lanes[0]):
+                session.received(data, 0.0)
+    ready = any(isinstance(event, Ready) for event in session.events())
+    gave_up_s = run_dry(session)
+    end = the_end(session)
+    assert isinstance(end, Lost)
+    assert end.reason == "hang"
+    assert gave_up_s <= ALONE.reply_timeout_s + ALONE.ping_s + 0.1 or not ready
+
+
+def test_an_inference_that_never_ends_is_a_hang_while_pings_and_temperatures_go_on():
+    session, model = opened(Options(settle_s=0.0, infer_timeout_s=5.0))
+    session.events()
+    session.submit(1, 0, bytes(48), 0.5)
+    now_s, seen = 0.5, 0
+    while not session.ended:
+        carry(session, model, now_s, computes=False)
+        now_s = session.due_s or now_s
+        session.tick(now_s)
+        events = session.events()
+        seen += sum(isinstance(event, Thermal) for event in events)
+    assert events[-1] == Lost("hang", "no result of graph 0 for 5 s")
+    assert now_s == pytest.approx(5.5)
+    assert seen == 5
+    assert model.commands.count((commands.Device.PING, 0)) == 6
+
+
+def test_a_slow_stick_is_not_a_hanging_one():
+    session, model = opened(Options(settle_s=0.0, infer_timeout_s=5.0, thermal_s=None))
+    session.events()
+    for tag in range(4):
+        session.submit(tag, 0, bytes(48), 0.0)
+    now_s = 0.0
+    while session.in_flight:
+        now_s += 4.0
+        while session.due_s is not None and session.due_s <= now_s:
+            session.tick(session.due_s)
+            carry(session, model, now_s, computes=False)
+        model.compute()
+        carry(session, model, now_s, computes=False)
+    assert [event.tag for event in session.events() if isinstance(event, Result)] == [0, 1, 2, 3]
+
+
+def test_a_host_that_stood_still_does_not_blame_its_stick():
+    session, model = opened(Options(settle_s=0.0, infer_timeout_s=5.0))
+    session.submit(1, 0, bytes(48), 0.0)
+    carry(session, model, 0.0, computes=False)
+    session.tick(600.0)
+    carry(session, model, 600.0)
+    assert not session.ended
+    assert any(isinstance(event, Result) for event in session.events())
+
+
+def test_credit_that_never_comes_back_is_a_hang():
+    class Miser(Model):
+        def _release(self, stream: int, size: int) -> None:
+            if self._names[stream] != commands.DEVICE_MONITOR:
+                super()._release(stream, size)
+
+    session, model = opened(Options(settle_s=0.0, ping_s=0.1, thermal_s=None), model=Miser())
+    now_s = 0.0
+    while not session.ended:
+        now_s = session.due_s or now_s
+        session.tick(now_s)
+        carry(session, model, now_s)
+    end = the_end(session)
+    assert end == Lost("hang", "no room on deviceMonitor: 64 packets, 512 bytes are not released")
+
+
+def test_closing_waits_for_nobody_for_long():
+    session, _ = opened(Options(settle_s=0.0, close_timeout_s=2.0))
+    session.events()
+    session.close(1.0)
+    assert run_dry(session, 1.0) == pytest.approx(3.0)
+    assert the_end(session) == Lost("hang", "the stick does not take its leave")
+
+
+def test_a_stick_that_leaves_before_it_answers_our_reset_has_taken_its_leave():
+    session, model = opened()
+    session.events()
+    session.submit(1, 0, bytes(48), 0.0)
+    session.close(0.0)
+    for data in session.out():
+        model.receive(data)
+    assert model.was_reset
+    session.fail("gone", "unplugged")
+    assert the_end(session) == Closed()
+
+
+def test_closing_an_idle_session_right_after_its_opening_gives_everything_back():
+    session, model = opened(Options(settle_s=0.0), graphs=2)
+    session.close(0.0)
+    carry(session, model, 0.0)
+    assert isinstance(the_end(session), Closed)
+    closed = [name for kind, name, _ in model.log if kind == "CLOSE_STREAM_REQ"]
+    assert closed == ["FIFO0", "FIFO1", "graphBuffer0", "FIFO2", "FIFO3", "graphBuffer1", "deviceMonitor", "graphMonitor"]
+
+
+# -- heat ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("floats", "level", "temperature_c"),
+    [
+        ((0.0, 43.25), 0, 43.25),
+        ((2.0, 91.0), 2, 91.0),
+        ((-1.0, -300.0), 0, -300.0),
+        ((1.5, 1e30), 0, 1e30),
+        ((math.nan, 40.0), 0, 40.0),
+    ],
+)
+def test_a_temperature_is_passed_on_as_it_came_and_a_level_that_is_none_is_0(
+    floats: tuple[float, float], level: int, temperature_c: float
+):
+    model = Model()
+    model.level, model.temperature_c = floats  # type: ignore[assignment]
+    session, _ = opened(ALONE, model)
+    session.events()
+    session.look(0.0)
+    carry(session, model, 0.0)
+    (seen,) = session.events()
+    assert seen == Thermal(level, pytest.approx(temperature_c))
+
+
+def test_temperatures_come_each_second_from_the_capabilities_on_also_while_graphs_are_allocated():
+    class Slow(Model):
+        """Takes its time to look at a graph."""
+
+        def _buffer(self, name: str, data: bytes) -> None:
+            self.later = (name, data)
+
+    model = Slow()
+    session, _ = opened(Options(settle_s=0.0), model)
+    now_s, seen = 0.0, []
+    for _ in range(5):
+        carry(session, model, now_s)
+        seen += [now_s for event in session.events() if isinstance(event, Thermal)]
+        now_s += 1.0
+        session.tick(now_s)
+    assert session.phase == "allocating"
+    assert seen == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+# -- anything -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 90), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=3), st.binary(max_size=90))
+def test_whatever_bytes_come_at_any_point_nothing_raises_and_little_is_held(
+    after: int, changes: list[tuple[int, int]], junk: bytes
+):
+    model = Model()
+    session = Session([blobs.small()], Options(settle_s=0.0))
+    session.start(0.0)
+    sent = 0
+    for step in range(140):
+        for data in session.out():
+            try:
+                model.receive(data)
+            except (AssertionError, KeyError, struct.error):
+                return  # our answer to nonsense is nonsense to the model
+        assert session.wanted <= max(84, 28, 104)
+        if any(isinstance(event, Ready) for event in session.events()):
+            for tag in range(4):
+                session.submit(tag, 0, bytes(48), 0.0)
+        lanes = model.ready()
+        if session.ended or not (lanes or model.compute()):
+            break
+        for data in model.send(lanes[step % len(lanes)]) if lanes else []:
+            sent += 1
+            came = bytearray(data)
+            if sent >= after:
+                for at, value in changes:
+                    came[at % len(came)] ^= value
+            session.received(came, 0.0)
+            if sent == after and junk:
+                session.received(junk[: session.wanted].ljust(session.wanted, b"\1"), 0.0)
+    session.tick(1000.0)
+    session.tick(2000.0)
+    for event in session.events():
+        assert not isinstance(event, Lost) or "\n" not in event.detail
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.builds(
+            Header,
+            st.integers(0, 30),
+            st.sampled_from(FrameType),
+            st.sampled_from(["deviceMonitor", "graphMonitor", "FIFO1", "x\ny"]),
+            st.integers(0, 6),
+            st.sampled_from([0, 4, 8, 20, 28, 40, 84, 104, 0xFFFFFFFF]),
+            st.sampled_from([0, 1, 1, 1, 2, 0xFFFFFFFF]),
+        ),
+        max_size=40,
+    ),
+    st.booleans(),
+)
+def test_any_well_formed_frames_end_in_a_session_that_goes_on_or_one_line(headers: list[Header], ready: bool):
+    session = Session([blobs.small()], Options(settle_s=0.0))
+    session.start(0.0)
+    if ready:
+        carry(session, Model(), 0.0)
+        session.submit(1, 0, bytes(48), 0.0)
+    for header in headers:
+        session.out()
+        session.received(header.encode(), 0.0)
+        while session.wanted != 84 and not session.ended:
+            session.received(bytes(session.wanted), 0.0)
+    for event in session.events():
+        if isinstance(event, Lost):
+            assert "\n" not in event.detail
+            assert event.reason in ("protocol", "gone", "graph", "infer", "open")
