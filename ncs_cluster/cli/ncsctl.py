@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ncs_cluster
-from ncs_cluster.cli import firmware, show, usb
+from ncs_cluster.cli import firmware, graphs, show, usb
 from ncs_cluster.cli.text import Terminal
 from ncs_cluster.client import Client, Refused
 from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     events.add_argument("--follow", "-f", action="store_true", help="and what happens from now on, until Ctrl-C")
     command("url", _url, "the page's address, with its token")
     firmware.add(command)
+    graphs.add(command)
     usb.add(command)
     return made
 

@@ -17,6 +17,7 @@ from ncs_cluster.config.complain import sentence
 from ncs_cluster.config.model import Table, Threshold, key
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.errors import ConfigError
+from ncs_cluster.provision import places
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import GraphName
 
@@ -51,7 +52,13 @@ def graphs_dir() -> Path:
 
 def shipped() -> list[str]:
     """Names of the shipped graphs."""
-    return sorted(path.parent.name for path in graphs_dir().glob("*/graph.toml"))
+    return list(named())
+
+
+def named(state: Optional[Path] = None) -> dict[str, Path]:
+    """Folders of the shipped graphs by name; with the state directory, of those that were pulled."""
+    home = graphs_dir() if state is None else places.graphs(state)
+    return {path.parent.name: path.parent for path in sorted(home.glob("[!.]*/graph.toml"))}
 
 
 def read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:

@@ -16,6 +16,7 @@ import http.client
 import os
 import socket
 import ssl
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -97,6 +98,21 @@ def page(url: str, most: int, *, plain: bool = False) -> tuple[str, bytes]:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write(path: Path, data: bytes) -> None:
+    """A file appears at once or not at all. Raises OSError."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
 
 
 def shown(url: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.provision import places
-from ncs_cluster.provision.fetch import Pinned, Progress, fetch, page, sha256, shown
+from ncs_cluster.provision.fetch import Pinned, Progress, fetch, page, sha256, shown, write
 
 VERSION = "2021.4.2"
 INDEX = "https://pypi.org/simple"
@@ -123,8 +122,8 @@ def _extract(wheel: Path, target: Path) -> None:
     if data is None or hashlib.sha256(data).hexdigest() != SHA256:
         raise FirmwareError(f"{wheel}: does not hold the stick's firmware; wanted is an x86-64 wheel of openvino {VERSION}")
     if terms is not None:
-        _write(target.with_name("EULA.txt"), terms)
-    _write(target, data)
+        write(target.with_name("EULA.txt"), terms)
+    write(target, data)
 
 
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes | None:
@@ -134,18 +133,3 @@ def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes | None:
     except KeyError:
         return None
     return data if len(data) <= most else None
-
-
-def _write(path: Path, data: bytes) -> None:
-    """At once or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("libusb.c")
@@ -39,3 +40,11 @@ def compile_library(folder: Path, *flags: str) -> Path:
     if done.returncode:
         raise RuntimeError(f"{shlex.join(command)} could not compile {SOURCE.name}: {done.stderr.strip()[-2000:]}")
     return target
+
+
+if __name__ == "__main__":
+    # python -m ncs_cluster.testing.myriad.build FOLDER
+    try:
+        print(compile_library(Path(sys.argv[1])))
+    except RuntimeError as error:
+        sys.exit(str(error))

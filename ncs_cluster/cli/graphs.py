@@ -1,0 +1,262 @@
+"""`ncsctl graphs list`, `check`, `compile` and `pull`: what sticks run, and how they get it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+from ncs_cluster.cli.text import UNKNOWN, Cell, Terminal, printable, table
+from ncs_cluster.errors import ConfigError, NcsClusterError
+
+if TYPE_CHECKING:
+    from ncs_cluster.specs import GraphSpec
+    from ncs_cluster.xlink.blob import Blob
+
+Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+LARGEST_BLOB, LARGEST_HEAD = 512 << 20, 1 << 20
+
+
+def add(command: Add) -> None:
+    """The command, for ncsctl's parser."""
+    graphs = command("graphs", _list, "graphs: list them, check, compile or pull one")
+    what = graphs.add_subparsers(metavar="WHAT", required=True)
+    place = argparse.ArgumentParser(add_help=False)
+    place.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="the daemon's state directory: pulled graphs and compiled blobs"
+    )
+    place.add_argument(
+        "--config", type=Path, metavar="FILE", help="the daemon's settings: its graphs, runtimes and state directory"
+    )
+
+    def one(name: str, run: Callable[[argparse.Namespace], int], sentence: str) -> argparse.ArgumentParser:
+        each = what.add_parser(name, help=sentence, description=sentence[0].upper() + sentence[1:] + ".", parents=[place])
+        each.set_defaults(run=run)
+        return each
+
+    one("list", _list, "graphs that --graph finds by name")
+    check = one("check", _check, "what a graph and its blob are, and whether a stick can take them")
+    check.add_argument("what", metavar="NAME|DIR|FILE.blob")
+    compile = one("compile", _compile, "make a blob, which sticks run; on Linux on x86-64, without a stick")
+    compile.add_argument("what", metavar="NAME|DIR|FILE.xml|FILE.onnx")
+    compile.add_argument(
+        "--output", "-o", type=Path, metavar="FILE", help="where the blob goes (default: where the daemon finds it)"
+    )
+    compile.add_argument(
+        "--shaves", type=int, metavar="N", help="vector cores of the stick for one inference (default: its own choice)"
+    )
+    compile.add_argument("--slices", type=int, metavar="N", help="its fast memory likewise; at least as many as shaves")
+    compile.add_argument("--mean", type=_three, metavar="A,B,C", help="of a FILE: subtracted per channel (default 0,0,0)")
+    compile.add_argument("--scale", type=_three, metavar="A,B,C", help="of a FILE: divided by per channel (default 1,1,1)")
+    compile.add_argument("--again", action="store_true", help="even where it has been compiled already")
+    who = compile.add_mutually_exclusive_group()
+    who.add_argument("--python", type=Path, metavar="PATH", help="a Python 3.6 to 3.9 that has openvino 2021.4.2")
+    who.add_argument("--runtime", metavar="NAME", help="the same, as [runtimes.NAME] of --config")
+    pull = one("pull", _pull, "fetch one of Intel's public models")
+    pull.add_argument("name", metavar="NAME")
+    pull.add_argument("--mirror", metavar="URL", help="a copy of the zoo's folder, instead of Intel's server")
+
+
+def _list(given: argparse.Namespace) -> int:
+    from ncs_cluster.provision import blobs
+
+    house = _House(given)
+    rows = []
+    for name, (_, where) in house.folders().items():
+        try:
+            graph = house.read(name)
+        except NcsClusterError as error:
+            rows.append([Cell(name), Cell(where), Cell(printable(str(error)), "bad")])
+            continue
+        recipe = blobs.Recipe.of(graph)
+        found = blobs.find(graph, house.state)
+        state = "outdated" if blobs.outdated(recipe) else "none"
+        if found is not None:
+            state = "beside the model" if found.parent == recipe.model.parent else "compiled"
+        size = sum(path.stat().st_size for path in (recipe.model, recipe.weights) if path is not None and path.exists())
+        rows.append(
+            [
+                Cell(name),
+                Cell(where),
+                Cell(graph.decoder),
+                Cell(_input(recipe.model)),
+                Cell(", ".join(graph.labels[:3]) + (f", … {len(graph.labels)}" if len(graph.labels) > 3 else "") or UNKNOWN),
+                Cell(f"{size / 1e6:.1f} MB"),
+                Cell(state, "" if found is not None else "warn"),
+            ]
+        )
+    _print(
+        table(["GRAPH", "FROM", "DECODER", "INPUT", "LABELS", "SIZE", "BLOB"], [row + [Cell("")] * (7 - len(row)) for row in rows])
+    )
+    return 0
+
+
+def _check(given: argparse.Namespace) -> int:
+    house = _House(given)
+    path = Path(given.what)
+    if path.suffix == ".blob":
+        _print(_about(path, _blob(path)))
+        return 0
+    from ncs_cluster.provision import blobs
+
+    graph = house.read(given.what)
+    head = [("graph", f"{graph.name}, decoder {graph.decoder}, {len(graph.labels)} labels, threshold {graph.threshold:g}")]
+    head.append(("model", graph.model))
+    arithmetic = f"{graph.colour}, {graph.resize}, (x - {_said(graph.mean)}) / {_said(graph.scale)}"
+    _print([[Cell(f"{word:<8}", "dim"), Cell(printable(said))] for word, said in [*head, ("pixels", arithmetic)]])
+    found = blobs.find(graph, house.state)
+    if found is None:
+        why = "the blob beside its model is of another model" if blobs.outdated(blobs.Recipe.of(graph)) else "it has no blob"
+        raise NcsClusterError(f"{given.what}: {why}, so no stick can run it; make one with: ncsctl graphs compile {given.what}")
+    blob = _blob(found)
+    pictures = [port for port in blob.inputs if len(port.shape) == 4]
+    _print(_about(found, blob))
+    if len(pictures) != 1 or 3 not in pictures[0].shape[1:]:
+        raise NcsClusterError(f"{found}: wants no colour picture; the daemon can feed it nothing else")
+    return 0
+
+
+def _compile(given: argparse.Namespace) -> int:
+    from ncs_cluster.provision import blobs, compile
+
+    house = _House(given)
+    path = Path(given.what)
+    if path.suffix in (".xml", ".onnx", ".blob"):
+        recipe = blobs.Recipe(path, given.mean or (0.0,) * 3, given.scale or (1.0,) * 3, given.shaves, given.slices)
+    elif given.mean or given.scale:
+        raise NcsClusterError("--mean and --scale are told by the graph's graph.toml; they are for a FILE")
+    else:
+        recipe = blobs.Recipe.of(house.read(given.what), given.shaves, given.slices)
+    made = compile.compile(recipe, house.state, python=house.python(), output=given.output, again=given.again, say=_say)
+    _print(_about(made, _blob(made)))
+    return 0
+
+
+def _pull(given: argparse.Namespace) -> int:
+    from ncs_cluster.cli.progress import progress
+    from ncs_cluster.provision import catalogue
+
+    folder = catalogue.pull(given.name, _House(given).state, mirror=given.mirror, say=_say, progress=progress())
+    print(f"{folder}: run it with --graph {given.name}; sticks want it compiled: ncsctl graphs compile {given.name}")
+    return 0
+
+
+class _House:
+    """What of the daemon's settings graphs need."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        from ncs_cluster.provision import places
+
+        self._file: dict[str, Any] = {}
+        self._base = Path.cwd()
+        self._given = given
+        if given.config is not None:
+            from ncs_cluster.config.layers import from_file
+
+            self._file, self._base = from_file(given.config), given.config.absolute().parent
+        named = given.state_dir or self._file.get("state_dir") or self._file.get("state-dir")
+        self.state: Path = self._base / Path(named).expanduser() if isinstance(named, (str, Path)) else places.state_dir()
+
+    def folders(self) -> dict[str, tuple[Path, str]]:
+        """(folder, where it comes from) of each name."""
+        from ncs_cluster.config import graph_folder
+
+        tables = self._file.get("graphs")
+        found = {name: (path, "shipped") for name, path in graph_folder.named().items()}
+        found |= {name: (path, "pulled") for name, path in graph_folder.named(self.state).items() if name not in found}
+        for name, about in (tables if isinstance(tables, dict) else {}).items():
+            if isinstance(about, dict) and isinstance(about.get("path"), str):
+                found[name] = (self._base / Path(about["path"]).expanduser(), "settings")
+        return found
+
+    def read(self, what: str) -> GraphSpec:
+        """A graph by its name or folder. Raises ConfigError."""
+        from ncs_cluster.config import graph_folder
+
+        known = self.folders()
+        folder, _ = known.get(what, (Path(what).expanduser().absolute(), ""))
+        if not folder.is_dir():
+            raise ConfigError(f'"{what}": there is no such folder, and no graph of this name ({", ".join(known)})')
+        return graph_folder.read(folder, what if what in known else folder.name, None)
+
+    def python(self) -> Optional[Path]:
+        """The interpreter that was named."""
+        name = self._given.runtime
+        if name is None:
+            named: Optional[Path] = self._given.python
+            return named
+        tables = self._file.get("runtimes")
+        about = tables.get(name) if isinstance(tables, dict) else None
+        if not isinstance(about, dict) or not isinstance(about.get("python"), str):
+            raise ConfigError(
+                f"--runtime {name}: there is no [runtimes.{name}] with a python; name the settings with --config FILE"
+            )
+        return Path(about["python"]).expanduser()
+
+
+def _blob(path: Path) -> Blob:
+    from ncs_cluster.xlink.blob import Blob, BlobError
+
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_BLOB + 1)
+        if len(data) > LARGEST_BLOB:
+            raise BlobError("it is larger than the memory of a stick")
+        return Blob.parse(data)
+    except BlobError as error:
+        raise NcsClusterError(f"{path}: {error}") from error
+    except OSError as error:
+        raise NcsClusterError(f"{path}: {error.strerror}") from error
+
+
+def _about(path: Path, blob: Blob) -> list[list[Cell]]:
+    version = ".".join(map(str, blob.version))
+    lines = [("blob", f"{path}, {len(blob.data) / 1e6:.1f} MB, version {version}")]
+    for word, ports in (("input", blob.inputs), ("output", blob.outputs)):
+        lines += [(word, f"{port.name}  {port.dtype} {port.layout} {'x'.join(map(str, port.shape))}") for port in ports]
+    several = f"{blob.executors} inferences at once" if blob.executors > 1 else "one inference at a time"
+    lines.append(("needs", f"{blob.shaves} shaves, {blob.slices} slices, {blob.stages} stages; {several}"))
+    return [[Cell(f"{word:<8}", "dim"), Cell(printable(said))] for word, said in lines]
+
+
+def _input(model: Path) -> str:
+    """ "320x256", as an IR or a blob tells it."""
+    try:
+        if model.suffix == ".blob":
+            shapes: list[tuple[int, ...]] = [port.shape for port in _blob(model).inputs if len(port.shape) == 4]
+        else:
+            with model.open("rb") as file:
+                told = re.search(rb'type="Parameter"[^/]*?\bshape="([\d, ]{1,100})"', file.read(LARGEST_HEAD))
+            shapes = [tuple(int(side) for side in told[1].split(b","))] if told else []
+    except (NcsClusterError, OSError, ValueError):
+        return UNKNOWN
+    if not shapes or len(shapes[0]) != 4:
+        return UNKNOWN
+    first, second, third = shapes[0][1:]
+    height, width = (second, third) if first == 3 else (first, second)
+    return f"{width}x{height}"
+
+
+def _three(text: str) -> tuple[float, float, float]:
+    try:
+        one, two, three = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers, as in 127.5,127.5,127.5") from None
+    return one, two, three
+
+
+def _said(three: tuple[float, float, float]) -> str:
+    return " ".join(f"{each:g}" for each in (three if len(set(three)) > 1 else three[:1]))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print(lines: list[list[Cell]]) -> None:
+    terminal = Terminal()
+    for line in lines:
+        print(terminal.render(line))

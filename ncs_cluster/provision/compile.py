@@ -1,0 +1,214 @@
+"""A model made into a blob, by the vendor's own compiler and without a stick.
+
+The compiler is a part of OpenVINO 2021.4.2's plugin for sticks, for x86-64 and Python 3.6 to 3.9 only, and it wants to see a stick
+before it begins. So it is shown an emulated one (`ncs_cluster.testing.myriad`, another process) through a libusb that is compiled
+on the spot, and runs in an interpreter of its own (`_compiler.py`, a third). What comes out is a file; a Raspberry Pi can use it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Optional
+
+from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.provision import places
+from ncs_cluster.provision.blobs import COMPILER, Recipe, sidecar
+from ncs_cluster.provision.fetch import write
+from ncs_cluster.xlink.blob import Blob, BlobError
+
+NEEDS = f"openvino=={COMPILER}"
+SCRIPT = Path(__file__).with_name("_compiler.py")
+EMULATOR = "ncs_cluster.testing.myriad"
+COMPILE_S, START_S = 600.0, 30.0
+LARGEST = 512 << 20
+
+
+class CompileError(NcsClusterError):
+    """One line: why there is no blob, and what to do."""
+
+
+def compile(
+    recipe: Recipe,
+    state: Path,
+    *,
+    python: Optional[Path] = None,
+    output: Optional[Path] = None,
+    again: bool = False,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """The blob's path: made now, or (unless `again`) found in the cache. `python` has openvino==2021.4.2. Raises CompileError."""
+    try:
+        judge(recipe)
+        target = output or places.blobs(state) / recipe.name()
+        if output is None and target.is_file() and not again:
+            return target
+        interpreter = _interpreter(python, state)
+        say(f"compiling {recipe.model.name}: takes seconds, for large models minutes")
+        with tempfile.TemporaryDirectory(prefix="ncs-compile-") as scratch:
+            blob = _made(recipe, interpreter, Path(scratch))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write(target, blob)
+        write(sidecar(target), json.dumps(recipe.told(target), indent=2).encode() + b"\n")
+    except OSError as error:
+        raise CompileError(f"{error.filename or recipe.model}: {error.strerror or error}") from error
+    return target
+
+
+def judge(recipe: Recipe) -> None:
+    """What can be said before anything runs. Raises CompileError."""
+    model = recipe.model
+    if model.suffix == ".blob":
+        raise CompileError(f"{model}: is compiled already; look at it with: ncsctl graphs check {model}")
+    if model.suffix not in (".xml", ".onnx"):
+        raise CompileError(f"{model}: the compiler reads IR version 10 (.xml with its .bin) and .onnx")
+    if not model.is_file():
+        raise CompileError(f"{model}: there is no such file")
+    if recipe.weights is not None:
+        with model.open("rb") as file:
+            found = re.search(rb"<net\s[^>]*?\bversion\s*=\s*[\"'](\d+)", file.read(1 << 16))
+        if found is None:
+            raise CompileError(f"{model}: is no IR of OpenVINO")
+        if found[1] != b"10":
+            older = int(found[1][:9]) < 10
+            remedy = (
+                "convert the original model anew"
+                if older
+                else "save it as version 10 (in Python: openvino.serialize(..., 'IR_V10'))"
+            )
+            raise CompileError(f"{model}: is IR version {found[1][:9].decode()}, the compiler reads version 10; {remedy}")
+        if not recipe.weights.is_file():
+            raise CompileError(f"{model}: there is no {recipe.weights.name} beside it")
+
+
+def environment_lines(folder: Path) -> list[str]:
+    """What a user types to get the compiler."""
+    return [
+        f"python3.9 -m venv {folder} && {folder}/bin/pip install {NEEDS}",
+        f"uv venv --python 3.9 {folder} && uv pip install --python {folder}/bin/python {NEEDS}",
+    ]
+
+
+def _interpreter(python: Optional[Path], state: Path) -> str:
+    if platform.machine() not in ("x86_64", "AMD64") or sys.platform != "linux":
+        machine = platform.machine()
+        raise CompileError(
+            f"the compiler exists for Linux on x86-64 only, this is {machine}: compile there and copy the blob beside the model"
+        )
+    if python is not None:
+        found = shutil.which(python)
+        if found is None:
+            raise CompileError(f"{python}: is no program that can be run; name a Python 3.6 to 3.9 that has {NEEDS}")
+        return os.path.abspath(found)
+    default = places.compiler(state) / "bin" / "python"
+    if not default.exists():
+        first, second = environment_lines(places.compiler(state))
+        raise CompileError(
+            f"there is no compiler in {places.compiler(state)} yet; get it once with: {first}   (no python3.9? {second})"
+        )
+    return str(default)
+
+
+def _made(recipe: Recipe, python: str, scratch: Path) -> bytes:
+    blob, request = scratch / "made.blob", scratch / "request.json"
+    request.write_text(
+        json.dumps(
+            {
+                "model": str(recipe.model.absolute()),
+                "blob": str(blob),
+                "folder": str(scratch),
+                "mean": recipe.mean,
+                "scale": recipe.scale,
+                "shaves": recipe.shaves,
+                "slices": recipe.slices,
+            }
+        )
+    )
+    with emulated_stick(scratch) as environ, (scratch / "printed").open("wb") as printed:
+        try:
+            ended = subprocess.run(
+                [python, str(SCRIPT), str(request)],
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                env=environ,
+                cwd=scratch,
+                timeout=COMPILE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CompileError(f"{recipe.model}: was not compiled in {COMPILE_S:.0f} s") from error
+    answer = _answer(scratch / "answer.json")
+    if (said := answer.get("error")) is not None:
+        raise CompileError(f"{recipe.model}: {_last_words(str(said), scratch / 'printed')}")
+    if ended.returncode or not answer:
+        raise CompileError(f"{recipe.model}: {python} ended with {ended.returncode}: {_last_words('', scratch / 'printed')}")
+    try:
+        if blob.stat().st_size > LARGEST:
+            raise CompileError(f"{recipe.model}: its blob would be larger than the memory of a stick")
+        return Blob.parse(blob.read_bytes()).data
+    except (BlobError, FileNotFoundError) as error:
+        raise CompileError(f"{recipe.model}: the compiler made no blob that can be used: {error}") from error
+
+
+@contextmanager
+def emulated_stick(scratch: Path) -> Iterator[dict[str, str]]:
+    """The environment in which there is one stick, of the emulator's. Raises CompileError."""
+    library, socket = scratch / "usb", scratch / "socket"
+    library.mkdir()
+    built = subprocess.run(
+        [sys.executable, "-m", f"{EMULATOR}.build", str(library)],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if built.returncode:
+        raise CompileError(built.stderr.strip().rpartition("\n")[2] or "the emulated libusb cannot be compiled")
+    log = scratch / "emulator"
+    command = [sys.executable, "-m", EMULATOR, "--socket", str(socket), "--add", "1-1", "--until-eof"]
+    with log.open("wb") as words:
+        emulator = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words)
+    try:
+        until_s = time.monotonic() + START_S
+        while not socket.exists():
+            if emulator.poll() is not None or time.monotonic() > until_s:
+                raise CompileError(f"the emulated stick did not start: {_last_words('', log)}")
+            time.sleep(0.01)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON") and name != "VIRTUAL_ENV"}
+        yield {**kept, "NCS_EMULATOR_SOCKET": str(socket), "LD_LIBRARY_PATH": str(library), "PYTHONDONTWRITEBYTECODE": "1"}
+    finally:
+        assert emulator.stdin is not None
+        emulator.stdin.close()
+        try:
+            emulator.wait(5)
+        except subprocess.TimeoutExpired:
+            emulator.kill()
+            emulator.wait()
+
+
+def _answer(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _last_words(said: str, printed: Path) -> str:
+    """In one line, for people. A plugin that fails may have printed without end."""
+    if not said:
+        with printed.open("rb") as file:
+            file.seek(max(0, printed.stat().st_size - 4096))
+            said = file.read().decode(errors="replace").strip().rpartition("\n")[2]
+    return " ".join("".join(c if c.isprintable() else " " for c in said).split())[:500] or "it said nothing"
