@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Optional
 
 from ncs_cluster.config.asked import Asked
+from ncs_cluster.provision import places
 from ncs_cluster.specs import GatewaySpec, RuntimeSpec, SinkSpec
 
 LONGEST_SOCKET_PATH = 107
@@ -38,15 +39,13 @@ def runtime_dir(asked: Asked) -> str:
 
 
 def state_dir(asked: Asked) -> str:
-    environ = asked.environ
+    """As provision.places.state_dir, where nothing was asked."""
     if asked.root.state_dir is not None:
         path = asked.path(asked.root.state_dir, "state_dir")
         if path.exists() and not path.is_dir():
             asked.refuse("state_dir", because=f"{path} is not a folder; choose another")
         return str(path)
-    if given := environ.get("STATE_DIRECTORY"):
-        return given.split(":")[0]
-    return str(Path(environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "ncs-cluster")
+    return str(places.state_dir(asked.environ))
 
 
 def results(asked: Asked) -> Optional[SinkSpec]:

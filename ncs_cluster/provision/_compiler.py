@@ -3,8 +3,8 @@
     python _compiler.py REQUEST.json
 
 The request names `model`, `blob` (where it goes), `folder` (scratch), `mean`, `scale`, `shaves`, `slices`; what became of it is
-written into `folder`/answer.json. Standard output is the plugin's, which prints its troubles there. Mean and scale become operations
-of the graph, in front of all others. Runs on CPython 3.6.
+written into `folder`/answer.json. Standard output is the plugin's, which prints its troubles there. Mean and scale become
+operations of the graph, in front of all others. Runs on CPython 3.6.
 """
 
 import json
