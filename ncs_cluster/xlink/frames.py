@@ -53,6 +53,9 @@ class FrameType(IntEnum):
         return FrameType(self + 9)
 
 
+_TYPES = {int(kind): kind for kind in FrameType}
+
+
 class Flags(IntFlag):
     """Requests leave with ACK; a reply without it has failed."""
 
@@ -90,10 +93,9 @@ def decode(data: bytes) -> Header:
     if len(data) != HEADER_SIZE:
         raise FrameError(f"a header of {len(data)} bytes came, {HEADER_SIZE} were expected")
     event, number, raw, stream, size, flags = _HEADER.unpack(data)
-    try:
-        kind = FrameType(number)
-    except ValueError:
-        raise FrameError(f"a frame of unknown type {number} came") from None
+    kind = _TYPES.get(number)
+    if kind is None:
+        raise FrameError(f"a frame of unknown type {number} came")
     name, end, _ = raw.partition(b"\0")
     text = name.decode("latin-1")
     if kind is FrameType.CREATE_STREAM_REQ and not (end and text and text.isascii() and text.isprintable()):
