@@ -104,6 +104,12 @@ class Trouble(Message, frozen=True):
     for_s: float = 10.0
 
 
+class ResetStick(Message, frozen=True):
+    """The stick hangs: reset it in place. Only to those that can."""
+
+    detail: str
+
+
 class StickOpened(Message, frozen=True):
     """The stick is ready (again): one real inference per graph has run where the backend can."""
 
@@ -114,11 +120,11 @@ class StickOpened(Message, frozen=True):
     firmware: Optional[str] = None
     """What runs on the stick, where it says so."""
     mends: bool = False
-    """Its worker notices a hang by itself and resets the stick in place: StickLost, then StickOpened again."""
+    """Its worker can reset the stick in place: StickLost, then StickOpened again."""
 
 
 class StickLost(Message, frozen=True):
-    """The stick hangs, or its link is down; the worker lives and opens it again. What the stick had in hand will not be answered."""
+    """The stick hangs, or its link is down; the worker lives and opens it again. What it had in hand is not answered."""
 
     detail: str
 
@@ -140,7 +146,7 @@ class Inferred(Message, frozen=True):
     latency_s: Seconds
 
 
-ToWorker = Union[OpenStick, MapPool, UnmapPool, Infer, Trouble, Stop]
+ToWorker = Union[OpenStick, MapPool, UnmapPool, Infer, ResetStick, Trouble, Stop]
 FromWorker = Union[Hello, Heartbeat, Phase, StickOpened, StickLost, Telemetry, Inferred, Failed]
 
 

@@ -6,8 +6,12 @@ import re
 from pathlib import Path
 from typing import Optional
 
+from msgspec import structs
+
 from ncs_cluster.config import graph_folder
 from ncs_cluster.config.asked import Asked
+from ncs_cluster.config.places import state_dir
+from ncs_cluster.provision import blobs
 from ncs_cluster.specs import CameraSpec, GraphSpec
 
 DEFAULT, NONE = "demo", "none"
@@ -29,14 +33,14 @@ def graphs(asked: Asked, driven_by: str, cameras: list[CameraSpec]) -> list[Grap
         chosen = [DEFAULT]
         if any(camera.source != "synthetic" for camera in cameras):
             asked.notices.append("the demo graph knows only the synthetic scene: --graph DIR names one for real pictures")
-    found = [_graph(asked, text) for text in chosen]
+    found = [_graph(asked, text, driven_by) for text in chosen]
     names = [graph.name for graph in found]
     if len(set(names)) < len(names):
         asked.refuse("graph", because="two graphs have the same name; give one a name of its own in [graphs.NAME] path = DIR")
     return found
 
 
-def _graph(asked: Asked, text: str) -> GraphSpec:
+def _graph(asked: Asked, text: str, driven_by: str) -> GraphSpec:
     table = asked.root.graphs.get(text)
     threshold = asked.root.threshold
     # a flag speaks of all graphs, and beats what the file says of one
@@ -46,7 +50,19 @@ def _graph(asked: Asked, text: str) -> GraphSpec:
         asked.refuse("graphs", text, because="a name is made of letters, digits, dot, dash and underscore, at most 64")
     folder = _folder(asked, text, table.path if table is not None else None)
     name = text if table is not None else re.sub(r"[^A-Za-z0-9._-]", "-", folder.name)[:64] or "graph"
-    return graph_folder.read(folder, name, threshold)
+    graph = graph_folder.read(folder, name, threshold)
+    return _compiled(asked, graph) if driven_by == "xlink" else graph
+
+
+def _compiled(asked: Asked, graph: GraphSpec) -> GraphSpec:
+    """With the blob that a stick takes instead of the model."""
+    blob = blobs.find(graph, Path(state_dir(asked)))
+    if blob is None:
+        outdated = "is made of another model" if blobs.outdated(blobs.Recipe.of(graph)) else "is not there"
+        asked.refuse(
+            "graph", because=f"graph {graph.name}: its blob for a stick {outdated}; make it: ncsctl graphs compile {graph.name}"
+        )
+    return structs.replace(graph, blob=str(blob))
 
 
 def _overrides(asked: Asked, name: str) -> bool:
@@ -59,11 +75,11 @@ def _overrides(asked: Asked, name: str) -> bool:
 def _folder(asked: Asked, text: str, path: Optional[str]) -> Path:
     if path is not None:
         return asked.path(path, "graphs", text, "path")
-    shipped = graph_folder.shipped()
-    if text in shipped:
-        return graph_folder.graphs_dir() / text
+    known = {**graph_folder.named(Path(state_dir(asked))), **graph_folder.named()}
+    if text in known:
+        return known[text]
     folder = asked.path(text, "graph")
     if not folder.is_dir():
         key = ("graphs", text) if text in asked.root.graphs else ("graph",)
-        asked.refuse(*key, because=f'"{text}": there is no such folder, and no shipped graph of this name ({", ".join(shipped)})')
+        asked.refuse(*key, because=f'"{text}": there is no such folder, and no graph of this name ({", ".join(known)})')
     return folder

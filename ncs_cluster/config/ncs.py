@@ -10,10 +10,9 @@ from typing import Optional
 
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.places import state_dir
+from ncs_cluster.provision import places
 
 VENDOR, PRODUCTS = "03e7", ("2485", "f63b")
-FIRMWARE = "firmware/usb-ma2x8x.mvcmd"
-"""Below the state directory: where `ncsctl firmware install` puts it."""
 PLUGIN = "from openvino.inference_engine import IECore; IECore().get_metric('MYRIAD', 'SUPPORTED_METRICS')"
 
 
@@ -33,7 +32,7 @@ def plugged_in(sysfs: Path) -> list[str]:
 def firmware(asked: Asked) -> Path:
     """Where the firmware of the sticks is, or would be once it is installed."""
     named = asked.root.xlink.firmware
-    return asked.path(named, "xlink", "firmware") if named else Path(state_dir(asked)) / FIRMWARE
+    return asked.path(named, "xlink", "firmware") if named else places.firmware(Path(state_dir(asked)))
 
 
 def no_plugin(asked: Asked) -> Optional[str]:

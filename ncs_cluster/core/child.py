@@ -147,7 +147,7 @@ class Child:
 
     def ready(self, now_s: float) -> None:
         """It is healthy: it does what it is for."""
-        if self.state in (State.STARTING, State.OPENING):
+        if self.state is State.OPENING:
             self._enter(State.RUNNING, now_s + self.limits.silent_s)
             self._healthy_since_s = now_s
 

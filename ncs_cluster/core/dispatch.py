@@ -25,8 +25,6 @@ SHORT_SERVICE_S = 0.006
 """Below this a timer is too coarse for just in time: the stick simply gets two."""
 UNKNOWN_PATIENCE_S = 10.0
 LEAST_PATIENCE_S = 2.0
-MENDING_S = 5.0
-"""A worker that resets its own stick is given so much longer to notice: only when that fails too its process is ended."""
 THROTTLED_PATIENCE_S = 15.0
 """A stick at throttle level 2 sleeps 10 s between inferences and is not hung."""
 
@@ -50,6 +48,8 @@ class Seat:
         self.stick = stick
         self.depth = max(1, depth)
         self.mends = mends
+        self.reset_s: float | None = None
+        """When its worker was asked to reset it."""
         self.rate = 0.0
         """0: rests. 1: full speed. Between: paced."""
         self.in_flight: dict[int, Unit] = {}
@@ -79,12 +79,10 @@ class Seat:
 
     def patience_s(self) -> float:
         """How long a request may take before the stick counts as hung."""
-        mean_s, more_s = self.service.mean_s, MENDING_S if self.mends else 0.0
+        mean_s = self.service.mean_s
         if self.throttled:
-            return THROTTLED_PATIENCE_S + more_s
-        if mean_s is None:
-            return UNKNOWN_PATIENCE_S + more_s
-        return max(LEAST_PATIENCE_S, 5 * (mean_s + 4 * self.service.deviation_s)) + more_s
+            return THROTTLED_PATIENCE_S
+        return UNKNOWN_PATIENCE_S if mean_s is None else max(LEAST_PATIENCE_S, 5 * (mean_s + 4 * self.service.deviation_s))
 
     def has_suspect(self) -> bool:
         return any(unit.tried for unit in self.in_flight.values())
@@ -120,7 +118,7 @@ class Dispatcher:
         self._settled = False
 
     def seat(self, stick: StickId, depth: int, *, mends: bool = False) -> Seat:
-        """The stick can take work. What was known of its speed starts anew. `mends`: its worker resets it by itself."""
+        """The stick can take work. What was known of its speed starts anew. `mends`: its worker can reset it."""
         self.seats[stick] = Seat(stick, depth, mends=mends)
         self._settled = False
         return self.seats[stick]

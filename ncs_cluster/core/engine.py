@@ -25,6 +25,8 @@ from ncs_cluster.types import StickId
 
 TICK_S = 0.25
 """How often deadlines of processes are looked at; frames have their own clock."""
+RESETTING_S = 3.0
+"""A worker that is asked to reset its stick says within this time that it does."""
 STALL_S = 1.0
 """The loop itself stood still for so long: nobody else is called late for it."""
 
@@ -117,12 +119,17 @@ class Engine:
                 return self.sticks.regulate(now_s)
             case m.StickLost(detail=detail):
                 return self._lost(stick, detail, now_s)
-            case m.StickOpened() if child.running:
-                return child.kill(now_s, "says again that it has opened its stick") + self.sticks.regulate(now_s)
+            case m.StickOpened() if child.state is State.STOPPING:
+                return []
+            case m.StickOpened() if child.state is not State.OPENING:
+                return child.kill(now_s, "says that it has opened a stick, unasked") + self.sticks.regulate(now_s)
             case m.StickOpened():
                 return self.sticks.opened(stick, message, now_s) + self.sticks.regulate(now_s)
             case m.Hello():
                 return self._greet(child, message, now_s) or self._with_pools(stick, self.sticks.hello(stick, now_s))
+            case m.Failed(reason="gone"):
+                stick.told_gone = True
+                return self._common(child, message, now_s)
             case e.Exited(how=how):
                 blameless = self.dispatcher.blameless(stick.spec.id)
                 self._take_back(stick, now_s)
@@ -137,6 +144,16 @@ class Engine:
     def _with_pools(self, stick: Stick, opening: list[Action]) -> list[Action]:
         """A worker hears what to open first, then of every pool."""
         return opening + self.cameras.maps(stick.child.who) if opening else []
+
+    def _hangs(self, stick: Stick, now_s: float) -> list[Action]:
+        """A stick that should have answered long ago is reset in place where its worker can; else the process ends."""
+        seat, why = self.dispatcher.seats[stick.spec.id], "no answer in time: it hangs"
+        if seat.mends and seat.reset_s is None and stick.child.running:
+            seat.reset_s = now_s
+            return [Send(stick.child.who, m.ResetStick(why))]
+        if seat.reset_s is not None and now_s < seat.reset_s + RESETTING_S:
+            return []
+        return stick.child.kill(now_s, why)
 
     def _lost(self, stick: Stick, detail: str, now_s: float) -> list[Action]:
         """Its worker resets it and opens it again; meanwhile it is as if the process had died."""
@@ -301,7 +318,7 @@ class Engine:
             for child in self.children():
                 child.forgive(now_s)
         for late in self.dispatcher.overdue(now_s):
-            actions += self.sticks.by_id[late].child.kill(now_s, "no answer in time: it hangs")
+            actions += self._hangs(self.sticks.by_id[late], now_s)
         for camera in self.cameras.overdue(now_s):
             actions += camera.child.kill(now_s, "no answer in time: it hangs")
         for child in self.children():

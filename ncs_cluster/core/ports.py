@@ -13,9 +13,9 @@ from collections.abc import Container, Mapping
 
 BEFORE_BOOT, BOOTED = "2485", "f63b"
 RETURN_S = 1.0
-"""A stick that was at work and is away for so long was pulled."""
+"""A settled stick, one that was open, was pulled when it is away for so long."""
 BOOT_S = 5.0
-"""One whose worker was not at work with it may be booting, or be reset by its own watchdog."""
+"""Any other may be booting, or be reset by its worker or its own watchdog."""
 
 
 class Ports:
@@ -31,8 +31,8 @@ class Ports:
         self._orphans: set[str] = set()
         """Found booted at a port nobody knew: named by that port until they are reset and show their homes."""
 
-    def look(self, seen: Mapping[str, str], working: Container[str], now_s: float) -> tuple[list[str], list[str]]:
-        """Homes of sticks that are new, and of those that are gone. `seen`: port -> product; `working`: homes of sticks at work."""
+    def look(self, seen: Mapping[str, str], settled: Container[str], now_s: float) -> tuple[list[str], list[str]]:
+        """Homes of sticks that are new, and of those that are gone. `seen`: port -> product; `settled`: with no boot ahead."""
         there, strangers = {}, []
         for port, product in sorted(seen.items()):
             home = self._home(port, product)
@@ -53,7 +53,7 @@ class Ports:
         for home in there:
             self._away_s.pop(home, None)
             self._patient.discard(home)
-        gone += [home for home in self.at if home not in there and home not in gone and self._too_long(home, working, now_s)]
+        gone += [home for home in self.at if home not in there and home not in gone and self._too_long(home, settled, now_s)]
         for home in gone:
             self._forget(home)
         return found, gone
@@ -87,9 +87,9 @@ class Ports:
         self.pairs[candidates[0]] = port
         return candidates
 
-    def _too_long(self, home: str, working: Container[str], now_s: float) -> bool:
+    def _too_long(self, home: str, settled: Container[str], now_s: float) -> bool:
         since_s = self._away_s.setdefault(home, now_s)
-        if home not in working:
+        if home not in settled:
             self._patient.add(home)
         return now_s - since_s >= (BOOT_S if home in self._patient else RETURN_S)
 

@@ -35,6 +35,8 @@ class Stick:
         self.throttle_level: int | None = None
         self.throttled_s = 0.0
         """Plant seconds at a throttle level above 0."""
+        self.told_gone = False
+        """Its worker ended because it could not find the stick any more."""
         self.inferences = 0
         self.measured_s: float | None = None
         """Plant time of the last telemetry."""
@@ -117,6 +119,7 @@ class Sticks:
 
     def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:
         stick.child.ready(now_s)
+        stick.told_gone = False
         stick.device, stick.firmware = message.device, message.firmware
         stick.throttle_level = stick.measured_s = None
         stick.zone.open(message.has_sensor)
@@ -183,9 +186,9 @@ class Sticks:
         return min(size, max(1, self.present // 2))
 
     @property
-    def working(self) -> set[StickId]:
-        """Sticks that are open, whether it is their turn or not."""
-        return {stick.spec.id for stick in self.by_id.values() if stick.child.running}
+    def settled(self) -> set[StickId]:
+        """Sticks that are open, or that their workers say are gone: when they are away, no boot explains it."""
+        return {stick.spec.id for stick in self.by_id.values() if stick.child.running or stick.told_gone}
 
     @property
     def present(self) -> int:

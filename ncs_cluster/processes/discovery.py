@@ -63,20 +63,28 @@ class UsbBus:
         self._known = dict(self._ports.pairs)
         self.deadline_s = 0.0
 
-    def wake(self, now_s: float, working: Container[StickId]) -> list[StickFound | StickGone]:
-        """What has changed since the last look, when it is time to look again. `working`: sticks that are open."""
+    def wake(self, now_s: float, settled: Container[StickId]) -> list[StickFound | StickGone]:
+        """What has changed since the last look, when it is time to look again. `settled`: sticks with no boot ahead of them."""
         if now_s < self.deadline_s:
             return []
         self.deadline_s = now_s + LOOK_S
         seen = plugged_in(self._sysfs)
-        at_work = {home for home in self._ports.at if _id(home) in working}
-        found, gone = self._ports.look(seen, at_work, now_s)
+        calm = {home for home in self._ports.at if _id(home) in settled}
+        found, gone = self._ports.look(seen, calm, now_s)
         if self._ports.pairs != self._known:
             self._known = dict(self._ports.pairs)
             _write(self._kept, self._known)
-        spec = self._spec
         told: list[StickFound | StickGone] = [StickGone(_id(home)) for home in gone]
-        return told + [StickFound(StickSpec(_id(home), home, spec.backend, spec.options, spec.runtime)) for home in found]
+        return told + [StickFound(self._stick(home)) for home in found]
+
+    def _stick(self, home: str) -> StickSpec:
+        spec = self._spec
+        options = dict(spec.options)
+        back = next((port for port, known in self._ports.pairs.items() if known == home), None)
+        if back is not None and spec.backend == "xlink":
+            # where the chain is another one too, its worker could not know which of those that come back is its own
+            options["booted_port"] = back
+        return StickSpec(_id(home), home, spec.backend, options, spec.runtime)
 
 
 def _id(home: str) -> StickId:

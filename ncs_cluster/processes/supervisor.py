@@ -111,7 +111,7 @@ class Supervisor:
         for back in self._bus.wake(now_s):
             self._tell(BUS, back)
         if self._usb is not None:
-            for change in self._usb.wake(now_s, self._engine.sticks.working):
+            for change in self._usb.wake(now_s, self._engine.sticks.settled):
                 self._tell(BUS, change)
         if now_s >= self._engine.deadline_s:
             self._perform(self._engine.wake(now_s))

@@ -26,6 +26,7 @@ from ncs_cluster.messages import (
     MapPool,
     OpenStick,
     Phase,
+    ResetStick,
     StickLost,
     StickOpened,
     Stop,
@@ -65,6 +66,7 @@ class Worker:
         self._pools: Dict[int, FramePool] = {}
         self._waiting: Deque[_Unit] = deque()
         self._on_stick: Dict[int, _Unit] = {}
+        self._hangs: Optional[str] = None
         self._stopping = False
 
     def run(self) -> None:
@@ -75,6 +77,8 @@ class Worker:
                 for completed in self._backend.collect():
                     self._answer(completed)
                 self._hear()
+                if self._hangs is not None:
+                    raise StickError("hang", self._hangs)
                 self._feed()
                 self._report()
             except StickError as error:
@@ -91,6 +95,7 @@ class Worker:
         self._hear()
         # what was on its way when the stick was lost has gone to others long since
         self._waiting.clear()
+        self._hangs = None
         self._depth, self._telemetry_s = device.depth, time.monotonic()
         self._channel.send(_opened(device, self._backend))
 
@@ -116,6 +121,8 @@ class Worker:
                 pool = self._pools.pop(message.pool, None)
                 if pool is not None:
                     pool.close()
+            elif isinstance(message, ResetStick):
+                self._hangs = message.detail
             elif isinstance(message, Trouble):
                 self._backend.trouble(message.kind, message.for_s)
             elif isinstance(message, Stop):

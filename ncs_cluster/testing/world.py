@@ -81,8 +81,9 @@ class StickTraits:
     hangs: bool = False
     """Answers nothing more; still reports its temperature. Over when its process ends, or it was reset."""
     mends: bool = False
-    """Its worker resets it where it hangs: it notices after `notices_s`, and has it open again after World.open_s."""
+    """Its worker resets it where it hangs: when it is told to, or notices after `notices_s`. It is open again after World.open_s."""
     notices_s: float = 1.5
+    obeys: bool = True
     refuses: bool = False
     """Answers each frame at once with an error."""
     mute: bool = False
@@ -193,6 +194,8 @@ class Worker(Process):
         match message:
             case m.OpenStick():
                 self.world.after(self.world.open_s, self._opened)
+            case m.ResetStick() if self.stick.obeys:
+                self.lose()
             case m.Infer() if not self.open:
                 pass  # it was on its way when the stick was lost
             case m.Infer():

@@ -132,9 +132,10 @@ class AnyOrder(RuleBasedStateMachine):
     def a_stick_hangs(self, stick: str) -> None:
         self.world.sticks[stick].hangs = True
 
-    @rule(stick=STICKS, mends=st.booleans(), notices_s=st.floats(0.01, 8.0))
-    def its_worker_resets_it_or_not(self, stick: str, mends: bool, notices_s: float) -> None:
-        self.world.sticks[stick].mends, self.world.sticks[stick].notices_s = mends, notices_s
+    @rule(stick=STICKS, mends=st.booleans(), obeys=st.booleans(), notices_s=st.floats(0.01, 8.0))
+    def its_worker_resets_it_or_not(self, stick: str, mends: bool, obeys: bool, notices_s: float) -> None:
+        traits = self.world.sticks[stick]
+        traits.mends, traits.obeys, traits.notices_s = mends, obeys, notices_s
 
     @rule(stick=STICKS)
     def a_stick_is_lost(self, stick: str) -> None:

@@ -297,16 +297,19 @@ def test_a_frame_that_makes_every_stick_hang_is_given_up_although_no_process_die
     assert frames(world) == list(range(30))
 
 
-def test_a_worker_that_does_not_notice_is_ended_by_the_core_after_all() -> None:
+@pytest.mark.parametrize("obeys", [True, False])
+def test_a_worker_that_does_not_notice_a_hang_is_told_and_ended_when_that_does_not_help(obeys: bool) -> None:
     world = World(house(1))
-    world.sticks["sim-1"].mends, world.sticks["sim-1"].notices_s = True, 1000.0
+    traits = world.sticks["sim-1"]
+    traits.mends, traits.notices_s, traits.obeys = True, 1000.0, obeys
     world.start().run(3.0)
-    world.sticks["sim-1"].hangs = True
+    traits.hangs = True
     world.run(4.0)
     stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
-    assert stick.child.restarts == 0, "its worker is given time to notice"
-    world.run(5.0)
-    assert stick.child.restarts == 1
+    assert (stick.resets, stick.child.restarts) == (int(obeys), 0)
+    world.run(4.0)
+    assert (stick.resets, stick.child.restarts) == (int(obeys), int(not obeys))
+    assert stick.child.running
 
 
 # -- heat

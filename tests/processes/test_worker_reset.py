@@ -12,7 +12,7 @@ import pytest
 from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
 from ncs_cluster.errors import StickError
 from ncs_cluster.ipc.channel import Channel, pair
-from ncs_cluster.messages import FromWorker, Infer, Inferred, OpenStick, Phase, StickLost, StickOpened, Stop, ToWorker
+from ncs_cluster.messages import FromWorker, Infer, Inferred, OpenStick, Phase, ResetStick, StickLost, StickOpened, Stop, ToWorker
 from ncs_cluster.processes.worker import Worker
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.types import CameraName, FrameRef, StickId
@@ -133,6 +133,17 @@ def _next(channel: Channel[object]) -> object:
     received = channel.receive()
     assert received is not None
     return received.message
+
+
+def test_a_stick_is_reset_when_the_supervisor_says_that_it_hangs() -> None:
+    with working() as channel:
+        channel.send(ResetStick("no answer in time: it hangs"))
+        assert hear(channel, StickLost) == StickLost("no answer in time: it hangs")
+        assert isinstance(hear(channel, Phase), Phase)
+        assert isinstance(hear(channel, StickOpened), StickOpened)
+        channel.send(infer(8))
+        assert hear(channel, Inferred).ticket == 8  # type: ignore[attr-defined]
+        channel.send(Stop())
 
 
 @pytest.mark.parametrize("reason", ["gone", "infer", "protocol"])

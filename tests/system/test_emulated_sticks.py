@@ -1,0 +1,157 @@
+"""The whole daemon on emulated sticks: found, booted and driven over USB by backend xlink, with all that can happen to them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ncs_cluster.config import load
+from ncs_cluster.testing.daemon import Daemon, Status, read_results, running
+from ncs_cluster.testing.myriad.boot import artificial_firmware
+from ncs_cluster.testing.myriad.emulator import Emulator
+from tests.conftest import ROOT
+from tests.xlink import blobs
+
+PORTS = [f"1-1.{number}" for number in (1, 2, 3, 4)]
+HOT_C = 70.0
+
+
+class House:
+    """A daemon and the bus it works on."""
+
+    def __init__(self, daemon: Daemon, bus: Emulator, results: Path) -> None:
+        self.daemon, self.bus, self.results = daemon, bus, results
+
+    def stick(self, port: str) -> dict[str, Any]:
+        return stick(self.daemon.status(), port)
+
+    def until(self, port: str, holds: Callable[[dict[str, Any]], object], what: str) -> dict[str, Any]:
+        return stick(self.daemon.until(lambda status: stick(status, port) and holds(stick(status, port)), what), port)
+
+    def at_work(self) -> str:
+        """The port of a stick of the active cluster, once there is one."""
+        status = self.daemon.until(lambda status: len(status["clusters"]["active"]) == 2, "has two sticks at work")
+        port: str = status["clusters"]["active"][0].removeprefix("ncs-")
+        return port
+
+    def well(self) -> Status:
+        """Four sticks at hand, two of them at work, and results come."""
+        status = self.daemon.well()
+        assert len(status["clusters"]["active"]) == 2
+        return status
+
+
+def stick(status: Status, port: str) -> dict[str, Any]:
+    return next((each for each in status["sticks"] if each["port"] == port), {})
+
+
+def compiled(folder: Path) -> Path:
+    """The demo graph with a blob beside it; the emulator answers as the model does."""
+    shutil.copytree(ROOT / "graphs/demo", folder)
+    picture = blobs.Entry("image", (1, 3, 256, 320))
+    found = blobs.Entry("detections", (1, 1, 50, 7), blobs.FP32)
+    (folder / "demo.blob").write_bytes(blobs.make([picture], [found]))
+    return folder
+
+
+def chip(folder: Path) -> dict[str, Any]:
+    return {"graphs": [os.fspath(folder / "demo.xml")], "latency_s": 0.05, "watchdog_s": 3.0}
+
+
+@pytest.fixture(scope="module")
+def house(start_emulators: Callable[..., Emulator], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    graph = compiled(folder / "demo")
+    firmware = folder / "usb-ma2x8x.mvcmd"
+    firmware.write_bytes(artificial_firmware(40_000))
+    bus = start_emulators()
+    for port in PORTS:
+        bus.add(port, **chip(graph))
+    argv = ["--backend", "xlink", "--cluster-size", "2", "--switch-temp", "65", "--switch-interval", "0", "--graph", str(graph)]
+    argv += ["--source", "synthetic", "--size", "320x240", "--fps", "20", "--results", str(folder / "found.jsonl"), "--no-web"]
+    argv += ["--state-dir", str(folder / "state"), "--runtime-dir", str(folder / "run")]
+    argv += ["--set", f"discovery.sysfs={bus.sysfs}", "--set", f"xlink.firmware={firmware}"]
+    with running(load(argv, {}), bus.env) as daemon:
+        yield House(daemon, bus, folder / "found.jsonl")
+
+
+def test_four_sticks_are_found_booted_and_two_of_them_work(house: House) -> None:
+    status = house.well()
+    assert [each["port"] for each in status["sticks"]] == PORTS
+    for each in status["sticks"]:
+        assert each["id"] == f"ncs-{each['port']}"
+        assert each["firmware"]
+        assert each["throttle_level"] == 0
+        assert each["temperature_c"] is not None
+
+
+def test_what_they_find_is_what_the_scene_holds(house: House) -> None:
+    labels = set((ROOT / "graphs/demo/labels.txt").read_text().split())
+    found = [each for line in read_results(house.results) for each in line["detections"]]
+    assert {each["label"] for each in found} <= labels
+    assert any(each["score"] > 0.8 for each in found)
+    assert any(each["distance_m"] is not None for each in found)
+
+
+def test_a_hot_cluster_rests_while_the_other_works(house: House) -> None:
+    hot = house.at_work()
+    house.bus.fault(hot, "temperature", celsius=HOT_C)
+    status = house.daemon.until(
+        lambda status: f"ncs-{hot}" not in status["clusters"]["active"] and len(status["clusters"]["active"]) == 2, "has switched"
+    )
+    assert stick(status, hot)["state"] in ("resting", "draining")
+    assert "hot" in status["clusters"]["last_switch"]["reason"]
+    house.bus.fault(hot, "clear")
+    house.well()
+
+
+def test_a_stick_that_hangs_is_reset_and_its_process_lives_on(house: House) -> None:
+    port = house.at_work()
+    before = house.stick(port)
+    house.bus.fault(port, "hang")
+    after = house.until(port, lambda each: each["resets"] == before["resets"] + 1 and each["state"] != "starting", "was reset")
+    assert (after["pid"], after["restarts"]) == (before["pid"], before["restarts"])
+    assert house.bus.state(port)["resets"] >= 1
+    house.well()
+
+
+def test_a_stick_that_is_pulled_is_absent_and_comes_back(house: House) -> None:
+    port = house.at_work()
+    house.bus.pull(port)
+    house.until(port, lambda each: each["state"] == "absent", "is absent")
+    assert len(house.daemon.until(lambda status: len(status["clusters"]["active"]) == 1, "works with one")["sticks"]) == 4
+    house.bus.plug(port)
+    house.until(port, lambda each: each["state"] in ("active", "standby"), "is back")
+    house.well()
+
+
+def test_a_stick_whose_worker_is_killed_is_taken_up_again(house: House) -> None:
+    port = house.at_work()
+    before = house.stick(port)
+    os.kill(before["pid"], signal.SIGKILL)
+    after = house.until(port, lambda each: each["restarts"] == before["restarts"] + 1 and each["pid"], "has a new worker")
+    assert after["pid"] != before["pid"]
+    house.until(port, lambda each: each["state"] in ("active", "standby"), "is taken up again")
+    house.well()
+
+
+def test_a_stick_that_is_added_joins_the_ring(house: House) -> None:
+    house.bus.add("1-1.5", **chip(house.results.parent / "demo"))
+    house.until("1-1.5", lambda each: each["state"] in ("active", "standby"), "has joined")
+    assert "ncs-1-1.5" in [each for cluster in house.well()["clusters"]["ring"] for each in cluster]
+
+
+def test_nothing_was_lost_doubled_or_turned_round_and_the_sticks_are_left_as_they_were_found(house: House) -> None:
+    counters = house.well()["counters"]
+    assert (counters["frames_lost"], counters["frames_doubled"], counters["out_of_order"]) == (0, 0, 0)
+    assert house.daemon.stop() == 0
+    frames = [line["frame"] for line in read_results(house.results)]
+    assert frames == sorted(set(frames))
+    for port in [*PORTS, "1-1.5"]:
+        assert house.bus.await_state(port, "rom")["claimed_by"] == []
