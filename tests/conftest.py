@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.oracle.runtime", "tests.myriad.emulated"]
+pytest_plugins = ["tests.oracle.runtime", "tests.myriad.emulated", "tests.aarch64.runtime"]
 
 # a shell that runs the tests in its background has them ignore Ctrl-C, and what they start would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
