@@ -49,6 +49,8 @@ class Options:
     """From its firmware to its return to the bus."""
     watchdog_s: float = 20.0
     """What a stick that does not answer is given to reset itself."""
+    settle_s: float = 1.0
+    """Between its first answer and all else, as the vendor does; whether real sticks need it is not known."""
     booted_port: Optional[str] = None
     """The port it comes back at after its boot, where that is known ("2-1.2")."""
     chunk_kib: int = 512
@@ -62,6 +64,8 @@ class Options:
         for name in ("infer_timeout_s", "boot_timeout_s", "watchdog_s"):
             if not 0 < getattr(self, name) <= 600:
                 raise ValueError(f"{name} must be over 0, at most 600")
+        if not 0 <= self.settle_s <= 60:
+            raise ValueError("settle_s must be 0 to 60")
         if not SMALLEST_CHUNK <= self.chunk_kib * 1024 <= 16 << 20:
             raise ValueError(f"chunk_kib must be {SMALLEST_CHUNK // 1024} to {16 << 10}")
 
@@ -81,6 +85,7 @@ class Xlink:
 
     def __init__(self, time_scale: float = 1.0) -> None:
         """Real sticks know no time scale."""
+        self.due_s: Optional[float] = None
         self._context: Optional[Context] = None
         self._pipe: Optional[Pipe] = None
         self._session = session.Session([])
@@ -90,10 +95,6 @@ class Xlink:
     @property
     def wake_fd(self) -> Optional[int]:
         return None if self._context is None else self._context.wake_fd
-
-    @property
-    def due_s(self) -> Optional[float]:
-        return self._session.due_s
 
     def open(self, stick: StickSpec, graphs: List[GraphSpec], phase: Callable[[str], None]) -> DeviceInfo:
         phase("opening")
@@ -167,12 +168,15 @@ class Xlink:
         self._answered_s = self._thermal_s = 0.0
         self._thermal: Optional[session.Thermal] = None
         self._ready: Optional[session.Ready] = None
+        self.due_s = None
 
     def _begin(self, phase: Callable[[str], None]) -> DeviceInfo:
         """Boot the stick, load its graphs, and let each of them work once."""
         options = self._options
         self._pipe = self._stick.boot(self._firmware, session.GOODBYE, options.boot_timeout_s, options.watchdog_s)
-        asked = session.Options(executors=options.executors or None, infer_timeout_s=options.infer_timeout_s)
+        asked = session.Options(
+            executors=options.executors or None, settle_s=options.settle_s, infer_timeout_s=options.infer_timeout_s
+        )
         self._session = session.Session([tensors.blob for tensors in self._graphs], asked)
         self._session.start(time.monotonic())
         phase("compiling")
@@ -221,8 +225,8 @@ class Xlink:
                 if arrived is not None:
                     talk.received(arrived, time.monotonic())
                     continue
-                due_s, now_s = talk.due_s, time.monotonic()
-                if due_s is None or now_s < due_s:
+                self.due_s, now_s = talk.due_s, time.monotonic()
+                if self.due_s is None or now_s < self.due_s:
                     return
                 talk.tick(now_s)
         except StickError as error:
@@ -230,8 +234,7 @@ class Xlink:
 
     def _wait(self) -> None:
         assert self._context is not None
-        due_s = self._session.due_s
-        self._context.wait(1.0 if due_s is None else min(1.0, due_s - time.monotonic()))
+        self._context.wait(1.0 if self.due_s is None else min(1.0, self.due_s - time.monotonic()))
 
     def _completed(self, result: session.Result) -> None:
         flight = self._flights.pop(result.tag)

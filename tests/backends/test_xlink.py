@@ -1,0 +1,321 @@
+"""Backend xlink on emulated sticks: frames that carry numbers, and everything a stick, a cable or a hand may do to them."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ncs_cluster.backends.xlink import Xlink
+from ncs_cluster.errors import StickError
+from ncs_cluster.specs import GraphSpec, StickSpec
+from ncs_cluster.testing.myriad.boot import artificial_firmware
+from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.types import GraphName, StickId
+from tests.backends import numbered
+from tests.backends.numbered import GRAPHS, Driver, write_blobs
+
+PORT = "1-1.2"
+QUICK_STICK = {"boot_s": 0.05, "reset_s": 0.05, "latency_s": 0.002}
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with firmware of nothing, and blobs."""
+    folder = tmp_path_factory.mktemp("xlink")
+    (folder / "firmware").write_bytes(artificial_firmware(600_000))
+    write_blobs(folder)
+    return folder
+
+
+@pytest.fixture
+def bus(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    monkeypatch.setenv("NCS_EMULATOR_SOCKET", str(emulator.socket))
+    return emulator
+
+
+Drive = Callable[..., Driver]
+
+
+@pytest.fixture
+def drive(files: Path, emulated_libusb: Path, bus: Emulator) -> Iterator[Drive]:
+    """drive(port, graphs=1, **options): a stick to open, closed with the test."""
+    drivers = []
+
+    def make(port: str = PORT, graphs: int = 1, **options: Any) -> Driver:
+        drivers.append(Driver(port, files / "firmware", emulated_libusb, numbered.graphs(files)[:graphs], **options))
+        return drivers[-1]
+
+    yield make
+    for driver in drivers:
+        driver.backend.close()
+
+
+def process(bus: Emulator, files: Path, libusb: Path, port: str, count: int) -> subprocess.Popen[str]:
+    """A process that owns a stick, ready."""
+    command = [sys.executable, "-m", "tests.backends.numbered", port, str(files / "firmware"), str(libusb), str(files), str(count)]
+    started = subprocess.Popen(command, env={**os.environ, **bus.env}, stdout=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    return started
+
+
+def lost(driver: Driver, timeout_s: float = 10.0) -> StickError:
+    """The error that ends the link."""
+    until_s = time.monotonic() + timeout_s
+    try:
+        while time.monotonic() < until_s:
+            driver.turn(0.1)
+    except StickError as error:
+        return error
+    raise AssertionError("nothing happened")
+
+
+def test_every_result_is_its_own_frames(bus: Emulator, drive: Drive) -> None:
+    bus.add(PORT, **QUICK_STICK)
+    driver = drive()
+    device = driver.open()
+    assert (device.has_sensor, device.depth, device.firmware) == (True, 4, "444c4454.2480")
+    assert driver.phases == ["opening", "compiling"]
+    driver.run(300)
+    assert driver.mixed == 0
+    assert bus.state(PORT)["chip"]["violations"] == []
+
+
+def test_two_graphs_of_other_layouts_are_told_apart(bus: Emulator, drive: Drive) -> None:
+    bus.add(PORT, **QUICK_STICK)
+    driver = drive(graphs=2)
+    driver.open()
+    driver.run(300)
+    assert driver.mixed == 0
+    assert bus.state(PORT)["chip"]["violations"] == []
+
+
+def test_a_closed_stick_is_back_in_its_boot_with_everything_given_back(bus: Emulator, drive: Drive) -> None:
+    bus.add(PORT, **QUICK_STICK)
+    driver = drive(graphs=2)
+    driver.open()
+    driver.run(10)
+    began_s = time.monotonic()
+    driver.backend.close()
+    assert time.monotonic() - began_s < 2
+    bus.await_state(PORT, "rom")
+
+
+def test_temperature_and_throttle_level_come_by_themselves_and_absurd_ones_are_passed_on(bus: Emulator, drive: Drive) -> None:
+    bus.add(PORT, **QUICK_STICK, initial_c=72.0, heat_scale=0.01)
+    driver = drive()
+    driver.open()
+    assert driver.backend.read_sensor().temperature_c == pytest.approx(72, abs=2)
+    bus.fault(PORT, "temperature", celsius="nan")
+    until_s = time.monotonic() + 5
+    while not math.isnan(driver.backend.read_sensor().temperature_c or 0.0) and time.monotonic() < until_s:
+        driver.turn(0.1)
+    reading = driver.backend.read_sensor()
+    assert math.isnan(reading.temperature_c or 0.0)
+    assert reading.throttle_level == 1
+    assert reading.age_s < 1
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "at work"])
+def test_a_pulled_stick_is_gone_at_once_and_closing_it_takes_no_time(bus: Emulator, drive: Drive, busy: bool) -> None:
+    bus.add(PORT, **{**QUICK_STICK, "latency_s": 0.1})
+    driver = drive()
+    driver.open()
+    if busy:
+        driver.fill()
+    bus.pull(PORT)
+    assert lost(driver, 2.0).reason == "gone"
+    began_s = time.monotonic()
+    driver.backend.close()
+    assert time.monotonic() - began_s < 1
+
+
+@pytest.mark.parametrize("moment", ["out", "in"])
+def test_a_stick_pulled_in_the_middle_of_its_loading_is_gone(bus: Emulator, drive: Drive, moment: str) -> None:
+    bus.add(PORT, **QUICK_STICK)
+    bus.fault(PORT, "pull", on=moment, after=40)
+    with pytest.raises(StickError) as error:
+        drive().open()
+    assert error.value.reason == "gone"
+
+
+@pytest.mark.parametrize("moment", ["out", "in", "release", "close"])
+def test_a_stick_pulled_while_it_is_closed_is_closed(bus: Emulator, drive: Drive, moment: str) -> None:
+    bus.add(PORT, **QUICK_STICK)
+    driver = drive()
+    driver.open()
+    bus.fault(PORT, "pull", on=moment, after=3 if moment in ("out", "in") else 0)
+    driver.backend.close()
+
+
+@pytest.mark.parametrize("fault", ["hang", "silent"])
+def test_a_stick_that_hangs_is_reset_in_place_and_works_on(bus: Emulator, drive: Drive, fault: str) -> None:
+    bus.add(PORT, **QUICK_STICK, watchdog_s=1.5)
+    driver = drive(infer_timeout_s=0.3)
+    driver.open()
+    driver.run(10)
+    bus.fault(PORT, fault)
+    driver.fill()
+    error = lost(driver)
+    assert error.reason == "hang"
+    assert "\n" not in error.detail
+    driver.reopen()
+    assert bus.state(PORT)["boots"] == 2
+    driver.run(50)
+    assert driver.mixed == 0
+
+
+@pytest.mark.parametrize("fault", [{"kind": "garbage"}, {"kind": "status", "code": 9}], ids=["garbage", "refused"])
+def test_nonsense_ends_the_link_and_the_stick_is_reset_in_place(bus: Emulator, drive: Drive, fault: dict[str, Any]) -> None:
+    bus.add(PORT, **QUICK_STICK)
+    driver = drive()
+    driver.open()
+    bus.fault(PORT, **fault)
+    driver.fill()
+    assert lost(driver).reason == "link"
+    driver.reopen()
+    driver.run(20)
+    assert driver.mixed == 0
+
+
+@pytest.mark.parametrize("error", ["io", "timeout", "pipe", "overflow"])
+@pytest.mark.parametrize("endpoint", [0x01, 0x81], ids=["out", "in"])
+def test_a_transfer_that_fails_costs_the_link_and_no_result_is_mixed(
+    bus: Emulator, drive: Drive, error: str, endpoint: int
+) -> None:
+    """A stick that has got half of a message takes our farewell for the other half: then its watchdog has the word."""
+    bus.add(PORT, **QUICK_STICK, watchdog_s=1.5)
+    driver = drive()
+    driver.open()
+    bus.fault(PORT, "libusb", call="transfer", error=error, endpoint=endpoint, after=25)
+    with pytest.raises(StickError) as told:
+        driver.run(100)
+    assert told.value.reason == "link"
+    driver.reopen()
+    driver.run(100)
+    assert driver.mixed == 0
+
+
+def test_a_write_that_stops_halfway_is_finished_or_costs_the_link(bus: Emulator, drive: Drive) -> None:
+    bus.add(PORT, **QUICK_STICK, watchdog_s=1.5)
+    driver = drive()
+    driver.open()
+    for after in range(4):
+        bus.fault(PORT, "libusb", call="transfer", error="short", bytes=4, endpoint=1, after=after)
+        try:
+            driver.run(20)
+        except StickError:
+            driver.reopen()
+            driver.run(20)
+    assert driver.mixed == 0
+
+
+def test_slow_and_cut_transfers_change_nothing_but_time(bus: Emulator, drive: Drive) -> None:
+    bus.add(PORT, **QUICK_STICK)
+    driver = drive(graphs=2)
+    driver.open()
+    bus.fault(PORT, "pace", out_s=0.001, in_s=0.001, split=1024)
+    driver.run(40)
+    assert driver.mixed == 0
+
+
+def test_a_graph_the_stick_refuses_is_the_graphs_fault(bus: Emulator, drive: Drive) -> None:
+    bus.add(PORT, **QUICK_STICK, graphs=[])
+    with pytest.raises(StickError, match="graph 0") as error:
+        drive().open()
+    assert error.value.reason == "graph"
+
+
+def test_what_is_missing_is_named_with_its_remedy(files: Path, tmp_path: Path) -> None:
+    def refused(graph: GraphSpec, **options: Any) -> StickError:
+        with pytest.raises(StickError) as error:
+            Xlink().open(StickSpec(StickId("1.2"), PORT, "xlink", options), [graph], lambda phase: None)
+        return error.value
+
+    loaded = write_blobs(tmp_path)[0]
+    never = GraphSpec(GraphName("face"), "/face.xml", "ssd")
+    damaged = tmp_path / "damaged.blob"
+    damaged.write_bytes(Path(loaded.blob or "").read_bytes()[:200])
+    assert refused(never).reason == "graph"
+    assert "ncsctl graphs compile face" in refused(never).detail
+    told = refused(GraphSpec(GraphName("face"), "/face.xml", "ssd", blob=str(damaged)))
+    assert told.reason == "graph"
+    assert str(damaged) in told.detail
+    assert "ncsctl firmware install" in refused(loaded, firmware=str(tmp_path / "none")).detail
+    (tmp_path / "odd").write_bytes(b"odd")
+    assert "ncsctl firmware install" in refused(loaded, firmware=str(tmp_path / "odd")).detail
+    assert "executors" in refused(loaded, executors=9).detail
+    firmware = str(files / "firmware")
+    assert "libusb-1.0-0" in refused(loaded, firmware=firmware, libusb="libusb-1.0.so.99").detail
+
+
+def test_what_a_killed_process_left_is_sent_back_to_its_boot(
+    bus: Emulator, drive: Drive, files: Path, emulated_libusb: Path
+) -> None:
+    bus.add(PORT, **QUICK_STICK)
+    owner = process(bus, files, emulated_libusb, PORT, 1_000_000)
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "ready\n"
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    assert bus.state(PORT)["state"] == "run"
+    driver = drive()
+    driver.open()
+    driver.run(50)
+    assert driver.mixed == 0
+
+
+def test_four_sticks_in_four_processes_never_mix(bus: Emulator, files: Path, emulated_libusb: Path) -> None:
+    ports = ["1-1.1", "1-1.2", "1-1.3", "1-1.4"]
+    for port in ports:
+        bus.add(port, **QUICK_STICK)
+    owners = [process(bus, files, emulated_libusb, port, 150) for port in ports]
+    said = [owner.communicate(timeout=60)[0] for owner in owners]
+    assert said == ["ready\n150 back, 0 mixed\n"] * 4
+
+
+def test_a_host_that_decodes_for_long_keeps_its_stick_alive(bus: Emulator, drive: Drive) -> None:
+    """50 ms of work between two looks, a watchdog of 1.5 s: the stick is never given up, by neither side."""
+    bus.add(PORT, **QUICK_STICK, watchdog_s=1.5)
+    driver = drive()
+    driver.open()
+    until_s = time.monotonic() + 3.5
+    while time.monotonic() < until_s:
+        driver.fill()
+        for _ in driver.turn():
+            time.sleep(0.05)
+    assert bus.state(PORT)["boots"] == 1
+    assert driver.mixed == 0
+    assert driver.backend.read_sensor().age_s < 3
+
+
+def test_descriptors_stay_few_over_many_lives(bus: Emulator, drive: Drive) -> None:
+    bus.add(PORT, **{**QUICK_STICK, "boot_s": 0.01, "reset_s": 0.01})
+    counts = []
+    for life in range(20):
+        driver = drive()
+        driver.open()
+        driver.run(5)
+        if life % 3 == 1:
+            bus.fault(PORT, "garbage")
+            assert lost(driver).reason == "link"
+            driver.reopen()
+        driver.backend.close()
+        counts.append(len(os.listdir("/proc/self/fd")))
+    assert counts[-1] == counts[2]
+
+
+def test_both_graphs_have_worked_before_it_is_ready(bus: Emulator, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph that never answers keeps the stick from being ready."""
+    bus.add(PORT, **{**QUICK_STICK, "latency_s": 60.0})
+    with pytest.raises(StickError) as error:
+        drive(graphs=len(GRAPHS), infer_timeout_s=0.3).open()
+    assert error.value.reason == "hang"
