@@ -17,6 +17,7 @@ from typing import BinaryIO, Deque, Dict, Iterable, Iterator, List, NamedTuple, 
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.xlink import frames
 from ncs_cluster.xlink.commands import VERIFY_BYTES
+from ncs_cluster.xlink.firmware import CALL, START, STORE_MEMORY, STORE_WATCHDOG
 from ncs_cluster.xlink.transcript import WHOLE, AnyItem, Boot, Call, Frame, Loose, TranscriptError
 
 MAGIC = b"NCSUSB1\n"
@@ -29,10 +30,6 @@ KINDS = (  # noqa: SIM905
 ).split()
 """The kinds of capture.c, in its order."""
 ROM = "2485"
-CALL, START = bytes.fromhex("bad0e90070"), b"\xa4"
-WATCHDOG, MEMORY = bytes.fromhex("9800002080"), bytes.fromhex("98000c2070")
-"""What a host puts into the firmware: "store the byte that follows at 0x80200000", before the last START; and "at
-0x70200c00", before the last CALL."""
 
 
 class Record(NamedTuple):
@@ -222,10 +219,11 @@ class _Firmware:
 def unpatched(written: bytes) -> Optional[Tuple[bytes, int, int]]:
     """The firmware without what a host puts into it, and what that was: the watchdog's byte and the memory type's. None where
     the two insertions are not in their places."""
-    call, start = written.rfind(CALL) - 6, written.rfind(START) - 6
-    if not 0 <= call < start or written[call : call + 5] != MEMORY or written[start : start + 5] != WATCHDOG:
+    call, end = written.rfind(CALL) - 6, len(written) - len(START) - 6
+    stored = written[call : call + 5] == STORE_MEMORY and written[end : end + 5] == STORE_WATCHDOG
+    if not (0 <= call < end and stored and written.endswith(START)):
         return None
-    return written[:call] + written[call + 6 : start] + written[start + 6 :], written[start + 5], written[call + 5]
+    return written[:call] + written[call + 6 : end] + written[end + 6 :], written[end + 5], written[call + 5]
 
 
 def _payload(header: frames.Header) -> int:

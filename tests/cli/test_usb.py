@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ncs_cluster.cli import usb
-from ncs_cluster.cli.usb import build
+from ncs_cluster.cli.usb import build, recording
 from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.xlink import capture_log
 from ncs_cluster.xlink.transcript import Boot, Call, Frame, Header, Transcript, dump
@@ -107,8 +106,8 @@ def test_a_program_is_recorded_from_boot_to_close_with_its_firmware_and_frames(s
     output = tmp_path / "talk.jsonl.gz"
     done = capture(stick, output, TALK + LEAVE)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    assert done.stderr == f"ncsctl: {output}: 1 boots, 1 links, 3 frames\n"
-    told = usb.read(output)
+    assert done.stderr == f"ncsctl: {output}: 1 boot, 1 link, 3 frames\n"
+    told = recording.read(output)
     (boot,) = [item for item in told.items if isinstance(item, Boot)]
     assert (boot.size, boot.transfers, boot.watchdog) == (40_012, [16384, 16384, 7244], 1)
     assert boot.published_sha256 is not None
@@ -132,8 +131,8 @@ def test_a_program_is_recorded_from_boot_to_close_with_its_firmware_and_frames(s
 def test_blocking_and_asynchronous_transfers_are_told_alike(stick: Emulator, tmp_path: Path) -> None:
     output = tmp_path / "async.jsonl"
     done = capture(stick, output, ASYNC)
-    assert (done.returncode, done.stderr) == (0, f"ncsctl: {output}: 1 boots, 1 links, 4 frames\n")
-    told = usb.read(output)
+    assert (done.returncode, done.stderr) == (0, f"ncsctl: {output}: 1 boot, 1 link, 4 frames\n")
+    told = recording.read(output)
     assert frames(told) == [
         (True, "PING_REQ", 10, []),
         (False, "PING_REQ", 10, []),
@@ -148,7 +147,7 @@ def test_what_was_said_before_a_kill_is_told_and_the_exit_code_is_the_commands(s
     output = tmp_path / "killed.jsonl"
     done = capture(stick, output, TALK + "os.kill(os.getpid(), 9)")
     assert done.returncode == 128 + signal.SIGKILL
-    assert [kind for _, kind, _, _ in frames(usb.read(output))] == ["PING_REQ", "PING_REQ", "WRITE_REQ"]
+    assert [kind for _, kind, _, _ in frames(recording.read(output))] == ["PING_REQ", "PING_REQ", "WRITE_REQ"]
 
 
 def test_payloads_beyond_the_limit_are_told_by_length_and_frames_are_still_found(stick: Emulator, tmp_path: Path) -> None:
@@ -157,7 +156,7 @@ def test_payloads_beyond_the_limit_are_told_by_length_and_frames_are_still_found
     program = [sys.executable, "-c", TALK + "print(len(stick.read(84)))" + LEAVE]
     done = ncsctl("usb-capture", "--keep", "0", "-o", str(output), "--", *program, **environ)
     assert "payloads cut" in done.stderr
-    assert usb.read(output).header.cut
+    assert recording.read(output).header.cut
 
 
 def test_a_transcript_tells_nothing_of_its_owner(stick: Emulator, tmp_path: Path) -> None:
@@ -177,7 +176,7 @@ def test_each_process_of_a_command_is_recorded(start_emulator: Callable[..., Emu
     program = f"import subprocess, sys\nfor _ in range(2): subprocess.run([sys.executable, '-c', {LISTING!r}], check=True)"
     done = capture(bus, output, program + "\n" + TALK + LEAVE)
     assert done.returncode == 0, done.stderr
-    assert sum(isinstance(item, Call) and item.name == "begin" for item in usb.read(output).items) == 3
+    assert sum(isinstance(item, Call) and item.name == "begin" for item in recording.read(output).items) == 3
 
 
 def test_two_recordings_of_the_same_are_equal_and_another_is_told_line_by_line(stick: Emulator, tmp_path: Path) -> None:
@@ -238,7 +237,7 @@ def test_ctrl_c_and_sigterm_end_the_command_and_the_transcript_is_written(stick:
         running.send_signal(signal.SIGINT)
         running.terminate()
         assert running.wait(30) == 128 + signal.SIGTERM
-    assert len(frames(usb.read(output))) == 3
+    assert len(frames(recording.read(output))) == 3
 
 
 # -- the recorder -----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ncs_cluster.xlink import capture_log, transcript
-from ncs_cluster.xlink.capture_log import CALL, MEMORY, WATCHDOG
+from ncs_cluster.xlink.firmware import CALL, START, patch
 from ncs_cluster.xlink.frames import FrameType, Header
 from ncs_cluster.xlink.transcript import Boot, Call, Frame, Item, Loose, TranscriptError
 from tests.xlink.capture_logs import ABOUT, BOOTED, MAGIC, ROM, Log
@@ -32,9 +32,8 @@ def the_frames(log: Log) -> list[Frame]:
 
 
 def test_firmware_is_one_boot_however_it_was_cut_and_the_published_file_is_recognised_under_the_two_insertions() -> None:
-    published = b"MA2x" + bytes(5000) + CALL + bytes(700) + b"\xa4start"
-    at = published.rfind(CALL)
-    written = published[:at] + MEMORY + b"\x00" + published[at:-6] + WATCHDOG + b"\x01" + published[-6:]
+    published = b"MA2x" + bytes(5000) + CALL + bytes(700) + START
+    written = patch(published)
     log = Log()
     log.open(1, ROM)
     for start in range(0, len(written), 1000):

@@ -1,0 +1,129 @@
+"""The guided recording: which stick, which steps in which order, what is told to the one who watches."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from ncs_cluster.cli.usb import build
+from ncs_cluster.cli.usb.recording import Recording
+from ncs_cluster.cli.usb.steps import Order
+from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.specs import GraphSpec, RuntimeSpec, StickSpec
+from ncs_cluster.types import StickId
+
+MODULE = "ncs_cluster.cli.usb.steps"
+AWAY_S, LOOK_S = 60.0, 0.2
+"""How long a stick that is away is waited for."""
+
+
+class Step(NamedTuple):
+    """`name` as in steps.STEPS; `fails` when the process is meant to be killed."""
+
+    name: str
+    minutes: float
+    told: str
+    only: str = ""
+    """The backend that can do it; empty: each."""
+    fails: bool = False
+
+
+SHORT = [Step("session", 0.5, "boot, open, temperature, 8 pictures of noise with 4 in flight, idle, close")]
+LONG = [
+    *SHORT,
+    Step("silence", 1.5, "no word to the stick for a minute: when does its watchdog reset it?", only="xlink"),
+    Step("killed", 0.5, "the program is killed while the stick works", fails=True),
+    Step("session", 1.0, "and the stick is found again"),
+    Step("heat", 10.5, "ten minutes of work: temperature and throttle level"),
+    Step("unplug", 2.0, "you pull the stick while it works"),
+    Step("session", 0.5, "and once more, for the end"),
+]
+
+
+def record(given: argparse.Namespace, steps: Sequence[Step], scale: float = 1.0) -> int:
+    """0 when every step did what it should. What was recorded is written in any case. Raises NcsClusterError."""
+    graph = _graph(given)
+    steps = [step for step in steps if step.only in ("", given.backend)]
+    options = _options(given)
+    port = given.stick or _port(given.libusb)
+    stick = StickSpec(StickId(port), port, given.backend, options)
+    with Recording(given.output, given.libusb, given.keep << 20) as recording:
+        minutes = sum(step.minutes for step in steps)
+        _say(f"stick at USB port {port}, {given.backend}, about {minutes:.0f} minutes; Ctrl-C ends a step")
+        code = 0
+        for number, step in enumerate(steps, 1):
+            _say(f"{number} of {len(steps)}: {step.told}")
+            _await_stick(given.libusb)
+            order = msgspec.json.encode(Order(step.name, stick, graph, scale))
+            ended = recording.run([given.python, "-m", MODULE], RuntimeSpec(given.python), order)
+            if (ended != 0) != step.fails:
+                _say(f"    this did not go as it should (exit code {ended}); that is worth recording")
+                code = 1
+        if recording.write(of=f"guided {given.backend}"):
+            _say(f"{given.output}: please send it with an issue: docs/ncs2.md says where to and what is in it")
+            return code
+    return 1
+
+
+def _graph(given: argparse.Namespace) -> GraphSpec:
+    from ncs_cluster.config import graph_folder
+
+    folder = graph_folder.graphs_dir() / given.graph
+    spec = graph_folder.read(folder if folder.is_dir() else Path(given.graph).resolve(), folder.name, None)
+    if given.backend != "xlink":
+        return spec
+    blob = given.blob or Path(spec.model).with_suffix(".blob")
+    if not blob.is_file():
+        raise NcsClusterError(
+            f"{blob}: there is no such blob; name one with --blob, or make it with: ncsctl graphs compile {spec.name}"
+        )
+    return msgspec.structs.replace(spec, blob=str(blob.absolute()))
+
+
+def _options(given: argparse.Namespace) -> dict[str, str]:
+    if given.backend != "xlink":
+        return {}
+    from ncs_cluster.provision import firmware, places
+
+    found = given.firmware or firmware.check(places.state_dir())
+    return {"firmware": str(found.absolute())}
+
+
+def _port(libusb: str | None) -> str:
+    """Where the one stick is."""
+    ports = _ports(libusb)
+    if not ports:
+        raise NcsClusterError("no neural compute stick is plugged in (none with USB vendor 03e7 is seen)")
+    if len(ports) > 1:
+        raise NcsClusterError(f"there are {len(ports)} sticks: leave one plugged in, or name it with --stick: {', '.join(ports)}")
+    return ports[0]
+
+
+def _ports(libusb: str | None) -> list[str]:
+    from ncs_cluster.backends._libusb import Context, UsbError
+    from ncs_cluster.backends._usb_stick import BOOTED, ROM, VENDOR
+
+    try:
+        context = Context(libusb or build.NAME)
+        ports = sorted(device.port for device in context.devices(VENDOR) if device.product in (ROM, BOOTED))
+        context.close()
+    except (OSError, UsbError) as error:
+        raise NcsClusterError(f"USB devices cannot be listed: {error}: is libusb-1.0 installed?") from error
+    return ports
+
+
+def _await_stick(libusb: str | None) -> None:
+    """After it was pulled, or resets itself."""
+    until_s = time.monotonic() + AWAY_S
+    while not _ports(libusb) and time.monotonic() < until_s:
+        time.sleep(LOOK_S)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

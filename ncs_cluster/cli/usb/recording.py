@@ -1,0 +1,150 @@
+"""Commands that run with the recorder before their libusb, and the transcript of them all."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING
+
+import ncs_cluster
+from ncs_cluster.cli.usb import build
+from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.specs import RuntimeSpec
+
+if TYPE_CHECKING:
+    from ncs_cluster.xlink.transcript import Transcript
+
+
+class Recording:
+    """Made before anything runs for minutes. Raises NcsClusterError for a place that cannot be written, without a compiler, and
+    without a libusb."""
+
+    def __init__(self, output: Path, libusb: str | None = None, keep: int = 256 << 20) -> None:
+        if output.is_dir() or not os.access(output.parent, os.W_OK):
+            raise NcsClusterError(f"{output}: cannot be written: name a file in a folder that is there and yours")
+        self._output = output
+        self._folder = tempfile.TemporaryDirectory(prefix="usb-capture-")
+        try:
+            self._place = Path(self._folder.name)
+            self._logs = self._place / "logs"
+            self._logs.mkdir()
+            self._real = build.real_libusb(os.environ, libusb)
+            self._library = build.compile_into(self._place)
+            self._keep = keep
+        except BaseException:
+            self._folder.cleanup()
+            raise
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._folder.cleanup()
+
+    def run(self, command: Sequence[str], runtime: RuntimeSpec | None = None, given: bytes | None = None) -> int:
+        """Run it to its end; its exit code as a shell gives it. `given` is its standard input. With a runtime it is an interpreter
+        of ours or of the vendor's, which finds this package. Ctrl-C and SIGTERM are the command's: we wait for its end."""
+        environ: Mapping[str, str] = os.environ
+        if runtime is not None:
+            from ncs_cluster.processes import spawn
+
+            environ = spawn.environment(runtime, self._place)
+        environ = build.environment(environ, self._library, self._real, self._logs, self._keep)
+        try:
+            running = subprocess.Popen(command, env=environ, stdin=None if given is None else subprocess.PIPE)
+        except OSError as error:
+            raise NcsClusterError(f"{command[0]}: {error.strerror}") from error
+        # a terminal sends Ctrl-C to both, a supervisor its SIGTERM only to us
+        before = [
+            (signal.SIGINT, signal.signal(signal.SIGINT, lambda *_: None)),
+            (signal.SIGTERM, signal.signal(signal.SIGTERM, lambda *_: running.terminate())),
+        ]
+        try:
+            running.communicate(given)
+        finally:
+            for each, handler in before:
+                signal.signal(each, handler)
+        return running.returncode if running.returncode >= 0 else 128 - running.returncode
+
+    def write(self, of: str) -> bool:
+        """The transcript of all that ran. False, and a line, when no stick was spoken to."""
+        told = transcript(sorted(self._logs.iterdir()), of)
+        if not any(item.handle for item in told.items):
+            print("ncsctl: no stick was opened: nothing was recorded", file=sys.stderr)
+            return False
+        write(told, self._output)
+        print(f"ncsctl: {self._output}: {summary(told)}", file=sys.stderr)
+        return True
+
+
+def transcript(logs: Sequence[Path], of: str) -> Transcript:
+    """The transcript of these raw logs. Raises NcsClusterError."""
+    from ncs_cluster.xlink import capture_log
+    from ncs_cluster.xlink.transcript import VERSION, Call, Header, Transcript
+
+    with ExitStack() as stack:
+        items = capture_log.items([stack.enter_context(log.open("rb")) for log in logs])
+    calls = [item for item in items if isinstance(item, Call)]
+    header = Header(
+        transcript=VERSION,
+        ncs_cluster=ncs_cluster.__version__,
+        libusb=sorted({call.device for call in calls if call.name == "begin"}),
+        machine=platform.machine(),
+        system=f"{platform.system()} {platform.release().split('-')[0]}",
+        of=of,
+        cut=any(call.name == "full" for call in calls),
+    )
+    return Transcript(header, items)
+
+
+def read(path: Path) -> Transcript:
+    """Raises NcsClusterError for a file that is no transcript."""
+    import zlib
+
+    from ncs_cluster.xlink.transcript import load
+
+    try:
+        with _opened(path, "rb") as lines:
+            return load(lines)
+    except NcsClusterError as error:
+        raise NcsClusterError(f"{path}: {error}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise NcsClusterError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def write(told: Transcript, output: Path) -> None:
+    """Compressed where the name ends in .gz. Raises NcsClusterError."""
+    from ncs_cluster.xlink.transcript import dump
+
+    try:
+        with _opened(output, "wb") as file:
+            file.writelines(dump(told))
+    except OSError as error:
+        raise NcsClusterError(f"{output}: {error.strerror}") from error
+
+
+def summary(told: Transcript) -> str:
+    """What is in it, for people."""
+    from ncs_cluster.xlink.transcript import Boot, Frame
+
+    frames = [item for item in told.items if isinstance(item, Frame)]
+    counts = {
+        "boot": sum(isinstance(item, Boot) for item in told.items),
+        "link": len({frame.handle for frame in frames}),
+        "frame": len(frames),
+    }
+    words = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
+    return ", ".join(words) + (", payloads cut" if told.header.cut else "")
+
+
+def _opened(path: Path, mode: str) -> IO[bytes]:
+    return gzip.open(path, mode) if path.suffix == ".gz" else path.open(mode)  # type: ignore[return-value]

@@ -1,0 +1,198 @@
+"""The steps of a guided recording: each a process of its own that drives one stick through a backend's door.
+
+`python -m ncs_cluster.cli.usb.steps` takes an `Order` as JSON on standard input; what people should know goes to standard error.
+Pictures are noise from a fixed seed, so two recordings have the same tensors. Runs on CPython 3.9, beside the vendor's plugin.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import select
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, List
+
+import msgspec
+
+from ncs_cluster.backends import BACKENDS
+from ncs_cluster.backends.base import Backend, Completed
+from ncs_cluster.errors import StickError
+from ncs_cluster.specs import GraphSpec, StickSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+IN_FLIGHT = 4
+INFERENCES = 8
+WIDTH, HEIGHT, SEED = 320, 240, 2485
+IDLE_S = 3.0
+ANSWER_S = 30.0
+SILENCE_S, HEAT_S, PULLED_S = 60.0, 600.0, 120.0
+"""How long the watchdog is waited for, the stick is heated, and somebody is waited for to pull it."""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What to do with which stick. `scale` shortens the waits, for tests."""
+
+    step: str
+    stick: StickSpec
+    graph: GraphSpec
+    scale: float = 1.0
+
+
+def session(backend: Backend, order: Order) -> None:
+    """Open, some answers with as many requests in flight as the stick holds, idle, close."""
+    _open(backend, order)
+    _infer(backend, INFERENCES)
+    _rest(backend, IDLE_S * order.scale)
+    _say(f"it has {_temperature(backend)}")
+    backend.close()
+
+
+def silence(backend: Backend, order: Order) -> None:
+    """Open, then say nothing at all: how long does the firmware's watchdog wait?"""
+    _open(backend, order)
+    began_s = time.monotonic()
+    left_s = _until(lambda: not _booted(order), SILENCE_S * order.scale)
+    _say(f"it left after {left_s - began_s:.1f} s without a word" if left_s else "it waited all the time")
+    # its link is dead or beyond repair: nothing is closed
+    os._exit(0)
+
+
+def killed(backend: Backend, order: Order) -> None:
+    """Be killed with requests in flight; the next step finds the stick as that has left it."""
+    _open(backend, order)
+    for tag in range(IN_FLIGHT):
+        backend.submit(tag, 0, _pictures(1)[0])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def heat(backend: Backend, order: Order) -> None:
+    """Work without a pause, and tell the temperature every half minute."""
+    _open(backend, order)
+    until_s = time.monotonic() + HEAT_S * order.scale
+    said_s = 0.0
+    while time.monotonic() < until_s:
+        _infer(backend, INFERENCES)
+        if time.monotonic() - said_s > 30.0:
+            said_s = time.monotonic()
+            _say(f"{until_s - said_s:.0f} s to go, {_temperature(backend)}")
+    backend.close()
+
+
+def unplug(backend: Backend, order: Order) -> None:
+    """Work until somebody pulls the stick."""
+    _open(backend, order)
+    _say("PULL THE STICK NOW, and plug it in again after five seconds")
+    until_s = time.monotonic() + PULLED_S * order.scale
+    try:
+        while time.monotonic() < until_s:
+            _infer(backend, INFERENCES)
+    except StickError as error:
+        _say(f"noticed: {error.detail}")
+        os._exit(0)
+    _say("nobody pulled it")
+    backend.close()
+
+
+STEPS: Dict[str, Callable[[Backend, Order], None]] = {
+    "session": session,
+    "silence": silence,
+    "killed": killed,
+    "heat": heat,
+    "unplug": unplug,
+}
+
+
+def main() -> None:
+    """Exit code 1, with a line, for a stick that fails."""
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    module, _, name = BACKENDS[order.stick.backend].partition(":")
+    backend: Any = getattr(importlib.import_module(module), name)()
+    try:
+        STEPS[order.step](backend, order)
+    except StickError as error:
+        _say(error.detail)
+        # closing a stick that has failed may take for ever
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _open(backend: Backend, order: Order) -> None:
+    began_s = time.monotonic()
+    info = backend.open(order.stick, [order.graph], lambda phase: None)
+    _say(f"{info.name} opened in {time.monotonic() - began_s:.1f} s")
+
+
+def _infer(backend: Backend, count: int) -> None:
+    """`count` answers. Raises StickError("hang") when one is missing for long."""
+    pictures = _pictures(count)
+    answered = submitted = 0
+    until_s = time.monotonic() + ANSWER_S
+    while answered < count:
+        while submitted < count and submitted - answered < IN_FLIGHT:
+            backend.submit(submitted, 0, pictures[submitted])
+            submitted += 1
+        answered += len(_wait(backend, 1.0))
+        if time.monotonic() > until_s:
+            raise StickError("hang", f"{submitted - answered} answers are missing after {ANSWER_S:.0f} s")
+
+
+def _rest(backend: Backend, for_s: float) -> None:
+    until_s = time.monotonic() + for_s
+    while (left_s := until_s - time.monotonic()) > 0:
+        _wait(backend, left_s)
+        backend.read_sensor()
+
+
+def _wait(backend: Backend, at_most_s: float) -> List[Completed]:
+    if backend.due_s is not None:
+        at_most_s = min(at_most_s, backend.due_s - time.monotonic())
+    select.select([] if backend.wake_fd is None else [backend.wake_fd], [], [], max(0.0, min(0.25, at_most_s)))
+    return backend.collect()
+
+
+def _pictures(count: int) -> List[NDArray[np.uint8]]:
+    import numpy as np
+
+    random = np.random.RandomState(SEED)
+    return [random.randint(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(count)]
+
+
+def _temperature(backend: Backend) -> str:
+    reading = backend.read_sensor()
+    if reading.temperature_c is None:
+        return "no temperature yet"
+    return f"{reading.temperature_c:.1f} °C, throttle level {reading.throttle_level}"
+
+
+def _booted(order: Order) -> bool:
+    """Seen by a connection of its own, for the stick's own is left in peace. Any booted stick counts: there is one."""
+    from ncs_cluster.backends import _libusb, _usb_stick
+
+    context = _libusb.Context(order.stick.options.get("libusb", "libusb-1.0.so.0"))
+    try:
+        return any(device.product == _usb_stick.BOOTED for device in context.devices(_usb_stick.VENDOR))
+    finally:
+        context.close()
+
+
+def _until(happened: Callable[[], bool], for_s: float) -> float:
+    """When it happened, or 0."""
+    until_s = time.monotonic() + for_s
+    while time.monotonic() < until_s:
+        if happened():
+            return time.monotonic()
+        time.sleep(0.1)
+    return 0.0
+
+
+def _say(line: str) -> None:
+    print(f"    {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The guided recording, with the backend `xlink` on an emulated stick."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ncs_cluster.cli.usb import guided, recording
+from ncs_cluster.cli.usb.guided import Step
+from ncs_cluster.testing.myriad.boot import artificial_firmware
+from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.xlink.transcript import Boot, Call, Frame, Transcript
+from tests.xlink import blobs
+
+NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "usb-capture"]
+PORT = "1-1.2"
+SIDE = 40
+INFERENCES = 8
+WARM_UP = 1
+GONE = 5
+"""How a transfer ends whose device has been pulled."""
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with firmware and blob of nothing."""
+    folder = tmp_path_factory.mktemp("parts")
+    (folder / "firmware").write_bytes(artificial_firmware(40_000))
+    outputs = [blobs.Entry("out", (1, 7), blobs.FP32, blobs.NC)]
+    (folder / "blob").write_bytes(blobs.make([blobs.Entry("data", (1, 3, SIDE, SIDE))], outputs))
+    return folder
+
+
+def asked(parts: Path, output: Path) -> list[str]:
+    return ["-o", str(output), "--firmware", str(parts / "firmware"), "--blob", str(parts / "blob")]
+
+
+def tensors(told: Transcript) -> list[str | None]:
+    """Hashes of what went to the graph's input, in order."""
+    size = 3 * SIDE * SIDE
+    return [item.sha256 for item in told.items if isinstance(item, Frame) and item.sent and item.size == size and item.body]
+
+
+def test_a_stick_is_recorded_step_by_step_with_the_same_noise_each_time(emulator: Emulator, parts: Path, tmp_path: Path) -> None:
+    emulator.add(PORT, graphs="echo", boot_s=0.05)
+    output = tmp_path / "short.jsonl"
+    command = [*NCSCTL, *asked(parts, output), "--short"]
+    done = subprocess.run(command, env={**os.environ, **emulator.env}, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(f"stick at USB port {PORT}, xlink, about 0 minutes")
+    assert "°C, throttle level 0" in done.stderr
+    told = recording.read(output)
+    assert [item.watchdog for item in told.items if isinstance(item, Boot)] == [1]
+    sent = tensors(told)
+    assert len(sent) == INFERENCES + WARM_UP
+    assert len(set(sent)) == len(sent)
+    assert [item.type for item in told.items if isinstance(item, Frame)][-1].startswith("RESET")
+
+
+def test_a_stick_that_is_left_alone_orphaned_and_pulled_is_recorded(
+    emulator: Emulator, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    emulator.add(PORT, graphs="echo", boot_s=0.05, latency_s=0.02, watchdog_s=2.0)
+    for name, value in emulator.env.items():
+        monkeypatch.setenv(name, value)
+    output = tmp_path / "long.jsonl.gz"
+    steps = [Step("silence", 0, "silence"), Step("killed", 0, "killed", fails=True), Step("unplug", 0, "unplug")]
+    given = argparse.Namespace(
+        output=output,
+        libusb=str(emulator.library),
+        keep=64,
+        backend="xlink",
+        python=sys.executable,
+        stick=None,
+        graph="demo",
+        blob=parts / "blob",
+        firmware=parts / "firmware",
+    )
+
+    def pull_the_third_at_work() -> None:
+        until_s = time.monotonic() + 40
+        while time.monotonic() < until_s:
+            now = emulator.state(PORT)
+            if now["boots"] == 3 and (now["chip"] or {}).get("in_flight", 0) > 1:
+                emulator.pull(PORT)
+                return
+            time.sleep(0.05)
+
+    hand = threading.Thread(target=pull_the_third_at_work)
+    hand.start()
+    code = guided.record(given, steps, scale=0.2)
+    hand.join()
+    said = capfd.readouterr().err
+    assert code == 0, said
+    assert "it left after" in said
+    assert "noticed: stick 1-1.2: the stick was unplugged" in said
+    told = recording.read(output)
+    assert sum(isinstance(item, Boot) for item in told.items) == len(steps)
+    assert [item.rc for item in told.items if isinstance(item, Call) and item.name == "completed"][-1:] == [GONE]
+
+
+def test_without_a_stick_a_blob_or_firmware_it_says_what_is_missing(emulator: Emulator, parts: Path, tmp_path: Path) -> None:
+    output = tmp_path / "none.jsonl"
+
+    def refused(*argv: str) -> str:
+        environ = {**os.environ, **emulator.env, "NCS_CLUSTER_STATE_DIR": str(tmp_path)}
+        done = subprocess.run([*NCSCTL, *argv], env=environ, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        return done.stderr
+
+    assert refused(*asked(parts, output)) == "ncsctl: no neural compute stick is plugged in (none with USB vendor 03e7 is seen)\n"
+    assert "get it with: ncsctl firmware install" in refused("-o", str(output), "--blob", str(parts / "blob"))
+    assert "absent.blob: there is no such blob; name one with --blob" in refused(
+        "-o", str(output), "--blob", str(tmp_path / "absent.blob")
+    )
+    emulator.add("1-1.2")
+    emulator.add("1-1.3")
+    assert "there are 2 sticks: leave one plugged in, or name it with --stick: 1-1.2, 1-1.3" in refused(*asked(parts, output))
+    assert not output.exists()
