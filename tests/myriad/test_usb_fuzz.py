@@ -198,7 +198,9 @@ def test_a_program_may_call_libusb_in_any_order_from_several_threads(
         runtime = build.sanitizer()
         if runtime is None:
             missing("the compiler has no address sanitizer: install libasan (it comes with gcc)")
-        library = build.compile_library(tmp_path, "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+        library = build.compile_library(
+            tmp_path, "-Wpedantic", "-Werror", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"
+        )
         environment |= {"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"}
     emulator = start_emulator(chip="ncs_cluster.testing.myriad.loopback:Loopback", time_scale=20)
     for port in PORTS:

@@ -60,7 +60,9 @@ class Bus:
     @property
     def due_s(self) -> float | None:
         due = [heap[0][0] for heap in (self._steps, self._limits) if heap]
-        due += [port.chip.due_s for port in self.ports.values() if port.chip is not None and port.chip.due_s is not None]
+        for port in self.ports.values():
+            if port.chip is not None and (chip_s := port.chip.due_s) is not None:
+                due.append(chip_s)
         return min(due, default=None)
 
     def tick(self, now_s: float) -> None:
@@ -71,12 +73,17 @@ class Bus:
             self._end(heapq.heappop(self._limits)[2], Status.TIMED_OUT)
         for port in list(self.ports.values()):
             chip = port.chip
-            if chip is not None and chip.due_s is not None and chip.due_s <= now_s:
+            if chip is not None and (due_s := chip.due_s) is not None and due_s <= now_s:
                 chip.tick(now_s)
                 self._pump(port, now_s)
 
     def _at(self, due_s: float, step: Callable[[float], None]) -> None:
         heapq.heappush(self._steps, (due_s, next(self._ids), step))
+
+    @property
+    def asked(self) -> bool:
+        """Whether a fault waits for a call that a library makes only if there is one."""
+        return self.armed.asked or any(port.armed.asked for port in self.ports.values())
 
     # sticks
 

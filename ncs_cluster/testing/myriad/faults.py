@@ -91,9 +91,9 @@ class Armed:
         self._calls.clear()
 
     @property
-    def asked(self) -> int:
-        """How many faults wait for a call that a library makes only if there are any."""
-        return sum(fault.call in (CALLS[Op.ASK], CALLS[Op.LIST]) for fault in self._calls)
+    def asked(self) -> bool:
+        """Whether a fault waits for a call that a library makes only if there is one."""
+        return bool(self._calls) and any(fault.call in (CALLS[Op.ASK], CALLS[Op.LIST]) for fault in self._calls)
 
     def take(self, call: str, endpoint: int | None = None) -> CallFault | None:
         for fault in self._calls:

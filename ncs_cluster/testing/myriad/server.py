@@ -237,7 +237,7 @@ class Server:
             self._page[0] += 1
             for client in list(self._clients.values()):
                 self._send(client, [HEAD.pack(0, 0, Op.CHANGED, 0, 0, 0, 0)])
-        self._page[1] = bus.armed.asked + sum(port.armed.asked for port in bus.ports.values())
+        self._page[1] = bus.asked
         if not bus.answers:
             return
         answers, bus.answers = bus.answers, []
