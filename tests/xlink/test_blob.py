@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -134,9 +136,17 @@ def test_whatever_a_blob_says_it_is_an_error_or_its_ports_lie_inside_of_its_buff
     assert 1 <= blob.executors <= 3
     for ports, room in ((blob.inputs, blob.inputs_size), (blob.outputs, blob.outputs_size)):
         for port in ports:
-            last = port.offset + sum((side - 1) * stride for side, stride in zip(port.shape, port.strides, strict=True))
+            last = port.offset + sum(map(operator.mul, (side - 1 for side in port.shape), port.strides))
             assert 0 <= port.offset <= last < room
             assert len(port.shape) == len(port.layout)
+
+
+def test_the_demo_graphs_blob_made_by_the_vendors_compiler_is_read():
+    blob = Blob.parse((Path(__file__).parents[2] / "graphs/demo/demo.blob").read_bytes())
+    (image,), (detections,) = blob.inputs, blob.outputs
+    assert (image.dtype, image.layout, image.shape) == ("u8", "NCHW", (1, 3, 256, 320))
+    assert (detections.dtype, detections.shape, blob.outputs_size) == ("fp32", (1, 1, 50, 7), 1400)
+    assert (blob.version, blob.executors) == ((6, 0), 2)
 
 
 @given(st.binary(max_size=400))
