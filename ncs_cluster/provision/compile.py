@@ -211,4 +211,6 @@ def _last_words(said: str, printed: Path) -> str:
         with printed.open("rb") as file:
             file.seek(max(0, printed.stat().st_size - 4096))
             said = file.read().decode(errors="replace").strip().rpartition("\n")[2]
-    return " ".join("".join(c if c.isprintable() else " " for c in said).split())[:500] or "it said nothing"
+    line = " ".join("".join(c if c.isprintable() else " " for c in said).split())
+    # where in the vendor's sources it was noticed helps nobody
+    return re.sub(r"^(\[ [A-Z_]+ \] )?\S+\.(cpp|hpp):\d+ ", "", line)[:500] or "it said nothing"
