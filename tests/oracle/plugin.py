@@ -40,7 +40,7 @@ class Plugin:
         os.close(asked)
         os.close(answer)
         self._lines = os.fdopen(self._answers)
-        self._count = 0
+        self._given, self._answer = folder / "given.npz", folder / "answer.npz"
 
     def say(self, do: str, **order: Any) -> None:
         """Tell it, and do not wait."""
@@ -64,11 +64,18 @@ class Plugin:
 
     def infer(self, net: str, rows: Mapping[str, Any], *, depth: int = 4) -> dict[str, Any]:
         """Each row of each input, laid out as the plugin takes it, through the graph: output name -> array, in the rows' order."""
-        self._count += 1
-        given, answer = self.folder / f"given{self._count}.npz", self.folder / f"answer{self._count}.npz"
-        np.savez(given, **rows)
-        self.do("infer", net=net, given=given, answer=answer, depth=depth)
-        with np.load(answer) as found:
+        self.ask(net, rows, depth=depth)
+        return self.answers()
+
+    def ask(self, net: str, rows: Mapping[str, Any], *, depth: int = 4) -> None:
+        """Begin to infer. Then `answers`."""
+        np.savez(self._given, **rows)
+        self.say("infer", net=net, given=self._given, answer=self._answer, depth=depth)
+
+    def answers(self) -> dict[str, Any]:
+        """What was asked last, answered."""
+        self.hear()
+        with np.load(self._answer) as found:
             return dict(found)
 
     def end(self) -> None:

@@ -1,0 +1,201 @@
+"""The backend `xlink` says over USB what the vendor's plugin says, and gets the same answers to the last bit.
+
+Both do the same on the same emulated stick: boot, open, load a graph, infer black once and then ROWS pictures with four in flight,
+read the temperature, close. What they may differ in is named in xlink/compare.py (RULES) and, one by one, in DIFFERENCES here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from ncs_cluster.cli.usb import build, recording
+from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.xlink import commands
+from ncs_cluster.xlink.compare import compare
+from ncs_cluster.xlink.transcript import Boot, Frame, Transcript
+from tests.oracle import nets
+from tests.oracle.plugin import Plugin, plugin
+from tests.oracle.runtime import FIRMWARE_SHA256
+from tests.python39 import Runtime
+
+ROWS, DEPTH, PORT = 10, 4, "1-1.2"
+DEVICE = "MYRIAD.1.1.2-ma2480"
+XLINK = Path(__file__).with_name("xlink_host.py")
+KEEP = 64 << 20
+
+DIFFERENCES = {
+    "link 1, host: -RESET -> no reply": "the plugin's reader may be gone when the stick acknowledges the reset",
+    "link 1, host: +RESET -> ack": "ours waits for it",
+}
+"""Lines of the comparison that are as they should be, and why: "-" is the plugin's, "+" ours."""
+
+
+Array = np.ndarray[Any, Any]
+
+
+class Case(NamedTuple):
+    """A graph, and how the plugin is asked to compile it."""
+
+    model: Callable[[Path, Path], Path]
+    """Of an empty folder and the test data."""
+    precision: str = "U8"
+    layout: str = "NCHW"
+    more: dict[str, Any] = {}
+
+
+def _face(folder: Path, data: Path) -> Path:
+    return data / "models/face-detection-retail-0004/face-detection-retail-0004.xml"
+
+
+def _faces_of_many_sizes(folder: Path, data: Path) -> Path:
+    return data / "models/ultra-light-rfb-320/version-RFB-320.onnx"
+
+
+CASES = {
+    "face-u8": Case(_face),
+    "face-fp32": Case(_face, precision="FP32"),
+    "rfb-u8-mean-scale-two-outputs": Case(_faces_of_many_sizes, more={"mean": [127] * 3, "scale": [128] * 3}),
+    "one-output": Case(lambda folder, data: nets.one_output(folder)),
+    "two-outputs": Case(lambda folder, data: nets.two_outputs(folder)),
+    "one-output-nhwc": Case(lambda folder, data: nets.one_output(folder), layout="NHWC"),
+}
+
+
+class Recorded(NamedTuple):
+    """What one host said and was answered."""
+
+    said: Transcript
+    answers: dict[str, Array]
+
+
+class Pair(NamedTuple):
+    plugin: Recorded
+    xlink: Recorded
+
+
+@pytest.fixture(scope="session")
+def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build.compile_into(tmp_path_factory.mktemp("recorder"))
+
+
+@pytest.fixture(scope="module", params=CASES)
+def pair(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    emulated_libusb: Path,
+    recorder: Path,
+    oracle_python: Runtime,
+    firmware: Path,
+    test_data: Path,
+) -> Pair:
+    case, folder = CASES[request.param], tmp_path_factory.mktemp("pair")
+    model = case.model(folder, test_data)
+    with Emulator(folder / "bus", emulated_libusb) as emulator:
+        emulator.add(PORT, graphs=[{"model": os.fspath(model), **case.more}], latency_s=0.005, boot_s=0.1)
+
+        def recorded(who: str) -> tuple[dict[str, str], Path]:
+            logs = folder / who
+            logs.mkdir()
+            return build.environment(emulator.env, recorder, os.fspath(emulator.library), logs, KEEP), logs
+
+        env, logs = recorded("plugin-said")
+        with plugin(oracle_python, env, folder / "plugin") as vendor:
+            pictures, answers = _by_plugin(vendor, emulator, case, model, folder)
+        first = Recorded(recording.transcript(sorted(logs.iterdir()), "plugin"), answers)
+        emulator.await_state(PORT, "rom")
+        env, logs = recorded("xlink-said")
+        answers = _by_xlink(env, emulator, folder, pictures, firmware)
+        return Pair(first, Recorded(recording.transcript(sorted(logs.iterdir()), "xlink"), answers))
+
+
+@contextmanager
+def _full(emulator: Emulator) -> Iterator[None]:
+    """What is begun in the block is not answered before DEPTH inferences are in flight."""
+    emulator.fault(PORT, "hang")
+    yield
+    until_s = time.monotonic() + 30
+    while emulator.state(PORT)["chip"]["in_flight"] < DEPTH:
+        assert time.monotonic() < until_s, emulator.state(PORT)
+        time.sleep(0.005)
+    emulator.fault(PORT, "clear")
+
+
+def _by_plugin(vendor: Plugin, emulator: Emulator, case: Case, model: Path, folder: Path) -> tuple[Array, dict[str, Any]]:
+    loaded = vendor.do(
+        "load", net="g", device=DEVICE, model=model, precision=case.precision, layout=case.layout, requests=DEPTH, **case.more
+    )
+    ((name, (sizes, _, _)),) = loaded["inputs"].items()
+    pictures = np.random.default_rng(5).integers(0, 256, (ROWS, sizes[2], sizes[3], 3), dtype=np.uint8)
+    laid = pictures if case.layout == "NHWC" else pictures.transpose(0, 3, 1, 2)
+    laid = np.ascontiguousarray(laid, np.float32 if case.precision == "FP32" else np.uint8)
+    vendor.infer("g", {name: np.zeros_like(laid[:1])}, depth=1)
+    with _full(emulator):
+        vendor.ask("g", {name: laid}, depth=DEPTH)
+    answers = vendor.answers()
+    vendor.do("thermal", net="g")
+    vendor.do("export", net="g", path=folder / "g.blob")
+    vendor.end()
+    return pictures, answers
+
+
+def _by_xlink(env: dict[str, str], emulator: Emulator, folder: Path, pictures: Array, firmware: Path) -> dict[str, Any]:
+    np.save(folder / "pictures.npy", pictures)
+    settings = {"port": PORT, "firmware": os.fspath(firmware), "blob": os.fspath(folder / "g.blob"), "depth": DEPTH}
+    command = [sys.executable, XLINK, json.dumps(settings), folder / "pictures.npy", folder / "answers.npz"]
+    with subprocess.Popen(command, env={**os.environ, **env}, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as ours:
+        try:
+            assert ours.stdout is not None
+            assert ours.stdin is not None
+            assert ours.stdout.readline() == b"ready\n"
+            with _full(emulator):
+                ours.stdin.write(b"go\n")
+                ours.stdin.flush()
+            assert ours.wait(60) == 0
+        finally:
+            ours.kill()
+    with np.load(folder / "answers.npz") as found:
+        return dict(found)
+
+
+def test_it_says_what_the_plugin_says(pair: Pair) -> None:
+    report = compare(pair.plugin.said, pair.xlink.said)
+    lines = [(difference.lane, line) for difference in report.differences for line in difference.lines]
+    found = [f"{lane}: {line}" for lane, line in lines if line[0] in "-+"]
+    left = [line for line in found if line not in DIFFERENCES]
+    assert not left, "\n".join(left)
+
+
+def test_both_have_done_the_whole_of_it_with_four_in_flight(pair: Pair) -> None:
+    for recorded in pair:
+        frames = [item for item in recorded.said.items if isinstance(item, Frame)]
+        assert [item.published_sha256 for item in recorded.said.items if isinstance(item, Boot)] == [FIRMWARE_SHA256]
+        triggered = [item.t for item in frames if item.sent and item.type == "WRITE_REQ" and _is_trigger(item)]
+        answered = [item.t + item.took for item in frames if not item.sent and item.type == "WRITE_REQ" and item.name == "FIFO1"]
+        assert len(triggered) == len(answered) == ROWS + 1
+        assert max(sum(t <= when for t in triggered) - sum(t < when for t in answered) for when in answered) == DEPTH
+        assert [item.type for item in frames if item.type == "RESET_REQ"] == ["RESET_REQ"], "closed, not torn"
+
+
+def _is_trigger(frame: Frame) -> bool:
+    data = bytes.fromhex(frame.data or "")
+    return len(data) == commands.GRAPH_COMMAND.size and commands.GRAPH_COMMAND.unpack(data)[0] == commands.Graph.TRIGGER
+
+
+def test_it_gets_the_plugins_answers_to_the_last_bit(pair: Pair) -> None:
+    assert pair.xlink.answers.keys() == pair.plugin.answers.keys()
+    for name, expected in pair.plugin.answers.items():
+        found = pair.xlink.answers[name]
+        assert found.shape == expected.shape
+        assert found.tobytes() == expected.tobytes(), name
+        assert len(np.unique(expected)) > 1, "zeros would prove nothing"

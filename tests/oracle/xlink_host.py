@@ -1,0 +1,52 @@
+"""Runs under any Python: the backend `xlink` on one stick, without a worker: `xlink_host.py SETTINGS PICTURES ANSWERS`.
+
+SETTINGS is JSON: port, firmware, blob, depth. PICTURES is [count, height, width, 3] u8; ANSWERS gets output name -> [count, ...].
+It says "ready" when the stick is, and waits for a line before it begins.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from ncs_cluster.backends.xlink import Xlink
+from ncs_cluster.specs import GraphSpec, StickSpec
+from ncs_cluster.types import GraphName, StickId
+
+
+def main(settings: str, pictures: str, answers: str) -> None:
+    asked, images = json.loads(settings), np.load(pictures)
+    graph = GraphSpec(GraphName("g"), asked["blob"], "ssd", blob=asked["blob"])
+    backend = Xlink()
+    stick = StickSpec(StickId("stick"), asked["port"], "xlink", {"firmware": asked["firmware"]})
+    backend.open(stick, [graph], lambda _: None)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    found: dict[str, list[Any]] = {}
+    sent = got = 0
+    until_s = time.monotonic() + 60
+    while got < len(images):
+        while sent < len(images) and sent - got < asked["depth"]:
+            backend.submit(sent, 0, images[sent])
+            sent += 1
+        wait_s = 1.0 if backend.due_s is None else min(1.0, max(0.0, backend.due_s - time.monotonic()))
+        select.select([backend.wake_fd], [], [], wait_s)
+        for completed in backend.collect():
+            for name, value in (completed.outputs or {}).items():
+                found.setdefault(name, [None] * len(images))[completed.tag] = np.array(value)
+            got += 1
+        if time.monotonic() > until_s:
+            raise TimeoutError(f"{got} of {len(images)} answers")
+    while backend.read_sensor().temperature_c is None:
+        select.select([backend.wake_fd], [], [], 0.1)
+        backend.collect()
+    backend.close()
+    np.savez(answers, **{name: np.stack(values) for name, values in found.items()})
+
+
+main(*sys.argv[1:])
