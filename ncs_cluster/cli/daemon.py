@@ -83,7 +83,8 @@ def _read(argv: list[str]) -> Settings:
 
     try:
         settings = config.load(argv, os.environ)
-        for backend, runtime in sorted({(stick.backend, stick.runtime) for stick in settings.sticks}):
+        drivers = {(each.backend, each.runtime) for each in (*settings.sticks, settings.discovery) if each is not None}
+        for backend, runtime in sorted(drivers):
             if (line := _try_graphs(settings, backend, runtime)) is not None:
                 raise ConfigError(line)
     except ConfigError as error:

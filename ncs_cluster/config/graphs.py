@@ -51,17 +51,16 @@ def _graph(asked: Asked, text: str, driven_by: str) -> GraphSpec:
     folder = _folder(asked, text, table.path if table is not None else None)
     name = text if table is not None else re.sub(r"[^A-Za-z0-9._-]", "-", folder.name)[:64] or "graph"
     graph = graph_folder.read(folder, name, threshold)
-    return _compiled(asked, graph) if driven_by == "xlink" else graph
+    return _compiled(asked, text, graph) if driven_by == "xlink" else graph
 
 
-def _compiled(asked: Asked, graph: GraphSpec) -> GraphSpec:
+def _compiled(asked: Asked, text: str, graph: GraphSpec) -> GraphSpec:
     """With the blob that a stick takes instead of the model."""
     blob = blobs.find(graph, Path(state_dir(asked)))
     if blob is None:
-        outdated = "is made of another model" if blobs.outdated(blobs.Recipe.of(graph)) else "is not there"
-        asked.refuse(
-            "graph", because=f"graph {graph.name}: its blob for a stick {outdated}; make it: ncsctl graphs compile {graph.name}"
-        )
+        wrong = "is made of another model" if blobs.outdated(blobs.Recipe.of(graph)) else "is not there"
+        remedy = f"make it with: ncsctl graphs compile {text}"
+        asked.refuse("graph", because=f"{graph.name}: its blob for a stick {wrong}; {remedy}")
     return structs.replace(graph, blob=str(blob))
 
 

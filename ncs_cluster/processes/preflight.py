@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 from importlib import import_module
-from typing import Dict, List, Mapping, Optional
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional
 
 import msgspec
 
@@ -23,13 +24,16 @@ from ncs_cluster.specs import GraphSpec
 
 LIMIT_S = 60.0
 ON_OPENVINO = ("simulated", "openvino")
-"""Backends whose graphs OpenVINO loads; others take formats only they can judge."""
+"""Backends whose graphs OpenVINO loads."""
+LARGEST_BLOB = 512 << 20
 
 
 def check(
     graphs: List[GraphSpec], backend: str, python: str = sys.executable, env: Optional[Mapping[str, str]] = None
 ) -> Optional[str]:
     """One line saying which graph is refused and why, or None when all load. Takes a second or two; blocks at most LIMIT_S."""
+    if backend == "xlink":
+        return unfit(graphs)
     if not graphs or backend not in ON_OPENVINO:
         return None
     names = ", ".join(graph.name for graph in graphs)
@@ -67,16 +71,43 @@ def refused(graphs: List[GraphSpec]) -> Optional[str]:
         loaded = Graphs("CPU")
         for graph in graphs:
             if graph.decoder not in DECODERS:
-                return f'graph {graph.name}: there is no decoder "{graph.decoder}": choose one of {", ".join(DECODERS)}'
+                return _complaint(graph, {})
             loaded.load([graph])
             (outputs,) = loaded.warm_up()
-            decoder = import_module(DECODERS[graph.decoder].split(":")[0])
-            complaint: Optional[str] = getattr(decoder, "complaint", lambda _: None)(outputs)
-            if complaint is not None:
-                return f"graph {graph.name}: {graph.model}: {complaint}"
+            if (complaint := _complaint(graph, outputs)) is not None:
+                return complaint
     except StickError as error:
         return error.detail
     return None
+
+
+def unfit(graphs: List[GraphSpec]) -> Optional[str]:
+    """Of graphs compiled for a Myriad X: read what their blobs say of themselves. That cannot crash, so no process is needed."""
+    from ncs_cluster.backends._tensors import Tensors
+    from ncs_cluster.xlink.blob import Blob, BlobError
+
+    for graph in graphs:
+        path = Path(graph.blob or "")
+        try:
+            if path.stat().st_size > LARGEST_BLOB:
+                return f"graph {graph.name}: {path}: is larger than 512 MB; that is no blob"
+            tensors = Tensors(graph, Blob.parse(path.read_bytes()))
+        except StickError as error:
+            return error.detail
+        except (OSError, BlobError) as error:
+            return f"graph {graph.name}: {path}: {getattr(error, 'strerror', None) or error}"
+        if (complaint := _complaint(graph, tensors.outputs(bytes(tensors.blob.outputs_size)))) is not None:
+            return complaint
+    return None
+
+
+def _complaint(graph: GraphSpec, outputs: Mapping[str, Any]) -> Optional[str]:
+    """What its decoder says of a graph's outputs."""
+    if graph.decoder not in DECODERS:
+        return f'graph {graph.name}: there is no decoder "{graph.decoder}": choose one of {", ".join(DECODERS)}'
+    decoder = import_module(DECODERS[graph.decoder].split(":")[0])
+    complaint: Optional[str] = getattr(decoder, "complaint", lambda _: None)(outputs)
+    return None if complaint is None else f"graph {graph.name}: {graph.blob or graph.model}: {complaint}"
 
 
 def main() -> None:

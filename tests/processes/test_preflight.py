@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from ncs_cluster.processes import preflight
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import GraphName
+from tests.xlink import blobs
 
 
 def graph(model: Path, decoder: str = "ssd") -> GraphSpec:
@@ -90,7 +92,35 @@ def test_an_interpreter_that_is_not_there_is_named(faces: Path) -> None:
 
 def test_nothing_is_started_where_there_is_nothing_to_try(faces: Path) -> None:
     assert preflight.check([], "openvino", python="/nowhere/python") is None
-    assert preflight.check([graph(faces)], "xlink", python="/nowhere/python") is None
+    assert preflight.check([graph(faces)], "myriad", python="/nowhere/python") is None
+
+
+def compiled(folder: Path, outputs: tuple[int, ...] = (1, 1, 9, 7), channels: int = 3) -> GraphSpec:
+    blob = folder / "g.blob"
+    blob.write_bytes(blobs.make([blobs.Entry("image", (1, channels, 8, 8))], [blobs.Entry("found", outputs, blobs.FP32)]))
+    return GraphSpec(GraphName("g"), "g.xml", "ssd", blob=str(blob))
+
+
+def test_a_blob_for_a_stick_is_judged_by_what_it_says_of_itself(tmp_path: Path) -> None:
+    assert preflight.check([compiled(tmp_path)], "xlink") is None
+    assert "is not one colour picture" in str(preflight.check([compiled(tmp_path, channels=1)], "xlink"))
+    assert 'g.blob: decoder "ssd" needs an output' in str(preflight.check([compiled(tmp_path, (1, 1, 9, 5))], "xlink"))
+    assert 'no decoder "sdd"' in str(preflight.check([structs.replace(compiled(tmp_path), decoder="sdd")], "xlink"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"no blob", b"\0" * 4096, b"\x7fELF" + b"\xff" * 400])
+def test_a_damaged_blob_is_refused_in_one_line_that_names_it(tmp_path: Path, damage: bytes) -> None:
+    graph = compiled(tmp_path)
+    (tmp_path / "g.blob").write_bytes(damage)
+    line = str(preflight.check([graph], "xlink"))
+    assert line.startswith(f"graph g: {tmp_path}/g.blob: ")
+    assert "\n" not in line
+
+
+def test_a_blob_that_has_gone_is_named(tmp_path: Path) -> None:
+    graph = compiled(tmp_path)
+    (tmp_path / "g.blob").unlink()
+    assert preflight.check([graph], "xlink") == f"graph g: {tmp_path}/g.blob: No such file or directory"
 
 
 def test_importing_it_loads_no_vendor_library() -> None:

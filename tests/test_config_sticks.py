@@ -1,0 +1,135 @@
+"""Settings of real sticks: which backend drives them, what that needs, and what is said where it is missing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from ncs_cluster.config import load
+from ncs_cluster.errors import ConfigError
+from ncs_cluster.specs import Settings
+
+
+class Machine:
+    """A made-up one: its USB ports, its state directory, a graph of somebody's."""
+
+    def __init__(self, root: Path) -> None:
+        self.sysfs, self.state, self.graph = root / "sys", root / "state", root / "shapes"
+        self.graph.mkdir()
+        (self.graph / "graph.toml").write_text('model = "m.xml"\ndecoder = "ssd"\n')
+        (self.graph / "m.xml").write_text("<net/>")
+
+    def plug(self, port: str, vendor: str = "03e7", product: str = "2485") -> None:
+        device = self.sysfs / "bus/usb/devices" / port
+        device.mkdir(parents=True)
+        (device / "idVendor").write_text(vendor + "\n")
+        (device / "idProduct").write_text(product + "\n")
+
+    def install_firmware(self) -> Path:
+        file = self.state / "firmware/usb-ma2x8x.mvcmd"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"MA2x")
+        return file
+
+    def compile(self) -> Path:
+        blob = self.graph / "m.blob"
+        blob.write_bytes(b"what is in it is looked at later")
+        return blob
+
+    def load(self, *argv: str) -> Settings:
+        known = ["--graph", str(self.graph), "--state-dir", str(self.state), "--set", f"discovery.sysfs={self.sysfs}"]
+        return load([*known, *argv], dict(os.environ))
+
+    def refusal(self, *argv: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            self.load(*argv)
+        line = str(caught.value)
+        assert "\n" not in line
+        return line
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_sticks_are_found_not_counted_and_may_be_none_at_the_start(machine: Machine) -> None:
+    firmware, blob = machine.install_firmware(), machine.compile()
+    asked = machine.load("--backend", "xlink", "--cluster-size", "2")
+    assert asked.sticks == []
+    assert asked.discovery is not None
+    assert (asked.discovery.backend, asked.discovery.sysfs, asked.discovery.stagger_s) == ("xlink", str(machine.sysfs), 0.3)
+    assert asked.discovery.options == {"firmware": str(firmware)}
+    assert asked.graphs[0].blob == str(blob)
+    assert (asked.clusters.policy, asked.clusters.cluster_size) == ("ring", 2)
+    assert not asked.simulated
+
+
+def test_firmware_of_another_place_is_named_relative_to_the_file_that_names_it(machine: Machine, tmp_path: Path) -> None:
+    machine.compile()
+    (tmp_path / "fw.mvcmd").write_bytes(b"MA2x")
+    file = tmp_path / "ncs.toml"
+    file.write_text('backend = "xlink"\n[xlink]\nfirmware = "fw.mvcmd"\nexecutors = 1\n[discovery]\nstagger_s = 1\n')
+    asked = machine.load("--config", str(file))
+    assert asked.discovery is not None
+    assert asked.discovery.options == {"firmware": str(tmp_path / "fw.mvcmd"), "executors": 1}
+    assert asked.discovery.stagger_s == 1
+
+
+def test_what_xlink_cannot_do_without_is_named_with_the_command_that_gets_it(machine: Machine) -> None:
+    assert machine.refusal("--backend", "xlink").endswith("get it with: ncsctl firmware install")
+    machine.install_firmware()
+    line = machine.refusal("--backend", "xlink")
+    assert line == f"--graph: shapes: its blob for a stick is not there; make it with: ncsctl graphs compile {machine.graph}"
+    machine.compile()
+    assert "there is no firmware /nowhere" in machine.refusal("--backend", "xlink", "--set", "xlink.firmware=/nowhere")
+    assert machine.refusal("--backend", "xlink", "--sticks", "3").startswith("--sticks: sticks of backend xlink are found")
+    assert machine.refusal("--backend", "xlink", "--set", "xlink.executors=9").startswith("--set xlink.executors: ")
+
+
+def test_a_plugin_that_is_not_there_is_told_before_anything_starts(machine: Machine) -> None:
+    line = machine.refusal("--backend", "myriad")
+    assert line.startswith("--set myriad.runtime: ")
+    assert "openvino 2021.4.2" in line
+    assert machine.refusal("--backend", "myriad", "--set", "myriad.runtime=old").startswith("--set myriad.runtime: there is no")
+
+
+def test_auto_without_a_stick_is_this_cpu(machine: Machine) -> None:
+    machine.plug("1-1", "8087", "0024")
+    asked = machine.load()
+    assert asked.sticks[0].backend == "openvino"
+    assert asked.notices[0].startswith("no neural compute stick is plugged in")
+
+
+def test_auto_drives_sticks_by_xlink_where_the_firmware_is_installed(machine: Machine) -> None:
+    machine.plug("1-1.2")
+    machine.plug("2-1.3", product="f63b")
+    asked = machine.load()
+    assert asked.sticks[0].backend == "openvino"
+    assert "2 neural compute sticks are plugged in (port 1-1.2, 2-1.3), but" in asked.notices[0]
+    assert "ncsctl firmware install" in asked.notices[0]
+    machine.install_firmware()
+    machine.compile()
+    asked = machine.load()
+    assert asked.discovery is not None
+    assert asked.discovery.backend == "xlink"
+    assert asked.notices == ["2 neural compute sticks are plugged in (port 1-1.2, 2-1.3): driven by backend xlink"]
+
+
+def test_auto_prefers_the_vendors_plugin_where_its_runtime_is_set_and_has_it(machine: Machine, tmp_path: Path) -> None:
+    machine.plug("1-1.2")
+    machine.install_firmware()
+    machine.compile()
+    runtime = ["--set", f"runtimes.old.python={sys.executable}", "--set", "myriad.runtime=old"]
+    assert "driven by backend xlink" in machine.load(*runtime).notices[0], "this interpreter has no plugin"
+    plugin = tmp_path / "python/openvino"
+    plugin.mkdir(parents=True)
+    (plugin / "__init__.py").touch()
+    (plugin / "inference_engine.py").write_text("class IECore:\n    def get_metric(self, device, metric): return []\n")
+    asked = machine.load(*runtime, "--set", f"runtimes.old.env={{PYTHONPATH = '{plugin.parent}'}}")
+    assert asked.discovery is not None
+    assert (asked.discovery.backend, asked.discovery.runtime) == ("myriad", "old")
+    assert asked.graphs[0].blob is None
