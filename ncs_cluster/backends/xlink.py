@@ -43,7 +43,7 @@ class Options:
     """The vendor's firmware file, usb-ma2x8x.mvcmd; `ncsctl firmware install` gets it."""
     executors: int = 0
     """Inferences the stick runs side by side, of each graph; 0: as many as the graph was compiled for. It holds twice as many."""
-    infer_timeout_s: float = 10.0
+    infer_timeout_s: float = 20.0
     """A stick that works and gives no result for so long hangs."""
     boot_timeout_s: float = 10.0
     """From its firmware to its return to the bus."""
