@@ -28,7 +28,7 @@ def _install(given: argparse.Namespace) -> int:
     from ncs_cluster.cli.progress import progress
     from ncs_cluster.provision import firmware, places
 
-    state = given.state_dir or places.state_dir()
+    state = given.state_dir or places.for_tools()
     try:
         firmware.check(state)
     except firmware.FirmwareError:
@@ -39,7 +39,7 @@ def _install(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> int:
     from ncs_cluster.provision import firmware, places
 
-    state = given.state_dir or places.state_dir()
+    state = given.state_dir or places.for_tools()
     print(f"firmware of OpenVINO {firmware.VERSION}: {firmware.check(state)}")
     terms = firmware.licence(state)
     where = terms if terms.is_file() else f"EULA.txt in the wheel, {firmware.LICENCE_ONLINE}"

@@ -158,7 +158,7 @@ class _House:
 
             self._file, self._base = from_file(given.config), given.config.absolute().parent
         named = given.state_dir or self._file.get("state_dir") or self._file.get("state-dir")
-        self.state: Path = self._base / Path(named).expanduser() if isinstance(named, (str, Path)) else places.state_dir()
+        self.state: Path = self._base / Path(named).expanduser() if isinstance(named, (str, Path)) else places.for_tools()
 
     def folders(self) -> dict[str, tuple[Path, str]]:
         """(folder, where it comes from) of each name."""

@@ -80,13 +80,10 @@ def judge(recipe: Recipe) -> None:
         if found is None:
             raise CompileError(f"{model}: is no IR of OpenVINO")
         if found[1] != b"10":
-            older = int(found[1][:9]) < 10
-            remedy = (
-                "convert the original model anew"
-                if older
-                else "save it as version 10 (in Python: openvino.serialize(..., 'IR_V10'))"
+            raise CompileError(
+                f"{model}: is IR version {found[1][:9].decode()}, the compiler reads version 10: "
+                "take the model's files for OpenVINO 2021.4, or its ONNX"
             )
-            raise CompileError(f"{model}: is IR version {found[1][:9].decode()}, the compiler reads version 10; {remedy}")
         if not recipe.weights.is_file():
             raise CompileError(f"{model}: there is no {recipe.weights.name} beside it")
 

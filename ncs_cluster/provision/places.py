@@ -16,6 +16,20 @@ def state_dir(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "ncs-cluster"
 
 
+SERVICE = Path("/var/lib/ncs-cluster")
+"""Of the service of deploy/."""
+
+
+def for_tools() -> Path:
+    """As state_dir; the service's where only that is there and may be written."""
+    own = state_dir()
+    return SERVICE if not own.exists() and os.access(SERVICE, os.W_OK | os.X_OK) and not _named() else own
+
+
+def _named() -> bool:
+    return any(os.environ.get(name) for name in ("NCS_CLUSTER_STATE_DIR", "STATE_DIRECTORY"))
+
+
 def firmware(state: Path) -> Path:
     return state / "firmware" / "usb-ma2x8x.mvcmd"
 

@@ -1,0 +1,186 @@
+"""The real ncsctl about graphs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ncs_cluster.xlink.blob import HEADER
+from tests.python39 import Runtime
+
+DEMO = Path(__file__).resolve().parents[2] / "graphs" / "demo"
+BLOB = DEMO / "demo.blob"
+
+
+def ncsctl(*argv: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "graphs", *map(str, argv)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **environ}, check=False)
+
+
+def folder(home: Path, name: str = "mine", blob: bool = True) -> Path:
+    """A graph of one's own: the demo's under another name."""
+    made = home / name
+    made.mkdir(parents=True)
+    for file in ("graph.toml", "labels.txt", "demo.xml", "demo.bin", *(["demo.blob", "demo.blob.json"] if blob else [])):
+        shutil.copy(DEMO / file, made)
+    return made
+
+
+def test_the_list_tells_shipped_pulled_and_configured_graphs_and_whether_sticks_can_run_them(tmp_path: Path) -> None:
+    folder(tmp_path / "graphs", "pulled", blob=False)
+    broken = folder(tmp_path, "broken")
+    (broken / "graph.toml").write_text("model = 1\n")
+    config = tmp_path / "ncs.toml"
+    config.write_text(f'state_dir = "."\n[graphs.bad]\npath = "broken"\n[graphs.own]\npath = "{folder(tmp_path, "own")}"\n')
+    done = ncsctl("list", "--config", config)
+    assert (done.returncode, done.stderr) == (0, "")
+    head, *rows = [line.split() for line in done.stdout.splitlines()]
+    assert head == ["GRAPH", "FROM", "DECODER", "INPUT", "LABELS", "SIZE", "BLOB"]
+    about = ["ssd", "320x256", "ball,", "cube,", "cone,", "…", "6", "0.7", "MB"]
+    assert ["demo", "shipped", *about, "beside", "the", "model"] in rows
+    assert ["pulled", "pulled", *about, "none"] in rows
+    assert ["own", "settings", *about, "beside", "the", "model"] in rows
+    assert any(row[:2] == ["bad", "settings"] and "graph.toml:" in row[2] for row in rows)
+
+
+def test_the_demo_graph_is_ready_for_sticks(tmp_path: Path) -> None:
+    done = ncsctl("check", "demo", "--state-dir", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "graph   demo, decoder ssd, 6 labels, threshold 0.6\n"
+        f"model   {DEMO}/demo.xml\n"
+        "pixels  BGR, stretch, (x - 0) / 1\n"
+        f"blob    {BLOB}, 1.6 MB, version 6.0\n"
+        "input   image  u8 NCHW 1x3x256x320\n"
+        "output  detections  fp32 NCHW 1x1x50x7\n"
+        "needs   7 shaves, 9 slices, 122 stages; 2 inferences at once\n"
+    )
+
+
+def test_a_blob_by_itself_is_told(tmp_path: Path) -> None:
+    done = ncsctl("check", BLOB)
+    assert (done.returncode, done.stdout.splitlines()[1]) == (0, "input   image  u8 NCHW 1x3x256x320")
+
+
+def patched(at: int, value: int) -> bytes:
+    """The demo's blob with one word of its header changed."""
+    data = bytearray(BLOB.read_bytes())
+    struct.pack_into("<I", data, 52 + 4 * at, value)
+    assert len(data) > HEADER.size
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "0 bytes are no blob"),
+        (BLOB.read_bytes()[:-100], "it was cut off or damaged"),
+        (patched(0, 1), "it is no blob for a Myriad X"),
+        (patched(2, 5), "it is a blob of version 5.0, the stick's firmware takes 6.0"),
+        (patched(12, 17), "it wants 17 shaves and 9 slices, a Myriad X has 16 and 19"),
+    ],
+)
+def test_a_blob_no_stick_can_take_is_refused_with_the_reason(tmp_path: Path, content: bytes, complaint: str) -> None:
+    path = tmp_path / "a.blob"
+    path.write_bytes(content)
+    done = ncsctl("check", path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"ncsctl: {path}: ")
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_graph_without_a_blob_is_told_how_to_get_one(tmp_path: Path) -> None:
+    mine = folder(tmp_path, blob=False)
+    done = ncsctl("check", mine, "--state-dir", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"ncsctl: {mine}: it has no blob, so no stick can run it; make one with: ncsctl graphs compile {mine}\n"
+
+
+def test_a_blob_of_another_model_is_not_taken(tmp_path: Path) -> None:
+    mine = folder(tmp_path)
+    (mine / "demo.bin").write_bytes(bytes(8))
+    done = ncsctl("check", mine, "--state-dir", tmp_path)
+    assert done.returncode == 1
+    assert "the blob beside its model is of another model" in done.stderr
+
+
+def test_a_folder_with_nothing_but_a_blob_made_elsewhere_is_a_graph(tmp_path: Path) -> None:
+    public = tmp_path / "public"
+    public.mkdir()
+    shutil.copy(BLOB, public / "public.blob")
+    (public / "graph.toml").write_text('model = "public.blob"\ndecoder = "ssd"\n')
+    done = ncsctl("check", public)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"blob    {public}/public.blob" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "compile"])
+def test_a_name_nobody_knows_is_one_line(tmp_path: Path, command: str) -> None:
+    done = ncsctl(command, "nothing", "--state-dir", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == 'ncsctl: "nothing": there is no such folder, and no graph of this name (demo)\n'
+
+
+def test_a_graph_is_compiled_by_the_runtime_of_the_settings_for_the_daemon_to_find(oracle_python: Runtime, tmp_path: Path) -> None:
+    if not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
+        pytest.skip("no C compiler")
+    mine, config = folder(tmp_path, blob=False), tmp_path / "ncs.toml"
+    config.write_text(f'state-dir = "state"\n[runtimes.old]\npython = "{oracle_python.python}"\n[graphs.g]\npath = "mine"\n')
+    done = ncsctl("compile", "g", "--runtime", "old", "--config", config)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "compiling demo.xml: takes seconds, for large models minutes\n"
+    (made,) = (tmp_path / "state" / "blobs").glob("*.blob")
+    assert made.read_bytes() == BLOB.read_bytes()
+    assert f"blob    {made}, 1.6 MB" in done.stdout
+    assert ncsctl("check", mine, "--config", config).returncode == 0
+    again = ncsctl("compile", "g", "--config", config)
+    assert (again.returncode, again.stdout, again.stderr) == (0, done.stdout, ""), "needs no compiler any more"
+
+
+def test_a_runtime_nobody_described_is_one_line(tmp_path: Path) -> None:
+    done = ncsctl("compile", folder(tmp_path, blob=False), "--runtime", "old", "--state-dir", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "ncsctl: --runtime old: there is no [runtimes.old] with a python; name the settings with --config FILE\n"
+    )
+
+
+def test_a_pull_that_fails_is_one_line_and_leaves_no_graph(tmp_path: Path) -> None:
+    done = ncsctl("pull", "face-detection-retail-0004", "--mirror", "http://127.0.0.1:1/zoo", "--state-dir", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[0] == (
+        "face-detection-retail-0004 comes under Apache-2.0, https://raw.githubusercontent.com/openvinotoolkit/open_model_zoo/2021.4.2/LICENSE"
+    )
+    assert done.stderr.splitlines()[-1] == (
+        "ncsctl: face-detection-retail-0004.xml: http://127.0.0.1:1/zoo/face-detection-retail-0004/FP16/face-detection-retail-0004.xml:"
+        " Connection refused"
+    )
+    assert "face-detection" not in ncsctl("list", "--state-dir", tmp_path).stdout
+    assert "no model" in ncsctl("pull", "nothing", "--state-dir", tmp_path).stderr
+
+
+def test_what_asks_a_running_daemon_loads_nothing_of_this() -> None:
+    """`ncsctl status` stays as light as it was."""
+    heavy = (
+        "ncs_cluster.provision",
+        "ncs_cluster.config",
+        "ncs_cluster.xlink",
+        "pydantic",
+        "urllib.request",
+        "numpy",
+        "cv2",
+        "openvino",
+    )
+    code = (
+        "import sys, ncs_cluster.cli.ncsctl as it; it._parser(); "
+        f"print([name for name in sys.modules if name.startswith({heavy!r})])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "[]\n"
