@@ -156,3 +156,18 @@ def test_a_real_picture_before_the_demo_graph_is_told(folder: Path, tmp_path: Pa
         pytest.skip("the demo graph has not been trained here")
     asked = load(["--backend", "simulated", "--source", "usb:0"], {})
     assert asked.notices == ["the demo graph knows only the synthetic scene: --graph DIR names one for real pictures"]
+
+
+def test_a_graph_that_was_pulled_is_found_by_its_name_after_the_shipped_ones(folder: Path, tmp_path: Path) -> None:
+    home = tmp_path / "state" / "graphs"
+    for name in ("faces", "demo", ".faces.part"):
+        (home / name).mkdir(parents=True)
+        for file in folder.iterdir():
+            (home / name / file.name).write_bytes(file.read_bytes())
+        described(home / name)
+    state = str(tmp_path / "state")
+    (found,) = graphs("--graph", "faces", "--state-dir", state)
+    assert (found.name, found.model) == ("faces", str(home / "faces" / "model.xml"))
+    (demo,) = graphs("--graph", "demo", "--state-dir", state)
+    assert demo.model == str(graph_folder.graphs_dir() / "demo" / "demo.xml")
+    assert "no graph of this name (demo, faces)" in refusal("--graph", "nothing", "--state-dir", state)
