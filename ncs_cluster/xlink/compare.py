@@ -9,6 +9,7 @@ the credit for the capabilities in either order. What is left out is named in RU
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections import Counter, deque
 from enum import IntEnum
 from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
@@ -76,10 +77,11 @@ class Difference(NamedTuple):
 
 
 class Report(NamedTuple):
-    """`set_aside` counts, for each rule, what it left out of both."""
+    """`set_aside` counts, for each rule, what it left out of both; `cuts` tells how the two cut the same bytes into transfers."""
 
     differences: List[Difference]
     set_aside: Dict[str, int]
+    cuts: List[str]
 
 
 class Normal:
@@ -87,6 +89,7 @@ class Normal:
 
     def __init__(self, transcript: Transcript) -> None:
         self.lanes: Dict[str, List[str]] = {}
+        self.cuts: Dict[str, str] = {}
         self.aside: Counter[str] = Counter({"times": len(transcript.items)})
         boots = links = 0
         handles: Dict[int, List[AnyItem]] = {}
@@ -114,6 +117,7 @@ class Normal:
                 self._call(where, item, item.t + item.took >= last)
             elif isinstance(item, Boot):
                 self.aside["chunk sizes"] += 1
+                self.cuts[f"{where}, firmware"] = _lengths(item.transfers)
                 self._say(where, "firmware", f"{item.size} bytes, {item.sha256 or 'not kept'}")
             elif isinstance(item, Loose):
                 self._say(where, "bytes that are no frame", f"{_way(item.sent)}: {item.size} bytes: {item.why}")
@@ -149,6 +153,7 @@ class Normal:
                 continue
             self.aside["fields of replies"] += reply is not None
             self.aside["chunk sizes"] += len(request.body) > 1
+            self.cuts.setdefault(f"{where}, {_way(request.sent)}, {request.size} bytes", _lengths(request.body))
             answer = "no reply" if reply is None else _flags(reply.flags)
             name = streams.get(request.stream, f"stream {request.stream}")
             shape = (
@@ -213,7 +218,9 @@ def compare(first: Transcript, second: Transcript) -> Report:
             diff = difflib.unified_diff(before, after, lineterm="", n=1)
             found.append(Difference(lane, [line for line in diff if not line.startswith(("---", "+++"))]))
     aside = one.aside + two.aside
-    return Report(found, {rule: aside[rule] for rule in RULES if aside[rule]})
+    shared = [place for place in one.cuts if place in two.cuts and one.cuts[place] != two.cuts[place]]
+    cuts = [f"{place}: {one.cuts[place]} against {two.cuts[place]}" for place in shared]
+    return Report(found, {rule: aside[rule] for rule in RULES if aside[rule]}, cuts)
 
 
 def describe(stream: str, frame: Frame) -> Tuple[str, bool]:
@@ -266,6 +273,12 @@ def _exchanges(frames: Sequence[Frame]) -> Iterator[Tuple[Frame, Optional[Frame]
 
 def _bytes(frame: Frame) -> str:
     return f"{frame.size} bytes {frame.data or frame.sha256 or 'not kept'}"
+
+
+def _lengths(transfers: Sequence[int]) -> str:
+    """ "3 x 1048576, 201492"."""
+    runs = [(size, len(list(run))) for size, run in itertools.groupby(transfers)]
+    return ", ".join(f"{count} x {size}" if count > 1 else str(size) for size, count in runs)
 
 
 def _flags(flags: int) -> str:

@@ -202,7 +202,9 @@ def test_other_firmware_is_a_difference_another_cut_of_it_is_none() -> None:
         log.close(1)
         return log.transcript()
 
-    assert lanes(boot(TENSOR, 1 << 20), boot(TENSOR, 4096)) == []
+    report = compare.compare(boot(TENSOR, 1 << 20), boot(TENSOR, 4096))
+    assert report.differences == []
+    assert report.cuts == ["boot 1, firmware: 100000 against 24 x 4096, 1696"]
     assert lanes(boot(TENSOR, 4096), boot(TENSOR + b"1", 4096)) == ["boot 1, firmware"]
 
 
@@ -227,4 +229,4 @@ def test_every_rule_is_told_to_owners_of_a_stick() -> None:
 
 
 def test_nothing_equals_nothing() -> None:
-    assert compare.compare(Transcript(ABOUT, []), Transcript(ABOUT, [])) == compare.Report([], {})
+    assert compare.compare(Transcript(ABOUT, []), Transcript(ABOUT, [])) == compare.Report([], {}, [])

@@ -19,7 +19,7 @@ def add(command: Add) -> None:
     """The two commands, for ncsctl's parser."""
     capture = command("usb-capture", _capture, "record what is said to a stick over USB, by a command or step by step")
     capture.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the transcript; FILE.gz is compressed")
-    capture.add_argument("--keep", type=int, default=256, metavar="MIB", help="payloads kept while recording (default 256)")
+    capture.add_argument("--keep", type=int, default=64, metavar="MIB", help="payloads kept while recording (default 64)")
     capture.add_argument("--libusb", metavar="FILE", help="the libusb to record, where it is not the one that is found")
     capture.add_argument("command", nargs="*", metavar="COMMAND", help="what to run, after --; without it, the guided recording")
     guided = capture.add_argument_group("the guided recording of one stick")
@@ -72,4 +72,6 @@ def _compare(given: argparse.Namespace) -> int:
         print("set aside:")
         for rule, times in report.set_aside.items():
             print(f"    {rule} ({times}): {compare.RULES[rule]}")
+            for cut in report.cuts if rule == "chunk sizes" else ():
+                print(f"        {cut}")
     return 1 if report.differences else 0

@@ -148,7 +148,7 @@ OR_NOTHING(PASS_ON_OR_NOTHING)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int log_fd = -1, log_tried, cutting, threads;
-static uint64_t written, keep = 256u << 20, tags;
+static uint64_t written, keep = 64u << 20, tags;
 
 static uint64_t now(void) {
     struct timespec t;

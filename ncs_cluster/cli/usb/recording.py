@@ -28,7 +28,7 @@ class Recording:
     """Made before anything runs for minutes. Raises NcsClusterError for a place that cannot be written, without a compiler, and
     without a libusb."""
 
-    def __init__(self, output: Path, libusb: str | None = None, keep: int = 256 << 20) -> None:
+    def __init__(self, output: Path, libusb: str | None = None, keep: int = 64 << 20) -> None:
         if output.is_dir() or not os.access(output.parent, os.W_OK):
             raise NcsClusterError(f"{output}: cannot be written: name a file in a folder that is there and yours")
         self._output = output
