@@ -17,6 +17,7 @@ from ncs_cluster.xlink.frames import FIRST_EVENT, HEADER_SIZE, Flags, FrameError
 
 Data = Union[bytes, bytearray, memoryview]
 
+NEVER_S = float("inf")
 MOST_STREAMS = 32
 MOST_PACKETS = 64
 LAST_EVENT = 0x7FFFFFFF
@@ -62,7 +63,7 @@ class _Expected(NamedTuple):
     """A payload that the stick may send."""
 
     size: int
-    until_s: Optional[float]
+    until_s: float
     wait: Wait
 
 
@@ -79,6 +80,11 @@ class Stream:
 
     def has_credit(self, size: int) -> bool:
         return self.unreleased + size <= self.size and self.packets < MOST_PACKETS
+
+    def until_s(self) -> float:
+        """When the oldest of what it waits for is overdue."""
+        until_s = self._queue[0].until_s if self._queue else NEVER_S
+        return min(until_s, self._expected[0].until_s) if self._expected else until_s
 
 
 class Link:
@@ -125,7 +131,7 @@ class Link:
             stream._queue.append(_Queued(data, now_s + patience_s, wait))
         return wait
 
-    def expect(self, stream: Stream, size: int, until_s: Optional[float] = None) -> Wait:
+    def expect(self, stream: Stream, size: int, until_s: float = NEVER_S) -> Wait:
         """Allow one payload of exactly `size` bytes, after those allowed before. Said before it is asked for, since an answer may
         overtake the reply to its question."""
         wait = Wait()
@@ -146,26 +152,23 @@ class Link:
         self._ask(FrameType.READ_REL_REQ, f"READ_REL {stream.name}", now_s, stream, len(data))
         stream._expected.popleft().wait.end(data)
 
-    def due_s(self) -> Optional[float]:
-        """When something becomes overdue if nothing comes."""
-        times = [expected.until_s for stream in self._streams for expected in stream._expected if expected.until_s is not None]
-        times += [stream._queue[0].until_s for stream in self._streams if stream._queue]
-        if self._asked:
-            times.append(next(iter(self._asked.values())).until_s)
-        return min(times) if times else None
+    def due_s(self) -> float:
+        """When something becomes overdue if nothing comes. Only the oldest of each kind is looked at: the others are no older."""
+        due_s = next(iter(self._asked.values())).until_s if self._asked else NEVER_S
+        for stream in self._streams:
+            due_s = min(due_s, stream.until_s())
+        return due_s
 
     def overdue(self, now_s: float) -> Optional[str]:
         """What should have come by now, in words."""
-        for asked in self._asked.values():
-            if now_s >= asked.until_s:
-                return f"no reply to {asked.what}"
-            break
+        oldest = next(iter(self._asked.values()), None)
+        if oldest is not None and now_s >= oldest.until_s:
+            return f"no reply to {oldest.what}"
         for stream in self._streams:
-            if stream._queue and now_s >= stream._queue[0].until_s:
-                return f"no room on {stream.name}: {stream.packets} packets, {stream.unreleased} bytes are not released"
-            for expected in stream._expected:
-                if expected.until_s is not None and now_s >= expected.until_s:
-                    return f"no answer on {stream.name}"
+            if now_s >= stream.until_s():
+                if stream._queue and now_s >= stream._queue[0].until_s:
+                    return f"no room on {stream.name}: {stream.packets} packets, {stream.unreleased} bytes are not released"
+                return f"no answer on {stream.name}"
         return None
 
     def _decoded(self, data: Data) -> Header:

@@ -29,7 +29,7 @@ from ncs_cluster.xlink import commands
 from ncs_cluster.xlink.blob import Blob
 from ncs_cluster.xlink.commands import Capabilities, Device, Graph
 from ncs_cluster.xlink.frames import FIRST_EVENT, FrameType, Header
-from ncs_cluster.xlink.link import Data, Link, Stream, Wait
+from ncs_cluster.xlink.link import NEVER_S, Data, Link, Stream, Wait
 
 GOODBYE = Header(FIRST_EVENT, FrameType.RESET_REQ).encode()
 """One transfer that makes a firmware which listens reset its chip, whatever was said before."""
@@ -129,6 +129,10 @@ class _Running:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.step: Step = 0.0
+        """NEVER_S once it has come to its end."""
+
+    def may_go_on(self, now_s: float) -> bool:
+        return self.step.done if isinstance(self.step, Wait) else self.step <= now_s
 
 
 class _Refused(Exception):
@@ -147,7 +151,7 @@ class Session:
         self._events: List[Event] = []
         self._scripts: List[_Running] = []
         self._now_s = self._heard_s = self._slept_s = 0.0
-        self._leave_by_s: Optional[float] = None
+        self._leave_by_s = NEVER_S
         self._leaving = False
         self._device: Optional[Stream] = None
         self._monitor: Optional[Stream] = None
@@ -185,15 +189,19 @@ class Session:
     @property
     def due_s(self) -> Optional[float]:
         """When `tick` must be called if nothing happens before."""
-        due_s = None if self.ended else self._due_s()
-        return None if due_s is None else due_s + self._slept_s
+        due_s = NEVER_S if self.ended else self._due_s()
+        return None if due_s == NEVER_S else due_s + self._slept_s
 
-    def _due_s(self) -> Optional[float]:
+    def _due_s(self) -> float:
         """By the session's own clock."""
-        times = [running.step for running in self._scripts if isinstance(running.step, float)]
-        times += [self._patience_s(graph) for graph in self._graphs if graph.flying]
-        times += [time_s for time_s in (self._link.due_s(), self._leave_by_s) if time_s is not None]
-        return min(times) if times else None
+        due_s = min(self._link.due_s(), self._leave_by_s)
+        for running in self._scripts:
+            if isinstance(running.step, float):
+                due_s = min(due_s, running.step)
+        for graph in self._graphs:
+            if graph.flying:
+                due_s = min(due_s, self._patience_s(graph))
+        return due_s
 
     @property
     def in_flight(self) -> int:
@@ -241,14 +249,14 @@ class Session:
             return
         self._turn(now_s)
         due_s = self._due_s()
-        if due_s is not None and now_s >= due_s + self._slept_s:
+        if now_s >= due_s + self._slept_s:
             # what was added and taken away again may have lost its last bit
             self._now_s = max(self._now_s, due_s)
         overdue = self._link.overdue(self._now_s)
         for graph in self._graphs:
             if graph.flying and self._now_s >= self._patience_s(graph):
                 overdue = overdue or f"no result of graph {graph.number} for {self._options.infer_timeout_s:g} s"
-        if self._leave_by_s is not None and self._now_s >= self._leave_by_s:
+        if self._now_s >= self._leave_by_s:
             overdue = overdue or "the stick does not take its leave"
         if overdue:
             self._lose("hang", overdue)
@@ -461,10 +469,8 @@ class Session:
 
     def _turn(self, now_s: float) -> None:
         """It is `now_s`. Time in which nobody listened is left out: nobody can have heard the stick."""
-        if now_s > self._heard_s + LATE_S:
-            due_s = self.due_s
-            if due_s is not None and now_s > due_s + LATE_S:
-                self._slept_s += now_s - due_s
+        if now_s > self._heard_s + LATE_S and now_s > self._due_s() + self._slept_s + LATE_S:
+            self._slept_s = now_s - self._due_s()
         self._heard_s = now_s
         self._now_s = max(self._now_s, now_s - self._slept_s)
 
@@ -475,23 +481,23 @@ class Session:
         """Let every script go on as far as it can."""
         if self._more is not None and self._jobs:
             self._more.end()
-        moved = True
-        while moved and not self.ended:
-            moved = False
-            for running in list(self._scripts):
-                step = running.step
-                if step.done if isinstance(step, Wait) else step <= self._now_s:
-                    moved = True
-                    try:
-                        running.step = next(running.script)
-                    except StopIteration:
-                        self._scripts = [other for other in self._scripts if other is not running]
-                    except _Refused as refused:
-                        self._lose(*refused.args)
-                    except ProtocolError as error:
-                        self._lose("protocol", str(error))
-                if self.ended:
-                    break
+        for running in self._scripts:
+            while running.may_go_on(self._now_s):
+                self._step(running)
+        if any(running.step == NEVER_S for running in self._scripts):
+            self._scripts = [running for running in self._scripts if running.step != NEVER_S]
+
+    def _step(self, running: _Running) -> None:
+        step: Step = NEVER_S
+        try:
+            step = next(running.script)
+        except StopIteration:
+            pass
+        except _Refused as refused:
+            self._lose(*refused.args)
+        except ProtocolError as error:
+            self._lose("protocol", str(error))
+        running.step = NEVER_S if self.ended else step
 
     def _lose(self, reason: str, detail: str) -> None:
         self._link.out.clear()
