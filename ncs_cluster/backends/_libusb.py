@@ -149,6 +149,10 @@ class Transfer:
         self._submit, self._argument = library.libusb_submit_transfer, c_void_p(self._raw)
         self._data: Any = None
         self.pending = False
+        self.length = self.done = 0
+        """Bytes handed over, and those that went."""
+        self.status = COMPLETED
+        """How it ended: COMPLETED, CANCELLED, GONE, ..."""
         context.transfers[self._raw] = self
 
     def submit(self, data: Union[bytes, bytearray, memoryview], length: int) -> None:
@@ -160,23 +164,16 @@ class Transfer:
             fields.constant = self._data = bytes(data)
         else:
             fields.buffer = ctypes.addressof(c_char.from_buffer(data))
-        fields.length = length
-        self._context.check(self._submit(self._argument))
+        fields.length = self.length = length
+        code = self._submit(self._argument)
+        if code:
+            self._context.check(code)
         self.pending = True
 
-    @property
-    def status(self) -> int:
-        """How it ended: COMPLETED, CANCELLED, GONE, ..."""
-        return int(self._fields.status)
-
-    @property
-    def done(self) -> int:
-        """Bytes that went over."""
-        return int(self._fields.actual_length)
-
-    @property
-    def length(self) -> int:
-        return int(self._fields.length)
+    def end(self) -> None:
+        """It has come back."""
+        self.pending = False
+        self.status, self.done = self._fields.status, self._fields.actual_length
 
     def rest(self) -> Union[bytes, bytearray, memoryview]:
         """What of the bytes handed over has not gone."""
@@ -230,7 +227,8 @@ class Context:
         self._ended: List[Transfer] = []
         self._listed: List[Device] = []
         # no time at all, as many bytes as it may have: 32-bit ARM has a libusb with 32-bit and one with 64-bit time
-        self._at_once = (c_uint * 4)()
+        self._no_time = byref((c_uint * 4)())
+        self._handle_events = self.library.libusb_handle_events_timeout_completed
         self._epoll = select.epoll()
         # libusb calls these for as long as it lives: they must stay
         self._callbacks = (_Ended(self._end), _Added(self._add), _Removed(self._remove))
@@ -256,7 +254,9 @@ class Context:
         """The transfers that have ended, in that order. Never blocks. Raises UsbError."""
         if not self._epoll.poll(0.0):
             return []
-        self.check(self.library.libusb_handle_events_timeout_completed(self._raw, byref(self._at_once), None))
+        code = self._handle_events(self._raw, self._no_time, None)
+        if code:
+            self.check(code)
         ended, self._ended = self._ended, []
         return ended
 
@@ -320,7 +320,7 @@ class Context:
 
     def _end(self, raw: int) -> None:
         transfer = self.transfers[raw]
-        transfer.pending = False
+        transfer.end()
         self._ended.append(transfer)
 
     def _add(self, fd: int, events: int, _: Optional[int]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Deque, List, Optional, Union
+from typing import Deque, List, NoReturn, Optional, Union
 
 from ncs_cluster.backends import _libusb as usb
 from ncs_cluster.backends._libusb import Context, Handle, Transfer, UsbError
@@ -50,8 +50,10 @@ class Pipe:
 
     def send(self, data: Data) -> None:
         """Hand over bytes; they must stay as they are until they have gone. Raises StickError("gone" or "link", ...)."""
-        for start in range(0, len(data), self._chunk):
-            self._queue.append(data if len(data) <= self._chunk else data[start : start + self._chunk])
+        if len(data) <= self._chunk:
+            self._queue.append(data)
+        else:
+            self._queue.extend(data[start : start + self._chunk] for start in range(0, len(data), self._chunk))
         self._pump()
 
     def ask(self, size: int) -> None:
@@ -126,7 +128,8 @@ class Pipe:
         return True
 
     def _gone_over(self, transfer: Transfer) -> None:
-        self._expect_success(transfer, "writing")
+        if transfer.status:
+            self._failed_transfer(transfer, "writing")
         missing = transfer.length - transfer.done
         if missing and len(self._sending) > 1:
             raise StickError("link", f"{self._place}: only {transfer.done} of {transfer.length} bytes were written")
@@ -135,10 +138,12 @@ class Pipe:
         self._sent -= transfer.length
         if missing:
             self._queue.appendleft(transfer.rest())
-        self._pump()
+        if self._queue:
+            self._pump()
 
     def _received(self, transfer: Transfer) -> Optional[bytearray]:
-        self._expect_success(transfer, "reading")
+        if transfer.status:
+            self._failed_transfer(transfer, "reading")
         self._filled += transfer.done
         if self._filled < len(self._incoming):
             self._read_on()
@@ -155,10 +160,8 @@ class Pipe:
         except UsbError as error:
             raise self.failed("reading", error) from error
 
-    def _expect_success(self, transfer: Transfer, doing: str) -> None:
+    def _failed_transfer(self, transfer: Transfer, doing: str) -> NoReturn:
         status = transfer.status
-        if status == usb.COMPLETED:
-            return
         if status == usb.GONE:
             raise StickError("gone", f"{self._place}: the stick was unplugged, or has reset itself")
         if status == usb.OVERFLOWED:
