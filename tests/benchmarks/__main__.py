@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import cost, frames, inference, pictures
+from tests.benchmarks import cost, frames, inference, pictures, sticks
 from tests.benchmarks.table import Load, head, row
 
 ROWS = {
@@ -23,6 +23,7 @@ ROWS = {
     "switching": frames.switching,
     "dispatcher": cost.dispatcher,
     "openvino": inference.openvino,
+    "myriad": sticks.myriad,
 }
 
 
