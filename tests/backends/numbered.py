@@ -72,6 +72,12 @@ class Driver:
         self._out.clear()
         return self.backend.reopen(self.phases.append)
 
+    def leave(self) -> None:
+        """Let go without a word, as a process that is killed."""
+        pipe, self.backend._pipe = self.backend._pipe, None
+        if pipe is not None:
+            pipe.close()
+
     def fill(self) -> None:
         """As many frames as it may hold, the graphs in turn."""
         while len(self._out) < self.depth:
