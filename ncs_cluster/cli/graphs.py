@@ -100,6 +100,8 @@ def _check(given: argparse.Namespace) -> int:
     if path.suffix == ".blob":
         _print(_about(path, _blob(path)))
         return 0
+    from msgspec import structs
+
     from ncs_cluster.provision import blobs
 
     graph = house.read(given.what)
@@ -111,11 +113,12 @@ def _check(given: argparse.Namespace) -> int:
     if found is None:
         why = "the blob beside its model is of another model" if blobs.outdated(blobs.Recipe.of(graph)) else "it has no blob"
         raise NcsClusterError(f"{given.what}: {why}, so no stick can run it; make one with: ncsctl graphs compile {given.what}")
-    blob = _blob(found)
-    pictures = [port for port in blob.inputs if len(port.shape) == 4]
-    _print(_about(found, blob))
-    if len(pictures) != 1 or 3 not in pictures[0].shape[1:]:
-        raise NcsClusterError(f"{found}: wants no colour picture; the daemon can feed it nothing else")
+    _print(_about(found, _blob(found)))
+    from ncs_cluster.processes import preflight
+
+    # as the daemon judges it before it starts
+    if (complaint := preflight.unfit([structs.replace(graph, blob=str(found))])) is not None:
+        raise NcsClusterError(complaint)
     return 0
 
 

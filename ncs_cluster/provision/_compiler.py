@@ -23,8 +23,8 @@ def compile(request: Dict[str, Any]) -> Dict[str, str]:
     if not version.startswith("2021.4.2"):
         return {"error": f"its OpenVINO is {version}; wanted is openvino==2021.4.2"}
     network = core.read_network(request["model"])
-    # a picture has four dimensions; what else comes in is numbers
-    pictures = [name for name, port in network.input_info.items() if len(port.tensor_desc.dims) == 4]
+    # what else comes in is numbers
+    pictures = [name for name, port in network.input_info.items() if is_picture(port.tensor_desc.dims)]
     if not pictures:
         return {"error": "it has no input that is a picture"}
     if any(request["mean"]) or any(each != 1 for each in request["scale"]):
@@ -40,6 +40,11 @@ def compile(request: Dict[str, Any]) -> Dict[str, str]:
     loaded = core.load_network(network, "MYRIAD", {key: str(value) for key, value in asked.items() if value})
     loaded.export(request["blob"])
     return {"version": version}
+
+
+def is_picture(shape: List[int]) -> bool:
+    """Grey or coloured, its channels before or after the rest."""
+    return len(shape) == 4 and (shape[1] in (1, 3) or shape[3] in (1, 3))
 
 
 def fold(xml: str, weights: str, names: Sequence[str], mean: Sequence[float], scale: Sequence[float]) -> None:

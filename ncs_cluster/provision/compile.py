@@ -7,14 +7,17 @@ on the spot, and runs in an interpreter of its own (`_compiler.py`, a third). Wh
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -131,31 +134,45 @@ def _made(recipe: Recipe, python: str, scratch: Path) -> bytes:
             }
         )
     )
-    with emulated_stick(scratch) as environ, (scratch / "printed").open("wb") as printed:
-        try:
-            ended = subprocess.run(
-                [python, str(SCRIPT), str(request)],
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=subprocess.STDOUT,
-                env=environ,
-                cwd=scratch,
-                timeout=COMPILE_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise CompileError(f"{recipe.model}: was not compiled in {COMPILE_S:.0f} s") from error
+    with emulated_stick(scratch) as environ:
+        code, printed = _run([python, str(SCRIPT), str(request)], environ, scratch)
     answer = _answer(scratch / "answer.json")
     if (said := answer.get("error")) is not None:
-        raise CompileError(f"{recipe.model}: {_last_words(str(said), scratch / 'printed')}")
-    if ended.returncode or not answer:
-        raise CompileError(f"{recipe.model}: {python} ended with {ended.returncode}: {_last_words('', scratch / 'printed')}")
+        raise CompileError(f"{recipe.model}: {_in_a_line(str(said) or printed)}")
+    if code or not answer:
+        how = f"was stopped after {COMPILE_S:.0f} s" if code == -signal.SIGKILL else f"ended with {code}"
+        raise CompileError(f"{recipe.model}: {python} {how}: {_in_a_line(printed)}")
     try:
         if blob.stat().st_size > LARGEST:
             raise CompileError(f"{recipe.model}: its blob would be larger than the memory of a stick")
         return Blob.parse(blob.read_bytes()).data
     except (BlobError, FileNotFoundError) as error:
         raise CompileError(f"{recipe.model}: the compiler made no blob that can be used: {error}") from error
+
+
+def _run(command: list[str], environ: dict[str, str], folder: Path) -> tuple[int, str]:
+    """Exit code, and the last line of what was printed: a plugin that loses its stick prints without end."""
+    printed = b""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environ,
+        cwd=folder,
+        bufsize=1 << 16,
+    ) as process:
+        limit = threading.Timer(COMPILE_S, process.kill)
+        limit.start()
+        try:
+            assert isinstance(process.stdout, io.BufferedReader)
+            while data := process.stdout.read1():
+                printed = (printed + data)[-4096:]
+            process.wait()
+        finally:
+            limit.cancel()
+            process.kill()
+    return process.returncode, _last_line(printed)
 
 
 @contextmanager
@@ -180,7 +197,7 @@ def emulated_stick(scratch: Path) -> Iterator[dict[str, str]]:
         until_s = time.monotonic() + START_S
         while not socket.exists():
             if emulator.poll() is not None or time.monotonic() > until_s:
-                raise CompileError(f"the emulated stick did not start: {_last_words('', log)}")
+                raise CompileError(f"the emulated stick did not start: {_in_a_line(_last_line(log.read_bytes()))}")
             time.sleep(0.01)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON") and name != "VIRTUAL_ENV"}
         yield {**kept, "NCS_EMULATOR_SOCKET": str(socket), "LD_LIBRARY_PATH": str(library), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -202,12 +219,12 @@ def _answer(path: Path) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _last_words(said: str, printed: Path) -> str:
-    """In one line, for people. A plugin that fails may have printed without end."""
-    if not said:
-        with printed.open("rb") as file:
-            file.seek(max(0, printed.stat().st_size - 4096))
-            said = file.read().decode(errors="replace").strip().rpartition("\n")[2]
+def _last_line(printed: bytes) -> str:
+    return printed.decode(errors="replace").strip().rpartition("\n")[2]
+
+
+def _in_a_line(said: str) -> str:
+    """For people."""
     line = " ".join("".join(c if c.isprintable() else " " for c in said).split())
     # where in the vendor's sources it was noticed helps nobody
     return re.sub(r"^(\[ [A-Z_]+ \] )?\S+\.(cpp|hpp):\d+ ", "", line)[:500] or "it said nothing"

@@ -145,6 +145,26 @@ def test_a_python_with_another_openvino_is_refused(two: Path, tmp_path: Path) ->
         compile(Recipe(two), tmp_path, python=Path(sys.executable), say=quiet)
 
 
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ("import os; os.write(1, b'first\\nlast words\\n'); os._exit(3)", r"ended with 3: last words$"),
+        ("while True: print('again and again')", r"was stopped after 1 s: again and again$"),
+    ],
+)
+def test_a_compiler_that_dies_or_never_ends_is_one_line(
+    two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, complaint: str
+) -> None:
+    if not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
+        pytest.skip("no C compiler")
+    monkeypatch.setattr("ncs_cluster.provision.compile.COMPILE_S", 1.0)
+    script = tmp_path / "python"
+    script.write_text(f"#!{sys.executable}\n{code}\n")
+    script.chmod(0o755)
+    with pytest.raises(CompileError, match=complaint):
+        compile(Recipe(two), tmp_path, python=script, say=quiet)
+
+
 def test_another_machine_is_told_where_it_can_be_done(two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     with pytest.raises(CompileError, match="Linux on x86-64 only, this is aarch64: compile there and copy the blob"):
