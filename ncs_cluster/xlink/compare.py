@@ -69,6 +69,10 @@ _UNREAD_ARGUMENT = (Device.THERMAL, Device.CAPABILITIES, Device.MEMORY, Device.P
 _ONCE = (Device.THERMAL.name, Device.PING.name)
 
 
+LOOKED_AT, SHOWN = 1000, 40
+"""Lines of a lane after the first difference: compared, and told."""
+
+
 class Difference(NamedTuple):
     """`lines` as in a unified diff: " " both, "-" only the first, "+" only the second."""
 
@@ -215,12 +219,21 @@ def compare(first: Transcript, second: Transcript) -> Report:
     for lane in [*one.lanes, *(lane for lane in two.lanes if lane not in one.lanes)]:
         before, after = one.lanes.get(lane, []), two.lanes.get(lane, [])
         if before != after:
-            diff = difflib.unified_diff(before, after, lineterm="", n=1)
-            found.append(Difference(lane, [line for line in diff if not line.startswith(("---", "+++"))]))
+            found.append(Difference(lane, _diff(before, after)))
     aside = one.aside + two.aside
     shared = [place for place in one.cuts if place in two.cuts and one.cuts[place] != two.cuts[place]]
     cuts = [f"{place}: {one.cuts[place]} against {two.cuts[place]}" for place in shared]
     return Report(found, {rule: aside[rule] for rule in RULES if aside[rule]}, cuts)
+
+
+def _diff(before: List[str], after: List[str]) -> List[str]:
+    """From a line before where they part; of long lanes the beginning, for to find the shortest difference may take for ever."""
+    same = next((at for at, (one, other) in enumerate(zip(before, after)) if one != other), min(len(before), len(after)))
+    at = max(0, same - 1)
+    diff = difflib.unified_diff(before[at : at + LOOKED_AT], after[at : at + LOOKED_AT], lineterm="", n=1)
+    lines = [line for line in diff if not line.startswith(("---", "+++", "@@"))]
+    hidden = max(0, len(lines) - SHOWN), max(len(before), len(after)) - at - LOOKED_AT
+    return lines[:SHOWN] + ["…"] * (max(hidden) > 0)
 
 
 def describe(stream: str, frame: Frame) -> Tuple[str, bool]:

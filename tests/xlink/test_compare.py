@@ -228,5 +228,16 @@ def test_every_rule_is_told_to_owners_of_a_stick() -> None:
         assert f"| {rule} | {reason} |" in page
 
 
+def test_of_a_long_difference_the_beginning_is_told() -> None:
+    one, other = Host(), Host()
+    for number in range(3000):
+        one.log.ask(1, True, Header(900 + number, FrameType.PING_REQ))
+        other.log.ask(1, True, Header(900 + number, FrameType.CLOSE_STREAM_REQ, stream=number))
+    (difference,) = compare.compare(one.end(), other.end()).differences
+    assert difference.lines[:2] == [" CREATE_STREAM FIFO0 as 2, 400000 bytes -> ack", "-PING -> ack"]
+    assert difference.lines[-1] == "…"
+    assert len(difference.lines) == compare.SHOWN + 1
+
+
 def test_nothing_equals_nothing() -> None:
     assert compare.compare(Transcript(ABOUT, []), Transcript(ABOUT, [])) == compare.Report([], {}, [])

@@ -52,6 +52,7 @@ def _capture(given: argparse.Namespace) -> int:
 
 
 def _compare(given: argparse.Namespace) -> int:
+    from ncs_cluster.cli.text import printable
     from ncs_cluster.cli.usb.recording import read
     from ncs_cluster.errors import NcsClusterError
     from ncs_cluster.xlink import compare
@@ -63,9 +64,9 @@ def _compare(given: argparse.Namespace) -> int:
         return TROUBLE
     report = compare.compare(first, second)
     for difference in report.differences:
-        print(f"{difference.lane}:")
+        print(f"{printable(difference.lane)}:")
         for line in difference.lines:
-            print(f"    {line}")
+            print(f"    {printable(line)}")
     if not report.differences:
         print("equal")
     if not given.quiet:
@@ -73,5 +74,5 @@ def _compare(given: argparse.Namespace) -> int:
         for rule, times in report.set_aside.items():
             print(f"    {rule} ({times}): {compare.RULES[rule]}")
             for cut in report.cuts if rule == "chunk sizes" else ():
-                print(f"        {cut}")
+                print(f"        {printable(cut)}")
     return 1 if report.differences else 0
