@@ -33,6 +33,7 @@ def _starter(library: Path, folders: pytest.TempPathFactory) -> Iterator[Callabl
     yield start
     for emulator in started:
         emulator.close()
+        assert "Traceback" not in emulator.log, emulator.log[-4000:]
 
 
 @pytest.fixture

@@ -63,6 +63,30 @@ class Found:
     speed: int
 
 
+class _Endpoint(ctypes.Structure):
+    _fields_ = [("head", ctypes.c_uint8 * 4), ("packet", ctypes.c_uint16), ("tail", ctypes.c_uint8 * 3), ("extra", ctypes.c_void_p)]
+    _fields_ += [("extra_length", ctypes.c_int)]
+
+
+class _Setting(ctypes.Structure):
+    _fields_ = [("head", ctypes.c_uint8 * 9), ("endpoints", ctypes.POINTER(_Endpoint)), ("extra", ctypes.c_void_p)]
+    _fields_ += [("extra_length", ctypes.c_int)]
+
+
+class _Interface(ctypes.Structure):
+    _fields_ = [("settings", ctypes.POINTER(_Setting)), ("count", ctypes.c_int)]
+
+
+class _Config(ctypes.Structure):
+    _fields_ = [
+        ("head", ctypes.c_uint8 * 2),
+        ("size", ctypes.c_uint16),
+        ("interface_count", ctypes.c_uint8),
+        ("rest", ctypes.c_uint8 * 4),
+    ]
+    _fields_ += [("interfaces", ctypes.POINTER(_Interface)), ("extra", ctypes.c_void_p), ("extra_length", ctypes.c_int)]
+
+
 class Usb:
     """A context of the library in `folder`, connected to `socket`."""
 
@@ -145,6 +169,18 @@ class Usb:
         if claim:
             opened.claim()
         return opened
+
+    def endpoints(self, found: Found) -> list[tuple[int, int, bytes]]:
+        """(address, packet, what follows it) of all endpoints the configuration tells of."""
+        listed, told = ctypes.POINTER(_Config)(), []
+        get, free = self.lib.libusb_get_config_descriptor, self.lib.libusb_free_config_descriptor
+        self.check(get(ctypes.c_void_p(found.device), ctypes.c_uint8(0), ctypes.byref(listed)))
+        for interface in listed.contents.interfaces[: listed.contents.interface_count]:
+            for setting in interface.settings[: interface.count]:
+                for endpoint in setting.endpoints[: setting.head[4]]:
+                    told.append((endpoint.head[2], endpoint.packet, ctypes.string_at(endpoint.extra, endpoint.extra_length)))
+        free(listed)
+        return told
 
     def one(self) -> Found:
         (found,) = self.list()

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncs_cluster.testing.myriad import build
+from ncs_cluster.testing.myriad import build, descriptors
 from ncs_cluster.testing.myriad.bus import Bus
 from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.testing.myriad.loopback import Loopback
@@ -185,6 +185,14 @@ def test_a_client_that_never_reads_is_dropped_and_hurts_nobody(fuzzed_bus: Emula
             assert fuzzed_bus.state()["state"] == "rom"
 
 
+def mangled(chance: random.Random) -> bytes:
+    """A configuration descriptor with some bytes changed, cut somewhere, or anything at all."""
+    raw = bytearray(descriptors.run(descriptors.SUPER, "").config)
+    for _ in range(chance.randrange(1, 12)):
+        raw[chance.randrange(len(raw))] = chance.choice([0, 1, 2, 4, 5, 9, 255, chance.randrange(256)])
+    return chance.choice([bytes(raw), bytes(raw[: chance.randrange(len(raw))]), raw[:9] + chance.randbytes(300)])
+
+
 DRIVER = Path(__file__).with_name("usb_monkey.py")
 
 
@@ -205,6 +213,9 @@ def test_a_program_may_call_libusb_in_any_order_from_several_threads(
     emulator = start_emulator(chip="ncs_cluster.testing.myriad.loopback:Loopback", time_scale=20)
     for port in PORTS:
         emulator.add(port)
+    chance = random.Random(1)
+    for port in range(40):
+        emulator.add(f"9-{port + 1}", config=mangled(chance).hex(), access=False)
     child = subprocess.Popen(
         [sys.executable, str(DRIVER), str(library), str(emulator.socket)],
         env=environment,
@@ -212,7 +223,6 @@ def test_a_program_may_call_libusb_in_any_order_from_several_threads(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    chance = random.Random(1)
     while child.poll() is None:
         port = chance.choice(PORTS)
         emulator.pull(port, again_s=0.3)

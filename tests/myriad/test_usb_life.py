@@ -56,6 +56,16 @@ def test_any_firmware_boots_a_stick_that_is_told_so(bus: Emulator, usb: Usb) -> 
     bus.await_state("1-1.2", "run")
 
 
+def test_both_lives_tell_of_their_endpoints(bus: Emulator, usb: Usb) -> None:
+    bus.add()
+    assert usb.endpoints(usb.one()) == [(0x01, 512, b""), (0x81, 512, b"")]
+    running(bus, usb, "1-1.2")
+    companion = bytes([6, 0x30, 15, 0, 0, 0])
+    assert usb.endpoints(usb.one()) == [(address, 1024, companion) for address in (1, 0x81, 2, 0x82, 3, 0x83)]
+    bus.add("1-4", config="09020900010101" + "8032")
+    assert usb.endpoints(next(found for found in usb.list() if found.name == "1-4")) == []
+
+
 def test_firmware_may_come_in_pieces(bus: Emulator, usb: Usb) -> None:
     bus.add()
     rom, firmware = usb.open(usb.one()), patched()

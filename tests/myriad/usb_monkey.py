@@ -64,7 +64,10 @@ def play(usb: Usb, seed: int, until_s: float) -> None:
 
 def main() -> None:
     usb = Usb(*sys.argv[1:])
-    Watcher(usb)
+    watcher = Watcher(usb)
+    for found in usb.list():
+        with suppress(UsbError):
+            usb.endpoints(found)
     until_s = time.monotonic() + LASTS_S
     threads = [threading.Thread(target=play, args=(usb, seed, until_s)) for seed in range(3)]
     for thread in threads:
@@ -72,6 +75,7 @@ def main() -> None:
     while any(thread.is_alive() for thread in threads):
         handle_events(usb, 0.01)
     usb.exit()
+    assert watcher.heard
     print("done")
 
 

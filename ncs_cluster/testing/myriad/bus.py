@@ -225,7 +225,7 @@ class Bus:
         port.life += 1
         port.state, port.stream = "rom", BootStream(port.profile.any_firmware)
         bus, chain = parse_name(port.name)
-        port.device = self._arrive(bus, chain, descriptors.rom(), port)
+        port.device = self._arrive(bus, chain, port.descriptors(descriptors.rom()), port)
 
     def _start(self, port: Port, now_s: float) -> None:
         """The ROM has all of its firmware: it leaves the bus and something comes back, or not."""
@@ -248,7 +248,7 @@ class Bus:
         port.state = "run"
         port.chip = port.new_chip(watchdog)
         port.chip.tick(now_s)
-        port.device = self._arrive(bus, chain, descriptors.run(port.speed(), port.serial()), port)
+        port.device = self._arrive(bus, chain, port.descriptors(descriptors.run(port.speed(), port.serial())), port)
         self._moment(port, "run", now_s)
 
     def _leave(self, port: Port, now_s: float) -> None:

@@ -704,6 +704,7 @@ static int parse_config(const unsigned char *raw, size_t size, struct libusb_con
             endpoint->extra_length = (int)(d + d[0] - endpoint->extra);
         }
     }
+    while (config->bNumInterfaces && !interfaces[config->bNumInterfaces - 1].num_altsetting) config->bNumInterfaces--;
     *out = config;
     return SUCCESS;
 }

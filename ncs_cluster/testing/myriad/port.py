@@ -5,11 +5,12 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ncs_cluster.testing.myriad import descriptors, faults
 from ncs_cluster.testing.myriad.boot import BootStream
+from ncs_cluster.testing.myriad.descriptors import Descriptors
 from ncs_cluster.testing.myriad.loopback import Chip
 
 
@@ -45,7 +46,7 @@ class Device:
     bus: int
     address: int
     chain: tuple[int, ...]
-    descriptors: descriptors.Descriptors
+    descriptors: Descriptors
     port: Port | None = None
     present: bool = True
     configuration: int = 1
@@ -93,6 +94,8 @@ class Profile:
     """Whatever is sent boots once it ends with a4; else it must be of the right shape and carry both stores."""
     access: bool = True
     """Whether the caller may open it (the udev rule is there)."""
+    config: str | None = None
+    """The configuration descriptor in hex, in both lives, instead of the right one: for hosts that must survive it."""
     port_reset: str = "kept"
     """What libusb_reset_device does to the running firmware: kept or rom."""
 
@@ -110,6 +113,8 @@ class Port:
         parse_name(self.run_name)
         if profile.boot not in ("well", "never", "rom") or profile.port_reset not in ("kept", "rom"):
             raise ValueError("boot is well, never or rom, and port_reset kept or rom")
+        if len(bytes.fromhex(profile.config or "")) > 0xFFFF:
+            raise ValueError("config: more than 65535 bytes")
         self._chip_of = chip_of
         self.state = "absent"
         self.life = 0
@@ -126,6 +131,9 @@ class Port:
 
     def serial(self) -> str:
         return self.profile.serial or f"{zlib.crc32(self.name.encode()):08X}"
+
+    def descriptors(self, life: Descriptors) -> Descriptors:
+        return life if self.profile.config is None else replace(life, config=bytes.fromhex(self.profile.config))
 
     def speed(self) -> int:
         return descriptors.HIGH if parse_name(self.run_name)[0] == parse_name(self.name)[0] else descriptors.SUPER
