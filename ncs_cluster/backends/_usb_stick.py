@@ -98,6 +98,8 @@ class UsbStick:
         try:
             handle = self._claim(device)
         except UsbError as error:
+            if error.code == usb.NO_DEVICE:
+                return  # it was about to leave
             raise self._refused(device, error) from error
         pipe = Pipe(self._context, handle, self._name, self._chunk)
         left = False
