@@ -28,19 +28,17 @@ def chips(real_bus: Emulator) -> Iterator[tuple[Emulator, Usb]]:
     real_bus.reset()
 
 
-def boot(bus: Emulator, usb: Usb, watchdog: bool) -> None:
-    rom = usb.open(usb.one())
-    rom.write(patched(watchdog=watchdog))
-    rom.close()
-    bus.await_state("1-1.2", "run")
-
-
 def test_a_stick_nobody_talks_to_resets_itself_if_its_watchdog_was_armed(chips: tuple[Emulator, Usb]) -> None:
     bus, usb = chips
     bus.add(watchdog_s=4.0)
-    boot(bus, usb, watchdog=True)
+    rom = usb.open(usb.one())
+    rom.write(patched(watchdog=True))
+    rom.close()
+    until_s = time.monotonic() + 10
+    while not bus.state()["resets"] and time.monotonic() < until_s:
+        pass
     assert bus.await_state("1-1.2", "rom")["resets"] == 1
-    boot(bus, usb, watchdog=False)
+    running(bus, usb, "1-1.2")
     with pytest.raises(TimeoutError):
         bus.await_state("1-1.2", "rom", timeout_s=0.6)
 
@@ -64,8 +62,7 @@ def test_boots_pulls_and_contexts_without_end_keep_nothing(chips: tuple[Emulator
     before = held()
     for _ in range(25):
         usb = Usb(bus.library, bus.socket)
-        boot(bus, usb, watchdog=False)
-        stick = usb.open(usb.one())
+        stick = running(bus, usb, "1-1.2")
         read = Transfer(stick, 0x81, 84).submit()
         bus.pull()
         assert read.wait() == ("no device", b"")
