@@ -69,7 +69,7 @@ class Camera(Table):
 class Graph(Table):
     """`[graphs.NAME]`: a graph folder under a name of your own."""
 
-    path: Optional[str] = key(None, "The folder; without it, the shipped graph of this name.")
+    path: Optional[str] = key(None, "The folder; without it, the shipped or pulled graph of this name.")
     threshold: Optional[Threshold] = key(None, "As --threshold, for this graph.")
 
 
@@ -151,8 +151,8 @@ class Keys(Table):
 
     graph: Lines = key(
         [],
-        "A graph to run on every frame (repeatable): a shipped one, a [graphs.NAME], or a folder; none: no graph, simulated sticks "
-        "only. Without any: demo.",
+        "A graph to run on every frame (repeatable): a shipped or pulled one, a [graphs.NAME], or a folder; none: no graph, simulated "
+        "sticks only. Without any: demo.",
         SOUGHT,
         "NAME|DIR",
     )
