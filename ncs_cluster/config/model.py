@@ -151,8 +151,8 @@ class Keys(Table):
 
     graph: Lines = key(
         [],
-        "A graph to run on every frame (repeatable): a shipped or pulled one, a [graphs.NAME], or a folder; none: no graph, simulated "
-        "sticks only. Without any: demo.",
+        "A graph to run on every frame (repeatable): a shipped or pulled one, a [graphs.NAME], or a folder; none: no graph, "
+        "simulated sticks only. Without any: demo.",
         SOUGHT,
         "NAME|DIR",
     )
