@@ -58,6 +58,8 @@ STABLE_S = 30.0
 """Healthy for this long: earlier deaths are forgotten."""
 QUARANTINE = 5
 """Deaths in a row that make a stick "quarantined" in status; it is still tried, every 60 s."""
+AWAY_S = 2.0
+"""What it drives is gone: whether it was pulled, or has only reset itself, shows in this time."""
 LONGEST_BACKOFF_S = 60.0
 LONGEST_ERROR = 400
 """Characters kept of a child's last word."""
@@ -81,6 +83,7 @@ class Child:
         self._healthy_since_s: float | None = None
         self._blame: str | None = None
         self._slow_retry = False
+        self._away = False
 
     @property
     def alive(self) -> bool:
@@ -156,17 +159,19 @@ class Child:
         if self.state is not State.RUNNING:
             return []
         self._settle(now_s)
+        detail = self._gist(detail)
         if not innocent and self.failures >= QUICK_RESTARTS:
-            return self.kill(now_s, f"{detail[:LONGEST_ERROR]}, and that again and again")
+            return self.kill(now_s, f"{detail}, and that again and again")
         self.failures += not innocent
-        self.last_error = detail[:LONGEST_ERROR]
+        self.last_error = detail
         self._enter(State.OPENING, now_s + self.limits.opening_s)
         return [Note("warning", str(self.who), f"{self.last_error}: it is reset and opened again")]
 
-    def failed(self, detail: str, *, permanent: bool) -> None:
-        """Its last word. A permanent failure will not go away soon, so the next try waits the longest time."""
-        self._blame = self._blame or detail[:LONGEST_ERROR]
-        self._slow_retry = permanent
+    def failed(self, detail: str, *, permanent: bool, away: bool = False) -> None:
+        """Its last word. A permanent failure will not go away soon, so the next try waits the longest time. `away`: what it drives
+        is not there."""
+        self._blame = self._blame or self._gist(detail)
+        self._slow_retry, self._away = permanent, away
 
     def exited(self, how: str, now_s: float, *, innocent: bool = False) -> list[Action]:
         """The process is gone. `innocent`: what it was given has killed others too, so the death does not count against it."""
@@ -183,7 +188,9 @@ class Child:
             self.failures += 1
         quick = healthy and self.failures <= QUICK_RESTARTS and not self._slow_retry
         wait_s = 0.0 if quick else self.backoff_s()
-        self._slow_retry = False
+        if self._away:
+            quick, wait_s = False, max(AWAY_S, wait_s)
+        self._slow_retry = self._away = False
         self.restarts += 1
         notes: list[Action] = []
         if was is not State.KILLED or blame is None:
@@ -193,6 +200,10 @@ class Child:
             return notes + self._spawn(now_s)
         self._enter(State.BACKOFF, now_s + wait_s)
         return notes
+
+    def _gist(self, detail: str) -> str:
+        """Without its own name in front: that is said anyway."""
+        return detail.removeprefix(f"stick {self.who.name}: ")[:LONGEST_ERROR]
 
     def _settle(self, now_s: float) -> bool:
         """Health is over: was it ever? After a stable time earlier deaths are forgotten."""

@@ -127,9 +127,10 @@ class Engine:
                 return self.sticks.opened(stick, message, now_s) + self.sticks.regulate(now_s)
             case m.Hello():
                 return self._greet(child, message, now_s) or self._with_pools(stick, self.sticks.hello(stick, now_s))
-            case m.Failed(reason="gone"):
+            case m.Failed(reason="gone", detail=detail):
                 stick.told_gone = True
-                return self._common(child, message, now_s)
+                child.failed(detail, permanent=False, away=True)
+                return []
             case e.Exited(how=how):
                 blameless = self.dispatcher.blameless(stick.spec.id)
                 self._take_back(stick, now_s)
@@ -254,7 +255,8 @@ class Engine:
     def _bus(self, message: object, now_s: float) -> list[Action]:
         match message:
             case e.StickFound(stick=spec) if self.ending is None:
-                return self.sticks.found(spec, now_s) + self.sticks.regulate(now_s)
+                new = [] if spec.id in self.sticks.by_id else [Note("info", spec.id, "is plugged in")]
+                return [*new, *self.sticks.found(spec, now_s), *self.sticks.regulate(now_s)]
             case e.StickGone(id=stick):
                 return self.sticks.gone(stick, now_s) + self.sticks.regulate(now_s)
             case _:

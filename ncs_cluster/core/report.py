@@ -105,7 +105,8 @@ def _reasons(engine: Engine) -> tuple[list[str], bool]:
             reasons.append(f"{stick.spec.id} is {state}" + (f": {stick.child.last_error}" if stick.child.last_error else ""))
     wanted, size = engine.settings.clusters.cluster_size, engine.sticks.cluster_size
     if size < wanted and engine.sticks.present:
-        reasons.append(f"cluster size is {size} instead of {wanted}: {engine.sticks.present} sticks are there")
+        there = "1 stick is" if engine.sticks.present == 1 else f"{engine.sticks.present} sticks are"
+        reasons.append(f"cluster size is {size} instead of {wanted}: {there} there")
     for camera in engine.cameras.by_name.values():
         if not camera.signal and not camera.ended:
             reasons.append(f"{camera.spec.name} gives no pictures: {camera.detail or camera.child.last_error or 'starting'}")

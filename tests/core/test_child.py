@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncs_cluster.core.actions import Action, Kill, Spawn
-from ncs_cluster.core.child import LONGEST_BACKOFF_S, STABLE_S, Child, Limits, State
+from ncs_cluster.core.child import AWAY_S, LONGEST_BACKOFF_S, STABLE_S, Child, Limits, State
 from ncs_cluster.core.events import Who
 
 LIMITS = Limits()
 EVENTS = ["start", "stop", "kill", "hello", "ready", "heard", "phase", "lost", "failed", "permanent", "exited", "tick", "retry"]
-EVENTS += ["deadline"]
+EVENTS += ["deadline", "away"]
 
 
 def fresh() -> Child:
@@ -52,8 +52,8 @@ def test_in_any_order(events: list[tuple[str, float]]) -> None:
                 child.heard(now_s)
             case "phase":
                 child.phase("compiling", now_s)
-            case "failed" | "permanent":
-                child.failed("because", permanent=event == "permanent")
+            case "failed" | "permanent" | "away":
+                child.failed("because", permanent=event == "permanent", away=event == "away")
             case "lost":
                 actions = child.lost("it hangs", now_s)
             case "exited":
@@ -163,6 +163,14 @@ def test_one_that_loses_what_it_drives_opens_it_again_and_is_ended_when_that_hap
     for now_s in (STABLE_S + 1, 2 * STABLE_S + 2, 3 * STABLE_S + 3, 4 * STABLE_S + 4, 5 * STABLE_S + 5):
         assert not any(isinstance(action, Kill) for action in calm.lost("it hangs", now_s)), "a hang now and then is no habit"
         calm.ready(now_s)
+
+
+def test_one_whose_stick_is_away_is_not_started_before_it_shows_whether_that_was_pulled() -> None:
+    child = healthy()
+    child.failed("stick 1: the stick was unplugged", permanent=False, away=True)
+    assert spawns(child.exited("exit code 1", 10.0)) == 0
+    assert child.last_error == "the stick was unplugged", "its own name is said anyway"
+    assert spawns(child.tick(10.0 + AWAY_S)) == 1
 
 
 def test_told_to_stop_it_stays_down() -> None:

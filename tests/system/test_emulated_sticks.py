@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -53,22 +54,27 @@ CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.05,
 """It answers as the shipped demo graph does on this CPU."""
 
 
+def started(bus: Emulator, folder: Path, *flags: str) -> AbstractContextManager[Daemon]:
+    """A daemon as its flags make it, on this bus."""
+    firmware = folder / "usb-ma2x8x.mvcmd"
+    firmware.write_bytes(artificial_firmware(40_000))
+    argv = ["--source", "synthetic", "--size", "320x240", "--fps", "20", "--results", str(folder / "found.jsonl"), "--no-web"]
+    argv += ["--state-dir", str(folder / "state"), "--runtime-dir", str(folder / "run")]
+    argv += ["--set", f"discovery.sysfs={bus.sysfs}", "--set", f"xlink.firmware={firmware}"]
+    return running(load([*argv, *flags], {}), bus.env)
+
+
 @pytest.fixture(scope="module")
 def house(start_emulators: Callable[..., Emulator], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
-    firmware = folder / "usb-ma2x8x.mvcmd"
-    firmware.write_bytes(artificial_firmware(40_000))
     bus = start_emulators()
     for port in PORTS[:2]:
         bus.add(port, **CHIP)
     for port in PORTS[2:]:
         # as on a Raspberry Pi 4, where the chain is another one after the boot
         bus.add(port, run_port=f"2-{port[-1]}", **CHIP)
-    argv = ["--backend", "xlink", "--cluster-size", "2", "--switch-temp", "65", "--switch-interval", "0"]
-    argv += ["--source", "synthetic", "--size", "320x240", "--fps", "20", "--results", str(folder / "found.jsonl"), "--no-web"]
-    argv += ["--state-dir", str(folder / "state"), "--runtime-dir", str(folder / "run")]
-    argv += ["--set", f"discovery.sysfs={bus.sysfs}", "--set", f"xlink.firmware={firmware}"]
-    with running(load(argv, {}), bus.env) as daemon:
+    turns = ["--cluster-size", "2", "--switch-temp", "65", "--switch-interval", "0"]
+    with started(bus, folder, "--backend", "xlink", *turns) as daemon:
         yield House(daemon, bus, folder / "found.jsonl")
 
 
@@ -146,3 +152,29 @@ def test_nothing_was_lost_doubled_or_turned_round_and_the_sticks_are_left_as_the
     assert frames == sorted(set(frames))
     for port in [*PORTS, "1-1.5"]:
         assert house.bus.await_state(port, "rom")["claimed_by"] == []
+
+
+def test_a_daemon_that_finds_no_stick_waits_for_one(start_emulator: Callable[..., Emulator], tmp_path: Path) -> None:
+    bus = start_emulator()
+    with started(bus, tmp_path, "--backend", "xlink", "--cluster-size", "2") as daemon:
+        status = daemon.until(lambda status: status["cameras"][0]["state"] == "running", "has its camera")
+        assert (status["daemon"]["state"], status["daemon"]["reasons"]) == ("down", ["no stick is plugged in"])
+        bus.add("1-1.1", **CHIP)
+        status = daemon.until(lambda status: status["clusters"]["active"] == ["ncs-1-1.1"], "works")
+        assert status["daemon"]["state"] == "degraded"
+        assert status["daemon"]["reasons"] == ["cluster size is 1 instead of 2: 1 stick is there"]
+        daemon.until(lambda status: stick(status, "1-1.1")["inferences"] > 10, "finds things")
+
+
+def test_sticks_that_are_plugged_in_are_taken_without_asking(start_emulator: Callable[..., Emulator], tmp_path: Path) -> None:
+    """`--backend auto`, with sticks and firmware. One was left booted by a daemon that was killed."""
+    bus = start_emulator()
+    for port in PORTS[:2]:
+        bus.add(port, **CHIP)
+    with started(bus, tmp_path) as daemon:
+        daemon.well()
+        daemon.process.kill()
+        daemon.process.wait()
+    with started(bus, tmp_path) as daemon:
+        assert [each["backend"] for each in daemon.well()["sticks"]] == ["xlink", "xlink"]
+        assert [each["id"] for each in daemon.status()["sticks"]] == ["ncs-1-1.1", "ncs-1-1.2"]
