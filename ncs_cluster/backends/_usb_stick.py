@@ -39,11 +39,12 @@ class UsbStick:
     def boot(self, firmware: bytes, goodbye: bytes, boot_timeout_s: float, watchdog_s: float) -> Pipe:
         """Boot it from whatever state it is in. `goodbye` is what makes its firmware leave; one that does not listen is given
         `watchdog_s` to leave by itself. Raises StickError("open", "gone", "link" or "hang", ...)."""
-        booted = self._find()
-        if booted is not None and booted.product == BOOTED:
+        booted, waiting = self._find(), self._there(ROM)
+        away = booted is not None and booted.product == BOOTED
+        if booted is not None and away:
             self._send_away(booted, goodbye, watchdog_s)
-        rom = self._await_rom(boot_timeout_s)
-        others = {(device.bus, device.address) for device in self._listed() if device.product == BOOTED}
+        rom = self._await_rom(boot_timeout_s, waiting if away else None)
+        others = self._there(BOOTED)
         self._write(rom, firmware, boot_timeout_s)
         return self._await_booted(rom, others, boot_timeout_s)
 
@@ -61,13 +62,22 @@ class UsbStick:
         found.sort(key=lambda device: (device.port not in ports, device.product == BOOTED))
         return found[0] if found else None
 
-    def _await_rom(self, timeout_s: float) -> Device:
-        until_s = time.monotonic() + timeout_s
+    def _there(self, product: int) -> Set[Tuple[int, int]]:
+        """Bus and address of all devices of a kind."""
+        return {(device.bus, device.address) for device in self._listed() if device.product == product}
+
+    def _await_rom(self, timeout_s: float, waiting: Optional[Set[Tuple[int, int]]]) -> Device:
+        """Ours before its boot. Where one was sent away, and two had been mixed up, it shows elsewhere: not among `waiting`."""
+        began_s = time.monotonic()
         while True:
             device = self._find()
             if device is not None and device.product == ROM:
                 return device
-            if time.monotonic() > until_s:
+            if waiting is not None and time.monotonic() > began_s + ELSEWHERE_S:
+                for each in self._listed():
+                    if each.product == ROM and (each.bus, each.address) not in waiting:
+                        return each
+            if time.monotonic() > began_s + timeout_s:
                 raise StickError("gone", f"{self._name}: no stick at USB port {self.port}")
             time.sleep(LOOK_S)
 

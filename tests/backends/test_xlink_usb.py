@@ -106,6 +106,23 @@ def test_a_neighbour_that_boots_meanwhile_is_not_mistaken_for_it(bus: Emulator, 
     other.close()
 
 
+def test_two_sticks_that_were_mixed_up_at_their_boot_can_still_be_reset(
+    bus: Emulator, context: Context, emulated_libusb: Path
+) -> None:
+    """Where chains change, who took which stick is chance: one that is sent away may show at the home of the other."""
+    bus.add("1-1.1", run_port="2-1")
+    bus.add("1-1.2", run_port="2-2")
+    other = Context(str(emulated_libusb))
+    held = UsbStick(other, "second", "1-1.1", "2-1", CHUNK).boot(FIRMWARE, GOODBYE, 5.0, 5.0)
+    boot(context, "1-1.2", "2-2").close()
+    first = UsbStick(context, "first", "1-1.1", "2-2", CHUNK)
+    pipe = first.boot(FIRMWARE, GOODBYE, 5.0, 5.0)
+    assert (first.booted_port, bus.state("1-1.2")["boots"], bus.state("1-1.1")["boots"]) == ("2-2", 2, 1)
+    for each in (pipe, held):
+        each.close()
+    other.close()
+
+
 def test_what_another_process_left_running_is_sent_back_to_its_boot(bus: Emulator, context: Context) -> None:
     bus.add(PORT)
     boot(context).close()
