@@ -83,6 +83,8 @@ class Lives:
                 self.boots += 1
                 self.live(driver, tell)
             except StickError as error:
+                if error.reason == "open":
+                    raise
                 # a pulled stick may still be away, or the next fault has met its boot
                 self.told[f"open -> {error.reason}"] += 1
             driver.backend.close()
