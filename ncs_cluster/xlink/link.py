@@ -88,14 +88,16 @@ class Stream:
 
 
 class Link:
-    """One connection, from the claim of the stick to its loss. Nothing here knows a clock; `now_s` is any that grows."""
+    """One connection, from the claim of the stick to its loss. Nothing here knows a clock: `now_s` is set by its owner
+    before each call, and is any time that grows."""
 
     def __init__(self, reply_timeout_s: float) -> None:
         self.out: List[Data] = []
         self.wanted = HEADER_SIZE
         self.left = False
         """The stick has said that it resets itself."""
-        self._reply_timeout_s = reply_timeout_s
+        self.now_s = 0.0
+        self.reply_timeout_s = reply_timeout_s
         self._event = FIRST_EVENT - 1
         self._asked: Dict[int, _Asked] = {}
         self._unanswered = 0
@@ -106,50 +108,50 @@ class Link:
 
     # -- what the host asks for ---------------------------------------------------------------------------------------
 
-    def ping(self, now_s: float) -> Wait:
-        return self._ask(FrameType.PING_REQ, "PING", now_s)
+    def ping(self) -> Wait:
+        return self._ask(FrameType.PING_REQ, "PING")
 
-    def reset(self, now_s: float) -> Wait:
-        return self._ask(FrameType.RESET_REQ, "RESET", now_s)
+    def reset(self) -> Wait:
+        return self._ask(FrameType.RESET_REQ, "RESET")
 
-    def open(self, name: str, size: int, now_s: float) -> Wait:
+    def open(self, name: str, size: int) -> Wait:
         """Open our end of a stream with room for `size` bytes; its value is the Stream."""
         stream = self._stream(name)
         stream.size = -(-size // ALIGNMENT) * ALIGNMENT
-        return self._ask(FrameType.CREATE_STREAM_REQ, f"CREATE {name}", now_s, stream, stream.size, value=stream)
+        return self._ask(FrameType.CREATE_STREAM_REQ, f"CREATE {name}", stream, stream.size, value=stream)
 
-    def close(self, stream: Stream, now_s: float) -> Wait:
-        return self._ask(FrameType.CLOSE_STREAM_REQ, f"CLOSE {stream.name}", now_s, stream)
+    def close(self, stream: Stream) -> Wait:
+        return self._ask(FrameType.CLOSE_STREAM_REQ, f"CLOSE {stream.name}", stream)
 
-    def write(self, stream: Stream, data: Data, now_s: float, patience_s: Optional[float] = None) -> Wait:
+    def write(self, stream: Stream, data: Data, patience_s: Optional[float] = None) -> Wait:
         """Send a payload as soon as there is credit, waited for at most `patience_s`. `data` must not change until it has gone."""
         wait = Wait()
         if not stream._queue and stream.has_credit(len(data)):
-            self._send(stream, data, wait, now_s)
+            self._send(stream, data, wait)
         else:
-            patience_s = self._reply_timeout_s if patience_s is None else patience_s
-            stream._queue.append(_Queued(data, now_s + patience_s, wait))
+            patience_s = self.reply_timeout_s if patience_s is None else patience_s
+            stream._queue.append(_Queued(data, self.now_s + patience_s, wait))
         return wait
 
-    def expect(self, stream: Stream, size: int, until_s: float = NEVER_S) -> Wait:
+    def expect(self, stream: Stream, size: int, patience_s: float = NEVER_S) -> Wait:
         """Allow one payload of exactly `size` bytes, after those allowed before. Said before it is asked for, since an answer may
         overtake the reply to its question."""
         wait = Wait()
-        stream._expected.append(_Expected(size, until_s, wait))
+        stream._expected.append(_Expected(size, self.now_s + patience_s, wait))
         return wait
 
     # -- what the stick says ------------------------------------------------------------------------------------------
 
-    def received(self, data: Data, now_s: float) -> None:
+    def received(self, data: Data) -> None:
         """The `wanted` bytes have come. A payload is kept, not copied. Raises ProtocolError."""
         if len(data) != self.wanted:
             raise ProtocolError(f"{len(data)} bytes came where {self.wanted} were asked for")
         if self._coming is None:
-            self._frame(self._decoded(data), now_s)
+            self._frame(self._decoded(data))
             return
         stream, self._coming, self.wanted = self._coming, None, HEADER_SIZE
         self._reply(Header(self._coming_id, FrameType.WRITE_REQ, stream=stream.id, size=len(data)))
-        self._ask(FrameType.READ_REL_REQ, f"READ_REL {stream.name}", now_s, stream, len(data))
+        self._ask(FrameType.READ_REL_REQ, f"READ_REL {stream.name}", stream, len(data))
         stream._expected.popleft().wait.end(data)
 
     def due_s(self) -> float:
@@ -159,14 +161,14 @@ class Link:
             due_s = min(due_s, stream.until_s())
         return due_s
 
-    def overdue(self, now_s: float) -> Optional[str]:
+    def overdue(self) -> Optional[str]:
         """What should have come by now, in words."""
         oldest = next(iter(self._asked.values()), None)
-        if oldest is not None and now_s >= oldest.until_s:
+        if oldest is not None and self.now_s >= oldest.until_s:
             return f"no reply to {oldest.what}"
         for stream in self._streams:
-            if now_s >= stream.until_s():
-                if stream._queue and now_s >= stream._queue[0].until_s:
+            if self.now_s >= stream.until_s():
+                if stream._queue and self.now_s >= stream._queue[0].until_s:
                     return f"no room on {stream.name}: {stream.packets} packets, {stream.unreleased} bytes are not released"
                 return f"no answer on {stream.name}"
         return None
@@ -177,14 +179,14 @@ class Link:
         except FrameError as error:
             raise ProtocolError(str(error)) from error
 
-    def _frame(self, header: Header, now_s: float) -> None:
+    def _frame(self, header: Header) -> None:
         kind = header.type
         if kind == FrameType.WRITE_REQ:
             self._payload_comes(header)
         elif kind.is_reply:
             self._answered(header)
         elif kind in (FrameType.READ_REL_REQ, FrameType.READ_REL_SPEC_REQ):
-            self._released(header, now_s)
+            self._released(header)
         elif kind == FrameType.CREATE_STREAM_REQ:
             self._reply(header._replace(stream=self._stream(header.name).id))
         elif kind == FrameType.READ_REQ:
@@ -210,7 +212,7 @@ class Link:
         self._unanswered -= asked.size
         asked.wait.end(asked.value)
 
-    def _released(self, header: Header, now_s: float) -> None:
+    def _released(self, header: Header) -> None:
         stream = self._known(header)
         if not stream.packets or header.size > stream.unreleased:
             held = f"{stream.packets} packets, {stream.unreleased} bytes"
@@ -220,7 +222,7 @@ class Link:
         self._reply(header)
         while stream._queue and stream.has_credit(len(stream._queue[0].data)):
             queued = stream._queue.popleft()
-            self._send(stream, queued.data, queued.wait, now_s)
+            self._send(stream, queued.data, queued.wait)
 
     def _known(self, header: Header) -> Stream:
         if header.stream >= len(self._streams):
@@ -238,17 +240,16 @@ class Link:
 
     # -- what leaves --------------------------------------------------------------------------------------------------
 
-    def _send(self, stream: Stream, data: Data, wait: Wait, now_s: float) -> None:
+    def _send(self, stream: Stream, data: Data, wait: Wait) -> None:
         stream.unreleased += len(data)
         stream.packets += 1
-        self._ask(FrameType.WRITE_REQ, f"WRITE {stream.name}", now_s, stream, len(data), wait=wait)
+        self._ask(FrameType.WRITE_REQ, f"WRITE {stream.name}", stream, len(data), wait=wait)
         self.out.append(data)
 
     def _ask(
         self,
         kind: FrameType,
         what: str,
-        now_s: float,
         stream: Optional[Stream] = None,
         size: int = 0,
         value: Any = None,
@@ -258,7 +259,7 @@ class Link:
         self._event = self._event + 1 if self._event < LAST_EVENT else FIRST_EVENT
         carried = size if kind == FrameType.WRITE_REQ else 0
         self._unanswered += carried
-        until_s = now_s + self._reply_timeout_s + self._unanswered / SLOWEST_BYTES_S
+        until_s = self.now_s + self.reply_timeout_s + self._unanswered / SLOWEST_BYTES_S
         self._asked[self._event] = _Asked(kind, what, carried, until_s, wait, value)
         name = stream.name if stream and kind == FrameType.CREATE_STREAM_REQ else ""
         self.out.append(Header(self._event, kind, name, stream.id if stream else 0, size).encode())

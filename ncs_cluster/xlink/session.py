@@ -6,7 +6,7 @@
     watch      from the capabilities on: a ping of the firmware's watchdog each second, and the temperature
     close      FIFOs, graphs and streams, then RESET: the chip goes back to its boot ROM. With work in flight RESET at once
 
-What is written down as a script below runs whenever what it waits for has come. Anything no stick may do, and anything that does
+What scripts.py has written down goes on whenever what it waits for has come. Anything no stick may do, and anything that does
 not come in time, is `Lost`: nothing is taken or sent after it, since a late answer would be taken for another's. CPython 3.9.
 
 To carry it (the one that owns the USB stick):
@@ -22,19 +22,18 @@ To carry it (the one that owns the USB stick):
 from __future__ import annotations
 
 from collections import deque
-from typing import Deque, Generator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Deque, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ncs_cluster.errors import ProtocolError
-from ncs_cluster.xlink import commands
+from ncs_cluster.xlink import scripts
 from ncs_cluster.xlink.blob import Blob
-from ncs_cluster.xlink.commands import Capabilities, Device, Graph
+from ncs_cluster.xlink.commands import Capabilities
 from ncs_cluster.xlink.frames import FIRST_EVENT, FrameType, Header
 from ncs_cluster.xlink.link import NEVER_S, Data, Link, Stream, Wait
+from ncs_cluster.xlink.scripts import Loaded, Refused, Script, Step
 
 GOODBYE = Header(FIRST_EVENT, FrameType.RESET_REQ).encode()
 """One transfer that makes a firmware which listens reset its chip, whatever was said before."""
-FIFO_OUT_SIZE = 8
-"""We never write to a FIFO out."""
 LATE_S = 1.0
 """Called this much after `due_s`, the host stood still, and it is no time in which the stick was silent."""
 
@@ -95,30 +94,32 @@ class Closed(NamedTuple):
 
 
 Event = Union[Ready, Result, Thermal, Lost, Closed]
-Step = Union[Wait, float]
-"""What a script waits for: something to come, or a time."""
-Script = Generator[Step, None, None]
 
 
 class _Job(NamedTuple):
-    """One inference; `sent_s` and `result` once its tensor has left."""
+    """An inference that has not left yet."""
 
     tag: int
     graph: int
     tensor: Data
-    sent_s: float = 0.0
-    result: Optional[Wait] = None
 
 
-class _Loaded:
-    """A graph on the stick, with its two FIFOs."""
+class _Flying(NamedTuple):
+    """An inference whose tensor has left."""
 
-    def __init__(self, number: int, blob: Blob, depth: int, stages: int, buffer: Stream, into: Stream, out: Stream) -> None:
-        self.number, self.blob, self.depth, self.stages = number, blob, depth, stages
-        self.buffer, self.into, self.out = buffer, into, out
-        self.fifo_in, self.fifo_out = 2 * number, 2 * number + 1
-        self.flying: Deque[_Job] = deque()
+    tag: int
+    sent_s: float
+    result: Wait
+
+
+class _Lane:
+    """A graph at work: its inferences come back in the order in which they left."""
+
+    def __init__(self, graph: Loaded) -> None:
+        self.graph = graph
+        self.flying: Deque[_Flying] = deque()
         self.progress_s = 0.0
+        """Of its last result, or the first tensor after a pause."""
 
 
 class _Running:
@@ -135,22 +136,18 @@ class _Running:
         return self.step.done if isinstance(self.step, Wait) else self.step <= now_s
 
 
-class _Refused(Exception):
-    """The stick has said no: (reason, detail) of a Lost."""
-
-
 class Session:
     """One stick with its graphs. `blobs[n]` is graph n. No method raises for what a stick does, or after the end."""
 
     def __init__(self, blobs: Sequence[Blob], options: Options = Options()) -> None:  # noqa: B008  (a tuple)
         self._blobs, self._options = list(blobs), options
         self._link = Link(options.reply_timeout_s)
-        self._graphs: List[_Loaded] = []
+        self._lanes: List[_Lane] = []
         self._jobs: Deque[_Job] = deque()
         self._more: Optional[Wait] = None
         self._events: List[Event] = []
         self._scripts: List[_Running] = []
-        self._now_s = self._heard_s = self._slept_s = 0.0
+        self._heard_s = self._slept_s = 0.0
         self._leave_by_s = NEVER_S
         self._leaving = False
         self._device: Optional[Stream] = None
@@ -162,7 +159,7 @@ class Session:
 
     def start(self, now_s: float) -> None:
         """The stick is claimed: begin."""
-        self._now_s = self._heard_s = float(now_s)
+        self._link.now_s = self._heard_s = float(now_s)
         self._begin(self._open())
         self._run()
 
@@ -198,15 +195,14 @@ class Session:
         for running in self._scripts:
             if isinstance(running.step, float):
                 due_s = min(due_s, running.step)
-        for graph in self._graphs:
-            if graph.flying:
-                due_s = min(due_s, self._patience_s(graph))
+        for lane in self._lanes:
+            due_s = min(due_s, self._patience_s(lane))
         return due_s
 
     @property
     def in_flight(self) -> int:
         """Inferences submitted and not answered."""
-        return len(self._jobs) + sum(len(graph.flying) for graph in self._graphs)
+        return len(self._jobs) + sum(len(lane.flying) for lane in self._lanes)
 
     def submit(self, tag: int, graph: int, tensor: Data, now_s: float) -> None:
         """Begin an inference: `inputs_size` bytes, each input at its offset, unchanged until its Result. Its outcome is exactly one
@@ -225,7 +221,7 @@ class Session:
         """Ask for a Thermal now, beside those that come by themselves."""
         if not self.ended and self._device is not None:
             self._turn(now_s)
-            self._begin(self._look(self._device))
+            self._begin(self._look(self._link, self._device))
             self._run()
 
     def received(self, data: Data, now_s: float) -> None:
@@ -234,7 +230,7 @@ class Session:
             return
         self._turn(now_s)
         try:
-            self._link.received(data, self._now_s)
+            self._link.received(data)
         except ProtocolError as error:
             self._lose("protocol", str(error))
             return
@@ -251,12 +247,12 @@ class Session:
         due_s = self._due_s()
         if now_s >= due_s + self._slept_s:
             # what was added and taken away again may have lost its last bit
-            self._now_s = max(self._now_s, due_s)
-        overdue = self._link.overdue(self._now_s)
-        for graph in self._graphs:
-            if graph.flying and self._now_s >= self._patience_s(graph):
-                overdue = overdue or f"no result of graph {graph.number} for {self._options.infer_timeout_s:g} s"
-        if self._now_s >= self._leave_by_s:
+            self._link.now_s = max(self._link.now_s, due_s)
+        overdue = self._link.overdue()
+        for number, lane in enumerate(self._lanes):
+            if self._link.now_s >= self._patience_s(lane):
+                overdue = overdue or f"no result of graph {number} for {self._options.infer_timeout_s:g} s"
+        if self._link.now_s >= self._leave_by_s:
             overdue = overdue or "the stick does not take its leave"
         if overdue:
             self._lose("hang", overdue)
@@ -270,7 +266,7 @@ class Session:
         self._turn(now_s)
         idle = self.phase == "ready" and not self.in_flight
         self.phase = "closing"
-        self._leave_by_s = self._now_s + self._options.close_timeout_s
+        self._leave_by_s = self._link.now_s + self._options.close_timeout_s
         # a question under way still gets its answer, nothing is asked any more
         self._scripts = [running for running in self._scripts if idle and running.step is not self._more]
         self._scripts = [running for running in self._scripts if not isinstance(running.step, float)]
@@ -284,186 +280,82 @@ class Session:
         elif not self.ended:
             self._lose(reason, detail)
 
-    # -- scripts ------------------------------------------------------------------------------------------------------
+    # -- what runs ----------------------------------------------------------------------------------------------------
 
     def _open(self) -> Script:
         link, options = self._link, self._options
-        yield link.ping(self._now_s)
-        yield self._now_s + options.settle_s
-        created = link.open(commands.DEVICE_MONITOR, commands.DEVICE_MONITOR_BYTES, self._now_s)
-        yield created
-        device: Stream = created.value
-        answer = link.expect(device, commands.CAPABILITIES.size, self._now_s + options.reply_timeout_s)
-        yield self._write(device, commands.device_command(Device.CAPABILITIES))
-        yield answer
-        capabilities = commands.capabilities(answer.value)
-        if not capabilities.is_myriad_x:
-            raise _Refused("open", f"the stick is no Myriad X: its firmware is {capabilities.firmware or 'nameless'}")
-        self._device = device
-        self._begin(self._ping(device))
+        yield from scripts.greet(link, options.settle_s)
+        self._device, capabilities = yield from scripts.meet(link)
+        self._begin(self._each(options.ping_s, scripts.feed_watchdog, self._device))
         if options.thermal_s is not None:
-            self._begin(self._watch(device, options.thermal_s))
-        created = link.open(commands.GRAPH_MONITOR, commands.GRAPH_MONITOR_BYTES, self._now_s)
-        yield created
-        self._monitor = created.value
-        yield self._write(device, commands.device_command(Device.POWER))
-        yield self._write(device, commands.device_command(Device.ASYNC_DMA, 1))
+            self._begin(self._each(options.thermal_s, self._look, self._device))
+        self._monitor = yield from scripts.prepare(link, self._device)
         self.phase = "allocating"
         for number, blob in enumerate(self._blobs):
-            yield from self._allocate(number, blob, capabilities)
+            executors = max(1, min(blob.executors, capabilities.max_executors, options.executors or blob.executors))
+            graph = yield from scripts.allocate(link, self._monitor, number, blob, executors, options.allocate_timeout_s)
+            self._lanes.append(_Lane(graph))
         self.phase = "ready"
-        depths = tuple(graph.depth for graph in self._graphs)
-        self._events.append(Ready(capabilities, depths, tuple(graph.stages for graph in self._graphs)))
-        yield from self._infer()
+        graphs = [lane.graph for lane in self._lanes]
+        self._events.append(Ready(capabilities, tuple(graph.depth for graph in graphs), tuple(graph.stages for graph in graphs)))
+        yield from self._infer(self._monitor)
 
-    def _allocate(self, number: int, blob: Blob, capabilities: Capabilities) -> Script:
-        link, name = self._link, f"graphBuffer{number}"
-        executors = max(1, min(blob.executors, capabilities.max_executors, self._options.executors or blob.executors))
-        until_s = self._now_s + self._options.allocate_timeout_s
-        created = link.open(name, len(blob.data), self._now_s)
-        yield created
-        buffer: Stream = created.value
-        status = self._status(until_s)
-        yield self._write(self._monitor, commands.graph_command(Graph.VERIFY, number, name, third=executors))
-        yield self._write(buffer, memoryview(blob.data)[: commands.VERIFY_BYTES])
-        yield status
-        self._judge(status, "graph", f"graph {number} was refused")
-        status = self._status(until_s)
-        answers = [
-            link.expect(buffer, size, until_s) for size in (commands.TENSOR.size, commands.TENSOR.size, commands.STATUS.size)
-        ]
-        yield self._write(self._monitor, commands.graph_command(Graph.ALLOCATE, number, name, third=executors))
-        yield self._write(buffer, blob.data)
-        yield status
-        self._judge(status, "graph", f"graph {number} was not allocated")
-        yield from answers
-        tensor_in, tensor_out = bytes(answers[0].value), bytes(answers[1].value)
-        stages = int.from_bytes(answers[2].value, "little")
-        for tensor, size, what in ((tensor_in, blob.inputs_size, "inputs"), (tensor_out, blob.outputs_size, "outputs")):
-            told = commands.TENSOR.unpack(tensor)[4]
-            if told != size:
-                raise ProtocolError(f"the stick sees {told} bytes of {what} in graph {number}, whose blob says {size}")
-        status = self._status(until_s)
-        yield self._write(self._monitor, commands.graph_command(Graph.ALLOCATION_VERIFY, number))
-        yield status
-        self._judge(status, "graph", f"graph {number} does not fit on the stick")
-        depth = 2 * executors
-        fifos: List[Stream] = []
-        for fifo, tensor, size, reads in (
-            (2 * number, tensor_in, blob.inputs_size * depth, False),
-            (2 * number + 1, tensor_out, FIFO_OUT_SIZE, True),
-        ):
-            created = link.open(f"FIFO{fifo}", size, self._now_s)
-            yield created
-            status = self._status(until_s)
-            yield self._write(self._monitor, commands.fifo_command(fifo, f"FIFO{fifo}", depth, tensor, host_reads=reads))
-            yield status
-            self._judge(status, "graph", f"a FIFO of graph {number} was refused")
-            fifos.append(created.value)
-        self._graphs.append(_Loaded(number, blob, depth, stages, buffer, fifos[0], fifos[1]))
-
-    def _infer(self) -> Script:
-        """Tensor, trigger and status of one job, then the next: so the order of triggers is that of tensors."""
-        patience_s = self._options.infer_timeout_s
+    def _infer(self, monitor: Stream) -> Script:
         while True:
             job = self._next()
             if job is None:
                 self._more = Wait()
                 yield self._more
                 continue
-            graph = self._graphs[job.graph]
-            result = self._link.expect(graph.out, graph.blob.outputs_size)
-            if not graph.flying:
-                graph.progress_s = self._now_s
-            graph.flying.append(job._replace(sent_s=self._now_s, result=result))
-            yield self._link.write(graph.into, job.tensor, self._now_s, patience_s)
-            status = self._status(self._now_s + patience_s)
-            yield self._write(
-                self._monitor, commands.graph_command(Graph.TRIGGER, graph.number, "", graph.fifo_in, graph.fifo_out), patience_s
-            )
-            yield status
-            self._judge(status, "infer", f"an inference of graph {graph.number} was refused")
+            lane = self._lanes[job.graph]
+            if not lane.flying:
+                lane.progress_s = self._link.now_s
+            result = self._link.expect(lane.graph.out, lane.graph.blob.outputs_size)
+            lane.flying.append(_Flying(job.tag, self._link.now_s, result))
+            yield from scripts.infer(self._link, monitor, lane.graph, job.tensor, self._options.infer_timeout_s)
 
-    def _ping(self, device: Stream) -> Script:
-        due_s = self._now_s
+    def _each(self, period_s: float, script: Callable[[Link, Stream], Script], device: Stream) -> Script:
+        due_s = self._link.now_s
         while self.phase != "closing":
-            yield self._write(device, commands.device_command(Device.PING))
-            due_s = max(due_s + self._options.ping_s, self._now_s)
+            yield from script(self._link, device)
+            due_s = max(due_s + period_s, self._link.now_s)
             yield due_s
 
-    def _watch(self, device: Stream, each_s: float) -> Script:
-        due_s = self._now_s
-        while self.phase != "closing":
-            yield from self._look(device)
-            due_s = max(due_s + each_s, self._now_s)
-            yield due_s
-
-    def _look(self, device: Stream) -> Script:
-        answer = self._link.expect(device, commands.THERMAL.size, self._now_s + self._options.reply_timeout_s)
-        yield self._write(device, commands.device_command(Device.THERMAL))
-        yield answer
-        level, temperature_c = commands.THERMAL.unpack(answer.value)[:2]
+    def _look(self, link: Link, device: Stream) -> Script:
+        level, temperature_c = yield from scripts.look(link, device)
         self._events.append(Thermal(int(level) if level in (0, 1, 2) else 0, temperature_c))
 
     def _close(self, orderly: bool) -> Script:
-        link = self._link
-        for graph in self._graphs if orderly else []:
-            yield self._write(graph.into, commands.FIFO_WAKE)
-            for fifo, stream in ((graph.fifo_in, graph.into), (graph.fifo_out, graph.out)):
-                yield from self._order(commands.fifo_release(fifo), f"FIFO {fifo} was not released")
-                yield link.close(stream, self._now_s)
-            yield from self._order(commands.graph_command(Graph.DEALLOCATE, graph.number), f"graph {graph.number} was not released")
-            yield link.close(graph.buffer, self._now_s)
-        for monitor in (self._device, self._monitor) if orderly else ():
-            if monitor is not None:
-                yield link.close(monitor, self._now_s)
+        link, device, monitor = self._link, self._device, self._monitor
+        if orderly and device is not None and monitor is not None:
+            for lane in self._lanes:
+                yield from scripts.release(link, monitor, lane.graph)
+            yield link.close(device)
+            yield link.close(monitor)
         self._leaving = True
-        yield link.reset(self._now_s)
+        yield link.reset()
         self._end(Closed())
-
-    # -- steps --------------------------------------------------------------------------------------------------------
-
-    def _write(self, stream: Optional[Stream], data: Data, patience_s: Optional[float] = None) -> Wait:
-        assert stream is not None
-        return self._link.write(stream, data, self._now_s, patience_s)
-
-    def _status(self, until_s: float) -> Wait:
-        """The answer to what graphMonitor is told next."""
-        assert self._monitor is not None
-        return self._link.expect(self._monitor, commands.STATUS.size, until_s)
-
-    def _judge(self, answer: Wait, reason: str, what: str) -> None:
-        status = commands.STATUS.unpack(answer.value)[0]
-        if status:
-            raise _Refused(reason, f"{what}: {commands.status_words(status)}")
-
-    def _order(self, command: bytes, what: str) -> Script:
-        status = self._status(self._now_s + self._options.reply_timeout_s)
-        yield self._write(self._monitor, command)
-        yield status
-        self._judge(status, "protocol", what)
 
     def _next(self) -> Optional[_Job]:
         """The oldest job whose graph has room."""
         for place, job in enumerate(self._jobs):
-            graph = self._graphs[job.graph]
-            if len(graph.flying) < graph.depth:
+            lane = self._lanes[job.graph]
+            if len(lane.flying) < lane.graph.depth:
                 del self._jobs[place]
                 return job
         return None
 
     def _collect(self) -> None:
-        for graph in self._graphs:
-            while graph.flying:
-                job = graph.flying[0]
-                if job.result is None or not job.result.done:
-                    break
-                graph.flying.popleft()
-                graph.progress_s = self._now_s
-                self._events.append(Result(job.tag, job.graph, job.result.value, self._now_s - job.sent_s))
+        now_s = self._link.now_s
+        for number, lane in enumerate(self._lanes):
+            while lane.flying and lane.flying[0].result.done:
+                flying = lane.flying.popleft()
+                lane.progress_s = now_s
+                self._events.append(Result(flying.tag, number, flying.result.value, now_s - flying.sent_s))
 
-    def _patience_s(self, graph: _Loaded) -> float:
-        return graph.progress_s + self._options.infer_timeout_s
+    def _patience_s(self, lane: _Lane) -> float:
+        """When its oldest inference is overdue."""
+        return lane.progress_s + self._options.infer_timeout_s if lane.flying else NEVER_S
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -472,7 +364,7 @@ class Session:
         if now_s > self._heard_s + LATE_S and now_s > self._due_s() + self._slept_s + LATE_S:
             self._slept_s = now_s - self._due_s()
         self._heard_s = now_s
-        self._now_s = max(self._now_s, now_s - self._slept_s)
+        self._link.now_s = max(self._link.now_s, now_s - self._slept_s)
 
     def _begin(self, script: Script) -> None:
         self._scripts.append(_Running(script))
@@ -482,7 +374,7 @@ class Session:
         if self._more is not None and self._jobs:
             self._more.end()
         for running in self._scripts:
-            while running.may_go_on(self._now_s):
+            while running.may_go_on(self._link.now_s):
                 self._step(running)
         if any(running.step == NEVER_S for running in self._scripts):
             self._scripts = [running for running in self._scripts if running.step != NEVER_S]
@@ -493,7 +385,7 @@ class Session:
             step = next(running.script)
         except StopIteration:
             pass
-        except _Refused as refused:
+        except Refused as refused:
             self._lose(*refused.args)
         except ProtocolError as error:
             self._lose("protocol", str(error))
@@ -510,4 +402,4 @@ class Session:
         self._events.append(event)
         self._scripts.clear()
         self._jobs.clear()
-        self._graphs.clear()
+        self._lanes.clear()

@@ -193,7 +193,7 @@ class Refusing(Model):
         (commands.Graph.VERIFY, 7, "graph", "graph 0 was refused: shaves and slices do not fit"),
         (commands.Graph.ALLOCATE, 3, "graph", "graph 0 was not allocated: unsupported"),
         (commands.Graph.ALLOCATION_VERIFY, 10, "graph", "graph 0 does not fit on the stick: out of memory"),
-        (commands.Graph.FIFO_ALLOCATE, 5, "graph", "a FIFO of graph 0 was refused: no resources"),
+        (commands.Graph.FIFO_ALLOCATE, 5, "graph", "FIFO0 was refused: no resources"),
         (commands.Graph.TRIGGER, 4, "infer", "an inference of graph 0 was refused: bad handle"),
         (commands.Graph.TRIGGER, -99, "infer", "an inference of graph 0 was refused: status -99"),
     ],
