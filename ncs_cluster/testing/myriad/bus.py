@@ -22,7 +22,7 @@ from ncs_cluster.testing.myriad.wire import CALLS, Error, Op, Status
 
 Call = Callable[[Handle, int, int, float], tuple[int, int]]
 LEAVE_S = 0.02
-"""From a chip's reset to its end on the bus; its last words are read meanwhile."""
+"""From a chip's reset to its end on the bus, of the host's time: its last words are read meanwhile."""
 
 
 class Bus:
@@ -262,7 +262,7 @@ class Bus:
 
         if port.state == "run":
             port.state = "leaving"
-            self._later(port, LEAVE_S, now_s, back)
+            self._later(port, LEAVE_S * self._scale, now_s, back)
 
     # calls
 
