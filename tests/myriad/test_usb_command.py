@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.testing.myriad.faults import CallFault, Pace, Pull
+from ncs_cluster.testing.myriad.port import PROFILE
+from ncs_cluster.testing.myriad.stick import FAULTS, Stick
+from tests.conftest import ROOT
 
 COMMAND = [sys.executable, "-m", "ncs_cluster.testing.myriad"]
 LISTS = """
@@ -26,6 +33,13 @@ def test_a_command_runs_with_sticks_plugged_in_and_its_exit_code_is_kept(emulate
     assert done.returncode == 7, done.stderr
     assert "[('1-1.2', '2485'), ('1-1.3', '2485')]" in done.stdout
     assert "usb1" in done.stdout
+
+
+def test_its_page_names_everything_a_stick_is_given_and_what_goes_wrong() -> None:
+    named = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "emulator.md").read_text()))
+    given = {name for name in inspect.signature(Stick).parameters if name != "watchdog"} | PROFILE
+    faults = {field.name for kind in (CallFault, Pull, Pace) for field in fields(kind)} | set(FAULTS)
+    assert (given | faults) - named == set()
 
 
 def test_a_running_emulator_is_asked_and_told_from_elsewhere(bus: Emulator) -> None:
