@@ -41,7 +41,7 @@ RULES = {
     "temperatures": "the 26 floats of a reading are the stick's state",
     "chunk sizes": "into how many transfers firmware or a payload is cut; that header and payload are separate transfers counts",
     "empty transfers": "a transfer of no bytes ends another one; the bytes are the same",
-    "leaving": "how calls end while a stick leaves: the last write of its firmware, the read that waits, the release",
+    "leaving": "how calls end while a stick leaves: the last write of firmware, the answer to RESET, the waiting read, the release",
     "polling": "how a host looks for sticks: asking for the list, again and again, or being told",
     "descriptors": "a host may look at descriptors, strings and the present configuration; nothing is changed by it",
     "kernel drivers": "the kernel has none for a stick: asking it to leave, or whether it is there, changes nothing",
@@ -159,6 +159,9 @@ class Normal:
             self.aside["chunk sizes"] += len(request.body) > 1
             self.cuts.setdefault(f"{where}, {_way(request.sent)}, {request.size} bytes", _lengths(request.body))
             answer = "no reply" if reply is None else _flags(reply.flags)
+            if request.type == "RESET_REQ" and reply is None:
+                self.aside["leaving"] += 1
+                answer = _flags(Flags.ACK)
             name = streams.get(request.stream, f"stream {request.stream}")
             shape = (
                 "" if request.head == [HEADER_SIZE] and not request.merged else f" in transfers of {request.head} {request.body}"

@@ -16,7 +16,10 @@ from ncs_cluster.cli.usb import guided, recording
 from ncs_cluster.cli.usb.guided import Step
 from ncs_cluster.testing.myriad.boot import artificial_firmware
 from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.xlink import compare
+from ncs_cluster.xlink.firmware import SHA256
 from ncs_cluster.xlink.transcript import Boot, Call, Frame, Transcript
+from tests.python39 import ROOT, Runtime
 from tests.xlink import blobs
 
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "usb-capture"]
@@ -62,6 +65,25 @@ def test_a_stick_is_recorded_step_by_step_with_the_same_noise_each_time(emulator
     assert len(sent) == INFERENCES + WARM_UP
     assert len(set(sent)) == len(sent)
     assert [item.type for item in told.items if isinstance(item, Frame)][-1].startswith("RESET")
+
+
+def test_the_vendors_plugin_and_ours_are_recorded_alike_and_say_the_same(
+    emulator: Emulator, oracle_python: Runtime, firmware: Path, tmp_path: Path
+) -> None:
+    """What owners of a stick are asked for, on an emulated one: the demo graph, with the blob that is shipped."""
+    emulator.add(PORT, graphs=[str(ROOT / "graphs/demo/demo.xml")], boot_s=0.05)
+    told = []
+    for who in (["--with", "myriad", "--python", oracle_python.python], ["--firmware", str(firmware)]):
+        output = tmp_path / f"{len(told)}.jsonl"
+        command = [*NCSCTL, "-o", str(output), "--short", *who]
+        done = subprocess.run(command, env={**os.environ, **emulator.env}, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        told.append(recording.read(output))
+        emulator.await_state(PORT, "rom")
+    assert compare.compare(*told).differences == []
+    for one in told:
+        (boot,) = [item for item in one.items if isinstance(item, Boot)]
+        assert boot.published_sha256 == SHA256
 
 
 def test_a_stick_that_is_left_alone_orphaned_and_pulled_is_recorded(
@@ -117,7 +139,7 @@ def test_without_a_stick_a_blob_or_firmware_it_says_what_is_missing(emulator: Em
 
     assert refused(*asked(parts, output)) == "ncsctl: no neural compute stick is plugged in (none with USB vendor 03e7 is seen)\n"
     assert "get it with: ncsctl firmware install" in refused("-o", str(output), "--blob", str(parts / "blob"))
-    assert "absent.blob: there is no such blob; name one with --blob" in refused(
+    assert "absent.blob: there is no such file: name a blob with --blob" in refused(
         "-o", str(output), "--blob", str(tmp_path / "absent.blob")
     )
     emulator.add("1-1.2")

@@ -185,6 +185,15 @@ def test_a_refused_request_and_one_without_reply_are_differences() -> None:
     ]
 
 
+def test_a_stick_that_leaves_need_not_answer_its_reset() -> None:
+    host = Host()
+    host.log.frame(1, True, Header(900, FrameType.RESET_REQ))
+    host.log.into(1, b"", rc=-4)
+    host.log.add("release_interface", handle=1, rc=-4)
+    host.log.close(1)
+    assert lanes(session(), host.log.transcript()) == []
+
+
 def test_a_reply_may_be_seen_before_the_call_that_wrote_its_request_returns() -> None:
     host = Host()
     host.log.frame(1, False, Header(900, FrameType.PING_RESP))

@@ -258,7 +258,7 @@ static size_t describe(device *dev, char *text, size_t room) {
 static uint16_t number_of(handle *h) {
     uint16_t found = 0;
     pthread_mutex_lock(&table);
-    for (int i = 0; i < HANDLES && !found; i++)
+    for (int i = 0; h && i < HANDLES && !found; i++)
         if (handles[i].of == h) found = handles[i].number;
     pthread_mutex_unlock(&table);
     return found;

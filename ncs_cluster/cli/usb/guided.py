@@ -78,11 +78,12 @@ def _graph(given: argparse.Namespace) -> GraphSpec:
     spec = graph_folder.read(folder if folder.is_dir() else Path(given.graph).resolve(), folder.name, None)
     if given.backend != "xlink":
         return spec
-    blob = given.blob or Path(spec.model).with_suffix(".blob")
-    if not blob.is_file():
-        raise NcsClusterError(
-            f"{blob}: there is no such blob; name one with --blob, or make it with: ncsctl graphs compile {spec.name}"
-        )
+    from ncs_cluster.provision import blobs, places
+
+    blob = given.blob or blobs.find(spec, places.state_dir())
+    if blob is None or not blob.is_file():
+        named = f"{blob}: there is no such file" if blob else f"graph {spec.name} is not compiled"
+        raise NcsClusterError(f"{named}: name a blob with --blob, or make it with: ncsctl graphs compile {spec.name}")
     return msgspec.structs.replace(spec, blob=str(blob.absolute()))
 
 
