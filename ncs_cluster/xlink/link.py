@@ -130,14 +130,14 @@ class Link:
             self._send(stream, data, wait)
         else:
             patience_s = self.reply_timeout_s if patience_s is None else patience_s
-            stream._queue.append(_Queued(data, self.now_s + patience_s, wait))
+            stream._queue.append(_Queued(data, self._until_s(patience_s), wait))
         return wait
 
     def expect(self, stream: Stream, size: int, patience_s: float = NEVER_S) -> Wait:
         """Allow one payload of exactly `size` bytes, after those allowed before. Said before it is asked for, since an answer may
         overtake the reply to its question."""
         wait = Wait()
-        stream._expected.append(_Expected(size, self.now_s + patience_s, wait))
+        stream._expected.append(_Expected(size, self._until_s(patience_s), wait))
         return wait
 
     # -- what the stick says ------------------------------------------------------------------------------------------
@@ -238,6 +238,10 @@ class Link:
             self._streams.append(stream)
         return stream
 
+    def _until_s(self, patience_s: float) -> float:
+        """Patience begins when what is on its way has arrived."""
+        return self.now_s + patience_s + self._unanswered / SLOWEST_BYTES_S
+
     # -- what leaves --------------------------------------------------------------------------------------------------
 
     def _send(self, stream: Stream, data: Data, wait: Wait) -> None:
@@ -259,8 +263,7 @@ class Link:
         self._event = self._event + 1 if self._event < LAST_EVENT else FIRST_EVENT
         carried = size if kind == FrameType.WRITE_REQ else 0
         self._unanswered += carried
-        until_s = self.now_s + self.reply_timeout_s + self._unanswered / SLOWEST_BYTES_S
-        self._asked[self._event] = _Asked(kind, what, carried, until_s, wait, value)
+        self._asked[self._event] = _Asked(kind, what, carried, self._until_s(self.reply_timeout_s), wait, value)
         name = stream.name if stream and kind == FrameType.CREATE_STREAM_REQ else ""
         self.out.append(Header(self._event, kind, name, stream.id if stream else 0, size).encode())
         return wait

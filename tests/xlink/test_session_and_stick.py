@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ncs_cluster.xlink.blob import Blob
+from ncs_cluster.xlink.link import LAST_EVENT
 from ncs_cluster.xlink.session import Closed, Lost, Options, Result, Thermal
+from tests.xlink.blobs import FP32, NC, Entry, make
 from tests.xlink.cable import FACES, SMALL, Pair, number_of, numbered
 
 
@@ -138,3 +141,59 @@ def test_whatever_happens_to_the_bytes_between_them_both_ends_live_or_end(
     assert len(ends) == 1
     tags = [event.tag for _, event in pair.seen if isinstance(event, Result)]
     assert tags == list(range(len(tags)))
+
+
+@pytest.mark.parametrize(("executors", "depth"), [(None, 6), (1, 2), (2, 4), (3, 6)])
+def test_a_graph_holds_twice_as_many_inferences_as_run_side_by_side(executors: int | None, depth: int):
+    pair = Pair([SMALL], Options(executors=executors), latency_s=1.0).ready()
+    for number in range(10):
+        pair.session.submit(number, 0, numbered(number, SMALL), pair.now_s)
+    pair.run(0.5)
+    assert pair.stick.state()["in_flight"] == depth
+    assert pair.session.in_flight == 10
+
+
+def test_nothing_piles_up_in_a_session_that_works_for_long_and_its_event_ids_begin_again():
+    pair = Pair([SMALL], Options(ping_s=0.1, thermal_s=0.1), latency_s=0.001).ready()
+    pair.session._link._event = LAST_EVENT - 5000
+    done = sent = 0
+    while done < 3000:
+        while pair.session.in_flight < 6:
+            pair.session.submit(sent, 0, numbered(sent, SMALL), pair.now_s)
+            sent += 1
+        results = [event for event in pair.run(0.01) if isinstance(event, Result)]
+        assert all(number_of(result) == result.tag for result in results)
+        done += len(results)
+        pair.seen.clear()
+    pair.run(0.05)
+    link = pair.session._link
+    assert link._event < LAST_EVENT - 5000
+    assert (link.out, link._asked, link._unanswered, pair.session.in_flight) == ([], {}, 0, 0)
+    assert not any(stream._queue or stream._expected or stream.packets for stream in link._streams)
+    assert len(pair.session._scripts) == 3
+
+
+def test_transfers_of_the_host_may_be_cut_anywhere():
+    pair = Pair([FACES], latency_s=0.01)
+    whole = pair.stick.receive
+
+    def in_pieces(data: bytes, now_s: float) -> None:
+        for start in range(0, len(data), 61):
+            whole(data[start : start + 61], now_s)
+
+    pair.stick.receive = in_pieces  # type: ignore[method-assign]
+    pair.ready()
+    pair.session.submit(7, 0, numbered(7, FACES), pair.now_s)
+    (result,) = [event for event in pair.run(0.3) if isinstance(event, Result)]
+    assert number_of(result) == 7
+    assert pair.stick.violations == []
+
+
+def test_a_large_graph_is_given_the_time_its_bytes_take():
+    data = make([Entry("image", (1, 3, 8, 8))], [Entry("class", (1, 16), FP32, NC)], filling=20_000_000)
+    pair = Pair([Blob.parse(data)], Options(reply_timeout_s=2.0, allocate_timeout_s=60.0))
+    pair.to_stick = lambda data: b"" if len(data) > 1_000_000 else data
+    lost = pair.run(30.0)[-1]
+    assert isinstance(lost, Lost)
+    assert lost.reason == "hang"
+    assert pair.seen[-1][0] == pytest.approx(100.0 + 1.0 + 2.0 + 5.0, abs=0.2)
