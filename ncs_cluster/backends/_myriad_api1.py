@@ -88,8 +88,11 @@ class Net:
         self._lanes[lane].async_infer()
 
     def failed(self, lane: int) -> Optional[str]:
-        """A failure its callback has not told."""
-        status = self._lanes[lane].wait(0)
+        """A failure: its callback never tells one."""
+        try:
+            status = self._lanes[lane].wait(0)
+        except RuntimeError as error:
+            return gist(error)
         return None if status in (0, *_STILL_AT_WORK) else f"status {status}"
 
     def outputs(self, lane: int) -> Dict[str, NDArray[Any]]:

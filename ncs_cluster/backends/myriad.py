@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LOOK_S, LOOK_AGAIN_S = 0.25, 1.0
+LOOK_S = LOOK_AGAIN_S = 0.25
 """How often a stick that is away is looked for; how often requests in flight are asked whether they have failed silently."""
 
 

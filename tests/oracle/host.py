@@ -6,6 +6,7 @@ files. Standard output is the plugin's, which prints its troubles there.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import sys
@@ -15,6 +16,9 @@ from typing import Any, Dict
 
 import numpy
 from openvino.inference_engine import IECore
+
+AT_WORK = (0, -8, -9)
+"""OK, REQUEST_BUSY, RESULT_NOT_READY."""
 
 
 class Host:
@@ -78,9 +82,16 @@ class Host:
                 in_lane[lane] = sent
                 request.async_infer()
                 sent += 1
+            until_s = time.monotonic() + timeout_s
             with when:
-                if not when.wait_for(lambda: ended, timeout_s):
-                    raise TimeoutError(f"no answer; in flight: {sorted(in_lane)}")
+                while not when.wait_for(lambda: ended, 0.1):
+                    # a request that fails is not told by its callback
+                    for lane in in_lane:
+                        status = loaded.requests[lane].wait(0)
+                        if status not in AT_WORK:
+                            raise RuntimeError(f"status {status}")
+                    if time.monotonic() > until_s:
+                        raise TimeoutError(f"no answer; in flight: {sorted(in_lane)}")
                 status, lane = ended.pop(0)
             if status != 0:
                 raise RuntimeError(f"status {status}")
@@ -138,7 +149,8 @@ def fold(arithmetic: Any, mean: Any, scale: Any) -> None:
 
 
 def main() -> None:
-    host = Host()
+    # what the plugin prints by C's printf
+    host, flush = Host(), ctypes.CDLL(None).fflush
     asked, answers = os.fdopen(int(sys.argv[1])), os.fdopen(int(sys.argv[2]), "w")
     for line in asked:
         order = json.loads(line)
@@ -146,6 +158,7 @@ def main() -> None:
             answer = {"ok": getattr(host, order.pop("do"))(**order)}
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
+        flush(None)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

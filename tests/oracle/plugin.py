@@ -79,14 +79,20 @@ class Plugin:
             return dict(found)
 
     def end(self) -> None:
-        """Let it go, as a program that ends: what it has loaded is closed. Killed after a while."""
-        os.close(self._ask)
-        try:
-            self.process.wait(20)
-        finally:
-            self.process.kill()
-            self.process.wait()
-            self._lines.close()
+        """Let it go, as a program that ends: what it has loaded is closed."""
+        self._hang_up()
+        self.process.wait(20)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._hang_up()
+        self._lines.close()
+
+    def _hang_up(self) -> None:
+        if self._ask >= 0:
+            os.close(self._ask)
+            self._ask = -1
 
 
 @contextmanager
@@ -97,6 +103,4 @@ def plugin(runtime: Runtime, env: Mapping[str, str], folder: Path) -> Iterator[P
     try:
         yield running
     finally:
-        if running.process.poll() is None:
-            running.process.kill()
-            running.process.wait()
+        running.kill()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,13 @@ class Frames:
         self.sent += 1
 
 
+def _until(holds: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < until_s
+        time.sleep(0.005)
+
+
 def the_cpus(graph: GraphSpec, pictures: list[Array]) -> list[list[Detection]]:
     """What this CPU sees."""
     graphs = Graphs("CPU", properties={"INFERENCE_PRECISION_HINT": "f32"})
@@ -127,12 +134,17 @@ def test_it_sees_what_the_cpu_sees_and_leaves_the_stick_in_its_rom(
     stick.await_state(PORT, "rom")
 
 
-def test_a_pulled_stick_is_told_at_once_and_ends_the_worker_without_a_close(
+def test_a_stick_that_is_pulled_at_work_is_told_and_ends_the_worker_without_a_close(
     oracle_python: Runtime, stick: Emulator, demo: GraphSpec, pictures: list[Array]
 ) -> None:
     with worker(oracle_python, stick, [demo]) as child:
-        Frames(child).show(pictures[0])
+        frames = Frames(child)
+        frames.show(pictures[0])
         child.expect(Inferred)
+        stick.fault(PORT, "hang")
+        for picture in pictures[:4]:
+            frames.show(picture)
+        _until(lambda: stick.state(PORT)["chip"]["in_flight"] == 4)
         stick.pull(PORT)
         began_s = time.monotonic()
         assert child.expect(Failed).reason == "gone"
