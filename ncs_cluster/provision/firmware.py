@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.provision import places
@@ -104,7 +104,10 @@ def _on_the_index(index: str) -> str:
     links.feed(data.decode("utf-8", "replace"))
     for link in links.found:
         if urlsplit(link).path.rpartition("/")[2] == WHEEL.url:
-            return urljoin(came_from, link).partition("#")[0]
+            where = urlsplit(urljoin(came_from, link).partition("#")[0])
+            who, at, host = urlsplit(index).netloc.rpartition("@")
+            # a private index wants its password for its files too; other hosts do not get it
+            return urlunsplit(where._replace(netloc=f"{who}{at}{host}")) if where.netloc == host else urlunsplit(where)
     raise FirmwareError(
         f"{shown(came_from)} does not list {WHEEL.url}; set PIP_INDEX_URL to an index that does, or give --wheel FILE"
     )

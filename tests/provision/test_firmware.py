@@ -70,6 +70,22 @@ def test_an_index_is_asked_for_the_wheel_by_its_name(ours: Path, tmp_path: Path,
     assert sorted(os.listdir(tmp_path / "state" / "firmware")) == ["EULA.txt", "usb-ma2x8x.mvcmd"], "the wheel is not kept"
 
 
+def test_a_private_index_gets_its_password_for_page_and_file_and_nobody_else_does(ours: Path, tmp_path: Path, site: Site) -> None:
+    site.files["/openvino.whl"] = ours.read_bytes()
+    private = {"PIP_INDEX_URL": site.url.replace("//", "//anna:secret@")}
+    said: list[str] = []
+    for link in ("/openvino.whl", site.url.replace("127.0.0.1", "localhost") + "/openvino.whl"):
+        site.files["/openvino/"] = f'<a href="{link}">'.encode()
+        install(tmp_path / f"state{len(site.asked)}", environ=private, say=said.append)
+    assert [(path, bool(who)) for path, _, who in site.asked] == [
+        ("/openvino/", True),
+        ("/openvino.whl", True),
+        ("/openvino/", True),
+        ("/openvino.whl", False),
+    ]
+    assert "secret" not in "".join(said)
+
+
 def test_an_index_that_has_another_wheel_of_that_name_is_refused(ours: Path, tmp_path: Path, site: Site) -> None:
     site.files["/openvino/"] = b'<a href="/openvino.whl">openvino.whl</a>'
     site.files["/openvino.whl"] = ours.read_bytes()[::-1]
