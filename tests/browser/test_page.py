@@ -116,6 +116,18 @@ def test_the_numbers_change_with_the_daemon(browser: Any, shown: Site) -> None:
     ]
 
 
+def test_a_card_tells_what_a_real_stick_tells(browser: Any, shown: Site) -> None:
+    status = shown.control.status
+    real = replace(some_stick("ncs-1-1.2", "active", 48.0), firmware="444c4454.2480", resets=2, restarts=1, throttle_level=1)
+    shown.control.status = replace(status, sticks=[real, *status.sticks[1:]])
+    show(browser, shown)
+    card = until(lambda: text(browser, ".stick") if "ncs-1-1.2" in text(browser, ".stick") else None)
+    assert "1 + 2 resets" in card
+    assert "444c4454.2480" in card
+    assert "slowed by its firmware" in card
+    assert browser.execute_script("return document.querySelectorAll('.stick')[1].innerText.includes('firmware')") is False
+
+
 def test_a_reload_shows_the_line_that_was(browser: Any, shown: Site) -> None:
     """The gateway remembers what the browser forgot."""
     show(browser, shown)

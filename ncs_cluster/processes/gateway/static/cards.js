@@ -29,9 +29,9 @@ function makeStick() {
   const celsius = make("strong", { class: "celsius" });
   const headroom = make("span", { class: "soft headroom" });
   const line = makeLine();
-  const [rate, latency, restarts] = [
-    figure("inferences"), figure("latency p50/p99", "From hand-over to the stick until its answer"), 
-    figure("resets/restarts", "How often it hung and was reset in place, and how often its process was started again"),
+  const [rate, latency, restarts, firmware] = [
+    figure("inferences"), figure("latency p50/p99", "From hand-over to the stick until its answer"),
+    figure("restarts", "Of its process, and how often it hung and was reset in place"), figure("firmware", "What runs on the stick"),
   ];
   const error = make("p", { class: "error" });
   const node = make(
@@ -39,15 +39,15 @@ function makeStick() {
     make("div", { class: "row" }, make("div", {}, name, port), state),
     make("div", { class: "row heat" }, celsius, headroom),
     line.node,
-    make("dl", { class: "figures" }, rate.node, latency.node, restarts.node),
+    make("dl", { class: "figures" }, rate.node, latency.node, restarts.node, firmware.node),
     error,
   );
-  return { node, name, port, state, celsius, headroom, line, rate, latency, restarts, error };
+  return { node, name, port, state, celsius, headroom, line, rate, latency, restarts, firmware, error };
 }
 
 function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS }) {
   put(card.name, stick.id);
-  put(card.port, [stick.port, stick.device, stick.firmware].filter(Boolean).join(" · "));
+  put(card.port, [stick.port, stick.device].filter(Boolean).join(" · "));
   card.port.title = card.port.textContent;
   put(card.state, stick.state);
   card.state.title = STATES[stick.state] ?? "";
@@ -58,7 +58,9 @@ function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS
   if (redraw) drawLine(card.line, history.lines.get(stick.id) ?? [], { nowS, windowS, limit, range });
   put(card.rate.value, number(stick.fps, 1, "/s"));
   put(card.latency.value, pair(stick.latency_ms));
-  put(card.restarts.value, `${number(stick.resets)}/${number(stick.restarts)}`);
+  put(card.restarts.value, number(stick.restarts) + (stick.resets ? ` + ${number(stick.resets)} resets` : ""));
+  put(card.firmware.value, stick.firmware ?? "");
+  card.firmware.node.hidden = !stick.firmware;
   put(card.error, stick.last_error ?? "");
 }
 
