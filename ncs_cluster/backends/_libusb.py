@@ -224,6 +224,8 @@ class Context:
         self._raw = c_void_p()
         self.check(self.library.libusb_init(byref(self._raw)))
         self.transfers: Dict[int, Transfer] = {}
+        self.stuck = False
+        """The kernel kept a transfer: libusb must neither close its device nor end, and this context is to be left as it is."""
         self._ended: List[Transfer] = []
         self._listed: List[Device] = []
         # no time at all, as many bytes as it may have: 32-bit ARM has a libusb with 32-bit and one with 64-bit time
@@ -301,7 +303,9 @@ class Context:
             self.library.libusb_free_config_descriptor(listed)
 
     def close(self) -> None:
-        """Only when no handle is open."""
+        """Only when no handle is open. One that is stuck is left to the end of the process."""
+        if self.stuck:
+            return
         self.library.libusb_set_pollfd_notifiers(self._raw, None, None, None)
         self._forget([])
         self.library.libusb_exit(self._raw)

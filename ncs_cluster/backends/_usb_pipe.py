@@ -73,8 +73,8 @@ class Pipe:
                 self._gone_over(transfer)
         return arrived
 
-    def close(self, timeout_s: float = 1.0) -> bool:
-        """Call off what is under way, then close the stick. False: a transfer did not come back, so nothing was closed."""
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Call off what is under way, then close the stick. Where a transfer does not come back the context is stuck with it."""
         own = [transfer for transfer in (*self._sending, *self._idle, self._reading) if transfer is not None]
         self._queue.clear()
         until_s = time.monotonic() + timeout_s
@@ -88,11 +88,11 @@ class Pipe:
         except UsbError:
             pass
         if any(transfer.pending for transfer in own):
-            return False
+            self._context.stuck = True
+            return
         for transfer in own:
             transfer.free()
         self._handle.close()
-        return True
 
     def _events(self) -> List[Transfer]:
         try:

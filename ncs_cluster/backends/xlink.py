@@ -114,8 +114,9 @@ class Xlink:
         """After StickError("hang" or "link"): drop the link, get the stick back into its ROM by whatever works, boot, load."""
         phase("opening")
         assert self._context is not None
-        if self._pipe is not None and not self._pipe.close():
-            # the kernel still holds a transfer: libusb must neither close nor end, so it is left behind whole
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._context.stuck:
             self._context = _context(self._options.libusb)
             port, booted = self._stick.port, self._stick.booted_port
             self._stick = UsbStick(self._context, self._name, port, booted, self._options.chunk_kib << 10)
@@ -156,7 +157,9 @@ class Xlink:
                     self._wait()
                     self._carry()
         finally:
-            if self._context is not None and (self._pipe is None or self._pipe.close()):
+            if self._pipe is not None:
+                self._pipe.close()
+            if self._context is not None:
                 self._context.close()
             self._context = self._pipe = None
 
