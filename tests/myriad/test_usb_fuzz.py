@@ -57,6 +57,7 @@ faults = st.tuples(
             ("pace", {"refuse_out": True}),
             ("pace", {"merge": True}),
             ("flap", {"times": 2}),
+            ("memory", {"bytes": 2000}),
             ("boot", {"result": "rom"}),
             ("clear", {}),
         ]

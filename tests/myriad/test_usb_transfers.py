@@ -224,6 +224,21 @@ def test_calls_fail_on_request_as_often_as_asked(bus: Emulator, usb: Usb, stick:
     assert stick.read(84) == b"well"
 
 
+def test_transfers_under_way_hold_no_more_memory_than_the_kernel_gives(bus: Emulator, stick: Handle) -> None:
+    bus.fault(None, "memory", bytes=10_000)
+    first, second = Transfer(stick, 0x81, 6000), Transfer(stick, 0x81, 6000)
+    first.submit()
+    for submit in (second.submit, lambda: stick.write(bytes(6000))):
+        with pytest.raises(UsbError, match="NO_MEM"):
+            submit()
+    stick.write(b"makes room")
+    assert first.wait() == ("completed", b"makes room")
+    second.submit().cancel()
+    assert second.wait()[0] == "cancelled"
+    first.free()
+    second.free()
+
+
 def test_a_write_ends_short_on_request(bus: Emulator, stick: Handle) -> None:
     bus.fault("1-1.2", "libusb", call="transfer", error="short", bytes=10, endpoint=1, after=1)
     assert [stick.write(bytes(84)) for _ in range(3)] == [84, 10, 84]

@@ -34,6 +34,8 @@ class Bus:
         self.answers: list[tuple[Any, int, int, int, int, Any]] = []
         self.changes: list[tuple[Device, bool]] = []
         self.armed = faults.Armed()
+        self._memory: int | None = None
+        """Bytes that all transfers under way may hold together, as the kernel limits them; None: no limit."""
         self._chip_of, self._scale, self._log = chip_of, time_scale, log
         self._handles: dict[int, Handle] = {}
         self._flying: dict[tuple[Any, int], Transfer] = {}
@@ -43,7 +45,7 @@ class Bus:
         self._addresses: dict[int, int] = {}
         well: Call = lambda handle, a, b, now_s: (Error.SUCCESS, 0)  # noqa: E731
         self._calls: dict[int, Call] = {
-            Op.ASK: well,
+            Op.ASK: lambda handle, length, b, now_s: (Error.NO_MEM if self._is_full(length) else Error.SUCCESS, 0),
             Op.CLOSE: self._close,
             Op.CLAIM: self._claim,
             Op.RELEASE: self._release,
@@ -83,7 +85,7 @@ class Bus:
     @property
     def asked(self) -> bool:
         """Whether a fault waits for a call that a library makes only if there is one."""
-        return self.armed.asked or any(port.armed.asked for port in self.ports.values())
+        return self.armed.asked or self._memory is not None or any(port.armed.asked for port in self.ports.values())
 
     # sticks
 
@@ -125,6 +127,7 @@ class Bus:
         self.devices.clear()
         self.ports.clear()
         self.armed.clear()
+        self._memory = None
 
     def port(self, name: str) -> Port:
         """Raises ValueError."""
@@ -139,7 +142,9 @@ class Bus:
         fault = faults.make(kind, how)
         if kind == "clear":
             (port or self).armed.clear()
-            if port:
+            if port is None:
+                self._memory = None
+            else:
                 port.pulls.clear()
                 port.boots.clear()
                 self._set_pace(port, faults.Pace(), now_s)
@@ -147,6 +152,8 @@ class Bus:
                     port.chip.fault(kind)
         elif isinstance(fault, faults.CallFault):
             (port or self).armed.add(fault)
+        elif kind == "memory":
+            self._memory = int(how.get("bytes", 16 << 20))
         elif port is None:
             raise ValueError(f"fault {kind} needs a port")
         elif isinstance(fault, faults.Pull):
@@ -410,7 +417,7 @@ class Bus:
         if device.claims.get(0) is not transfer.handle:
             self._log(f"{device.port.name}: a transfer without a claim")
             return Status.ERROR
-        return None
+        return Error.NO_MEM if self._is_full(length) else None
 
     def _begin(self, transfer: Transfer, port: Port, device: Device, now_s: float) -> None:
         endpoint = transfer.endpoint
@@ -425,6 +432,9 @@ class Bus:
             queue.append(transfer)
             if endpoint == 0x81 and port.chip is not None and not self._moment(port, "in", now_s):
                 self._in(device)
+
+    def _is_full(self, length: int) -> bool:
+        return self._memory is not None and sum(transfer.length for transfer in self._flying.values()) + length > self._memory
 
     def _limit(self, transfer: Transfer, due_s: float) -> None:
         heapq.heappush(self._limits, (due_s, next(self._ids), transfer))
