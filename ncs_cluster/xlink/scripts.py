@@ -89,7 +89,7 @@ def allocate(
         if told != size:
             raise ProtocolError(f"the stick sees {told} bytes of {what} in graph {number}, whose blob says {size}")
     yield stages
-    check = commands.graph_command(Graph.ALLOCATION_VERIFY, number)
+    check = commands.graph_command(Graph.ALLOCATION_VERIFY, number, name, third=executors)
     yield from _order(link, monitor, check, timeout_s, "graph", f"graph {number} does not fit on the stick")
     into = yield from _fifo(link, monitor, 2 * number, depth, blob.inputs_size * depth, tensor_in.value, timeout_s)
     out = yield from _fifo(link, monitor, 2 * number + 1, depth, None, tensor_out.value, timeout_s)

@@ -80,3 +80,31 @@ def test_a_session_opens_allocates_infers_and_closes_in_the_order_of_the_vendors
         ("RESET_REQ", "", 0),
     ]
     assert session.due_s is None
+
+
+def test_two_graphs_are_loaded_used_and_given_back_in_the_order_of_the_vendors_plugin():
+    """Recorded from the plugin of OpenVINO 2021.4.2 with two networks on one stick: their numbers, streams and FIFOs go on."""
+    session, model = opened(graphs=2)
+    for graph in (0, 0, 1, 1):
+        session.submit(1, graph, bytes(blobs.small(4 + graph).inputs_size), 1.0)
+        carry(session, model, 1.0)
+    session.close(1.0)
+    carry(session, model, 1.0)
+    spoken = [f"{kind.partition('_')[0]} {name}".rstrip() for kind, name, _ in requests(model) if name != "deviceMonitor"]
+    load = [
+        "CREATE graphBuffer{0}",
+        *("WRITE graphMonitor", "WRITE graphBuffer{0}"),
+        *("WRITE graphMonitor", "WRITE graphBuffer{0}"),
+        "WRITE graphMonitor",
+        *("CREATE FIFO{1}", "WRITE graphMonitor"),
+        *("CREATE FIFO{2}", "WRITE graphMonitor"),
+    ]
+    infer = ["WRITE FIFO{1}", "WRITE graphMonitor"] * 2
+    unload = [
+        "WRITE FIFO{1}",
+        *("WRITE graphMonitor", "CLOSE FIFO{1}"),
+        *("WRITE graphMonitor", "CLOSE FIFO{2}"),
+        *("WRITE graphMonitor", "CLOSE graphBuffer{0}"),
+    ]
+    both = [[line.format(*numbers) for numbers in ((0, 0, 1), (1, 2, 3)) for line in lines] for lines in (load, infer, unload)]
+    assert spoken == ["PING", "CREATE graphMonitor", *both[0], *both[1], *both[2], "CLOSE graphMonitor", "RESET"]
