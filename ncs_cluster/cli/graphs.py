@@ -42,9 +42,9 @@ def add(command: Add) -> None:
     check.add_argument("what", metavar="NAME|DIR|FILE.blob")
     compile = one("compile", _compile, "make a blob, which sticks run; on Linux on x86-64, without a stick")
     compile.add_argument("what", metavar="NAME|DIR|FILE.xml|FILE.onnx")
-    compile.add_argument(
-        "--output", "-o", type=Path, metavar="FILE", help="where the blob goes (default: where the daemon finds it)"
-    )
+    where = compile.add_mutually_exclusive_group()
+    where.add_argument("--beside", action="store_true", help="put the blob beside the model, to be copied with its folder")
+    where.add_argument("--output", "-o", type=Path, metavar="FILE", help="where the blob goes (default: where the daemon finds it)")
     compile.add_argument(
         "--shaves", type=int, metavar="N", help="vector cores of the stick for one inference (default: its own choice)"
     )
@@ -133,7 +133,8 @@ def _compile(given: argparse.Namespace) -> int:
         raise NcsClusterError("--mean and --scale are told by the graph's graph.toml; they are for a FILE")
     else:
         recipe = blobs.Recipe.of(house.read(given.what), given.shaves, given.slices)
-    made = compile.compile(recipe, house.state, python=house.python(), output=given.output, again=given.again, say=_say)
+    output = recipe.model.with_suffix(".blob") if given.beside else given.output
+    made = compile.compile(recipe, house.state, python=house.python(), output=output, again=given.again, say=_say)
     _print(_about(made, _blob(made)))
     return 0
 

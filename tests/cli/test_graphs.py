@@ -142,6 +142,9 @@ def test_a_graph_is_compiled_by_the_runtime_of_the_settings_for_the_daemon_to_fi
     assert ncsctl("check", mine, "--config", config).returncode == 0
     again = ncsctl("compile", "g", "--config", config)
     assert (again.returncode, again.stdout, again.stderr) == (0, done.stdout, ""), "needs no compiler any more"
+    done = ncsctl("compile", "g", "--beside", "--runtime", "old", "--config", config)
+    assert (mine / "demo.blob").read_bytes() == BLOB.read_bytes()
+    assert (mine / "demo.blob.json").read_bytes() == (DEMO / "demo.blob.json").read_bytes(), "what is told names no folder"
 
 
 def test_a_runtime_nobody_described_is_one_line(tmp_path: Path) -> None:
