@@ -198,3 +198,19 @@ def test_while_another_process_holds_the_plugins_lock_results_flow_and_the_tempe
         until_s = time.monotonic() + 5
         while child.expect(Telemetry).age_s > 0.5:
             assert time.monotonic() < until_s, "the lock is free again"
+
+
+def test_a_stick_that_comes_while_another_boots_confuses_the_plugin_once(
+    oracle_python: Runtime, emulator: Emulator, demo: GraphSpec
+) -> None:
+    emulator.add(PORT, graphs="zero", boot_s=0.7, watchdog_s=2)
+    env = {**oracle_python.env, **emulator.env}
+    with running("ncs_cluster.processes.worker", FromWorker, python=oracle_python.python, env=env, stdout=2) as child:
+        child.expect(Hello)
+        child.send(OpenStick(StickSpec(StickId(PORT), PORT, "myriad", {"connect_timeout_s": 3}), [demo]))
+        emulator.await_state(PORT, "booting")
+        emulator.add("1-3", graphs="zero")
+        opened = _first(child)
+        assert isinstance(opened, StickOpened), opened
+        assert emulator.state(PORT)["boots"] == 2, "the second try"
+        assert emulator.state("1-3")["boots"] == 0, "the other stick was left alone"
