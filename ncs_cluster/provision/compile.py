@@ -103,7 +103,8 @@ def _interpreter(python: Optional[Path], state: Path) -> str:
     if platform.machine() not in ("x86_64", "AMD64") or sys.platform != "linux":
         machine = platform.machine()
         raise CompileError(
-            f"the compiler exists for Linux on x86-64 only, this is {machine}: compile there (graphs compile --beside) and copy the folder"
+            f"the compiler exists for Linux on x86-64 only, this is {machine}: "
+            "compile there (graphs compile --beside) and copy the folder"
         )
     if python is not None:
         found = shutil.which(python)

@@ -69,6 +69,17 @@ def test_a_blob_has_bytes_in_floats_out_and_its_own_mean_and_scale_and_is_found_
     assert sorted(os.listdir(plain.parent)) == ["plain.blob", "plain.blob.json"]
 
 
+def test_an_onnx_model_is_compiled_too(python: Path, test_data: Path, tmp_path: Path) -> None:
+    model = test_data / "models" / "ultra-light-rfb-320" / "version-RFB-320.onnx"
+    made = compile(Recipe(model, (127, 127, 127), (128, 128, 128)), tmp_path, python=python, say=quiet)
+    blob = Blob.parse(made.read_bytes())
+    assert [(port.dtype, port.shape) for port in blob.inputs] == [("u8", (1, 3, 240, 320))]
+    assert [(port.name, port.dtype, port.shape) for port in blob.outputs] == [
+        ("boxes", "fp32", (1, 4420, 4)),
+        ("scores", "fp32", (1, 4420, 2)),
+    ]
+
+
 @pytest.mark.parametrize("kind", [np.float32, np.float16])
 def test_folding_is_the_arithmetic_it_should_be(tmp_path: Path, kind: type) -> None:
     """(x - mean) / scale by channel, for every one who takes the input, as another OpenVINO computes it."""
