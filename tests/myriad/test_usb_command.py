@@ -29,7 +29,7 @@ sys.exit(7)
 
 def test_a_command_runs_with_sticks_plugged_in_and_its_exit_code_is_kept(emulated_libusb: Path) -> None:
     command = [*COMMAND, "--add", "1-1.2,boot_s=0.1", "--add", "1-1.3", "--", sys.executable, "-c", LISTS]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
     assert done.returncode == 7, done.stderr
     assert "[('1-1.2', '2485'), ('1-1.3', '2485')]" in done.stdout
     assert "usb1" in done.stdout
@@ -47,7 +47,7 @@ def test_a_running_emulator_is_asked_and_told_from_elsewhere(bus: Emulator) -> N
 
     def do(**what: object) -> subprocess.CompletedProcess[str]:
         command = [*COMMAND, "--socket", str(bus.socket), "--do", json.dumps(what)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
 
     assert do(do="pull", port="1-1.2").returncode == 0
     assert json.loads(do(do="state", port="1-1.2").stdout)["state"] == "absent"

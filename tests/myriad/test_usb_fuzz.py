@@ -22,6 +22,7 @@ from ncs_cluster.testing.myriad.bus import Bus
 from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.testing.myriad.loopback import Loopback
 from ncs_cluster.testing.myriad.wire import HEAD, Op
+from tests.conftest import ROOT
 from tests.myriad.libusb import patched
 from tests.python39 import missing
 
@@ -201,7 +202,7 @@ DRIVER = Path(__file__).with_name("usb_monkey.py")
 def test_a_program_may_call_libusb_in_any_order_from_several_threads(
     start_emulator: Callable[..., Emulator], emulated_libusb: Path, tmp_path: Path, sanitize: bool
 ) -> None:
-    environment = dict(os.environ)
+    environment = os.environ | {"PYTHONPATH": os.fspath(ROOT)}
     library = emulated_libusb
     if sanitize:
         runtime = build.sanitizer()

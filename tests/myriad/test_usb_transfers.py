@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from ncs_cluster.testing.myriad.emulator import Emulator
+from tests.conftest import ROOT
 from tests.myriad.conftest import running
 from tests.myriad.libusb import Handle, Transfer, Usb, UsbError, Watcher, handle_events, patched
 
@@ -159,7 +160,9 @@ def test_who_waits_for_a_stick_hears_at_once_that_it_has_gone(start_emulator: Ca
 def test_an_interface_belongs_to_one_process_and_is_free_when_that_is_killed(bus: Emulator, usb: Usb) -> None:
     bus.add()
     running(bus, usb, "1-1.2").close()
-    child = subprocess.Popen([sys.executable, "-c", LEAVES_A_WORD, str(bus.library), str(bus.socket)], stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", LEAVES_A_WORD, str(bus.library), str(bus.socket)], stdout=subprocess.PIPE, cwd=ROOT
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == b"1\n"
     assert bus.state()["claimed_by"] == [child.pid]
