@@ -224,6 +224,16 @@ def test_the_recorder_passes_on_to_the_machines_libusb(recorder: Path, real: str
     assert (kinds[0], kinds[1], kinds[-1]) == ("begin", "init", "exit")
 
 
+def test_calls_at_random_from_several_threads_do_it_no_harm(recorder: Path, stick: Emulator, tmp_path: Path) -> None:
+    environ = build.environment({**os.environ, **stick.env}, recorder, str(stick.library), tmp_path, 1 << 20)
+    monkey = [sys.executable, str(ROOT / "tests/myriad/usb_monkey.py"), str(recorder), str(stick.socket)]
+    done = subprocess.run(monkey, env={**environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+    told = recording.transcript(list(tmp_path.iterdir()), "monkey")
+    submitted = {item.name for item in told.items if isinstance(item, Call)}
+    assert {"open", "close", "completed", "cancel_transfer", "arrived"} <= submitted
+
+
 def test_without_a_folder_for_its_log_the_recorder_only_passes_on(recorder: Path, real: str, tmp_path: Path) -> None:
     environ = build.environment(os.environ, recorder, real, tmp_path, 1 << 20)
     for absent in (

@@ -123,6 +123,8 @@ def main() -> None:
         # closing a stick that has failed may take for ever
         sys.stderr.flush()
         os._exit(1)
+    except KeyboardInterrupt:
+        os._exit(130)
 
 
 def _open(backend: Backend, order: Order) -> None:
