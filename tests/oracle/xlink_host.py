@@ -1,7 +1,7 @@
-"""Runs under any Python: the backend `xlink` on one stick, without a worker: `xlink_host.py SETTINGS PICTURES ANSWERS`.
+"""Runs under any Python: the backend `xlink` on one stick, without a worker: `xlink_host.py SETTINGS PICTURES`.
 
-SETTINGS is JSON: port, firmware, blob, depth. PICTURES is [count, height, width, 3] u8; ANSWERS gets output name -> [count, ...].
-It says "ready" when the stick is, and waits for a line before it begins.
+SETTINGS is JSON: port, firmware, blobs, depth, and the folder of the answers; PICTURES is [count, height, width, 3] u8. For each
+graph it says "ready", waits for a line, and writes answersN.npz, output name -> [count, ...].
 """
 
 from __future__ import annotations
@@ -19,20 +19,29 @@ from ncs_cluster.specs import GraphSpec, StickSpec
 from ncs_cluster.types import GraphName, StickId
 
 
-def main(settings: str, pictures: str, answers: str) -> None:
+def main(settings: str, pictures: str) -> None:
     asked, images = json.loads(settings), np.load(pictures)
-    graph = GraphSpec(GraphName("g"), asked["blob"], "ssd", blob=asked["blob"])
+    graphs = [GraphSpec(GraphName(f"g{n}"), blob, "ssd", blob=blob) for n, blob in enumerate(asked["blobs"])]
     backend = Xlink()
     stick = StickSpec(StickId("stick"), asked["port"], "xlink", {"firmware": asked["firmware"]})
-    backend.open(stick, [graph], lambda _: None)
-    print("ready", flush=True)
-    sys.stdin.readline()
+    backend.open(stick, graphs, lambda _: None)
+    for graph in range(len(graphs)):
+        print("ready", flush=True)
+        sys.stdin.readline()
+        np.savez(f"{asked['answers']}/answers{graph}.npz", **infer(backend, graph, images, asked["depth"]))
+    while backend.read_sensor().temperature_c is None:
+        select.select([backend.wake_fd], [], [], 0.1)
+        backend.collect()
+    backend.close()
+
+
+def infer(backend: Xlink, graph: int, images: Any, depth: int) -> dict[str, Any]:
     found: dict[str, list[Any]] = {}
     sent = got = 0
     until_s = time.monotonic() + 60
     while got < len(images):
-        while sent < len(images) and sent - got < asked["depth"]:
-            backend.submit(sent, 0, images[sent])
+        while sent < len(images) and sent - got < depth:
+            backend.submit(sent, graph, images[sent])
             sent += 1
         wait_s = 1.0 if backend.due_s is None else min(1.0, max(0.0, backend.due_s - time.monotonic()))
         select.select([backend.wake_fd], [], [], wait_s)
@@ -42,11 +51,7 @@ def main(settings: str, pictures: str, answers: str) -> None:
             got += 1
         if time.monotonic() > until_s:
             raise TimeoutError(f"{got} of {len(images)} answers")
-    while backend.read_sensor().temperature_c is None:
-        select.select([backend.wake_fd], [], [], 0.1)
-        backend.collect()
-    backend.close()
-    np.savez(answers, **{name: np.stack(values) for name, values in found.items()})
+    return {name: np.stack(values) for name, values in found.items()}
 
 
 main(*sys.argv[1:])
