@@ -93,7 +93,8 @@ static void load(void) {
     const char *path = getenv("NCS_USB_CAPTURE_NEXT");
     pthread_atfork(NULL, NULL, forked);
     if (path) library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
-    if (!library) fprintf(stderr, "usb-capture: no libusb to pass calls on to: %s\n", path ? dlerror() : "NCS_USB_CAPTURE_NEXT is not set");
+    if (library) return;
+    fprintf(stderr, "usb-capture: no libusb to pass calls on to: %s\n", path ? dlerror() : "NCS_USB_CAPTURE_NEXT is not set");
 }
 
 static void *find(const char *name) {
@@ -249,7 +250,8 @@ static size_t describe(device *dev, char *text, size_t room) {
     uint8_t ports[8];
     if ((int)libusb_get_device_descriptor((word)dev, (word)&d, 0, 0, 0, 0, 0, 0, 0) < 0 || d.vendor != VENDOR) return 0;
     int count = (int)libusb_get_port_numbers((word)dev, (word)ports, sizeof ports, 0, 0, 0, 0, 0, 0);
-    size_t at = (size_t)snprintf(text, room, "%04x bus %u ports ", d.product, (uint8_t)libusb_get_bus_number((word)dev, 0, 0, 0, 0, 0, 0, 0, 0));
+    uint8_t bus = (uint8_t)libusb_get_bus_number((word)dev, 0, 0, 0, 0, 0, 0, 0, 0);
+    size_t at = (size_t)snprintf(text, room, "%04x bus %u ports ", d.product, bus);
     for (int i = 0; i < count; i++) at += (size_t)snprintf(text + at, room - at, i ? ".%u" : "%u", ports[i]);
     int speed = (int)libusb_get_device_speed((word)dev, 0, 0, 0, 0, 0, 0, 0, 0);
     return at + (size_t)snprintf(text + at, room - at, " speed %d usb %x.%02x", speed, d.usb >> 8, d.usb & 0xff);
@@ -419,7 +421,8 @@ int libusb_get_string_descriptor_ascii(handle *h, uint8_t index, unsigned char *
     NEXT(int, libusb_get_string_descriptor_ascii, (handle *, uint8_t, unsigned char *, int));
     uint64_t began = now();
     int rc = next ? next(h, index, data, length) : NOT_SUPPORTED;
-    struct record r = {.kind = KIND_get_string_descriptor_ascii, .handle = number_of(h), .rc = rc, .endpoint = index, .began_ns = began};
+    struct record r = {.kind = KIND_get_string_descriptor_ascii, .handle = number_of(h), .rc = rc, .began_ns = began};
+    r.endpoint = index;
     if (r.handle) note(r, NULL, 0);
     return rc;
 }
@@ -489,7 +492,8 @@ static int take(struct transfer *t, struct flight *out) {
 }
 
 static void note_completed(struct transfer *t, const struct flight *f, int rc) {
-    struct record r = {.kind = KIND_completed, .handle = f->handle, .rc = rc, .endpoint = t->endpoint, .began_ns = f->began_ns, .tag = f->tag};
+    struct record r = {.kind = KIND_completed, .handle = f->handle, .rc = rc, .began_ns = f->began_ns, .tag = f->tag};
+    r.endpoint = t->endpoint;
     int in = (t->type == BULK || t->type == INTERRUPT) && t->endpoint & 0x80;
     r.asked = (uint32_t)t->length;
     r.actual = rc >= 0 && t->actual_length > 0 ? (uint32_t)t->actual_length : 0;
@@ -519,7 +523,8 @@ int libusb_submit_transfer(struct transfer *t) {
     }
     pthread_mutex_unlock(&sky);
     if (!f) return next(t);
-    struct record r = {.kind = KIND_submit_transfer, .handle = number, .endpoint = t->endpoint, .began_ns = f->began_ns, .tag = f->tag};
+    struct record r = {.kind = KIND_submit_transfer, .handle = number, .began_ns = f->began_ns, .tag = f->tag};
+    r.endpoint = t->endpoint;
     r.asked = (uint32_t)t->length;
     note(r, t->buffer, t->endpoint & 0x80 ? 0 : r.asked);
     t->callback = completed;
