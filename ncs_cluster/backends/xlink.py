@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 STALE_S = 5.0
 """A temperature older than this is none: it is asked for each second."""
+LOOK_S = 0.05
+"""While a stick talks, what is due is looked up this often: it is a second away, and a dozen transfers make one result."""
 WARM_UP = -1
 
 
@@ -171,7 +173,7 @@ class Xlink:
         self._answered_s = self._thermal_s = 0.0
         self._thermal: Optional[session.Thermal] = None
         self._ready: Optional[session.Ready] = None
-        self.due_s = None
+        self.due_s, self._look_s = None, 0.0
 
     def _begin(self, phase: Callable[[str], None]) -> DeviceInfo:
         """Boot the stick, load its graphs, and let each of them work once."""
@@ -228,8 +230,13 @@ class Xlink:
                 if arrived is not None:
                     talk.received(arrived, time.monotonic())
                     continue
-                self.due_s, now_s = talk.due_s, time.monotonic()
+                now_s = time.monotonic()
+                if now_s < self._look_s:
+                    self.due_s = self._look_s
+                    return
+                self.due_s = talk.due_s
                 if self.due_s is None or now_s < self.due_s:
+                    self._look_s = now_s + LOOK_S if self.due_s is None else min(now_s + LOOK_S, self.due_s)
                     return
                 talk.tick(now_s)
         except StickError as error:
