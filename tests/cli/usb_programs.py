@@ -51,7 +51,7 @@ for size in (84, 84, 9000):
         context.wait(1.0)
     assert len(came) == size
 pipe.ask(84)
-assert pipe.close()
+pipe.close()
 context.close()
 """
 )
