@@ -7,6 +7,7 @@ answer to something else; `reopen` then resets the stick and loads it again. Run
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -259,6 +260,8 @@ class Xlink:
         # nonsense and refusals, as silence, are answered by a reset in place
         reason = "link" if lost.reason in ("protocol", "infer") else lost.reason
         detail = lost.detail if lost.detail.startswith(self._name) else f"{self._name}: {lost.detail}"
+        for number, tensors in enumerate(self._graphs):
+            detail = re.sub(rf"\bgraph {number}\b", f"graph {tensors.spec.name}", detail)
         raise StickError(reason, detail)
 
 
@@ -272,10 +275,13 @@ def _context(name: str) -> Context:
 
 
 def _firmware(path: str) -> bytes:
+    remedy = "get it with: ncsctl firmware install"
+    if not path:
+        raise StickError("open", f"no firmware for the stick is named: {remedy}")
     try:
-        return firmware.patch(Path(path or "usb-ma2x8x.mvcmd").read_bytes())
+        return firmware.patch(Path(path).read_bytes())
     except OSError as error:
-        raise StickError("open", f"no firmware for the stick: {error}: get it with: ncsctl firmware install") from error
+        raise StickError("open", f"no firmware for the stick: {path}: {error.strerror}: {remedy}") from error
     except ConfigError as error:
         raise StickError("open", f"{path} {error}") from error
 
@@ -285,7 +291,9 @@ def _blob(spec: GraphSpec) -> Blob:
         raise StickError("graph", f"graph {spec.name}: it is not compiled for a stick: run: ncsctl graphs compile {spec.name}")
     try:
         return Blob.parse(Path(spec.blob).read_bytes())
-    except (OSError, BlobError) as error:
+    except OSError as error:
+        raise StickError("graph", f"graph {spec.name}: {spec.blob}: {error.strerror}") from error
+    except BlobError as error:
         raise StickError("graph", f"graph {spec.name}: {spec.blob}: {error}") from error
 
 
