@@ -166,6 +166,26 @@ def test_a_daemon_that_finds_no_stick_waits_for_one(start_emulator: Callable[...
         daemon.until(lambda status: stick(status, "1-1.1")["inferences"] > 10, "finds things")
 
 
+def test_each_frame_goes_through_every_graph_and_their_results_are_told_apart(
+    start_emulator: Callable[..., Emulator], tmp_path: Path
+) -> None:
+    """The same graph under two names: two blobs on the stick, and of each frame two results that say the same."""
+    bus = start_emulator()
+    bus.add("1-1.1", **{**CHIP, "latency_s": 0.02})
+    again = f"graphs.again.path={ROOT / 'graphs/demo'}"
+    with started(bus, tmp_path, "--backend", "xlink", "--graph", "demo", "--graph", "again", "--set", again) as daemon:
+        daemon.until(lambda status: status["cameras"][0]["results"] > 40, "finds things")
+        assert bus.state("1-1.1")["chip"]["graphs"] == 2
+        assert daemon.stop() == 0
+    found: dict[int, dict[str, Any]] = {}
+    for line in read_results(tmp_path / "found.jsonl"):
+        found.setdefault(line["frame"], {})[line["graph"]] = line["detections"]
+    both = [each for each in found.values() if len(each) == 2]
+    assert len(both) > 10
+    assert all(each["demo"] == each["again"] for each in both)
+    assert any(each["demo"] for each in both)
+
+
 def test_sticks_that_are_plugged_in_are_taken_without_asking(start_emulator: Callable[..., Emulator], tmp_path: Path) -> None:
     """`--backend auto`, with sticks and firmware. One was left booted by a daemon that was killed."""
     bus = start_emulator()
