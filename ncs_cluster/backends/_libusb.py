@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import select
+from contextlib import contextmanager
 from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_int, c_short, c_ubyte, c_uint, c_uint8, c_uint16, c_void_p
-from typing import Any, Dict, List, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 IO, ACCESS, NO_DEVICE, NOT_FOUND, BUSY, TIMEOUT, NO_MEM = -1, -3, -4, -5, -6, -7, -11
 COMPLETED, FAILED, TIMED_OUT, CANCELLED, STALLED, GONE, OVERFLOWED = range(7)
@@ -111,7 +112,7 @@ def load(name: str) -> Any:
     library.libusb_get_pollfds.restype = POINTER(POINTER(_PollFd))
     library.libusb_get_device_list.restype = ctypes.c_ssize_t
     library.libusb_error_name.restype = c_char_p
-    for call in ("ref_device", "unref_device", "submit_transfer", "cancel_transfer", "free_transfer", "close", "reset_device"):
+    for call in ("submit_transfer", "cancel_transfer", "free_transfer", "close", "reset_device"):
         getattr(library, f"libusb_{call}").argtypes = [c_void_p]
     for call in ("set_configuration", "claim_interface", "release_interface", "detach_kernel_driver"):
         getattr(library, f"libusb_{call}").argtypes = [c_void_p, c_int]
@@ -127,7 +128,6 @@ class Device(NamedTuple):
     address: int
     chain: str
     """Ports from the root hub on: "1.2"."""
-    raw: int
 
     @property
     def port(self) -> str:
@@ -227,7 +227,6 @@ class Context:
         self.stuck = False
         """The kernel kept a transfer: libusb must neither close its device nor end, and this context is to be left as it is."""
         self._ended: List[Transfer] = []
-        self._listed: List[Device] = []
         # no time at all, as many bytes as it may have: 32-bit ARM has a libusb with 32-bit and one with 64-bit time
         self._no_time = byref((c_uint * 4)())
         self._handle_events = self.library.libusb_handle_events_timeout_completed
@@ -263,35 +262,24 @@ class Context:
         return ended
 
     def devices(self, vendor: int) -> List[Device]:
-        """What is plugged in now of this vendor; each may be opened until the next call. Raises UsbError."""
-        library, listed = self.library, POINTER(c_void_p)()
-        count = self.check(library.libusb_get_device_list(self._raw, byref(listed)))
-        found = []
-        for index in range(count):
-            raw, described, chain = listed[index], _Described(), (c_uint8 * 8)()
-            library.libusb_get_device_descriptor(c_void_p(raw), byref(described))
-            if described.idVendor != vendor:
-                library.libusb_unref_device(raw)
-                continue
-            length = max(0, library.libusb_get_port_numbers(c_void_p(raw), chain, 8))
-            place = library.libusb_get_bus_number(c_void_p(raw)), library.libusb_get_device_address(c_void_p(raw))
-            found.append(Device(vendor, described.idProduct, *place, ".".join(map(str, chain[:length])), raw))
-        library.libusb_free_device_list(listed, 0)
-        self._forget(found)
-        return found
+        """What is plugged in now of this vendor. Raises UsbError."""
+        with self._listed() as listed:
+            return [device for device, _ in listed if device.vendor == vendor]
 
     def open(self, device: Device) -> Handle:
-        """Raises UsbError: ACCESS, NO_DEVICE, BUSY, ..."""
+        """Raises UsbError: ACCESS, BUSY, NO_DEVICE also for one that has left since it was listed, ..."""
         handle = c_void_p()
-        self.check(self.library.libusb_open(c_void_p(device.raw), byref(handle)))
+        with self._pointer(device) as raw:
+            self.check(self.library.libusb_open(raw, byref(handle)))
         return Handle(self, handle.value or 0)
 
     def out_endpoint(self, device: Device) -> Optional[int]:
         """The first bulk OUT endpoint of interface 0. Raises UsbError."""
-        listed = POINTER(_Configuration)()
-        self.check(self.library.libusb_get_config_descriptor(c_void_p(device.raw), c_uint8(0), byref(listed)))
+        told = POINTER(_Configuration)()
+        with self._pointer(device) as raw:
+            self.check(self.library.libusb_get_config_descriptor(raw, c_uint8(0), byref(told)))
         try:
-            configuration = listed.contents
+            configuration = told.contents
             if not configuration.bNumInterfaces or not configuration.interface[0].num_altsetting:
                 return None
             setting = configuration.interface[0].altsetting[0]
@@ -300,14 +288,13 @@ class Context:
                     return int(endpoint.bEndpointAddress)
             return None
         finally:
-            self.library.libusb_free_config_descriptor(listed)
+            self.library.libusb_free_config_descriptor(told)
 
     def close(self) -> None:
         """Only when no handle is open. One that is stuck is left to the end of the process."""
         if self.stuck:
             return
         self.library.libusb_set_pollfd_notifiers(self._raw, None, None, None)
-        self._forget([])
         self.library.libusb_exit(self._raw)
         self._epoll.close()
 
@@ -317,10 +304,31 @@ class Context:
             raise UsbError(code, self.library.libusb_error_name(code).decode("ascii", "replace"))
         return code
 
-    def _forget(self, kept: List[Device]) -> None:
-        for device in self._listed:
-            self.library.libusb_unref_device(device.raw)
-        self._listed = kept
+    @contextmanager
+    def _listed(self) -> Iterator[List[Tuple[Device, c_void_p]]]:
+        """All devices with libusb's pointers, which are only good in here: it forgets what has left."""
+        library, listed = self.library, POINTER(c_void_p)()
+        count = self.check(library.libusb_get_device_list(self._raw, byref(listed)))
+        try:
+            yield [self._described(c_void_p(listed[index])) for index in range(count)]
+        finally:
+            library.libusb_free_device_list(listed, 1)
+
+    def _described(self, raw: c_void_p) -> Tuple[Device, c_void_p]:
+        library, described, chain = self.library, _Described(), (c_uint8 * 8)()
+        library.libusb_get_device_descriptor(raw, byref(described))
+        length = max(0, library.libusb_get_port_numbers(raw, chain, 8))
+        place = library.libusb_get_bus_number(raw), library.libusb_get_device_address(raw)
+        return Device(described.idVendor, described.idProduct, *place, ".".join(map(str, chain[:length]))), raw
+
+    @contextmanager
+    def _pointer(self, device: Device) -> Iterator[c_void_p]:
+        with self._listed() as listed:
+            for seen, raw in listed:
+                if seen == device:
+                    yield raw
+                    return
+        raise UsbError(NO_DEVICE, "LIBUSB_ERROR_NO_DEVICE")
 
     def _end(self, raw: int) -> None:
         transfer = self.transfers[raw]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ncs_cluster.backends._libusb import Context
+from ncs_cluster.backends._libusb import NO_DEVICE, Context, UsbError
 from ncs_cluster.backends._usb_pipe import Pipe
-from ncs_cluster.backends._usb_stick import UsbStick
+from ncs_cluster.backends._usb_stick import VENDOR, UsbStick
 from ncs_cluster.errors import StickError
 from ncs_cluster.testing.myriad.boot import CALL, MEMORY, START, WATCHDOG, artificial_firmware
 from ncs_cluster.testing.myriad.emulator import Emulator
@@ -196,6 +196,18 @@ def test_a_stick_pulled_at_any_moment_of_its_boot_ends_it(bus: Emulator, context
 
 def test_an_empty_port_is_no_stick(bus: Emulator, context: Context) -> None:
     assert refused(context, timeout_s=0.1).reason == "gone"
+
+
+def test_a_device_that_has_left_since_it_was_listed_is_no_device(bus: Emulator, context: Context) -> None:
+    """libusb has forgotten it by then: what was told of it must not be a pointer."""
+    bus.add(PORT)
+    (listed,) = context.devices(VENDOR)
+    bus.pull(PORT)
+    bus.plug(PORT)
+    assert listed not in context.devices(VENDOR)
+    with pytest.raises(UsbError) as error:
+        context.open(listed)
+    assert error.value.code == NO_DEVICE
 
 
 def test_a_pull_ends_what_is_under_way_at_once(bus: Emulator, context: Context) -> None:
