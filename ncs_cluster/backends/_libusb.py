@@ -17,6 +17,8 @@ IO, ACCESS, NO_DEVICE, NOT_FOUND, BUSY, TIMEOUT, NO_MEM = -1, -3, -4, -5, -6, -7
 COMPLETED, FAILED, TIMED_OUT, CANCELLED, STALLED, GONE, OVERFLOWED = range(7)
 """How a transfer ended."""
 _BULK = 2
+_ABANDONED: List[Any] = []
+"""Contexts that must outlive everything."""
 
 
 class UsbError(Exception):
@@ -225,7 +227,6 @@ class Context:
         self.check(self.library.libusb_init(byref(self._raw)))
         self.transfers: Dict[int, Transfer] = {}
         self.stuck = False
-        """The kernel kept a transfer: libusb must neither close its device nor end, and this context is to be left as it is."""
         self._ended: List[Transfer] = []
         # no time at all, as many bytes as it may have: 32-bit ARM has a libusb with 32-bit and one with 64-bit time
         self._no_time = byref((c_uint * 4)())
@@ -289,6 +290,11 @@ class Context:
             return None
         finally:
             self.library.libusb_free_config_descriptor(told)
+
+    def abandon(self) -> None:
+        """The kernel kept a transfer: libusb must neither close its device nor end, nor may its memory be used again."""
+        self.stuck = True
+        _ABANDONED.append(self)
 
     def close(self) -> None:
         """Only when no handle is open. One that is stuck is left to the end of the process."""

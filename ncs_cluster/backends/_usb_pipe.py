@@ -88,7 +88,7 @@ class Pipe:
         except UsbError:
             pass
         if any(transfer.pending for transfer in own):
-            self._context.stuck = True
+            self._context.abandon()
             return
         for transfer in own:
             transfer.free()
