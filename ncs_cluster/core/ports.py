@@ -74,7 +74,7 @@ class Ports:
         # sticks are alike: to mix two up for this once does no harm, to remember it would
         home = min(candidates, key=lambda each: self._away_s.get(each, float("inf")))
         if len(candidates) == 1:
-            self.pairs[port] = home
+            self._learn(port, home)
         return home
 
     def _renamed(self, port: str, away: list[str]) -> list[str]:
@@ -84,8 +84,13 @@ class Ports:
         candidates = same or orphans
         if len(candidates) != 1:
             return []
-        self.pairs[candidates[0]] = port
+        self._learn(candidates[0], port)
         return candidates
+
+    def _learn(self, port: str, home: str) -> None:
+        """A socket has one other half; what was thought before was wrong."""
+        self.pairs = {known: whose for known, whose in self.pairs.items() if whose != home}
+        self.pairs[port] = home
 
     def _too_long(self, home: str, settled: Container[str], now_s: float) -> bool:
         since_s = self._away_s.setdefault(home, now_s)

@@ -67,6 +67,14 @@ def test_two_that_are_away_at_once_are_told_apart_by_chain_else_by_turn_but_that
     assert ports.pairs == {"2-1": "1-1.1"}, "the last one is no guess"
 
 
+def test_what_was_learned_wrong_is_put_right() -> None:
+    """Somebody else's stick came up just while ours was booting."""
+    ports = Ports({"3-1": "1-1.2"})
+    ports.look({"1-1.2": BEFORE_BOOT}, (), 0.0)
+    ports.look({"2-1.2": BOOTED}, (), 1.0)
+    assert ports.pairs == {"2-1.2": "1-1.2"}
+
+
 def test_a_stick_that_another_process_left_booted_is_found_and_called_by_its_home_once_that_shows() -> None:
     ports = Ports()
     assert ports.look({"2-1.2": BOOTED}, (), 0.0) == (["2-1.2"], [])
