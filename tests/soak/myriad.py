@@ -128,15 +128,16 @@ def oversee(emulator: Emulator, port: str, process: subprocess.Popen[str], seed:
     assert process.stdin is not None
     assert process.stdout is not None
     choice = random.Random(seed)
-    for line in process.stdout:
-        message = json.loads(line)
-        if "fault" not in message:
-            said[port] = message
-            continue
-        with LOCK:
-            make(emulator, port, message["fault"], choice)
-        process.stdin.write("\n")
-        process.stdin.flush()
+    with process:
+        for line in process.stdout:
+            message = json.loads(line)
+            if "fault" not in message:
+                said[port] = message
+                continue
+            with LOCK:
+                make(emulator, port, message["fault"], choice)
+            process.stdin.write("\n")
+            process.stdin.flush()
 
 
 LOCK = threading.Lock()

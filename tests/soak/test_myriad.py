@@ -1,0 +1,9 @@
+"""The soak of sticks, short enough for every day."""
+
+from __future__ import annotations
+
+from tests.soak import myriad
+
+
+def test_some_lives_of_four_sticks_leave_nothing_behind_and_mix_nothing() -> None:
+    assert myriad.main(16) == 0
