@@ -1,7 +1,7 @@
 """The one lock of all the plugin's sticks on a machine: flock on /tmp/mvnc.mutex, whose name is built into the plugin.
 
 The plugin holds it while it boots, closes or fills a stick, for up to 10 s, and takes it for every temperature, waiting as long as
-it takes with Python stopped. So it is tried here first, without waiting. Runs on CPython 3.9.
+it takes with Python stopped. So it is waited for here first, in a thread that stops nobody. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -32,22 +32,18 @@ def prepare() -> None:
 
 
 @contextmanager
-def tried() -> Iterator[bool]:
-    """True: for the block's length the plugin gets its lock without waiting. False: another process holds it.
+def held() -> Iterator[None]:
+    """Waits for the lock while other threads go on; for the block's length the plugin gets it without waiting.
 
     A flock belongs to the open file, not to the process: taken on the plugin's own descriptor, it is the plugin's.
     """
     fd = _plugins_own()
     if fd is None:
-        yield True
+        yield
         return
+    fcntl.flock(fd, fcntl.LOCK_EX)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-        return
-    try:
-        yield True
+        yield
     finally:
         fcntl.flock(fd, fcntl.LOCK_UN)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, 
 from ncs_cluster.backends import _mvnc_lock
 from ncs_cluster.backends._lay import lay
 from ncs_cluster.backends._model import gist, place
+from ncs_cluster.backends._thermometer import Thermometer
 from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
@@ -84,7 +85,7 @@ class Myriad:
         self._in_flight: Dict[Tuple[int, int], _Flight] = {}
         self._ended: Deque[Tuple[int, int, Optional[str], float]] = deque()
         self._answered_s = 0.0
-        self._reading: Optional[Tuple[float, float]] = None
+        self._thermometer: Optional[Thermometer] = None
 
     def open(self, stick: StickSpec, graphs: List[GraphSpec], phase: Callable[[str], None]) -> DeviceInfo:
         phase("opening")
@@ -110,7 +111,8 @@ class Myriad:
             self._nets = []
             self._load(self._wait_for(wanted))
         self._warm_up()
-        self._look()
+        self._thermometer = Thermometer(self._nets[0].temperature_c)
+        self._measure()
         return DeviceInfo(f"NCS2 by OpenVINO {self._plugin.version}", has_sensor=True, depth=options.depth)
 
     def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
@@ -142,17 +144,16 @@ class Myriad:
 
     def read_sensor(self) -> Reading:
         """The temperature, or the last one with its age while another process holds the plugin's lock. The level is hidden."""
-        self._look()
-        if self._reading is None:
-            return Reading(None)
-        temperature_c, when_s = self._reading
-        return Reading(temperature_c, age_s=time.monotonic() - when_s)
+        return self._measure()
 
     def trouble(self, kind: str, for_s: float) -> None:
         raise StickError("protocol", f'trouble "{kind}" is for simulated sticks only')
 
     def close(self) -> None:
         """Let go of the stick, which then leaves for its boot. Only one that answers: any other takes the plugin 10 s."""
+        if self._thermometer is not None:
+            self._thermometer.end()
+        self._thermometer = None
         self._nets = []
         self._plugin = None
 
@@ -167,6 +168,17 @@ class Myriad:
                 if any(sign in str(error) for sign in ("NC_ERROR", "Can not init Myriad device", "not found")):
                     raise _Unlucky("open", f"the stick does not come up: {gist(error)}") from error
                 raise StickError("graph", f"{place(spec)}: the plugin does not take it: {gist(error)}") from error
+
+    def _measure(self) -> Reading:
+        assert self._thermometer is not None
+        try:
+            newest = self._thermometer.newest()
+        except RuntimeError as error:
+            raise StickError("gone", f"the stick tells no temperature any more: {gist(error)}") from error
+        if newest is None:
+            return Reading(None)
+        temperature_c, when_s = newest
+        return Reading(temperature_c, age_s=time.monotonic() - when_s)
 
     def _ending(self, graph: int) -> Callable[[int, Optional[str]], None]:
         def ended(lane: int, error: Optional[str]) -> None:
@@ -231,16 +243,6 @@ class Myriad:
             if late_s >= self._options.infer_timeout_s:
                 raise StickError("hang", f"no answer in {late_s:.0f} s: the stick hangs")
         self.due_s = now_s + LOOK_AGAIN_S
-
-    def _look(self) -> None:
-        """Read the temperature, if the plugin's lock is free."""
-        with _mvnc_lock.tried() as free:
-            if not free:
-                return
-            try:
-                self._reading = self._nets[0].temperature_c(), time.monotonic()
-            except RuntimeError as error:
-                raise StickError("gone", f"the stick tells no temperature any more: {gist(error)}") from error
 
 
 def _plugin() -> Any:

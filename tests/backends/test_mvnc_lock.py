@@ -1,4 +1,4 @@
-"""The lock of the vendor's plugin, tried without waiting."""
+"""The lock of the vendor's plugin, waited for beside the work."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ncs_cluster.backends import _mvnc_lock
+from ncs_cluster.backends._thermometer import Thermometer
 from ncs_cluster.errors import StickError
 
 
@@ -50,18 +51,19 @@ def test_a_file_that_cannot_be_used_is_an_error_that_names_it(mutex: Path) -> No
     assert caught.value.reason == "open"
 
 
-def test_while_another_holds_it_the_plugin_is_not_asked(mutex: Path, plugins_own: int) -> None:
+def test_while_another_holds_it_a_thread_waits_and_nobody_else(mutex: Path, plugins_own: int) -> None:
     other = held_by_another(mutex)
-    with _mvnc_lock.tried() as free:
-        assert not free
+    thermometer = Thermometer(lambda: 41.5)
+    assert thermometer.newest() is None
     os.close(other)
-    with _mvnc_lock.tried() as free:
-        assert free
+    newest = thermometer.newest(wait_s=10)
+    assert newest is not None
+    assert newest[0] == 41.5
+    thermometer.end()
 
 
 def test_for_the_length_of_the_block_nobody_else_can_take_it_but_the_plugin_can(mutex: Path, plugins_own: int) -> None:
-    with _mvnc_lock.tried() as free:
-        assert free
+    with _mvnc_lock.held():
         with pytest.raises(BlockingIOError):
             held_by_another(mutex)
         fcntl.flock(plugins_own, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,5 +71,14 @@ def test_for_the_length_of_the_block_nobody_else_can_take_it_but_the_plugin_can(
 
 
 def test_a_plugin_that_has_not_opened_its_lock_is_not_held_up(mutex: Path) -> None:
-    with _mvnc_lock.tried() as free:
-        assert free
+    with _mvnc_lock.held():
+        pass
+
+
+def test_a_stick_that_is_gone_is_told_to_whoever_asks(mutex: Path) -> None:
+    def gone() -> float:
+        raise RuntimeError("gone")
+
+    thermometer = Thermometer(gone)
+    with pytest.raises(RuntimeError, match="gone"):
+        thermometer.newest(wait_s=10)

@@ -131,6 +131,7 @@ def test_it_sees_what_the_cpu_sees_and_leaves_the_stick_in_its_rom(
         child.send(Stop())
         child.drain()
         assert child.process.wait(10) == 0
+        assert stick.state(PORT)["state"] != "run", "closed, not left to its watchdog"
     stick.await_state(PORT, "rom")
 
 
