@@ -51,6 +51,8 @@ class StickSpec(Struct, frozen=True):
     options: Dict[str, Any] = {}
     """Fields of the backend's `Options`."""
     runtime: str = "default"
+    alone: bool = False
+    """It boots alone: where it comes back after its boot is still to be learned."""
 
 
 class DiscoverySpec(Struct, frozen=True):

@@ -6,6 +6,9 @@ from collections import deque
 
 from ncs_cluster.types import StickId
 
+ALONE_S = 3.0
+"""A boot from whose end something is to be learned has so long to itself."""
+
 
 class Boots:
     """Who may begin now."""
@@ -13,7 +16,7 @@ class Boots:
     def __init__(self, stagger_s: float) -> None:
         """`stagger_s`: from one beginning to the next; 0: all at once."""
         self._stagger_s = stagger_s
-        self._waiting: deque[StickId] = deque()
+        self._waiting: deque[tuple[StickId, bool]] = deque()
         self._next_s = 0.0
 
     @property
@@ -21,23 +24,26 @@ class Boots:
         """When the next one may begin; None when nobody waits."""
         return self._next_s if self._waiting else None
 
-    def ask(self, stick: StickId, now_s: float) -> bool:
-        """May it begin at once? If not it waits, until `due` names it."""
+    def ask(self, stick: StickId, now_s: float, *, alone: bool = False) -> bool:
+        """May it begin at once? If not it waits, until `due` names it. `alone`: the next one waits longer."""
         if not self._waiting and now_s >= self._next_s:
-            self._next_s = now_s + self._stagger_s
+            self._began(now_s, alone)
             return True
-        if stick not in self._waiting:
-            self._waiting.append(stick)
+        if all(stick != waiting for waiting, _ in self._waiting):
+            self._waiting.append((stick, alone))
         return False
 
     def due(self, now_s: float) -> StickId | None:
         """The one whose turn has come, if any; ask again for the next."""
         if not self._waiting or now_s < self._next_s:
             return None
-        self._next_s = now_s + self._stagger_s
-        return self._waiting.popleft()
+        stick, alone = self._waiting.popleft()
+        self._began(now_s, alone)
+        return stick
 
     def forget(self, stick: StickId) -> None:
         """Its process has ended."""
-        if stick in self._waiting:
-            self._waiting.remove(stick)
+        self._waiting = deque(each for each in self._waiting if each[0] != stick)
+
+    def _began(self, now_s: float, alone: bool) -> None:
+        self._next_s = now_s + (max(ALONE_S, self._stagger_s) if alone else self._stagger_s)

@@ -40,6 +40,8 @@ class Ports:
                 strangers.append(port)
             else:
                 there[home] = port
+                if product == BOOTED and port == home and home not in self._orphans and port not in self.pairs:
+                    self._learn(port, home)
         gone = []
         for port in strangers:
             away = [home for home in self.at if home not in there and home not in gone]

@@ -82,6 +82,8 @@ class Sticks:
             self.by_id = dict(sorted(self.by_id.items(), key=lambda item: _natural(item[0])))
             return self.by_id[spec.id].child.start(now_s)
         if known.present:
+            # something was learned of it, for its next worker
+            known.spec = spec
             return []
         # its process, if one is still there, is on its way out
         known.present, known.spec = True, spec
@@ -103,7 +105,7 @@ class Sticks:
 
     def hello(self, stick: Stick, now_s: float) -> list[Action]:
         """Its worker is there; it may have to wait for its turn to open the stick. Nothing is said to it before."""
-        return self.open(stick, now_s) if self.boots.ask(stick.spec.id, now_s) else []
+        return self.open(stick, now_s) if self.boots.ask(stick.spec.id, now_s, alone=stick.spec.alone) else []
 
     def due(self, now_s: float) -> list[Stick]:
         """Those whose turn has come."""

@@ -71,11 +71,13 @@ class UsbBus:
         seen = plugged_in(self._sysfs)
         calm = {home for home in self._ports.at if _id(home) in settled}
         found, gone = self._ports.look(seen, calm, now_s)
+        learned: list[str] = []
         if self._ports.pairs != self._known:
+            learned = [home for port, home in self._ports.pairs.items() if self._known.get(port) != home and home not in found]
             self._known = dict(self._ports.pairs)
             _write(self._kept, self._known)
         told: list[StickFound | StickGone] = [StickGone(_id(home)) for home in gone]
-        return told + [StickFound(self._stick(home)) for home in found]
+        return told + [StickFound(self._stick(home)) for home in (*found, *learned) if home in self._ports.at]
 
     def _stick(self, home: str) -> StickSpec:
         spec = self._spec
@@ -84,7 +86,7 @@ class UsbBus:
         if back is not None and spec.backend == "xlink":
             # where the chain is another one too, its worker could not know which of those that come back is its own
             options["booted_port"] = back
-        return StickSpec(_id(home), home, spec.backend, options, spec.runtime)
+        return StickSpec(_id(home), home, spec.backend, options, spec.runtime, alone=back is None)
 
 
 def _id(home: str) -> StickId:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
-from ncs_cluster.core.boots import Boots
+from ncs_cluster.core.boots import ALONE_S, Boots
 from ncs_cluster.core.events import Who
 from ncs_cluster.testing.world import World, house
 from ncs_cluster.types import StickId
@@ -57,6 +57,16 @@ def test_sticks_are_opened_one_after_another_and_nothing_else_is_said_before() -
     assert len({who for _, who in opened}) == 4
     assert all(0.3 - 1e-6 <= after - before < 0.31 for before, after in pairwise(times))
     assert len(world.engine.sticks.active) == 4
+
+
+def test_a_boot_from_which_something_is_to_be_learned_has_time_to_itself() -> None:
+    boots = Boots(0.3)
+    assert boots.ask(StickId("a"), 10.0, alone=True)
+    assert not boots.ask(StickId("b"), 10.5)
+    assert boots.due(12.9) is None
+    assert boots.due(10.0 + ALONE_S) == "b"
+    assert boots.deadline_s is None
+    assert boots.ask(StickId("c"), 13.3)
 
 
 def test_a_worker_that_dies_while_it_waits_does_not_keep_the_others_waiting() -> None:

@@ -42,7 +42,7 @@ def test_on_a_bus_without_a_faster_half_the_port_stays() -> None:
     ports = Ports()
     ports.look(ROM, (), 0.0)
     assert ports.look({"1-1.1": BEFORE_BOOT, "1-1.2": BOOTED}, (), 1.0) == ([], [])
-    assert ports.pairs == {}
+    assert ports.pairs == {"1-1.2": "1-1.2"}
 
 
 def test_another_chain_is_learned_while_only_one_stick_is_away() -> None:

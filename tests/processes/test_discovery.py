@@ -68,6 +68,7 @@ def test_a_stick_found_is_driven_as_asked_for_and_called_by_its_port(tree: Tree)
     stick = found.stick
     assert (stick.id, stick.port, stick.backend, stick.runtime) == ("ncs-1-1.2", "1-1.2", "xlink", "old")
     assert stick.options == {"firmware": "/f.mvcmd"}
+    assert stick.alone, "where it comes back is not known yet"
     assert usb.wake(10.1, ()) == [], "it is looked for now and then"
     assert usb.deadline_s == 10.0 + LOOK_S
 
@@ -82,7 +83,9 @@ def test_a_stick_at_work_that_is_pulled_is_gone_and_one_that_boots_is_not(tree: 
     said = [change for step in range(1, 6) for change in usb.wake(step * LOOK_S, {StickId("ncs-1-1.1")})]
     assert said == [StickGone(StickId("ncs-1-1.1"))]
     tree.plug("2-1.2", "f63b")
-    assert usb.wake(10.0, ()) == []
+    (learned,) = usb.wake(10.0, ())
+    assert isinstance(learned, StickFound)
+    assert (learned.stick.id, learned.stick.options, learned.stick.alone) == ("ncs-1-1.2", {"booted_port": "2-1.2"}, False)
 
 
 def test_what_was_learned_of_ports_is_kept_and_a_damaged_file_says_nothing(tree: Tree) -> None:
@@ -107,4 +110,4 @@ def test_a_state_directory_that_cannot_be_written_is_no_reason_to_stop(tree: Tre
     usb.wake(0.0, ())
     tree.pull("1-1.2")
     tree.plug("2-2", "f63b")
-    assert usb.wake(1.0, ()) == []
+    assert [type(change) for change in usb.wake(1.0, ())] == [StickFound], "what was learned is used all the same"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -67,6 +68,9 @@ def started(bus: Emulator, folder: Path, *flags: str) -> AbstractContextManager[
 @pytest.fixture(scope="module")
 def house(start_emulators: Callable[..., Emulator], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
+    # as learned at an earlier start, when each booted alone
+    (folder / "state").mkdir()
+    (folder / "state/ports.json").write_text(json.dumps({"2-3": "1-1.3", "2-4": "1-1.4", "2-1.1": "1-1.1", "2-1.2": "1-1.2"}))
     bus = start_emulators()
     for port in PORTS[:2]:
         bus.add(port, **CHIP)
