@@ -4,8 +4,8 @@ A stick is only full with several requests in flight, so a backend submits and c
 and the core's dispatcher never sends more. The worker waits on its channel and on `wake_fd` together, at most until `due_s`, then
 calls `collect`. Nothing here blocks but `open` and `close`. Backends raise only StickError. Runs on CPython 3.9.
 
-A backend that can reset its stick in place has `reopen(phase) -> DeviceInfo` too: after StickError("hang" or "link", ...) the worker
-forgets all requests and calls it, and the process lives on.
+A backend that can reset its stick in place has `reopen(phase) -> DeviceInfo` too: after StickError("hang" or "link", ...) the
+worker forgets all requests and calls it, and the process lives on.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class StickTraits:
     hangs: bool = False
     """Answers nothing more; still reports its temperature. Over when its process ends, or it was reset."""
     mends: bool = False
-    """Its worker resets it where it hangs: when it is told to, or notices after `notices_s`. It is open again after World.open_s."""
+    """Its worker resets it in place: when it is told to, or notices after `notices_s`. It is open again after World.open_s."""
     notices_s: float = 1.5
     obeys: bool = True
     refuses: bool = False
