@@ -218,9 +218,11 @@ class Xlink:
                 self._lost(event)
 
     def _carry(self) -> None:
-        """Bytes both ways, as far as they go without waiting, then what is due."""
+        """Bytes both ways, as far as they go without waiting, then what is due. A stick that never stops talking keeps its worker
+        from nothing else, and nothing from being overdue."""
         talk, pipe = self._session, self._pipe
         assert pipe is not None
+        until_s = time.monotonic() + LOOK_S
         try:
             while not talk.ended:
                 for data in talk.out():
@@ -228,10 +230,14 @@ class Xlink:
                 if not pipe.asked:
                     pipe.ask(talk.wanted)
                 arrived = pipe.step()
-                if arrived is not None:
-                    talk.received(arrived, time.monotonic())
-                    continue
                 now_s = time.monotonic()
+                if arrived is not None:
+                    talk.received(arrived, now_s)
+                    if now_s < until_s:
+                        continue
+                    talk.tick(now_s)
+                    self.due_s = now_s
+                    return
                 if now_s < self._look_s:
                     self.due_s = self._look_s
                     return

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ncs_cluster.backends import xlink
 from ncs_cluster.backends.xlink import Xlink
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
@@ -180,6 +181,25 @@ def test_nonsense_ends_the_link_and_the_stick_is_reset_in_place(bus: Emulator, d
     bus.fault(PORT, **fault)
     driver.fill()
     assert lost(driver).reason == "link"
+    driver.reopen()
+    driver.run(20)
+    assert driver.mixed == 0
+
+
+@pytest.mark.parametrize("look_s", [xlink.LOOK_S, 0.0], ids=["ahead", "behind"])
+def test_a_stick_that_never_stops_talking_works_on_and_hangs_like_any_other(
+    bus: Emulator, drive: Drive, monkeypatch: pytest.MonkeyPatch, look_s: float
+) -> None:
+    """Also where the host never catches up with it: then it hears one message a turn."""
+    monkeypatch.setattr(xlink, "LOOK_S", look_s)
+    bus.add(PORT, **QUICK_STICK, watchdog_s=1.5)
+    driver = drive(infer_timeout_s=0.3)
+    driver.open()
+    bus.fault(PORT, "chatter")
+    driver.run(20)
+    bus.fault(PORT, "hang")
+    driver.fill()
+    assert lost(driver).reason == "hang"
     driver.reopen()
     driver.run(20)
     assert driver.mixed == 0

@@ -39,6 +39,8 @@ class DeviceLink:
         """Nothing that was written is ever released."""
         self.refuse = 0
         """So many writes to come are refused."""
+        self.chatters = False
+        """Each reply to a ping is followed by the next ping."""
         self._own_ends, self._release_first = own_ends, release_first
         self._out: list[bytes] = []
         self._buffer = bytearray()
@@ -105,6 +107,12 @@ class DeviceLink:
         if not self._release_first:
             self._ask(FrameType.READ_REL_REQ, stream.name, stream.number, size)
 
+    def chatter(self, pings: int) -> None:
+        """Ping the host for ever, so many at once."""
+        self.chatters = True
+        for _ in range(pings):
+            self._ask(FrameType.PING_REQ, "", 0, 0)
+
     def violated(self, what: str) -> None:
         if len(self.violations) < MOST_VIOLATIONS:
             self.violations.append(what)
@@ -130,6 +138,8 @@ class DeviceLink:
     def _asked(self, header: Header) -> None:
         kind = header.type
         if kind.is_reply:
+            if self.chatters and kind is FrameType.PING_RESP:
+                self._ask(FrameType.PING_REQ, "", 0, 0)
             return
         self._judge_event(header)
         if kind is FrameType.CREATE_STREAM_REQ:

@@ -38,6 +38,7 @@ FAULTS = {
     "double": "the next result comes twice",
     "short": "the next result lacks its last `bytes` (4)",
     "stray": "the next result comes on a stream nobody has opened",
+    "chatter": "it pings the host without end, `pings` (16) at once: each by itself is allowed",
     "garbage": "`data`, hexadecimal (84 bytes of ff), comes unasked",
 }
 
@@ -128,12 +129,14 @@ class Stick:
         """One of FAULTS, from now on, or "clear": all is well again. Raises ValueError."""
         if kind == "clear":
             self._faults.clear()
-            self._link.keep_credit, self._link.refuse, self._warmth.wave_k = False, 0, 0.0
+            self._link.keep_credit, self._link.refuse, self._link.chatters, self._warmth.wave_k = False, 0, False, 0.0
             return
         if kind not in FAULTS:
             raise ValueError(f"a stick has no fault {kind!r}: {', '.join(FAULTS)}, clear")
         if kind == "garbage":
             self._link.send(bytes.fromhex(how.get("data", "ff" * frames.HEADER_SIZE)))
+        elif kind == "chatter":
+            self._link.chatter(int(how.get("pings", 16)))
         elif kind == "refuse":
             self._link.refuse = int(how.get("writes", 1))
         elif kind == "credit":
