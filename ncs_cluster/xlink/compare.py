@@ -158,15 +158,13 @@ class Normal:
             self.aside["fields of replies"] += reply is not None
             self.aside["chunk sizes"] += len(request.body) > 1
             self.cuts.setdefault(f"{where}, {_way(request.sent)}, {request.size} bytes", _lengths(request.body))
-            answer = "no reply" if reply is None else _flags(reply.flags)
+            answer = "no reply" if reply is None else _flags(reply.flags) + _shape(reply)
             if request.type == "RESET_REQ" and reply is None:
                 self.aside["leaving"] += 1
                 answer = _flags(Flags.ACK)
             name = streams.get(request.stream, f"stream {request.stream}")
-            shape = (
-                "" if request.head == [HEADER_SIZE] and not request.merged else f" in transfers of {request.head} {request.body}"
-            )
-            self._exchange(where, request, name, f"{shape} -> {answer}")
+            asked = "" if request.flags == Flags.ACK else f" with flags {request.flags:#x}"
+            self._exchange(where, request, name, f"{asked}{_shape(request)} -> {answer}")
 
     def _exchange(self, where: str, request: Frame, name: str, ending: str) -> None:
         kind = request.type.replace("_REQ", "")
@@ -182,15 +180,17 @@ class Normal:
         elif kind == "WRITE":
             self._write(where, request, name, ending)
         else:
-            target = f" {name}" if kind == "CLOSE_STREAM" else ""
+            target = f" {name}" if kind == "CLOSE_STREAM" else f" of stream {request.stream}" if request.stream else ""
+            target += f", {request.size} bytes" if request.size else ""
             self._say(where, "host" if request.sent else "stick", f"{kind}{target}{ending}")
 
     def _credit(self, where: str, request: Frame, name: str, ending: str) -> None:
+        lane, line = f"{_way(request.sent)} returns credit on {name}", f"{request.size} bytes{ending}"
         if name == DEVICE_MONITOR and (request.size == THERMAL.size or not request.sent):
             self.aside["cadence"] += 1
-            return
-        who = "host" if request.sent else "stick"
-        self._say(where, f"{who} returns credit on {name}", f"{request.size} bytes{ending}")
+            self._once(where, f"{lane}, whenever it is due", line)
+        else:
+            self._say(where, lane, line)
 
     def _write(self, where: str, request: Frame, name: str, ending: str) -> None:
         if not request.sent:
@@ -201,6 +201,8 @@ class Normal:
                 self._say(where, f"stick on {name}", _bytes(request) + ending)
             return
         said, unread = describe(name, request)
+        if request.data is not None and len(request.data) != 2 * request.size:
+            said += f", announced as {request.size} bytes"
         self.aside["uninitialised fields"] += unread
         if name == DEVICE_MONITOR and said in _ONCE:
             self.aside["cadence"] += 1
@@ -289,6 +291,12 @@ def _exchanges(frames: Sequence[Frame]) -> Iterator[Tuple[Frame, Optional[Frame]
 
 def _bytes(frame: Frame) -> str:
     return f"{frame.size} bytes {frame.data or frame.sha256 or 'not kept'}"
+
+
+def _shape(frame: Frame) -> str:
+    """How its header came, where that was not by itself."""
+    by_itself = frame.head == [HEADER_SIZE] and not frame.merged
+    return "" if by_itself else f" in transfers of {frame.head} {frame.body}"
 
 
 def _lengths(transfers: Sequence[int]) -> str:
