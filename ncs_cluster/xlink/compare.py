@@ -9,24 +9,16 @@ the credit for the capabilities in either order. What is left out is named in RU
 from __future__ import annotations
 
 import difflib
-import itertools
 from collections import Counter, deque
-from enum import IntEnum
-from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from ncs_cluster.xlink import words
 from ncs_cluster.xlink.commands import (
-    DEVICE_COMMAND,
     DEVICE_MONITOR,
-    FIFO_COMMAND,
-    FIFO_RELEASE,
-    GRAPH_COMMAND,
-    GRAPH_MONITOR,
-    TENSOR,
     THERMAL,
     Device,
-    Graph,
 )
-from ncs_cluster.xlink.frames import HEADER_SIZE, Flags
+from ncs_cluster.xlink.frames import Flags
 from ncs_cluster.xlink.transcript import AnyItem, Boot, Call, Frame, Loose, Transcript
 
 RULES = {
@@ -65,7 +57,6 @@ _IGNORED = {
     "set_auto_detach_kernel_driver": "kernel drivers",
     "cancel_transfer": "leaving",
 }
-_UNREAD_ARGUMENT = (Device.THERMAL, Device.CAPABILITIES, Device.MEMORY, Device.PING)
 _ONCE = (Device.THERMAL.name, Device.PING.name)
 
 
@@ -121,10 +112,10 @@ class Normal:
                 self._call(where, item, item.t + item.took >= last)
             elif isinstance(item, Boot):
                 self.aside["chunk sizes"] += 1
-                self.cuts[f"{where}, firmware"] = _lengths(item.transfers)
+                self.cuts[f"{where}, firmware"] = words.lengths(item.transfers)
                 self._say(where, "firmware", f"{item.size} bytes, {item.sha256 or 'not kept'}")
             elif isinstance(item, Loose):
-                self._say(where, "bytes that are no frame", f"{_way(item.sent)}: {item.size} bytes: {item.why}")
+                self._say(where, "bytes that are no frame", f"{words.way(item.sent)}: {item.size} bytes: {item.why}")
         if frames:
             self._link(where, frames)
 
@@ -153,18 +144,18 @@ class Normal:
         streams = {frame.stream: frame.name for frame in frames if frame.sent and frame.type == "CREATE_STREAM_REQ"}
         for request, reply in _exchanges(frames):
             if request.type.endswith("_RESP"):
-                self._say(where, "replies to nothing", f"{_way(request.sent)}: {request.type}")
+                self._say(where, "replies to nothing", f"{words.way(request.sent)}: {request.type}")
                 continue
             self.aside["fields of replies"] += reply is not None
             self.aside["chunk sizes"] += len(request.body) > 1
-            self.cuts.setdefault(f"{where}, {_way(request.sent)}, {request.size} bytes", _lengths(request.body))
-            answer = "no reply" if reply is None else _flags(reply.flags) + _shape(reply)
+            self.cuts.setdefault(f"{where}, {words.way(request.sent)}, {request.size} bytes", words.lengths(request.body))
+            answer = "no reply" if reply is None else words.flags(reply.flags) + words.shape(reply)
             if request.type == "RESET_REQ" and reply is None:
                 self.aside["leaving"] += 1
-                answer = _flags(Flags.ACK)
+                answer = words.flags(Flags.ACK)
             name = streams.get(request.stream, f"stream {request.stream}")
             asked = "" if request.flags == Flags.ACK else f" with flags {request.flags:#x}"
-            self._exchange(where, request, name, f"{asked}{_shape(request)} -> {answer}")
+            self._exchange(where, request, name, f"{asked}{words.shape(request)} -> {answer}")
 
     def _exchange(self, where: str, request: Frame, name: str, ending: str) -> None:
         kind = request.type.replace("_REQ", "")
@@ -185,7 +176,7 @@ class Normal:
             self._say(where, "host" if request.sent else "stick", f"{kind}{target}{ending}")
 
     def _credit(self, where: str, request: Frame, name: str, ending: str) -> None:
-        lane, line = f"{_way(request.sent)} returns credit on {name}", f"{request.size} bytes{ending}"
+        lane, line = f"{words.way(request.sent)} returns credit on {name}", f"{request.size} bytes{ending}"
         if name == DEVICE_MONITOR and (request.size == THERMAL.size or not request.sent):
             self.aside["cadence"] += 1
             self._once(where, f"{lane}, whenever it is due", line)
@@ -198,9 +189,9 @@ class Normal:
                 self.aside["temperatures"] += 1
                 self._once(where, "temperatures", f"a reading of {request.size} bytes{ending}")
             else:
-                self._say(where, f"stick on {name}", _bytes(request) + ending)
+                self._say(where, f"stick on {name}", words.payload(request) + ending)
             return
-        said, unread = describe(name, request)
+        said, unread = words.written(name, request)
         if request.data is not None and len(request.data) != 2 * request.size:
             said += f", announced as {request.size} bytes"
         self.aside["uninitialised fields"] += unread
@@ -241,39 +232,6 @@ def _diff(before: List[str], after: List[str]) -> List[str]:
     return lines[:SHOWN] + ["…"] * (max(hidden) > 0)
 
 
-def describe(stream: str, frame: Frame) -> Tuple[str, bool]:
-    """What a host writes, in words, without the fields that are not read; and whether there were such fields."""
-    data = bytes.fromhex(frame.data or "")
-    if stream == DEVICE_MONITOR and len(data) == DEVICE_COMMAND.size:
-        command, argument = DEVICE_COMMAND.unpack(data)
-        unread = command in _UNREAD_ARGUMENT
-        return _word(Device, command) + ("" if unread else f" {argument}"), unread
-    if stream == GRAPH_MONITOR and len(data) == GRAPH_COMMAND.size:
-        return _graph_command(data), True
-    if stream == GRAPH_MONITOR and len(data) == FIFO_COMMAND.size:
-        command, fifo, name, elements, shape, read, write = FIFO_COMMAND.unpack(data)
-        of = "{}x{}x{}x{}, {} bytes".format(*TENSOR.unpack(shape))
-        return f"{_word(Graph, command)} {fifo} {_text(name)}, {elements} of {of}, host reads {read}, writes {write}", True
-    if stream == GRAPH_MONITOR and len(data) == FIFO_RELEASE.size:
-        command, fifo = FIFO_RELEASE.unpack(data)
-        return f"{_word(Graph, command)} {fifo}", False
-    return _bytes(frame), False
-
-
-def _graph_command(data: bytes) -> str:
-    command, graph, name, first, second, third = GRAPH_COMMAND.unpack(data)
-    said = f"{_word(Graph, command)} graph {graph}"
-    if command in (Graph.ALLOCATE, Graph.VERIFY):
-        said += f" {_text(name)}, executors {third}"
-    elif command == Graph.TRIGGER:
-        said += f", FIFO {first} to {second}"
-    return said
-
-
-def _word(commands: Type[IntEnum], number: int) -> str:
-    return commands(number).name if number in list(commands) else f"command {number}"
-
-
 def _exchanges(frames: Sequence[Frame]) -> Iterator[Tuple[Frame, Optional[Frame]]]:
     """Requests in their order, each with its reply; replies to nothing stand by themselves. A reply may be read before the call
     that wrote its request has returned."""
@@ -287,34 +245,6 @@ def _exchanges(frames: Sequence[Frame]) -> Iterator[Tuple[Frame, Optional[Frame]
             yield frame, answers.popleft() if answers else None
     for left in replies.values():
         yield from ((frame, None) for frame in left)
-
-
-def _bytes(frame: Frame) -> str:
-    return f"{frame.size} bytes {frame.data or frame.sha256 or 'not kept'}"
-
-
-def _shape(frame: Frame) -> str:
-    """How its header came, where that was not by itself."""
-    by_itself = frame.head == [HEADER_SIZE] and not frame.merged
-    return "" if by_itself else f" in transfers of {frame.head} {frame.body}"
-
-
-def _lengths(transfers: Sequence[int]) -> str:
-    """ "3 x 1048576, 201492"."""
-    runs = [(size, len(list(run))) for size, run in itertools.groupby(transfers)]
-    return ", ".join(f"{count} x {size}" if count > 1 else str(size) for size, count in runs)
-
-
-def _flags(flags: int) -> str:
-    return "ack" if flags & (Flags.ACK | Flags.NACK) == Flags.ACK else f"flags {flags:#x}"
-
-
-def _text(name: bytes) -> str:
-    return name.split(b"\0")[0].decode("ascii", "replace")
-
-
-def _way(sent: bool) -> str:
-    return "host" if sent else "stick"
 
 
 def _product(items: Sequence[AnyItem]) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from ncs_cluster.xlink import compare
+from ncs_cluster.xlink import compare, words
 from ncs_cluster.xlink.commands import Device, Graph, device_command, graph_command
 from ncs_cluster.xlink.frames import FrameType, Header
 from ncs_cluster.xlink.transcript import Frame, Transcript
@@ -262,7 +262,7 @@ def test_other_firmware_is_a_difference_another_cut_of_it_is_none() -> None:
 def test_graph_commands_are_compared_in_words() -> None:
     data = graph_command(Graph.ALLOCATE, 0, "graphBuffer0", third=2)
     frame = Frame(0.0, 0.0, 1, sent=True, type="WRITE_REQ", id=1, name="", stream=1, size=84, flags=1, head=[84], data=data.hex())
-    assert compare.describe("graphMonitor", frame) == ("ALLOCATE graph 0 graphBuffer0, executors 2", True)
+    assert words.written("graphMonitor", frame) == ("ALLOCATE graph 0 graphBuffer0, executors 2", True)
 
 
 @given(st.lists(st.sampled_from(PLAIN), max_size=6), st.lists(st.sampled_from(PLAIN), max_size=6))
