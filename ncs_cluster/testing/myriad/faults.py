@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ncs_cluster.testing.myriad import values
 from ncs_cluster.testing.myriad.wire import CALLS, Error, Op, Status
 
 _STATUS = {
@@ -113,6 +114,7 @@ def make(kind: str, how: dict[str, Any]) -> CallFault | Pull | Pace | None:
     kinds: dict[str, type[CallFault] | type[Pull] | type[Pace]] = {"libusb": CallFault, "pull": Pull, "pace": Pace}
     if kind not in kinds:
         return None
+    values.check(how, values.kinds_of(kinds[kind]))
     try:
         return kinds[kind](**how)
     except TypeError as error:

@@ -100,6 +100,7 @@ class Profile:
     """What libusb_reset_device does to the running firmware: kept or rom."""
 
 
+BOOTS = ("well", "never", "rom")
 PROFILE = frozenset(item.name for item in fields(Profile))
 
 
@@ -111,7 +112,7 @@ class Port:
         self.name, self.profile, self.chip_options = name, profile, chip
         self.run_name = profile.run_port or "{}-{}".format(parse_name(name)[0] + 1, name.partition("-")[2])
         parse_name(self.run_name)
-        if profile.boot not in ("well", "never", "rom") or profile.port_reset not in ("kept", "rom"):
+        if profile.boot not in BOOTS or profile.port_reset not in ("kept", "rom"):
             raise ValueError("boot is well, never or rom, and port_reset kept or rom")
         if len(bytes.fromhex(profile.config or "")) > 0xFFFF:
             raise ValueError("config: more than 65535 bytes")

@@ -11,12 +11,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from ncs_cluster.testing.myriad import descriptors, faults
+from ncs_cluster.testing.myriad import descriptors, faults, values
 from ncs_cluster.testing.myriad.boot import BootStream
 from ncs_cluster.testing.myriad.loopback import Chip
-from ncs_cluster.testing.myriad.port import PROFILE, Device, Port, Profile, parse_name
+from ncs_cluster.testing.myriad.port import BOOTS, PROFILE, Device, Port, Profile, parse_name
 
 STICKS_MAX = 100
+MOST_TIMES = 10_000
+"""Of one flapping plug, or of bad boots."""
+SHORTEST_S = 0.001
+"""Between two moves of a flapping plug."""
 LEAVE_S = 0.02
 """From a chip's reset to its end on the bus, of the host's time: its last words are read meanwhile."""
 
@@ -79,6 +83,7 @@ class Ports(ABC):
             raise ValueError(f"port {name} has a stick: plug brings back one that was pulled")
         if len(self.ports) >= STICKS_MAX:
             raise ValueError(f"{STICKS_MAX} sticks are as many as one bus has addresses for")
+        values.check(options, values.kinds_of(Profile))
         try:
             profile = Profile(**{key: value for key, value in options.items() if key in PROFILE})
             port = Port(name, profile, {key: value for key, value in options.items() if key not in PROFILE}, self._chip_of)
@@ -97,8 +102,9 @@ class Ports(ABC):
             self._rom(port)
 
     def pull(self, name: str, now_s: float, again_s: float | None = None) -> None:
-        """The stick leaves its port at once, in whatever it is doing."""
+        """The stick leaves its port at once, in whatever it is doing. Raises ValueError."""
         port = self.port(name)
+        values.check({"again_s": again_s}, {"again_s": "float | None"})
         port.counts["pulls"] += 1
         self._vanish(port, now_s)
         port.state = "absent"
@@ -126,6 +132,10 @@ class Ports(ABC):
         """Something goes wrong on command; what is not of this level is the chip's. Raises ValueError."""
         port = self.port(name) if name is not None else None
         fault = faults.make(kind, how)
+        if kind in ("boot", "flap", "memory"):
+            values.check(how, {"times": "int", "up_s": "float", "down_s": "float", "bytes": "int"})
+            if how.get("result", "never") not in BOOTS or how.get("times", 1) > MOST_TIMES:
+                raise ValueError(f"a boot ends {', '.join(BOOTS)}, and times are at most {MOST_TIMES}")
         if kind == "clear":
             (port or self).armed.clear()
             if port is None:
@@ -149,7 +159,8 @@ class Ports(ABC):
         elif kind == "boot":
             port.boots.extend([str(how.get("result", "never"))] * int(how.get("times", 1)))
         elif kind == "flap":
-            self._flap(port, int(how.get("times", 3)), float(how.get("up_s", 0.2)), float(how.get("down_s", 0.2)), now_s)
+            up_s, down_s = (max(SHORTEST_S, how.get(name, 0.2)) for name in ("up_s", "down_s"))
+            self._flap(port, how.get("times", 3), up_s, down_s, now_s)
         elif port.chip is None:
             raise ValueError(f"port {port.name} is {port.state}: fault {kind!r} needs a running stick")
         else:

@@ -29,6 +29,8 @@ from ncs_cluster.testing.myriad.wire import HEAD, Op
 BACKLOG_MAX = 256 << 20
 """Bytes a client may leave unread before it is taken for dead."""
 STICK = "ncs_cluster.testing.myriad.stick:Stick"
+LONGEST_S = 3600.0
+"""The kernel waits for some weeks at most: what is due later is looked at again."""
 TRACE_BYTES = 96
 """Of each transfer's data, so many are written into the trace: a frame's head and a little."""
 
@@ -150,7 +152,7 @@ class Server:
             self._selector.register(ends_with, selectors.EVENT_READ)
         while True:
             due_s = self.bus.due_s
-            wait_s = None if due_s is None else max(0.0, (due_s - self.now_s()) / self._scale)
+            wait_s = None if due_s is None else min(LONGEST_S, max(0.0, (due_s - self.now_s()) / self._scale))
             for key, events in self._selector.select(wait_s):
                 if key.fileobj is ends_with:
                     if not os.read(key.fd, 4096):

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ncs_cluster.testing.myriad import values
 from ncs_cluster.testing.myriad.device_link import DeviceLink, Stream
 from ncs_cluster.testing.myriad.graphs import Run, source
 from ncs_cluster.testing.myriad.warmth import Warmth
@@ -24,6 +25,8 @@ from ncs_cluster.xlink.commands import Device, Graph
 CAPABILITIES = (10, 20, 507510776, 12, 0x444C4454, commands.MYRIAD_X, 0, 0, 0, 0)
 """10 graphs, 20 FIFOs, bytes of memory, executors; firmware words."""
 UNSUPPORTED, BAD_HANDLE, INTERNAL, OUT_OF_MEMORY = 3, 4, 9, 10
+MOST_PINGS = 10_000
+NUMBERS = ("watchdog_s", "latency_s", "heat_scale")
 FAULTS = {
     "hang": "inferences begin and never end; all else answers",
     "silent": "nothing is answered any more",
@@ -72,6 +75,8 @@ class Stick:
     ) -> None:
         """`watchdog`: the firmware resets the chip when no host has pinged it for `watchdog_s`. `release`: credit for a tensor
         comes back when it is "consumed" or "received". Raises ValueError."""
+        values.check({"watchdog_s": watchdog_s, "latency_s": latency_s, "heat_scale": heat_scale}, dict.fromkeys(NUMBERS, "float"))
+        values.check({"initial_c": initial_c, "ambient_c": ambient_c}, {"initial_c": "float | None", "ambient_c": "float"})
         if release not in ("consumed", "received"):
             raise ValueError(f"release is consumed or received, not {release!r}")
         self.left = False
@@ -133,10 +138,15 @@ class Stick:
             return
         if kind not in FAULTS:
             raise ValueError(f"a stick has no fault {kind!r}: {', '.join(FAULTS)}, clear")
+        numbers = {name: float(value) for name, value in how.items() if name != "data"}
+        if any(abs(value) > values.MOST for name, value in numbers.items() if name != "celsius" or math.isfinite(value)):
+            raise ValueError(f"fault {kind}: a number is at most {values.MOST:.0e}")
+        if kind != "temperature" and not all(map(math.isfinite, numbers.values())):
+            raise ValueError(f"fault {kind}: only a temperature may be no number")
         if kind == "garbage":
             self._link.send(bytes.fromhex(how.get("data", "ff" * frames.HEADER_SIZE)))
         elif kind == "chatter":
-            self._link.chatter(int(how.get("pings", 16)))
+            self._link.chatter(min(MOST_PINGS, int(how.get("pings", 16))))
         elif kind == "refuse":
             self._link.refuse = int(how.get("writes", 1))
         elif kind == "credit":
@@ -144,7 +154,7 @@ class Stick:
         elif kind == "wave":
             self._warmth.wave_k = float(how.get("kelvin", 15.0))
         else:
-            self._faults[kind] = {"celsius": self._warmth.die_c} if kind == "frozen" else how
+            self._faults[kind] = {"celsius": self._warmth.die_c} if kind == "frozen" else numbers
 
     def state(self) -> dict[str, Any]:
         """For tests."""
