@@ -11,6 +11,7 @@ import pytest
 from ncs_cluster.config import load
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.specs import Settings
+from ncs_cluster.testing.myriad.boot import artificial_firmware
 
 
 class Machine:
@@ -31,7 +32,7 @@ class Machine:
     def install_firmware(self) -> Path:
         file = self.state / "firmware/usb-ma2x8x.mvcmd"
         file.parent.mkdir(parents=True)
-        file.write_bytes(b"MA2x")
+        file.write_bytes(artificial_firmware(1000))
         return file
 
     def compile(self) -> Path:
@@ -66,11 +67,14 @@ def test_sticks_are_found_not_counted_and_may_be_none_at_the_start(machine: Mach
     assert asked.graphs[0].blob == str(blob)
     assert (asked.clusters.policy, asked.clusters.cluster_size) == ("ring", 2)
     assert not asked.simulated
+    assert asked.notices == ["no neural compute stick is plugged in yet: waiting for one"]
+    machine.plug("1-1.2")
+    assert machine.load("--backend", "xlink", "--cluster-size", "2").notices == []
 
 
 def test_firmware_of_another_place_is_named_relative_to_the_file_that_names_it(machine: Machine, tmp_path: Path) -> None:
     machine.compile()
-    (tmp_path / "fw.mvcmd").write_bytes(b"MA2x")
+    (tmp_path / "fw.mvcmd").write_bytes(artificial_firmware(1000))
     file = tmp_path / "ncs.toml"
     file.write_text('backend = "xlink"\n[xlink]\nfirmware = "fw.mvcmd"\nexecutors = 1\n[discovery]\nstagger_s = 1\n')
     asked = machine.load("--config", str(file))
@@ -86,6 +90,9 @@ def test_what_xlink_cannot_do_without_is_named_with_the_command_that_gets_it(mac
     assert line == f"--graph: shapes: its blob for a stick is not there; make it with: ncsctl graphs compile {machine.graph}"
     machine.compile()
     assert "there is no firmware /nowhere" in machine.refusal("--backend", "xlink", "--set", "xlink.firmware=/nowhere")
+    (machine.state / "cut.mvcmd").write_bytes(artificial_firmware(1000)[:-1])
+    line = machine.refusal("--backend", "xlink", "--set", f"xlink.firmware={machine.state}/cut.mvcmd")
+    assert line.startswith(f"--set xlink.firmware: {machine.state}/cut.mvcmd is no firmware for a Myriad X")
     assert machine.refusal("--backend", "xlink", "--sticks", "3").startswith("--sticks: sticks of backend xlink are found")
     assert machine.refusal("--backend", "xlink", "--set", "xlink.executors=9").startswith("--set xlink.executors: ")
 
@@ -99,6 +106,9 @@ def test_a_plugin_that_is_not_there_is_told_before_anything_starts(machine: Mach
 
 def test_auto_without_a_stick_is_this_cpu(machine: Machine) -> None:
     machine.plug("1-1", "8087", "0024")
+    machine.plug("1-2", "03e7", "0001")
+    machine.plug("1-3", "", "2485")
+    (machine.sysfs / "bus/usb/devices/1-3/idVendor").write_bytes(b"\xff\xfe")
     asked = machine.load()
     assert asked.sticks[0].backend == "openvino"
     assert asked.notices[0].startswith("no neural compute stick is plugged in")

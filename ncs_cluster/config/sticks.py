@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Optional
 
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.backend import REAL, driver
-from ncs_cluster.config.ncs import firmware, no_plugin
+from ncs_cluster.config.ncs import firmware, no_plugin, plugged_in
+from ncs_cluster.errors import ConfigError
 from ncs_cluster.specs import ClusterSpec, DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
+from ncs_cluster.xlink.firmware import patch
 
 DEFAULT_COUNT = {"simulated": 4, "openvino": 1}
 LATER_POLICIES = ("coolest", "predictive")
@@ -43,6 +46,12 @@ def discovery(asked: Asked, driven_by: str) -> Optional[DiscoverySpec]:
         if not boots.is_file():
             key = ("xlink", "firmware") if asked.given("xlink", "firmware") else ("backend",)
             asked.refuse(*key, because=f"there is no firmware {boots}; get it with: ncsctl firmware install")
+        try:
+            patch(boots.read_bytes())
+        except OSError as error:
+            asked.refuse("xlink", "firmware", because=f"{boots}: {error.strerror}")
+        except ConfigError as error:
+            asked.refuse("xlink", "firmware", because=f"{boots} {error}")
         table["firmware"] = str(boots)
     elif (complaint := no_plugin(asked)) is not None:
         asked.refuse(
@@ -51,7 +60,10 @@ def discovery(asked: Asked, driven_by: str) -> Optional[DiscoverySpec]:
             because=f"{complaint}; name a [runtimes.NAME] whose Python has openvino 2021.4.2 (Python 3.6 to 3.9)",
         )
     how = asked.root.discovery
-    return DiscoverySpec(driven_by, table, runtime, str(asked.path(how.sysfs, "discovery", "sysfs")), how.stagger_s)
+    sysfs = asked.path(how.sysfs, "discovery", "sysfs")
+    if not plugged_in(Path(sysfs)):
+        asked.notices.append("no neural compute stick is plugged in yet: waiting for one")
+    return DiscoverySpec(driven_by, table, runtime, str(sysfs), how.stagger_s)
 
 
 def clusters(asked: Asked, driven_by: str, count: int) -> ClusterSpec:

@@ -9,47 +9,21 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 from collections.abc import Container
 from pathlib import Path
 
+from ncs_cluster.config.ncs import plugged_in
 from ncs_cluster.core.events import StickFound, StickGone
-from ncs_cluster.core.ports import BEFORE_BOOT, BOOTED, Ports
+from ncs_cluster.core.ports import Ports
 from ncs_cluster.specs import DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
 
-MOVIDIUS = "03e7"
 LOOK_S = 0.5
 UNPLUGGED_S = 5.0
 """How long a pulled simulated stick stays away."""
 LARGEST_FILE = 1 << 16
 
 log = logging.getLogger(__name__)
-
-
-def plugged_in(sysfs: Path) -> dict[str, str]:
-    """Port -> USB product of every Myriad X the kernel lists, before its boot or after. What vanishes meanwhile is left out."""
-    seen = {}
-    devices = sysfs / "bus" / "usb" / "devices"
-    try:
-        names = os.listdir(devices)
-    except OSError:
-        return {}
-    for name in names:
-        # "usb1" is a root hub, "1-1.2:1.0" an interface
-        if ":" not in name and "-" in name and _word(devices / name / "idVendor") == MOVIDIUS:
-            product = _word(devices / name / "idProduct")
-            if product in (BEFORE_BOOT, BOOTED):
-                seen[name] = product
-    return seen
-
-
-def _word(path: Path) -> str:
-    try:
-        with path.open("rb", buffering=0) as file:
-            return file.read(64).decode("ascii", "replace").strip().lower()
-    except OSError:
-        return ""
 
 
 class UsbBus:
