@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -72,6 +73,12 @@ def test_what_is_only_bad_luck_is_lived_with(kind: str) -> None:
     pair.stick.fault(kind)
     results = [event for event in work(pair, 12) if isinstance(event, Result)]
     assert [event.tag for event in results] == list(range(12))
+
+
+@pytest.mark.parametrize("graphs", ["/nowhere.xml", ["/nowhere.xml"], [{"model": "/nowhere.xml"}]])
+def test_a_model_that_is_not_there_is_told_when_the_stick_is_made(graphs: Any) -> None:
+    with pytest.raises(ValueError, match=r"echo, zero or files of models, not '/nowhere\.xml'"):
+        Stick(graphs=graphs)
 
 
 def test_every_fault_is_told_in_a_sentence_and_an_unknown_one_refused() -> None:

@@ -7,6 +7,7 @@ and outputs. OpenVINO is imported when the first such graph arrives.
 from __future__ import annotations
 
 import itertools
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
@@ -18,13 +19,17 @@ TYPES = {"fp16": "float16", "u8": "uint8", "s32": "int32", "fp32": "float32"}
 
 
 def source(graphs: str | list[Any]) -> Callable[[Blob], Run]:
-    """ "echo", "zero", or models for this CPU: each a path or {"model": path, "mean": [...], "scale": [...]}. Raises ValueError."""
-    if isinstance(graphs, list):
-        return OnHost([{"model": each} if isinstance(each, str) else each for each in graphs])
+    """ "echo", "zero", a model for this CPU or a list of them: a path or {"model": path, "mean": [...], "scale": [...]}.
+    Raises ValueError."""
     kinds: dict[str, Callable[[Blob], Run]] = {"echo": echo, "zero": zero}
-    if graphs not in kinds:
-        raise ValueError(f"graphs are echo, zero or a list of models, not {graphs!r}")
-    return kinds[graphs]
+    if isinstance(graphs, str) and graphs in kinds:
+        return kinds[graphs]
+    listed = [graphs] if isinstance(graphs, str) else graphs
+    models = [{"model": each} if isinstance(each, str) else each for each in listed]
+    for each in models:
+        if not os.path.isfile(each["model"]):
+            raise ValueError(f"graphs are echo, zero or files of models, not {each['model']!r}")
+    return OnHost(models)
 
 
 def zero(blob: Blob) -> Run:
