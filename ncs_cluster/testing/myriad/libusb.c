@@ -37,6 +37,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -184,6 +185,8 @@ struct libusb_context {
     pthread_mutex_t listing; /* one refresh of the list at a time */
     pthread_cond_t eventful;
     struct waiting *waiting[BUCKETS];
+    struct waiting *receiving; /* whose data the reader takes in just now: it is in none of the lists */
+    pthread_cond_t received;
     struct waiting *finished, **finished_end;
     uint32_t last_id;
     int dead, interrupted, changed, signalled, running, last_hotplug;
@@ -303,8 +306,9 @@ static int call_into(libusb_context *ctx, struct waiting *w, struct head head, c
     head.id = w->id;
     rc = send_message(ctx, &head, data);
     pthread_mutex_lock(&ctx->lock);
-    if (rc && !w->finished) take_waiting(ctx, w->id);
-    else while (!w->finished) pthread_cond_wait(&w->answered, &ctx->lock);
+    /* one that could not be sent may be answered all the same: then the reader has it, and must be waited for */
+    if (!rc || !take_waiting(ctx, w->id))
+        while (!w->finished) pthread_cond_wait(&w->answered, &ctx->lock);
     pthread_mutex_unlock(&ctx->lock);
     pthread_cond_destroy(&w->answered);
     return rc ? rc : w->status;
@@ -315,7 +319,7 @@ static int call(libusb_context *ctx, enum op op, uint32_t target, int a, int b, 
     struct waiting w = {0};
     int rc = call_into(ctx, &w, (struct head){.op = op, .target = target, .a = a, .b = b}, NULL);
     if (answer) *answer = w.done;
-    return rc;
+    return rc > 0 ? OTHER : rc;
 }
 
 /* ---- the reader's thread ---- */
@@ -366,6 +370,7 @@ static void *read_answers(void *argument)
             if (ctx->hotplug) signal_events(ctx);
         }
         struct waiting *w = head.op == CHANGED ? NULL : take_waiting(ctx, head.id);
+        ctx->receiving = w;
         pthread_mutex_unlock(&ctx->lock);
         int lost = 0;
         uint32_t wanted = head.size;
@@ -379,7 +384,9 @@ static void *read_answers(void *argument)
         if (!lost) lost = skip(ctx, head.size - (w ? wanted : 0));
         if (w) {
             pthread_mutex_lock(&ctx->lock);
-            finish(ctx, w, lost ? (head.op == SUBMIT ? GONE : NO_DEVICE) : head.a, lost ? 0 : head.b);
+            finish(ctx, w, lost ? (w->transfer ? GONE : NO_DEVICE) : head.a, lost ? 0 : head.b);
+            ctx->receiving = NULL;
+            pthread_cond_broadcast(&ctx->received);
             pthread_mutex_unlock(&ctx->lock);
         }
         if (lost) break;
@@ -426,11 +433,12 @@ static libusb_context *connect_to_server(void)
     char page[sizeof address.sun_path + 8];
     snprintf(page, sizeof page, "%s.page", path);
     int fd = open(page, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
+    struct stat about;
+    if (fd >= 0 && !fstat(fd, &about) && about.st_size >= 4096) {
         void *memory = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
         ctx->page = memory == MAP_FAILED ? NULL : memory;
-        close(fd);
     }
+    if (fd >= 0) close(fd);
     return ctx;
 }
 
@@ -459,6 +467,7 @@ API int libusb_init(libusb_context **out)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&ctx->eventful, &monotonic);
+    pthread_cond_init(&ctx->received, NULL);
     pthread_condattr_destroy(&monotonic);
     if (pipe2(ctx->signal, O_CLOEXEC | O_NONBLOCK) || pthread_create(&ctx->reader, NULL, read_answers, ctx)) {
         close(ctx->socket);
@@ -545,7 +554,7 @@ static int refresh(libusb_context *ctx)
     int rc = call_into(ctx, &w, (struct head){.op = LIST}, NULL);
     if (rc && !ctx->dead) {
         free(data);
-        return rc;
+        return rc < 0 ? rc : OTHER;
     }
     libusb_device *old = ctx->devices, *list = NULL, **end = &list;
     size_t at = 0, size = rc ? 0 : w.room;
@@ -784,6 +793,7 @@ API void libusb_close(libusb_device_handle *handle)
     if (!handle) return;
     libusb_context *ctx = handle->device->ctx;
     pthread_mutex_lock(&ctx->lock);
+    while (ctx->receiving && ctx->receiving->handle == handle) pthread_cond_wait(&ctx->received, &ctx->lock);
     for (int i = 0; i < BUCKETS; i++)
         for (struct waiting **at = &ctx->waiting[i]; *at;) {
             struct waiting *w = *at;
@@ -851,6 +861,9 @@ static int as_error(int status)
     }
 }
 
+/* What an answer says was done, held against what was asked for. */
+static int within(int done, int length) { return done < 0 ? 0 : done > length ? length : done; }
+
 static int transfer_now(libusb_device_handle *handle, unsigned char endpoint, unsigned char *data, int length, int *done,
                         unsigned timeout)
 {
@@ -858,7 +871,7 @@ static int transfer_now(libusb_device_handle *handle, unsigned char endpoint, un
     struct waiting w = {.handle = handle, .into = data, .room = endpoint & 0x80 ? (uint32_t)length : 0};
     struct head head = transfer_head(SUBMIT, handle->id, endpoint, length, timeout, !(endpoint & 0x80));
     int status = call_into(handle->device->ctx, &w, head, data);
-    if (done) *done = w.done;
+    if (done) *done = within(w.done, length);
     return as_error(status);
 }
 
@@ -887,7 +900,7 @@ API int libusb_control_transfer(libusb_device_handle *handle, uint8_t type, uint
     struct head head = transfer_head(SUBMIT, handle->id, type & 0x80, 8 + (out ? length : 0), timeout, 1);
     int rc = as_error(call_into(handle->device->ctx, &w, head, message));
     free(message);
-    return rc ? rc : w.done;
+    return rc ? rc : within(w.done, length);
 }
 
 API int libusb_get_string_descriptor_ascii(libusb_device_handle *handle, uint8_t index, unsigned char *text, int room)
@@ -942,7 +955,7 @@ API int libusb_submit_transfer(struct libusb_transfer *transfer)
         struct waiting ask = {0};
         struct head head = transfer_head(ASK, handle->id, endpoint, transfer->length, 0, 0);
         int rc = call_into(ctx, &ask, head, NULL);
-        if (rc) return rc;
+        if (rc) return rc < 0 ? rc : OTHER;
     }
     w->handle = handle;
     w->into = transfer->buffer + (control ? 8 : 0);
@@ -1029,6 +1042,7 @@ static void announce(libusb_context *ctx)
     }
     for (size_t i = 0; i < old_count; i++) libusb_unref_device(old[i]);
     free(old);
+    pthread_mutex_lock(&ctx->lock); /* another thread may register one just now */
     for (struct hotplug **at = &ctx->hotplug; *at;) {
         struct hotplug *h = *at;
         if (h->dead) {
@@ -1036,14 +1050,15 @@ static void announce(libusb_context *ctx)
             free(h);
         } else at = &h->next;
     }
+    pthread_mutex_unlock(&ctx->lock);
 }
 
 static void complete(struct waiting *w)
 {
     struct libusb_transfer *transfer = w->transfer;
     int flags = transfer->flags;
-    transfer->status = w->status < 0 ? FAILED : w->status;
-    transfer->actual_length = w->done;
+    transfer->status = w->status < 0 || w->status > OVERFLOW_STATUS ? FAILED : w->status;
+    transfer->actual_length = within(w->done, transfer->length - (transfer->type == 0 ? 8 : 0));
     if (transfer->callback) transfer->callback(transfer);
     if (flags & FREE_TRANSFER) libusb_free_transfer(transfer);
 }
@@ -1196,10 +1211,14 @@ API void libusb_hotplug_deregister_callback(libusb_context *ctx, int handle)
 
 API void *libusb_hotplug_get_user_data(libusb_context *ctx, int handle)
 {
+    void *found = NULL;
     ctx = context(ctx);
-    for (struct hotplug *h = ctx ? ctx->hotplug : NULL; h; h = h->next)
-        if (h->handle == handle) return h->user_data;
-    return NULL;
+    if (!ctx) return NULL;
+    pthread_mutex_lock(&ctx->lock);
+    for (struct hotplug *h = ctx->hotplug; h; h = h->next)
+        if (h->handle == handle) found = h->user_data;
+    pthread_mutex_unlock(&ctx->lock);
+    return found;
 }
 
 /* ---- names ---- */
