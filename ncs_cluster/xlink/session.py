@@ -218,8 +218,8 @@ class Session:
         self._run()
 
     def look(self, now_s: float) -> None:
-        """Ask for a Thermal now, beside those that come by themselves."""
-        if not self.ended and self._device is not None:
+        """Ask for a Thermal now, beside those that come by themselves. Nothing is asked of a stick that takes its leave."""
+        if self._device is not None and self.phase not in ("closing", "ended"):
             self._turn(now_s)
             self._begin(self._look(self._link, self._device))
             self._run()

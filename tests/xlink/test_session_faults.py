@@ -336,6 +336,15 @@ def test_a_stick_that_leaves_before_it_answers_our_reset_has_taken_its_leave():
     assert the_end(session) == Closed()
 
 
+def test_nothing_is_asked_of_a_stick_that_takes_its_leave():
+    session, model = opened()
+    session.close(0.0)
+    session.look(0.0)
+    carry(session, model, 0.0)
+    assert isinstance(the_end(session), Closed)
+    assert commands.Device.THERMAL not in [command for command, _ in model.commands]
+
+
 def test_closing_an_idle_session_right_after_its_opening_gives_everything_back():
     session, model = opened(Options(settle_s=0.0), graphs=2)
     session.close(0.0)
