@@ -138,6 +138,8 @@ class _Reader:
             name = raw.decode("utf-8")
         except UnicodeDecodeError:
             raise BlobError(f"the name of its {what} is no text: it is damaged") from None
+        if not name.isprintable():
+            raise BlobError(f"the name of its {what} is no text: it is damaged")
         at += 12 + length
         code, order, rank, where, dims_at, strides_where, strides_at = self._words(at, "<7I", what)
         if code not in DTYPES:

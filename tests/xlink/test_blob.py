@@ -111,6 +111,8 @@ def entry_word(name: str, after_name: int, value: int) -> bytes:
         (entry_word("heat", -2 - 2, 0xFFFFFFFF), "does not fit"),
         (TWO.replace(b"right\0\0\0", b"left\0\0\0\0"), "one name"),
         (TWO.replace(b"right", b"r\xff\xfe\xfdt"), "no text"),
+        (TWO.replace(b"right", b"r\x1b[2J"), "no text"),
+        (TWO.replace(b"right", b"ri\nht"), "no text"),
     ],
 )
 def test_a_wrong_entry_is_refused(data: bytes, said: str):
