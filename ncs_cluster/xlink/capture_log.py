@@ -242,6 +242,7 @@ class _Device:
 
     def __init__(self, handle: int, product: str, zero_ns: int) -> None:
         self.handle = handle
+        self._zero_ns = zero_ns
         names: Dict[int, str] = {}
         self.sent = _Firmware(handle, zero_ns) if product == ROM else _Direction(handle, True, zero_ns, names)
         self.received = _Direction(handle, False, zero_ns, names)
@@ -258,6 +259,10 @@ class _Device:
     def end(self, now_ns: int) -> Iterator[AnyItem]:
         yield from self.sent.end(now_ns)
         yield from self.received.end(now_ns)
+        held = sum(record.actual for record in self.completed.values())
+        if held:
+            why = "they were sent behind a transfer whose end was not recorded"
+            yield Loose(*_when(now_ns, now_ns, self._zero_ns), self.handle, sent=True, size=held, why=why)
 
 
 class _Process:

@@ -126,6 +126,14 @@ def test_asynchronous_bytes_count_in_the_order_in_which_they_were_submitted() ->
     assert (answered.type, answered.sent) == ("WRITE_RESP", False)
 
 
+def test_bytes_sent_behind_a_transfer_whose_end_is_missing_are_told() -> None:
+    log = linked()
+    log.submit(1, Header(12, FrameType.WRITE_REQ, size=4).encode())
+    log.completed(1, log.submit(1, b"abcd"), 4)
+    (loose,) = [item for item in log.items() if isinstance(item, Loose)]
+    assert (loose.sent, loose.size) == (True, 4)
+
+
 def test_of_a_transfer_that_failed_only_what_was_moved_counts() -> None:
     log = linked()
     tag = log.submit(1, Header(12, FrameType.PING_REQ).encode() + b"more")
