@@ -31,6 +31,7 @@ RULES = {
     "lanes": "the order between two directions, and between requests and the credit returned by another thread",
     "cadence": "how often the watchdog is fed and the temperature is asked for, and when",
     "temperatures": "the 26 floats of a reading are the stick's state",
+    "payloads not kept": "a log that grew too long has only their length: whether they are equal is not known",
     "chunk sizes": "into how many transfers firmware or a payload is cut; that header and payload are separate transfers counts",
     "empty transfers": "a transfer of no bytes ends another one; the bytes are the same",
     "leaving": "how calls end while a stick leaves: the last write of firmware, the answer to RESET, the waiting read, the release",
@@ -112,6 +113,7 @@ class Normal:
                 self._call(where, item, item.t + item.took >= last)
             elif isinstance(item, Boot):
                 self.aside["chunk sizes"] += 1
+                self.aside["payloads not kept"] += item.sha256 is None
                 self.cuts[f"{where}, firmware"] = words.lengths(item.transfers)
                 self._say(where, "firmware", f"{item.size} bytes, {item.sha256 or 'not kept'}")
             elif isinstance(item, Loose):
@@ -148,6 +150,7 @@ class Normal:
                 continue
             self.aside["fields of replies"] += reply is not None
             self.aside["chunk sizes"] += len(request.body) > 1
+            self.aside["payloads not kept"] += bool(request.body) and request.data is None and request.sha256 is None
             self.cuts.setdefault(f"{where}, {words.way(request.sent)}, {request.size} bytes", words.lengths(request.body))
             answer = "no reply" if reply is None else words.flags(reply.flags) + words.shape(reply)
             if request.type == "RESET_REQ" and reply is None:

@@ -77,7 +77,7 @@ def flags(bits: int) -> str:
 
 
 def _text(name: bytes) -> str:
-    return name.split(b"\0")[0].decode("ascii", "replace")
+    return name.split(b"\0")[0].decode("ascii", "backslashreplace")
 
 
 def way(sent: bool) -> str:

@@ -259,6 +259,23 @@ def test_other_firmware_is_a_difference_another_cut_of_it_is_none() -> None:
     assert lanes(boot(TENSOR, 4096), boot(TENSOR + b"1", 4096)) == ["boot 1, firmware"]
 
 
+def test_payloads_of_which_only_the_length_is_known_are_set_aside_by_name() -> None:
+    def unkept(host: Host) -> None:
+        host.log.frame(1, True, Header(900, FrameType.WRITE_REQ, stream=2, size=9000))
+        host.log.add("bulk_transfer", handle=1, endpoint=1, asked=9000, actual=9000, payload=bytes(512))
+        host.log.frame(1, False, Header(900, FrameType.WRITE_RESP))
+
+    report = compare.compare(session(unkept), session(unkept))
+    assert (report.differences, report.set_aside["payloads not kept"]) == ([], 2)
+    assert "payloads not kept" not in compare.compare(session(*PLAIN), session(*PLAIN)).set_aside
+
+
+def test_names_that_are_no_text_are_not_taken_for_each_other() -> None:
+    one, other = (struct.pack("<II64sIII", Graph.ALLOCATE, 0, name, 0, 0, 2) for name in (b"\xfe", b"\xff"))
+    first, second = session(lambda host: host.write(1, one)), session(lambda host: host.write(1, other))
+    assert lanes(first, second) == ["link 1, host"]
+
+
 def test_graph_commands_are_compared_in_words() -> None:
     data = graph_command(Graph.ALLOCATE, 0, "graphBuffer0", third=2)
     frame = Frame(0.0, 0.0, 1, sent=True, type="WRITE_REQ", id=1, name="", stream=1, size=84, flags=1, head=[84], data=data.hex())
