@@ -19,6 +19,7 @@ class Machine:
 
     def __init__(self, root: Path) -> None:
         self.sysfs, self.state, self.graph = root / "sys", root / "state", root / "shapes"
+        self.sysfs.mkdir()
         self.graph.mkdir()
         (self.graph / "graph.toml").write_text('model = "m.xml"\ndecoder = "ssd"\n')
         (self.graph / "m.xml").write_text("<net/>")
@@ -112,6 +113,21 @@ def test_auto_without_a_stick_is_this_cpu(machine: Machine) -> None:
     asked = machine.load()
     assert asked.sticks[0].backend == "openvino"
     assert asked.notices[0].startswith("no neural compute stick is plugged in")
+    line = machine.refusal("--cluster-size", "2")
+    assert line.startswith("--cluster-size: 2 of 1 stick: ")
+    assert "no neural compute stick is plugged in: working on this CPU" in line
+
+
+def test_a_folder_of_devices_is_relative_to_the_file_that_names_it_and_must_be_there(machine: Machine, tmp_path: Path) -> None:
+    machine.plug("1-1.2")
+    file = tmp_path / "ncs.toml"
+    file.write_text('[discovery]\nsysfs = "sys"\n')
+    base = ["--graph", str(machine.graph), "--state-dir", str(machine.state), "--config", str(file)]
+    assert "1 neural compute stick is plugged in (port 1-1.2)" in load(base, dict(os.environ)).notices[0]
+    machine.install_firmware()
+    for name in ("auto", "xlink"):
+        line = machine.refusal("--backend", name, "--set", "discovery.sysfs=/nowhere")
+        assert line.startswith("--set discovery.sysfs: /nowhere is no folder")
 
 
 def test_auto_drives_sticks_by_xlink_where_the_firmware_is_installed(machine: Machine) -> None:
@@ -121,6 +137,7 @@ def test_auto_drives_sticks_by_xlink_where_the_firmware_is_installed(machine: Ma
     assert asked.sticks[0].backend == "openvino"
     assert "2 neural compute sticks are plugged in (port 1-1.2, 2-1.3), but" in asked.notices[0]
     assert "ncsctl firmware install" in asked.notices[0]
+    assert "ncsctl firmware install" in machine.refusal("--cluster-size", "1"), "that is why there is but one: this CPU"
     machine.install_firmware()
     machine.compile()
     asked = machine.load()
@@ -134,7 +151,9 @@ def test_auto_prefers_the_vendors_plugin_where_its_runtime_is_set_and_has_it(mac
     machine.install_firmware()
     machine.compile()
     runtime = ["--set", f"runtimes.old.python={sys.executable}", "--set", "myriad.runtime=old"]
-    assert "driven by backend xlink" in machine.load(*runtime).notices[0], "this interpreter has no plugin"
+    why, decided = machine.load(*runtime).notices
+    assert "has no plugin for sticks" in why
+    assert "driven by backend xlink" in decided
     plugin = tmp_path / "python/openvino"
     plugin.mkdir(parents=True)
     (plugin / "__init__.py").touch()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.model import options_class
-from ncs_cluster.config.ncs import firmware, no_plugin, plugged_in
+from ncs_cluster.config.ncs import firmware, no_plugin, plugged_in, sysfs
 
 REAL = ("xlink", "myriad")
 """Backends of sticks that are found, not counted."""
@@ -19,21 +18,22 @@ def backend(asked: Asked) -> str:
     wanted: str = asked.root.backend
     if wanted != "auto":
         return wanted
-    ports = plugged_in(Path(asked.root.discovery.sysfs))
+    ports = plugged_in(sysfs(asked))
     if not ports:
         asked.notices.append("no neural compute stick is plugged in: working on this CPU (--backend simulated shows sticks)")
         return "openvino"
     count = "1 neural compute stick is" if len(ports) == 1 else f"{len(ports)} neural compute sticks are"
     seen = f"{count} plugged in (port {', '.join(ports)})"
-    if asked.given("myriad", "runtime") and no_plugin(asked) is None:
-        asked.notices.append(f"{seen}: driven by the vendor's plugin (backend myriad)")
-        return "myriad"
-    if firmware(asked).is_file():
+    if asked.given("myriad", "runtime"):
+        if (complaint := no_plugin(asked)) is None:
+            asked.notices.append(f"{seen}: driven by the vendor's plugin (backend myriad)")
+            return "myriad"
+        asked.notices.append(f"not by backend myriad, whose runtime is set: {complaint}")
+    boots = firmware(asked)
+    if boots.is_file():
         asked.notices.append(f"{seen}: driven by backend xlink")
         return "xlink"
-    asked.notices.append(
-        f"{seen}, but there is no firmware to boot with: working on this CPU; get it with: ncsctl firmware install"
-    )
+    asked.notices.append(f"{seen}, but there is no firmware {boots}: working on this CPU; get it with: ncsctl firmware install")
     return "openvino"
 
 

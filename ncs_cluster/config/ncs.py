@@ -43,6 +43,14 @@ def _word(path: Path) -> str:
         return ""
 
 
+def sysfs(asked: Asked) -> Path:
+    """Where the kernel lists its devices. A folder that somebody named and that is none would be waited for, for ever."""
+    root = asked.path(asked.root.discovery.sysfs, "discovery", "sysfs")
+    if asked.given("discovery", "sysfs") and not root.is_dir():
+        asked.refuse("discovery", "sysfs", because=f"{root} is no folder; leave it out for the kernel's own, /sys")
+    return root
+
+
 def firmware(asked: Asked) -> Path:
     """Where the firmware of the sticks is, or would be once it is installed."""
     named = asked.root.xlink.firmware

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Optional
 
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.backend import REAL, driver
-from ncs_cluster.config.ncs import firmware, no_plugin, plugged_in
+from ncs_cluster.config.ncs import firmware, no_plugin, plugged_in, sysfs
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.specs import ClusterSpec, DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
@@ -59,11 +58,10 @@ def discovery(asked: Asked, driven_by: str) -> Optional[DiscoverySpec]:
             "runtime",
             because=f"{complaint}; name a [runtimes.NAME] whose Python has openvino 2021.4.2 (Python 3.6 to 3.9)",
         )
-    how = asked.root.discovery
-    sysfs = asked.path(how.sysfs, "discovery", "sysfs")
-    if not plugged_in(Path(sysfs)):
+    devices = sysfs(asked)
+    if not plugged_in(devices):
         asked.notices.append("no neural compute stick is plugged in yet: waiting for one")
-    return DiscoverySpec(driven_by, table, runtime, str(sysfs), how.stagger_s)
+    return DiscoverySpec(driven_by, table, runtime, str(devices), asked.root.discovery.stagger_s)
 
 
 def clusters(asked: Asked, driven_by: str, count: int) -> ClusterSpec:
@@ -76,6 +74,9 @@ def clusters(asked: Asked, driven_by: str, count: int) -> ClusterSpec:
         asked.refuse("policy", because="ring takes turns between clusters; give --cluster-size K too")
     if policy == "ring" and size * 2 > count and driven_by not in REAL:
         remedy = f"use --cluster-size {count // 2}, or --sticks {size * 2}" if count > 1 else f"use --sticks {size * 2}"
+        if asked.root.backend == "auto":
+            # who has sticks must hear why they are not those that are counted here
+            remedy = "; ".join([remedy, *asked.notices])
         asked.refuse(
             "cluster_size",
             because=f"{size} of {count} stick{'s' * (count > 1)}: at most half may work while the others cool; {remedy}",
