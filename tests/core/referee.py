@@ -10,7 +10,8 @@ from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
 from ncs_cluster.core.child import State
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.testing.world import Process, Worker, World
+from ncs_cluster.testing.processes import Process, Worker
+from ncs_cluster.testing.world import World
 
 OPENING = (m.OpenStick, m.OpenSource, m.OpenSink, m.OpenGateway)
 

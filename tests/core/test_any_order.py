@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ncs_cluster import messages as m
 from ncs_cluster.core.events import GATEWAY, SINK, Who
-from ncs_cluster.testing.world import StickTraits, World, house
+from ncs_cluster.testing.hardware import StickTraits
+from ncs_cluster.testing.world import World, house
 from ncs_cluster.types import CameraName, FrameRef
 from tests.core.referee import Referee
 

@@ -1,0 +1,274 @@
+"""The children of a virtual machine room, a class for each kind: it says what the real one says, well or badly by its traits.
+
+A process lives from its spawn to its end; what outlives it is in `hardware`, and `world` moves the messages and the time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ncs_cluster import messages as m
+from ncs_cluster.core.events import Who
+from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome
+
+if TYPE_CHECKING:
+    from ncs_cluster.testing.world import World
+
+BOX = Outcome([Detection("thing", 1, 0.9, (0.1, 0.1, 0.5, 0.5))])
+
+
+class Process:
+    """A child from its spawn to its end."""
+
+    def __init__(self, world: World, who: Who) -> None:
+        self.world, self.who = world, who
+        self.alive = True
+        self.heard_by_core = True
+        self.stuck = False
+        """Neither works nor can be killed."""
+        self.frozen = False
+        """SIGSTOP: does nothing, dies when killed."""
+        self.greeted = False
+        self.heard: list[object] = []
+        world.after(world.start_s, self._hello)
+
+    def _hello(self) -> None:
+        self.greeted = True
+        self.say(m.Hello(m.PROTOCOL, self.world.pid(self.who), "3.11"))
+        self.beat()
+
+    def say(self, message: object) -> None:
+        if self.alive and not self.frozen and not self.stuck:
+            self.world.after(self.world.hop_s, lambda: self._deliver(message))
+
+    def _deliver(self, message: object) -> None:
+        if self.heard_by_core:
+            self.world.tell(self.who, message)
+
+    def beat(self) -> None:
+        """Once a second."""
+        if self.alive:
+            self.heartbeat()
+            self.world.after(self.beat_s, self.beat)
+
+    beat_s = 1.0
+
+    def heartbeat(self) -> None:
+        self.say(m.Heartbeat())
+
+    def hear(self, message: object) -> None:
+        self.heard.append(message)
+        if isinstance(message, m.Stop):
+            self.world.after(0.01, lambda: self.world.exits(self, "exit code 0", 0))
+        else:
+            self.react(message)
+
+    def react(self, message: object) -> None: ...
+
+
+class Worker(Process):
+    """Drives a stick: one inference at a time, the next begins when the last one ends."""
+
+    def __init__(self, world: World, who: Who) -> None:
+        super().__init__(world, who)
+        self.stick = world.sticks[who.name]
+        self.stick.hangs = False
+        self.open = False
+        self._noticing = False
+        self.in_hand: dict[int, m.Infer] = {}
+        self._free_s = 0.0
+        self._busy_s = 0.0
+        self._warmed_s = world.now_s
+        self.beat_s = max(0.05, 1.0 / world.settings.clusters.time_scale)
+
+    def react(self, message: object) -> None:
+        match message:
+            case m.OpenStick():
+                self.world.after(self.world.open_s, self._opened)
+            case m.ResetStick() if self.stick.obeys:
+                self.lose()
+            case m.Infer() if not self.open:
+                pass  # it was on its way when the stick was lost
+            case m.Infer():
+                if self.stick.refuses:
+                    self.say(m.Inferred(message.ticket, Outcome(error="cannot"), 0.0))
+                    return
+                self.in_hand[message.ticket] = message
+                begin_s = max(self.world.now_s, self._free_s)
+                self._free_s = begin_s + self.stick.latency_s
+                self.world.at(begin_s, lambda: self._begin(message))
+
+    def _opened(self) -> None:
+        self.open = True
+        self.say(m.StickOpened("virtual stick", self.stick.sensor, self.stick.depth, "virtual firmware", self.stick.mends))
+        self.heartbeat()
+
+    def lose(self) -> None:
+        """The stick is lost: say so, forget what it had, and open it again."""
+        if not self.alive or self.frozen or not self.open:
+            return
+        self.open = self._noticing = False
+        self._free_s = 0.0
+        self.in_hand.clear()
+        self.say(m.StickLost("no answer in time: it hangs"))
+        self.world.after(self.world.open_s, self._reopened)
+
+    def _reopened(self) -> None:
+        if self.alive and not self.frozen:
+            self.stick.hangs = False
+            self._opened()
+
+    def _begin(self, infer: m.Infer) -> None:
+        if not self.alive or infer.ticket not in self.in_hand:
+            return
+        if self.stick.poison(infer.frame):
+            self.world.crash(self.who)
+            return
+        self.world.after(self.stick.latency_s, lambda: self._end(infer))
+
+    def _end(self, infer: m.Infer) -> None:
+        if not self.alive or self.frozen or infer.ticket not in self.in_hand:
+            return
+        if self.stick.hangs:
+            if self.stick.mends and not self._noticing:
+                self._noticing = True
+                self.world.after(self.stick.notices_s, self.lose)
+            return
+        self._busy_s += self.stick.latency_s
+        self.stick.done += 1
+        self.world.read(infer.frame)
+        del self.in_hand[infer.ticket]
+        self.say(m.Inferred(infer.ticket, BOX, self.stick.latency_s))
+
+    def heartbeat(self) -> None:
+        if not self.open or self.stick.mute:
+            return
+        self.warm()
+        stick = self.stick
+        self.say(m.Telemetry(stick.heat.die_c if stick.plant else stick.temperature_c, stick.throttle_level))
+
+    def warm(self) -> None:
+        """Bring the plant up to now."""
+        dt_s = self.world.now_s - self._warmed_s
+        if self.stick.plant and dt_s > 0:
+            plant_s = dt_s * self.world.settings.clusters.time_scale
+            share = min(1.0, self._busy_s / dt_s)
+            self.stick.heat = self.stick.plant.step(self.stick.heat, plant_s, share, self.world.ambient_c)
+        self._warmed_s, self._busy_s = self.world.now_s, 0.0
+
+
+class Camera(Process):
+    """Captures into granted slots. A live one skips when it has none, an ordered one waits."""
+
+    def __init__(self, world: World, who: Who) -> None:
+        super().__init__(world, who)
+        self.source = world.cameras[who.name]
+        self.next_frame = 0
+        self.open = False
+        self.grants: deque[m.Grant] = deque()
+        self._due_s = 0.0
+        self._waiting = False
+        self._sizes: dict[int, tuple[int, int]] = {}
+
+    def react(self, message: object) -> None:
+        match message:
+            case m.OpenSource(first_frame=first):
+                self.next_frame = first
+                self.world.after(self.world.open_s, self.opened)
+            case m.MapPool(layout=layout):
+                self._sizes[layout.pool] = (layout.max_width, layout.max_height)
+            case m.Grant() if self._sizes[message.pool] == self.source.size:
+                self.grants.append(message)
+                if self._waiting:
+                    self._waiting = False
+                    self._capture()
+            case m.Measure() if self.source.answers:
+                self.world.after(self.source.measure_s, lambda: self._measured(message))
+
+    def opened(self) -> None:
+        """The source gives frames (again); call it once more after changing its size."""
+        source, first = self.source, not self.open
+        self.open = True
+        self.grants = deque(grant for grant in self.grants if self._sizes[grant.pool] == source.size)
+        finite = source.frames is not None
+        self.say(m.SourceOpened(*source.size, 1 / source.period_s, source.depth_scale_m, finite, source.ordered, ""))
+        if first:
+            self._due_s = self.world.now_s + source.period_s
+            self.world.at(self._due_s, self._capture)
+
+    def _capture(self) -> None:
+        source = self.source
+        if not self.alive or self.frozen:
+            return
+        if source.frames is not None and self.next_frame >= source.frames:
+            self.say(m.SourceEnded(self.next_frame))
+            return
+        if source.ordered and not self.grants:
+            self._waiting = True
+            return
+        frame = self.next_frame
+        self.next_frame += 1
+        if self.grants:
+            grant = self.grants.popleft()
+            ref = FrameRef(CameraName(self.who.name), grant.pool, grant.slot, frame, *source.size)
+            error = "no picture" if frame in source.corrupt else None
+            self.world.pixels[grant.pool, grant.slot] = (self.who.name, frame)
+            self.say(m.FrameCaptured(ref, self.world.now_s, self.world.now_s, f"{frame}.jpg", error))
+        else:
+            self.say(m.Skipped(frame))
+        self._due_s = max(self.world.now_s, self._due_s + source.period_s)
+        self.world.at(self._due_s, self._capture)
+
+    def _measured(self, asked: m.Measure) -> None:
+        if self.alive and not self.frozen:
+            self.world.read(asked.frame)
+            self.say(m.Measured(asked.ticket, asked.outcome.detections))
+
+    def heartbeat(self) -> None:
+        if self.open and self.source.answers:
+            self.say(m.CameraRates(1 / self.source.period_s, 0.0))
+
+
+class Sink(Process):
+    """Writes to a file that outlives it."""
+
+    def __init__(self, world: World, who: Who) -> None:
+        super().__init__(world, who)
+        self._queue: deque[m.Write] = deque()
+
+    def react(self, message: object) -> None:
+        sink = self.world.sink
+        match message:
+            case m.OpenSink(offset=offset):
+                self._opened = m.SinkOpened(0 if offset is None else sink.behind(offset), sink.size())
+                self.world.after(self.world.open_s, lambda: self.say(self._opened))
+            case m.Write():
+                self._queue.append(message)
+                if len(self._queue) == 1:
+                    self.world.after(sink.write_s, self._write)
+
+    def _write(self) -> None:
+        sink = self.world.sink
+        if not self.alive or self.frozen:
+            return
+        if sink.full:
+            self.world.after(1.0, self._write)
+            return
+        write = self._queue.popleft()
+        sink.file.append(write.record)
+        acked = m.Acked(write.number, sink.size())
+        self.world.after(sink.ack_s, lambda: self.say(acked))
+        if self._queue:
+            self.world.after(sink.write_s, self._write)
+
+
+class Gateway(Process):
+    """The page."""
+
+    def react(self, message: object) -> None:
+        if isinstance(message, m.OpenGateway):
+            self.say(m.GatewayOpened("127.0.0.1", 8080))
+
+
+KINDS: dict[str, type[Process]] = {"worker": Worker, "camera": Camera, "sink": Sink, "gateway": Gateway}
