@@ -25,7 +25,7 @@ class Plugin:
     def __init__(self) -> None:
         from openvino.inference_engine import IECore, get_version
 
-        self.version = str(get_version())
+        self.version = str(get_version()).partition("-")[0]  # without the build
         self._core = IECore()
 
     def sticks(self) -> List[str]:

@@ -24,7 +24,7 @@ class Plugin:
     def __init__(self) -> None:
         from openvino.runtime import Core, get_version
 
-        self.version = str(get_version())
+        self.version = str(get_version()).partition("-")[0]  # without the build
         self._core = Core()
         try:
             self.sticks()

@@ -42,6 +42,7 @@ def worker(runtime: Runtime, emulator: Emulator, graphs: list[GraphSpec], **opti
         child.send(OpenStick(StickSpec(StickId(PORT), PORT, "myriad", options), graphs))
         opened = _first(child)
         assert isinstance(opened, StickOpened), opened
+        assert opened.device == "NCS2 by OpenVINO 2021.4.2"
         yield child
 
 
