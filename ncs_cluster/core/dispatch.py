@@ -13,20 +13,14 @@ from __future__ import annotations
 
 from collections import deque
 
-from ncs_cluster.core.rates import Latency, Rate, Service
+from ncs_cluster.core.seat import Seat
 from ncs_cluster.core.work import DROPPED, Ledger, Unit
 from ncs_cluster.types import StickId
 
 MOST_TRIES = 3
 LIVE_DEPTH = 2
-LEAST_LEAD_S = 0.003
-"""Covers a hand-over through two processes and the 1 ms grain of the supervisor's clock."""
 SHORT_SERVICE_S = 0.006
 """Below this a timer is too coarse for just in time: the stick simply gets two."""
-UNKNOWN_PATIENCE_S = 10.0
-LEAST_PATIENCE_S = 2.0
-THROTTLED_PATIENCE_S = 15.0
-"""A stick at throttle level 2 sleeps 10 s between inferences and is not hung."""
 
 
 class Lane:
@@ -39,53 +33,6 @@ class Lane:
         self.ordered = ordered
         self.virtual_s = 0.0
         self.pending: deque[Unit] = deque()
-
-
-class Seat:
-    """A stick as the dispatcher sees it."""
-
-    def __init__(self, stick: StickId, depth: int, *, mends: bool = False) -> None:
-        self.stick = stick
-        self.depth = max(1, depth)
-        self.mends = mends
-        self.reset_s: float | None = None
-        """When its worker was asked to reset it."""
-        self.rate = 0.0
-        """0: rests. 1: full speed. Between: paced."""
-        self.in_flight: dict[int, Unit] = {}
-        self.service = Service()
-        self.latency = Latency()
-        self.done = Rate()
-        self.last_done_s = 0.0
-        self.last_sent_s = 0.0
-        self.throttled = False
-        self.turn_s = 0.0
-        """When a busy stick may be given its next request: just before it ends the present one."""
-        self.alone = False
-        """It holds a suspect."""
-
-    def settle(self) -> None:
-        """What it holds has changed: dozens of sticks are looked at for each frame, so what is asked of them is kept ready."""
-        self.alone = self.has_suspect()
-        self.turn_s = self.expected_end_s() - self.lead_s() if self.in_flight else 0.0
-
-    def expected_end_s(self) -> float:
-        """When the request now on the stick will be answered."""
-        begun_s = max(next(iter(self.in_flight.values())).sent_s, self.last_done_s)
-        return begun_s + (self.service.mean_s or 0.0)
-
-    def lead_s(self) -> float:
-        return min(self.service.mean_s or 0.0, LEAST_LEAD_S + 2 * self.service.deviation_s)
-
-    def patience_s(self) -> float:
-        """How long a request may take before the stick counts as hung."""
-        mean_s = self.service.mean_s
-        if self.throttled:
-            return THROTTLED_PATIENCE_S
-        return UNKNOWN_PATIENCE_S if mean_s is None else max(LEAST_PATIENCE_S, 5 * (mean_s + 4 * self.service.deviation_s))
-
-    def has_suspect(self) -> bool:
-        return any(unit.tried for unit in self.in_flight.values())
 
 
 class Dispatcher:

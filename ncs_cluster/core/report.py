@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from ncs_cluster.core.cameras import Camera
 from ncs_cluster.core.child import State
-from ncs_cluster.core.dispatch import Seat
 from ncs_cluster.core.engine import Engine
+from ncs_cluster.core.seat import Seat
 from ncs_cluster.core.status import (
     CameraStatus,
     ClusterStatus,
@@ -39,7 +39,7 @@ def status(
 ) -> Status:
     """Everything as of now. `now_at` is unix time; `usage` maps a process id to (CPU percent of a core, memory in MB)."""
     spec = engine.settings.clusters
-    sticks = [_stick(engine, stick, now_s) for stick in engine.sticks.by_id.values()]
+    sticks = [_stick(engine, stick, now_s) for stick in engine.sticks.by_id.values() if not stick.renamed]
     reasons, down = _reasons(engine)
     last = engine.sticks.last_switch
     next_s = engine.sticks.next_s if engine.sticks.active and spec.policy == "ring" and spec.switch_interval_s > 0 else None
@@ -73,7 +73,7 @@ def status(
             frames_lost=engine.ledger.lost,
             frames_doubled=engine.ledger.doubled,
             out_of_order=engine.ledger.out_of_order,
-            throttled_s=round(sum(stick.throttled_s for stick in sticks), 1),
+            throttled_s=round(sum(stick.throttled_s for stick in engine.sticks.by_id.values()), 1),
         ),
         machine=machine,
         processes=[_process("supervisor", pid, "running", 0, usage)]
@@ -101,7 +101,7 @@ def _reasons(engine: Engine) -> tuple[list[str], bool]:
     reasons = []
     for stick in engine.sticks.by_id.values():
         state = _stick_state(engine, stick)
-        if state in ("absent", "backoff", "quarantined"):
+        if not stick.renamed and state in ("absent", "backoff", "quarantined"):
             reasons.append(f"{stick.spec.id} is {state}" + (f": {stick.child.last_error}" if stick.child.last_error else ""))
     wanted, size = engine.settings.clusters.cluster_size, engine.sticks.cluster_size
     if size < wanted and engine.sticks.present:
