@@ -257,8 +257,8 @@ class Engine:
             case e.StickFound(stick=spec) if self.ending is None:
                 new = [] if spec.id in self.sticks.by_id else [Note("info", spec.id, "is plugged in")]
                 return [*new, *self.sticks.found(spec, now_s), *self.sticks.regulate(now_s)]
-            case e.StickGone(id=stick):
-                return self.sticks.gone(stick, now_s) + self.sticks.regulate(now_s)
+            case e.StickGone(id=stick, renamed=renamed):
+                return self.sticks.gone(stick, now_s, renamed) + self.sticks.regulate(now_s)
             case _:
                 return []
 

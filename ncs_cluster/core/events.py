@@ -36,9 +36,10 @@ class StickFound(Struct, frozen=True):
 
 
 class StickGone(Struct, frozen=True):
-    """A stick was pulled."""
+    """A stick was pulled; or `renamed`: it was called by a port that is not its home, and is found under another name."""
 
     id: StickId
+    renamed: bool = False
 
 
 class Spawned(Struct, frozen=True):

@@ -30,6 +30,8 @@ class Ports:
         self._patient: set[str] = set()
         self._orphans: set[str] = set()
         """Found booted at a port nobody knew: named by that port until they are reset and show their homes."""
+        self.renamed: list[str] = []
+        """Those of the last look's gone that were no home: their sticks are called by another one now."""
 
     def look(self, seen: Mapping[str, str], settled: Container[str], now_s: float) -> tuple[list[str], list[str]]:
         """Homes of sticks that are new, and of those that are gone. `seen`: port -> product; `settled`: with no boot ahead."""
@@ -42,7 +44,7 @@ class Ports:
                 there[home] = port
                 if product == BOOTED and port == home and home not in self._orphans and port not in self.pairs:
                     self._learn(port, home)
-        gone = []
+        gone: list[str] = []
         for port in strangers:
             away = [home for home in self.at if home not in there and home not in gone]
             if seen[port] == BOOTED:
@@ -50,6 +52,7 @@ class Ports:
             else:
                 there[port] = port
                 gone += self._renamed(port, away)
+        self.renamed = list(gone)
         found = [home for home in there if home not in self.at]
         self.at |= there
         for home in there:
@@ -80,13 +83,13 @@ class Ports:
         return home
 
     def _renamed(self, port: str, away: list[str]) -> list[str]:
-        """An orphan that was reset and is seen at its home for the first time: from now on it is called by that."""
+        """Orphans that are called by this home from now on: one was reset, and its home shows for the first time."""
         orphans = [home for home in away if home in self._orphans]
         same = [home for home in orphans if _chain(home) == _chain(port)]
         candidates = same or orphans
-        if len(candidates) != 1:
-            return []
-        self._learn(candidates[0], port)
+        if len(candidates) == 1:
+            self._learn(candidates[0], port)
+        # of several it cannot be told which it is; their names would be taken for second sticks as soon as they have booted
         return candidates
 
     def _learn(self, port: str, home: str) -> None:

@@ -36,6 +36,8 @@ class Stick:
         self.throttled_s = 0.0
         """Plant seconds at a throttle level above 0."""
         self.told_gone = False
+        self.renamed = False
+        """It is gone, but there is nothing to miss: another name means the same stick."""
         """Its worker ended because it could not find the stick any more."""
         self.inferences = 0
         self.measured_s: float | None = None
@@ -86,17 +88,19 @@ class Sticks:
             known.spec = spec
             return []
         # its process, if one is still there, is on its way out
-        known.present, known.spec = True, spec
+        known.present, known.renamed, known.spec = True, False, spec
         notes: list[Action] = [Note("info", spec.id, "is back")]
         return notes + known.child.retry_now(now_s) + known.child.start(now_s)
 
-    def gone(self, stick: StickId, now_s: float) -> list[Action]:
+    def gone(self, stick: StickId, now_s: float, renamed: bool = False) -> list[Action]:
         known = self.by_id.get(stick)
         if known is None or not known.present:
             return []
-        known.present = False
+        known.present, known.renamed = False, renamed
         known.child.last_error = "unplugged"
         actions: list[Action] = [Note("warning", stick, "is gone: unplugged")]
+        if renamed:
+            actions = [Note("info", stick, "was left booted by another process; once reset it is called by the port it waits at")]
         # nothing can be closed on a stick that is not there: no polite word, it may block for long
         stopping = known.child.stop(now_s)
         return actions + (known.child.kill(now_s, "its stick is gone") if stopping else [])

@@ -83,6 +83,27 @@ def test_a_stick_that_another_process_left_booted_is_found_and_called_by_its_hom
     assert ports.look({"2-1.2": BOOTED}, (), 2.0) == ([], [])
 
 
+def test_of_several_left_booted_with_other_chains_none_is_kept_under_a_wrong_name() -> None:
+    """As on a Raspberry Pi 4, when the process they were left by is not missed by their watchdogs one by one, but at once."""
+    ports = Ports()
+    ports.look({"2-3": BOOTED, "2-4": BOOTED}, (), 0.0)
+    found, gone = ports.look({"1-1.3": BEFORE_BOOT, "1-1.4": BEFORE_BOOT}, (), 1.0)
+    assert (sorted(found), sorted(gone), sorted(ports.renamed)) == (["1-1.3", "1-1.4"], ["2-3", "2-4"], ["2-3", "2-4"])
+    assert ports.pairs == {}
+    assert ports.look({"2-3": BOOTED, "1-1.4": BEFORE_BOOT}, (), 2.0) == ([], [])
+    assert ports.look({"2-3": BOOTED, "2-4": BOOTED}, (), 3.0) == ([], [])
+    assert ports.look({"2-3": BOOTED, "2-4": BOOTED}, (), 3.0 + BOOT_S) == ([], [])
+    assert ports.pairs == {"2-3": "1-1.3", "2-4": "1-1.4"}
+
+
+def test_an_orphan_that_is_pulled_is_gone_under_its_name() -> None:
+    ports = Ports()
+    ports.look({"2-3": BOOTED}, (), 0.0)
+    ports.look({}, (), 1.0)
+    assert ports.look({}, (), 1.0 + BOOT_S) == ([], ["2-3"])
+    assert ports.renamed == []
+
+
 def test_a_stick_that_moves_to_another_socket_is_another_stick() -> None:
     ports = Ports()
     ports.look({"1-1.1": BEFORE_BOOT}, (), 0.0)

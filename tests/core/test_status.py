@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from ncs_cluster.core import report
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import BUS, StickGone, Who
 from ncs_cluster.messages import SinkBlocked
 from ncs_cluster.testing.world import World, house
+from ncs_cluster.types import StickId
 
 CONTRACT: dict[str, dict[str, tuple[type, ...]]] = {
     "daemon": {
@@ -90,6 +91,21 @@ def test_every_field_from_the_first_moment_on() -> None:
     assert document["cameras"][0]["size"] == [640, 480]
     assert 0 <= document["clusters"]["next_switch_s"] <= 10
     assert set(states(document).values()) <= {"active", "standby", "draining"}
+
+
+def test_a_stick_that_has_another_name_now_is_not_missed_under_the_old_one() -> None:
+    world = World(house(4))
+    world.start().run(2.0)
+    world.tell(BUS, StickGone(StickId("sim-2"), renamed=True))
+    world.run(5.0)
+    document = said(world)
+    assert "sim-2" not in states(document)
+    assert (document["daemon"]["state"], document["daemon"]["reasons"]) == ("ok", [])
+    world.plug("sim-2")
+    world.run(5.0)
+    assert states(said(world))["sim-2"] == "active"
+    world.unplug("sim-2")
+    assert states(said(world))["sim-2"] == "absent"
 
 
 def test_sticks_are_listed_in_ring_order_with_ten_after_two() -> None:
