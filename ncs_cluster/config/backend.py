@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ncs_cluster.backends import BACKENDS
+from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.model import options_class
-from ncs_cluster.config.ncs import firmware, no_plugin, plugged_in, sysfs
+from ncs_cluster.config.ncs import firmware, no_plugin, sysfs
 
 REAL = ("xlink", "myriad")
 """Backends of sticks that are found, not counted."""

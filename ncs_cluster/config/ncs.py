@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,36 +10,9 @@ from typing import Optional
 
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.places import state_dir
-from ncs_cluster.core.ports import BEFORE_BOOT, BOOTED
 from ncs_cluster.provision import places
 
-MOVIDIUS = "03e7"
 PLUGIN = "from openvino.inference_engine import IECore; IECore().get_metric('MYRIAD', 'SUPPORTED_METRICS')"
-
-
-def plugged_in(sysfs: Path) -> dict[str, str]:
-    """USB port -> product of every Myriad X the kernel lists, before its boot or after. What vanishes meanwhile is left out."""
-    seen = {}
-    devices = sysfs / "bus" / "usb" / "devices"
-    try:
-        names = sorted(os.listdir(devices))
-    except OSError:
-        return {}
-    for name in names:
-        # "usb1" is a root hub, "1-1.2:1.0" an interface
-        if ":" not in name and "-" in name and _word(devices / name / "idVendor") == MOVIDIUS:
-            product = _word(devices / name / "idProduct")
-            if product in (BEFORE_BOOT, BOOTED):
-                seen[name] = product
-    return seen
-
-
-def _word(path: Path) -> str:
-    try:
-        with path.open("rb", buffering=0) as file:
-            return file.read(64).decode("ascii", "replace").strip().lower()
-    except OSError:
-        return ""
 
 
 def sysfs(asked: Asked) -> Path:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Optional
 
+from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.backend import REAL, driver
-from ncs_cluster.config.ncs import firmware, no_plugin, plugged_in, sysfs
+from ncs_cluster.config.ncs import firmware, no_plugin, sysfs
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.specs import ClusterSpec, DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Container
 from pathlib import Path
 
-from ncs_cluster.config.ncs import plugged_in
+from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.core.events import StickFound, StickGone
 from ncs_cluster.core.ports import Ports
 from ncs_cluster.specs import DiscoverySpec, StickSpec
@@ -50,7 +50,7 @@ class UsbBus:
             learned = [home for port, home in self._ports.pairs.items() if self._known.get(port) != home and home not in found]
             self._known = dict(self._ports.pairs)
             _write(self._kept, self._known)
-        told: list[StickFound | StickGone] = [StickGone(_id(home)) for home in gone]
+        told: list[StickFound | StickGone] = [StickGone(_id(home), home in self._ports.renamed) for home in gone]
         return told + [StickFound(self._stick(home)) for home in (*found, *learned) if home in self._ports.at]
 
     def _stick(self, home: str) -> StickSpec:

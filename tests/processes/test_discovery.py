@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.core.events import StickFound, StickGone
-from ncs_cluster.processes.discovery import LOOK_S, UsbBus, plugged_in
+from ncs_cluster.processes.discovery import LOOK_S, UsbBus
 from ncs_cluster.specs import DiscoverySpec
 from ncs_cluster.types import StickId
 
@@ -86,6 +87,18 @@ def test_a_stick_at_work_that_is_pulled_is_gone_and_one_that_boots_is_not(tree: 
     (learned,) = usb.wake(10.0, ())
     assert isinstance(learned, StickFound)
     assert (learned.stick.id, learned.stick.options, learned.stick.alone) == ("ncs-1-1.2", {"booted_port": "2-1.2"}, False)
+
+
+def test_a_stick_left_booted_by_another_process_has_one_name_once_its_home_shows(tree: Tree) -> None:
+    tree.plug("2-2", "f63b")
+    usb = bus(tree)
+    usb.wake(0.0, ())
+    tree.pull("2-2")
+    tree.plug("1-1.2")
+    gone, found = usb.wake(1.0, ())
+    assert gone == StickGone(StickId("ncs-2-2"), renamed=True)
+    assert isinstance(found, StickFound)
+    assert found.stick.id == "ncs-1-1.2"
 
 
 def test_what_was_learned_of_ports_is_kept_and_a_damaged_file_says_nothing(tree: Tree) -> None:
