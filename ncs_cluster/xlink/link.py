@@ -133,10 +133,10 @@ class Link:
             stream._queue.append(_Queued(data, self._until_s(patience_s), wait))
         return wait
 
-    def expect(self, stream: Stream, size: int, patience_s: float = NEVER_S) -> Wait:
+    def expect(self, stream: Stream, size: int, patience_s: float = NEVER_S, wait: Optional[Wait] = None) -> Wait:
         """Allow one payload of exactly `size` bytes, after those allowed before. Said before it is asked for, since an answer may
         overtake the reply to its question."""
-        wait = Wait()
+        wait = wait or Wait()
         stream._expected.append(_Expected(size, self._until_s(patience_s), wait))
         return wait
 

@@ -96,9 +96,11 @@ def allocate(
     return Loaded(number, blob, depth, int.from_bytes(stages.value, "little"), buffer, into, out)
 
 
-def infer(link: Link, monitor: Stream, graph: Loaded, tensor: Data, timeout_s: float) -> Script:
-    """A tensor and its trigger. One at a time of all graphs, so the order of triggers is that of tensors."""
+def infer(link: Link, monitor: Stream, graph: Loaded, tensor: Data, result: Wait, timeout_s: float) -> Script:
+    """A tensor and its trigger. One at a time of all graphs, so the order of triggers is that of tensors. Outputs that come before
+    the trigger are another's, and are not taken for the `result`."""
     yield link.write(graph.into, tensor, timeout_s)
+    link.expect(graph.out, graph.blob.outputs_size, wait=result)
     trigger = commands.graph_command(Graph.TRIGGER, graph.number, "", *graph.fifos)
     yield from _order(link, monitor, trigger, timeout_s, "infer", f"an inference of graph {graph.number} was refused")
 

@@ -310,9 +310,9 @@ class Session:
             lane = self._lanes[job.graph]
             if not lane.flying:
                 lane.progress_s = self._link.now_s
-            result = self._link.expect(lane.graph.out, lane.graph.blob.outputs_size)
+            result = Wait()
             lane.flying.append(_Flying(job.tag, self._link.now_s, result))
-            yield from scripts.infer(self._link, monitor, lane.graph, job.tensor, self._options.infer_timeout_s)
+            yield from scripts.infer(self._link, monitor, lane.graph, job.tensor, result, self._options.infer_timeout_s)
 
     def _each(self, period_s: float, script: Callable[[Link, Stream], Script], device: Stream) -> Script:
         due_s = self._link.now_s

@@ -336,6 +336,15 @@ def test_a_stick_that_leaves_before_it_answers_our_reset_has_taken_its_leave():
     assert the_end(session) == Closed()
 
 
+def test_outputs_that_come_before_their_trigger_are_no_result():
+    session, model = opened()
+    session.events()
+    session.submit(1, 0, bytes(48), 1.0)
+    session.out()
+    session.received(frame(FrameType.WRITE_REQ, name_id(model, "FIFO1"), 28), 1.0)
+    assert the_end(session) == Lost("protocol", "28 bytes came on FIFO1, where nothing was expected")
+
+
 def test_nothing_is_asked_of_a_stick_that_takes_its_leave():
     session, model = opened()
     session.close(0.0)
