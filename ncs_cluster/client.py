@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,9 @@ import msgspec
 
 from ncs_cluster.errors import NcsClusterError, NotRunning
 from ncs_cluster.ipc.channel import Channel
+from ncs_cluster.ipc.control_socket import CONTROL_SOCKET, default_runtime_dir
 from ncs_cluster.messages import AskEvents, AskStatus, AskSwitch, AskTrouble, AskUrl, Reply, Request
 from ncs_cluster.types import StickId
-
-CONTROL_SOCKET = "control.sock"
-
-
-def default_runtime_dir() -> Path:
-    """$RUNTIME_DIRECTORY (systemd), else $XDG_RUNTIME_DIR/ncs-cluster, else a private directory of this user."""
-    if given := os.environ.get("RUNTIME_DIRECTORY"):
-        return Path(given.split(":")[0])
-    if session := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(session) / "ncs-cluster"
-    return Path(tempfile.gettempdir()) / f"ncs-cluster-{os.getuid()}"
-
 
 SERVICE_DIR = Path("/run/ncs-cluster")
 """Where the service of deploy/ lives."""

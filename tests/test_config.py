@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ncs_cluster.client import default_runtime_dir
 from ncs_cluster.config import load
 from ncs_cluster.errors import ConfigError
+from ncs_cluster.ipc.control_socket import default_runtime_dir
 from ncs_cluster.specs import Settings
 
 NO_GRAPH = ["--backend", "simulated", "--graph", "none"]

@@ -7,11 +7,10 @@ import os
 import shutil
 import stat
 import subprocess
-import tempfile
-from pathlib import Path
 from typing import Optional
 
 from ncs_cluster.config.asked import Asked
+from ncs_cluster.ipc.control_socket import CONTROL_SOCKET, default_runtime_dir
 from ncs_cluster.provision import places
 from ncs_cluster.specs import GatewaySpec, RuntimeSpec, SinkSpec
 
@@ -21,17 +20,12 @@ SHORTEST_TOKEN = 16
 
 
 def runtime_dir(asked: Asked) -> str:
-    """As client.default_runtime_dir, where nothing was asked."""
-    environ = asked.environ
+    """Where nothing was asked: where clients look."""
     if asked.root.runtime_dir is not None:
         path = asked.path(asked.root.runtime_dir, "runtime_dir")
-    elif given := environ.get("RUNTIME_DIRECTORY"):
-        path = Path(given.split(":")[0])
-    elif session := environ.get("XDG_RUNTIME_DIR"):
-        path = Path(session) / "ncs-cluster"
     else:
-        path = Path(tempfile.gettempdir()) / f"ncs-cluster-{os.getuid()}"
-    if len(os.fsencode(path / "control.sock")) > LONGEST_SOCKET_PATH:
+        path = default_runtime_dir(asked.environ)
+    if len(os.fsencode(path / CONTROL_SOCKET)) > LONGEST_SOCKET_PATH:
         asked.refuse("runtime_dir", because=f"{path} is too long for a socket's path; choose a shorter folder")
     if path.exists() and not path.is_dir():
         asked.refuse("runtime_dir", because=f"{path} is not a folder; choose another")

@@ -13,9 +13,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from ncs_cluster.client import CONTROL_SOCKET
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.ipc.channel import Channel
+from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
 from ncs_cluster.messages import Request
 from ncs_cluster.processes.links import Link
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 
-from ncs_cluster.client import CONTROL_SOCKET
 from ncs_cluster.core.status import (
     CameraStatus,
     ClusterStatus,
@@ -33,6 +32,7 @@ from ncs_cluster.core.status import (
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc import pictures
 from ncs_cluster.ipc.channel import Channel
+from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
 from ncs_cluster.messages import AskEvents, AskStatus, AskSwitch, AskTrouble, AskUrl, MapPictures, Reply, Request
 from ncs_cluster.types import CameraName
 

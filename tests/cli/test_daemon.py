@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import ncs_cluster
-from ncs_cluster.client import CONTROL_SOCKET, Client
+from ncs_cluster.client import Client
 from ncs_cluster.errors import NotRunning
+from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
 from tests.conftest import ROOT
 
 CLUSTERD = [sys.executable, "-m", "ncs_cluster.cli.daemon"]

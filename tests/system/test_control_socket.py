@@ -13,7 +13,8 @@ import msgspec
 import psutil
 import pytest
 
-from ncs_cluster.client import CONTROL_SOCKET, Refused
+from ncs_cluster.client import Refused
+from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
 from ncs_cluster.messages import AskEvents, AskStatus
 from ncs_cluster.processes.control import MOST_CLIENTS
 from ncs_cluster.testing.daemon import Daemon, running, settings, sticks, synthetic
