@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from ncs_cluster.xlink import compare, words
-from ncs_cluster.xlink.commands import Device, Graph, device_command, graph_command
+from ncs_cluster.xlink.commands import Device, Graph, device_command, fifo_command, fifo_release, graph_command
 from ncs_cluster.xlink.frames import FrameType, Header
 from ncs_cluster.xlink.transcript import Frame, Transcript
 from tests.xlink.capture_logs import ABOUT, BOOTED, ROM, Log
@@ -274,6 +274,31 @@ def test_names_that_are_no_text_are_not_taken_for_each_other() -> None:
     one, other = (struct.pack("<II64sIII", Graph.ALLOCATE, 0, name, 0, 0, 2) for name in (b"\xfe", b"\xff"))
     first, second = session(lambda host: host.write(1, one)), session(lambda host: host.write(1, other))
     assert lanes(first, second) == ["link 1, host"]
+
+
+@pytest.mark.parametrize(
+    ("stream", "data", "unread"),
+    [
+        (0, device_command(Device.CAPABILITIES), range(4, 8)),
+        (0, device_command(Device.POWER), ()),
+        (0, device_command(Device.ASYNC_DMA, 1), ()),
+        (1, graph_command(Graph.VERIFY, 0, "graphBuffer0", third=2), range(21, 80)),
+        (1, graph_command(Graph.ALLOCATE, 0, "graphBuffer0", third=2), range(21, 80)),
+        (1, graph_command(Graph.ALLOCATION_VERIFY, 0), range(8, 84)),
+        (1, graph_command(Graph.DEALLOCATE, 0), range(8, 84)),
+        (1, graph_command(Graph.TRIGGER, 0, "", 0, 1), [*range(8, 72), *range(80, 84)]),
+        (1, fifo_command(0, "FIFO0", 4, bytes(20), host_reads=False), [*range(14, 72), 98, 99]),
+        (1, fifo_release(1), ()),
+        (2, bytes(range(256)), ()),
+    ],
+)
+def test_every_byte_of_a_command_counts_but_those_that_no_stick_reads(stream: int, data: bytes, unread: Iterable[int]) -> None:
+    def said(payload: bytes) -> Transcript:
+        return session(lambda host: host.write(stream, payload))
+
+    flipped = (data[:at] + bytes([data[at] ^ 0x41]) + data[at + 1 :] for at in range(len(data)))
+    before = said(data)
+    assert [at for at, changed in enumerate(flipped) if not lanes(before, said(changed))] == list(unread)
 
 
 def test_graph_commands_are_compared_in_words() -> None:
