@@ -1,76 +1,27 @@
-"""All cameras: their processes, their pools and pictures, and the way of each frame from capture to its published result."""
+"""All cameras: their processes, their grants, and the way of each frame from capture to its published result."""
 
 from __future__ import annotations
 
-from ncs_cluster.core.actions import Action, DropPool, MakePictures, MakePool, Note, Send
-from ncs_cluster.core.child import Child, Limits
+from ncs_cluster.core.actions import Action, MakePictures, Note, Send
+from ncs_cluster.core.camera import Camera
+from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import Who
 from ncs_cluster.core.outbox import Outbox
+from ncs_cluster.core.pools import GRANTS, PICTURE_SLOTS, Pools, fits
 from ncs_cluster.core.publish import LiveOrder, Reorder, record
-from ncs_cluster.core.rates import Latency, Rate
-from ncs_cluster.core.slots import Slots
 from ncs_cluster.core.work import GIVEN_UP, LATE, RESULT, Frame, Ledger, Unit
 from ncs_cluster.messages import (
     FrameCaptured,
     Grant,
-    MapPictures,
-    MapPool,
     Measure,
     OpenSource,
     Rates,
     Skipped,
     SourceOpened,
-    UnmapPool,
 )
 from ncs_cluster.specs import CameraSpec
-from ncs_cluster.types import Detection, Outcome, PoolLayout
-
-GRANTS = 2
-"""Slots the camera holds in advance: one being written, one for the next frame."""
-PICTURE_SLOTS = 4
-
-
-class Camera:
-    """One camera."""
-
-    def __init__(self, spec: CameraSpec, limits: Limits) -> None:
-        self.spec = spec
-        self.child = Child(Who("camera", spec.name), spec.runtime, limits)
-        self.info: SourceOpened | None = None
-        self.detail: str | None = None
-        self.signal = False
-        self.ended = False
-        self.slots: Slots | None = None
-        self.retired: list[Slots] = []
-        self.next_frame = 0
-        self.frames = 0
-        self.unreadable = 0
-        self.reads = True
-        """The last frame could be read."""
-        self.measuring: dict[int, tuple[Unit, Outcome]] = {}
-        self.measuring_since_s = 0.0
-        """Since when the oldest of them waits."""
-        self.orders: dict[int, LiveOrder] = {}
-        self.reorders: dict[int, Reorder] = {}
-        self.viewers = 0
-        self.told: Rates | None = None
-        self.detection = Rate()
-        self.latency = Latency()
-        self.drawing = Latency()
-        self.capture_fps = 0.0
-        self.preview_fps = 0.0
-        self.range_errors: list[float] = []
-        self.published: dict[int, int] = {}
-
-    @property
-    def drawn(self) -> bool:
-        """Somebody looks at its pictures."""
-        return self.viewers > 0 or self.spec.window
-
-    @property
-    def ordered(self) -> bool:
-        return self.spec.ordered or (self.info is not None and self.info.ordered)
+from ncs_cluster.types import Detection, Outcome
 
 
 class Cameras:
@@ -80,13 +31,12 @@ class Cameras:
         self.by_name: dict[str, Camera] = {}
         self.graphs = graphs or ["none"]
         """Without a graph (simulated sticks that only take time) each frame is one unit all the same."""
-        self.pools: dict[int, Slots] = {}
+        self.pools = Pools(len(self.graphs), dispatcher)
         self.stopping = False
         self._dispatcher = dispatcher
         self._ledger = ledger
         self._outbox = outbox
         self._limits = limits
-        self._next_pool = 1
 
     def add(self, spec: CameraSpec, now_s: float) -> list[Action]:
         camera = Camera(spec, self._limits)
@@ -108,14 +58,14 @@ class Cameras:
         camera.info, camera.signal, camera.detail = info, True, None
         if first:
             self._dispatcher.add_stream(camera.spec.name, len(self.graphs), camera.spec.weight, ordered=camera.ordered)
-        if camera.slots is None or not _fits(camera.slots.layout, info):
+        if camera.slots is None or not fits(camera.slots.layout, info):
             if camera.slots is not None:
                 camera.slots.revoke_grants()
-            made = self._new_pool(camera, workers)
+            made = self.pools.make(camera, workers)
             made.append(MakePictures(camera.spec.name, PICTURE_SLOTS, info.width, info.height))
-            made.append(self.pictures(camera, camera.child.who))
+            made.append(self.pools.pictures(camera, camera.child.who))
         elif fresh:
-            made = [*self._map(camera, [camera.child.who]), self.pictures(camera, camera.child.who)]
+            made = [*self.pools.map(camera, [camera.child.who]), self.pools.pictures(camera, camera.child.who)]
         else:
             made = []
         notes: list[Action] = []
@@ -269,7 +219,7 @@ class Cameras:
         camera.told = rates
         return [Send(camera.child.who, rates)]
 
-    # -- pools
+    # -- slots
 
     def grant(self, camera: Camera) -> list[Action]:
         """Let the camera write ahead, as far as slots are free."""
@@ -286,58 +236,12 @@ class Cameras:
         """Retired pools that nobody needs go; a pool that has become too small for the sticks there are now is replaced."""
         actions: list[Action] = []
         for camera in self.by_name.values():
-            for slots in [slots for slots in camera.retired if slots.idle]:
-                camera.retired.remove(slots)
-                del self.pools[slots.layout.pool]
-                gone = UnmapPool(slots.layout.pool)
-                actions += [Send(who, gone) for who in workers]
-                if camera.child.listening:
-                    actions.append(Send(camera.child.who, gone))
-                actions.append(DropPool(slots.layout.pool))
-            if camera.slots is not None and camera.child.running and camera.slots.layout.slots < self._slots_wanted(camera):
-                actions += self._new_pool(camera, workers) + self.grant(camera)
+            actions += self.pools.drop_idle(camera, workers)
+            if self.pools.too_small(camera):
+                actions += self.pools.make(camera, workers) + self.grant(camera)
         return actions
-
-    def maps(self, worker: Who) -> list[Action]:
-        """Every pool, for a worker that has just come."""
-        return [Send(worker, MapPool(slots.layout), pool=pool) for pool, slots in self.pools.items()]
-
-    def _slots_wanted(self, camera: Camera) -> int:
-        """For every stick as many as it may hold, one waiting per lane, what the camera holds, and some being measured."""
-        seats = list(self._dispatcher.seats.values())
-        held = sum(seat.depth if camera.ordered else 2 for seat in seats)
-        return GRANTS + len(self.graphs) + 4 + max(8, held)
-
-    def _new_pool(self, camera: Camera, workers: list[Who]) -> list[Action]:
-        info = camera.info
-        assert info is not None
-        if camera.slots is not None:
-            camera.slots.retired = True
-            camera.retired.append(camera.slots)
-        # room to grow, so that sticks that come one after another do not make a pool each
-        slots = 2 * self._slots_wanted(camera)
-        camera.slots = Slots(PoolLayout(self._next_pool, slots, info.width, info.height, info.depth_scale_m))
-        self.pools[self._next_pool] = camera.slots
-        self._next_pool += 1
-        return [MakePool(camera.slots.layout), *self._map(camera, [camera.child.who, *workers])]
-
-    def _map(self, camera: Camera, whom: list[Who]) -> list[Action]:
-        assert camera.slots is not None
-        layout = camera.slots.layout
-        return [Send(who, MapPool(layout), pool=layout.pool) for who in whom]
-
-    def pictures(self, camera: Camera, to: Who) -> Action:
-        """Tell somebody where the drawn pictures lie."""
-        assert camera.slots is not None
-        layout = camera.slots.layout
-        ring = MapPictures(camera.spec.name, PICTURE_SLOTS, layout.max_width, layout.max_height)
-        return Send(to, ring, pictures=camera.spec.name)
 
     @property
     def finished(self) -> bool:
         """All streams have come to their end."""
         return bool(self.by_name) and all(camera.ended for camera in self.by_name.values())
-
-
-def _fits(layout: PoolLayout, info: SourceOpened) -> bool:
-    return (layout.max_width, layout.max_height, layout.depth_scale_m) == (info.width, info.height, info.depth_scale_m)

@@ -10,7 +10,8 @@ from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
 from ncs_cluster.core import trouble
 from ncs_cluster.core.actions import Action, Exit, Note, Send
-from ncs_cluster.core.cameras import Camera, Cameras
+from ncs_cluster.core.camera import Camera
+from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import LONGEST_ERROR, Child, Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.ending import Ending, killed
@@ -144,7 +145,7 @@ class Engine:
 
     def _with_pools(self, stick: Stick, opening: list[Action]) -> list[Action]:
         """A worker hears what to open first, then of every pool."""
-        return opening + self.cameras.maps(stick.child.who) if opening else []
+        return opening + self.cameras.pools.maps(stick.child.who) if opening else []
 
     def _hangs(self, stick: Stick, now_s: float) -> list[Action]:
         """A stick that should have answered long ago is reset in place where its worker can; else the process ends."""

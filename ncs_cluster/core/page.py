@@ -5,7 +5,8 @@ from __future__ import annotations
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import Action, Note, Send
-from ncs_cluster.core.cameras import Camera, Cameras
+from ncs_cluster.core.camera import Camera
+from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Child, Limits
 from ncs_cluster.core.events import GATEWAY
 from ncs_cluster.specs import GatewaySpec, Settings
@@ -31,7 +32,7 @@ class Page:
                 self.child.ready(now_s)
                 self.address = (host, port)
                 cameras = self._cameras.by_name.values()
-                rings = [self._cameras.pictures(camera, GATEWAY) for camera in cameras if camera.slots]
+                rings = [self._cameras.pools.pictures(camera, GATEWAY) for camera in cameras if camera.slots]
                 where = (
                     f"answers on all addresses of this machine, port {port}"
                     if host in ("0.0.0.0", "::")
@@ -59,4 +60,4 @@ class Page:
 
     def reopened(self, camera: Camera) -> list[Action]:
         """The camera draws into another ring now."""
-        return [self._cameras.pictures(camera, GATEWAY)] if self.child.running else []
+        return [self._cameras.pools.pictures(camera, GATEWAY)] if self.child.running else []

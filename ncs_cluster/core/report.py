@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
-from ncs_cluster.core.cameras import Camera
+from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.child import State
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.seat import Seat

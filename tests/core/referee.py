@@ -128,11 +128,11 @@ class Referee:
         for unit in engine.ledger.open:
             if unit.holds_pixels:
                 leased[unit.frame.ref.pool, unit.frame.ref.slot] += 1
-        for number, slots in engine.cameras.pools.items():
+        for number, slots in engine.cameras.pools.by_number.items():
             assert slots.free + slots.granted + slots.leased == slots.layout.slots
             for slot, holders in slots._leases.items():
                 assert leased[number, slot] == holders, "a slot is leased to nobody"
-        assert sum(slots.leased for slots in engine.cameras.pools.values()) == len(leased)
+        assert sum(slots.leased for slots in engine.cameras.pools.by_number.values()) == len(leased)
 
     def deadlines(self) -> None:
         """Whatever waits, waits for a time that comes."""
@@ -156,6 +156,6 @@ class Referee:
     def drained(self) -> None:
         """Nothing is under way any more: nothing may be held."""
         assert not self.engine.ledger.open
-        for slots in self.engine.cameras.pools.values():
+        for slots in self.engine.cameras.pools.by_number.values():
             assert slots.leased == 0
             assert slots.free + slots.granted == slots.layout.slots

@@ -225,7 +225,7 @@ class AnyOrder(RuleBasedStateMachine):
         if process is None or known is None:
             return
         mine = {slots.layout.pool for slots in (known.slots, *known.retired) if slots is not None}
-        if pool in mine and slot in self.world.engine.cameras.pools[pool]._granted:
+        if pool in mine and slot in self.world.engine.cameras.pools.by_number[pool]._granted:
             held = [grant for grant in process.grants if (grant.pool, grant.slot) == (pool, slot)]
             if ahead >= 0 or not held:
                 return  # that would be no lie, or it would write twice into what it was given once

@@ -1,0 +1,83 @@
+"""Which pool a camera writes into, and who is told of it. Frames that still lie in a retired pool are read out first."""
+
+from __future__ import annotations
+
+from ncs_cluster.core.actions import Action, DropPool, MakePool, Send
+from ncs_cluster.core.camera import Camera
+from ncs_cluster.core.dispatch import Dispatcher
+from ncs_cluster.core.events import Who
+from ncs_cluster.core.slots import Slots
+from ncs_cluster.messages import MapPictures, MapPool, SourceOpened, UnmapPool
+from ncs_cluster.types import PoolLayout
+
+GRANTS = 2
+"""Slots the camera holds in advance: one being written, one for the next frame."""
+PICTURE_SLOTS = 4
+
+
+class Pools:
+    """The pools of all cameras, and their rings of drawn pictures."""
+
+    def __init__(self, graphs: int, dispatcher: Dispatcher) -> None:
+        self.by_number: dict[int, Slots] = {}
+        self._graphs = graphs
+        self._dispatcher = dispatcher
+        self._next = 1
+
+    def drop_idle(self, camera: Camera, workers: list[Who]) -> list[Action]:
+        """Its retired pools that nobody needs any more go."""
+        actions: list[Action] = []
+        for slots in [slots for slots in camera.retired if slots.idle]:
+            camera.retired.remove(slots)
+            del self.by_number[slots.layout.pool]
+            gone = UnmapPool(slots.layout.pool)
+            actions += [Send(who, gone) for who in workers]
+            if camera.child.listening:
+                actions.append(Send(camera.child.who, gone))
+            actions.append(DropPool(slots.layout.pool))
+        return actions
+
+    def too_small(self, camera: Camera) -> bool:
+        """There are more sticks now than its pool was made for."""
+        return camera.slots is not None and camera.child.running and camera.slots.layout.slots < self._slots_wanted(camera)
+
+    def maps(self, worker: Who) -> list[Action]:
+        """Every pool, for a worker that has just come."""
+        return [Send(worker, MapPool(slots.layout), pool=pool) for pool, slots in self.by_number.items()]
+
+    def _slots_wanted(self, camera: Camera) -> int:
+        """For every stick as many as it may hold, one waiting per lane, what the camera holds, and some being measured."""
+        seats = list(self._dispatcher.seats.values())
+        held = sum(seat.depth if camera.ordered else 2 for seat in seats)
+        return GRANTS + self._graphs + 4 + max(8, held)
+
+    def make(self, camera: Camera, workers: list[Who]) -> list[Action]:
+        """A pool for what the source gives now; the one before it retires."""
+        info = camera.info
+        assert info is not None
+        if camera.slots is not None:
+            camera.slots.retired = True
+            camera.retired.append(camera.slots)
+        # room to grow, so that sticks that come one after another do not make a pool each
+        slots = 2 * self._slots_wanted(camera)
+        camera.slots = Slots(PoolLayout(self._next, slots, info.width, info.height, info.depth_scale_m))
+        self.by_number[self._next] = camera.slots
+        self._next += 1
+        return [MakePool(camera.slots.layout), *self.map(camera, [camera.child.who, *workers])]
+
+    def map(self, camera: Camera, whom: list[Who]) -> list[Action]:
+        """Tell them where the camera's frames lie."""
+        assert camera.slots is not None
+        layout = camera.slots.layout
+        return [Send(who, MapPool(layout), pool=layout.pool) for who in whom]
+
+    def pictures(self, camera: Camera, to: Who) -> Action:
+        """Tell somebody where the drawn pictures lie."""
+        assert camera.slots is not None
+        layout = camera.slots.layout
+        ring = MapPictures(camera.spec.name, PICTURE_SLOTS, layout.max_width, layout.max_height)
+        return Send(to, ring, pictures=camera.spec.name)
+
+
+def fits(layout: PoolLayout, info: SourceOpened) -> bool:
+    return (layout.max_width, layout.max_height, layout.depth_scale_m) == (info.width, info.height, info.depth_scale_m)
