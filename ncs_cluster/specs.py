@@ -114,6 +114,17 @@ class GatewaySpec(Struct, frozen=True):
     token: Optional[str] = None
     allowed_hosts: List[str] = []
 
+    @property
+    def local(self) -> bool:
+        """Only programs of this machine reach it there."""
+        # children that have no page need not hold the module
+        import ipaddress
+
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower() == "localhost"
+
     def __repr__(self) -> str:
         """The token is not for logs."""
         return f"GatewaySpec({self.host!r}, {self.port}, token={'***' if self.token else None})"

@@ -375,7 +375,7 @@ def test_a_token_opens_the_page_to_other_machines_when_only_its_owner_can_read_i
     assert "16 characters or more" in refusal("--token-file", str(token))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.9.9.9"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LocalHost", "[::1]", "127.9.9.9"])
 def test_localhost_needs_no_token(host: str) -> None:
     page = simulated("--listen", f"{host}:8080").gateway
     assert page is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shutil
 import stat
@@ -64,12 +63,13 @@ def gateway(asked: Asked) -> Optional[GatewaySpec]:
     if root.no_web:
         return None
     token = _token(asked, root.token_file) if root.token_file is not None else None
-    if token is None and not _local(host):
+    spec = GatewaySpec(host=host, port=port, token=token, allowed_hosts=list(root.allowed_host))
+    if token is None and not spec.local:
         asked.refuse(
             "listen",
             because=f"{root.listen} can be reached from other machines; give a --token-file, or listen on 127.0.0.1",
         )
-    return GatewaySpec(host=host, port=port, token=token, allowed_hosts=list(root.allowed_host))
+    return spec
 
 
 def _address(asked: Asked, text: str) -> tuple[str, int]:
@@ -81,13 +81,6 @@ def _address(asked: Asked, text: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         asked.refuse("listen", because=f'"{text}": must be HOST:PORT, as in 127.0.0.1:8080')
     return host, int(port)
-
-
-def _local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _token(asked: Asked, text: str) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
 import socket
 import time
@@ -47,7 +46,7 @@ class Door:
     """The rules, made of the settings. Raises CannotListen when the page would be open to the network without a token."""
 
     def __init__(self, spec: GatewaySpec) -> None:
-        if not spec.token and not is_loopback(spec.host):
+        if not spec.token and not spec.local:
             raise CannotListen(
                 f"--listen {spec.host}:{spec.port} would show the page to the network:"
                 " set a token with --token-file, or listen on 127.0.0.1"
@@ -162,14 +161,6 @@ class Guarded:
 
         answer: ASGIApp = self._door.refusal(Request(scope), time.time()) or self._app
         await answer(scope, receive_some, send_guarded)
-
-
-def is_loopback(host: str) -> bool:
-    """Only programs of this machine reach it there."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def host_name(header: str | None) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ncs_cluster.messages import AskSwitch
-from ncs_cluster.processes.gateway.auth import SESSION_S, Door, host_name, is_loopback
+from ncs_cluster.processes.gateway.auth import SESSION_S, Door, host_name
 from ncs_cluster.processes.gateway.server import CannotListen
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.testing.gateway import TOKEN, Answer, Site, site
@@ -23,7 +23,7 @@ def door(token: str | None = TOKEN, host: str = "127.0.0.1", *allowed: str) -> D
 
 def test_without_a_token_only_this_machine_is_served() -> None:
     for host in ("127.0.0.1", "::1", "localhost", "127.1.2.3"):
-        assert is_loopback(host)
+        assert GatewaySpec(host, 8080).local
         door(None, host)
     for host in ("0.0.0.0", "::", "192.168.1.7", "raspberrypi", ""):
         with pytest.raises(CannotListen, match="token"):
