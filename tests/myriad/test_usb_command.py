@@ -10,11 +10,15 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.testing.myriad.faults import CallFault, Pace, Pull
 from ncs_cluster.testing.myriad.port import PROFILE
+from ncs_cluster.testing.myriad.server import Server
 from ncs_cluster.testing.myriad.stick import FAULTS, Stick
 from tests.conftest import ROOT
+from tests.myriad.libusb import Usb
 
 COMMAND = [sys.executable, "-m", "ncs_cluster.testing.myriad"]
 LISTS = """
@@ -53,3 +57,31 @@ def test_a_running_emulator_is_asked_and_told_from_elsewhere(bus: Emulator) -> N
     assert json.loads(do(do="state", port="1-1.2").stdout)["state"] == "absent"
     wrong = do(do="pull", port="9-9")
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (1, 1)
+
+
+def test_a_time_that_stands_still_and_a_chip_that_is_none_are_one_line(tmp_path: Path) -> None:
+    for wrong in (["--time-scale", "0"], ["--time-scale", "nan"], ["--chip", "nonsense"], ["--chip", "os:nothing"]):
+        command = [*COMMAND, "--socket", str(tmp_path / "usb"), "--until-eof", *wrong]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT, stdin=subprocess.DEVNULL)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+
+
+def test_a_socket_that_is_served_is_left_alone_and_one_a_killed_emulator_left_is_taken(
+    emulated_libusb: Path, tmp_path: Path
+) -> None:
+    first = Emulator(tmp_path, emulated_libusb)
+    first.add("1-1.2")
+    usb = Usb(emulated_libusb, first.socket)
+    with pytest.raises(OSError, match="serves it already"):
+        Server(first.socket)
+    assert usb.one().name == "1-1.2"
+    first.pull("1-1.2")
+    assert usb.list() == [], "its page still tells of changes"
+    first.process.kill()
+    first.process.wait()
+    assert first.socket.exists()
+    second = Emulator(tmp_path / "next", emulated_libusb, socket=first.socket)
+    assert usb.list() == [], "the page of the old one did not shrink under its client"
+    second.close()
+    usb.exit()
+    first.close()

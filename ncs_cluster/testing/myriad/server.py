@@ -7,6 +7,7 @@ Run it by `python -m ncs_cluster.testing.myriad --socket PATH`, or from Python b
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import mmap
@@ -16,12 +17,14 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
 from ncs_cluster.testing.myriad import wire
 from ncs_cluster.testing.myriad.bus import Bus
+from ncs_cluster.testing.myriad.loopback import Chip
 from ncs_cluster.testing.myriad.port import Device
 from ncs_cluster.testing.myriad.sysfs import Sysfs
 from ncs_cluster.testing.myriad.wire import HEAD, Op
@@ -108,24 +111,26 @@ class Server:
     def __init__(
         self, path: Path, chip: str = STICK, time_scale: float = 1.0, sysfs: Path | None = None, trace: Path | None = None
     ) -> None:
-        """Raises OSError when the socket or the files cannot be made."""
+        """Raises OSError when the socket or the files cannot be made, ValueError for a chip or a time scale that is none."""
+        if not 1e-3 <= time_scale <= 1e4:
+            raise ValueError(f"a time scale of {time_scale}: 0.001 to 10000")
         self._path, self._page_path = path, path.with_name(path.name + ".page")
         self._scale, self._start_s = time_scale, time.monotonic()
-        module, _, name = chip.partition(":")
-        self.bus = Bus(lambda **options: getattr(importlib.import_module(module), name)(**options), time_scale, self._note)
+        self.bus = Bus(_chip(chip), time_scale, self._note)
         self._sysfs = Sysfs(sysfs) if sysfs else None
         self._trace = trace.open("w") if trace else None
         self._clients: dict[int, Client] = {}
         self._selector = selectors.DefaultSelector()
+        self._listener = _listen(path)
         self._page = self._share_page()
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
         self._listener.listen(64)
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ)
 
     def _share_page(self) -> memoryview:
-        fd = os.open(self._page_path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        # one that a killed emulator left may still be looked at by its clients: theirs must not shrink
+        self._page_path.unlink(missing_ok=True)
+        fd = os.open(self._page_path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         os.ftruncate(fd, mmap.PAGESIZE)
         page = memoryview(mmap.mmap(fd, mmap.PAGESIZE)).cast("Q")
         os.close(fd)
@@ -310,6 +315,31 @@ class Server:
         line |= {"target": target, "a": a, "b": b, "size": len(data), "data": data[:TRACE_BYTES].hex()}
         self._trace.write(json.dumps(line) + "\n")
         self._trace.flush()
+
+
+def _chip(path: str) -> Callable[..., Chip]:
+    """MODULE:CLASS. Raises ValueError."""
+    module, _, name = path.partition(":")
+    try:
+        chip: Callable[..., Chip] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"chip {path!r} is no MODULE:CLASS that can be imported: {error}") from error
+    return chip
+
+
+def _listen(path: Path) -> socket.socket:
+    """Raises OSError where an emulator serves it already."""
+    with socket.socket(socket.AF_UNIX) as other:
+        if path.exists() and other.connect_ex(str(path)) != errno.ECONNREFUSED:
+            raise OSError(errno.EADDRINUSE, "an emulator serves it already", str(path))
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(str(path))
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _record(device: Device) -> bytes:
