@@ -159,3 +159,16 @@ class Referee:
         for slots in self.engine.cameras.pools.by_number.values():
             assert slots.leased == 0
             assert slots.free + slots.granted == slots.layout.slots
+
+
+def watched(world: World) -> tuple[World, Referee]:
+    referee = Referee(world)
+    return world, referee
+
+
+def frames(world: World, camera: str = "cam0") -> list[int]:
+    return [line["frame"] for line in map(json.loads, world.sink.file) if line["camera"] == camera]
+
+
+def ordered(world: World, camera: str = "cam0", count: int | None = None) -> None:
+    world.cameras[camera].ordered, world.cameras[camera].frames = True, count

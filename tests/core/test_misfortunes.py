@@ -12,22 +12,9 @@ from ncs_cluster.core.child import State
 from ncs_cluster.core.events import GATEWAY, SINK, Who
 from ncs_cluster.testing.world import World, house
 from ncs_cluster.types import CameraName, FrameRef
-from tests.core.referee import Referee
+from tests.core.referee import Referee, frames, ordered, watched
 
 CAM = Who("camera", "cam0")
-
-
-def watched(world: World) -> tuple[World, Referee]:
-    referee = Referee(world)
-    return world, referee
-
-
-def frames(world: World, camera: str = "cam0") -> list[int]:
-    return [line["frame"] for line in map(json.loads, world.sink.file) if line["camera"] == camera]
-
-
-def ordered(world: World, camera: str = "cam0", count: int | None = None) -> None:
-    world.cameras[camera].ordered, world.cameras[camera].frames = True, count
 
 
 # -- frames and slots
@@ -239,129 +226,6 @@ def test_a_killed_worker_that_still_talks_is_not_listened_to() -> None:
     referee.check()
 
 
-# -- sticks that are reset in place
-
-
-def test_a_stick_that_hangs_is_reset_by_its_worker_and_its_frames_go_to_others() -> None:
-    world, referee = watched(World(house(3)))
-    ordered(world, count=200)
-    world.sticks["sim-1"].mends = True
-    world.start().run(3.0)
-    before, pid = world.worker("sim-1"), world.engine.sticks.by_id["sim-1"].child.pid  # type: ignore[index]
-    world.sticks["sim-1"].hangs = True
-    world.run(1.7)
-    stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
-    assert stick.child.state is State.OPENING
-    assert "sim-1" not in world.engine.dispatcher.seats
-    world.run(2.0)
-    assert stick.child.state is State.RUNNING
-    assert (stick.resets, stick.child.restarts) == (1, 0)
-    assert (world.worker("sim-1"), stick.child.pid) == (before, pid)
-    world.run(60.0)
-    assert frames(world) == list(range(200))
-    referee.check()
-
-
-def test_answers_from_before_a_reset_are_not_taken_for_others() -> None:
-    world, referee = watched(World(house(1)))
-    world.start().run(3.0)
-    worker = world.worker("sim-1")
-    assert worker is not None
-    old = list(worker.in_hand)
-    assert old
-    worker.lose()
-    for ticket in old:
-        worker.say(m.Inferred(ticket, m.Outcome(), 0.1))
-    world.run(2.0)
-    for ticket in old:
-        worker.say(m.Inferred(ticket, m.Outcome(), 0.1))
-    world.run(2.0)
-    referee.check()
-
-
-def test_a_frame_that_makes_every_stick_hang_is_given_up_although_no_process_dies() -> None:
-    world, referee = watched(World(house(2)))
-    ordered(world, count=30)
-
-    def hang(infer: FrameRef) -> bool:
-        if infer.frame == 7:
-            for stick in world.sticks.values():
-                stick.hangs = True
-        return False
-
-    for name in ("sim-1", "sim-2"):
-        traits = world.sticks[name]
-        traits.mends, traits.poison = True, hang
-    world.start().run(60.0)
-    assert [line["frame"] for line in referee.records() if "error" in line] == [7]
-    assert frames(world) == list(range(30))
-
-
-@pytest.mark.parametrize("obeys", [True, False])
-def test_a_worker_that_does_not_notice_a_hang_is_told_and_ended_when_that_does_not_help(obeys: bool) -> None:
-    world = World(house(1))
-    traits = world.sticks["sim-1"]
-    traits.mends, traits.notices_s, traits.obeys = True, 1000.0, obeys
-    world.start().run(3.0)
-    traits.hangs = True
-    world.run(4.0)
-    stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
-    assert (stick.resets, stick.child.restarts) == (int(obeys), 0)
-    world.run(4.0)
-    assert (stick.resets, stick.child.restarts) == (int(obeys), int(not obeys))
-    assert stick.child.running
-
-
-# -- heat
-
-
-def test_a_stick_that_its_firmware_all_but_stops_gets_no_frame_however_cool_it_says_it_is() -> None:
-    world, referee = watched(World(house(2)))
-    world.start().run(3.0)
-    world.sticks["sim-1"].throttle_level = 2
-    world.run(3.0)
-    assert world.engine.sticks.active == ["sim-2"]
-    assert "sim-1: is too hot: its firmware throttles it" in world.notes_text
-    world.sticks["sim-1"].throttle_level = 1
-    world.run(3.0)
-    assert world.engine.sticks.active == ["sim-1", "sim-2"]
-    referee.check()
-
-
-def test_a_stick_that_is_slowed_a_little_works_only_where_no_other_is_free() -> None:
-    world = World(house(2))
-    world.cameras["cam0"].period_s = 0.5
-    world.sticks["sim-1"].throttle_level = 1
-    world.start().run(3.0)
-    before = world.sticks["sim-1"].done
-    world.run(20.0)
-    assert world.sticks["sim-1"].done == before
-    world.cameras["cam0"].period_s = 1 / 30
-    world.run(5.0)
-    assert world.sticks["sim-1"].done > before
-
-
-def test_a_stick_that_falls_silent_near_the_limit_gets_no_frame_from_the_moment_it_may_be_hot() -> None:
-    world, referee = watched(World(house(2, time_scale=20)))
-    for name in ("sim-1", "sim-2"):
-        world.sticks[name].temperature_c = 64.5
-        world.sticks[name].latency_s = 0.004
-    world.start().run(3.0)
-    world.sticks["sim-1"].mute = True
-    world.run(3.0)
-    referee.check()
-    assert "sim-1: is too hot" in world.notes_text
-
-
-def test_a_stick_comes_back_at_three_degrees_below_the_limit() -> None:
-    world = World(house(1))
-    world.start().run(2.0)
-    for reading, works in ((65.0, False), (62.1, False), (62.0, True)):
-        world.sticks["sim-1"].temperature_c = reading
-        world.run(3.0)
-        assert bool(world.engine.sticks.active) is works, reading
-
-
 # -- the way out
 
 
@@ -446,35 +310,6 @@ def test_results_of_a_drain_that_took_too_long_are_still_written() -> None:
     assert world.exit_code == 0
     assert len(world.sink.file) == world.engine.ledger.count("cam0").result
     referee.check()
-
-
-def test_seconds_a_stick_was_away_do_not_count_as_throttled() -> None:
-    world = World(house(1))
-    world.start().run(2.0)
-    worker = world.worker("sim-1")
-    assert worker is not None
-    world.sticks["sim-1"].mute = True
-    worker.say(m.Telemetry(50.0, 1))
-    world.run(0.1)
-    world.unplug("sim-1")
-    world.run(100.0)
-    world.sticks["sim-1"].mute = False
-    world.plug("sim-1")
-    world.run(5.0)
-    assert world.engine.sticks.by_id["sim-1"].throttled_s < 1.5  # type: ignore[index]
-
-
-def test_a_reading_that_is_told_late_is_as_old_as_it_says() -> None:
-    world = World(house(1))
-    world.start().run(2.0)
-    world.sticks["sim-1"].mute = True
-    worker = world.worker("sim-1")
-    assert worker is not None
-    worker.say(m.Telemetry(61.0, age_s=8.0))
-    world.run(0.1)
-    stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
-    assert stick.zone.age_s(world.now_s) == pytest.approx(8.1, abs=0.01)
-    assert world.engine.sticks.active == [], "61 degrees eight seconds ago may be 65 by now"
 
 
 def test_the_page_may_come_and_go() -> None:
