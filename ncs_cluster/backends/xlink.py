@@ -24,6 +24,7 @@ from ncs_cluster.specs import GraphSpec, StickSpec
 from ncs_cluster.types import Fit
 from ncs_cluster.xlink import firmware, session
 from ncs_cluster.xlink.blob import Blob, BlobError
+from ncs_cluster.xlink.events import Lost, Ready, Result, Thermal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +34,8 @@ STALE_S = 5.0
 """A temperature older than this is none: it is asked for each second."""
 LOOK_S = 0.05
 """While a stick talks, what is due is looked up this often: it is a second away, and a dozen transfers make one result."""
+MOST_WAITING = 10_000
+"""Pieces that are not written yet: graphs and tensors are some hundreds. More are replies to a stick that asks and takes nothing."""
 WARM_UP = -1
 
 
@@ -172,8 +175,8 @@ class Xlink:
         self._spare: Dict[int, List[NDArray[np.uint8]]] = {}
         self._done = []
         self._answered_s = self._thermal_s = 0.0
-        self._thermal: Optional[session.Thermal] = None
-        self._ready: Optional[session.Ready] = None
+        self._thermal: Optional[Thermal] = None
+        self._ready: Optional[Ready] = None
         self.due_s, self._look_s = None, 0.0
 
     def _begin(self, phase: Callable[[str], None]) -> DeviceInfo:
@@ -208,13 +211,13 @@ class Xlink:
         """Carry what there is to carry, and take note of what has happened. Raises StickError at the end of the link."""
         self._carry()
         for event in self._session.events():
-            if isinstance(event, session.Result):
+            if isinstance(event, Result):
                 self._completed(event)
-            elif isinstance(event, session.Thermal):
+            elif isinstance(event, Thermal):
                 self._thermal, self._thermal_s = event, time.monotonic()
-            elif isinstance(event, session.Ready):
+            elif isinstance(event, Ready):
                 self._ready = event
-            elif isinstance(event, session.Lost):
+            elif isinstance(event, Lost):
                 self._lost(event)
 
     def _carry(self) -> None:
@@ -227,6 +230,8 @@ class Xlink:
             while not talk.ended:
                 for data in talk.out():
                     pipe.send(data)
+                if pipe.waiting > MOST_WAITING:
+                    raise StickError("hang", f"{self._name}: it asks without end and takes no answer")
                 if not pipe.asked:
                     pipe.ask(talk.wanted)
                 arrived = pipe.step()
@@ -253,7 +258,7 @@ class Xlink:
         assert self._context is not None
         self._context.wait(1.0 if self.due_s is None else min(1.0, self.due_s - time.monotonic()))
 
-    def _completed(self, result: session.Result) -> None:
+    def _completed(self, result: Result) -> None:
         flight = self._flights.pop(result.tag)
         self._spare[result.graph].append(flight.buffer)
         now_s = time.monotonic()
@@ -262,7 +267,7 @@ class Xlink:
         self._answered_s = now_s
         self._done.append(Completed(result.tag, self._graphs[result.graph].outputs(result.data), latency_s, flight.fit))
 
-    def _lost(self, lost: session.Lost) -> NoReturn:
+    def _lost(self, lost: Lost) -> NoReturn:
         # nonsense and refusals, as silence, are answered by a reset in place
         reason = "link" if lost.reason in ("protocol", "infer") else lost.reason
         detail = lost.detail if lost.detail.startswith(self._name) else f"{self._name}: {lost.detail}"

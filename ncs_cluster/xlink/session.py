@@ -22,12 +22,12 @@ To carry it (the one that owns the USB stick):
 from __future__ import annotations
 
 from collections import deque
-from typing import Callable, Deque, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Deque, List, NamedTuple, Optional, Sequence
 
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.xlink import scripts
 from ncs_cluster.xlink.blob import Blob
-from ncs_cluster.xlink.commands import Capabilities
+from ncs_cluster.xlink.events import Closed, Event, Lost, Ready, Result, Thermal
 from ncs_cluster.xlink.frames import FIRST_EVENT, FrameType, Header
 from ncs_cluster.xlink.link import NEVER_S, Data, Link, Stream, Wait
 from ncs_cluster.xlink.scripts import Loaded, Refused, Script, Step
@@ -54,46 +54,6 @@ class Options(NamedTuple):
     infer_timeout_s: float = 20.0
     """From its trigger, or from the result before it, to a result."""
     close_timeout_s: float = 2.0
-
-
-class Ready(NamedTuple):
-    """Every graph is on the stick; `submit` may be called."""
-
-    capabilities: Capabilities
-    depths: Tuple[int, ...]
-    """Of each graph, how many inferences it holds at once."""
-    stages: Tuple[int, ...]
-
-
-class Result(NamedTuple):
-    """One inference. `data` are `outputs_size` bytes, each output at its offset. Latency counts from when its tensor left."""
-
-    tag: int
-    graph: int
-    data: Data
-    latency_s: float
-
-
-class Thermal(NamedTuple):
-    """One look at the sensor, passed on as it came, also when it is absurd."""
-
-    level: int
-    """Throttle level: 0, 1, 2; 0 for what is none of these."""
-    temperature_c: float
-
-
-class Lost(NamedTuple):
-    """The end of the session and of everything submitted. `reason` is one of StickError's."""
-
-    reason: str
-    detail: str
-
-
-class Closed(NamedTuple):
-    """The end of a session that was asked to end; the chip resets itself."""
-
-
-Event = Union[Ready, Result, Thermal, Lost, Closed]
 
 
 class _Job(NamedTuple):

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from ncs_cluster.testing.myriad.stick import FAULTS, Stick
 from ncs_cluster.xlink import commands
 from ncs_cluster.xlink.commands import Device, Graph
+from ncs_cluster.xlink.events import Closed, Lost, Result, Thermal
 from ncs_cluster.xlink.frames import FrameType, Header
-from ncs_cluster.xlink.session import Closed, Lost, Options, Result, Thermal
+from ncs_cluster.xlink.session import Options
 from tests.xlink.cable import FACES, SMALL, Pair, number_of, numbered
 
 IMPATIENT = Options(reply_timeout_s=3.0, infer_timeout_s=3.0, allocate_timeout_s=3.0)

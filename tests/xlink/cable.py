@@ -8,7 +8,8 @@ from typing import Any
 
 from ncs_cluster.testing.myriad.stick import Stick
 from ncs_cluster.xlink.blob import Blob
-from ncs_cluster.xlink.session import Event, Options, Ready, Result, Session
+from ncs_cluster.xlink.events import Event, Ready, Result
+from ncs_cluster.xlink.session import Options, Session
 from tests.xlink.blobs import FP32, NC, Entry, make
 
 FACES = Blob.parse(make([Entry("data", (1, 3, 60, 80))], [Entry("faces", (1, 1, 20, 7), FP32)]))

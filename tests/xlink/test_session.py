@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ncs_cluster.xlink.session import Closed, Options, Ready, Result, Session
+from ncs_cluster.xlink.events import Closed, Ready, Result
+from ncs_cluster.xlink.session import Options, Session
 from tests.xlink import blobs
 from tests.xlink.model import Model, carry
 

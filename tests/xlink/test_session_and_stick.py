@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncs_cluster.xlink.blob import Blob
+from ncs_cluster.xlink.events import Closed, Lost, Result, Thermal
 from ncs_cluster.xlink.link import LAST_EVENT
-from ncs_cluster.xlink.session import Closed, Lost, Options, Result, Thermal
+from ncs_cluster.xlink.session import Options
 from tests.xlink.blobs import FP32, NC, Entry, make
 from tests.xlink.cable import FACES, SMALL, Pair, number_of, numbered
 

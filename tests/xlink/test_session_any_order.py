@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ncs_cluster.xlink.session import Closed, Lost, Options, Ready, Result, Session, Thermal
+from ncs_cluster.xlink.events import Closed, Lost, Ready, Result, Thermal
+from ncs_cluster.xlink.session import Options, Session
 from tests.xlink import blobs
 from tests.xlink.model import Model, carry, outcome
 

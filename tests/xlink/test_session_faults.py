@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncs_cluster.xlink import commands
+from ncs_cluster.xlink.events import Closed, Lost, Ready, Result, Thermal
 from ncs_cluster.xlink.frames import Flags, FrameType, Header
-from ncs_cluster.xlink.session import Closed, Lost, Options, Ready, Result, Session, Thermal
+from ncs_cluster.xlink.session import Options, Session
 from tests.xlink import blobs
 from tests.xlink.model import Model, carry
 
