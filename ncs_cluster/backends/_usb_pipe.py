@@ -44,6 +44,11 @@ class Pipe:
         return self._sent + sum(map(len, self._queue))
 
     @property
+    def waiting(self) -> int:
+        """Pieces that have not gone yet."""
+        return len(self._queue) + len(self._sending)
+
+    @property
     def asked(self) -> bool:
         """True while a read waits for its bytes."""
         return self._asked

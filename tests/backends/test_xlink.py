@@ -205,6 +205,18 @@ def test_a_stick_that_never_stops_talking_works_on_and_hangs_like_any_other(
     assert driver.mixed == 0
 
 
+def test_a_stick_that_asks_without_end_and_takes_no_answer_is_reset(bus: Emulator, drive: Drive) -> None:
+    bus.add(PORT, **QUICK_STICK, watchdog_s=6.0)
+    driver = drive()
+    driver.open()
+    bus.fault(PORT, "pace", refuse_out=True)
+    bus.fault(PORT, "chatter", pings=xlink.MOST_WAITING + 100)
+    assert "takes no answer" in lost(driver).detail
+    bus.fault(PORT, "pace", refuse_out=False)
+    driver.reopen()
+    driver.run(20)
+
+
 @pytest.mark.parametrize("error", ["io", "timeout", "pipe", "overflow"])
 @pytest.mark.parametrize("endpoint", [0x01, 0x81], ids=["out", "in"])
 def test_a_transfer_that_fails_costs_the_link_and_no_result_is_mixed(
