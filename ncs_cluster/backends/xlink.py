@@ -35,7 +35,7 @@ STALE_S = 5.0
 LOOK_S = 0.05
 """While a stick talks, what is due is looked up this often: it is a second away, and a dozen transfers make one result."""
 MOST_WAITING = 10_000
-"""Pieces that are not written yet: graphs and tensors are some hundreds. More are replies to a stick that asks and takes nothing."""
+"""Pieces that are not written yet; graphs and tensors are some hundreds. More are replies to one that asks and takes nothing."""
 WARM_UP = -1
 
 

@@ -75,9 +75,11 @@ def test_a_stick_that_is_pulled_is_absent_and_works_again_when_it_is_back(house:
     house.both_work()
 
 
-def test_a_stick_that_hangs_costs_its_process_and_not_the_other_stick(house: House) -> None:
+@pytest.mark.parametrize("fault", ["hang", "silent"])
+def test_a_stick_that_hangs_costs_its_process_and_not_the_other_stick(house: House, fault: str) -> None:
+    """Where it answers nothing at all the plugin waits inside of a call, for ever."""
     before = [stick(house.both_work(), port) for port in PORTS]
-    house.bus.fault(PORTS[0], "hang")
+    house.bus.fault(PORTS[0], fault)
     house.until(PORTS[0], lambda each: each["restarts"] > before[0]["restarts"], "has ended the worker")
     house.until(PORTS[1], lambda each: each["inferences"] > before[1]["inferences"] + 5, "works with the other")
     house.both_work()
