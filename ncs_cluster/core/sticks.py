@@ -36,9 +36,9 @@ class Stick:
         self.throttled_s = 0.0
         """Plant seconds at a throttle level above 0."""
         self.told_gone = False
+        """Its worker ended because it could not find the stick any more."""
         self.renamed = False
         """It is gone, but there is nothing to miss: another name means the same stick."""
-        """Its worker ended because it could not find the stick any more."""
         self.inferences = 0
         self.measured_s: float | None = None
         """Plant time of the last telemetry."""
