@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 
 from ncs_cluster.cli.usb import guided, recording
 from ncs_cluster.cli.usb.guided import Step
+from ncs_cluster.specs import RuntimeSpec
 from ncs_cluster.testing.myriad.boot import artificial_firmware
 from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.xlink import compare
@@ -57,7 +59,7 @@ def test_a_stick_is_recorded_step_by_step_with_the_same_noise_each_time(emulator
     command = [*NCSCTL, *asked(parts, output), "--short"]
     done = subprocess.run(command, env={**os.environ, **emulator.env}, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith(f"stick at USB port {PORT}, xlink, about 0 minutes")
+    assert done.stderr.startswith(f"stick at USB port {PORT}, xlink, less than a minute; Ctrl-C ends a step")
     assert "°C, throttle level 0" in done.stderr
     told = recording.read(output)
     assert [item.watchdog for item in told.items if isinstance(item, Boot)] == [1]
@@ -145,4 +147,64 @@ def test_without_a_stick_a_blob_or_firmware_it_says_what_is_missing(emulator: Em
     emulator.add("1-1.2")
     emulator.add("1-1.3")
     assert "there are 2 sticks: leave one plugged in, or name it with --stick: 1-1.2, 1-1.3" in refused(*asked(parts, output))
+    assert "--stick 9-9: no neural compute stick is there; there are: 1-1.2, 1-1.3" in refused(
+        *asked(parts, output), "--stick", "9-9"
+    )
+    assert "--python /none: is no program that can be run" in refused(*asked(parts, output), "--python", "/none")
+    assert "none: there is no such file" in refused("-o", str(output), "--blob", str(parts / "blob"), "--firmware", "none")
     assert not output.exists()
+
+
+def test_ctrl_c_ends_a_step_at_once_even_while_its_interpreter_loads(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The step's process is not asked, so it has no traceback to answer with. It is in nobody's way for a minute otherwise."""
+    begun = tmp_path / "begun"
+    code = f"open({str(begun)!r}, 'w').close(); import time; time.sleep(60)"
+
+    def ctrl_c() -> None:
+        while not begun.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with recording.Recording(tmp_path / "out.jsonl") as made:
+        hand = threading.Thread(target=ctrl_c)
+        hand.start()
+        ended = made.run([sys.executable, "-c", code], RuntimeSpec(sys.executable), b"")
+        hand.join()
+    assert ended == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_ctrl_c_while_a_stick_is_waited_for_ends_the_recording_and_what_there_is_is_written(
+    emulator: Emulator, parts: Path, tmp_path: Path
+) -> None:
+    emulator.add(PORT, graphs="echo", boot_s=0.05)
+    output = tmp_path / "cut.jsonl"
+    environ = {**os.environ, **emulator.env}
+    with subprocess.Popen([*NCSCTL, *asked(parts, output)], env=environ, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        said = ""
+        for awaited in (" opened in ", "2 of 7"):
+            while awaited not in said:
+                line = running.stderr.readline()
+                assert line, said
+                said += line
+            if "2 of 7" not in said:
+                emulator.pull(PORT)
+        running.send_signal(signal.SIGINT)
+        said += running.stderr.read()
+    assert running.returncode == 130, said
+    assert said.splitlines()[-3:-2] == ["    no further steps"]
+    assert f"{output}: please send it" in said
+    assert sum(isinstance(item, Boot) for item in recording.read(output).items) == 1
+
+
+def test_a_recording_for_which_there_is_no_room_goes_elsewhere(emulator: Emulator, parts: Path, tmp_path: Path) -> None:
+    emulator.add(PORT, graphs="echo", boot_s=0.05)
+    environ = {**os.environ, **emulator.env, "TMPDIR": str(tmp_path)}
+    command = [*NCSCTL, *asked(parts, Path("/dev/full")), "--short"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    (spare,) = tmp_path.iterdir()
+    assert f"ncsctl: /dev/full: No space left on device; writing it to {spare} instead\n" in done.stderr
+    assert any(isinstance(item, Boot) for item in recording.read(spare).items)

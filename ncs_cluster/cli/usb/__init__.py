@@ -19,7 +19,7 @@ def add(command: Add) -> None:
     """The two commands, for ncsctl's parser."""
     capture = command("usb-capture", _capture, "record what is said to a stick over USB, by a command or step by step")
     capture.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the transcript; FILE.gz is compressed")
-    capture.add_argument("--keep", type=int, default=64, metavar="MIB", help="payloads kept while recording (default 64)")
+    capture.add_argument("--keep", type=_size, default=64, metavar="MIB", help="payloads kept while recording (default 64)")
     capture.add_argument("--libusb", metavar="FILE", help="the libusb to record, where it is not the one that is found")
     capture.add_argument("command", nargs="*", metavar="COMMAND", help="what to run, after --; without it, the guided recording")
     guided = capture.add_argument_group("the guided recording of one stick")
@@ -37,6 +37,12 @@ def add(command: Add) -> None:
     compare.add_argument("first", type=Path, metavar="A")
     compare.add_argument("second", type=Path, metavar="B")
     compare.add_argument("--quiet", "-q", action="store_true", help="do not list what was set aside")
+
+
+def _size(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of MiB")
+    return int(text)
 
 
 def _capture(given: argparse.Namespace) -> int:

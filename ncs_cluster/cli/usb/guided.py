@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +23,9 @@ from ncs_cluster.types import StickId
 MODULE = "ncs_cluster.cli.usb.steps"
 AWAY_S, LOOK_S = 60.0, 0.2
 """How long a stick that is away is waited for."""
+STOPPED = 128 + signal.SIGTERM
+"""Of a step that was ended by Ctrl-C."""
+STOPPED_BETWEEN = 128 + signal.SIGINT
 
 
 class Step(NamedTuple):
@@ -51,56 +56,83 @@ def record(given: argparse.Namespace, steps: Sequence[Step], scale: float = 1.0)
     graph = _graph(given)
     steps = [step for step in steps if step.only in ("", given.backend)]
     options = _options(given)
-    port = given.stick or _port(given.libusb)
+    port = _port(given.libusb, given.stick)
     stick = StickSpec(StickId(port), port, given.backend, options)
     with Recording(given.output, given.libusb, given.keep << 20) as recording:
         minutes = sum(step.minutes for step in steps)
-        _say(f"stick at USB port {port}, {given.backend}, about {minutes:.0f} minutes; Ctrl-C ends a step")
+        takes = f"about {minutes:.0f} minutes" if minutes >= 1 else "less than a minute"
+        _say(f"stick at USB port {port}, {given.backend}, {takes}; Ctrl-C ends a step")
         code = 0
-        for number, step in enumerate(steps, 1):
-            _say(f"{number} of {len(steps)}: {step.told}")
-            _await_stick(given.libusb)
-            order = msgspec.json.encode(Order(step.name, stick, graph, scale))
-            ended = recording.run([given.python, "-m", MODULE], RuntimeSpec(given.python), order)
-            if (ended != 0) != step.fails:
-                _say(f"    this did not go as it should (exit code {ended}); that is worth recording")
-                code = 1
-        if recording.write(of=f"guided {given.backend}"):
-            _say(f"{given.output}: please send it with an issue: docs/ncs2.md says where to and what is in it")
-            return code
-    return 1
+        try:
+            for number, step in enumerate(steps, 1):
+                _say(f"{number} of {len(steps)}: {step.told}")
+                _await_stick(given.libusb)
+                order = msgspec.json.encode(Order(step.name, stick, graph, scale))
+                ended = recording.run([given.python, "-m", MODULE], RuntimeSpec(given.python), order)
+                if ended == STOPPED:
+                    _say("    ended before its time")
+                    code = 1
+                elif (ended != 0) != step.fails:
+                    _say(f"    this did not go as it should (exit code {ended}); that is worth recording")
+                    code = 1
+        except KeyboardInterrupt:
+            # between two steps, so nobody else was asked
+            _say("    no further steps")
+            code = STOPPED_BETWEEN
+        except NcsClusterError as error:
+            _say(f"ncsctl: {error}")
+            code = 1
+        # Ctrl-C once too often means the steps, not what they gave
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            written = recording.write(of=f"guided {given.backend}")
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if written is None:
+            return code or 1
+        _say(f"{written}: please send it to the project; docs/ncs2.md says how, and what is in it")
+        return code
 
 
 def _graph(given: argparse.Namespace) -> GraphSpec:
     from ncs_cluster.config import graph_folder
-
-    folder = graph_folder.graphs_dir() / given.graph
-    spec = graph_folder.read(folder if folder.is_dir() else Path(given.graph).resolve(), folder.name, None)
-    if given.backend != "xlink":
-        return spec
     from ncs_cluster.provision import blobs, places
 
-    blob = given.blob or blobs.find(spec, places.state_dir())
+    state = places.for_tools()
+    known = {**graph_folder.named(state), **graph_folder.named()}
+    folder = known.get(given.graph, Path(given.graph).resolve())
+    spec = graph_folder.read(folder, folder.name, None)
+    if given.backend != "xlink":
+        return spec
+    blob = given.blob or blobs.find(spec, state)
     if blob is None or not blob.is_file():
         named = f"{blob}: there is no such file" if blob else f"graph {spec.name} is not compiled"
-        raise NcsClusterError(f"{named}: name a blob with --blob, or make it with: ncsctl graphs compile {spec.name}")
+        raise NcsClusterError(f"{named}: name a blob with --blob, or make it with: ncsctl graphs compile {given.graph}")
     return msgspec.structs.replace(spec, blob=str(blob.absolute()))
 
 
 def _options(given: argparse.Namespace) -> dict[str, str]:
+    if shutil.which(given.python) is None:
+        raise NcsClusterError(f"--python {given.python}: is no program that can be run")
     if given.backend != "xlink":
         return {}
     from ncs_cluster.provision import firmware, places
 
-    found = given.firmware or firmware.check(places.state_dir())
+    found = given.firmware or firmware.check(places.for_tools())
+    if not found.is_file():
+        raise NcsClusterError(f"--firmware {found}: there is no such file; leave it out after: ncsctl firmware install")
     return {"firmware": str(found.absolute())}
 
 
-def _port(libusb: str | None) -> str:
-    """Where the one stick is."""
+def _port(libusb: str | None, wanted: str | None) -> str:
+    """Where the one stick is, or the one that is wanted."""
     ports = _ports(libusb)
     if not ports:
         raise NcsClusterError("no neural compute stick is plugged in (none with USB vendor 03e7 is seen)")
+    if wanted is not None and wanted not in ports:
+        raise NcsClusterError(f"--stick {wanted}: no neural compute stick is there; there are: {', '.join(ports)}")
+    if wanted is not None:
+        return wanted
     if len(ports) > 1:
         raise NcsClusterError(f"there are {len(ports)} sticks: leave one plugged in, or name it with --stick: {', '.join(ports)}")
     return ports[0]

@@ -52,38 +52,59 @@ class Recording:
 
     def run(self, command: Sequence[str], runtime: RuntimeSpec | None = None, given: bytes | None = None) -> int:
         """Run it to its end; its exit code as a shell gives it. `given` is its standard input. With a runtime it is an interpreter
-        of ours or of the vendor's, which finds this package. Ctrl-C and SIGTERM are the command's: we wait for its end."""
+        of ours or of the vendor's, which finds this package. Ctrl-C and SIGTERM are the command's: we wait for its end. An
+        interpreter is just ended: asked while it still loads itself, it would answer with a traceback."""
         environ: Mapping[str, str] = os.environ
         if runtime is not None:
             from ncs_cluster.processes import spawn
 
             environ = spawn.environment(runtime, self._place)
         environ = build.environment(environ, self._library, self._real, self._logs, self._keep)
+        children: list[subprocess.Popen[bytes]] = []
+
+        def end(*_: object) -> None:
+            for child in children:
+                child.terminate()
+
+        # a terminal sends Ctrl-C to both, a supervisor its SIGTERM only to us; an interpreter hears of neither but from us
+        handlers = {signal.SIGINT: lambda *_: None, signal.SIGTERM: end}
+        if runtime is not None:
+            handlers |= {signal.SIGINT: end, signal.SIGHUP: end}
+        before = {each: signal.signal(each, handler) for each, handler in handlers.items()}
         try:
-            running = subprocess.Popen(command, env=environ, stdin=None if given is None else subprocess.PIPE)
+            running = subprocess.Popen(
+                command,
+                env=environ,
+                stdin=None if given is None else subprocess.PIPE,
+                process_group=None if runtime is None else 0,
+            )
+            children.append(running)
+            running.communicate(given)
         except OSError as error:
             raise NcsClusterError(f"{command[0]}: {error.strerror}") from error
-        # a terminal sends Ctrl-C to both, a supervisor its SIGTERM only to us
-        before = [
-            (signal.SIGINT, signal.signal(signal.SIGINT, lambda *_: None)),
-            (signal.SIGTERM, signal.signal(signal.SIGTERM, lambda *_: running.terminate())),
-        ]
-        try:
-            running.communicate(given)
         finally:
-            for each, handler in before:
+            for each, handler in before.items():
                 signal.signal(each, handler)
         return running.returncode if running.returncode >= 0 else 128 - running.returncode
 
-    def write(self, of: str) -> bool:
-        """The transcript of all that ran. False, and a line, when no stick was spoken to."""
+    def write(self, of: str) -> Path | None:
+        """Where the transcript of all that ran is. None, and a line, when no stick was spoken to. What took a quarter of an hour
+        is not lost for want of room: it goes to the temporary folder instead. Raises NcsClusterError."""
         told = transcript(sorted(self._logs.iterdir()), of)
         if not any(item.handle for item in told.items):
             print("ncsctl: no stick was opened: nothing was recorded", file=sys.stderr)
-            return False
-        write(told, self._output)
-        print(f"ncsctl: {self._output}: {summary(told)}", file=sys.stderr)
-        return True
+            return None
+        path = self._output
+        try:
+            write(told, path)
+        except NcsClusterError as error:
+            handle, spare = tempfile.mkstemp(suffix="".join(path.suffixes[-2:]), prefix="usb-capture-")
+            os.close(handle)
+            print(f"ncsctl: {error}; writing it to {spare} instead", file=sys.stderr)
+            path = Path(spare)
+            write(told, path)
+        print(f"ncsctl: {path}: {summary(told)}", file=sys.stderr)
+        return path
 
 
 def transcript(logs: Sequence[Path], of: str) -> Transcript:
