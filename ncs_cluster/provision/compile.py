@@ -33,6 +33,8 @@ from ncs_cluster.xlink.blob import Blob, BlobError
 NEEDS = f"openvino=={COMPILER}"
 SCRIPT = Path(__file__).with_name("_compiler.py")
 EMULATOR = "ncs_cluster.testing.myriad"
+SHAVES, SLICES = 8, 9
+"""Half of what a stick has of each: the compiler wants room for two inferences."""
 COMPILE_S, START_S = 600.0, 30.0
 LARGEST = 512 << 20
 
@@ -57,6 +59,12 @@ def compile(
         if output is None and target.is_file() and not again:
             return target
         interpreter = _interpreter(python, state)
+        # a place that cannot be written is told before the minutes, not after them
+        if target.is_dir():
+            raise CompileError(f"{target}: is a folder; name the blob's file")
+        there = next(each for each in target.absolute().parents if each.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise CompileError(f"{target}: cannot be written; name a file in a folder of yours with --output")
         say(f"compiling {recipe.model.name}: takes seconds, for large models minutes")
         with tempfile.TemporaryDirectory(prefix="ncs-compile-") as scratch:
             blob = _made(recipe, interpreter, Path(scratch))
@@ -70,7 +78,7 @@ def compile(
 
 def judge(recipe: Recipe) -> None:
     """What can be said before anything runs. Raises CompileError."""
-    model = recipe.model
+    model, shaves, slices = recipe.model, recipe.shaves, recipe.slices
     if model.suffix == ".blob":
         raise CompileError(f"{model}: is compiled already; look at it with: ncsctl graphs check {model}")
     if model.suffix not in (".xml", ".onnx"):
@@ -89,6 +97,14 @@ def judge(recipe: Recipe) -> None:
             )
         if not recipe.weights.is_file():
             raise CompileError(f"{model}: there is no {recipe.weights.name} beside it")
+    if shaves is None and slices is None:
+        return
+    if shaves is None or slices is None:
+        raise CompileError("--shaves and --slices go together: give both, or neither for the compiler's own choice")
+    if not 1 <= shaves <= min(slices, SHAVES) or slices > SLICES:
+        raise CompileError(
+            f"--shaves {shaves} --slices {slices}: shaves are 1 to {SHAVES}, slices at least as many and at most {SLICES}"
+        )
 
 
 def environment_lines(folder: Path) -> list[str]:
@@ -138,7 +154,10 @@ def _made(recipe: Recipe, python: str, scratch: Path) -> bytes:
     with emulated_stick(scratch) as environ:
         code, printed = _run([python, str(SCRIPT), str(request)], environ, scratch)
     answer = _answer(scratch / "answer.json")
-    if (said := answer.get("error")) is not None:
+    said = answer.get("error")
+    if (code == 0 and not answer) or str(said).startswith("No module named"):
+        raise CompileError(f"{python}: is no Python 3.6 to 3.9 that has {NEEDS}; name one that is with --python PATH")
+    if said is not None:
         raise CompileError(f"{recipe.model}: {_in_a_line(str(said) or printed)}")
     if code or not answer:
         how = f"was stopped after {COMPILE_S:.0f} s" if code == -signal.SIGKILL else f"ended with {code}"
