@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.provision import places
-from ncs_cluster.provision.fetch import Pinned, Progress, fetch, page, sha256, shown, write
+from ncs_cluster.provision.fetch import FetchError, Pinned, Progress, fetch, page, sha256, shown, write
 
 VERSION = "2021.4.2"
 INDEX = "https://pypi.org/simple"
@@ -43,12 +43,12 @@ class FirmwareError(NcsClusterError):
 
 def check(state: Path) -> Path:
     """Where it lies, right to the last byte. Raises FirmwareError."""
-    path = places.firmware(state)
+    path, how = places.firmware(state), f"ncsctl firmware install{places.option(state)}"
     try:
         if not path.is_file():
-            raise FirmwareError(f"there is no firmware {path}; get it with: ncsctl firmware install")
+            raise FirmwareError(f"there is no firmware {path}; get it with: {how}")
         if path.stat().st_size != SIZE or sha256(path) != SHA256:
-            raise FirmwareError(f"{path} is not the firmware of OpenVINO {VERSION}; get it again with: ncsctl firmware install")
+            raise FirmwareError(f"{path} is not the firmware of OpenVINO {VERSION}; get it again with: {how}")
     except OSError as error:
         raise FirmwareError(f"{path}: cannot be read: {error.strerror}") from error
     return path
@@ -99,7 +99,10 @@ class _Links(HTMLParser):
 
 def _on_the_index(index: str) -> str:
     """The wheel's address, as the index's page of the project has it (PEP 503)."""
-    came_from, data = page(f"{index.rstrip('/')}/openvino/", LARGEST_PAGE, plain=index.startswith("http:"))
+    try:
+        came_from, data = page(f"{index.rstrip('/')}/openvino/", LARGEST_PAGE, plain=index.startswith("http:"))
+    except FetchError as error:
+        raise FetchError(f"{error}; without a network give the wheel, brought from elsewhere, with --wheel FILE") from error
     links = _Links()
     links.feed(data.decode("utf-8", "replace"))
     for link in links.found:

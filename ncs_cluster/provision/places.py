@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,12 @@ def for_tools() -> Path:
     """As state_dir; the service's where only that is there and may be written."""
     own = state_dir()
     return SERVICE if not own.exists() and os.access(SERVICE, os.W_OK | os.X_OK) and not _named() else own
+
+
+def option(state: Path) -> str:
+    """What a command line must say for `state`: nothing for the user's own place, which is found without."""
+    unnamed = {name: value for name, value in os.environ.items() if name == "XDG_STATE_HOME"}
+    return "" if state.absolute() == state_dir(unnamed).absolute() else f" --state-dir {shlex.quote(str(state))}"
 
 
 def _named() -> bool:

@@ -192,5 +192,17 @@ def test_without_firmware_the_command_says_what_to_do(tmp_path: Path) -> None:
     done = ncsctl("check", NCS_CLUSTER_STATE_DIR=str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"ncsctl: there is no firmware {tmp_path}/firmware/usb-ma2x8x.mvcmd; get it with: ncsctl firmware install\n"
+        f"ncsctl: there is no firmware {tmp_path}/firmware/usb-ma2x8x.mvcmd; get it with: "
+        f"ncsctl firmware install --state-dir {tmp_path}\n"
+    )
+    home = ncsctl("check", HOME=str(tmp_path), XDG_STATE_HOME="", NCS_CLUSTER_STATE_DIR="", STATE_DIRECTORY="")
+    assert home.stderr.endswith("get it with: ncsctl firmware install\n"), "one's own place needs no name"
+
+
+def test_without_a_network_the_file_is_named_as_the_way(tmp_path: Path) -> None:
+    done = ncsctl("install", "--state-dir", str(tmp_path), PIP_INDEX_URL="http://127.0.0.1:1/simple")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == (
+        "ncsctl: http://127.0.0.1:1/simple/openvino/: Connection refused; "
+        "without a network give the wheel, brought from elsewhere, with --wheel FILE"
     )
