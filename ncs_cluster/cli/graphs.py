@@ -46,9 +46,14 @@ def add(command: Add) -> None:
     where.add_argument("--beside", action="store_true", help="put the blob beside the model, to be copied with its folder")
     where.add_argument("--output", "-o", type=Path, metavar="FILE", help="where the blob goes (default: where the daemon finds it)")
     compile.add_argument(
-        "--shaves", type=int, metavar="N", help="vector cores of the stick for one inference (default: its own choice)"
+        "--shaves",
+        type=int,
+        metavar="N",
+        help="vector cores of the stick for one inference, with --slices (default: its own choice)",
     )
-    compile.add_argument("--slices", type=int, metavar="N", help="its fast memory likewise; at least as many as shaves")
+    compile.add_argument(
+        "--slices", type=int, metavar="N", help="banks of its fast memory likewise, with --shaves; at least as many as those"
+    )
     compile.add_argument("--mean", type=_three, metavar="A,B,C", help="of a FILE: subtracted per channel (default 0,0,0)")
     compile.add_argument("--scale", type=_three, metavar="A,B,C", help="of a FILE: divided by per channel (default 1,1,1)")
     compile.add_argument("--again", action="store_true", help="even where it has been compiled already")
@@ -127,7 +132,7 @@ def _compile(given: argparse.Namespace) -> int:
 
     house = _House(given)
     path = Path(given.what)
-    if path.suffix in (".xml", ".onnx", ".blob"):
+    if path.suffix in (".xml", ".onnx", ".blob") or path.is_file():
         recipe = blobs.Recipe(path, given.mean or (0.0,) * 3, given.scale or (1.0,) * 3, given.shaves, given.slices)
     elif given.mean or given.scale:
         raise NcsClusterError("--mean and --scale are told by the graph's graph.toml; they are for a FILE")
@@ -182,8 +187,13 @@ class _House:
 
         known = self.folders()
         folder, _ = known.get(what, (Path(what).expanduser().absolute(), ""))
+        if folder.is_file():
+            raise ConfigError(f'"{what}": is a file; a graph is a folder with its model, or a name ({", ".join(known)})')
         if not folder.is_dir():
-            raise ConfigError(f'"{what}": there is no such folder, and no graph of this name ({", ".join(known)})')
+            from ncs_cluster.provision.catalogue import MODELS
+
+            hint = f"; fetch it with: ncsctl graphs pull {what}" if what in [each.name for each in MODELS] else ""
+            raise ConfigError(f'"{what}": there is no such folder, and no graph of this name ({", ".join(known)}){hint}')
         return graph_folder.read(folder, what if what in known else folder.name, None)
 
     def python(self) -> Optional[Path]:

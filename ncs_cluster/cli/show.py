@@ -38,6 +38,9 @@ def daemon(document: dict[str, Any]) -> Lines:
     if about["simulated"]:
         faster = f", heat x {about['time_scale']:g}" if about["time_scale"] != 1 else ""
         head.append(Cell(f", simulated sticks{faster}", "dim"))
+    elif drivers := sorted({stick["backend"] for stick in document["sticks"]}):
+        # what `auto` has come to is told here
+        head.append(Cell(f", backend {', '.join(map(printable, drivers))}", "dim"))
     return [head, *([Cell(f"  {printable(reason)}", HEALTH.get(state, ""))] for reason in about["reasons"])]
 
 

@@ -128,6 +128,18 @@ def test_a_name_nobody_knows_is_one_line(tmp_path: Path, command: str) -> None:
     assert done.stderr == 'ncsctl: "nothing": there is no such folder, and no graph of this name (demo)\n'
 
 
+def test_a_model_of_intels_that_was_not_pulled_yet_is_told_how_to_get(tmp_path: Path) -> None:
+    done = ncsctl("check", "face-detection-retail-0004", "--state-dir", tmp_path)
+    assert done.stderr.endswith("(demo); fetch it with: ncsctl graphs pull face-detection-retail-0004\n")
+
+
+def test_a_file_that_is_there_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    model = tmp_path / "model.tflite"
+    model.write_bytes(b"TFL3")
+    assert "the compiler reads IR version 10" in ncsctl("compile", model, "--state-dir", tmp_path).stderr
+    assert "is a file; a graph is a folder" in ncsctl("check", model, "--state-dir", tmp_path).stderr
+
+
 def test_a_graph_is_compiled_by_the_runtime_of_the_settings_for_the_daemon_to_find(oracle_python: Runtime, tmp_path: Path) -> None:
     if not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
         pytest.skip("no C compiler")

@@ -71,7 +71,9 @@ def test_real_sticks_show_firmware_resets_and_what_their_firmware_does_about_hea
         for at, stick in enumerate(daemon.status.sticks[:3])
     ]
     daemon.status = msgspec.structs.replace(daemon.status, sticks=sticks)
+    change(daemon, "daemon", simulated=False)
     said = ncsctl("status", place=tmp_path).stdout
+    assert ", backend xlink\n" in said
     assert "TO 65 °C  FPS  MS P50/P99  RESETS  RESTARTS" in said
     assert re.search(r"ncs-1-1.1  1-1.1  active   45.0 °C  slowed 1 .* 1         0\n", said)
     assert "slowed 2" in said
