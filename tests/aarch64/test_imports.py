@@ -29,8 +29,8 @@ def test_what_a_worker_imports_needs_no_vendor_library(aarch64: Runtime) -> None
 
 
 def test_the_tests_of_the_protocol_hold(aarch64: Runtime) -> None:
-    """All but the one that reads the vendor's firmware, which is the same file everywhere, and the long search for an order of events
-    that nobody thought of, which runs on this machine's own processor."""
+    """All but the one that reads the vendor's firmware, which is the same file everywhere, and the long search for an order of
+    events that nobody thought of, which runs on this machine's own processor."""
     command = [
         aarch64.python,
         "-m",
