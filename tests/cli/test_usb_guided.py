@@ -15,7 +15,6 @@ import pytest
 
 from ncs_cluster.cli.usb import guided, recording
 from ncs_cluster.cli.usb.guided import Step
-from ncs_cluster.specs import RuntimeSpec
 from ncs_cluster.testing.myriad.boot import artificial_firmware
 from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.xlink import compare
@@ -155,25 +154,33 @@ def test_without_a_stick_a_blob_or_firmware_it_says_what_is_missing(emulator: Em
     assert not output.exists()
 
 
-def test_ctrl_c_ends_a_step_at_once_even_while_its_interpreter_loads(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+RECORDER = """
+import signal, sys
+from pathlib import Path
+from ncs_cluster.cli.usb import recording
+from ncs_cluster.specs import RuntimeSpec
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+before = signal.getsignal(signal.SIGINT)
+with recording.Recording(Path(sys.argv[1])) as made:
+    ended = made.run([sys.executable, "-c", sys.argv[2]], RuntimeSpec(sys.executable), b"")
+print(ended, signal.getsignal(signal.SIGINT) is before)
+"""
+
+
+def test_ctrl_c_ends_a_step_at_once_even_while_its_interpreter_loads(tmp_path: Path) -> None:
     """The step's process is not asked, so it has no traceback to answer with. It is in nobody's way for a minute otherwise."""
     begun = tmp_path / "begun"
-    code = f"open({str(begun)!r}, 'w').close(); import time; time.sleep(60)"
-
-    def ctrl_c() -> None:
+    step = f"open({str(begun)!r}, 'w').close(); import time; time.sleep(60)"
+    command = [sys.executable, "-c", RECORDER, str(tmp_path / "out.jsonl"), step]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         while not begun.exists():
+            assert running.poll() is None
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    before = signal.getsignal(signal.SIGINT)
-    with recording.Recording(tmp_path / "out.jsonl") as made:
-        hand = threading.Thread(target=ctrl_c)
-        hand.start()
-        ended = made.run([sys.executable, "-c", code], RuntimeSpec(sys.executable), b"")
-        hand.join()
-    assert ended == 128 + signal.SIGTERM
-    assert signal.getsignal(signal.SIGINT) is before
-    assert "Traceback" not in capfd.readouterr().err
+        running.send_signal(signal.SIGINT)
+        said, complaints = running.communicate(timeout=30)
+    assert said.split() == [str(128 + signal.SIGTERM), "True"]
+    assert "Traceback" not in complaints
 
 
 def test_ctrl_c_while_a_stick_is_waited_for_ends_the_recording_and_what_there_is_is_written(
