@@ -129,7 +129,9 @@ class Supervisor:
             self._notifier.status(f"{at_work} of {self._engine.sticks.present} at work")
 
     def _tell(self, who: Who, message: object) -> None:
-        self._perform(self._engine.handle(who, message, time.monotonic()))
+        # once the end is decided the rest of this round changes nothing; told all the same, the last line would not be the reason
+        if self._exit_code is None:
+            self._perform(self._engine.handle(who, message, time.monotonic()))
 
     # -- doing what the core says
 
