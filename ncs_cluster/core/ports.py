@@ -9,7 +9,7 @@ resetting and coming back take a moment.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 
 BEFORE_BOOT, BOOTED = "2485", "f63b"
 RETURN_S = 1.0
@@ -35,23 +35,16 @@ class Ports:
 
     def look(self, seen: Mapping[str, str], settled: Container[str], now_s: float) -> tuple[list[str], list[str]]:
         """Homes of sticks that are new, and of those that are gone. `seen`: port -> product; `settled`: with no boot ahead."""
-        there, strangers = {}, []
-        for port, product in sorted(seen.items()):
-            home = self._home(port, product)
-            if home is None or home in there:
-                strangers.append(port)
-            else:
-                there[home] = port
-                if product == BOOTED and port == home and home not in self._orphans and port not in self.pairs:
-                    self._learn(port, home)
+        waiting = sorted(port for port, product in seen.items() if product != BOOTED)
+        booted = sorted(port for port, product in seen.items() if product == BOOTED)
+        there = {home: home for home in waiting}
+        self._claim(there, booted, seen)
         gone: list[str] = []
-        for port in strangers:
-            away = [home for home in self.at if home not in there and home not in gone]
-            if seen[port] == BOOTED:
-                there[self._returned(port, away)] = port
-            else:
-                there[port] = port
-                gone += self._renamed(port, away)
+        for home in waiting:
+            if home not in self.at:
+                gone += self._renamed(home, self._away(there, gone))
+        for port in sorted(set(booted) - set(there.values())):
+            there[self._returned(port, self._away(there, gone))] = port
         self.renamed = list(gone)
         found = [home for home in there if home not in self.at]
         self.at |= there
@@ -63,11 +56,23 @@ class Ports:
             self._forget(home)
         return found, gone
 
-    def _home(self, port: str, product: str) -> str | None:
-        """The stick that is known to show itself there."""
-        if product == BOOTED and (home := self.pairs.get(port)) is not None:
-            return home
-        return next((home for home, at in self.at.items() if port in (home, at)), None)
+    def _claim(self, there: dict[str, str], booted: Sequence[str], seen: Container[str]) -> None:
+        """Those whose home is known, the surest first: so that each device is one stick, whatever had been thought before."""
+        for port in booted:
+            # not believed while something is plugged in where the home should be
+            if (home := self.pairs.get(port)) is not None and home not in there and (home == port or home not in seen):
+                there[home] = port
+        for port in sorted(set(booted) - set(there.values())):
+            if port in self.at:
+                there[port] = port
+                if port not in self._orphans and port not in self.pairs:
+                    self._learn(port, port)
+        for port in sorted(set(booted) - set(there.values())):
+            if home := next((home for home, at in self.at.items() if at == port and home not in there), None):
+                there[home] = port
+
+    def _away(self, there: Container[str], gone: Container[str]) -> list[str]:
+        return [home for home in self.at if home not in there and home not in gone]
 
     def _returned(self, port: str, away: list[str]) -> str:
         """Whose first look after its boot this is: the one away with the same chain, else the one that left first."""
@@ -82,13 +87,13 @@ class Ports:
             self._learn(port, home)
         return home
 
-    def _renamed(self, port: str, away: list[str]) -> list[str]:
+    def _renamed(self, home: str, away: list[str]) -> list[str]:
         """Orphans that are called by this home from now on: one was reset, and its home shows for the first time."""
-        orphans = [home for home in away if home in self._orphans]
-        same = [home for home in orphans if _chain(home) == _chain(port)]
+        orphans = [name for name in away if name in self._orphans]
+        same = [name for name in orphans if _chain(name) == _chain(home)]
         candidates = same or orphans
         if len(candidates) == 1:
-            self._learn(candidates[0], port)
+            self._learn(candidates[0], home)
         # of several it cannot be told which it is; their names would be taken for second sticks as soon as they have booted
         return candidates
 

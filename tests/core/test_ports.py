@@ -96,6 +96,23 @@ def test_of_several_left_booted_with_other_chains_none_is_kept_under_a_wrong_nam
     assert ports.pairs == {"2-3": "1-1.3", "2-4": "1-1.4"}
 
 
+def test_a_device_is_a_stick_though_what_was_learned_says_it_is_another_that_is_plugged_in_too() -> None:
+    ports = Ports({"2-1.1": "1-1.2"})
+    found, _ = ports.look({"1-1.2": BEFORE_BOOT, "2-1.1": BOOTED}, (), 0.0)
+    assert sorted(found) == ["1-1.2", "2-1.1"]
+    assert ports.look({**ROM, "2-1.1": BOOTED}, (), 1.0) == (["1-1.1"], []), "the third is not taken for the second's home"
+    assert ports.at == {"1-1.1": "1-1.1", "1-1.2": "1-1.2", "2-1.1": "2-1.1"}
+
+
+def test_a_device_keeps_the_name_that_another_one_had_been_lent() -> None:
+    ports = Ports()
+    ports.look({"2-3": BOOTED}, (), 0.0)
+    ports.look({}, (), 1.0)
+    assert ports.look({"2-4": BOOTED}, (), 2.0) == ([], []), "the one that was away, as far as can be told"
+    assert ports.look({"2-3": BOOTED, "2-4": BOOTED}, (), 3.0) == (["2-4"], [])
+    assert ports.at == {"2-3": "2-3", "2-4": "2-4"}
+
+
 def test_an_orphan_that_is_pulled_is_gone_under_its_name() -> None:
     ports = Ports()
     ports.look({"2-3": BOOTED}, (), 0.0)
@@ -169,4 +186,4 @@ class AnyHub(RuleBasedStateMachine):
 
 
 TestAnyHub = AnyHub.TestCase
-TestAnyHub.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestAnyHub.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)

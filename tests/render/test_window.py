@@ -66,8 +66,9 @@ def display() -> Iterator[str]:
     if not (shutil.which("Xvfb") and shutil.which("xdotool")):
         pytest.skip("needs Xvfb and xdotool (apt install xvfb xdotool)")
     reader, writer = os.pipe()
+    # without -noreset it starts anew when the last window has gone, and refuses whoever comes just then
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"],
         pass_fds=[writer],
         stderr=subprocess.DEVNULL,
     )
@@ -90,12 +91,14 @@ def xdotool(display: str, *command: str) -> str:
 def watching(display: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen([sys.executable, "-c", WATCH], env=environment(display), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    for _ in range(5):
-        assert process.stdout.readline() == "shown\n"
-    yield process
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    try:
+        for _ in range(5):
+            assert process.stdout.readline() == "shown\n", f"ended with {process.wait()}"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 def ends(process: subprocess.Popen[str]) -> None:
