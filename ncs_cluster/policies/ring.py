@@ -69,11 +69,16 @@ class Ring:
             return self._work(here, None, self._since_s + self.dwell_s)
         self.asked = False
         later = [window for window in self._turns(view)[1:] if not any(stick.hot for stick in window)]
+        if not safety:
+            # one that stood in for a stick that was away is at work already: its turn is the one that is over
+            later = [window for window in later if set(_names(window)) != set(self._active)]
         window = later[0] if later else _cool(view, self._start(view)) if safety else here
-        if set(_names(window)) == set(self._active):
-            # nowhere else to go: stay, and look again after a dwell
+        stays = set(_names(window)) == set(self._active)
+        if safety or not stays:
+            self._first = window[0].id
+        if stays:
+            # nowhere else to go: look again after a dwell
             return self._work(window, None, view.now_s + self.dwell_s)
-        self._first = window[0].id
         self._since_s = view.now_s
         return self._work(window, reason, self._due_s())
 

@@ -107,6 +107,25 @@ def test_a_stick_that_comes_back_has_its_place_again() -> None:
     assert any("2" in cluster for cluster in after)
 
 
+def test_a_stick_ready_before_the_first_of_the_ring_does_not_keep_the_turn() -> None:
+    """As when they boot one after the other, and the second is quicker: its time is over while it is alone."""
+    ring = Ring(2.0)
+    assert at_work(ring, view(0.0, sticks=2, size=1, away=(1,))) == "2"
+    assert at_work(ring, view(2.5, sticks=2, size=1, away=(1,))) == "2"
+    advice = ring.advise(view(4.5, sticks=2, size=1))
+    assert (list(advice.rates), advice.switched) == (["1"], "its time is over")
+    assert at_work(ring, view(6.5, sticks=2, size=1)) == "2"
+
+
+def test_a_hot_stick_that_comes_back_does_not_stop_the_turns_of_the_cool_ones() -> None:
+    ring = Ring(2.0)
+    assert at_work(ring, view(0.0, sticks=3, size=1)) == "1"
+    assert at_work(ring, view(1.0, sticks=3, size=1, away=(1,))) == "2"
+    assert at_work(ring, view(1.5, sticks=3, size=1, hot=(1,))) == "2"
+    assert at_work(ring, view(2.5, sticks=3, size=1, hot=(1,))) == "3"
+    assert at_work(ring, view(4.5, sticks=3, size=1, hot=(1,))) == "2"
+
+
 def test_one_cluster_alone_stays_and_says_nothing_of_switching() -> None:
     ring = Ring(10.0)
     for now_s in range(100):
@@ -115,16 +134,19 @@ def test_one_cluster_alone_stays_and_says_nothing_of_switching() -> None:
         assert advice.switched is None
 
 
-@settings(deadline=None, max_examples=200)
-@given(
-    sticks=st.integers(1, 7),
-    size=st.integers(0, 4),
-    interval_s=st.sampled_from([0.0, 1.0, 5.0]),
-    steps=st.lists(
-        st.tuples(st.floats(0.01, 4.0), st.sets(st.integers(1, 7)), st.sets(st.integers(1, 7), max_size=3), st.booleans()),
-        max_size=40,
+STEPS = st.lists(
+    st.tuples(
+        st.floats(0.01, 4.0),
+        st.just(set[int]()) | st.sets(st.integers(1, 7)),
+        st.sets(st.integers(1, 7), max_size=3),
+        st.booleans(),
     ),
+    max_size=40,
 )
+
+
+@settings(deadline=None, max_examples=200)
+@given(sticks=st.integers(1, 7), size=st.integers(0, 4), interval_s=st.sampled_from([0.0, 1.0, 5.0]), steps=STEPS)
 def test_whatever_happens(sticks: int, size: int, interval_s: float, steps: list[tuple[float, set[int], set[int], bool]]) -> None:
     """Never a hot or absent stick, never more than K, never idle while a cool stick is there, dwell between calm switches."""
     ring, now_s, last_calm_s = Ring(interval_s), 0.0, -100.0
@@ -148,3 +170,35 @@ def test_whatever_happens(sticks: int, size: int, interval_s: float, steps: list
         if advice.switched is not None:
             since_s = now_s
         assert ring.clusters(seen) == ring.clusters(seen)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    sticks=st.integers(2, 5),
+    size=st.integers(1, 2),
+    interval_s=st.sampled_from([1.0, 5.0]),
+    before=st.lists(
+        st.tuples(
+            st.floats(0.01, 9.0), st.sets(st.integers(1, 5), max_size=1), st.sets(st.integers(1, 5), max_size=2), st.booleans()
+        ),
+        max_size=20,
+    ),
+    hot=st.sets(st.integers(1, 5), max_size=1),
+)
+def test_whatever_has_been_every_cool_stick_has_its_turn_within_a_round(
+    sticks: int, size: int, interval_s: float, before: list[tuple[float, set[int], set[int], bool]], hot: set[int]
+) -> None:
+    ring, now_s = Ring(interval_s), 0.0
+    for dt_s, was_hot, away, asked in before:
+        now_s += dt_s
+        if asked:
+            ring.ask_switch()
+        ring.advise(view(now_s, sticks, size, tuple(was_hot), tuple(away)))
+    if size > 1:
+        hot = set()  # one whose neighbours in the ring are hot may be in no cool cluster
+    worked: set[StickId] = set()
+    until_s = now_s + (sticks + 1) * max(interval_s, DWELL_S)
+    while now_s < until_s:
+        now_s += 0.25
+        worked |= set(ring.advise(view(now_s, sticks, size, tuple(hot))).rates)
+    assert worked == {StickId(str(number)) for number in set(range(1, sticks + 1)) - hot}
