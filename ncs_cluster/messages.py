@@ -130,10 +130,10 @@ class StickLost(Message, frozen=True):
 
 
 class Telemetry(Message, frozen=True):
-    """Every second divided by time_scale, at work or not. `temperature_c` None: no reading this time."""
+    """Every second divided by time_scale, at work or not. None: no temperature this time; a level that is not told."""
 
     temperature_c: Optional[float]
-    throttle_level: int = 0
+    throttle_level: Optional[int] = None
     age_s: Seconds = 0.0
     """How old the reading is already; the core ages it from there."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ from ncs_cluster.config import load
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.specs import Settings
 from ncs_cluster.testing.myriad.boot import artificial_firmware
+from ncs_cluster.xlink import firmware
+
+FIRMWARE = artificial_firmware(1000)
 
 
 class Machine:
@@ -33,7 +37,7 @@ class Machine:
     def install_firmware(self) -> Path:
         file = self.state / "firmware/usb-ma2x8x.mvcmd"
         file.parent.mkdir(parents=True)
-        file.write_bytes(artificial_firmware(1000))
+        file.write_bytes(FIRMWARE)
         return file
 
     def compile(self) -> Path:
@@ -54,17 +58,19 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    monkeypatch.setattr(firmware, "SIZE", len(FIRMWARE))
+    monkeypatch.setattr(firmware, "SHA256", hashlib.sha256(FIRMWARE).hexdigest())
     return Machine(tmp_path)
 
 
 def test_sticks_are_found_not_counted_and_may_be_none_at_the_start(machine: Machine) -> None:
-    firmware, blob = machine.install_firmware(), machine.compile()
+    boots, blob = machine.install_firmware(), machine.compile()
     asked = machine.load("--backend", "xlink", "--cluster-size", "2")
     assert asked.sticks == []
     assert asked.discovery is not None
     assert (asked.discovery.backend, asked.discovery.sysfs, asked.discovery.stagger_s) == ("xlink", str(machine.sysfs), 0.3)
-    assert asked.discovery.options == {"firmware": str(firmware)}
+    assert asked.discovery.options == {"firmware": str(boots)}
     assert asked.graphs[0].blob == str(blob)
     assert (asked.clusters.policy, asked.clusters.cluster_size) == ("ring", 2)
     assert not asked.simulated
@@ -85,8 +91,12 @@ def test_firmware_of_another_place_is_named_relative_to_the_file_that_names_it(m
 
 
 def test_what_xlink_cannot_do_without_is_named_with_the_command_that_gets_it(machine: Machine) -> None:
-    assert machine.refusal("--backend", "xlink").endswith("get it with: ncsctl firmware install")
-    machine.install_firmware()
+    get = f"get it with: ncsctl firmware install --state-dir {machine.state}"
+    assert machine.refusal("--backend", "xlink").endswith(get)
+    boots = machine.install_firmware()
+    boots.write_bytes(FIRMWARE[:500] + b"?" + FIRMWARE[501:])
+    assert machine.refusal("--backend", "xlink") == f"--backend: {boots} is not the firmware of OpenVINO 2021.4.2; {get}"
+    boots.write_bytes(FIRMWARE)
     line = machine.refusal("--backend", "xlink")
     assert line == f"--graph: shapes: its blob for a stick is not there; make it with: ncsctl graphs compile {machine.graph}"
     machine.compile()

@@ -49,7 +49,8 @@ class Reading(NamedTuple):
     """One look at the sensor. `temperature_c` is passed on as read, also when it is absurd: judging it is the core's."""
 
     temperature_c: Optional[float]
-    throttle_level: int = 0
+    throttle_level: Optional[int] = None
+    """How far the stick's own firmware slows it, 0: not at all. None where that is not told."""
     age_s: float = 0.0
     """How long ago it was looked at: where a library holds the answer back, the last one is given again with its age."""
 

@@ -8,7 +8,7 @@ from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.model import options_class
-from ncs_cluster.config.ncs import firmware, no_plugin, sysfs
+from ncs_cluster.config.ncs import firmware, get_firmware, no_plugin, sysfs
 
 REAL = ("xlink", "myriad")
 """Backends of sticks that are found, not counted."""
@@ -34,7 +34,7 @@ def backend(asked: Asked) -> str:
     if boots.is_file():
         asked.notices.append(f"{seen}: driven by backend xlink")
         return "xlink"
-    asked.notices.append(f"{seen}, but there is no firmware {boots}: working on this CPU; get it with: ncsctl firmware install")
+    asked.notices.append(f"{seen}, but there is no firmware {boots}: working on this CPU; get it with: {get_firmware(asked)}")
     return "openvino"
 
 

@@ -10,7 +10,9 @@ from typing import Optional
 
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.places import state_dir
+from ncs_cluster.errors import ConfigError
 from ncs_cluster.provision import places
+from ncs_cluster.xlink.firmware import judge, patch
 
 PLUGIN = "from openvino.inference_engine import IECore; IECore().get_metric('MYRIAD', 'SUPPORTED_METRICS')"
 
@@ -27,6 +29,27 @@ def firmware(asked: Asked) -> Path:
     """Where the firmware of the sticks is, or would be once it is installed."""
     named = asked.root.xlink.firmware
     return asked.path(named, "xlink", "firmware") if named else places.firmware(Path(state_dir(asked)))
+
+
+def get_firmware(asked: Asked) -> str:
+    """The command that puts it there."""
+    return "ncsctl firmware install" + places.option(Path(state_dir(asked)))
+
+
+def whole_firmware(asked: Asked) -> Path:
+    """The firmware, looked into. What somebody names may be another release's; what was installed is ours to the last byte."""
+    path, named = firmware(asked), asked.given("xlink", "firmware")
+    key = ("xlink", "firmware") if named else ("backend",)
+    if not path.is_file():
+        asked.refuse(*key, because=f"there is no firmware {path}; get it with: {get_firmware(asked)}")
+    try:
+        (patch if named else judge)(path.read_bytes())
+    except OSError as error:
+        asked.refuse(*key, because=f"{path}: {error.strerror}")
+    except ConfigError as error:
+        # ends with the command
+        asked.refuse(*key, because=f"{path} {error}{places.option(Path(state_dir(asked)))}")
+    return path
 
 
 def no_plugin(asked: Asked) -> Optional[str]:

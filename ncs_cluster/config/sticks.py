@@ -8,11 +8,9 @@ from typing import Optional
 from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.backend import REAL, driver
-from ncs_cluster.config.ncs import firmware, no_plugin, sysfs
-from ncs_cluster.errors import ConfigError
+from ncs_cluster.config.ncs import no_plugin, sysfs, whole_firmware
 from ncs_cluster.specs import ClusterSpec, DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
-from ncs_cluster.xlink.firmware import patch
 
 DEFAULT_COUNT = {"simulated": 4, "openvino": 1}
 LATER_POLICIES = ("coolest", "predictive")
@@ -42,17 +40,7 @@ def discovery(asked: Asked, driven_by: str) -> Optional[DiscoverySpec]:
         return None
     table, runtime = driver(asked, driven_by)
     if driven_by == "xlink":
-        boots = firmware(asked)
-        if not boots.is_file():
-            key = ("xlink", "firmware") if asked.given("xlink", "firmware") else ("backend",)
-            asked.refuse(*key, because=f"there is no firmware {boots}; get it with: ncsctl firmware install")
-        try:
-            patch(boots.read_bytes())
-        except OSError as error:
-            asked.refuse("xlink", "firmware", because=f"{boots}: {error.strerror}")
-        except ConfigError as error:
-            asked.refuse("xlink", "firmware", because=f"{boots} {error}")
-        table["firmware"] = str(boots)
+        table["firmware"] = str(whole_firmware(asked))
     elif (complaint := no_plugin(asked)) is not None:
         asked.refuse(
             "myriad",

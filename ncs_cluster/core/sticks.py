@@ -139,10 +139,10 @@ class Sticks:
         stick.throttle_level, stick.measured_s = message.throttle_level, plant_s
         seat = self._dispatcher.seats.get(stick.spec.id)
         if seat is not None:
-            seat.throttled = message.throttle_level > 0
+            seat.throttled = bool(message.throttle_level)
         if stick.zone.has_sensor:
             stick.zone.read(message.temperature_c, plant_s - message.age_s * self.spec.time_scale)
-            stick.zone.throttle(message.throttle_level)
+            stick.zone.throttle(message.throttle_level or 0)
 
     # -- whose turn it is
 

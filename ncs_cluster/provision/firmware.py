@@ -19,6 +19,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.provision import places
 from ncs_cluster.provision.fetch import FetchError, Pinned, Progress, fetch, page, sha256, shown, write
+from ncs_cluster.xlink.firmware import SHA256, SIZE
 
 VERSION = "2021.4.2"
 INDEX = "https://pypi.org/simple"
@@ -28,8 +29,6 @@ WHEEL = Pinned(
     "2260ac472b2834d520789dd29e15eaeeae62eba8c1867159efbda82940d2012f",
 )
 """`url` is its name on the index's page of the project."""
-SIZE = 2_298_632
-SHA256 = "faf33388b88708177a358fcb4704eba04b1cf9e88d6a047f90c833d686140a2e"
 MEMBER = "openvino/libs/usb-ma2x8x.mvcmd"
 LICENCE = "Intel(R) OpenVINO(TM) Distribution License (Version May 2021)"
 LICENCE_MEMBER = f"openvino-{VERSION}.dist-info/EULA.txt"

@@ -22,7 +22,7 @@ class StickTraits:
     sensor: bool = True
     temperature_c: float | None = 40.0
     """What its sensor says when there is no `plant`; None: nothing."""
-    throttle_level: int = 0
+    throttle_level: int | None = 0
     plant: Plant | None = None
     heat: Heat = field(default_factory=lambda: Heat(25.0, 25.0))
     poison: Callable[[FrameRef], bool] = lambda _: False

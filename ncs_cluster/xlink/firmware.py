@@ -25,7 +25,7 @@ FIND_OUT = b"\0"
 def judge(mvcmd: bytes) -> None:
     """Raises ConfigError unless this is the pinned file; the text follows the file's name."""
     if len(mvcmd) != SIZE or hashlib.sha256(mvcmd).hexdigest() != SHA256:
-        raise ConfigError("is not the firmware of OpenVINO 2021.4.2: get it with ncsctl firmware install")
+        raise ConfigError("is not the firmware of OpenVINO 2021.4.2; get it with: ncsctl firmware install")
 
 
 def patch(mvcmd: bytes, watchdog: bool = True) -> bytes:
@@ -33,6 +33,6 @@ def patch(mvcmd: bytes, watchdog: bool = True) -> bytes:
     call, end = mvcmd.rfind(CALL), len(mvcmd) - len(START)
     whole = mvcmd.startswith(MAGIC) and mvcmd.endswith(START) and 0 <= call <= end - len(CALL)
     if not whole or mvcmd[end - 6 : end - 1] == STORE_WATCHDOG:
-        raise ConfigError("is no firmware for a Myriad X, or already patched: get it with ncsctl firmware install")
+        raise ConfigError("is no firmware for a Myriad X, or already patched; get it with: ncsctl firmware install")
     switch = STORE_WATCHDOG + (b"\1" if watchdog else b"\0")
     return b"".join((mvcmd[:call], STORE_MEMORY, FIND_OUT, mvcmd[call:end], switch, START))

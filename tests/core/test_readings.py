@@ -22,6 +22,17 @@ def test_a_stick_that_its_firmware_all_but_stops_gets_no_frame_however_cool_it_s
     referee.check()
 
 
+def test_a_level_that_is_not_told_is_unknown_and_the_stick_works_on() -> None:
+    world = World(house(1))
+    world.start().run(3.0)
+    stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
+    assert stick.throttle_level == 0
+    world.sticks["sim-1"].throttle_level = None
+    world.run(3.0)
+    assert (stick.throttle_level, stick.throttled_s) == (None, 0.0)
+    assert world.engine.sticks.active == ["sim-1"]
+
+
 def test_a_stick_that_is_slowed_a_little_works_only_where_no_other_is_free() -> None:
     world = World(house(2))
     world.cameras["cam0"].period_s = 0.5

@@ -27,5 +27,6 @@ def test_two_sticks_take_turns(start_emulator: Callable[..., Emulator], oracle_p
         for each in status["sticks"]:
             assert each["inferences"] > 3
             assert each["temperature_c"] is not None
+            assert each["throttle_level"] is None, "the plugin hides it"
         assert daemon.stop() == 0
     assert any(line["detections"] for line in read_results(tmp_path / "found"))

@@ -171,7 +171,7 @@ def _temperature(backend: Backend, order: Order) -> str:
     if reading.temperature_c is None:
         return "no temperature yet"
     # the vendor's plugin hides the level
-    level = "" if order.stick.backend == "myriad" else f", throttle level {reading.throttle_level}"
+    level = "" if reading.throttle_level is None else f", throttle level {reading.throttle_level}"
     return f"{reading.temperature_c:.1f} °C{level}"
 
 
