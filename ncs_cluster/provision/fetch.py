@@ -66,18 +66,28 @@ def fetch(wanted: Pinned, path: Path, *, plain: bool = False, progress: Progress
     """
     try:
         if path.is_file() and path.stat().st_size == wanted.size and sha256(path) == wanted.sha256:
-            return
+            return None
         path.parent.mkdir(parents=True, exist_ok=True)
         with (path.parent / f"{path.name}.part").open("a+b") as part:
             try:
                 fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise FetchError(f"{path.name} is being fetched by somebody else: wait for that to end") from None
+            if _renamed(part):
+                # by another call, between opening and locking
+                return fetch(wanted, path, plain=plain, progress=progress, pause_s=pause_s)
             _whole(wanted, part, plain, progress, pause_s)
             os.fsync(part.fileno())
             os.replace(part.name, path)
     except OSError as error:
         raise FetchError(_disk(path, error)) from error
+
+
+def _renamed(part: IO[bytes]) -> bool:
+    try:
+        return not os.path.samestat(os.fstat(part.fileno()), os.stat(part.name))
+    except FileNotFoundError:
+        return True
 
 
 def page(url: str, most: int, *, plain: bool = False) -> tuple[str, bytes]:
@@ -86,7 +96,7 @@ def page(url: str, most: int, *, plain: bool = False) -> tuple[str, bytes]:
         with _open(url, 0, plain) as answer:
             data = answer.read(most + 1)
             came_from = answer.geturl()
-    except (http.client.HTTPException, OSError) as error:
+    except (http.client.HTTPException, OSError, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
         raise FetchError(f"{shown(url)}: {_reason(error)}") from error
@@ -145,7 +155,7 @@ def _rest(wanted: Pinned, name: str, part: IO[bytes], plain: bool, progress: Pro
     while (have := part.seek(0, os.SEEK_END)) < wanted.size:
         try:
             _one_connection(wanted, name, part, plain, progress, until_s)
-        except (_Cut, http.client.HTTPException, OSError) as error:
+        except (_Cut, http.client.HTTPException, OSError, ValueError) as error:
             if isinstance(error, OSError) and _is_disk(error):
                 raise
             if isinstance(error, urllib.error.HTTPError):
@@ -216,6 +226,8 @@ def _judge(url: str, plain: bool) -> None:
         scheme = urlsplit(url).scheme
     except ValueError as error:
         raise FetchError(f"{url!r} is no address: {error}") from error
+    if not url.isascii():
+        raise FetchError(f"{shown(url)}: is no address as it stands; write what is not ASCII in it percent-encoded")
     if scheme != "https" and not (plain and scheme == "http"):
         raise FetchError(f"{shown(url)}: is no https address, and nothing is fetched by other ways")
 
@@ -243,7 +255,7 @@ def _may_pass(error: Exception) -> bool:
     if isinstance(error, urllib.error.HTTPError):
         return error.code in (408, 416, 425, 429) or error.code >= 500
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    return not isinstance(cause, (socket.gaierror, ssl.SSLCertVerificationError, ConnectionRefusedError))
+    return not isinstance(cause, (ValueError, socket.gaierror, ssl.SSLCertVerificationError, ConnectionRefusedError))
 
 
 def _reason(error: Exception) -> str:

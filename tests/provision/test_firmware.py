@@ -59,7 +59,8 @@ def test_out_of_a_wheel_come_the_firmware_and_its_licence_and_nothing_else(ours:
 
 def test_an_index_is_asked_for_the_wheel_by_its_name(ours: Path, tmp_path: Path, site: Site) -> None:
     site.files["/simple/openvino/"] = (
-        b'<a href="../../files/openvino-other.whl">x</a><a href="../../files/openvino.whl#sha256=00" data-x>openvino.whl</a>'
+        b'<a href="http://[x">x</a><a href="../../files/openvino-other.whl">x</a>'
+        b'<a href="../../files/openvino.whl#sha256=00" data-x>openvino.whl</a>'
     )
     site.files["/files/openvino.whl"] = ours.read_bytes()
     said: list[str] = []
@@ -68,6 +69,21 @@ def test_an_index_is_asked_for_the_wheel_by_its_name(ours: Path, tmp_path: Path,
     assert "comes under the Intel(R) OpenVINO(TM) Distribution License (Version May 2021)" in said[0]
     assert said[1].endswith(f"from {site.url}/files/openvino.whl")
     assert sorted(os.listdir(tmp_path / "state" / "firmware")) == ["EULA.txt", "usb-ma2x8x.mvcmd"], "the wheel is not kept"
+
+
+def test_of_two_installs_at_once_the_slower_one_is_content_with_what_the_other_brought(
+    ours: Path, tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.files["/openvino/"], site.files["/openvino.whl"] = b'<a href="/openvino.whl">', ours.read_bytes()
+    extract = firmware._extract
+
+    def slower(fetched: Path, target: Path) -> None:
+        extract(fetched, target)
+        fetched.unlink()
+        extract(fetched, target)
+
+    monkeypatch.setattr(firmware, "_extract", slower)
+    assert install(tmp_path / "state", environ={"PIP_INDEX_URL": site.url}, say=quiet) == check(tmp_path / "state")
 
 
 def test_a_private_index_gets_its_password_for_page_and_file_and_nobody_else_does(ours: Path, tmp_path: Path, site: Site) -> None:

@@ -1,0 +1,41 @@
+"""Whether every inference fails: sticks that answer at once, each time with an error, look healthy by all other signs."""
+
+from __future__ import annotations
+
+from ncs_cluster.core.actions import Action, Note
+
+FAILING_S = 5.0
+"""Nothing but errors for so long, and still going on."""
+
+
+class Failing:
+    """Told of each inference how it went."""
+
+    def __init__(self) -> None:
+        self._error = ""
+        self._since_s: float | None = None
+        self._last_s = 0.0
+        self._told = False
+
+    def succeeded(self) -> None:
+        self._since_s = None
+
+    def failed(self, error: str, now_s: float) -> None:
+        if self._since_s is None:
+            self._since_s = now_s
+        self._error, self._last_s = error, now_s
+
+    def why(self, now_s: float) -> str | None:
+        """For people; None while inferences succeed, or where there are none."""
+        fails = self._since_s is not None and now_s - self._since_s > FAILING_S and now_s - self._last_s < FAILING_S
+        return f"every inference fails: {self._error}" if fails else None
+
+    def say(self, now_s: float) -> list[Action]:
+        """Once when it begins, once when it is over."""
+        why = self.why(now_s)
+        if (why is not None) == self._told:
+            return []
+        self._told = why is not None
+        if why is not None:
+            return [Note("error", "daemon", why)]
+        return [Note("info", "daemon", "inferences succeed again")] if self._since_s is None else []
