@@ -67,10 +67,12 @@ def process(bus: Emulator, files: Path, libusb: Path, port: str, count: int) -> 
     return started
 
 
-def lost(driver: Driver, timeout_s: float = 10.0) -> StickError:
-    """The error that ends the link."""
+def lost(driver: Driver, timeout_s: float = 10.0, *, fill: bool = False) -> StickError:
+    """The error that ends the link. It may come as soon as something is said to the stick, so `fill` belongs to it."""
     until_s = time.monotonic() + timeout_s
     try:
+        if fill:
+            driver.fill()
         while time.monotonic() < until_s:
             driver.turn(0.1)
     except StickError as error:
@@ -163,8 +165,7 @@ def test_a_stick_that_hangs_is_reset_in_place_and_works_on(bus: Emulator, drive:
     driver.open()
     driver.run(10)
     bus.fault(PORT, fault)
-    driver.fill()
-    error = lost(driver)
+    error = lost(driver, fill=True)
     assert error.reason == "hang"
     assert "\n" not in error.detail
     driver.reopen()
@@ -179,8 +180,7 @@ def test_nonsense_ends_the_link_and_the_stick_is_reset_in_place(bus: Emulator, d
     driver = drive()
     driver.open()
     bus.fault(PORT, **fault)
-    driver.fill()
-    assert lost(driver).reason == "link"
+    assert lost(driver, fill=True).reason == "link"
     driver.reopen()
     driver.run(20)
     assert driver.mixed == 0
@@ -198,8 +198,7 @@ def test_a_stick_that_never_stops_talking_works_on_and_hangs_like_any_other(
     bus.fault(PORT, "chatter")
     driver.run(20)
     bus.fault(PORT, "hang")
-    driver.fill()
-    assert lost(driver).reason == "hang"
+    assert lost(driver, fill=True).reason == "hang"
     driver.reopen()
     driver.run(20)
     assert driver.mixed == 0

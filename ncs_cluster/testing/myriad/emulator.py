@@ -42,7 +42,8 @@ class Emulator:
         if trace:
             command += ["--trace", str(self.trace_file)]
         with self.log_file.open("w") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            # Ctrl-C is for who uses the bus: its sticks stay until that has ended
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
         self._control = self._connect()
 
     @property
