@@ -24,6 +24,10 @@ class Boots:
         """When the next one may begin; None when nobody waits."""
         return self._next_s if self._waiting else None
 
+    @property
+    def waiting(self) -> list[StickId]:
+        return [stick for stick, _ in self._waiting]
+
     def ask(self, stick: StickId, now_s: float, *, alone: bool = False) -> bool:
         """May it begin at once? If not it waits, until `due` names it. `alone`: the next one waits longer."""
         if not self._waiting and now_s >= self._next_s:

@@ -130,7 +130,7 @@ class Cameras:
         for slots in [camera.slots, *camera.retired]:
             if slots is not None:
                 slots.revoke_grants()
-        self._go_without(camera, now_s)
+        self.go_without(camera, now_s)
 
     # -- the way of a result
 
@@ -144,7 +144,7 @@ class Cameras:
             self._ledger.end(unit, LATE)
             return []
         if not camera.child.listening or camera.info is None:
-            self._go_without(camera, now_s)
+            self.go_without(camera, now_s)
             self.publish(camera, unit, outcome, now_s)
             return []
         if not camera.measuring:
@@ -170,7 +170,7 @@ class Cameras:
         del camera.range_errors[:-200]
         self.publish(camera, unit, Outcome(detections, outcome.classes, outcome.error), now_s)
 
-    def _go_without(self, camera: Camera, now_s: float) -> None:
+    def go_without(self, camera: Camera, now_s: float) -> None:
         """What waited for its distances goes on without them."""
         waiting, camera.measuring = camera.measuring, {}
         for unit, outcome in waiting.values():

@@ -143,6 +143,11 @@ class Child:
         if self.state is State.STARTING:
             self._enter(State.OPENING, now_s + self.limits.opening_s)
 
+    def waits(self, now_s: float) -> None:
+        """It has started, and may not go on yet."""
+        if self.state is State.STARTING:
+            self.deadline_s = now_s + self.limits.starting_s
+
     def phase(self, name: str, now_s: float) -> None:
         """A long step begins; while it lasts nothing is expected to be heard."""
         if self.state in (State.OPENING, State.RUNNING):
@@ -248,6 +253,8 @@ class Child:
         return self._spawn(now_s) if self.state is State.BACKOFF else []
 
     def _spawn(self, now_s: float) -> list[Action]:
+        # the last words of one that was to stop are not the next one's
+        self._blame, self._slow_retry, self._away = None, False, False
         self._enter(State.STARTING, now_s + self.limits.starting_s)
         return [Spawn(self.who, self.runtime)]
 

@@ -108,8 +108,12 @@ class Dispatcher:
 
     def hold(self, *, ordered: bool) -> None:
         """Ordered lanes wait: the sink cannot take more for now."""
-        if ordered != self.hold_ordered:
-            self.hold_ordered, self._settled = ordered, False
+        if ordered == self.hold_ordered:
+            return
+        self.hold_ordered, self._settled = ordered, False
+        for lane in self.lanes.values() if not ordered else ():
+            # nor does one that was held
+            lane.virtual_s = max(lane.virtual_s, self._virtual_s)
 
     # -- work comes, goes out, comes back
 
@@ -163,7 +167,7 @@ class Dispatcher:
             return None
         seen_s = now_s - max(unit.sent_s, seat.last_done_s)
         # the worker's own clock does not stand still when the supervisor does; or its patience would grow to minutes
-        seat.service.add(min(seen_s, latency_s) if latency_s > 0.0 else seen_s)
+        seat.took(unit.graph, min(seen_s, latency_s) if latency_s > 0.0 else seen_s)
         seat.latency.add(latency_s)
         seat.last_done_s = now_s
         seat.done.count(now_s)
@@ -179,6 +183,15 @@ class Dispatcher:
             for seat in self.seats.values()
             if seat.in_flight and now_s - max(next(iter(seat.in_flight.values())).sent_s, seat.last_done_s) > seat.patience_s()
         ]
+
+    def abandon(self) -> None:
+        """Nothing is waited for any more: answers that still come are dropped."""
+        for seat in self.seats.values():
+            seat.in_flight.clear()
+            seat.settle()
+        for lane in self.lanes.values():
+            lane.pending.clear()
+        self._settled = False
 
     def forgive(self, now_s: float) -> None:
         """The supervisor itself was stopped for a while: nobody is late."""

@@ -11,6 +11,8 @@ from ncs_cluster.core.child import Child
 
 DRAIN_S = 2.0
 """How long what is under way may take."""
+CLOSE_S = 0.5
+"""How long the last answers may come while sticks are being closed."""
 WRITE_S = 1.0
 """How much longer results may take to be written."""
 LONGEST_S = 4.5
@@ -30,6 +32,11 @@ class Ending:
     def closing(self) -> bool:
         """Sticks are being closed: they get no more work."""
         return self._step > 0
+
+    def too_late(self, now_s: float) -> bool:
+        """What is not finished now will not be: there must be time left to write what it held back."""
+        closed = not any(child.alive for child in self._doing)
+        return self.closing and (closed or now_s - self.began_s > DRAIN_S + CLOSE_S)
 
     def go_on(self, now_s: float, *, drained: Callable[[], bool], written: Callable[[], bool]) -> list[Action]:
         waited_s = now_s - self.began_s

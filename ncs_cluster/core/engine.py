@@ -6,6 +6,8 @@ although nothing happens. Told the same events at the same times, it answers the
 
 from __future__ import annotations
 
+from collections import deque
+
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
 from ncs_cluster.core import trouble
@@ -16,6 +18,7 @@ from ncs_cluster.core.child import LONGEST_ERROR, Child, Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.ending import Ending, killed
 from ncs_cluster.core.events import Who
+from ncs_cluster.core.failing import Failing
 from ncs_cluster.core.page import Page
 from ncs_cluster.core.sink import Sink
 from ncs_cluster.core.sticks import Stick, Sticks
@@ -51,6 +54,7 @@ class Engine:
         self.last_result_s: float | None = None
         self.idle_s = now_s
         """When there was nothing to do last."""
+        self.failing = Failing()
         self.ending: Ending | None = None
         self._next_tick_s = now_s + TICK_S
         self._last_tick_s = now_s
@@ -112,8 +116,10 @@ class Engine:
                 if outcome.error is None:
                     stick.inferences += 1
                     self.last_result_s = now_s
+                    self.failing.succeeded()
                 else:
                     child.last_error = outcome.error[:LONGEST_ERROR]
+                    self.failing.failed(child.last_error, now_s)
                 return self.cameras.inferred(unit, outcome, now_s) + self.cameras.grant(self.cameras.by_name[unit.stream])
             case m.Telemetry():
                 self.sticks.measured(stick, message, now_s)
@@ -164,8 +170,9 @@ class Engine:
             return child.kill(now_s, "says that it has lost a stick which it had not opened")
         blameless = self.dispatcher.blameless(stick.spec.id)
         self._take_back(stick, now_s)
-        stick.resets += child.running
-        return child.lost(detail, now_s, innocent=blameless) + self.sticks.regulate(now_s)
+        actions = child.lost(detail, now_s, innocent=blameless)
+        stick.resets += bool(actions) and child.listening
+        return actions + self.sticks.regulate(now_s)
 
     def _take_back(self, stick: Stick, now_s: float) -> None:
         """The stick will not answer any more: its frames go to others, except those that have cost too many sticks."""
@@ -265,13 +272,13 @@ class Engine:
 
     def _client(self, who: Who, message: object, now_s: float) -> list[Action]:
         match message:
+            case m.AskSwitch() if len(self.sticks.clusters(now_s)) < 2:
+                return [trouble.refuse(who, "there is no other cluster to switch to")]
             case m.AskSwitch():
                 switches = self.sticks.switches
                 actions = self.sticks.regulate(now_s, asked=True)
                 if self.sticks.switches > switches:
                     said = trouble.answer(who, {"text": f"switched to {', '.join(self.sticks.active)}"})
-                elif len(self.sticks.clusters(now_s)) < 2:
-                    said = trouble.refuse(who, "there is no other cluster to switch to")
                 elif self.sticks.switch_pending:
                     said = trouble.answer(who, {"text": "will switch as soon as the dwell is over"})
                 else:
@@ -324,11 +331,17 @@ class Engine:
             actions += self._hangs(self.sticks.by_id[late], now_s)
         for camera in self.cameras.overdue(now_s):
             actions += camera.child.kill(now_s, "no answer in time: it hangs")
+        self.sticks.bear_with(now_s)
         for child in self.children():
             actions += child.tick(now_s)
         for stick in self.sticks.by_id.values():
             if stick.child.state is State.FENCED:
                 self._take_back(stick, now_s)
+        for camera in self.cameras.by_name.values():
+            if camera.child.state is State.FENCED:
+                # its slots stay its own: it may still write
+                self.cameras.go_without(camera, now_s)
+        actions += self.failing.say(now_s)
         actions += self.sticks.regulate(now_s) + self.sticks.say_size()
         actions += self.cameras.housekeeping(self._listening_workers())
         for camera in self.cameras.by_name.values():
@@ -365,17 +378,31 @@ class Engine:
         self.ending = Ending(self._doing(), self._showing(), now_s)
         self.cameras.stopping = True
         for lane in self.dispatcher.lanes.values():
-            while lane.pending:
-                self.ledger.end(lane.pending.popleft(), DROPPED)
+            # what comes back from a stick that died was under way; in an ordered stream finished frames wait for it
+            under_way = [unit for unit in lane.pending if lane.ordered and unit.tried]
+            for unit in lane.pending:
+                if unit not in under_way:
+                    self.ledger.end(unit, DROPPED)
+            lane.pending = deque(under_way)
         return [Note("info", "daemon", "stopping: finishing what is under way"), *self._go_on_ending(now_s)]
 
     def _go_on_ending(self, now_s: float) -> list[Action]:
         assert self.ending is not None
+        if self.ledger.open and self.ending.too_late(now_s):
+            self._give_up_the_rest(now_s)
         actions = self.ending.go_on(now_s, drained=lambda: not self.ledger.open, written=self._written)
         if self.sink is not None and self.sink.outbox.kept and any(isinstance(action, Exit) for action in actions):
             unwritten = f"{self.sink.outbox.kept} results could not be written any more"
             return [Note("error", "sink", unwritten), *actions]
         return actions
+
+    def _give_up_the_rest(self, now_s: float) -> None:
+        """Nobody will finish it. Finished frames of an ordered stream are not held back by those that will not be."""
+        for camera in self.cameras.by_name.values():
+            self.cameras.go_without(camera, now_s)
+        self.dispatcher.abandon()
+        for unit in list(self.ledger.open):
+            self.cameras.give_up(self.cameras.by_name[unit.stream], unit, "not finished: the daemon was stopped", now_s)
 
     def _written(self) -> bool:
         return self.sink is None or not self.sink.outbox.kept

@@ -15,10 +15,10 @@ class Failing:
         self._error = ""
         self._since_s: float | None = None
         self._last_s = 0.0
-        self._told = False
+        self._told = self._succeeded = False
 
     def succeeded(self) -> None:
-        self._since_s = None
+        self._since_s, self._succeeded = None, True
 
     def failed(self, error: str, now_s: float) -> None:
         if self._since_s is None:
@@ -37,5 +37,7 @@ class Failing:
             return []
         self._told = why is not None
         if why is not None:
+            self._succeeded = False
             return [Note("error", "daemon", why)]
-        return [Note("info", "daemon", "inferences succeed again")] if self._since_s is None else []
+        # they may also just have come to an end
+        return [Note("info", "daemon", "inferences succeed again")] if self._succeeded else []

@@ -40,9 +40,10 @@ def status(
     """Everything as of now. `now_at` is unix time; `usage` maps a process id to (CPU percent of a core, memory in MB)."""
     spec = engine.settings.clusters
     sticks = [_stick(engine, stick, now_s) for stick in engine.sticks.by_id.values() if not stick.renamed]
-    reasons, down = _reasons(engine)
+    reasons, down = _reasons(engine, now_s)
     last = engine.sticks.last_switch
-    next_s = engine.sticks.next_s if engine.sticks.active and spec.policy == "ring" and spec.switch_interval_s > 0 else None
+    timed = engine.sticks.active and spec.policy == "ring" and spec.switch_interval_s > 0 and not engine.sticks.stays
+    next_s = engine.sticks.next_s if timed else None
     return Status(
         daemon=DaemonStatus(
             version=version,
@@ -73,7 +74,7 @@ def status(
             frames_lost=engine.ledger.lost,
             frames_doubled=engine.ledger.doubled,
             out_of_order=engine.ledger.out_of_order,
-            throttled_s=round(sum(stick.throttled_s for stick in engine.sticks.by_id.values()), 1),
+            throttled_s=round(sum(stick.throttled_s for stick in engine.sticks.by_id.values()) / spec.time_scale, 1),
         ),
         machine=machine,
         processes=[_process("supervisor", pid, "running", 0, usage)]
@@ -91,12 +92,14 @@ def ready(engine: Engine, now_s: float) -> str | None:
         return "no stick is at work" if engine.sticks.by_id else "no sticks"
     if engine.sticks.shedding:
         return "every stick is too hot"
+    if (why := engine.failing.why(now_s)) is not None:
+        return why
     # work that has only just come is no reason to worry
     proof_s = max(engine.last_result_s or 0.0, engine.idle_s)
     return "no result in the last 5 s" if engine.ledger.open and now_s - proof_s > READY_S else None
 
 
-def _reasons(engine: Engine) -> tuple[list[str], bool]:
+def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
     """What is not as it should be, for people; and whether nothing works at all."""
     reasons = []
     for stick in engine.sticks.by_id.values():
@@ -112,11 +115,14 @@ def _reasons(engine: Engine) -> tuple[list[str], bool]:
             reasons.append(f"{camera.spec.name} gives no pictures: {camera.detail or camera.child.last_error or 'starting'}")
     if engine.sticks.shedding:
         reasons.append("every stick is too hot: no frame is worked on")
+    failing = engine.failing.why(now_s)
+    if failing is not None:
+        reasons.append(failing)
     if not engine.sticks.by_id:
         reasons.append("no stick is plugged in" if engine.settings.discovery else "no sticks")
     if engine.sink is not None and engine.sink.blocked:
         reasons.append(f"results cannot be written: {engine.sink.blocked}")
-    down = engine.sticks.shedding or not any(stick.usable for stick in engine.sticks.by_id.values())
+    down = engine.sticks.shedding or failing is not None or not any(stick.usable for stick in engine.sticks.by_id.values())
     if down and not reasons:
         reasons.append("no stick is ready yet")
     return reasons, down

@@ -32,6 +32,9 @@ class Seat:
         self.last_done_s = 0.0
         self.last_sent_s = 0.0
         self.throttled = False
+        self._slept = False
+        """It was throttled at some time since its last answer."""
+        self._by_graph: dict[int, Service] = {}
         self.turn_s = 0.0
         """When a busy stick may be given its next request: just before it ends the present one."""
         self.alone = False
@@ -50,12 +53,26 @@ class Seat:
     def lead_s(self) -> float:
         return min(self.service.mean_s or 0.0, LEAST_LEAD_S + 2 * self.service.deviation_s)
 
+    def throttle(self, level: int) -> None:
+        """Its firmware slows it, or does not any more. A request that has fallen asleep sleeps on when the level is 0 again."""
+        self.throttled = level > 0
+        self._slept = self._slept or self.throttled
+
+    def took(self, graph: int, took_s: float) -> None:
+        """It has answered, after so long."""
+        self.service.add(took_s)
+        self._by_graph.setdefault(graph, Service()).add(took_s)
+        self._slept = self.throttled
+
     def patience_s(self) -> float:
-        """How long a request may take before the stick counts as hung."""
-        mean_s = self.service.mean_s
-        if self.throttled:
+        """How long the request now on the stick may take before it counts as hung. A quick graph says nothing of a slow one."""
+        if self._slept:
             return THROTTLED_PATIENCE_S
-        return UNKNOWN_PATIENCE_S if mean_s is None else max(LEAST_PATIENCE_S, 5 * (mean_s + 4 * self.service.deviation_s))
+        unit = next(iter(self.in_flight.values()), None)
+        service = self.service if unit is None else self._by_graph.get(unit.graph, Service())
+        return (
+            UNKNOWN_PATIENCE_S if service.mean_s is None else max(LEAST_PATIENCE_S, 5 * (service.mean_s + 4 * service.deviation_s))
+        )
 
     def has_suspect(self) -> bool:
         return any(unit.tried for unit in self.in_flight.values())

@@ -66,6 +66,8 @@ class Sticks:
         self.shedding = False
         self.next_s: float | None = None
         """Real seconds: when the policy wants to be asked again."""
+        self.stays = False
+        """The time of the active cluster is over, and no other can take its turn."""
         self.look_s: float | None = None
         """Real seconds: when a stick that reports nothing will have to be taken for hot."""
         self.boots = Boots(stagger_s)
@@ -111,6 +113,11 @@ class Sticks:
         """Its worker is there; it may have to wait for its turn to open the stick. Nothing is said to it before."""
         return self.open(stick, now_s) if self.boots.ask(stick.spec.id, now_s, alone=stick.spec.alone) else []
 
+    def bear_with(self, now_s: float) -> None:
+        """Who waits for its turn is not slow."""
+        for stick in self.boots.waiting:
+            self.by_id[stick].child.waits(now_s)
+
     def due(self, now_s: float) -> list[Stick]:
         """Those whose turn has come."""
         due = []
@@ -139,7 +146,7 @@ class Sticks:
         stick.throttle_level, stick.measured_s = message.throttle_level, plant_s
         seat = self._dispatcher.seats.get(stick.spec.id)
         if seat is not None:
-            seat.throttled = bool(message.throttle_level)
+            seat.throttle(message.throttle_level or 0)
         if stick.zone.has_sensor:
             stick.zone.read(message.temperature_c, plant_s - message.age_s * self.spec.time_scale)
             stick.zone.throttle(message.throttle_level or 0)
@@ -159,6 +166,7 @@ class Sticks:
         self._dispatcher.permit(view.cluster_size)
         self.active = [stick for stick in advice.rates if stick in rates]
         self.next_s = None if advice.next_s is None else advice.next_s / self.spec.time_scale
+        self.stays = advice.stays
         ageing = [stick.zone.next_s for stick in self.by_id.values() if stick.usable]
         self.look_s = min((when_s / self.spec.time_scale for when_s in ageing if when_s is not None), default=None)
         if advice.switched is not None:
@@ -169,8 +177,10 @@ class Sticks:
         shedding = bool(usable) and not allowed
         if shedding != self.shedding:
             self.shedding = shedding
-            text = "every stick is too hot: no frame is worked on" if shedding else "a stick has cooled down: working again"
-            actions.append(Note("warning" if shedding else "info", "clusters", text))
+            if shedding:
+                actions.append(Note("warning", "clusters", "every stick is too hot: no frame is worked on"))
+            elif allowed:
+                actions.append(Note("info", "clusters", "a stick has cooled down: working again"))
         return actions
 
     def view(self, now_s: float) -> View:
@@ -230,7 +240,8 @@ class Sticks:
             return []
         level = "warning" if self.cluster_size < self._size else "info"
         self._size = self.cluster_size
-        return [Note(level, "clusters", f"cluster size is now {self._size}: {self.present} sticks are there")]
+        there = "1 stick is" if self.present == 1 else f"{self.present} sticks are"
+        return [Note(level, "clusters", f"cluster size is now {self._size}: {there} there")]
 
     def _plant(self, now_s: float) -> float:
         return now_s * self.spec.time_scale

@@ -39,6 +39,8 @@ class Advice(Struct, frozen=True):
     """Why the active set was changed just now, for people; None when it was not a switch."""
     next_s: float | None = None
     """When the policy wants to be asked again at the latest."""
+    stays: bool = False
+    """There is no other cluster to switch to then, as far as can be seen now."""
 
 
 class Policy(Protocol):

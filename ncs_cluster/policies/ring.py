@@ -78,13 +78,13 @@ class Ring:
             self._first = window[0].id
         if stays:
             # nowhere else to go: look again after a dwell
-            return self._work(window, None, view.now_s + self.dwell_s)
+            return self._work(window, None, view.now_s + self.dwell_s, stays=True)
         self._since_s = view.now_s
         return self._work(window, reason, self._due_s())
 
-    def _work(self, window: list[StickView], reason: str | None, next_s: float | None) -> Advice:
+    def _work(self, window: list[StickView], reason: str | None, next_s: float | None, *, stays: bool = False) -> Advice:
         self._active = tuple(_names(window))
-        return Advice(dict.fromkeys(self._active, 1.0), reason, next_s)
+        return Advice(dict.fromkeys(self._active, 1.0), reason, next_s, stays)
 
     def _start(self, view: View) -> int:
         return 0 if self._first is None else _index(view, self._first)

@@ -18,6 +18,8 @@ class StickTraits:
     """A stick as hardware."""
 
     latency_s: float = 0.1
+    slower: dict[int, float] = field(default_factory=dict)
+    """Graphs that take another time than `latency_s`."""
     depth: int = 2
     sensor: bool = True
     temperature_c: float | None = 40.0

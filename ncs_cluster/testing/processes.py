@@ -96,7 +96,7 @@ class Worker(Process):
                     return
                 self.in_hand[message.ticket] = message
                 begin_s = max(self.world.now_s, self._free_s)
-                self._free_s = begin_s + self.stick.latency_s
+                self._free_s = begin_s + self._takes_s(message)
                 self.world.at(begin_s, lambda: self._begin(message))
 
     def _opened(self) -> None:
@@ -119,13 +119,16 @@ class Worker(Process):
             self.stick.hangs = False
             self._opened()
 
+    def _takes_s(self, infer: m.Infer) -> float:
+        return self.stick.slower.get(infer.graph, self.stick.latency_s)
+
     def _begin(self, infer: m.Infer) -> None:
         if not self.alive or infer.ticket not in self.in_hand:
             return
         if self.stick.poison(infer.frame):
             self.world.crash(self.who)
             return
-        self.world.after(self.stick.latency_s, lambda: self._end(infer))
+        self.world.after(self._takes_s(infer), lambda: self._end(infer))
 
     def _end(self, infer: m.Infer) -> None:
         if not self.alive or self.frozen or infer.ticket not in self.in_hand:
@@ -135,11 +138,11 @@ class Worker(Process):
                 self._noticing = True
                 self.world.after(self.stick.notices_s, self.lose)
             return
-        self._busy_s += self.stick.latency_s
+        self._busy_s += self._takes_s(infer)
         self.stick.done += 1
         self.world.read(infer.frame)
         del self.in_hand[infer.ticket]
-        self.say(m.Inferred(infer.ticket, BOX, self.stick.latency_s))
+        self.say(m.Inferred(infer.ticket, BOX, self._takes_s(infer)))
 
     def heartbeat(self) -> None:
         if not self.open or self.stick.mute:

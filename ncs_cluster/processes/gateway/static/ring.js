@@ -55,6 +55,9 @@ export class Ring {
     } else if (next !== null) {
       put(this.big, next < 100 ? number(next, 1, "s") : duration(next));
       put(this.small, "to the next switch");
+    } else if (size > 1 && daemon.switch_interval_s > 0 && clusters.active.length) {
+      put(this.big, "stays");
+      put(this.small, "no other cluster is cool");
     } else {
       put(this.big, size > 1 ? "by heat" : clusters.active.length ? "all" : "none");
       put(this.small, size > 1 ? "no timer is set" : clusters.active.length ? "sticks work" : "at work");
