@@ -106,6 +106,8 @@ def test_what_xlink_cannot_do_without_is_named_with_the_command_that_gets_it(mac
     assert line.startswith(f"--set xlink.firmware: {machine.state}/cut.mvcmd is no firmware for a Myriad X")
     assert machine.refusal("--backend", "xlink", "--sticks", "3").startswith("--sticks: sticks of backend xlink are found")
     assert machine.refusal("--backend", "xlink", "--set", "xlink.executors=9").startswith("--set xlink.executors: ")
+    line = machine.refusal("--backend", "xlink", "--set", "xlink.libusb=/nope.so")
+    assert line == "--set xlink.libusb: /nope.so is no file; leave it out for the system's own libusb-1.0"
 
 
 def test_a_plugin_that_is_not_there_is_told_before_anything_starts(machine: Machine) -> None:

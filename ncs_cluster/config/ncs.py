@@ -52,6 +52,17 @@ def whole_firmware(asked: Asked) -> Path:
     return path
 
 
+def libusb(asked: Asked) -> str:
+    """One that is named by a path must be there; any other name is looked up by the system when a stick is opened."""
+    name = str(asked.root.xlink.libusb)
+    if "/" not in name:
+        return name
+    path = asked.path(name, "xlink", "libusb")
+    if not path.is_file():
+        asked.refuse("xlink", "libusb", because=f"{path} is no file; leave it out for the system's own libusb-1.0")
+    return str(path)
+
+
 def no_plugin(asked: Asked) -> Optional[str]:
     """Why the interpreter of [myriad] cannot drive sticks, or None. It is tried: the plugin is loaded, no stick is touched."""
     name = asked.root.myriad.runtime

@@ -8,7 +8,7 @@ from typing import Optional
 from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.backend import REAL, driver
-from ncs_cluster.config.ncs import no_plugin, sysfs, whole_firmware
+from ncs_cluster.config.ncs import libusb, no_plugin, sysfs, whole_firmware
 from ncs_cluster.specs import ClusterSpec, DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
 
@@ -40,6 +40,8 @@ def discovery(asked: Asked, driven_by: str) -> Optional[DiscoverySpec]:
         return None
     table, runtime = driver(asked, driven_by)
     if driven_by == "xlink":
+        if asked.given("xlink", "libusb"):
+            table["libusb"] = libusb(asked)
         table["firmware"] = str(whole_firmware(asked))
     elif (complaint := no_plugin(asked)) is not None:
         asked.refuse(
