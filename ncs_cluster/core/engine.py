@@ -14,23 +14,23 @@ from ncs_cluster.core import trouble
 from ncs_cluster.core.actions import Action, Exit, Note, Send
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.cameras import Cameras
-from ncs_cluster.core.child import LONGEST_ERROR, Child, Limits, State
+from ncs_cluster.core.child import Child, Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.ending import Ending, killed
 from ncs_cluster.core.events import Who
-from ncs_cluster.core.failing import Failing
+from ncs_cluster.core.hearing import common, greet, heeded
+from ncs_cluster.core.inferences import Inferences
 from ncs_cluster.core.page import Page
 from ncs_cluster.core.sink import Sink
-from ncs_cluster.core.sticks import Stick, Sticks
+from ncs_cluster.core.sticks import Sticks
 from ncs_cluster.core.work import DROPPED, Ledger
+from ncs_cluster.core.workers import Workers
 from ncs_cluster.errors import EX_CONFIG
 from ncs_cluster.specs import Settings
 from ncs_cluster.types import StickId
 
 TICK_S = 0.25
 """How often deadlines of processes are looked at; frames have their own clock."""
-RESETTING_S = 3.0
-"""A worker that is asked to reset its stick says within this time that it does."""
 STALL_S = 1.0
 """The loop itself stood still for so long: nobody else is called late for it."""
 
@@ -51,10 +51,10 @@ class Engine:
         outbox = self.sink.outbox if self.sink else None
         self.cameras = Cameras(graphs, self.dispatcher, self.ledger, outbox, limits)
         self.page = Page(settings.gateway, settings, self.cameras, limits) if settings.gateway else None
-        self.last_result_s: float | None = None
         self.idle_s = now_s
         """When there was nothing to do last."""
-        self.failing = Failing()
+        self.inferences = Inferences()
+        self.workers = Workers(self.sticks, self.cameras, self.dispatcher, self.inferences)
         self.ending: Ending | None = None
         self._next_tick_s = now_s + TICK_S
         self._last_tick_s = now_s
@@ -82,7 +82,7 @@ class Engine:
         match who.kind:
             case "worker":
                 stick = self.sticks.by_id.get(StickId(who.name))
-                actions = self._worker(stick, message, now_s) if stick else []
+                actions = self.workers.hear(stick, message, now_s) if stick else []
             case "camera":
                 camera = self.cameras.by_name.get(who.name)
                 actions = self._camera(camera, message, now_s) if camera else []
@@ -103,86 +103,9 @@ class Engine:
 
     # -- who says what
 
-    def _worker(self, stick: Stick, message: object, now_s: float) -> list[Action]:
-        child = stick.child
-        if not _heeded(child, message):
-            return []
-        child.heard(now_s)
-        match message:
-            case m.Inferred(ticket=ticket, outcome=outcome, latency_s=latency_s):
-                unit = self.dispatcher.answered(stick.spec.id, ticket, latency_s, now_s)
-                if unit is None:
-                    return []
-                if outcome.error is None:
-                    stick.inferences += 1
-                    self.last_result_s = now_s
-                    self.failing.succeeded()
-                else:
-                    child.last_error = outcome.error[:LONGEST_ERROR]
-                    self.failing.failed(child.last_error, now_s)
-                return self.cameras.inferred(unit, outcome, now_s) + self.cameras.grant(self.cameras.by_name[unit.stream])
-            case m.Telemetry():
-                self.sticks.measured(stick, message, now_s)
-                return self.sticks.regulate(now_s)
-            case m.StickLost(detail=detail):
-                return self._lost(stick, detail, now_s)
-            case m.StickOpened() if child.state is State.STOPPING:
-                return []
-            case m.StickOpened() if child.state is not State.OPENING:
-                return child.kill(now_s, "says that it has opened a stick, unasked") + self.sticks.regulate(now_s)
-            case m.StickOpened():
-                return self.sticks.opened(stick, message, now_s) + self.sticks.regulate(now_s)
-            case m.Hello():
-                return self._greet(child, message, now_s) or self._with_pools(stick, self.sticks.hello(stick, now_s))
-            case m.Failed(reason="gone", detail=detail):
-                stick.told_gone = True
-                child.failed(detail, permanent=False, away=True)
-                return []
-            case e.Exited(how=how):
-                blameless = self.dispatcher.blameless(stick.spec.id)
-                self._take_back(stick, now_s)
-                self.sticks.boots.forget(stick.spec.id)
-                actions = child.exited(how, now_s, innocent=blameless)
-                if not stick.present:
-                    child.last_error = "unplugged"
-                return actions + self.sticks.regulate(now_s)
-            case _:
-                return self._common(child, message, now_s)
-
-    def _with_pools(self, stick: Stick, opening: list[Action]) -> list[Action]:
-        """A worker hears what to open first, then of every pool."""
-        return opening + self.cameras.pools.maps(stick.child.who) if opening else []
-
-    def _hangs(self, stick: Stick, now_s: float) -> list[Action]:
-        """A stick that should have answered long ago is reset in place where its worker can; else the process ends."""
-        seat, why = self.dispatcher.seats[stick.spec.id], "no answer in time: it hangs"
-        if seat.mends and seat.reset_s is None and stick.child.running:
-            seat.reset_s = now_s
-            return [Send(stick.child.who, m.ResetStick(why))]
-        if seat.reset_s is not None and now_s < seat.reset_s + RESETTING_S:
-            return []
-        return stick.child.kill(now_s, why)
-
-    def _lost(self, stick: Stick, detail: str, now_s: float) -> list[Action]:
-        """Its worker resets it and opens it again; meanwhile it is as if the process had died."""
-        child = stick.child
-        if child.state in (State.STARTING, State.OPENING):
-            return child.kill(now_s, "says that it has lost a stick which it had not opened")
-        blameless = self.dispatcher.blameless(stick.spec.id)
-        self._take_back(stick, now_s)
-        actions = child.lost(detail, now_s, innocent=blameless)
-        stick.resets += bool(actions) and child.listening
-        return actions + self.sticks.regulate(now_s)
-
-    def _take_back(self, stick: Stick, now_s: float) -> None:
-        """The stick will not answer any more: its frames go to others, except those that have cost too many sticks."""
-        for unit in self.dispatcher.unseat(stick.spec.id):
-            why = f"given up: {len(unit.tried)} times a stick died with it in hand ({', '.join(unit.tried)})"
-            self.cameras.give_up(self.cameras.by_name[unit.stream], unit, why, now_s)
-
     def _camera(self, camera: Camera, message: object, now_s: float) -> list[Action]:
         child = camera.child
-        if not _heeded(child, message):
+        if not heeded(child, message):
             return []
         child.heard(now_s)
         match message:
@@ -211,7 +134,7 @@ class Engine:
             case m.QuitAsked():
                 return self.stop(now_s) if self.ending is None else []
             case m.Hello():
-                return self._greet(child, message, now_s) or self.cameras.hello(camera, now_s)
+                return greet(child, message, now_s) or self.cameras.hello(camera, now_s)
             case m.Failed(permanent=True, detail=detail) if camera.info is None and self.ending is None:
                 # it was never there: a wrong path or a file that is no video, and it will not become one
                 return self._refuse_to_start(camera.spec.name, detail)
@@ -221,17 +144,17 @@ class Engine:
                     child.stop(now_s)
                 return child.exited(how, now_s)
             case _:
-                return self._common(child, message, now_s)
+                return common(child, message, now_s)
 
     def _shown(self, who: Who, message: object, now_s: float) -> list[Action]:
         """Sink and page."""
         room = self.sink if who.kind == "sink" else self.page
-        if room is None or not _heeded(room.child, message):
+        if room is None or not heeded(room.child, message):
             return []
         room.child.heard(now_s)
         match message:
             case m.Hello():
-                return self._greet(room.child, message, now_s) or room.handle(message, now_s)
+                return greet(room.child, message, now_s) or room.handle(message, now_s)
             case m.Failed(permanent=True, detail=detail) if self.ending is None and not self._ever_opened(room):
                 return self._refuse_to_start(who.kind, detail)
             case m.Failed(permanent=True, detail=detail) if (
@@ -239,26 +162,10 @@ class Engine:
             ):
                 return [Note("info", "sink", f"{detail}: nothing is left to do"), *self.stop(now_s)]
             case _:
-                return room.handle(message, now_s) + self._common(room.child, message, now_s)
+                return room.handle(message, now_s) + common(room.child, message, now_s)
 
     def _ever_opened(self, room: Sink | Page) -> bool:
         return room.ever_opened if isinstance(room, Sink) else room.address is not None
-
-    def _common(self, child: Child, message: object, now_s: float) -> list[Action]:
-        """What every child may say."""
-        match message:
-            case m.Phase(name=name):
-                child.phase(name, now_s)
-            case m.Failed(detail=detail, permanent=permanent):
-                child.failed(detail, permanent=permanent)
-            case e.Spawned(pid=pid):
-                child.spawned(pid)
-            case e.SpawnFailed(detail=detail):
-                child.failed(detail, permanent=True)
-                return child.exited("could not be started", now_s)
-            case _:
-                pass
-        return []
 
     def _bus(self, message: object, now_s: float) -> list[Action]:
         match message:
@@ -293,9 +200,7 @@ class Engine:
 
     def _hand_over(self, now_s: float) -> list[Action]:
         """Whatever sticks can take now goes to them, and to the sink what it can take."""
-        actions: list[Action] = []
-        for stick in self.sticks.due(now_s):
-            actions += self._with_pools(stick, self.sticks.open(stick, now_s))
+        actions = self.workers.open_due(now_s)
         if any(due_s is not None and now_s >= due_s for due_s in (self.sticks.next_s, self.sticks.look_s)):
             actions += self.sticks.regulate(now_s)
         if self.sink is not None:
@@ -327,21 +232,18 @@ class Engine:
             self.cameras.forgive(now_s)
             for child in self.children():
                 child.forgive(now_s)
-        for late in self.dispatcher.overdue(now_s):
-            actions += self._hangs(self.sticks.by_id[late], now_s)
+        actions += self.workers.overdue(now_s)
         for camera in self.cameras.overdue(now_s):
             actions += camera.child.kill(now_s, "no answer in time: it hangs")
         self.sticks.bear_with(now_s)
         for child in self.children():
             actions += child.tick(now_s)
-        for stick in self.sticks.by_id.values():
-            if stick.child.state is State.FENCED:
-                self._take_back(stick, now_s)
+        self.workers.fenced(now_s)
         for camera in self.cameras.by_name.values():
             if camera.child.state is State.FENCED:
                 # its slots stay its own: it may still write
                 self.cameras.go_without(camera, now_s)
-        actions += self.failing.say(now_s)
+        actions += self.inferences.say(now_s)
         actions += self.sticks.regulate(now_s) + self.sticks.say_size()
         actions += self.cameras.housekeeping(self._listening_workers())
         for camera in self.cameras.by_name.values():
@@ -357,15 +259,6 @@ class Engine:
         return actions
 
     # -- beginning and end
-
-    def _greet(self, child: Child, hello: m.Hello, now_s: float) -> list[Action]:
-        """A child of another version is not listened to."""
-        child.spawned(hello.pid)
-        if hello.protocol == m.PROTOCOL:
-            return []
-        return child.kill(
-            now_s, f"speaks protocol {hello.protocol}, not {m.PROTOCOL}: install the same version for its interpreter"
-        )
 
     def _refuse_to_start(self, who: str, detail: str) -> list[Action]:
         """What was configured can never work, and never has: say so and end, rather than try for ever."""
@@ -422,10 +315,3 @@ class Engine:
 
     def _listening_workers(self) -> list[Who]:
         return [stick.child.who for stick in self.sticks.by_id.values() if stick.child.listening]
-
-
-def _heeded(child: Child, message: object) -> bool:
-    """The late words of a child that was killed change nothing, nor a second greeting; what is said of its process does."""
-    if isinstance(message, m.Hello):
-        return child.state is State.STARTING
-    return child.heeded or isinstance(message, (e.Spawned, e.SpawnFailed, e.Exited))

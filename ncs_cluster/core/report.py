@@ -92,10 +92,10 @@ def ready(engine: Engine, now_s: float) -> str | None:
         return "no stick is at work" if engine.sticks.by_id else "no sticks"
     if engine.sticks.shedding:
         return "every stick is too hot"
-    if (why := engine.failing.why(now_s)) is not None:
+    if (why := engine.inferences.failing(now_s)) is not None:
         return why
     # work that has only just come is no reason to worry
-    proof_s = max(engine.last_result_s or 0.0, engine.idle_s)
+    proof_s = max(engine.inferences.last_good_s or 0.0, engine.idle_s)
     return "no result in the last 5 s" if engine.ledger.open and now_s - proof_s > READY_S else None
 
 
@@ -115,7 +115,7 @@ def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
             reasons.append(f"{camera.spec.name} gives no pictures: {camera.detail or camera.child.last_error or 'starting'}")
     if engine.sticks.shedding:
         reasons.append("every stick is too hot: no frame is worked on")
-    failing = engine.failing.why(now_s)
+    failing = engine.inferences.failing(now_s)
     if failing is not None:
         reasons.append(failing)
     if not engine.sticks.by_id:
