@@ -95,6 +95,8 @@ class Infer(Message, frozen=True):
     ticket: int
     graph: int
     frame: FrameRef
+    losses: int = 0
+    """How many StickLost of this worker had been heard when it was sent: where there have been more, it has gone to others."""
 
 
 class Trouble(Message, frozen=True):

@@ -213,7 +213,7 @@ class Engine:
             self.dispatcher.deadline_s = None
             return actions
         return actions + [
-            Send(Who("worker", unit.stick), m.Infer(unit.ticket, unit.graph, unit.frame.ref))
+            Send(Who("worker", unit.stick), m.Infer(unit.ticket, unit.graph, unit.frame.ref, self.sticks.by_id[unit.stick].losses))
             for unit in self.dispatcher.assign(now_s)
             if unit.stick is not None
         ]

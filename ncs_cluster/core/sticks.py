@@ -32,6 +32,8 @@ class Stick:
         self.firmware: str | None = None
         self.resets = 0
         """How often it was reset in place, its process living on."""
+        self.losses = 0
+        """StickLost heard of its present worker."""
         self.throttle_level: int | None = None
         self.throttled_s = 0.0
         """Plant seconds at a throttle level above 0."""
@@ -128,6 +130,7 @@ class Sticks:
 
     def open(self, stick: Stick, now_s: float) -> list[Action]:
         stick.child.hello(now_s)
+        stick.losses = 0
         return [Send(stick.child.who, OpenStick(stick.spec, self.graphs, self.spec.time_scale))]
 
     def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:

@@ -109,6 +109,7 @@ class Workers:
         child = stick.child
         if child.state in (State.STARTING, State.OPENING):
             return child.kill(now_s, "says that it has lost a stick which it had not opened")
+        stick.losses += 1
         blameless = self._dispatcher.blameless(stick.spec.id)
         self._take_back(stick, now_s)
         actions = child.lost(detail, now_s, innocent=blameless)

@@ -67,6 +67,7 @@ class Worker:
         self._waiting: Deque[_Unit] = deque()
         self._on_stick: Dict[int, _Unit] = {}
         self._hangs: Optional[str] = None
+        self._losses = 0
         self._stopping = False
 
     def run(self) -> None:
@@ -90,10 +91,11 @@ class Worker:
         if reopen is None or error.reason not in ("hang", "link") or self._stopping:
             raise error
         self._channel.send(StickLost(error.detail))
+        self._losses += 1
         self._on_stick.clear()
         device: DeviceInfo = reopen(lambda name: _tell(self._channel, Phase(name)))
         self._hear()
-        # what was on its way when the stick was lost has gone to others long since
+        # what it had not begun with when the stick was lost has gone to others
         self._waiting.clear()
         self._hangs = None
         self._depth, self._telemetry_s = device.depth, time.monotonic()
@@ -131,6 +133,8 @@ class Worker:
                 raise StickError("protocol", f"{type(message).__name__} came to a stick that is open already")
 
     def _accept(self, infer: Infer) -> None:
+        if infer.losses != self._losses:
+            return  # sent before the loss was heard: its frame may be overwritten by now
         image = None
         if self._backend.wants_pixels:
             try:

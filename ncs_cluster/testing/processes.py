@@ -78,6 +78,7 @@ class Worker(Process):
         self._noticing = False
         self.in_hand: dict[int, m.Infer] = {}
         self._free_s = 0.0
+        self._losses = 0
         self._busy_s = 0.0
         self._warmed_s = world.now_s
         self.beat_s = max(0.05, 1.0 / world.settings.clusters.time_scale)
@@ -90,6 +91,8 @@ class Worker(Process):
                 self.lose()
             case m.Infer() if not self.open:
                 pass  # it was on its way when the stick was lost
+            case m.Infer() if message.losses != self._losses:
+                pass  # sent before the loss was heard
             case m.Infer():
                 if self.stick.refuses:
                     self.say(m.Inferred(message.ticket, Outcome(error="cannot"), 0.0))
@@ -109,6 +112,7 @@ class Worker(Process):
         if not self.alive or self.frozen or not self.open:
             return
         self.open = self._noticing = False
+        self._losses += 1
         self._free_s = 0.0
         self.in_hand.clear()
         self.say(m.StickLost("no answer in time: it hangs"))

@@ -24,7 +24,19 @@ from msgspec.structs import replace
 
 from ncs_cluster.config import graph_folder
 from ncs_cluster.ipc import pool as pools
-from ncs_cluster.messages import Failed, FromWorker, Hello, Infer, Inferred, MapPool, OpenStick, StickOpened, Stop, Telemetry
+from ncs_cluster.messages import (
+    Failed,
+    FromWorker,
+    Hello,
+    Infer,
+    Inferred,
+    MapPool,
+    OpenStick,
+    StickLost,
+    StickOpened,
+    Stop,
+    Telemetry,
+)
 from ncs_cluster.specs import GraphSpec, StickSpec
 from ncs_cluster.testing.children import Child, running
 from ncs_cluster.testing.myriad.build import compile_library
@@ -66,7 +78,7 @@ class Stick:
         self.sent = 0
 
     def infer(self) -> None:
-        self.child.send(Infer(self.sent, 0, FRAME))
+        self.child.send(Infer(self.sent, 0, FRAME, losses=len(self.of(StickLost))))
         self.sent += 1
 
     def of(self, kind: type) -> list[tuple[float, Any]]:

@@ -104,7 +104,7 @@ class AnyOrder(RuleBasedStateMachine):
     def a_child_stops_moving(self, kind: str, stick: str, camera: str, also_unkillable: bool) -> None:
         process = self.world.processes.get(self.who(kind, stick, camera))
         if process is not None:
-            process.frozen, process.stuck = True, also_unkillable
+            process.frozen, process.stuck = True, process.stuck or also_unkillable
 
     @rule(kind=KINDS, stick=STICKS, camera=CAMERAS)
     def what_hung_in_the_kernel_comes_loose(self, kind: str, stick: str, camera: str) -> None:

@@ -31,6 +31,21 @@ def test_a_stick_that_hangs_is_reset_by_its_worker_and_its_frames_go_to_others()
     referee.check()
 
 
+def test_a_stick_that_was_opened_again_while_the_supervisor_stood_still_reads_no_frame_that_others_got() -> None:
+    """The supervisor hands over first and hears of the loss then; its frame goes to another, and its slot is written anew."""
+    world, referee = watched(World(house(5, ("cam0", "cam1"))))
+    world.start().run(1.0)
+    world.sticks["sim-1"].mends = True
+    worker = world.worker("sim-1")
+    assert worker is not None
+    for _ in range(10):
+        worker.lose()
+        world.stall(4.0)
+        world.run(0.731)
+        referee.check()
+    assert world.torn == 0
+
+
 def test_answers_from_before_a_reset_are_not_taken_for_others() -> None:
     world, referee = watched(World(house(1)))
     world.start().run(3.0)

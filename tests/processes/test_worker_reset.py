@@ -85,8 +85,8 @@ def working(
         raise ended[0]
 
 
-def infer(ticket: int) -> Infer:
-    return Infer(ticket, 0, FrameRef(CameraName("cam"), 1, 0, ticket, 64, 48))
+def infer(ticket: int, losses: int = 0) -> Infer:
+    return Infer(ticket, 0, FrameRef(CameraName("cam"), 1, 0, ticket, 64, 48), losses)
 
 
 def hear(channel: Channel[object], kind: type) -> object:
@@ -108,7 +108,8 @@ def test_a_stick_that_hangs_is_lost_then_opened_again_and_works_on(reason: str) 
         assert hear(channel, StickLost) == StickLost("no answer in time: it hangs")
         assert hear(channel, Phase) == Phase("opening")
         assert hear(channel, StickOpened) == StickOpened("scripted stick", True, 2, "1.2.3", mends=True)
-        channel.send(infer(8))
+        channel.send(infer(7))  # sent before the loss was heard, by a supervisor that stood still
+        channel.send(infer(8, losses=1))
         assert hear(channel, Inferred).ticket == 8  # type: ignore[attr-defined]
         channel.send(Stop())
 
@@ -123,7 +124,7 @@ def test_frames_that_were_on_their_way_to_a_lost_stick_are_not_answered() -> Non
             channel.send(infer(ticket))
         while not isinstance(said := _next(channel), StickOpened):
             assert not isinstance(said, Inferred) or said.ticket in (5, 6)
-        channel.send(infer(30))
+        channel.send(infer(30, losses=1))
         assert hear(channel, Inferred).ticket == 30  # type: ignore[attr-defined]
         channel.send(Stop())
 
@@ -141,7 +142,7 @@ def test_a_stick_is_reset_when_the_supervisor_says_that_it_hangs() -> None:
         assert hear(channel, StickLost) == StickLost("no answer in time: it hangs")
         assert isinstance(hear(channel, Phase), Phase)
         assert isinstance(hear(channel, StickOpened), StickOpened)
-        channel.send(infer(8))
+        channel.send(infer(8, losses=1))
         assert hear(channel, Inferred).ticket == 8  # type: ignore[attr-defined]
         channel.send(Stop())
 
