@@ -29,9 +29,20 @@ SERVICE_DIR = Path("/run/ncs-cluster")
 def _running_dir() -> Path:
     """Where a daemon is: the default place, or the service's when only there somebody is."""
     default = default_runtime_dir()
-    if not (default / CONTROL_SOCKET).exists() and (SERVICE_DIR / CONTROL_SOCKET).exists():
+    if not _may_be(default / CONTROL_SOCKET) and _may_be(SERVICE_DIR / CONTROL_SOCKET):
         return SERVICE_DIR
     return default
+
+
+def _may_be(path: Path) -> bool:
+    """True also where this user may not look: connecting tells them why."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 class Refused(NcsClusterError):

@@ -20,6 +20,11 @@ class NcsClusterError(Exception):
     """Base of every error this package raises on purpose."""
 
 
+def told(error: OSError) -> str:
+    """What the system said no to, in one line."""
+    return f"{error.filename}: {error.strerror}" if error.filename is not None else str(error.strerror or error)
+
+
 class ConfigError(NcsClusterError):
     """A setting is wrong; the message names the file or flag, the key and the remedy."""
 

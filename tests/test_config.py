@@ -158,6 +158,9 @@ def test_the_file_may_be_named_by_the_environment_and_paths_in_it_are_relative_t
         ("[simulated]\njitter_ms = -1", "simulated.jitter_ms: jitter_ms must be 0 or more"),
         ("[runtimes.old]\nenv = {}", "runtimes.old.python: is missing; it must be given"),
         ("[runtimes.old]\npython = '/nope'", "runtimes.old.python: /nope is no program"),
+        ("[runtimes.old]\npython = 'python3'\nenv = {'A=B' = '3'}", 'runtimes.old.env: "A=B" cannot be in an environment'),
+        ("[cameras.a]\nsource = 'synthetic'\nsticks = 2", "cameras.a.sticks: unknown key here; it belongs above the first [table]"),
+        ("[cameras.a]\nsource = 'synthetic'\noptions.fps = 0", "cameras.a.options.fps: fps must be more than 0 and at most 1000"),
         (
             "[runtimes.old]\npython = '/bin/false'",
             "runtimes.old.python: /bin/false cannot run our processes: exit",
@@ -185,6 +188,10 @@ def test_a_file_that_is_no_configuration_is_refused(write: Write, data: bytes, l
     assert refusal(*write(data)).startswith(f"{write.path}: {line}")
 
 
+def test_a_mark_of_byte_order_is_no_part_of_the_settings(write: Write) -> None:
+    assert len(simulated(*write(b"\xef\xbb\xbfsticks = 3\n")).sticks) == 3
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert refusal("--config", str(tmp_path / "no.toml")).endswith(
         "no.toml: cannot be read: No such file or directory; give --config a file that can"
@@ -199,6 +206,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         (["--switch-temp", "nan"], "--switch-temp: must be a finite number, not nan"),
         (["--sticks", "0"], "--sticks: must be at least 1, not 0"),
         (["--fps", "0"], "--fps: must be more than 0, not 0"),
+        (["--size", "99999x48"], "--size: width x height must be 64x48 to 4096x4096, not 99999x48"),
         (["--size", "big"], '--size: must look like 640x480, not "big"'),
         (["--switch-tmp", "5"], "--switch-tmp: unknown flag; did you mean --switch-temp?"),
         (["usb:0"], "usb:0: is no flag; a source is given as --source usb:0"),

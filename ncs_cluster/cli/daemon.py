@@ -15,7 +15,7 @@ from typing import NoReturn, Optional
 import msgspec
 
 import ncs_cluster
-from ncs_cluster.errors import EX_CONFIG, ConfigError
+from ncs_cluster.errors import EX_CONFIG, ConfigError, told
 from ncs_cluster.specs import Settings
 
 
@@ -89,6 +89,9 @@ def _read(argv: list[str]) -> Settings:
                 raise ConfigError(line)
     except ConfigError as error:
         _refuse(error)
+    except OSError as error:
+        # a place below one that was named, which this user may not enter; or the working folder, which is gone
+        _refuse(ConfigError(f"{told(error)}; is there a place that this user may not enter?"))
     return settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -55,7 +56,7 @@ def add(command: Add) -> None:
         "--slices", type=int, metavar="N", help="banks of its fast memory likewise, with --shaves; at least as many as those"
     )
     compile.add_argument("--mean", type=_three, metavar="A,B,C", help="of a FILE: subtracted per channel (default 0,0,0)")
-    compile.add_argument("--scale", type=_three, metavar="A,B,C", help="of a FILE: divided by per channel (default 1,1,1)")
+    compile.add_argument("--scale", type=_divisors, metavar="A,B,C", help="of a FILE: divided by per channel (default 1,1,1)")
     compile.add_argument("--again", action="store_true", help="even where it has been compiled already")
     who = compile.add_mutually_exclusive_group()
     who.add_argument("--python", type=Path, metavar="PATH", help="a Python 3.6 to 3.9 that has openvino 2021.4.2")
@@ -74,7 +75,7 @@ def _list(given: argparse.Namespace) -> int:
         try:
             graph = house.read(name)
         except NcsClusterError as error:
-            rows.append([Cell(name), Cell(where), Cell(printable(str(error)), "bad")])
+            rows.append([Cell(printable(name)), Cell(where), Cell(printable(str(error)), "bad")])
             continue
         recipe = blobs.Recipe.of(graph)
         found = blobs.find(graph, house.state)
@@ -84,7 +85,7 @@ def _list(given: argparse.Namespace) -> int:
         size = sum(path.stat().st_size for path in (recipe.model, recipe.weights) if path is not None and path.exists())
         rows.append(
             [
-                Cell(name),
+                Cell(printable(name)),
                 Cell(where),
                 Cell(graph.decoder),
                 Cell(_input(recipe.model)),
@@ -157,7 +158,7 @@ class _House:
     """What of the daemon's settings graphs need."""
 
     def __init__(self, given: argparse.Namespace) -> None:
-        from ncs_cluster.provision import places
+        from ncs_cluster.provision.places import expanded, for_tools
 
         self._file: dict[str, Any] = {}
         self._base = Path.cwd()
@@ -167,26 +168,28 @@ class _House:
 
             self._file, self._base = from_file(given.config), given.config.absolute().parent
         named = given.state_dir or self._file.get("state_dir") or self._file.get("state-dir")
-        self.state: Path = self._base / Path(named).expanduser() if isinstance(named, (str, Path)) else places.for_tools()
+        self.state: Path = self._base / expanded(str(named)) if isinstance(named, (str, Path)) else for_tools()
 
     def folders(self) -> dict[str, tuple[Path, str]]:
         """(folder, where it comes from) of each name."""
         from ncs_cluster.config import graph_folder
+        from ncs_cluster.provision.places import expanded
 
         tables = self._file.get("graphs")
         found = {name: (path, "shipped") for name, path in graph_folder.named().items()}
         found |= {name: (path, "pulled") for name, path in graph_folder.named(self.state).items() if name not in found}
         for name, about in (tables if isinstance(tables, dict) else {}).items():
             if isinstance(about, dict) and isinstance(about.get("path"), str):
-                found[name] = (self._base / Path(about["path"]).expanduser(), "settings")
+                found[name] = (self._base / expanded(about["path"]), "settings")
         return found
 
     def read(self, what: str) -> GraphSpec:
         """A graph by its name or folder. Raises ConfigError."""
         from ncs_cluster.config import graph_folder
+        from ncs_cluster.provision.places import expanded
 
         known = self.folders()
-        folder, _ = known.get(what, (Path(what).expanduser().absolute(), ""))
+        folder, _ = known.get(what, (expanded(what).absolute(), ""))
         if folder.is_file():
             raise ConfigError(f'"{what}": is a file; a graph is a folder with its model, or a name ({", ".join(known)})')
         if not folder.is_dir():
@@ -198,6 +201,8 @@ class _House:
 
     def python(self) -> Optional[Path]:
         """The interpreter that was named."""
+        from ncs_cluster.provision.places import expanded
+
         name = self._given.runtime
         if name is None:
             named: Optional[Path] = self._given.python
@@ -208,7 +213,7 @@ class _House:
             raise ConfigError(
                 f"--runtime {name}: there is no [runtimes.{name}] with a python; name the settings with --config FILE"
             )
-        return Path(about["python"]).expanduser()
+        return expanded(about["python"])
 
 
 def _blob(path: Path) -> Blob:
@@ -259,7 +264,16 @@ def _three(text: str) -> tuple[float, float, float]:
         one, two, three = map(float, text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not three numbers, as in 127.5,127.5,127.5") from None
+    if not all(map(math.isfinite, (one, two, three))):
+        raise argparse.ArgumentTypeError(f"{text!r}: each must be a finite number")
     return one, two, three
+
+
+def _divisors(text: str) -> tuple[float, float, float]:
+    three = _three(text)
+    if 0 in three:
+        raise argparse.ArgumentTypeError(f"{text!r}: nothing can be divided by 0; 1 leaves the pixels as they are")
+    return three
 
 
 def _said(three: tuple[float, float, float]) -> str:

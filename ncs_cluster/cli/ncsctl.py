@@ -18,7 +18,7 @@ import ncs_cluster
 from ncs_cluster.cli import firmware, graphs, show, usb
 from ncs_cluster.cli.text import Terminal
 from ncs_cluster.client import Client, Refused
-from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning
+from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning, told
 
 EVERY_S = 1.0
 PAGE_S = 10.0
@@ -40,6 +40,9 @@ def main() -> None:
     except NcsClusterError as error:
         print(f"ncsctl: {error}", file=sys.stderr)
         code = EX_NOT_RUNNING if isinstance(error, NotRunning) else 1
+    except OSError as error:
+        print(f"ncsctl: {told(error)}", file=sys.stderr)
+        code = 1
     sys.exit(code)
 
 

@@ -23,6 +23,7 @@ from ncs_cluster.config.layers import Layers, Origin, from_environment, from_fil
 from ncs_cluster.config.model import Keys, Root
 from ncs_cluster.config.places import gateway, results, runtime_dir, runtimes, state_dir
 from ncs_cluster.config.sticks import clusters, discovery, sticks
+from ncs_cluster.provision.places import expanded
 from ncs_cluster.specs import Settings
 
 __all__ = ["load"]
@@ -61,7 +62,7 @@ def _layers(flags: dict[str, Any], environ: Mapping[str, str]) -> Layers:
     variables = list(from_environment(environ))
     named = next((text for path, _, text in variables if path == ("config",)), None)
     if (config := flags.pop("config", named)) is not None:
-        path = Path(config).expanduser()
+        path = expanded(config)
         layers.file = Origin("file", str(config), path.absolute().parent)
         layers.put((), from_file(path), layers.file)
     for key_path, name, text in variables:

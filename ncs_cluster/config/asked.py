@@ -12,6 +12,7 @@ from ncs_cluster.config.complain import sentence
 from ncs_cluster.config.layers import KeyPath, Layers
 from ncs_cluster.config.model import Root, Table
 from ncs_cluster.errors import ConfigError
+from ncs_cluster.provision.places import expanded
 
 
 class Asked:
@@ -32,10 +33,22 @@ class Asked:
         return path in self.layers.origins
 
     def path(self, text: str, *key: str) -> Path:
-        """A path somebody gave: relative ones are relative to the file that names them, else to the working folder."""
+        """A path somebody gave: relative ones are relative to the file that names them, else to the working folder. What is not
+        there may be right; a place this user may not even look for is not."""
         if not text:
             self.refuse(*key, because="must not be empty; leave it out for the default")
-        return (self.layers.base(key) / Path(text).expanduser()).absolute()
+        try:
+            path = (self.layers.base(key) / expanded(text)).absolute()
+        except ConfigError as error:
+            self.refuse(*key, because=str(error))
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            self.refuse(*key, because=f"{path} cannot be looked for: {why}; choose a place this user can reach")
+        return path
 
     def refuse_options(self, error: ValueError, options: Iterable[str], *table: str) -> NoReturn:
         """Pass on what a door's Options said of themselves, at the key it speaks of."""

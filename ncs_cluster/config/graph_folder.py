@@ -63,6 +63,13 @@ def named(state: Optional[Path] = None) -> dict[str, Path]:
 
 def read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
     """Raises ConfigError naming the file, the key and the remedy."""
+    try:
+        return _read(folder, name, threshold)
+    except OSError as error:
+        raise ConfigError(f"graph {name}: {folder} cannot be read: {error.strerror}; give this user the right to") from error
+
+
+def _read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
     if not folder.is_dir():
         raise ConfigError(f"graph {name}: {folder}: there is no such folder; a graph is a folder with graph.toml and its model")
     about = folder / "graph.toml"

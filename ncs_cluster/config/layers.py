@@ -122,7 +122,7 @@ def from_file(path: Path) -> dict[str, Any]:
             raise ConfigError(f"{path}: is not a file; --config wants a TOML file")
         if found.st_size > LARGEST_FILE:
             raise ConfigError(f"{path}: is larger than 1 MB; that is no configuration file")
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not text; --config wants a TOML file") from error
     except tomllib.TOMLDecodeError as error:

@@ -11,7 +11,7 @@ import typing
 from importlib import import_module
 from typing import Annotated, Any, Literal, Optional
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.sources import SOURCES
@@ -23,6 +23,14 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def _variables(given: dict[str, str]) -> dict[str, str]:
+    for name, value in given.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise ValueError(f'"{name}" cannot be in an environment; a name has no = in it, and neither has a zero byte')
+    return given
+
+
+Variables = Annotated[dict[str, str], AfterValidator(_variables)]
 Lines = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 Size = Annotated[str, Field(pattern=r"^[0-9]{2,5}x[0-9]{2,5}$")]
 Rate = Annotated[float, Field(gt=0, le=1000)]
@@ -77,7 +85,7 @@ class Runtime(Table):
     """`[runtimes.NAME]`: another interpreter, for children whose library needs one (Python 3.9 or newer)."""
 
     python: str = key(..., "Path of the interpreter.")
-    env: dict[str, str] = key({}, "Added to the environment of its processes.")
+    env: Variables = key({}, "Added to the environment of its processes.")
 
 
 class Discovery(Table):
@@ -211,7 +219,10 @@ class Keys(Table):
         "DIR",
     )
     state_dir: Optional[str] = key(
-        None, "Folder for what is kept. Without it: $STATE_DIRECTORY, else ~/.local/state/ncs-cluster.", DAEMON, "DIR"
+        None,
+        "Folder for what is kept. Without it: $STATE_DIRECTORY, else ncs-cluster in $XDG_STATE_HOME or ~/.local/state.",
+        DAEMON,
+        "DIR",
     )
     log_level: Literal["debug", "info", "warning", "error"] = key("info", "How much is said on standard error.", DAEMON)
 

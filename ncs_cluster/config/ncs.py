@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Optional
 
 from ncs_cluster.config.asked import Asked
-from ncs_cluster.config.places import state_dir
+from ncs_cluster.config.places import interpreter, state_dir
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.provision import places
 from ncs_cluster.xlink.firmware import judge, patch
@@ -68,7 +67,7 @@ def no_plugin(asked: Asked) -> Optional[str]:
     name = asked.root.myriad.runtime
     asked.check_runtime(name, "myriad", "runtime")
     table = asked.root.runtimes.get(name)
-    python = sys.executable if table is None else shutil.which(str(Path(table.python).expanduser())) or table.python
+    python = sys.executable if table is None else interpreter(asked, name) or table.python
     environ = {key: value for key, value in asked.environ.items() if key not in ("PYTHONHOME", "VIRTUAL_ENV", "PYTHONPATH")}
     try:
         tried = subprocess.run(

@@ -52,7 +52,11 @@ def results(asked: Asked) -> Optional[SinkSpec]:
         asked.refuse("results", because=f'"{text}" is a folder; name a file in it')
     if not path.parent.is_dir():
         asked.refuse("results", because=f"there is no folder {path.parent}; make it first")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    there = path if path.exists() else path.parent
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        because = f"{path} is on a file system that may only be read here; choose another place, or let the unit write there"
+        asked.refuse("results", because=f"{because} (ReadWritePaths=)")
+    if not os.access(there, os.W_OK):
         asked.refuse("results", because=f"{path} may not be written by this user; change its owner or choose another place")
     return SinkSpec(str(path))
 
@@ -110,7 +114,7 @@ def runtimes(asked: Asked) -> dict[str, RuntimeSpec]:
     made = {}
     for name, table in asked.root.runtimes.items():
         key = ("runtimes", name, "python")
-        python = str(asked.path(table.python, *key)) if "/" in table.python else shutil.which(table.python)
+        python = interpreter(asked, name)
         if python is None or not os.access(python, os.X_OK) or os.path.isdir(python):
             asked.refuse(*key, because=f"{table.python} is no program that can be started; give an interpreter's path")
         if (complaint := _cannot_serve(python, {**asked.environ, **table.env})) is not None:
@@ -119,6 +123,12 @@ def runtimes(asked: Asked) -> dict[str, RuntimeSpec]:
             )
         made[name] = RuntimeSpec(python=python, env=dict(table.env))
     return made
+
+
+def interpreter(asked: Asked, name: str) -> Optional[str]:
+    """The path of [runtimes.NAME] python. None: the system finds no program of this name."""
+    text = asked.root.runtimes[name].python
+    return str(asked.path(text, "runtimes", name, "python")) if "/" in text else shutil.which(text)
 
 
 def _cannot_serve(python: str, environ: dict[str, str]) -> Optional[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 from urllib.parse import urlsplit
 
+from ncs_cluster.errors import ConfigError
+from ncs_cluster.provision.places import expanded
 from ncs_cluster.sources._secret import redacted
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -28,7 +31,7 @@ class Spec(NamedTuple):
 def split_name(text: str, base: Path) -> tuple[Optional[str], str]:
     """NAME=SPEC -> (name, spec). A file called a=b is a file. Raises ValueError for a name that is none."""
     name, equals, rest = text.partition("=")
-    if not equals or re.search(r"[/:]", name) or (base / Path(text).expanduser()).exists():
+    if not equals or re.search(r"[/:]", name) or os.path.exists(_at(text, base)):
         return None, text
     if not NAME.fullmatch(name):
         raise ValueError(f'camera name "{name}": {NAME_RULE}')
@@ -75,10 +78,18 @@ def _has_host(url: str) -> bool:
 
 
 def _existing(text: str, base: Path) -> Path:
-    path = base / Path(text).expanduser() if text else base / "?"
+    path = _at(text or "?", base)
     try:
-        if path.exists():
-            return path.absolute()
+        path.stat()
+    except PermissionError as error:
+        raise ValueError(f'"{text}": cannot be looked for: {error.strerror}; choose a place this user can reach') from error
     except (OSError, ValueError):
-        pass
-    raise ValueError(f'"{text}": there is no such file or folder; a source is {FORMS}')
+        raise ValueError(f'"{text}": there is no such file or folder; a source is {FORMS}') from None
+    return path.absolute()
+
+
+def _at(text: str, base: Path) -> Path:
+    try:
+        return base / expanded(text)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error

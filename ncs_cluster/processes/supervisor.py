@@ -19,6 +19,7 @@ import time
 from collections import deque
 from pathlib import Path
 from typing import assert_never
+from urllib.parse import quote
 
 import msgspec
 
@@ -270,7 +271,7 @@ class Supervisor:
             return m.Reply(error="the page is not ready yet; try again in a moment")
         host = socket.gethostname() if page[0] in ("0.0.0.0", "::") else page[0]
         address = f"http://[{host}]:{page[1]}/" if ":" in host else f"http://{host}:{page[1]}/"
-        return _reply({"url": f"{address}?token={gateway.token}" if gateway.token else address})
+        return _reply({"url": f"{address}?token={quote(gateway.token, safe='')}" if gateway.token else address})
 
     # -- beginning and end
 

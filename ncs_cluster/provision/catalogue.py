@@ -12,7 +12,7 @@ from typing import NamedTuple, Optional
 
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.provision import places
-from ncs_cluster.provision.fetch import Pinned, Progress, fetch, sha256, write
+from ncs_cluster.provision.fetch import Pinned, Progress, fetch, sha256, shown, write
 
 ZOO = "https://storage.openvinotoolkit.org/repositories/open_model_zoo/2021.4/models_bin/3"
 LICENCE = "Apache-2.0, https://raw.githubusercontent.com/openvinotoolkit/open_model_zoo/2021.4.2/LICENSE"
@@ -91,7 +91,7 @@ def pull(
         coming.mkdir(parents=True, exist_ok=True)
         for wanted in model.files:
             path = coming / wanted.url.rpartition("/")[2]
-            say(f"fetching {path.name} ({wanted.size / 1e6:.1f} MB) from {base}/{wanted.url.rpartition('/')[0]}")
+            say(f"fetching {path.name} ({wanted.size / 1e6:.1f} MB) from {shown(base)}/{wanted.url.rpartition('/')[0]}")
             fetch(wanted._replace(url=f"{base}/{wanted.url}"), path, plain=base.startswith("http:"), progress=progress)
         write(coming / "labels.txt", "".join(f"{label}\n" for label in model.labels).encode())
         write(coming / "graph.toml", described(model).encode())

@@ -7,14 +7,24 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from ncs_cluster.errors import ConfigError
+
+
+def expanded(text: str) -> Path:
+    """With ~ and ~USER put in. Raises ConfigError where there is no such user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f'"{text}": there is no such user; write the whole path') from error
+
 
 def state_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Where no setting names one: $STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/ncs-cluster, else ~/.local/state/ncs-cluster."""
     if given := environ.get("NCS_CLUSTER_STATE_DIR"):
-        return Path(given).expanduser().absolute()
+        return expanded(given).absolute()
     if given := environ.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
-    return Path(environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "ncs-cluster"
+    return expanded(environ.get("XDG_STATE_HOME") or "~/.local/state") / "ncs-cluster"
 
 
 SERVICE = Path("/var/lib/ncs-cluster")
@@ -24,7 +34,7 @@ SERVICE = Path("/var/lib/ncs-cluster")
 def for_tools() -> Path:
     """As state_dir; the service's where only that is there and may be written."""
     own = state_dir()
-    return SERVICE if not own.exists() and os.access(SERVICE, os.W_OK | os.X_OK) and not _named() else own
+    return SERVICE if not os.path.exists(own) and os.access(SERVICE, os.W_OK | os.X_OK) and not _named() else own
 
 
 def option(state: Path) -> str:

@@ -33,6 +33,14 @@ class Options:
     """How many frames there are; None: for ever."""
     paced: bool = True
 
+    def __post_init__(self) -> None:
+        if not (64 <= self.width <= 4096 and 48 <= self.height <= 4096):
+            raise ValueError(f"width x height must be 64x48 to 4096x4096, not {self.width}x{self.height}")
+        if not 0 < self.fps <= 1000:
+            raise ValueError(f"fps must be more than 0 and at most 1000, not {self.fps:g}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, not {self.seed}")
+
 
 class Synthetic:
     """The source `synthetic`."""
@@ -45,17 +53,8 @@ class Synthetic:
         self._closed = threading.Event()
 
     def open(self) -> SourceInfo:
-        """Paints room and shapes, which takes a third of a second. Raises SourceError where OpenCV cannot be imported or a setting
-        makes no picture."""
+        """Paints room and shapes, which takes a third of a second. Raises SourceError where OpenCV cannot be imported."""
         options = self._options
-        if not (64 <= options.width <= 4096 and 48 <= options.height <= 4096):
-            raise SourceError(
-                f"synthetic: {options.width}x{options.height} makes no picture; use 64x48 to 4096x4096", permanent=True
-            )
-        if not 0 < options.fps <= 1000:
-            raise SourceError(f"synthetic: fps is {options.fps:g}; use more than 0, up to 1000", permanent=True)
-        if options.seed < 0:
-            raise SourceError(f"synthetic: seed is {options.seed}; use 0 or more", permanent=True)
         try:
             from ncs_cluster.sources._scene import DEPTH_SCALE_M, Scene
         except ImportError as error:

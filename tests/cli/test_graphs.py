@@ -167,6 +167,36 @@ def test_a_runtime_nobody_described_is_one_line(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("--scale", "0,1,1"), "nothing can be divided by 0"),
+        (("--scale", "nan,1,1"), "each must be a finite number"),
+        (("--mean", "1,inf,1"), "each must be a finite number"),
+        (("--mean", "1,2"), "is not three numbers"),
+    ],
+)
+def test_arithmetic_that_makes_no_pixels_is_refused(tmp_path: Path, argv: tuple[str, str], said: str) -> None:
+    done = ncsctl("compile", tmp_path / "m.onnx", *argv)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_name_from_the_settings_cannot_paint_the_terminal(tmp_path: Path) -> None:
+    config = tmp_path / "ncs.toml"
+    config.write_text('[graphs."red\\u001b[31m"]\npath = "here"\n')
+    done = ncsctl("list", "--config", config, "--state-dir", tmp_path)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+
+
+def test_the_password_of_a_mirror_is_told_nobody(tmp_path: Path) -> None:
+    done = ncsctl("pull", "face-detection-retail-0004", "--mirror", "http://me:geheim@127.0.0.1:1/zoo", "--state-dir", tmp_path)
+    assert done.returncode == 1
+    assert "http://127.0.0.1:1/zoo" in done.stderr
+    assert "geheim" not in done.stderr
+
+
 def test_a_pull_that_fails_is_one_line_and_leaves_no_graph(tmp_path: Path) -> None:
     done = ncsctl("pull", "face-detection-retail-0004", "--mirror", "http://127.0.0.1:1/zoo", "--state-dir", tmp_path)
     assert (done.returncode, done.stdout) == (1, "")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 UNIT = "ncs-clusterd.service"
-CTL = ["/opt/ncs-cluster/bin/ncsctl", "--runtime-dir", "/run/ncs-cluster"]
+CTL = ["/opt/ncs-cluster/bin/ncsctl"]
 CONFIG = Path("/etc/ncs-cluster.toml")
 TOKEN = Path("/etc/ncs-cluster.token")
 PROPERTIES = "MainPID,ActiveState,SubState,Result,StatusText,NRestarts,ExecMainStatus,ControlGroup"

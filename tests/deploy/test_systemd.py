@@ -48,7 +48,7 @@ for each in ncs-clusterd:daemon ncsctl:ncsctl; do
     printf '#!/opt/ncs-cluster/bin/python\\nfrom ncs_cluster.cli.%s import main\\nmain()\\n' ${{each#*:}} > $to
     chmod +x $to
 done
-install -m 0644 /rig/ncs-cluster.toml /etc/
+install -m 0640 -g ncs /rig/ncs-cluster.toml /etc/
 install -m 0640 -g ncs /dev/null /etc/ncs-cluster.token
 python3 -c 'import secrets; print(secrets.token_urlsafe())' | tee /etc/ncs-cluster.token >/dev/null
 install -m 0644 /rig/source/deploy/99-ncs-cluster.rules /etc/udev/rules.d/

@@ -72,7 +72,8 @@ class Door:
     def knows_host(self, host: str | None, own_address: str | None = None) -> bool:
         """`host` as in the Host header. The address the visitor connected to is always right: no domain can pretend to be it."""
         name = host_name(host)
-        return name is not None and (name in self._hosts or name == own_address)
+        # a socket for both families tells an IPv4 address in the form of the other
+        return name is not None and (name in self._hosts or name == (own_address or "").removeprefix("::ffff:"))
 
     def fits(self, token: str) -> bool:
         """Compared in constant time."""

@@ -53,6 +53,7 @@ def test_a_host_is_known_by_its_names_and_by_the_address_that_was_called() -> No
     ):
         assert rules.knows_host(host)
     assert rules.knows_host("192.168.1.7:8080", "192.168.1.7")
+    assert rules.knows_host("192.168.1.7:8080", "::ffff:192.168.1.7")
     for host in ("evil.example", "0.0.0.0", "192.168.1.8", "localhost.evil.example", "", "127.0.0.1.evil.example"):
         assert not rules.knows_host(host, "192.168.1.7")
 

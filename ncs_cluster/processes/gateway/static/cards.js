@@ -152,7 +152,7 @@ function pair({ p50, p99 }) {
 /** Stop loading and keep what is shown. */
 function freeze(img) {
   if (!img.naturalWidth) return img.removeAttribute("src");
-  const canvas = make("canvas", { width: img.naturalWidth, height: img.naturalHeight });
+  const canvas = make("canvas", { width: img.naturalWidth, height: img.naturalHeight, role: "img", "aria-label": img.alt });
   canvas.getContext("2d").drawImage(img, 0, 0);
   canvas.style.aspectRatio = img.style.aspectRatio;
   img.parentNode.querySelector("canvas")?.remove();
@@ -214,7 +214,8 @@ export class Events {
     if (events.length) this.list.querySelector(".soft:only-child")?.remove();
     for (const event of events) {
       const at = new Date(event.at * 1000);
-      const time = make("time", { datetime: at.toISOString() }, at.toLocaleTimeString("en-GB"));
+      const day = at.toDateString() === new Date().toDateString() ? "" : `${at.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} `;
+      const time = make("time", { datetime: at.toISOString() }, day + at.toLocaleTimeString("en-GB"));
       this.list.prepend(make("li", { "data-level": event.level }, time, make("b", {}, event.who), make("span", {}, event.text)));
     }
     while (this.list.children.length > 100) this.list.lastElementChild.remove();

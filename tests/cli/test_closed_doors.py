@@ -1,0 +1,127 @@
+"""What this user may not enter, and what cannot be a path at all, is told in one line by the real commands: never a traceback, and
+for the daemon always exit code 78, at which systemd does not start it again and again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ncs_cluster import client
+from ncs_cluster.errors import NotRunning
+from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
+
+CLUSTERD = ["-m", "ncs_cluster.cli.daemon", "--backend", "simulated"]
+NCSCTL = ["-m", "ncs_cluster.cli.ncsctl"]
+TOO_LONG = "x" * 300
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A folder of somebody else, as /home/pi is to the service."""
+    folder = tmp_path / "closed"
+    (folder / "graph").mkdir(parents=True)
+    (folder / "graph" / "graph.toml").write_text('model = "m.xml"\ndecoder = "ssd"\n')
+    if os.getuid() == 0:
+        os.chown(folder, 65534, 65534)
+    folder.chmod(0o700 if os.getuid() == 0 else 0)
+    yield folder
+    folder.chmod(0o700)
+
+
+def run(*command: str) -> tuple[int, str]:
+    """Without root's right to enter everywhere."""
+    humble: list[str] = []
+    if os.getuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("setpriv (util-linux) is not installed, and root may enter everywhere")
+        humble = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    done = subprocess.run([*humble, sys.executable, *command], capture_output=True, text=True, timeout=30, check=False)
+    said = [line for line in done.stderr.splitlines() if "running as root" not in line]
+    assert len(said) == 1, done.stderr
+    return done.returncode, said[0]
+
+
+@pytest.mark.parametrize(
+    ("flag", "key"),
+    [
+        ("--graph={}/graph", "--graph"),
+        ("--set=graphs.mine.path={}/graph", "--set graphs.mine.path"),
+        ("--results={}/out.jsonl", "--results"),
+        ("--state-dir={}/state", "--state-dir"),
+        ("--runtime-dir={}/run", "--runtime-dir"),
+        ("--token-file={}/token", "--token-file"),
+        ("--config={}/ncs.toml", "ncs.toml"),
+        ("--source={}/film.mp4", "--source"),
+    ],
+)
+def test_a_place_the_daemon_may_not_enter_is_told_with_its_key(closed: Path, flag: str, key: str) -> None:
+    graph = [] if "graph" in flag else ["--graph", "none"]
+    code, line = run(*CLUSTERD, *graph, flag.format(closed))
+    assert code == 78
+    assert key in line
+    assert "Permission denied" in line
+
+
+@pytest.mark.parametrize("where", [TOO_LONG, "~nobody-of-this-name/x"])
+@pytest.mark.parametrize("flag", ["--graph", "--results", "--state-dir", "--runtime-dir", "--token-file", "--config", "--source"])
+def test_what_cannot_be_a_path_is_told_to_who_starts_the_daemon(flag: str, where: str) -> None:
+    code, line = run(*CLUSTERD, *([] if flag == "--graph" else ["--graph", "none"]), flag, where)
+    assert code == 78
+    assert "there is no such user" in line or "too long" in line or "there is no such file" in line
+
+
+def test_a_graph_whose_folder_may_be_seen_but_not_entered_is_told(closed: Path) -> None:
+    code, line = run(*CLUSTERD, "--graph", str(closed))
+    assert (code, "Permission denied; give this user the right to" in line) == (78, True)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("graphs", "list", "--state-dir", "{}/state"),
+        ("graphs", "check", "{}/graph"),
+        ("graphs", "compile", "{}/graph"),
+        ("graphs", "check", "~nobody-of-this-name/x"),
+        ("graphs", "compile", TOO_LONG),
+        ("firmware", "check", "--state-dir", "{}/state"),
+        ("usb-capture", "-o", "{}/x.jsonl", "--short"),
+        ("usb-capture", "-o", TOO_LONG, "--short"),
+        ("usb-compare", "{}/a", "{}/b"),
+    ],
+)
+def test_ncsctl_tells_it_in_one_line_too(closed: Path, argv: tuple[str, ...]) -> None:
+    code, line = run(*NCSCTL, *(each.format(closed) for each in argv))
+    assert code == (2 if argv[0] == "usb-compare" else 1)
+    assert line.startswith("ncsctl: ")
+
+
+def test_a_user_who_is_not_in_the_services_group_is_told_to_join_it(closed: Path) -> None:
+    told = subprocess.run(
+        [
+            *(["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.getuid() == 0 else []),
+            sys.executable,
+            "-c",
+            f"import pathlib; from ncs_cluster import client; client.SERVICE_DIR = pathlib.Path({str(closed)!r}); client.Client()",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(closed.parent), "RUNTIME_DIRECTORY": ""},
+        check=False,
+    )
+    assert "NotRunning: no permission to use " in told.stderr
+    assert "join the daemon's group" in told.stderr
+
+
+def test_where_no_service_is_the_users_own_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "SERVICE_DIR", tmp_path / "service")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    with pytest.raises(NotRunning, match=str(tmp_path / "ncs-cluster" / CONTROL_SOCKET)):
+        client.Client()
