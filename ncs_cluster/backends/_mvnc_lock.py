@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from contextlib import contextmanager
 from typing import Iterator, Optional
 
@@ -19,13 +20,14 @@ PATH = "/tmp/mvnc.mutex"
 def prepare() -> None:
     """Make the file for everybody, or see that it can be used. Raises StickError: the plugin would end the process instead."""
     try:
-        fd = os.open(PATH, os.O_RDWR | os.O_CREAT, 0o666)
+        fd = os.open(PATH, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         detail = f"{PATH}, the lock of the vendor's plugin, cannot be used ({error.strerror}): another user made it, remove it"
         raise StickError("open", detail) from error
     try:
         # the plugin's own would be 0640, and the next user's program would end with it
-        if os.fstat(fd).st_uid == os.geteuid():
+        found = os.fstat(fd)
+        if found.st_uid == os.geteuid() and stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
             os.fchmod(fd, 0o666)
     finally:
         os.close(fd)

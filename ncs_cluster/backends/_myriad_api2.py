@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
+from msgspec import structs
+
 from ncs_cluster.backends._model import fold, gist, read
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
@@ -40,7 +42,9 @@ class Plugin:
         """See _myriad_api1."""
         if spec.blob is not None:
             return Net(self._core.import_model(Path(spec.blob).read_bytes(), device, config), lanes, ended)
-        return Net(self._core.compile_model(fold(read(self._core, spec), spec), device, config), lanes, ended)
+        # the order of colours is the host's to lay, as with a blob
+        folded = fold(read(self._core, spec), structs.replace(spec, colour="BGR"))
+        return Net(self._core.compile_model(folded, device, config), lanes, ended)
 
 
 class Net:

@@ -18,6 +18,10 @@ Data = Union[bytes, bytearray, memoryview]
 
 SMALLEST_CHUNK = 16384
 """What the kernel cuts long transfers into anyway."""
+PACKET = 1024
+"""Of a bulk endpoint at USB 3; every piece but the last is made of whole ones."""
+STARVED_S, AGAIN_S = 1.0, 0.01
+"""The kernel's memory for USB is shared with other programs, which give it back in a moment."""
 
 
 class Pipe:
@@ -110,27 +114,36 @@ class Pipe:
         while self._queue and (not self._sending or self._sent + len(self._queue[0]) <= self._chunk):
             data = self._queue[0]
             transfer = self._idle.pop() if self._idle else self._handle.transfer(self._endpoint)
-            try:
-                transfer.submit(data, len(data))
-            except UsbError as error:
+            if not self._submitted(transfer, data, len(data), "writing"):
                 self._idle.append(transfer)
-                if error.code == usb.NO_MEM and self._make_smaller():
-                    continue
-                raise self.failed("writing", error) from error
+                continue
             self._queue.popleft()
             self._sending.append(transfer)
             self._sent += len(data)
 
-    def _make_smaller(self) -> bool:
-        """No memory for such a chunk: halve what waits. False at the end of that."""
-        if self._chunk // 2 < SMALLEST_CHUNK:
-            return False
-        self._chunk //= 2
+    def _submitted(self, transfer: Transfer, data: Data, size: int, doing: str) -> bool:
+        """False: there is no memory for so much, and chunks are smaller now; try again. For little, memory is waited for."""
+        until_s = time.monotonic() + STARVED_S
+        while True:
+            try:
+                transfer.submit(data, size)
+                return True
+            except UsbError as error:
+                if error.code != usb.NO_MEM:
+                    raise self.failed(doing, error) from error
+                if size > SMALLEST_CHUNK and self._chunk // 2 >= SMALLEST_CHUNK:
+                    self._make_smaller()
+                    return False
+                if time.monotonic() > until_s:
+                    raise self.failed(doing, error) from error
+            time.sleep(AGAIN_S)
+
+    def _make_smaller(self) -> None:
+        self._chunk = self._chunk // 2 // PACKET * PACKET
         waiting, self._queue = self._queue, deque()
         for data in waiting:
             for start in range(0, len(data), self._chunk):
                 self._queue.append(data[start : start + self._chunk])
-        return True
 
     def _gone_over(self, transfer: Transfer) -> None:
         if transfer.status:
@@ -160,10 +173,8 @@ class Pipe:
         assert self._reading is not None
         left = len(self._incoming) - self._filled
         whole = self._incoming if not self._filled else memoryview(self._incoming)[self._filled :]
-        try:
-            self._reading.submit(whole, min(left, self._chunk))
-        except UsbError as error:
-            raise self.failed("reading", error) from error
+        while not self._submitted(self._reading, whole, min(left, self._chunk), "reading"):
+            pass
 
     def _failed_transfer(self, transfer: Transfer, doing: str) -> NoReturn:
         status = transfer.status

@@ -9,7 +9,7 @@ nobody else has claimed. A claim excludes all other programs, so sticks may boot
 from __future__ import annotations
 
 import time
-from typing import List, Optional, Set, Tuple
+from typing import Callable, List, Optional, Set, Tuple
 
 from ncs_cluster.backends import _libusb as usb
 from ncs_cluster.backends._libusb import Context, Device, Handle, UsbError
@@ -23,6 +23,8 @@ STALL_S = 2.0
 """The ROM takes a chunk in milliseconds; the vendor gives up after this time too."""
 ELSEWHERE_S = 1.0
 """After its ROM has left, so long only its own chain is looked at."""
+LATE_HOME_S = 3.0
+"""And so long only the port it is known to come back at, where there is one: equal chains of two buses are two sticks."""
 RESET_S = 1.0
 DRAIN = 1 << 16
 """What it still had to say is read, in any portions, so that it can listen."""
@@ -36,16 +38,23 @@ class UsbStick:
         self._context, self._name, self.port, self._chunk = context, name, port, chunk
         self.booted_port = booted_port
 
-    def boot(self, firmware: bytes, goodbye: bytes, boot_timeout_s: float, watchdog_s: float) -> Pipe:
+    def boot(
+        self, firmware: bytes, goodbye: bytes, boot_timeout_s: float, watchdog_s: float, step: Callable[[], None] = lambda: None
+    ) -> Pipe:
         """Boot it from whatever state it is in. `goodbye` is what makes its firmware leave; one that does not listen is given
-        `watchdog_s` to leave by itself. Raises StickError("open", "gone", "link" or "hang", ...)."""
+        `watchdog_s` to leave by itself. `step` is called before each of the steps, which may take so long each. Raises
+        StickError("open", "gone", "link" or "hang", ...)."""
         booted, waiting = self._find(), self._there(ROM)
         away = booted is not None and booted.product == BOOTED
         if booted is not None and away:
+            step()
             self._send_away(booted, goodbye, watchdog_s)
+        step()
         rom = self._await_rom(boot_timeout_s, waiting if away else None)
         others = self._there(BOOTED)
+        step()
         self._write(rom, firmware, boot_timeout_s)
+        step()
         return self._await_booted(rom, others, boot_timeout_s)
 
     def _listed(self) -> List[Device]:
@@ -55,12 +64,21 @@ class UsbStick:
             raise StickError("open", f"{self._name}: USB devices cannot be listed: {error}") from error
 
     def _find(self) -> Optional[Device]:
-        """What is at our place now: the very port goes before the same chain of another bus, the ROM before a booted one."""
-        ports = [self.port, self.booted_port]
-        chains = [port.partition("-")[2] for port in ports if port]
-        found = [device for device in self._listed() if device.product in (ROM, BOOTED) and device.chain in chains]
-        found.sort(key=lambda device: (device.port not in ports, device.product == BOOTED))
+        """What is at our place now. At its very ports the ROM goes before a booted one, which is about to leave. Where both are
+        known the same chain of another bus is another stick; else what runs there is sooner ours than what waits for its boot."""
+        chains = [] if self.booted_port else [self.port.partition("-")[2]]
+        found = [
+            device
+            for device in self._listed()
+            if device.product in (ROM, BOOTED) and (device.port in self._ports or device.chain in chains)
+        ]
+        found.sort(key=lambda device: (device.port not in self._ports, (device.product == BOOTED) == (device.port in self._ports)))
         return found[0] if found else None
+
+    @property
+    def _ports(self) -> List[str]:
+        """Where it is when it is there, as far as is known."""
+        return [port for port in (self.port, self.booted_port) if port]
 
     def _there(self, product: int) -> Set[Tuple[int, int]]:
         """Bus and address of all devices of a kind."""
@@ -71,7 +89,8 @@ class UsbStick:
         began_s = time.monotonic()
         while True:
             device = self._find()
-            if device is not None and device.product == ROM:
+            theirs = waiting if waiting is not None and device is not None and device.port not in self._ports else ()
+            if device is not None and device.product == ROM and (device.bus, device.address) not in theirs:
                 return device
             if waiting is not None and time.monotonic() > began_s + ELSEWHERE_S:
                 for each in self._listed():
@@ -173,11 +192,12 @@ class UsbStick:
             foreign |= {device.chain for device in listed if device.product == ROM} - {rom.chain}
             if left_s is None and (rom.bus, rom.address) not in in_rom:
                 left_s = time.monotonic()
-            elsewhere = left_s is not None and time.monotonic() > left_s + ELSEWHERE_S
+            away_s = time.monotonic() - left_s if left_s is not None else 0.0
+            elsewhere, late = away_s > ELSEWHERE_S, away_s > LATE_HOME_S or self.booted_port is None
             new = [seen for seen in listed if seen.product == BOOTED and (seen.bus, seen.address) not in others]
             own = [seen for seen in new if seen.port == self.booted_port]
-            own += [seen for seen in new if seen.chain == rom.chain and seen not in own]
-            own += [seen for seen in new if elsewhere and seen.chain not in foreign and seen not in own]
+            own += [seen for seen in new if late and seen.chain == rom.chain and seen not in own]
+            own += [seen for seen in new if late and elsewhere and seen.chain not in foreign and seen not in own]
             for device in own:
                 try:
                     handle = self._claim(device)

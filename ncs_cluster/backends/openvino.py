@@ -83,8 +83,9 @@ class OpenVino:
         for finished in self._graphs.finished():
             # one at a time: what was begun early has waited for the one before it
             began_s = max(finished.began_s, self._ended_s) if self._serial else finished.began_s
-            done.append(Completed(finished.tag, finished.outputs, finished.ended_s - began_s, finished.fit))
-            self._ended_s = finished.ended_s
+            done.append(Completed(finished.tag, finished.outputs, max(0.0, finished.ended_s - began_s), finished.fit))
+            # two that end together are told in any order
+            self._ended_s = max(self._ended_s, finished.ended_s)
         return done
 
     def read_sensor(self) -> Reading:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, NoReturn, Optional
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, NoReturn, Optional, Sequence
 
 from ncs_cluster.backends._lay import lay
 from ncs_cluster.backends._libusb import Context, UsbError
@@ -36,6 +37,9 @@ LOOK_S = 0.05
 """While a stick talks, what is due is looked up this often: it is a second away, and a dozen transfers make one result."""
 MOST_WAITING = 10_000
 """Pieces that are not written yet; graphs and tensors are some hundreds. More are replies to one that asks and takes nothing."""
+MOST_EXECUTORS = 3
+LONGEST_STEP_S = 50.0
+"""Of a boot: the supervisor grants a worker a minute for each."""
 WARM_UP = -1
 
 
@@ -65,11 +69,13 @@ class Options:
     """The library's name or path."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.executors <= 3:
-            raise ValueError("executors must be 0 to 3")
-        for name in ("infer_timeout_s", "boot_timeout_s", "watchdog_s"):
-            if not 0 < getattr(self, name) <= 600:
-                raise ValueError(f"{name} must be over 0, at most 600")
+        if not 0 <= self.executors <= MOST_EXECUTORS:
+            raise ValueError(f"executors must be 0 to {MOST_EXECUTORS}")
+        if not 0 < self.infer_timeout_s <= 600:
+            raise ValueError("infer_timeout_s must be over 0, at most 600")
+        for name in ("boot_timeout_s", "watchdog_s"):
+            if not 0 < getattr(self, name) <= LONGEST_STEP_S:
+                raise ValueError(f"{name} must be over 0, at most {LONGEST_STEP_S:g}")
         if not 0 <= self.settle_s <= 60:
             raise ValueError("settle_s must be 0 to 60")
         if not SMALLEST_CHUNK <= self.chunk_kib * 1024 <= 16 << 20:
@@ -174,7 +180,8 @@ class Xlink:
         self._flights: Dict[int, _Flight] = {}
         self._spare: Dict[int, List[NDArray[np.uint8]]] = {}
         self._done = []
-        self._answered_s = self._thermal_s = 0.0
+        self._answers_s: Deque[float] = deque(maxlen=MOST_EXECUTORS)
+        self._thermal_s = 0.0
         self._thermal: Optional[Thermal] = None
         self._ready: Optional[Ready] = None
         self.due_s, self._look_s = None, 0.0
@@ -182,7 +189,9 @@ class Xlink:
     def _begin(self, phase: Callable[[str], None]) -> DeviceInfo:
         """Boot the stick, load its graphs, and let each of them work once."""
         options = self._options
-        self._pipe = self._stick.boot(self._firmware, session.GOODBYE, options.boot_timeout_s, options.watchdog_s)
+        self._pipe = self._stick.boot(
+            self._firmware, session.GOODBYE, options.boot_timeout_s, options.watchdog_s, lambda: phase("opening")
+        )
         asked = session.Options(
             executors=options.executors or None, settle_s=options.settle_s, infer_timeout_s=options.infer_timeout_s
         )
@@ -262,9 +271,9 @@ class Xlink:
         flight = self._flights.pop(result.tag)
         self._spare[result.graph].append(flight.buffer)
         now_s = time.monotonic()
-        # one after the other: what was submitted early has waited for the one before it
-        latency_s = now_s - max(flight.submitted_s, self._answered_s)
-        self._answered_s = now_s
+        executors = self._ready.depths[result.graph] // 2 if self._ready is not None else 1
+        latency_s = now_s - begun_s(flight.submitted_s, self._answers_s, executors)
+        self._answers_s.append(now_s)
         self._done.append(Completed(result.tag, self._graphs[result.graph].outputs(result.data), latency_s, flight.fit))
 
     def _lost(self, lost: Lost) -> NoReturn:
@@ -274,6 +283,12 @@ class Xlink:
         for number, tensors in enumerate(self._graphs):
             detail = re.sub(rf"\bgraph {number}\b", f"graph {tensors.spec.name}", detail)
         raise StickError(reason, detail)
+
+
+def begun_s(submitted_s: float, answers_s: Sequence[float], executors: int) -> float:
+    """When the stick began with what it answers now. It works on as many at once as it has executors: what was submitted early has
+    waited for the answer that many before."""
+    return max(submitted_s, answers_s[-executors]) if 0 < executors <= len(answers_s) else submitted_s
 
 
 def _context(name: str) -> Context:

@@ -30,14 +30,19 @@ class Ports:
         self._patient: set[str] = set()
         self._orphans: set[str] = set()
         """Found booted at a port nobody knew: named by that port until they are reset and show their homes."""
+        self._lent: set[str] = set()
+        """Homes whose sticks were told from others by their turn alone: one that is called so may be another."""
         self.renamed: list[str] = []
         """Those of the last look's gone that were no home: their sticks are called by another one now."""
 
     def look(self, seen: Mapping[str, str], settled: Container[str], now_s: float) -> tuple[list[str], list[str]]:
         """Homes of sticks that are new, and of those that are gone. `seen`: port -> product; `settled`: with no boot ahead."""
         waiting = sorted(port for port, product in seen.items() if product != BOOTED)
-        booted = sorted(port for port, product in seen.items() if product == BOOTED)
+        # one that resets itself may be back on the slower bus before the faster one has noticed that it left
+        shadows = {self.at[home] for home in waiting if home in self.at}
+        booted = sorted(port for port, product in seen.items() if product == BOOTED and port not in shadows)
         there = {home: home for home in waiting}
+        self._lent.difference_update(waiting)
         self._claim(there, booted, seen)
         gone: list[str] = []
         for home in waiting:
@@ -83,7 +88,9 @@ class Ports:
             return port
         # sticks are alike: to mix two up for this once does no harm, to remember it would
         home = min(candidates, key=lambda each: self._away_s.get(each, float("inf")))
-        if len(candidates) == 1:
+        if len(candidates) > 1:
+            self._lent.add(home)
+        elif same or not self._lent:
             self._learn(port, home)
         return home
 
@@ -113,6 +120,7 @@ class Ports:
         self._away_s.pop(home, None)
         self._patient.discard(home)
         self._orphans.discard(home)
+        self._lent.discard(home)
 
 
 def _chain(port: str) -> str:

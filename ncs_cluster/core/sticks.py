@@ -130,12 +130,13 @@ class Sticks:
 
     def open(self, stick: Stick, now_s: float) -> list[Action]:
         stick.child.hello(now_s)
+        # from here on a boot explains that it is away
+        stick.told_gone = False
         stick.losses = 0
         return [Send(stick.child.who, OpenStick(stick.spec, self.graphs, self.spec.time_scale))]
 
     def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:
         stick.child.ready(now_s)
-        stick.told_gone = False
         stick.device, stick.firmware = message.device, message.firmware
         stick.throttle_level = stick.measured_s = None
         stick.zone.open(message.has_sensor)

@@ -52,7 +52,8 @@ class Options(NamedTuple):
     """The vendor's patience with a watchdog ping."""
     allocate_timeout_s: float = 30.0
     infer_timeout_s: float = 20.0
-    """From its trigger, or from the result before it, to a result."""
+    """From its trigger, or from the result before it, to a result. A stick with several graphs answers them in turns: one of them
+    may have to wait as many times as long."""
     close_timeout_s: float = 2.0
 
 
@@ -211,7 +212,7 @@ class Session:
         overdue = self._link.overdue()
         for number, lane in enumerate(self._lanes):
             if self._link.now_s >= self._patience_s(lane):
-                overdue = overdue or f"no result of graph {number} for {self._options.infer_timeout_s:g} s"
+                overdue = overdue or f"no result of graph {number} for {self._link.now_s - lane.progress_s:.3g} s"
         if self._link.now_s >= self._leave_by_s:
             overdue = overdue or "the stick does not take its leave"
         if overdue:
@@ -314,8 +315,12 @@ class Session:
                 self._events.append(Result(flying.tag, number, flying.result.value, now_s - flying.sent_s))
 
     def _patience_s(self, lane: _Lane) -> float:
-        """When its oldest inference is overdue."""
-        return lane.progress_s + self._options.infer_timeout_s if lane.flying else NEVER_S
+        """When its oldest inference is overdue: the stick has answered none for so long, or all others' turns are over too."""
+        if not lane.flying:
+            return NEVER_S
+        latest_s = max(each.progress_s for each in self._lanes)
+        timeout_s = self._options.infer_timeout_s
+        return min(latest_s + timeout_s, lane.progress_s + timeout_s * len(self._lanes))
 
     # -- running ------------------------------------------------------------------------------------------------------
 

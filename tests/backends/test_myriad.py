@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from ncs_cluster.backends import _mvnc_lock
+from ncs_cluster.backends._lay import lay
 from ncs_cluster.backends._model import fold
-from ncs_cluster.backends._myriad_api2 import Net
+from ncs_cluster.backends._myriad_api2 import Net, Plugin
 from ncs_cluster.backends.myriad import Myriad, Options, _name
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
@@ -80,6 +81,48 @@ def test_by_the_second_api_lanes_end_and_tell_their_number(lanes: Any) -> None:
     for lane in (0, 1):
         assert net.failed(lane) is None
         assert [array.shape for array in net.outputs(lane).values()] == [(1, 1, 50, 7)]
+
+
+def test_by_the_second_api_a_graph_gets_its_colours_in_its_own_order(tmp_path: Path) -> None:
+    """The host lays them; mean and scale are the graph's."""
+    import openvino
+    from openvino import opset8 as ops
+
+    picture = ops.parameter([1, 3, 6, 8], openvino.Type.f32, name="picture")
+    path = tmp_path / "identity.xml"
+    openvino.save_model(openvino.Model([ops.add(picture, np.float32(1000))], [picture], "identity"), path, compress_to_fp16=False)
+    spec = GraphSpec(GraphName("identity"), os.fspath(path), "ssd", colour="RGB", mean=(10.0, 20.0, 30.0), scale=(2.0, 4.0, 8.0))
+    plugin = object.__new__(Plugin)
+    plugin._core = openvino.Core()
+    ended: queue.Queue[int] = queue.Queue()
+    net = plugin.load(spec, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}, 1, lambda lane, error: ended.put(lane))
+    image = np.random.default_rng(1).integers(0, 256, (6, 8, 3), np.uint8)
+    lay(image, spec, net.width, net.height, net.input(0), net.layout)
+    net.start(0)
+    ended.get(timeout=20)
+    (seen,) = net.outputs(0).values()
+    expected = (image[:, :, ::-1].astype(np.float32) - spec.mean) / spec.scale
+    np.testing.assert_allclose(seen[0].transpose(1, 2, 0) - 1000, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hardlink"])
+def test_a_link_in_the_place_of_the_lock_opens_nothing_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    secret, place = tmp_path / "token", tmp_path / "mvnc.mutex"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    if kind == "symlink":
+        place.symlink_to(secret)
+    else:
+        place.hardlink_to(secret)
+    monkeypatch.setattr(_mvnc_lock, "PATH", os.fspath(place))
+    if kind == "symlink":
+        with pytest.raises(StickError, match="cannot be used"):
+            _mvnc_lock.prepare()
+    else:
+        _mvnc_lock.prepare()
+    assert secret.stat().st_mode & 0o777 == 0o600
 
 
 def test_by_the_second_api_a_graph_of_two_inputs_is_refused() -> None:

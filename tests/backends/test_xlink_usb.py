@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,38 @@ def test_two_sticks_that_were_mixed_up_at_their_boot_can_still_be_reset(
     assert (first.booted_port, bus.state("1-1.2")["boots"], bus.state("1-1.1")["boots"]) == ("2-2", 2, 1)
     for each in (pipe, held):
         each.close()
+    other.close()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_neighbour_with_the_same_chain_on_another_bus_is_not_booted_in_its_place(
+    bus: Emulator, context: Context, known: bool
+) -> None:
+    """As in a PC with two controllers."""
+    bus.add("1-1", run_port="2-1", reset_s=3.0)
+    bus.add("3-1", run_port="4-1")
+    boot(context, "1-1").close()
+    boot(context, "1-1", "2-1" if known else None).close()
+    assert (bus.state("1-1")["boots"], bus.state("3-1")["boots"]) == (2, 0)
+
+
+@pytest.mark.parametrize("places", [("1-1", "2-1", "3-1", "4-1"), ("1-1.1", "2-1", "1-1.2", "2-2")], ids=["same chain", "Pi 4"])
+def test_one_whose_place_is_known_waits_for_that_and_takes_no_other(
+    bus: Emulator, context: Context, emulated_libusb: Path, places: tuple[str, str, str, str]
+) -> None:
+    home, back, other_home, other_back = places
+    bus.add(home, run_port=back, boot_s=8.0)
+    bus.add(other_home, run_port=other_back, boot_s=0.2)
+    slow = UsbStick(context, "slow", home, back, CHUNK)
+    other = Context(str(emulated_libusb))
+    with ThreadPoolExecutor(1) as threads:
+        booting = threads.submit(slow.boot, FIRMWARE, GOODBYE, 5.0, 5.0)
+        bus.await_state(home, "booting")
+        # it runs, and nobody holds it
+        UsbStick(other, "quick", other_home, other_back, CHUNK).boot(FIRMWARE, GOODBYE, 5.0, 5.0).close()
+        pipe = booting.result()
+    assert slow.booted_port == back
+    pipe.close()
     other.close()
 
 
@@ -249,6 +282,27 @@ def test_where_the_kernel_has_little_memory_chunks_become_smaller(bus: Emulator,
     bus.fault(PORT, "libusb", call="submit_transfer", error="no_mem", endpoint=1, times=2)
     data = os.urandom(300_000)
     assert echoed(context, pipe, data) == data
+    pipe.close()
+
+
+@pytest.mark.parametrize("endpoint", [1, 0x81])
+def test_memory_that_others_hold_for_a_moment_is_waited_for(bus: Emulator, context: Context, endpoint: int) -> None:
+    bus.add(PORT)
+    pipe = boot(context)
+    bus.fault(PORT, "libusb", call="submit_transfer", error="no_mem", endpoint=endpoint, times=12)
+    assert echoed(context, pipe, b"eight bytes, or a few more") == b"eight bytes, or a few more"
+    data = os.urandom(300_000)
+    assert echoed(context, pipe, data) == data
+    pipe.close()
+
+
+def test_memory_that_never_comes_ends_the_link_in_one_line(bus: Emulator, context: Context) -> None:
+    bus.add(PORT)
+    pipe = boot(context)
+    bus.fault(PORT, "libusb", call="submit_transfer", error="no_mem", endpoint=1, times=100_000)
+    with pytest.raises(StickError, match="usbfs_memory_mb") as told:
+        pipe.send(b"hello")
+    assert told.value.reason == "link"
     pipe.close()
 
 

@@ -64,7 +64,23 @@ def test_two_that_are_away_at_once_are_told_apart_by_chain_else_by_turn_but_that
     assert ports.at["1-1.2"] == "2-2", "the one that left first"
     assert ports.pairs == {}
     assert ports.look({"2-1": BOOTED, "2-2": BOOTED}, (), 1.9) == ([], [])
-    assert ports.pairs == {"2-1": "1-1.1"}, "the last one is no guess"
+    assert ports.pairs == {}, "what is left over after a guess is one too"
+    ports.look({"1-1.2": BEFORE_BOOT, "2-1": BOOTED}, (), 5.0)
+    ports.look({"2-1": BOOTED}, (), 6.0)
+    ports.look({"2-1": BOOTED, "2-2": BOOTED}, (), 6.5)
+    assert ports.pairs == {"2-2": "1-1.2"}, "of one that boots alone it is none"
+
+
+def test_a_stick_that_resets_itself_and_shows_twice_is_one_stick() -> None:
+    pairs = {"2-1": "1-1.1", "2-2": "1-1.2"}
+    ports = Ports(pairs)
+    ports.look({"2-1": BOOTED, "2-2": BOOTED}, (), 0.0)
+    assert ports.look({"1-1.1": BEFORE_BOOT, "2-1": BOOTED, "2-2": BOOTED}, (), 1.0) == ([], [])
+    assert ports.look({"2-2": BOOTED, "1-1.1": BEFORE_BOOT}, (), 1.5) == ([], [])
+    ports.look({"1-1.1": BEFORE_BOOT}, (), 2.0)
+    assert ports.look({"2-1": BOOTED}, (), 2.5) == ([], [])
+    assert ports.look({"1-1.1": BEFORE_BOOT, "2-1": BOOTED}, (), 3.0) == ([], []), "also while another one is away"
+    assert ports.pairs == pairs
 
 
 def test_what_was_learned_wrong_is_put_right() -> None:
@@ -153,11 +169,30 @@ class AnyHub(RuleBasedStateMachine):
     @rule(dt_s=st.floats(0.1, 4.0))
     def look(self, dt_s: float) -> None:
         self.now_s += dt_s
-        seen = {}
+        self.listed({})
+
+    @rule(chain=st.sampled_from(CHAINS), dt_s=st.floats(0.1, 1.0))
+    def resets_and_shows_twice(self, chain: str, dt_s: float) -> None:
+        """Already in its ROM, and for one look more at its other port."""
+        home = f"1-{chain}"
+        if self.state[home] == BOOTED:
+            self.now_s += dt_s
+            self.listed({})
+            shadow = {} if self.ports.at.get(home) != self.fast[home] else {self.fast[home]: BOOTED}
+            self.state[home] = BEFORE_BOOT
+            before, sticks = dict(self.ports.pairs), set(self.present)
+            self.now_s += 0.1
+            self.listed(shadow)
+            if shadow:
+                assert self.ports.pairs == before, "nothing is learned of a shadow"
+                assert self.present <= sticks, "it is no stick of its own"
+
+    def listed(self, shadow: dict[str, str]) -> None:
+        seen: dict[str, str] = {}
         for home, state in self.state.items():
             if state in (BEFORE_BOOT, BOOTED):
                 seen[home if state == BEFORE_BOOT else self.fast[home]] = state
-        found, gone = self.ports.look(seen, (), self.now_s)
+        found, gone = self.ports.look({**seen, **shadow}, (), self.now_s)
         assert len(set(found)) == len(found)
         assert not set(found) & self.present, "found twice"
         assert set(gone) <= self.present, "gone without having been there"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import deque
 
 import pytest
 from hypothesis import given, settings
@@ -289,6 +290,41 @@ def test_a_slow_stick_is_not_a_hanging_one():
         model.compute()
         carry(session, model, now_s, computes=False)
     assert [event.tag for event in session.events() if isinstance(event, Result)] == [0, 1, 2, 3]
+
+
+def test_several_graphs_take_turns_on_a_slow_stick_and_none_of_them_hangs():
+    session, model = opened(Options(settle_s=0.0, infer_timeout_s=5.0, thermal_s=None), graphs=3)
+    session.events()
+    for tag in range(6):
+        session.submit(tag, tag % 3, bytes(session._blobs[tag % 3].inputs_size), 0.0)
+    now_s = 0.0
+    while session.in_flight and not session.ended:
+        now_s += 4.0
+        while session.due_s is not None and session.due_s <= now_s:
+            session.tick(session.due_s)
+            carry(session, model, now_s, computes=False)
+        model.compute()
+        carry(session, model, now_s, computes=False)
+    assert [event.tag for event in session.events() if isinstance(event, Result)] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_graph_that_is_never_served_is_a_hang_though_the_others_are():
+    session, model = opened(Options(settle_s=0.0, infer_timeout_s=5.0, thermal_s=None), graphs=2)
+    session.events()
+    now_s, tag = 0.0, 1
+    session.submit(0, 1, bytes(session._blobs[1].inputs_size), now_s)
+    while not session.ended:
+        session.submit(tag, 0, bytes(48), now_s)
+        now_s, tag = now_s + 1.0, tag + 1
+        while session.due_s is not None and session.due_s <= now_s:
+            session.tick(session.due_s)
+            carry(session, model, now_s, computes=False)
+        model.flying = deque(sorted(model.flying, key=lambda flying: flying[0] != 0))
+        if model.flying and model.flying[0][0] == 0:
+            model.compute()
+        carry(session, model, now_s, computes=False)
+        assert now_s < 60.0
+    assert session.events()[-1] == Lost("hang", "no result of graph 1 for 10 s")
 
 
 def test_a_host_that_stood_still_does_not_blame_its_stick():
