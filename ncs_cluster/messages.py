@@ -112,6 +112,10 @@ class ResetStick(Message, frozen=True):
     detail: str
 
 
+class Reopen(Message, frozen=True):
+    """After StickLost: it is this stick's turn to boot."""
+
+
 class StickOpened(Message, frozen=True):
     """The stick is ready (again): one real inference per graph has run where the backend can."""
 
@@ -122,11 +126,12 @@ class StickOpened(Message, frozen=True):
     firmware: Optional[str] = None
     """What runs on the stick, where it says so."""
     mends: bool = False
-    """Its worker can reset the stick in place: StickLost, then StickOpened again."""
+    """Its worker can reset the stick in place: StickLost, then, after Reopen, StickOpened again."""
 
 
 class StickLost(Message, frozen=True):
-    """The stick hangs, or its link is down; the worker lives and opens it again. What it had in hand is not answered."""
+    """The stick hangs, or its link is down; the worker lives and opens it again, once told to Reopen. What it had in hand is not
+    answered."""
 
     detail: str
 
@@ -148,7 +153,7 @@ class Inferred(Message, frozen=True):
     latency_s: Seconds
 
 
-ToWorker = Union[OpenStick, MapPool, UnmapPool, Infer, ResetStick, Trouble, Stop]
+ToWorker = Union[OpenStick, MapPool, UnmapPool, Infer, ResetStick, Reopen, Trouble, Stop]
 FromWorker = Union[Hello, Heartbeat, Phase, StickOpened, StickLost, Telemetry, Inferred, Failed]
 
 

@@ -7,7 +7,9 @@ from collections import deque
 from ncs_cluster.types import StickId
 
 ALONE_S = 3.0
-"""A boot from whose end something is to be learned has so long to itself."""
+"""A boot from whose end something is to be learned has at least so long to itself."""
+ALONE_MOST_S = 15.0
+"""And until its end, but no longer than this."""
 
 
 class Boots:
@@ -18,6 +20,8 @@ class Boots:
         self._stagger_s = stagger_s
         self._waiting: deque[tuple[StickId, bool]] = deque()
         self._next_s = 0.0
+        self._alone: StickId | None = None
+        self._alone_until_s = 0.0
 
     @property
     def deadline_s(self) -> float | None:
@@ -31,7 +35,7 @@ class Boots:
     def ask(self, stick: StickId, now_s: float, *, alone: bool = False) -> bool:
         """May it begin at once? If not it waits, until `due` names it. `alone`: the next one waits longer."""
         if not self._waiting and now_s >= self._next_s:
-            self._began(now_s, alone)
+            self._began(stick, now_s, alone)
             return True
         if all(stick != waiting for waiting, _ in self._waiting):
             self._waiting.append((stick, alone))
@@ -42,12 +46,21 @@ class Boots:
         if not self._waiting or now_s < self._next_s:
             return None
         stick, alone = self._waiting.popleft()
-        self._began(now_s, alone)
+        self._began(stick, now_s, alone)
         return stick
 
-    def forget(self, stick: StickId) -> None:
+    def forget(self, stick: StickId, now_s: float) -> None:
         """Its process has ended."""
         self._waiting = deque(each for each in self._waiting if each[0] != stick)
+        self.ended(stick, now_s)
 
-    def _began(self, now_s: float, alone: bool) -> None:
-        self._next_s = now_s + (max(ALONE_S, self._stagger_s) if alone else self._stagger_s)
+    def ended(self, stick: StickId, now_s: float) -> None:
+        """Its boot is over, well or not."""
+        if stick == self._alone:
+            self._alone = None
+            self._next_s = max(now_s, self._alone_until_s)
+
+    def _began(self, stick: StickId, now_s: float, alone: bool) -> None:
+        self._alone = stick if alone else None
+        self._alone_until_s = now_s + max(ALONE_S, self._stagger_s)
+        self._next_s = now_s + (max(ALONE_MOST_S, self._stagger_s) if alone else self._stagger_s)

@@ -144,9 +144,11 @@ class Child:
             self._enter(State.OPENING, now_s + self.limits.opening_s)
 
     def waits(self, now_s: float) -> None:
-        """It has started, and may not go on yet."""
+        """It has started, or lost what it drives, and may not go on yet."""
         if self.state is State.STARTING:
             self.deadline_s = now_s + self.limits.starting_s
+        elif self.state is State.OPENING:
+            self.deadline_s = now_s + self.limits.opening_s
 
     def phase(self, name: str, now_s: float) -> None:
         """A long step begins; while it lasts nothing is expected to be heard."""

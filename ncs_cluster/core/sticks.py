@@ -124,7 +124,7 @@ class Sticks:
         """Those whose turn has come."""
         due = []
         while (stick := self.boots.due(now_s)) is not None:
-            if self.by_id[stick].child.state is State.STARTING:
+            if self.by_id[stick].child.state in (State.STARTING, State.OPENING):
                 due.append(self.by_id[stick])
         return due
 
@@ -137,6 +137,7 @@ class Sticks:
 
     def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:
         stick.child.ready(now_s)
+        self.boots.ended(stick.spec.id, now_s)
         stick.device, stick.firmware = message.device, message.firmware
         stick.throttle_level = stick.measured_s = None
         stick.zone.open(message.has_sensor)

@@ -62,7 +62,7 @@ class Workers:
             case e.Exited(how=how):
                 blameless = self._dispatcher.blameless(stick.spec.id)
                 self._take_back(stick, now_s)
-                self._sticks.boots.forget(stick.spec.id)
+                self._sticks.boots.forget(stick.spec.id, now_s)
                 actions = child.exited(how, now_s, innocent=blameless)
                 if not stick.present:
                     child.last_error = "unplugged"
@@ -74,7 +74,10 @@ class Workers:
         """Those whose turn to boot has come."""
         actions: list[Action] = []
         for stick in self._sticks.due(now_s):
-            actions += self._with_pools(stick, self._sticks.open(stick, now_s))
+            if stick.child.state is State.OPENING:
+                actions.append(Send(stick.child.who, m.Reopen()))
+            else:
+                actions += self._with_pools(stick, self._sticks.open(stick, now_s))
         return actions
 
     def overdue(self, now_s: float) -> list[Action]:
@@ -113,7 +116,10 @@ class Workers:
         blameless = self._dispatcher.blameless(stick.spec.id)
         self._take_back(stick, now_s)
         actions = child.lost(detail, now_s, innocent=blameless)
-        stick.resets += bool(actions) and child.listening
+        if actions and child.listening:
+            stick.resets += 1
+            if self._sticks.boots.ask(stick.spec.id, now_s, alone=stick.spec.alone):
+                actions.append(Send(child.who, m.Reopen()))
         return actions + self._sticks.regulate(now_s)
 
     def _take_back(self, stick: Stick, now_s: float) -> None:

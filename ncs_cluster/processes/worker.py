@@ -26,6 +26,7 @@ from ncs_cluster.messages import (
     MapPool,
     OpenStick,
     Phase,
+    Reopen,
     ResetStick,
     StickLost,
     StickOpened,
@@ -68,6 +69,7 @@ class Worker:
         self._on_stick: Dict[int, _Unit] = {}
         self._hangs: Optional[str] = None
         self._losses = 0
+        self._turn_to_boot = False
         self._stopping = False
 
     def run(self) -> None:
@@ -90,9 +92,16 @@ class Worker:
         reopen = getattr(self._backend, "reopen", None)
         if reopen is None or error.reason not in ("hang", "link") or self._stopping:
             raise error
+        self._turn_to_boot = False
         self._channel.send(StickLost(error.detail))
         self._losses += 1
         self._on_stick.clear()
+        while not self._turn_to_boot:
+            # sticks boot one after another: a hub that lost them all could not feed them all
+            select.select([self._channel.fileno()], [], [])
+            self._hear()
+            if self._stopping:
+                raise error
         device: DeviceInfo = reopen(lambda name: _tell(self._channel, Phase(name)))
         self._hear()
         # what it had not begun with when the stick was lost has gone to others
@@ -125,6 +134,8 @@ class Worker:
                     pool.close()
             elif isinstance(message, ResetStick):
                 self._hangs = message.detail
+            elif isinstance(message, Reopen):
+                self._turn_to_boot = True
             elif isinstance(message, Trouble):
                 self._backend.trouble(message.kind, message.for_s)
             elif isinstance(message, Stop):

@@ -89,6 +89,8 @@ class Worker(Process):
                 self.world.after(self.world.open_s, self._opened)
             case m.ResetStick() if self.stick.obeys:
                 self.lose()
+            case m.Reopen() if not self.open:
+                self.world.after(self.world.open_s, self._reopened)
             case m.Infer() if not self.open:
                 pass  # it was on its way when the stick was lost
             case m.Infer() if message.losses != self._losses:
@@ -108,7 +110,7 @@ class Worker(Process):
         self.heartbeat()
 
     def lose(self) -> None:
-        """The stick is lost: say so, forget what it had, and open it again."""
+        """The stick is lost: say so, forget what it had, and open it again when it is its turn."""
         if not self.alive or self.frozen or not self.open:
             return
         self.open = self._noticing = False
@@ -116,7 +118,6 @@ class Worker(Process):
         self._free_s = 0.0
         self.in_hand.clear()
         self.say(m.StickLost("no answer in time: it hangs"))
-        self.world.after(self.world.open_s, self._reopened)
 
     def _reopened(self) -> None:
         if self.alive and not self.frozen:

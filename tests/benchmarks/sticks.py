@@ -32,6 +32,7 @@ from ncs_cluster.messages import (
     Inferred,
     MapPool,
     OpenStick,
+    Reopen,
     StickLost,
     StickOpened,
     Stop,
@@ -269,6 +270,8 @@ def _hear(sticks: list[Stick], for_s: float, *, again: bool = False, done: Calla
             stick.heard.append((time.monotonic(), message))
             if again and isinstance(message, Inferred):
                 stick.infer()
+            if isinstance(message, StickLost):
+                stick.child.send(Reopen())
 
 
 def _until_open(sticks: list[Stick]) -> list[Stick]:

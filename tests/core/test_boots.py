@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
-from ncs_cluster.core.boots import ALONE_S, Boots
+from ncs_cluster.core.boots import ALONE_MOST_S, ALONE_S, Boots
 from ncs_cluster.core.events import Who
 from ncs_cluster.testing.world import World, house
 from ncs_cluster.types import StickId
@@ -27,7 +27,7 @@ def test_two_boots_are_never_closer_than_the_stagger_and_nobody_is_forgotten(ask
             assert due == waiting.pop(0), "in the order they came"
         stick = StickId(str(number))
         if ends:
-            boots.forget(stick)
+            boots.forget(stick, now_s)
             waiting = [each for each in waiting if each != stick]
         elif boots.ask(stick, now_s):
             began.append(now_s)
@@ -63,10 +63,46 @@ def test_a_boot_from_which_something_is_to_be_learned_has_time_to_itself() -> No
     boots = Boots(0.3)
     assert boots.ask(StickId("a"), 10.0, alone=True)
     assert not boots.ask(StickId("b"), 10.5)
+    boots.ended(StickId("a"), 11.0)
     assert boots.due(12.9) is None
     assert boots.due(10.0 + ALONE_S) == "b"
     assert boots.deadline_s is None
     assert boots.ask(StickId("c"), 13.3)
+
+
+def test_the_next_one_waits_for_the_end_of_such_a_boot_but_not_for_ever() -> None:
+    slow, endless = Boots(0.3), Boots(0.3)
+    for boots in (slow, endless):
+        assert boots.ask(StickId("a"), 10.0, alone=True)
+        assert not boots.ask(StickId("b"), 10.5)
+        assert boots.due(10.0 + ALONE_S) is None
+    slow.ended(StickId("b"), 16.0)
+    assert slow.due(16.0) is None, "the end of another one"
+    slow.forget(StickId("a"), 17.0)
+    assert slow.due(17.0) == "b"
+    assert endless.due(10.0 + ALONE_MOST_S) == "b"
+
+
+def test_sticks_that_are_lost_all_at_once_are_opened_again_one_after_another() -> None:
+    """As when their hub blinks: it could not feed all their boots together."""
+    world = World(house(4, stagger_s=0.3))
+    referee = Referee(world)
+    world.start().run(3.0)
+    told: list[float] = []
+
+    def watch(action: a.Action) -> None:
+        if isinstance(action, a.Send) and isinstance(action.message, m.Reopen):
+            told.append(world.now_s)
+
+    world.watchers.append(watch)
+    for process in list(world.processes.values()):
+        if process.who.kind == "worker":
+            process.lose()  # type: ignore[attr-defined]
+    world.run(3.0)
+    assert len(told) == 4
+    assert all(0.3 - 1e-6 <= after - before < 0.31 for before, after in pairwise(told))
+    assert len(world.engine.sticks.active) == 4
+    referee.check()
 
 
 def test_a_worker_that_dies_while_it_waits_does_not_keep_the_others_waiting() -> None:

@@ -12,7 +12,19 @@ import pytest
 from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
 from ncs_cluster.errors import StickError
 from ncs_cluster.ipc.channel import Channel, pair
-from ncs_cluster.messages import FromWorker, Infer, Inferred, OpenStick, Phase, ResetStick, StickLost, StickOpened, Stop, ToWorker
+from ncs_cluster.messages import (
+    FromWorker,
+    Infer,
+    Inferred,
+    OpenStick,
+    Phase,
+    Reopen,
+    ResetStick,
+    StickLost,
+    StickOpened,
+    Stop,
+    ToWorker,
+)
 from ncs_cluster.processes.worker import Worker
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.types import CameraName, FrameRef, StickId
@@ -106,6 +118,7 @@ def test_a_stick_that_hangs_is_lost_then_opened_again_and_works_on(reason: str) 
         assert hear(channel, Inferred).ticket == 1  # type: ignore[attr-defined]
         channel.send(infer(Scripted.HANGS))
         assert hear(channel, StickLost) == StickLost("no answer in time: it hangs")
+        channel.send(Reopen())
         assert hear(channel, Phase) == Phase("opening")
         assert hear(channel, StickOpened) == StickOpened("scripted stick", True, 2, "1.2.3", mends=True)
         channel.send(infer(7))  # sent before the loss was heard, by a supervisor that stood still
@@ -124,6 +137,8 @@ def test_frames_that_were_on_their_way_to_a_lost_stick_are_not_answered() -> Non
             channel.send(infer(ticket))
         while not isinstance(said := _next(channel), StickOpened):
             assert not isinstance(said, Inferred) or said.ticket in (5, 6)
+            if isinstance(said, StickLost):
+                channel.send(Reopen())
         channel.send(infer(30, losses=1))
         assert hear(channel, Inferred).ticket == 30  # type: ignore[attr-defined]
         channel.send(Stop())
@@ -140,11 +155,27 @@ def test_a_stick_is_reset_when_the_supervisor_says_that_it_hangs() -> None:
     with working() as channel:
         channel.send(ResetStick("no answer in time: it hangs"))
         assert hear(channel, StickLost) == StickLost("no answer in time: it hangs")
+        channel.send(Reopen())
         assert isinstance(hear(channel, Phase), Phase)
         assert isinstance(hear(channel, StickOpened), StickOpened)
         channel.send(infer(8, losses=1))
         assert hear(channel, Inferred).ticket == 8  # type: ignore[attr-defined]
         channel.send(Stop())
+
+
+def test_a_lost_stick_waits_for_its_turn_to_boot_and_a_stop_meanwhile_is_the_end() -> None:
+    def waits(channel: Channel[object]) -> None:
+        channel.send(infer(Scripted.HANGS))
+        hear(channel, StickLost)
+        channel.send(infer(3))
+        channel.sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            channel.receive()
+        channel.send(Stop())
+
+    with pytest.raises(StickError) as ended, working() as channel:
+        waits(channel)
+    assert ended.value.reason == "hang"
 
 
 @pytest.mark.parametrize("reason", ["gone", "infer", "protocol"])
@@ -158,8 +189,13 @@ def test_a_stick_that_cannot_be_opened_again_ends_its_worker() -> None:
     def away(_: Channel[object]) -> None:
         raise StickError("open", "it did not come back")
 
-    with pytest.raises(StickError, match="did not come back"), working(reopening=away) as channel:
+    def lost(channel: Channel[object]) -> None:
         channel.send(infer(Scripted.HANGS))
+        hear(channel, StickLost)
+        channel.send(Reopen())
+
+    with pytest.raises(StickError, match="did not come back"), working(reopening=away) as channel:
+        lost(channel)
 
 
 def test_a_stick_that_hangs_while_its_worker_is_to_stop_is_not_waited_for() -> None:
