@@ -12,12 +12,18 @@ Doors raise only these, with `raise ... from`.
 
 from __future__ import annotations
 
+import errno
+
 EX_CONFIG = 78
 EX_NOT_RUNNING = 3
 
 
 class NcsClusterError(Exception):
     """Base of every error this package raises on purpose."""
+
+
+NEVER = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG})
+"""What the system says of a path that is wrong for good. Anything else may be over soon: a share that is not mounted yet."""
 
 
 def told(error: OSError) -> str:

@@ -20,7 +20,7 @@ from msgspec import Meta, Raw, Struct
 from ncs_cluster.specs import CameraSpec, GatewaySpec, GraphSpec, SinkSpec, StickSpec
 from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome, PoolLayout, StickId
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 Depth = Annotated[int, Meta(ge=1, le=64)]
 Side = Annotated[int, Meta(ge=1, le=16384)]

@@ -142,6 +142,7 @@ def test_the_file_may_be_named_by_the_environment_and_paths_in_it_are_relative_t
             "cameras.a.options.wide: unknown key; did you mean width?",
         ),
         ("[quux]\nlion = 4", "quux: unknown key; ncs-clusterd --help"),
+        ("[cameras.a]\nsource = 'usb:0'\n[cameras.a.simulated]\nx = 1", "cameras.a.simulated: unknown key; known here: source"),
         ("[discovery]\nxyz = 4", "discovery.xyz: unknown key; known here: sysfs, stagger_s"),
         ("sticks = 'four'", 'sticks: must be a whole number, not "four"'),
         ("sticks = true", "sticks: must be a whole number, not true"),
@@ -159,7 +160,7 @@ def test_the_file_may_be_named_by_the_environment_and_paths_in_it_are_relative_t
         ("[runtimes.old]\nenv = {}", "runtimes.old.python: is missing; it must be given"),
         ("[runtimes.old]\npython = '/nope'", "runtimes.old.python: /nope is no program"),
         ("[runtimes.old]\npython = 'python3'\nenv = {'A=B' = '3'}", 'runtimes.old.env: "A=B" cannot be in an environment'),
-        ("[cameras.a]\nsource = 'synthetic'\nsticks = 2", "cameras.a.sticks: unknown key here; it belongs above the first [table]"),
+        ("[cameras.a]\nsource = 'synthetic'\nsticks = 2", "cameras.a.sticks: unknown key here; it belongs to no table"),
         ("[cameras.a]\nsource = 'synthetic'\noptions.fps = 0", "cameras.a.options.fps: fps must be more than 0 and at most 1000"),
         (
             "[runtimes.old]\npython = '/bin/false'",

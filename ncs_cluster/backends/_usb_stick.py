@@ -37,6 +37,12 @@ class UsbStick:
     def __init__(self, context: Context, name: str, port: str, booted_port: Optional[str], chunk: int) -> None:
         self._context, self._name, self.port, self._chunk = context, name, port, chunk
         self.booted_port = booted_port
+        self._known_rom: Optional[Set[Tuple[int, int]]] = None
+        """Sticks that waited for their boot when this one had been booted last: none of them is this one."""
+        self._foreign: Set[Tuple[int, int]] = set()
+        """Of our chain on another bus, and in other hands."""
+        self._held: Optional[StickError] = None
+        """What is said of such a one where nothing else is found."""
 
     def boot(
         self, firmware: bytes, goodbye: bytes, boot_timeout_s: float, watchdog_s: float, step: Callable[[], None] = lambda: None
@@ -44,18 +50,21 @@ class UsbStick:
         """Boot it from whatever state it is in. `goodbye` is what makes its firmware leave; one that does not listen is given
         `watchdog_s` to leave by itself. `step` is called before each of the steps, which may take so long each. Raises
         StickError("open", "gone", "link" or "hang", ...)."""
+        self._held = None
         booted, waiting = self._find(), self._there(ROM)
-        away = booted is not None and booted.product == BOOTED
-        if booted is not None and away:
+        away = False
+        if booted is not None and booted.product == BOOTED:
             step()
-            self._send_away(booted, goodbye, watchdog_s)
+            away = self._send_away(booted, goodbye, watchdog_s)
         step()
         rom = self._await_rom(boot_timeout_s, waiting if away else None)
         others = self._there(BOOTED)
         step()
         self._write(rom, firmware, boot_timeout_s)
         step()
-        return self._await_booted(rom, others, boot_timeout_s)
+        pipe = self._await_booted(rom, others, boot_timeout_s)
+        self._known_rom = self._there(ROM)
+        return pipe
 
     def _listed(self) -> List[Device]:
         try:
@@ -70,7 +79,8 @@ class UsbStick:
         found = [
             device
             for device in self._listed()
-            if device.product in (ROM, BOOTED) and (device.port in self._ports or device.chain in chains)
+            if device.product in (ROM, BOOTED)
+            and (device.port in self._ports or (device.chain in chains and (device.bus, device.address) not in self._foreign))
         ]
         found.sort(key=lambda device: (device.port not in self._ports, (device.product == BOOTED) == (device.port in self._ports)))
         return found[0] if found else None
@@ -85,19 +95,21 @@ class UsbStick:
         return {(device.bus, device.address) for device in self._listed() if device.product == product}
 
     def _await_rom(self, timeout_s: float, waiting: Optional[Set[Tuple[int, int]]]) -> Device:
-        """Ours before its boot. Where one was sent away, and two had been mixed up, it shows elsewhere: not among `waiting`."""
+        """Ours before its boot. Where two had been mixed up it shows elsewhere: not among `waiting` where it was sent away, else
+        not among those of its last boot, and only when nobody else has wanted it for long."""
         began_s = time.monotonic()
+        strangers, patience_s = (waiting, ELSEWHERE_S) if waiting is not None else (self._known_rom, LATE_HOME_S)
         while True:
             device = self._find()
             theirs = waiting if waiting is not None and device is not None and device.port not in self._ports else ()
             if device is not None and device.product == ROM and (device.bus, device.address) not in theirs:
                 return device
-            if waiting is not None and time.monotonic() > began_s + ELSEWHERE_S:
+            if strangers is not None and time.monotonic() > began_s + patience_s:
                 for each in self._listed():
-                    if each.product == ROM and (each.bus, each.address) not in waiting:
+                    if each.product == ROM and (each.bus, each.address) not in strangers:
                         return each
             if time.monotonic() > began_s + timeout_s:
-                raise StickError("gone", f"{self._name}: no stick at USB port {self.port}")
+                raise self._held or StickError("gone", f"{self._name}: no stick at USB port {self.port}")
             time.sleep(LOOK_S)
 
     def _claim(self, device: Device, configure: bool = False) -> Handle:
@@ -122,13 +134,18 @@ class UsbStick:
             return StickError("gone", f"{where}: the stick was unplugged")
         return StickError("open", f"{where}: it cannot be opened: {error}: plug it in again, look at cable and power")
 
-    def _send_away(self, device: Device, goodbye: bytes, watchdog_s: float) -> None:
-        """Firmware of a program that has gone still runs on it, in a state nobody knows: back to the ROM with it."""
+    def _send_away(self, device: Device, goodbye: bytes, watchdog_s: float) -> bool:
+        """Firmware of a program that has gone still runs on it, in a state nobody knows: back to the ROM with it. False: it is
+        another one, and at work."""
         try:
             handle = self._claim(device)
         except UsbError as error:
             if error.code == usb.NO_DEVICE:
-                return  # it was about to leave
+                return True  # it was about to leave
+            if error.code == usb.BUSY and device.port not in self._ports:
+                self._foreign.add((device.bus, device.address))
+                self._held = self._refused(device, error)
+                return False
             raise self._refused(device, error) from error
         pipe = Pipe(self._context, handle, self._name, self._chunk)
         left = False
@@ -144,6 +161,7 @@ class UsbStick:
             pipe.close()
         if not left and not self._await_departure(device, watchdog_s):
             raise StickError("hang", f"{self._name}: it neither answers nor resets itself: unplug it, look at the hub's power")
+        return True
 
     def _await_departure(self, device: Device, timeout_s: float, pipe: Optional[Pipe] = None) -> bool:
         until_s = time.monotonic() + timeout_s
@@ -193,7 +211,8 @@ class UsbStick:
             if left_s is None and (rom.bus, rom.address) not in in_rom:
                 left_s = time.monotonic()
             away_s = time.monotonic() - left_s if left_s is not None else 0.0
-            elsewhere, late = away_s > ELSEWHERE_S, away_s > LATE_HOME_S or self.booted_port is None
+            elsewhere = away_s > ELSEWHERE_S
+            late = self.booted_port is None or away_s > min(LATE_HOME_S, timeout_s / 2)
             new = [seen for seen in listed if seen.product == BOOTED and (seen.bus, seen.address) not in others]
             own = [seen for seen in new if seen.port == self.booted_port]
             own += [seen for seen in new if late and seen.chain == rom.chain and seen not in own]

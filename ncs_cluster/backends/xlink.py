@@ -75,7 +75,7 @@ class Options:
             raise ValueError("infer_timeout_s must be over 0, at most 600")
         for name in ("boot_timeout_s", "watchdog_s"):
             if not 0 < getattr(self, name) <= LONGEST_STEP_S:
-                raise ValueError(f"{name} must be over 0, at most {LONGEST_STEP_S:g}")
+                raise ValueError(f"{name} must be over 0, at most {LONGEST_STEP_S:g}: a step of a boot is granted a minute")
         if not 0 <= self.settle_s <= 60:
             raise ValueError("settle_s must be 0 to 60")
         if not SMALLEST_CHUNK <= self.chunk_kib * 1024 <= 16 << 20:

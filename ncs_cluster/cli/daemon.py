@@ -15,7 +15,7 @@ from typing import NoReturn, Optional
 import msgspec
 
 import ncs_cluster
-from ncs_cluster.errors import EX_CONFIG, ConfigError, told
+from ncs_cluster.errors import EX_CONFIG, NEVER, ConfigError, told
 from ncs_cluster.specs import Settings
 
 
@@ -90,8 +90,12 @@ def _read(argv: list[str]) -> Settings:
     except ConfigError as error:
         _refuse(error)
     except OSError as error:
-        # a place below one that was named, which this user may not enter; or the working folder, which is gone
-        _refuse(ConfigError(f"{told(error)}; is there a place that this user may not enter?"))
+        # below a place that was named there is one which this user may not enter
+        if error.errno in NEVER:
+            _refuse(ConfigError(f"{told(error)}; give this user the right to"))
+        # a share that is not mounted yet, no memory: the next start may do better
+        print(f"ncs-clusterd: {told(error)}", file=sys.stderr)
+        sys.exit(1)
     return settings
 
 

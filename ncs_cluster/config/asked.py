@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ncs_cluster.config.complain import sentence
 from ncs_cluster.config.layers import KeyPath, Layers
 from ncs_cluster.config.model import Root, Table
-from ncs_cluster.errors import ConfigError
+from ncs_cluster.errors import NEVER, ConfigError
 from ncs_cluster.provision.places import expanded
 
 
@@ -43,11 +43,11 @@ class Asked:
             self.refuse(*key, because=str(error))
         try:
             path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or error
-            self.refuse(*key, because=f"{path} cannot be looked for: {why}; choose a place this user can reach")
+        except OSError as error:
+            if error.errno in NEVER:
+                self.refuse(*key, because=f"{path} cannot be looked for: {error.strerror}; choose a place this user can reach")
+        except ValueError as error:
+            self.refuse(*key, because=f"{text!r} is no path: {error}")
         return path
 
     def refuse_options(self, error: ValueError, options: Iterable[str], *table: str) -> NoReturn:

@@ -32,8 +32,9 @@ def sentence(error: Mapping[str, Any], root: type[BaseModel]) -> str:
     kind, given, limits = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         name, known = str(error["loc"][-1]), _keys(root, error["loc"][:-1])
-        if len(error["loc"]) > 1 and name in root.model_fields and name not in known:
-            return "unknown key here; it belongs above the first [table] of the file"
+        own = root.model_fields.get(name)
+        if len(error["loc"]) > 1 and own is not None and _table(own.annotation) is None:
+            return "unknown key here; it belongs to no table: in a file it stands above the first one"
         near = difflib.get_close_matches(name, known, 1, 0.5)
         here = (
             f"known here: {', '.join(known)}"

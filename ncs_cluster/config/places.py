@@ -53,10 +53,10 @@ def results(asked: Asked) -> Optional[SinkSpec]:
     if not path.parent.is_dir():
         asked.refuse("results", because=f"there is no folder {path.parent}; make it first")
     there = path if path.exists() else path.parent
-    if os.statvfs(there).f_flag & os.ST_RDONLY:
-        because = f"{path} is on a file system that may only be read here; choose another place, or let the unit write there"
-        asked.refuse("results", because=f"{because} (ReadWritePaths=)")
     if not os.access(there, os.W_OK):
+        if os.statvfs(there).f_flag & os.ST_RDONLY:
+            because = f"{path} is on a file system that may only be read here; choose another place, or let the unit write there"
+            asked.refuse("results", because=f"{because} (ReadWritePaths=)")
         asked.refuse("results", because=f"{path} may not be written by this user; change its owner or choose another place")
     return SinkSpec(str(path))
 

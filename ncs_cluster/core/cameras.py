@@ -48,7 +48,9 @@ class Cameras:
     def hello(self, camera: Camera, now_s: float) -> list[Action]:
         camera.child.hello(now_s)
         camera.told = None
-        return [Send(camera.child.who, OpenSource(camera.spec, camera.next_frame))]
+        # to say "no signal" where the pictures of the one before it still stand
+        pictures = [self.pools.pictures(camera, camera.child.who)] if camera.slots is not None else []
+        return [Send(camera.child.who, OpenSource(camera.spec, camera.next_frame)), *pictures]
 
     def opened(self, camera: Camera, info: SourceOpened, workers: list[Who], now_s: float) -> list[Action]:
         """The source gives frames: its pool is made, or the old one goes on where the size is the same."""
@@ -65,7 +67,7 @@ class Cameras:
             made.append(MakePictures(camera.spec.name, PICTURE_SLOTS, info.width, info.height))
             made.append(self.pools.pictures(camera, camera.child.who))
         elif fresh:
-            made = [*self.pools.map(camera, [camera.child.who]), self.pools.pictures(camera, camera.child.who)]
+            made = self.pools.map(camera, [camera.child.who])
         else:
             made = []
         notes: list[Action] = []

@@ -130,6 +130,8 @@ class Engine:
                 return self.cameras.ended(camera)
             case m.CameraRates(capture_fps=capture_fps, preview_fps=preview_fps):
                 camera.capture_fps, camera.preview_fps = capture_fps, preview_fps
+                # it tries to open its source for as long as that takes, and watches itself for a library that hangs
+                child.waits(now_s)
                 return []
             case m.QuitAsked():
                 return self.stop(now_s) if self.ending is None else []

@@ -90,7 +90,7 @@ class Ports:
         home = min(candidates, key=lambda each: self._away_s.get(each, float("inf")))
         if len(candidates) > 1:
             self._lent.add(home)
-        elif same or not self._lent:
+        elif not any(_chain(lent) == _chain(port) for lent in self._lent) if same else not self._lent:
             self._learn(port, home)
         return home
 

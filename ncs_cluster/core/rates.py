@@ -22,7 +22,10 @@ class Rate:
         if self._at_s is None:
             self._began_s = now_s
         else:
-            self._value = self._value * math.exp((self._at_s - now_s) / self.TAU_S) + 1.0 / self.TAU_S
+            # an event stands for the time since the one before it
+            since_s = max(now_s - self._at_s, 1e-6)
+            kept = math.exp(-since_s / self.TAU_S)
+            self._value = self._value * kept + (1.0 - kept) / since_s
         self._at_s = now_s
 
     def per_s(self, now_s: float) -> float:

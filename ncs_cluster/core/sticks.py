@@ -90,6 +90,8 @@ class Sticks:
         if known.present:
             # something was learned of it, for its next worker
             known.spec = spec
+            if not spec.alone:
+                self.boots.ended(spec.id, now_s)
             return []
         # its process, if one is still there, is on its way out
         known.present, known.renamed, known.spec = True, False, spec

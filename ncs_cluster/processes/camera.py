@@ -48,6 +48,11 @@ from ncs_cluster.types import Detection, FrameRef, Truth
 
 REOPEN_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Waits between tries to open a source that is away."""
+STABLE_S = 30.0
+"""A source that gave frames for so long is tried again at once when it fails."""
+SKIP_S = 0.1
+"""At most, for one frame that is passed over."""
+NEVER_S = float("inf")
 STUCK_S = 20.0
 """A read that takes so long will never return: sources give up by themselves after 3 s."""
 TRUTHS_KEPT = 128
@@ -160,13 +165,16 @@ class Camera:
         try:
             while not self._stopping.is_set():
                 try:
+                    opened_s = NEVER_S
                     self._open()
-                    tries = 0
+                    opened_s = time.monotonic()
                     if self._capture_until_end():
                         return
                 except SourceError as error:
                     if self._stopping.is_set():
                         return  # it was closed under the read: that is no loss
+                    if time.monotonic() - opened_s > STABLE_S:
+                        tries = 0
                     self._reading_since_s = None
                     if self._source is not None:
                         self._source.close()
@@ -191,7 +199,10 @@ class Camera:
         self._reading_since_s = None
         child.trim_memory()
         if info.finite and self._next_frame:
+            # a film of hours takes its time
+            self._reading_since_s = time.monotonic() + self._next_frame * SKIP_S
             self._skip(source, info, self._next_frame)
+            self._reading_since_s = None
         shape = (info.width, info.height, info.depth_scale_m)
         if self._info is not None and shape != (self._info.width, self._info.height, self._info.depth_scale_m):
             # the slots held are of another size; the supervisor knows, and grants new ones
@@ -226,7 +237,14 @@ class Camera:
                 return True
             planes = self._scratch_planes(info) if grant is None else self._planes(grant, info)
             self._reading_since_s = time.monotonic()
-            captured = source.read(planes)
+            try:
+                captured = source.read(planes)
+            except SourceError:
+                # the slot is ours still: nobody will grant it again
+                if grant is not None:
+                    with self._granted:
+                        self._grants.appendleft(grant)
+                raise
             self._reading_since_s = None
             if captured is None:
                 if not self._stopping.is_set():

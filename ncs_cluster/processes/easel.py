@@ -30,7 +30,7 @@ class Easel:
         self._watched = False
         self._detection_fps = 0.0
         self._newest: Dict[str, Outcome] = {}
-        self._newest_s = 0.0
+        self._newest_s: Dict[str, float] = {}
         self._newest_frame = -1
         self._drawn_frame = -1
         self._captured_s: Dict[int, float] = {}
@@ -68,8 +68,7 @@ class Easel:
     def frame(self, ref: FrameRef, captured_s: float, pool: FramePool, capture_fps: float) -> None:
         """A frame was captured: in `live` mode it is drawn now. Called by the thread that writes slots."""
         if self._spec.picture == "live" and self._wanted:
-            boxes = self._newest if time.monotonic() - self._newest_s < STALE_S else {}
-            self._draw(ref, captured_s, pool, boxes, capture_fps)
+            self._draw(ref, captured_s, pool, self.boxes(time.monotonic()), capture_fps)
 
     def result(self, message: Measure, detections: List[Detection], pool: FramePool, capture_fps: float) -> None:
         """A result has its distances: it gives the newest boxes, and in `exact` mode the picture. Its frame is leased until now."""
@@ -80,9 +79,14 @@ class Easel:
         # a later frame begins a new set of boxes only in `exact`; in `live` each graph keeps its newest
         keep = self._newest if ref.frame == self._newest_frame or self._spec.picture == "live" else {}
         self._newest = {**keep, message.graph: outcome}
-        self._newest_frame, self._newest_s = ref.frame, time.monotonic()
+        self._newest_frame = ref.frame
+        self._newest_s[message.graph] = time.monotonic()
         if self._spec.picture == "exact" and self._wanted:
             self._draw(ref, self._captured_s.get(ref.frame, 0.0), pool, self._newest, capture_fps)
+
+    def boxes(self, now_s: float) -> Dict[str, Outcome]:
+        """The newest of each graph, but of none that has fallen silent."""
+        return {graph: outcome for graph, outcome in self._newest.items() if now_s - self._newest_s[graph] < STALE_S}
 
     def found(self) -> None:
         self._lost = None

@@ -90,7 +90,6 @@ class Supervisor:
         self._runtimes = {"default": RuntimeSpec(sys.executable), **settings.runtimes}
 
     def run(self) -> int:
-        usage.machine()
         self._perform(self._engine.start(time.monotonic()))
         self._notifier.say("READY=1")
         while self._exit_code is None:
@@ -258,7 +257,7 @@ class Supervisor:
             time.time(),
             version=ncs_cluster.__version__,
             pid=os.getpid(),
-            machine=usage.machine(),
+            machine=usage.machine(self._usage.machine_percent),
             usage=self._usage.by_pid,
         )
 

@@ -12,6 +12,7 @@ import psutil
 from ncs_cluster.core.status import MachineStatus
 
 TURN_S = 0.5
+MACHINE_S = 1.0
 
 
 class Usage:
@@ -22,10 +23,17 @@ class Usage:
         self._processes: dict[int, psutil.Process] = {}
         self._turn: list[int] = []
         self.next_s = 0.0
+        self.machine_percent = 0.0
+        """Of all cores together, over the last second."""
+        self._machine_s = 0.0
+        psutil.cpu_percent()
 
     def look(self, pids: list[int], now_s: float) -> None:
         """The next one's turn."""
         self.next_s = now_s + TURN_S
+        if now_s >= self._machine_s:
+            # by one clock: it is "since the last call", whoever called
+            self._machine_s, self.machine_percent = now_s + MACHINE_S, psutil.cpu_percent()
         if not self._turn:
             self._turn = [os.getpid(), *pids]
             for gone in set(self._processes) - set(self._turn):
@@ -45,12 +53,12 @@ class Usage:
             self.by_pid[pid] = (round(cpu_percent, 1), round(memory_mb, 1))
 
 
-def machine() -> MachineStatus:
-    """The whole machine now. CPU is since the last call."""
+def machine(cpu_percent: float) -> MachineStatus:
+    """The whole machine now."""
     memory = psutil.virtual_memory()
     return MachineStatus(
         load_1m=round(os.getloadavg()[0], 2),
-        cpu_percent=psutil.cpu_percent(),
+        cpu_percent=cpu_percent,
         cores=psutil.cpu_count() or 1,
         memory_used_mb=round((memory.total - memory.available) / 1e6),
         memory_total_mb=round(memory.total / 1e6),

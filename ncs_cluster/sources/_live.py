@@ -165,11 +165,13 @@ class _Capture:
                 continue
             try:
                 ok, frame = capture.retrieve(slot)
-                if ok and frame is not slot:
+                if ok and frame.shape != slot.shape:
                     raise SourceError(f"the frame size changed to {frame.shape[1]}x{frame.shape[0]}")
+                if ok and frame is not slot:
+                    slot[:] = frame
             finally:
                 with self._change:
                     self._writing = False
-                    if ok and frame is slot:
+                    if ok and frame.shape == slot.shape:
                         self._wanted, self._taken = None, Captured(captured_s, captured_at, width, height)
                     self._change.notify_all()

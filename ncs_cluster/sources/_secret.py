@@ -13,6 +13,10 @@ def redacted(url: str) -> str:
 
     Many cameras take the password as /user=admin_password=1234 or ?pwd=1234.
     """
+    scheme, slashes, rest = url.partition("://")
+    if slashes and "@" in rest:
+        # a password may hold what ends a host: the last @ counts
+        url = f"{scheme}://{HIDDEN}@{rest.rpartition('@')[2]}"
     try:
         parts = urlsplit(url)
         _, at, host = parts.netloc.rpartition("@")

@@ -134,7 +134,10 @@ class Video:
             slot[:], self._first = self._first, None
             return True
         ok, frame = capture.read(slot)
-        if ok and frame is not slot:
+        if ok and frame is not slot and frame.shape == slot.shape:
+            # one that had to be turned
+            slot[:] = frame
+        elif ok and frame is not slot:
             # OpenCV allocates anew when the shape differs, and the slot keeps stale pixels
             size = f"{frame.shape[1]}x{frame.shape[0]}"
             raise SourceError(f"{self._name} changes its frame size midway to {size}: convert it first", permanent=True)

@@ -71,6 +71,16 @@ def test_two_that_are_away_at_once_are_told_apart_by_chain_else_by_turn_but_that
     assert ports.pairs == {"2-2": "1-1.2"}, "of one that boots alone it is none"
 
 
+def test_of_two_with_equal_chains_what_is_left_over_after_a_guess_is_one_too() -> None:
+    """Two controllers, a stick at each."""
+    ports = Ports()
+    ports.look({"1-1": BEFORE_BOOT, "3-1": BEFORE_BOOT}, (), 0.0)
+    ports.look({}, (), 1.0)
+    ports.look({"4-1": BOOTED}, (), 1.5)
+    ports.look({"2-1": BOOTED, "4-1": BOOTED}, (), 2.0)
+    assert ports.pairs == {}
+
+
 def test_a_stick_that_resets_itself_and_shows_twice_is_one_stick() -> None:
     pairs = {"2-1": "1-1.1", "2-2": "1-1.2"}
     ports = Ports(pairs)
@@ -157,6 +167,7 @@ class AnyHub(RuleBasedStateMachine):
         self.ports = Ports({fast: slow for slow, fast in self.fast.items()} if known else {})
         self.state = dict.fromkeys(self.fast, "pulled")
         self.present: set[str] = set()
+        self.lonely: set[str] = set()
 
     @rule(chain=st.sampled_from(CHAINS), to=st.sampled_from(["pulled", "away", BEFORE_BOOT, BOOTED]))
     def something_happens(self, chain: str, to: str) -> None:
@@ -198,7 +209,9 @@ class AnyHub(RuleBasedStateMachine):
         assert set(gone) <= self.present, "gone without having been there"
         self.present = (self.present | set(found)) - set(gone)
         assert self.present == set(self.ports.at)
-        assert len(set(seen)) <= len(self.present), "a device belongs to no stick"
+        lonely = set(seen) - set(self.ports.at.values())
+        assert not lonely & self.lonely, "a device belongs to no stick for longer than a shadow lasts"
+        self.lonely = lonely
 
     @invariant()
     def nothing_grows(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ncs_cluster.sinks import jsonl
 from ncs_cluster.sinks.base import Found
 from ncs_cluster.sinks.jsonl import LONGEST_TAIL, JsonLines
 
@@ -151,6 +152,76 @@ def test_a_full_disk_leaves_no_half_line_and_the_same_record_goes_out_later(tmp_
     sink.write(b"second is longer")
     sink.close()
     assert path.read_bytes() == b"first\nsecond is longer\n"
+
+
+def test_a_file_that_was_cut_by_somebody_has_no_hole_when_the_disk_is_full_later(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    sink, _ = opened(path)
+    for _ in range(100):
+        sink.write(ONE)
+    os.truncate(path, 0)
+    sink.write(ONE)
+    with largest_file(20), pytest.raises(OSError, match="too large"):
+        sink.write(ONE)
+    assert path.read_bytes() == ONE + b"\n"
+    assert sink.write(TWO) == 24
+    sink.close()
+
+
+def test_two_cannot_write_to_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    sink, _ = opened(path)
+    with pytest.raises(OSError, match="another daemon writes to it"):
+        opened(path)
+    sink.write(ONE)
+    sink.close()
+    other, _ = opened(path)
+    other.close()
+    assert path.read_bytes() == ONE + b"\n"
+
+
+@pytest.mark.parametrize("how", ["moved", "removed"])
+def test_a_file_that_is_taken_away_is_begun_anew_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.setattr(jsonl, "LOOK_S", 0.0)
+    path = tmp_path / "out.jsonl"
+    sink, _ = opened(path)
+    sink.write(ONE)
+    if how == "moved":
+        path.rename(tmp_path / "out.1")
+    else:
+        path.unlink()
+    assert sink.write(TWO) == 12
+    sink.close()
+    assert path.read_bytes() == TWO + b"\n"
+    assert how == "removed" or (tmp_path / "out.1").read_bytes() == ONE + b"\n"
+
+
+def test_a_place_that_is_gone_with_its_folder_is_told_and_found_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jsonl, "LOOK_S", 0.0)
+    folder = tmp_path / "share"
+    folder.mkdir()
+    sink, _ = opened(folder / "out.jsonl")
+    folder.rename(tmp_path / "away")
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            sink.write(ONE)
+    folder.mkdir()
+    sink.write(ONE)
+    sink.close()
+    assert (folder / "out.jsonl").read_bytes() == ONE + b"\n"
+
+
+@pytest.mark.parametrize("before", [b"", ONE + b"\n", ONE])
+def test_zeros_that_a_power_cut_left_are_cut_off(tmp_path: Path, before: bytes) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(before + bytes(3 << 20))
+    sink, _ = opened(path)
+    sink.write(TWO)
+    sink.close()
+    whole = before if before.endswith(b"\n") or not before else before + b"\n"
+    assert path.read_bytes() == whole + TWO + b"\n"
 
 
 def test_a_pipe_that_is_full_gets_the_rest_of_the_line_not_all_of_it_again(tmp_path: Path) -> None:

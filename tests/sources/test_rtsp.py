@@ -218,6 +218,9 @@ def test_closing_from_another_thread_wakes_a_waiting_read(camera: Any) -> None:
         ("http://cam/v?pwd=1234&high#pw", "http://cam/v?pwd=***&***"),
         ("http://[bad/pw", "***"),
         ("rtsp://cam/plain", "rtsp://cam/plain"),
+        ("rtsp://admin:se/cret@10.0.0.7/x", "rtsp://***@10.0.0.7/x"),
+        ("rtsp://admin:pa#ss@10.0.0.7/x", "rtsp://***@10.0.0.7/x"),
+        ("rtsp://admin:12?34@10.0.0.7:554/x", "rtsp://***@10.0.0.7:554/x"),
     ],
 )
 def test_an_address_is_shown_without_what_may_be_a_secret(url: str, shown: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
 from pathlib import Path
@@ -79,6 +80,32 @@ def test_frames_can_be_passed_over_without_waiting_for_their_time(tmp_path: Path
     assert time.monotonic() - start < 4
     video.skip(100)
     assert video.read(into) is None
+    video.close()
+
+
+def turned(path: str, degrees: int) -> None:
+    """As a telephone marks what it took upright: in the track header's matrix (ISO 14496-12, 8.3.2)."""
+    one, data = 1 << 16, bytearray(Path(path).read_bytes())
+    begin = data.find(b"tkhd")
+    matrix = {90: (0, one, 0, -one, 0, 0, HEIGHT * one, 0, 1 << 30), 270: (0, -one, 0, one, 0, 0, 0, WIDTH * one, 1 << 30)}
+    struct.pack_into(">9i", data, begin + 44 + (12 if data[begin + 4] else 0), *matrix[degrees])
+    Path(path).write_bytes(data)
+
+
+@pytest.mark.parametrize("degrees", [90, 270])
+@pytest.mark.parametrize("loop", [False, True])
+def test_a_film_that_was_taken_upright_is_shown_upright_to_its_end(tmp_path: Path, degrees: int, loop: bool) -> None:
+    path = record(tmp_path / "upright.mp4", 5)
+    turned(path, degrees)
+    video = Video(Options(path, paced=False, loop=loop))
+    info = video.open()
+    assert (info.width, info.height) == (HEIGHT, WIDTH)
+    into, frames = planes(HEIGHT, WIDTH), 0
+    while frames < 12 and video.read(into) is not None:
+        frames += 1
+        assert (into.colour != 77).any(), "it was left as it was"
+        into.colour[:] = 77
+    assert frames == (12 if loop else 5)
     video.close()
 
 

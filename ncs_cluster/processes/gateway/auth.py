@@ -101,7 +101,7 @@ class Door:
         if not self.knows_host(host, server[0] if server else None):
             return _no(421, "this is not a name of this machine: add it with --allowed-host")
         if self.needs_token and not self._may_enter(request, now):
-            if request.url.path == "/":
+            if request.scope["path"] == "/":
                 return RedirectResponse("/login", 303)
             return _no(401, "a token is needed: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
         if request.method not in ("GET", "HEAD"):
@@ -109,7 +109,8 @@ class Door:
         return None
 
     def _may_enter(self, request: Request, now: float) -> bool:
-        path = request.url.path
+        # not request.url: that is made of the Host header too
+        path = request.scope["path"]
         if path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
             return True
         if path == "/" and "token" in request.query_params:
@@ -124,7 +125,7 @@ class Door:
         site = request.headers.get("sec-fetch-site", "none")
         if origin not in (None, f"http://{host}", f"https://{host}") or site not in ("none", "same-origin"):
             return _no(403, "another site may not do this")
-        form = request.url.path == "/login"
+        form = request.scope["path"] == "/login"
         wanted = "application/x-www-form-urlencoded" if form else "application/json"
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != wanted:
             return _no(415, f"send Content-Type: {wanted}")
@@ -166,7 +167,7 @@ class Guarded:
 
 def host_name(header: str | None) -> str | None:
     """The name in a Host header, without port and brackets, in small letters."""
-    if not header:
+    if not header or any(c in "/?#@\\" for c in header):
         return None
     try:
         return urlsplit(f"//{header}").hostname

@@ -95,6 +95,12 @@ def test_a_strangers_domain_reads_nothing(running_site: Site) -> None:
     assert running_site.request("GET", "/", host=f"localhost:{running_site.port}").status == 200
 
 
+@pytest.mark.parametrize("host", ["localhost/static/", "localhost/healthz?", "localhost#/login", "localhost\\x", "a@localhost"])
+def test_a_host_that_holds_a_path_opens_no_door(guarded_site: Site, host: str) -> None:
+    for path in ("/api/status", "/static/app.js"):
+        assert guarded_site.request("GET", path, host=host).status == 421
+
+
 def test_without_the_token_only_health_is_told(guarded_site: Site) -> None:
     assert guarded_site.get("/healthz").status == 200
     assert guarded_site.get("/readyz").status == 200

@@ -1,0 +1,142 @@
+"""A camera whose source fails again and again, on a scripted source: it goes on where it was, and is not asked too often."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+
+import pytest
+
+from ncs_cluster import sources
+from ncs_cluster.errors import SourceError
+from ncs_cluster.ipc import pool as pools
+from ncs_cluster.ipc.channel import Channel, pair
+from ncs_cluster.messages import (
+    FrameCaptured,
+    FromCamera,
+    Grant,
+    MapPool,
+    Measure,
+    OpenSource,
+    SourceLost,
+    SourceOpened,
+    Stop,
+    ToCamera,
+)
+from ncs_cluster.processes import camera
+from ncs_cluster.processes.easel import STALE_S, Easel
+from ncs_cluster.sources.base import Captured, Planes, SourceInfo
+from ncs_cluster.specs import CameraSpec
+from ncs_cluster.types import CameraName, FrameRef, Outcome, PoolLayout
+
+SPEC = CameraSpec(CameraName("cam"), "scripted", {}, "scripted", ordered=True)
+
+
+@dataclass
+class Options:
+    pass
+
+
+class Scripted:
+    """Gives `FRAMES` frames after each opening, then fails."""
+
+    FRAMES = 3
+
+    def __init__(self, options: Options) -> None:
+        self._read = 0
+
+    def open(self) -> SourceInfo:
+        self._read = 0
+        return SourceInfo(64, 48, 30.0)
+
+    def read(self, into: Planes) -> Captured:
+        self._read += 1
+        if self._read > self.FRAMES:
+            raise SourceError("its cable was pulled")
+        return Captured(time.monotonic(), time.time(), 64, 48)
+
+    def close(self) -> None: ...
+
+
+class Silent(Scripted):
+    """Opens well, and never gives a frame."""
+
+    FRAMES = 0
+
+
+@contextmanager
+def running(monkeypatch: pytest.MonkeyPatch, source: type[Scripted], again_s: tuple[float, ...]) -> Iterator[Channel[object]]:
+    """The camera in a thread, and the supervisor's end of its channel."""
+    module = ModuleType("scripted_source")
+    module.Options, module.Source = Options, source  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "scripted_source", module)
+    monkeypatch.setitem(sources.SOURCES, "scripted", "scripted_source:Source")
+    monkeypatch.setattr(camera, "REOPEN_S", again_s)
+    ours, theirs = pair()
+    channel: Channel[object] = Channel(ours, FromCamera)
+    thread = threading.Thread(target=camera.Camera(Channel(theirs, ToCamera), OpenSource(SPEC, 0)).run, daemon=True)
+    thread.start()
+    try:
+        yield channel
+        channel.send(Stop())
+        thread.join(10)
+        assert not thread.is_alive()
+    finally:
+        channel.close()
+        theirs.close()
+
+
+def heard(channel: Channel[object], enough: Callable[[list[object]], bool], timeout_s: float = 10.0) -> list[object]:
+    """What it says; each slot is granted again as soon as it has been written."""
+    said: list[object] = []
+    channel.sock.settimeout(timeout_s)
+    until_s = time.monotonic() + timeout_s
+    while not enough(said):
+        if time.monotonic() > until_s:
+            raise TimeoutError(f"only {said[-5:]}")
+        received = channel.receive()
+        assert received is not None
+        said.append(received.message)
+        if isinstance(received.message, SourceOpened) and sum(isinstance(each, SourceOpened) for each in said) == 1:
+            layout = PoolLayout(1, 2, 64, 48, None)
+            channel.send(MapPool(layout), pools.create(layout))
+            for slot in (0, 1):
+                channel.send(Grant(1, slot))
+        elif isinstance(received.message, FrameCaptured):
+            channel.send(Grant(1, received.message.frame.slot))
+    return said
+
+
+def test_a_slot_whose_frame_did_not_come_is_used_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only two are granted at a time: with one lost at each failure the camera would be blind after the second."""
+    with running(monkeypatch, Scripted, (0.01,)) as channel:
+        said = heard(channel, lambda said: sum(isinstance(each, SourceLost) for each in said) == 6)
+    frames = [each.frame.frame for each in said if isinstance(each, FrameCaptured)]
+    assert frames == list(range(6 * Scripted.FRAMES))
+
+
+def test_a_source_that_opens_and_fails_at_once_is_tried_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(monkeypatch, Silent, (0.01, 0.01, 60.0)) as channel:
+        heard(channel, lambda said: sum(isinstance(each, SourceLost) for each in said) == 3)
+        with pytest.raises(TimeoutError):
+            heard(channel, lambda said: any(isinstance(each, SourceOpened) for each in said), timeout_s=0.5)
+
+
+def test_boxes_of_a_graph_that_has_fallen_silent_are_not_drawn_though_another_goes_on() -> None:
+    easel = Easel(SPEC, lambda message: None)
+    layout = PoolLayout(1, 2, 64, 48, None)
+    pool = pools.FramePool(pools.create(layout), layout, writable=True)
+
+    def result(graph: str, frame: int) -> None:
+        easel.result(Measure(1, FrameRef(SPEC.name, 1, 0, frame, 64, 48), graph, Outcome()), [], pool, 30.0)
+
+    result("faces", 1)
+    result("people", 1)
+    easel._newest_s["faces"] -= STALE_S
+    result("people", 2)
+    assert set(easel.boxes(time.monotonic())) == {"people"}
