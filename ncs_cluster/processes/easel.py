@@ -78,9 +78,10 @@ class Easel:
         outcome = Outcome(detections, message.outcome.classes, message.outcome.error)
         # a later frame begins a new set of boxes only in `exact`; in `live` each graph keeps its newest
         keep = self._newest if ref.frame == self._newest_frame or self._spec.picture == "live" else {}
+        # the time first: the other thread may look in between
+        self._newest_s[message.graph] = time.monotonic()
         self._newest = {**keep, message.graph: outcome}
         self._newest_frame = ref.frame
-        self._newest_s[message.graph] = time.monotonic()
         if self._spec.picture == "exact" and self._wanted:
             self._draw(ref, self._captured_s.get(ref.frame, 0.0), pool, self._newest, capture_fps)
 

@@ -7,6 +7,7 @@ nothing is taken out of turn meanwhile.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -36,6 +37,7 @@ class Writer:
         self._waiting: Deque[Write] = deque()
         self._blocked: Optional[str] = None
         self._retry_s = 0.0
+        self._last = -1
         self._stopping = False
 
     def run(self) -> None:
@@ -69,9 +71,13 @@ class Writer:
         acked: Optional[Acked] = None
         until_s = time.monotonic() + LONGEST_WRITING_S
         try:
+            if (begin := self._sink.follow()) is not None:
+                # known at once: what a successor finds is counted from there
+                self._channel.send(Acked(self._last, begin))
             while self._waiting and time.monotonic() < until_s:
                 offset = self._sink.write(self._waiting[0].record)
-                acked = Acked(self._waiting.popleft().number, offset)
+                self._last = self._waiting.popleft().number
+                acked = Acked(self._last, offset)
         except BrokenPipeError:
             child.fail(self._channel, Failed("write", "nobody reads standard output any more", permanent=True))
         except OSError as error:
@@ -101,9 +107,9 @@ def main() -> NoReturn:
         try:
             found = sink.open(asked.offset)
         except OSError as error:
-            child.fail(
-                channel, Failed("open", f"{asked.sink.path} cannot be written: {error.strerror}", permanent=asked.offset is None)
-            )
+            # who holds its lock may be dying, or a backup
+            permanent = asked.offset is None and error.errno != errno.EBUSY
+            child.fail(channel, Failed("open", f"{asked.sink.path} cannot be written: {error.strerror}", permanent=permanent))
         channel.send(SinkOpened(found.written, found.offset))
         Writer(channel, sink).run()
         sink.close()

@@ -20,6 +20,10 @@ class Sink(Protocol):
     def open(self, offset: Optional[int]) -> Found:
         """`offset`: what is known to be written, None at the daemon's start. A torn record at the end is cut off."""
 
+    def follow(self) -> Optional[int]:
+        """Called when all that was written has been acknowledged: where its place was moved or removed, on to a new one; where the
+        next record begins there, else None. Raises OSError."""
+
     def write(self, record: bytes) -> int:
         """Write one record whole, or nothing of it; returns the offset behind it. Raises OSError."""
 

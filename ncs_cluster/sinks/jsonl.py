@@ -58,6 +58,14 @@ class JsonLines:
         if not self._seekable:
             self._offset = offset or 0
             return Found(0, self._offset)
+        try:
+            return self._found(offset)
+        except OSError:
+            # what was refused is not written to later
+            self.close()
+            raise
+
+    def _found(self, offset: Optional[int]) -> Found:
         self._lock()
         size = os.fstat(self._fd).st_size
         end = self._end_of_words(size)
@@ -72,14 +80,24 @@ class JsonLines:
         written = 0 if offset is None or offset > whole else self._count_lines(offset, whole)
         return Found(written, whole)
 
+    def follow(self) -> Optional[int]:
+        """Looked at once a second. A new file is taken like one at the daemon's start."""
+        now_s = time.monotonic()
+        if self._fd >= 0:
+            if not self._seekable or now_s < self._look_s:
+                return None
+            self._look_s = now_s + LOOK_S
+            if self._has_its_name():
+                return None
+            self.close()
+        self._done = 0
+        return self.open(None).offset
+
     def write(self, record: bytes) -> int:
         """After an OSError the same record must be given again: what is half out is taken back, or finished where it cannot be."""
         line = record + b"\n"
-        if self._fd < 0:
-            self.open(None)
         if self._seekable:
             self._take_back()
-            self._follow()
             self._offset = os.fstat(self._fd).st_size
         try:
             while self._done < len(line):
@@ -104,12 +122,11 @@ class JsonLines:
                 return fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 if time.monotonic() > until_s:
-                    self.close()
                     raise OSError(errno.EBUSY, "another daemon writes to it; choose another file") from error
                 time.sleep(LOOK_AGAIN_S)
             except OSError as error:
                 # a file system without locks
-                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL):
                     raise
                 return None
 
@@ -119,22 +136,13 @@ class JsonLines:
             os.ftruncate(self._fd, self._offset)
         self._done = 0
 
-    def _follow(self) -> None:
-        """Where the file was moved or removed, on to a new one of its name."""
-        now_s = time.monotonic()
-        if now_s < self._look_s:
-            return
-        self._look_s = now_s + LOOK_S
+    def _has_its_name(self) -> bool:
         ours = os.fstat(self._fd)
         try:
             there = os.stat(self._path)
         except FileNotFoundError:
-            there = None
-        if there is None or (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
-            self.close()
-            self._look_s = 0.0
-            self.open(None)
-            self._look_s = now_s + LOOK_S
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
     def _piece(self, line: bytes) -> bytes:
         """What may be written now. To a pipe: no more than it takes at once when it is said to be writable."""

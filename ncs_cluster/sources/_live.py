@@ -163,15 +163,17 @@ class _Capture:
                 raise SourceError("the stream ended or stopped giving frames")
             if slot is None:
                 continue
+            filled = False
             try:
                 ok, frame = capture.retrieve(slot)
                 if ok and frame.shape != slot.shape:
                     raise SourceError(f"the frame size changed to {frame.shape[1]}x{frame.shape[0]}")
                 if ok and frame is not slot:
                     slot[:] = frame
+                filled = ok
             finally:
                 with self._change:
                     self._writing = False
-                    if ok and frame.shape == slot.shape:
+                    if filled:
                         self._wanted, self._taken = None, Captured(captured_s, captured_at, width, height)
                     self._change.notify_all()

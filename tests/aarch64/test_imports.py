@@ -29,8 +29,8 @@ def test_what_a_worker_imports_needs_no_vendor_library(aarch64: Runtime) -> None
 
 
 def test_the_tests_of_the_protocol_hold(aarch64: Runtime) -> None:
-    """All but the one that reads the vendor's firmware, which is the same file everywhere, and the long search for an order of
-    events that nobody thought of, which runs on this machine's own processor."""
+    """All but the one that reads the vendor's firmware, which is the same file everywhere, and the long searches for orders of
+    events and for bytes that nobody thought of, which run on this machine's own processor."""
     command = [
         aarch64.python,
         "-m",
@@ -42,7 +42,7 @@ def test_the_tests_of_the_protocol_hold(aarch64: Runtime) -> None:
         str(ROOT),
         "--noconftest",
         "-k",
-        "not real_file and not AnyOrder",
+        "not real_file and not AnyOrder and not whatever",
     ]
     done = subprocess.run(
         [*command, str(ROOT / "tests/xlink")], env=aarch64.env, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False

@@ -178,7 +178,7 @@ def test_a_stick_in_other_hands_says_so(bus: Emulator, context: Context, emulate
     bus.add(PORT)
     other = Context(str(emulated_libusb))
     holder = UsbStick(other, "holder", PORT, None, CHUNK).boot(FIRMWARE, GOODBYE, 5.0, 5.0)
-    error = refused(context)
+    error = refused(context, timeout_s=0.5)
     assert error.reason == "open"
     assert "another program" in error.detail
     holder.close()

@@ -68,8 +68,17 @@ def test_a_place_the_daemon_may_not_enter_is_told_with_its_key(closed: Path, fla
     assert "Permission denied" in line
 
 
-@pytest.mark.parametrize("where", [TOO_LONG, "~nobody-of-this-name/x"])
-@pytest.mark.parametrize("flag", ["--graph", "--results", "--state-dir", "--runtime-dir", "--token-file", "--config", "--source"])
+@pytest.mark.parametrize(
+    ("flag", "where"),
+    [
+        ("--graph", TOO_LONG),
+        ("--state-dir", TOO_LONG),
+        ("--source", TOO_LONG),
+        ("--results", "~nobody-of-this-name/x"),
+        ("--config", "~nobody-of-this-name/x"),
+        ("--source", "~nobody-of-this-name/x"),
+    ],
+)
 def test_what_cannot_be_a_path_is_told_to_who_starts_the_daemon(flag: str, where: str) -> None:
     code, line = run(*CLUSTERD, *([] if flag == "--graph" else ["--graph", "none"]), flag, where)
     assert code == 78

@@ -168,7 +168,25 @@ def test_a_file_that_was_cut_by_somebody_has_no_hole_when_the_disk_is_full_later
     sink.close()
 
 
-def test_two_cannot_write_to_one_file(tmp_path: Path) -> None:
+def test_what_lies_in_its_place_and_is_no_result_is_refused_and_never_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jsonl, "LOOK_S", 0.0)
+    path = tmp_path / "out.jsonl"
+    sink, _ = opened(path)
+    path.rename(tmp_path / "out.1")
+    path.write_bytes(b"some notes, no line end")
+    for _ in range(2):
+        with pytest.raises(OSError, match="no result"):
+            sink.follow()
+    assert path.read_bytes() == b"some notes, no line end"
+    path.unlink()
+    assert sink.follow() == 0
+    sink.close()
+
+
+def test_two_cannot_write_to_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonl, "OTHER_S", 0.1)
     path = tmp_path / "out.jsonl"
     sink, _ = opened(path)
     with pytest.raises(OSError, match="another daemon writes to it"):
@@ -190,7 +208,9 @@ def test_a_file_that_is_taken_away_is_begun_anew_under_its_name(tmp_path: Path, 
         path.rename(tmp_path / "out.1")
     else:
         path.unlink()
+    assert sink.follow() == 0
     assert sink.write(TWO) == 12
+    assert sink.follow() is None
     sink.close()
     assert path.read_bytes() == TWO + b"\n"
     assert how == "removed" or (tmp_path / "out.1").read_bytes() == ONE + b"\n"
@@ -206,8 +226,9 @@ def test_a_place_that_is_gone_with_its_folder_is_told_and_found_again_later(
     folder.rename(tmp_path / "away")
     for _ in range(2):
         with pytest.raises(FileNotFoundError):
-            sink.write(ONE)
+            sink.follow()
     folder.mkdir()
+    assert sink.follow() == 0
     sink.write(ONE)
     sink.close()
     assert (folder / "out.jsonl").read_bytes() == ONE + b"\n"
