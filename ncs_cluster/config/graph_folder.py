@@ -56,8 +56,14 @@ def shipped() -> list[str]:
 
 
 def named(state: Optional[Path] = None) -> dict[str, Path]:
-    """Folders of the shipped graphs by name; with the state directory, of those that were pulled."""
+    """Folders of the shipped graphs by name; with the state directory, of those that were pulled. Raises OSError where this user
+    may not look."""
     home = graphs_dir() if state is None else places.graphs(state)
+    try:
+        # a glob of Python 3.13 finds nothing where it may not look, and says nothing
+        home.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     return {path.parent.name: path.parent for path in sorted(home.glob("[!.]*/graph.toml"))}
 
 
