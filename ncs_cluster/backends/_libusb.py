@@ -141,7 +141,7 @@ class Transfer:
     """One bulk transfer, used again and again. The bytes must stay as they are while it is `pending`."""
 
     def __init__(self, context: Context, handle: int, endpoint: int) -> None:
-        library = context.library
+        library = context.functions
         self._context, self._raw = context, library.libusb_alloc_transfer(0)
         if not self._raw:
             raise UsbError(NO_MEM, "LIBUSB_ERROR_NO_MEM")
@@ -183,12 +183,12 @@ class Transfer:
 
     def cancel(self) -> None:
         """Ask for its end; it comes from handle_events. One that has just ended, or whose device is gone, is no error."""
-        self._context.library.libusb_cancel_transfer(self._argument)
+        self._context.functions.libusb_cancel_transfer(self._argument)
 
     def free(self) -> None:
         """Only for one that is not pending."""
         del self._context.transfers[self._raw]
-        self._context.library.libusb_free_transfer(self._argument)
+        self._context.functions.libusb_free_transfer(self._argument)
 
 
 class Handle:
@@ -198,50 +198,50 @@ class Handle:
         self._context, self.raw = context, raw
 
     def configure(self, value: int) -> None:
-        self._context.check(self._context.library.libusb_set_configuration(self.raw, value))
+        self._context.check(self._context.functions.libusb_set_configuration(self.raw, value))
 
     def claim(self) -> None:
         """Interface 0, taken from a kernel driver that may have it."""
-        self._context.library.libusb_detach_kernel_driver(self.raw, 0)
-        self._context.check(self._context.library.libusb_claim_interface(self.raw, 0))
+        self._context.functions.libusb_detach_kernel_driver(self.raw, 0)
+        self._context.check(self._context.functions.libusb_claim_interface(self.raw, 0))
 
     def reset(self) -> None:
         """A reset of its port. UsbError NOT_FOUND: it comes back as another device."""
-        self._context.check(self._context.library.libusb_reset_device(self.raw))
+        self._context.check(self._context.functions.libusb_reset_device(self.raw))
 
     def transfer(self, endpoint: int) -> Transfer:
         return Transfer(self._context, self.raw, endpoint)
 
     def close(self) -> None:
         """Only when none of its transfers is pending: libusb would write into what has been freed."""
-        self._context.library.libusb_release_interface(self.raw, 0)
-        self._context.library.libusb_close(self.raw)
+        self._context.functions.libusb_release_interface(self.raw, 0)
+        self._context.functions.libusb_close(self.raw)
 
 
 class Context:
     """A connection to libusb. Raises UsbError, and OSError when there is no such library."""
 
     def __init__(self, name: str) -> None:
-        self.library = load(name)
+        self.functions = load(name)
         self._raw = c_void_p()
-        self.check(self.library.libusb_init(byref(self._raw)))
+        self.check(self.functions.libusb_init(byref(self._raw)))
         self.transfers: Dict[int, Transfer] = {}
         self.stuck = False
         self._ended: List[Transfer] = []
         # no time at all, as many bytes as it may have: 32-bit ARM has a libusb with 32-bit and one with 64-bit time
         self._no_time = byref((c_uint * 4)())
-        self._handle_events = self.library.libusb_handle_events_timeout_completed
+        self._handle_events = self.functions.libusb_handle_events_timeout_completed
         self._epoll = select.epoll()
         # libusb calls these for as long as it lives: they must stay
         self._callbacks = (_Ended(self._end), _Added(self._add), _Removed(self._remove))
         self.ended = ctypes.cast(self._callbacks[0], c_void_p).value
-        watched = self.library.libusb_get_pollfds(self._raw)
+        watched = self.functions.libusb_get_pollfds(self._raw)
         for index in range(1 << 16):
             if not watched[index]:
                 break
             self._add(watched[index].contents.fd, watched[index].contents.events, None)
-        self.library.libusb_free_pollfds(watched)
-        self.library.libusb_set_pollfd_notifiers(self._raw, self._callbacks[1], self._callbacks[2], None)
+        self.functions.libusb_free_pollfds(watched)
+        self.functions.libusb_set_pollfd_notifiers(self._raw, self._callbacks[1], self._callbacks[2], None)
 
     @property
     def wake_fd(self) -> int:
@@ -271,14 +271,14 @@ class Context:
         """Raises UsbError: ACCESS, BUSY, NO_DEVICE also for one that has left since it was listed, ..."""
         handle = c_void_p()
         with self._pointer(device) as raw:
-            self.check(self.library.libusb_open(raw, byref(handle)))
+            self.check(self.functions.libusb_open(raw, byref(handle)))
         return Handle(self, handle.value or 0)
 
     def out_endpoint(self, device: Device) -> Optional[int]:
         """The first bulk OUT endpoint of interface 0. Raises UsbError."""
         told = POINTER(_Configuration)()
         with self._pointer(device) as raw:
-            self.check(self.library.libusb_get_config_descriptor(raw, c_uint8(0), byref(told)))
+            self.check(self.functions.libusb_get_config_descriptor(raw, c_uint8(0), byref(told)))
         try:
             configuration = told.contents
             if not configuration.bNumInterfaces or not configuration.interface[0].num_altsetting:
@@ -289,7 +289,7 @@ class Context:
                     return int(endpoint.bEndpointAddress)
             return None
         finally:
-            self.library.libusb_free_config_descriptor(told)
+            self.functions.libusb_free_config_descriptor(told)
 
     def abandon(self) -> None:
         """The kernel kept a transfer: libusb must neither close its device nor end, nor may its memory be used again."""
@@ -300,20 +300,20 @@ class Context:
         """Only when no handle is open. One that is stuck is left to the end of the process."""
         if self.stuck:
             return
-        self.library.libusb_set_pollfd_notifiers(self._raw, None, None, None)
-        self.library.libusb_exit(self._raw)
+        self.functions.libusb_set_pollfd_notifiers(self._raw, None, None, None)
+        self.functions.libusb_exit(self._raw)
         self._epoll.close()
 
     def check(self, code: int) -> int:
         """`code`, unless it is an error."""
         if code < 0:
-            raise UsbError(code, self.library.libusb_error_name(code).decode("ascii", "replace"))
+            raise UsbError(code, self.functions.libusb_error_name(code).decode("ascii", "replace"))
         return code
 
     @contextmanager
     def _listed(self) -> Iterator[List[Tuple[Device, c_void_p]]]:
         """All devices with libusb's pointers, which are only good in here: it forgets what has left."""
-        library, listed = self.library, POINTER(c_void_p)()
+        library, listed = self.functions, POINTER(c_void_p)()
         count = self.check(library.libusb_get_device_list(self._raw, byref(listed)))
         try:
             yield [self._described(c_void_p(listed[index])) for index in range(count)]
@@ -321,7 +321,7 @@ class Context:
             library.libusb_free_device_list(listed, 1)
 
     def _described(self, raw: c_void_p) -> Tuple[Device, c_void_p]:
-        library, described, chain = self.library, _Described(), (c_uint8 * 8)()
+        library, described, chain = self.functions, _Described(), (c_uint8 * 8)()
         library.libusb_get_device_descriptor(raw, byref(described))
         length = max(0, library.libusb_get_port_numbers(raw, chain, 8))
         place = library.libusb_get_bus_number(raw), library.libusb_get_device_address(raw)

@@ -65,7 +65,7 @@ class Host(NamedTuple):
 class Ground(NamedTuple):
     """What all rows stand on."""
 
-    library: Path
+    libusb: Path
     graph: GraphSpec
     hosts: list[Host]
 
@@ -171,7 +171,7 @@ def _plugins_close(ground: Ground, host: Host) -> float:
     """What the worker spares itself by ending without a close."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-bus-")))
-        emulator = stack.enter_context(Emulator(folder / "bus", ground.library))
+        emulator = stack.enter_context(Emulator(folder / "bus", ground.libusb))
         vendor = stack.enter_context(plugin(host.runtime, emulator.env, folder / "plugin"))
         emulator.add(PORTS[0], graphs="zero")
         vendor.do("load", net="demo", device="MYRIAD", model=ground.graph.model)
@@ -225,7 +225,7 @@ def _sticks(
     """A bus with four sticks and workers at some of them, asked to open."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-bus-")))
-        emulator = stack.enter_context(Emulator(folder / "bus", ground.library))
+        emulator = stack.enter_context(Emulator(folder / "bus", ground.libusb))
         for port in PORTS:
             emulator.add(port, **{"graphs": "zero", "latency_s": 0.03, **stick})
         host = host._replace(options={**host.options, **(options or {})})

@@ -225,7 +225,7 @@ def test_the_recorder_passes_on_to_the_machines_libusb(recorder: Path, real: str
 
 
 def test_calls_at_random_from_several_threads_do_it_no_harm(recorder: Path, stick: Emulator, tmp_path: Path) -> None:
-    environ = build.environment({**os.environ, **stick.env}, recorder, str(stick.library), tmp_path, 1 << 20)
+    environ = build.environment({**os.environ, **stick.env}, recorder, str(stick.libusb), tmp_path, 1 << 20)
     monkey = [sys.executable, str(ROOT / "tests/myriad/usb_monkey.py"), str(recorder), str(stick.socket)]
     done = subprocess.run(monkey, env={**environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

@@ -48,6 +48,6 @@ def test_it_records_asynchronous_transfers(aarch64: Runtime, recorder: Path, arm
     # what a test's stick sends back needs no model
     arm_emulator.add("1-1.2", graphs="echo", boot_s=0.05)
     program = ASYNC.partition("pipe.send")[0] + CLOSE
-    told = recorded(aarch64, arm_emulator.env, arm_emulator.library, recorder, program, tmp_path / "logs")
+    told = recorded(aarch64, arm_emulator.env, arm_emulator.libusb, recorder, program, tmp_path / "logs")
     assert sum(isinstance(item, Boot) for item in told.items) == 1
     assert [item.type for item in told.items if isinstance(item, Frame)] == ["PING_REQ", "PING_RESP"]

@@ -97,7 +97,7 @@ def test_a_stick_that_is_left_alone_orphaned_and_pulled_is_recorded(
     steps = [Step("silence", 0, "silence"), Step("killed", 0, "killed", fails=True), Step("unplug", 0, "unplug")]
     given = argparse.Namespace(
         output=output,
-        libusb=str(emulator.library),
+        libusb=str(emulator.libusb),
         keep=64,
         backend="xlink",
         python=sys.executable,

@@ -24,7 +24,7 @@ def bus(one_bus: Emulator) -> Iterator[Emulator]:
 
 @pytest.fixture
 def usb(bus: Emulator) -> Iterator[Usb]:
-    usb = Usb(bus.library, bus.socket)
+    usb = Usb(bus.libusb, bus.socket)
     yield usb
     usb.exit()
 

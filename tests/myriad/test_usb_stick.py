@@ -22,7 +22,7 @@ def real_bus(start_emulators: Callable[..., Emulator]) -> Emulator:
 @pytest.fixture
 def chips(real_bus: Emulator) -> Iterator[tuple[Emulator, Usb]]:
     """An empty bus whose sticks speak XLink, and a libusb on it."""
-    usb = Usb(real_bus.library, real_bus.socket)
+    usb = Usb(real_bus.libusb, real_bus.socket)
     yield real_bus, usb
     usb.exit()
     real_bus.reset()
@@ -61,7 +61,7 @@ def test_boots_pulls_and_contexts_without_end_keep_nothing(chips: tuple[Emulator
 
     before = held()
     for _ in range(25):
-        usb = Usb(bus.library, bus.socket)
+        usb = Usb(bus.libusb, bus.socket)
         stick = running(bus, usb, "1-1.2")
         read = Transfer(stick, 0x81, 84).submit()
         bus.pull()

@@ -131,7 +131,7 @@ def test_reads_and_writes_wait_in_threads_of_their_own(stick: Handle) -> None:
 def test_who_waits_for_a_stick_hears_at_once_that_it_has_gone(start_emulator: Callable[..., Emulator], loss: str) -> None:
     emulator = start_emulator(chip="ncs_cluster.testing.myriad.loopback:Loopback", time_scale=20)
     emulator.add()
-    usb = Usb(emulator.library, emulator.socket)
+    usb = Usb(emulator.libusb, emulator.socket)
     stick = running(emulator, usb, "1-1.2")
     errors: list[str] = []
 
@@ -161,7 +161,7 @@ def test_an_interface_belongs_to_one_process_and_is_free_when_that_is_killed(bus
     bus.add()
     running(bus, usb, "1-1.2").close()
     child = subprocess.Popen(
-        [sys.executable, "-c", LEAVES_A_WORD, str(bus.library), str(bus.socket)], stdout=subprocess.PIPE, cwd=ROOT
+        [sys.executable, "-c", LEAVES_A_WORD, str(bus.libusb), str(bus.socket)], stdout=subprocess.PIPE, cwd=ROOT
     )
     assert child.stdout is not None
     assert child.stdout.readline() == b"1\n"
@@ -272,7 +272,7 @@ def test_sticks_that_come_and_go_are_told_while_events_are_handled(bus: Emulator
 def test_everything_is_written_down_on_request(start_emulator: Callable[..., Emulator]) -> None:
     emulator = start_emulator(chip="ncs_cluster.testing.myriad.loopback:Loopback", time_scale=20, trace=True)
     emulator.add()
-    usb = Usb(emulator.library, emulator.socket)
+    usb = Usb(emulator.libusb, emulator.socket)
     running(emulator, usb, "1-1.2").write(b"abc")
     usb.exit()
     calls = [line["call"] for line in emulator.trace if line["what"] == "call" and line["pid"] == os.getpid()]

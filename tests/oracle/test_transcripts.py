@@ -109,7 +109,7 @@ def pair(
         def recorded(who: str) -> tuple[dict[str, str], Path]:
             logs = folder / who
             logs.mkdir()
-            return build.environment(emulator.env, recorder, os.fspath(emulator.library), logs, KEEP), logs
+            return build.environment(emulator.env, recorder, os.fspath(emulator.libusb), logs, KEEP), logs
 
         env, logs = recorded("plugin-said")
         with plugin(oracle_python, env, folder / "plugin") as vendor:

@@ -35,7 +35,7 @@ class Emulator:
         python: str = sys.executable,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.socket, self.sysfs, self.library = socket or folder / "usb", folder / "sys", library
+        self.socket, self.sysfs, self.libusb = socket or folder / "usb", folder / "sys", library
         self.trace_file, self.log_file = folder / "trace.jsonl", folder / "log"
         command = [python, "-m", "ncs_cluster.testing.myriad", "--socket", str(self.socket), "--sysfs", str(self.sysfs)]
         command += ["--time-scale", str(time_scale), "--chip", chip, "--until-eof"]
@@ -49,7 +49,7 @@ class Emulator:
     @property
     def env(self) -> dict[str, str]:
         """What a child's environment needs so that its libusb is ours, and a daemon's kernel too."""
-        paths = [str(self.library.parent), os.environ.get("LD_LIBRARY_PATH", "")]
+        paths = [str(self.libusb.parent), os.environ.get("LD_LIBRARY_PATH", "")]
         return {
             "NCS_EMULATOR_SOCKET": str(self.socket),
             "LD_LIBRARY_PATH": ":".join(filter(None, paths)),
