@@ -152,8 +152,6 @@ def test_shipped_graphs_are_found_by_name() -> None:
 
 
 def test_a_real_picture_before_the_demo_graph_is_told(folder: Path, tmp_path: Path) -> None:
-    if not (graph_folder.graphs_dir() / "demo" / "demo.xml").is_file():
-        pytest.skip("the demo graph has not been trained here")
     asked = load(["--backend", "simulated", "--source", "usb:0"], {})
     assert asked.notices == ["the demo graph knows only the synthetic scene: --graph DIR names one for real pictures"]
 

@@ -40,7 +40,7 @@ class UsbStick:
         self._known_rom: Optional[Set[Tuple[int, int]]] = None
         """Sticks that waited for their boot when this one had been booted last: none of them is this one."""
         self._foreign: Set[Tuple[int, int]] = set()
-        """Of our chain on another bus, and in other hands."""
+        """Seen at this boot: of our chain on another bus, and in other hands."""
         self._held: Optional[StickError] = None
         """What is said of such a one where nothing else is found."""
 
@@ -50,7 +50,8 @@ class UsbStick:
         """Boot it from whatever state it is in. `goodbye` is what makes its firmware leave; one that does not listen is given
         `watchdog_s` to leave by itself. `step` is called before each of the steps, which may take so long each. Raises
         StickError("open", "gone", "link" or "hang", ...)."""
-        self._held = None
+        # addresses are used again
+        self._held, self._foreign = None, set()
         booted, waiting = self._find(), self._there(ROM)
         away = False
         if booted is not None and booted.product == BOOTED:

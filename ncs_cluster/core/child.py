@@ -144,7 +144,7 @@ class Child:
             self._enter(State.OPENING, now_s + self.limits.opening_s)
 
     def waits(self, now_s: float) -> None:
-        """It has started, or lost what it drives, and may not go on yet."""
+        """It has started or opens what it drives, and what it waits for is not its own doing."""
         if self.state is State.STARTING:
             self.deadline_s = now_s + self.limits.starting_s
         elif self.state is State.OPENING:

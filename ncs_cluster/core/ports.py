@@ -88,9 +88,10 @@ class Ports:
             return port
         # sticks are alike: to mix two up for this once does no harm, to remember it would
         home = min(candidates, key=lambda each: self._away_s.get(each, float("inf")))
+        doubtful = [lent for lent in self._lent if not same or _chain(lent) == _chain(port)]
         if len(candidates) > 1:
             self._lent.add(home)
-        elif not any(_chain(lent) == _chain(port) for lent in self._lent) if same else not self._lent:
+        elif not doubtful:
             self._learn(port, home)
         return home
 

@@ -11,7 +11,8 @@ import pytest
 from ncs_cluster.testing.myriad import build
 from ncs_cluster.testing.myriad.emulator import Emulator
 from tests.aarch64 import root
-from tests.python39 import ROOT, Runtime, missing
+from tests.needs import missing
+from tests.python39 import ROOT, Runtime
 
 
 @pytest.fixture(scope="session")

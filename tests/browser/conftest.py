@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.needs import missing
 
 FLAGS = (
     "--headless",
@@ -22,12 +23,6 @@ FLAGS = (
 )
 
 
-def missing(what: str) -> None:
-    if os.environ.get("NCS_CLUSTER_CI") == "1":
-        pytest.fail(f"{what} is not installed, and NCS_CLUSTER_CI=1 wants the page tested")
-    pytest.skip(f"{what} is not installed")
-
-
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """One browser for all tests, with an empty profile."""
@@ -35,12 +30,12 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         from selenium import webdriver
         from selenium.webdriver.chrome.service import Service
     except ImportError:
-        missing("selenium")
+        missing("selenium is not installed")
         return
     binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if binary is None or driver is None:
-        missing("chromium with chromedriver (Debian: chromium chromium-driver)")
+        missing("chromium with chromedriver is not installed (Debian: chromium chromium-driver)")
         return
     options = webdriver.ChromeOptions()
     options.binary_location = binary

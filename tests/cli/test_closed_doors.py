@@ -15,6 +15,7 @@ import pytest
 from ncs_cluster import client
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
+from tests.needs import missing
 
 CLUSTERD = ["-m", "ncs_cluster.cli.daemon", "--backend", "simulated"]
 NCSCTL = ["-m", "ncs_cluster.cli.ncsctl"]
@@ -39,7 +40,7 @@ def run(*command: str) -> tuple[int, str]:
     humble: list[str] = []
     if os.getuid() == 0:
         if shutil.which("setpriv") is None:
-            pytest.skip("setpriv (util-linux) is not installed, and root may enter everywhere")
+            missing("setpriv (util-linux) is not installed, and root may enter everywhere")
         humble = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     done = subprocess.run([*humble, sys.executable, *command], capture_output=True, text=True, timeout=30, check=False)
     said = [line for line in done.stderr.splitlines() if "running as root" not in line]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ncs_cluster.xlink.blob import HEADER
+from tests.needs import need_compiler
 from tests.python39 import Runtime
 
 DEMO = Path(__file__).resolve().parents[2] / "graphs" / "demo"
@@ -141,8 +142,7 @@ def test_a_file_that_is_there_is_not_said_to_be_missing(tmp_path: Path) -> None:
 
 
 def test_a_graph_is_compiled_by_the_runtime_of_the_settings_for_the_daemon_to_find(oracle_python: Runtime, tmp_path: Path) -> None:
-    if not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
-        pytest.skip("no C compiler")
+    need_compiler()
     mine, config = folder(tmp_path, blob=False), tmp_path / "ncs.toml"
     config.write_text(f'state-dir = "state"\n[runtimes.old]\npython = "{oracle_python.python}"\n[graphs.g]\npath = "mine"\n')
     done = ncsctl("compile", "g", "--runtime", "old", "--config", config)

@@ -22,7 +22,7 @@ from ncs_cluster.xlink import capture_log
 from ncs_cluster.xlink.transcript import Boot, Call, Frame, Header, Transcript, dump
 from tests.cli.usb_programs import ASYNC, LEAVE, LISTING, TALK
 from tests.conftest import ROOT
-from tests.python39 import missing
+from tests.needs import missing
 
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
 LOOPBACK = "ncs_cluster.testing.myriad.loopback:Loopback"

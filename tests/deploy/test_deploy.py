@@ -12,6 +12,7 @@ import pytest
 
 from ncs_cluster.config import load
 from tests.conftest import ROOT
+from tests.needs import missing
 
 DEPLOY = ROOT / "deploy"
 UNIT = (DEPLOY / "ncs-clusterd.service").read_text()
@@ -20,7 +21,7 @@ UNIT = (DEPLOY / "ncs-clusterd.service").read_text()
 def need(tool: str) -> str:
     found = shutil.which(tool)
     if found is None:
-        pytest.skip(f"{tool} is not installed")
+        missing(f"{tool} is not installed")
     return found
 
 

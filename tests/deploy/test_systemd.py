@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.needs import missing
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 backend = "simulated"
@@ -62,8 +64,10 @@ systemctl enable ncs-clusterd
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happened inside."""
-    if os.geteuid() != 0 or shutil.which("systemd-nspawn") is None:
-        pytest.skip("needs root and systemd-nspawn (apt install systemd-container)")
+    if os.geteuid() != 0:
+        pytest.skip("only root may start a container")
+    if shutil.which("systemd-nspawn") is None:
+        missing("systemd-nspawn is not installed (apt install systemd-container)")
     folder = tmp_path_factory.mktemp("systemd")
     for name in ("root", "out", "rig"):
         (folder / name).mkdir()

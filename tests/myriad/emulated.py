@@ -11,14 +11,13 @@ import pytest
 
 from ncs_cluster.testing.myriad import build
 from ncs_cluster.testing.myriad.emulator import Emulator
-from tests.python39 import missing
+from tests.needs import need_compiler
 
 
 @pytest.fixture(scope="session")
 def emulated_libusb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """libusb-1.0.so.0 with the emulator behind it, in a folder of its own."""
-    if build.compiler() is None:
-        missing("the emulated libusb needs a C compiler: install gcc, or set CC")
+    need_compiler()
     return build.compile_library(tmp_path_factory.mktemp("libusb"))
 
 

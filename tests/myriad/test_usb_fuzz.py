@@ -24,7 +24,7 @@ from ncs_cluster.testing.myriad.loopback import Loopback
 from ncs_cluster.testing.myriad.wire import HEAD, Op
 from tests.conftest import ROOT
 from tests.myriad.libusb import patched
-from tests.python39 import missing
+from tests.needs import missing
 
 PORTS = ("1-1", "1-2.3")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ncs_cluster.testing.myriad import build, descriptors
 from ncs_cluster.testing.myriad.wire import HEAD, RECORD, Op
 from tests.conftest import ROOT
-from tests.python39 import missing
+from tests.needs import missing
 
 CONNECTIONS = 60
 STRANGE = (-(2**31), -99, -7, -4, -1, 1, 2, 5, 6, 7, 85, 4097, 100_000, 2**31 - 1)

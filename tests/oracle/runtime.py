@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests import python39
-from tests.python39 import Runtime, missing
+from tests.needs import missing
+from tests.python39 import Runtime
 
 NEEDS = ["openvino==2021.4.2", "numpy==1.19.5", "msgspec>=0.18,<0.21", "opencv-python-headless>=4.5,<5"]
 FIRMWARE_SHA256 = "faf33388b88708177a358fcb4704eba04b1cf9e88d6a047f90c833d686140a2e"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from ncs_cluster.provision._compiler import fold
 from ncs_cluster.provision.blobs import Recipe
 from ncs_cluster.provision.compile import CompileError, compile
 from ncs_cluster.xlink.blob import Blob
+from tests.needs import need_compiler
 from tests.oracle import nets
 from tests.python39 import Runtime
 
@@ -30,8 +30,7 @@ def quiet(line: str) -> None:
 
 @pytest.fixture(scope="module")
 def python(oracle_python: Runtime) -> Path:
-    if not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
-        pytest.skip("no C compiler")
+    need_compiler()
     return Path(oracle_python.python)
 
 
@@ -197,8 +196,7 @@ def test_a_python_with_another_openvino_is_refused(two: Path, tmp_path: Path) ->
 def test_a_compiler_that_dies_or_never_ends_is_one_line(
     two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, complaint: str
 ) -> None:
-    if not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
-        pytest.skip("no C compiler")
+    need_compiler()
     monkeypatch.setattr("ncs_cluster.provision.compile.COMPILE_S", 1.0)
     script = tmp_path / "python"
     script.write_text(f"#!{sys.executable}\n{code}\n")

@@ -12,6 +12,8 @@ from typing import Iterator
 import cv2
 import pytest
 
+from tests.needs import missing
+
 WATCH = """
 import sys, time
 import numpy as np
@@ -64,7 +66,7 @@ def display() -> Iterator[str]:
     if headless:
         pytest.skip("this OpenCV is a headless build")
     if not (shutil.which("Xvfb") and shutil.which("xdotool")):
-        pytest.skip("needs Xvfb and xdotool (apt install xvfb xdotool)")
+        missing("needs Xvfb and xdotool (apt install xvfb xdotool)")
     reader, writer = os.pipe()
     # without -noreset it starts anew when the last window has gone, and refuses whoever comes just then
     server = subprocess.Popen(
@@ -77,7 +79,7 @@ def display() -> Iterator[str]:
         number = told.readline().strip()
     if not number:
         server.wait()
-        pytest.skip("Xvfb does not start here")
+        missing("Xvfb does not start here")
     yield f":{number}"
     server.terminate()
     server.wait()
