@@ -1,9 +1,11 @@
-"""What a test needs and this machine has not: said at a desk, where it skips; with NCS_CLUSTER_CI=1 it fails."""
+"""What a test needs and this machine lacks: the test skips and names the package; with NCS_CLUSTER_CI=1 it fails."""
 
 from __future__ import annotations
 
+import ctypes.util
 import os
-from typing import NoReturn
+import shutil
+from typing import Any, NoReturn
 
 import pytest
 
@@ -11,13 +13,61 @@ from ncs_cluster.testing.myriad import build
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip, or fail where the tests must run."""
+    """Skip, or fail where the tests must run. For a whole module when it is called while the module is imported."""
+    __tracebackhide__ = True
     if os.environ.get("NCS_CLUSTER_CI") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason, allow_module_level=True)
+
+
+def need_program(name: str, package: str) -> str:
+    """The path of a program, which Debian has in `package`."""
+    __tracebackhide__ = True
+    found = shutil.which(name)
+    if found is None:
+        missing(f"{name} is not installed: apt install {package}")
+    return found
 
 
 def need_compiler() -> None:
     """For what is compiled by the tests, or by the product as they use it."""
+    __tracebackhide__ = True
     if build.compiler() is None:
-        missing("no C compiler: install gcc, or set CC")
+        missing("no C compiler: apt install gcc libc6-dev, or set CC")
+
+
+def need_sanitizer() -> str:
+    """The path of the compiler's address sanitizer, for LD_PRELOAD."""
+    __tracebackhide__ = True
+    need_compiler()
+    found = build.sanitizer()
+    if found is None:
+        missing("the C compiler has no address sanitizer: apt install libasan8, or gcc whole")
+    return found
+
+
+def need_libusb() -> None:
+    """The machine's own libusb-1.0, which the wheels of pyrealsense2 and of the vendor's plugin load too."""
+    __tracebackhide__ = True
+    if ctypes.util.find_library("usb-1.0") is None and not _loads("libusb-1.0.so.0"):
+        missing("libusb-1.0 is not installed: apt install libusb-1.0-0")
+
+
+def need_pyrealsense2() -> Any:
+    """The module. Where there is no wheel of it the test skips everywhere."""
+    __tracebackhide__ = True
+    try:
+        import pyrealsense2
+    except ModuleNotFoundError:
+        pytest.skip("pyrealsense2 has no wheel for this Python and machine", allow_module_level=True)
+    except ImportError as error:
+        missing(f"pyrealsense2 cannot be loaded ({error}): apt install libusb-1.0-0")
+    return pyrealsense2
+
+
+def _loads(name: str) -> bool:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True

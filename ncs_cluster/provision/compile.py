@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -109,9 +110,10 @@ def judge(recipe: Recipe) -> None:
 
 def environment_lines(folder: Path) -> list[str]:
     """What a user types to get the compiler."""
+    home, pip, python = (shlex.quote(os.fspath(path)) for path in (folder, folder / "bin/pip", folder / "bin/python"))
     return [
-        f"python3.9 -m venv {folder} && {folder}/bin/pip install {NEEDS}",
-        f"uv venv --python 3.9 {folder} && uv pip install --python {folder}/bin/python {NEEDS}",
+        f"python3.9 -m venv {home} && {pip} install {NEEDS}",
+        f"uv venv --python 3.9 {home} && uv pip install --python {python} {NEEDS}",
     ]
 
 

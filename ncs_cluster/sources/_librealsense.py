@@ -6,13 +6,16 @@ import platform
 from typing import Any
 
 from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._imports import missing_shared_library
 
 
 def library() -> Any:
-    """The module. Permanent SourceError when it is missing."""
+    """The module. Permanent SourceError when it, or a shared library it loads, is missing."""
     try:
         import pyrealsense2
     except ImportError as error:
+        if (lacking := missing_shared_library(error)) is not None:
+            raise SourceError(f"pyrealsense2 cannot be loaded: {lacking}", permanent=True) from error
         here = f"Python {platform.python_version()} on {platform.machine()}"
         raise SourceError(
             f"pyrealsense2 is missing in {here}: pip install pyrealsense2, which has wheels for x86_64 and, on aarch64, for "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._imports import missing_shared_library
 
 FATAL = 1
 
@@ -18,8 +19,8 @@ def need_opencv() -> None:
     try:
         import cv2
     except ImportError as error:
-        remedy = "pip install opencv-python-headless, or apt install libgl1 where libGL.so.1 is missing"
-        raise SourceError(f"OpenCV cannot be imported ({error}): {remedy}", permanent=True) from error
+        why = missing_shared_library(error) or str(error)
+        raise SourceError(f"OpenCV cannot be imported: {why}, or pip install opencv-python-headless", permanent=True) from error
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if "OPENCV_LOG_LEVEL" not in os.environ:
         # OpenCV 5 has moved it

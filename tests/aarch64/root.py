@@ -7,6 +7,7 @@ and made anew when what it holds is asked for differently.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def make(folder: Path) -> Path:
         tags += ["--platform", platform]
     target = ["--target", os.fspath(root / "usr/lib/python3/dist-packages")]
     _run([sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:", *tags, *target, *WHEELS], os.environ.copy())
-    python.write_text(LAUNCHER.format(qemu=shutil.which(QEMU), root=root))
+    python.write_text(LAUNCHER.format(qemu=shutil.which(QEMU), root=shlex.quote(os.fspath(root))))
     python.chmod(0o755)
     shutil.rmtree(apt)
     stamp.write_text(wanted)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.needs import missing
+from tests.needs import missing, need_program
 
 FLAGS = (
     "--headless",
@@ -32,11 +32,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     except ImportError:
         missing("selenium is not installed")
         return
-    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if binary is None or driver is None:
-        missing("chromium with chromedriver is not installed (Debian: chromium chromium-driver)")
-        return
+    binary = shutil.which("chromium-browser") or shutil.which("google-chrome") or need_program("chromium", "chromium")
+    driver = need_program("chromedriver", "chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
     profile: Path = tmp_path_factory.mktemp("profile")

@@ -4,7 +4,6 @@ for the daemon always exit code 78, at which systemd does not start it again and
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import pytest
 from ncs_cluster import client
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
-from tests.needs import missing
+from tests.needs import need_program
 
 CLUSTERD = ["-m", "ncs_cluster.cli.daemon", "--backend", "simulated"]
 NCSCTL = ["-m", "ncs_cluster.cli.ncsctl"]
@@ -39,9 +38,8 @@ def run(*command: str) -> tuple[int, str]:
     """Without root's right to enter everywhere."""
     humble: list[str] = []
     if os.getuid() == 0:
-        if shutil.which("setpriv") is None:
-            missing("setpriv (util-linux) is not installed, and root may enter everywhere")
-        humble = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        # root may enter everywhere
+        humble = [need_program("setpriv", "util-linux"), "--bounding-set=-dac_override,-dac_read_search"]
     done = subprocess.run([*humble, sys.executable, *command], capture_output=True, text=True, timeout=30, check=False)
     said = [line for line in done.stderr.splitlines() if "running as root" not in line]
     assert len(said) == 1, done.stderr

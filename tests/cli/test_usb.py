@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +19,7 @@ from ncs_cluster.xlink import capture_log
 from ncs_cluster.xlink.transcript import Boot, Call, Frame, Header, Transcript, dump
 from tests.cli.usb_programs import ASYNC, LEAVE, LISTING, TALK
 from tests.conftest import ROOT
-from tests.needs import missing
+from tests.needs import need_compiler, need_libusb, need_program
 
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
 LOOPBACK = "ncs_cluster.testing.myriad.loopback:Loopback"
@@ -153,11 +150,11 @@ def test_files_that_are_no_transcripts_are_refused_in_one_line_with_exit_code_2(
         assert re.fullmatch(rf"ncsctl: {re.escape(str(other))}: [^\n]+\n", done.stderr)
 
 
-def test_what_cannot_be_recorded_is_told_in_one_line(tmp_path: Path) -> None:
+def test_what_cannot_be_recorded_is_told_in_one_line(stick: Emulator, tmp_path: Path) -> None:
     output = tmp_path / "none.jsonl"
 
     def refused(*argv: str, **environ: str) -> str:
-        done = ncsctl("usb-capture", *argv, **environ)
+        done = ncsctl("usb-capture", *argv, **{**stick.env, **environ})
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
         assert not output.exists()
@@ -192,21 +189,20 @@ def test_ctrl_c_and_sigterm_end_the_command_and_the_transcript_is_written(stick:
 
 @pytest.fixture(scope="module")
 def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
-        missing("the recorder needs a C compiler: install gcc")
+    need_compiler()
     return build.compile_into(tmp_path_factory.mktemp("recorder"))
 
 
 @pytest.fixture(scope="module")
 def real() -> str:
     """The machine's own libusb."""
-    if ctypes.util.find_library("usb-1.0") is None:
-        missing("this machine has no libusb-1.0: install it")
+    need_libusb()
     return build.real_libusb(os.environ)
 
 
 def exported(library: str | Path) -> set[str]:
-    listed = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True)
+    nm = need_program("nm", "binutils")
+    listed = subprocess.run([nm, "-D", "--defined-only", library], capture_output=True, text=True, check=True)
     return set(re.findall(r" [TW] (libusb_\w+)", listed.stdout))
 
 

@@ -168,12 +168,13 @@ print(ended, signal.getsignal(signal.SIGINT) is before)
 """
 
 
-def test_ctrl_c_ends_a_step_at_once_even_while_its_interpreter_loads(tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_step_at_once_even_while_its_interpreter_loads(emulator: Emulator, tmp_path: Path) -> None:
     """The step's process is not asked, so it has no traceback to answer with. It is in nobody's way for a minute otherwise."""
     begun = tmp_path / "begun"
     step = f"open({str(begun)!r}, 'w').close(); import time; time.sleep(60)"
     command = [sys.executable, "-c", RECORDER, str(tmp_path / "out.jsonl"), step]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    environ = {**os.environ, **emulator.env}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         while not begun.exists():
             assert running.poll() is None
             time.sleep(0.01)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,31 +11,29 @@ import pytest
 
 from ncs_cluster.config import load
 from tests.conftest import ROOT
-from tests.needs import missing
+from tests.needs import need_program
 
 DEPLOY = ROOT / "deploy"
 UNIT = (DEPLOY / "ncs-clusterd.service").read_text()
 
 
-def need(tool: str) -> str:
-    found = shutil.which(tool)
-    if found is None:
-        missing(f"{tool} is not installed")
-    return found
+def systemd_analyze(*asked: str) -> subprocess.CompletedProcess[str]:
+    command = [need_program("systemd-analyze", "systemd"), *asked]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_systemd_has_nothing_to_say_about_the_unit(tmp_path: Path) -> None:
     """It wants the program to be there, so one that is here stands in for it."""
     unit = tmp_path / "ncs-clusterd.service"
     unit.write_text(UNIT.replace("/opt/ncs-cluster/bin/ncs-clusterd", sys.executable))
-    done = subprocess.run([need("systemd-analyze"), "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
+    done = systemd_analyze("verify", str(unit))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_systemd_would_have_something_to_say_about_a_misspelt_unit(tmp_path: Path) -> None:
     unit = tmp_path / "ncs-clusterd.service"
     unit.write_text(UNIT.replace("/opt/ncs-cluster/bin/ncs-clusterd", sys.executable).replace("Restart=", "Restrat="))
-    done = subprocess.run([need("systemd-analyze"), "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
+    done = systemd_analyze("verify", str(unit))
     assert "Restrat" in done.stderr
 
 
@@ -44,8 +41,7 @@ def test_the_unit_is_exposed_to_little(tmp_path: Path) -> None:
     """`systemd-analyze security` adds up what a service may do, 0 (nothing) to 10 (all); the threshold is in tenths."""
     unit = tmp_path / "ncs-clusterd.service"
     unit.write_text(UNIT)
-    command = [need("systemd-analyze"), "security", "--no-pager", "--offline=true", "--threshold=25", str(unit)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = systemd_analyze("security", "--no-pager", "--offline=true", "--threshold=25", str(unit))
     assert done.returncode == 0, done.stdout
     print(done.stdout.splitlines()[-1])
 
@@ -63,7 +59,7 @@ def test_the_unit_restarts_the_daemon_unless_a_setting_is_wrong() -> None:
 
 
 def test_udev_understands_the_rule() -> None:
-    udevadm = need("udevadm")
+    udevadm = need_program("udevadm", "udev")
     usage = subprocess.run([udevadm, "verify", "--help"], capture_output=True, text=True, timeout=60, check=False)
     if usage.returncode != 0:
         pytest.skip("this udevadm has no verify (systemd 254)")

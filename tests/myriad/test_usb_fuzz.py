@@ -24,7 +24,7 @@ from ncs_cluster.testing.myriad.loopback import Loopback
 from ncs_cluster.testing.myriad.wire import HEAD, Op
 from tests.conftest import ROOT
 from tests.myriad.libusb import patched
-from tests.needs import missing
+from tests.needs import need_sanitizer
 
 PORTS = ("1-1", "1-2.3")
 
@@ -205,9 +205,7 @@ def test_a_program_may_call_libusb_in_any_order_from_several_threads(
     environment = os.environ | {"PYTHONPATH": os.fspath(ROOT)}
     library = emulated_libusb
     if sanitize:
-        runtime = build.sanitizer()
-        if runtime is None:
-            missing("the compiler has no address sanitizer: install libasan (it comes with gcc)")
+        runtime = need_sanitizer()
         library = build.compile_library(
             tmp_path, "-Wpedantic", "-Werror", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from ncs_cluster.testing.myriad import build, descriptors
 from ncs_cluster.testing.myriad.wire import HEAD, RECORD, Op
 from tests.conftest import ROOT
-from tests.needs import missing
+from tests.needs import need_sanitizer
 
 CONNECTIONS = 60
 STRANGE = (-(2**31), -99, -7, -4, -1, 1, 2, 5, 6, 7, 85, 4097, 100_000, 2**31 - 1)
@@ -75,9 +75,7 @@ def talk(connection: socket.socket, chance: random.Random) -> None:
 
 
 def test_whatever_a_server_answers_a_program_gets_errors_and_goes_on(tmp_path: Path) -> None:
-    runtime = build.sanitizer()
-    if build.compiler() is None or runtime is None:
-        missing("the compiler has no address sanitizer: install gcc with libasan")
+    runtime = need_sanitizer()
     library = build.compile_library(tmp_path, "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     chance = random.Random(7)
     with socket.socket(socket.AF_UNIX) as listener:

@@ -16,6 +16,7 @@ from ncs_cluster.provision import blobs, places
 from ncs_cluster.provision._compiler import fold
 from ncs_cluster.provision.blobs import Recipe
 from ncs_cluster.provision.compile import CompileError, compile
+from ncs_cluster.testing.interpreter import program
 from ncs_cluster.xlink.blob import Blob
 from tests.needs import need_compiler
 from tests.oracle import nets
@@ -181,6 +182,7 @@ def test_without_a_compiler_the_lines_that_get_one_are_named(two: Path, tmp_path
 
 
 def test_a_python_with_another_openvino_is_refused(two: Path, tmp_path: Path) -> None:
+    need_compiler()
     for python in (Path(sys.executable), Path("/bin/true")):
         with pytest.raises(CompileError, match=r"is no Python 3\.6 to 3\.9 that has openvino==2021\.4\.2; name one"):
             compile(Recipe(two), tmp_path, python=python, say=quiet)
@@ -198,9 +200,7 @@ def test_a_compiler_that_dies_or_never_ends_is_one_line(
 ) -> None:
     need_compiler()
     monkeypatch.setattr("ncs_cluster.provision.compile.COMPILE_S", 1.0)
-    script = tmp_path / "python"
-    script.write_text(f"#!{sys.executable}\n{code}\n")
-    script.chmod(0o755)
+    script = program(tmp_path / "python", code)
     with pytest.raises(CompileError, match=complaint):
         compile(Recipe(two), tmp_path, python=script, say=quiet)
 

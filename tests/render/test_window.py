@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import Iterator
 import cv2
 import pytest
 
-from tests.needs import missing
+from tests.needs import missing, need_program
 
 WATCH = """
 import sys, time
@@ -65,8 +64,8 @@ headless = "GUI:                           NONE" in cv2.getBuildInformation()
 def display() -> Iterator[str]:
     if headless:
         pytest.skip("this OpenCV is a headless build")
-    if not (shutil.which("Xvfb") and shutil.which("xdotool")):
-        missing("needs Xvfb and xdotool (apt install xvfb xdotool)")
+    need_program("Xvfb", "xvfb")
+    need_program("xdotool", "xdotool")
     reader, writer = os.pipe()
     # without -noreset it starts anew when the last window has gone, and refuses whoever comes just then
     server = subprocess.Popen(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tests.needs import need_compiler
 from tests.soak import myriad
 
 
 def test_some_lives_of_four_sticks_leave_nothing_behind_and_mix_nothing() -> None:
+    need_compiler()
     assert myriad.main(16) == 0

@@ -27,7 +27,7 @@ except SourceError as error:
 def test_without_opencv_one_line_says_what_to_install(source: str) -> None:
     command = [sys.executable, "-c", PROGRAM, source]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    assert said.startswith("True OpenCV cannot be imported (")
+    assert said.startswith("True OpenCV cannot be imported: ")
     assert "opencv-python-headless" in said
     assert said.count("\n") == 1
 

@@ -16,8 +16,9 @@ from ncs_cluster.errors import SourceError
 from ncs_cluster.sources import realsense
 from ncs_cluster.sources.base import Planes, SourceInfo
 from ncs_cluster.sources.realsense import Options, RealSense
+from tests.needs import need_pyrealsense2
 
-rs = pytest.importorskip("pyrealsense2", reason="pyrealsense2 has no wheel for this Python and machine")
+rs = need_pyrealsense2()
 
 WIDTH, HEIGHT, FPS = 640, 480, 30
 DEPTH_FOCAL, COLOUR_FOCAL = 385.0, 615.0

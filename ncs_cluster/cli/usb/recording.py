@@ -29,7 +29,7 @@ class Recording:
     without a libusb."""
 
     def __init__(self, output: Path, libusb: str | None = None, keep: int = 64 << 20) -> None:
-        if output.is_dir() or not os.access(output.parent, os.W_OK):
+        if output.is_dir() or not os.access(output if output.exists() else output.parent, os.W_OK):
             raise NcsClusterError(f"{output}: cannot be written: name a file in a folder that is there and yours")
         self._output = output
         self._folder = tempfile.TemporaryDirectory(prefix="usb-capture-")

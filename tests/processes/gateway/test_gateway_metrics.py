@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from typing import Any
 
@@ -17,7 +16,7 @@ from ncs_cluster.processes.gateway.metrics import text
 from ncs_cluster.testing.control import some_status, some_stick
 from ncs_cluster.testing.gateway import Site
 from tests.conftest import ROOT
-from tests.needs import missing
+from tests.needs import need_program
 
 
 def samples(status: Status | None) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -76,9 +75,7 @@ def test_hostile_names_stay_inside_their_quotes() -> None:
 
 
 def test_promtool_has_nothing_to_say(running_site: Site) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        missing("promtool is not installed (Debian: prometheus)")
+    promtool = need_program("promtool", "prometheus")
     running_site.control.status = replace(some_status(), sink=SinkStatus("out.jsonl", "running", 12, 0, 0, None))
     answer = running_site.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
