@@ -297,6 +297,9 @@ def test_a_camera_is_told_its_rate_when_it_has_changed() -> None:
 def test_no_slot_is_granted_while_the_daemon_stops_or_the_camera_does_not_run() -> None:
     house = House()
     assert house.cameras.grant(house.camera) == []
+    house.cameras.hello(house.camera, 0.0)
+    house.camera.child.ready(0.0)
+    assert house.cameras.grant(house.camera) == [], "it has no pool"
     house.open()
     house.slots.revoke_grants()
     house.cameras.stopping = True

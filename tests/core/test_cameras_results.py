@@ -76,7 +76,7 @@ def test_a_live_result_behind_a_newer_one_of_its_graph_is_late() -> None:
     for unit in (newer, older, other):
         assert house.cameras.inferred(unit, FOUND, 10.5) == []
     assert house.counted(begun=3, result=2, late=1)
-    assert older.ended == "late"
+    assert (older.ended, house.ledger.doubled) == ("late", 0)
     assert house.records == [record(newer, "demo", FOUND, 0.5), record(other, "faces", FOUND, 0.5)]
 
 

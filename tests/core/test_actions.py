@@ -1,0 +1,137 @@
+"""Actions are plain values: the union names all of them, and the supervisor performs each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from ncs_cluster.core import actions as a
+from ncs_cluster.core.events import BUS, SINK, StickGone, Who
+from ncs_cluster.messages import MapPool, Stop
+from ncs_cluster.processes.discovery import SimulatedBus
+from ncs_cluster.processes.supervisor import Supervisor
+from ncs_cluster.specs import StickSpec
+from ncs_cluster.types import CameraName, PoolLayout, StickId
+
+WORKER, CAM0, STICK = Who("worker", "sim-1"), CameraName("cam0"), StickId("sim-1")
+LAYOUT = PoolLayout(3, 2, 64, 48)
+EXAMPLES: list[a.Action] = [
+    a.Send(SINK, Stop()),
+    a.Spawn(WORKER, "default"),
+    a.Kill(WORKER),
+    a.MakePool(LAYOUT),
+    a.DropPool(3),
+    a.MakePictures(CAM0, 4, 64, 48),
+    a.Unplug(STICK),
+    a.Note("info", "daemon", "text"),
+    a.Exit(7),
+]
+
+
+class Performer(Supervisor):
+    """The dispatch of the supervisor, without its loop: what would reach a process, a log or the core is written down."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[Any, ...]] = []
+        self._bus = SimulatedBus([StickSpec(STICK, "port 1", "simulated")])
+        self._pools: dict[int, int] = {}
+        self._pictures: dict[CameraName, int] = {}
+        self._exit_code: int | None = None
+
+    def _send(self, action: a.Send) -> None:
+        self.done.append(("send", action))
+
+    def _spawn(self, who: Who, runtime: str) -> None:
+        self.done.append(("spawn", who, runtime))
+
+    def _kill(self, who: Who) -> None:
+        self.done.append(("kill", who))
+
+    def _tell(self, who: Who, message: object) -> None:
+        self.done.append(("tell", who, message))
+
+    def _note(self, level: str, who: str, text: str) -> None:
+        self.done.append(("note", level, who, text))
+
+
+@pytest.fixture
+def performer() -> Iterator[Performer]:
+    made = Performer()
+    yield made
+    for descriptor in (*made._pools.values(), *made._pictures.values()):
+        os.close(descriptor)
+
+
+def is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def test_the_union_names_every_action_of_the_module_and_each_has_an_example() -> None:
+    defined = {each for each in vars(a).values() if isinstance(each, type) and each.__module__ == a.__name__}
+    assert set(get_args(a.Action)) == defined
+    assert {type(example) for example in EXAMPLES} == defined
+
+
+def test_the_supervisor_performs_actions_in_their_order(performer: Performer) -> None:
+    performer._perform([action for action in EXAMPLES if not isinstance(action, (a.MakePool, a.DropPool, a.MakePictures))])
+    assert performer.done == [
+        ("send", a.Send(SINK, Stop())),
+        ("spawn", WORKER, "default"),
+        ("kill", WORKER),
+        ("tell", BUS, StickGone(STICK)),
+        ("note", "info", "daemon", "text"),
+    ]
+    assert performer._exit_code == 7
+
+
+def test_the_first_exit_code_stays(performer: Performer) -> None:
+    performer._perform([a.Exit(0), a.Exit(7)])
+    assert performer._exit_code == 0
+
+
+def test_the_supervisor_keeps_the_memory_of_a_pool_until_it_is_dropped(performer: Performer) -> None:
+    performer._perform([a.MakePool(LAYOUT)])
+    assert list(performer._pools) == [3]
+    memory = performer._pools[3]
+    assert os.fstat(memory).st_size >= 2 * 64 * 48 * 3
+    performer._perform([a.DropPool(3)])
+    assert performer._pools == {}
+    assert not is_open(memory)
+
+
+def test_the_supervisor_replaces_the_picture_ring_of_a_camera(performer: Performer) -> None:
+    performer._perform([a.MakePictures(CAM0, 4, 64, 48)])
+    first_size, descriptors = os.fstat(performer._pictures[CAM0]).st_size, len(os.listdir("/proc/self/fd"))
+    performer._perform([a.MakePictures(CAM0, 4, 640, 480)])
+    assert list(performer._pictures) == [CAM0]
+    assert os.fstat(performer._pictures[CAM0]).st_size > first_size >= 4 * 64 * 48 * 3
+    assert len(os.listdir("/proc/self/fd")) == descriptors, "the first one is closed"
+
+
+def test_what_is_no_action_is_an_error_of_the_supervisor(performer: Performer) -> None:
+    with pytest.raises(AssertionError):
+        performer._perform([Stop()])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("action", EXAMPLES, ids=lambda action: type(action).__name__)
+def test_an_action_is_frozen_and_compared_by_content(action: a.Action) -> None:
+    assert msgspec.structs.replace(action) == action
+    assert hash(msgspec.structs.replace(action)) == hash(action)
+    for field in msgspec.structs.fields(action):
+        with pytest.raises(AttributeError):
+            setattr(action, field.name, None)
+        assert msgspec.structs.replace(action, **{field.name: "other"}) != action
+
+
+def test_a_message_is_sent_without_shared_memory_unless_that_is_named() -> None:
+    plain = a.Send(SINK, Stop())
+    assert (plain.pool, plain.pictures) == (None, None)
+    assert a.Send(WORKER, MapPool(LAYOUT), pool=3) == a.Send(WORKER, MapPool(LAYOUT), 3, None)

@@ -1,0 +1,229 @@
+"""What the status picture calls a stick, a camera and the whole pool, and why: every state by its exact reasons."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from ncs_cluster.core import report
+from ncs_cluster.core.child import QUARANTINE, State
+from ncs_cluster.core.engine import Engine
+from ncs_cluster.core.events import OPERATOR, StopAsked
+from ncs_cluster.specs import DiscoverySpec
+from ncs_cluster.testing.world import house
+from ncs_cluster.types import StickId
+from tests.core.oneengine import NOW_S, a_unit, at_work, camera_up, drawn, started, stick_up
+
+# -- states
+
+
+@pytest.mark.parametrize(
+    ("state", "failures", "shown"),
+    [
+        (State.DOWN, 0, "backoff"),
+        (State.STARTING, 0, "starting"),
+        (State.OPENING, 0, "starting"),
+        (State.RUNNING, 0, "active"),
+        (State.STOPPING, 0, "draining"),
+        (State.KILLED, 0, "backoff"),
+        (State.FENCED, 0, "backoff"),
+        (State.BACKOFF, 0, "backoff"),
+        (State.BACKOFF, QUARANTINE, "quarantined"),
+        (State.STARTING, QUARANTINE, "quarantined"),
+        (State.RUNNING, QUARANTINE, "active"),
+    ],
+)
+def test_the_state_of_a_stick_follows_its_process(state: State, failures: int, shown: str) -> None:
+    engine = at_work()
+    stick = engine.sticks.by_id[StickId("sim-1")]
+    stick.child.state, stick.child.failures = state, failures
+    assert drawn(engine).sticks[0].state == shown
+    stick.present = False
+    assert drawn(engine).sticks[0].state == "absent"
+
+
+def test_a_stick_whose_turn_it_is_not_is_draining_then_resting_or_on_standby() -> None:
+    engine = started(house(4, cluster_size=1, interval_s=0.0))
+    for number, temperature_c in enumerate((40.0, 40.0, 80.0, 80.0)):
+        stick_up(engine, f"sim-{number + 1}", temperature_c)
+    engine.dispatcher.seats[StickId("sim-4")].in_flight[1] = a_unit()
+    assert [stick.state for stick in drawn(engine).sticks] == ["active", "standby", "resting", "draining"]
+    del engine.dispatcher.seats[StickId("sim-2")]
+    assert drawn(engine).sticks[1].state == "standby"
+
+
+@pytest.mark.parametrize(
+    ("state", "signal", "ended", "detail", "shown"),
+    [
+        (State.RUNNING, True, False, None, "running"),
+        (State.RUNNING, False, False, None, "no-signal"),
+        (State.OPENING, False, False, None, "starting"),
+        (State.OPENING, False, False, "cable", "no-signal"),
+        (State.BACKOFF, False, False, "cable", "backoff"),
+        (State.BACKOFF, True, False, None, "backoff"),
+        (State.BACKOFF, True, True, None, "ended"),
+    ],
+)
+def test_the_state_of_a_camera(state: State, signal: bool, ended: bool, detail: str | None, shown: str) -> None:
+    engine = at_work()
+    camera = engine.cameras.by_name["cam0"]
+    camera.child.state, camera.signal, camera.ended, camera.detail = state, signal, ended, detail
+    seen = drawn(engine).cameras[0]
+    assert (seen.state, seen.detail) == (shown, detail)
+
+
+# -- reasons
+
+
+def verdict(engine: Engine, now_s: float = NOW_S) -> tuple[str, list[str]]:
+    daemon = drawn(engine, now_s).daemon
+    return daemon.state, daemon.reasons
+
+
+def test_a_pool_at_work_is_ok() -> None:
+    engine = at_work()
+    assert verdict(engine) == ("ok", [])
+    assert drawn(engine).daemon.ready is True
+
+
+@pytest.mark.parametrize(
+    ("state", "failures", "error", "reasons"),
+    [
+        (State.BACKOFF, 1, None, ["sim-2 is backoff"]),
+        (State.BACKOFF, 1, "it hung", ["sim-2 is backoff: it hung"]),
+        (State.BACKOFF, QUARANTINE, "it hung", ["sim-2 is quarantined: it hung"]),
+        (State.STARTING, 1, "it hung", []),
+        (State.STOPPING, 1, "it hung", []),
+    ],
+)
+def test_a_stick_that_waits_for_its_next_start_is_a_reason(
+    state: State, failures: int, error: str | None, reasons: list[str]
+) -> None:
+    engine = started(house(2))
+    stick_up(engine)
+    camera_up(engine)
+    child = engine.sticks.by_id[StickId("sim-2")].child
+    child.state, child.failures, child.last_error = state, failures, error
+    assert verdict(engine) == ("degraded" if reasons else "ok", reasons)
+
+
+def test_a_stick_that_is_away_is_a_reason_unless_it_has_another_name_now() -> None:
+    engine = started(house(2))
+    stick_up(engine)
+    camera_up(engine)
+    stick = engine.sticks.by_id[StickId("sim-2")]
+    stick.present = False
+    assert verdict(engine) == ("degraded", ["sim-2 is absent"])
+    stick.renamed = True
+    assert verdict(engine) == ("ok", [])
+    assert [seen.id for seen in drawn(engine).sticks] == ["sim-1"]
+
+
+@pytest.mark.parametrize(
+    ("there", "state", "reasons"),
+    [
+        (6, "ok", []),
+        (5, "degraded", ["cluster size is 2 instead of 3: 5 sticks are there"]),
+        (1, "degraded", ["cluster size is 1 instead of 3: 1 stick is there"]),
+        (0, "down", ["no stick is ready yet"]),
+    ],
+)
+def test_a_cluster_that_is_smaller_than_asked_for_is_a_reason(there: int, state: str, reasons: list[str]) -> None:
+    engine = started(house(6, cluster_size=3))
+    camera_up(engine)
+    for number, stick in enumerate(engine.sticks.by_id.values()):
+        stick.present = number < there
+        stick.renamed = not stick.present
+    stick_up(engine)
+    assert verdict(engine) == (state, reasons)
+
+
+@pytest.mark.parametrize(
+    ("detail", "error", "why"),
+    [(None, None, "starting"), (None, "exit code 1", "exit code 1"), ("cable", "exit code 1", "cable")],
+)
+def test_a_camera_without_pictures_is_a_reason_until_its_end(detail: str | None, error: str | None, why: str) -> None:
+    engine = at_work()
+    camera = engine.cameras.by_name["cam0"]
+    camera.signal, camera.detail, camera.child.last_error = False, detail, error
+    assert verdict(engine) == ("degraded", [f"cam0 gives no pictures: {why}"])
+    camera.ended = True
+    assert verdict(engine) == ("ok", [])
+
+
+def test_a_pool_that_is_too_hot_is_down() -> None:
+    engine = started(house(1))
+    stick_up(engine, temperature_c=80.0)
+    camera_up(engine)
+    assert verdict(engine) == ("down", ["every stick is too hot: no frame is worked on"])
+    assert report.ready(engine, NOW_S) == "every stick is too hot"
+    assert drawn(engine).daemon.ready is False
+
+
+def test_a_pool_whose_inferences_all_fail_is_down() -> None:
+    engine = at_work()
+    for now_s in (1002.0, 1008.0):
+        engine.inferences.failed("no memory", now_s)
+    assert verdict(engine, 1007.0) == ("ok", [])
+    assert verdict(engine, 1008.0) == ("down", ["every inference fails: no memory"])
+    assert report.ready(engine, 1008.0) == "every inference fails: no memory"
+
+
+def test_a_pool_without_sticks_is_down_and_says_whether_they_are_looked_for() -> None:
+    settings = house(0)
+    engine = started(settings)
+    camera_up(engine)
+    assert verdict(engine) == ("down", ["no sticks"])
+    assert report.ready(engine, NOW_S) == "no sticks"
+    looking = msgspec.structs.replace(settings, discovery=DiscoverySpec("xlink"))
+    engine = started(looking)
+    camera_up(engine)
+    assert verdict(engine) == ("down", ["no stick is plugged in"])
+
+
+def test_a_pool_whose_sticks_still_start_is_down_and_one_that_works_is_enough() -> None:
+    engine = started(house(2))
+    camera_up(engine)
+    assert verdict(engine) == ("down", ["no stick is ready yet"])
+    assert report.ready(engine, NOW_S) == "no stick is at work"
+    stick_up(engine)
+    assert verdict(engine) == ("ok", [])
+    assert report.ready(engine, NOW_S) is None
+
+
+def test_results_that_cannot_be_written_are_a_reason() -> None:
+    engine = at_work()
+    assert engine.sink is not None
+    engine.sink.blocked = "disk full"
+    assert verdict(engine) == ("degraded", ["results cannot be written: disk full"])
+    assert verdict(at_work(house(1, results=False))) == ("ok", [])
+
+
+# -- ready
+
+
+@pytest.mark.parametrize(
+    ("open_units", "good_s", "idle_s", "ready"),
+    [
+        (0, None, 900.0, True),
+        (1, None, 995.0, True),
+        (1, None, 994.9, False),
+        (1, 995.0, 900.0, True),
+        (1, 994.9, 900.0, False),
+        (1, 900.0, 995.0, True),
+    ],
+)
+def test_a_pool_is_ready_while_it_is_idle_or_has_proved_itself_in_the_last_five_seconds(
+    open_units: int, good_s: float | None, idle_s: float, ready: bool
+) -> None:
+    engine = at_work()
+    for _ in range(open_units):
+        engine.ledger.begin(a_unit())
+    engine.inferences.last_good_s, engine.idle_s = good_s, idle_s
+    assert report.ready(engine, 1000.0) == (None if ready else "no result in the last 5 s")
+
+
+def test_a_daemon_that_stops_is_not_ready() -> None:
+    engine = at_work()
+    engine.handle(OPERATOR, StopAsked(), 1002.0)
+    assert report.ready(engine, NOW_S) == "stopping"
