@@ -18,7 +18,7 @@ from typing import Annotated, List, Optional, Union
 from msgspec import Meta, Raw, Struct
 
 from ncs_cluster.specs import CameraSpec, GatewaySpec, GraphSpec, SinkSpec, StickSpec
-from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome, PoolLayout, StickId
+from ncs_cluster.types import CameraName, Detection, FrameNumber, FrameRef, Outcome, PoolLayout, StickId
 
 PROTOCOL = 2
 
@@ -27,6 +27,8 @@ Side = Annotated[int, Meta(ge=1, le=16384)]
 """Width or height of a picture, pixels."""
 Seconds = Annotated[float, Meta(ge=0.0, le=1e6)]
 """NaN is none."""
+Item = Annotated[str, Meta(max_length=4096)]
+"""A file's name below its folder: PATH_MAX of Linux."""
 
 
 class Message(Struct, frozen=True, array_like=True, tag=True):
@@ -217,14 +219,14 @@ class FrameCaptured(Message, frozen=True):
     frame: FrameRef
     captured_s: float
     captured_at: float
-    item: Optional[str] = None
+    item: Optional[Item] = None
     error: Optional[str] = None
 
 
 class Skipped(Message, frozen=True):
     """A frame arrived and no slot was free: it has a number, and is counted as dropped."""
 
-    frame: int
+    frame: FrameNumber
 
 
 class Measured(Message, frozen=True):

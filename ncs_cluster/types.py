@@ -5,9 +5,9 @@ Runs on CPython 3.9: annotations inside structs are written with Optional, Tuple
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, NewType, Optional, Tuple
+from typing import Annotated, List, NamedTuple, NewType, Optional, Tuple
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 StickId = NewType("StickId", str)
 """A physical place: "sim-1", or bus and port chain "1.2.3". An NCS2 has no serial number of its own."""
@@ -16,6 +16,8 @@ GraphName = NewType("GraphName", str)
 Celsius = NewType("Celsius", float)
 Box = Tuple[float, float, float, float]
 """x1, y1, x2, y2, normalised to 0..1 of the frame."""
+FrameNumber = Annotated[int, Meta(ge=0, lt=2**53)]
+"""Exact in JSON and in JavaScript; the next number can always be encoded."""
 
 
 class Detection(Struct, frozen=True, array_like=True):
@@ -64,7 +66,7 @@ class FrameRef(Struct, frozen=True, array_like=True):
     camera: CameraName
     pool: int
     slot: int
-    frame: int
+    frame: FrameNumber
     width: int
     height: int
 
