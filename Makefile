@@ -5,7 +5,10 @@ BIN    := $(VENV)/bin
 SOURCE ?= synthetic
 ARGS   ?=
 
-.PHONY: run test check bench docs clean
+# What `make test-fast` runs: the pure modules and the small ones, for every save of a file.
+FAST := $(wildcard tests/test_*.py) $(addprefix tests/,core decoders graphs ipc policies provision render sinks sources xlink)
+
+.PHONY: run test test-fast check bench docs clean
 
 # Four simulated sticks in two clusters; heat runs 20 times faster, so that turns pass every 6 s (120 / 20). The sticks start warm, so
 # that within half a minute turns pass by temperature too; then it is calm until somebody makes a heat wave.
@@ -14,8 +17,12 @@ run: $(VENV)/.ready
 		--switch-temp 65 --switch-interval 120 --set simulated.time_scale=20 \
 		--set simulated.latency_ms=55 --set simulated.initial_c=40 $(ARGS)
 
+# ARGS="-k heat" and the like go to pytest; one file alone is quicker as: .venv/bin/python -m pytest tests/core/test_zone.py
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-fast: $(VENV)/.ready-test
+	$(BIN)/python -m pytest -n auto -q -m "not slow" $(FAST) $(ARGS)
 
 check: $(VENV)/.ready-check
 	$(BIN)/ruff check .

@@ -1,12 +1,19 @@
-"""Fixtures every room may use."""
+"""Fixtures for all tests, the order they run in, and what is shown of a daemon when one of them fails."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
+
+from ncs_cluster.testing.daemon import Daemon
+from ncs_cluster.testing.myriad.emulator import Emulator
+from tests import schedule
 
 pytest_plugins = ["tests.oracle.runtime", "tests.myriad.emulated", "tests.aarch64.runtime"]
 
@@ -15,6 +22,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parent.parent
+LOG_LINES = 60
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +32,39 @@ def test_data() -> Path:
     if not (folder / "media").is_dir():
         pytest.skip(f"no test data in {folder}: set NCS_CLUSTER_TEST_DATA to the folder that holds models/ and media/")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Fails the last test of a process of the run whose tests leave a child behind."""
+    yield
+    left = [child.info for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+    assert not left, f"these processes outlive the tests that started them: {left}"
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    return schedule.processes()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> schedule.Schedule:
+    config.option.loadscopereorder = False
+    return schedule.Schedule(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests start first, so that none of them runs alone at the end; with it, whatever shares its process."""
+    slow = {schedule.scope(item.nodeid) for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: schedule.scope(item.nodeid) not in slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the end of the log of each daemon and emulated bus that it, or its module, has started."""
+    report = yield
+    if report.failed:
+        logs = [daemon.log for daemon in Daemon.started] + [bus.log_file for bus in Emulator.started]
+        for log in sorted(filter(Path.exists, logs)):
+            end = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+            report.sections.append((f"end of {log}", "\n".join(end)))
+    return report

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.children import tied_program
 from tests.needs import missing, need_program
 
 FLAGS = (
@@ -35,12 +36,12 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     binary = shutil.which("chromium-browser") or shutil.which("google-chrome") or need_program("chromium", "chromium")
     driver = need_program("chromedriver", "chromium-driver")
     options = webdriver.ChromeOptions()
-    options.binary_location = binary
     profile: Path = tmp_path_factory.mktemp("profile")
+    options.binary_location = str(tied_program(profile / "browser", [binary]))
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(driver))
+    browser = webdriver.Chrome(options=options, service=Service(str(tied_program(profile / "driver", [driver]))))
     try:
         yield browser
     finally:

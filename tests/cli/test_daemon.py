@@ -15,9 +15,10 @@ import ncs_cluster
 from ncs_cluster.client import Client
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
+from tests.children import TIED
 from tests.conftest import ROOT
 
-CLUSTERD = [sys.executable, "-m", "ncs_cluster.cli.daemon"]
+CLUSTERD = [*TIED, sys.executable, "-m", "ncs_cluster.cli.daemon"]
 SMALL = ["--backend", "simulated", "--graph", "none", "--no-web"]
 
 

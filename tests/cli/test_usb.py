@@ -19,7 +19,7 @@ from ncs_cluster.xlink import capture_log
 from ncs_cluster.xlink.transcript import Boot, Call, Frame, Header, Transcript, dump
 from tests.cli.usb_programs import ASYNC, LEAVE, LISTING, TALK
 from tests.conftest import ROOT
-from tests.needs import need_compiler, need_libusb, need_program
+from tests.needs import need_libusb, need_program
 
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
 LOOPBACK = "ncs_cluster.testing.myriad.loopback:Loopback"
@@ -185,12 +185,6 @@ def test_ctrl_c_and_sigterm_end_the_command_and_the_transcript_is_written(stick:
 
 
 # -- the recorder -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    need_compiler()
-    return build.compile_into(tmp_path_factory.mktemp("recorder"))
 
 
 @pytest.fixture(scope="module")

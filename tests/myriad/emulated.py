@@ -9,16 +9,34 @@ from typing import Any
 
 import pytest
 
+from ncs_cluster.cli.usb import build as capture
 from ncs_cluster.testing.myriad import build
 from ncs_cluster.testing.myriad.emulator import Emulator
-from tests.needs import need_compiler
+from tests.made_once import made_once
+from tests.needs import need_compiler, need_sanitizer
 
 
 @pytest.fixture(scope="session")
 def emulated_libusb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """libusb-1.0.so.0 with the emulator behind it, in a folder of its own."""
     need_compiler()
-    return build.compile_library(tmp_path_factory.mktemp("libusb"))
+    return made_once(tmp_path_factory, "libusb", build.compile_library) / build.NAME
+
+
+@pytest.fixture(scope="session")
+def sanitized_libusb(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The same with the address and undefined-behaviour sanitizers, and the environment a program needs to load it."""
+    runtime = need_sanitizer()
+    flags = ("-Wpedantic", "-Werror", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    folder = made_once(tmp_path_factory, "sanitized-libusb", lambda folder: build.compile_library(folder, *flags))
+    return folder / build.NAME, {"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"}
+
+
+@pytest.fixture(scope="session")
+def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recorder of `ncsctl usb-capture`, a libusb-1.0.so.0 that passes on to another."""
+    need_compiler()
+    return made_once(tmp_path_factory, "recorder", capture.compile_into) / capture.NAME
 
 
 @contextmanager

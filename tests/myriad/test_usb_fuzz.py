@@ -17,14 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncs_cluster.testing.myriad import build, descriptors
+from ncs_cluster.testing.myriad import descriptors
 from ncs_cluster.testing.myriad.bus import Bus
 from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.testing.myriad.loopback import Loopback
 from ncs_cluster.testing.myriad.wire import HEAD, Op
 from tests.conftest import ROOT
 from tests.myriad.libusb import patched
-from tests.needs import need_sanitizer
 
 PORTS = ("1-1", "1-2.3")
 
@@ -200,16 +199,14 @@ DRIVER = Path(__file__).with_name("usb_monkey.py")
 
 @pytest.mark.parametrize("sanitize", [False, True], ids=["plain", "with sanitizers"])
 def test_a_program_may_call_libusb_in_any_order_from_several_threads(
-    start_emulator: Callable[..., Emulator], emulated_libusb: Path, tmp_path: Path, sanitize: bool
+    start_emulator: Callable[..., Emulator], request: pytest.FixtureRequest, sanitize: bool
 ) -> None:
     environment = os.environ | {"PYTHONPATH": os.fspath(ROOT)}
-    library = emulated_libusb
     if sanitize:
-        runtime = need_sanitizer()
-        library = build.compile_library(
-            tmp_path, "-Wpedantic", "-Werror", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"
-        )
-        environment |= {"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"}
+        library, preloaded = request.getfixturevalue("sanitized_libusb")
+        environment |= preloaded
+    else:
+        library = request.getfixturevalue("emulated_libusb")
     emulator = start_emulator(chip="ncs_cluster.testing.myriad.loopback:Loopback", time_scale=20)
     for port in PORTS:
         emulator.add(port)

@@ -11,10 +11,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from ncs_cluster.testing.myriad import build, descriptors
+from ncs_cluster.testing.myriad import descriptors
 from ncs_cluster.testing.myriad.wire import HEAD, RECORD, Op
 from tests.conftest import ROOT
-from tests.needs import need_sanitizer
 
 CONNECTIONS = 60
 STRANGE = (-(2**31), -99, -7, -4, -1, 1, 2, 5, 6, 7, 85, 4097, 100_000, 2**31 - 1)
@@ -74,9 +73,10 @@ def talk(connection: socket.socket, chance: random.Random) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def test_whatever_a_server_answers_a_program_gets_errors_and_goes_on(tmp_path: Path) -> None:
-    runtime = need_sanitizer()
-    library = build.compile_library(tmp_path, "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+def test_whatever_a_server_answers_a_program_gets_errors_and_goes_on(
+    sanitized_libusb: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    library, preloaded = sanitized_libusb
     chance = random.Random(7)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.fspath(tmp_path / "usb"))
@@ -91,7 +91,7 @@ def test_whatever_a_server_answers_a_program_gets_errors_and_goes_on(tmp_path: P
         threading.Thread(target=serve, daemon=True).start()
         done = subprocess.run(
             [sys.executable, "-m", "tests.myriad.usb_victim", os.fspath(library), os.fspath(tmp_path / "usb"), str(CONNECTIONS)],
-            env=os.environ | {"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"},
+            env=os.environ | preloaded,
             cwd=ROOT,
             capture_output=True,
             text=True,

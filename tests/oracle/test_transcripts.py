@@ -86,11 +86,6 @@ class Pair(NamedTuple):
     xlink: Recorded
 
 
-@pytest.fixture(scope="session")
-def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build.compile_into(tmp_path_factory.mktemp("recorder"))
-
-
 @pytest.fixture(scope="module", params=CASES)
 def pair(
     request: pytest.FixtureRequest,

@@ -15,6 +15,7 @@ from typing import Any
 from ncs_cluster.client import Client
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.processes.log import MOST_WAITING, Unhurried
+from tests.children import TIED
 
 
 def test_who_logs_waits_for_nobody_and_what_was_left_out_is_counted() -> None:
@@ -45,7 +46,7 @@ def test_a_daemon_whose_log_nobody_reads_works_on_and_ends(tmp_path: Path) -> No
     """A terminal stopped by Ctrl-S, a journal that waits for its disk."""
     readable, writable = os.pipe()
     asked = ["--backend", "simulated", "--sticks", "2", "--graph", "none", "--no-web", "--runtime-dir", str(tmp_path)]
-    with subprocess.Popen([sys.executable, "-m", "ncs_cluster.cli.daemon", *asked], stderr=writable) as daemon:
+    with subprocess.Popen([*TIED, sys.executable, "-m", "ncs_cluster.cli.daemon", *asked], stderr=writable) as daemon:
         until(tmp_path, lambda stick: stick["state"] == "active")
         fill(writable)
         with Client(tmp_path) as client:

@@ -1,0 +1,50 @@
+"""How the tests of one run are spread over its processes (pytest-xdist): by file, except where tests share more or less than that.
+
+The files of one group run one after another in one process; a file whose tests share nothing is spread test by test.
+"""
+
+from __future__ import annotations
+
+import os
+
+from xdist.scheduler import LoadScopeScheduling
+
+PLUGIN = "the vendor's plugin"
+"""Its lock, /tmp/mvnc.mutex, is the machine's: two tests that boot sticks by it would wait for each other's time-outs."""
+GROUPS = {
+    "tests/backends/test_myriad.py": PLUGIN,
+    "tests/oracle/": PLUGIN,
+    "tests/system/test_vendor_plugin.py": PLUGIN,
+    "tests/browser/": "the browser",
+}
+ONE_BY_ONE = (
+    "tests/cli/test_usb_guided.py",
+    "tests/core/test_heat.py",
+    "tests/faults/",
+    "tests/myriad/test_usb_fuzz.py",
+    "tests/processes/gateway/test_gateway_limits.py",
+    "tests/system/test_emulated_sticks.py",
+    "tests/system/test_running.py",
+)
+MOST_PROCESSES = 16
+
+
+def processes() -> int:
+    """Two for each core: most tests wait for processes of their own more than they compute."""
+    return max(2, min(MOST_PROCESSES, 2 * (os.cpu_count() or 1)))
+
+
+def scope(nodeid: str) -> str:
+    """Tests of one scope run in one process, one after another."""
+    file = nodeid.partition("::")[0]
+    for place, group in GROUPS.items():
+        if file.startswith(place):
+            return group
+    return nodeid if file.startswith(ONE_BY_ONE) else file
+
+
+class Schedule(LoadScopeScheduling):
+    """Hands out work in the order of collection, which puts slow tests first (see conftest)."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope(nodeid)
