@@ -1,0 +1,173 @@
+"""Makes machines from nothing and runs the two README commands in a clone on each: `tests/fresh/run --help`.
+
+`make run` passes when the daemon is ready, a minute's worth of set-up or ten later, its picture's frames were inferred, and Ctrl-C
+ends it with nothing left running. `make test` passes when it exits 0. The table goes to standard output, logs into the folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.fresh import root as machine_root
+from tests.fresh.machines import MACHINES, Machine
+
+PROJECT = Path(__file__).resolve().parents[2]
+PAGE = "http://127.0.0.1:8080"
+RUN_S, TEST_S, STOP_S = 900.0, 1800.0, 20.0
+
+
+class Row(NamedTuple):
+    """What became of one machine."""
+
+    machine: Machine
+    run: str
+    test: str
+    minutes: float
+
+
+def main() -> int:
+    names = [machine.name for machine in MACHINES]
+    parser = argparse.ArgumentParser(prog="tests/fresh/run", description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("machine", nargs="*", help=f"which of {', '.join(names)}; all without any")
+    parser.add_argument("--folder", type=Path, default=PROJECT / "build/fresh", help="for roots, caches and logs (build/fresh)")
+    parser.add_argument("--keep", action="store_true", help="keep the machines' roots")
+    parser.add_argument("--only", choices=("run", "test"), help="one of the two commands")
+    asked = parser.parse_args()
+    if unknown := sorted(set(asked.machine) - set(names)):
+        parser.error(f"there is no machine {', '.join(unknown)}; there are {', '.join(names)}")
+    if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
+        parser.error("needs root and mmdebstrap (apt install mmdebstrap)")
+    chosen = [machine for machine in MACHINES if machine.name in asked.machine or not asked.machine]
+    folder = asked.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for machine in chosen:
+        row = prove(machine, folder, asked.only)
+        rows.append(row)
+        print(f"{machine.name}: make run {row.run}; make test {row.test}; {row.minutes:.1f} min", file=sys.stderr, flush=True)
+        if not asked.keep:
+            shutil.rmtree(folder / machine.name, ignore_errors=True)
+    print(table(rows))
+    return 0 if all(row.run.startswith(("ok", "-")) and row.test.startswith(("ok", "-")) for row in rows) else 1
+
+
+def prove(machine: Machine, folder: Path, only: str | None) -> Row:
+    """Makes one machine, clones HEAD there and types the commands."""
+    began_s = time.monotonic()
+    if machine.python and machine_root.lent_python(machine.python) is None:
+        return Row(machine, "-", f"- (no Python {machine.python} to lend)", 0.0)
+    try:
+        machine_root.make(machine, folder)
+    except subprocess.CalledProcessError as error:
+        return Row(machine, f"no machine: {error.output.strip()[-300:]}", "-", (time.monotonic() - began_s) / 60)
+    given = folder / "given"
+    given.mkdir(exist_ok=True)
+    bundle = given / "ncs_cluster.bundle"
+    subprocess.run(["git", "-C", PROJECT, "bundle", "create", "--quiet", bundle, "HEAD"], check=True)
+    bundle.chmod(0o644)
+    data = Path(os.environ.get("NCS_CLUSTER_TEST_DATA", PROJECT.parent / "shared"))
+    enter, environment = machine_root.enter(machine, folder, given, data if data.is_dir() else None)
+    clone = shlex.quote(f"{machine.home}/{machine.clone}")
+    subprocess.run([*enter, f"git clone --quiet /mnt/given/ncs_cluster.bundle {clone}"], env=environment, check=True)
+    python = machine_root.lent_python(machine.python) if machine.python else None
+    make = f"cd {clone} && make %s" + (f" PYTHON={shlex.quote(f'{python}/bin/python3')}" if python else "")
+    logs = {each: folder / f"{machine.name}-{each}.log" for each in ("run", "test")}
+    ran = run([*enter, make % "run"], environment, logs["run"]) if only != "test" else "-"
+    tested = test([*enter, make % "test"], environment, logs["test"]) if only != "run" else "-"
+    return Row(machine, ran, tested, (time.monotonic() - began_s) / 60)
+
+
+def run(command: list[str], environment: dict[str, str], log: Path) -> str:
+    """`make run` until it is ready and has inferred, then Ctrl-C."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+    began_s = time.monotonic()
+    try:
+        while (inferences := ready()) == 0:
+            if process.poll() is not None:
+                return f"ended with {process.returncode}: see {log.name}"
+            if time.monotonic() - began_s > RUN_S:
+                return f"not ready after {RUN_S:.0f} s: see {log.name}"
+            time.sleep(0.5)
+        ready_s = time.monotonic() - began_s
+        time.sleep(5)
+        more = ready() - inferences
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            code = process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            return f"not ended {STOP_S:.0f} s after Ctrl-C: see {log.name}"
+    finally:
+        process.kill()
+    if "Traceback" in log.read_text(errors="replace"):
+        return f"a traceback: see {log.name}"
+    return f"ok, ready after {ready_s:.0f} s, {more / 5:.0f}/s, Ctrl-C: {code}" if more > 0 else "no inference in 5 s"
+
+
+def ready() -> int:
+    """Inferences so far; 0 while the page does not say that all is well."""
+    try:
+        with urllib.request.urlopen(f"{PAGE}/readyz", timeout=5), urllib.request.urlopen(f"{PAGE}/api/status", timeout=5) as answer:
+            return sum(stick["inferences"] for stick in json.load(answer)["sticks"])
+    except (OSError, urllib.error.URLError):
+        return 0
+
+
+def test(command: list[str], environment: dict[str, str], log: Path) -> str:
+    """`make test`; the last line that pytest prints, and the tests that failed."""
+    began_s = time.monotonic()
+    with log.open("wb") as file:
+        try:
+            code = subprocess.run(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=TEST_S, check=False
+            ).returncode
+        except subprocess.TimeoutExpired:
+            return f"not done after {TEST_S:.0f} s: see {log.name}"
+    said = log.read_text(errors="replace")
+    counts = re.findall(r"\d+ (?:passed|failed|skipped|errors?)\b", (said.splitlines() or [""])[-1] if code == 0 else said[-300:])
+    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
+    told = f"{', '.join(counts) or 'no tests ran'}, {time.monotonic() - began_s:.0f} s"
+    return f"ok, {told}" if code == 0 and counts else f"exit {code}, {told}: {' '.join(failed[:8])}"
+
+
+def table(rows: list[Row]) -> str:
+    lines = [
+        "| machine | Debian | Python | user | folder | locale | installed | data | make run | make test | minutes |",
+        "|---" * 11 + "|",
+    ]
+    for row in rows:
+        machine = row.machine
+        cells = (
+            machine.name,
+            machine.suite,
+            machine.python or "Debian's",
+            "root" if machine.root else "ordinary",
+            machine.clone,
+            machine.locale,
+            " ".join(machine.installed) or "nothing",
+            "yes" if machine.data else "no",
+            row.run,
+            row.test,
+            f"{row.minutes:.1f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
