@@ -15,7 +15,7 @@ from ncs_cluster.testing.daemon import Daemon
 from ncs_cluster.testing.myriad.emulator import Emulator
 from tests import schedule
 
-pytest_plugins = ["tests.oracle.runtime", "tests.myriad.emulated", "tests.aarch64.runtime"]
+pytest_plugins = ["tests.hypothesis_profiles", "tests.oracle.runtime", "tests.myriad.emulated", "tests.aarch64.runtime"]
 
 # a shell that runs the tests in its background has them ignore Ctrl-C, and what they start would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -54,6 +54,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> schedule.Sch
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests start first, so that none of them runs alone at the end; with it, whatever shares its process."""
+    for item in items:
+        if item.nodeid.startswith(schedule.ONCE):
+            item.add_marker(pytest.mark.once)
     slow = {schedule.scope(item.nodeid) for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: schedule.scope(item.nodeid) not in slow)
 

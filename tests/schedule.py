@@ -13,19 +13,41 @@ PLUGIN = "the vendor's plugin"
 """Its lock, /tmp/mvnc.mutex, is the machine's: two tests that boot sticks by it would wait for each other's time-outs."""
 GROUPS = {
     "tests/backends/test_myriad.py": PLUGIN,
+    "tests/cli/test_graphs.py::test_a_graph_is_compiled_by_the_runtime": PLUGIN,
+    "tests/cli/test_usb_guided.py::test_the_vendors_plugin_and_ours": PLUGIN,
     "tests/oracle/": PLUGIN,
+    "tests/provision/test_compile.py": PLUGIN,
     "tests/system/test_vendor_plugin.py": PLUGIN,
     "tests/browser/": "the browser",
 }
+"""Beginnings of test ids, and the group that runs in one process."""
 ONE_BY_ONE = (
+    "tests/cli/test_usb.py",
     "tests/cli/test_usb_guided.py",
     "tests/core/test_heat.py",
-    "tests/faults/",
+    "tests/faults/test_kill_supervisor.py",
+    "tests/faults/test_rogue_workers.py",
+    "tests/faults/test_stick_faults.py",
     "tests/myriad/test_usb_fuzz.py",
     "tests/processes/gateway/test_gateway_limits.py",
-    "tests/system/test_emulated_sticks.py",
     "tests/system/test_running.py",
 )
+"""Files whose tests share nothing that is dear to make."""
+ONCE = (
+    "tests/aarch64/",
+    "tests/browser/",
+    "tests/cli/test_usb_aarch64.py",
+    "tests/core/test_any_order.py",
+    "tests/core/test_heat.py",
+    "tests/deploy/",
+    "tests/graphs/",
+    "tests/oracle/",
+    "tests/provision/test_compile.py",
+    "tests/runtimes/",
+    "tests/soak/",
+    "tests/system/test_vendor_plugin.py",
+)
+"""Tests that say the same on every Python: of other interpreters, programs, or pure arithmetic on the same examples."""
 MOST_PROCESSES = 16
 
 
@@ -36,10 +58,10 @@ def processes() -> int:
 
 def scope(nodeid: str) -> str:
     """Tests of one scope run in one process, one after another."""
-    file = nodeid.partition("::")[0]
-    for place, group in GROUPS.items():
-        if file.startswith(place):
+    for beginning, group in GROUPS.items():
+        if nodeid.startswith(beginning):
             return group
+    file = nodeid.partition("::")[0]
     return nodeid if file.startswith(ONE_BY_ONE) else file
 
 

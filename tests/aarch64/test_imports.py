@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from tests.python39 import ROOT, Runtime
 
+pytestmark = pytest.mark.slow
+
 ROOMS = ["xlink", "backends", "decoders", "ipc"]
+PROTOCOL = ["frames", "blob", "firmware", "session"]
 IMPORT_ALL = """
 import importlib, platform, sys
 for name in sys.argv[1:]:
@@ -29,23 +34,16 @@ def test_what_a_worker_imports_needs_no_vendor_library(aarch64: Runtime) -> None
 
 
 def test_the_tests_of_the_protocol_hold(aarch64: Runtime) -> None:
-    """All but the one that reads the vendor's firmware, which is the same file everywhere, and the long searches for orders of
-    events and for bytes that nobody thought of, which run on this machine's own processor."""
+    """Bytes into values and back, and whole sessions. The searches for odd orders and bytes run on this machine's own processor."""
     command = [
         aarch64.python,
         "-m",
         "pytest",
         "-q",
-        "-p",
-        "no:cacheprovider",
-        "--rootdir",
-        str(ROOT),
-        "--noconftest",
-        "-k",
-        "not real_file and not AnyOrder and not whatever",
+        *("-p", "no:cacheprovider", "-p", "tests.hypothesis_profiles", "--rootdir", str(ROOT), "--noconftest"),
+        *("-k", "not real_file"),
     ]
-    done = subprocess.run(
-        [*command, str(ROOT / "tests/xlink")], env=aarch64.env, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False
-    )
+    files = [str(ROOT / f"tests/xlink/test_{name}.py") for name in PROTOCOL]
+    done = subprocess.run([*command, *files], env=aarch64.env, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
     assert not done.returncode, done.stdout[-3000:] + done.stderr[-2000:]
     assert " passed" in done.stdout

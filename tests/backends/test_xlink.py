@@ -24,6 +24,8 @@ from ncs_cluster.types import GraphName, StickId
 from tests.backends import numbered
 from tests.backends.numbered import GRAPHS, Driver, write_blobs
 
+pytestmark = pytest.mark.slow
+
 PORT = "1-1.2"
 QUICK_STICK = {"boot_s": 0.05, "reset_s": 0.05, "latency_s": 0.002}
 

@@ -19,6 +19,8 @@ from ncs_cluster.client import Client, Refused
 from ncs_cluster.errors import NotRunning
 from tests.children import TIED
 
+pytestmark = pytest.mark.slow
+
 DEMO = [
     "--source=synthetic",
     "--backend=simulated",
@@ -28,6 +30,8 @@ DEMO = [
     "--switch-interval=100",
     "--set=simulated.time_scale=20",
     "--set=simulated.initial_c=45",
+    "--set=simulated.latency_ms=55",
+    "--fps=10",
     "--listen=127.0.0.1:0",
 ]
 

@@ -18,6 +18,8 @@ from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
 from tests.children import TIED
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 CLUSTERD = [*TIED, sys.executable, "-m", "ncs_cluster.cli.daemon"]
 SMALL = ["--backend", "simulated", "--graph", "none", "--no-web"]
 

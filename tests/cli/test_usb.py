@@ -21,6 +21,8 @@ from tests.cli.usb_programs import ASYNC, LEAVE, LISTING, TALK
 from tests.conftest import ROOT
 from tests.needs import need_libusb, need_program
 
+pytestmark = pytest.mark.slow
+
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
 LOOPBACK = "ncs_cluster.testing.myriad.loopback:Loopback"
 

@@ -14,6 +14,8 @@ from tests.aarch64 import root
 from tests.cli.usb_programs import ASYNC, LISTING
 from tests.python39 import ROOT, Runtime
 
+pytestmark = pytest.mark.slow
+
 CLOSE = """
 pipe.send(Header(10, FrameType.PING_REQ).encode())
 pipe.ask(84)

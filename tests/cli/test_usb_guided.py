@@ -23,6 +23,8 @@ from ncs_cluster.xlink.transcript import Boot, Call, Frame, Transcript
 from tests.python39 import ROOT, Runtime
 from tests.xlink import blobs
 
+pytestmark = pytest.mark.slow
+
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "usb-capture"]
 PORT = "1-1.2"
 SIDE = 40

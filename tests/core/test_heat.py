@@ -9,6 +9,8 @@ from ncs_cluster.testing.world import World, house
 from ncs_cluster.thermal import Heat, Plant
 from tests.core.referee import Referee
 
+pytestmark = pytest.mark.slow
+
 LIMIT_C = 65.0
 ONE_PERIOD_C = 0.54 * (1.0 + 2 * 0.5)
 """What a die at full load can add in a telemetry period and the two inferences it may have in hand."""

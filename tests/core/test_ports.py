@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -233,5 +234,5 @@ class AnyHub(RuleBasedStateMachine):
         assert self.present == set(self.fast)
 
 
-TestAnyHub = AnyHub.TestCase
+TestAnyHub = pytest.mark.slow(AnyHub.TestCase)
 TestAnyHub.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)

@@ -25,6 +25,7 @@ def results(world: World, *cameras: str) -> list[int]:
     return [world.engine.ledger.count(camera).result for camera in cameras]
 
 
+@pytest.mark.slow
 def test_a_job_that_waited_for_a_full_disk_does_not_starve_the_live_cameras_afterwards() -> None:
     world = World(house(2, ("job", "live")))
     world.cameras["job"].ordered, world.cameras["job"].period_s = True, 0.001

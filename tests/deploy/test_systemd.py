@@ -16,6 +16,8 @@ import pytest
 
 from tests.needs import need_program
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 backend = "simulated"

@@ -11,6 +11,8 @@ import pytest
 from ncs_cluster.specs import ClusterSpec, GatewaySpec
 from ncs_cluster.testing.daemon import Daemon, Status, running, settings, sticks, synthetic
 
+pytestmark = pytest.mark.slow
+
 WELL_AGAIN_S = 3.0
 """Contract, after a kill."""
 SILENT_S = 5.0

@@ -10,6 +10,8 @@ import pytest
 
 from ncs_cluster.testing.daemon import Daemon, gone, running, settings, sticks, synthetic
 
+pytestmark = pytest.mark.slow
+
 CHILDREN_GONE_S = 0.5
 """Contract."""
 

@@ -7,8 +7,11 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
 from ncs_cluster.testing.daemon import Status, running, settings, sticks, synthetic
+
+pytestmark = pytest.mark.slow
 
 STICKS, ROUNDS = 16, 3
 """Each stick may die three times before it has to wait."""

@@ -11,6 +11,8 @@ from ncs_cluster.specs import RuntimeSpec
 from ncs_cluster.testing.daemon import running, settings, sticks, synthetic
 from ncs_cluster.testing.interpreter import interpreter
 
+pytestmark = pytest.mark.slow
+
 WIRE = """
 wire = socket.socket(fileno=int(arguments["--channel"]))
 wire.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)

@@ -13,6 +13,8 @@ import pytest
 
 from ncs_cluster.sources._scene_shapes import LABELS
 
+pytestmark = pytest.mark.slow
+
 DEMO = Path(__file__).resolve().parents[2] / "graphs" / "demo"
 
 

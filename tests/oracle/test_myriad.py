@@ -25,6 +25,8 @@ from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.types import CameraName, Detection, FrameRef, PoolLayout, StickId
 from tests.python39 import Runtime
 
+pytestmark = pytest.mark.slow
+
 DEMO = Path(__file__).resolve().parents[2] / "graphs" / "demo"
 PORT, LOCK = "1-1.2", "/tmp/mvnc.mutex"
 LAYOUT = PoolLayout(pool=1, slots=2, max_width=320, max_height=240)

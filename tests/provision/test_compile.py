@@ -22,6 +22,8 @@ from tests.needs import need_compiler
 from tests.oracle import nets
 from tests.python39 import Runtime
 
+pytestmark = pytest.mark.slow
+
 DEMO = Path(__file__).resolve().parents[2] / "graphs" / "demo"
 
 

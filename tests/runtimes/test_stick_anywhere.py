@@ -10,10 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ncs_cluster.testing.myriad.boot import artificial_firmware
 from ncs_cluster.testing.myriad.emulator import Emulator
 from tests.python39 import ROOT, Runtime
 from tests.xlink.blobs import FP32, Entry, make
+
+pytestmark = pytest.mark.slow
 
 
 def infer(runtime: Runtime, emulator: Emulator, folder: Path) -> Any:

@@ -18,6 +18,8 @@ from ncs_cluster.sources.base import Planes, SourceInfo
 from ncs_cluster.sources.realsense import Options, RealSense
 from tests.needs import need_pyrealsense2
 
+pytestmark = pytest.mark.slow
+
 rs = need_pyrealsense2()
 
 WIDTH, HEIGHT, FPS = 640, 480, 30

@@ -18,6 +18,8 @@ from ncs_cluster.testing.myriad.boot import artificial_firmware
 from ncs_cluster.testing.myriad.emulator import Emulator
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 PORTS = [f"1-1.{number}" for number in (1, 2, 3, 4)]
 HOT_C = 70.0
 

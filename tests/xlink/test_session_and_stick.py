@@ -15,6 +15,8 @@ from ncs_cluster.xlink.session import Options
 from tests.xlink.blobs import FP32, NC, Entry, make
 from tests.xlink.cable import FACES, SMALL, Pair, number_of, numbered
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_whole_session_on_one_page_opens_infers_reads_heat_and_closes():
     pair = Pair([FACES], latency_s=0.03, watchdog=True).ready()

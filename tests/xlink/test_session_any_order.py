@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -16,6 +17,8 @@ from ncs_cluster.xlink.events import Closed, Lost, Ready, Result, Thermal
 from ncs_cluster.xlink.session import Options, Session
 from tests.xlink import blobs
 from tests.xlink.model import Model, carry, outcome
+
+pytestmark = pytest.mark.slow
 
 BLOBS = [blobs.small(4), blobs.small(6, outputs=40, shaves=4, slices=6)]
 

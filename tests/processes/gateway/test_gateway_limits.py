@@ -6,8 +6,12 @@ import contextlib
 import socket
 import time
 
+import pytest
+
 from ncs_cluster.processes.gateway.server import MAX_CONNECTIONS, REQUEST_S, STALL_S
 from ncs_cluster.testing.gateway import Site
+
+pytestmark = pytest.mark.slow
 
 
 def connect(site: Site) -> socket.socket:
