@@ -22,7 +22,7 @@ test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 test-fast: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -n auto -q -m "not slow" $(FAST) $(ARGS)
+	$(BIN)/python -m pytest -n logical -q -m "not slow" $(FAST) $(ARGS)
 
 check: $(VENV)/.ready-check
 	$(BIN)/ruff check .

@@ -43,7 +43,7 @@ def no_process_is_left() -> Iterator[None]:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    return schedule.processes()
+    return schedule.processes(waiting=config.option.numprocesses == "auto")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> schedule.Schedule:

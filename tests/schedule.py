@@ -24,7 +24,9 @@ GROUPS = {
 ONE_BY_ONE = (
     "tests/cli/test_usb.py",
     "tests/cli/test_usb_guided.py",
+    "tests/core/test_dispatch.py",
     "tests/core/test_heat.py",
+    "tests/core/test_unlucky_orders.py",
     "tests/faults/test_kill_supervisor.py",
     "tests/faults/test_rogue_workers.py",
     "tests/faults/test_stick_faults.py",
@@ -51,9 +53,10 @@ ONCE = (
 MOST_PROCESSES = 16
 
 
-def processes() -> int:
-    """Two for each core: most tests wait for processes of their own more than they compute."""
-    return max(2, min(MOST_PROCESSES, 2 * (os.cpu_count() or 1)))
+def processes(waiting: bool) -> int:
+    """One for each core, for tests that compute; two for tests that mostly wait for processes of their own."""
+    cores = os.cpu_count() or 1
+    return max(2, min(MOST_PROCESSES, 2 * cores if waiting else cores))
 
 
 def scope(nodeid: str) -> str:

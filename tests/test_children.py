@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from ncs_cluster.testing.daemon import gone
 from tests.children import tied_program
@@ -45,6 +46,7 @@ def test_it(tmp_path):
 """
 
 
+@pytest.mark.slow
 def test_a_failing_test_shows_the_log_of_its_daemon(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(FAILS)
     command = [
