@@ -8,6 +8,7 @@ import pty
 import re
 import resource
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -157,7 +158,7 @@ def test_events_are_lines_and_a_reader_that_leaves_is_no_error(daemon: FakeContr
     lines = ncsctl("events", place=tmp_path).stdout.splitlines()
     assert len(lines) == 2000
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  warning stick sim-1   event 0", lines[0])
-    command = " ".join(NCSCTL) + f" events --runtime-dir {tmp_path} | head -1"
+    command = shlex.join([*NCSCTL, "events", "--runtime-dir", str(tmp_path)]) + " | head -1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -44,8 +44,8 @@ def test_frames_flow_and_clusters_take_turns_by_the_clock(tmp_path: Path) -> Non
 
 def test_clusters_take_turns_by_temperature(tmp_path: Path) -> None:
     """With the clock turned off, a stick that reaches the switch temperature ends its cluster's turn."""
-    clusters = ClusterSpec(1, "ring", switch_interval_s=0.0, switch_temp_c=45.0, time_scale=60.0)
-    with running(settings(tmp_path, sticks(2, initial_c=40.0), [synthetic()], clusters)) as daemon:
+    clusters = ClusterSpec(1, "ring", switch_interval_s=0.0, switch_temp_c=45.0, time_scale=20.0)
+    with running(settings(tmp_path, sticks(2, initial_c=38.0), [synthetic()], clusters)) as daemon:
         status = daemon.until(lambda status: status["clusters"]["switches"] >= 1, "switched by temperature")
         first = next(text for text in daemon.story("clusters") if text.startswith("switch to"))
         assert "sim-1" in first
