@@ -30,7 +30,7 @@ DEMO = [
     "--switch-interval=100",
     "--set=simulated.time_scale=20",
     "--set=simulated.initial_c=45",
-    "--set=simulated.latency_ms=55",
+    "--set=simulated.latency_ms=190",
     "--fps=10",
     "--listen=127.0.0.1:0",
 ]
