@@ -11,7 +11,7 @@ from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import Action, Exit, Kill, MakePictures, MakePool, Note, Send, Spawn, Unplug
 from ncs_cluster.core.camera import Camera
-from ncs_cluster.core.child import State
+from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Who
 from ncs_cluster.core.status import LatencyStatus
@@ -115,6 +115,12 @@ def test_a_start_tells_its_notices_and_starts_sink_and_page_first() -> None:
     assert [child.who for child in daemon.engine.children()] == [CAMERA, ONE, TWO, SINK, GATEWAY]
 
 
+def test_the_limits_of_its_children_can_be_given() -> None:
+    engine = Engine(house(1), 100.0, Limits(starting_s=7.0))
+    engine.start(100.0)
+    assert [child.deadline_s for child in engine.children()] == [107.0] * 3
+
+
 def test_a_house_without_results_and_page_has_neither_sink_nor_page() -> None:
     daemon = Daemon(house(1, results=False))
     assert daemon.started == [Spawn(ONE, "default"), Spawn(CAMERA, "default")]
@@ -153,7 +159,7 @@ def test_what_is_not_known_leads_to_nothing(who: Who) -> None:
 
 
 def test_a_camera_is_told_its_source_and_then_its_pool_and_its_first_slots() -> None:
-    daemon = Daemon(house(1, page=True))
+    daemon = Daemon(house(2, page=True))
     daemon.open(ONE, GATEWAY)
     assert daemon.hear(CAMERA, HELLO) == [Send(CAMERA, m.OpenSource(daemon.camera.spec, 0))]
     assert daemon.hear(CAMERA, OPENED) == [
@@ -404,6 +410,13 @@ def test_a_switch_after_the_dwell_is_made_at_once() -> None:
         Note("info", "clusters", "switch to sim-2: asked for by the operator"),
         replied("switched to sim-2"),
     ]
+
+
+def test_a_switch_names_every_stick_of_the_next_cluster() -> None:
+    daemon = Daemon(house(4, cluster_size=2, results=False))
+    daemon.open(*(Who("worker", f"sim-{number}") for number in range(1, 5)))
+    daemon.now_s = 102.0
+    assert daemon.hear(CLIENT, m.AskSwitch())[-1] == replied("switched to sim-3, sim-4")
 
 
 def test_a_switch_is_refused_where_every_other_cluster_is_too_hot() -> None:
@@ -686,10 +699,29 @@ def test_a_frame_that_a_stick_died_with_was_under_way_in_an_ordered_stream_alone
     daemon = running(ordered=ordered, sticks=1)
     daemon.capture(0)
     daemon.hear(ONE, e.Exited("killed by SIGSEGV", -11))
-    daemon.capture(1)
+    assert daemon.engine.dispatcher.waiting() == 1
     daemon.hear(OPERATOR, e.StopAsked())
-    left = Count(begun=2, dropped=1) if ordered else Count(begun=2, dropped=2)
+    left = Count(begun=1) if ordered else Count(begun=1, dropped=1)
     assert (daemon.count, daemon.engine.dispatcher.waiting()) == (left, 1 if ordered else 0)
+
+
+def test_a_frame_that_comes_back_while_the_daemon_drains_is_handed_over_again() -> None:
+    daemon = running(ordered=True, sticks=2)
+    daemon.capture(0)
+    daemon.hear(OPERATOR, e.StopAsked())
+    assert daemon.hear(ONE, e.Exited("killed by SIGSEGV", -11)) == [
+        Note("warning", "worker sim-1", "ended (killed by SIGSEGV), starting it again"),
+        Spawn(ONE, "default"),
+        infer(2, 0, TWO),
+    ]
+
+
+def test_frames_that_were_never_handed_over_are_dropped_at_a_stop_in_an_ordered_stream_too() -> None:
+    daemon = running(ordered=True)
+    for frame in range(3):
+        daemon.capture(frame)
+    daemon.hear(OPERATOR, e.StopAsked())
+    assert (daemon.count, daemon.engine.dispatcher.waiting()) == (Count(begun=3, dropped=1), 0)
 
 
 def test_while_sticks_are_closed_nothing_is_handed_over_or_waited_for() -> None:
