@@ -1,16 +1,23 @@
-"""Who gets which frame, and when: shares, freshness, full use of the sticks, in virtual time with a clock of 1 ms grain."""
+"""Who gets which frame, and when: shares, freshness, full use of the sticks, in virtual time with a clock of 1 ms grain; then the
+dispatcher alone, by exact calls and hand-overs.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
 import statistics
+from collections.abc import Callable
 
 import pytest
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
+from ncs_cluster.core.dispatch import Dispatcher
+from ncs_cluster.core.seat import Seat
+from ncs_cluster.core.work import Count, Frame, Ledger, Unit
 from ncs_cluster.testing.world import EPOCH_S, World, house
+from ncs_cluster.types import CameraName, FrameRef, StickId
 from tests.core.referee import Referee
 
 L_S = 0.1
@@ -125,3 +132,528 @@ def test_sixty_four_sticks_are_all_at_work() -> None:
     before = world.engine.ledger.count("cam0").result
     world.run(1.0)
     assert world.engine.ledger.count("cam0").result - before >= 0.97 * 64 / 0.033
+
+
+# -- a dispatcher alone: exact calls, exact hand-overs
+
+A, B = StickId("a"), StickId("b")
+
+
+def a_unit(number: int, stream: str = "cam0", graph: int = 0) -> Unit:
+    return Unit(stream, Frame(FrameRef(CameraName(stream), 1, 0, number, 640, 480), None, 0.0, 0.0, None), graph)
+
+
+class Desk:
+    """A dispatcher with one stream, cam0, and sticks at full speed."""
+
+    def __init__(self, *sticks: StickId, ordered: bool = False, depth: int = 2, graphs: int = 1) -> None:
+        self.ledger = Ledger()
+        self.dispatcher = Dispatcher(self.ledger)
+        self.dispatcher.add_stream("cam0", graphs, 1.0, ordered=ordered)
+        for stick in sticks:
+            self.dispatcher.seat(stick, depth)
+        self.dispatcher.set_rates(dict.fromkeys(sticks, 1.0))
+
+    def offer(self, *numbers: int, stream: str = "cam0", tried: tuple[StickId, ...] = ()) -> Unit:
+        for number in numbers:
+            unit = a_unit(number, stream)
+            unit.tried = list(tried)
+            self.dispatcher.offer(unit)
+        return unit
+
+    def assign(self, now_s: float) -> list[tuple[str, int, str | None]]:
+        """Stream, frame and stick of what is handed over."""
+        units = self.dispatcher.assign(now_s)
+        assert all(unit.sent_s == now_s for unit in units)
+        return [(unit.stream, unit.number, unit.stick) for unit in units]
+
+    def known(self, stick: StickId, mean_s: float, rate: float = 1.0) -> Seat:
+        """The stick takes so long, always."""
+        seat = self.dispatcher.seats[stick]
+        seat.service.mean_s, seat.service.deviation_s = mean_s, 0.0
+        self.dispatcher.set_rates({each: rate if each == stick else old.rate for each, old in self.dispatcher.seats.items()})
+        return seat
+
+    def pending(self, stream: str = "cam0", graph: int = 0) -> list[int]:
+        return [unit.number for unit in self.dispatcher.lanes[stream, graph].pending]
+
+    def held(self, stick: StickId) -> list[int]:
+        return [unit.number for unit in self.dispatcher.seats[stick].in_flight.values()]
+
+
+def test_a_new_dispatcher_has_nothing_to_do() -> None:
+    dispatcher = Dispatcher(Ledger())
+    assert (dispatcher.lanes, dispatcher.seats, dispatcher.permits, dispatcher.hold_ordered) == ({}, {}, 0, False)
+    assert (dispatcher.deadline_s, dispatcher.assign(1.0), dispatcher.deadline_s) == (None, [], None)
+    assert (dispatcher.at_work, dispatcher.waiting(), dispatcher.blameless(A), dispatcher.unseat(A)) == (0, 0, False, [])
+
+
+def test_the_graphs_of_a_stream_share_its_weight_and_a_known_lane_stays() -> None:
+    dispatcher = Dispatcher(Ledger())
+    dispatcher.add_stream("cam0", 2, 4.0, ordered=True)
+    first = dispatcher.lanes["cam0", 0]
+    dispatcher.add_stream("cam0", 2, 1.0, ordered=True)
+    assert list(dispatcher.lanes) == [("cam0", 0), ("cam0", 1)]
+    assert dispatcher.lanes["cam0", 0] is first
+    lane = dispatcher.lanes["cam0", 1]
+    assert (lane.stream, lane.graph, lane.cost, lane.ordered, lane.virtual_s, list(lane.pending)) == ("cam0", 1, 0.5, True, 0.0, [])
+
+
+def test_a_unit_is_handed_over_once_with_a_ticket_of_its_own() -> None:
+    desk = Desk(A, B, ordered=True)
+    one, two = desk.offer(1), desk.offer(2)
+    assert desk.dispatcher.assign(10.0) == [one, two]
+    assert (one.ticket, one.stick, one.sent_s, two.ticket, two.stick, two.sent_s) == (1, A, 10.0, 2, B, 10.0)
+    assert (desk.dispatcher.seats[A].in_flight, desk.dispatcher.seats[B].in_flight) == ({1: one}, {2: two})
+    assert (desk.dispatcher.seats[A].last_sent_s, desk.dispatcher.at_work, desk.ledger.open) == (10.0, 2, {one, two})
+    assert desk.dispatcher.assign(10.1) == []
+
+
+def test_a_live_lane_keeps_its_newest_frame_alone_and_an_ordered_one_all() -> None:
+    live, ordered = Desk(), Desk(ordered=True)
+    live.offer(1, 2, 3)
+    ordered.offer(1, 2, 3)
+    assert (live.pending(), live.ledger.count("cam0")) == ([3], Count(begun=3, dropped=2))
+    assert (ordered.pending(), ordered.ledger.count("cam0")) == ([1, 2, 3], Count(begun=3))
+    assert (ordered.dispatcher.waiting(), ordered.dispatcher.waiting("cam0"), ordered.dispatcher.waiting("cam1")) == (3, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "looks"),
+    [
+        (lambda desk: None, False),
+        (lambda desk: desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=False), True),
+        (lambda desk: desk.dispatcher.seat(B, 1), True),
+        (lambda desk: desk.dispatcher.unseat(B), True),
+        (lambda desk: desk.dispatcher.unseat(StickId("c")), False),
+        (lambda desk: desk.dispatcher.set_rates({A: 0.5}), True),
+        (lambda desk: desk.dispatcher.set_rates({A: 1.0}), False),
+        (lambda desk: desk.dispatcher.permit(3), True),
+        (lambda desk: desk.dispatcher.permit(0), False),
+        (lambda desk: desk.dispatcher.hold(ordered=True), True),
+        (lambda desk: desk.dispatcher.hold(ordered=False), False),
+        (lambda desk: desk.dispatcher.forgive(10.0), True),
+        (lambda desk: desk.dispatcher.answered(B, 1, 0.1, 10.0), True),
+        (lambda desk: desk.dispatcher.answered(B, 9, 0.1, 10.0), False),
+    ],
+)
+def test_the_sticks_are_looked_at_again_only_after_a_change(change: Callable[[Desk], object], looks: bool) -> None:
+    desk = Desk(B)
+    desk.offer(0)
+    assert desk.assign(9.0) == [("cam0", 0, B)]
+    desk.dispatcher.set_rates({})
+    desk.dispatcher.seat(A, 1)
+    desk.offer(1)
+    assert desk.assign(10.0) == []
+    desk.dispatcher.seats[A].rate = 1.0
+    change(desk)
+    assert desk.assign(10.0) == ([("cam0", 1, A)] if looks else [])
+
+
+def test_a_newer_frame_in_the_place_of_an_older_one_is_no_change_but_one_in_the_place_of_a_suspect_is() -> None:
+    for tried, looks in (((), False), ((B,), True)):
+        desk = Desk()
+        desk.dispatcher.seat(A, 1)
+        desk.offer(1, tried=tried)
+        assert desk.assign(10.0) == []
+        desk.dispatcher.seats[A].rate = 1.0
+        desk.offer(2)
+        assert desk.assign(10.0) == ([("cam0", 2, A)] if looks else [])
+
+
+def test_the_first_frame_of_a_lane_is_a_change() -> None:
+    desk = Desk(A)
+    assert desk.assign(10.0) == []
+    desk.offer(1)
+    assert desk.assign(10.0) == [("cam0", 1, A)]
+    assert desk.pending() == []
+
+
+def test_all_that_is_abandoned_is_forgotten() -> None:
+    desk = Desk(A, ordered=True, depth=1)
+    desk.offer(1, 2)
+    desk.assign(10.0)
+    desk.dispatcher.abandon()
+    assert (desk.held(A), desk.pending(), desk.dispatcher.seats[A].turn_s) == ([], [], 0.0)
+    desk.offer(3)
+    assert desk.assign(10.0) == [("cam0", 3, A)]
+
+
+def test_after_all_was_abandoned_the_sticks_are_looked_at_again() -> None:
+    desk = Desk(A, ordered=True, depth=1)
+    desk.offer(1)
+    desk.assign(10.0)
+    assert desk.assign(10.0) == []
+    desk.dispatcher.abandon()
+    desk.dispatcher.lanes["cam0", 0].pending.append(a_unit(2))
+    assert desk.assign(10.0) == [("cam0", 2, A)]
+
+
+# -- a stick dies
+
+
+def test_a_stick_that_dies_returns_its_frames_to_the_head_of_the_lane_in_their_order() -> None:
+    desk = Desk(A, ordered=True, depth=3)
+    desk.offer(1, 2, 3, 4)
+    assert desk.assign(10.0) == [("cam0", 1, A), ("cam0", 2, A), ("cam0", 3, A)]
+    units = list(desk.dispatcher.seats[A].in_flight.values())
+    assert desk.dispatcher.unseat(A) == []
+    assert (desk.pending(), desk.dispatcher.seats) == ([1, 2, 3, 4], {})
+    assert [(unit.tried, unit.stick, unit.ticket) for unit in units] == [([A], None, -1)] * 3
+    assert desk.ledger.count("cam0") == Count(begun=4)
+
+
+def test_a_live_frame_whose_stick_dies_makes_room_for_a_newer_one_else_it_is_tried_again() -> None:
+    desk = Desk(A)
+    desk.offer(1)
+    desk.assign(10.0)
+    assert (desk.dispatcher.unseat(A), desk.pending(), desk.ledger.count("cam0")) == ([], [1], Count(begun=1))
+    desk.dispatcher.seat(A, 1)
+    desk.dispatcher.set_rates({A: 1.0})
+    desk.assign(11.0)
+    desk.offer(2)
+    assert (desk.dispatcher.unseat(A), desk.pending(), desk.ledger.count("cam0")) == ([], [2], Count(begun=2, dropped=1))
+
+
+@pytest.mark.parametrize(("tried", "given_up"), [(0, False), (1, False), (2, True)])
+def test_a_frame_that_the_third_stick_dies_with_is_given_up(tried: int, given_up: bool) -> None:
+    desk = Desk(A)
+    unit = desk.offer(1, tried=(B,) * tried)
+    desk.assign(10.0)
+    assert desk.dispatcher.unseat(A) == ([unit] if given_up else [])
+    assert (desk.pending(), unit.ended) == ([] if given_up else [1], None)
+
+
+def test_a_lane_whose_frame_comes_back_does_not_save_up_turns() -> None:
+    desk = Desk(A, B, ordered=True, depth=1)
+    desk.offer(1, 2)
+    desk.assign(10.0)
+    lane = desk.dispatcher.lanes["cam0", 0]
+    lane.virtual_s = 0.5
+    desk.dispatcher.unseat(A)
+    assert lane.virtual_s == 1.0, "as that of the frame handed over last"
+
+
+def test_a_suspect_travels_alone_and_is_to_blame_for_a_death() -> None:
+    desk = Desk(A, ordered=True, depth=3)
+    desk.offer(1, tried=(B,))
+    desk.offer(2)
+    assert desk.dispatcher.blameless(A) is False
+    assert desk.assign(10.0) == [("cam0", 1, A)]
+    assert desk.dispatcher.blameless(A) is True
+    desk.dispatcher.answered(A, 1, 0.1, 10.1)
+    assert desk.assign(10.1) == [("cam0", 2, A)]
+    assert desk.dispatcher.blameless(A) is False
+
+
+def test_a_suspect_goes_to_a_stick_that_has_not_died_with_it_where_there_is_one_at_work() -> None:
+    desk = Desk(A, B)
+    desk.offer(1, tried=(A,))
+    assert desk.assign(10.0) == [("cam0", 1, B)]
+    alone = Desk(A)
+    alone.offer(1, tried=(A,))
+    assert alone.assign(10.0) == [("cam0", 1, A)]
+    resting = Desk(A, B)
+    resting.dispatcher.set_rates({A: 1.0})
+    resting.offer(1, tried=(A,))
+    assert resting.assign(10.0) == [("cam0", 1, A)]
+
+
+def test_a_suspect_waits_for_a_stick_that_is_idle() -> None:
+    desk = Desk(A, ordered=True, depth=3)
+    desk.offer(1)
+    desk.assign(10.0)
+    desk.offer(2, tried=(B,))
+    assert desk.assign(10.0) == []
+    desk.dispatcher.answered(A, 1, 0.1, 10.1)
+    assert desk.assign(10.1) == [("cam0", 2, A)]
+
+
+@pytest.mark.parametrize("quick", [A, B])
+def test_the_stick_that_will_be_idle_first_gets_nothing_on_top_while_a_suspect_waits(quick: StickId) -> None:
+    desk = Desk(A, B, ordered=True, depth=4)
+    desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=True)
+    for stick in (A, B):
+        desk.known(stick, 1.0 if stick == quick else 2.0)
+    desk.offer(1, 2)
+    assert desk.assign(10.0) == [("cam0", 1, A), ("cam0", 2, B)]
+    desk.offer(3, tried=(StickId("c"),))
+    desk.offer(4, 5, 6, 7, stream="cam1")
+    other = B if quick == A else A
+    assert desk.assign(10.0) == [("cam1", 4, other), ("cam1", 5, other), ("cam1", 6, other)]
+
+
+def test_the_stick_with_the_fewest_frames_is_idle_first() -> None:
+    desk = Desk(A, B, ordered=True, depth=3)
+    desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=True)
+    desk.known(A, 1.0)
+    desk.known(B, 9.0)
+    desk.offer(1, 2, 3)
+    assert desk.assign(10.0) == [("cam0", 1, A), ("cam0", 2, B), ("cam0", 3, A)]
+    desk.offer(4, tried=(StickId("c"),))
+    desk.offer(5, 6, stream="cam1")
+    assert desk.assign(10.0) == [("cam1", 5, A)]
+
+
+def test_a_suspect_in_a_lane_that_is_held_keeps_no_stick_free() -> None:
+    desk = Desk(A, depth=2)
+    desk.dispatcher.add_stream("job", 1, 1.0, ordered=True)
+    desk.known(A, 0.001)
+    desk.offer(1)
+    desk.assign(10.0)
+    desk.offer(2, stream="job", tried=(B,))
+    desk.offer(3)
+    assert desk.assign(10.0) == []
+    desk.dispatcher.hold(ordered=True)
+    assert desk.assign(10.0) == [("cam0", 3, A)]
+
+
+def test_a_resting_stick_is_not_kept_free_for_a_suspect() -> None:
+    desk = Desk(A, B, ordered=True, depth=2)
+    desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=True)
+    desk.offer(1, 2)
+    desk.assign(10.0)
+    desk.dispatcher.set_rates({B: 1.0})
+    desk.offer(3, tried=(StickId("c"),))
+    desk.offer(4, stream="cam1")
+    assert desk.assign(10.0) == [], "stick b is kept free, though a would be idle first"
+
+
+# -- which stick, and when
+
+
+def test_of_idle_sticks_the_one_that_has_rested_longest_is_chosen_and_a_throttled_one_last() -> None:
+    desk = Desk(A, B, StickId("c"), ordered=True, depth=1)
+    for stick, sent_s, throttled in ((A, 1.0, True), (B, 3.0, False), (StickId("c"), 2.0, False)):
+        desk.dispatcher.seats[stick].last_sent_s, desk.dispatcher.seats[stick].throttled = sent_s, throttled
+    desk.offer(1, 2, 3, 4)
+    assert desk.assign(10.0) == [("cam0", 1, "c"), ("cam0", 2, B), ("cam0", 3, A)]
+
+
+def test_a_stick_that_rests_gets_nothing() -> None:
+    desk = Desk(A, B)
+    desk.dispatcher.set_rates({B: 1.0})
+    desk.offer(1)
+    assert desk.assign(10.0) == [("cam0", 1, B)]
+    assert (desk.dispatcher.seats[A].rate, desk.dispatcher.seats[B].rate) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("permits", "handed"), [(0, 2), (1, 1), (2, 2)])
+def test_no_more_sticks_are_at_work_than_are_permitted(permits: int, handed: int) -> None:
+    desk = Desk(A, B, ordered=True, depth=1)
+    desk.dispatcher.permit(permits)
+    desk.offer(1, 2)
+    assert desk.assign(10.0) == [("cam0", 1, A), ("cam0", 2, B)][:handed]
+    assert desk.dispatcher.at_work == handed
+
+
+def test_where_no_further_stick_is_permitted_those_at_work_are_filled() -> None:
+    desk = Desk(A, B, ordered=True, depth=2)
+    desk.dispatcher.permit(1)
+    desk.offer(1, 2, 3)
+    assert desk.assign(10.0) == [("cam0", 1, A), ("cam0", 2, A)]
+
+
+def test_ordered_lanes_alone_fill_the_stick_with_the_fewest_frames_first() -> None:
+    desk = Desk(A, B, ordered=True, depth=3)
+    desk.offer(*range(1, 8))
+    assert [stick for _, _, stick in desk.assign(10.0)] == [A, B, A, B, A, B]
+    assert desk.pending() == [7]
+
+
+def test_of_busy_sticks_with_equally_many_frames_the_one_is_chosen_that_was_sent_one_the_longest_ago() -> None:
+    desk = Desk(A, B, ordered=True)
+    desk.offer(1, 2)
+    desk.assign(10.0)
+    desk.dispatcher.seats[A].last_sent_s = 11.0
+    desk.offer(3)
+    assert desk.assign(12.0) == [("cam0", 3, B)]
+
+
+@pytest.mark.parametrize(
+    ("mean_s", "depth", "rate", "handed"),
+    [
+        (None, 2, 1.0, False),
+        (0.001, 2, 1.0, True),
+        (0.005999, 2, 1.0, True),
+        (0.006, 2, 1.0, False),
+        (0.001, 1, 1.0, False),
+        (0.001, 2, 0.99, False),
+    ],
+)
+def test_a_busy_stick_gets_a_live_frame_at_once_where_it_is_too_quick_for_a_timer(
+    mean_s: float | None, depth: int, rate: float, handed: bool
+) -> None:
+    desk = Desk(A, depth=depth)
+    desk.offer(1)
+    desk.assign(10.0)
+    desk.dispatcher.seats[A].service.mean_s = mean_s
+    desk.dispatcher.seats[A].settle()
+    desk.dispatcher.set_rates({A: rate})
+    desk.offer(2)
+    assert desk.assign(10.0) == ([("cam0", 2, A)] if handed else [])
+
+
+def test_a_busy_stick_gets_a_live_frame_just_before_it_ends_the_present_one() -> None:
+    desk = Desk(A, depth=8)
+    desk.known(A, 0.25)
+    desk.offer(1)
+    desk.assign(10.0)
+    desk.offer(2)
+    assert desk.assign(10.0) == []
+    turn_s = 10.25 - 0.003
+    assert desk.dispatcher.deadline_s == turn_s
+    assert desk.assign(turn_s - 0.001) == []
+    assert desk.dispatcher.deadline_s == turn_s
+    assert desk.assign(turn_s) == [("cam0", 2, A)]
+    assert desk.dispatcher.deadline_s is None
+    desk.offer(3)
+    assert desk.assign(10.3) == [], "never a third"
+    assert desk.dispatcher.deadline_s is None
+
+
+def test_the_first_turn_of_several_busy_sticks_is_the_deadline() -> None:
+    desk = Desk(A, B)
+    desk.known(A, 0.5)
+    desk.known(B, 0.25)
+    desk.offer(1)
+    desk.assign(10.0)
+    desk.offer(2)
+    desk.assign(10.0)
+    desk.offer(3)
+    assert desk.assign(10.0) == []
+    assert desk.dispatcher.deadline_s == 10.25 - 0.003
+    desk.known(A, 0.1).settle()
+    assert desk.dispatcher.assign(10.0) == []
+    desk.dispatcher.forgive(10.0)
+    assert desk.assign(10.0) == []
+    assert desk.dispatcher.deadline_s == 10.1 - 0.003
+
+
+def test_an_ordered_lane_beside_a_live_one_is_handed_over_like_that() -> None:
+    desk = Desk(A, ordered=True, depth=3)
+    desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=False)
+    desk.known(A, 0.25)
+    desk.offer(1, 2)
+    assert desk.assign(10.0) == [("cam0", 1, A)]
+    assert desk.assign(10.25) == [("cam0", 2, A)]
+
+
+@pytest.mark.parametrize(("rate", "turn_s"), [(0.5, 10.5), (0.25, 11.0), (1.0, 10.25)])
+def test_a_stick_at_a_part_of_its_speed_rests_between_two_frames(rate: float, turn_s: float) -> None:
+    desk = Desk(A, depth=1)
+    desk.known(A, 0.25, rate)
+    desk.dispatcher.seats[A].last_sent_s = 10.0
+    desk.offer(1)
+    if rate < 1.0:
+        assert desk.assign(turn_s - 0.01) == []
+        assert desk.dispatcher.deadline_s == turn_s
+    assert desk.assign(turn_s) == [("cam0", 1, A)]
+
+
+def test_a_slowed_stick_of_unknown_speed_is_tried_at_once() -> None:
+    desk = Desk(A)
+    desk.dispatcher.set_rates({A: 0.5})
+    desk.dispatcher.seats[A].last_sent_s = 10.0
+    desk.offer(1)
+    assert desk.assign(10.0) == [("cam0", 1, A)]
+
+
+# -- whose turn it is
+
+
+def test_ordered_lanes_take_turns_by_weight() -> None:
+    desk = Desk(A, ordered=True, depth=9)
+    desk.dispatcher.add_stream("cam1", 1, 2.0, ordered=True)
+    desk.dispatcher.lanes["cam0", 0].virtual_s = 0.25
+    desk.offer(*range(5))
+    desk.offer(*range(10, 19), stream="cam1")
+    handed = [number for _, number, _ in desk.assign(10.0)]
+    assert handed == [10, 0, 11, 12, 1, 13, 14, 2, 15]
+    assert [lane.virtual_s for lane in desk.dispatcher.lanes.values()] == [3.25, 3.0]
+
+
+def test_a_lane_that_was_empty_does_not_save_up_its_turns() -> None:
+    desk = Desk(A, ordered=True, depth=9)
+    desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=True)
+    desk.offer(*range(4))
+    desk.assign(10.0)
+    desk.offer(10, 11, stream="cam1")
+    assert desk.dispatcher.lanes["cam1", 0].virtual_s == 3.0
+    desk.dispatcher.lanes["cam1", 0].virtual_s = 1.0
+    desk.offer(12, stream="cam1")
+    assert desk.dispatcher.lanes["cam1", 0].virtual_s == 1.0, "it was not empty"
+
+
+def test_ordered_lanes_wait_while_they_are_held_and_live_ones_do_not() -> None:
+    desk = Desk(A, B, depth=1)
+    desk.dispatcher.add_stream("job", 1, 1.0, ordered=True)
+    desk.dispatcher.hold(ordered=True)
+    desk.offer(1)
+    desk.offer(2, stream="job")
+    assert desk.assign(10.0) == [("cam0", 1, A)]
+    desk.dispatcher.hold(ordered=False)
+    assert desk.assign(10.0) == [("job", 2, B)]
+
+
+def test_a_lane_that_was_held_does_not_save_up_its_turns() -> None:
+    desk = Desk(A)
+    desk.dispatcher.add_stream("job", 1, 1.0, ordered=True)
+    live, job = desk.dispatcher.lanes["cam0", 0], desk.dispatcher.lanes["job", 0]
+    live.virtual_s = 5.0
+    desk.offer(1)
+    desk.assign(10.0)
+    desk.dispatcher.hold(ordered=True)
+    assert (live.virtual_s, job.virtual_s) == (6.0, 0.0)
+    desk.dispatcher.hold(ordered=False)
+    assert (live.virtual_s, job.virtual_s) == (6.0, 5.0)
+
+
+# -- answers
+
+
+@pytest.mark.parametrize(
+    ("latency_s", "last_done_s", "took_s"), [(0.125, 0.0, 0.125), (0.0, 0.0, 0.5), (0.75, 0.0, 0.5), (0.75, 10.25, 0.25)]
+)
+def test_an_answer_says_how_long_the_stick_took(latency_s: float, last_done_s: float, took_s: float) -> None:
+    desk = Desk(A)
+    unit = desk.offer(1)
+    desk.assign(10.0)
+    seat = desk.dispatcher.seats[A]
+    seat.last_done_s, unit.stick = last_done_s, None
+    assert desk.dispatcher.answered(A, 1, latency_s, 10.5) is unit
+    assert (unit.stick, seat.service.mean_s, seat.last_done_s, seat.in_flight, seat.turn_s) == (A, took_s, 10.5, {}, 0.0)
+    assert seat.latency.status().p50 == latency_s * 1000
+    desk.offer(2)
+    desk.assign(11.0)
+    desk.dispatcher.answered(A, 2, latency_s, 11.5)
+    assert seat.done.per_s(11.5) == pytest.approx(1.0)
+
+
+def test_an_answer_to_no_ticket_and_of_no_stick_is_dropped() -> None:
+    desk = Desk(A)
+    desk.offer(1)
+    desk.assign(10.0)
+    assert (desk.dispatcher.answered(A, 2, 0.1, 10.1), desk.dispatcher.answered(B, 1, 0.1, 10.1)) == (None, None)
+    assert desk.held(A) == [1]
+
+
+def test_a_stick_is_overdue_when_its_frame_takes_longer_than_its_patience() -> None:
+    desk = Desk(A, B)
+    desk.offer(1)
+    desk.assign(10.0)
+    assert (desk.dispatcher.overdue(20.0), desk.dispatcher.overdue(20.001)) == ([], [A])
+    desk.dispatcher.seats[A].last_done_s = 11.0
+    assert (desk.dispatcher.overdue(21.0), desk.dispatcher.overdue(21.001)) == ([], [A])
+
+
+def test_after_a_stall_each_stick_has_its_whole_patience_again() -> None:
+    desk = Desk(A)
+    desk.known(A, 0.5)
+    desk.offer(1)
+    desk.assign(10.0)
+    desk.dispatcher.forgive(30.0)
+    assert (desk.dispatcher.seats[A].last_done_s, desk.dispatcher.seats[A].turn_s) == (30.0, 30.5 - 0.003)
+    assert (desk.dispatcher.overdue(40.0), desk.dispatcher.overdue(40.001)) == ([], [A])
+    desk.dispatcher.forgive(29.0)
+    assert desk.dispatcher.seats[A].last_done_s == 30.0
