@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,3 +112,80 @@ def test_a_worker_that_dies_while_it_waits_does_not_keep_the_others_waiting() ->
     world.crash(Who("worker", "sim-2"))
     world.run(5.0)
     assert len(world.engine.sticks.active) == 3
+
+
+# -- each question alone
+
+A, B, C = StickId("a"), StickId("b"), StickId("c")
+
+
+def test_with_nothing_begun_any_stick_may_begin_and_nothing_is_due() -> None:
+    boots = Boots(0.5)
+    assert (boots.deadline_s, boots.waiting, boots.due(0.0)) == (None, [], None)
+    assert boots.ask(A, 0.0) is True
+
+
+@pytest.mark.parametrize(("asked_s", "may"), [(10.0, False), (10.499, False), (10.5, True)])
+def test_the_next_stick_may_begin_a_stagger_after_the_one_before(asked_s: float, may: bool) -> None:
+    boots = Boots(0.5)
+    assert boots.ask(A, 10.0) is True
+    assert boots.ask(B, asked_s) is may
+    assert (boots.waiting, boots.deadline_s) == (([], None) if may else ([B], 10.5))
+
+
+def test_a_stick_waits_behind_those_that_wait_already_and_once() -> None:
+    boots = Boots(0.5)
+    boots.ask(A, 10.0)
+    assert (boots.ask(B, 10.1), boots.ask(C, 11.0), boots.ask(B, 11.0)) == (False, False, False)
+    assert boots.waiting == [B, C]
+    assert (boots.due(10.499), boots.due(10.5), boots.due(10.999), boots.due(11.0), boots.due(12.0)) == (None, B, None, C, None)
+    assert boots.ask(A, 11.5) is True, "a stagger after the last one"
+
+
+def test_a_stick_that_waited_to_boot_alone_does_so_when_its_turn_comes() -> None:
+    boots = Boots(0.5)
+    boots.ask(A, 10.0)
+    boots.ask(B, 10.1, alone=True)
+    boots.ask(C, 10.2)
+    assert boots.due(10.5) == B
+    assert boots.deadline_s == 25.5
+
+
+@pytest.mark.parametrize(
+    ("stagger_s", "ended_s", "next_s"), [(0.5, 11.0, 13.0), (0.5, 14.0, 14.0), (4.0, 11.0, 14.0), (20.0, 11.0, 30.0)]
+)
+def test_after_a_boot_alone_the_next_one_waits_for_its_end_at_least_three_seconds(
+    stagger_s: float, ended_s: float, next_s: float
+) -> None:
+    boots = Boots(stagger_s)
+    boots.ask(A, 10.0, alone=True)
+    boots.ask(B, 10.1)
+    assert boots.deadline_s == 10.0 + max(15.0, stagger_s)
+    boots.ended(A, ended_s)
+    assert boots.deadline_s == next_s
+    boots.ended(A, 99.0)
+    assert boots.deadline_s == next_s, "once"
+
+
+def test_the_end_of_any_other_boot_changes_nothing() -> None:
+    boots = Boots(0.5)
+    boots.ask(A, 10.0, alone=True)
+    boots.ask(B, 10.1)
+    boots.ended(B, 11.0)
+    assert boots.deadline_s == 25.0
+    ordinary = Boots(0.5)
+    ordinary.ask(A, 10.0)
+    ordinary.ask(B, 10.1)
+    ordinary.ended(A, 12.0)
+    assert ordinary.deadline_s == 10.5
+
+
+def test_a_stick_whose_process_has_ended_waits_no_more_and_its_boot_is_over() -> None:
+    boots = Boots(0.5)
+    boots.ask(A, 10.0, alone=True)
+    boots.ask(B, 10.1)
+    boots.ask(C, 10.2)
+    boots.forget(B, 11.0)
+    assert (boots.waiting, boots.deadline_s) == ([C], 25.0)
+    boots.forget(A, 14.0)
+    assert (boots.waiting, boots.deadline_s) == ([C], 14.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -137,3 +138,104 @@ def test_a_job_loses_no_record_to_a_live_stream_that_fills_the_box() -> None:
     assert [record for record in seen if record.startswith(b"job")] == [b"job %d" % number for number in range(200)]
     assert outbox.lost == 250
     assert len(seen) == MOST_KEPT
+
+
+# -- each call alone
+
+
+def filled(records: int) -> Outbox:
+    """Records r0, r1, ... for a sink that is open."""
+    outbox = Outbox()
+    for number in range(records):
+        outbox.put(b"r%d" % number)
+    outbox.opened(0)
+    return outbox
+
+
+def records(first: int, end: int) -> list[tuple[int, bytes]]:
+    return [(number, b"r%d" % number) for number in range(first, end)]
+
+
+def test_a_new_outbox_is_empty_and_closed() -> None:
+    outbox = Outbox()
+    assert (outbox.offset, outbox.written, outbox.lost, outbox.kept, outbox.open, outbox.full) == (None, 0, 0, 0, False, False)
+    assert outbox.sendable() == []
+
+
+def test_records_are_numbered_and_sent_once_to_a_sink_that_is_open() -> None:
+    outbox = Outbox()
+    outbox.put(b"r0")
+    outbox.put(b"r1")
+    assert outbox.sendable() == []
+    outbox.opened(0)
+    assert (outbox.sendable(), outbox.sendable(), outbox.kept) == (records(0, 2), [], 2)
+    outbox.put(b"r2")
+    assert outbox.sendable() == records(2, 3)
+
+
+def test_64_records_are_sent_ahead_of_their_acknowledgement() -> None:
+    outbox = filled(70)
+    assert (outbox.sendable(), outbox.sendable()) == (records(0, 64), [])
+    outbox.acked(3, 100)
+    assert (outbox.written, outbox.kept, outbox.offset) == (4, 66, 100)
+    assert (outbox.sendable(), outbox.sendable()) == (records(64, 68), [])
+
+
+def test_a_record_that_was_not_sent_cannot_be_acknowledged() -> None:
+    outbox = filled(1)
+    outbox.acked(5, 40)
+    assert (outbox.written, outbox.kept, outbox.offset) == (0, 1, 40)
+    outbox.sendable()
+    outbox.put(b"r1")
+    outbox.acked(5, 50)
+    assert (outbox.written, outbox.kept, outbox.sendable()) == (1, 1, records(1, 2))
+    outbox.acked(0, 60)
+    assert (outbox.written, outbox.kept) == (1, 1), "it was acknowledged before"
+
+
+def test_a_sink_that_is_gone_acknowledges_nothing() -> None:
+    outbox = filled(2)
+    outbox.sendable()
+    outbox.closed()
+    outbox.acked(1, 100)
+    assert (outbox.open, outbox.written, outbox.kept, outbox.offset, outbox.sendable()) == (False, 0, 2, None, [])
+
+
+def test_the_next_sink_is_sent_what_was_not_acknowledged_and_not_found_written() -> None:
+    outbox = filled(6)
+    outbox.sendable()
+    outbox.acked(1, 100)
+    outbox.closed()
+    outbox.opened(3)
+    assert (outbox.open, outbox.written, outbox.kept, outbox.sendable()) == (True, 5, 1, records(5, 6))
+    outbox.closed()
+    outbox.opened(9)
+    assert (outbox.written, outbox.kept, outbox.sendable()) == (6, 0, []), "more than there were"
+
+
+@pytest.mark.parametrize(("most", "left"), [(67, 67), (66, 66), (64, 66)])
+def test_the_oldest_live_record_behind_the_credits_is_lost_where_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch, most: int, left: int
+) -> None:
+    """Records 64 and 66 are of an ordered stream, which loses none."""
+    monkeypatch.setattr("ncs_cluster.core.outbox.MOST_KEPT", most)
+    outbox = Outbox()
+    for number in range(67):
+        outbox.put(b"r%d" % number, live=number not in (64, 66))
+    assert (outbox.kept, outbox.lost) == (left, 67 - left)
+    outbox.opened(0)
+    outbox.sendable()
+    outbox.acked(63, 100)
+    assert outbox.sendable() == [(64, b"r64"), *([(65, b"r65")] if left == 67 else []), (66, b"r66")]
+
+
+@pytest.mark.parametrize(("most", "kept"), [(650, 65), (649, 64)])
+def test_the_bytes_of_what_is_kept_are_bounded_too(monkeypatch: pytest.MonkeyPatch, most: int, kept: int) -> None:
+    monkeypatch.setattr("ncs_cluster.core.outbox.MOST_BYTES", most)
+    outbox = Outbox()
+    for _ in range(65):
+        outbox.put(b"ten bytes.")
+    assert (outbox.kept, outbox.lost) == (kept, 65 - kept)
+    outbox.opened(1)
+    outbox.put(b"ten bytes.")
+    assert (outbox.kept, outbox.lost) == (kept, 65 - kept), "what is written makes room"

@@ -111,3 +111,105 @@ def test_headroom_is_the_time_to_the_limit_at_the_present_rise() -> None:
     for now_s in range(60):
         cooling.read(60.0 - 0.5 * now_s, float(now_s))
     assert cooling.headroom_s(59.0) is None
+
+
+def test_a_new_zone_has_no_sensor_and_is_cool() -> None:
+    stick = Zone(65.0)
+    assert (stick.switch_temp_c, stick.has_sensor, stick.looked_at, stick.hot(0.0)) == (65.0, False, True, False)
+    assert (stick.temperature_c(0.0), stick.age_s(0.0), stick.next_s, stick.headroom_s(0.0)) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(("value_c", "valid"), [(-20.001, False), (-20.0, True), (125.0, True), (125.001, False)])
+def test_readings_are_valid_from_minus_20_to_125_degrees(value_c: float, valid: bool) -> None:
+    stick = zone()
+    stick.read(value_c, 1.0)
+    assert (stick.temperature_c(1.0), stick.age_s(3.5)) == (value_c if valid else None, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "believed_c"), [(0.0, 40.0), (2.0, 40.0), (2.5, 40.0 + 0.54 * 2.5), (15.0, 40.0 + 0.54 * 15.0), (15.001, None)]
+)
+def test_a_reading_is_believed_as_it_is_for_two_seconds_and_aged_for_fifteen(age_s: float, believed_c: float | None) -> None:
+    stick = zone()
+    stick.read(40.0, 10.0)
+    assert stick.temperature_c(10.0 + age_s) == pytest.approx(believed_c)
+
+
+@pytest.mark.parametrize(("value_c", "next_s"), [(64.9, 12.0), (60.0, 10.0 + 5.0 / 0.54), (20.0, 25.0), (65.0, None), (None, None)])
+def test_the_time_of_the_trip_is_that_of_the_aged_reading_within_2_and_15_seconds(
+    value_c: float | None, next_s: float | None
+) -> None:
+    stick = zone()
+    assert stick.next_s is None, "nothing was read"
+    stick.read(value_c, 10.0)
+    assert stick.next_s == pytest.approx(next_s)
+
+
+def test_without_a_sensor_there_is_no_time_of_the_trip() -> None:
+    stick = zone(sensor=False)
+    stick.read(60.0, 10.0)
+    assert stick.next_s is None
+
+
+def test_a_stick_that_is_opened_again_has_forgotten_all_but_that_it_was_hot() -> None:
+    stick = zone()
+    stick.read(40.0, 0.0)
+    stick.read(70.0, 10.0)
+    stick.throttle(2)
+    stick.open(True)
+    assert (stick.looked_at, stick.temperature_c(10.0), stick.age_s(10.0), stick.next_s) == (False, None, None, None)
+    stick.read(64.0, 11.0)
+    assert (stick.hot(11.0), stick.headroom_s(11.0), stick.why(11.0)) == (True, None, "is still too hot (64.0 °C)")
+    stick.open(False)
+    stick.open(True)
+    stick.read(64.0, 12.0)
+    assert stick.hot(12.0) is False, "without a sensor it is not hot, and that is remembered too"
+
+
+def test_a_zone_that_was_never_read_is_hot_where_it_has_a_sensor() -> None:
+    stick = zone()
+    assert (stick.hot(0.0), stick.why(0.0)) == (True, "does not tell its temperature")
+
+
+@pytest.mark.parametrize(("level", "hot"), [(0, False), (1, False), (2, True), (3, True)])
+def test_a_stick_that_its_firmware_throttles_at_level_2_is_hot_whatever_it_reads(level: int, hot: bool) -> None:
+    stick = zone()
+    stick.read(40.0, 0.0)
+    stick.throttle(level)
+    assert stick.hot(0.0) is hot
+    if hot:
+        assert stick.why(0.0) == "is too hot: its firmware throttles it"
+    stick.throttle(0)
+    assert stick.hot(0.0) is False
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "headroom_s"),
+    [
+        ((40.0, 0.0), (45.0, 5.0), 20.0 / 0.5),
+        ((40.0, 0.0), (45.0, 10.0), 20.0 / 0.5),
+        ((40.0, 0.0), (50.0, 20.0), 15.0 / 0.5),
+        ((40.0, 0.0), (70.0, 10.0), 0.0),
+        ((0.0, 0.0), (0.25, 25.0), 64.75 / 0.01),
+        ((0.0, 0.0), (0.24, 25.0), None),
+        ((40.0, 0.0), (45.0, 0.0), None),
+    ],
+)
+def test_the_rise_is_averaged_over_ten_seconds(
+    first: tuple[float, float], then: tuple[float, float], headroom_s: float | None
+) -> None:
+    stick = zone()
+    stick.read(*first)
+    stick.read(*then)
+    assert stick.headroom_s(then[1]) == pytest.approx(headroom_s)
+
+
+def test_a_reading_after_an_invalid_one_says_nothing_of_the_rise() -> None:
+    stick = zone()
+    stick.read(40.0, 0.0)
+    stick.read(45.0, 10.0)
+    stick.read(None, 11.0)
+    assert stick.headroom_s(11.0) is None
+    stick.read(60.0, 12.0)
+    stick.read(60.5, 13.0)
+    assert stick.headroom_s(13.0) == pytest.approx(4.5 / 0.5)
