@@ -155,6 +155,127 @@ def test_a_stick_that_moves_to_another_socket_is_another_stick() -> None:
     assert ports.look({"1-1.4": BEFORE_BOOT}, (), 1.0 + BOOT_S) == ([], ["1-1.1"])
 
 
+def test_a_new_hub_has_no_sticks_and_its_own_copy_of_what_was_learned() -> None:
+    assert (BEFORE_BOOT, BOOTED, RETURN_S, BOOT_S) == ("2485", "f63b", 1.0, 5.0)
+    learned = {"2-1": "1-1"}
+    ports = Ports(learned)
+    ports.look({"1-2": BEFORE_BOOT}, (), 0.0)
+    ports.look({"2-2": BOOTED}, (), 1.0)
+    assert (learned, ports.pairs, ports.at) == ({"2-1": "1-1"}, {"2-1": "1-1", "2-2": "1-2"}, {"1-2": "2-2"})
+    assert (Ports().pairs, Ports().at, Ports().renamed) == ({}, {}, [])
+
+
+def test_sticks_are_found_in_the_order_of_their_ports_those_that_wait_for_their_boot_first() -> None:
+    seen = {"2-9": BOOTED, "1-2": BEFORE_BOOT, "2-8": BOOTED, "1-1": "another product"}
+    assert Ports().look(seen, (), 0.0) == (["1-1", "1-2", "2-8", "2-9"], [])
+
+
+@pytest.mark.parametrize(("settled", "gone_s"), [((), 5.0), (("1-1",), 1.0)])
+def test_a_stick_that_is_away_is_gone_after_its_time_and_not_before(settled: tuple[str, ...], gone_s: float) -> None:
+    ports = Ports()
+    ports.look({"1-1": BEFORE_BOOT}, (), 0.0)
+    assert ports.look({}, settled, 10.0) == ([], [])
+    assert ports.look({}, settled, 10.0 + gone_s - 0.001) == ([], [])
+    assert ports.look({}, settled, 10.0 + gone_s) == ([], ["1-1"])
+    assert ports.at == {}
+
+
+def test_a_stick_that_was_once_unsettled_while_it_is_away_has_the_longer_time_until_it_is_back() -> None:
+    ports = Ports()
+    ports.look({"1-1": BEFORE_BOOT}, (), 0.0)
+    ports.look({}, (), 1.0)
+    assert ports.look({}, ("1-1",), 5.9) == ([], [])
+    ports.look({"1-1": BEFORE_BOOT}, ("1-1",), 5.95)
+    assert ports.look({}, ("1-1",), 7.0) == ([], [])
+    assert ports.look({}, ("1-1",), 7.9) == ([], [])
+    assert ports.look({}, ("1-1",), 8.0) == ([], ["1-1"])
+
+
+def test_sticks_that_are_gone_are_told_in_the_order_in_which_they_were_found() -> None:
+    ports = Ports()
+    ports.look({"1-2": BEFORE_BOOT}, (), 0.0)
+    ports.look({"1-2": BEFORE_BOOT, "1-1": BEFORE_BOOT}, (), 0.0)
+    ports.look({}, (), 1.0)
+    assert ports.look({}, (), 6.0) == ([], ["1-2", "1-1"])
+
+
+def test_of_two_ports_that_were_learned_for_one_home_the_first_is_believed() -> None:
+    ports = Ports({"2-1": "1-1", "3-1": "1-1"})
+    assert ports.look({"3-1": BOOTED, "2-1": BOOTED}, (), 0.0) == (["1-1", "3-1"], [])
+    assert ports.at == {"1-1": "2-1", "3-1": "3-1"}
+
+
+def test_an_orphan_is_not_learned_however_long_it_stays() -> None:
+    ports = Ports()
+    for now_s in (0.0, 1.0, 2.0):
+        ports.look({"2-3": BOOTED}, (), now_s)
+    assert (ports.at, ports.pairs) == ({"2-3": "2-3"}, {})
+
+
+def test_a_stick_that_waits_at_the_port_of_a_former_orphan_has_its_home_there() -> None:
+    ports = Ports()
+    ports.look({"2-3": BOOTED}, (), 0.0)
+    ports.look({}, (), 1.0)
+    assert ports.look({}, (), 6.0) == ([], ["2-3"])
+    assert ports.look({"2-3": BEFORE_BOOT}, (), 7.0) == (["2-3"], [])
+    assert ports.look({"2-3": BOOTED}, (), 8.0) == ([], [])
+    assert ports.pairs == {"2-3": "2-3"}
+
+
+def test_a_home_that_was_lent_and_is_gone_raises_no_doubt_any_more() -> None:
+    ports = Ports()
+    ports.look({"1-1": BEFORE_BOOT, "1-2": BEFORE_BOOT}, (), 0.0)
+    ports.look({}, (), 1.0)
+    ports.look({"2-7": BOOTED}, (), 1.5)
+    assert (ports.at, ports.pairs) == ({"1-1": "2-7", "1-2": "1-2"}, {})
+    ports.look({}, (), 2.0)
+    assert ports.look({}, (), 7.0) == ([], ["1-1", "1-2"])
+    ports.look({"1-3": BEFORE_BOOT}, (), 8.0)
+    ports.look({}, (), 9.0)
+    ports.look({"2-9": BOOTED}, (), 9.5)
+    assert ports.pairs == {"2-9": "1-3"}
+
+
+def test_of_sticks_that_are_away_the_one_that_left_first_is_back_first() -> None:
+    ports = Ports()
+    ports.look({"1-1": BEFORE_BOOT, "1-2": BEFORE_BOOT}, (), 0.0)
+    ports.look({"1-1": BEFORE_BOOT}, (), 1.0)
+    ports.look({}, (), 1.5)
+    assert ports.look({"2-8": BOOTED}, (), 2.0) == ([], [])
+    assert ports.at == {"1-1": "1-1", "1-2": "2-8"}
+
+
+def test_a_stick_that_is_seen_away_for_the_first_time_left_last() -> None:
+    ports = Ports()
+    ports.look({"1-1": BEFORE_BOOT, "1-2": BEFORE_BOOT}, (), 0.0)
+    ports.look({"1-1": BEFORE_BOOT}, (), 1.0)
+    assert ports.look({"2-8": BOOTED}, (), 2.0) == ([], [])
+    assert ports.at == {"1-1": "1-1", "1-2": "2-8"}
+
+
+def test_an_orphan_with_the_chain_of_the_home_that_shows_is_that_stick_and_the_others_stay() -> None:
+    ports = Ports()
+    ports.look({"2-1": BOOTED, "2-2": BOOTED}, (), 0.0)
+    assert ports.look({"1-2": BEFORE_BOOT}, (), 1.0) == (["1-2"], ["2-2"])
+    assert (ports.renamed, ports.pairs, ports.at) == (["2-2"], {"2-2": "1-2"}, {"2-1": "2-1", "1-2": "1-2"})
+    assert ports.look({"1-2": BEFORE_BOOT}, (), 1.5) == ([], [])
+    assert ports.renamed == []
+
+
+def test_the_only_orphan_that_is_away_is_the_home_that_shows_whatever_its_chain() -> None:
+    ports = Ports()
+    ports.look({"2-7": BOOTED}, (), 0.0)
+    assert ports.look({"1-1": BEFORE_BOOT}, (), 1.0) == (["1-1"], ["2-7"])
+    assert (ports.renamed, ports.pairs, ports.at) == (["2-7"], {"2-7": "1-1"}, {"1-1": "1-1"})
+
+
+def test_a_stick_that_is_away_and_was_no_orphan_keeps_its_name_when_another_home_shows() -> None:
+    ports = Ports()
+    ports.look({"1-1": BEFORE_BOOT}, (), 0.0)
+    assert ports.look({"1-2": BEFORE_BOOT}, (), 1.0) == (["1-2"], [])
+    assert (ports.renamed, ports.at) == ([], {"1-1": "1-1", "1-2": "1-2"})
+
+
 CHAINS = ["1.1", "1.2", "1.3", "1.4"]
 
 
