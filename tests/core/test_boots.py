@@ -122,6 +122,7 @@ A, B, C = StickId("a"), StickId("b"), StickId("c")
 def test_with_nothing_begun_any_stick_may_begin_and_nothing_is_due() -> None:
     boots = Boots(0.5)
     assert (boots.deadline_s, boots.waiting, boots.due(0.0)) == (None, [], None)
+    boots.ended(A, 5.0)
     assert boots.ask(A, 0.0) is True
 
 

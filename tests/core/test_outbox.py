@@ -162,6 +162,10 @@ def test_a_new_outbox_is_empty_and_closed() -> None:
     assert outbox.sendable() == []
 
 
+def test_the_bounds_of_an_outbox_are_these() -> None:
+    assert (CREDITS, HIGH_WATER, MOST_KEPT, MOST_BYTES) == (64, 256, 20_000, 64_000_000)
+
+
 def test_records_are_numbered_and_sent_once_to_a_sink_that_is_open() -> None:
     outbox = Outbox()
     outbox.put(b"r0")

@@ -9,6 +9,7 @@ import pytest
 
 from ncs_cluster.core import report
 from ncs_cluster.core.events import BUS, StickGone, Who
+from ncs_cluster.core.status import LatencyStatus, StickStatus
 from ncs_cluster.messages import SinkBlocked
 from ncs_cluster.testing.world import World, house
 from ncs_cluster.types import StickId
@@ -207,3 +208,11 @@ def test_results_that_cannot_be_written_are_a_reason(full: bool) -> None:
         world.tell(Who("sink"), SinkBlocked("disk full"))
     assert (said(world)["daemon"]["state"] == "degraded") is full
     assert said(world)["counters"] == {"frames_lost": 0, "frames_doubled": 0, "out_of_order": 0, "throttled_s": 0.0}
+
+
+def test_a_stick_of_which_no_more_is_known_has_no_firmware_and_was_never_reset() -> None:
+    nothing = LatencyStatus(None, None)
+    stick = StickStatus(
+        "sim-1", "port", "simulated", None, "starting", None, None, None, None, 0.0, nothing, 0, 0, 0, None, None, 0.0
+    )
+    assert (stick.firmware, stick.resets) == (None, 0)

@@ -96,6 +96,8 @@ def test_it_says_whether_it_is_too_hot_still_too_hot_or_silent() -> None:
     stick.read(65.2, 0.0)
     assert stick.hot(0.0)
     assert stick.why(0.0) == "is too hot (65.2 °C)"
+    stick.read(65.0, 0.5)
+    assert stick.why(0.5) == "is too hot (65.0 °C)"
     stick.read(64.2, 1.0)
     assert stick.hot(1.0)
     assert stick.why(1.0) == "is still too hot (64.2 °C)"
@@ -117,13 +119,18 @@ def test_a_new_zone_has_no_sensor_and_is_cool() -> None:
     stick = Zone(65.0)
     assert (stick.switch_temp_c, stick.has_sensor, stick.looked_at, stick.hot(0.0)) == (65.0, False, True, False)
     assert (stick.temperature_c(0.0), stick.age_s(0.0), stick.next_s, stick.headroom_s(0.0)) == (None, None, None, None)
+    assert stick.why(0.0) == "does not tell its temperature"
+    stick.read(40.0, 100.0)
+    stick.read(45.0, 105.0)
+    assert stick.headroom_s(105.0) == pytest.approx(20.0 / 0.5)
 
 
 @pytest.mark.parametrize(("value_c", "valid"), [(-20.001, False), (-20.0, True), (125.0, True), (125.001, False)])
 def test_readings_are_valid_from_minus_20_to_125_degrees(value_c: float, valid: bool) -> None:
     stick = zone()
     stick.read(value_c, 1.0)
-    assert (stick.temperature_c(1.0), stick.age_s(3.5)) == (value_c if valid else None, 2.5)
+    assert (stick.temperature_c(1.0), stick.age_s(3.5), stick.looked_at) == (value_c if valid else None, 2.5, True)
+    assert (stick.temperature_c(5.0) is None) is not valid
 
 
 @pytest.mark.parametrize(
@@ -186,10 +193,10 @@ def test_a_stick_that_its_firmware_throttles_at_level_2_is_hot_whatever_it_reads
 @pytest.mark.parametrize(
     ("first", "then", "headroom_s"),
     [
-        ((40.0, 0.0), (45.0, 5.0), 20.0 / 0.5),
-        ((40.0, 0.0), (45.0, 10.0), 20.0 / 0.5),
-        ((40.0, 0.0), (50.0, 20.0), 15.0 / 0.5),
-        ((40.0, 0.0), (70.0, 10.0), 0.0),
+        ((40.0, 100.0), (45.0, 105.0), 20.0 / 0.5),
+        ((40.0, 100.0), (45.0, 110.0), 20.0 / 0.5),
+        ((40.0, 100.0), (50.0, 120.0), 15.0 / 0.5),
+        ((40.0, 100.0), (70.0, 110.0), 0.0),
         ((0.0, 0.0), (0.25, 25.0), 64.75 / 0.01),
         ((0.0, 0.0), (0.24, 25.0), None),
         ((40.0, 0.0), (45.0, 0.0), None),
