@@ -188,6 +188,14 @@ def test_a_new_dispatcher_has_nothing_to_do() -> None:
     assert (dispatcher.at_work, dispatcher.waiting(), dispatcher.blameless(A), dispatcher.unseat(A)) == (0, 0, False, [])
 
 
+def test_a_stick_that_can_work_has_a_new_seat_which_rests() -> None:
+    dispatcher = Dispatcher(Ledger())
+    first = dispatcher.seat(A, 3)
+    assert (first.stick, first.depth, first.mends, first.rate) == (A, 3, False, 0.0)
+    second = dispatcher.seat(A, 1, mends=True)
+    assert (dispatcher.seats, second.mends) == ({A: second}, True)
+
+
 def test_the_graphs_of_a_stream_share_its_weight_and_a_known_lane_stays() -> None:
     dispatcher = Dispatcher(Ledger())
     dispatcher.add_stream("cam0", 2, 4.0, ordered=True)
@@ -259,6 +267,28 @@ def test_a_newer_frame_in_the_place_of_an_older_one_is_no_change_but_one_in_the_
         desk.dispatcher.seats[A].rate = 1.0
         desk.offer(2)
         assert desk.assign(10.0) == ([("cam0", 2, A)] if looks else [])
+
+
+def test_a_change_before_a_newer_frame_takes_the_place_of_an_older_one_is_still_acted_on() -> None:
+    desk = Desk()
+    desk.dispatcher.seat(A, 1)
+    desk.offer(1)
+    assert desk.assign(10.0) == []
+    desk.dispatcher.set_rates({A: 1.0})
+    desk.offer(2)
+    assert desk.assign(10.0) == [("cam0", 2, A)]
+
+
+def test_before_its_deadline_nothing_is_looked_at_unless_something_changed() -> None:
+    desk = Desk(A)
+    desk.known(A, 0.25)
+    desk.offer(1)
+    desk.assign(10.0)
+    desk.offer(2)
+    assert desk.assign(10.0) == []
+    desk.dispatcher.seats[A].turn_s = 0.0
+    assert desk.assign(10.2) == []
+    assert desk.assign(10.25 - 0.003) == [("cam0", 2, A)]
 
 
 def test_the_first_frame_of_a_lane_is_a_change() -> None:
@@ -549,6 +579,15 @@ def test_a_stick_at_a_part_of_its_speed_rests_between_two_frames(rate: float, tu
         assert desk.assign(turn_s - 0.01) == []
         assert desk.dispatcher.deadline_s == turn_s
     assert desk.assign(turn_s) == [("cam0", 1, A)]
+    assert desk.dispatcher.deadline_s is None
+
+
+def test_a_stick_at_full_speed_that_has_answered_early_gets_the_next_frame_at_once() -> None:
+    desk = Desk(A, depth=1)
+    desk.known(A, 0.25)
+    desk.dispatcher.seats[A].last_sent_s = 10.0
+    desk.offer(1)
+    assert desk.assign(10.1) == [("cam0", 1, A)]
 
 
 def test_a_slowed_stick_of_unknown_speed_is_tried_at_once() -> None:
