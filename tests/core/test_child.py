@@ -236,6 +236,11 @@ def test_the_limits_of_a_child_are_these_seconds() -> None:
     assert Limits() == Limits(45.0, 60.0, 180.0, 5.0, 3.0, 5.0)
 
 
+def test_the_states_have_these_names() -> None:
+    names = ["down", "starting", "opening", "running", "stopping", "killed", "fenced", "backoff"]
+    assert [state.value for state in State] == names
+
+
 @pytest.mark.parametrize(
     ("state", "alive", "listening", "heeded", "running"),
     [
@@ -265,7 +270,7 @@ def test_a_child_that_shall_run_is_started_where_it_has_no_process(state: State)
 
 
 @pytest.mark.parametrize("state", list(State))
-def test_a_child_that_shall_not_run_is_asked_to_stop_where_it_can_hear_that(state: State) -> None:
+def test_a_child_that_shall_not_run_is_sent_a_stop_where_it_reads_messages(state: State) -> None:
     child, asked = child_in(state), state in (State.STARTING, State.OPENING, State.RUNNING)
     assert child.stop(100.0) == (STOP if asked else [])
     if asked:
@@ -301,7 +306,7 @@ def test_a_child_is_killed_once_where_it_has_a_process(state: State) -> None:
     ids=["heard", "hello", "waits", "compiling", "opening", "ready"],
 )
 @pytest.mark.parametrize("state", list(State))
-def test_a_word_moves_the_deadline_in_these_states_alone(
+def test_a_message_moves_the_deadline_in_these_states_alone(
     do: Callable[[Child], None], deadlines: dict[State, float], state: State
 ) -> None:
     child = child_in(state)
@@ -353,7 +358,7 @@ def test_losses_before_a_stable_time_are_forgotten(lost_s: float, failures: int)
     assert child.failures == failures
 
 
-def test_only_the_first_last_word_counts_and_it_is_cut() -> None:
+def test_only_the_first_failure_is_kept_and_its_text_is_cut() -> None:
     child = healthy()
     child.failed("stick 1: " + "x" * 500, permanent=False)
     child.failed("other", permanent=False)
@@ -387,14 +392,14 @@ def test_three_deaths_after_health_are_answered_at_once(failures: int, quick: bo
     assert (child.last_error, child.failures) == ("exit code 1", failures + 1)
 
 
-def test_the_death_of_a_child_that_was_killed_was_said_already() -> None:
+def test_the_exit_of_a_child_that_was_killed_is_not_noted_again() -> None:
     child = child_in(State.KILLED)
     assert child.exited("killed by SIGKILL", 100.0) == SPAWN
     assert child.last_error == "hangs"
     assert child.exited("exit code 1", 101.0) == [told("warning", "ended (exit code 1), next try in 2 s")], "only that one"
 
 
-def test_the_end_of_a_child_that_could_not_be_killed_is_said() -> None:
+def test_the_exit_of_a_child_that_was_fenced_is_noted() -> None:
     child = child_in(State.FENCED)
     assert child.exited("killed by SIGKILL", 100.0) == [
         told("warning", "ended (killed by SIGKILL; hangs), starting it again"),
@@ -478,7 +483,7 @@ def test_a_child_whose_reason_for_waiting_is_over_is_started_and_its_deaths_are_
     assert child.failures == 0
 
 
-def test_the_last_words_of_a_child_that_was_to_stop_are_not_those_of_the_next_one() -> None:
+def test_a_failure_of_a_stopped_process_does_not_affect_the_next_one() -> None:
     child = healthy()
     child.stop(1.0)
     child.failed("because", permanent=True, away=True)

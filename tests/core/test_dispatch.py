@@ -364,7 +364,7 @@ def test_a_lane_whose_frame_comes_back_does_not_save_up_turns() -> None:
     assert lane.virtual_s == 1.0, "as that of the frame handed over last"
 
 
-def test_a_suspect_travels_alone_and_is_to_blame_for_a_death() -> None:
+def test_a_suspect_travels_alone_and_its_stick_is_blameless() -> None:
     desk = Desk(A, ordered=True, depth=3)
     desk.offer(1, tried=(B,))
     desk.offer(2)
@@ -654,7 +654,7 @@ def test_a_lane_that_was_held_does_not_save_up_its_turns() -> None:
 @pytest.mark.parametrize(
     ("latency_s", "last_done_s", "took_s"), [(0.125, 0.0, 0.125), (0.0, 0.0, 0.5), (0.75, 0.0, 0.5), (0.75, 10.25, 0.25)]
 )
-def test_an_answer_says_how_long_the_stick_took(latency_s: float, last_done_s: float, took_s: float) -> None:
+def test_the_service_time_of_an_answer_is_bounded_by_its_latency(latency_s: float, last_done_s: float, took_s: float) -> None:
     desk = Desk(A)
     unit = desk.offer(1)
     desk.assign(10.0)

@@ -107,7 +107,7 @@ def running(*, ordered: bool = False, page: bool = False, results: bool = True, 
 # -- begin and clock
 
 
-def test_a_start_tells_its_notices_and_starts_sink_and_page_first() -> None:
+def test_a_start_logs_its_notices_and_starts_sink_and_page_first() -> None:
     daemon = Daemon(msgspec.structs.replace(house(2, page=True), notices=["no stick found"]))
     children = [SINK, GATEWAY, ONE, TWO, CAMERA]
     assert daemon.started == [Note("info", "daemon", "no stick found"), *(Spawn(who, "default") for who in children)]
@@ -151,14 +151,14 @@ def test_a_tick_comes_each_quarter_of_a_second_and_not_before() -> None:
 @pytest.mark.parametrize(
     "who", [Who("worker", "sim-9"), Who("camera", "cam9"), Who("client", "1"), Who("bus"), Who("operator"), Who("worker", "sim-1")]
 )
-def test_what_is_not_known_leads_to_nothing(who: Who) -> None:
+def test_an_event_of_an_unknown_origin_or_kind_leads_to_no_action(who: Who) -> None:
     assert Daemon(house(1)).hear(who, m.AskStatus()) == []
 
 
 # -- cameras
 
 
-def test_a_camera_is_told_its_source_and_then_its_pool_and_its_first_slots() -> None:
+def test_a_camera_is_sent_its_source_and_then_its_pool_and_its_first_slots() -> None:
     daemon = Daemon(house(2, page=True))
     daemon.open(ONE, GATEWAY)
     assert daemon.hear(CAMERA, HELLO) == [Send(CAMERA, m.OpenSource(daemon.camera.spec, 0))]
@@ -203,7 +203,7 @@ def test_a_frame_is_measured_before_it_is_published_where_pictures_are_watched()
     assert (write.to, write.message.number, daemon.count) == (SINK, 0, Count(begun=1, result=1))
 
 
-def test_a_picture_is_announced_to_the_page_while_somebody_watches() -> None:
+def test_a_picture_is_announced_to_the_page_while_its_camera_has_viewers() -> None:
     daemon = running(page=True)
     assert daemon.hear(CAMERA, m.Drawn(5, 100.0, 100.025)) == []
     daemon.hear(GATEWAY, m.Watch(CAM0, 1))
@@ -237,7 +237,7 @@ def test_the_rates_of_a_camera_are_kept_and_give_it_more_time_to_open() -> None:
     assert (daemon.camera.capture_fps, daemon.camera.preview_fps, daemon.camera.child.deadline_s) == (30.0, 15.0, 170.0)
 
 
-def test_every_word_of_a_camera_or_the_sink_keeps_it_alive() -> None:
+def test_every_message_of_a_camera_or_the_sink_extends_its_deadline() -> None:
     daemon = running()
     daemon.now_s = 104.0
     assert daemon.hear(CAMERA, m.Heartbeat()) + daemon.hear(SINK, m.Heartbeat()) == []
@@ -245,7 +245,7 @@ def test_every_word_of_a_camera_or_the_sink_keeps_it_alive() -> None:
     assert (daemon.camera.child.deadline_s, daemon.engine.sink.child.deadline_s) == (109.0, 109.0)
 
 
-def test_the_late_words_of_a_camera_or_a_sink_that_was_killed_change_nothing() -> None:
+def test_late_messages_of_a_camera_or_a_sink_that_was_killed_are_ignored() -> None:
     daemon = running()
     assert daemon.engine.sink is not None
     daemon.camera.child.kill(101.0, "hangs")
@@ -297,7 +297,7 @@ def test_a_camera_whose_source_has_ended_is_not_started_again() -> None:
     assert daemon.camera.child.state is State.DOWN
 
 
-def test_the_number_of_a_process_is_heard_of_every_child() -> None:
+def test_the_process_id_of_camera_and_sink_is_recorded() -> None:
     daemon = Daemon(house(1))
     assert daemon.hear(CAMERA, e.Spawned(5)) + daemon.hear(SINK, e.Spawned(6)) == []
     assert daemon.engine.sink is not None
@@ -307,7 +307,7 @@ def test_the_number_of_a_process_is_heard_of_every_child() -> None:
 # -- sink and page
 
 
-def test_sink_and_page_are_told_what_to_open() -> None:
+def test_sink_and_page_are_sent_what_to_open() -> None:
     daemon = Daemon(house(1, page=True))
     assert daemon.engine.settings.gateway is not None
     assert daemon.hear(SINK, HELLO) == [Send(SINK, m.OpenSink(SinkSpec("results.jsonl"), None))]
@@ -444,7 +444,7 @@ def test_trouble_is_made_for_simulated_sticks() -> None:
 # -- handing over
 
 
-def test_a_worker_whose_turn_to_boot_has_come_is_told_before_any_tick() -> None:
+def test_a_worker_whose_turn_to_boot_has_come_is_sent_its_stick_before_any_tick() -> None:
     daemon = Daemon(house(2, stagger_s=0.125))
     daemon.hear(ONE, HELLO)
     assert daemon.hear(TWO, HELLO) == []
@@ -620,7 +620,7 @@ def test_slots_that_have_become_free_are_granted_at_a_tick() -> None:
     assert daemon.run(101.25) == [grant(0), grant(1)]
 
 
-def test_a_camera_is_told_its_rates_each_second_when_they_have_changed() -> None:
+def test_a_camera_is_sent_its_rates_each_second_when_they_have_changed() -> None:
     daemon = running(results=False)
     daemon.camera.viewers = 1
     assert daemon.run(101.75) == []

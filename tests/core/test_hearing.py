@@ -79,7 +79,7 @@ def test_a_phase_gives_the_child_the_time_of_that_phase(phase: str, deadline_s: 
 
 
 @pytest.mark.parametrize(("permanent", "wait_s"), [(False, 1.0), (True, 60.0)])
-def test_a_last_word_explains_the_end_and_a_permanent_one_delays_the_next_try(permanent: bool, wait_s: float) -> None:
+def test_a_failure_explains_the_exit_and_a_permanent_one_delays_the_next_try(permanent: bool, wait_s: float) -> None:
     child = child_in(State.OPENING)
     assert common(child, m.Failed("open", "cannot be opened", permanent), 10.0) == []
     text = f"ended (exit code 1; cannot be opened), next try in {wait_s:.0f} s"
@@ -87,7 +87,7 @@ def test_a_last_word_explains_the_end_and_a_permanent_one_delays_the_next_try(pe
     assert (child.last_error, child.deadline_s) == ("cannot be opened", 11.0 + wait_s)
 
 
-def test_a_process_that_runs_is_known_by_its_number() -> None:
+def test_the_process_id_of_a_started_child_is_recorded() -> None:
     child = child_in(State.STARTING)
     assert common(child, e.Spawned(4711), 1.0) == []
     assert (child.pid, child.state) == (4711, State.STARTING)

@@ -51,7 +51,7 @@ def test_inferences_fail_after_more_than_five_seconds_of_errors_of_which_the_las
     assert inferences.failing(now_s) == ("every inference fails: no blob" if fails else None)
 
 
-def test_the_newest_error_is_the_one_that_is_said() -> None:
+def test_the_note_names_the_newest_error() -> None:
     inferences = Inferences()
     inferences.failed("one", 100.0)
     inferences.failed("two", 105.5)

@@ -191,7 +191,7 @@ def test_a_stick_that_was_once_unsettled_while_it_is_away_has_the_longer_time_un
     assert ports.look({}, ("1-1",), 8.0) == ([], ["1-1"])
 
 
-def test_sticks_that_are_gone_are_told_in_the_order_in_which_they_were_found() -> None:
+def test_sticks_that_are_gone_are_listed_in_the_order_in_which_they_were_found() -> None:
     ports = Ports()
     ports.look({"1-2": BEFORE_BOOT}, (), 0.0)
     ports.look({"1-2": BEFORE_BOOT, "1-1": BEFORE_BOOT}, (), 0.0)
@@ -274,6 +274,52 @@ def test_a_stick_that_is_away_and_was_no_orphan_keeps_its_name_when_another_home
     ports.look({"1-1": BEFORE_BOOT}, (), 0.0)
     assert ports.look({"1-2": BEFORE_BOOT}, (), 1.0) == (["1-2"], [])
     assert (ports.renamed, ports.at) == ([], {"1-1": "1-1", "1-2": "1-2"})
+
+
+def test_of_sticks_that_are_away_the_one_with_the_chain_of_the_port_is_back_though_another_left_first() -> None:
+    ports = Ports()
+    ports.look(ROM, (), 0.0)
+    ports.look({"1-1.2": BEFORE_BOOT}, (), 1.0)
+    ports.look({}, (), 1.5)
+    assert ports.look({"2-1.2": BOOTED}, (), 2.0) == ([], [])
+    assert (ports.at, ports.pairs) == ({"1-1.1": "1-1.1", "1-1.2": "2-1.2"}, {"2-1.2": "1-1.2"})
+
+
+def test_a_lent_home_of_another_chain_raises_no_doubt() -> None:
+    ports = Ports()
+    ports.look({**ROM, "1-1.3": BEFORE_BOOT}, (), 0.0)
+    ports.look({"1-1.3": BEFORE_BOOT}, (), 1.0)
+    ports.look({"1-1.3": BEFORE_BOOT, "2-7": BOOTED}, (), 1.5)
+    assert (ports.at["1-1.1"], ports.pairs) == ("2-7", {})
+    ports.look({"2-7": BOOTED}, (), 2.0)
+    ports.look({"2-7": BOOTED, "2-1.3": BOOTED}, (), 2.5)
+    assert ports.pairs == {"2-1.3": "1-1.3"}
+
+
+def test_a_learned_home_is_not_believed_while_another_booted_stick_is_plugged_in_there() -> None:
+    ports = Ports({"2-1": "1-1"})
+    assert ports.look({"1-1": BOOTED, "2-1": BOOTED}, (), 0.0) == (["1-1", "2-1"], [])
+    assert ports.at == {"1-1": "1-1", "2-1": "2-1"}
+
+
+def test_a_booted_stick_whose_port_is_its_learned_home_is_no_orphan() -> None:
+    ports = Ports({"1-1": "1-1"})
+    assert ports.look({"1-1": BOOTED}, (), 0.0) == (["1-1"], [])
+    assert ports.look({"1-9": BEFORE_BOOT}, (), 1.0) == (["1-9"], [])
+
+
+def test_a_stick_that_waits_for_its_boot_is_at_home_whatever_was_learned_of_its_port() -> None:
+    ports = Ports({"2-1": "1-1"})
+    assert ports.look({"2-1": BEFORE_BOOT}, (), 0.0) == (["2-1"], [])
+    assert ports.look({"2-1": BOOTED, "1-1": BEFORE_BOOT}, (), 1.0) == (["1-1"], [])
+    assert (ports.at, ports.pairs) == ({"2-1": "2-1", "1-1": "1-1"}, {"2-1": "1-1"})
+
+
+def test_an_orphan_whose_time_is_over_when_its_home_shows_is_gone_once() -> None:
+    ports = Ports()
+    ports.look({"2-7": BOOTED}, (), 0.0)
+    ports.look({}, (), 1.0)
+    assert ports.look({"1-1": BEFORE_BOOT}, (), 6.0) == (["1-1"], ["2-7"])
 
 
 CHAINS = ["1.1", "1.2", "1.3", "1.4"]

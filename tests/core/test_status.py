@@ -210,7 +210,7 @@ def test_results_that_cannot_be_written_are_a_reason(full: bool) -> None:
     assert said(world)["counters"] == {"frames_lost": 0, "frames_doubled": 0, "out_of_order": 0, "throttled_s": 0.0}
 
 
-def test_a_stick_of_which_no_more_is_known_has_no_firmware_and_was_never_reset() -> None:
+def test_a_stick_status_defaults_to_no_firmware_and_no_resets() -> None:
     nothing = LatencyStatus(None, None)
     stick = StickStatus(
         "sim-1", "port", "simulated", None, "starting", None, None, None, None, 0.0, nothing, 0, 0, 0, None, None, 0.0

@@ -53,7 +53,7 @@ class House:
         return {stick: seat.rate for stick, seat in self.dispatcher.seats.items()}
 
 
-def test_a_new_pool_knows_no_stick_and_lets_all_boot_at_once() -> None:
+def test_a_new_set_of_sticks_is_empty_and_without_a_stagger_all_boot_at_once() -> None:
     sticks = Sticks(ClusterSpec(), [], Dispatcher(Ledger()), Limits())
     assert (sticks.by_id, sticks.active, sticks.switches, sticks.last_switch, sticks.shedding) == ({}, [], 0, None, False)
     assert (sticks.next_s, sticks.look_s, sticks.stays, sticks.present) == (None, None, False, 0)
@@ -63,7 +63,7 @@ def test_a_new_pool_knows_no_stick_and_lets_all_boot_at_once() -> None:
 # -- coming and going
 
 
-def test_a_new_stick_is_known_and_its_worker_starts() -> None:
+def test_a_new_stick_is_recorded_and_its_worker_is_spawned() -> None:
     house = House(0)
     assert house.sticks.found(spec(1), 5.0) == [Spawn(worker(1), "default")]
     stick = house[1]
@@ -146,14 +146,14 @@ def test_a_stick_that_is_back_before_its_worker_has_died_starts_at_its_death() -
 # -- what a worker says
 
 
-def test_a_worker_that_says_hello_is_told_what_to_open() -> None:
+def test_a_hello_is_answered_with_what_to_open() -> None:
     house = House(1, clusters=ClusterSpec(time_scale=20.0))
     house[1].told_gone, house[1].losses = True, 3
     assert house.sticks.hello(house[1], 1.0) == [Send(worker(1), OpenStick(spec(1), [GRAPH], 20.0))]
     assert (house[1].child.state, house[1].told_gone, house[1].losses) == (State.OPENING, False, 0)
 
 
-def test_a_worker_that_waits_for_its_turn_is_told_nothing_and_is_not_late() -> None:
+def test_a_worker_that_waits_for_its_turn_is_sent_nothing_and_is_not_late() -> None:
     house = House(3, stagger_s=0.5)
     assert house.sticks.hello(house[1], 1.0) == [Send(worker(1), OpenStick(spec(1), [GRAPH], 1.0))]
     assert house.sticks.hello(house[2], 1.1) == []
@@ -265,7 +265,7 @@ def test_every_stick_that_is_not_hot_works_under_the_policy_all() -> None:
     assert house.sticks.active == ["sim-1", "sim-2"]
 
 
-def test_a_stick_that_was_hot_and_is_closed_is_not_said_to_have_cooled_down() -> None:
+def test_a_stick_that_was_hot_and_is_closed_is_not_noted_as_cooled_down() -> None:
     house = House(2)
     house.open(1, 2, sensor=True)
     house.measure(1, 70.0, 2.0)
@@ -275,7 +275,7 @@ def test_a_stick_that_was_hot_and_is_closed_is_not_said_to_have_cooled_down() ->
     assert house.sticks.regulate(3.0) == []
 
 
-def test_a_stick_that_was_hot_and_comes_back_without_a_sensor_is_said_to_have_none() -> None:
+def test_a_stick_that_was_hot_and_comes_back_without_a_sensor_is_noted_as_such() -> None:
     house = House(2)
     house.open(1, 2, sensor=True)
     house.measure(1, 70.0, 2.0)
@@ -287,7 +287,7 @@ def test_a_stick_that_was_hot_and_comes_back_without_a_sensor_is_said_to_have_no
     ]
 
 
-def test_when_every_open_stick_is_hot_that_is_said_once_and_its_end_too() -> None:
+def test_shedding_is_noted_once_when_it_begins_and_once_when_it_ends() -> None:
     house = House(2)
     house.open(1, sensor=True)
     house.measure(1, 70.0, 2.0)
@@ -374,7 +374,7 @@ def test_the_times_of_a_policy_are_plant_times() -> None:
     assert house.sticks.last_switch == (3.0, "its time is over")
 
 
-def test_an_operator_who_asks_waits_for_the_dwell() -> None:
+def test_a_switch_that_the_operator_asks_for_waits_for_the_dwell() -> None:
     house = ring(4, 2)
     house.sticks.regulate(2.0)
     assert house.sticks.regulate(3.0, asked=True) == []
@@ -411,7 +411,7 @@ def test_a_cluster_is_never_more_than_half_of_the_sticks_where_turns_are_taken(
     assert (house.sticks.cluster_size, house.sticks.present) == (holds, sticks)
 
 
-def test_a_change_of_the_cluster_size_is_said_once_with_the_number_of_sticks() -> None:
+def test_a_change_of_the_cluster_size_is_noted_once_with_the_number_of_sticks() -> None:
     house = ring(4, 2)
     assert house.sticks.say_size() == []
     house.sticks.gone(StickId("sim-4"), 5.0)
@@ -424,11 +424,11 @@ def test_a_change_of_the_cluster_size_is_said_once_with_the_number_of_sticks() -
     assert house.sticks.say_size() == [Note("warning", "clusters", "cluster size is now 1: 1 stick is there")]
 
 
-def test_the_cluster_size_is_not_said_while_no_stick_is_there() -> None:
+def test_the_cluster_size_is_not_noted_while_no_stick_is_there() -> None:
     assert House(0, clusters=ClusterSpec(2, "ring")).sticks.say_size() == []
 
 
-def test_a_policy_sees_every_known_stick_with_what_is_believed_of_it() -> None:
+def test_the_view_of_a_policy_holds_every_recorded_stick_with_its_temperature() -> None:
     house = House(4, clusters=ClusterSpec(2, "ring", time_scale=10.0))
     house.open(1, 2, sensor=True)
     house.open(3)
@@ -448,7 +448,7 @@ def test_a_policy_sees_every_known_stick_with_what_is_believed_of_it() -> None:
     )
 
 
-def test_no_boot_explains_the_absence_of_a_stick_that_is_open_or_was_told_gone() -> None:
+def test_sticks_that_are_open_or_reported_gone_are_settled() -> None:
     house = House(4)
     house.open(1)
     house[2].told_gone = True

@@ -62,7 +62,7 @@ def test_trouble_is_refused_where_sticks_are_real() -> None:
 
 
 @pytest.mark.parametrize("kind", ["heat", "unplug", "hang"])
-def test_trouble_is_refused_for_a_stick_that_is_not_open_or_not_known(kind: str) -> None:
+def test_trouble_is_refused_for_a_stick_that_is_not_open_or_does_not_exist(kind: str) -> None:
     assert make(kind, "sim-3", the_sticks(2)) == refused("stick sim-3 is not at hand")
     assert make(kind, "sim-9", the_sticks(2)) == refused("stick sim-9 is not at hand")
 

@@ -29,7 +29,7 @@ def test_the_four_ends_have_the_names_of_the_fields_that_count_them() -> None:
     assert (RESULT, DROPPED, LATE, GIVEN_UP) == ("result", "dropped", "late", "given_up")
 
 
-def test_a_frame_keeps_what_was_said_of_its_capture() -> None:
+def test_a_frame_keeps_the_data_of_its_capture() -> None:
     slots = a_pool()
     frame = a_frame(7, slots)
     assert (frame.ref, frame.slots) == (FrameRef(CameraName("cam0"), 1, 0, 7, 640, 480), slots)

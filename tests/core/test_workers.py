@@ -90,7 +90,7 @@ class House:
 # -- a worker begins
 
 
-def test_a_worker_that_says_hello_hears_what_to_open_and_then_of_every_pool() -> None:
+def test_a_hello_is_answered_with_what_to_open_and_then_with_every_pool() -> None:
     house = House()
     assert house.hear(1, m.Hello(m.PROTOCOL, 77, "3.11"), 1.0) == [
         Send(worker(1), m.OpenStick(house[1].spec, [], 1.0)),
@@ -105,7 +105,7 @@ def test_a_worker_of_another_version_is_killed() -> None:
     assert house.hear(1, m.Hello(1, 77, "3.11"), 1.0) == [Note("warning", "worker sim-1", f"killed: {why}"), Kill(worker(1))]
 
 
-def test_a_worker_whose_turn_has_not_come_hears_nothing_until_it_comes() -> None:
+def test_a_worker_whose_turn_has_not_come_is_sent_nothing_until_it_comes() -> None:
     house = House(stagger_s=0.5)
     house.hear(1, m.Hello(m.PROTOCOL, 77, "3.11"), 1.0)
     assert house.hear(2, m.Hello(m.PROTOCOL, 78, "3.11"), 1.1) == []
@@ -133,7 +133,7 @@ def test_a_stick_that_is_opened_unasked_ends_its_worker() -> None:
     assert house.rates == {"sim-1": 0.0}
 
 
-def test_a_stick_that_is_opened_by_a_worker_that_was_told_to_stop_is_not_used() -> None:
+def test_a_stick_that_is_opened_by_a_stopping_worker_is_not_used() -> None:
     house = House()
     house.hear(1, m.Hello(m.PROTOCOL, 77, "3.11"), 1.0)
     house[1].child.stop(1.5)
@@ -141,14 +141,14 @@ def test_a_stick_that_is_opened_by_a_worker_that_was_told_to_stop_is_not_used() 
     assert (house.rates, house[1].child.state) == ({}, State.STOPPING)
 
 
-def test_every_word_of_a_running_worker_keeps_it_alive() -> None:
+def test_every_message_of_a_running_worker_extends_its_deadline() -> None:
     house = House()
     house.open(1)
     assert house.hear(1, m.Heartbeat(), 4.0) == []
     assert house[1].child.deadline_s == 9.0
 
 
-def test_the_late_words_of_a_worker_that_was_killed_change_nothing() -> None:
+def test_late_messages_of_a_worker_that_was_killed_are_ignored() -> None:
     house = House()
     house.open(1)
     house[1].child.kill(2.0, "hangs")
@@ -156,7 +156,7 @@ def test_the_late_words_of_a_worker_that_was_killed_change_nothing() -> None:
     assert (house[1].losses, list(house.dispatcher.seats)) == (0, ["sim-1"])
 
 
-def test_a_reading_is_heard_and_acted_on_at_once() -> None:
+def test_a_reading_is_acted_on_at_once() -> None:
     house = House()
     house.hear(1, m.Hello(m.PROTOCOL, 77, "3.11"), 1.0)
     house.hear(1, m.StickOpened("a device", True, 2), 1.0)
@@ -217,7 +217,7 @@ def test_a_stick_that_is_lost_is_opened_again_by_its_worker_while_its_frame_goes
     assert [each.stick for each in house.dispatcher.assign(11.0)] == ["sim-2"]
 
 
-def test_a_lost_stick_that_has_to_wait_is_told_to_open_when_its_turn_comes() -> None:
+def test_a_lost_stick_that_has_to_wait_is_reopened_when_its_turn_comes() -> None:
     house = House(stagger_s=0.5)
     house.open(1)
     house.sticks.boots.ask(stick_id(9), 10.0)
@@ -270,7 +270,7 @@ def test_a_stick_that_is_lost_while_its_worker_stops_is_not_opened_again() -> No
     assert (house[1].losses, house[1].resets, house.rates) == (1, 0, {})
 
 
-def test_a_frame_that_has_cost_a_stick_before_is_to_blame_for_the_next_loss() -> None:
+def test_a_loss_with_a_frame_that_another_stick_died_with_does_not_count_against_the_stick() -> None:
     house = House()
     house.open(1, 2)
     house.hand_over(0, 10.0)
@@ -341,7 +341,7 @@ def test_a_worker_that_finds_no_stick_any_more_is_tried_again_after_two_seconds(
     ]
 
 
-def test_any_other_last_word_is_heard_as_that_of_every_child() -> None:
+def test_any_other_failure_of_a_worker_is_handled_as_that_of_every_child() -> None:
     house = House()
     house.open(1)
     assert house.hear(1, m.Failed("graph", "refused", True), 5.0) == []

@@ -211,7 +211,7 @@ def test_the_rise_is_averaged_over_ten_seconds(
     assert stick.headroom_s(then[1]) == pytest.approx(headroom_s)
 
 
-def test_a_reading_after_an_invalid_one_says_nothing_of_the_rise() -> None:
+def test_a_reading_after_an_invalid_one_does_not_change_the_rise() -> None:
     stick = zone()
     stick.read(40.0, 0.0)
     stick.read(45.0, 10.0)
