@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCE ?= synthetic
 ARGS   ?=
+# Processes start often here: without bytecode on disk each of them compiles the package first.
+export PYTHONDONTWRITEBYTECODE :=
 
 # What `make test-fast` runs: the pure modules and the small ones, for every save of a file.
 FAST := $(wildcard tests/test_*.py) $(addprefix tests/,core decoders graphs ipc policies provision render sinks sources xlink)

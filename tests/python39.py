@@ -76,4 +76,4 @@ def runtime(name: str, needs: list[str], package: Path) -> Runtime:
     # a folder with nothing but a link to the package: its parent would bring the other interpreter's libraries along
     (package / "ncs_cluster").symlink_to(ROOT / "ncs_cluster")
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    return Runtime(str(ROOT / name / "bin/python"), {**env, "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"})
+    return Runtime(str(ROOT / name / "bin/python"), {**env, "PYTHONPATH": str(package)})

@@ -287,7 +287,8 @@ class Engine:
             self._give_up_the_rest(now_s)
         actions = self.ending.go_on(now_s, drained=lambda: not self.ledger.open, written=self._written)
         if self.sink is not None and self.sink.outbox.kept and any(isinstance(action, Exit) for action in actions):
-            unwritten = f"{self.sink.outbox.kept} results could not be written any more"
+            kept = self.sink.outbox.kept
+            unwritten = f"{kept} result{'' if kept == 1 else 's'} could not be written before the end"
             return [Note("error", "sink", unwritten), *actions]
         return actions
 

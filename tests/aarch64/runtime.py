@@ -32,7 +32,7 @@ def aarch64(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
     for name in ("ncs_cluster", "tests"):
         (package / name).symlink_to(ROOT / name)
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    return Runtime(str(python), {**env, "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"})
+    return Runtime(str(python), {**env, "PYTHONPATH": str(package)})
 
 
 @pytest.fixture

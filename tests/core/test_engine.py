@@ -771,7 +771,7 @@ def test_records_that_could_not_be_written_are_counted_at_the_end() -> None:
     daemon.run(104.25)
     assert daemon.hear(SINK, e.Exited("exit code 0", 0)) == []
     assert daemon.run(104.5) == [
-        Note("error", "sink", "1 results could not be written any more"),
+        Note("error", "sink", "1 result could not be written before the end"),
         Note("info", "daemon", "stopped"),
         Exit(0),
     ]
