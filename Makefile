@@ -62,6 +62,7 @@ $(VENV)/.ready: pyproject.toml | $(BIN)/python
 $(VENV)/.ready-test: $(VENV)/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	$(settle_opencv)
+	@$(BIN)/python -m compileall -q ncs_cluster tests
 	@touch $@
 
 $(VENV)/.ready-check: $(VENV)/.ready-test

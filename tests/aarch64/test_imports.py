@@ -41,7 +41,7 @@ def test_the_tests_of_the_protocol_hold(aarch64: Runtime) -> None:
         "pytest",
         "-q",
         *("-p", "no:cacheprovider", "-p", "tests.hypothesis_profiles", "--rootdir", str(ROOT), "--noconftest"),
-        *("-k", "not real_file"),
+        *("-k", "not real_file", "--assert=plain"),
     ]
     files = [str(ROOT / f"tests/xlink/test_{name}.py") for name in PROTOCOL]
     done = subprocess.run([*command, *files], env=aarch64.env, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)

@@ -81,7 +81,7 @@ def requested(browser: Any) -> set[str]:
 @pytest.fixture
 def shown(tmp_path: Path) -> Iterator[Site]:
     with site(tmp_path) as opened:
-        opened.live()
+        opened.live(pictures_per_s=5)
         yield opened
 
 
@@ -226,13 +226,13 @@ def test_a_gateway_that_died_and_came_back_finds_the_page_waiting(browser: Any, 
     (first := tmp_path / "first").mkdir()
     (second := tmp_path / "second").mkdir()
     with site(first) as opened:
-        opened.live()
+        opened.live(pictures_per_s=5)
         port = opened.port
         show(browser, opened)
         until(lambda: browser.execute_script(PIXELS))
     until(lambda: "Connection lost" in text(browser, "#lost"), 30)
     with site(second, port=port) as again:
-        again.live()
+        again.live(pictures_per_s=5)
         again.control.status = some_status(sticks=2, cluster_size=1)
         until(lambda: not browser.find_element("css selector", "#lost").is_displayed(), 30)
         until(lambda: count(browser, ".stick") == 2)
@@ -243,7 +243,7 @@ def test_a_gateway_that_died_and_came_back_finds_the_page_waiting(browser: Any, 
 
 def test_a_person_logs_in_with_the_token(browser: Any, tmp_path: Path) -> None:
     with site(tmp_path, token=TOKEN) as opened:
-        opened.live()
+        opened.live(pictures_per_s=5)
         browser.get(opened.url)
         assert browser.current_url.endswith("/login")
         sign_in(browser, "wrong")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,19 @@ from ncs_cluster.testing.myriad import build
 from ncs_cluster.testing.myriad.emulator import Emulator
 from tests.made_once import made_once
 from tests.needs import need_compiler, need_sanitizer
+
+CACHED_CC = Path(__file__).parents[1] / "cached_cc"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiler_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The product compiles the same two files in dozens of tests: CC is a compiler that remembers."""
+    command = build.compiler()
+    with pytest.MonkeyPatch.context() as patch:
+        if command is not None:
+            folder = made_once(tmp_path_factory, "compiled", lambda _: None)
+            patch.setenv("CC", shlex.join([os.fspath(CACHED_CC), shlex.join(command), os.fspath(folder)]))
+        yield
 
 
 @pytest.fixture(scope="session")

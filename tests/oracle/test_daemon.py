@@ -53,7 +53,7 @@ def house(
         bus.add(port, **CHIP)
     config = folder / "ncs-cluster.toml"
     config.write_text(CONFIG.format(python=oracle_python.python, sysfs=bus.sysfs))
-    argv = ["--config", str(config), "--backend", "myriad", "--source", "synthetic", "--size", "320x240", "--fps", "20"]
+    argv = ["--config", str(config), "--backend", "myriad", "--source", "synthetic", "--size", "320x240", "--fps", "10"]
     argv += ["--results", str(folder / "found.jsonl"), "--no-web"]
     argv += ["--state-dir", str(folder / "state"), "--runtime-dir", str(folder / "run")]
     with running(load(argv, {}), bus.env) as daemon:

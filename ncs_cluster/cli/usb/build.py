@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,13 +27,13 @@ print(next(line.split(None, 5)[5].strip() for line in open("/proc/self/maps") if
 
 def compile_into(folder: Path) -> Path:
     """The library, made in `folder`. Raises NcsClusterError where there is no compiler."""
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    compiler = os.environ.get("CC") or next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
     if compiler is None:
         raise NcsClusterError(
             "usb-capture needs a C compiler and there is none: install gcc (Debian, Ubuntu: apt install gcc libc6-dev)"
         )
     made = folder / NAME
-    command = [*compiler.split(), *FLAGS, "-o", os.fspath(made), os.fspath(SOURCE), "-ldl", "-lpthread"]
+    command = [*shlex.split(compiler), *FLAGS, "-o", os.fspath(made), os.fspath(SOURCE), "-ldl", "-lpthread"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=COMPILING_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
