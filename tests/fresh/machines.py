@@ -39,7 +39,6 @@ MACHINES = (
     Machine("12-bare-root", "bookworm", root=True, locale="C"),
     Machine("12-bare-spaced", "bookworm", clone=SPACED, data=True),
     Machine("12-gcc-spaced", "bookworm", COMPILER, clone=SPACED),
-    Machine("12-gcc", "bookworm", COMPILER, locale="C", data=True),
     Machine("12-container", "bookworm", ("systemd-container", *COMPILER), root=True, data=True),
     Machine("12-python3.12", "bookworm", ("libusb-1.0-0", *COMPILER), python="3.12", clone=SPACED, locale="C"),
     Machine("13-bare", "trixie", locale="C"),
