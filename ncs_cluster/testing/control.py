@@ -118,6 +118,9 @@ def some_camera(name: str) -> CameraStatus:
     )
 
 
+JOIN_S = 5.0
+
+
 class FakeControl:
     """Answers on the control socket. Change `status` and `events` at will; `asked` is what came in; a `mute` one never answers."""
 
@@ -131,7 +134,8 @@ class FakeControl:
         self._socket.bind(os.fspath(runtime_dir / CONTROL_SOCKET))
         self._socket.listen()
         self._clients: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def say(self, text: str, who: str = "stick sim-1", level: str = "info") -> None:
         """One more event."""
@@ -168,10 +172,15 @@ class FakeControl:
 
     def close(self) -> None:
         """As when the daemon dies."""
-        for sock in (self._socket, *self._clients):
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        # a client that is accepted meanwhile joins the list first
+        self._accepting.join(JOIN_S)
+        self._socket.close()
+        for client in self._clients:
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
+                client.shutdown(socket.SHUT_RDWR)
+            client.close()
 
 
 def _reply(body: Any) -> Reply:
