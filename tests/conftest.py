@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ncs_cluster.testing.daemon import Daemon
+from ncs_cluster.testing.daemon import Daemon, alive
 from ncs_cluster.testing.myriad.emulator import Emulator
 from tests import schedule
 
@@ -38,7 +38,7 @@ def test_data() -> Path:
 def no_process_is_left() -> Iterator[None]:
     """Fails the last test of a process of the run whose tests leave a child behind."""
     yield
-    left = [child.info for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+    left = [child for child in psutil.Process().children(recursive=True) if alive(child)]
     assert not left, f"these processes outlive the tests that started them: {left}"
 
 

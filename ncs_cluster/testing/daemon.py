@@ -197,10 +197,19 @@ def running(asked: Settings, env: Mapping[str, str] | None = None) -> Iterator[D
         daemon.process.wait()
 
 
+def alive(process: psutil.Process) -> bool:
+    """False once it has ended, also while it is not reaped; a process id used again is another process."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        # it ended between the two questions
+        return False
+
+
 def gone(processes: list[psutil.Process], timeout_s: float) -> bool:
-    """True when all of these have ended within the time; a process id used again is another process."""
+    """True when all of these have ended within the time."""
     until_s = time.monotonic() + timeout_s
-    while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes):
+    while any(map(alive, processes)):
         if time.monotonic() > until_s:
             return False
         time.sleep(0.005)
