@@ -108,7 +108,7 @@ def test_a_window_where_there_is_no_screen_is_refused_and_not_tried_for_ever(tmp
 
 def test_a_second_daemon_in_the_same_place_is_refused_and_names_the_first(tmp_path: Path) -> None:
     command = [*CLUSTERD, *SMALL, "--runtime-dir", str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as first:
+    with subprocess.Popen(command) as first:
         try:
             pid = first.pid
             assert wait_for(tmp_path) == pid
@@ -121,7 +121,7 @@ def test_a_second_daemon_in_the_same_place_is_refused_and_names_the_first(tmp_pa
 
 
 def test_settings_are_read_elsewhere_so_the_daemon_holds_no_library_of_theirs(tmp_path: Path) -> None:
-    with subprocess.Popen([*CLUSTERD, *SMALL, "--runtime-dir", str(tmp_path)], stderr=subprocess.DEVNULL) as daemon:
+    with subprocess.Popen([*CLUSTERD, *SMALL, "--runtime-dir", str(tmp_path)]) as daemon:
         try:
             wait_for(tmp_path)
             mapped = Path(f"/proc/{daemon.pid}/maps").read_text()
