@@ -81,7 +81,11 @@ def prove(machine: Machine, folder: Path, only: str | None) -> Row:
     data = Path(os.environ.get("NCS_CLUSTER_TEST_DATA", PROJECT.parent / "shared"))
     enter, environment = machine_root.enter(machine, folder, given, data if data.is_dir() else None)
     clone = shlex.quote(f"{machine.home}/{machine.clone}")
-    subprocess.run([*enter, f"git clone --quiet /mnt/given/ncs_cluster.bundle {clone}"], env=environment, check=True)
+    subprocess.run(
+        [*enter, f"git -c advice.detachedHead=false clone --quiet /mnt/given/ncs_cluster.bundle {clone}"],
+        env=environment,
+        check=True,
+    )
     python = machine_root.lent_python(machine.python) if machine.python else None
     make = f"cd {clone} && make %s" + (f" PYTHON={shlex.quote(f'{python}/bin/python3')}" if python else "")
     logs = {each: folder / f"{machine.name}-{each}.log" for each in ("run", "test")}

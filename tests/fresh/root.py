@@ -5,6 +5,7 @@ Root only. What a machine needs to reach the package indexes as this one does is
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -37,11 +38,11 @@ def lent_python(version: str) -> Path | None:
 
 def make(machine: Machine, folder: Path) -> Path:
     """The root of a new machine. Raises subprocess.CalledProcessError with what the failing step printed."""
-    packages = [*README, *machine.installed, "locales", "passwd"]
-    base = folder / f"{machine.suite}-{'-'.join(sorted(machine.installed)) or 'bare'}.tar"
+    packages = ",".join([*README, *machine.installed, "locales", "passwd"])
+    base = folder / f"{machine.suite}-{hashlib.sha256(packages.encode()).hexdigest()[:12]}.tar"
     if not base.is_file():
         made = base.with_suffix(".new.tar")
-        _run("mmdebstrap", "--variant=apt", f"--include={','.join(packages)}", machine.suite, made)
+        _run("mmdebstrap", "--variant=apt", f"--include={packages}", machine.suite, made)
         made.rename(base)
     root = folder / machine.name
     shutil.rmtree(root, ignore_errors=True)
