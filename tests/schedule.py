@@ -51,12 +51,15 @@ ONCE = (
 )
 """Tests that say the same on every Python: of other interpreters, programs, or pure arithmetic on the same examples."""
 MOST_PROCESSES = 16
+EACH = 768 << 20
+"""Bytes of memory for a process of the run and what its test starts."""
 
 
 def processes(waiting: bool) -> int:
-    """One for each core, for tests that compute; two for tests that mostly wait for processes of their own."""
-    cores = os.cpu_count() or 1
-    return max(2, min(MOST_PROCESSES, 2 * cores if waiting else cores))
+    """One for each core, for tests that compute; two for tests that mostly wait for processes of their own; fewer where memory is
+    short."""
+    cores, memory = os.cpu_count() or 1, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(2, min(MOST_PROCESSES, 2 * cores if waiting else cores, memory // EACH))
 
 
 def scope(nodeid: str) -> str:
