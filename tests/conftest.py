@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ncs_cluster.testing.daemon import Daemon, alive
+from ncs_cluster.testing.daemon import Daemon, alive, gone
 from ncs_cluster.testing.myriad.emulator import Emulator
 from tests import schedule
 
@@ -23,6 +24,10 @@ signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG_LINES = 60
+LEFT_S = 5.0
+PR_SET_CHILD_SUBREAPER = 36
+BEGAN = pytest.StashKey[float]()
+"""When the set-up of a test began, unix s."""
 
 
 @pytest.fixture(scope="session")
@@ -36,38 +41,47 @@ def test_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_process_is_left() -> Iterator[None]:
-    """Fails the last test of a process of the run whose tests leave a child behind."""
+    """Fails the last test of a process of the run whose tests leave a child or an orphan behind."""
+    # orphans become children of this process: prctl(2)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     yield
-    left = [child for child in psutil.Process().children(recursive=True) if alive(child)]
-    assert not left, f"these processes outlive the tests that started them: {left}"
+    left = psutil.Process().children(recursive=True)
+    if not gone(left, LEFT_S):
+        pytest.fail(f"these processes outlive the tests that started them: {list(filter(alive, left))}")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return schedule.processes(waiting=config.option.numprocesses == "auto")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> schedule.Schedule:
     config.option.loadscopereorder = False
     return schedule.Schedule(config, log)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests start first, so that none of them runs alone at the end; with it, whatever shares its process."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Marks what `-m` chooses by. Slow tests, and what shares their process, start first: none runs alone at the end."""
     for item in items:
         if item.nodeid.startswith(schedule.ONCE):
             item.add_marker(pytest.mark.once)
+    yield
     slow = {schedule.scope(item.nodeid) for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: schedule.scope(item.nodeid) not in slow)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows the end of the log of each daemon and emulated bus that it, or its module, has started."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the end of each log that a daemon or an emulated bus wrote while it ran."""
     report = yield
+    began = item.stash.setdefault(BEGAN, call.start)
     if report.failed:
-        logs = [daemon.log for daemon in Daemon.started] + [bus.log_file for bus in Emulator.started]
-        for log in sorted(filter(Path.exists, logs)):
-            end = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-            report.sections.append((f"end of {log}", "\n".join(end)))
+        for log in [*Daemon.logs, *Emulator.logs]:
+            if log.exists() and log.stat().st_mtime >= began:
+                end = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+                report.sections.append((f"end of {log}", "\n".join(end)))
     return report

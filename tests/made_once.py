@@ -1,4 +1,4 @@
-"""What several tests need and is dear to make, made once in a run, whichever of its processes comes first."""
+"""What several tests need and takes long to make: made once in a run, by the process that asks first."""
 
 from __future__ import annotations
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes.util
+import functools
 import os
 import shutil
+import subprocess
 from typing import Any, NoReturn
 
 import pytest
@@ -32,8 +34,8 @@ def need_program(name: str, package: str) -> str:
 def need_compiler() -> None:
     """For what is compiled by the tests, or by the product as they use it."""
     __tracebackhide__ = True
-    if build.compiler() is None:
-        missing("no C compiler: apt install gcc libc6-dev, or set CC")
+    if not _compiles():
+        missing("no C compiler with the C library's headers: apt install gcc libc6-dev, or set CC")
 
 
 def need_sanitizer() -> str:
@@ -42,7 +44,7 @@ def need_sanitizer() -> str:
     need_compiler()
     found = build.sanitizer()
     if found is None:
-        missing("the C compiler has no address sanitizer: apt install libasan8, or gcc whole")
+        missing("the C compiler has no address sanitizer: apt install libasan8")
     return found
 
 
@@ -63,6 +65,18 @@ def need_pyrealsense2() -> Any:
     except ImportError as error:
         missing(f"pyrealsense2 cannot be loaded ({error}): apt install libusb-1.0-0")
     return pyrealsense2
+
+
+@functools.cache
+def _compiles() -> bool:
+    command = build.compiler()
+    try:
+        tried = command and subprocess.run(
+            [*command, "-fsyntax-only", "-x", "c", "-"], input=b"#include <stdio.h>\n", capture_output=True, check=False
+        )
+    except OSError:
+        return False
+    return bool(tried) and tried.returncode == 0
 
 
 def _loads(name: str) -> bool:

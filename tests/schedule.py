@@ -30,26 +30,24 @@ ONE_BY_ONE = (
     "tests/faults/test_kill_supervisor.py",
     "tests/faults/test_rogue_workers.py",
     "tests/faults/test_stick_faults.py",
-    "tests/myriad/test_usb_fuzz.py",
     "tests/processes/gateway/test_gateway_limits.py",
     "tests/system/test_running.py",
 )
-"""Files whose tests share nothing that is dear to make."""
+"""Files whose tests share no daemon and no bus."""
 ONCE = (
     "tests/aarch64/",
-    "tests/browser/",
+    "tests/browser/test_page.py",
     "tests/cli/test_usb_aarch64.py",
     "tests/core/test_any_order.py",
     "tests/core/test_heat.py",
-    "tests/deploy/",
+    "tests/deploy/test_deploy.py",
     "tests/graphs/",
-    "tests/oracle/",
-    "tests/provision/test_compile.py",
-    "tests/runtimes/",
+    "tests/oracle/test_myriad.py",
+    "tests/oracle/test_plugin.py",
+    "tests/oracle/test_strange_sticks.py",
     "tests/soak/",
-    "tests/system/test_vendor_plugin.py",
 )
-"""Tests that say the same on every Python: of other interpreters, programs, or pure arithmetic on the same examples."""
+"""Tests whose answer does not depend on the interpreter: other programs, or arithmetic on the same examples."""
 MOST_PROCESSES = 16
 EACH = 768 << 20
 """Bytes of memory for a process of the run and what its test starts."""
@@ -58,7 +56,9 @@ EACH = 768 << 20
 def processes(waiting: bool) -> int:
     """One for each core, for tests that compute; two for tests that mostly wait for processes of their own; fewer where memory is
     short."""
-    cores, memory = os.cpu_count() or 1, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if given := os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return int(given)
+    cores, memory = len(os.sched_getaffinity(0)), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(2, min(MOST_PROCESSES, 2 * cores if waiting else cores, memory // EACH))
 
 

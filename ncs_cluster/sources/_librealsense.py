@@ -6,7 +6,7 @@ import platform
 from typing import Any
 
 from ncs_cluster.errors import SourceError
-from ncs_cluster.sources._imports import missing_shared_library
+from ncs_cluster.sources._shared_libraries import missing_shared_library
 
 
 def library() -> Any:

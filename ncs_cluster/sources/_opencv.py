@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ncs_cluster.errors import SourceError
-from ncs_cluster.sources._imports import missing_shared_library
+from ncs_cluster.sources._shared_libraries import missing_shared_library
 
 FATAL = 1
 
@@ -19,8 +19,9 @@ def need_opencv() -> None:
     try:
         import cv2
     except ImportError as error:
-        why = missing_shared_library(error) or str(error)
-        raise SourceError(f"OpenCV cannot be imported: {why}, or pip install opencv-python-headless", permanent=True) from error
+        lacking = missing_shared_library(error)
+        remedy = f"{lacking}, or" if lacking else f"{error}:"
+        raise SourceError(f"OpenCV cannot be imported: {remedy} pip install opencv-python-headless", permanent=True) from error
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if "OPENCV_LOG_LEVEL" not in os.environ:
         # OpenCV 5 has moved it

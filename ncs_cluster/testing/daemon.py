@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,14 +74,14 @@ def settings(
 class Daemon:
     """A started daemon."""
 
-    started: ClassVar[weakref.WeakSet[Daemon]] = weakref.WeakSet()
-    """Those a test still holds; when it fails their logs are shown."""
+    logs: ClassVar[list[Path]] = []
+    """Of all that this process has started; a failed test shows them."""
 
     def __init__(self, asked: Settings, env: Mapping[str, str] | None = None) -> None:
         self.runtime_dir = Path(asked.runtime_dir)
         self.runtime_dir.parent.mkdir(parents=True, exist_ok=True)
         self.log = self.runtime_dir.with_suffix(".log")
-        self.started.add(self)
+        self.logs.append(self.log)
         file = self.runtime_dir.with_suffix(".settings")
         file.write_bytes(msgspec.msgpack.encode(asked))
         with self.log.open("ab") as log:

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.children import tied_program
 from tests.needs import missing, need_program
+from tests.tied import tied_program
 
 FLAGS = (
     "--headless",
     "--no-sandbox",
+    "--disable-dev-shm-usage",
     "--disable-gpu",
     "--no-first-run",
     "--disable-background-networking",
@@ -33,7 +34,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     except ImportError:
         missing("selenium is not installed")
         return
-    binary = shutil.which("chromium-browser") or shutil.which("google-chrome") or need_program("chromium", "chromium")
+    others = shutil.which("chromium-browser") or shutil.which("google-chrome")
+    binary = shutil.which("chromium") or others or need_program("chromium", "chromium")
     driver = need_program("chromedriver", "chromium-driver")
     options = webdriver.ChromeOptions()
     profile: Path = tmp_path_factory.mktemp("profile")

@@ -17,7 +17,7 @@ import pytest
 
 from ncs_cluster.client import Client, Refused
 from ncs_cluster.errors import NotRunning
-from tests.children import TIED
+from tests.tied import TIED
 
 pytestmark = pytest.mark.slow
 

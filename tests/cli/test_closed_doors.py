@@ -46,6 +46,30 @@ def run(*command: str) -> tuple[int, str]:
     return done.returncode, said[0]
 
 
+RECORDING = """
+import sys
+from pathlib import Path
+from ncs_cluster.cli.usb.recording import Recording
+from ncs_cluster.errors import NcsClusterError
+try:
+    Recording(Path(sys.argv[1]))
+except NcsClusterError as error:
+    print(error, file=sys.stderr)
+"""
+
+
+def test_a_recording_overwrites_a_writable_file_in_a_folder_that_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is refused is the next thing that is looked at, the compiler."""
+    monkeypatch.setenv("CC", "/absent/cc")
+    (tmp_path / "mine").touch()
+    tmp_path.chmod(0o555)
+    try:
+        assert "did not compile the recorder" in run("-c", RECORDING, str(tmp_path / "mine"))[1]
+        assert "cannot be written" in run("-c", RECORDING, str(tmp_path / "new"))[1]
+    finally:
+        tmp_path.chmod(0o700)
+
+
 @pytest.mark.parametrize(
     ("flag", "key"),
     [

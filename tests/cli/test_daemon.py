@@ -15,8 +15,8 @@ import ncs_cluster
 from ncs_cluster.client import Client
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
-from tests.children import TIED
 from tests.conftest import ROOT
+from tests.tied import TIED
 
 pytestmark = pytest.mark.slow
 

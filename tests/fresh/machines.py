@@ -12,16 +12,16 @@ USER = "user"
 
 
 class Machine(NamedTuple):
-    """One machine and who types the commands on it."""
+    """One machine, and the user the commands run as."""
 
     name: str
     suite: str
     installed: tuple[str, ...] = ()
     """Packages besides README's."""
     root: bool = False
-    """Root types the commands, else an ordinary user."""
+    """The commands run as root, else as an ordinary user."""
     clone: str = "ncs_cluster"
-    """The clone's folder, below the home of whoever types."""
+    """The clone's folder, below the user's home."""
     locale: str = "C.UTF-8"
     data: bool = False
     """The published models and media are there."""

@@ -22,7 +22,7 @@ CACHED_CC = Path(__file__).parents[1] / "cached_cc"
 
 @pytest.fixture(scope="session", autouse=True)
 def compiler_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The product compiles the same two files in dozens of tests: CC is a compiler that remembers."""
+    """Dozens of tests let the product compile the same two files: CC names a compiler with a cache."""
     command = build.compiler()
     with pytest.MonkeyPatch.context() as patch:
         if command is not None:

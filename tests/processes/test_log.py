@@ -15,7 +15,7 @@ from typing import Any
 from ncs_cluster.client import Client
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.processes.log import MOST_WAITING, Unhurried
-from tests.children import TIED
+from tests.tied import TIED
 
 
 def test_who_logs_waits_for_nobody_and_what_was_left_out_is_counted() -> None:

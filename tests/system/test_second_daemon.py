@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ncs_cluster.testing.daemon import START_S, running, settings, sticks, synthetic
-from tests.children import TIED
+from tests.tied import TIED
 
 
 def test_a_second_daemon_refuses_names_the_first_and_does_not_disturb_it(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import time
-import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
@@ -24,8 +23,8 @@ from ncs_cluster.testing.myriad.server import STICK
 class Emulator:
     """A bus with no stick in it yet. `library` is the compiled libusb-1.0.so.0 (see `build`), `folder` an empty one of its own."""
 
-    started: ClassVar[weakref.WeakSet[Emulator]] = weakref.WeakSet()
-    """Those a test still holds; when it fails their logs are shown."""
+    logs: ClassVar[list[Path]] = []
+    """Of all that this process has started; a failed test shows them."""
 
     def __init__(
         self,
@@ -39,9 +38,9 @@ class Emulator:
         python: str = sys.executable,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.started.add(self)
         self.socket, self.sysfs, self.libusb = socket or folder / "usb", folder / "sys", library
         self.trace_file, self.log_file = folder / "trace.jsonl", folder / "log"
+        self.logs.append(self.log_file)
         command = [python, "-m", "ncs_cluster.testing.myriad", "--socket", str(self.socket), "--sysfs", str(self.sysfs)]
         command += ["--time-scale", str(time_scale), "--chip", chip, "--until-eof"]
         if trace:

@@ -32,8 +32,9 @@ exec chroot --userspec="$user" --groups= "$root" "$@"
 
 
 def lent_python(version: str) -> Path | None:
-    """This machine's pyenv interpreter of a version, for machines whose Debian has none."""
-    return next(iter(sorted(Path.home().glob(f".pyenv/versions/{version}.*"), reverse=True)), None)
+    """This machine's pyenv interpreter of a version, for machines whose Debian has none; also that of the user who typed sudo."""
+    homes = [Path.home(), Path(f"~{os.environ.get('SUDO_USER', 'root')}").expanduser()]
+    return next((path for home in homes for path in sorted(home.glob(f".pyenv/versions/{version}.*"), reverse=True)), None)
 
 
 def make(machine: Machine, folder: Path) -> Path:

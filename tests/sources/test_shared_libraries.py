@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ncs_cluster.sources._imports import missing_shared_library
+from ncs_cluster.sources._shared_libraries import missing_shared_library
 
 LOADER = "libusb-1.0.so.0: cannot open shared object file: No such file or directory"
 PROGRAM = """
