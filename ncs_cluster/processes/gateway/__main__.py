@@ -77,6 +77,7 @@ class Gateway:
                     self._told.pop(message.camera, None)
                 elif isinstance(message, Stop):
                     self._daemon.stop()
+                    self._pictures.stop()
                     self._server.should_exit = True
         except (EOFError, ProtocolError):
             os._exit(0)

@@ -88,7 +88,7 @@ class Daemon:
         wanted = self._begun + 1
         with suppress(TimeoutError):
             async with asyncio.timeout(WAIT_S):
-                while self._done < wanted:
+                while self._done < wanted and not self.stopping:
                     self._wake.set()
                     await self._turn.wait()
         return self.status if self.answers else {}

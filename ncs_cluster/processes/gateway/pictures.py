@@ -53,6 +53,7 @@ class Pictures:
         self._on_watch = on_watch
         self._views: dict[str, View] = {}
         self._thread = ThreadPoolExecutor(1, "encode")
+        self._stopping = False
 
     def __contains__(self, camera: str) -> bool:
         return camera in self._views
@@ -104,12 +105,18 @@ class Pictures:
             view.encoding = None
 
     async def next(self, camera: str, after: int) -> Jpeg | None:
-        """The newest picture with a number above `after`, waiting for it; None when the camera is gone."""
-        while (view := self._views.get(camera)) is not None:
+        """The newest picture with a number above `after`, waiting for it; None when the camera is gone or the gateway stops."""
+        while not self._stopping and (view := self._views.get(camera)) is not None:
             if view.jpeg is not None and view.jpeg.number > after:
                 return view.jpeg
             await view.next.wait()
         return None
+
+    def stop(self) -> None:
+        """End every wait for a picture."""
+        self._stopping = True
+        for view in self._views.values():
+            view.next.set()
 
     def newest(self, camera: str) -> int:
         """The number of the newest picture so far, 0 when there is none."""

@@ -166,6 +166,11 @@ class Server(uvicorn.Server):
         """Serve until `should_exit`."""
         await super().serve([self._sock])
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Streams end by themselves; what a visitor does not read within GRACE_S is cancelled, which is no error."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals stay as processes/child.py set them."""

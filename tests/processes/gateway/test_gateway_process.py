@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import time
@@ -60,6 +61,18 @@ def test_stop_ends_it_even_while_people_look(running_site: Site) -> None:
         running_site.until_watched("cam0", 1)
         running_site.child.send(Stop())
         assert running_site.child.process.wait(10) == 0
+
+
+def test_streams_that_wait_for_news_end_without_a_line_in_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """As on Ctrl-C with the page open: the camera has stopped, so neither a picture nor a status follows."""
+    with site(tmp_path) as quiet, contextlib.ExitStack() as visitors:
+        for path in ("/cameras/cam0.mjpg", "/api/live"):
+            visitor = visitors.enter_context(socket.create_connection(("127.0.0.1", quiet.port), timeout=10))
+            visitor.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{quiet.port}\r\n\r\n".encode())
+            assert visitor.recv(12) == b"HTTP/1.1 200"
+        quiet.child.send(Stop())
+        assert quiet.child.process.wait(10) == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_it_is_gone_when_its_supervisor_is(tmp_path: Path) -> None:
