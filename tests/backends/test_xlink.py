@@ -23,6 +23,7 @@ from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.types import GraphName, StickId
 from tests.backends import numbered
 from tests.backends.numbered import GRAPHS, Driver, write_blobs
+from tests.descriptors import open_descriptors
 
 pytestmark = pytest.mark.slow
 
@@ -355,7 +356,7 @@ def test_descriptors_stay_few_over_many_lives(bus: Emulator, drive: Drive) -> No
             assert lost(driver).reason == "link"
             driver.reopen()
         driver.backend.close()
-        counts.append(len(os.listdir("/proc/self/fd")))
+        counts.append(open_descriptors())
     assert counts[-1] == counts[2]
 
 

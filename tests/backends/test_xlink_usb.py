@@ -16,6 +16,7 @@ from ncs_cluster.backends._usb_stick import VENDOR, UsbStick
 from ncs_cluster.errors import StickError
 from ncs_cluster.testing.myriad.boot import CALL, MEMORY, START, WATCHDOG, artificial_firmware
 from ncs_cluster.testing.myriad.emulator import Emulator
+from tests.descriptors import open_descriptors
 
 PORT = "1-1.2"
 GOODBYE = b"RESET"
@@ -333,5 +334,5 @@ def test_descriptors_stay_few_over_many_boots(bus: Emulator, emulated_libusb: Pa
         context = Context(str(emulated_libusb))
         boot(context).close()
         context.close()
-        counts.append(len(os.listdir("/proc/self/fd")))
+        counts.append(open_descriptors())
     assert counts[-1] == counts[2]

@@ -16,6 +16,7 @@ from ncs_cluster.processes.discovery import SimulatedBus
 from ncs_cluster.processes.supervisor import Supervisor
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.types import CameraName, PoolLayout, StickId
+from tests.descriptors import open_descriptors
 
 WORKER, CAM0, STICK = Who("worker", "sim-1"), CameraName("cam0"), StickId("sim-1")
 LAYOUT = PoolLayout(3, 2, 64, 48)
@@ -109,11 +110,11 @@ def test_the_supervisor_keeps_the_memory_of_a_pool_until_it_is_dropped(performer
 
 def test_the_supervisor_replaces_the_picture_ring_of_a_camera(performer: Performer) -> None:
     performer._perform([a.MakePictures(CAM0, 4, 64, 48)])
-    first_size, descriptors = os.fstat(performer._pictures[CAM0]).st_size, len(os.listdir("/proc/self/fd"))
+    first_size, descriptors = os.fstat(performer._pictures[CAM0]).st_size, open_descriptors()
     performer._perform([a.MakePictures(CAM0, 4, 640, 480)])
     assert list(performer._pictures) == [CAM0]
     assert os.fstat(performer._pictures[CAM0]).st_size > first_size >= 4 * 64 * 48 * 3
-    assert len(os.listdir("/proc/self/fd")) == descriptors, "the first one is closed"
+    assert open_descriptors() == descriptors, "the first one is closed"
 
 
 def test_what_is_no_action_is_an_error_of_the_supervisor(performer: Performer) -> None:

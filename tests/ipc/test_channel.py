@@ -13,6 +13,7 @@ from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc.channel import MAX_MESSAGE, Channel, pair
 from ncs_cluster.messages import FromWorker, Grant, Heartbeat, Inferred, MapPool, ToCamera, ToWorker
 from ncs_cluster.types import Outcome, PoolLayout
+from tests.descriptors import open_descriptors
 
 
 @pytest.fixture
@@ -23,10 +24,6 @@ def wire():
     yield channels
     for channel in channels:
         channel.close()
-
-
-def open_fds() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 def test_messages_keep_their_boundaries_and_order(wire) -> None:
@@ -112,12 +109,12 @@ def test_a_message_of_another_channel_is_refused_and_its_descriptors_are_closed(
     ours, theirs = pair()
     reader: Channel[object] = Channel(ours, ToCamera)
     writer: Channel[object] = Channel(theirs, FromWorker)
-    before = open_fds()
+    before = open_descriptors()
     with open("/dev/null") as null:
         writer.send(Heartbeat(), null.fileno(), null.fileno())
     with pytest.raises(ProtocolError, match="not a message"):
         reader.receive()
-    assert open_fds() == before
+    assert open_descriptors() == before
     writer.send(Grant(1, 2))
     assert reader.receive() is not None
     ours.close()
@@ -128,12 +125,12 @@ def test_a_message_of_another_channel_is_refused_and_its_descriptors_are_closed(
 def test_unwanted_descriptors_do_not_pile_up(count: int) -> None:
     ours, theirs = pair()
     reader: Channel[object] = Channel(ours, FromWorker)
-    before = open_fds()
+    before = open_descriptors()
     with open("/dev/null") as null:
         socket.send_fds(theirs, [b"\xff\xff rubbish"], [null.fileno()] * count)
     with pytest.raises(ProtocolError):
         reader.receive()
-    assert open_fds() == before
+    assert open_descriptors() == before
     ours.close()
     theirs.close()
 

@@ -10,6 +10,7 @@ import pytest
 
 from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.xlink.frames import HEADER_SIZE
+from tests.descriptors import open_descriptors
 from tests.myriad.conftest import running
 from tests.myriad.libusb import Transfer, Usb, patched
 
@@ -57,7 +58,8 @@ def test_boots_pulls_and_contexts_without_end_keep_nothing(chips: tuple[Emulator
     bus.add()
 
     def held() -> list[int]:
-        return [len(os.listdir(f"/proc/{pid}/{what}")) for pid in (os.getpid(), bus.process.pid) for what in ("fd", "task")]
+        mine = [open_descriptors(), len(os.listdir("/proc/self/task"))]
+        return mine + [len(os.listdir(f"/proc/{bus.process.pid}/{what}")) for what in ("fd", "task")]
 
     before = held()
     for _ in range(25):

@@ -14,6 +14,7 @@ from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages import FromWorker, MapPool, Stop, ToWorker
 from ncs_cluster.processes.links import MOST_QUEUED, Link
 from ncs_cluster.types import PoolLayout
+from tests.descriptors import open_descriptors
 
 
 class Wire:
@@ -44,10 +45,6 @@ def wire() -> Iterator[Wire]:
     made.link.close()
     made.peer.close()
     made.selector.close()
-
-
-def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 def test_a_descriptor_that_waits_is_the_one_that_was_sent(wire: Wire) -> None:

@@ -18,6 +18,7 @@ from ncs_cluster.processes.gateway.pictures import Pictures
 from ncs_cluster.testing.control import PictureWriter, some_status
 from ncs_cluster.testing.gateway import Site, site
 from ncs_cluster.types import CameraName
+from tests.descriptors import open_descriptors
 
 
 def parts(response: http.client.HTTPResponse, count: int) -> list[bytes]:
@@ -194,7 +195,7 @@ def test_who_waits_for_a_camera_that_goes_is_told() -> None:
 
 
 def test_a_ring_that_is_mapped_closes_its_descriptor() -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
 
     async def look() -> None:
         desk = Desk()
@@ -203,4 +204,4 @@ def test_a_ring_that_is_mapped_closes_its_descriptor() -> None:
         desk.writer.close()
 
     asyncio.run(look())
-    assert len(os.listdir("/proc/self/fd")) <= before + 2
+    assert open_descriptors() <= before + 2
