@@ -90,7 +90,10 @@ def prove(machine: Machine, folder: Path, only: str | None) -> Row:
     enter, environment = chroot.enter(machine, folder, given, data if data.is_dir() else None)
     clone = shlex.quote(f"{machine.home}/{machine.clone}")
     subprocess.run(
-        [*enter, f"git -c advice.detachedHead=false clone --quiet /mnt/given/ncs_cluster.bundle {clone}"],
+        [
+            *enter,
+            f"git -c advice.detachedHead=false -c init.defaultBranch=main clone --quiet /mnt/given/ncs_cluster.bundle {clone}",
+        ],
         env=environment,
         check=True,
     )
