@@ -1,8 +1,8 @@
-"""What walks the wires: one closed union per channel and direction. msgpack by msgspec; never pickle.
+"""The messages between processes: one closed union per channel and direction. msgpack by msgspec; never pickle.
 
 A message is positional (`array_like`) with its class name as tag, so both ends must run the same version: `Hello.protocol` says so.
-Times called `_s` are time.monotonic() of this machine, comparable between its processes. What would harm others when it is out of
-range is bounded here: a peer that says it speaks rubbish, and is ended for it. Runs on CPython 3.9.
+Times called `_s` are time.monotonic() of this machine, comparable between its processes. Values that harm another process when they
+are out of range have bounds here: such a message does not decode, and the supervisor kills its sender. Runs on CPython 3.9.
 
     supervisor <-> worker    ToWorker  / FromWorker
     supervisor <-> camera    ToCamera  / FromCamera

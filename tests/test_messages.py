@@ -1,4 +1,4 @@
-"""A message whose values would harm the daemon does not decode: its sender is ended as one that breaks the protocol."""
+"""A message with a value out of its bounds does not decode; the supervisor kills the process that sent it."""
 
 from __future__ import annotations
 

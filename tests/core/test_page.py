@@ -1,4 +1,4 @@
-"""What the gateway says leads to exact actions, and what it is told of cameras and their pictures."""
+"""Each message of the gateway leads to exact actions; the gateway receives exact messages about cameras and pictures."""
 
 from __future__ import annotations
 

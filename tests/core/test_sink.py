@@ -63,7 +63,7 @@ def test_records_that_are_acknowledged_are_written_and_the_next_sink_goes_on_beh
     assert (sink.outbox.written, sink.outbox.kept, sink.outbox.offset) == (1, 2, 5)
     sink.handle(Exited("exit code 1", 1), 4.0)
     assert sink.handle(HELLO, 5.0) == [Send(SINK, m.OpenSink(SPEC, 5))]
-    # the one that died had written "one" and not said so
+    # the sink that died had written the record "one" but had not acknowledged it
     assert sink.handle(m.SinkOpened(1, 9), 6.0) == []
     assert (sink.outbox.written, sink.outbox.kept, sink.outbox.offset) == (2, 1, 9)
     assert sink.pump() == [Send(SINK, m.Write(2, b"two"))]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.needs import need_program
+from tests.needs import missing, need_program
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,7 @@ systemctl enable ncs-clusterd
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happened inside."""
     if os.geteuid() != 0:
-        pytest.skip("only root may start a container")
+        missing("only root may start a container: run the tests as root")
     need_program("systemd-nspawn", "systemd-container")
     # the container is this machine's own files: what README's block for a Pi uses must be here
     for program, package in (("systemctl", "systemd"), ("udevadm", "udev"), ("adduser", "adduser")):
@@ -109,7 +109,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         said = f"not done after 180 s: {error.output!r}"
     story, log = folder / "out" / "story.json", folder / "out" / "log"
     if not log.exists():
-        pytest.skip(f"systemd does not boot in a container here: {said[-1000:]}")
+        missing(f"systemd does not boot in a container here: {said[-1000:]}")
     assert story.exists(), f"{said}\n{log.read_text()[-3000:]}"
     found: dict[str, Any] = json.loads(story.read_text())
     return found
