@@ -24,7 +24,7 @@ GROUPS = {
 ONE_BY_ONE = (
     "tests/cli/test_usb.py",
     "tests/cli/test_usb_guided.py",
-    "tests/core/test_dispatch.py",
+    "tests/core/test_dispatch_worlds.py",
     "tests/core/test_heat.py",
     "tests/core/test_unlucky_orders.py",
     "tests/faults/test_kill_supervisor.py",

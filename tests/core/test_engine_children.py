@@ -1,0 +1,321 @@
+"""Events of cameras, sink, page, bus and clients lead to exact actions of the engine."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from ncs_cluster import messages as m
+from ncs_cluster.core import events as e
+from ncs_cluster.core.actions import Action, Exit, Kill, MakePictures, MakePool, Note, Send, Spawn, Unplug
+from ncs_cluster.core.child import State
+from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Who
+from ncs_cluster.core.status import LatencyStatus
+from ncs_cluster.core.work import Count
+from ncs_cluster.specs import SinkSpec, StickSpec
+from ncs_cluster.testing.world import house
+from ncs_cluster.types import Outcome, StickId
+from tests.core.onedaemon import (
+    CAM0,
+    CAMERA,
+    CLIENT,
+    FOUND,
+    HELLO,
+    ONE,
+    OPENED,
+    POOL,
+    RING,
+    STOPPING,
+    TWO,
+    Daemon,
+    grant,
+    infer,
+    killed,
+    ref,
+    running,
+)
+
+# -- cameras
+
+
+def test_a_camera_is_sent_its_source_and_then_its_pool_and_its_first_slots() -> None:
+    daemon = Daemon(house(2, page=True))
+    daemon.open(ONE, GATEWAY)
+    assert daemon.hear(CAMERA, HELLO) == [Send(CAMERA, m.OpenSource(daemon.camera.spec, 0))]
+    assert daemon.hear(CAMERA, OPENED) == [
+        Note("info", "cam0", "gives pictures: a scene, 640x480"),
+        MakePool(POOL),
+        Send(CAMERA, m.MapPool(POOL), pool=1),
+        Send(ONE, m.MapPool(POOL), pool=1),
+        MakePictures(CAM0, 4, 640, 480),
+        Send(CAMERA, RING, pictures=CAM0),
+        grant(0),
+        grant(1),
+        Send(GATEWAY, RING, pictures=CAM0),
+    ]
+    assert daemon.camera.child.pid == 77
+
+
+def test_a_camera_of_another_version_is_killed() -> None:
+    why = "speaks protocol 1, not 2: install the same version for its interpreter"
+    assert Daemon(house(1)).hear(CAMERA, m.Hello(1, 77, "3.11")) == killed(CAMERA, why)
+
+
+def test_a_frame_goes_to_a_stick_and_its_result_to_the_sink() -> None:
+    daemon = running()
+    assert daemon.capture(0) == [grant(2), infer(1, 0)]
+    daemon.now_s = 101.125
+    line = b'"item":null,"stick":"sim-1","graph":"demo","latency_ms":125.0,"detections":[]}'
+    record = b'{"schema":1,"camera":"cam0","frame":0,"captured_at":1700000000.0,' + line
+    assert daemon.hear(ONE, m.Inferred(1, Outcome(), 0.125)) == [Send(SINK, m.Write(0, record))]
+    assert daemon.count == Count(begun=1, result=1)
+
+
+def test_a_frame_is_measured_before_it_is_published_where_pictures_are_watched() -> None:
+    daemon = running(page=True)
+    assert daemon.hear(GATEWAY, m.Watch(CAM0, 1)) == [Send(CAMERA, m.Rates(0.0, True))]
+    daemon.capture(0)
+    assert daemon.hear(ONE, m.Inferred(1, Outcome([FOUND]), 0.1)) == [Send(CAMERA, m.Measure(1, ref(0), "demo", Outcome([FOUND])))]
+    daemon.camera.slots.revoke_grants()  # type: ignore[union-attr]
+    *grants, write = daemon.hear(CAMERA, m.Measured(1, [FOUND]))
+    assert grants == [grant(0), grant(1)]
+    assert isinstance(write, Send)
+    assert (write.to, write.message.number, daemon.count) == (SINK, 0, Count(begun=1, result=1))
+
+
+def test_a_picture_is_announced_to_the_page_while_its_camera_has_viewers() -> None:
+    daemon = running(page=True)
+    assert daemon.hear(CAMERA, m.Drawn(5, 100.0, 100.025)) == []
+    daemon.hear(GATEWAY, m.Watch(CAM0, 1))
+    assert daemon.hear(CAMERA, m.Drawn(6, 100.0, 100.025)) == [Send(GATEWAY, m.PictureReady(CAM0, 6))]
+    assert daemon.camera.drawing.status() == LatencyStatus(25.0, 25.0)
+
+
+def test_a_picture_without_a_frame_has_no_latency() -> None:
+    daemon = running()
+    assert daemon.hear(CAMERA, m.Drawn(0, 0.0, 100.0)) == []
+    assert daemon.camera.drawing.status() == LatencyStatus(None, None)
+
+
+def test_a_frame_that_was_skipped_is_counted() -> None:
+    daemon = running()
+    assert daemon.hear(CAMERA, m.Skipped(4)) == []
+    assert (daemon.count, daemon.camera.next_frame, daemon.camera.frames) == (Count(begun=1, dropped=1), 5, 1)
+
+
+def test_a_source_that_is_lost_or_ends_is_noted() -> None:
+    daemon = running()
+    assert daemon.hear(CAMERA, m.SourceLost("no cable")) == [Note("warning", "cam0", "no signal: no cable")]
+    assert daemon.hear(CAMERA, m.SourceEnded(0)) == [Note("info", "cam0", "has ended after 0 frames")]
+
+
+def test_the_rates_of_a_camera_are_kept_and_give_it_more_time_to_open() -> None:
+    daemon = Daemon(house(1))
+    daemon.hear(CAMERA, HELLO)
+    daemon.now_s = 110.0
+    assert daemon.hear(CAMERA, m.CameraRates(30.0, 15.0)) == []
+    assert (daemon.camera.capture_fps, daemon.camera.preview_fps, daemon.camera.child.deadline_s) == (30.0, 15.0, 170.0)
+
+
+def test_every_message_of_a_camera_or_the_sink_extends_its_deadline() -> None:
+    daemon = running()
+    daemon.now_s = 104.0
+    assert daemon.hear(CAMERA, m.Heartbeat()) + daemon.hear(SINK, m.Heartbeat()) == []
+    assert daemon.engine.sink is not None
+    assert (daemon.camera.child.deadline_s, daemon.engine.sink.child.deadline_s) == (109.0, 109.0)
+
+
+def test_late_messages_of_a_camera_or_a_sink_that_was_killed_are_ignored() -> None:
+    daemon = running()
+    assert daemon.engine.sink is not None
+    daemon.camera.child.kill(101.0, "hangs")
+    daemon.engine.sink.child.kill(101.0, "hangs")
+    assert daemon.hear(CAMERA, m.SourceLost("no cable")) + daemon.hear(SINK, m.SinkBlocked("disk full")) == []
+
+
+def test_q_in_a_window_stops_the_daemon_once() -> None:
+    daemon = running()
+    assert daemon.hear(CAMERA, m.QuitAsked()) == [STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+    assert daemon.hear(CAMERA, m.QuitAsked()) == []
+
+
+def test_a_source_that_can_never_work_ends_the_daemon() -> None:
+    daemon = Daemon(house(1))
+    daemon.hear(CAMERA, HELLO)
+    ends = [Note("error", "cam0", "no such file"), Kill(CAMERA), Kill(ONE), Kill(SINK), Exit(78)]
+    assert daemon.hear(CAMERA, m.Failed("source", "no such file", True)) == ends
+
+
+@pytest.mark.parametrize("case", ["not permanent", "was open before", "is stopping"])
+def test_any_other_failure_of_a_source_ends_its_process_alone(case: str) -> None:
+    daemon = Daemon(house(1))
+    daemon.hear(CAMERA, HELLO)
+    if case == "was open before":
+        daemon.hear(CAMERA, OPENED)
+    if case == "is stopping":
+        daemon.hear(OPERATOR, e.StopAsked())
+    assert daemon.hear(CAMERA, m.Failed("source", "no such file", case != "not permanent")) == []
+    daemon.hear(CAMERA, e.Exited("exit code 1", 1))
+    assert daemon.camera.child.last_error == (None if case == "is stopping" else "no such file")
+
+
+def test_a_camera_that_dies_starts_again_and_its_grants_are_free() -> None:
+    daemon = running()
+    text = "ended (killed by SIGSEGV), starting it again"
+    assert daemon.hear(CAMERA, e.Exited("killed by SIGSEGV", -11)) == [
+        Note("warning", "camera cam0", text),
+        Spawn(CAMERA, "default"),
+    ]
+    assert daemon.camera.slots is not None
+    assert (daemon.camera.signal, daemon.camera.slots.granted) == (False, 0)
+
+
+def test_a_camera_whose_source_has_ended_is_not_started_again() -> None:
+    daemon = running()
+    daemon.hear(CAMERA, m.SourceEnded(0))
+    assert daemon.hear(CAMERA, e.Exited("exit code 0", 0)) == []
+    assert daemon.camera.child.state is State.DOWN
+
+
+def test_the_process_id_of_camera_and_sink_is_recorded() -> None:
+    daemon = Daemon(house(1))
+    assert daemon.hear(CAMERA, e.Spawned(5)) + daemon.hear(SINK, e.Spawned(6)) == []
+    assert daemon.engine.sink is not None
+    assert (daemon.camera.child.pid, daemon.engine.sink.child.pid) == (5, 6)
+
+
+# -- sink and page
+
+
+def test_sink_and_page_are_sent_what_to_open() -> None:
+    daemon = Daemon(house(1, page=True))
+    assert daemon.engine.settings.gateway is not None
+    assert daemon.hear(SINK, HELLO) == [Send(SINK, m.OpenSink(SinkSpec("results.jsonl"), None))]
+    assert daemon.hear(GATEWAY, HELLO) == [Send(GATEWAY, m.OpenGateway(daemon.engine.settings.gateway, "runtime", True))]
+    assert daemon.hear(GATEWAY, m.GatewayOpened("127.0.0.1", 8080)) == [Note("info", "page", "is at http://127.0.0.1:8080/")]
+    assert daemon.hear(SINK, m.SinkOpened(0, 0)) == []
+
+
+def test_a_sink_of_another_version_is_killed() -> None:
+    why = "speaks protocol 1, not 2: install the same version for its interpreter"
+    assert Daemon(house(1)).hear(SINK, m.Hello(1, 77, "3.11")) == killed(SINK, why)
+
+
+@pytest.mark.parametrize("who", [SINK, GATEWAY])
+def test_a_sink_or_a_page_that_can_never_work_ends_the_daemon(who: Who) -> None:
+    daemon = Daemon(house(1, page=True))
+    daemon.hear(who, HELLO)
+    ends = [Note("error", who.kind, "denied"), Kill(CAMERA), Kill(ONE), Kill(SINK), Kill(GATEWAY), Exit(78)]
+    assert daemon.hear(who, m.Failed("open", "denied", True)) == ends
+
+
+@pytest.mark.parametrize("who", [SINK, GATEWAY])
+@pytest.mark.parametrize("case", ["not permanent", "was open before", "is stopping"])
+def test_any_other_failure_of_sink_or_page_is_only_tried_again(who: Who, case: str) -> None:
+    daemon = Daemon(house(1, page=True))
+    daemon.open(*((who,) if case == "was open before" else ()))
+    if case == "is stopping":
+        daemon.hear(OPERATOR, e.StopAsked())
+    assert daemon.hear(who, m.Failed("open", "denied", case != "not permanent")) == []
+    wait_s = 1 if case == "not permanent" else 60
+    assert daemon.hear(who, e.Exited("exit code 1", 1)) == [
+        Note("warning", who.kind, f"ended (exit code 1; denied), next try in {wait_s} s")
+    ]
+
+
+def test_a_reader_of_standard_output_that_goes_away_stops_the_daemon_once() -> None:
+    daemon = Daemon(msgspec.structs.replace(house(1), sink=SinkSpec("-")))
+    daemon.open(SINK)
+    gone = m.Failed("write", "broken pipe", True)
+    note = Note("info", "sink", "broken pipe: nothing is left to do")
+    assert daemon.hear(SINK, gone) == [note, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+    assert daemon.hear(SINK, gone) == []
+
+
+# -- bus and clients
+
+
+def test_a_stick_that_is_plugged_in_is_noted_once() -> None:
+    daemon = Daemon(house(1))
+    spec = StickSpec(StickId("sim-9"), "port", "simulated")
+    plugged: list[Action] = [Note("info", "sim-9", "is plugged in"), Spawn(Who("worker", "sim-9"), "default")]
+    assert daemon.hear(BUS, e.StickFound(spec)) == plugged
+    assert daemon.hear(BUS, e.StickFound(spec)) == []
+
+
+def test_a_stick_that_is_plugged_in_while_the_daemon_stops_is_left_alone() -> None:
+    daemon = Daemon(house(1))
+    daemon.hear(OPERATOR, e.StopAsked())
+    assert daemon.hear(BUS, e.StickFound(StickSpec(StickId("sim-9"), "port", "simulated"))) == []
+
+
+def test_a_stick_that_is_pulled_gets_no_more_work() -> None:
+    daemon = running(sticks=2)
+    gone = [Note("warning", "sim-1", "is gone: unplugged"), *killed(ONE, "its stick is gone")]
+    assert daemon.hear(BUS, e.StickGone(StickId("sim-1"))) == gone
+    assert daemon.capture(0) == [grant(2), infer(1, 0, TWO)]
+    text = "was left booted by another process; once reset it is called by the port it waits at"
+    renamed = [Note("info", "sim-2", text), *killed(TWO, "its stick is gone")]
+    assert daemon.hear(BUS, e.StickGone(StickId("sim-2"), renamed=True)) == renamed
+
+
+def replied(text: str) -> Send:
+    return Send(CLIENT, m.Reply(body=msgspec.Raw(msgspec.msgpack.encode({"text": text}))))
+
+
+def clusters_of_one() -> Daemon:
+    daemon = Daemon(house(2, cluster_size=1, results=False))
+    daemon.open(ONE, TWO)
+    return daemon
+
+
+def test_a_switch_is_refused_where_there_is_one_cluster() -> None:
+    assert running().hear(CLIENT, m.AskSwitch()) == [Send(CLIENT, m.Reply(error="there is no other cluster to switch to"))]
+
+
+def test_a_switch_within_the_dwell_is_promised_and_later_made() -> None:
+    daemon = clusters_of_one()
+    daemon.now_s = 101.0
+    assert daemon.hear(CLIENT, m.AskSwitch()) == [replied("will switch as soon as the dwell is over")]
+    assert daemon.engine.deadline_s == 100.25
+    daemon.engine.wake(101.9)
+    assert daemon.engine.deadline_s == 102.0
+    assert daemon.engine.wake(102.0) == [Note("info", "clusters", "switch to sim-2: asked for by the operator")]
+
+
+def test_a_switch_after_the_dwell_is_made_at_once() -> None:
+    daemon = clusters_of_one()
+    daemon.now_s = 102.0
+    assert daemon.hear(CLIENT, m.AskSwitch()) == [
+        Note("info", "clusters", "switch to sim-2: asked for by the operator"),
+        replied("switched to sim-2"),
+    ]
+
+
+def test_a_switch_names_every_stick_of_the_next_cluster() -> None:
+    daemon = Daemon(house(4, cluster_size=2, results=False))
+    daemon.open(*(Who("worker", f"sim-{number}") for number in range(1, 5)))
+    daemon.now_s = 102.0
+    assert daemon.hear(CLIENT, m.AskSwitch())[-1] == replied("switched to sim-3, sim-4")
+
+
+def test_a_switch_is_refused_where_every_other_cluster_is_too_hot() -> None:
+    daemon = clusters_of_one()
+    zone = daemon.engine.sticks.by_id[StickId("sim-2")].zone
+    zone.open(True)
+    zone.read(70.0, 102.0)
+    daemon.now_s = 102.0
+    assert daemon.hear(CLIENT, m.AskSwitch()) == [
+        Note("info", "sim-2", "is too hot (70.0 °C): resting"),
+        Send(CLIENT, m.Reply(error="every other cluster is too hot; the cool sticks work on")),
+    ]
+
+
+def test_trouble_is_made_for_simulated_sticks() -> None:
+    text = "sim-1 is pulled, and plugged in again after 5 s"
+    asked = m.AskTrouble("unplug", StickId("sim-1"))
+    assert running().hear(CLIENT, asked) == [Note("warning", "trouble", text), Unplug(StickId("sim-1")), replied(text)]
+    real = house(1)
+    real = msgspec.structs.replace(real, sticks=[StickSpec(StickId("sim-1"), "port", "myriad")])
+    why = "trouble can only be made with simulated sticks (--backend simulated)"
+    assert Daemon(real).hear(CLIENT, asked) == [Send(CLIENT, m.Reply(error=why))]

@@ -1,0 +1,167 @@
+"""A stop, and the end of every source, lead to exact actions of the engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from ncs_cluster import messages as m
+from ncs_cluster.core import events as e
+from ncs_cluster.core.actions import Exit, Kill, Note, Send, Spawn
+from ncs_cluster.core.events import GATEWAY, OPERATOR, SINK
+from ncs_cluster.core.work import Count
+from ncs_cluster.types import Outcome, StickId
+from tests.core.onedaemon import (
+    CAM0,
+    CAMERA,
+    FOUND,
+    ONE,
+    STOPPING,
+    TWO,
+    Daemon,
+    infer,
+    running,
+)
+
+
+def finished() -> Daemon:
+    daemon = running(ordered=True)
+    daemon.capture(0)
+    daemon.hear(CAMERA, m.SourceEnded(1))
+    return daemon
+
+
+def test_the_daemon_stops_by_itself_when_every_source_has_ended_and_every_result_is_written() -> None:
+    daemon = finished()
+    assert daemon.run(101.25) == [], "a frame is under way"
+    daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
+    assert daemon.run(101.5) == [], "a record is not written yet"
+    daemon.hear(SINK, m.Acked(0, 100))
+    over = Note("info", "daemon", "all sources have ended and every result is out")
+    assert daemon.run(101.75) == [over, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+    assert daemon.run(102.0) == []
+
+
+def test_a_daemon_without_results_stops_by_itself_too() -> None:
+    daemon = running(results=False)
+    daemon.hear(CAMERA, m.SourceEnded(0))
+    over = Note("info", "daemon", "all sources have ended and every result is out")
+    assert daemon.run(101.25) == [over, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+
+
+def test_only_the_operators_stop_stops() -> None:
+    daemon = running()
+    assert daemon.hear(OPERATOR, None) == []
+    assert daemon.hear(OPERATOR, e.StopAsked()) == [STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+
+
+def test_a_second_stop_kills_everything_at_once() -> None:
+    daemon = running(page=True)
+    daemon.hear(OPERATOR, e.StopAsked())
+    again = Note("warning", "daemon", "asked again: ending at once")
+    kills = [Kill(CAMERA), Kill(ONE), Kill(SINK), Kill(GATEWAY)]
+    assert daemon.hear(OPERATOR, e.StopAsked()) == [again, *kills, Exit(0)]
+
+
+def test_a_stop_waits_for_what_is_under_way_and_drops_what_waits() -> None:
+    daemon = running()
+    daemon.capture(0)
+    daemon.capture(1)
+    assert daemon.hear(OPERATOR, e.StopAsked()) == [STOPPING]
+    assert (daemon.count, daemon.engine.cameras.stopping) == (Count(begun=2, dropped=1), True)
+    assert daemon.engine.dispatcher.waiting() == 0
+    assert daemon.run(101.25) == []
+    assert daemon.capture(2) == [], "no new frames"
+    (write,) = daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
+    assert isinstance(write, Send)
+    assert write.to == SINK
+    assert daemon.run(101.5) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+    daemon.hear(CAMERA, e.Exited("exit code 0", 0))
+    daemon.hear(ONE, e.Exited("exit code 0", 0))
+    assert daemon.run(101.75) == [], "a record is not written yet"
+    daemon.hear(SINK, m.Acked(0, 100))
+    assert daemon.run(102.0) == [Send(SINK, m.Stop())]
+    daemon.hear(SINK, e.Exited("exit code 0", 0))
+    assert daemon.run(102.25) == [Note("info", "daemon", "stopped"), Exit(0)]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_frame_that_a_stick_died_with_was_under_way_in_an_ordered_stream_alone(ordered: bool) -> None:
+    daemon = running(ordered=ordered, sticks=1)
+    daemon.capture(0)
+    daemon.hear(ONE, e.Exited("killed by SIGSEGV", -11))
+    assert daemon.engine.dispatcher.waiting() == 1
+    daemon.hear(OPERATOR, e.StopAsked())
+    left = Count(begun=1) if ordered else Count(begun=1, dropped=1)
+    assert (daemon.count, daemon.engine.dispatcher.waiting()) == (left, 1 if ordered else 0)
+
+
+def test_a_frame_that_comes_back_while_the_daemon_drains_is_handed_over_again() -> None:
+    daemon = running(ordered=True, sticks=2)
+    daemon.capture(0)
+    daemon.hear(OPERATOR, e.StopAsked())
+    assert daemon.hear(ONE, e.Exited("killed by SIGSEGV", -11)) == [
+        Note("warning", "worker sim-1", "ended (killed by SIGSEGV), starting it again"),
+        Spawn(ONE, "default"),
+        infer(2, 0, TWO),
+    ]
+
+
+def test_frames_that_were_never_handed_over_are_dropped_at_a_stop_in_an_ordered_stream_too() -> None:
+    daemon = running(ordered=True)
+    for frame in range(3):
+        daemon.capture(frame)
+    daemon.hear(OPERATOR, e.StopAsked())
+    assert (daemon.count, daemon.engine.dispatcher.waiting()) == (Count(begun=3, dropped=1), 0)
+
+
+def test_while_sticks_are_closed_nothing_is_handed_over_or_waited_for() -> None:
+    daemon = running(ordered=True)
+    daemon.capture(0)
+    daemon.hear(OPERATOR, e.StopAsked())
+    daemon.run(103.0)
+    assert daemon.run(103.25) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+    daemon.engine.dispatcher.unseat(StickId("sim-1"))
+    seat = daemon.engine.dispatcher.seat(StickId("sim-2"), 2)
+    seat.rate, daemon.engine.dispatcher.deadline_s = 1.0, 103.3
+    assert daemon.engine.wake(103.3) == []
+    assert (daemon.engine.dispatcher.deadline_s, seat.in_flight) == (None, {})
+
+
+def test_what_is_not_finished_in_time_is_given_up_and_written_with_its_reason() -> None:
+    daemon = running(ordered=True)
+    daemon.capture(0)
+    daemon.hear(OPERATOR, e.StopAsked())
+    assert daemon.run(103.5) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+    assert (daemon.count, daemon.engine.dispatcher.at_work) == (Count(begun=1), 1)
+    (write,) = daemon.run(103.75)
+    assert isinstance(write, Send)
+    assert b'"error":"not finished: the daemon was stopped"' in write.message.record
+    assert (daemon.count, daemon.engine.dispatcher.at_work) == (Count(begun=1, given_up=1), 0)
+
+
+def test_a_result_that_waits_for_its_distances_is_written_without_them_when_the_time_is_over() -> None:
+    daemon = running(page=True)
+    daemon.hear(GATEWAY, m.Watch(CAM0, 1))
+    daemon.capture(0)
+    daemon.hear(ONE, m.Inferred(1, Outcome([FOUND]), 0.1))
+    daemon.hear(OPERATOR, e.StopAsked())
+    daemon.run(103.5)
+    assert daemon.count == Count(begun=1)
+    daemon.run(103.75)
+    assert daemon.count == Count(begun=1, result=1)
+
+
+def test_records_that_could_not_be_written_are_counted_at_the_end() -> None:
+    daemon = running()
+    daemon.capture(0)
+    daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
+    daemon.hear(OPERATOR, e.StopAsked())
+    for who in (CAMERA, ONE):
+        daemon.hear(who, e.Exited("exit code 0", 0))
+    daemon.run(104.25)
+    assert daemon.hear(SINK, e.Exited("exit code 0", 0)) == []
+    assert daemon.run(104.5) == [
+        Note("error", "sink", "1 result could not be written before the end"),
+        Note("info", "daemon", "stopped"),
+        Exit(0),
+    ]
