@@ -13,6 +13,7 @@ from ncs_cluster.config import load
 from ncs_cluster.testing.daemon import Daemon, Status, read_results, running
 from ncs_cluster.testing.myriad.emulator import Emulator
 from tests.conftest import ROOT
+from tests.needs import need_libusb
 from tests.python39 import Runtime
 
 PORTS = ["1-1.1", "1-1.2"]
@@ -47,6 +48,8 @@ def stick(status: Status, port: str) -> dict[str, Any]:
 def house(
     start_emulators: Callable[..., Emulator], oracle_python: Runtime, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[House]:
+    # the settings are judged with the machine's own libusb, which the plugin is linked to
+    need_libusb()
     folder = tmp_path_factory.mktemp("house")
     bus = start_emulators()
     for port in PORTS:
