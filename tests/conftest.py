@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 import pytest
 
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.testing.daemon import Daemon, alive, gone
-from ncs_cluster.testing.myriad.emulator import Emulator
 from tests import schedule
 
-pytest_plugins = ["tests.hypothesis_profiles", "tests.oracle.runtime", "tests.myriad.emulated", "tests.aarch64.runtime"]
+pytest_plugins = ["tests.hypothesis_profiles", "tests.oracle.runtime", "tests.emulator.emulated", "tests.aarch64.runtime"]
 
 # a shell that runs the tests in its background has them ignore Ctrl-C, and what they start would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)

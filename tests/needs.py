@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from ncs_cluster.testing.myriad import build
+from ncs_cluster.emulator import build
 
 
 def missing(reason: str) -> NoReturn:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ncs_cluster.config import load
+from ncs_cluster.emulator.boot import artificial_firmware
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.specs import Settings
-from ncs_cluster.testing.myriad.boot import artificial_firmware
 from ncs_cluster.xlink import firmware
 
 FIRMWARE = artificial_firmware(1000)

@@ -1,7 +1,7 @@
 """A model made into a blob, by the vendor's own compiler and without a stick.
 
 The compiler is a part of OpenVINO 2021.4.2's plugin for sticks, for x86-64 and Python 3.6 to 3.9 only, and it wants to see a stick
-before it begins. So it is shown an emulated one (`ncs_cluster.testing.myriad`, another process) through a libusb that is compiled
+before it begins. So it is shown an emulated one (`ncs_cluster.emulator`, another process) through a libusb that is compiled
 on the spot, and runs in an interpreter of its own (`_compiler.py`, a third). What comes out is a file; a Raspberry Pi can use it.
 """
 
@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
 
+from ncs_cluster import emulator
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.provision import places
 from ncs_cluster.provision.blobs import COMPILER, Recipe, sidecar
@@ -33,7 +34,7 @@ from ncs_cluster.xlink.blob import Blob, BlobError
 
 NEEDS = f"openvino=={COMPILER}"
 SCRIPT = Path(__file__).with_name("_compiler.py")
-EMULATOR = "ncs_cluster.testing.myriad"
+EMULATOR = emulator.__name__
 SHAVES, SLICES = 8, 9
 """Half of what a stick has of each: the compiler wants room for two inferences."""
 COMPILE_S, START_S = 600.0, 30.0

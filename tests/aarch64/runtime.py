@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ncs_cluster.testing.myriad import build
-from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.emulator import build
+from ncs_cluster.emulator.emulator import Emulator
 from tests.aarch64 import root
 from tests.needs import missing
 from tests.python39 import ROOT, Runtime

@@ -16,10 +16,10 @@ import pytest
 
 from ncs_cluster.backends import xlink
 from ncs_cluster.backends.xlink import Xlink, begun_s
+from ncs_cluster.emulator.boot import artificial_firmware
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
-from ncs_cluster.testing.myriad.boot import artificial_firmware
-from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.types import GraphName, StickId
 from tests.backends import numbered
 from tests.backends.numbered import GRAPHS, Driver, write_blobs

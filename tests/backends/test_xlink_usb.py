@@ -13,9 +13,9 @@ import pytest
 from ncs_cluster.backends._libusb import NO_DEVICE, Context, UsbError
 from ncs_cluster.backends._usb_pipe import Pipe
 from ncs_cluster.backends._usb_stick import VENDOR, UsbStick
+from ncs_cluster.emulator.boot import CALL, MEMORY, START, WATCHDOG, artificial_firmware
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.errors import StickError
-from ncs_cluster.testing.myriad.boot import CALL, MEMORY, START, WATCHDOG, artificial_firmware
-from ncs_cluster.testing.myriad.emulator import Emulator
 from tests.descriptors import open_descriptors
 
 PORT = "1-1.2"
@@ -34,7 +34,7 @@ FIRMWARE = patched()
 
 @pytest.fixture
 def bus(start_emulator: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    emulator = start_emulator(chip="ncs_cluster.testing.myriad.loopback:Loopback", time_scale=5.0)
+    emulator = start_emulator(chip="ncs_cluster.emulator.loopback:Loopback", time_scale=5.0)
     monkeypatch.setenv("NCS_EMULATOR_SOCKET", str(emulator.socket))
     return emulator
 

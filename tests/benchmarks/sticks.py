@@ -23,6 +23,8 @@ import pytest
 from msgspec.structs import replace
 
 from ncs_cluster.config import graph_folder
+from ncs_cluster.emulator.build import compile_library
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.ipc import pool as pools
 from ncs_cluster.messages import (
     Failed,
@@ -40,8 +42,6 @@ from ncs_cluster.messages import (
 )
 from ncs_cluster.specs import GraphSpec, StickSpec
 from ncs_cluster.testing.children import Child, running
-from ncs_cluster.testing.myriad.build import compile_library
-from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.types import CameraName, FrameRef, PoolLayout, StickId
 from tests import python39
 from tests.benchmarks.table import Line

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ncs_cluster.cli.usb import build, recording
-from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.xlink import capture_log
 from ncs_cluster.xlink.transcript import Boot, Call, Frame, Header, Transcript, dump
 from tests.cli.usb_programs import ASYNC, LEAVE, LISTING, TALK
@@ -24,7 +24,7 @@ from tests.needs import need_libusb, need_program
 pytestmark = pytest.mark.slow
 
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
-LOOPBACK = "ncs_cluster.testing.myriad.loopback:Loopback"
+LOOPBACK = "ncs_cluster.emulator.loopback:Loopback"
 
 
 def ncsctl(*argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -218,7 +218,7 @@ def test_the_recorder_passes_on_to_the_machines_libusb(recorder: Path, real: str
 
 def test_calls_at_random_from_several_threads_do_it_no_harm(recorder: Path, stick: Emulator, tmp_path: Path) -> None:
     environ = build.environment({**os.environ, **stick.env}, recorder, str(stick.libusb), tmp_path, 1 << 20)
-    monkey = [sys.executable, str(ROOT / "tests/myriad/usb_monkey.py"), str(recorder), str(stick.socket)]
+    monkey = [sys.executable, str(ROOT / "tests/emulator/usb_monkey.py"), str(recorder), str(stick.socket)]
     done = subprocess.run(monkey, env={**environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
     told = recording.transcript(list(tmp_path.iterdir()), "monkey")

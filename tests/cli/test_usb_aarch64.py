@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ncs_cluster.cli.usb import build, recording
-from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.xlink.transcript import Boot, Frame, Transcript
 from tests.aarch64 import root
 from tests.cli.usb_programs import ASYNC, LISTING

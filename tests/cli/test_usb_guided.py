@@ -15,8 +15,8 @@ import pytest
 
 from ncs_cluster.cli.usb import guided, recording
 from ncs_cluster.cli.usb.guided import Step
-from ncs_cluster.testing.myriad.boot import artificial_firmware
-from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.emulator.boot import artificial_firmware
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.xlink import compare
 from ncs_cluster.xlink.firmware import SHA256
 from ncs_cluster.xlink.transcript import Boot, Call, Frame, Transcript

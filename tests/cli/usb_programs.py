@@ -2,7 +2,7 @@
 
 MEET = """
 import os, sys, time
-from tests.myriad.libusb import Usb, patched
+from tests.emulator.libusb import Usb, patched
 from ncs_cluster.xlink.frames import FrameType, Header
 usb = Usb("libusb-1.0.so.0", os.environ["NCS_EMULATOR_SOCKET"])
 rom = usb.open(usb.one(), claim=False)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ncs_cluster.config import load
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.testing.daemon import Daemon, Status, read_results, running
-from ncs_cluster.testing.myriad.emulator import Emulator
 from tests.conftest import ROOT
 from tests.needs import need_libusb
 from tests.python39 import Runtime

@@ -16,12 +16,12 @@ import pytest
 from ncs_cluster.backends._graph import Graphs
 from ncs_cluster.config import graph_folder
 from ncs_cluster.decoders.ssd import decode
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.ipc import pool as pools
 from ncs_cluster.messages import Failed, FromWorker, Hello, Infer, Inferred, MapPool, OpenStick, StickOpened, Stop, Telemetry
 from ncs_cluster.sources._scene import Scene
 from ncs_cluster.specs import GraphSpec, StickSpec
 from ncs_cluster.testing.children import Child, running
-from ncs_cluster.testing.myriad.emulator import Emulator
 from ncs_cluster.types import CameraName, Detection, FrameRef, PoolLayout, StickId
 from tests.python39 import Runtime
 

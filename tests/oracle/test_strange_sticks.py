@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.emulator.emulator import Emulator
 from tests.oracle import nets
 from tests.oracle.plugin import PluginError, plugin
 from tests.python39 import Runtime

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from ncs_cluster.cli.usb import build, recording
-from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.xlink import commands
 from ncs_cluster.xlink.compare import compare
 from ncs_cluster.xlink.transcript import Boot, Frame, Transcript

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ncs_cluster.testing.myriad.boot import artificial_firmware
-from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.emulator.boot import artificial_firmware
+from ncs_cluster.emulator.emulator import Emulator
 from tests.python39 import ROOT, Runtime
 from tests.xlink.blobs import FP32, Entry, make
 

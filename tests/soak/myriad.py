@@ -20,10 +20,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ncs_cluster.emulator import build
+from ncs_cluster.emulator.boot import artificial_firmware
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.errors import StickError
-from ncs_cluster.testing.myriad import build
-from ncs_cluster.testing.myriad.boot import artificial_firmware
-from ncs_cluster.testing.myriad.emulator import Emulator
 from tests.backends.numbered import Driver, graphs, write_blobs
 
 PORTS = ("1-1.1", "1-1.2", "1-1.3", "1-1.4")

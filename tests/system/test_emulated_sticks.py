@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ncs_cluster.config import load
+from ncs_cluster.emulator.boot import artificial_firmware
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.testing.daemon import Daemon, Status, read_results, running
-from ncs_cluster.testing.myriad.boot import artificial_firmware
-from ncs_cluster.testing.myriad.emulator import Emulator
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ncs_cluster.config import load
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.testing.daemon import read_results, running
-from ncs_cluster.testing.myriad.emulator import Emulator
 from tests.conftest import ROOT
 from tests.python39 import Runtime
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ncs_cluster.testing.myriad.stick import Stick
+from ncs_cluster.emulator.stick import Stick
 from ncs_cluster.xlink.blob import Blob
 from ncs_cluster.xlink.events import Event, Ready, Result
 from ncs_cluster.xlink.session import Options, Session

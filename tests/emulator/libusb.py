@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ncs_cluster.testing.myriad.boot import CALL, MEMORY, START, WATCHDOG, artificial_firmware
+from ncs_cluster.emulator.boot import CALL, MEMORY, START, WATCHDOG, artificial_firmware
 
 SMALL = artificial_firmware(40_000)
 

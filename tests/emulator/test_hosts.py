@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from ncs_cluster.emulator.boot import artificial_firmware
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.errors import StickError
-from ncs_cluster.testing.myriad.boot import artificial_firmware
-from ncs_cluster.testing.myriad.emulator import Emulator
 from tests.backends import numbered
 from tests.backends.numbered import Driver, write_blobs
 

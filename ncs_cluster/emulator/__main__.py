@@ -1,8 +1,8 @@
 """An emulated USB bus with sticks, for one command or until it is stopped:
 
-python -m ncs_cluster.testing.myriad --add 1-1.2 --add 1-1.3 -- ncs-clusterd --backend xlink
-python -m ncs_cluster.testing.myriad --socket /tmp/usb --do '{"do": "pull", "port": "1-1.2"}'
-python -m ncs_cluster.testing.myriad --socket /tmp/usb --sysfs /tmp/sys --add 1-1.2
+python -m ncs_cluster.emulator --add 1-1.2 --add 1-1.3 -- ncs-clusterd --backend xlink
+python -m ncs_cluster.emulator --socket /tmp/usb --do '{"do": "pull", "port": "1-1.2"}'
+python -m ncs_cluster.emulator --socket /tmp/usb --sysfs /tmp/sys --add 1-1.2
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ncs_cluster.testing.myriad import build
-from ncs_cluster.testing.myriad.control import Control
-from ncs_cluster.testing.myriad.emulator import Emulator
-from ncs_cluster.testing.myriad.server import STICK, Server
+from ncs_cluster.emulator import build
+from ncs_cluster.emulator.control import Control
+from ncs_cluster.emulator.emulator import Emulator
+from ncs_cluster.emulator.server import STICK, Server
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m ncs_cluster.testing.myriad", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m ncs_cluster.emulator", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--socket", type=Path, help="where clients find it (NCS_EMULATOR_SOCKET); with a command a private one")
     parser.add_argument("--sysfs", type=Path, metavar="DIR", help="a tree like /sys in step with the bus")

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from ncs_cluster.testing.myriad import descriptors, faults
-from ncs_cluster.testing.myriad.boot import BootStream
-from ncs_cluster.testing.myriad.descriptors import Descriptors
-from ncs_cluster.testing.myriad.loopback import Chip
+from ncs_cluster.emulator import descriptors, faults
+from ncs_cluster.emulator.boot import BootStream
+from ncs_cluster.emulator.descriptors import Descriptors
+from ncs_cluster.emulator.loopback import Chip
 
 
 @dataclass

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ncs_cluster.testing.myriad.boot import BootStream
-from ncs_cluster.testing.myriad.loopback import Chip
-from ncs_cluster.testing.myriad.port import Device, Handle
-from ncs_cluster.testing.myriad.transfers import Transfers
-from ncs_cluster.testing.myriad.wire import CALLS, Error, Op, Status
+from ncs_cluster.emulator.boot import BootStream
+from ncs_cluster.emulator.loopback import Chip
+from ncs_cluster.emulator.port import Device, Handle
+from ncs_cluster.emulator.transfers import Transfers
+from ncs_cluster.emulator.wire import CALLS, Error, Op, Status
 
 Call = Callable[[Handle, int, int, float], tuple[int, int]]
 

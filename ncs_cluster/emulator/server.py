@@ -2,7 +2,7 @@
 
 Commands come as Op.CONTROL over the same socket, in JSON: {"do": "add", "port": "1-1.2", ...profile}, pull, plug, fault ("kind"
 and what it takes), state, clients, reset (forgets all sticks). The answer is {"ok": result} or {"error": text}.
-Run it by `python -m ncs_cluster.testing.myriad --socket PATH`, or from Python by `emulator.Emulator`.
+Run it by `python -m ncs_cluster.emulator --socket PATH`, or from Python by `emulator.Emulator`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from ncs_cluster.testing.myriad import wire
-from ncs_cluster.testing.myriad.bus import Bus
-from ncs_cluster.testing.myriad.loopback import Chip
-from ncs_cluster.testing.myriad.port import Device
-from ncs_cluster.testing.myriad.sysfs import Sysfs
-from ncs_cluster.testing.myriad.wire import HEAD, Op
+from ncs_cluster.emulator import wire
+from ncs_cluster.emulator.bus import Bus
+from ncs_cluster.emulator.loopback import Chip
+from ncs_cluster.emulator.port import Device
+from ncs_cluster.emulator.sysfs import Sysfs
+from ncs_cluster.emulator.wire import HEAD, Op
 
 BACKLOG_MAX = 256 << 20
 """Bytes a client may leave unread before it is taken for dead."""
-STICK = "ncs_cluster.testing.myriad.stick:Stick"
+STICK = "ncs_cluster.emulator.stick:Stick"
 LONGEST_S = 3600.0
 """The kernel waits for some weeks at most: what is due later is looked at again."""
 TRACE_BYTES = 96

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ncs_cluster.testing.myriad import values
-from ncs_cluster.testing.myriad.device_link import DeviceLink, Stream
-from ncs_cluster.testing.myriad.graphs import Run, source
-from ncs_cluster.testing.myriad.warmth import Warmth
+from ncs_cluster.emulator import values
+from ncs_cluster.emulator.device_link import DeviceLink, Stream
+from ncs_cluster.emulator.graphs import Run, source
+from ncs_cluster.emulator.warmth import Warmth
 from ncs_cluster.thermal import AMBIENT_C, REST_S
 from ncs_cluster.xlink import commands, frames
 from ncs_cluster.xlink.blob import MAGIC, VERSION, Blob, BlobError

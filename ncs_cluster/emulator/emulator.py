@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
 
-from ncs_cluster.testing.myriad.control import Control
-from ncs_cluster.testing.myriad.server import STICK
+from ncs_cluster.emulator.control import Control
+from ncs_cluster.emulator.server import STICK
 
 
 class Emulator:
@@ -41,7 +41,7 @@ class Emulator:
         self.socket, self.sysfs, self.libusb = socket or folder / "usb", folder / "sys", library
         self.trace_file, self.log_file = folder / "trace.jsonl", folder / "log"
         self.logs.append(self.log_file)
-        command = [python, "-m", "ncs_cluster.testing.myriad", "--socket", str(self.socket), "--sysfs", str(self.sysfs)]
+        command = [python, "-m", "ncs_cluster.emulator", "--socket", str(self.socket), "--sysfs", str(self.sysfs)]
         command += ["--time-scale", str(time_scale), "--chip", chip, "--until-eof"]
         if trace:
             command += ["--trace", str(self.trace_file)]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ncs_cluster.testing.myriad.emulator import Emulator
-from tests.myriad.conftest import running
-from tests.myriad.libusb import SMALL, Handle, Usb, UsbError, patched
+from ncs_cluster.emulator.emulator import Emulator
+from tests.emulator.conftest import running
+from tests.emulator.libusb import SMALL, Handle, Usb, UsbError, patched
 
 
 def test_a_stick_is_booted_and_comes_back_as_another_device(bus: Emulator, usb: Usb) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ncs_cluster.cli.usb import build as capture
-from ncs_cluster.testing.myriad import build
-from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.emulator import build
+from ncs_cluster.emulator.emulator import Emulator
 from tests.made_once import made_once
 from tests.needs import need_compiler, need_sanitizer
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ncs_cluster.testing.myriad.emulator import Emulator
-from tests.myriad.libusb import Handle, Usb, patched
+from ncs_cluster.emulator.emulator import Emulator
+from tests.emulator.libusb import Handle, Usb, patched
 
 
 @pytest.fixture(scope="module")
 def one_bus(start_emulators: Callable[..., Emulator]) -> Emulator:
-    return start_emulators(chip="ncs_cluster.testing.myriad.loopback:Loopback", time_scale=20)
+    return start_emulators(chip="ncs_cluster.emulator.loopback:Loopback", time_scale=20)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ncs_cluster.testing.myriad.port import Device
+from ncs_cluster.emulator.port import Device
 
 _MBPS = {3: "480", 4: "5000"}
 

@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import suppress
 
-from tests.myriad.libusb import Handle, Transfer, Usb, UsbError, Watcher, handle_events, patched
+from tests.emulator.libusb import Handle, Transfer, Usb, UsbError, Watcher, handle_events, patched
 
 LASTS_S = 2.0
 

@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 import pytest
 
-from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.emulator.emulator import Emulator
 from tests.conftest import ROOT
-from tests.myriad.conftest import running
-from tests.myriad.libusb import Handle, Transfer, Usb, UsbError, Watcher, handle_events, patched
+from tests.emulator.conftest import running
+from tests.emulator.libusb import Handle, Transfer, Usb, UsbError, Watcher, handle_events, patched
 
 LEAVES_A_WORD = """
 import sys, time
-from tests.myriad.libusb import Usb
+from tests.emulator.libusb import Usb
 usb = Usb(*sys.argv[1:])
 stick = usb.open(usb.one())
 stick.write(b"left behind")
@@ -129,7 +129,7 @@ def test_reads_and_writes_wait_in_threads_of_their_own(stick: Handle) -> None:
 
 @pytest.mark.parametrize("loss", ["pulled", "crash"])
 def test_who_waits_for_a_stick_hears_at_once_that_it_has_gone(start_emulator: Callable[..., Emulator], loss: str) -> None:
-    emulator = start_emulator(chip="ncs_cluster.testing.myriad.loopback:Loopback", time_scale=20)
+    emulator = start_emulator(chip="ncs_cluster.emulator.loopback:Loopback", time_scale=20)
     emulator.add()
     usb = Usb(emulator.libusb, emulator.socket)
     stick = running(emulator, usb, "1-1.2")
@@ -270,7 +270,7 @@ def test_sticks_that_come_and_go_are_told_while_events_are_handled(bus: Emulator
 
 
 def test_everything_is_written_down_on_request(start_emulator: Callable[..., Emulator]) -> None:
-    emulator = start_emulator(chip="ncs_cluster.testing.myriad.loopback:Loopback", time_scale=20, trace=True)
+    emulator = start_emulator(chip="ncs_cluster.emulator.loopback:Loopback", time_scale=20, trace=True)
     emulator.add()
     usb = Usb(emulator.libusb, emulator.socket)
     running(emulator, usb, "1-1.2").write(b"abc")

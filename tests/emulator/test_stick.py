@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncs_cluster.testing.myriad.stick import FAULTS, Stick
+from ncs_cluster.emulator.stick import FAULTS, Stick
 from ncs_cluster.xlink import commands
 from ncs_cluster.xlink.commands import Device, Graph
 from ncs_cluster.xlink.events import Closed, Lost, Result, Thermal

@@ -8,8 +8,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from ncs_cluster.testing.myriad import wire
-from ncs_cluster.testing.myriad.wire import HEAD, Op
+from ncs_cluster.emulator import wire
+from ncs_cluster.emulator.wire import HEAD, Op
 
 
 class Control:

@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncs_cluster.testing.myriad import descriptors
-from ncs_cluster.testing.myriad.bus import Bus
-from ncs_cluster.testing.myriad.emulator import Emulator
-from ncs_cluster.testing.myriad.loopback import Loopback
-from ncs_cluster.testing.myriad.wire import HEAD, Op
+from ncs_cluster.emulator import descriptors
+from ncs_cluster.emulator.bus import Bus
+from ncs_cluster.emulator.emulator import Emulator
+from ncs_cluster.emulator.loopback import Loopback
+from ncs_cluster.emulator.wire import HEAD, Op
 from tests.conftest import ROOT
-from tests.myriad.libusb import patched
+from tests.emulator.libusb import patched
 
 PORTS = ("1-1", "1-2.3")
 
@@ -170,7 +170,7 @@ def test_whatever_is_sent_to_the_socket_the_bus_lives(fuzzed_bus: Emulator, chun
 
 @pytest.fixture(scope="module")
 def fuzzed_bus(start_emulators: Callable[..., Emulator]) -> Emulator:
-    emulator = start_emulators(chip="ncs_cluster.testing.myriad.loopback:Loopback", time_scale=20)
+    emulator = start_emulators(chip="ncs_cluster.emulator.loopback:Loopback", time_scale=20)
     emulator.add("1-1.2")
     return emulator
 
@@ -207,7 +207,7 @@ def test_a_program_may_call_libusb_in_any_order_from_several_threads(
         environment |= preloaded
     else:
         library = request.getfixturevalue("emulated_libusb")
-    emulator = start_emulator(chip="ncs_cluster.testing.myriad.loopback:Loopback", time_scale=20)
+    emulator = start_emulator(chip="ncs_cluster.emulator.loopback:Loopback", time_scale=20)
     for port in PORTS:
         emulator.add(port)
     chance = random.Random(1)

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from ncs_cluster.testing.myriad.emulator import Emulator
-from ncs_cluster.testing.myriad.faults import CallFault, Pace, Pull
-from ncs_cluster.testing.myriad.port import PROFILE
-from ncs_cluster.testing.myriad.server import Server
-from ncs_cluster.testing.myriad.stick import FAULTS, Stick
+from ncs_cluster.emulator.emulator import Emulator
+from ncs_cluster.emulator.faults import CallFault, Pace, Pull
+from ncs_cluster.emulator.port import PROFILE
+from ncs_cluster.emulator.server import Server
+from ncs_cluster.emulator.stick import FAULTS, Stick
 from tests.conftest import ROOT
-from tests.myriad.libusb import Usb
+from tests.emulator.libusb import Usb
 
-COMMAND = [sys.executable, "-m", "ncs_cluster.testing.myriad"]
+COMMAND = [sys.executable, "-m", "ncs_cluster.emulator"]
 LISTS = """
 import os, sys
-from tests.myriad.libusb import Usb
+from tests.emulator.libusb import Usb
 usb = Usb("libusb-1.0.so.0", os.environ["NCS_EMULATOR_SOCKET"])
 print([(found.name, found.product) for found in usb.list()])
 print(os.listdir(os.environ["NCS_CLUSTER_DISCOVERY__SYSFS"] + "/bus/usb/devices"))

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncs_cluster.testing.myriad.bus import Bus
-from ncs_cluster.testing.myriad.emulator import Emulator
-from ncs_cluster.testing.myriad.stick import FAULTS, Stick
-from ncs_cluster.testing.myriad.wire import Op
-from tests.myriad.conftest import running
-from tests.myriad.libusb import Usb, patched
+from ncs_cluster.emulator.bus import Bus
+from ncs_cluster.emulator.emulator import Emulator
+from ncs_cluster.emulator.stick import FAULTS, Stick
+from ncs_cluster.emulator.wire import Op
+from tests.emulator.conftest import running
+from tests.emulator.libusb import Usb, patched
 
 PORT = "1-1.2"
 FAR = 1e9

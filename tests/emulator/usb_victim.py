@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from tests.myriad.libusb import Found, Transfer, Usb, UsbError, Watcher, handle_events
+from tests.emulator.libusb import Found, Transfer, Usb, UsbError, Watcher, handle_events
 
 
 def use(usb: Usb, found: Found, chance: random.Random) -> None:

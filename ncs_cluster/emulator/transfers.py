@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ncs_cluster.testing.myriad.faults import CallFault
-from ncs_cluster.testing.myriad.loopback import Chip
-from ncs_cluster.testing.myriad.port import Device, Handle, Port, Transfer
-from ncs_cluster.testing.myriad.ports import Ports
-from ncs_cluster.testing.myriad.wire import CALLS, Error, Op, Status
+from ncs_cluster.emulator.faults import CallFault
+from ncs_cluster.emulator.loopback import Chip
+from ncs_cluster.emulator.port import Device, Handle, Port, Transfer
+from ncs_cluster.emulator.ports import Ports
+from ncs_cluster.emulator.wire import CALLS, Error, Op, Status
 
 
 class Transfers(Ports):

@@ -11,8 +11,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from ncs_cluster.testing.myriad import descriptors
-from ncs_cluster.testing.myriad.wire import HEAD, RECORD, Op
+from ncs_cluster.emulator import descriptors
+from ncs_cluster.emulator.wire import HEAD, RECORD, Op
 from tests.conftest import ROOT
 
 CONNECTIONS = 60
@@ -90,7 +90,7 @@ def test_whatever_a_server_answers_a_program_gets_errors_and_goes_on(
 
         threading.Thread(target=serve, daemon=True).start()
         done = subprocess.run(
-            [sys.executable, "-m", "tests.myriad.usb_victim", os.fspath(library), os.fspath(tmp_path / "usb"), str(CONNECTIONS)],
+            [sys.executable, "-m", "tests.emulator.usb_victim", os.fspath(library), os.fspath(tmp_path / "usb"), str(CONNECTIONS)],
             env=os.environ | preloaded,
             cwd=ROOT,
             capture_output=True,

@@ -43,7 +43,7 @@ def compile_library(folder: Path, *flags: str) -> Path:
 
 
 if __name__ == "__main__":
-    # python -m ncs_cluster.testing.myriad.build FOLDER
+    # python -m ncs_cluster.emulator.build FOLDER
     try:
         print(compile_library(Path(sys.argv[1])))
     except RuntimeError as error:

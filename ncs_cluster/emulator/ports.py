@@ -11,10 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from ncs_cluster.testing.myriad import descriptors, faults, values
-from ncs_cluster.testing.myriad.boot import BootStream
-from ncs_cluster.testing.myriad.loopback import Chip
-from ncs_cluster.testing.myriad.port import BOOTS, PROFILE, Device, Port, Profile, parse_name
+from ncs_cluster.emulator import descriptors, faults, values
+from ncs_cluster.emulator.boot import BootStream
+from ncs_cluster.emulator.loopback import Chip
+from ncs_cluster.emulator.port import BOOTS, PROFILE, Device, Port, Profile, parse_name
 
 STICKS_MAX = 100
 MOST_TIMES = 10_000

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ncs_cluster.testing.myriad import values
-from ncs_cluster.testing.myriad.wire import CALLS, Error, Op, Status
+from ncs_cluster.emulator import values
+from ncs_cluster.emulator.wire import CALLS, Error, Op, Status
 
 _STATUS = {
     "io": Status.ERROR,

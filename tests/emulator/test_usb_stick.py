@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ncs_cluster.testing.myriad.emulator import Emulator
+from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.xlink.frames import HEADER_SIZE
 from tests.descriptors import open_descriptors
-from tests.myriad.conftest import running
-from tests.myriad.libusb import Transfer, Usb, patched
+from tests.emulator.conftest import running
+from tests.emulator.libusb import Transfer, Usb, patched
 
 
 @pytest.fixture(scope="module")
