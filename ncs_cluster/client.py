@@ -19,7 +19,7 @@ import msgspec
 from ncs_cluster.errors import NcsClusterError, NotRunning
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET, default_runtime_dir
-from ncs_cluster.messages import AskEvents, AskStatus, AskSwitch, AskTrouble, AskUrl, Reply, Request
+from ncs_cluster.messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, Reply, Request
 from ncs_cluster.types import StickId
 
 SERVICE_DIR = Path("/run/ncs-cluster")
@@ -94,7 +94,7 @@ class Client:
 
     def trouble(self, kind: str, stick: str | None = None) -> str:
         """Make trouble on purpose, with simulated sticks: "heat", "unplug" or "hang". Raises Refused."""
-        return str(self._ask(AskTrouble(kind, StickId(stick) if stick else None))["text"])
+        return str(self._ask(AskFault(kind, StickId(stick) if stick else None))["text"])
 
     def url(self) -> str:
         """The page's address, with its token. Raises Refused when there is no page."""

@@ -20,7 +20,7 @@ from msgspec import Meta, Raw, Struct
 from ncs_cluster.specs import CameraSpec, GatewaySpec, GraphSpec, SinkSpec, StickSpec
 from ncs_cluster.types import CameraName, Detection, FrameNumber, FrameRef, Outcome, PoolLayout, StickId
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 Depth = Annotated[int, Meta(ge=1, le=64)]
 Side = Annotated[int, Meta(ge=1, le=16384)]
@@ -97,11 +97,11 @@ class Infer(Message, frozen=True):
     ticket: int
     graph: int
     frame: FrameRef
-    losses: int = 0
+    reset_epoch: int = 0
     """How many StickLost of this worker had been heard when it was sent: where there have been more, it has gone to others."""
 
 
-class Trouble(Message, frozen=True):
+class InjectFault(Message, frozen=True):
     """Misbehave (simulated sticks only): "heat", "hang", "crash", "segfault", "slow"."""
 
     kind: str
@@ -123,11 +123,11 @@ class StickOpened(Message, frozen=True):
 
     device: str
     has_sensor: bool
-    depth: Depth
+    max_in_flight: Depth
     """Requests that may be in flight at once: the stick's credits."""
     firmware: Optional[str] = None
     """What runs on the stick, where it says so."""
-    mends: bool = False
+    can_reset: bool = False
     """Its worker can reset the stick in place: StickLost, then, after Reopen, StickOpened again."""
 
 
@@ -155,7 +155,7 @@ class Inferred(Message, frozen=True):
     latency_s: Seconds
 
 
-ToWorker = Union[OpenStick, MapPool, UnmapPool, Infer, ResetStick, Reopen, Trouble, Stop]
+ToWorker = Union[OpenStick, MapPool, UnmapPool, Infer, ResetStick, Reopen, InjectFault, Stop]
 FromWorker = Union[Hello, Heartbeat, Phase, StickOpened, StickLost, Telemetry, Inferred, Failed]
 
 
@@ -390,7 +390,7 @@ class AskSwitch(Message, frozen=True):
     """Switch to the next cluster now. -> {"text"}; refused with a reason when there is none to switch to."""
 
 
-class AskTrouble(Message, frozen=True):
+class AskFault(Message, frozen=True):
     """Simulated sticks only: "heat" (all of them), "unplug", "hang" (the one named, else one at work). -> {"text"}"""
 
     kind: str
@@ -401,7 +401,7 @@ class AskUrl(Message, frozen=True):
     """-> {"url"}: the page's address with its token."""
 
 
-Request = Union[AskStatus, AskEvents, AskSwitch, AskTrouble, AskUrl]
+Request = Union[AskStatus, AskEvents, AskSwitch, AskFault, AskUrl]
 
 
 class Reply(Message, frozen=True):

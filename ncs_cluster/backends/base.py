@@ -1,6 +1,6 @@
 """What every accelerator looks like to its worker.
 
-A stick is only full with several requests in flight, so a backend submits and collects; how many it may hold is `DeviceInfo.depth`
+A stick is only full with several requests in flight, so a backend submits and collects; `DeviceInfo.max_in_flight` says how many
 and the core's dispatcher never sends more. The worker waits on its channel and on `wake_fd` together, at most until `due_s`, then
 calls `collect`. Nothing here blocks but `open` and `close`. Backends raise only StickError. Runs on CPython 3.9.
 
@@ -27,7 +27,7 @@ class DeviceInfo(NamedTuple):
     name: str
     """For people: "simulated stick", "Intel(R) Xeon(R)"."""
     has_sensor: bool
-    depth: int
+    max_in_flight: int
     """Requests it can hold at once."""
     firmware: Optional[str] = None
     """What runs on it, where it says so."""

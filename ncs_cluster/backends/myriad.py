@@ -113,7 +113,7 @@ class Myriad:
         self._warm_up()
         self._thermometer = Thermometer(self._nets[0].temperature_c)
         self._measure()
-        return DeviceInfo(f"NCS2 by OpenVINO {self._plugin.version}", has_sensor=True, depth=options.depth)
+        return DeviceInfo(f"NCS2 by OpenVINO {self._plugin.version}", has_sensor=True, max_in_flight=options.depth)
 
     def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
         assert image is not None

@@ -70,7 +70,7 @@ class OpenVino:
         self._graphs.load(graphs)
         self._graphs.warm_up()
         self.wake_fd = self._graphs.wake_fd
-        return DeviceInfo(self._graphs.device_name, has_sensor=False, depth=depth)
+        return DeviceInfo(self._graphs.device_name, has_sensor=False, max_in_flight=depth)
 
     def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
         assert self._graphs is not None

@@ -209,7 +209,9 @@ class Xlink:
                 self._turn()
         self._done.clear()
         version = self._ready.capabilities.firmware
-        return DeviceInfo("Intel NCS2 (Myriad X)", has_sensor=True, depth=max(self._ready.depths, default=1), firmware=version)
+        return DeviceInfo(
+            "Intel NCS2 (Myriad X)", has_sensor=True, max_in_flight=max(self._ready.depths, default=1), firmware=version
+        )
 
     def _start(self, tag: int, graph: int, flight: _Flight) -> None:
         self._flights[tag] = flight

@@ -6,14 +6,14 @@ from typing import Any, Union
 
 from msgspec import Struct
 
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.types import CameraName, PoolLayout, StickId
 
 
 class Send(Struct, frozen=True):
     """Put a message on a channel. `pool` or `pictures` names shared memory whose descriptor goes with it."""
 
-    to: Who
+    to: Endpoint
     message: Any
     pool: int | None = None
     pictures: CameraName | None = None
@@ -22,14 +22,14 @@ class Send(Struct, frozen=True):
 class Spawn(Struct, frozen=True):
     """Start this child."""
 
-    who: Who
+    endpoint: Endpoint
     runtime: str
 
 
 class Kill(Struct, frozen=True):
     """Close the channel, so that no late word is heard, and send SIGKILL."""
 
-    who: Who
+    endpoint: Endpoint
 
 
 class MakePool(Struct, frozen=True):
@@ -59,12 +59,13 @@ class Unplug(Struct, frozen=True):
     stick: StickId
 
 
-class Note(Struct, frozen=True):
+class LogEvent(Struct, frozen=True):
     """One line for the log and for `ncsctl events`. Edges, not levels: said once when something changes."""
 
     level: str
     """ "info", "warning" or "error"."""
-    who: str
+    origin: str
+    """What it is about: a stick, a camera, "sink", "clusters", "daemon"."""
     text: str
 
 
@@ -74,4 +75,4 @@ class Exit(Struct, frozen=True):
     code: int
 
 
-Action = Union[Send, Spawn, Kill, MakePool, DropPool, MakePictures, Unplug, Note, Exit]
+Action = Union[Send, Spawn, Kill, MakePool, DropPool, MakePictures, Unplug, LogEvent, Exit]

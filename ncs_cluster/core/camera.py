@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ncs_cluster.core.child import Child, Limits
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.publish import LiveOrder, Reorder
 from ncs_cluster.core.rates import Latency, Rate
 from ncs_cluster.core.slots import Slots
@@ -18,7 +18,7 @@ class Camera:
 
     def __init__(self, spec: CameraSpec, limits: Limits) -> None:
         self.spec = spec
-        self.child = Child(Who("camera", spec.name), spec.runtime, limits)
+        self.child = Child(Endpoint("camera", spec.name), spec.runtime, limits)
         self.info: SourceOpened | None = None
         self.detail: str | None = None
         self.signal = False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ncs_cluster.core.actions import Action, MakePictures, Note, Send
+from ncs_cluster.core.actions import Action, LogEvent, MakePictures, Send
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.outbox import Outbox
 from ncs_cluster.core.pools import GRANTS, PICTURE_SLOTS, Pools, fits
 from ncs_cluster.core.publish import LiveOrder, Reorder, record
@@ -49,10 +49,10 @@ class Cameras:
         camera.child.hello(now_s)
         camera.told = None
         # to say "no signal" where the pictures of the one before it still stand
-        pictures = [self.pools.pictures(camera, camera.child.who)] if camera.slots is not None else []
-        return [Send(camera.child.who, OpenSource(camera.spec, camera.next_frame)), *pictures]
+        pictures = [self.pools.pictures(camera, camera.child.endpoint)] if camera.slots is not None else []
+        return [Send(camera.child.endpoint, OpenSource(camera.spec, camera.next_frame)), *pictures]
 
-    def opened(self, camera: Camera, info: SourceOpened, workers: list[Who], now_s: float) -> list[Action]:
+    def opened(self, camera: Camera, info: SourceOpened, workers: list[Endpoint], now_s: float) -> list[Action]:
         """The source gives frames: its pool is made, or the old one goes on where the size is the same."""
         fresh = not camera.child.running
         camera.child.ready(now_s)
@@ -65,15 +65,15 @@ class Cameras:
                 camera.slots.revoke_grants()
             made = self.pools.make(camera, workers)
             made.append(MakePictures(camera.spec.name, PICTURE_SLOTS, info.width, info.height))
-            made.append(self.pools.pictures(camera, camera.child.who))
+            made.append(self.pools.pictures(camera, camera.child.endpoint))
         elif fresh:
-            made = self.pools.map(camera, [camera.child.who])
+            made = self.pools.map(camera, [camera.child.endpoint])
         else:
             made = []
         notes: list[Action] = []
         if fresh or back:
             what = info.description or camera.spec.shown
-            notes.append(Note("info", camera.spec.name, f"gives pictures: {what}, {info.width}x{info.height}"))
+            notes.append(LogEvent("info", camera.spec.name, f"gives pictures: {what}, {info.width}x{info.height}"))
         return notes + made + self.grant(camera)
 
     def captured(self, camera: Camera, message: FrameCaptured, now_s: float) -> list[Action]:
@@ -83,10 +83,10 @@ class Cameras:
         holders = 0 if message.error or self.stopping or lies else len(self.graphs)
         if slots is None or not slots.written(ref.slot, holders):
             text = f"says it wrote slot {ref.slot} of pool {ref.pool}, which was not granted: ignored"
-            return [Note("error", camera.spec.name, text)]
+            return [LogEvent("error", camera.spec.name, text)]
         if lies:
             text = f"says it captured frame {ref.frame} of {ref.camera}: ignored, frame {camera.next_frame} comes next"
-            return [Note("error", camera.spec.name, text), *self.grant(camera)]
+            return [LogEvent("error", camera.spec.name, text), *self.grant(camera)]
         camera.next_frame = ref.frame + 1
         camera.frames += 1
         if self.stopping:
@@ -94,7 +94,7 @@ class Cameras:
         said: list[Action] = []
         if message.error:
             camera.unreadable += 1
-            said = [Note("warning", camera.spec.name, f"cannot be read: {message.error}")] if camera.reads else []
+            said = [LogEvent("warning", camera.spec.name, f"cannot be read: {message.error}")] if camera.reads else []
         camera.reads = not message.error
         pixels = None if message.error else slots
         frame = Frame(ref, pixels, message.captured_s, message.captured_at, message.item)
@@ -118,13 +118,13 @@ class Cameras:
         camera.ended = True
         text = f"has ended after {camera.frames} frame{'' if camera.frames == 1 else 's'}"
         if camera.unreadable:
-            return [Note("warning", camera.spec.name, f"{text}, {camera.unreadable} of which could not be read")]
-        return [Note("info", camera.spec.name, text)]
+            return [LogEvent("warning", camera.spec.name, f"{text}, {camera.unreadable} of which could not be read")]
+        return [LogEvent("info", camera.spec.name, text)]
 
     def lost(self, camera: Camera, detail: str) -> list[Action]:
         was, camera.signal = camera.signal or camera.detail != detail, False
         camera.detail = detail
-        return [Note("warning", camera.spec.name, f"no signal: {detail}")] if was else []
+        return [LogEvent("warning", camera.spec.name, f"no signal: {detail}")] if was else []
 
     def exited(self, camera: Camera, now_s: float) -> None:
         """What it was about to write is free again."""
@@ -156,7 +156,7 @@ class Cameras:
                 return []
             camera.measuring_since_s = now_s
         camera.measuring[unit.ticket] = (unit, outcome)
-        return [Send(camera.child.who, Measure(unit.ticket, unit.frame.ref, self.graphs[unit.graph], outcome))]
+        return [Send(camera.child.endpoint, Measure(unit.ticket, unit.frame.ref, self.graphs[unit.graph], outcome))]
 
     def measured(self, camera: Camera, ticket: int, detections: list[Detection], now_s: float) -> None:
         if ticket not in camera.measuring:
@@ -183,7 +183,7 @@ class Cameras:
         late_s = now_s - self._limits.silent_s
         return [camera for camera in self.by_name.values() if camera.measuring and camera.measuring_since_s < late_s]
 
-    def forgive(self, now_s: float) -> None:
+    def extend_deadlines(self, now_s: float) -> None:
         """The supervisor itself was stopped for a while: nobody is late."""
         for camera in self.by_name.values():
             camera.measuring_since_s = now_s
@@ -219,7 +219,7 @@ class Cameras:
         if not camera.child.listening or camera.told == rates:
             return []
         camera.told = rates
-        return [Send(camera.child.who, rates)]
+        return [Send(camera.child.endpoint, rates)]
 
     # -- slots
 
@@ -231,10 +231,10 @@ class Cameras:
         if camera.ordered and self._outbox is not None and self._outbox.full:
             return actions
         while camera.slots.granted < GRANTS and (slot := camera.slots.grant()) is not None:
-            actions.append(Send(camera.child.who, Grant(camera.slots.layout.pool, slot)))
+            actions.append(Send(camera.child.endpoint, Grant(camera.slots.layout.pool, slot)))
         return actions
 
-    def housekeeping(self, workers: list[Who]) -> list[Action]:
+    def housekeeping(self, workers: list[Endpoint]) -> list[Action]:
         """Retired pools that nobody needs go; a pool that has become too small for the sticks there are now is replaced."""
         actions: list[Action] = []
         for camera in self.by_name.values():

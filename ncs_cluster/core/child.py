@@ -20,8 +20,8 @@ from enum import Enum
 
 from msgspec import Struct
 
-from ncs_cluster.core.actions import Action, Kill, Note, Send, Spawn
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.actions import Action, Kill, LogEvent, Send, Spawn
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.messages import Stop
 
 
@@ -68,8 +68,8 @@ LONGEST_ERROR = 400
 class Child:
     """One child process as the core sees it. Every method returns what must be done."""
 
-    def __init__(self, who: Who, runtime: str, limits: Limits | None = None) -> None:
-        self.who = who
+    def __init__(self, endpoint: Endpoint, runtime: str, limits: Limits | None = None) -> None:
+        self.endpoint = endpoint
         self.runtime = runtime
         self.limits = limits or Limits()
         self.state = State.DOWN
@@ -96,7 +96,7 @@ class Child:
         return self.state in (State.OPENING, State.RUNNING)
 
     @property
-    def heeded(self) -> bool:
+    def accepts(self) -> bool:
         """What it says counts. Not the late words of one that was killed."""
         return self.state in (State.STARTING, State.OPENING, State.RUNNING, State.STOPPING)
 
@@ -118,7 +118,7 @@ class Child:
         self._wanted = False
         if self.state in (State.STARTING, State.OPENING, State.RUNNING):
             self._enter(State.STOPPING, now_s + self.limits.stopping_s)
-            return [Send(self.who, Stop())]
+            return [Send(self.endpoint, Stop())]
         if self.state is State.BACKOFF:
             self._enter(State.DOWN, None)
         return []
@@ -129,7 +129,7 @@ class Child:
             return []
         self._blame = why
         self._enter(State.KILLED, now_s + self.limits.killed_s)
-        return [Note("warning", str(self.who), f"killed: {why}"), Kill(self.who)]
+        return [LogEvent("warning", str(self.endpoint), f"killed: {why}"), Kill(self.endpoint)]
 
     def spawned(self, pid: int) -> None:
         self.pid = pid
@@ -161,18 +161,18 @@ class Child:
             self._enter(State.RUNNING, now_s + self.limits.silent_s)
             self._healthy_since_s = now_s
 
-    def lost(self, detail: str, now_s: float, *, innocent: bool = False) -> list[Action]:
+    def lost(self, detail: str, now_s: float, *, not_at_fault: bool = False) -> list[Action]:
         """A running one has lost what it drives and opens it again by itself. It counts as a death; too many end it."""
         if self.state is not State.RUNNING:
             return []
         self._settle(now_s)
         detail = self._gist(detail)
-        if not innocent and self.failures >= QUICK_RESTARTS:
+        if not not_at_fault and self.failures >= QUICK_RESTARTS:
             return self.kill(now_s, f"{detail}, and that again and again")
-        self.failures += not innocent
+        self.failures += not not_at_fault
         self.last_error = detail
         self._enter(State.OPENING, now_s + self.limits.opening_s)
-        return [Note("warning", str(self.who), f"{self.last_error}: it is reset and opened again")]
+        return [LogEvent("warning", str(self.endpoint), f"{self.last_error}: it is reset and opened again")]
 
     def failed(self, detail: str, *, permanent: bool, away: bool = False) -> None:
         """Its last word. A permanent failure will not go away soon, so the next try waits the longest time. `away`: what it drives
@@ -180,8 +180,8 @@ class Child:
         self._blame = self._blame or self._gist(detail)
         self._slow_retry, self._away = permanent, away
 
-    def exited(self, how: str, now_s: float, *, innocent: bool = False) -> list[Action]:
-        """The process is gone. `innocent`: what it was given has killed others too, so the death does not count against it."""
+    def exited(self, how: str, now_s: float, *, not_at_fault: bool = False) -> list[Action]:
+        """The process is gone. `not_at_fault`: what it was given has killed others too, so the death does not count against it."""
         if not self.alive:
             return []
         was, self.pid = self.state, None
@@ -191,7 +191,7 @@ class Child:
             self._enter(State.DOWN, None)
             return []
         self.last_error = blame or how
-        if not innocent:
+        if not not_at_fault:
             self.failures += 1
         quick = healthy and self.failures <= QUICK_RESTARTS and not self._slow_retry
         wait_s = 0.0 if quick else self.backoff_s()
@@ -202,7 +202,7 @@ class Child:
         notes: list[Action] = []
         if was is not State.KILLED or blame is None:
             again = "starting it again" if quick else f"next try in {wait_s:.0f} s"
-            notes.append(Note("warning", str(self.who), f"ended ({how}{'; ' + blame if blame else ''}), {again}"))
+            notes.append(LogEvent("warning", str(self.endpoint), f"ended ({how}{'; ' + blame if blame else ''}), {again}"))
         if quick:
             return notes + self._spawn(now_s)
         self._enter(State.BACKOFF, now_s + wait_s)
@@ -210,7 +210,7 @@ class Child:
 
     def _gist(self, detail: str) -> str:
         """Without its own name in front: that is said anyway."""
-        return detail.removeprefix(f"stick {self.who.name}: ")[:LONGEST_ERROR]
+        return detail.removeprefix(f"stick {self.endpoint.name}: ")[:LONGEST_ERROR]
 
     def _settle(self, now_s: float) -> bool:
         """Health is over: was it ever? After a stable time earlier deaths are forgotten."""
@@ -233,7 +233,11 @@ class Child:
             return self._spawn(now_s)
         if self.state is State.KILLED:
             self._enter(State.FENCED, None)
-            return [Note("error", str(self.who), f"process {self.pid} does not die (stuck in the kernel): fenced until it is gone")]
+            return [
+                LogEvent(
+                    "error", str(self.endpoint), f"process {self.pid} does not die (stuck in the kernel): fenced until it is gone"
+                )
+            ]
         too_long = {
             State.STARTING: "did not start in time",
             State.OPENING: "did not get ready in time",
@@ -242,7 +246,7 @@ class Child:
         }
         return self.kill(now_s, too_long[self.state])
 
-    def forgive(self, now_s: float) -> None:
+    def extend_deadlines(self, now_s: float) -> None:
         """The supervisor itself was stopped for a while: nobody is late."""
         if self.state is State.RUNNING:
             self.heard(now_s)
@@ -258,7 +262,7 @@ class Child:
         # the last words of one that was to stop are not the next one's
         self._blame, self._slow_retry, self._away = None, False, False
         self._enter(State.STARTING, now_s + self.limits.starting_s)
-        return [Spawn(self.who, self.runtime)]
+        return [Spawn(self.endpoint, self.runtime)]
 
     def _enter(self, state: State, deadline_s: float | None) -> None:
         self.state = state

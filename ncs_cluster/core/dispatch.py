@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from ncs_cluster.core.seat import Seat
+from ncs_cluster.core.stick_queue import StickQueue
 from ncs_cluster.core.work import DROPPED, Ledger, Unit
 from ncs_cluster.types import StickId
 
@@ -41,7 +41,7 @@ class Dispatcher:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.lanes: dict[tuple[str, int], Lane] = {}
-        self.seats: dict[StickId, Seat] = {}
+        self.queues: dict[StickId, StickQueue] = {}
         self.permits = 0
         """How many sticks may be at work at once; 0: all."""
         self.hold_ordered = False
@@ -64,20 +64,20 @@ class Dispatcher:
         self._any_live = any(not lane.ordered for lane in self.lanes.values())
         self._settled = False
 
-    def seat(self, stick: StickId, depth: int, *, mends: bool = False) -> Seat:
-        """The stick can take work. What was known of its speed starts anew. `mends`: its worker can reset it."""
-        self.seats[stick] = Seat(stick, depth, mends=mends)
+    def queue(self, stick: StickId, max_in_flight: int, *, can_reset: bool = False) -> StickQueue:
+        """The stick can take work. What was known of its speed starts anew. `can_reset`: its worker can reset it."""
+        self.queues[stick] = StickQueue(stick, max_in_flight, can_reset=can_reset)
         self._settled = False
-        return self.seats[stick]
+        return self.queues[stick]
 
-    def unseat(self, stick: StickId) -> list[Unit]:
+    def detach(self, stick: StickId) -> list[Unit]:
         """The stick is gone: its units go back to their lanes. Returns those that are given up."""
-        seat = self.seats.pop(stick, None)
-        if seat is None:
+        queue = self.queues.pop(stick, None)
+        if queue is None:
             return []
         self._settled = False
         given_up = []
-        for unit in reversed(seat.in_flight.values()):
+        for unit in reversed(queue.in_flight.values()):
             unit.tried.append(stick)
             unit.stick, unit.ticket = None, -1
             lane = self.lanes[unit.stream, unit.graph]
@@ -90,16 +90,16 @@ class Dispatcher:
                 lane.pending.appendleft(unit)
         return given_up
 
-    def blameless(self, stick: StickId) -> bool:
+    def not_at_fault(self, stick: StickId) -> bool:
         """What the stick has in hand has already cost another one its life."""
-        seat = self.seats.get(stick)
-        return seat is not None and seat.alone
+        queue = self.queues.get(stick)
+        return queue is not None and queue.alone
 
-    def set_rates(self, rates: dict[StickId, float]) -> None:
-        for seat in self.seats.values():
-            rate = rates.get(seat.stick, 0.0)
-            if rate != seat.rate:
-                seat.rate, self._settled = rate, False
+    def set_duties(self, duties: dict[StickId, float]) -> None:
+        for queue in self.queues.values():
+            duty = duties.get(queue.stick, 0.0)
+            if duty != queue.duty:
+                queue.duty, self._settled = duty, False
 
     def permit(self, sticks: int) -> None:
         """How many sticks may be at work at once; 0: all."""
@@ -143,16 +143,16 @@ class Dispatcher:
         ready = sorted((lane for lane in self.lanes.values() if lane.pending), key=lambda lane: lane.virtual_s)
         while ready:
             lane = ready[0]
-            seat = None if self._held(lane) else self._seat_for(lane.pending[0], lane, now_s)
-            if seat is None:
+            queue = None if self._held(lane) else self._queue_for(lane.pending[0], lane, now_s)
+            if queue is None:
                 ready.pop(0)
                 continue
             unit = lane.pending.popleft()
             self._tickets += 1
-            unit.ticket, unit.stick, unit.sent_s = self._tickets, seat.stick, now_s
-            seat.in_flight[unit.ticket] = unit
-            seat.last_sent_s = now_s
-            seat.settle()
+            unit.ticket, unit.stick, unit.sent_s = self._tickets, queue.stick, now_s
+            queue.in_flight[unit.ticket] = unit
+            queue.last_sent_s = now_s
+            queue.settle()
             handed.append(unit)
             self._virtual_s = lane.virtual_s
             lane.virtual_s += lane.cost
@@ -161,17 +161,17 @@ class Dispatcher:
 
     def answered(self, stick: StickId, ticket: int, latency_s: float, now_s: float) -> Unit | None:
         """A stick's answer. None when nobody waits for it: it is dropped."""
-        seat = self.seats.get(stick)
-        unit = seat.in_flight.pop(ticket, None) if seat else None
-        if seat is None or unit is None:
+        queue = self.queues.get(stick)
+        unit = queue.in_flight.pop(ticket, None) if queue else None
+        if queue is None or unit is None:
             return None
-        seen_s = now_s - max(unit.sent_s, seat.last_done_s)
+        seen_s = now_s - max(unit.sent_s, queue.last_done_s)
         # the worker's own clock does not stand still when the supervisor does; or its patience would grow to minutes
-        seat.took(unit.graph, min(seen_s, latency_s) if latency_s > 0.0 else seen_s)
-        seat.latency.add(latency_s)
-        seat.last_done_s = now_s
-        seat.done.count(now_s)
-        seat.settle()
+        queue.record(unit.graph, min(seen_s, latency_s) if latency_s > 0.0 else seen_s)
+        queue.latency.add(latency_s)
+        queue.last_done_s = now_s
+        queue.done.count(now_s)
+        queue.settle()
         self._settled = False
         unit.stick = stick
         return unit
@@ -179,91 +179,91 @@ class Dispatcher:
     def overdue(self, now_s: float) -> list[StickId]:
         """Sticks that should have answered long ago."""
         return [
-            seat.stick
-            for seat in self.seats.values()
-            if seat.in_flight and now_s - max(next(iter(seat.in_flight.values())).sent_s, seat.last_done_s) > seat.patience_s()
+            queue.stick
+            for queue in self.queues.values()
+            if queue.in_flight and now_s - max(next(iter(queue.in_flight.values())).sent_s, queue.last_done_s) > queue.patience_s()
         ]
 
     def abandon(self) -> None:
         """Nothing is waited for any more: answers that still come are dropped."""
-        for seat in self.seats.values():
-            seat.in_flight.clear()
-            seat.settle()
+        for queue in self.queues.values():
+            queue.in_flight.clear()
+            queue.settle()
         for lane in self.lanes.values():
             lane.pending.clear()
         self._settled = False
 
-    def forgive(self, now_s: float) -> None:
+    def extend_deadlines(self, now_s: float) -> None:
         """The supervisor itself was stopped for a while: nobody is late."""
-        for seat in self.seats.values():
-            seat.last_done_s = max(seat.last_done_s, now_s)
-            seat.settle()
+        for queue in self.queues.values():
+            queue.last_done_s = max(queue.last_done_s, now_s)
+            queue.settle()
         self._settled = False
 
     @property
     def at_work(self) -> int:
         """Sticks with a request in hand."""
-        return sum(1 for seat in self.seats.values() if seat.in_flight)
+        return sum(1 for queue in self.queues.values() if queue.in_flight)
 
     def waiting(self, stream: str | None = None) -> int:
         return sum(len(lane.pending) for lane in self.lanes.values() if stream in (None, lane.stream))
 
     # -- choosing
 
-    def _seat_for(self, unit: Unit, lane: Lane, now_s: float) -> Seat | None:
+    def _queue_for(self, unit: Unit, lane: Lane, now_s: float) -> StickQueue | None:
         """The seat that shall take this unit now: an idle one that has rested longest, else one whose turn has come."""
-        seats = [seat for seat in self.seats.values() if seat.rate > 0.0]
+        queues = [queue for queue in self.queues.values() if queue.duty > 0.0]
         if unit.tried and self._other_choice(unit):
-            seats = [seat for seat in seats if seat.stick not in unit.tried]
+            queues = [queue for queue in queues if queue.stick not in unit.tried]
         if not self.permits or self.at_work < self.permits:
-            idle = [seat for seat in seats if not seat.in_flight and not self._too_soon(seat, now_s)]
+            idle = [queue for queue in queues if not queue.in_flight and not self._too_soon(queue, now_s)]
             if idle:
                 # one that its firmware slows down only where no other is free
-                return min(idle, key=lambda seat: (seat.throttled, seat.last_sent_s))
+                return min(idle, key=lambda queue: (queue.throttled, queue.last_sent_s))
         if unit.tried:
             return None
         # dozens of busy sticks are looked at only where no idle one is left
-        busy = [seat for seat in seats if seat.in_flight and self._may_queue(seat, lane, now_s)]
-        return min(busy, key=lambda seat: (len(seat.in_flight), seat.last_sent_s), default=None)
+        busy = [queue for queue in queues if queue.in_flight and self._may_queue(queue, lane, now_s)]
+        return min(busy, key=lambda queue: (len(queue.in_flight), queue.last_sent_s), default=None)
 
-    def _may_queue(self, seat: Seat, lane: Lane, now_s: float) -> bool:
+    def _may_queue(self, queue: StickQueue, lane: Lane, now_s: float) -> bool:
         """May this stick, which is busy, be given one more?"""
-        held = len(seat.in_flight)
-        if held >= seat.depth or seat.rate < 1.0 or seat.alone or seat.stick == self._kept_free:
+        held = len(queue.in_flight)
+        if held >= queue.max_in_flight or queue.duty < 1.0 or queue.alone or queue.stick == self._kept_free:
             return False
         if lane.ordered and not self._any_live:
             return True
         if held >= LIVE_DEPTH:
             return False
-        mean_s = seat.service.mean_s
+        mean_s = queue.service.mean_s
         if mean_s is None:
             return False
         if mean_s < SHORT_SERVICE_S:
             return True
-        if seat.turn_s > now_s:
-            self._wake_at(seat.turn_s)
-        return seat.turn_s <= now_s
+        if queue.turn_s > now_s:
+            self._wake_at(queue.turn_s)
+        return queue.turn_s <= now_s
 
     def _for_a_suspect(self) -> StickId | None:
         """The busy stick that will be idle first, when the head of a lane waits for an idle one."""
         waits = any(lane.pending and lane.pending[0].tried and not self._held(lane) for lane in self.lanes.values())
-        busy = [seat for seat in self.seats.values() if seat.in_flight and seat.rate > 0.0] if waits else []
-        return min(busy, key=lambda seat: (len(seat.in_flight), seat.expected_end_s())).stick if busy else None
+        busy = [queue for queue in self.queues.values() if queue.in_flight and queue.duty > 0.0] if waits else []
+        return min(busy, key=lambda queue: (len(queue.in_flight), queue.expected_end_s())).stick if busy else None
 
     def _held(self, lane: Lane) -> bool:
         return lane.ordered and self.hold_ordered
 
-    def _too_soon(self, seat: Seat, now_s: float) -> bool:
+    def _too_soon(self, queue: StickQueue, now_s: float) -> bool:
         """A stick at rate r rests (1 - r) / r of the time it worked."""
-        if seat.rate >= 1.0 or seat.service.mean_s is None:
+        if queue.duty >= 1.0 or queue.service.mean_s is None:
             return False
-        turn_s = seat.last_sent_s + seat.service.mean_s / seat.rate
+        turn_s = queue.last_sent_s + queue.service.mean_s / queue.duty
         if turn_s > now_s:
             self._wake_at(turn_s)
         return turn_s > now_s
 
     def _other_choice(self, unit: Unit) -> bool:
-        return any(seat.rate > 0.0 and seat.stick not in unit.tried for seat in self.seats.values())
+        return any(queue.duty > 0.0 and queue.stick not in unit.tried for queue in self.queues.values())
 
     def _wake_at(self, when_s: float) -> None:
         if self.deadline_s is None or when_s < self.deadline_s:

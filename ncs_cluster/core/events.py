@@ -12,7 +12,7 @@ from ncs_cluster.specs import StickSpec
 from ncs_cluster.types import StickId
 
 
-class Who(NamedTuple):
+class Endpoint(NamedTuple):
     """One end of the supervisor's wires."""
 
     kind: str
@@ -23,10 +23,10 @@ class Who(NamedTuple):
         return f"{self.kind} {self.name}".rstrip()
 
 
-BUS = Who("bus")
-OPERATOR = Who("operator")
-SINK = Who("sink")
-GATEWAY = Who("gateway")
+BUS = Endpoint("bus")
+OPERATOR = Endpoint("operator")
+SINK = Endpoint("sink")
+GATEWAY = Endpoint("gateway")
 
 
 class StickFound(Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ncs_cluster.core.actions import Action, DropPool, MakePool, Send
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.slots import Slots
 from ncs_cluster.messages import MapPictures, MapPool, SourceOpened, UnmapPool
 from ncs_cluster.types import PoolLayout
@@ -24,16 +24,16 @@ class Pools:
         self._dispatcher = dispatcher
         self._next = 1
 
-    def drop_idle(self, camera: Camera, workers: list[Who]) -> list[Action]:
+    def drop_idle(self, camera: Camera, workers: list[Endpoint]) -> list[Action]:
         """Its retired pools that nobody needs any more go."""
         actions: list[Action] = []
         for slots in [slots for slots in camera.retired if slots.idle]:
             camera.retired.remove(slots)
             del self.by_number[slots.layout.pool]
             gone = UnmapPool(slots.layout.pool)
-            actions += [Send(who, gone) for who in workers]
+            actions += [Send(endpoint, gone) for endpoint in workers]
             if camera.child.listening:
-                actions.append(Send(camera.child.who, gone))
+                actions.append(Send(camera.child.endpoint, gone))
             actions.append(DropPool(slots.layout.pool))
         return actions
 
@@ -41,17 +41,17 @@ class Pools:
         """There are more sticks now than its pool was made for."""
         return camera.slots is not None and camera.child.running and camera.slots.layout.slots < self._slots_wanted(camera)
 
-    def maps(self, worker: Who) -> list[Action]:
+    def maps(self, worker: Endpoint) -> list[Action]:
         """Every pool, for a worker that has just come."""
         return [Send(worker, MapPool(slots.layout), pool=pool) for pool, slots in self.by_number.items()]
 
     def _slots_wanted(self, camera: Camera) -> int:
         """For every stick as many as it may hold, one waiting per lane, what the camera holds, and some being measured."""
-        seats = list(self._dispatcher.seats.values())
-        held = sum(seat.depth if camera.ordered else 2 for seat in seats)
+        queues = list(self._dispatcher.queues.values())
+        held = sum(queue.max_in_flight if camera.ordered else 2 for queue in queues)
         return GRANTS + self._graphs + 4 + max(8, held)
 
-    def make(self, camera: Camera, workers: list[Who]) -> list[Action]:
+    def make(self, camera: Camera, workers: list[Endpoint]) -> list[Action]:
         """A pool for what the source gives now; the one before it retires."""
         info = camera.info
         assert info is not None
@@ -63,15 +63,15 @@ class Pools:
         camera.slots = Slots(PoolLayout(self._next, slots, info.width, info.height, info.depth_scale_m))
         self.by_number[self._next] = camera.slots
         self._next += 1
-        return [MakePool(camera.slots.layout), *self.map(camera, [camera.child.who, *workers])]
+        return [MakePool(camera.slots.layout), *self.map(camera, [camera.child.endpoint, *workers])]
 
-    def map(self, camera: Camera, whom: list[Who]) -> list[Action]:
+    def map(self, camera: Camera, whom: list[Endpoint]) -> list[Action]:
         """Tell them where the camera's frames lie."""
         assert camera.slots is not None
         layout = camera.slots.layout
-        return [Send(who, MapPool(layout), pool=layout.pool) for who in whom]
+        return [Send(endpoint, MapPool(layout), pool=layout.pool) for endpoint in whom]
 
-    def pictures(self, camera: Camera, to: Who) -> Action:
+    def pictures(self, camera: Camera, to: Endpoint) -> Action:
         """Tell somebody where the drawn pictures lie."""
         assert camera.slots is not None
         layout = camera.slots.layout

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.child import State
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.seat import Seat
 from ncs_cluster.core.status import (
     CameraStatus,
     ClusterStatus,
@@ -21,6 +20,7 @@ from ncs_cluster.core.status import (
     Status,
     StickStatus,
 )
+from ncs_cluster.core.stick_queue import StickQueue
 from ncs_cluster.core.sticks import Stick
 
 READY_S = 5.0
@@ -42,7 +42,7 @@ def status(
     sticks = [_stick(engine, stick, now_s) for stick in engine.sticks.by_id.values() if not stick.renamed]
     reasons, down = _reasons(engine, now_s)
     last = engine.sticks.last_switch
-    timed = engine.sticks.active and spec.policy == "ring" and spec.switch_interval_s > 0 and not engine.sticks.stays
+    timed = engine.sticks.active and spec.policy == "ring" and spec.switch_interval_s > 0 and not engine.sticks.no_alternative
     next_s = engine.sticks.next_s if timed else None
     return Status(
         daemon=DaemonStatus(
@@ -78,7 +78,7 @@ def status(
         ),
         machine=machine,
         processes=[_process("supervisor", pid, "running", 0, usage)]
-        + [_process(str(child.who), child.pid, child.state.value, child.restarts, usage) for child in engine.children()],
+        + [_process(str(child.endpoint), child.pid, child.state.value, child.restarts, usage) for child in engine.children()],
         sink=_sink(engine),
         graphs=[str(graph.name) for graph in engine.settings.graphs],
     )
@@ -86,7 +86,7 @@ def status(
 
 def ready(engine: Engine, now_s: float) -> str | None:
     """None when the pool has just proved itself, or has nothing to do; else why not."""
-    if engine.ending is not None:
+    if engine.shutdown is not None:
         return "stopping"
     if not any(stick.usable for stick in engine.sticks.by_id.values()):
         return "no stick is at work" if engine.sticks.by_id else "no sticks"
@@ -129,13 +129,13 @@ def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
 
 
 def _stick_state(engine: Engine, stick: Stick) -> str:
-    child, seat = stick.child, engine.dispatcher.seats.get(stick.spec.id)
+    child, queue = stick.child, engine.dispatcher.queues.get(stick.spec.id)
     if not stick.present:
         return "absent"
     if child.running:
         if stick.spec.id in engine.sticks.active:
             return "active"
-        if seat is not None and seat.in_flight:
+        if queue is not None and queue.in_flight:
             return "draining"
         return "resting" if engine.sticks.resting(stick.spec.id) else "standby"
     if child.quarantined:
@@ -147,7 +147,7 @@ def _stick_state(engine: Engine, stick: Stick) -> str:
 
 def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
     scale = engine.settings.clusters.time_scale
-    seat = engine.dispatcher.seats.get(stick.spec.id) or Seat(stick.spec.id, 1)
+    queue = engine.dispatcher.queues.get(stick.spec.id) or StickQueue(stick.spec.id, 1)
     running = stick.child.running
     temperature_c = stick.zone.temperature_c(now_s * scale) if running else None
     age_s = stick.zone.age_s(now_s * scale) if running else None
@@ -162,9 +162,9 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
         temperature_age_s=None if age_s is None else round(age_s / scale, 2),
         throttle_level=stick.throttle_level if running else None,
         headroom_s=None if headroom_s is None else round(headroom_s / scale, 1),
-        fps=round(seat.done.per_s(now_s), 1),
-        latency_ms=seat.latency.status(),
-        in_flight=len(seat.in_flight),
+        fps=round(queue.done.per_s(now_s), 1),
+        latency_ms=queue.latency.status(),
+        in_flight=len(queue.in_flight),
         inferences=stick.inferences,
         restarts=stick.child.restarts,
         last_error=stick.child.last_error,

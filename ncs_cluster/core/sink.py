@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
-from ncs_cluster.core.actions import Action, Note, Send
+from ncs_cluster.core.actions import Action, LogEvent, Send
 from ncs_cluster.core.child import Child, Limits
 from ncs_cluster.core.events import SINK
 from ncs_cluster.core.outbox import Outbox
@@ -45,7 +45,9 @@ class Sink:
                 self.outbox.acked(number, offset)
             case m.SinkBlocked(detail=detail):
                 self.blocked = detail
-                return [Note("error", "sink", f"cannot write: {detail}") if detail else Note("info", "sink", "writes again")]
+                return [
+                    LogEvent("error", "sink", f"cannot write: {detail}") if detail else LogEvent("info", "sink", "writes again")
+                ]
             case e.Exited(how=how):
                 self.outbox.closed()
                 return self.child.exited(how, now_s)

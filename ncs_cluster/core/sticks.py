@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 
-from ncs_cluster.core.actions import Action, Note, Send
+from ncs_cluster.core.actions import Action, LogEvent, Send
 from ncs_cluster.core.boots import Boots
 from ncs_cluster.core.child import Child, Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.zone import Zone
 from ncs_cluster.messages import OpenStick, StickOpened, Telemetry
 from ncs_cluster.policies import POLICIES
@@ -25,19 +25,19 @@ class Stick:
 
     def __init__(self, spec: StickSpec, switch_temp_c: float, limits: Limits) -> None:
         self.spec = spec
-        self.child = Child(Who("worker", spec.id), spec.runtime, limits)
+        self.child = Child(Endpoint("worker", spec.id), spec.runtime, limits)
         self.zone = Zone(switch_temp_c)
         self.present = True
         self.device: str | None = None
         self.firmware: str | None = None
         self.resets = 0
         """How often it was reset in place, its process living on."""
-        self.losses = 0
+        self.reset_epoch = 0
         """StickLost heard of its present worker."""
         self.throttle_level: int | None = None
         self.throttled_s = 0.0
         """Plant seconds at a throttle level above 0."""
-        self.told_gone = False
+        self.reported_missing = False
         """Its worker ended because it could not find the stick any more."""
         self.renamed = False
         """It is gone, but there is nothing to miss: another name means the same stick."""
@@ -48,7 +48,7 @@ class Stick:
     @property
     def usable(self) -> bool:
         """It may be given work, if it is not too hot."""
-        return self.present and self.child.running and self.zone.looked_at
+        return self.present and self.child.running and self.zone.has_reading
 
 
 class Sticks:
@@ -68,9 +68,9 @@ class Sticks:
         self.shedding = False
         self.next_s: float | None = None
         """Real seconds: when the policy wants to be asked again."""
-        self.stays = False
+        self.no_alternative = False
         """The time of the active cluster is over, and no other can take its turn."""
-        self.look_s: float | None = None
+        self.reading_deadline_s: float | None = None
         """Real seconds: when a stick that reports nothing will have to be taken for hot."""
         self.boots = Boots(stagger_s)
         self._policy = POLICIES[spec.policy](spec)
@@ -95,7 +95,7 @@ class Sticks:
             return []
         # its process, if one is still there, is on its way out
         known.present, known.renamed, known.spec = True, False, spec
-        notes: list[Action] = [Note("info", spec.id, "is back")]
+        notes: list[Action] = [LogEvent("info", spec.id, "is back")]
         return notes + known.child.retry_now(now_s) + known.child.start(now_s)
 
     def gone(self, stick: StickId, now_s: float, renamed: bool = False) -> list[Action]:
@@ -104,9 +104,11 @@ class Sticks:
             return []
         known.present, known.renamed = False, renamed
         known.child.last_error = "unplugged"
-        actions: list[Action] = [Note("warning", stick, "is gone: unplugged")]
+        actions: list[Action] = [LogEvent("warning", stick, "is gone: unplugged")]
         if renamed:
-            actions = [Note("info", stick, "was left booted by another process; once reset it is called by the port it waits at")]
+            actions = [
+                LogEvent("info", stick, "was left booted by another process; once reset it is called by the port it waits at")
+            ]
         # nothing can be closed on a stick that is not there: no polite word, it may block for long
         stopping = known.child.stop(now_s)
         return actions + (known.child.kill(now_s, "its stick is gone") if stopping else [])
@@ -117,7 +119,7 @@ class Sticks:
         """Its worker is there; it may have to wait for its turn to open the stick. Nothing is said to it before."""
         return self.open(stick, now_s) if self.boots.ask(stick.spec.id, now_s, alone=stick.spec.alone) else []
 
-    def bear_with(self, now_s: float) -> None:
+    def extend_boot_deadlines(self, now_s: float) -> None:
         """Who waits for its turn is not slow."""
         for stick in self.boots.waiting:
             self.by_id[stick].child.waits(now_s)
@@ -133,9 +135,9 @@ class Sticks:
     def open(self, stick: Stick, now_s: float) -> list[Action]:
         stick.child.hello(now_s)
         # from here on a boot explains that it is away
-        stick.told_gone = False
-        stick.losses = 0
-        return [Send(stick.child.who, OpenStick(stick.spec, self.graphs, self.spec.time_scale))]
+        stick.reported_missing = False
+        stick.reset_epoch = 0
+        return [Send(stick.child.endpoint, OpenStick(stick.spec, self.graphs, self.spec.time_scale))]
 
     def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:
         stick.child.ready(now_s)
@@ -143,17 +145,17 @@ class Sticks:
         stick.device, stick.firmware = message.device, message.firmware
         stick.throttle_level = stick.measured_s = None
         stick.zone.open(message.has_sensor)
-        self._dispatcher.seat(stick.spec.id, message.depth, mends=message.mends)
-        return [Note("info", stick.spec.id, f"is ready: {message.device}")]
+        self._dispatcher.queue(stick.spec.id, message.max_in_flight, can_reset=message.can_reset)
+        return [LogEvent("info", stick.spec.id, f"is ready: {message.device}")]
 
     def measured(self, stick: Stick, message: Telemetry, now_s: float) -> None:
         plant_s = self._plant(now_s)
         if stick.throttle_level and stick.measured_s is not None:
             stick.throttled_s += plant_s - stick.measured_s
         stick.throttle_level, stick.measured_s = message.throttle_level, plant_s
-        seat = self._dispatcher.seats.get(stick.spec.id)
-        if seat is not None:
-            seat.throttle(message.throttle_level or 0)
+        queue = self._dispatcher.queues.get(stick.spec.id)
+        if queue is not None:
+            queue.throttle(message.throttle_level or 0)
         if stick.zone.has_sensor:
             stick.zone.read(message.temperature_c, plant_s - message.age_s * self.spec.time_scale)
             stick.zone.throttle(message.throttle_level or 0)
@@ -168,26 +170,26 @@ class Sticks:
         actions = self._say_hot(view)
         advice = self._policy.advise(view)
         allowed = {stick.id for stick in view.sticks if stick.usable and not stick.hot}
-        rates = {stick: rate for stick, rate in advice.rates.items() if stick in allowed}
-        self._dispatcher.set_rates(rates)
+        duties = {stick: duty for stick, duty in advice.duties.items() if stick in allowed}
+        self._dispatcher.set_duties(duties)
         self._dispatcher.permit(view.cluster_size)
-        self.active = [stick for stick in advice.rates if stick in rates]
+        self.active = [stick for stick in advice.duties if stick in duties]
         self.next_s = None if advice.next_s is None else advice.next_s / self.spec.time_scale
-        self.stays = advice.stays
+        self.no_alternative = advice.no_alternative
         ageing = [stick.zone.next_s for stick in self.by_id.values() if stick.usable]
-        self.look_s = min((when_s / self.spec.time_scale for when_s in ageing if when_s is not None), default=None)
+        self.reading_deadline_s = min((when_s / self.spec.time_scale for when_s in ageing if when_s is not None), default=None)
         if advice.switched is not None:
             self.switches += 1
             self.last_switch = (now_s, advice.switched)
-            actions.append(Note("info", "clusters", f"switch to {', '.join(self.active)}: {advice.switched}"))
+            actions.append(LogEvent("info", "clusters", f"switch to {', '.join(self.active)}: {advice.switched}"))
         usable = [stick for stick in view.sticks if stick.usable]
         shedding = bool(usable) and not allowed
         if shedding != self.shedding:
             self.shedding = shedding
             if shedding:
-                actions.append(Note("warning", "clusters", "every stick is too hot: no frame is worked on"))
+                actions.append(LogEvent("warning", "clusters", "every stick is too hot: no frame is worked on"))
             elif allowed:
-                actions.append(Note("info", "clusters", "a stick has cooled down: working again"))
+                actions.append(LogEvent("info", "clusters", "a stick has cooled down: working again"))
         return actions
 
     def view(self, now_s: float) -> View:
@@ -211,7 +213,7 @@ class Sticks:
     @property
     def settled(self) -> set[StickId]:
         """Sticks that are open, or that their workers say are gone: when they are away, no boot explains it."""
-        return {stick.spec.id for stick in self.by_id.values() if stick.child.running or stick.told_gone}
+        return {stick.spec.id for stick in self.by_id.values() if stick.child.running or stick.reported_missing}
 
     @property
     def present(self) -> int:
@@ -233,11 +235,13 @@ class Sticks:
         """Said once when it begins and once when it ends."""
         hot = {stick.id: stick for stick in view.sticks if stick.hot}
         actions: list[Action] = [
-            Note("info", stick, f"{view_.why_hot}: resting") for stick, view_ in hot.items() if stick not in self._hot
+            LogEvent("info", stick, f"{view_.why_hot}: resting") for stick, view_ in hot.items() if stick not in self._hot
         ]
         for stick in view.sticks:
             if stick.id in self._hot and not stick.hot and stick.usable:
-                actions.append(Note("info", stick.id, "has cooled down" if stick.temperature_c is not None else "has no sensor"))
+                actions.append(
+                    LogEvent("info", stick.id, "has cooled down" if stick.temperature_c is not None else "has no sensor")
+                )
         self._hot = set(hot)
         return actions
 
@@ -248,7 +252,7 @@ class Sticks:
         level = "warning" if self.cluster_size < self._size else "info"
         self._size = self.cluster_size
         there = "1 stick is" if self.present == 1 else f"{self.present} sticks are"
-        return [Note(level, "clusters", f"cluster size is now {self._size}: {there} there")]
+        return [LogEvent(level, "clusters", f"cluster size is now {self._size}: {there} there")]
 
     def _plant(self, now_s: float) -> float:
         return now_s * self.spec.time_scale

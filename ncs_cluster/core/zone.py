@@ -63,7 +63,7 @@ class Zone:
         self._critical = level >= CRITICAL_LEVEL
 
     @property
-    def looked_at(self) -> bool:
+    def has_reading(self) -> bool:
         """There is something to judge by: a reading since it was opened, or no sensor at all."""
         return not self.has_sensor or self._read_s is not None
 

@@ -32,14 +32,14 @@ class View(Struct, frozen=True):
 
 
 class Advice(Struct, frozen=True):
-    """`rates`: for each stick that shall work how hard, 0..1 of its full speed; the others rest."""
+    """`duties`: for each stick that shall work how hard, 0..1 of its full speed; the others rest."""
 
-    rates: dict[StickId, float]
+    duties: dict[StickId, float]
     switched: str | None = None
     """Why the active set was changed just now, for people; None when it was not a switch."""
     next_s: float | None = None
     """When the policy wants to be asked again at the latest."""
-    stays: bool = False
+    no_alternative: bool = False
     """There is no other cluster to switch to then, as far as can be seen now."""
 
 

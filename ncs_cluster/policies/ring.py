@@ -73,18 +73,18 @@ class Ring:
             # one that stood in for a stick that was away is at work already: its turn is the one that is over
             later = [window for window in later if set(_names(window)) != set(self._active)]
         window = later[0] if later else _cool(view, self._start(view)) if safety else here
-        stays = set(_names(window)) == set(self._active)
-        if safety or not stays:
+        no_alternative = set(_names(window)) == set(self._active)
+        if safety or not no_alternative:
             self._first = window[0].id
-        if stays:
+        if no_alternative:
             # nowhere else to go: look again after a dwell
-            return self._work(window, None, view.now_s + self.dwell_s, stays=True)
+            return self._work(window, None, view.now_s + self.dwell_s, no_alternative=True)
         self._since_s = view.now_s
         return self._work(window, reason, self._due_s())
 
-    def _work(self, window: list[StickView], reason: str | None, next_s: float | None, *, stays: bool = False) -> Advice:
+    def _work(self, window: list[StickView], reason: str | None, next_s: float | None, *, no_alternative: bool = False) -> Advice:
         self._active = tuple(_names(window))
-        return Advice(dict.fromkeys(self._active, 1.0), reason, next_s, stays)
+        return Advice(dict.fromkeys(self._active, 1.0), reason, next_s, no_alternative)
 
     def _start(self, view: View) -> int:
         return 0 if self._first is None else _index(view, self._first)

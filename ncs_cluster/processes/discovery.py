@@ -1,7 +1,7 @@
 """Tells the core which sticks are plugged in: real ones as the kernel lists them, simulated ones where an operator may pull one.
 
 Real sticks are looked for in sysfs: some small reads twice a second, which find every change that a user could see, need no rights,
-and can be shown a made-up tree. Whose port is whose is told by `core.ports`; what it has learned is kept in the state directory.
+and may read a made-up tree. `core.usb_identity` tells which port is whose; learned pairs of ports are kept in the state directory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.core.events import StickFound, StickGone
-from ncs_cluster.core.ports import Ports
+from ncs_cluster.core.usb_identity import UsbIdentity
 from ncs_cluster.specs import DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
 
@@ -33,7 +33,7 @@ class UsbBus:
         self._spec = spec
         self._sysfs = Path(spec.sysfs)
         self._kept = state_dir / "ports.json"
-        self._ports = Ports(_read(self._kept))
+        self._ports = UsbIdentity(_read(self._kept))
         self._known = dict(self._ports.pairs)
         self.deadline_s = 0.0
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import ncs_cluster
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.ipc import channel
 from ncs_cluster.messages import FromCamera, FromGateway, FromSink, FromWorker
 from ncs_cluster.specs import RuntimeSpec
@@ -34,19 +34,19 @@ class Process:
         self.pidfd = os.pidfd_open(popen.pid)
 
 
-def spawn(who: Who, runtime: RuntimeSpec, runtime_dir: Path, log_level: str) -> Process:
+def spawn(endpoint: Endpoint, runtime: RuntimeSpec, runtime_dir: Path, log_level: str) -> Process:
     """Start `ncs_cluster.processes.KIND`. Raises OSError when the interpreter cannot be started."""
     ours, theirs = channel.pair()
     try:
         ours.setblocking(False)
-        command = [runtime.python, "-m", f"ncs_cluster.processes.{who.kind}", "--channel", str(theirs.fileno())]
-        command += ["--parent", str(os.getpid()), "--name", str(who), "--log-level", log_level]
+        command = [runtime.python, "-m", f"ncs_cluster.processes.{endpoint.kind}", "--channel", str(theirs.fileno())]
+        command += ["--parent", str(os.getpid()), "--name", str(endpoint), "--log-level", log_level]
         with _undisturbed():
             popen = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 # libraries print on standard output; only a sink may write results there
-                stdout=None if who.kind == "sink" else 2,
+                stdout=None if endpoint.kind == "sink" else 2,
                 env=environment(runtime, runtime_dir),
                 pass_fds=[theirs.fileno()],
             )
@@ -55,8 +55,8 @@ def spawn(who: Who, runtime: RuntimeSpec, runtime_dir: Path, log_level: str) -> 
         raise
     finally:
         theirs.close()
-    most = MOST_FROM_WORKER if who.kind == "worker" else channel.MAX_MESSAGE
-    wire: channel.Channel[object] = channel.Channel(ours, INCOMING[who.kind], most)
+    most = MOST_FROM_WORKER if endpoint.kind == "worker" else channel.MAX_MESSAGE
+    wire: channel.Channel[object] = channel.Channel(ours, INCOMING[endpoint.kind], most)
     return Process(popen, wire)
 
 

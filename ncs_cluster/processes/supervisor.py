@@ -29,7 +29,7 @@ from ncs_cluster.core import actions as a
 from ncs_cluster.core import events as e
 from ncs_cluster.core import report
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import BUS, OPERATOR, Who
+from ncs_cluster.core.events import BUS, OPERATOR, Endpoint
 from ncs_cluster.ipc import pictures, pool
 from ncs_cluster.processes import child, control, usage
 from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
@@ -75,8 +75,8 @@ class Supervisor:
         self._engine = Engine(settings, time.monotonic())
         self._bus = SimulatedBus([stick for stick in settings.sticks if stick.backend == "simulated"])
         self._usb = UsbBus(settings.discovery, Path(settings.state_dir)) if settings.discovery else None
-        self._processes: dict[Who, Process] = {}
-        self._links: dict[Who, Link] = {}
+        self._processes: dict[Endpoint, Process] = {}
+        self._links: dict[Endpoint, Link] = {}
         self._pools: dict[int, int] = {}
         self._pictures: dict[CameraName, int] = {}
         self._exit_code: int | None = None
@@ -128,10 +128,10 @@ class Supervisor:
             at_work = ", ".join(self._engine.sticks.active) or "no stick"
             self._notifier.status(f"{at_work} of {self._engine.sticks.present} at work")
 
-    def _tell(self, who: Who, message: object) -> None:
+    def _tell(self, endpoint: Endpoint, message: object) -> None:
         # once the end is decided the rest of this round changes nothing; told all the same, the last line would not be the reason
         if self._exit_code is None:
-            self._perform(self._engine.handle(who, message, time.monotonic()))
+            self._perform(self._engine.handle(endpoint, message, time.monotonic()))
 
     # -- doing what the core says
 
@@ -140,10 +140,10 @@ class Supervisor:
             match action:
                 case a.Send():
                     self._send(action)
-                case a.Spawn(who=who, runtime=runtime):
-                    self._spawn(who, runtime)
-                case a.Kill(who=who):
-                    self._kill(who)
+                case a.Spawn(endpoint=endpoint, runtime=runtime):
+                    self._spawn(endpoint, runtime)
+                case a.Kill(endpoint=endpoint):
+                    self._kill(endpoint)
                 case a.MakePool(layout=layout):
                     self._pools[layout.pool] = pool.create(layout)
                 case a.DropPool(pool=number):
@@ -155,8 +155,8 @@ class Supervisor:
                 case a.Unplug(stick=stick):
                     for gone in self._bus.unplug(stick, time.monotonic()):
                         self._tell(BUS, gone)
-                case a.Note(level=level, who=who_says, text=text):
-                    self._note(level, who_says, text)
+                case a.LogEvent(level=level, origin=origin, text=text):
+                    self._note(level, origin, text)
                 case a.Exit(code=code):
                     self._exit_code = code if self._exit_code is None else self._exit_code
                 case _:
@@ -179,52 +179,58 @@ class Supervisor:
             self._note("warning", str(to), "does not read what it is sent: killed")
             self._kill(to)
 
-    def _spawn(self, who: Who, runtime: str) -> None:
+    def _spawn(self, endpoint: Endpoint, runtime: str) -> None:
         try:
-            process = spawn(who, self._runtimes[runtime], self._runtime_dir, self._settings.log_level)
+            process = spawn(endpoint, self._runtimes[runtime], self._runtime_dir, self._settings.log_level)
         except (OSError, KeyError) as error:
-            self._tell(who, e.SpawnFailed(f"runtime {runtime!r} cannot be started: {error}"))
+            self._tell(endpoint, e.SpawnFailed(f"runtime {runtime!r} cannot be started: {error}"))
             return
-        self._processes[who] = process
-        self._links[who] = Link(
-            process.wire, self._selector, lambda message: self._tell(who, message), lambda why: self._broken(who, why)
+        self._processes[endpoint] = process
+        self._links[endpoint] = Link(
+            process.wire, self._selector, lambda message: self._tell(endpoint, message), lambda why: self._broken(endpoint, why)
         )
-        self._selector.register(process.pidfd, selectors.EVENT_READ, lambda _mask: self._exited(who, process))
-        self._tell(who, e.Spawned(process.popen.pid))
+        self._selector.register(process.pidfd, selectors.EVENT_READ, lambda _mask: self._exited(endpoint, process))
+        self._tell(endpoint, e.Spawned(process.popen.pid))
 
-    def _kill(self, who: Who) -> None:
-        link, process = self._links.pop(who, None), self._processes.get(who)
+    def _kill(self, endpoint: Endpoint) -> None:
+        link, process = self._links.pop(endpoint, None), self._processes.get(endpoint)
         if link is not None:
             link.close()
         if process is not None:
             process.popen.kill()
 
-    def _broken(self, who: Who, why: str) -> None:
+    def _broken(self, endpoint: Endpoint, why: str) -> None:
         """Its channel is closed. At its end the process says so by itself; one that talks rubbish is ended."""
-        self._links.pop(who, None)
-        process = self._processes.get(who)
+        self._links.pop(endpoint, None)
+        process = self._processes.get(endpoint)
         if why and process is not None:
-            self._note("error", str(who), f"{why}: killed")
+            self._note("error", str(endpoint), f"{why}: killed")
             process.popen.kill()
 
-    def _exited(self, who: Who, process: Process) -> None:
-        link = self._links.get(who)
+    def _exited(self, endpoint: Endpoint, process: Process) -> None:
+        link = self._links.get(endpoint)
         if link is not None:
             link.drain()
             link.close()
-            self._links.pop(who, None)
+            self._links.pop(endpoint, None)
         self._selector.unregister(process.pidfd)
         os.close(process.pidfd)
         code = process.popen.wait()
-        del self._processes[who]
+        del self._processes[endpoint]
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        self._tell(who, e.Exited(how, code))
+        self._tell(endpoint, e.Exited(how, code))
 
-    def _note(self, level: str, who: str, text: str) -> None:
+    def _note(self, level: str, origin: str, text: str) -> None:
         if len(text.encode(errors="replace")) > LONGEST_TEXT:
             text = text.encode(errors="replace")[:LONGEST_TEXT].decode(errors="ignore") + "..."
-        log.log({"error": logging.ERROR, "warning": logging.WARNING}.get(level, logging.INFO), "%s: %s", who, text)
-        event: dict[str, object] = {"id": self._next_event, "at": round(time.time(), 3), "level": level, "who": who, "text": text}
+        log.log({"error": logging.ERROR, "warning": logging.WARNING}.get(level, logging.INFO), "%s: %s", origin, text)
+        event: dict[str, object] = {
+            "id": self._next_event,
+            "at": round(time.time(), 3),
+            "level": level,
+            "who": origin,
+            "text": text,
+        }
         self._next_event += 1
         (self._routine if level == "info" else self._trouble).append(event)
         for follower in list(self._followers):
@@ -245,7 +251,7 @@ class Supervisor:
             case m.AskUrl():
                 self._control.reply(client, self._url())
             case _:
-                self._tell(Who("client", client), request)
+                self._tell(Endpoint("client", client), request)
 
     def _client_left(self, client: str) -> None:
         self._followers.discard(client)
@@ -262,15 +268,15 @@ class Supervisor:
         )
 
     def _url(self) -> m.Reply:
-        gateway = self._settings.gateway
-        page = self._engine.page.address if self._engine.page else None
-        if gateway is None:
+        spec, gateway = self._settings.gateway, self._engine.gateway
+        if spec is None or gateway is None:
             return m.Reply(error="there is no page: the daemon was started with --no-web")
-        if page is None:
+        if gateway.address is None:
             return m.Reply(error="the page is not ready yet; try again in a moment")
-        host = socket.gethostname() if page[0] in ("0.0.0.0", "::") else page[0]
-        address = f"http://[{host}]:{page[1]}/" if ":" in host else f"http://{host}:{page[1]}/"
-        return _reply({"url": f"{address}?token={quote(gateway.token, safe='')}" if gateway.token else address})
+        host, port = gateway.address
+        host = socket.gethostname() if host in ("0.0.0.0", "::") else host
+        url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+        return _reply({"url": f"{url}?token={quote(spec.token, safe='')}" if spec.token else url})
 
     # -- beginning and end
 

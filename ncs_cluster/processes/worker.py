@@ -23,6 +23,7 @@ from ncs_cluster.messages import (
     Failed,
     Infer,
     Inferred,
+    InjectFault,
     MapPool,
     OpenStick,
     Phase,
@@ -33,7 +34,6 @@ from ncs_cluster.messages import (
     Stop,
     Telemetry,
     ToWorker,
-    Trouble,
     UnmapPool,
 )
 from ncs_cluster.processes import child
@@ -59,7 +59,7 @@ class Worker:
     """One open stick at work."""
 
     def __init__(self, channel: Channel[Any], asked: OpenStick, backend: Backend, device: DeviceInfo) -> None:
-        self._channel, self._backend, self._depth = channel, backend, device.depth
+        self._channel, self._backend, self._max_in_flight = channel, backend, device.max_in_flight
         self._graphs = asked.graphs
         self._decoders = [_load(DECODERS, graph.decoder, "decoder") for graph in asked.graphs] if backend.wants_pixels else []
         self._period_s = min(TELEMETRY_S, max(FASTEST_TELEMETRY_S, TELEMETRY_S / asked.time_scale))
@@ -107,7 +107,7 @@ class Worker:
         # what it had not begun with when the stick was lost has gone to others
         self._waiting.clear()
         self._hangs = None
-        self._depth, self._telemetry_s = device.depth, time.monotonic()
+        self._max_in_flight, self._telemetry_s = device.max_in_flight, time.monotonic()
         self._channel.send(_opened(device, self._backend))
 
     def _wait(self) -> None:
@@ -136,7 +136,7 @@ class Worker:
                 self._hangs = message.detail
             elif isinstance(message, Reopen):
                 self._turn_to_boot = True
-            elif isinstance(message, Trouble):
+            elif isinstance(message, InjectFault):
                 self._backend.trouble(message.kind, message.for_s)
             elif isinstance(message, Stop):
                 self._stopping = True
@@ -144,7 +144,7 @@ class Worker:
                 raise StickError("protocol", f"{type(message).__name__} came to a stick that is open already")
 
     def _accept(self, infer: Infer) -> None:
-        if infer.losses != self._losses:
+        if infer.reset_epoch != self._losses:
             return  # sent before the loss was heard: its frame may be overwritten by now
         image = None
         if self._backend.wants_pixels:
@@ -165,7 +165,7 @@ class Worker:
         self._pools[message.layout.pool] = FramePool(fds[0], message.layout, writable=False)
 
     def _feed(self) -> None:
-        while self._waiting and len(self._on_stick) < self._depth:
+        while self._waiting and len(self._on_stick) < self._max_in_flight:
             unit = self._waiting.popleft()
             self._on_stick[unit.infer.ticket] = unit
             self._backend.submit(unit.infer.ticket, unit.infer.graph, unit.image)
@@ -214,7 +214,7 @@ def main() -> NoReturn:
 
 
 def _opened(device: DeviceInfo, backend: Backend) -> StickOpened:
-    return StickOpened(device.name, device.has_sensor, device.depth, device.firmware, mends=hasattr(backend, "reopen"))
+    return StickOpened(device.name, device.has_sensor, device.max_in_flight, device.firmware, can_reset=hasattr(backend, "reopen"))
 
 
 def _load(registry: Dict[str, str], name: str, door: str) -> Any:

@@ -33,7 +33,7 @@ from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc import pictures
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
-from ncs_cluster.messages import AskEvents, AskStatus, AskSwitch, AskTrouble, AskUrl, MapPictures, Reply, Request
+from ncs_cluster.messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, MapPictures, Reply, Request
 from ncs_cluster.types import CameraName
 
 
@@ -165,7 +165,7 @@ class FakeControl:
             return Reply(error=self.refusal)
         if isinstance(request, AskSwitch):
             return _reply({"text": "switched to sim-3, sim-4"})
-        if isinstance(request, AskTrouble):
+        if isinstance(request, AskFault):
             return _reply({"text": f"made trouble: {request.kind}"})
         assert isinstance(request, AskUrl)
         return _reply({"url": "http://127.0.0.1:8080/"})

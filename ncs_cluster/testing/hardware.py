@@ -20,7 +20,7 @@ class StickTraits:
     latency_s: float = 0.1
     slower: dict[int, float] = field(default_factory=dict)
     """Graphs that take another time than `latency_s`."""
-    depth: int = 2
+    max_in_flight: int = 2
     sensor: bool = True
     temperature_c: float | None = 40.0
     """What its sensor says when there is no `plant`; None: nothing."""
@@ -31,7 +31,7 @@ class StickTraits:
     """Frames it dies of when it begins with them."""
     hangs: bool = False
     """Answers nothing more; still reports its temperature. Over when its process ends, or it was reset."""
-    mends: bool = False
+    can_reset: bool = False
     """Its worker resets it in place: when it is told to, or notices after `notices_s`. It is open again after World.open_s."""
     notices_s: float = 1.5
     obeys: bool = True

@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ncs_cluster import messages as m
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ BOX = Outcome([Detection("thing", 1, 0.9, (0.1, 0.1, 0.5, 0.5))])
 class Process:
     """A child from its spawn to its end."""
 
-    def __init__(self, world: World, who: Who) -> None:
-        self.world, self.who = world, who
+    def __init__(self, world: World, endpoint: Endpoint) -> None:
+        self.world, self.endpoint = world, endpoint
         self.alive = True
         self.heard_by_core = True
         self.stuck = False
@@ -35,7 +35,7 @@ class Process:
 
     def _hello(self) -> None:
         self.greeted = True
-        self.say(m.Hello(m.PROTOCOL, self.world.pid(self.who), "3.11"))
+        self.say(m.Hello(m.PROTOCOL, self.world.pid(self.endpoint), "3.11"))
         self.beat()
 
     def say(self, message: object) -> None:
@@ -44,7 +44,7 @@ class Process:
 
     def _deliver(self, message: object) -> None:
         if self.heard_by_core:
-            self.world.tell(self.who, message)
+            self.world.tell(self.endpoint, message)
 
     def beat(self) -> None:
         """Once a second."""
@@ -70,9 +70,9 @@ class Process:
 class Worker(Process):
     """Drives a stick: one inference at a time, the next begins when the last one ends."""
 
-    def __init__(self, world: World, who: Who) -> None:
-        super().__init__(world, who)
-        self.stick = world.sticks[who.name]
+    def __init__(self, world: World, endpoint: Endpoint) -> None:
+        super().__init__(world, endpoint)
+        self.stick = world.sticks[endpoint.name]
         self.stick.hangs = False
         self.open = False
         self._noticing = False
@@ -93,7 +93,7 @@ class Worker(Process):
                 self.world.after(self.world.open_s, self._reopened)
             case m.Infer() if not self.open:
                 pass  # it was on its way when the stick was lost
-            case m.Infer() if message.losses != self._losses:
+            case m.Infer() if message.reset_epoch != self._losses:
                 pass  # sent before the loss was heard
             case m.Infer():
                 if self.stick.refuses:
@@ -106,7 +106,9 @@ class Worker(Process):
 
     def _opened(self) -> None:
         self.open = True
-        self.say(m.StickOpened("virtual stick", self.stick.sensor, self.stick.depth, "virtual firmware", self.stick.mends))
+        self.say(
+            m.StickOpened("virtual stick", self.stick.sensor, self.stick.max_in_flight, "virtual firmware", self.stick.can_reset)
+        )
         self.heartbeat()
 
     def lose(self) -> None:
@@ -131,7 +133,7 @@ class Worker(Process):
         if not self.alive or infer.ticket not in self.in_hand:
             return
         if self.stick.poison(infer.frame):
-            self.world.crash(self.who)
+            self.world.crash(self.endpoint)
             return
         self.world.after(self._takes_s(infer), lambda: self._end(infer))
 
@@ -139,7 +141,7 @@ class Worker(Process):
         if not self.alive or self.frozen or infer.ticket not in self.in_hand:
             return
         if self.stick.hangs:
-            if self.stick.mends and not self._noticing:
+            if self.stick.can_reset and not self._noticing:
                 self._noticing = True
                 self.world.after(self.stick.notices_s, self.lose)
             return
@@ -169,9 +171,9 @@ class Worker(Process):
 class Camera(Process):
     """Captures into granted slots. A live one skips when it has none, an ordered one waits."""
 
-    def __init__(self, world: World, who: Who) -> None:
-        super().__init__(world, who)
-        self.source = world.cameras[who.name]
+    def __init__(self, world: World, endpoint: Endpoint) -> None:
+        super().__init__(world, endpoint)
+        self.source = world.cameras[endpoint.name]
         self.next_frame = 0
         self.open = False
         self.grants: deque[m.Grant] = deque()
@@ -219,9 +221,9 @@ class Camera(Process):
         self.next_frame += 1
         if self.grants:
             grant = self.grants.popleft()
-            ref = FrameRef(CameraName(self.who.name), grant.pool, grant.slot, frame, *source.size)
+            ref = FrameRef(CameraName(self.endpoint.name), grant.pool, grant.slot, frame, *source.size)
             error = "no picture" if frame in source.corrupt else None
-            self.world.pixels[grant.pool, grant.slot] = (self.who.name, frame)
+            self.world.pixels[grant.pool, grant.slot] = (self.endpoint.name, frame)
             self.say(m.FrameCaptured(ref, self.world.now_s, self.world.now_s, f"{frame}.jpg", error))
         else:
             self.say(m.Skipped(frame))
@@ -241,8 +243,8 @@ class Camera(Process):
 class Sink(Process):
     """Writes to a file that outlives it."""
 
-    def __init__(self, world: World, who: Who) -> None:
-        super().__init__(world, who)
+    def __init__(self, world: World, endpoint: Endpoint) -> None:
+        super().__init__(world, endpoint)
         self._queue: deque[m.Write] = deque()
 
     def react(self, message: object) -> None:

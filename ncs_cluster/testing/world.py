@@ -21,7 +21,7 @@ from ncs_cluster.core import actions as a
 from ncs_cluster.core import events as e
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import BUS, OPERATOR, Who
+from ncs_cluster.core.events import BUS, OPERATOR, Endpoint
 from ncs_cluster.specs import CameraSpec, ClusterSpec, DiscoverySpec, GatewaySpec, GraphSpec, Settings, SinkSpec, StickSpec
 from ncs_cluster.testing.hardware import CameraTraits, SinkTraits, StickTraits
 from ncs_cluster.testing.processes import KINDS, Camera, Process, Worker
@@ -43,7 +43,7 @@ def house(
     time_scale: float = 1.0,
     weights: dict[str, float] | None = None,
     results: bool = True,
-    page: bool = False,
+    gateway: bool = False,
     stagger_s: float = 0.0,
 ) -> Settings:
     """Settings of a small installation. Sticks are sim-1, sim-2, ..."""
@@ -59,7 +59,7 @@ def house(
         state_dir="state",
         discovery=DiscoverySpec("simulated", stagger_s=stagger_s) if stagger_s else None,
         sink=SinkSpec("results.jsonl") if results else None,
-        gateway=GatewaySpec("127.0.0.1", 8080) if page else None,
+        gateway=GatewaySpec("127.0.0.1", 8080) if gateway else None,
     )
 
 
@@ -76,9 +76,9 @@ class World:
         self.sticks: dict[str, StickTraits] = defaultdict(StickTraits)
         self.cameras: dict[str, CameraTraits] = defaultdict(CameraTraits)
         self.sink = SinkTraits()
-        self.processes: dict[Who, Process] = {}
-        self.unspawnable: set[Who] = set()
-        self.notes: list[tuple[float, a.Note]] = []
+        self.processes: dict[Endpoint, Process] = {}
+        self.unspawnable: set[Endpoint] = set()
+        self.notes: list[tuple[float, a.LogEvent]] = []
         self.replies: list[m.Reply] = []
         self.pixels: dict[tuple[int, int], tuple[str, int]] = {}
         self.torn = 0
@@ -91,7 +91,7 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._stalled = False
-        self._untold: list[tuple[Who, object, Process | None]] = []
+        self._untold: list[tuple[Endpoint, object, Process | None]] = []
 
     # -- time
 
@@ -132,32 +132,32 @@ class World:
             heapq.heappop(self._queue)[2]()
         self.now_s, self._stalled = end_s, False
         late, self._untold = self._untold, []
-        for who, message, process in late:
+        for endpoint, message, process in late:
             if process is None or process.heard_by_core:
-                self.tell(who, message)
+                self.tell(endpoint, message)
 
     # -- what happens to it
 
-    def tell(self, who: Who, message: object) -> None:
+    def tell(self, endpoint: Endpoint, message: object) -> None:
         """An event for the core."""
         if self.exit_code is not None:
             return
         if self._stalled:
-            self._untold.append((who, message, self.processes.get(who)))
+            self._untold.append((endpoint, message, self.processes.get(endpoint)))
             return
         if isinstance(message, e.Exited):
-            self.processes.pop(who, None)
-        self._perform(self.engine.handle(who, message, self.now_s))
+            self.processes.pop(endpoint, None)
+        self._perform(self.engine.handle(endpoint, message, self.now_s))
 
-    def crash(self, who: Who, how: str = "killed by SIGSEGV") -> None:
+    def crash(self, endpoint: Endpoint, how: str = "killed by SIGSEGV") -> None:
         """The process ends by itself; what it has said before is still heard."""
-        if who in self.processes:
-            self.exits(self.processes[who], how, -11)
+        if endpoint in self.processes:
+            self.exits(self.processes[endpoint], how, -11)
 
     def exits(self, process: Process, how: str, code: int) -> None:
         if process.alive and not process.stuck:
             process.alive = False
-            self.after(self.exit_s, lambda: self.tell(process.who, e.Exited(how, code)))
+            self.after(self.exit_s, lambda: self.tell(process.endpoint, e.Exited(how, code)))
 
     def unplug(self, stick: str) -> None:
         self.tell(BUS, e.StickGone(StickId(stick)))
@@ -171,11 +171,11 @@ class World:
         self.tell(OPERATOR, e.StopAsked())
 
     def ask_switch(self) -> m.Reply:
-        self.tell(Who("client", "1"), m.AskSwitch())
+        self.tell(Endpoint("client", "1"), m.AskSwitch())
         return self.replies[-1]
 
-    def pid(self, who: Who) -> int:
-        return 2 + abs(hash(who)) % 30_000
+    def pid(self, endpoint: Endpoint) -> int:
+        return 2 + abs(hash(endpoint)) % 30_000
 
     def read(self, frame: FrameRef) -> None:
         """Somebody has just finished reading these pixels."""
@@ -183,16 +183,16 @@ class World:
             self.torn += 1
 
     def worker(self, stick: str) -> Worker | None:
-        process = self.processes.get(Who("worker", stick))
+        process = self.processes.get(Endpoint("worker", stick))
         return process if isinstance(process, Worker) else None
 
     def camera(self, name: str = "cam0") -> Camera | None:
-        process = self.processes.get(Who("camera", name))
+        process = self.processes.get(Endpoint("camera", name))
         return process if isinstance(process, Camera) else None
 
     @property
     def notes_text(self) -> str:
-        return "\n".join(f"{when_s - EPOCH_S:9.3f} {note.who}: {note.text}" for when_s, note in self.notes)
+        return "\n".join(f"{when_s - EPOCH_S:9.3f} {note.origin}: {note.text}" for when_s, note in self.notes)
 
     # -- what the core wants
 
@@ -203,13 +203,13 @@ class World:
             match action:
                 case a.Send(to=to, message=message):
                     self._send(to, message)
-                case a.Spawn(who=who):
-                    self._spawn(who)
-                case a.Kill(who=who):
-                    self._kill(who)
+                case a.Spawn(endpoint=endpoint):
+                    self._spawn(endpoint)
+                case a.Kill(endpoint=endpoint):
+                    self._kill(endpoint)
                 case a.Unplug(stick=stick):
                     self.unplug(stick)
-                case a.Note():
+                case a.LogEvent():
                     self.notes.append((self.now_s, action))
                 case a.Exit(code=code):
                     if self.exit_code is None:
@@ -217,7 +217,7 @@ class World:
                 case _:
                     pass
 
-    def _send(self, to: Who, message: object) -> None:
+    def _send(self, to: Endpoint, message: object) -> None:
         if to.kind == "client":
             assert isinstance(message, m.Reply)
             self.replies.append(message)
@@ -232,16 +232,16 @@ class World:
 
         self.after(self.hop_s, arrive)
 
-    def _spawn(self, who: Who) -> None:
-        if who in self.unspawnable:
-            self.tell(who, e.SpawnFailed("no such interpreter"))
+    def _spawn(self, endpoint: Endpoint) -> None:
+        if endpoint in self.unspawnable:
+            self.tell(endpoint, e.SpawnFailed("no such interpreter"))
             return
-        assert who not in self.processes, f"{who} is spawned while it still runs"
-        self.processes[who] = KINDS[who.kind](self, who)
-        self.tell(who, e.Spawned(self.pid(who)))
+        assert endpoint not in self.processes, f"{endpoint} is spawned while it still runs"
+        self.processes[endpoint] = KINDS[endpoint.kind](self, endpoint)
+        self.tell(endpoint, e.Spawned(self.pid(endpoint)))
 
-    def _kill(self, who: Who) -> None:
-        process = self.processes.get(who)
+    def _kill(self, endpoint: Endpoint) -> None:
+        process = self.processes.get(endpoint)
         if process is None:
             return
         process.heard_by_core = False

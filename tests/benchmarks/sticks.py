@@ -79,7 +79,7 @@ class Stick:
         self.sent = 0
 
     def infer(self) -> None:
-        self.child.send(Infer(self.sent, 0, FRAME, losses=len(self.of(StickLost))))
+        self.child.send(Infer(self.sent, 0, FRAME, reset_epoch=len(self.of(StickLost))))
         self.sent += 1
 
     def of(self, kind: type) -> list[tuple[float, Any]]:

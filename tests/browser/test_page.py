@@ -14,7 +14,7 @@ from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.keys import Keys
 
 from ncs_cluster.core.status import LastSwitch
-from ncs_cluster.messages import AskSwitch, AskTrouble
+from ncs_cluster.messages import AskFault, AskSwitch
 from ncs_cluster.testing.control import some_status, some_stick
 from ncs_cluster.testing.gateway import TOKEN, Site, site
 
@@ -191,7 +191,7 @@ def test_trouble_can_be_made_with_simulated_sticks(browser: Any, shown: Site) ->
     for kind in ("heat", "unplug", "hang"):
         browser.find_element("css selector", f"button[data-kind={kind}]").click()
         until(lambda kind=kind: text(browser, "#trouble .answer") == f"made trouble: {kind}")
-    assert [asked.kind for asked in shown.control.asked if isinstance(asked, AskTrouble)] == ["heat", "unplug", "hang"]
+    assert [asked.kind for asked in shown.control.asked if isinstance(asked, AskFault)] == ["heat", "unplug", "hang"]
     assert "20× faster" in text(browser, "#speed")
 
 

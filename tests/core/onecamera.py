@@ -7,7 +7,7 @@ from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.outbox import Outbox
 from ncs_cluster.core.slots import Slots
 from ncs_cluster.core.work import Count, Frame, Ledger, Unit
@@ -21,7 +21,7 @@ from ncs_cluster.specs import CameraSpec
 from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome, StickId
 
 NAME = CameraName("cam0")
-CAMERA, WORKER = Who("camera", "cam0"), Who("worker", "sim-1")
+CAMERA, WORKER = Endpoint("camera", "cam0"), Endpoint("worker", "sim-1")
 BALL = Detection("ball", 1, 0.9, (0.0, 0.0, 1.0, 1.0))
 FOUND = Outcome([BALL])
 

@@ -7,24 +7,29 @@ from collections.abc import Container
 import msgspec
 
 from ncs_cluster import messages as m
-from ncs_cluster.core.actions import Action, Kill, Note, Send
+from ncs_cluster.core.actions import Action, Kill, LogEvent, Send
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.work import Count
 from ncs_cluster.specs import Settings
 from ncs_cluster.testing.world import house
 from ncs_cluster.types import CameraName, Detection, FrameRef, PoolLayout
 
 CAM0 = CameraName("cam0")
-CAMERA, CLIENT, ONE, TWO = Who("camera", "cam0"), Who("client", "1"), Who("worker", "sim-1"), Who("worker", "sim-2")
+CAMERA, CLIENT, ONE, TWO = (
+    Endpoint("camera", "cam0"),
+    Endpoint("client", "1"),
+    Endpoint("worker", "sim-1"),
+    Endpoint("worker", "sim-2"),
+)
 HELLO = m.Hello(m.PROTOCOL, 77, "3.11")
 OPENED = m.SourceOpened(640, 480, 30.0, None, False, False, "a scene")
 POOL = PoolLayout(1, 30, 640, 480)
 RING = m.MapPictures(CAM0, 4, 640, 480)
 HANGS = "no answer in time: it hangs"
 FOUND = Detection("cat", 1, 0.9, (0.0, 0.0, 1.0, 1.0))
-STOPPING = Note("info", "daemon", "stopping: finishing what is under way")
+STOPPING = LogEvent("info", "daemon", "stopping: finishing what is under way")
 
 
 class Daemon:
@@ -36,10 +41,10 @@ class Daemon:
         self.now_s = 100.0
         self.started = self.engine.start(100.0)
 
-    def hear(self, who: Who, message: object) -> list[Action]:
-        return self.engine.handle(who, message, self.now_s)
+    def hear(self, endpoint: Endpoint, message: object) -> list[Action]:
+        return self.engine.handle(endpoint, message, self.now_s)
 
-    def open(self, *whom: Who) -> list[Action]:
+    def open(self, *whom: Endpoint) -> list[Action]:
         """They say hello, then that they are ready."""
         actions: list[Action] = []
         ready = {
@@ -48,18 +53,18 @@ class Daemon:
             "sink": m.SinkOpened(0, 0),
             "gateway": m.GatewayOpened("127.0.0.1", 8080),
         }
-        for who in whom:
-            actions += self.hear(who, HELLO) + self.hear(who, ready[who.kind])
+        for endpoint in whom:
+            actions += self.hear(endpoint, HELLO) + self.hear(endpoint, ready[endpoint.kind])
         return actions
 
-    def run(self, until_s: float, silent: Container[Who] = ()) -> list[Action]:
+    def run(self, until_s: float, silent: Container[Endpoint] = ()) -> list[Action]:
         """A tick each quarter of a second; who is not silent is heard each time."""
         actions: list[Action] = []
         while self.now_s < until_s:
             self.now_s += 0.25
             for child in self.engine.children():
-                if child.running and child.who not in silent:
-                    actions += self.hear(child.who, m.Heartbeat())
+                if child.running and child.endpoint not in silent:
+                    actions += self.hear(child.endpoint, m.Heartbeat())
             actions += self.engine.wake(self.now_s)
         return actions
 
@@ -84,17 +89,17 @@ def grant(slot: int) -> Send:
     return Send(CAMERA, m.Grant(1, slot))
 
 
-def infer(ticket: int, frame: int, who: Who = ONE, losses: int = 0) -> Send:
-    return Send(who, m.Infer(ticket, 0, ref(frame), losses))
+def infer(ticket: int, frame: int, endpoint: Endpoint = ONE, reset_epoch: int = 0) -> Send:
+    return Send(endpoint, m.Infer(ticket, 0, ref(frame), reset_epoch))
 
 
-def killed(who: Who, why: str) -> list[Action]:
-    return [Note("warning", str(who), f"killed: {why}"), Kill(who)]
+def killed(endpoint: Endpoint, why: str) -> list[Action]:
+    return [LogEvent("warning", str(endpoint), f"killed: {why}"), Kill(endpoint)]
 
 
-def running(*, ordered: bool = False, page: bool = False, results: bool = True, sticks: int = 1) -> Daemon:
+def running(*, ordered: bool = False, gateway: bool = False, results: bool = True, sticks: int = 1) -> Daemon:
     """Everything is open and a second has passed."""
-    daemon = Daemon(house(sticks, page=page, results=results), ordered=ordered)
-    daemon.open(*(child.who for child in daemon.engine.children()))
+    daemon = Daemon(house(sticks, gateway=gateway, results=results), ordered=ordered)
+    daemon.open(*(child.endpoint for child in daemon.engine.children()))
     assert daemon.run(101.0) == [Send(CAMERA, m.Rates(0.0, False))]
     return daemon

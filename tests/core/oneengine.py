@@ -6,7 +6,7 @@ from ncs_cluster import messages as m
 from ncs_cluster.core import report
 from ncs_cluster.core import status as s
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import Spawned, Who
+from ncs_cluster.core.events import Endpoint, Spawned
 from ncs_cluster.core.status import LatencyStatus
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import Settings
@@ -14,7 +14,7 @@ from ncs_cluster.testing.world import house
 from ncs_cluster.types import CameraName, FrameRef
 
 NOW_S, NOW_AT = 1002.1, 1.7e9
-CAMERA = Who("camera", "cam0")
+CAMERA = Endpoint("camera", "cam0")
 NOTHING = LatencyStatus(None, None)
 
 
@@ -30,11 +30,11 @@ def started(settings: Settings) -> Engine:
 
 def stick_up(engine: Engine, name: str = "sim-1", temperature_c: float = 40.0, now_s: float = 1001.0) -> None:
     """Its worker runs and has told a temperature."""
-    who, pid = Who("worker", name), 10 + int(name[-1])
-    engine.handle(who, Spawned(pid), 1000.0)
-    engine.handle(who, m.Hello(m.PROTOCOL, pid, "3.11"), 1000.0)
-    engine.handle(who, m.StickOpened("virtual", True, 4, "fw"), 1000.0)
-    engine.handle(who, m.Telemetry(temperature_c, 1), now_s)
+    endpoint, pid = Endpoint("worker", name), 10 + int(name[-1])
+    engine.handle(endpoint, Spawned(pid), 1000.0)
+    engine.handle(endpoint, m.Hello(m.PROTOCOL, pid, "3.11"), 1000.0)
+    engine.handle(endpoint, m.StickOpened("virtual", True, 4, "fw"), 1000.0)
+    engine.handle(endpoint, m.Telemetry(temperature_c, 1), now_s)
 
 
 def camera_up(engine: Engine, depth_scale_m: float | None = None) -> None:

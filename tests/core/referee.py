@@ -33,8 +33,8 @@ class Referee:
 
     def watch(self, action: a.Action) -> None:
         match action:
-            case a.Spawn(who=who):
-                assert who not in self.world.processes, f"{who} would run twice"
+            case a.Spawn(endpoint=endpoint):
+                assert endpoint not in self.world.processes, f"{endpoint} would run twice"
             case a.Send(to=to, message=message):
                 self.first_word(to, message)
                 if isinstance(message, m.Infer):
@@ -72,22 +72,22 @@ class Referee:
         busy = self.busy(infer.ticket)
         if limit and stick not in busy:
             assert len(busy) < limit, f"{sorted(busy)} are at work and {stick} gets a frame, K is {limit}"
-        seat = engine.dispatcher.seats[stick]  # type: ignore[index]
-        assert len(seat.in_flight) <= seat.depth
-        unit = seat.in_flight[infer.ticket]
-        if unit.tried or any(other.tried for other in seat.in_flight.values()):
-            assert len(seat.in_flight) == 1, "a suspect must travel alone"
+        queue = engine.dispatcher.queues[stick]  # type: ignore[index]
+        assert len(queue.in_flight) <= queue.max_in_flight
+        unit = queue.in_flight[infer.ticket]
+        if unit.tried or any(other.tried for other in queue.in_flight.values()):
+            assert len(queue.in_flight) == 1, "a suspect must travel alone"
 
     def busy(self, but: int) -> set[str]:
         """Sticks that have a frame in hand: as the core counts them, and as their processes do."""
         busy = {
             str(stick)
-            for stick, seat in self.engine.dispatcher.seats.items()
-            if any(ticket in self.tickets and ticket != but for ticket in seat.in_flight)
+            for stick, queue in self.engine.dispatcher.queues.items()
+            if any(ticket in self.tickets and ticket != but for ticket in queue.in_flight)
         }
         for process in self.world.processes.values():
             if isinstance(process, Worker) and process.heard_by_core and process.alive and process.in_hand:
-                busy.add(process.who.name)
+                busy.add(process.endpoint.name)
         return busy
 
     def grant(self, grant: m.Grant) -> None:
@@ -95,7 +95,9 @@ class Referee:
         for process in self.world.processes.values():
             if isinstance(process, Worker) and process.heard_by_core and process.alive:
                 for infer in process.in_hand.values():
-                    assert (infer.frame.pool, infer.frame.slot) != (grant.pool, grant.slot), f"{process.who} still reads {grant}"
+                    assert (infer.frame.pool, infer.frame.slot) != (grant.pool, grant.slot), (
+                        f"{process.endpoint} still reads {grant}"
+                    )
 
     # -- at every step
 
@@ -116,7 +118,7 @@ class Referee:
         """An open unit waits in a lane, is in a stick's hand or is being measured: in exactly one of these places."""
         engine = self.engine
         places = [unit for lane in engine.dispatcher.lanes.values() for unit in lane.pending]
-        places += [unit for seat in engine.dispatcher.seats.values() for unit in seat.in_flight.values()]
+        places += [unit for queue in engine.dispatcher.queues.values() for unit in queue.in_flight.values()]
         for camera in engine.cameras.by_name.values():
             places += [waiting[0] for waiting in camera.measuring.values()]
         assert len(places) == len(set(places)), "a unit is in two places"
@@ -138,8 +140,8 @@ class Referee:
         """Whatever waits, waits for a time that comes."""
         for child in self.engine.children():
             if child.state not in (State.DOWN, State.FENCED):
-                assert child.deadline_s is not None, f"{child.who} waits for ever in {child.state}"
-            assert child.alive == (child.who in self.world.processes) or self.world.exit_code is not None
+                assert child.deadline_s is not None, f"{child.endpoint} waits for ever in {child.state}"
+            assert child.alive == (child.endpoint in self.world.processes) or self.world.exit_code is not None
 
     def records(self) -> list[dict[str, Any]]:
         """What a reader of the file sees: live frames rise, ordered ones come without a gap."""

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ncs_cluster.core import actions as a
-from ncs_cluster.core.events import BUS, SINK, StickGone, Who
+from ncs_cluster.core.events import BUS, SINK, Endpoint, StickGone
 from ncs_cluster.messages import MapPool, Stop
 from ncs_cluster.processes.discovery import SimulatedBus
 from ncs_cluster.processes.supervisor import Supervisor
@@ -18,7 +18,7 @@ from ncs_cluster.specs import StickSpec
 from ncs_cluster.types import CameraName, PoolLayout, StickId
 from tests.descriptors import open_descriptors
 
-WORKER, CAM0, STICK = Who("worker", "sim-1"), CameraName("cam0"), StickId("sim-1")
+WORKER, CAM0, STICK = Endpoint("worker", "sim-1"), CameraName("cam0"), StickId("sim-1")
 LAYOUT = PoolLayout(3, 2, 64, 48)
 EXAMPLES: list[a.Action] = [
     a.Send(SINK, Stop()),
@@ -28,7 +28,7 @@ EXAMPLES: list[a.Action] = [
     a.DropPool(3),
     a.MakePictures(CAM0, 4, 64, 48),
     a.Unplug(STICK),
-    a.Note("info", "daemon", "text"),
+    a.LogEvent("info", "daemon", "text"),
     a.Exit(7),
 ]
 
@@ -46,17 +46,17 @@ class Performer(Supervisor):
     def _send(self, action: a.Send) -> None:
         self.done.append(("send", action))
 
-    def _spawn(self, who: Who, runtime: str) -> None:
-        self.done.append(("spawn", who, runtime))
+    def _spawn(self, endpoint: Endpoint, runtime: str) -> None:
+        self.done.append(("spawn", endpoint, runtime))
 
-    def _kill(self, who: Who) -> None:
-        self.done.append(("kill", who))
+    def _kill(self, endpoint: Endpoint) -> None:
+        self.done.append(("kill", endpoint))
 
-    def _tell(self, who: Who, message: object) -> None:
-        self.done.append(("tell", who, message))
+    def _tell(self, endpoint: Endpoint, message: object) -> None:
+        self.done.append(("tell", endpoint, message))
 
-    def _note(self, level: str, who: str, text: str) -> None:
-        self.done.append(("note", level, who, text))
+    def _note(self, level: str, endpoint: str, text: str) -> None:
+        self.done.append(("note", level, endpoint, text))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ncs_cluster import messages as m
-from ncs_cluster.core.events import GATEWAY, SINK, Who
+from ncs_cluster.core.events import GATEWAY, SINK, Endpoint
 from ncs_cluster.testing.hardware import StickTraits
 from ncs_cluster.testing.world import World, house
 from ncs_cluster.types import CameraName, FrameRef
@@ -40,8 +40,8 @@ class AnyOrder(RuleBasedStateMachine):
         ordered=st.lists(st.booleans(), min_size=3, max_size=3),
         graphs=st.integers(1, 3),
         interval_s=st.sampled_from([0.0, 0.5, 3.0]),
-        depth=st.integers(1, 4),
-        page=st.booleans(),
+        max_in_flight=st.integers(1, 4),
+        gateway=st.booleans(),
         sensor=st.booleans(),
         stagger_s=st.sampled_from([0.0, 0.3]),
     )
@@ -54,8 +54,8 @@ class AnyOrder(RuleBasedStateMachine):
         ordered: list[bool],
         graphs: int,
         interval_s: float,
-        depth: int,
-        page: bool,
+        max_in_flight: int,
+        gateway: bool,
         sensor: bool,
         stagger_s: float,
     ) -> None:
@@ -68,14 +68,16 @@ class AnyOrder(RuleBasedStateMachine):
                 cluster_size=cluster_size,
                 policy=policy,
                 interval_s=interval_s,
-                page=page,
+                gateway=gateway,
                 stagger_s=stagger_s,
             ),
             hop_s=0.002,
         )
         self.referee = Referee(self.world)
         for number in range(sticks):
-            self.world.sticks[f"sim-{number + 1}"] = StickTraits(latency_s=0.15 + 0.1 * number, depth=depth, sensor=sensor)
+            self.world.sticks[f"sim-{number + 1}"] = StickTraits(
+                latency_s=0.15 + 0.1 * number, max_in_flight=max_in_flight, sensor=sensor
+            )
         for number, name in enumerate(names):
             source = self.world.cameras[name]
             source.ordered, source.period_s = ordered[number], 0.15 + 0.05 * number
@@ -101,34 +103,34 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(kind=KINDS, stick=STICKS, camera=CAMERAS)
     def a_child_dies(self, kind: str, stick: str, camera: str) -> None:
-        self.world.crash(self.who(kind, stick, camera))
+        self.world.crash(self.endpoint(kind, stick, camera))
 
     @rule(kind=KINDS, stick=STICKS, camera=CAMERAS, also_unkillable=st.booleans())
     def a_child_stops_moving(self, kind: str, stick: str, camera: str, also_unkillable: bool) -> None:
-        process = self.world.processes.get(self.who(kind, stick, camera))
+        process = self.world.processes.get(self.endpoint(kind, stick, camera))
         if process is not None:
             process.frozen, process.stuck = True, process.stuck or also_unkillable
 
     @rule(kind=KINDS, stick=STICKS, camera=CAMERAS)
     def what_hung_in_the_kernel_comes_loose(self, kind: str, stick: str, camera: str) -> None:
-        self.loosen(self.who(kind, stick, camera))
+        self.loosen(self.endpoint(kind, stick, camera))
 
     @rule(kind=KINDS, stick=STICKS, camera=CAMERAS, fails=st.booleans())
     def starting_fails_for_a_while(self, kind: str, stick: str, camera: str, fails: bool) -> None:
-        who = self.who(kind, stick, camera)
+        endpoint = self.endpoint(kind, stick, camera)
         if fails:
-            self.world.unspawnable.add(who)
+            self.world.unspawnable.add(endpoint)
         else:
-            self.world.unspawnable.discard(who)
+            self.world.unspawnable.discard(endpoint)
 
     @rule(kind=KINDS, stick=STICKS, camera=CAMERAS, permanent=st.booleans())
     def a_child_says_it_failed(self, kind: str, stick: str, camera: str, permanent: bool) -> None:
-        who = self.who(kind, stick, camera)
-        known = self.world.engine.cameras.by_name.get(who.name)
+        endpoint = self.endpoint(kind, stick, camera)
+        known = self.world.engine.cameras.by_name.get(endpoint.name)
         never_opened = known is not None and known.info is None
-        if who in self.world.processes and not (permanent and (never_opened or kind in ("sink", "gateway"))):
-            self.world.processes[who].say(m.Failed("read", "cannot go on", permanent))
-            self.world.crash(who)
+        if endpoint in self.world.processes and not (permanent and (never_opened or kind in ("sink", "gateway"))):
+            self.world.processes[endpoint].say(m.Failed("read", "cannot go on", permanent))
+            self.world.crash(endpoint)
 
     # -- sticks
 
@@ -136,10 +138,10 @@ class AnyOrder(RuleBasedStateMachine):
     def a_stick_hangs(self, stick: str) -> None:
         self.world.sticks[stick].hangs = True
 
-    @rule(stick=STICKS, mends=st.booleans(), obeys=st.booleans(), notices_s=st.floats(0.01, 8.0))
-    def its_worker_resets_it_or_not(self, stick: str, mends: bool, obeys: bool, notices_s: float) -> None:
+    @rule(stick=STICKS, can_reset=st.booleans(), obeys=st.booleans(), notices_s=st.floats(0.01, 8.0))
+    def its_worker_resets_it_or_not(self, stick: str, can_reset: bool, obeys: bool, notices_s: float) -> None:
         traits = self.world.sticks[stick]
-        traits.mends, traits.obeys, traits.notices_s = mends, obeys, notices_s
+        traits.can_reset, traits.obeys, traits.notices_s = can_reset, obeys, notices_s
 
     @rule(stick=STICKS)
     def a_stick_is_lost(self, stick: str) -> None:
@@ -204,10 +206,10 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(stick=STICKS, ticket=st.integers(-1, 400))
     def a_worker_answers_what_it_was_not_asked(self, stick: str, ticket: int) -> None:
-        who = Who("worker", stick)
-        mine = self.world.engine.dispatcher.seats.get(stick)  # type: ignore[call-overload]
-        if who in self.world.processes and (mine is None or ticket not in mine.in_flight):
-            self.world.processes[who].say(m.Inferred(ticket, m.Outcome(), 0.1))
+        endpoint = Endpoint("worker", stick)
+        mine = self.world.engine.dispatcher.queues.get(stick)  # type: ignore[call-overload]
+        if endpoint in self.world.processes and (mine is None or ticket not in mine.in_flight):
+            self.world.processes[endpoint].say(m.Inferred(ticket, m.Outcome(), 0.1))
 
     @rule(stick=STICKS)
     def a_worker_opens_twice(self, stick: str) -> None:
@@ -234,7 +236,7 @@ class AnyOrder(RuleBasedStateMachine):
                 return  # that would be no lie, or it would write twice into what it was given once
             process.grants.remove(held[0])
         frame = FrameRef(CameraName(camera), pool, slot, max(0, known.next_frame + ahead), 640, 480)
-        self.world.tell(process.who, m.FrameCaptured(frame, self.world.now_s, self.world.now_s))
+        self.world.tell(process.endpoint, m.FrameCaptured(frame, self.world.now_s, self.world.now_s))
 
     @rule(camera=CAMERAS, ticket=st.integers(0, 400))
     def a_camera_measures_what_it_was_not_asked(self, camera: str, ticket: int) -> None:
@@ -245,12 +247,12 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(kind=KINDS, stick=STICKS, camera=CAMERAS)
     def late_words_of_the_dead(self, kind: str, stick: str, camera: str) -> None:
         """The core is told something by a child it has killed."""
-        who = self.who(kind, stick, camera)
-        process = self.world.processes.get(who)
+        endpoint = self.endpoint(kind, stick, camera)
+        process = self.world.processes.get(endpoint)
         if process is None or process.heard_by_core:
             return
-        seat = self.world.engine.dispatcher.seats.get(stick)  # type: ignore[call-overload]
-        ticket = next(iter(seat.in_flight), 0) if seat else 0
+        queue = self.world.engine.dispatcher.queues.get(stick)  # type: ignore[call-overload]
+        ticket = next(iter(queue.in_flight), 0) if queue else 0
         words: dict[str, list[object]] = {
             "worker": [
                 m.StickOpened("late", True, 2),
@@ -263,7 +265,7 @@ class AnyOrder(RuleBasedStateMachine):
             "gateway": [m.GatewayOpened("nowhere", 1)],
         }
         for word in words[kind]:
-            self.world.tell(who, word)
+            self.world.tell(endpoint, word)
 
     # -- always
 
@@ -272,11 +274,11 @@ class AnyOrder(RuleBasedStateMachine):
     def all_is_well(self) -> None:
         self.referee.check()
 
-    def who(self, kind: str, stick: str, camera: str) -> Who:
-        return {"worker": Who("worker", stick), "camera": Who("camera", camera), "sink": SINK, "gateway": GATEWAY}[kind]
+    def endpoint(self, kind: str, stick: str, camera: str) -> Endpoint:
+        return {"worker": Endpoint("worker", stick), "camera": Endpoint("camera", camera), "sink": SINK, "gateway": GATEWAY}[kind]
 
-    def loosen(self, who: Who) -> None:
-        process = self.world.processes.get(who)
+    def loosen(self, endpoint: Endpoint) -> None:
+        process = self.world.processes.get(endpoint)
         if process is not None and process.stuck:
             process.stuck = False
             if not process.heard_by_core:
@@ -292,7 +294,7 @@ class AnyOrder(RuleBasedStateMachine):
         for source in world.cameras.values():
             source.answers = True
         for process in list(world.processes.values()):
-            self.loosen(process.who)
+            self.loosen(process.endpoint)
         for name, stick in world.sticks.items():
             stick.mute, stick.temperature_c, stick.latency_s, stick.throttle_level = False, 40.0, 0.2, 0
             world.plug(name)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
 from ncs_cluster.core.boots import ALONE_MOST_S, ALONE_S, Boots
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.testing.world import World, house
 from ncs_cluster.types import StickId
 from tests.core.referee import Referee
@@ -46,7 +46,7 @@ def test_two_boots_are_never_closer_than_the_stagger_and_nobody_is_forgotten(ask
 def test_sticks_are_opened_one_after_another_and_nothing_else_is_said_before() -> None:
     world = World(house(4, stagger_s=0.3))
     Referee(world)
-    opened: list[tuple[float, Who]] = []
+    opened: list[tuple[float, Endpoint]] = []
 
     def watch(action: a.Action) -> None:
         if isinstance(action, a.Send) and isinstance(action.message, m.OpenStick):
@@ -55,7 +55,7 @@ def test_sticks_are_opened_one_after_another_and_nothing_else_is_said_before() -
     world.watchers.append(watch)
     world.start().run(3.0)
     times = [when_s for when_s, _ in opened]
-    assert len({who for _, who in opened}) == 4
+    assert len({endpoint for _, endpoint in opened}) == 4
     assert all(0.3 - 1e-6 <= after - before < 0.31 for before, after in pairwise(times))
     assert len(world.engine.sticks.active) == 4
 
@@ -97,7 +97,7 @@ def test_sticks_that_are_lost_all_at_once_are_opened_again_one_after_another() -
 
     world.watchers.append(watch)
     for process in list(world.processes.values()):
-        if process.who.kind == "worker":
+        if process.endpoint.kind == "worker":
             process.lose()  # type: ignore[attr-defined]
     world.run(3.0)
     assert len(told) == 4
@@ -109,7 +109,7 @@ def test_sticks_that_are_lost_all_at_once_are_opened_again_one_after_another() -
 def test_a_worker_that_dies_while_it_waits_does_not_keep_the_others_waiting() -> None:
     world = World(house(3, stagger_s=1.0))
     world.start().run(0.5)
-    world.crash(Who("worker", "sim-2"))
+    world.crash(Endpoint("worker", "sim-2"))
     world.run(5.0)
     assert len(world.engine.sticks.active) == 3
 

@@ -7,7 +7,7 @@ import pytest
 from ncs_cluster.core.actions import Spawn
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.child import Limits
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.status import LatencyStatus
 from ncs_cluster.messages import SourceOpened
 from ncs_cluster.specs import CameraSpec
@@ -59,7 +59,7 @@ def test_two_cameras_share_no_figures() -> None:
 
 def test_the_process_of_a_camera_has_its_name_its_runtime_and_its_limits() -> None:
     new = camera()
-    assert new.child.start(0.0) == [Spawn(Who("camera", "cam0"), "old")]
+    assert new.child.start(0.0) == [Spawn(Endpoint("camera", "cam0"), "old")]
     assert new.child.limits == Limits(silent_s=7.0)
     assert new.spec.name == "cam0"
 

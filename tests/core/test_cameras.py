@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ncs_cluster.core.actions import DropPool, MakePictures, MakePool, Note, Send
+from ncs_cluster.core.actions import DropPool, LogEvent, MakePictures, MakePool, Send
 from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
@@ -51,7 +51,7 @@ def test_a_source_that_opens_gets_a_pool_a_ring_of_pictures_and_two_slots() -> N
     house.cameras.hello(house.camera, 0.0)
     layout = PoolLayout(1, 32, 640, 480, 0.001)
     assert house.cameras.opened(house.camera, info(depth_scale_m=0.001), [WORKER], 1.0) == [
-        Note("info", "cam0", "gives pictures: a scene, 640x480"),
+        LogEvent("info", "cam0", "gives pictures: a scene, 640x480"),
         MakePool(layout),
         Send(CAMERA, MapPool(layout), pool=1),
         Send(WORKER, MapPool(layout), pool=1),
@@ -74,13 +74,13 @@ def test_a_source_that_describes_itself_is_named_by_that() -> None:
     house = House()
     house.cameras.hello(house.camera, 0.0)
     actions = house.cameras.opened(house.camera, info(description="D435 12345"), [], 1.0)
-    assert actions[0] == Note("info", "cam0", "gives pictures: D435 12345, 640x480")
+    assert actions[0] == LogEvent("info", "cam0", "gives pictures: D435 12345, 640x480")
 
 
 def test_a_source_that_comes_back_in_the_same_size_goes_on_with_its_pool() -> None:
     house = House().open()
     house.cameras.lost(house.camera, "cable")
-    again = Note("info", "cam0", "gives pictures: a scene, 640x480")
+    again = LogEvent("info", "cam0", "gives pictures: a scene, 640x480")
     assert house.cameras.opened(house.camera, info(), [WORKER], 1.0) == [again]
     assert (house.camera.signal, house.camera.detail) == (True, None)
     assert house.cameras.opened(house.camera, info(), [WORKER], 2.0) == []
@@ -92,7 +92,7 @@ def test_a_camera_that_was_started_again_is_told_of_its_pool_and_gets_slots() ->
     house.cameras.exited(house.camera, 1.0)
     house.cameras.hello(house.camera, 2.0)
     assert house.cameras.opened(house.camera, info(), [WORKER], 3.0) == [
-        Note("info", "cam0", "gives pictures: a scene, 640x480"),
+        LogEvent("info", "cam0", "gives pictures: a scene, 640x480"),
         Send(CAMERA, MapPool(house.slots.layout), pool=1),
         *granted(0, 1),
     ]
@@ -117,24 +117,24 @@ def test_a_source_that_changes_its_size_gets_a_new_pool_and_its_old_grants_are_r
 def test_a_lost_source_is_said_once_for_each_reason() -> None:
     house = House().open()
     cameras, camera = house.cameras, house.camera
-    assert cameras.lost(camera, "cable") == [Note("warning", "cam0", "no signal: cable")]
+    assert cameras.lost(camera, "cable") == [LogEvent("warning", "cam0", "no signal: cable")]
     assert (camera.signal, camera.detail) == (False, "cable")
     assert cameras.lost(camera, "cable") == []
-    assert cameras.lost(camera, "busy") == [Note("warning", "cam0", "no signal: busy")]
+    assert cameras.lost(camera, "busy") == [LogEvent("warning", "cam0", "no signal: busy")]
     camera.signal = True
-    assert cameras.lost(camera, "busy") == [Note("warning", "cam0", "no signal: busy")]
+    assert cameras.lost(camera, "busy") == [LogEvent("warning", "cam0", "no signal: busy")]
 
 
 @pytest.mark.parametrize(
     ("frames", "unreadable", "note"),
     [
-        (0, 0, Note("info", "cam0", "has ended after 0 frames")),
-        (1, 0, Note("info", "cam0", "has ended after 1 frame")),
-        (2, 0, Note("info", "cam0", "has ended after 2 frames")),
-        (2, 1, Note("warning", "cam0", "has ended after 2 frames, 1 of which could not be read")),
+        (0, 0, LogEvent("info", "cam0", "has ended after 0 frames")),
+        (1, 0, LogEvent("info", "cam0", "has ended after 1 frame")),
+        (2, 0, LogEvent("info", "cam0", "has ended after 2 frames")),
+        (2, 1, LogEvent("warning", "cam0", "has ended after 2 frames, 1 of which could not be read")),
     ],
 )
-def test_the_end_of_a_source_is_said_with_its_frames(frames: int, unreadable: int, note: Note) -> None:
+def test_the_end_of_a_source_is_said_with_its_frames(frames: int, unreadable: int, note: LogEvent) -> None:
     house = House()
     house.camera.frames, house.camera.unreadable = frames, unreadable
     assert house.cameras.finished is False
@@ -194,7 +194,7 @@ def test_frame_numbers_may_leave_some_out_but_not_go_back() -> None:
     assert house.cameras.captured(house.camera, captured(5), 10.0) == granted(2)
     assert house.camera.next_frame == 6
     text = "says it captured frame 5 of cam0: ignored, frame 6 comes next"
-    assert house.cameras.captured(house.camera, captured(5, slot=1), 10.0) == [Note("error", "cam0", text), *granted(1)]
+    assert house.cameras.captured(house.camera, captured(5, slot=1), 10.0) == [LogEvent("error", "cam0", text), *granted(1)]
     assert (house.camera.next_frame, house.camera.frames, house.pending) == (6, 1, [(0, 5)])
     assert house.cameras.captured(house.camera, captured(6, slot=1), 10.0) == granted(0)
 
@@ -202,7 +202,7 @@ def test_frame_numbers_may_leave_some_out_but_not_go_back() -> None:
 def test_a_frame_of_another_camera_is_ignored_and_its_slot_is_free_again() -> None:
     house = House().open()
     text = "says it captured frame 0 of cam1: ignored, frame 0 comes next"
-    assert house.cameras.captured(house.camera, captured(0, camera="cam1"), 10.0) == [Note("error", "cam0", text), *granted(0)]
+    assert house.cameras.captured(house.camera, captured(0, camera="cam1"), 10.0) == [LogEvent("error", "cam0", text), *granted(0)]
     assert (house.camera.next_frame, house.camera.frames, house.pending, house.slots.leased) == (0, 0, [], 0)
 
 
@@ -210,14 +210,14 @@ def test_a_frame_of_another_camera_is_ignored_and_its_slot_is_free_again() -> No
 def test_a_frame_in_a_slot_that_was_not_granted_is_ignored(slot: int, pool: int) -> None:
     house = House().open()
     text = f"says it wrote slot {slot} of pool {pool}, which was not granted: ignored"
-    assert house.cameras.captured(house.camera, captured(0, slot, pool), 10.0) == [Note("error", "cam0", text)]
+    assert house.cameras.captured(house.camera, captured(0, slot, pool), 10.0) == [LogEvent("error", "cam0", text)]
     assert (house.camera.next_frame, house.camera.frames, house.pending) == (0, 0, [])
 
 
 def test_a_frame_of_a_camera_that_has_no_pool_is_ignored() -> None:
     house = House()
     text = "says it wrote slot 0 of pool 1, which was not granted: ignored"
-    assert house.cameras.captured(house.camera, captured(0), 10.0) == [Note("error", "cam0", text)]
+    assert house.cameras.captured(house.camera, captured(0), 10.0) == [LogEvent("error", "cam0", text)]
 
 
 def test_a_frame_in_a_retired_pool_is_offered_where_its_slot_was_granted() -> None:
@@ -232,7 +232,7 @@ def test_a_frame_in_a_retired_pool_is_offered_where_its_slot_was_granted() -> No
 
 def test_a_live_frame_that_cannot_be_read_is_given_up_without_a_record_and_said_once() -> None:
     house = House(("demo", "faces")).open()
-    said = Note("warning", "cam0", "cannot be read: torn")
+    said = LogEvent("warning", "cam0", "cannot be read: torn")
     assert house.cameras.captured(house.camera, captured(0, error="torn"), 10.0) == [said, *granted(0)]
     assert house.cameras.captured(house.camera, captured(1, slot=1, error="torn"), 10.0) == granted(1)
     assert (house.camera.frames, house.camera.unreadable, house.camera.reads) == (2, 2, False)
@@ -240,7 +240,7 @@ def test_a_live_frame_that_cannot_be_read_is_given_up_without_a_record_and_said_
     assert (house.records, house.pending, house.slots.leased) == ([], [], 0)
     house.cameras.captured(house.camera, captured(2), 10.0)
     assert (house.camera.unreadable, house.camera.reads) == (2, True)
-    assert house.cameras.captured(house.camera, captured(3, slot=1, error="gone"), 10.0)[0] == Note(
+    assert house.cameras.captured(house.camera, captured(3, slot=1, error="gone"), 10.0)[0] == LogEvent(
         "warning", "cam0", "cannot be read: gone"
     )
 
@@ -342,7 +342,7 @@ def test_an_ordered_camera_gets_no_slot_while_the_outbox_is_full(ordered: bool, 
 def test_a_pool_that_has_become_too_small_is_replaced_and_goes_when_it_is_idle() -> None:
     house = House(ordered=True).open()
     assert house.cameras.housekeeping([WORKER]) == []
-    house.dispatcher.seat(StickId("sim-1"), 24)
+    house.dispatcher.queue(StickId("sim-1"), 24)
     layout = PoolLayout(2, 62, 640, 480)
     assert house.cameras.housekeeping([WORKER]) == [
         MakePool(layout),

@@ -183,7 +183,7 @@ def test_a_camera_that_does_not_measure_in_five_seconds_is_overdue(now_s: float,
 def test_a_camera_is_not_overdue_for_a_time_in_which_the_supervisor_stood_still() -> None:
     house = House(window=True).open()
     house.cameras.inferred(house.unit(0), FOUND, 10.5)
-    house.cameras.forgive(20.0)
+    house.cameras.extend_deadlines(20.0)
     assert house.cameras.overdue(25.0) == []
     assert house.cameras.overdue(25.1) == [house.camera]
 

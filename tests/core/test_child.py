@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncs_cluster.core.actions import Action, Kill, Note, Send, Spawn
+from ncs_cluster.core.actions import Action, Kill, LogEvent, Send, Spawn
 from ncs_cluster.core.child import AWAY_S, LONGEST_BACKOFF_S, STABLE_S, Child, Limits, State
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.messages import Stop
 
 LIMITS = Limits()
@@ -19,7 +19,7 @@ EVENTS += ["deadline", "away"]
 
 
 def fresh() -> Child:
-    return Child(Who("worker", "1"), "default")
+    return Child(Endpoint("worker", "1"), "default")
 
 
 def healthy(now_s: float = 0.0) -> Child:
@@ -147,7 +147,7 @@ def test_what_cannot_be_killed_is_fenced_and_comes_back_when_it_is_gone() -> Non
 def test_an_innocent_death_does_not_count_against_it() -> None:
     child = healthy()
     for number in range(20):
-        assert spawns(child.exited("killed by SIGSEGV", float(number), innocent=True)) == 1
+        assert spawns(child.exited("killed by SIGSEGV", float(number), not_at_fault=True)) == 1
         child.hello(float(number))
         child.ready(float(number))
     assert not child.quarantined
@@ -186,7 +186,7 @@ def test_told_to_stop_it_stays_down() -> None:
 
 # -- each method alone: exact actions, state and deadline
 
-WHO = Who("worker", "1")
+WHO = Endpoint("worker", "1")
 
 
 def child_in(state: State) -> Child:
@@ -213,8 +213,8 @@ def child_in(state: State) -> Child:
     return child
 
 
-def told(level: str, text: str) -> Note:
-    return Note(level, "worker 1", text)
+def told(level: str, text: str) -> LogEvent:
+    return LogEvent(level, "worker 1", text)
 
 
 def killed(why: str) -> list[Action]:
@@ -227,7 +227,7 @@ STOP: list[Action] = [Send(WHO, Stop())]
 
 def test_a_new_child_is_down_and_was_never_started() -> None:
     child = fresh()
-    assert (child.who, child.runtime, child.limits, child.state, child.pid) == (WHO, "default", Limits(), State.DOWN, None)
+    assert (child.endpoint, child.runtime, child.limits, child.state, child.pid) == (WHO, "default", Limits(), State.DOWN, None)
     assert (child.deadline_s, child.restarts, child.failures, child.last_error) == (None, 0, 0, None)
     assert Child(WHO, "default", Limits(starting_s=1.0)).limits == Limits(starting_s=1.0)
 
@@ -242,7 +242,7 @@ def test_the_states_have_these_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "alive", "listening", "heeded", "running"),
+    ("state", "alive", "listening", "accepts", "running"),
     [
         (State.DOWN, False, False, False, False),
         (State.STARTING, True, False, True, False),
@@ -254,9 +254,9 @@ def test_the_states_have_these_names() -> None:
         (State.BACKOFF, False, False, False, False),
     ],
 )
-def test_what_a_state_means(state: State, alive: bool, listening: bool, heeded: bool, running: bool) -> None:
+def test_what_a_state_means(state: State, alive: bool, listening: bool, accepts: bool, running: bool) -> None:
     child = child_in(state)
-    assert (child.state, child.alive, child.listening, child.heeded, child.running) == (state, alive, listening, heeded, running)
+    assert (child.state, child.alive, child.listening, child.accepts, child.running) == (state, alive, listening, accepts, running)
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -341,11 +341,11 @@ def test_what_a_child_drives_is_lost_only_while_it_runs(state: State) -> None:
 def test_the_fourth_loss_in_a_row_ends_the_child_unless_it_is_innocent() -> None:
     child = healthy()
     child.failures = 2
-    assert child.lost("it hangs", 1.0, innocent=True) == [told("warning", "it hangs: it is reset and opened again")]
+    assert child.lost("it hangs", 1.0, not_at_fault=True) == [told("warning", "it hangs: it is reset and opened again")]
     assert child.failures == 2
     child.ready(2.0)
     child.failures = 3
-    assert child.lost("it hangs", 3.0, innocent=True) == [told("warning", "it hangs: it is reset and opened again")]
+    assert child.lost("it hangs", 3.0, not_at_fault=True) == [told("warning", "it hangs: it is reset and opened again")]
     child.ready(4.0)
     assert child.lost("it hangs", 5.0) == killed("it hangs, and that again and again")
 
@@ -471,7 +471,7 @@ def test_after_a_stall_of_the_supervisor_a_child_has_five_seconds_more(
     state: State, now_s: float, deadline_s: float | None
 ) -> None:
     child = child_in(state)
-    child.forgive(now_s)
+    child.extend_deadlines(now_s)
     assert child.deadline_s == deadline_s
 
 

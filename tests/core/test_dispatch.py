@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.seat import Seat
+from ncs_cluster.core.stick_queue import StickQueue
 from ncs_cluster.core.work import Count, Frame, Ledger, Unit
 from ncs_cluster.types import CameraName, FrameRef, StickId
 
@@ -21,13 +21,13 @@ def a_unit(number: int, stream: str = "cam0", graph: int = 0) -> Unit:
 class Desk:
     """A dispatcher with one stream, cam0, and sticks at full speed."""
 
-    def __init__(self, *sticks: StickId, ordered: bool = False, depth: int = 2, graphs: int = 1) -> None:
+    def __init__(self, *sticks: StickId, ordered: bool = False, max_in_flight: int = 2, graphs: int = 1) -> None:
         self.ledger = Ledger()
         self.dispatcher = Dispatcher(self.ledger)
         self.dispatcher.add_stream("cam0", graphs, 1.0, ordered=ordered)
         for stick in sticks:
-            self.dispatcher.seat(stick, depth)
-        self.dispatcher.set_rates(dict.fromkeys(sticks, 1.0))
+            self.dispatcher.queue(stick, max_in_flight)
+        self.dispatcher.set_duties(dict.fromkeys(sticks, 1.0))
 
     def offer(self, *numbers: int, stream: str = "cam0", tried: tuple[StickId, ...] = ()) -> Unit:
         for number in numbers:
@@ -42,33 +42,33 @@ class Desk:
         assert all(unit.sent_s == now_s for unit in units)
         return [(unit.stream, unit.number, unit.stick) for unit in units]
 
-    def known(self, stick: StickId, mean_s: float, rate: float = 1.0) -> Seat:
+    def known(self, stick: StickId, mean_s: float, duty: float = 1.0) -> StickQueue:
         """The stick takes so long, always."""
-        seat = self.dispatcher.seats[stick]
-        seat.service.mean_s, seat.service.deviation_s = mean_s, 0.0
-        self.dispatcher.set_rates({each: rate if each == stick else old.rate for each, old in self.dispatcher.seats.items()})
-        return seat
+        queue = self.dispatcher.queues[stick]
+        queue.service.mean_s, queue.service.deviation_s = mean_s, 0.0
+        self.dispatcher.set_duties({each: duty if each == stick else old.duty for each, old in self.dispatcher.queues.items()})
+        return queue
 
     def pending(self, stream: str = "cam0", graph: int = 0) -> list[int]:
         return [unit.number for unit in self.dispatcher.lanes[stream, graph].pending]
 
     def held(self, stick: StickId) -> list[int]:
-        return [unit.number for unit in self.dispatcher.seats[stick].in_flight.values()]
+        return [unit.number for unit in self.dispatcher.queues[stick].in_flight.values()]
 
 
 def test_a_new_dispatcher_has_nothing_to_do() -> None:
     dispatcher = Dispatcher(Ledger())
-    assert (dispatcher.lanes, dispatcher.seats, dispatcher.permits, dispatcher.hold_ordered) == ({}, {}, 0, False)
+    assert (dispatcher.lanes, dispatcher.queues, dispatcher.permits, dispatcher.hold_ordered) == ({}, {}, 0, False)
     assert (dispatcher.deadline_s, dispatcher.assign(1.0), dispatcher.deadline_s) == (None, [], None)
-    assert (dispatcher.at_work, dispatcher.waiting(), dispatcher.blameless(A), dispatcher.unseat(A)) == (0, 0, False, [])
+    assert (dispatcher.at_work, dispatcher.waiting(), dispatcher.not_at_fault(A), dispatcher.detach(A)) == (0, 0, False, [])
 
 
 def test_a_stick_that_can_work_has_a_new_seat_which_rests() -> None:
     dispatcher = Dispatcher(Ledger())
-    first = dispatcher.seat(A, 3)
-    assert (first.stick, first.depth, first.mends, first.rate) == (A, 3, False, 0.0)
-    second = dispatcher.seat(A, 1, mends=True)
-    assert (dispatcher.seats, second.mends) == ({A: second}, True)
+    first = dispatcher.queue(A, 3)
+    assert (first.stick, first.max_in_flight, first.can_reset, first.duty) == (A, 3, False, 0.0)
+    second = dispatcher.queue(A, 1, can_reset=True)
+    assert (dispatcher.queues, second.can_reset) == ({A: second}, True)
 
 
 def test_the_graphs_of_a_stream_share_its_weight_and_a_known_lane_stays() -> None:
@@ -87,8 +87,8 @@ def test_a_unit_is_handed_over_once_with_a_ticket_of_its_own() -> None:
     one, two = desk.offer(1), desk.offer(2)
     assert desk.dispatcher.assign(10.0) == [one, two]
     assert (one.ticket, one.stick, one.sent_s, two.ticket, two.stick, two.sent_s) == (1, A, 10.0, 2, B, 10.0)
-    assert (desk.dispatcher.seats[A].in_flight, desk.dispatcher.seats[B].in_flight) == ({1: one}, {2: two})
-    assert (desk.dispatcher.seats[A].last_sent_s, desk.dispatcher.at_work, desk.ledger.open) == (10.0, 2, {one, two})
+    assert (desk.dispatcher.queues[A].in_flight, desk.dispatcher.queues[B].in_flight) == ({1: one}, {2: two})
+    assert (desk.dispatcher.queues[A].last_sent_s, desk.dispatcher.at_work, desk.ledger.open) == (10.0, 2, {one, two})
     assert desk.dispatcher.assign(10.1) == []
 
 
@@ -106,16 +106,16 @@ def test_a_live_lane_keeps_its_newest_frame_alone_and_an_ordered_one_all() -> No
     [
         (lambda desk: None, False),
         (lambda desk: desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=False), True),
-        (lambda desk: desk.dispatcher.seat(B, 1), True),
-        (lambda desk: desk.dispatcher.unseat(B), True),
-        (lambda desk: desk.dispatcher.unseat(StickId("c")), False),
-        (lambda desk: desk.dispatcher.set_rates({A: 0.5}), True),
-        (lambda desk: desk.dispatcher.set_rates({A: 1.0}), False),
+        (lambda desk: desk.dispatcher.queue(B, 1), True),
+        (lambda desk: desk.dispatcher.detach(B), True),
+        (lambda desk: desk.dispatcher.detach(StickId("c")), False),
+        (lambda desk: desk.dispatcher.set_duties({A: 0.5}), True),
+        (lambda desk: desk.dispatcher.set_duties({A: 1.0}), False),
         (lambda desk: desk.dispatcher.permit(3), True),
         (lambda desk: desk.dispatcher.permit(0), False),
         (lambda desk: desk.dispatcher.hold(ordered=True), True),
         (lambda desk: desk.dispatcher.hold(ordered=False), False),
-        (lambda desk: desk.dispatcher.forgive(10.0), True),
+        (lambda desk: desk.dispatcher.extend_deadlines(10.0), True),
         (lambda desk: desk.dispatcher.answered(B, 1, 0.1, 10.0), True),
         (lambda desk: desk.dispatcher.answered(B, 9, 0.1, 10.0), False),
     ],
@@ -124,11 +124,11 @@ def test_the_sticks_are_looked_at_again_only_after_a_change(change: Callable[[De
     desk = Desk(B)
     desk.offer(0)
     assert desk.assign(9.0) == [("cam0", 0, B)]
-    desk.dispatcher.set_rates({})
-    desk.dispatcher.seat(A, 1)
+    desk.dispatcher.set_duties({})
+    desk.dispatcher.queue(A, 1)
     desk.offer(1)
     assert desk.assign(10.0) == []
-    desk.dispatcher.seats[A].rate = 1.0
+    desk.dispatcher.queues[A].duty = 1.0
     change(desk)
     assert desk.assign(10.0) == ([("cam0", 1, A)] if looks else [])
 
@@ -136,20 +136,20 @@ def test_the_sticks_are_looked_at_again_only_after_a_change(change: Callable[[De
 def test_a_newer_frame_in_the_place_of_an_older_one_is_no_change_but_one_in_the_place_of_a_suspect_is() -> None:
     for tried, looks in (((), False), ((B,), True)):
         desk = Desk()
-        desk.dispatcher.seat(A, 1)
+        desk.dispatcher.queue(A, 1)
         desk.offer(1, tried=tried)
         assert desk.assign(10.0) == []
-        desk.dispatcher.seats[A].rate = 1.0
+        desk.dispatcher.queues[A].duty = 1.0
         desk.offer(2)
         assert desk.assign(10.0) == ([("cam0", 2, A)] if looks else [])
 
 
 def test_a_change_before_a_newer_frame_takes_the_place_of_an_older_one_is_still_acted_on() -> None:
     desk = Desk()
-    desk.dispatcher.seat(A, 1)
+    desk.dispatcher.queue(A, 1)
     desk.offer(1)
     assert desk.assign(10.0) == []
-    desk.dispatcher.set_rates({A: 1.0})
+    desk.dispatcher.set_duties({A: 1.0})
     desk.offer(2)
     assert desk.assign(10.0) == [("cam0", 2, A)]
 
@@ -161,7 +161,7 @@ def test_before_its_deadline_nothing_is_looked_at_unless_something_changed() -> 
     desk.assign(10.0)
     desk.offer(2)
     assert desk.assign(10.0) == []
-    desk.dispatcher.seats[A].turn_s = 0.0
+    desk.dispatcher.queues[A].turn_s = 0.0
     assert desk.assign(10.2) == []
     assert desk.assign(10.25 - 0.003) == [("cam0", 2, A)]
 
@@ -175,17 +175,17 @@ def test_the_first_frame_of_a_lane_is_a_change() -> None:
 
 
 def test_all_that_is_abandoned_is_forgotten() -> None:
-    desk = Desk(A, ordered=True, depth=1)
+    desk = Desk(A, ordered=True, max_in_flight=1)
     desk.offer(1, 2)
     desk.assign(10.0)
     desk.dispatcher.abandon()
-    assert (desk.held(A), desk.pending(), desk.dispatcher.seats[A].turn_s) == ([], [], 0.0)
+    assert (desk.held(A), desk.pending(), desk.dispatcher.queues[A].turn_s) == ([], [], 0.0)
     desk.offer(3)
     assert desk.assign(10.0) == [("cam0", 3, A)]
 
 
 def test_after_all_was_abandoned_the_sticks_are_looked_at_again() -> None:
-    desk = Desk(A, ordered=True, depth=1)
+    desk = Desk(A, ordered=True, max_in_flight=1)
     desk.offer(1)
     desk.assign(10.0)
     assert desk.assign(10.0) == []
@@ -198,12 +198,12 @@ def test_after_all_was_abandoned_the_sticks_are_looked_at_again() -> None:
 
 
 def test_a_stick_that_dies_returns_its_frames_to_the_head_of_the_lane_in_their_order() -> None:
-    desk = Desk(A, ordered=True, depth=3)
+    desk = Desk(A, ordered=True, max_in_flight=3)
     desk.offer(1, 2, 3, 4)
     assert desk.assign(10.0) == [("cam0", 1, A), ("cam0", 2, A), ("cam0", 3, A)]
-    units = list(desk.dispatcher.seats[A].in_flight.values())
-    assert desk.dispatcher.unseat(A) == []
-    assert (desk.pending(), desk.dispatcher.seats) == ([1, 2, 3, 4], {})
+    units = list(desk.dispatcher.queues[A].in_flight.values())
+    assert desk.dispatcher.detach(A) == []
+    assert (desk.pending(), desk.dispatcher.queues) == ([1, 2, 3, 4], {})
     assert [(unit.tried, unit.stick, unit.ticket) for unit in units] == [([A], None, -1)] * 3
     assert desk.ledger.count("cam0") == Count(begun=4)
 
@@ -212,12 +212,12 @@ def test_a_live_frame_whose_stick_dies_makes_room_for_a_newer_one_else_it_is_tri
     desk = Desk(A)
     desk.offer(1)
     desk.assign(10.0)
-    assert (desk.dispatcher.unseat(A), desk.pending(), desk.ledger.count("cam0")) == ([], [1], Count(begun=1))
-    desk.dispatcher.seat(A, 1)
-    desk.dispatcher.set_rates({A: 1.0})
+    assert (desk.dispatcher.detach(A), desk.pending(), desk.ledger.count("cam0")) == ([], [1], Count(begun=1))
+    desk.dispatcher.queue(A, 1)
+    desk.dispatcher.set_duties({A: 1.0})
     desk.assign(11.0)
     desk.offer(2)
-    assert (desk.dispatcher.unseat(A), desk.pending(), desk.ledger.count("cam0")) == ([], [2], Count(begun=2, dropped=1))
+    assert (desk.dispatcher.detach(A), desk.pending(), desk.ledger.count("cam0")) == ([], [2], Count(begun=2, dropped=1))
 
 
 @pytest.mark.parametrize(("tried", "given_up"), [(0, False), (1, False), (2, True)])
@@ -225,30 +225,30 @@ def test_a_frame_that_the_third_stick_dies_with_is_given_up(tried: int, given_up
     desk = Desk(A)
     unit = desk.offer(1, tried=(B,) * tried)
     desk.assign(10.0)
-    assert desk.dispatcher.unseat(A) == ([unit] if given_up else [])
+    assert desk.dispatcher.detach(A) == ([unit] if given_up else [])
     assert (desk.pending(), unit.ended) == ([] if given_up else [1], None)
 
 
 def test_a_lane_whose_frame_comes_back_does_not_save_up_turns() -> None:
-    desk = Desk(A, B, ordered=True, depth=1)
+    desk = Desk(A, B, ordered=True, max_in_flight=1)
     desk.offer(1, 2)
     desk.assign(10.0)
     lane = desk.dispatcher.lanes["cam0", 0]
     lane.virtual_s = 0.5
-    desk.dispatcher.unseat(A)
+    desk.dispatcher.detach(A)
     assert lane.virtual_s == 1.0, "as that of the frame handed over last"
 
 
 def test_a_suspect_travels_alone_and_its_stick_is_blameless() -> None:
-    desk = Desk(A, ordered=True, depth=3)
+    desk = Desk(A, ordered=True, max_in_flight=3)
     desk.offer(1, tried=(B,))
     desk.offer(2)
-    assert desk.dispatcher.blameless(A) is False
+    assert desk.dispatcher.not_at_fault(A) is False
     assert desk.assign(10.0) == [("cam0", 1, A)]
-    assert desk.dispatcher.blameless(A) is True
+    assert desk.dispatcher.not_at_fault(A) is True
     desk.dispatcher.answered(A, 1, 0.1, 10.1)
     assert desk.assign(10.1) == [("cam0", 2, A)]
-    assert desk.dispatcher.blameless(A) is False
+    assert desk.dispatcher.not_at_fault(A) is False
 
 
 def test_a_suspect_goes_to_a_stick_that_has_not_died_with_it_where_there_is_one_at_work() -> None:
@@ -259,13 +259,13 @@ def test_a_suspect_goes_to_a_stick_that_has_not_died_with_it_where_there_is_one_
     alone.offer(1, tried=(A,))
     assert alone.assign(10.0) == [("cam0", 1, A)]
     resting = Desk(A, B)
-    resting.dispatcher.set_rates({A: 1.0})
+    resting.dispatcher.set_duties({A: 1.0})
     resting.offer(1, tried=(A,))
     assert resting.assign(10.0) == [("cam0", 1, A)]
 
 
 def test_a_suspect_waits_for_a_stick_that_is_idle() -> None:
-    desk = Desk(A, ordered=True, depth=3)
+    desk = Desk(A, ordered=True, max_in_flight=3)
     desk.offer(1)
     desk.assign(10.0)
     desk.offer(2, tried=(B,))
@@ -276,7 +276,7 @@ def test_a_suspect_waits_for_a_stick_that_is_idle() -> None:
 
 @pytest.mark.parametrize("quick", [A, B])
 def test_the_stick_that_will_be_idle_first_gets_nothing_on_top_while_a_suspect_waits(quick: StickId) -> None:
-    desk = Desk(A, B, ordered=True, depth=4)
+    desk = Desk(A, B, ordered=True, max_in_flight=4)
     desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=True)
     for stick in (A, B):
         desk.known(stick, 1.0 if stick == quick else 2.0)
@@ -289,7 +289,7 @@ def test_the_stick_that_will_be_idle_first_gets_nothing_on_top_while_a_suspect_w
 
 
 def test_the_stick_with_the_fewest_frames_is_idle_first() -> None:
-    desk = Desk(A, B, ordered=True, depth=3)
+    desk = Desk(A, B, ordered=True, max_in_flight=3)
     desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=True)
     desk.known(A, 1.0)
     desk.known(B, 9.0)
@@ -301,7 +301,7 @@ def test_the_stick_with_the_fewest_frames_is_idle_first() -> None:
 
 
 def test_a_suspect_in_a_lane_that_is_held_keeps_no_stick_free() -> None:
-    desk = Desk(A, depth=2)
+    desk = Desk(A, max_in_flight=2)
     desk.dispatcher.add_stream("job", 1, 1.0, ordered=True)
     desk.known(A, 0.001)
     desk.offer(1)
@@ -314,11 +314,11 @@ def test_a_suspect_in_a_lane_that_is_held_keeps_no_stick_free() -> None:
 
 
 def test_a_resting_stick_is_not_kept_free_for_a_suspect() -> None:
-    desk = Desk(A, B, ordered=True, depth=2)
+    desk = Desk(A, B, ordered=True, max_in_flight=2)
     desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=True)
     desk.offer(1, 2)
     desk.assign(10.0)
-    desk.dispatcher.set_rates({B: 1.0})
+    desk.dispatcher.set_duties({B: 1.0})
     desk.offer(3, tried=(StickId("c"),))
     desk.offer(4, stream="cam1")
     assert desk.assign(10.0) == [], "stick b is kept free, though a would be idle first"
@@ -328,24 +328,24 @@ def test_a_resting_stick_is_not_kept_free_for_a_suspect() -> None:
 
 
 def test_of_idle_sticks_the_one_that_has_rested_longest_is_chosen_and_a_throttled_one_last() -> None:
-    desk = Desk(A, B, StickId("c"), ordered=True, depth=1)
+    desk = Desk(A, B, StickId("c"), ordered=True, max_in_flight=1)
     for stick, sent_s, throttled in ((A, 1.0, True), (B, 3.0, False), (StickId("c"), 2.0, False)):
-        desk.dispatcher.seats[stick].last_sent_s, desk.dispatcher.seats[stick].throttled = sent_s, throttled
+        desk.dispatcher.queues[stick].last_sent_s, desk.dispatcher.queues[stick].throttled = sent_s, throttled
     desk.offer(1, 2, 3, 4)
     assert desk.assign(10.0) == [("cam0", 1, "c"), ("cam0", 2, B), ("cam0", 3, A)]
 
 
 def test_a_stick_that_rests_gets_nothing() -> None:
     desk = Desk(A, B)
-    desk.dispatcher.set_rates({B: 1.0})
+    desk.dispatcher.set_duties({B: 1.0})
     desk.offer(1)
     assert desk.assign(10.0) == [("cam0", 1, B)]
-    assert (desk.dispatcher.seats[A].rate, desk.dispatcher.seats[B].rate) == (0.0, 1.0)
+    assert (desk.dispatcher.queues[A].duty, desk.dispatcher.queues[B].duty) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(("permits", "handed"), [(0, 2), (1, 1), (2, 2)])
 def test_no_more_sticks_are_at_work_than_are_permitted(permits: int, handed: int) -> None:
-    desk = Desk(A, B, ordered=True, depth=1)
+    desk = Desk(A, B, ordered=True, max_in_flight=1)
     desk.dispatcher.permit(permits)
     desk.offer(1, 2)
     assert desk.assign(10.0) == [("cam0", 1, A), ("cam0", 2, B)][:handed]
@@ -353,14 +353,14 @@ def test_no_more_sticks_are_at_work_than_are_permitted(permits: int, handed: int
 
 
 def test_where_no_further_stick_is_permitted_those_at_work_are_filled() -> None:
-    desk = Desk(A, B, ordered=True, depth=2)
+    desk = Desk(A, B, ordered=True, max_in_flight=2)
     desk.dispatcher.permit(1)
     desk.offer(1, 2, 3)
     assert desk.assign(10.0) == [("cam0", 1, A), ("cam0", 2, A)]
 
 
 def test_ordered_lanes_alone_fill_the_stick_with_the_fewest_frames_first() -> None:
-    desk = Desk(A, B, ordered=True, depth=3)
+    desk = Desk(A, B, ordered=True, max_in_flight=3)
     desk.offer(*range(1, 8))
     assert [stick for _, _, stick in desk.assign(10.0)] == [A, B, A, B, A, B]
     assert desk.pending() == [7]
@@ -370,13 +370,13 @@ def test_of_busy_sticks_with_equally_many_frames_the_one_is_chosen_that_was_sent
     desk = Desk(A, B, ordered=True)
     desk.offer(1, 2)
     desk.assign(10.0)
-    desk.dispatcher.seats[A].last_sent_s = 11.0
+    desk.dispatcher.queues[A].last_sent_s = 11.0
     desk.offer(3)
     assert desk.assign(12.0) == [("cam0", 3, B)]
 
 
 @pytest.mark.parametrize(
-    ("mean_s", "depth", "rate", "handed"),
+    ("mean_s", "max_in_flight", "duty", "handed"),
     [
         (None, 2, 1.0, False),
         (0.001, 2, 1.0, True),
@@ -387,20 +387,20 @@ def test_of_busy_sticks_with_equally_many_frames_the_one_is_chosen_that_was_sent
     ],
 )
 def test_a_busy_stick_gets_a_live_frame_at_once_where_it_is_too_quick_for_a_timer(
-    mean_s: float | None, depth: int, rate: float, handed: bool
+    mean_s: float | None, max_in_flight: int, duty: float, handed: bool
 ) -> None:
-    desk = Desk(A, depth=depth)
+    desk = Desk(A, max_in_flight=max_in_flight)
     desk.offer(1)
     desk.assign(10.0)
-    desk.dispatcher.seats[A].service.mean_s = mean_s
-    desk.dispatcher.seats[A].settle()
-    desk.dispatcher.set_rates({A: rate})
+    desk.dispatcher.queues[A].service.mean_s = mean_s
+    desk.dispatcher.queues[A].settle()
+    desk.dispatcher.set_duties({A: duty})
     desk.offer(2)
     assert desk.assign(10.0) == ([("cam0", 2, A)] if handed else [])
 
 
 def test_a_busy_stick_gets_a_live_frame_just_before_it_ends_the_present_one() -> None:
-    desk = Desk(A, depth=8)
+    desk = Desk(A, max_in_flight=8)
     desk.known(A, 0.25)
     desk.offer(1)
     desk.assign(10.0)
@@ -430,13 +430,13 @@ def test_the_first_turn_of_several_busy_sticks_is_the_deadline() -> None:
     assert desk.dispatcher.deadline_s == 10.25 - 0.003
     desk.known(A, 0.1).settle()
     assert desk.dispatcher.assign(10.0) == []
-    desk.dispatcher.forgive(10.0)
+    desk.dispatcher.extend_deadlines(10.0)
     assert desk.assign(10.0) == []
     assert desk.dispatcher.deadline_s == 10.1 - 0.003
 
 
 def test_an_ordered_lane_beside_a_live_one_is_handed_over_like_that() -> None:
-    desk = Desk(A, ordered=True, depth=3)
+    desk = Desk(A, ordered=True, max_in_flight=3)
     desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=False)
     desk.known(A, 0.25)
     desk.offer(1, 2)
@@ -444,13 +444,13 @@ def test_an_ordered_lane_beside_a_live_one_is_handed_over_like_that() -> None:
     assert desk.assign(10.25) == [("cam0", 2, A)]
 
 
-@pytest.mark.parametrize(("rate", "turn_s"), [(0.5, 10.5), (0.25, 11.0), (1.0, 10.25)])
-def test_a_stick_at_a_part_of_its_speed_rests_between_two_frames(rate: float, turn_s: float) -> None:
-    desk = Desk(A, depth=1)
-    desk.known(A, 0.25, rate)
-    desk.dispatcher.seats[A].last_sent_s = 10.0
+@pytest.mark.parametrize(("duty", "turn_s"), [(0.5, 10.5), (0.25, 11.0), (1.0, 10.25)])
+def test_a_stick_at_a_part_of_its_speed_rests_between_two_frames(duty: float, turn_s: float) -> None:
+    desk = Desk(A, max_in_flight=1)
+    desk.known(A, 0.25, duty)
+    desk.dispatcher.queues[A].last_sent_s = 10.0
     desk.offer(1)
-    if rate < 1.0:
+    if duty < 1.0:
         assert desk.assign(turn_s - 0.01) == []
         assert desk.dispatcher.deadline_s == turn_s
     assert desk.assign(turn_s) == [("cam0", 1, A)]
@@ -458,17 +458,17 @@ def test_a_stick_at_a_part_of_its_speed_rests_between_two_frames(rate: float, tu
 
 
 def test_a_stick_at_full_speed_that_has_answered_early_gets_the_next_frame_at_once() -> None:
-    desk = Desk(A, depth=1)
+    desk = Desk(A, max_in_flight=1)
     desk.known(A, 0.25)
-    desk.dispatcher.seats[A].last_sent_s = 10.0
+    desk.dispatcher.queues[A].last_sent_s = 10.0
     desk.offer(1)
     assert desk.assign(10.1) == [("cam0", 1, A)]
 
 
 def test_a_slowed_stick_of_unknown_speed_is_tried_at_once() -> None:
     desk = Desk(A)
-    desk.dispatcher.set_rates({A: 0.5})
-    desk.dispatcher.seats[A].last_sent_s = 10.0
+    desk.dispatcher.set_duties({A: 0.5})
+    desk.dispatcher.queues[A].last_sent_s = 10.0
     desk.offer(1)
     assert desk.assign(10.0) == [("cam0", 1, A)]
 
@@ -477,7 +477,7 @@ def test_a_slowed_stick_of_unknown_speed_is_tried_at_once() -> None:
 
 
 def test_ordered_lanes_take_turns_by_weight() -> None:
-    desk = Desk(A, ordered=True, depth=9)
+    desk = Desk(A, ordered=True, max_in_flight=9)
     desk.dispatcher.add_stream("cam1", 1, 2.0, ordered=True)
     desk.dispatcher.lanes["cam0", 0].virtual_s = 0.25
     desk.offer(*range(5))
@@ -488,7 +488,7 @@ def test_ordered_lanes_take_turns_by_weight() -> None:
 
 
 def test_a_lane_that_was_empty_does_not_save_up_its_turns() -> None:
-    desk = Desk(A, ordered=True, depth=9)
+    desk = Desk(A, ordered=True, max_in_flight=9)
     desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=True)
     desk.offer(*range(4))
     desk.assign(10.0)
@@ -500,7 +500,7 @@ def test_a_lane_that_was_empty_does_not_save_up_its_turns() -> None:
 
 
 def test_ordered_lanes_wait_while_they_are_held_and_live_ones_do_not() -> None:
-    desk = Desk(A, B, depth=1)
+    desk = Desk(A, B, max_in_flight=1)
     desk.dispatcher.add_stream("job", 1, 1.0, ordered=True)
     desk.dispatcher.hold(ordered=True)
     desk.offer(1)
@@ -533,15 +533,15 @@ def test_the_service_time_of_an_answer_is_bounded_by_its_latency(latency_s: floa
     desk = Desk(A)
     unit = desk.offer(1)
     desk.assign(10.0)
-    seat = desk.dispatcher.seats[A]
-    seat.last_done_s, unit.stick = last_done_s, None
+    queue = desk.dispatcher.queues[A]
+    queue.last_done_s, unit.stick = last_done_s, None
     assert desk.dispatcher.answered(A, 1, latency_s, 10.5) is unit
-    assert (unit.stick, seat.service.mean_s, seat.last_done_s, seat.in_flight, seat.turn_s) == (A, took_s, 10.5, {}, 0.0)
-    assert seat.latency.status().p50 == latency_s * 1000
+    assert (unit.stick, queue.service.mean_s, queue.last_done_s, queue.in_flight, queue.turn_s) == (A, took_s, 10.5, {}, 0.0)
+    assert queue.latency.status().p50 == latency_s * 1000
     desk.offer(2)
     desk.assign(11.0)
     desk.dispatcher.answered(A, 2, latency_s, 11.5)
-    assert seat.done.per_s(11.5) == pytest.approx(1.0)
+    assert queue.done.per_s(11.5) == pytest.approx(1.0)
 
 
 def test_an_answer_to_no_ticket_and_of_no_stick_is_dropped() -> None:
@@ -557,7 +557,7 @@ def test_a_stick_is_overdue_when_its_frame_takes_longer_than_its_patience() -> N
     desk.offer(1)
     desk.assign(10.0)
     assert (desk.dispatcher.overdue(20.0), desk.dispatcher.overdue(20.001)) == ([], [A])
-    desk.dispatcher.seats[A].last_done_s = 11.0
+    desk.dispatcher.queues[A].last_done_s = 11.0
     assert (desk.dispatcher.overdue(21.0), desk.dispatcher.overdue(21.001)) == ([], [A])
 
 
@@ -566,8 +566,8 @@ def test_after_a_stall_each_stick_has_its_whole_patience_again() -> None:
     desk.known(A, 0.5)
     desk.offer(1)
     desk.assign(10.0)
-    desk.dispatcher.forgive(30.0)
-    assert (desk.dispatcher.seats[A].last_done_s, desk.dispatcher.seats[A].turn_s) == (30.0, 30.5 - 0.003)
+    desk.dispatcher.extend_deadlines(30.0)
+    assert (desk.dispatcher.queues[A].last_done_s, desk.dispatcher.queues[A].turn_s) == (30.0, 30.5 - 0.003)
     assert (desk.dispatcher.overdue(40.0), desk.dispatcher.overdue(40.001)) == ([], [A])
-    desk.dispatcher.forgive(29.0)
-    assert desk.dispatcher.seats[A].last_done_s == 30.0
+    desk.dispatcher.extend_deadlines(29.0)
+    assert desk.dispatcher.queues[A].last_done_s == 30.0

@@ -61,9 +61,9 @@ def test_a_busy_stick_is_handed_a_live_frame_only_just_before_it_needs_it() -> N
 
     def watch(action: a.Action) -> None:
         if isinstance(action, a.Send) and isinstance(action.message, m.Infer):
-            seat = world.engine.dispatcher.seats[action.to.name]  # type: ignore[index]
-            if len(seat.in_flight) > 1 and world.now_s > EPOCH_S + 5:
-                waits.append(seat.expected_end_s() - world.now_s)
+            queue = world.engine.dispatcher.queues[action.to.name]  # type: ignore[index]
+            if len(queue.in_flight) > 1 and world.now_s > EPOCH_S + 5:
+                waits.append(queue.expected_end_s() - world.now_s)
 
     world.watchers.append(watch)
     world.start().run(30.0)

@@ -7,10 +7,10 @@ import pytest
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
-from ncs_cluster.core.actions import MakePool, Note, Send, Spawn
+from ncs_cluster.core.actions import LogEvent, MakePool, Send, Spawn
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import BUS, GATEWAY, SINK, Who
+from ncs_cluster.core.events import BUS, GATEWAY, SINK, Endpoint
 from ncs_cluster.core.work import Count
 from ncs_cluster.testing.world import house
 from ncs_cluster.types import Outcome, PoolLayout, StickId
@@ -33,11 +33,11 @@ from tests.core.onedaemon import (
 
 
 def test_a_start_logs_its_notices_and_starts_sink_and_page_first() -> None:
-    daemon = Daemon(msgspec.structs.replace(house(2, page=True), notices=["no stick found"]))
+    daemon = Daemon(msgspec.structs.replace(house(2, gateway=True), notices=["no stick found"]))
     children = [SINK, GATEWAY, ONE, TWO, CAMERA]
-    assert daemon.started == [Note("info", "daemon", "no stick found"), *(Spawn(who, "default") for who in children)]
+    assert daemon.started == [LogEvent("info", "daemon", "no stick found"), *(Spawn(endpoint, "default") for endpoint in children)]
     assert (daemon.engine.began_s, daemon.engine.idle_s, daemon.engine.deadline_s) == (100.0, 100.0, 100.25)
-    assert [child.who for child in daemon.engine.children()] == [CAMERA, ONE, TWO, SINK, GATEWAY]
+    assert [child.endpoint for child in daemon.engine.children()] == [CAMERA, ONE, TWO, SINK, GATEWAY]
 
 
 def test_the_limits_of_its_children_can_be_given() -> None:
@@ -56,7 +56,7 @@ def test_the_deadline_is_the_first_of_all_that_is_due() -> None:
     engine = Daemon(house(1, stagger_s=0.1)).engine
     engine.sticks.next_s = 100.2
     assert engine.deadline_s == 100.2
-    engine.sticks.look_s = 100.15
+    engine.sticks.reading_deadline_s = 100.15
     assert engine.deadline_s == 100.15
     engine.sticks.boots.ask(StickId("a"), 100.0)
     engine.sticks.boots.ask(StickId("b"), 100.0)
@@ -74,10 +74,18 @@ def test_a_tick_comes_each_quarter_of_a_second_and_not_before() -> None:
 
 
 @pytest.mark.parametrize(
-    "who", [Who("worker", "sim-9"), Who("camera", "cam9"), Who("client", "1"), Who("bus"), Who("operator"), Who("worker", "sim-1")]
+    "endpoint",
+    [
+        Endpoint("worker", "sim-9"),
+        Endpoint("camera", "cam9"),
+        Endpoint("client", "1"),
+        Endpoint("bus"),
+        Endpoint("operator"),
+        Endpoint("worker", "sim-1"),
+    ],
 )
-def test_an_event_of_an_unknown_origin_or_kind_leads_to_no_action(who: Who) -> None:
-    assert Daemon(house(1)).hear(who, m.AskStatus()) == []
+def test_an_event_of_an_unknown_origin_or_kind_leads_to_no_action(endpoint: Endpoint) -> None:
+    assert Daemon(house(1)).hear(endpoint, m.AskStatus()) == []
 
 
 # -- handing over
@@ -91,7 +99,7 @@ def test_a_worker_whose_turn_to_boot_has_come_is_sent_its_stick_before_any_tick(
     assert daemon.engine.wake(100.125) == [Send(TWO, m.OpenStick(spec, daemon.engine.settings.graphs, 1.0))]
 
 
-@pytest.mark.parametrize("due", ["next_s", "look_s"])
+@pytest.mark.parametrize("due", ["next_s", "reading_deadline_s"])
 def test_the_sticks_are_looked_at_when_that_is_due(due: str) -> None:
     daemon = Daemon(house(1))
     daemon.open(ONE)
@@ -105,8 +113,8 @@ def test_the_sticks_are_looked_at_when_that_is_due(due: str) -> None:
 
 def test_a_frame_is_sent_with_the_number_of_losses_of_its_stick() -> None:
     daemon = running()
-    daemon.engine.sticks.by_id[StickId("sim-1")].losses = 3
-    assert daemon.capture(0) == [grant(2), infer(1, 0, losses=3)]
+    daemon.engine.sticks.by_id[StickId("sim-1")].reset_epoch = 3
+    assert daemon.capture(0) == [grant(2), infer(1, 0, reset_epoch=3)]
 
 
 def test_ordered_frames_wait_while_the_sink_is_behind() -> None:
@@ -136,24 +144,24 @@ def test_the_daemon_was_idle_last_before_the_frame_that_is_open() -> None:
 
 
 def test_a_quiet_second_leads_to_nothing() -> None:
-    assert running(page=True, sticks=2).run(110.0) == []
+    assert running(gateway=True, sticks=2).run(110.0) == []
 
 
 def test_a_loop_that_stood_still_calls_no_child_and_no_frame_late() -> None:
     daemon = running()
     daemon.capture(0)
     daemon.now_s = 130.0
-    stood = Note("warning", "daemon", "stood still for a while (stopped, or starved of CPU); nobody is called late for it")
+    stood = LogEvent("warning", "daemon", "stood still for a while (stopped, or starved of CPU); nobody is called late for it")
     assert daemon.engine.wake(130.0) == [stood]
     assert [child.deadline_s for child in daemon.engine.children()] == [135.0] * 3
-    assert daemon.engine.dispatcher.seats[StickId("sim-1")].last_done_s == 130.0
+    assert daemon.engine.dispatcher.queues[StickId("sim-1")].last_done_s == 130.0
     assert daemon.camera.measuring_since_s == 130.0
 
 
 @pytest.mark.parametrize(("now_s", "stood_still"), [(102.25, False), (102.2501, True)])
 def test_a_tick_more_than_a_second_late_is_a_stall(now_s: float, stood_still: bool) -> None:
     actions = running().engine.wake(now_s)
-    assert [str(action.text)[:11] for action in actions if isinstance(action, Note)] == ["stood still"] * stood_still
+    assert [str(action.text)[:11] for action in actions if isinstance(action, LogEvent)] == ["stood still"] * stood_still
 
 
 def test_a_stick_that_does_not_answer_ends_its_worker() -> None:
@@ -164,7 +172,7 @@ def test_a_stick_that_does_not_answer_ends_its_worker() -> None:
 
 
 def test_a_camera_that_does_not_measure_any_more_is_killed() -> None:
-    daemon = running(page=True)
+    daemon = running(gateway=True)
     daemon.hear(GATEWAY, m.Watch(CAM0, 1))
     daemon.capture(0)
     daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
@@ -172,12 +180,12 @@ def test_a_camera_that_does_not_measure_any_more_is_killed() -> None:
     assert daemon.run(106.25) == killed(CAMERA, HANGS)
 
 
-@pytest.mark.parametrize("who", [CAMERA, ONE, SINK, GATEWAY])
-def test_a_child_that_is_silent_is_killed(who: Who) -> None:
-    daemon = running(page=True, sticks=2)
+@pytest.mark.parametrize("endpoint", [CAMERA, ONE, SINK, GATEWAY])
+def test_a_child_that_is_silent_is_killed(endpoint: Endpoint) -> None:
+    daemon = running(gateway=True, sticks=2)
     daemon.run(102.0)
-    assert daemon.run(106.75, silent=[who]) == []
-    assert daemon.run(107.0, silent=[who]) == killed(who, "not a word in 5 s")
+    assert daemon.run(106.75, silent=[endpoint]) == []
+    assert daemon.run(107.0, silent=[endpoint]) == killed(endpoint, "not a word in 5 s")
 
 
 def test_a_worker_that_waits_for_its_turn_is_not_late() -> None:
@@ -194,11 +202,11 @@ def test_the_frame_of_a_worker_that_cannot_be_killed_goes_to_another_stick_at_a_
     daemon.engine.sticks.by_id[StickId("sim-1")].child.kill(101.0, "hangs")
     fenced = "process 77 does not die (stuck in the kernel): fenced until it is gone"
     assert daemon.run(105.75) == []
-    assert daemon.run(106.0) == [Note("error", "worker sim-1", fenced), infer(2, 0, TWO)]
+    assert daemon.run(106.0) == [LogEvent("error", "worker sim-1", fenced), infer(2, 0, TWO)]
 
 
 def test_a_frame_that_waits_for_a_camera_that_cannot_be_killed_is_published_without_distances() -> None:
-    daemon = running(page=True, results=False)
+    daemon = running(gateway=True, results=False)
     daemon.hear(GATEWAY, m.Watch(CAM0, 1))
     daemon.capture(0)
     daemon.hear(ONE, m.Inferred(1, Outcome([FOUND]), 0.1))
@@ -215,13 +223,13 @@ def test_inferences_that_all_fail_are_noted_at_a_tick() -> None:
     daemon.engine.inferences.failed("no blob", 101.0)
     daemon.engine.inferences.failed("no blob", 106.0)
     daemon.now_s = 106.0
-    assert daemon.run(106.25)[-1] == Note("error", "daemon", "every inference fails: no blob")
+    assert daemon.run(106.25)[-1] == LogEvent("error", "daemon", "every inference fails: no blob")
 
 
 def test_a_change_of_the_cluster_size_is_noted_at_a_tick() -> None:
     daemon = Daemon(house(4, cluster_size=2, results=False))
     daemon.hear(BUS, e.StickGone(StickId("sim-4")))
-    assert daemon.run(100.25) == [Note("warning", "clusters", "cluster size is now 1: 3 sticks are there")]
+    assert daemon.run(100.25) == [LogEvent("warning", "clusters", "cluster size is now 1: 3 sticks are there")]
 
 
 def test_a_stick_that_ages_into_the_heat_rests_from_the_next_tick_on() -> None:
@@ -229,19 +237,19 @@ def test_a_stick_that_ages_into_the_heat_rests_from_the_next_tick_on() -> None:
     daemon.hear(ONE, HELLO)
     daemon.hear(ONE, m.StickOpened("a device", True, 2))
     daemon.hear(ONE, m.Telemetry(64.0))
-    daemon.engine.sticks.look_s = None
+    daemon.engine.sticks.reading_deadline_s = None
     assert daemon.run(102.0) == []
     assert daemon.run(102.25) == [
-        Note("info", "sim-1", "is too hot (65.2 °C): resting"),
-        Note("warning", "clusters", "every stick is too hot: no frame is worked on"),
+        LogEvent("info", "sim-1", "is too hot (65.2 °C): resting"),
+        LogEvent("warning", "clusters", "every stick is too hot: no frame is worked on"),
     ]
 
 
 def test_a_pool_that_is_too_small_for_its_sticks_is_replaced_at_a_tick_and_dropped_once_it_is_idle() -> None:
     daemon = running(results=False)
-    daemon.engine.dispatcher.seat(StickId("sim-1"), 2)
+    daemon.engine.dispatcher.queue(StickId("sim-1"), 2)
     for number in range(2, 14):
-        daemon.engine.dispatcher.seat(StickId(f"sim-{number}"), 2)
+        daemon.engine.dispatcher.queue(StickId(f"sim-{number}"), 2)
     layout = PoolLayout(2, 66, 640, 480)
     assert daemon.run(101.25) == [
         MakePool(layout),

@@ -7,9 +7,9 @@ import pytest
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
-from ncs_cluster.core.actions import Action, Exit, Kill, MakePictures, MakePool, Note, Send, Spawn, Unplug
+from ncs_cluster.core.actions import Action, Exit, Kill, LogEvent, MakePictures, MakePool, Send, Spawn, Unplug
 from ncs_cluster.core.child import State
-from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Who
+from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Endpoint
 from ncs_cluster.core.status import LatencyStatus
 from ncs_cluster.core.work import Count
 from ncs_cluster.specs import SinkSpec, StickSpec
@@ -39,11 +39,11 @@ from tests.core.onedaemon import (
 
 
 def test_a_camera_is_sent_its_source_and_then_its_pool_and_its_first_slots() -> None:
-    daemon = Daemon(house(2, page=True))
+    daemon = Daemon(house(2, gateway=True))
     daemon.open(ONE, GATEWAY)
     assert daemon.hear(CAMERA, HELLO) == [Send(CAMERA, m.OpenSource(daemon.camera.spec, 0))]
     assert daemon.hear(CAMERA, OPENED) == [
-        Note("info", "cam0", "gives pictures: a scene, 640x480"),
+        LogEvent("info", "cam0", "gives pictures: a scene, 640x480"),
         MakePool(POOL),
         Send(CAMERA, m.MapPool(POOL), pool=1),
         Send(ONE, m.MapPool(POOL), pool=1),
@@ -72,7 +72,7 @@ def test_a_frame_goes_to_a_stick_and_its_result_to_the_sink() -> None:
 
 
 def test_a_frame_is_measured_before_it_is_published_where_pictures_are_watched() -> None:
-    daemon = running(page=True)
+    daemon = running(gateway=True)
     assert daemon.hear(GATEWAY, m.Watch(CAM0, 1)) == [Send(CAMERA, m.Rates(0.0, True))]
     daemon.capture(0)
     assert daemon.hear(ONE, m.Inferred(1, Outcome([FOUND]), 0.1)) == [Send(CAMERA, m.Measure(1, ref(0), "demo", Outcome([FOUND])))]
@@ -84,7 +84,7 @@ def test_a_frame_is_measured_before_it_is_published_where_pictures_are_watched()
 
 
 def test_a_picture_is_announced_to_the_page_while_its_camera_has_viewers() -> None:
-    daemon = running(page=True)
+    daemon = running(gateway=True)
     assert daemon.hear(CAMERA, m.Drawn(5, 100.0, 100.025)) == []
     daemon.hear(GATEWAY, m.Watch(CAM0, 1))
     assert daemon.hear(CAMERA, m.Drawn(6, 100.0, 100.025)) == [Send(GATEWAY, m.PictureReady(CAM0, 6))]
@@ -105,8 +105,8 @@ def test_a_frame_that_was_skipped_is_counted() -> None:
 
 def test_a_source_that_is_lost_or_ends_is_noted() -> None:
     daemon = running()
-    assert daemon.hear(CAMERA, m.SourceLost("no cable")) == [Note("warning", "cam0", "no signal: no cable")]
-    assert daemon.hear(CAMERA, m.SourceEnded(0)) == [Note("info", "cam0", "has ended after 0 frames")]
+    assert daemon.hear(CAMERA, m.SourceLost("no cable")) == [LogEvent("warning", "cam0", "no signal: no cable")]
+    assert daemon.hear(CAMERA, m.SourceEnded(0)) == [LogEvent("info", "cam0", "has ended after 0 frames")]
 
 
 def test_the_rates_of_a_camera_are_kept_and_give_it_more_time_to_open() -> None:
@@ -142,7 +142,7 @@ def test_q_in_a_window_stops_the_daemon_once() -> None:
 def test_a_source_that_can_never_work_ends_the_daemon() -> None:
     daemon = Daemon(house(1))
     daemon.hear(CAMERA, HELLO)
-    ends = [Note("error", "cam0", "no such file"), Kill(CAMERA), Kill(ONE), Kill(SINK), Exit(78)]
+    ends = [LogEvent("error", "cam0", "no such file"), Kill(CAMERA), Kill(ONE), Kill(SINK), Exit(78)]
     assert daemon.hear(CAMERA, m.Failed("source", "no such file", True)) == ends
 
 
@@ -163,7 +163,7 @@ def test_a_camera_that_dies_starts_again_and_its_grants_are_free() -> None:
     daemon = running()
     text = "ended (killed by SIGSEGV), starting it again"
     assert daemon.hear(CAMERA, e.Exited("killed by SIGSEGV", -11)) == [
-        Note("warning", "camera cam0", text),
+        LogEvent("warning", "camera cam0", text),
         Spawn(CAMERA, "default"),
     ]
     assert daemon.camera.slots is not None
@@ -188,11 +188,11 @@ def test_the_process_id_of_camera_and_sink_is_recorded() -> None:
 
 
 def test_sink_and_page_are_sent_what_to_open() -> None:
-    daemon = Daemon(house(1, page=True))
+    daemon = Daemon(house(1, gateway=True))
     assert daemon.engine.settings.gateway is not None
     assert daemon.hear(SINK, HELLO) == [Send(SINK, m.OpenSink(SinkSpec("results.jsonl"), None))]
     assert daemon.hear(GATEWAY, HELLO) == [Send(GATEWAY, m.OpenGateway(daemon.engine.settings.gateway, "runtime", True))]
-    assert daemon.hear(GATEWAY, m.GatewayOpened("127.0.0.1", 8080)) == [Note("info", "page", "is at http://127.0.0.1:8080/")]
+    assert daemon.hear(GATEWAY, m.GatewayOpened("127.0.0.1", 8080)) == [LogEvent("info", "page", "is at http://127.0.0.1:8080/")]
     assert daemon.hear(SINK, m.SinkOpened(0, 0)) == []
 
 
@@ -201,25 +201,25 @@ def test_a_sink_of_another_version_is_killed() -> None:
     assert Daemon(house(1)).hear(SINK, m.Hello(1, 77, "3.11")) == killed(SINK, why)
 
 
-@pytest.mark.parametrize("who", [SINK, GATEWAY])
-def test_a_sink_or_a_page_that_can_never_work_ends_the_daemon(who: Who) -> None:
-    daemon = Daemon(house(1, page=True))
-    daemon.hear(who, HELLO)
-    ends = [Note("error", who.kind, "denied"), Kill(CAMERA), Kill(ONE), Kill(SINK), Kill(GATEWAY), Exit(78)]
-    assert daemon.hear(who, m.Failed("open", "denied", True)) == ends
+@pytest.mark.parametrize("endpoint", [SINK, GATEWAY])
+def test_a_sink_or_a_page_that_can_never_work_ends_the_daemon(endpoint: Endpoint) -> None:
+    daemon = Daemon(house(1, gateway=True))
+    daemon.hear(endpoint, HELLO)
+    ends = [LogEvent("error", endpoint.kind, "denied"), Kill(CAMERA), Kill(ONE), Kill(SINK), Kill(GATEWAY), Exit(78)]
+    assert daemon.hear(endpoint, m.Failed("open", "denied", True)) == ends
 
 
-@pytest.mark.parametrize("who", [SINK, GATEWAY])
+@pytest.mark.parametrize("endpoint", [SINK, GATEWAY])
 @pytest.mark.parametrize("case", ["not permanent", "was open before", "is stopping"])
-def test_any_other_failure_of_sink_or_page_is_only_tried_again(who: Who, case: str) -> None:
-    daemon = Daemon(house(1, page=True))
-    daemon.open(*((who,) if case == "was open before" else ()))
+def test_any_other_failure_of_sink_or_page_is_only_tried_again(endpoint: Endpoint, case: str) -> None:
+    daemon = Daemon(house(1, gateway=True))
+    daemon.open(*((endpoint,) if case == "was open before" else ()))
     if case == "is stopping":
         daemon.hear(OPERATOR, e.StopAsked())
-    assert daemon.hear(who, m.Failed("open", "denied", case != "not permanent")) == []
+    assert daemon.hear(endpoint, m.Failed("open", "denied", case != "not permanent")) == []
     wait_s = 1 if case == "not permanent" else 60
-    assert daemon.hear(who, e.Exited("exit code 1", 1)) == [
-        Note("warning", who.kind, f"ended (exit code 1; denied), next try in {wait_s} s")
+    assert daemon.hear(endpoint, e.Exited("exit code 1", 1)) == [
+        LogEvent("warning", endpoint.kind, f"ended (exit code 1; denied), next try in {wait_s} s")
     ]
 
 
@@ -227,7 +227,7 @@ def test_a_reader_of_standard_output_that_goes_away_stops_the_daemon_once() -> N
     daemon = Daemon(msgspec.structs.replace(house(1), sink=SinkSpec("-")))
     daemon.open(SINK)
     gone = m.Failed("write", "broken pipe", True)
-    note = Note("info", "sink", "broken pipe: nothing is left to do")
+    note = LogEvent("info", "sink", "broken pipe: nothing is left to do")
     assert daemon.hear(SINK, gone) == [note, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     assert daemon.hear(SINK, gone) == []
 
@@ -238,7 +238,7 @@ def test_a_reader_of_standard_output_that_goes_away_stops_the_daemon_once() -> N
 def test_a_stick_that_is_plugged_in_is_noted_once() -> None:
     daemon = Daemon(house(1))
     spec = StickSpec(StickId("sim-9"), "port", "simulated")
-    plugged: list[Action] = [Note("info", "sim-9", "is plugged in"), Spawn(Who("worker", "sim-9"), "default")]
+    plugged: list[Action] = [LogEvent("info", "sim-9", "is plugged in"), Spawn(Endpoint("worker", "sim-9"), "default")]
     assert daemon.hear(BUS, e.StickFound(spec)) == plugged
     assert daemon.hear(BUS, e.StickFound(spec)) == []
 
@@ -251,11 +251,11 @@ def test_a_stick_that_is_plugged_in_while_the_daemon_stops_is_left_alone() -> No
 
 def test_a_stick_that_is_pulled_gets_no_more_work() -> None:
     daemon = running(sticks=2)
-    gone = [Note("warning", "sim-1", "is gone: unplugged"), *killed(ONE, "its stick is gone")]
+    gone = [LogEvent("warning", "sim-1", "is gone: unplugged"), *killed(ONE, "its stick is gone")]
     assert daemon.hear(BUS, e.StickGone(StickId("sim-1"))) == gone
     assert daemon.capture(0) == [grant(2), infer(1, 0, TWO)]
     text = "was left booted by another process; once reset it is called by the port it waits at"
-    renamed = [Note("info", "sim-2", text), *killed(TWO, "its stick is gone")]
+    renamed = [LogEvent("info", "sim-2", text), *killed(TWO, "its stick is gone")]
     assert daemon.hear(BUS, e.StickGone(StickId("sim-2"), renamed=True)) == renamed
 
 
@@ -280,21 +280,21 @@ def test_a_switch_within_the_dwell_is_promised_and_later_made() -> None:
     assert daemon.engine.deadline_s == 100.25
     daemon.engine.wake(101.9)
     assert daemon.engine.deadline_s == 102.0
-    assert daemon.engine.wake(102.0) == [Note("info", "clusters", "switch to sim-2: asked for by the operator")]
+    assert daemon.engine.wake(102.0) == [LogEvent("info", "clusters", "switch to sim-2: asked for by the operator")]
 
 
 def test_a_switch_after_the_dwell_is_made_at_once() -> None:
     daemon = clusters_of_one()
     daemon.now_s = 102.0
     assert daemon.hear(CLIENT, m.AskSwitch()) == [
-        Note("info", "clusters", "switch to sim-2: asked for by the operator"),
+        LogEvent("info", "clusters", "switch to sim-2: asked for by the operator"),
         replied("switched to sim-2"),
     ]
 
 
 def test_a_switch_names_every_stick_of_the_next_cluster() -> None:
     daemon = Daemon(house(4, cluster_size=2, results=False))
-    daemon.open(*(Who("worker", f"sim-{number}") for number in range(1, 5)))
+    daemon.open(*(Endpoint("worker", f"sim-{number}") for number in range(1, 5)))
     daemon.now_s = 102.0
     assert daemon.hear(CLIENT, m.AskSwitch())[-1] == replied("switched to sim-3, sim-4")
 
@@ -306,15 +306,15 @@ def test_a_switch_is_refused_where_every_other_cluster_is_too_hot() -> None:
     zone.read(70.0, 102.0)
     daemon.now_s = 102.0
     assert daemon.hear(CLIENT, m.AskSwitch()) == [
-        Note("info", "sim-2", "is too hot (70.0 °C): resting"),
+        LogEvent("info", "sim-2", "is too hot (70.0 °C): resting"),
         Send(CLIENT, m.Reply(error="every other cluster is too hot; the cool sticks work on")),
     ]
 
 
 def test_trouble_is_made_for_simulated_sticks() -> None:
     text = "sim-1 is pulled, and plugged in again after 5 s"
-    asked = m.AskTrouble("unplug", StickId("sim-1"))
-    assert running().hear(CLIENT, asked) == [Note("warning", "trouble", text), Unplug(StickId("sim-1")), replied(text)]
+    asked = m.AskFault("unplug", StickId("sim-1"))
+    assert running().hear(CLIENT, asked) == [LogEvent("warning", "trouble", text), Unplug(StickId("sim-1")), replied(text)]
     real = house(1)
     real = msgspec.structs.replace(real, sticks=[StickSpec(StickId("sim-1"), "port", "myriad")])
     why = "trouble can only be made with simulated sticks (--backend simulated)"

@@ -6,7 +6,7 @@ import pytest
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
-from ncs_cluster.core.actions import Exit, Kill, Note, Send, Spawn
+from ncs_cluster.core.actions import Exit, Kill, LogEvent, Send, Spawn
 from ncs_cluster.core.events import GATEWAY, OPERATOR, SINK
 from ncs_cluster.core.work import Count
 from ncs_cluster.types import Outcome, StickId
@@ -36,7 +36,7 @@ def test_the_daemon_stops_by_itself_when_every_source_has_ended_and_every_result
     daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
     assert daemon.run(101.5) == [], "a record is not written yet"
     daemon.hear(SINK, m.Acked(0, 100))
-    over = Note("info", "daemon", "all sources have ended and every result is out")
+    over = LogEvent("info", "daemon", "all sources have ended and every result is out")
     assert daemon.run(101.75) == [over, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     assert daemon.run(102.0) == []
 
@@ -44,7 +44,7 @@ def test_the_daemon_stops_by_itself_when_every_source_has_ended_and_every_result
 def test_a_daemon_without_results_stops_by_itself_too() -> None:
     daemon = running(results=False)
     daemon.hear(CAMERA, m.SourceEnded(0))
-    over = Note("info", "daemon", "all sources have ended and every result is out")
+    over = LogEvent("info", "daemon", "all sources have ended and every result is out")
     assert daemon.run(101.25) == [over, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
 
 
@@ -55,9 +55,9 @@ def test_only_the_operators_stop_stops() -> None:
 
 
 def test_a_second_stop_kills_everything_at_once() -> None:
-    daemon = running(page=True)
+    daemon = running(gateway=True)
     daemon.hear(OPERATOR, e.StopAsked())
-    again = Note("warning", "daemon", "asked again: ending at once")
+    again = LogEvent("warning", "daemon", "asked again: ending at once")
     kills = [Kill(CAMERA), Kill(ONE), Kill(SINK), Kill(GATEWAY)]
     assert daemon.hear(OPERATOR, e.StopAsked()) == [again, *kills, Exit(0)]
 
@@ -81,7 +81,7 @@ def test_a_stop_waits_for_what_is_under_way_and_drops_what_waits() -> None:
     daemon.hear(SINK, m.Acked(0, 100))
     assert daemon.run(102.0) == [Send(SINK, m.Stop())]
     daemon.hear(SINK, e.Exited("exit code 0", 0))
-    assert daemon.run(102.25) == [Note("info", "daemon", "stopped"), Exit(0)]
+    assert daemon.run(102.25) == [LogEvent("info", "daemon", "stopped"), Exit(0)]
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -100,7 +100,7 @@ def test_a_frame_that_comes_back_while_the_daemon_drains_is_handed_over_again() 
     daemon.capture(0)
     daemon.hear(OPERATOR, e.StopAsked())
     assert daemon.hear(ONE, e.Exited("killed by SIGSEGV", -11)) == [
-        Note("warning", "worker sim-1", "ended (killed by SIGSEGV), starting it again"),
+        LogEvent("warning", "worker sim-1", "ended (killed by SIGSEGV), starting it again"),
         Spawn(ONE, "default"),
         infer(2, 0, TWO),
     ]
@@ -120,11 +120,11 @@ def test_while_sticks_are_closed_nothing_is_handed_over_or_waited_for() -> None:
     daemon.hear(OPERATOR, e.StopAsked())
     daemon.run(103.0)
     assert daemon.run(103.25) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
-    daemon.engine.dispatcher.unseat(StickId("sim-1"))
-    seat = daemon.engine.dispatcher.seat(StickId("sim-2"), 2)
-    seat.rate, daemon.engine.dispatcher.deadline_s = 1.0, 103.3
+    daemon.engine.dispatcher.detach(StickId("sim-1"))
+    queue = daemon.engine.dispatcher.queue(StickId("sim-2"), 2)
+    queue.rate, daemon.engine.dispatcher.deadline_s = 1.0, 103.3
     assert daemon.engine.wake(103.3) == []
-    assert (daemon.engine.dispatcher.deadline_s, seat.in_flight) == (None, {})
+    assert (daemon.engine.dispatcher.deadline_s, queue.in_flight) == (None, {})
 
 
 def test_what_is_not_finished_in_time_is_given_up_and_written_with_its_reason() -> None:
@@ -140,7 +140,7 @@ def test_what_is_not_finished_in_time_is_given_up_and_written_with_its_reason() 
 
 
 def test_a_result_that_waits_for_its_distances_is_written_without_them_when_the_time_is_over() -> None:
-    daemon = running(page=True)
+    daemon = running(gateway=True)
     daemon.hear(GATEWAY, m.Watch(CAM0, 1))
     daemon.capture(0)
     daemon.hear(ONE, m.Inferred(1, Outcome([FOUND]), 0.1))
@@ -156,12 +156,12 @@ def test_records_that_could_not_be_written_are_counted_at_the_end() -> None:
     daemon.capture(0)
     daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
     daemon.hear(OPERATOR, e.StopAsked())
-    for who in (CAMERA, ONE):
-        daemon.hear(who, e.Exited("exit code 0", 0))
+    for endpoint in (CAMERA, ONE):
+        daemon.hear(endpoint, e.Exited("exit code 0", 0))
     daemon.run(104.25)
     assert daemon.hear(SINK, e.Exited("exit code 0", 0)) == []
     assert daemon.run(104.5) == [
-        Note("error", "sink", "1 result could not be written before the end"),
-        Note("info", "daemon", "stopped"),
+        LogEvent("error", "sink", "1 result could not be written before the end"),
+        LogEvent("info", "daemon", "stopped"),
         Exit(0),
     ]

@@ -10,16 +10,16 @@ import pytest
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
-from ncs_cluster.core.actions import Action, Exit, Kill, Note, Spawn
+from ncs_cluster.core.actions import Action, Exit, Kill, LogEvent, Spawn
 from ncs_cluster.core.child import Child, State
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Who
+from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Endpoint
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.testing.world import house
 from ncs_cluster.types import CameraName, FrameRef, Outcome, StickId
 
-WORKER, CAMERA, CLIENT = Who("worker", "sim-1"), Who("camera", "cam0"), Who("client", "1")
+WORKER, CAMERA, CLIENT = Endpoint("worker", "sim-1"), Endpoint("camera", "cam0"), Endpoint("client", "1")
 CHILDREN = [WORKER, CAMERA, SINK, GATEWAY]
 SPEC = StickSpec(StickId("sim-1"), "port 1", "simulated")
 EXAMPLES: list[Any] = [
@@ -37,79 +37,79 @@ class Unknown(m.Message, frozen=True):
 
 
 def started(sticks: int = 1) -> Engine:
-    engine = Engine(house(sticks, page=True), 1000.0)
+    engine = Engine(house(sticks, gateway=True), 1000.0)
     engine.start(1000.0)
     return engine
 
 
-def child_of(engine: Engine, who: Who) -> Child:
-    return next(child for child in engine.children() if child.who == who)
+def child_of(engine: Engine, endpoint: Endpoint) -> Child:
+    return next(child for child in engine.children() if child.endpoint == endpoint)
 
 
 # -- events
 
 
 def test_every_event_of_the_module_has_an_example() -> None:
-    defined = {each for each in vars(e).values() if isinstance(each, type) and each.__module__ == e.__name__} - {Who}
+    defined = {each for each in vars(e).values() if isinstance(each, type) and each.__module__ == e.__name__} - {Endpoint}
     assert {type(example) for example in EXAMPLES} == defined
 
 
 def test_a_stick_that_is_found_is_started() -> None:
     found = started(0).handle(BUS, e.StickFound(SPEC), 1001.0)
-    assert found == [Note("info", "sim-1", "is plugged in"), Spawn(WORKER, "default")]
+    assert found == [LogEvent("info", "sim-1", "is plugged in"), Spawn(WORKER, "default")]
 
 
 @pytest.mark.parametrize(
     ("renamed", "note"),
     [
-        (False, Note("warning", "sim-1", "is gone: unplugged")),
-        (True, Note("info", "sim-1", "was left booted by another process; once reset it is called by the port it waits at")),
+        (False, LogEvent("warning", "sim-1", "is gone: unplugged")),
+        (True, LogEvent("info", "sim-1", "was left booted by another process; once reset it is called by the port it waits at")),
     ],
 )
-def test_the_process_of_a_stick_that_is_gone_is_killed(renamed: bool, note: Note) -> None:
-    killed: list[Action] = [Note("warning", "worker sim-1", "killed: its stick is gone"), Kill(WORKER)]
+def test_the_process_of_a_stick_that_is_gone_is_killed(renamed: bool, note: LogEvent) -> None:
+    killed: list[Action] = [LogEvent("warning", "worker sim-1", "killed: its stick is gone"), Kill(WORKER)]
     assert started().handle(BUS, e.StickGone(StickId("sim-1"), renamed), 1001.0) == [note, *killed]
 
 
-@pytest.mark.parametrize("who", CHILDREN, ids=str)
-def test_the_number_of_a_process_that_runs_is_known(who: Who) -> None:
+@pytest.mark.parametrize("endpoint", CHILDREN, ids=str)
+def test_the_number_of_a_process_that_runs_is_known(endpoint: Endpoint) -> None:
     engine = started()
-    assert engine.handle(who, e.Spawned(77), 1001.0) == []
-    assert [child.pid for child in engine.children()] == [77 if child.who == who else None for child in engine.children()]
+    assert engine.handle(endpoint, e.Spawned(77), 1001.0) == []
+    assert [child.pid for child in engine.children()] == [77 if child.endpoint == endpoint else None for child in engine.children()]
 
 
-@pytest.mark.parametrize("who", CHILDREN, ids=str)
-def test_a_process_that_could_not_be_started_is_tried_again_after_the_longest_time(who: Who) -> None:
+@pytest.mark.parametrize("endpoint", CHILDREN, ids=str)
+def test_a_process_that_could_not_be_started_is_tried_again_after_the_longest_time(endpoint: Endpoint) -> None:
     engine, text = started(), "ended (could not be started; no such file), next try in 60 s"
-    assert engine.handle(who, e.SpawnFailed("no such file"), 1001.0) == [Note("warning", str(who), text)]
-    child = child_of(engine, who)
+    assert engine.handle(endpoint, e.SpawnFailed("no such file"), 1001.0) == [LogEvent("warning", str(endpoint), text)]
+    child = child_of(engine, endpoint)
     assert (child.state, child.deadline_s) == (State.BACKOFF, 1061.0)
 
 
-@pytest.mark.parametrize("who", CHILDREN, ids=str)
-def test_a_process_that_has_ended_is_tried_again(who: Who) -> None:
+@pytest.mark.parametrize("endpoint", CHILDREN, ids=str)
+def test_a_process_that_has_ended_is_tried_again(endpoint: Endpoint) -> None:
     engine, text = started(), "ended (exit code 7), next try in 1 s"
-    assert engine.handle(who, e.Exited("exit code 7", 7), 1001.0) == [Note("warning", str(who), text)]
-    child = child_of(engine, who)
+    assert engine.handle(endpoint, e.Exited("exit code 7", 7), 1001.0) == [LogEvent("warning", str(endpoint), text)]
+    child = child_of(engine, endpoint)
     assert (child.state, child.deadline_s) == (State.BACKOFF, 1002.0)
 
 
 def test_a_daemon_that_is_asked_to_stop_ends_and_asked_again_ends_at_once() -> None:
     empty = Engine(house(0, (), results=False), 1000.0)
     assert empty.handle(OPERATOR, e.StopAsked(), 1001.0) == [
-        Note("info", "daemon", "stopping: finishing what is under way"),
-        Note("info", "daemon", "stopped"),
+        LogEvent("info", "daemon", "stopping: finishing what is under way"),
+        LogEvent("info", "daemon", "stopped"),
         Exit(0),
     ]
     engine = started()
     engine.handle(OPERATOR, e.StopAsked(), 1001.0)
-    kills = [Kill(who) for who in (CAMERA, WORKER, SINK, GATEWAY)]
-    again = Note("warning", "daemon", "asked again: ending at once")
+    kills = [Kill(endpoint) for endpoint in (CAMERA, WORKER, SINK, GATEWAY)]
+    again = LogEvent("warning", "daemon", "asked again: ending at once")
     assert engine.handle(OPERATOR, e.StopAsked(), 1001.1) == [again, *kills, Exit(0)]
 
 
 @pytest.mark.parametrize(
-    ("who", "event"),
+    ("endpoint", "event"),
     [
         (WORKER, e.StopAsked()),
         (WORKER, e.StickGone(StickId("sim-1"))),
@@ -117,16 +117,16 @@ def test_a_daemon_that_is_asked_to_stop_ends_and_asked_again_ends_at_once() -> N
         (CLIENT, e.Exited("exit code 7", 7)),
         (BUS, e.StopAsked()),
         (OPERATOR, e.StickGone(StickId("sim-1"))),
-        (Who("worker", "sim-9"), e.Exited("exit code 7", 7)),
-        (Who("camera", "cam9"), e.Exited("exit code 7", 7)),
+        (Endpoint("worker", "sim-9"), e.Exited("exit code 7", 7)),
+        (Endpoint("camera", "cam9"), e.Exited("exit code 7", 7)),
     ],
     ids=str,
 )
-def test_an_event_that_comes_by_a_channel_of_others_changes_nothing(who: Who, event: object) -> None:
+def test_an_event_that_comes_by_a_channel_of_others_changes_nothing(endpoint: Endpoint, event: object) -> None:
     engine = started()
-    engine.handle(who, Unknown(), 1000.0)
+    engine.handle(endpoint, Unknown(), 1000.0)
     before = pickle.dumps(engine)
-    assert engine.handle(who, event, 1000.0) == []
+    assert engine.handle(endpoint, event, 1000.0) == []
     assert pickle.dumps(engine) == before
 
 
@@ -145,7 +145,7 @@ def test_a_stick_that_is_gone_is_not_renamed_unless_that_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "text"),
+    ("endpoint", "text"),
     [
         (WORKER, "worker sim-1"),
         (BUS, "bus"),
@@ -154,9 +154,9 @@ def test_a_stick_that_is_gone_is_not_renamed_unless_that_is_said() -> None:
         (GATEWAY, "gateway"),
     ],
 )
-def test_an_end_of_a_wire_is_named_by_its_kind_and_name(who: Who, text: str) -> None:
-    assert str(who) == text
-    assert who == Who(*text.split(" "))
+def test_an_end_of_a_wire_is_named_by_its_kind_and_name(endpoint: Endpoint, text: str) -> None:
+    assert str(endpoint) == text
+    assert endpoint == Endpoint(*text.split(" "))
 
 
 # -- messages of children
@@ -165,14 +165,14 @@ def test_an_end_of_a_wire_is_named_by_its_kind_and_name(who: Who, text: str) -> 
 def at_work() -> Engine:
     """Every child runs; one unit is on the stick, another one is being measured, one record is on its way."""
     engine = started()
-    for who, opened in (
+    for endpoint, opened in (
         (WORKER, m.StickOpened("virtual", False, 4)),
         (CAMERA, m.SourceOpened(640, 480, 30.0, None, False, False, "")),
         (SINK, m.SinkOpened(0)),
         (GATEWAY, m.GatewayOpened("127.0.0.1", 8080)),
     ):
-        engine.handle(who, m.Hello(m.PROTOCOL, 7, "3.11"), 1000.0)
-        engine.handle(who, opened, 1000.0)
+        engine.handle(endpoint, m.Hello(m.PROTOCOL, 7, "3.11"), 1000.0)
+        engine.handle(endpoint, opened, 1000.0)
     engine.handle(CAMERA, m.FrameCaptured(frame(0), 1000.0, 1.7e9), 1000.0)
     measured = Unit("cam0", Frame(frame(0), None, 1000.0, 1.7e9, None), 0)
     engine.ledger.begin(measured)
@@ -187,7 +187,7 @@ def frame(number: int) -> FrameRef:
     return FrameRef(CameraName("cam0"), 1, number, number, 640, 480)
 
 
-SAID: dict[Who, tuple[Any, list[Any]]] = {
+SAID: dict[Endpoint, tuple[Any, list[Any]]] = {
     WORKER: (
         m.FromWorker,
         [m.Phase("compiling"), m.StickLost("it hangs"), m.Telemetry(40.0, 1), m.Inferred(1, Outcome(), 0.05), m.Failed("x", "why")],
@@ -218,7 +218,7 @@ BEFORE: dict[type, State] = {
     m.GatewayOpened: State.OPENING,
 }
 BEGINNINGS = [
-    *((who, m.Hello(m.PROTOCOL, 8, "3.11")) for who in CHILDREN),
+    *((endpoint, m.Hello(m.PROTOCOL, 8, "3.11")) for endpoint in CHILDREN),
     (WORKER, m.StickOpened("virtual", False, 4)),
     (SINK, m.SinkOpened(0)),
     (GATEWAY, m.GatewayOpened("127.0.0.1", 8080)),
@@ -226,31 +226,31 @@ BEGINNINGS = [
 """Heeded in one state of the child only."""
 
 
-@pytest.mark.parametrize("who", CHILDREN, ids=str)
-def test_every_message_that_a_child_may_say_has_an_example(who: Who) -> None:
-    union, messages = SAID[who]
-    seen = {type(message) for message in messages} | {type(message) for whose, message in BEGINNINGS if whose == who}
+@pytest.mark.parametrize("endpoint", CHILDREN, ids=str)
+def test_every_message_that_a_child_may_say_has_an_example(endpoint: Endpoint) -> None:
+    union, messages = SAID[endpoint]
+    seen = {type(message) for message in messages} | {type(message) for whose, message in BEGINNINGS if whose == endpoint}
     assert seen | {m.Heartbeat} == set(get_args(union))
 
 
 @pytest.mark.parametrize(
-    ("who", "message"),
-    [*((who, message) for who, (_, messages) in SAID.items() for message in messages), *BEGINNINGS],
-    ids=lambda each: str(each) if isinstance(each, Who) else type(each).__name__,
+    ("endpoint", "message"),
+    [*((endpoint, message) for endpoint, (_, messages) in SAID.items() for message in messages), *BEGINNINGS],
+    ids=lambda each: str(each) if isinstance(each, Endpoint) else type(each).__name__,
 )
-def test_no_message_of_a_child_is_ignored(who: Who, message: object) -> None:
+def test_no_message_of_a_child_is_ignored(endpoint: Endpoint, message: object) -> None:
     """An unknown one leads to nothing and leaves the engine as it was; each of these does not."""
     engine = at_work()
-    child_of(engine, who).state = BEFORE.get(type(message), State.RUNNING)
-    engine.handle(who, Unknown(), 1000.0)
+    child_of(engine, endpoint).state = BEFORE.get(type(message), State.RUNNING)
+    engine.handle(endpoint, Unknown(), 1000.0)
     before = pickle.dumps(engine)
-    assert engine.handle(who, Unknown(), 1000.0) == []
+    assert engine.handle(endpoint, Unknown(), 1000.0) == []
     assert pickle.dumps(engine) == before
-    assert engine.handle(who, message, 1000.0) != [] or pickle.dumps(engine) != before
+    assert engine.handle(endpoint, message, 1000.0) != [] or pickle.dumps(engine) != before
 
 
-@pytest.mark.parametrize("who", CHILDREN, ids=str)
-def test_a_heartbeat_of_a_child_that_runs_gives_it_five_more_seconds(who: Who) -> None:
+@pytest.mark.parametrize("endpoint", CHILDREN, ids=str)
+def test_a_heartbeat_of_a_child_that_runs_gives_it_five_more_seconds(endpoint: Endpoint) -> None:
     engine = at_work()
-    assert engine.handle(who, m.Heartbeat(), 1002.0) == []
-    assert [child.deadline_s for child in engine.children() if child.who == who] == [1007.0]
+    assert engine.handle(endpoint, m.Heartbeat(), 1002.0) == []
+    assert [child.deadline_s for child in engine.children() if child.endpoint == endpoint] == [1007.0]

@@ -39,7 +39,7 @@ class Log:
 
     def watch(self, action: a.Action) -> None:
         self.hottest_c = max([self.hottest_c, *(stick.heat.die_c for stick in self.world.sticks.values())])
-        if isinstance(action, a.Note) and action.text.startswith("switch to"):
+        if isinstance(action, a.LogEvent) and action.text.startswith("switch to"):
             self.switches.append((self.world.now_s, action.text))
 
     def calm_gaps(self) -> list[float]:

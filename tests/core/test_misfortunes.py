@@ -9,13 +9,13 @@ import pytest
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
 from ncs_cluster.core.child import State
-from ncs_cluster.core.events import GATEWAY, SINK, Who
+from ncs_cluster.core.events import GATEWAY, SINK, Endpoint
 from ncs_cluster.core.rates import Rate
 from ncs_cluster.testing.world import World, house
 from ncs_cluster.types import CameraName, FrameRef
 from tests.core.referee import Referee, frames, ordered, watched
 
-CAM = Who("camera", "cam0")
+CAM = Endpoint("camera", "cam0")
 
 
 # -- frames and slots
@@ -113,7 +113,7 @@ def test_nothing_is_said_to_a_new_camera_before_it_is_told_what_to_open() -> Non
 
 
 def test_pictures_go_on_in_the_same_ring_when_the_pool_grows() -> None:
-    world = World(house(2, page=True))
+    world = World(house(2, gateway=True))
     rings: list[str] = []
     world.watchers.append(lambda action: rings.append(action.camera) if isinstance(action, a.MakePictures) else None)
     world.start().run(2.0)
@@ -142,13 +142,13 @@ def test_a_stick_that_answers_with_errors_at_once_makes_no_other_sticks_result_l
 # -- who gets a stick
 
 
-@pytest.mark.parametrize("depth", [1, 2, 4])
-def test_a_live_stream_is_not_starved_by_an_ordered_one(depth: int) -> None:
+@pytest.mark.parametrize("max_in_flight", [1, 2, 4])
+def test_a_live_stream_is_not_starved_by_an_ordered_one(max_in_flight: int) -> None:
     world = World(house(2, ("cam0", "cam1")))
     ordered(world, "cam0")
     world.cameras["cam0"].period_s = 0.001
     for name in ("sim-1", "sim-2"):
-        world.sticks[name].depth = depth
+        world.sticks[name].max_in_flight = max_in_flight
     world.start().run(60.0)
     job, live = world.engine.ledger.count("cam0").result, world.engine.ledger.count("cam1").result
     assert live == pytest.approx(job, rel=0.1)
@@ -169,7 +169,7 @@ def test_a_suspect_finds_a_stick_although_another_stream_fills_them_all() -> Non
 
     for number in range(3):
         world.sticks[f"sim-{number + 1}"].poison = poison
-        world.sticks[f"sim-{number + 1}"].depth = 4
+        world.sticks[f"sim-{number + 1}"].max_in_flight = 4
     world.start().run(60.0)
     referee.check()
     assert len(deaths) == 3
@@ -193,7 +193,7 @@ def test_a_frame_kills_at_most_three_times_and_no_innocent_is_given_up(sticks: i
 
     for number in range(sticks):
         world.sticks[f"sim-{number + 1}"].poison = poison
-        world.sticks[f"sim-{number + 1}"].depth = 3
+        world.sticks[f"sim-{number + 1}"].max_in_flight = 3
     world.start().run(300.0)
     assert all(1 <= deaths.count(number) <= 3 for number in (7, 8, 30))
     lines = referee.records()
@@ -222,8 +222,8 @@ def test_a_killed_worker_that_still_talks_is_not_listened_to() -> None:
     stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
     assert stick.child.state is State.FENCED
     for word in (m.StickOpened("late", True, 2), m.Telemetry(30.0), m.Hello(m.PROTOCOL, 1, "3")):
-        world.tell(process.who, word)
-    assert "sim-1" not in world.engine.dispatcher.seats
+        world.tell(process.endpoint, word)
+    assert "sim-1" not in world.engine.dispatcher.queues
     referee.check()
 
 
@@ -314,7 +314,7 @@ def test_results_of_a_drain_that_took_too_long_are_still_written() -> None:
 
 
 def test_the_page_may_come_and_go() -> None:
-    world, referee = watched(World(house(2, page=True)))
+    world, referee = watched(World(house(2, gateway=True)))
     world.start().run(3.0)
     for _ in range(3):
         world.tell(GATEWAY, m.Watch(CameraName("cam0"), 2))
@@ -325,7 +325,7 @@ def test_the_page_may_come_and_go() -> None:
 
 
 def test_a_result_without_anything_to_measure_or_to_draw_does_not_trouble_its_camera() -> None:
-    world = World(house(2, page=True))
+    world = World(house(2, gateway=True))
     referee = Referee(world)
     world.cameras["cam0"].depth_scale_m = None
     asked: list[float] = []

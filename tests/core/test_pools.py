@@ -8,15 +8,15 @@ from ncs_cluster.core.actions import DropPool, MakePool, Send
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.events import GATEWAY, Who
+from ncs_cluster.core.events import GATEWAY, Endpoint
 from ncs_cluster.core.pools import Pools, fits
 from ncs_cluster.core.work import Ledger
 from ncs_cluster.messages import MapPictures, MapPool, SourceOpened, UnmapPool
 from ncs_cluster.specs import CameraSpec
 from ncs_cluster.types import CameraName, PoolLayout, StickId
 
-CAMERA = Who("camera", "cam0")
-WORKERS = [Who("worker", "sim-1"), Who("worker", "sim-2")]
+CAMERA = Endpoint("camera", "cam0")
+WORKERS = [Endpoint("worker", "sim-1"), Endpoint("worker", "sim-2")]
 
 
 def info(width: int = 640, height: int = 480, depth_scale_m: float | None = None) -> SourceOpened:
@@ -36,8 +36,8 @@ def camera(name: str = "cam0", *, ordered: bool = False) -> Camera:
 def pools(graphs: int = 1, depths: tuple[int, ...] = ()) -> Pools:
     """`depths`: of the sticks that are seated."""
     dispatcher = Dispatcher(Ledger())
-    for number, depth in enumerate(depths):
-        dispatcher.seat(StickId(f"sim-{number + 1}"), depth)
+    for number, max_in_flight in enumerate(depths):
+        dispatcher.queue(StickId(f"sim-{number + 1}"), max_in_flight)
     return Pools(graphs, dispatcher)
 
 
@@ -106,7 +106,7 @@ def test_the_pool_of_a_camera_is_told_to_those_that_are_named() -> None:
     house.make(cam0, [])
     layout = PoolLayout(1, 30, 640, 480)
     assert house.map(cam0, []) == []
-    assert house.map(cam0, WORKERS) == [Send(who, MapPool(layout), pool=1) for who in WORKERS]
+    assert house.map(cam0, WORKERS) == [Send(endpoint, MapPool(layout), pool=1) for endpoint in WORKERS]
 
 
 def test_the_ring_of_pictures_has_four_slots_of_the_size_of_the_frames() -> None:
@@ -149,23 +149,23 @@ def test_all_idle_retired_pools_go_at_once_and_a_camera_that_does_not_listen_is_
     assert house.by_number == {3: cam0.slots}
 
 
-@pytest.mark.parametrize(("depth", "too_small"), [(22, False), (23, False), (24, True)])
-def test_a_pool_is_too_small_when_more_slots_are_wanted_than_it_has(depth: int, too_small: bool) -> None:
+@pytest.mark.parametrize(("max_in_flight", "too_small"), [(22, False), (23, False), (24, True)])
+def test_a_pool_is_too_small_when_more_slots_are_wanted_than_it_has(max_in_flight: int, too_small: bool) -> None:
     """Of its 30 slots 7 are for lane and camera."""
     dispatcher = Dispatcher(Ledger())
     house, cam0 = Pools(1, dispatcher), camera(ordered=True)
     house.make(cam0, [])
-    dispatcher.seat(StickId("sim-1"), depth)
+    dispatcher.queue(StickId("sim-1"), max_in_flight)
     assert house.too_small(cam0) is too_small
 
 
 def test_a_camera_without_a_pool_or_that_does_not_run_has_none_that_is_too_small() -> None:
     dispatcher = Dispatcher(Ledger())
     house, cam0 = Pools(1, dispatcher), camera(ordered=True)
-    dispatcher.seat(StickId("sim-1"), 1)
+    dispatcher.queue(StickId("sim-1"), 1)
     assert house.too_small(cam0) is False
     house.make(cam0, [])
-    dispatcher.seat(StickId("sim-1"), 64)
+    dispatcher.queue(StickId("sim-1"), 64)
     assert house.too_small(cam0) is True
     cam0.child.exited("exit code 1", 100.0)
     assert house.too_small(cam0) is False

@@ -8,7 +8,7 @@ from ncs_cluster import messages as m
 from ncs_cluster.core import report
 from ncs_cluster.core import status as s
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.rates import Rate
 from ncs_cluster.core.status import LatencyStatus
 from ncs_cluster.core.work import Count
@@ -106,12 +106,12 @@ def test_a_stick_that_runs_is_drawn_with_its_heat_in_real_seconds_and_its_figure
     """Time runs tenfold for all that is thermal: 203 s of headroom are 20 s here, and a reading has aged for 5 s after 0.5 s."""
     engine = started(house(2, time_scale=10.0))
     stick_up(engine)
-    engine.handle(Who("worker", "sim-1"), m.Telemetry(41.04, 1), 1002.0)
-    stick, seat = engine.sticks.by_id[StickId("sim-1")], engine.dispatcher.seats[StickId("sim-1")]
+    engine.handle(Endpoint("worker", "sim-1"), m.Telemetry(41.04, 1), 1002.0)
+    stick, queue = engine.sticks.by_id[StickId("sim-1")], engine.dispatcher.queues[StickId("sim-1")]
     stick.inferences, stick.resets, stick.child.restarts, stick.child.last_error = 5, 2, 3, "it hung"
-    seat.done, seat.in_flight = rate(1000.2, 1000.5, 1000.8, 1001.1, 1001.4, 1001.7, 1002.0), {1: a_unit()}
+    queue.done, queue.in_flight = rate(1000.2, 1000.5, 1000.8, 1001.1, 1001.4, 1001.7, 1002.0), {1: a_unit()}
     stick.throttled_s = 12.34
-    seat.latency.add(0.0512)
+    queue.latency.add(0.0512)
     seen = drawn(engine, 1002.5234)
     assert seen.sticks[0] == s.StickStatus(
         id="sim-1",
@@ -200,7 +200,7 @@ def test_the_rate_of_pictures_is_drawn_for_a_window_too() -> None:
 
 
 def test_processes_are_drawn_with_what_they_use() -> None:
-    engine = started(house(2, page=True))
+    engine = started(house(2, gateway=True))
     stick_up(engine)
     engine.sticks.by_id[StickId("sim-2")].child.restarts = 4
     assert drawn(engine, usage={7: (1.5, 20.0), 11: (50.0, 80.0), 1: (9.0, 9.0)}).processes == [
@@ -257,18 +257,18 @@ def test_clusters_are_drawn_with_the_time_to_the_next_switch_and_the_last_one() 
 
 
 def test_no_next_switch_is_drawn_where_none_is_due() -> None:
-    quiet, stays, free = ring(), ring(), ring()
+    quiet, no_alternative, free = ring(), ring(), ring()
     quiet.sticks.active = []
-    stays.sticks.stays = True
+    no_alternative.sticks.no_alternative = True
     free.sticks.next_s = None
     manual = started(house(4, cluster_size=2, interval_s=0.0))
     all_of_them = started(house(4))
     for engine in (manual, all_of_them):
         for number in range(1, 5):
             stick_up(engine, f"sim-{number}")
-    for engine in (quiet, stays, manual, all_of_them):
+    for engine in (quiet, no_alternative, manual, all_of_them):
         engine.sticks.next_s = 1009.0
-    for engine in (quiet, stays, free, manual, all_of_them):
+    for engine in (quiet, no_alternative, free, manual, all_of_them):
         assert drawn(engine).clusters.next_switch_s is None
     brief = started(house(4, cluster_size=2, interval_s=0.5))
     stick_up(brief)

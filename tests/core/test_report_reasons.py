@@ -46,9 +46,9 @@ def test_a_stick_whose_turn_it_is_not_is_draining_then_resting_or_on_standby() -
     engine = started(house(4, cluster_size=1, interval_s=0.0))
     for number, temperature_c in enumerate((40.0, 40.0, 80.0, 80.0)):
         stick_up(engine, f"sim-{number + 1}", temperature_c)
-    engine.dispatcher.seats[StickId("sim-4")].in_flight[1] = a_unit()
+    engine.dispatcher.queues[StickId("sim-4")].in_flight[1] = a_unit()
     assert [stick.state for stick in drawn(engine).sticks] == ["active", "standby", "resting", "draining"]
-    del engine.dispatcher.seats[StickId("sim-2")]
+    del engine.dispatcher.queues[StickId("sim-2")]
     assert drawn(engine).sticks[1].state == "standby"
 
 

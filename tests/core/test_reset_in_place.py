@@ -14,14 +14,14 @@ from tests.core.referee import frames, ordered, watched
 def test_a_stick_that_hangs_is_reset_by_its_worker_and_its_frames_go_to_others() -> None:
     world, referee = watched(World(house(3)))
     ordered(world, count=200)
-    world.sticks["sim-1"].mends = True
+    world.sticks["sim-1"].can_reset = True
     world.start().run(3.0)
     before, pid = world.worker("sim-1"), world.engine.sticks.by_id["sim-1"].child.pid  # type: ignore[index]
     world.sticks["sim-1"].hangs = True
     world.run(1.7)
     stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
     assert stick.child.state is State.OPENING
-    assert "sim-1" not in world.engine.dispatcher.seats
+    assert "sim-1" not in world.engine.dispatcher.queues
     world.run(2.0)
     assert stick.child.state is State.RUNNING
     assert (stick.resets, stick.child.restarts) == (1, 0)
@@ -35,7 +35,7 @@ def test_a_stick_that_was_opened_again_while_the_supervisor_stood_still_reads_no
     """The supervisor hands over first and hears of the loss then; its frame goes to another, and its slot is written anew."""
     world, referee = watched(World(house(5, ("cam0", "cam1"))))
     world.start().run(1.0)
-    world.sticks["sim-1"].mends = True
+    world.sticks["sim-1"].can_reset = True
     worker = world.worker("sim-1")
     assert worker is not None
     for _ in range(10):
@@ -75,7 +75,7 @@ def test_a_frame_that_makes_every_stick_hang_is_given_up_although_no_process_die
 
     for name in ("sim-1", "sim-2"):
         traits = world.sticks[name]
-        traits.mends, traits.poison = True, hang
+        traits.can_reset, traits.poison = True, hang
     world.start().run(60.0)
     assert [line["frame"] for line in referee.records() if "error" in line] == [7]
     assert frames(world) == list(range(30))
@@ -85,7 +85,7 @@ def test_a_frame_that_makes_every_stick_hang_is_given_up_although_no_process_die
 def test_a_worker_that_does_not_notice_a_hang_is_told_and_ended_when_that_does_not_help(obeys: bool) -> None:
     world = World(house(1))
     traits = world.sticks["sim-1"]
-    traits.mends, traits.notices_s, traits.obeys = True, 1000.0, obeys
+    traits.can_reset, traits.notices_s, traits.obeys = True, 1000.0, obeys
     world.start().run(3.0)
     traits.hangs = True
     world.run(4.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ncs_cluster import messages as m
-from ncs_cluster.core.actions import Note, Send, Spawn
+from ncs_cluster.core.actions import LogEvent, Send, Spawn
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.events import SINK, Exited
 from ncs_cluster.core.sink import Sink
@@ -73,7 +73,7 @@ def test_a_sink_that_ends_is_started_again_and_its_outbox_is_closed() -> None:
     sink = opened()
     sink.outbox.put(b"zero")
     assert sink.handle(Exited("exit code 1", 1), 3.0) == [
-        Note("warning", "sink", "ended (exit code 1), starting it again"),
+        LogEvent("warning", "sink", "ended (exit code 1), starting it again"),
         Spawn(SINK, "default"),
     ]
     assert sink.outbox.open is False
@@ -83,9 +83,9 @@ def test_a_sink_that_ends_is_started_again_and_its_outbox_is_closed() -> None:
 
 def test_a_sink_that_cannot_write_says_why_and_that_it_writes_again() -> None:
     sink = opened()
-    assert sink.handle(m.SinkBlocked("disk full"), 3.0) == [Note("error", "sink", "cannot write: disk full")]
+    assert sink.handle(m.SinkBlocked("disk full"), 3.0) == [LogEvent("error", "sink", "cannot write: disk full")]
     assert sink.blocked == "disk full"
-    assert sink.handle(m.SinkBlocked(None), 4.0) == [Note("info", "sink", "writes again")]
+    assert sink.handle(m.SinkBlocked(None), 4.0) == [LogEvent("info", "sink", "writes again")]
     assert sink.blocked is None
 
 

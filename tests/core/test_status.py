@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ncs_cluster.core import report
-from ncs_cluster.core.events import BUS, StickGone, Who
+from ncs_cluster.core.events import BUS, Endpoint, StickGone
 from ncs_cluster.core.status import LatencyStatus, StickStatus
 from ncs_cluster.messages import SinkBlocked
 from ncs_cluster.testing.world import World, house
@@ -76,7 +76,7 @@ def states(document: dict[str, Any]) -> dict[str, str]:
 
 
 def test_every_field_from_the_first_moment_on() -> None:
-    world = World(house(4, cluster_size=2, page=True))
+    world = World(house(4, cluster_size=2, gateway=True))
     said(world)
     world.start()
     for _ in range(60):
@@ -122,8 +122,8 @@ def test_the_states_of_a_stick() -> None:
     world.run(2.0)
     assert states(said(world)) == {"sim-1": "active", **{f"sim-{number}": "standby" for number in range(2, 6)}}
     world.sticks["sim-2"].temperature_c = 80.0
-    world.unspawnable.add(Who("worker", "sim-3"))
-    world.crash(Who("worker", "sim-3"))
+    world.unspawnable.add(Endpoint("worker", "sim-3"))
+    world.crash(Endpoint("worker", "sim-3"))
     world.unplug("sim-4")
     world.run(2.0)
     document = said(world)
@@ -135,7 +135,7 @@ def test_the_states_of_a_stick() -> None:
 
 def test_a_stick_that_is_reset_in_place_is_starting_and_counted() -> None:
     world = World(house(2))
-    world.sticks["sim-1"].mends = True
+    world.sticks["sim-1"].can_reset = True
     world.start().run(2.0)
     worker = world.worker("sim-1")
     assert worker is not None
@@ -205,7 +205,7 @@ def test_results_that_cannot_be_written_are_a_reason(full: bool) -> None:
     world = World(house(1))
     world.start().run(2.0)
     if full:
-        world.tell(Who("sink"), SinkBlocked("disk full"))
+        world.tell(Endpoint("sink"), SinkBlocked("disk full"))
     assert (said(world)["daemon"]["state"] == "degraded") is full
     assert said(world)["counters"] == {"frames_lost": 0, "frames_doubled": 0, "out_of_order": 0, "throttled_s": 0.0}
 

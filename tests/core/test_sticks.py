@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ncs_cluster.core.actions import Kill, Note, Send, Spawn
+from ncs_cluster.core.actions import Kill, LogEvent, Send, Spawn
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.sticks import Stick, Sticks
 from ncs_cluster.core.work import Ledger
 from ncs_cluster.messages import OpenStick, StickOpened, Telemetry
@@ -23,8 +23,8 @@ def spec(number: int, *, port: str = "port", alone: bool = False) -> StickSpec:
     return StickSpec(StickId(f"sim-{number}"), port, "simulated", alone=alone)
 
 
-def worker(number: int) -> Who:
-    return Who("worker", f"sim-{number}")
+def worker(number: int) -> Endpoint:
+    return Endpoint("worker", f"sim-{number}")
 
 
 class House:
@@ -49,14 +49,14 @@ class House:
         self.sticks.measured(self[number], Telemetry(value_c, level, age_s), now_s)
 
     @property
-    def rates(self) -> dict[StickId, float]:
-        return {stick: seat.rate for stick, seat in self.dispatcher.seats.items()}
+    def duties(self) -> dict[StickId, float]:
+        return {stick: queue.duty for stick, queue in self.dispatcher.queues.items()}
 
 
 def test_a_new_set_of_sticks_is_empty_and_without_a_stagger_all_boot_at_once() -> None:
     sticks = Sticks(ClusterSpec(), [], Dispatcher(Ledger()), Limits())
     assert (sticks.by_id, sticks.active, sticks.switches, sticks.last_switch, sticks.shedding) == ({}, [], 0, None, False)
-    assert (sticks.next_s, sticks.look_s, sticks.stays, sticks.present) == (None, None, False, 0)
+    assert (sticks.next_s, sticks.reading_deadline_s, sticks.no_alternative, sticks.present) == (None, None, False, 0)
     assert [sticks.boots.ask(StickId(name), 0.0) for name in ("a", "b")] == [True, True]
 
 
@@ -67,10 +67,10 @@ def test_a_new_stick_is_recorded_and_its_worker_is_spawned() -> None:
     house = House(0)
     assert house.sticks.found(spec(1), 5.0) == [Spawn(worker(1), "default")]
     stick = house[1]
-    assert (stick.spec, stick.child.who, stick.child.deadline_s, stick.zone.switch_temp_c) == (spec(1), worker(1), 50.0, 65.0)
+    assert (stick.spec, stick.child.endpoint, stick.child.deadline_s, stick.zone.switch_temp_c) == (spec(1), worker(1), 50.0, 65.0)
     assert (stick.present, stick.device, stick.firmware, stick.throttle_level, stick.measured_s) == (True, None, None, None, None)
-    assert (stick.resets, stick.losses, stick.throttled_s, stick.inferences) == (0, 0, 0.0, 0)
-    assert (stick.told_gone, stick.renamed, stick.usable) == (False, False, False)
+    assert (stick.resets, stick.reset_epoch, stick.throttled_s, stick.inferences) == (0, 0, 0.0, 0)
+    assert (stick.reported_missing, stick.renamed, stick.usable) == (False, False, False)
 
 
 def test_sticks_are_kept_in_their_natural_order() -> None:
@@ -101,8 +101,8 @@ def test_a_stick_that_is_pulled_is_noted_and_its_worker_is_killed() -> None:
     house = House(1)
     house.open(1)
     assert house.sticks.gone(StickId("sim-1"), 5.0) == [
-        Note("warning", "sim-1", "is gone: unplugged"),
-        Note("warning", "worker sim-1", "killed: its stick is gone"),
+        LogEvent("warning", "sim-1", "is gone: unplugged"),
+        LogEvent("warning", "worker sim-1", "killed: its stick is gone"),
         Kill(worker(1)),
     ]
     assert (house[1].present, house[1].renamed, house[1].child.last_error, house[1].usable) == (False, False, "unplugged", False)
@@ -115,7 +115,7 @@ def test_a_stick_that_is_pulled_is_noted_and_its_worker_is_killed() -> None:
 def test_a_stick_that_is_pulled_while_its_worker_waits_for_its_next_try_has_nothing_to_kill() -> None:
     house = House(1)
     house[1].child.exited("exit code 1", 1.0)
-    assert house.sticks.gone(StickId("sim-1"), 5.0) == [Note("warning", "sim-1", "is gone: unplugged")]
+    assert house.sticks.gone(StickId("sim-1"), 5.0) == [LogEvent("warning", "sim-1", "is gone: unplugged")]
     assert house[1].child.state is State.DOWN
 
 
@@ -123,7 +123,7 @@ def test_a_stick_that_gets_another_name_is_not_called_unplugged() -> None:
     house = House(1)
     house[1].child.exited("exit code 1", 1.0)
     text = "was left booted by another process; once reset it is called by the port it waits at"
-    assert house.sticks.gone(StickId("sim-1"), 5.0, renamed=True) == [Note("info", "sim-1", text)]
+    assert house.sticks.gone(StickId("sim-1"), 5.0, renamed=True) == [LogEvent("info", "sim-1", text)]
     assert (house[1].present, house[1].renamed) == (False, True)
 
 
@@ -131,7 +131,7 @@ def test_a_stick_that_is_plugged_in_again_starts_anew() -> None:
     house = House(1)
     house[1].child.exited("exit code 1", 1.0)
     house.sticks.gone(StickId("sim-1"), 5.0, renamed=True)
-    assert house.sticks.found(spec(1, port="other"), 6.0) == [Note("info", "sim-1", "is back"), Spawn(worker(1), "default")]
+    assert house.sticks.found(spec(1, port="other"), 6.0) == [LogEvent("info", "sim-1", "is back"), Spawn(worker(1), "default")]
     assert (house[1].present, house[1].renamed, house[1].spec.port, house[1].child.failures) == (True, False, "other", 0)
 
 
@@ -139,7 +139,7 @@ def test_a_stick_that_is_back_before_its_worker_has_died_starts_at_its_death() -
     house = House(1)
     house.open(1)
     house.sticks.gone(StickId("sim-1"), 5.0)
-    assert house.sticks.found(spec(1), 5.1) == [Note("info", "sim-1", "is back")]
+    assert house.sticks.found(spec(1), 5.1) == [LogEvent("info", "sim-1", "is back")]
     assert house[1].child.exited("killed by SIGKILL", 5.2) == [Spawn(worker(1), "default")]
 
 
@@ -148,9 +148,9 @@ def test_a_stick_that_is_back_before_its_worker_has_died_starts_at_its_death() -
 
 def test_a_hello_is_answered_with_what_to_open() -> None:
     house = House(1, clusters=ClusterSpec(time_scale=20.0))
-    house[1].told_gone, house[1].losses = True, 3
+    house[1].reported_missing, house[1].reset_epoch = True, 3
     assert house.sticks.hello(house[1], 1.0) == [Send(worker(1), OpenStick(spec(1), [GRAPH], 20.0))]
-    assert (house[1].child.state, house[1].told_gone, house[1].losses) == (State.OPENING, False, 0)
+    assert (house[1].child.state, house[1].reported_missing, house[1].reset_epoch) == (State.OPENING, False, 0)
 
 
 def test_a_worker_that_waits_for_its_turn_is_sent_nothing_and_is_not_late() -> None:
@@ -158,7 +158,7 @@ def test_a_worker_that_waits_for_its_turn_is_sent_nothing_and_is_not_late() -> N
     assert house.sticks.hello(house[1], 1.0) == [Send(worker(1), OpenStick(spec(1), [GRAPH], 1.0))]
     assert house.sticks.hello(house[2], 1.1) == []
     assert house.sticks.hello(house[3], 1.2) == []
-    house.sticks.bear_with(40.0)
+    house.sticks.extend_boot_deadlines(40.0)
     assert [house[number].child.deadline_s for number in (1, 2, 3)] == [61.0, 85.0, 85.0]
     assert house.sticks.due(1.4) == []
     assert house.sticks.due(1.5) == [house[2]]
@@ -190,11 +190,11 @@ def test_a_stick_that_is_open_has_a_seat_and_is_noted() -> None:
     house.sticks.hello(house[1], 1.0)
     house[1].throttle_level, house[1].measured_s = 2, 0.5
     message = StickOpened("a device", True, 4, "2.0", True)
-    assert house.sticks.opened(house[1], message, 2.0) == [Note("info", "sim-1", "is ready: a device")]
-    stick, seat = house[1], house.dispatcher.seats[StickId("sim-1")]
+    assert house.sticks.opened(house[1], message, 2.0) == [LogEvent("info", "sim-1", "is ready: a device")]
+    stick, queue = house[1], house.dispatcher.queues[StickId("sim-1")]
     assert (stick.child.state, stick.child.deadline_s, stick.device, stick.firmware) == (State.RUNNING, 7.0, "a device", "2.0")
     assert (stick.throttle_level, stick.measured_s, stick.zone.has_sensor) == (None, None, True)
-    assert (seat.depth, seat.mends, seat.rate) == (4, True, 0.0)
+    assert (queue.max_in_flight, queue.can_reset, queue.duty) == (4, True, 0.0)
 
 
 @pytest.mark.parametrize(("sensor", "usable"), [(True, False), (False, True)])
@@ -215,10 +215,10 @@ def test_a_reading_is_kept_in_plant_time_with_its_age() -> None:
     stick = house[1]
     assert (stick.zone.temperature_c(50.0), stick.zone.age_s(50.0)) == (pytest.approx(40.0 + 0.54 * 5.0), 5.0)
     assert (stick.throttle_level, stick.measured_s, stick.throttled_s) == (1, 50.0, 0.0)
-    assert house.dispatcher.seats[StickId("sim-1")].throttled is True
+    assert house.dispatcher.queues[StickId("sim-1")].throttled is True
     house.measure(1, 40.0, 5.25, level=None)
     assert (stick.throttle_level, stick.measured_s, stick.throttled_s) == (None, 52.5, 2.5)
-    assert house.dispatcher.seats[StickId("sim-1")].throttled is False
+    assert house.dispatcher.queues[StickId("sim-1")].throttled is False
     house.measure(1, 40.0, 6.0, level=0)
     assert stick.throttled_s == 2.5, "it was not throttled since the last reading"
 
@@ -228,13 +228,13 @@ def test_a_reading_of_a_stick_without_a_sensor_changes_its_pace_alone() -> None:
     house.open(1)
     house.measure(1, 80.0, 2.0, level=2)
     assert (house[1].zone.hot(2.0), house[1].zone.temperature_c(2.0)) == (False, None)
-    assert house.dispatcher.seats[StickId("sim-1")].throttled is True
+    assert house.dispatcher.queues[StickId("sim-1")].throttled is True
 
 
 def test_a_reading_of_a_stick_without_a_seat_is_kept_all_the_same() -> None:
     house = House(1)
     house.open(1, sensor=True)
-    house.dispatcher.unseat(StickId("sim-1"))
+    house.dispatcher.detach(StickId("sim-1"))
     house.measure(1, 50.0, 2.0, level=2)
     assert (house[1].zone.temperature_c(2.0), house[1].zone.hot(2.0)) == (50.0, True)
     house.measure(1, 50.0, 3.0)
@@ -247,8 +247,13 @@ def test_a_reading_of_a_stick_without_a_seat_is_kept_all_the_same() -> None:
 def test_with_no_stick_open_regulating_leads_to_nothing() -> None:
     house = House(2)
     assert house.sticks.regulate(1.0) == []
-    assert (house.sticks.active, house.sticks.next_s, house.sticks.look_s, house.sticks.shedding) == ([], None, None, False)
-    assert (house.sticks.switches, house.sticks.last_switch, house.sticks.stays) == (0, None, False)
+    assert (house.sticks.active, house.sticks.next_s, house.sticks.reading_deadline_s, house.sticks.shedding) == (
+        [],
+        None,
+        None,
+        False,
+    )
+    assert (house.sticks.switches, house.sticks.last_switch, house.sticks.no_alternative) == (0, None, False)
 
 
 def test_every_stick_that_is_not_hot_works_under_the_policy_all() -> None:
@@ -256,12 +261,12 @@ def test_every_stick_that_is_not_hot_works_under_the_policy_all() -> None:
     house.open(1, 2, 3, sensor=True)
     house.measure(1, 40.0, 2.0)
     house.measure(2, 65.0, 2.0)
-    assert house.sticks.regulate(2.0) == [Note("info", "sim-2", "is too hot (65.0 °C): resting")]
-    assert (house.sticks.active, house.rates) == (["sim-1"], {"sim-1": 1.0, "sim-2": 0.0, "sim-3": 0.0})
+    assert house.sticks.regulate(2.0) == [LogEvent("info", "sim-2", "is too hot (65.0 °C): resting")]
+    assert (house.sticks.active, house.duties) == (["sim-1"], {"sim-1": 1.0, "sim-2": 0.0, "sim-3": 0.0})
     assert [house.sticks.resting(StickId(f"sim-{number}")) for number in (1, 2, 3)] == [False, True, False]
     assert house.sticks.regulate(2.1) == [], "once"
     house.measure(2, 62.0, 3.0)
-    assert house.sticks.regulate(3.0) == [Note("info", "sim-2", "has cooled down")]
+    assert house.sticks.regulate(3.0) == [LogEvent("info", "sim-2", "has cooled down")]
     assert house.sticks.active == ["sim-1", "sim-2"]
 
 
@@ -282,8 +287,8 @@ def test_a_stick_that_was_hot_and_comes_back_without_a_sensor_is_noted_as_such()
     house.sticks.regulate(2.0)
     house[1].zone.open(False)
     assert house.sticks.regulate(3.0) == [
-        Note("info", "sim-1", "has no sensor"),
-        Note("info", "clusters", "a stick has cooled down: working again"),
+        LogEvent("info", "sim-1", "has no sensor"),
+        LogEvent("info", "clusters", "a stick has cooled down: working again"),
     ]
 
 
@@ -292,13 +297,13 @@ def test_shedding_is_noted_once_when_it_begins_and_once_when_it_ends() -> None:
     house.open(1, sensor=True)
     house.measure(1, 70.0, 2.0)
     assert house.sticks.regulate(2.0) == [
-        Note("info", "sim-1", "is too hot (70.0 °C): resting"),
-        Note("warning", "clusters", "every stick is too hot: no frame is worked on"),
+        LogEvent("info", "sim-1", "is too hot (70.0 °C): resting"),
+        LogEvent("warning", "clusters", "every stick is too hot: no frame is worked on"),
     ]
     assert (house.sticks.shedding, house.sticks.active) == (True, [])
     assert house.sticks.regulate(2.1) == []
     house.open(2)
-    assert house.sticks.regulate(2.2) == [Note("info", "clusters", "a stick has cooled down: working again")]
+    assert house.sticks.regulate(2.2) == [LogEvent("info", "clusters", "a stick has cooled down: working again")]
     assert (house.sticks.shedding, house.sticks.active) == (False, ["sim-2"])
 
 
@@ -318,10 +323,10 @@ def test_the_next_look_is_when_the_first_reading_will_have_aged_up_to_the_trip()
     house.measure(1, 63.65, 2.0)
     house.measure(2, 40.0, 1.9)
     house.sticks.regulate(2.0)
-    assert house.sticks.look_s == pytest.approx((20.0 + 2.5) / 10)
+    assert house.sticks.reading_deadline_s == pytest.approx((20.0 + 2.5) / 10)
     house[1].child.exited("exit code 1", 2.0)
     house.sticks.regulate(2.0)
-    assert house.sticks.look_s == pytest.approx((19.0 + 15.0) / 10)
+    assert house.sticks.reading_deadline_s == pytest.approx((19.0 + 15.0) / 10)
 
 
 class Reckless:
@@ -346,8 +351,8 @@ def test_a_stick_that_is_hot_or_not_usable_does_not_work_whatever_the_policy_say
     house[2].zone.open(True)
     house[2].zone.read(70.0, 2.0)
     house[3].child.kill(2.0, "hangs")
-    assert house.sticks.regulate(2.0) == [Note("info", "sim-2", "is too hot (70.0 °C): resting")]
-    assert (house.sticks.active, house.rates) == (["sim-1"], {"sim-1": 0.5, "sim-2": 0.0, "sim-3": 0.0})
+    assert house.sticks.regulate(2.0) == [LogEvent("info", "sim-2", "is too hot (70.0 °C): resting")]
+    assert (house.sticks.active, house.duties) == (["sim-1"], {"sim-1": 0.5, "sim-2": 0.0, "sim-3": 0.0})
 
 
 def ring(count: int, size: int, *, time_scale: float = 1.0) -> House:
@@ -361,8 +366,8 @@ def test_the_turn_passes_when_its_time_is_over() -> None:
     assert house.sticks.regulate(2.0) == []
     assert (house.sticks.active, house.sticks.next_s, house.dispatcher.permits) == (["sim-1", "sim-2"], 12.0, 2)
     assert house.sticks.clusters(2.0) == [["sim-1", "sim-2"], ["sim-3", "sim-4"]]
-    assert house.sticks.regulate(12.0) == [Note("info", "clusters", "switch to sim-3, sim-4: its time is over")]
-    assert (house.sticks.active, house.rates) == (["sim-3", "sim-4"], {"sim-1": 0.0, "sim-2": 0.0, "sim-3": 1.0, "sim-4": 1.0})
+    assert house.sticks.regulate(12.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: its time is over")]
+    assert (house.sticks.active, house.duties) == (["sim-3", "sim-4"], {"sim-1": 0.0, "sim-2": 0.0, "sim-3": 1.0, "sim-4": 1.0})
     assert (house.sticks.switches, house.sticks.last_switch, house.sticks.next_s) == (1, (12.0, "its time is over"), 22.0)
 
 
@@ -370,7 +375,7 @@ def test_the_times_of_a_policy_are_plant_times() -> None:
     house = ring(4, 2, time_scale=10.0)
     house.sticks.regulate(2.0)
     assert house.sticks.next_s == 3.0
-    assert house.sticks.regulate(3.0) == [Note("info", "clusters", "switch to sim-3, sim-4: its time is over")]
+    assert house.sticks.regulate(3.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: its time is over")]
     assert house.sticks.last_switch == (3.0, "its time is over")
 
 
@@ -379,7 +384,7 @@ def test_a_switch_that_the_operator_asks_for_waits_for_the_dwell() -> None:
     house.sticks.regulate(2.0)
     assert house.sticks.regulate(3.0, asked=True) == []
     assert (house.sticks.switch_pending, house.sticks.next_s) == (True, 4.0)
-    assert house.sticks.regulate(4.0) == [Note("info", "clusters", "switch to sim-3, sim-4: asked for by the operator")]
+    assert house.sticks.regulate(4.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: asked for by the operator")]
     assert house.sticks.switch_pending is False
 
 
@@ -387,9 +392,9 @@ def test_a_cluster_that_no_other_can_relieve_stays() -> None:
     house = House(2, clusters=ClusterSpec(1, "ring", 10.0))
     house.open(1)
     house.sticks.regulate(2.0)
-    assert house.sticks.stays is False
+    assert house.sticks.no_alternative is False
     assert house.sticks.regulate(12.0) == []
-    assert (house.sticks.stays, house.sticks.active, house.sticks.next_s) == (True, ["sim-1"], 14.0)
+    assert (house.sticks.no_alternative, house.sticks.active, house.sticks.next_s) == (True, ["sim-1"], 14.0)
 
 
 @pytest.mark.parametrize(
@@ -415,13 +420,13 @@ def test_a_change_of_the_cluster_size_is_noted_once_with_the_number_of_sticks() 
     house = ring(4, 2)
     assert house.sticks.say_size() == []
     house.sticks.gone(StickId("sim-4"), 5.0)
-    assert house.sticks.say_size() == [Note("warning", "clusters", "cluster size is now 1: 3 sticks are there")]
+    assert house.sticks.say_size() == [LogEvent("warning", "clusters", "cluster size is now 1: 3 sticks are there")]
     assert house.sticks.say_size() == []
     house.sticks.found(spec(4), 6.0)
-    assert house.sticks.say_size() == [Note("info", "clusters", "cluster size is now 2: 4 sticks are there")]
+    assert house.sticks.say_size() == [LogEvent("info", "clusters", "cluster size is now 2: 4 sticks are there")]
     for number in (4, 3, 2):
         house.sticks.gone(StickId(f"sim-{number}"), 7.0)
-    assert house.sticks.say_size() == [Note("warning", "clusters", "cluster size is now 1: 1 stick is there")]
+    assert house.sticks.say_size() == [LogEvent("warning", "clusters", "cluster size is now 1: 1 stick is there")]
 
 
 def test_the_cluster_size_is_not_noted_while_no_stick_is_there() -> None:
@@ -451,6 +456,6 @@ def test_the_view_of_a_policy_holds_every_recorded_stick_with_its_temperature() 
 def test_sticks_that_are_open_or_reported_gone_are_settled() -> None:
     house = House(4)
     house.open(1)
-    house[2].told_gone = True
+    house[2].reported_missing = True
     house.sticks.hello(house[3], 1.0)
     assert house.sticks.settled == {"sim-1", "sim-2"}

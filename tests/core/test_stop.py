@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
-from ncs_cluster.core.events import GATEWAY, SINK, Who
+from ncs_cluster.core.events import GATEWAY, SINK, Endpoint
 from ncs_cluster.testing.world import World, house
 from tests.core.referee import Referee
 
 
 def test_a_stop_drains_what_is_under_way_and_writes_it() -> None:
-    world = World(house(3, page=True))
+    world = World(house(3, gateway=True))
     referee = Referee(world)
     world.start().run(3.0)
     open_before = len(world.engine.ledger.open)
@@ -35,8 +35,8 @@ def test_a_stop_drains_what_is_under_way_and_writes_it() -> None:
 def test_a_second_stop_ends_at_once() -> None:
     world = World(house(3))
     world.start().run(3.0)
-    killed: list[Who] = []
-    world.watchers.append(lambda action: killed.append(action.who) if isinstance(action, a.Kill) else None)
+    killed: list[Endpoint] = []
+    world.watchers.append(lambda action: killed.append(action.endpoint) if isinstance(action, a.Kill) else None)
     world.ask_stop()
     running = set(world.processes)
     world.ask_stop()
@@ -50,23 +50,30 @@ EVIL = st.sampled_from(["good", "frozen", "stuck", "slow", "crashes", "unspawnab
 @settings(deadline=None, max_examples=40)
 @given(st.lists(EVIL, min_size=6, max_size=6), st.floats(0.0, 3.0), st.booleans())
 def test_it_ends_within_five_seconds_whatever_its_children_do(evils: list[str], begun_s: float, full: bool) -> None:
-    world = World(house(3, page=True))
+    world = World(house(3, gateway=True))
     referee = Referee(world)
     world.start().run(begun_s)
     world.sink.full = full
-    everybody = [Who("worker", "sim-1"), Who("worker", "sim-2"), Who("worker", "sim-3"), Who("camera", "cam0"), SINK, GATEWAY]
-    for who, evil in zip(everybody, evils, strict=True):
-        process = world.processes.get(who)
+    everybody = [
+        Endpoint("worker", "sim-1"),
+        Endpoint("worker", "sim-2"),
+        Endpoint("worker", "sim-3"),
+        Endpoint("camera", "cam0"),
+        SINK,
+        GATEWAY,
+    ]
+    for endpoint, evil in zip(everybody, evils, strict=True):
+        process = world.processes.get(endpoint)
         if process is None:
             continue
         if evil in ("frozen", "stuck"):
             process.frozen, process.stuck = True, evil == "stuck"
-        elif evil == "slow" and who.kind == "worker":
-            world.sticks[who.name].latency_s = 30.0
+        elif evil == "slow" and endpoint.kind == "worker":
+            world.sticks[endpoint.name].latency_s = 30.0
         elif evil in ("crashes", "unspawnable"):
             if evil == "unspawnable":
-                world.unspawnable.add(who)
-            world.crash(who)
+                world.unspawnable.add(endpoint)
+            world.crash(endpoint)
     world.run(0.05)
     asked_s = world.now_s
     world.ask_stop()
@@ -103,7 +110,7 @@ def test_a_camera_that_dies_before_its_last_frame_goes_on_where_it_was() -> None
     referee = Referee(world)
     world.cameras["cam0"].frames, world.cameras["cam0"].ordered = 50, True
     world.start().run(1.5)
-    world.crash(Who("camera", "cam0"))
+    world.crash(Endpoint("camera", "cam0"))
     world.run(30.0)
     assert [line["frame"] for line in referee.records()] == list(range(50))
     assert world.exit_code == 0
@@ -112,15 +119,15 @@ def test_a_camera_that_dies_before_its_last_frame_goes_on_where_it_was() -> None
 def test_a_source_that_was_never_there_ends_the_start() -> None:
     world = World(house(2))
     world.start().run(0.3)
-    world.tell(Who("camera", "cam0"), m.Failed("open", "film.mp4 is no video", True))
+    world.tell(Endpoint("camera", "cam0"), m.Failed("open", "film.mp4 is no video", True))
     assert world.exit_code == 78
 
 
 def test_a_source_that_was_there_once_is_tried_again() -> None:
     world = World(house(2))
     world.start().run(2.0)
-    world.tell(Who("camera", "cam0"), m.Failed("open", "gone", True))
-    world.crash(Who("camera", "cam0"))
+    world.tell(Endpoint("camera", "cam0"), m.Failed("open", "gone", True))
+    world.crash(Endpoint("camera", "cam0"))
     world.run(70.0)
     assert world.exit_code is None
     assert world.engine.cameras.by_name["cam0"].child.running
@@ -128,7 +135,7 @@ def test_a_source_that_was_there_once_is_tried_again() -> None:
 
 @pytest.mark.parametrize("after_s", [0.01, 0.21, 0.35, 0.6, 1.0])
 def test_a_stop_may_come_while_all_are_still_starting(after_s: float) -> None:
-    world = World(house(3, page=True))
+    world = World(house(3, gateway=True))
     world.start().run(after_s)
     world.ask_stop()
     world.run(6.0)

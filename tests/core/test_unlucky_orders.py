@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ncs_cluster import messages as m
 from ncs_cluster.core import report
 from ncs_cluster.core.child import State
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.status import Status
 from ncs_cluster.testing.world import World, house
 from ncs_cluster.types import StickId
@@ -92,7 +92,7 @@ def test_results_do_not_wait_for_a_camera_that_cannot_even_be_killed() -> None:
     world.start().run(5.65)
     while not world.engine.cameras.by_name["cam0"].measuring:
         world.run(0.01)
-    world.processes[Who("camera", "cam0")].stuck = True
+    world.processes[Endpoint("camera", "cam0")].stuck = True
     world.run(60.0)
     assert world.engine.cameras.by_name["cam0"].child.state is State.FENCED
     assert not world.engine.ledger.open
@@ -128,7 +128,7 @@ def test_that_the_last_hot_stick_has_gone_is_not_called_cooling_down(what: str) 
     world.start().run(3.0)
     world.sticks["sim-1"].temperature_c = 80.0
     world.run(3.0)
-    world.unplug("sim-1") if what == "pulled" else world.crash(Who("worker", "sim-1"))
+    world.unplug("sim-1") if what == "pulled" else world.crash(Endpoint("worker", "sim-1"))
     world.run(3.0)
     assert "cooled down" not in world.notes_text
 
@@ -137,20 +137,20 @@ def test_that_the_last_hot_stick_has_gone_is_not_called_cooling_down(what: str) 
 def test_the_last_words_of_a_worker_whose_stick_was_pulled_do_not_slow_the_next_ones_restart(word: m.Failed) -> None:
     world = World(house(1))
     world.start().run(3.0)
-    who = Who("worker", "sim-1")
-    world.tell(who, word)
+    endpoint = Endpoint("worker", "sim-1")
+    world.tell(endpoint, word)
     world.unplug("sim-1")
     world.run(5.0)
     world.plug("sim-1")
     world.run(40.0)
-    world.crash(who)
+    world.crash(endpoint)
     world.run(1.0)
     assert world.engine.sticks.by_id[SIM1].child.running
 
 
 def test_a_loss_that_ends_the_process_is_a_restart_not_a_reset() -> None:
     world = World(house(1))
-    world.sticks["sim-1"].mends = True
+    world.sticks["sim-1"].can_reset = True
     world.start().run(3.0)
     stick = world.engine.sticks.by_id[SIM1]
     for _ in range(4):

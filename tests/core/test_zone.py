@@ -65,7 +65,7 @@ def test_without_a_sensor_it_is_never_hot(readings: list[tuple[float, float | No
         now_s += dt_s
         stick.read(value_c, now_s)
         assert not stick.hot(now_s)
-    assert stick.looked_at
+    assert stick.has_reading
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 20), st.floats(-20, 125)), min_size=1, max_size=20), st.floats(0, 30))
@@ -86,7 +86,7 @@ def test_being_hot_outlives_the_process_that_measured_it() -> None:
     stick = zone()
     stick.read(70.0, 0.0)
     stick.open(True)
-    assert not stick.looked_at
+    assert not stick.has_reading
     stick.read(63.0, 1.0)
     assert stick.hot(1.0)
 
@@ -117,7 +117,7 @@ def test_headroom_is_the_time_to_the_limit_at_the_present_rise() -> None:
 
 def test_a_new_zone_has_no_sensor_and_is_cool() -> None:
     stick = Zone(65.0)
-    assert (stick.switch_temp_c, stick.has_sensor, stick.looked_at, stick.hot(0.0)) == (65.0, False, True, False)
+    assert (stick.switch_temp_c, stick.has_sensor, stick.has_reading, stick.hot(0.0)) == (65.0, False, True, False)
     assert (stick.temperature_c(0.0), stick.age_s(0.0), stick.next_s, stick.headroom_s(0.0)) == (None, None, None, None)
     assert stick.why(0.0) == "does not tell its temperature"
     stick.read(40.0, 100.0)
@@ -129,7 +129,7 @@ def test_a_new_zone_has_no_sensor_and_is_cool() -> None:
 def test_readings_are_valid_from_minus_20_to_125_degrees(value_c: float, valid: bool) -> None:
     stick = zone()
     stick.read(value_c, 1.0)
-    assert (stick.temperature_c(1.0), stick.age_s(3.5), stick.looked_at) == (value_c if valid else None, 2.5, True)
+    assert (stick.temperature_c(1.0), stick.age_s(3.5), stick.has_reading) == (value_c if valid else None, 2.5, True)
     assert (stick.temperature_c(5.0) is None) is not valid
 
 
@@ -164,7 +164,7 @@ def test_a_stick_that_is_opened_again_has_forgotten_all_but_that_it_was_hot() ->
     stick.read(70.0, 10.0)
     stick.throttle(2)
     stick.open(True)
-    assert (stick.looked_at, stick.temperature_c(10.0), stick.age_s(10.0), stick.next_s) == (False, None, None, None)
+    assert (stick.has_reading, stick.temperature_c(10.0), stick.age_s(10.0), stick.next_s) == (False, None, None, None)
     stick.read(64.0, 11.0)
     assert (stick.hot(11.0), stick.headroom_s(11.0), stick.why(11.0)) == (True, None, "is still too hot (64.0 °C)")
     stick.open(False)

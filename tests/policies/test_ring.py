@@ -27,7 +27,7 @@ def view(
 
 
 def at_work(ring: Ring, seen: View) -> str:
-    return "-".join(ring.advise(seen).rates)
+    return "-".join(ring.advise(seen).duties)
 
 
 def test_five_sticks_by_two_take_turns_in_ring_order() -> None:
@@ -75,7 +75,7 @@ def test_when_all_are_hot_nothing_works_and_nothing_flips() -> None:
     at_work(ring, view(0.0))
     for step in range(100):
         advice = ring.advise(view(1.0 + step * 0.1, hot=(1, 2, 3, 4, 5)))
-        assert not advice.rates
+        assert not advice.duties
         assert advice.switched is None
     assert at_work(ring, view(20.0, hot=(1, 2, 3, 5))) == "4"
 
@@ -87,7 +87,7 @@ def test_a_switch_that_is_not_for_safety_keeps_the_dwell() -> None:
     assert at_work(ring, view(DWELL_S)) == "3-4"
     ring.ask_switch()
     advice = ring.advise(view(DWELL_S + 0.1))
-    assert "-".join(advice.rates) == "3-4"
+    assert "-".join(advice.duties) == "3-4"
     assert advice.next_s == 2 * DWELL_S
     assert at_work(ring, view(DWELL_S + 0.2, hot=(3,))) == "5-1"
 
@@ -113,7 +113,7 @@ def test_a_stick_ready_before_the_first_of_the_ring_does_not_keep_the_turn() -> 
     assert at_work(ring, view(0.0, sticks=2, size=1, away=(1,))) == "2"
     assert at_work(ring, view(2.5, sticks=2, size=1, away=(1,))) == "2"
     advice = ring.advise(view(4.5, sticks=2, size=1))
-    assert (list(advice.rates), advice.switched) == (["1"], "its time is over")
+    assert (list(advice.duties), advice.switched) == (["1"], "its time is over")
     assert at_work(ring, view(6.5, sticks=2, size=1)) == "2"
 
 
@@ -130,7 +130,7 @@ def test_one_cluster_alone_stays_and_says_nothing_of_switching() -> None:
     ring = Ring(10.0)
     for now_s in range(100):
         advice = ring.advise(view(float(now_s), sticks=2))
-        assert "-".join(advice.rates) == "1-2"
+        assert "-".join(advice.duties) == "1-2"
         assert advice.switched is None
 
 
@@ -158,9 +158,9 @@ def test_whatever_happens(sticks: int, size: int, interval_s: float, steps: list
             ring.ask_switch()
         advice = ring.advise(seen)
         allowed = {stick.id for stick in seen.sticks if stick.usable and not stick.hot}
-        assert set(advice.rates) <= allowed
-        assert len(advice.rates) <= (size or sticks)
-        assert bool(advice.rates) == bool(allowed)
+        assert set(advice.duties) <= allowed
+        assert len(advice.duties) <= (size or sticks)
+        assert bool(advice.duties) == bool(allowed)
         assert advice.next_s is None or advice.next_s > now_s
         calm = advice.switched is not None and "too hot" not in advice.switched
         if calm:
@@ -200,5 +200,5 @@ def test_whatever_has_been_every_cool_stick_has_its_turn_within_a_round(
     until_s = now_s + (sticks + 1) * max(interval_s, DWELL_S)
     while now_s < until_s:
         now_s += 0.25
-        worked |= set(ring.advise(view(now_s, sticks, size, tuple(hot))).rates)
+        worked |= set(ring.advise(view(now_s, sticks, size, tuple(hot))).duties)
     assert worked == {StickId(str(number)) for number in set(range(1, sticks + 1)) - hot}

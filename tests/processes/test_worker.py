@@ -17,12 +17,12 @@ from ncs_cluster.messages import (
     Hello,
     Infer,
     Inferred,
+    InjectFault,
     OpenStick,
     Phase,
     StickOpened,
     Stop,
     Telemetry,
-    Trouble,
 )
 from ncs_cluster.specs import GraphSpec, StickSpec
 from ncs_cluster.testing.children import Child, running
@@ -44,7 +44,7 @@ def worker(asked: OpenStick | None = None, **options: Any) -> Iterator[Child]:
     """An open stick without a graph."""
     with running(WORKER, FromWorker) as child:
         child.send(asked or asking(**options))
-        assert child.expect(StickOpened).depth >= 1
+        assert child.expect(StickOpened).max_in_flight >= 1
         yield child
 
 
@@ -53,7 +53,7 @@ def test_it_says_hello_then_its_phases_then_that_the_stick_is_open() -> None:
         assert isinstance(child.receive(), Hello)
         child.send(asking(depth=3))
         assert child.receive() == Phase("opening")
-        assert child.receive() == StickOpened("simulated stick", has_sensor=True, depth=3)
+        assert child.receive() == StickOpened("simulated stick", has_sensor=True, max_in_flight=3)
 
 
 def test_every_ticket_is_answered_once_and_in_order() -> None:
@@ -89,7 +89,7 @@ def test_telemetry_comes_at_work_or_not_and_faster_with_scaled_time() -> None:
 def test_a_working_stick_warms_and_a_heat_wave_warms_a_resting_one() -> None:
     with worker(time_scale=20, ambient_c=30) as child:
         cold = child.expect(Telemetry).temperature_c
-        child.send(Trouble("heat", 10))
+        child.send(InjectFault("heat", 10))
         for _ in range(15):
             warm = child.expect(Telemetry).temperature_c
         assert cold is not None
@@ -130,7 +130,7 @@ def test_a_crash_ends_the_process_without_a_word(kind: str, code: int) -> None:
 def test_a_hung_stick_answers_nothing_more_until_it_is_killed() -> None:
     with worker(latency_ms=10, time_scale=20) as child:
         child.expect(Telemetry)
-        child.send(Trouble("hang"))
+        child.send(InjectFault("hang"))
         child.send(Infer(1, 0, frame(1)))
         with pytest.raises(TimeoutError):
             child.expect(Inferred, 0.5)
@@ -139,7 +139,7 @@ def test_a_hung_stick_answers_nothing_more_until_it_is_killed() -> None:
 
 def test_a_slow_stick_takes_ten_times_as_long_and_recovers() -> None:
     with worker(latency_ms=10) as child:
-        child.send(Trouble("slow", 0.3))
+        child.send(InjectFault("slow", 0.3))
         child.send(Infer(1, 0, frame(1)))
         assert child.expect(Inferred).latency_s == pytest.approx(0.1)
         time.sleep(0.3)

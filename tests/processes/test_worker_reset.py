@@ -29,7 +29,7 @@ from ncs_cluster.processes.worker import Worker
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.types import CameraName, FrameRef, StickId
 
-DEVICE = DeviceInfo("scripted stick", has_sensor=True, depth=2, firmware="1.2.3")
+DEVICE = DeviceInfo("scripted stick", has_sensor=True, max_in_flight=2, firmware="1.2.3")
 
 
 class Scripted:
@@ -97,8 +97,8 @@ def working(
         raise ended[0]
 
 
-def infer(ticket: int, losses: int = 0) -> Infer:
-    return Infer(ticket, 0, FrameRef(CameraName("cam"), 1, 0, ticket, 64, 48), losses)
+def infer(ticket: int, reset_epoch: int = 0) -> Infer:
+    return Infer(ticket, 0, FrameRef(CameraName("cam"), 1, 0, ticket, 64, 48), reset_epoch)
 
 
 def hear(channel: Channel[object], kind: type) -> object:
@@ -120,9 +120,9 @@ def test_a_stick_that_hangs_is_lost_then_opened_again_and_works_on(reason: str) 
         assert hear(channel, StickLost) == StickLost("no answer in time: it hangs")
         channel.send(Reopen())
         assert hear(channel, Phase) == Phase("opening")
-        assert hear(channel, StickOpened) == StickOpened("scripted stick", True, 2, "1.2.3", mends=True)
+        assert hear(channel, StickOpened) == StickOpened("scripted stick", True, 2, "1.2.3", can_reset=True)
         channel.send(infer(7))  # sent before the loss was heard, by a supervisor that stood still
-        channel.send(infer(8, losses=1))
+        channel.send(infer(8, reset_epoch=1))
         assert hear(channel, Inferred).ticket == 8  # type: ignore[attr-defined]
         channel.send(Stop())
 
@@ -139,7 +139,7 @@ def test_frames_that_were_on_their_way_to_a_lost_stick_are_not_answered() -> Non
             assert not isinstance(said, Inferred) or said.ticket in (5, 6)
             if isinstance(said, StickLost):
                 channel.send(Reopen())
-        channel.send(infer(30, losses=1))
+        channel.send(infer(30, reset_epoch=1))
         assert hear(channel, Inferred).ticket == 30  # type: ignore[attr-defined]
         channel.send(Stop())
 
@@ -158,7 +158,7 @@ def test_a_stick_is_reset_when_the_supervisor_says_that_it_hangs() -> None:
         channel.send(Reopen())
         assert isinstance(hear(channel, Phase), Phase)
         assert isinstance(hear(channel, StickOpened), StickOpened)
-        channel.send(infer(8, losses=1))
+        channel.send(infer(8, reset_epoch=1))
         assert hear(channel, Inferred).ticket == 8  # type: ignore[attr-defined]
         channel.send(Stop())
 

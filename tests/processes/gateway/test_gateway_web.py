@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from ncs_cluster.messages import AskSwitch, AskTrouble
+from ncs_cluster.messages import AskFault, AskSwitch
 from ncs_cluster.testing.control import some_status
 from ncs_cluster.testing.gateway import Site, site
 
@@ -72,13 +72,13 @@ def test_what_the_daemon_refuses_is_said_in_its_words(running_site: Site) -> Non
 
 def test_trouble_reaches_the_daemon_with_its_stick(running_site: Site) -> None:
     assert running_site.post("/api/trouble", {"kind": "unplug", "stick": "sim-2"}).status == 200
-    assert AskTrouble("unplug", "sim-2") in running_site.control.asked  # type: ignore[arg-type]
+    assert AskFault("unplug", "sim-2") in running_site.control.asked  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("body", [{}, {"kind": "segfault"}, {"kind": ["heat"]}, {"kind": "heat", "stick": 3}, [], "x"])
 def test_trouble_nobody_knows_is_refused(running_site: Site, body: Any) -> None:
     assert running_site.request("POST", "/api/trouble", json.dumps(body), Content_Type="application/json").status == 400
-    assert not any(isinstance(asked, AskTrouble) for asked in running_site.control.asked)
+    assert not any(isinstance(asked, AskFault) for asked in running_site.control.asked)
 
 
 def test_with_real_sticks_there_is_no_way_to_make_trouble(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_with_real_sticks_there_is_no_way_to_make_trouble(tmp_path: Path) -> Non
 def test_looking_never_changes_anything(running_site: Site) -> None:
     for path in ("/api/switch", "/api/trouble"):
         assert running_site.get(path).status == 405
-    assert not any(isinstance(asked, (AskSwitch, AskTrouble)) for asked in running_site.control.asked)
+    assert not any(isinstance(asked, (AskSwitch, AskFault)) for asked in running_site.control.asked)
 
 
 def test_the_page_is_whole_and_comes_from_here_alone(running_site: Site) -> None:

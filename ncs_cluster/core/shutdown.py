@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ncs_cluster.core.actions import Action, Exit, Kill, Note
+from ncs_cluster.core.actions import Action, Exit, Kill, LogEvent
 from ncs_cluster.core.child import Child
 
 DRAIN_S = 2.0
@@ -18,14 +18,14 @@ WRITE_S = 1.0
 LONGEST_S = 4.5
 
 
-class Ending:
+class Shutdown:
     """The steps, each taken when the one before is done or has taken too long."""
 
-    def __init__(self, doing: list[Child], showing: list[Child], now_s: float) -> None:
-        """`doing`: sources and sticks. `showing`: sink and page, which go last."""
+    def __init__(self, producers: list[Child], consumers: list[Child], now_s: float) -> None:
+        """`producers`: sources and sticks. `consumers`: sink and page, which go last."""
         self.began_s = now_s
-        self._doing = doing
-        self._showing = showing
+        self._producers = producers
+        self._consumers = consumers
         self._step = 0
 
     @property
@@ -35,29 +35,29 @@ class Ending:
 
     def too_late(self, now_s: float) -> bool:
         """What is not finished now will not be: there must be time left to write what it held back."""
-        closed = not any(child.alive for child in self._doing)
+        closed = not any(child.alive for child in self._producers)
         return self.closing and (closed or now_s - self.began_s > DRAIN_S + CLOSE_S)
 
-    def go_on(self, now_s: float, *, drained: Callable[[], bool], written: Callable[[], bool]) -> list[Action]:
+    def advance(self, now_s: float, *, drained: Callable[[], bool], written: Callable[[], bool]) -> list[Action]:
         waited_s = now_s - self.began_s
         actions: list[Action] = []
         if self._step == 0 and (drained() or waited_s > DRAIN_S):
             self._step = 1
-            for child in self._doing:
+            for child in self._producers:
                 actions += child.stop(now_s)
-        closed = not any(child.alive for child in self._doing)
+        closed = not any(child.alive for child in self._producers)
         if self._step == 1 and ((closed and written()) or waited_s > DRAIN_S + WRITE_S):
             self._step = 2
-            for child in self._showing:
+            for child in self._consumers:
                 actions += child.stop(now_s)
-        everybody = [*self._doing, *self._showing]
+        everybody = [*self._producers, *self._consumers]
         if self._step == 2 and not any(child.alive for child in everybody):
-            return [*actions, Note("info", "daemon", "stopped"), Exit(0)]
+            return [*actions, LogEvent("info", "daemon", "stopped"), Exit(0)]
         if waited_s > LONGEST_S:
-            return [*actions, Note("warning", "daemon", "some processes did not stop in time"), *killed(everybody), Exit(0)]
+            return [*actions, LogEvent("warning", "daemon", "some processes did not stop in time"), *killed(everybody), Exit(0)]
         return actions
 
 
 def killed(children: list[Child]) -> list[Action]:
     """End them all at once."""
-    return [Kill(child.who) for child in children if child.alive]
+    return [Kill(child.endpoint) for child in children if child.alive]

@@ -7,19 +7,19 @@ from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import Action, Send
 from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import LONGEST_ERROR, State
+from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.hearing import common, greet, heeded
-from ncs_cluster.core.inferences import Inferences
+from ncs_cluster.core.inference_health import InferenceHealth
 from ncs_cluster.core.sticks import Stick, Sticks
 
 RESETTING_S = 3.0
 """A worker that is asked to reset its stick says within this time that it does."""
 
 
-class Workers:
+class WorkerMessages:
     """One per stick."""
 
-    def __init__(self, sticks: Sticks, cameras: Cameras, dispatcher: Dispatcher, inferences: Inferences) -> None:
+    def __init__(self, sticks: Sticks, cameras: Cameras, dispatcher: Dispatcher, inferences: InferenceHealth) -> None:
         self._sticks = sticks
         self._cameras = cameras
         self._dispatcher = dispatcher
@@ -27,7 +27,7 @@ class Workers:
 
     def hear(self, stick: Stick, message: object, now_s: float) -> list[Action]:
         child = stick.child
-        if not heeded(child, message):
+        if not accepts(child, message):
             return []
         child.heard(now_s)
         match message:
@@ -54,28 +54,28 @@ class Workers:
             case m.StickOpened():
                 return self._sticks.opened(stick, message, now_s) + self._sticks.regulate(now_s)
             case m.Hello():
-                return greet(child, message, now_s) or self._with_pools(stick, self._sticks.hello(stick, now_s))
+                return check_protocol(child, message, now_s) or self._with_pools(stick, self._sticks.hello(stick, now_s))
             case m.Failed(reason="gone", detail=detail):
-                stick.told_gone = True
+                stick.reported_missing = True
                 child.failed(detail, permanent=False, away=True)
                 return []
             case e.Exited(how=how):
-                blameless = self._dispatcher.blameless(stick.spec.id)
+                not_at_fault = self._dispatcher.not_at_fault(stick.spec.id)
                 self._take_back(stick, now_s)
                 self._sticks.boots.forget(stick.spec.id, now_s)
-                actions = child.exited(how, now_s, innocent=blameless)
+                actions = child.exited(how, now_s, not_at_fault=not_at_fault)
                 if not stick.present:
                     child.last_error = "unplugged"
                 return actions + self._sticks.regulate(now_s)
             case _:
-                return common(child, message, now_s)
+                return handle_common(child, message, now_s)
 
     def open_due(self, now_s: float) -> list[Action]:
         """Those whose turn to boot has come."""
         actions: list[Action] = []
         for stick in self._sticks.due(now_s):
             if stick.child.state is State.OPENING:
-                actions.append(Send(stick.child.who, m.Reopen()))
+                actions.append(Send(stick.child.endpoint, m.Reopen()))
             else:
                 actions += self._with_pools(stick, self._sticks.open(stick, now_s))
         return actions
@@ -95,15 +95,15 @@ class Workers:
 
     def _with_pools(self, stick: Stick, opening: list[Action]) -> list[Action]:
         """A worker hears what to open first, then of every pool."""
-        return opening + self._cameras.pools.maps(stick.child.who) if opening else []
+        return opening + self._cameras.pools.maps(stick.child.endpoint) if opening else []
 
     def _hangs(self, stick: Stick, now_s: float) -> list[Action]:
         """A stick that should have answered long ago is reset in place where its worker can; else the process ends."""
-        seat, why = self._dispatcher.seats[stick.spec.id], "no answer in time: it hangs"
-        if seat.mends and seat.reset_s is None and stick.child.running:
-            seat.reset_s = now_s
-            return [Send(stick.child.who, m.ResetStick(why))]
-        if seat.reset_s is not None and now_s < seat.reset_s + RESETTING_S:
+        queue, why = self._dispatcher.queues[stick.spec.id], "no answer in time: it hangs"
+        if queue.can_reset and queue.reset_s is None and stick.child.running:
+            queue.reset_s = now_s
+            return [Send(stick.child.endpoint, m.ResetStick(why))]
+        if queue.reset_s is not None and now_s < queue.reset_s + RESETTING_S:
             return []
         return stick.child.kill(now_s, why)
 
@@ -112,18 +112,18 @@ class Workers:
         child = stick.child
         if child.state in (State.STARTING, State.OPENING):
             return child.kill(now_s, "says that it has lost a stick which it had not opened")
-        stick.losses += 1
-        blameless = self._dispatcher.blameless(stick.spec.id)
+        stick.reset_epoch += 1
+        not_at_fault = self._dispatcher.not_at_fault(stick.spec.id)
         self._take_back(stick, now_s)
-        actions = child.lost(detail, now_s, innocent=blameless)
+        actions = child.lost(detail, now_s, not_at_fault=not_at_fault)
         if actions and child.listening:
             stick.resets += 1
             if self._sticks.boots.ask(stick.spec.id, now_s, alone=stick.spec.alone):
-                actions.append(Send(child.who, m.Reopen()))
+                actions.append(Send(child.endpoint, m.Reopen()))
         return actions + self._sticks.regulate(now_s)
 
     def _take_back(self, stick: Stick, now_s: float) -> None:
         """The stick will not answer any more: its frames go to others, except those that have cost too many sticks."""
-        for unit in self._dispatcher.unseat(stick.spec.id):
+        for unit in self._dispatcher.detach(stick.spec.id):
             why = f"given up: {len(unit.tried)} times a stick died with it in hand ({', '.join(unit.tried)})"
             self._cameras.give_up(self._cameras.by_name[unit.stream], unit, why, now_s)

@@ -6,17 +6,17 @@ import msgspec
 import pytest
 
 from ncs_cluster import messages as m
-from ncs_cluster.core import trouble
-from ncs_cluster.core.actions import Action, Note, Send, Unplug
+from ncs_cluster.core import fault_injection
+from ncs_cluster.core.actions import Action, LogEvent, Send, Unplug
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.events import Who
+from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.sticks import Sticks
 from ncs_cluster.core.work import Ledger
 from ncs_cluster.specs import ClusterSpec, StickSpec
 from ncs_cluster.types import StickId
 
-CLIENT = Who("client", "1")
+CLIENT = Endpoint("client", "1")
 
 
 def the_sticks(open_: int, present: int = 3) -> Sticks:
@@ -34,7 +34,7 @@ def the_sticks(open_: int, present: int = 3) -> Sticks:
 
 
 def make(kind: str, stick: str | None, sticks: Sticks, *, simulated: bool = True) -> list[Action]:
-    return trouble.make(CLIENT, kind, None if stick is None else StickId(stick), sticks, simulated=simulated)
+    return fault_injection.make(CLIENT, kind, None if stick is None else StickId(stick), sticks, simulated=simulated)
 
 
 def replied(text: str) -> Send:
@@ -46,14 +46,14 @@ def refused(why: str) -> list[Action]:
 
 
 def test_an_answer_carries_its_body_as_a_map_and_no_error() -> None:
-    action = trouble.answer(CLIENT, {"text": "done", "number": 3})
+    action = fault_injection.answer(CLIENT, {"text": "done", "number": 3})
     assert isinstance(action, Send)
     assert (action.to, action.message.error) == (CLIENT, None)
     assert msgspec.msgpack.decode(action.message.body) == {"text": "done", "number": 3}
 
 
 def test_a_refusal_carries_its_reason_and_no_body() -> None:
-    assert trouble.refuse(CLIENT, "no") == Send(CLIENT, m.Reply(error="no", body=msgspec.Raw(b"\xc0")))
+    assert fault_injection.refuse(CLIENT, "no") == Send(CLIENT, m.Reply(error="no", body=msgspec.Raw(b"\xc0")))
 
 
 def test_trouble_is_refused_where_sticks_are_real() -> None:
@@ -79,9 +79,9 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
 def test_a_heat_wave_comes_over_every_open_stick(named: str | None) -> None:
     text = "a heat wave: 15 °C warmer for 20 s"
     assert make("heat", named, the_sticks(2)) == [
-        Note("warning", "trouble", text),
-        Send(Who("worker", "sim-1"), m.Trouble("heat", 20.0)),
-        Send(Who("worker", "sim-2"), m.Trouble("heat", 20.0)),
+        LogEvent("warning", "trouble", text),
+        Send(Endpoint("worker", "sim-1"), m.InjectFault("heat", 20.0)),
+        Send(Endpoint("worker", "sim-2"), m.InjectFault("heat", 20.0)),
         replied(text),
     ]
 
@@ -89,15 +89,15 @@ def test_a_heat_wave_comes_over_every_open_stick(named: str | None) -> None:
 @pytest.mark.parametrize(("named", "chosen"), [("sim-1", "sim-1"), (None, "sim-2")])
 def test_the_stick_that_is_named_is_pulled_else_the_first_active_one(named: str | None, chosen: str) -> None:
     text = f"{chosen} is pulled, and plugged in again after 5 s"
-    assert make("unplug", named, the_sticks(2)) == [Note("warning", "trouble", text), Unplug(StickId(chosen)), replied(text)]
+    assert make("unplug", named, the_sticks(2)) == [LogEvent("warning", "trouble", text), Unplug(StickId(chosen)), replied(text)]
 
 
 @pytest.mark.parametrize(("named", "chosen"), [("sim-1", "sim-1"), (None, "sim-2")])
 def test_the_stick_that_is_named_hangs_else_the_first_active_one(named: str | None, chosen: str) -> None:
     text = f"{chosen} hangs: it will not answer any more"
     assert make("hang", named, the_sticks(2)) == [
-        Note("warning", "trouble", text),
-        Send(Who("worker", chosen), m.Trouble("hang", 10.0)),
+        LogEvent("warning", "trouble", text),
+        Send(Endpoint("worker", chosen), m.InjectFault("hang", 10.0)),
         replied(text),
     ]
 
@@ -106,4 +106,4 @@ def test_where_no_stick_is_active_the_first_open_one_is_chosen() -> None:
     sticks = the_sticks(2)
     sticks.active = []
     text = "sim-1 is pulled, and plugged in again after 5 s"
-    assert make("unplug", None, sticks) == [Note("warning", "trouble", text), Unplug(StickId("sim-1")), replied(text)]
+    assert make("unplug", None, sticks) == [LogEvent("warning", "trouble", text), Unplug(StickId("sim-1")), replied(text)]

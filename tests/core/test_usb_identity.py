@@ -7,13 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ncs_cluster.core.ports import BEFORE_BOOT, BOOT_S, BOOTED, RETURN_S, Ports
+from ncs_cluster.core.usb_identity import BEFORE_BOOT, BOOT_S, BOOTED, RETURN_S, UsbIdentity
 
 ROM = dict.fromkeys(["1-1.1", "1-1.2"], BEFORE_BOOT)
 
 
 def test_a_stick_is_found_once_and_gone_once() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     assert ports.look({"1-1.2": BEFORE_BOOT}, (), 0.0) == (["1-1.2"], [])
     assert ports.look({"1-1.2": BEFORE_BOOT}, (), 1.0) == ([], [])
     assert ports.look({}, (), 2.0) == ([], [])
@@ -23,14 +23,14 @@ def test_a_stick_is_found_once_and_gone_once() -> None:
 
 
 def test_a_stick_at_work_is_gone_sooner_than_one_that_may_be_booting() -> None:
-    ports = Ports({"2-1.1": "1-1.1"})
+    ports = UsbIdentity({"2-1.1": "1-1.1"})
     ports.look({"2-1.1": BOOTED}, ("1-1.1",), 0.0)
     ports.look({}, ("1-1.1",), 1.0)
     assert ports.look({}, ("1-1.1",), 1.0 + RETURN_S) == ([], ["1-1.1"])
 
 
 def test_a_boot_moves_a_stick_to_another_bus_and_it_stays_the_same() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look(ROM, (), 0.0)
     assert ports.look({"1-1.1": BEFORE_BOOT}, (), 1.0) == ([], [])
     assert ports.look({"1-1.1": BEFORE_BOOT, "2-1.2": BOOTED}, (), 1.5) == ([], [])
@@ -40,24 +40,24 @@ def test_a_boot_moves_a_stick_to_another_bus_and_it_stays_the_same() -> None:
 
 
 def test_on_a_bus_without_a_faster_half_the_port_stays() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look(ROM, (), 0.0)
     assert ports.look({"1-1.1": BEFORE_BOOT, "1-1.2": BOOTED}, (), 1.0) == ([], [])
     assert ports.pairs == {"1-1.2": "1-1.2"}
 
 
 def test_another_chain_is_learned_while_only_one_stick_is_away() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look(ROM, (), 0.0)
     ports.look({"1-1.1": BEFORE_BOOT}, (), 1.0)
     assert ports.look({"1-1.1": BEFORE_BOOT, "2-2": BOOTED}, (), 1.5) == ([], [])
     assert ports.pairs == {"2-2": "1-1.2"}
-    again = Ports(ports.pairs)
+    again = UsbIdentity(ports.pairs)
     assert again.look({"2-2": BOOTED}, (), 0.0) == (["1-1.2"], []), "what was learned before is known at the next start"
 
 
 def test_two_that_are_away_at_once_are_told_apart_by_chain_else_by_turn_but_that_is_not_kept() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look(ROM, (), 0.0)
     ports.look({"1-1.1": BEFORE_BOOT}, (), 1.0)
     ports.look({}, (), 1.3)
@@ -74,7 +74,7 @@ def test_two_that_are_away_at_once_are_told_apart_by_chain_else_by_turn_but_that
 
 def test_of_two_with_equal_chains_what_is_left_over_after_a_guess_is_one_too() -> None:
     """Two controllers, a stick at each."""
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"1-1": BEFORE_BOOT, "3-1": BEFORE_BOOT}, (), 0.0)
     ports.look({}, (), 1.0)
     ports.look({"4-1": BOOTED}, (), 1.5)
@@ -84,7 +84,7 @@ def test_of_two_with_equal_chains_what_is_left_over_after_a_guess_is_one_too() -
 
 def test_a_stick_that_resets_itself_and_shows_twice_is_one_stick() -> None:
     pairs = {"2-1": "1-1.1", "2-2": "1-1.2"}
-    ports = Ports(pairs)
+    ports = UsbIdentity(pairs)
     ports.look({"2-1": BOOTED, "2-2": BOOTED}, (), 0.0)
     assert ports.look({"1-1.1": BEFORE_BOOT, "2-1": BOOTED, "2-2": BOOTED}, (), 1.0) == ([], [])
     assert ports.look({"2-2": BOOTED, "1-1.1": BEFORE_BOOT}, (), 1.5) == ([], [])
@@ -96,14 +96,14 @@ def test_a_stick_that_resets_itself_and_shows_twice_is_one_stick() -> None:
 
 def test_what_was_learned_wrong_is_put_right() -> None:
     """Somebody else's stick came up just while ours was booting."""
-    ports = Ports({"3-1": "1-1.2"})
+    ports = UsbIdentity({"3-1": "1-1.2"})
     ports.look({"1-1.2": BEFORE_BOOT}, (), 0.0)
     ports.look({"2-1.2": BOOTED}, (), 1.0)
     assert ports.pairs == {"2-1.2": "1-1.2"}
 
 
 def test_a_stick_that_another_process_left_booted_is_found_and_called_by_its_home_once_that_shows() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     assert ports.look({"2-1.2": BOOTED}, (), 0.0) == (["2-1.2"], [])
     assert ports.look({}, (), 1.0) == ([], [])
     assert ports.look({"1-1.2": BEFORE_BOOT}, (), 1.5) == (["1-1.2"], ["2-1.2"])
@@ -112,7 +112,7 @@ def test_a_stick_that_another_process_left_booted_is_found_and_called_by_its_hom
 
 def test_of_several_left_booted_with_other_chains_none_is_kept_under_a_wrong_name() -> None:
     """As on a Raspberry Pi 4, when the process they were left by is not missed by their watchdogs one by one, but at once."""
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"2-3": BOOTED, "2-4": BOOTED}, (), 0.0)
     found, gone = ports.look({"1-1.3": BEFORE_BOOT, "1-1.4": BEFORE_BOOT}, (), 1.0)
     assert (sorted(found), sorted(gone), sorted(ports.renamed)) == (["1-1.3", "1-1.4"], ["2-3", "2-4"], ["2-3", "2-4"])
@@ -124,7 +124,7 @@ def test_of_several_left_booted_with_other_chains_none_is_kept_under_a_wrong_nam
 
 
 def test_a_device_is_a_stick_though_what_was_learned_says_it_is_another_that_is_plugged_in_too() -> None:
-    ports = Ports({"2-1.1": "1-1.2"})
+    ports = UsbIdentity({"2-1.1": "1-1.2"})
     found, _ = ports.look({"1-1.2": BEFORE_BOOT, "2-1.1": BOOTED}, (), 0.0)
     assert sorted(found) == ["1-1.2", "2-1.1"]
     assert ports.look({**ROM, "2-1.1": BOOTED}, (), 1.0) == (["1-1.1"], []), "the third is not taken for the second's home"
@@ -132,7 +132,7 @@ def test_a_device_is_a_stick_though_what_was_learned_says_it_is_another_that_is_
 
 
 def test_a_device_keeps_the_name_that_another_one_had_been_lent() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"2-3": BOOTED}, (), 0.0)
     ports.look({}, (), 1.0)
     assert ports.look({"2-4": BOOTED}, (), 2.0) == ([], []), "the one that was away, as far as can be told"
@@ -141,7 +141,7 @@ def test_a_device_keeps_the_name_that_another_one_had_been_lent() -> None:
 
 
 def test_an_orphan_that_is_pulled_is_gone_under_its_name() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"2-3": BOOTED}, (), 0.0)
     ports.look({}, (), 1.0)
     assert ports.look({}, (), 1.0 + BOOT_S) == ([], ["2-3"])
@@ -149,7 +149,7 @@ def test_an_orphan_that_is_pulled_is_gone_under_its_name() -> None:
 
 
 def test_a_stick_that_moves_to_another_socket_is_another_stick() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"1-1.1": BEFORE_BOOT}, (), 0.0)
     assert ports.look({"1-1.4": BEFORE_BOOT}, (), 1.0) == (["1-1.4"], [])
     assert ports.look({"1-1.4": BEFORE_BOOT}, (), 1.0 + BOOT_S) == ([], ["1-1.1"])
@@ -158,21 +158,21 @@ def test_a_stick_that_moves_to_another_socket_is_another_stick() -> None:
 def test_a_new_hub_has_no_sticks_and_its_own_copy_of_what_was_learned() -> None:
     assert (BEFORE_BOOT, BOOTED, RETURN_S, BOOT_S) == ("2485", "f63b", 1.0, 5.0)
     learned = {"2-1": "1-1"}
-    ports = Ports(learned)
+    ports = UsbIdentity(learned)
     ports.look({"1-2": BEFORE_BOOT}, (), 0.0)
     ports.look({"2-2": BOOTED}, (), 1.0)
     assert (learned, ports.pairs, ports.at) == ({"2-1": "1-1"}, {"2-1": "1-1", "2-2": "1-2"}, {"1-2": "2-2"})
-    assert (Ports().pairs, Ports().at, Ports().renamed) == ({}, {}, [])
+    assert (UsbIdentity().pairs, UsbIdentity().at, UsbIdentity().renamed) == ({}, {}, [])
 
 
 def test_sticks_are_found_in_the_order_of_their_ports_those_that_wait_for_their_boot_first() -> None:
     seen = {"2-9": BOOTED, "1-2": BEFORE_BOOT, "2-8": BOOTED, "1-1": "another product"}
-    assert Ports().look(seen, (), 0.0) == (["1-1", "1-2", "2-8", "2-9"], [])
+    assert UsbIdentity().look(seen, (), 0.0) == (["1-1", "1-2", "2-8", "2-9"], [])
 
 
 @pytest.mark.parametrize(("settled", "gone_s"), [((), 5.0), (("1-1",), 1.0)])
 def test_a_stick_that_is_away_is_gone_after_its_time_and_not_before(settled: tuple[str, ...], gone_s: float) -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"1-1": BEFORE_BOOT}, (), 0.0)
     assert ports.look({}, settled, 10.0) == ([], [])
     assert ports.look({}, settled, 10.0 + gone_s - 0.001) == ([], [])
@@ -181,7 +181,7 @@ def test_a_stick_that_is_away_is_gone_after_its_time_and_not_before(settled: tup
 
 
 def test_a_stick_that_was_once_unsettled_while_it_is_away_has_the_longer_time_until_it_is_back() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"1-1": BEFORE_BOOT}, (), 0.0)
     ports.look({}, (), 1.0)
     assert ports.look({}, ("1-1",), 5.9) == ([], [])
@@ -192,7 +192,7 @@ def test_a_stick_that_was_once_unsettled_while_it_is_away_has_the_longer_time_un
 
 
 def test_sticks_that_are_gone_are_listed_in_the_order_in_which_they_were_found() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"1-2": BEFORE_BOOT}, (), 0.0)
     ports.look({"1-2": BEFORE_BOOT, "1-1": BEFORE_BOOT}, (), 0.0)
     ports.look({}, (), 1.0)
@@ -200,20 +200,20 @@ def test_sticks_that_are_gone_are_listed_in_the_order_in_which_they_were_found()
 
 
 def test_of_two_ports_that_were_learned_for_one_home_the_first_is_believed() -> None:
-    ports = Ports({"2-1": "1-1", "3-1": "1-1"})
+    ports = UsbIdentity({"2-1": "1-1", "3-1": "1-1"})
     assert ports.look({"3-1": BOOTED, "2-1": BOOTED}, (), 0.0) == (["1-1", "3-1"], [])
     assert ports.at == {"1-1": "2-1", "3-1": "3-1"}
 
 
 def test_an_orphan_is_not_learned_however_long_it_stays() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     for now_s in (0.0, 1.0, 2.0):
         ports.look({"2-3": BOOTED}, (), now_s)
     assert (ports.at, ports.pairs) == ({"2-3": "2-3"}, {})
 
 
 def test_a_stick_that_waits_at_the_port_of_a_former_orphan_has_its_home_there() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"2-3": BOOTED}, (), 0.0)
     ports.look({}, (), 1.0)
     assert ports.look({}, (), 6.0) == ([], ["2-3"])
@@ -223,7 +223,7 @@ def test_a_stick_that_waits_at_the_port_of_a_former_orphan_has_its_home_there() 
 
 
 def test_a_home_that_was_lent_and_is_gone_raises_no_doubt_any_more() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"1-1": BEFORE_BOOT, "1-2": BEFORE_BOOT}, (), 0.0)
     ports.look({}, (), 1.0)
     ports.look({"2-7": BOOTED}, (), 1.5)
@@ -237,7 +237,7 @@ def test_a_home_that_was_lent_and_is_gone_raises_no_doubt_any_more() -> None:
 
 
 def test_of_sticks_that_are_away_the_one_that_left_first_is_back_first() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"1-1": BEFORE_BOOT, "1-2": BEFORE_BOOT}, (), 0.0)
     ports.look({"1-1": BEFORE_BOOT}, (), 1.0)
     ports.look({}, (), 1.5)
@@ -246,7 +246,7 @@ def test_of_sticks_that_are_away_the_one_that_left_first_is_back_first() -> None
 
 
 def test_a_stick_that_is_seen_away_for_the_first_time_left_last() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"1-1": BEFORE_BOOT, "1-2": BEFORE_BOOT}, (), 0.0)
     ports.look({"1-1": BEFORE_BOOT}, (), 1.0)
     assert ports.look({"2-8": BOOTED}, (), 2.0) == ([], [])
@@ -254,7 +254,7 @@ def test_a_stick_that_is_seen_away_for_the_first_time_left_last() -> None:
 
 
 def test_an_orphan_with_the_chain_of_the_home_that_shows_is_that_stick_and_the_others_stay() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"2-1": BOOTED, "2-2": BOOTED}, (), 0.0)
     assert ports.look({"1-2": BEFORE_BOOT}, (), 1.0) == (["1-2"], ["2-2"])
     assert (ports.renamed, ports.pairs, ports.at) == (["2-2"], {"2-2": "1-2"}, {"2-1": "2-1", "1-2": "1-2"})
@@ -263,21 +263,21 @@ def test_an_orphan_with_the_chain_of_the_home_that_shows_is_that_stick_and_the_o
 
 
 def test_the_only_orphan_that_is_away_is_the_home_that_shows_whatever_its_chain() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"2-7": BOOTED}, (), 0.0)
     assert ports.look({"1-1": BEFORE_BOOT}, (), 1.0) == (["1-1"], ["2-7"])
     assert (ports.renamed, ports.pairs, ports.at) == (["2-7"], {"2-7": "1-1"}, {"1-1": "1-1"})
 
 
 def test_a_stick_that_is_away_and_was_no_orphan_keeps_its_name_when_another_home_shows() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"1-1": BEFORE_BOOT}, (), 0.0)
     assert ports.look({"1-2": BEFORE_BOOT}, (), 1.0) == (["1-2"], [])
     assert (ports.renamed, ports.at) == ([], {"1-1": "1-1", "1-2": "1-2"})
 
 
 def test_of_sticks_that_are_away_the_one_with_the_chain_of_the_port_is_back_though_another_left_first() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look(ROM, (), 0.0)
     ports.look({"1-1.2": BEFORE_BOOT}, (), 1.0)
     ports.look({}, (), 1.5)
@@ -286,7 +286,7 @@ def test_of_sticks_that_are_away_the_one_with_the_chain_of_the_port_is_back_thou
 
 
 def test_a_lent_home_of_another_chain_raises_no_doubt() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({**ROM, "1-1.3": BEFORE_BOOT}, (), 0.0)
     ports.look({"1-1.3": BEFORE_BOOT}, (), 1.0)
     ports.look({"1-1.3": BEFORE_BOOT, "2-7": BOOTED}, (), 1.5)
@@ -297,26 +297,26 @@ def test_a_lent_home_of_another_chain_raises_no_doubt() -> None:
 
 
 def test_a_learned_home_is_not_believed_while_another_booted_stick_is_plugged_in_there() -> None:
-    ports = Ports({"2-1": "1-1"})
+    ports = UsbIdentity({"2-1": "1-1"})
     assert ports.look({"1-1": BOOTED, "2-1": BOOTED}, (), 0.0) == (["1-1", "2-1"], [])
     assert ports.at == {"1-1": "1-1", "2-1": "2-1"}
 
 
 def test_a_booted_stick_whose_port_is_its_learned_home_is_no_orphan() -> None:
-    ports = Ports({"1-1": "1-1"})
+    ports = UsbIdentity({"1-1": "1-1"})
     assert ports.look({"1-1": BOOTED}, (), 0.0) == (["1-1"], [])
     assert ports.look({"1-9": BEFORE_BOOT}, (), 1.0) == (["1-9"], [])
 
 
 def test_a_stick_that_waits_for_its_boot_is_at_home_whatever_was_learned_of_its_port() -> None:
-    ports = Ports({"2-1": "1-1"})
+    ports = UsbIdentity({"2-1": "1-1"})
     assert ports.look({"2-1": BEFORE_BOOT}, (), 0.0) == (["2-1"], [])
     assert ports.look({"2-1": BOOTED, "1-1": BEFORE_BOOT}, (), 1.0) == (["1-1"], [])
     assert (ports.at, ports.pairs) == ({"2-1": "2-1", "1-1": "1-1"}, {"2-1": "1-1"})
 
 
 def test_an_orphan_whose_time_is_over_when_its_home_shows_is_gone_once() -> None:
-    ports = Ports()
+    ports = UsbIdentity()
     ports.look({"2-7": BOOTED}, (), 0.0)
     ports.look({}, (), 1.0)
     assert ports.look({"1-1": BEFORE_BOOT}, (), 6.0) == (["1-1"], ["2-7"])
@@ -332,7 +332,7 @@ class AnyHub(RuleBasedStateMachine):
     def begin(self, pi4: bool, known: bool) -> None:
         self.fast = {f"1-{chain}": f"2-{chain[-1] if pi4 else chain}" for chain in CHAINS}
         self.now_s = 0.0
-        self.ports = Ports({fast: slow for slow, fast in self.fast.items()} if known else {})
+        self.ports = UsbIdentity({fast: slow for slow, fast in self.fast.items()} if known else {})
         self.state = dict.fromkeys(self.fast, "pulled")
         self.present: set[str] = set()
         self.lonely: set[str] = set()

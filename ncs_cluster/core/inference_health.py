@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ncs_cluster.core.actions import Action, Note
+from ncs_cluster.core.actions import Action, LogEvent
 
 FAILING_S = 5.0
 """Nothing but errors for so long, and still going on."""
 
 
-class Inferences:
+class InferenceHealth:
     """Told of each how it went."""
 
     def __init__(self) -> None:
@@ -39,6 +39,6 @@ class Inferences:
         self._told = why is not None
         if why is not None:
             self._succeeded = False
-            return [Note("error", "daemon", why)]
+            return [LogEvent("error", "daemon", why)]
         # they may also just have come to an end
-        return [Note("info", "daemon", "inferences succeed again")] if self._succeeded else []
+        return [LogEvent("info", "daemon", "inferences succeed again")] if self._succeeded else []

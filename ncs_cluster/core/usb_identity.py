@@ -18,7 +18,7 @@ BOOT_S = 5.0
 """Any other may be booting, or be reset by its worker or its own watchdog."""
 
 
-class Ports:
+class UsbIdentity:
     """The sticks that are plugged in, by their homes."""
 
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
@@ -27,10 +27,10 @@ class Ports:
         self.at: dict[str, str] = {}
         """Home -> where it is now, or was last."""
         self._away_s: dict[str, float] = {}
-        self._patient: set[str] = set()
-        self._orphans: set[str] = set()
+        self._may_be_booting: set[str] = set()
+        self._unidentified: set[str] = set()
         """Found booted at a port nobody knew: named by that port until they are reset and show their homes."""
-        self._lent: set[str] = set()
+        self._ambiguous: set[str] = set()
         """Homes whose sticks were told from others by their turn alone: one that is called so may be another."""
         self.renamed: list[str] = []
         """Those of the last look's gone that were no home: their sticks are called by another one now."""
@@ -42,7 +42,7 @@ class Ports:
         shadows = {self.at[home] for home in waiting if home in self.at}
         booted = sorted(port for port, product in seen.items() if product == BOOTED and port not in shadows)
         there = {home: home for home in waiting}
-        self._lent.difference_update(waiting)
+        self._ambiguous.difference_update(waiting)
         self._claim(there, booted, seen)
         gone: list[str] = []
         for home in waiting:
@@ -55,7 +55,7 @@ class Ports:
         self.at |= there
         for home in there:
             self._away_s.pop(home, None)
-            self._patient.discard(home)
+            self._may_be_booting.discard(home)
         gone += [home for home in self.at if home not in there and home not in gone and self._too_long(home, settled, now_s)]
         for home in gone:
             self._forget(home)
@@ -70,7 +70,7 @@ class Ports:
         for port in sorted(set(booted) - set(there.values())):
             if port in self.at:
                 there[port] = port
-                if port not in self._orphans and port not in self.pairs:
+                if port not in self._unidentified and port not in self.pairs:
                     self._learn(port, port)
         for port in sorted(set(booted) - set(there.values())):
             if home := next((home for home, at in self.at.items() if at == port and home not in there), None):
@@ -84,20 +84,20 @@ class Ports:
         same = [home for home in away if _chain(home) == _chain(port)]
         candidates = same or away
         if not candidates:
-            self._orphans.add(port)
+            self._unidentified.add(port)
             return port
         # sticks are alike: to mix two up for this once does no harm, to remember it would
         home = min(candidates, key=lambda each: self._away_s.get(each, float("inf")))
-        doubtful = [lent for lent in self._lent if not same or _chain(lent) == _chain(port)]
+        doubtful = [lent for lent in self._ambiguous if not same or _chain(lent) == _chain(port)]
         if len(candidates) > 1:
-            self._lent.add(home)
+            self._ambiguous.add(home)
         elif not doubtful:
             self._learn(port, home)
         return home
 
     def _renamed(self, home: str, away: list[str]) -> list[str]:
         """Orphans that are called by this home from now on: one was reset, and its home shows for the first time."""
-        orphans = [name for name in away if name in self._orphans]
+        orphans = [name for name in away if name in self._unidentified]
         same = [name for name in orphans if _chain(name) == _chain(home)]
         candidates = same or orphans
         if len(candidates) == 1:
@@ -113,15 +113,15 @@ class Ports:
     def _too_long(self, home: str, settled: Container[str], now_s: float) -> bool:
         since_s = self._away_s.setdefault(home, now_s)
         if home not in settled:
-            self._patient.add(home)
-        return now_s - since_s >= (BOOT_S if home in self._patient else RETURN_S)
+            self._may_be_booting.add(home)
+        return now_s - since_s >= (BOOT_S if home in self._may_be_booting else RETURN_S)
 
     def _forget(self, home: str) -> None:
         del self.at[home]
         self._away_s.pop(home, None)
-        self._patient.discard(home)
-        self._orphans.discard(home)
-        self._lent.discard(home)
+        self._may_be_booting.discard(home)
+        self._unidentified.discard(home)
+        self._ambiguous.discard(home)
 
 
 def _chain(port: str) -> str:

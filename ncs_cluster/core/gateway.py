@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
-from ncs_cluster.core.actions import Action, Note, Send
+from ncs_cluster.core.actions import Action, LogEvent, Send
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Child, Limits
@@ -12,7 +12,7 @@ from ncs_cluster.core.events import GATEWAY
 from ncs_cluster.specs import GatewaySpec, Settings
 
 
-class Page:
+class Gateway:
     """The page's process, and who looks at which camera."""
 
     def __init__(self, spec: GatewaySpec, settings: Settings, cameras: Cameras, limits: Limits) -> None:
@@ -38,7 +38,7 @@ class Page:
                     if host in ("0.0.0.0", "::")
                     else f"is at http://{host}:{port}/"
                 )
-                return [Note("info", "page", where), *rings]
+                return [LogEvent("info", "page", where), *rings]
             case m.Watch(camera=name, viewers=viewers):
                 camera = self._cameras.by_name.get(name)
                 if camera is None:

@@ -14,16 +14,16 @@ THROTTLED_PATIENCE_S = 15.0
 """A stick at throttle level 2 sleeps 10 s between inferences and is not hung."""
 
 
-class Seat:
+class StickQueue:
     """One stick that can take work."""
 
-    def __init__(self, stick: StickId, depth: int, *, mends: bool = False) -> None:
+    def __init__(self, stick: StickId, max_in_flight: int, *, can_reset: bool = False) -> None:
         self.stick = stick
-        self.depth = max(1, depth)
-        self.mends = mends
+        self.max_in_flight = max(1, max_in_flight)
+        self.can_reset = can_reset
         self.reset_s: float | None = None
         """When its worker was asked to reset it."""
-        self.rate = 0.0
+        self.duty = 0.0
         """0: rests. 1: full speed. Between: paced."""
         self.in_flight: dict[int, Unit] = {}
         self.service = Service()
@@ -42,7 +42,7 @@ class Seat:
 
     def settle(self) -> None:
         """What it holds has changed: dozens of sticks are looked at for each frame, so what is asked of them is kept ready."""
-        self.alone = self.has_suspect()
+        self.alone = self.holds_retry()
         self.turn_s = self.expected_end_s() - self.lead_s() if self.in_flight else 0.0
 
     def expected_end_s(self) -> float:
@@ -58,7 +58,7 @@ class Seat:
         self.throttled = level > 0
         self._slept = self._slept or self.throttled
 
-    def took(self, graph: int, took_s: float) -> None:
+    def record(self, graph: int, took_s: float) -> None:
         """It has answered, after so long."""
         self.service.add(took_s)
         self._by_graph.setdefault(graph, Service()).add(took_s)
@@ -74,5 +74,5 @@ class Seat:
             UNKNOWN_PATIENCE_S if service.mean_s is None else max(LEAST_PATIENCE_S, 5 * (service.mean_s + 4 * service.deviation_s))
         )
 
-    def has_suspect(self) -> bool:
+    def holds_retry(self) -> bool:
         return any(unit.tried for unit in self.in_flight.values())

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from ncs_cluster.core.actions import Note
-from ncs_cluster.core.inferences import Inferences
+from ncs_cluster.core.actions import LogEvent
+from ncs_cluster.core.inference_health import InferenceHealth
 
-FAILS = Note("error", "daemon", "every inference fails: no blob")
-AGAIN = Note("info", "daemon", "inferences succeed again")
+FAILS = LogEvent("error", "daemon", "every inference fails: no blob")
+AGAIN = LogEvent("info", "daemon", "inferences succeed again")
 
 
-def failing() -> Inferences:
+def failing() -> InferenceHealth:
     """Failures at 100, 103 and 106 s, of which the note was made."""
-    inferences = Inferences()
+    inferences = InferenceHealth()
     for now_s in (100.0, 103.0, 106.0):
         inferences.failed("no blob", now_s)
     assert inferences.say(106.0) == [FAILS]
@@ -21,12 +21,12 @@ def failing() -> Inferences:
 
 
 def test_at_first_there_is_nothing_to_say() -> None:
-    inferences = Inferences()
+    inferences = InferenceHealth()
     assert (inferences.last_good_s, inferences.failing(0.0), inferences.say(0.0)) == (None, None, [])
 
 
 def test_the_time_of_the_last_success_is_kept() -> None:
-    inferences = Inferences()
+    inferences = InferenceHealth()
     inferences.succeeded(7.0)
     inferences.failed("no blob", 8.0)
     assert inferences.last_good_s == 7.0
@@ -45,21 +45,21 @@ def test_the_time_of_the_last_success_is_kept() -> None:
 def test_inferences_fail_after_more_than_five_seconds_of_errors_of_which_the_last_is_younger(
     first_s: float, last_s: float, now_s: float, fails: bool
 ) -> None:
-    inferences = Inferences()
+    inferences = InferenceHealth()
     inferences.failed("no blob", first_s)
     inferences.failed("no blob", last_s)
     assert inferences.failing(now_s) == ("every inference fails: no blob" if fails else None)
 
 
 def test_the_note_names_the_newest_error() -> None:
-    inferences = Inferences()
+    inferences = InferenceHealth()
     inferences.failed("one", 100.0)
     inferences.failed("two", 105.5)
     assert inferences.failing(105.5) == "every inference fails: two"
 
 
 def test_a_success_between_errors_begins_the_five_seconds_anew() -> None:
-    inferences = Inferences()
+    inferences = InferenceHealth()
     inferences.failed("no blob", 100.0)
     inferences.succeeded(104.0)
     inferences.failed("no blob", 105.0)
@@ -85,7 +85,7 @@ def test_errors_that_merely_come_to_an_end_are_not_noted_as_success() -> None:
 
 
 def test_a_success_before_the_errors_does_not_count_as_their_end() -> None:
-    inferences = Inferences()
+    inferences = InferenceHealth()
     inferences.succeeded(99.0)
     assert inferences.say(99.0) == []
     inferences.failed("no blob", 100.0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from ncs_cluster import messages as m
-from ncs_cluster.core.actions import Note, Send, Spawn
+from ncs_cluster.core.actions import LogEvent, Send, Spawn
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.events import GATEWAY, Exited, Who
-from ncs_cluster.core.page import Page
+from ncs_cluster.core.events import GATEWAY, Endpoint, Exited
+from ncs_cluster.core.gateway import Gateway
 from ncs_cluster.core.work import Ledger
 from ncs_cluster.specs import CameraSpec, GatewaySpec
 from ncs_cluster.testing.world import house
@@ -37,17 +37,17 @@ def ring(name: str) -> Send:
     return Send(GATEWAY, m.MapPictures(CameraName(name), 4, 640, 480), pictures=CameraName(name))
 
 
-def started(rooms: Cameras) -> Page:
-    page = Page(SPEC, house(page=True), rooms, Limits(silent_s=7.0))
-    assert page.child.start(0.0) == [Spawn(GATEWAY, "default")]
-    return page
+def started(rooms: Cameras) -> Gateway:
+    gateway = Gateway(SPEC, house(gateway=True), rooms, Limits(silent_s=7.0))
+    assert gateway.child.start(0.0) == [Spawn(GATEWAY, "default")]
+    return gateway
 
 
-def opened(rooms: Cameras) -> Page:
-    page = started(rooms)
-    page.handle(HELLO, 1.0)
-    page.handle(m.GatewayOpened("127.0.0.1", 8080), 2.0)
-    return page
+def opened(rooms: Cameras) -> Gateway:
+    gateway = started(rooms)
+    gateway.handle(HELLO, 1.0)
+    gateway.handle(m.GatewayOpened("127.0.0.1", 8080), 2.0)
+    return gateway
 
 
 def listening(camera: Camera) -> Camera:
@@ -56,11 +56,11 @@ def listening(camera: Camera) -> Camera:
 
 
 def test_a_gateway_that_greets_is_told_what_to_open() -> None:
-    page = started(cameras("cam0"))
-    assert page.address is None
-    assert page.child.limits == Limits(silent_s=7.0)
-    assert page.handle(HELLO, 1.0) == [Send(GATEWAY, m.OpenGateway(SPEC, "runtime", True))]
-    assert page.child.state is State.OPENING
+    gateway = started(cameras("cam0"))
+    assert gateway.address is None
+    assert gateway.child.limits == Limits(silent_s=7.0)
+    assert gateway.handle(HELLO, 1.0) == [Send(GATEWAY, m.OpenGateway(SPEC, "runtime", True))]
+    assert gateway.child.state is State.OPENING
 
 
 @pytest.mark.parametrize(
@@ -73,29 +73,29 @@ def test_a_gateway_that_greets_is_told_what_to_open() -> None:
     ],
 )
 def test_the_address_of_an_open_page_is_logged(host: str, text: str) -> None:
-    page = started(cameras())
-    page.handle(HELLO, 1.0)
-    assert page.handle(m.GatewayOpened(host, 8081), 2.0) == [Note("info", "page", text)]
-    assert page.address == (host, 8081)
-    assert (page.child.state, page.child.deadline_s) == (State.RUNNING, 9.0)
+    gateway = started(cameras())
+    gateway.handle(HELLO, 1.0)
+    assert gateway.handle(m.GatewayOpened(host, 8081), 2.0) == [LogEvent("info", "page", text)]
+    assert gateway.address == (host, 8081)
+    assert (gateway.child.state, gateway.child.deadline_s) == (State.RUNNING, 9.0)
 
 
 def test_an_open_page_is_sent_the_picture_ring_of_each_camera_that_has_one() -> None:
-    page = started(cameras("cam0", "cam1", "cam2"))
-    page.handle(HELLO, 1.0)
-    where = Note("info", "page", "is at http://127.0.0.1:8080/")
-    assert page.handle(m.GatewayOpened("127.0.0.1", 8080), 2.0) == [where, ring("cam0"), ring("cam1")]
+    gateway = started(cameras("cam0", "cam1", "cam2"))
+    gateway.handle(HELLO, 1.0)
+    where = LogEvent("info", "page", "is at http://127.0.0.1:8080/")
+    assert gateway.handle(m.GatewayOpened("127.0.0.1", 8080), 2.0) == [where, ring("cam0"), ring("cam1")]
 
 
 def test_a_camera_that_is_watched_is_told_so_once() -> None:
     rooms = cameras("cam0", "cam1")
-    page, camera = opened(rooms), listening(rooms.by_name["cam0"])
-    told = Send(Who("camera", "cam0"), m.Rates(0.0, True))
-    assert page.handle(m.Watch(CameraName("cam0"), 2), 3.0) == [told]
+    gateway, camera = opened(rooms), listening(rooms.by_name["cam0"])
+    told = Send(Endpoint("camera", "cam0"), m.Rates(0.0, True))
+    assert gateway.handle(m.Watch(CameraName("cam0"), 2), 3.0) == [told]
     assert (camera.viewers, rooms.by_name["cam1"].viewers) == (2, 0)
-    assert page.handle(m.Watch(CameraName("cam0"), 1), 4.0) == []
+    assert gateway.handle(m.Watch(CameraName("cam0"), 1), 4.0) == []
     assert camera.viewers == 1
-    assert page.handle(m.Watch(CameraName("cam0"), 0), 5.0) == [Send(Who("camera", "cam0"), m.Rates(0.0, False))]
+    assert gateway.handle(m.Watch(CameraName("cam0"), 0), 5.0) == [Send(Endpoint("camera", "cam0"), m.Rates(0.0, False))]
 
 
 def test_a_camera_that_is_not_known_cannot_be_watched() -> None:
@@ -104,39 +104,39 @@ def test_a_camera_that_is_not_known_cannot_be_watched() -> None:
 
 def test_a_page_that_ends_is_started_again_has_no_viewers_and_keeps_its_address() -> None:
     rooms = cameras("cam0", "cam1")
-    page = opened(rooms)
+    gateway = opened(rooms)
     for camera in rooms.by_name.values():
         camera.viewers = 3
-    assert page.handle(Exited("killed by SIGSEGV", -11), 3.0) == [
-        Note("warning", "gateway", "ended (killed by SIGSEGV), starting it again"),
+    assert gateway.handle(Exited("killed by SIGSEGV", -11), 3.0) == [
+        LogEvent("warning", "gateway", "ended (killed by SIGSEGV), starting it again"),
         Spawn(GATEWAY, "default"),
     ]
     assert [camera.viewers for camera in rooms.by_name.values()] == [0, 0]
-    assert page.address == ("127.0.0.1", 8080)
+    assert gateway.address == ("127.0.0.1", 8080)
 
 
 def test_what_every_child_may_say_is_not_for_the_page() -> None:
-    page = opened(cameras("cam0"))
-    assert page.handle(m.Heartbeat(), 3.0) == []
-    assert page.child.deadline_s == 9.0
+    gateway = opened(cameras("cam0"))
+    assert gateway.handle(m.Heartbeat(), 3.0) == []
+    assert gateway.child.deadline_s == 9.0
 
 
 def test_a_new_picture_is_told_to_a_page_that_runs_while_the_camera_is_watched() -> None:
     rooms = cameras("cam0", "cam1")
-    page, camera = started(rooms), rooms.by_name["cam0"]
+    gateway, camera = started(rooms), rooms.by_name["cam0"]
     camera.viewers = 1
-    assert page.drawn(camera, 41) == []
-    page.handle(HELLO, 1.0)
-    page.handle(m.GatewayOpened("127.0.0.1", 8080), 2.0)
-    assert page.drawn(camera, 42) == [Send(GATEWAY, m.PictureReady(CameraName("cam0"), 42))]
+    assert gateway.drawn(camera, 41) == []
+    gateway.handle(HELLO, 1.0)
+    gateway.handle(m.GatewayOpened("127.0.0.1", 8080), 2.0)
+    assert gateway.drawn(camera, 42) == [Send(GATEWAY, m.PictureReady(CameraName("cam0"), 42))]
     camera.viewers = 0
-    assert page.drawn(camera, 43) == []
+    assert gateway.drawn(camera, 43) == []
 
 
 def test_a_new_ring_of_pictures_is_sent_to_a_page_that_runs() -> None:
     rooms = cameras("cam0", "cam1")
-    page, camera = started(rooms), rooms.by_name["cam0"]
-    assert page.reopened(camera) == []
-    page.handle(HELLO, 1.0)
-    page.handle(m.GatewayOpened("127.0.0.1", 8080), 2.0)
-    assert page.reopened(camera) == [ring("cam0")]
+    gateway, camera = started(rooms), rooms.by_name["cam0"]
+    assert gateway.reopened(camera) == []
+    gateway.handle(HELLO, 1.0)
+    gateway.handle(m.GatewayOpened("127.0.0.1", 8080), 2.0)
+    assert gateway.reopened(camera) == [ring("cam0")]

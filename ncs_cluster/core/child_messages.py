@@ -8,14 +8,14 @@ from ncs_cluster.core.actions import Action
 from ncs_cluster.core.child import Child, State
 
 
-def heeded(child: Child, message: object) -> bool:
+def accepts(child: Child, message: object) -> bool:
     """The late words of a child that was killed change nothing, nor a second greeting; what is said of its process does."""
     if isinstance(message, m.Hello):
         return child.state is State.STARTING
-    return child.heeded or isinstance(message, (e.Spawned, e.SpawnFailed, e.Exited))
+    return child.accepts or isinstance(message, (e.Spawned, e.SpawnFailed, e.Exited))
 
 
-def greet(child: Child, hello: m.Hello, now_s: float) -> list[Action]:
+def check_protocol(child: Child, hello: m.Hello, now_s: float) -> list[Action]:
     """A child of another version is not listened to."""
     child.spawned(hello.pid)
     if hello.protocol == m.PROTOCOL:
@@ -23,7 +23,7 @@ def greet(child: Child, hello: m.Hello, now_s: float) -> list[Action]:
     return child.kill(now_s, f"speaks protocol {hello.protocol}, not {m.PROTOCOL}: install the same version for its interpreter")
 
 
-def common(child: Child, message: object, now_s: float) -> list[Action]:
+def handle_common(child: Child, message: object, now_s: float) -> list[Action]:
     """What every child may say."""
     match message:
         case m.Phase(name=name):
