@@ -7,7 +7,8 @@ import re
 import msgspec
 import pytest
 
-from ncs_cluster.core import publish, status
+from ncs_cluster import status
+from ncs_cluster.core import publish
 from tests.conftest import ROOT
 
 

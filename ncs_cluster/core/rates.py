@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from ncs_cluster.core.status import LatencyStatus
+from ncs_cluster.status import LatencyStatus
 
 
 class Rate:

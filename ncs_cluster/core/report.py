@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.child import State
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.status import (
+from ncs_cluster.core.stick_queue import StickQueue
+from ncs_cluster.core.sticks import Stick
+from ncs_cluster.status import (
     CameraStatus,
     ClusterStatus,
     CountersStatus,
@@ -20,8 +22,6 @@ from ncs_cluster.core.status import (
     Status,
     StickStatus,
 )
-from ncs_cluster.core.stick_queue import StickQueue
-from ncs_cluster.core.sticks import Stick
 
 READY_S = 5.0
 """A result younger than this proves that the pool works."""

@@ -9,7 +9,7 @@ import os
 
 import psutil
 
-from ncs_cluster.core.status import MachineStatus
+from ncs_cluster.status import MachineStatus
 
 TURN_S = 0.5
 MACHINE_S = 1.0

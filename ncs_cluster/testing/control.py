@@ -17,7 +17,12 @@ from typing import Any
 
 import msgspec
 
-from ncs_cluster.core.status import (
+from ncs_cluster.errors import ProtocolError
+from ncs_cluster.ipc import pictures
+from ncs_cluster.ipc.channel import Channel
+from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
+from ncs_cluster.messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, MapPictures, Reply, Request
+from ncs_cluster.status import (
     CameraStatus,
     ClusterStatus,
     CountersStatus,
@@ -29,11 +34,6 @@ from ncs_cluster.core.status import (
     Status,
     StickStatus,
 )
-from ncs_cluster.errors import ProtocolError
-from ncs_cluster.ipc import pictures
-from ncs_cluster.ipc.channel import Channel
-from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
-from ncs_cluster.messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, MapPictures, Reply, Request
 from ncs_cluster.types import CameraName
 
 

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.keys import Keys
 
-from ncs_cluster.core.status import LastSwitch
 from ncs_cluster.messages import AskFault, AskSwitch
+from ncs_cluster.status import LastSwitch
 from ncs_cluster.testing.control import some_status, some_stick
 from ncs_cluster.testing.gateway import TOKEN, Site, site
 

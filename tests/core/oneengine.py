@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ncs_cluster import messages as m
+from ncs_cluster import status as s
 from ncs_cluster.core import report
-from ncs_cluster.core import status as s
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import Endpoint, Spawned
-from ncs_cluster.core.status import LatencyStatus
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import Settings
+from ncs_cluster.status import LatencyStatus
 from ncs_cluster.testing.world import house
 from ncs_cluster.types import CameraName, FrameRef
 

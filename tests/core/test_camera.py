@@ -8,9 +8,9 @@ from ncs_cluster.core.actions import Spawn
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.events import Endpoint
-from ncs_cluster.core.status import LatencyStatus
 from ncs_cluster.messages import SourceOpened
 from ncs_cluster.specs import CameraSpec
+from ncs_cluster.status import LatencyStatus
 from ncs_cluster.types import CameraName
 
 

@@ -10,9 +10,9 @@ from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import Action, Exit, Kill, LogEvent, MakePictures, MakePool, Send, Spawn, Unplug
 from ncs_cluster.core.child import State
 from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Endpoint
-from ncs_cluster.core.status import LatencyStatus
 from ncs_cluster.core.work import Count
 from ncs_cluster.specs import SinkSpec, StickSpec
+from ncs_cluster.status import LatencyStatus
 from ncs_cluster.testing.world import house
 from ncs_cluster.types import Outcome, StickId
 from tests.core.onedaemon import (

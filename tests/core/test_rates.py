@@ -7,7 +7,7 @@ import math
 import pytest
 
 from ncs_cluster.core.rates import Latency, Rate, Service
-from ncs_cluster.core.status import LatencyStatus
+from ncs_cluster.status import LatencyStatus
 
 
 def rate_of(*times_s: float) -> Rate:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from ncs_cluster import messages as m
+from ncs_cluster import status as s
 from ncs_cluster.core import report
-from ncs_cluster.core import status as s
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.rates import Rate
-from ncs_cluster.core.status import LatencyStatus
 from ncs_cluster.core.work import Count
+from ncs_cluster.status import LatencyStatus
 from ncs_cluster.testing.world import house
 from ncs_cluster.types import StickId
 from tests.core.oneengine import NOTHING, NOW_AT, a_unit, at_work, camera_up, drawn, started, stick_up

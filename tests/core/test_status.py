@@ -9,8 +9,8 @@ import pytest
 
 from ncs_cluster.core import report
 from ncs_cluster.core.events import BUS, Endpoint, StickGone
-from ncs_cluster.core.status import LatencyStatus, StickStatus
 from ncs_cluster.messages import SinkBlocked
+from ncs_cluster.status import LatencyStatus, StickStatus
 from ncs_cluster.testing.world import World, house
 from ncs_cluster.types import StickId
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ncs_cluster.core.status import LatencyStatus
 from ncs_cluster.core.stick_queue import StickQueue
 from ncs_cluster.core.work import Frame, Unit
+from ncs_cluster.status import LatencyStatus
 from ncs_cluster.types import CameraName, FrameRef, StickId
 
 STICK = StickId("sim-1")

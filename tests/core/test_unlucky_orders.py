@@ -9,7 +9,7 @@ from ncs_cluster import messages as m
 from ncs_cluster.core import report
 from ncs_cluster.core.child import State
 from ncs_cluster.core.events import Endpoint
-from ncs_cluster.core.status import Status
+from ncs_cluster.status import Status
 from ncs_cluster.testing.world import World, house
 from ncs_cluster.types import StickId
 from tests.core.referee import watched

@@ -11,8 +11,8 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from ncs_cluster.core.status import LatencyStatus, SinkStatus, Status
 from ncs_cluster.processes.gateway.metrics import text
+from ncs_cluster.status import LatencyStatus, SinkStatus, Status
 from ncs_cluster.testing.control import some_status, some_stick
 from ncs_cluster.testing.gateway import Site
 from tests.conftest import ROOT
