@@ -1,9 +1,10 @@
-"""Talk to a running daemon: used by ncsctl, by the web page and by anybody's own program.
+"""A client of a running daemon's control socket: for ncsctl, for the web page and for other people's programs.
 
     with Client() as daemon:
-        print(daemon.status()["clusters"]["active"])
+        print(daemon.status().clusters.active)
 
-Imports neither OpenCV nor OpenVINO nor pydantic. Answers are plain dicts and lists as docs/status.md describes them.
+Answers are the structs of `ncs_cluster.status`; docs/status.md describes their fields. `ncsctl status` imports this module, so it
+imports little: no OpenCV, no OpenVINO, no pydantic, no pathlib.
 """
 
 from __future__ import annotations
@@ -11,54 +12,62 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from ncs_cluster.control_messages import (
+    AskEvents,
+    AskFault,
+    AskStatus,
+    AskSwitch,
+    AskUrl,
+    Done,
+    PageUrl,
+    Reply,
+    Request,
+)
 from ncs_cluster.errors import NcsClusterError, NotRunning
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET, default_runtime_dir
-from ncs_cluster.messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, Reply, Request
+from ncs_cluster.status import Event, Status
 from ncs_cluster.types import StickId
 
-SERVICE_DIR = Path("/run/ncs-cluster")
-"""Where the service of deploy/ lives."""
+if TYPE_CHECKING:
+    from pathlib import Path
 
+T = TypeVar("T")
 
-def _running_dir() -> Path:
-    """Where a daemon is: the default place, or the service's when only there somebody is."""
-    default = default_runtime_dir()
-    if not _may_be(default / CONTROL_SOCKET) and _may_be(SERVICE_DIR / CONTROL_SOCKET):
-        return SERVICE_DIR
-    return default
-
-
-def _may_be(path: Path) -> bool:
-    """True also where this user may not look: connecting tells them why."""
-    try:
-        path.stat()
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return True
+SERVICE_DIR = "/run/ncs-cluster"
+"""Runtime directory of the systemd service in deploy/."""
 
 
 class Refused(NcsClusterError):
-    """The daemon understood and said no; the text says why."""
+    """The daemon refused the request. The text says why; `code` says it for programs, where there is one (control_messages.py)."""
+
+    def __init__(self, text: str, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Incompatible(NcsClusterError):
+    """The daemon's answer lacks what this version needs."""
 
 
 class Client:
-    """One connection to the daemon's control socket. Not for use from two threads at once."""
+    """One connection to the daemon's control socket. Not for use from two threads at once.
 
-    def __init__(self, runtime_dir: Path | None = None, *, timeout_s: float = 5.0) -> None:
-        """Raises NotRunning when nobody listens."""
-        path = (runtime_dir or _running_dir()) / CONTROL_SOCKET
+    Every method raises NotRunning when the daemon ends or does not answer within `timeout_s`, Refused when it refuses the request,
+    and Incompatible when it is of another version whose answer cannot be read.
+    """
+
+    def __init__(self, runtime_dir: str | Path | None = None, *, timeout_s: float = 5.0) -> None:
+        """Raises NotRunning when no daemon listens, or when this user may not connect."""
+        path = os.path.join(_running_dir() if runtime_dir is None else runtime_dir, CONTROL_SOCKET)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sock.settimeout(timeout_s)
         try:
-            sock.connect(os.fspath(path))
+            sock.connect(path)
         except PermissionError as error:
             sock.close()
             raise NotRunning(
@@ -71,43 +80,45 @@ class Client:
             ) from error
         self._channel: Channel[Reply] = Channel(sock, Reply)
 
-    def status(self) -> dict[str, Any]:
-        """The whole status document."""
-        answer: dict[str, Any] = self._ask(AskStatus())
-        return answer
+    def status(self) -> Status:
+        """The status document. Fields that only a newer daemon knows are left out."""
+        return _decode(self._ask(AskStatus()), Status)
 
-    def events(self, after: int = 0) -> list[dict[str, Any]]:
-        """Events newer than id `after`, oldest first: {"id", "at" (unix s), "level", "who", "text"}."""
-        answer: list[dict[str, Any]] = self._ask(AskEvents(after=after))
-        return answer
+    def status_document(self) -> dict[str, object]:
+        """The status document as the daemon sent it, fields of a newer daemon included. `typed` makes a Status of it."""
+        return _decode(self._ask(AskStatus()), dict[str, object])
 
-    def follow(self, after: int = 0) -> Iterator[list[dict[str, Any]]]:
-        """Lists of events as they come, for ever; ends with NotRunning when the daemon goes away."""
+    def events(self, after: int = 0) -> list[Event]:
+        """Events with an id above `after`, oldest first."""
+        return _decode(self._ask(AskEvents(after=after)), list[Event])
+
+    def follow(self, after: int = 0) -> Iterator[list[Event]]:
+        """First the events with an id above `after`, then each later one as it happens. Ends with NotRunning."""
         self._channel.sock.settimeout(None)
-        yield self._ask(AskEvents(after=after, follow=True))
+        yield _decode(self._ask(AskEvents(after=after, follow=True)), list[Event])
         while True:
-            yield self._receive()
+            yield _decode(self._receive(), list[Event])
 
     def switch(self) -> str:
-        """Switch to the next cluster now. Returns what was done; raises Refused."""
-        return str(self._ask(AskSwitch())["text"])
+        """Switch to the next cluster now. Returns what the daemon did, one line."""
+        return _decode(self._ask(AskSwitch()), Done).text
 
     def trouble(self, kind: str, stick: str | None = None) -> str:
-        """Make trouble on purpose, with simulated sticks: "heat", "unplug" or "hang". Raises Refused."""
-        return str(self._ask(AskFault(kind, StickId(stick) if stick else None))["text"])
+        """Inject a fault, simulated sticks only: "heat", "unplug" or "hang". Returns what the daemon did, one line."""
+        return _decode(self._ask(AskFault(kind, StickId(stick) if stick else None)), Done).text
 
     def url(self) -> str:
-        """The page's address, with its token. Raises Refused when there is no page."""
-        return str(self._ask(AskUrl())["url"])
+        """The page's address, with its token. Refused with NO_PAGE or PAGE_NOT_READY."""
+        return _decode(self._ask(AskUrl()), PageUrl).url
 
-    def _ask(self, request: Request) -> Any:
+    def _ask(self, request: Request) -> msgspec.Raw:
         try:
             self._channel.send(request)
         except OSError as error:
             raise NotRunning("ncs-clusterd went away") from error
         return self._receive()
 
-    def _receive(self) -> Any:
+    def _receive(self) -> msgspec.Raw:
         try:
             received = self._channel.receive()
         except (EOFError, TimeoutError) as error:
@@ -118,8 +129,8 @@ class Client:
             raise NotRunning("ncs-clusterd does not answer")
         reply: Reply = received.message
         if reply.error is not None:
-            raise Refused(reply.error)
-        return msgspec.msgpack.decode(reply.body)
+            raise Refused(reply.error, reply.code)
+        return reply.body
 
     def close(self) -> None:
         self._channel.close()
@@ -129,3 +140,41 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def typed(document: dict[str, object]) -> Status:
+    """The struct of a status document. Raises Incompatible."""
+    try:
+        return msgspec.convert(document, Status)
+    except msgspec.ValidationError as error:
+        raise _incompatible(error) from error
+
+
+def _decode(body: msgspec.Raw, answer: type[T]) -> T:
+    try:
+        return msgspec.msgpack.decode(body, type=answer)
+    except msgspec.DecodeError as error:
+        raise _incompatible(error) from error
+
+
+def _incompatible(error: msgspec.DecodeError) -> Incompatible:
+    return Incompatible(f"ncs-clusterd is of another version: {error}; restart it, or use the ncsctl it was installed with")
+
+
+def _running_dir() -> str:
+    """The default runtime directory, or the service's when only there a daemon listens."""
+    default = os.fspath(default_runtime_dir())
+    if not _may_listen(default) and _may_listen(SERVICE_DIR):
+        return SERVICE_DIR
+    return default
+
+
+def _may_listen(runtime_dir: str) -> bool:
+    """Whether a control socket exists. Also true where this user may not look: connecting then says so."""
+    try:
+        os.stat(os.path.join(runtime_dir, CONTROL_SOCKET))
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -8,17 +8,24 @@ are out of range have bounds here: such a message does not decode, and the super
     supervisor <-> camera    ToCamera  / FromCamera
     supervisor <-> sink      ToSink    / FromSink
     supervisor <-> gateway   ToGateway / FromGateway
-    client     <-> supervisor  Request / Reply           (the control socket)
+    client     <-> supervisor  Request / Reply           (the control socket: control_messages.py)
 """
 
 from __future__ import annotations
 
 from typing import Annotated, List, Optional, Union
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 
+from ncs_cluster.control_messages import AskEvents as AskEvents
+from ncs_cluster.control_messages import AskFault as AskFault
+from ncs_cluster.control_messages import AskStatus as AskStatus
+from ncs_cluster.control_messages import AskSwitch as AskSwitch
+from ncs_cluster.control_messages import AskUrl as AskUrl
+from ncs_cluster.control_messages import Reply as Reply
+from ncs_cluster.control_messages import Request as Request
 from ncs_cluster.specs import CameraSpec, GatewaySpec, GraphSpec, SinkSpec, StickSpec
-from ncs_cluster.types import CameraName, Detection, FrameNumber, FrameRef, Outcome, PoolLayout, StickId
+from ncs_cluster.types import CameraName, Detection, FrameNumber, FrameRef, Outcome, PoolLayout
 
 PROTOCOL = 3
 
@@ -370,42 +377,3 @@ class Watch(Message, frozen=True):
 
 ToGateway = Union[OpenGateway, MapPictures, PictureReady, CameraGone, Stop]
 FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, Failed]
-
-
-# -- control socket ---------------------------------------------------------------------------------------------------
-
-
-class AskStatus(Message, frozen=True):
-    """-> the status document of docs (a map)."""
-
-
-class AskEvents(Message, frozen=True):
-    """-> a list of events {"id", "at", "level", "who", "text"} newer than `after`; with `follow`, one reply per later event too."""
-
-    after: int = 0
-    follow: bool = False
-
-
-class AskSwitch(Message, frozen=True):
-    """Switch to the next cluster now. -> {"text"}; refused with a reason when there is none to switch to."""
-
-
-class AskFault(Message, frozen=True):
-    """Simulated sticks only: "heat" (all of them), "unplug", "hang" (the one named, else one at work). -> {"text"}"""
-
-    kind: str
-    stick: Optional[StickId] = None
-
-
-class AskUrl(Message, frozen=True):
-    """-> {"url"}: the page's address with its token."""
-
-
-Request = Union[AskStatus, AskEvents, AskSwitch, AskFault, AskUrl]
-
-
-class Reply(Message, frozen=True):
-    """`body` is msgpack of plain maps and lists; `error` is one line when the request was refused."""
-
-    error: Optional[str] = None
-    body: Raw = Raw(b"\xc0")

@@ -148,3 +148,18 @@ class Status(Struct, frozen=True):
     processes: list[ProcessStatus]
     sink: SinkStatus | None
     graphs: list[str]
+
+
+class Event(Struct, frozen=True):
+    """One line of what happened."""
+
+    id: int
+    """Rises by one with each event, from 1."""
+    at: float
+    """Unix time."""
+    level: str
+    """info|warning|error"""
+    who: str
+    """"daemon", "stick sim-1", "camera cam0", "sink", "gateway"."""
+    text: str
+    """For people; it may change."""

@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import ncs_cluster
 from ncs_cluster.cli import firmware, graphs, show, usb
 from ncs_cluster.cli.text import Terminal
-from ncs_cluster.client import Client, Refused
+from ncs_cluster.client import Client, Refused, typed
+from ncs_cluster.control_messages import PAGE_NOT_READY
 from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning, told
+from ncs_cluster.status import Status
 
 EVERY_S = 1.0
 PAGE_S = 10.0
@@ -88,14 +89,20 @@ def _status(given: argparse.Namespace) -> Answer:
     with _client(given) as daemon:
         if given.watch:
             return _live(daemon, show.status)
-        document = daemon.status()
-    if given.json:
-        import json
+        if given.json:
+            return _json(daemon)
+        status = daemon.status()
+    _print(show.status(status))
+    return _health(status.daemon.state)
 
-        print(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        _print(show.status(document))
-    return _health(document)
+
+def _json(daemon: Client) -> Answer:
+    """Print the document as the daemon sent it, so that scripts see the fields of a newer daemon too."""
+    import json
+
+    document = daemon.status_document()
+    print(json.dumps(document, indent=2, ensure_ascii=False))
+    return _health(typed(document).daemon.state)
 
 
 def _top(given: argparse.Namespace) -> Answer:
@@ -133,13 +140,13 @@ def _url(given: argparse.Namespace) -> Answer:
                 print(daemon.url())
                 return 0
             except Refused as refused:
-                if "not ready yet" not in str(refused) or time.monotonic() > until_s:
+                if refused.code != PAGE_NOT_READY or time.monotonic() > until_s:
                     raise
             time.sleep(0.2)
 
 
-def _health(document: dict[str, Any]) -> Answer:
-    return 0 if document["daemon"]["state"] == "ok" else 1
+def _health(state: str) -> Answer:
+    return 0 if state == "ok" else 1
 
 
 def _print(lines: show.Lines) -> None:
@@ -148,7 +155,7 @@ def _print(lines: show.Lines) -> None:
         print(terminal.render(line))
 
 
-def _live(daemon: Client, view: Callable[[dict[str, Any]], show.Lines]) -> Answer:
+def _live(daemon: Client, view: Callable[[Status], show.Lines]) -> Answer:
     """Draw over the last picture every second; into a pipe, one picture after the other."""
     code = 0
     on_screen = sys.stdout.isatty()
@@ -156,10 +163,10 @@ def _live(daemon: Client, view: Callable[[dict[str, Any]], show.Lines]) -> Answe
         if on_screen:
             print("\x1b[?1049h\x1b[?25l", end="")
         while True:
-            document = daemon.status()
-            code = _health(document)
+            status = daemon.status()
+            code = _health(status.daemon.state)
             terminal = Terminal(cut=True)
-            rendered = [terminal.render(line) for line in view(document)]
+            rendered = [terminal.render(line) for line in view(status)]
             if on_screen:
                 rows = os.get_terminal_size().lines
                 print("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in rendered[: rows - 1]) + "\x1b[J", end="", flush=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ncs_cluster.cli.text import UNKNOWN, Cell, duration, number, pair, printable, table
+from ncs_cluster.cli.text import UNKNOWN, Cell, duration, number, printable, table
+
+if TYPE_CHECKING:
+    from ncs_cluster.status import Event, LatencyStatus, Status
 
 Lines = list[list[Cell]]
 
@@ -15,56 +18,56 @@ NARROW = 80
 CAMERA = {"running": "good", "starting": "dim", "ended": "dim"}
 
 
-def status(document: dict[str, Any]) -> Lines:
+def status(document: Status) -> Lines:
     """Everything, most important first."""
     blocks = [daemon(document), clusters(document), sticks(document), cameras(document), totals(document)]
     blocks += [[machine(document)], processes(document)]
     return [line for block in blocks if block for line in (*block, [])][:-1]
 
 
-def top(document: dict[str, Any]) -> Lines:
+def top(document: Status) -> Lines:
     """The machine, and its processes by their use of CPU."""
     return [*daemon(document), machine(document), [], *processes(document, by_cpu=True)]
 
 
-def daemon(document: dict[str, Any]) -> Lines:
-    about = document["daemon"]
-    state = about["state"]
+def daemon(document: Status) -> Lines:
+    about = document.daemon
+    state = about.state
     head = [
-        Cell(f"ncs-clusterd {about['version']}  "),
+        Cell(f"ncs-clusterd {about.version}  "),
         Cell(state, HEALTH.get(state, "")),
-        Cell(f"  up {duration(about['uptime_s'])}, pid {about['pid']}"),
+        Cell(f"  up {duration(about.uptime_s)}, pid {about.pid}"),
     ]
-    if about["simulated"]:
-        faster = f", heat x {about['time_scale']:g}" if about["time_scale"] != 1 else ""
+    if about.simulated:
+        faster = f", heat x {about.time_scale:g}" if about.time_scale != 1 else ""
         head.append(Cell(f", simulated sticks{faster}", "dim"))
-    elif drivers := sorted({stick["backend"] for stick in document["sticks"]}):
+    elif drivers := sorted({stick.backend for stick in document.sticks}):
         # what `auto` has come to is told here
         head.append(Cell(f", backend {', '.join(map(printable, drivers))}", "dim"))
-    return [head, *([Cell(f"  {printable(reason)}", HEALTH.get(state, ""))] for reason in about["reasons"])]
+    return [head, *([Cell(f"  {printable(reason)}", HEALTH.get(state, ""))] for reason in about.reasons)]
 
 
-def clusters(document: dict[str, Any]) -> Lines:
-    about, turns = document["daemon"], document["clusters"]
-    rule = f"{about['policy']}, {about['cluster_size']} at a time: switch at {about['switch_temp_c']:g} °C"
-    if about["switch_interval_s"]:
-        rule += f" or after {about['switch_interval_s']:g} s"
-    if about["policy"] == "all":
-        rule = f"all sticks work; one that reaches {about['switch_temp_c']:g} °C rests"
+def clusters(document: Status) -> Lines:
+    about, turns = document.daemon, document.clusters
+    rule = f"{about.policy}, {about.cluster_size} at a time: switch at {about.switch_temp_c:g} °C"
+    if about.switch_interval_s:
+        rule += f" or after {about.switch_interval_s:g} s"
+    if about.policy == "all":
+        rule = f"all sticks work; one that reaches {about.switch_temp_c:g} °C rests"
     lines = [[Cell("clusters  ", "dim"), Cell(rule)]]
-    if len(turns["ring"]) > 1:
-        lines += _ring(turns["ring"], set(turns["active"]))
+    if len(turns.ring) > 1:
+        lines += _ring(turns.ring, set(turns.active))
     said = []
-    if turns["shedding"]:
+    if turns.shedding:
         said.append(Cell("every stick is too hot: no frame is worked on", "bad"))
-    elif turns["next_switch_s"] is not None:
-        said.append(Cell(f"next switch in {turns['next_switch_s']:.0f} s"))
-    if turns["switches"]:
-        said.append(Cell(f"{turns['switches']} switches so far"))
+    elif turns.next_switch_s is not None:
+        said.append(Cell(f"next switch in {turns.next_switch_s:.0f} s"))
+    if turns.switches:
+        said.append(Cell(f"{turns.switches} switches so far"))
     if said:
         lines.append([Cell("  "), *(cell for each in said for cell in (each, Cell("; ", "dim")))][:-1])
-    if turns["last_switch"]:
-        lines.append([Cell(f"  last switch at {_clock(turns['last_switch']['at'])}: {printable(turns['last_switch']['reason'])}")])
+    if turns.last_switch:
+        lines.append([Cell(f"  last switch at {_clock(turns.last_switch.at)}: {printable(turns.last_switch.reason)}")])
     return lines
 
 
@@ -83,32 +86,32 @@ def _ring(ring: list[list[str]], active: set[str]) -> Lines:
     return lines
 
 
-def sticks(document: dict[str, Any]) -> Lines:
-    if not document["sticks"]:
+def sticks(document: Status) -> Lines:
+    if not document.sticks:
         return [[Cell("no stick", "bad")]]
-    limit = document["daemon"]["switch_temp_c"]
-    reset = any(stick["resets"] for stick in document["sticks"])
+    limit = document.daemon.switch_temp_c
+    reset = any(stick.resets for stick in document.sticks)
     rows, errors, firmware = [], [], dict[str, list[str]]()
-    for stick in document["sticks"]:
-        heat, headroom = stick["temperature_c"], stick["headroom_s"]
+    for stick in document.sticks:
+        heat, headroom = stick.temperature_c, stick.headroom_s
         hot = heat is not None and heat >= limit
         rows.append(
             [
-                Cell(stick["id"], "bold" if stick["state"] == "active" else ""),
-                Cell(_short(printable(stick["port"]), 12)),
-                Cell(stick["state"], STICK.get(stick["state"], "bad")),
+                Cell(stick.id, "bold" if stick.state == "active" else ""),
+                Cell(_short(printable(stick.port), 12)),
+                Cell(stick.state, STICK.get(stick.state, "bad")),
                 Cell(number(heat, ".1f", " °C"), "bad" if hot else "warn" if heat is not None and heat >= limit - 5 else ""),
-                Cell(_heat(hot, stick["throttle_level"], headroom), "bad" if hot or stick["throttle_level"] else ""),
-                Cell(number(stick["fps"], ".1f")),
-                Cell(pair(stick["latency_ms"])),
-                *([Cell(str(stick["resets"]), "warn" if stick["resets"] else "")] if reset else []),
-                Cell(str(stick["restarts"]), "warn" if stick["restarts"] else ""),
+                Cell(_heat(hot, stick.throttle_level, headroom), "bad" if hot or stick.throttle_level else ""),
+                Cell(number(stick.fps, ".1f")),
+                Cell(_pair(stick.latency_ms)),
+                *([Cell(str(stick.resets), "warn" if stick.resets else "")] if reset else []),
+                Cell(str(stick.restarts), "warn" if stick.restarts else ""),
             ]
         )
-        if stick["firmware"]:
-            firmware.setdefault(printable(stick["firmware"]), []).append(stick["id"])
-        if stick["last_error"]:
-            errors.append([Cell(f"  {stick['id']}: {printable(stick['last_error'])}", "dim")])
+        if stick.firmware:
+            firmware.setdefault(printable(stick.firmware), []).append(stick.id)
+        if stick.last_error:
+            errors.append([Cell(f"  {stick.id}: {printable(stick.last_error)}", "dim")])
     head = ["STICK", "PORT", "STATE", "TEMP", f"TO {limit:g} °C", "FPS", "MS P50/P99", *["RESETS"] * reset, "RESTARTS"]
     lines = table(head, rows, right=(3, 4, 5, 6, 7, 8))
     for version, on in firmware.items():
@@ -124,94 +127,99 @@ def _heat(hot: bool, throttle_level: int | None, headroom_s: float | None) -> st
     return "hot" if hot else number(headroom_s, ".0f", " s")
 
 
-def cameras(document: dict[str, Any]) -> Lines:
+def cameras(document: Status) -> Lines:
     rows, details = [], []
-    for camera in document["cameras"]:
-        size = camera["size"]
+    for camera in document.cameras:
+        size = camera.size
         rows.append(
             [
-                Cell(camera["name"]),
-                Cell(_short(printable(camera["source"]))),
-                Cell(camera["state"], CAMERA.get(camera["state"], "bad")),
+                Cell(camera.name),
+                Cell(_short(printable(camera.source))),
+                Cell(camera.state, CAMERA.get(camera.state, "bad")),
                 Cell(f"{size[0]}x{size[1]}" if size else UNKNOWN),
-                Cell(number(camera["capture_fps"], ".1f")),
-                Cell(number(camera["detection_fps"], ".1f")),
-                Cell(pair(camera["latency_ms"])),
-                Cell(str(camera["frames"])),
-                Cell(str(camera["dropped"] + camera["late"] + camera["given_up"])),
+                Cell(number(camera.capture_fps, ".1f")),
+                Cell(number(camera.detection_fps, ".1f")),
+                Cell(_pair(camera.latency_ms)),
+                Cell(str(camera.frames)),
+                Cell(str(camera.dropped + camera.late + camera.given_up)),
             ]
         )
-        if camera["detail"]:
-            details.append([Cell(f"  {camera['name']}: {printable(camera['detail'])}", "dim")])
+        if camera.detail:
+            details.append([Cell(f"  {camera.name}: {printable(camera.detail)}", "dim")])
     head = ["CAMERA", "SOURCE", "STATE", "SIZE", "FPS", "FOUND/S", "MS P50/P99", "FRAMES", "SKIPPED"]
     return [*table(head, rows, right=(4, 5, 6, 7, 8)), *details] if rows else [[Cell("no camera", "bad")]]
 
 
-def totals(document: dict[str, Any]) -> Lines:
-    counted = document["counters"]
+def totals(document: Status) -> Lines:
+    counted = document.counters
     parts = [
-        ("frames lost", counted["frames_lost"], ""),
-        ("doubled", counted["frames_doubled"], ""),
-        ("out of order", counted["out_of_order"], ""),
-        ("throttled", counted["throttled_s"], " s"),
+        ("frames lost", counted.frames_lost, ""),
+        ("doubled", counted.frames_doubled, ""),
+        ("out of order", counted.out_of_order, ""),
+        ("throttled", counted.throttled_s, " s"),
     ]
     line = [Cell("counters  ", "dim")]
     for at, (name, value, unit) in enumerate(parts):
         line.append(Cell(f"{', ' if at else ''}{name} {value:.0f}{unit}", "bad" if value else ""))
     lines = [line]
-    if (sink := document["sink"]) is not None:
-        bad = bool(sink["detail"] or sink["lost"])
-        said = f"{sink['written']} written, {sink['waiting']} waiting, {sink['lost']} lost to {printable(sink['path'])}"
-        said += f": {printable(sink['detail'])}" if sink["detail"] else ""
+    if (sink := document.sink) is not None:
+        bad = bool(sink.detail or sink.lost)
+        said = f"{sink.written} written, {sink.waiting} waiting, {sink.lost} lost to {printable(sink.path)}"
+        said += f": {printable(sink.detail)}" if sink.detail else ""
         lines.append([Cell("results   ", "dim"), Cell(said, "bad" if bad else "")])
     return lines
 
 
-def machine(document: dict[str, Any]) -> list[Cell]:
-    about = document["machine"]
+def machine(document: Status) -> list[Cell]:
+    about = document.machine
     if about is None:
         return [Cell("machine   ", "dim"), Cell(UNKNOWN)]
-    memory = about["memory_used_mb"] / max(1.0, about["memory_total_mb"])
-    heat = about["temperature_c"]
+    memory = about.memory_used_mb / max(1.0, about.memory_total_mb)
+    heat = about.temperature_c
     return [
         Cell("machine   ", "dim"),
-        Cell(f"CPU {about['cpu_percent']:.0f} % of {about['cores']} cores", "warn" if about["cpu_percent"] >= 90 else ""),
-        Cell(f", load {about['load_1m']:.2f}, memory "),
+        Cell(f"CPU {about.cpu_percent:.0f} % of {about.cores} cores", "warn" if about.cpu_percent >= 90 else ""),
+        Cell(f", load {about.load_1m:.2f}, memory "),
         Cell(
-            f"{about['memory_used_mb'] / 1000:.1f} of {about['memory_total_mb'] / 1000:.1f} GB",
+            f"{about.memory_used_mb / 1000:.1f} of {about.memory_total_mb / 1000:.1f} GB",
             "warn" if memory >= 0.9 else "",
         ),
         Cell(f", {number(heat, '.0f', ' °C')}" if heat is not None else "", "warn" if heat is not None and heat >= 80 else ""),
     ]
 
 
-def processes(document: dict[str, Any], *, by_cpu: bool = False) -> Lines:
-    listed = list(document["processes"])
+def processes(document: Status, *, by_cpu: bool = False) -> Lines:
+    listed = list(document.processes)
     if by_cpu:
-        listed.sort(key=lambda each: -(each["cpu_percent"] or 0.0))
+        listed.sort(key=lambda each: -(each.cpu_percent or 0.0))
     rows = [
         [
-            Cell(each["name"]),
-            Cell(UNKNOWN if each["pid"] is None else str(each["pid"])),
-            Cell(each["state"]),
-            Cell(number(each["cpu_percent"], ".1f", " %")),
-            Cell(number(each["memory_mb"], ".0f", " MB")),
-            Cell(str(each["restarts"]), "warn" if each["restarts"] else ""),
+            Cell(each.name),
+            Cell(UNKNOWN if each.pid is None else str(each.pid)),
+            Cell(each.state),
+            Cell(number(each.cpu_percent, ".1f", " %")),
+            Cell(number(each.memory_mb, ".0f", " MB")),
+            Cell(str(each.restarts), "warn" if each.restarts else ""),
         ]
         for each in listed
     ]
     return table(["PROCESS", "PID", "STATE", "CPU", "MEMORY", "RESTARTS"], rows, right=(1, 3, 4, 5)) if rows else []
 
 
-def event(each: dict[str, Any]) -> list[Cell]:
+def event(each: Event) -> list[Cell]:
     """One event as one line."""
-    level = each["level"]
+    level = each.level
     return [
-        Cell(_clock(each["at"], with_day=True) + "  ", "dim"),
+        Cell(_clock(each.at, with_day=True) + "  ", "dim"),
         Cell(f"{level:<8}", {"error": "bad", "warning": "warn"}.get(level, "")),
-        Cell(f"{printable(each['who']):<12}  "),
-        Cell(printable(each["text"])),
+        Cell(f"{printable(each.who):<12}  "),
+        Cell(printable(each.text)),
     ]
+
+
+def _pair(latency_ms: LatencyStatus) -> str:
+    """p50/p99."""
+    return UNKNOWN if latency_ms.p50 is None else f"{number(latency_ms.p50)}/{number(latency_ms.p99)}"
 
 
 def _short(text: str, room: int = 24) -> str:

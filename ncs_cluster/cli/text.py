@@ -60,11 +60,6 @@ def number(value: float | None, form: str = ".0f", unit: str = "") -> str:
     return UNKNOWN if value is None else f"{value:{form}}{unit}"
 
 
-def pair(value: dict[str, float | None]) -> str:
-    """p50/p99."""
-    return UNKNOWN if value["p50"] is None else f"{number(value['p50'])}/{number(value['p99'])}"
-
-
 def duration(seconds: float) -> str:
     """The two largest units: "3 h 12 min"."""
     whole = int(seconds)

@@ -25,6 +25,7 @@ import msgspec
 
 import ncs_cluster
 from ncs_cluster import messages as m
+from ncs_cluster.control_messages import NO_PAGE, PAGE_NOT_READY, PageUrl
 from ncs_cluster.core import actions as a
 from ncs_cluster.core import events as e
 from ncs_cluster.core import report
@@ -38,6 +39,7 @@ from ncs_cluster.processes.log import Unhurried
 from ncs_cluster.processes.notify import Notifier
 from ncs_cluster.processes.spawn import Process, spawn
 from ncs_cluster.specs import RuntimeSpec, Settings
+from ncs_cluster.status import Event
 from ncs_cluster.types import CameraName
 
 EVENTS_KEPT = 500
@@ -80,8 +82,8 @@ class Supervisor:
         self._pools: dict[int, int] = {}
         self._pictures: dict[CameraName, int] = {}
         self._exit_code: int | None = None
-        self._routine: deque[dict[str, object]] = deque(maxlen=EVENTS_KEPT)
-        self._trouble: deque[dict[str, object]] = deque(maxlen=EVENTS_KEPT)
+        self._routine: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self._trouble: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._next_event = 1
         self._followers: set[str] = set()
         self._usage = usage.Usage()
@@ -224,13 +226,7 @@ class Supervisor:
         if len(text.encode(errors="replace")) > LONGEST_TEXT:
             text = text.encode(errors="replace")[:LONGEST_TEXT].decode(errors="ignore") + "..."
         log.log({"error": logging.ERROR, "warning": logging.WARNING}.get(level, logging.INFO), "%s: %s", origin, text)
-        event: dict[str, object] = {
-            "id": self._next_event,
-            "at": round(time.time(), 3),
-            "level": level,
-            "who": origin,
-            "text": text,
-        }
+        event = Event(self._next_event, round(time.time(), 3), level, origin, text)
         self._next_event += 1
         (self._routine if level == "info" else self._trouble).append(event)
         for follower in list(self._followers):
@@ -243,8 +239,8 @@ class Supervisor:
             case m.AskStatus():
                 self._control.reply(client, _reply(self._status()))
             case m.AskEvents(after=after, follow=follow):
-                newer = [event for event in (*self._routine, *self._trouble) if int(str(event["id"])) > after]
-                newer.sort(key=lambda event: int(str(event["id"])))
+                newer = [event for event in (*self._routine, *self._trouble) if event.id > after]
+                newer.sort(key=lambda event: event.id)
                 self._control.reply(client, _reply(newer[-EVENTS_PER_REPLY:]))
                 if follow:
                     self._followers.add(client)
@@ -270,13 +266,13 @@ class Supervisor:
     def _url(self) -> m.Reply:
         spec, gateway = self._settings.gateway, self._engine.gateway
         if spec is None or gateway is None:
-            return m.Reply(error="there is no page: the daemon was started with --no-web")
+            return m.Reply(error="there is no page: the daemon was started with --no-web", code=NO_PAGE)
         if gateway.address is None:
-            return m.Reply(error="the page is not ready yet; try again in a moment")
+            return m.Reply(error="the page is not ready yet; try again in a moment", code=PAGE_NOT_READY)
         host, port = gateway.address
         host = socket.gethostname() if host in ("0.0.0.0", "::") else host
         url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-        return _reply({"url": f"{url}?token={quote(spec.token, safe='')}" if spec.token else url})
+        return _reply(PageUrl(f"{url}?token={quote(spec.token, safe='')}" if spec.token else url))
 
     # -- beginning and end
 

@@ -13,20 +13,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from ncs_cluster.control_messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, Done, PageUrl, Reply, Request
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc import pictures
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
-from ncs_cluster.messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, MapPictures, Reply, Request
+from ncs_cluster.messages import MapPictures
 from ncs_cluster.status import (
     CameraStatus,
     ClusterStatus,
     CountersStatus,
     DaemonStatus,
+    Event,
     LastSwitch,
     LatencyStatus,
     MachineStatus,
@@ -122,13 +123,19 @@ JOIN_S = 5.0
 
 
 class FakeControl:
-    """Answers on the control socket. Change `status` and `events` at will; `asked` is what came in; a `mute` one never answers."""
+    """Answers on the control socket.
+
+    It answers with `status`, or with `document` where there is one (a daemon of another version); `asked` are the requests that
+    came; with `refusal` and its `code` it refuses all but status and events; a `mute` one never answers.
+    """
 
     def __init__(self, runtime_dir: Path) -> None:
-        self.status = some_status()
-        self.events: list[dict[str, Any]] = []
+        self.status: Status = some_status()
+        self.document: dict[str, object] | None = None
+        self.events: list[Event] = []
         self.asked: list[Request] = []
         self.refusal: str | None = None
+        self.code: str | None = None
         self.mute = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.bind(os.fspath(runtime_dir / CONTROL_SOCKET))
@@ -139,7 +146,7 @@ class FakeControl:
 
     def say(self, text: str, who: str = "stick sim-1", level: str = "info") -> None:
         """One more event."""
-        self.events.append({"id": len(self.events) + 1, "at": time.time(), "level": level, "who": who, "text": text})
+        self.events.append(Event(len(self.events) + 1, time.time(), level, who, text))
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -158,17 +165,17 @@ class FakeControl:
     def _answer(self, request: Request) -> Reply:
         self.asked.append(request)
         if isinstance(request, AskStatus):
-            return _reply(self.status)
+            return _reply(self.document or self.status)
         if isinstance(request, AskEvents):
-            return _reply([event for event in self.events if event["id"] > request.after])
+            return _reply([event for event in self.events if event.id > request.after])
         if self.refusal is not None:
-            return Reply(error=self.refusal)
+            return Reply(error=self.refusal, code=self.code)
         if isinstance(request, AskSwitch):
-            return _reply({"text": "switched to sim-3, sim-4"})
+            return _reply(Done("switched to sim-3, sim-4"))
         if isinstance(request, AskFault):
-            return _reply({"text": f"made trouble: {request.kind}"})
+            return _reply(Done(f"made trouble: {request.kind}"))
         assert isinstance(request, AskUrl)
-        return _reply({"url": "http://127.0.0.1:8080/"})
+        return _reply(PageUrl("http://127.0.0.1:8080/"))
 
     def close(self) -> None:
         """As when the daemon dies."""
@@ -183,7 +190,7 @@ class FakeControl:
             client.close()
 
 
-def _reply(body: Any) -> Reply:
+def _reply(body: object) -> Reply:
     return Reply(body=msgspec.Raw(msgspec.msgpack.encode(body)))
 
 

@@ -101,12 +101,13 @@ class Daemon:
         return Client(self.runtime_dir, timeout_s=timeout_s)
 
     def status(self) -> Status:
+        """The status document, as JSON shows it."""
         with self.client() as client:
-            return client.status()
+            return client.status_document()
 
     def events(self) -> list[dict[str, Any]]:
         with self.client() as client:
-            return client.events()
+            return [msgspec.to_builtins(event) for event in client.events()]
 
     def story(self, who: str) -> list[str]:
         """The texts of all events about one."""

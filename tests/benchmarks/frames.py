@@ -67,7 +67,7 @@ def switching(quick: bool) -> Iterator[Line]:
         with house.daemon.client() as client:
             until_s = time.monotonic() + (7.0 if quick else 31.0)
             while time.monotonic() < until_s:
-                busiest = max(busiest, sum(stick["in_flight"] > 0 for stick in client.status()["sticks"]))
+                busiest = max(busiest, sum(stick.in_flight > 0 for stick in client.status().sticks))
                 time.sleep(0.02)
         switches = [event["at"] for event in house.daemon.events() if event["text"].startswith("switch to")]
         house.daemon.stop()

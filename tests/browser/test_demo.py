@@ -75,7 +75,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 def warmest(runtime_dir: Path) -> float:
     with Client(runtime_dir) as daemon:
-        return max(stick["temperature_c"] or 0.0 for stick in daemon.status()["sticks"])
+        return max(stick.temperature_c or 0.0 for stick in daemon.status().sticks)
 
 
 def test_clusters_take_turns_trouble_is_survived_and_the_zeros_stay(browser: Any, address: str, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def wait_for(runtime_dir: Path) -> int:
     while time.monotonic() < deadline_s:
         try:
             with Client(runtime_dir) as client:
-                return int(client.status()["daemon"]["pid"])
+                return client.status().daemon.pid
         except NotRunning:
             time.sleep(0.05)
     raise AssertionError("the daemon does not answer")

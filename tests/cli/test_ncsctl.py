@@ -15,10 +15,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from ncs_cluster.control_messages import NO_PAGE, PAGE_NOT_READY
 from ncs_cluster.testing.control import FakeControl, control, some_status
 
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
@@ -119,7 +121,48 @@ def test_without_clusters_the_rule_is_told_in_its_own_words(daemon: FakeControl,
 
 def test_json_is_the_status_document(daemon: FakeControl, tmp_path: Path) -> None:
     done = ncsctl("status", "--json", place=tmp_path)
-    assert json.loads(done.stdout) == json.loads(msgspec.json.encode(daemon.status))
+    assert done.stdout == json.dumps(json.loads(msgspec.json.encode(daemon.status)), indent=2, ensure_ascii=False) + "\n"
+
+
+def document(daemon: FakeControl) -> dict[str, Any]:
+    made: dict[str, Any] = msgspec.to_builtins(daemon.status)
+    return made
+
+
+def test_fields_of_a_newer_daemon_are_ignored_and_printed_as_json(daemon: FakeControl, tmp_path: Path) -> None:
+    shown = ncsctl("status", place=tmp_path).stdout
+    daemon.document = {**document(daemon), "jobs": [{"name": "night"}]}
+    daemon.document["sticks"][0]["duty"] = 0.5
+    assert ncsctl("status", place=tmp_path).stdout == shown
+    printed = ncsctl("status", "--json", place=tmp_path)
+    assert (printed.returncode, json.loads(printed.stdout)) == (0, json.loads(msgspec.json.encode(daemon.document)))
+
+
+def test_a_field_an_older_daemon_lacks_is_named_in_one_line(daemon: FakeControl, tmp_path: Path) -> None:
+    daemon.document = document(daemon)
+    del daemon.document["clusters"]["shedding"]
+    for command in (["status"], ["status", "--watch"], ["top"]):
+        done = ncsctl(*command, place=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            "ncsctl: ncs-clusterd is of another version: Object missing required field `shedding` - at `$.clusters`;"
+            " restart it, or use the ncsctl it was installed with\n"
+        )
+    printed = ncsctl("status", "--json", place=tmp_path)
+    assert (printed.returncode, json.loads(printed.stdout)) == (1, json.loads(msgspec.json.encode(daemon.document)))
+
+
+def test_url_waits_for_a_page_that_is_not_ready_and_for_no_other_refusal(daemon: FakeControl, tmp_path: Path) -> None:
+    daemon.refusal, daemon.code = "there is no page: it is not ready yet and never will be", NO_PAGE
+    assert ncsctl("url", place=tmp_path).returncode == 1
+    assert len(daemon.asked) == 1
+    daemon.refusal, daemon.code = "in any words", PAGE_NOT_READY
+    with subprocess.Popen([*NCSCTL, "url", "--runtime-dir", str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        deadline_s = time.monotonic() + 30
+        while len(daemon.asked) < 3 and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        daemon.refusal = None
+        assert process.communicate(timeout=30)[0] == "http://127.0.0.1:8080/\n"
 
 
 def test_the_runtime_directory_may_stand_before_or_after_the_command_or_in_the_environment(

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ncs_cluster.client import Client
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.processes.log import MOST_WAITING, Unhurried
+from ncs_cluster.status import StickStatus
 from tests.tied import TIED
 
 
@@ -47,25 +47,25 @@ def test_a_daemon_whose_log_nobody_reads_works_on_and_ends(tmp_path: Path) -> No
     readable, writable = os.pipe()
     asked = ["--backend", "simulated", "--sticks", "2", "--graph", "none", "--no-web", "--runtime-dir", str(tmp_path)]
     with subprocess.Popen([*TIED, sys.executable, "-m", "ncs_cluster.cli.daemon", *asked], stderr=writable) as daemon:
-        until(tmp_path, lambda stick: stick["state"] == "active")
+        until(tmp_path, lambda stick: stick.state == "active")
         fill(writable)
         with Client(tmp_path) as client:
             client.trouble("unplug", "sim-1")
-        until(tmp_path, lambda stick: stick["state"] == "absent")
-        until(tmp_path, lambda stick: stick["state"] == "active")
+        until(tmp_path, lambda stick: stick.state == "absent")
+        until(tmp_path, lambda stick: stick.state == "active")
         daemon.terminate()
         assert daemon.wait(20) == 0
     os.close(readable)
     os.close(writable)
 
 
-def until(runtime_dir: Path, holds: Callable[[dict[str, Any]], bool]) -> None:
+def until(runtime_dir: Path, holds: Callable[[StickStatus], bool]) -> None:
     """Until it holds for the first stick."""
     until_s = time.monotonic() + 60
     while True:
         try:
             with Client(runtime_dir) as client:
-                if holds(client.status()["sticks"][0]):
+                if holds(client.status().sticks[0]):
                     return
         except NotRunning:
             pass

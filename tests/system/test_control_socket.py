@@ -125,7 +125,7 @@ def test_what_cannot_be_done_is_refused_with_a_reason(daemon: Daemon) -> None:
             client.trouble("hang", "sim-99")
         with pytest.raises(Refused, match="no page"):
             client.url()
-        assert client.status()["daemon"]["pid"] == daemon.pid
+        assert client.status().daemon.pid == daemon.pid
 
 
 def test_a_follower_hears_each_event_once(daemon: Daemon) -> None:
@@ -135,6 +135,6 @@ def test_a_follower_hears_each_event_once(daemon: Daemon) -> None:
         before = next(heard)
         other.trouble("heat")
         later = next(heard)
-        ids = [event["id"] for event in before + later]
+        ids = [event.id for event in before + later]
         assert ids == list(range(1, len(ids) + 1))
-        assert "heat wave" in later[0]["text"]
+        assert "heat wave" in later[0].text

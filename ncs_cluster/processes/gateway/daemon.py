@@ -12,13 +12,14 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from ncs_cluster.client import Client, Refused
+from ncs_cluster.client import Client, Refused, typed
 from ncs_cluster.errors import NcsClusterError, NotRunning
 from ncs_cluster.processes.gateway.history import History
+from ncs_cluster.status import Event, Status
 
 T = TypeVar("T")
 
@@ -42,9 +43,9 @@ class Daemon:
         self._heard_s = float("-inf")
         self._last_event = 0
         self._lookers = 0
-        self.status: dict[str, Any] = {}
+        self.status: Status | None = None
         self.status_json = b"{}"
-        self.events: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
+        self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self.history = History()
         self.trouble = "the daemon has not answered yet"
         self.stopping = False
@@ -60,11 +61,11 @@ class Daemon:
             self._wake.clear()
             self._begun += 1
             try:
-                status, events = await self._in_thread(self._look)
+                status, status_json, events = await self._in_thread(self._look)
             except (NotRunning, Refused) as error:
                 self.trouble = str(error)
             else:
-                self._remember(status, events)
+                self._remember(status, status_json, events)
             self._done = self._begun
             turn, self._turn = self._turn, asyncio.Event()
             turn.set()
@@ -72,26 +73,27 @@ class Daemon:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), (LOOKED_AT_S if self._lookers else IDLE_S) - PAUSE_S)
 
-    def _look(self, client: Client) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        return client.status(), client.events(self._last_event)
+    def _look(self, client: Client) -> tuple[Status, bytes, list[Event]]:
+        document = client.status_document()
+        return typed(document), msgspec.json.encode(document), client.events(self._last_event)
 
-    def _remember(self, status: dict[str, Any], events: list[dict[str, Any]]) -> None:
+    def _remember(self, status: Status, status_json: bytes, events: list[Event]) -> None:
         self._heard_s = time.monotonic()
-        self.status, self.status_json = status, msgspec.json.encode(status)
-        self.history.add(status, self._heard_s)
+        self.status, self.status_json = status, status_json
+        self.history.add(status.sticks, self._heard_s)
         for event in events:
             self.events.append(event)
-            self._last_event = event["id"]
+            self._last_event = event.id
 
-    async def fresh(self) -> dict[str, Any]:
-        """The status document as it is now or, when that takes longer than WAIT_S, as it is remembered. Empty: unknown."""
+    async def fresh(self) -> Status | None:
+        """The status as it is now or, when that takes longer than WAIT_S, as it is remembered. None: unknown."""
         wanted = self._begun + 1
         with suppress(TimeoutError):
             async with asyncio.timeout(WAIT_S):
                 while self._done < wanted and not self.stopping:
                     self._wake.set()
                     await self._turn.wait()
-        return self.status if self.answers else {}
+        return self.status if self.answers else None
 
     async def looks(self) -> AsyncGenerator[None]:
         """Once for every time the supervisor was asked, while somebody looks. Ends when the gateway stops."""

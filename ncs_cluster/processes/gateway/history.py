@@ -6,7 +6,8 @@ A point: seconds ago, °C or None, whether the stick was at work.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+
+from ncs_cluster.status import StickStatus
 
 KEPT_S = 300.0
 EVERY_S = 0.5
@@ -21,14 +22,14 @@ class History:
         self._points: dict[str, deque[Point]] = {}
         self._last_s = float("-inf")
 
-    def add(self, status: dict[str, Any], now_s: float) -> None:
+    def add(self, sticks: list[StickStatus], now_s: float) -> None:
         """Remember every stick's temperature, at most once in EVERY_S. One that is gone fades with its last point."""
         if now_s - self._last_s < EVERY_S:
             return
         self._last_s = now_s
-        for stick in status["sticks"]:
-            line = self._points.setdefault(stick["id"], deque())
-            line.append((now_s, stick["temperature_c"], stick["state"] == "active"))
+        for stick in sticks:
+            line = self._points.setdefault(stick.id, deque())
+            line.append((now_s, stick.temperature_c, stick.state == "active"))
         for name, line in list(self._points.items()):
             while line and line[0][0] < now_s - KEPT_S:
                 line.popleft()

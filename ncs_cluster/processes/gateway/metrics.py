@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+
+from ncs_cluster.status import CameraStatus, LatencyStatus, Status, StickStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STICK_STATES = ("starting", "active", "standby", "draining", "resting", "backoff", "quarantined", "absent")
@@ -14,120 +16,134 @@ CAMERA_STATES = ("starting", "running", "no-signal", "backoff", "ended")
 DAEMON_STATES = ("ok", "degraded", "down")
 _MEGA = 1e6
 
-Status = dict[str, Any]
-Family = Any
-Rows = Sequence[tuple[tuple[str, ...], Any]]
+Rows = Sequence[tuple[tuple[str, ...], float | None]]
+States = Sequence[tuple[tuple[str, ...], str]]
+Latencies = Sequence[tuple[tuple[str, ...], LatencyStatus]]
+Value = TypeVar("Value")
 
 
-def text(status: Status) -> bytes:
-    """`/metrics`: an empty status says only that the daemon does not answer."""
+def text(status: Status | None) -> bytes:
+    """`/metrics`. Without a status it says only that the daemon does not answer."""
     registry = CollectorRegistry()
     registry.register(_Collector(status))
     return bytes(generate_latest(registry))
 
 
 class _Collector:
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: Status | None) -> None:
         self._status = status
 
-    def collect(self) -> Iterator[Family]:
-        yield _gauge("up", "1 when the daemon answers the gateway.", [((), bool(self._status))])
-        if self._status:
+    def collect(self) -> Iterator[Metric]:
+        yield _gauge("up", "1 when the daemon answers the gateway.", [((), self._status is not None)])
+        if self._status is not None:
             yield from _daemon(self._status)
-            yield from _sticks(self._status["sticks"])
-            yield from _cameras(self._status["cameras"])
+            yield from _sticks(self._status.sticks)
+            yield from _cameras(self._status.cameras)
             yield from _machine(self._status)
 
 
-def _daemon(status: Status) -> Iterator[Family]:
-    daemon, clusters, counters = status["daemon"], status["clusters"], status["counters"]
-    yield InfoMetricFamily("ncs_cluster_build", "Version.", {"version": daemon["version"], "policy": daemon["policy"]})
-    yield _gauge("uptime_seconds", "Since the daemon started.", [((), daemon["uptime_s"])])
-    yield _states("state", "The daemon's state: 1 for the one it is in.", DAEMON_STATES, [((), daemon["state"])])
-    yield _gauge("ready", "1 when a real inference was made lately, or none is wanted.", [((), daemon["ready"])])
-    yield _gauge("switch_temperature_celsius", "A stick this hot gets no work.", [((), daemon["switch_temp_c"])])
-    yield _gauge("shedding", "1 when every stick is too hot and no frame is worked on.", [((), clusters["shedding"])])
-    yield _counter("switches", "Switches from one cluster to another.", [((), clusters["switches"])])
-    yield _counter("frames_lost", "Units of work that ended in no way at all. Stays 0.", [((), counters["frames_lost"])])
-    yield _counter("frames_doubled", "Units of work that ended twice. Stays 0.", [((), counters["frames_doubled"])])
-    yield _counter("frames_out_of_order", "Results published backwards. Stays 0.", [((), counters["out_of_order"])])
-    if sink := status.get("sink"):
-        yield _counter("sink_records", "Results written.", [((), sink["written"])])
-        yield _counter("sink_records_lost", "Results that could not be written.", [((), sink["lost"])])
-        yield _gauge("sink_waiting_records", "Results that wait to be written.", [((), sink["waiting"])])
+def _daemon(status: Status) -> Iterator[Metric]:
+    daemon, clusters, counters = status.daemon, status.clusters, status.counters
+    yield InfoMetricFamily("ncs_cluster_build", "Version.", {"version": daemon.version, "policy": daemon.policy})
+    yield _gauge("uptime_seconds", "Since the daemon started.", [((), daemon.uptime_s)])
+    yield _states("state", "The daemon's state: 1 for the one it is in.", DAEMON_STATES, [((), daemon.state)])
+    yield _gauge("ready", "1 when a real inference was made lately, or none is wanted.", [((), daemon.ready)])
+    yield _gauge("switch_temperature_celsius", "A stick this hot gets no work.", [((), daemon.switch_temp_c)])
+    yield _gauge("shedding", "1 when every stick is too hot and no frame is worked on.", [((), clusters.shedding)])
+    yield _counter("switches", "Switches from one cluster to another.", [((), clusters.switches)])
+    yield _counter("frames_lost", "Units of work that ended in no way at all. Stays 0.", [((), counters.frames_lost)])
+    yield _counter("frames_doubled", "Units of work that ended twice. Stays 0.", [((), counters.frames_doubled)])
+    yield _counter("frames_out_of_order", "Results published backwards. Stays 0.", [((), counters.out_of_order)])
+    if sink := status.sink:
+        yield _counter("sink_records", "Results written.", [((), sink.written)])
+        yield _counter("sink_records_lost", "Results that could not be written.", [((), sink.lost)])
+        yield _gauge("sink_waiting_records", "Results that wait to be written.", [((), sink.waiting)])
 
 
-def _sticks(sticks: list[Status]) -> Iterator[Family]:
-    def each(field: str) -> Rows:
-        return [((stick["id"],), stick[field]) for stick in sticks]
+def _sticks(sticks: list[StickStatus]) -> Iterator[Metric]:
+    def each(field: Callable[[StickStatus], Value]) -> list[tuple[tuple[str, ...], Value]]:
+        return [((stick.id,), field(stick)) for stick in sticks]
 
     label = ("stick",)
-    yield _states("stick_state", "A stick's state: 1 for the one it is in.", STICK_STATES, each("state"), label)
-    yield _gauge("stick_temperature_celsius", "A stick's own sensor.", each("temperature_c"), label)
-    yield _gauge("stick_temperature_age_seconds", "Since the temperature was read.", each("temperature_age_s"), label)
-    yield _gauge("stick_headroom_seconds", "Until the switch temperature at the present rise.", each("headroom_s"), label)
-    yield _gauge("stick_inferences_per_second", "Inferences per second.", each("fps"), label)
-    yield _gauge("stick_in_flight_inferences", "Inferences under way.", each("in_flight"), label)
-    yield _counter("stick_inferences", "Inferences made.", each("inferences"), label)
-    yield _counter("stick_restarts", "Restarts of a stick's process.", each("restarts"), label)
-    yield _counter("stick_resets", "Resets of a hung stick, its process living on.", each("resets"), label)
-    yield _gauge("stick_throttle_level", "How far its own firmware slows a stick.", each("throttle_level"), label)
-    yield _counter("stick_throttled_seconds", "Time a stick has spent throttled by its own firmware.", each("throttled_s"), label)
-    yield _latency("stick_latency_seconds", "Hand-over to answer.", each("latency_ms"), label)
+    yield _states("stick_state", "A stick's state: 1 for the one it is in.", STICK_STATES, each(lambda s: s.state), label)
+    yield _gauge("stick_temperature_celsius", "A stick's own sensor.", each(lambda s: s.temperature_c), label)
+    yield _gauge("stick_temperature_age_seconds", "Since the temperature was read.", each(lambda s: s.temperature_age_s), label)
+    yield _gauge("stick_headroom_seconds", "Until the switch temperature at the present rise.", each(lambda s: s.headroom_s), label)
+    yield _gauge("stick_inferences_per_second", "Inferences per second.", each(lambda s: s.fps), label)
+    yield _gauge("stick_in_flight_inferences", "Inferences under way.", each(lambda s: s.in_flight), label)
+    yield _counter("stick_inferences", "Inferences made.", each(lambda s: s.inferences), label)
+    yield _counter("stick_restarts", "Restarts of a stick's process.", each(lambda s: s.restarts), label)
+    yield _counter("stick_resets", "Resets of a hung stick, its process living on.", each(lambda s: s.resets), label)
+    yield _gauge("stick_throttle_level", "How far its own firmware slows a stick.", each(lambda s: s.throttle_level), label)
+    yield _counter(
+        "stick_throttled_seconds",
+        "Time a stick has spent throttled by its own firmware.",
+        each(lambda s: s.throttled_s),
+        label,
+    )
+    yield _latency("stick_latency_seconds", "Hand-over to answer.", each(lambda s: s.latency_ms), label)
 
 
-def _cameras(cameras: list[Status]) -> Iterator[Family]:
-    def each(field: str) -> Rows:
-        return [((camera["name"],), camera[field]) for camera in cameras]
+def _cameras(cameras: list[CameraStatus]) -> Iterator[Metric]:
+    def each(field: Callable[[CameraStatus], Value]) -> list[tuple[tuple[str, ...], Value]]:
+        return [((camera.name,), field(camera)) for camera in cameras]
 
     label = ("camera",)
-    yield _states("camera_state", "A camera's state: 1 for the one it is in.", CAMERA_STATES, each("state"), label)
-    yield _gauge("camera_captured_frames_per_second", "Frames captured.", each("capture_fps"), label)
-    yield _gauge("camera_drawn_frames_per_second", "Pictures drawn.", each("preview_fps"), label)
-    yield _gauge("camera_detected_frames_per_second", "Frames with a result.", each("detection_fps"), label)
-    yield _counter("frames", "Frames captured.", each("frames"), label)
-    yield _counter("results", "Units of work that ended with a result.", each("results"), label)
-    yield _counter("frames_dropped", "Units of work dropped because a newer frame came.", each("dropped"), label)
-    yield _counter("frames_late", "Results that came after a newer one and were not shown.", each("late"), label)
-    yield _counter("frames_given_up", "Units of work that failed on every stick they were tried on.", each("given_up"), label)
-    yield _latency("camera_latency_seconds", "Capture to result.", each("latency_ms"), label)
-    yield _latency("camera_picture_latency_seconds", "Capture to drawn picture.", each("picture_ms"), label)
+    yield _states("camera_state", "A camera's state: 1 for the one it is in.", CAMERA_STATES, each(lambda c: c.state), label)
+    yield _gauge("camera_captured_frames_per_second", "Frames captured.", each(lambda c: c.capture_fps), label)
+    yield _gauge("camera_drawn_frames_per_second", "Pictures drawn.", each(lambda c: c.preview_fps), label)
+    yield _gauge("camera_detected_frames_per_second", "Frames with a result.", each(lambda c: c.detection_fps), label)
+    yield _counter("frames", "Frames captured.", each(lambda c: c.frames), label)
+    yield _counter("results", "Units of work that ended with a result.", each(lambda c: c.results), label)
+    yield _counter("frames_dropped", "Units of work dropped because a newer frame came.", each(lambda c: c.dropped), label)
+    yield _counter("frames_late", "Results that came after a newer one and were not shown.", each(lambda c: c.late), label)
+    yield _counter(
+        "frames_given_up",
+        "Units of work that failed on every stick they were tried on.",
+        each(lambda c: c.given_up),
+        label,
+    )
+    yield _latency("camera_latency_seconds", "Capture to result.", each(lambda c: c.latency_ms), label)
+    yield _latency("camera_picture_latency_seconds", "Capture to drawn picture.", each(lambda c: c.picture_ms), label)
     yield _gauge(
-        "camera_distance_error_ratio", "Synthetic scenes: median error of measured distances.", each("distance_error"), label
+        "camera_distance_error_ratio",
+        "Synthetic scenes: median error of measured distances.",
+        each(lambda c: c.distance_error),
+        label,
     )
 
 
-def _machine(status: Status) -> Iterator[Family]:
-    if machine := status["machine"]:
-        yield _gauge("machine_load1", "Load average over one minute.", [((), machine["load_1m"])])
-        yield _gauge("machine_cpu_ratio", "CPU used, of all cores together.", [((), machine["cpu_percent"] / 100)])
-        yield _gauge("machine_memory_used_bytes", "Memory used.", [((), machine["memory_used_mb"] * _MEGA)])
-        yield _gauge("machine_memory_bytes", "Memory there is.", [((), machine["memory_total_mb"] * _MEGA)])
-        yield _gauge("machine_temperature_celsius", "The machine's own sensor.", [((), machine["temperature_c"])])
-    processes, label = status["processes"], ("process",)
-    cpu = [((it["name"],), None if it["cpu_percent"] is None else it["cpu_percent"] / 100) for it in processes]
-    memory = [((it["name"],), None if it["memory_mb"] is None else it["memory_mb"] * _MEGA) for it in processes]
+def _machine(status: Status) -> Iterator[Metric]:
+    if machine := status.machine:
+        yield _gauge("machine_load1", "Load average over one minute.", [((), machine.load_1m)])
+        yield _gauge("machine_cpu_ratio", "CPU used, of all cores together.", [((), machine.cpu_percent / 100)])
+        yield _gauge("machine_memory_used_bytes", "Memory used.", [((), machine.memory_used_mb * _MEGA)])
+        yield _gauge("machine_memory_bytes", "Memory there is.", [((), machine.memory_total_mb * _MEGA)])
+        yield _gauge("machine_temperature_celsius", "The machine's own sensor.", [((), machine.temperature_c)])
+    processes, label = status.processes, ("process",)
+    cpu = [((it.name,), None if it.cpu_percent is None else it.cpu_percent / 100) for it in processes]
+    memory = [((it.name,), None if it.memory_mb is None else it.memory_mb * _MEGA) for it in processes]
     yield _gauge("process_cpu_ratio", "CPU used, of one core.", cpu, label)
     yield _gauge("process_memory_bytes", "Memory used.", memory, label)
-    yield _counter("process_restarts", "Restarts of a process.", [((it["name"],), it["restarts"]) for it in processes], label)
+    yield _counter("process_restarts", "Restarts of a process.", [((it.name,), it.restarts) for it in processes], label)
 
 
-def _gauge(name: str, text: str, rows: Rows, labels: tuple[str, ...] = ()) -> Family:
+def _gauge(name: str, text: str, rows: Rows, labels: tuple[str, ...] = ()) -> Metric:
     return _fill(GaugeMetricFamily("ncs_cluster_" + name, text, labels=labels), rows)
 
 
-def _counter(name: str, text: str, rows: Rows, labels: tuple[str, ...] = ()) -> Family:
+def _counter(name: str, text: str, rows: Rows, labels: tuple[str, ...] = ()) -> Metric:
     return _fill(CounterMetricFamily("ncs_cluster_" + name, text, labels=labels), rows)
 
 
-def _fill(family: Family, rows: Rows) -> Family:
+def _fill(family: GaugeMetricFamily | CounterMetricFamily, rows: Rows) -> Metric:
     for key, value in rows:
         if value is not None:
             family.add_metric(key, float(value))
     return family
 
 
-def _states(name: str, text: str, states: tuple[str, ...], rows: Rows, labels: tuple[str, ...] = ()) -> Family:
+def _states(name: str, text: str, states: tuple[str, ...], rows: States, labels: tuple[str, ...] = ()) -> Metric:
     family = GaugeMetricFamily("ncs_cluster_" + name, text, labels=(*labels, "state"))
     for key, value in rows:
         for state in states:
@@ -135,10 +151,10 @@ def _states(name: str, text: str, states: tuple[str, ...], rows: Rows, labels: t
     return family
 
 
-def _latency(name: str, text: str, rows: Rows, labels: tuple[str, ...]) -> Family:
+def _latency(name: str, text: str, rows: Latencies, labels: tuple[str, ...]) -> Metric:
     family = GaugeMetricFamily("ncs_cluster_" + name, text, labels=(*labels, "percentile"))
     for key, value in rows:
-        for percentile in ("p50", "p99"):
-            if value[percentile] is not None:
-                family.add_metric((*key, percentile[1:]), value[percentile] / 1000)
+        for percentile, latency_ms in (("50", value.p50), ("99", value.p99)):
+            if latency_ms is not None:
+                family.add_metric((*key, percentile), latency_ms / 1000)
     return family

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from importlib import resources
+from typing import Literal, get_args
 from urllib.parse import parse_qs
 
 import msgspec
@@ -25,6 +26,7 @@ from ncs_cluster.processes.gateway import metrics
 from ncs_cluster.processes.gateway.auth import Door, Guarded, session_cookie
 from ncs_cluster.processes.gateway.daemon import Daemon
 from ncs_cluster.processes.gateway.pictures import Pictures
+from ncs_cluster.status import CameraStatus
 
 SNAPSHOT_S = 2.0
 LOGIN_PAUSE_S = 1.0
@@ -32,11 +34,19 @@ MAX_STREAMS = 48
 SHOWN_EVENTS = 100
 LONGEST_ID = 18
 """Digits; Python refuses thousands of them with an error of its own."""
-TROUBLES = ("heat", "unplug", "hang")
+Trouble = Literal["heat", "unplug", "hang"]
+TROUBLES = get_args(Trouble)
 _json = msgspec.json.encode
 MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 BOUNDARY = "ncs-cluster-picture"
 SILENT = "the daemon does not answer"
+
+
+class TroubleRequest(msgspec.Struct, frozen=True):
+    """The body of POST /api/trouble. `stick`: its id; None: the daemon takes an active one."""
+
+    kind: Trouble
+    stick: str | None = None
 
 
 class Web:
@@ -108,25 +118,24 @@ class Web:
 
     async def healthz(self, request: Request) -> Response:
         status = await self._daemon.fresh()
-        if not status:
+        if status is None:
             return PlainTextResponse(SILENT + "\n", 503)
-        return PlainTextResponse("alive\n") if status["daemon"]["alive"] else PlainTextResponse("not alive\n", 503)
+        return PlainTextResponse("alive\n") if status.daemon.alive else PlainTextResponse("not alive\n", 503)
 
     async def readyz(self, request: Request) -> Response:
         status = await self._daemon.fresh()
-        if not status:
+        if status is None:
             return PlainTextResponse(SILENT + "\n", 503)
-        if status["daemon"]["ready"]:
+        if status.daemon.ready:
             return PlainTextResponse("ready\n")
-        reasons = status["daemon"]["reasons"] or ["no inference in the last seconds"]
+        reasons = status.daemon.reasons or ["no inference in the last seconds"]
         return PlainTextResponse("\n".join(reasons) + "\n", 503)
 
     async def metrics(self, request: Request) -> Response:
         return Response(metrics.text(await self._daemon.fresh()), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def status(self, request: Request) -> Response:
-        status = await self._daemon.fresh()
-        if not status:
+        if await self._daemon.fresh() is None:
             return _error(503, f"{SILENT}: {self._daemon.trouble}")
         return Response(self._daemon.status_json, media_type="application/json")
 
@@ -134,9 +143,10 @@ class Web:
         after = request.query_params.get("after", "0")
         if not (after.isascii() and after.isdecimal() and len(after) <= LONGEST_ID):
             return _error(400, "after is the id of the last event you know, a number")
-        if not await self._daemon.fresh():
+        if await self._daemon.fresh() is None:
             return _error(503, f"{SILENT}: {self._daemon.trouble}")
-        return JSONResponse([event for event in self._daemon.events if event["id"] > int(after)])
+        news = [event for event in self._daemon.events if event.id > int(after)]
+        return Response(_json(news), media_type="application/json")
 
     async def switch(self, request: Request) -> Response:
         await _body(request)
@@ -150,12 +160,13 @@ class Web:
     async def trouble(self, request: Request) -> Response:
         if not self._simulated:
             raise HTTPException(404)
-        asked = await _body(request)
-        kind, stick = asked.get("kind"), asked.get("stick")
-        if kind not in TROUBLES or not (stick is None or isinstance(stick, str)):
+        body = await _body(request)
+        try:
+            asked = msgspec.convert(body, TroubleRequest)
+        except msgspec.ValidationError:
             return _error(400, f'send {{"kind": {" | ".join(TROUBLES)}, "stick": a stick\'s id or nothing}}')
         try:
-            return JSONResponse({"text": await self._daemon.make_trouble(kind, stick)})
+            return JSONResponse({"text": await self._daemon.make_trouble(asked.kind, asked.stick)})
         except Refused as error:
             return _error(409, str(error))
         except NotRunning as error:
@@ -171,7 +182,7 @@ class Web:
     async def _live(self) -> AsyncGenerator[bytes]:
         daemon = self._daemon
         await daemon.fresh()
-        known = daemon.events[-1]["id"] if daemon.events else 0
+        known = daemon.events[-1].id if daemon.events else 0
         hello = {"history": daemon.history.lines(time.monotonic()), "events": list(daemon.events)[-SHOWN_EVENTS:]}
         yield sse("hello", _json(hello))
         if daemon.answers:
@@ -179,8 +190,8 @@ class Web:
         async with aclosing(daemon.looks()) as looks:
             async for _ in looks:
                 yield sse("status", daemon.status_json) if daemon.answers else sse("lost", _json({"reason": daemon.trouble}))
-                if news := [event for event in daemon.events if event["id"] > known]:
-                    known = news[-1]["id"]
+                if news := [event for event in daemon.events if event.id > known]:
+                    known = news[-1].id
                     yield sse("events", _json(news))
 
     async def stream(self, request: Request) -> Response:
@@ -211,17 +222,20 @@ class Web:
 
     def _camera(self, request: Request) -> str:
         name = str(request.path_params["name"])
-        if any(camera["name"] == name for camera in self._daemon.status.get("cameras", [])):
+        if self._status_of(name) is not None:
             self._pictures.expect(name)
         if name not in self._pictures:
             raise HTTPException(404, "no such camera")
         return name
 
     def _why_no_picture(self, name: str) -> str:
-        for camera in self._daemon.status.get("cameras", []):
-            if camera["name"] == name:
-                return f"no picture: the camera is {camera['state']}" + (f" ({camera['detail']})" if camera["detail"] else "")
-        return "no picture"
+        if (camera := self._status_of(name)) is None:
+            return "no picture"
+        return f"no picture: the camera is {camera.state}" + (f" ({camera.detail})" if camera.detail else "")
+
+    def _status_of(self, name: str) -> CameraStatus | None:
+        status = self._daemon.status
+        return None if status is None else next((each for each in status.cameras if each.name == name), None)
 
     def _take_place(self) -> None:
         if self.streams >= MAX_STREAMS:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
 from ncs_cluster.processes.gateway.history import EVERY_S, KEPT_S, History
 from ncs_cluster.testing.control import some_status
 
-
-def document() -> dict[str, Any]:
-    status: dict[str, Any] = msgspec.to_builtins(some_status(sticks=2, cluster_size=1))
-    return status
+STICKS = some_status(sticks=2, cluster_size=1).sticks
 
 
 def test_a_line_tells_how_long_ago_how_warm_and_whether_at_work() -> None:
     history = History()
-    history.add(document(), 100.0)
-    history.add(document(), 101.0)
+    history.add(STICKS, 100.0)
+    history.add(STICKS, 101.0)
     assert history.lines(103.0) == {
         "sim-1": [(3.0, 45.0, True), (2.0, 45.0, True)],
         "sim-2": [(3.0, 38.0, False), (2.0, 38.0, False)],
@@ -28,7 +21,7 @@ def test_a_line_tells_how_long_ago_how_warm_and_whether_at_work() -> None:
 def test_however_often_it_is_fed_it_stays_short() -> None:
     history = History()
     for step in range(20_000):
-        history.add(document(), step * 0.1)
+        history.add(STICKS, step * 0.1)
     line = history.lines(2000.0)["sim-1"]
     assert len(line) <= KEPT_S / EVERY_S + 1
     assert line[0][0] <= KEPT_S + 1
@@ -36,8 +29,8 @@ def test_however_often_it_is_fed_it_stays_short() -> None:
 
 def test_a_stick_that_is_gone_fades() -> None:
     history = History()
-    history.add(document(), 0.0)
-    gone = {**document(), "sticks": document()["sticks"][:1]}
+    history.add(STICKS, 0.0)
+    gone = STICKS[:1]
     history.add(gone, 1.0)
     assert set(history.lines(1.0)) == {"sim-1", "sim-2"}
     history.add(gone, KEPT_S + 2)

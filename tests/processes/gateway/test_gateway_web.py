@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,23 @@ def server_sent(site: Site, wanted: set[str]) -> dict[str, Any]:
 
 
 def test_the_status_is_the_daemons_own_document(running_site: Site) -> None:
-    assert running_site.get("/api/status").json == msgspec.json.decode(msgspec.json.encode(running_site.control.status))
+    assert running_site.get("/api/status").body == msgspec.json.encode(running_site.control.status)
+
+
+def test_fields_of_a_newer_daemon_are_passed_on(running_site: Site) -> None:
+    running_site.control.document = {**msgspec.to_builtins(running_site.control.status), "jobs": []}
+    assert running_site.get("/api/status").body == msgspec.json.encode(running_site.control.document)
+
+
+def test_a_daemon_whose_status_lacks_a_field_is_told_of_and_the_page_lives(running_site: Site) -> None:
+    running_site.control.document = {**msgspec.to_builtins(running_site.control.status)}
+    del running_site.control.document["machine"]
+    until_s = time.monotonic() + 30
+    while (answer := running_site.get("/api/status")).status == 200:
+        assert time.monotonic() < until_s, "the page still shows the old status"
+    assert answer.status == 503
+    assert "ncs-clusterd is of another version: Object missing required field `machine`" in answer.json["error"]
+    assert "ncs_cluster_up 0.0" in running_site.get("/metrics").body.decode()
 
 
 def test_events_after_an_id_are_the_newer_ones(running_site: Site) -> None:

@@ -1,0 +1,72 @@
+"""The messages of the control socket: what a client asks the supervisor, and what it answers.
+
+A module of its own because clients such as `ncsctl` need no other message. Encoded as the messages of `messages.py`; the body of
+a `Reply` is a map, so a client reads the answers of newer and older daemons.
+"""
+
+from __future__ import annotations
+
+from typing import Optional, Union
+
+from msgspec import Raw, Struct
+
+from ncs_cluster.types import StickId
+
+
+class ControlMessage(Struct, frozen=True, array_like=True, tag=True):
+    """Base of these messages. Fields are added at the end, with a default."""
+
+
+class AskStatus(ControlMessage, frozen=True):
+    """-> status.Status"""
+
+
+class AskEvents(ControlMessage, frozen=True):
+    """-> list[status.Event] newer than id `after`. With `follow` one more reply, of the same type, for each later event."""
+
+    after: int = 0
+    follow: bool = False
+
+
+class AskSwitch(ControlMessage, frozen=True):
+    """Switch to the next cluster now. -> Done. Refused when there is no cluster to switch to."""
+
+
+class AskFault(ControlMessage, frozen=True):
+    """Simulated sticks only: "heat" (all of them), "unplug", "hang" (`stick`, or else an active one). -> Done"""
+
+    kind: str
+    stick: Optional[StickId] = None
+
+
+class AskUrl(ControlMessage, frozen=True):
+    """-> PageUrl. Refused with NO_PAGE or PAGE_NOT_READY."""
+
+
+Request = Union[AskStatus, AskEvents, AskSwitch, AskFault, AskUrl]
+
+NO_PAGE = "no-page"
+"""The daemon runs without a page."""
+PAGE_NOT_READY = "page-not-ready"
+"""The page's process has not opened its port yet; ask again."""
+
+
+class Reply(ControlMessage, frozen=True):
+    """`body` is the answer in msgpack. `error` is one line for people when the request was refused."""
+
+    error: Optional[str] = None
+    body: Raw = Raw(b"\xc0")
+    code: Optional[str] = None
+    """Why the request was refused, for programs: one of the constants above. None where only the text says it."""
+
+
+class Done(Struct, frozen=True):
+    """What the daemon did, one line."""
+
+    text: str
+
+
+class PageUrl(Struct, frozen=True):
+    """The page's address. It contains the token, where one is set."""
+
+    url: str
