@@ -163,7 +163,7 @@ def _incompatible(error: msgspec.DecodeError) -> Incompatible:
 
 def _running_dir() -> str:
     """The default runtime directory, or the service's when only there a daemon listens."""
-    default = os.fspath(default_runtime_dir())
+    default = default_runtime_dir()
     if not _may_listen(default) and _may_listen(SERVICE_DIR):
         return SERVICE_DIR
     return default

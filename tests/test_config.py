@@ -397,7 +397,7 @@ def test_the_daemon_puts_its_socket_where_the_client_looks(environ: dict[str, st
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    assert Path(simulated(**environ).runtime_dir) == default_runtime_dir()
+    assert simulated(**environ).runtime_dir == default_runtime_dir()
 
 
 def test_another_interpreter_is_named_for_sticks_and_cameras(write: Write) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -27,7 +26,7 @@ class Terminal:
 
     def __init__(self, *, cut: bool = False) -> None:
         live = sys.stdout.isatty()
-        self._columns = shutil.get_terminal_size().columns if cut and live else sys.maxsize
+        self._columns = _columns() if cut and live else sys.maxsize
         self._coloured = live and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     def render(self, line: Line) -> str:
@@ -38,6 +37,12 @@ class Terminal:
             room -= len(clipped)
             painted.append(f"\x1b[{COLOURS[style]}m{clipped}\x1b[0m" if style and clipped and self._coloured else clipped)
         return "".join(painted).rstrip()
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def printable(text: str) -> str:

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import subprocess
+from pathlib import Path
 from typing import Optional
 
 from ncs_cluster.config.asked import Asked
@@ -23,7 +24,7 @@ def runtime_dir(asked: Asked) -> str:
     if asked.root.runtime_dir is not None:
         path = asked.path(asked.root.runtime_dir, "runtime_dir")
     else:
-        path = default_runtime_dir(asked.environ)
+        path = Path(default_runtime_dir(asked.environ))
     if len(os.fsencode(path / CONTROL_SOCKET)) > LONGEST_SOCKET_PATH:
         asked.refuse("runtime_dir", because=f"{path} is too long for a socket's path; choose a shorter folder")
     if path.exists() and not path.is_dir():

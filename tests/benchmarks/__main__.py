@@ -22,6 +22,7 @@ ROWS = {
     "order": frames.order,
     "switching": frames.switching,
     "dispatcher": cost.dispatcher,
+    "ncsctl": cost.ncsctl,
     "openvino": inference.openvino,
     "myriad": sticks.myriad,
 }

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import resource
+import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -80,3 +84,21 @@ def done(status: dict[str, object]) -> int:
     each = status["cameras"]
     assert isinstance(each, list)
     return sum(camera_status["results"] for camera_status in each)
+
+
+def ncsctl(quick: bool) -> Iterator[Line]:
+    """User and system time of `ncsctl status`, in turn with an interpreter that does nothing."""
+    with bench(sticks(4, latency_ms=100.0), [camera()], ClusterSpec(2, "ring", 10.0)) as house:
+        place = ["--runtime-dir", str(house.daemon.runtime_dir)]
+        spent: list[tuple[float, float]] = []
+        for _ in range(5 if quick else 20):
+            spent.append((_cpu_ms(["-m", "ncs_cluster.cli.ncsctl", *place, "status"]), _cpu_ms(["-c", "pass"])))
+        command_ms, bare_ms = (statistics.median(each) for each in zip(*spent, strict=True))
+    yield Line("`ncsctl status`, CPU", "-", "<= 80 ms", f"{command_ms:.0f} ms (python -c pass: {bare_ms:.0f} ms)", command_ms <= 80)
+
+
+def _cpu_ms(arguments: list[str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)

@@ -20,11 +20,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from ncs_cluster.cli import commands, lean, parser
 from ncs_cluster.control_messages import NO_PAGE, PAGE_NOT_READY
 from ncs_cluster.testing.control import FakeControl, control, some_status
 
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
-CPU_S = 0.4
+CPU_S = 0.08
 """What one command may cost; asserted at four times that, as a time-out."""
 
 
@@ -258,12 +259,63 @@ def test_colour_is_for_terminals_that_want_it(daemon: FakeControl, tmp_path: Pat
     assert b"\x1b" not in on_terminal(*where, until=b"RESTARTS", NO_COLOR="1")[0]
 
 
-def test_it_imports_nothing_heavy() -> None:
+HEAVY = (
+    *("cv2", "openvino", "numpy", "pydantic", "pydantic_settings", "rich"),
+    *("argparse", "pathlib", "tempfile", "shutil", "subprocess", "logging", "asyncio", "inspect", "typing_extensions", "json"),
+    *("ncs_cluster.messages", "ncs_cluster.specs", "ncs_cluster.core", "ncs_cluster.config", "ncs_cluster.cli.parser"),
+)
+
+
+@pytest.mark.parametrize("command", [["status"], ["switch"], ["events"], ["url"]])
+def test_a_command_that_asks_the_daemon_imports_nothing_heavy(daemon: FakeControl, tmp_path: Path, command: list[str]) -> None:
     code = (
-        "import sys; import ncs_cluster.cli.ncsctl;"
-        "print([name for name in ('cv2', 'openvino', 'numpy', 'pydantic', 'pydantic_settings', 'rich') if name in sys.modules])"
+        "import os, sys; os._exit = sys.exit; from ncs_cluster.cli.ncsctl import main\n"
+        "try: main()\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    argv = [sys.executable, "-c", code, *command, "--runtime-dir", str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    imported = set(done.stderr.split())
+    assert {"msgspec", "ncs_cluster.client"} <= imported
+    assert imported & set(HEAVY) == set()
+
+
+def test_typing_extensions_can_be_imported_after_a_lean_msgspec() -> None:
+    code = (
+        "import sys; from ncs_cluster.cli import lean; lean.import_msgspec(); assert 'inspect' not in sys.modules;"
+        "import typing_extensions, msgspec, typing; assert msgspec._utils.Required is typing.Required;"
+        "print(typing_extensions.TypedDict.__name__)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "TypedDict\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "plain"),
+    [
+        ("status", ("status", None, {"json": False, "watch": False})),
+        ("--runtime-dir a status --json", ("status", "a", {"json": True, "watch": False})),
+        ("--runtime-dir a status --runtime-dir b", ("status", "b", {"json": False, "watch": False})),
+        ("events --follow", ("events", None, {"follow": True})),
+        ("top", ("top", None, {})),
+        *(
+            (line, None)
+            for line in ("", "dance", "status --json --watch", "--json status", "status --js", "events -f", "top --json")
+        ),
+        *(
+            (line, None)
+            for line in ("status --help", "--version", "status status", "status --runtime-dir", "--runtime-dir -x status")
+        ),
+        *((line, None) for line in ("--runtime-dir=a status", "graphs list", "status --", "status --json --json")),
+    ],
+)
+def test_plain_command_lines_are_read_without_argparse_and_as_argparse_reads_them(
+    argv: str, plain: tuple[str, str | None, dict[str, bool]] | None
+) -> None:
+    assert lean.read_plain(argv.split(), commands.FLAGS) == plain
+    if plain is not None:
+        given = vars(parser.make().parse_args(argv.split()))
+        given.pop("run")
+        assert given == {**plain[2], **({} if plain[1] is None else {"runtime_dir": plain[1]})}
 
 
 def test_a_command_costs_little(daemon: FakeControl, tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""The whole command line of ncsctl, for argparse."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import ncs_cluster
+from ncs_cluster.cli import commands, firmware, graphs, usb
+
+
+def make() -> argparse.ArgumentParser:
+    """Parsed arguments hold `run`, a function of them that returns the exit code."""
+    place = argparse.ArgumentParser(add_help=False)
+    place.add_argument("--runtime-dir", metavar="DIR", default=argparse.SUPPRESS, help="folder of the daemon's control socket")
+    made = argparse.ArgumentParser(
+        "ncsctl",
+        description="Shows and steers a running ncs-clusterd.",
+        epilog="exit codes: 0 healthy, 1 degraded or down, 2 wrong usage, 3 not running",
+        parents=[place],
+    )
+    made.add_argument("--version", action="version", version=f"ncsctl {ncs_cluster.__version__}")
+    subparsers = made.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], sentence: str) -> argparse.ArgumentParser:
+        each = subparsers.add_parser(name, help=sentence, description=sentence[0].upper() + sentence[1:] + ".", parents=[place])
+        each.set_defaults(run=run)
+        return each
+
+    def ask(name: str, sentence: str) -> argparse.ArgumentParser:
+        def run(given: argparse.Namespace) -> int:
+            flags = {flag: getattr(given, flag) for flag in commands.FLAGS[name]}
+            return commands.RUN[name](getattr(given, "runtime_dir", None), **flags)
+
+        return command(name, run, sentence)
+
+    how = ask("status", "sticks, clusters, cameras, machine and processes").add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="the whole status document")
+    how.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C")
+    ask("top", "the machine and the daemon's processes, live, until Ctrl-C")
+    ask("switch", "switch to the next cluster now")
+    events = ask("events", "what happened, oldest first")
+    events.add_argument("--follow", "-f", action="store_true", help="and what happens from now on, until Ctrl-C")
+    ask("url", "the page's address, with its token")
+    firmware.add(command)
+    graphs.add(command)
+    usb.add(command)
+    return made
