@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
 
 from ncs_cluster.status import CameraStatus, LatencyStatus, Status, StickStatus
 
@@ -81,7 +81,7 @@ def _sticks(sticks: list[StickStatus]) -> Iterator[Metric]:
         each(lambda s: s.throttled_s),
         label,
     )
-    yield _latency("stick_latency_seconds", "Hand-over to answer.", each(lambda s: s.latency_ms), label)
+    yield _latency("stick_latency_seconds", "Hand-over to answer.", each(lambda s: s.latency_ms), "stick")
 
 
 def _cameras(cameras: list[CameraStatus]) -> Iterator[Metric]:
@@ -103,8 +103,8 @@ def _cameras(cameras: list[CameraStatus]) -> Iterator[Metric]:
         each(lambda c: c.given_up),
         label,
     )
-    yield _latency("camera_latency_seconds", "Capture to result.", each(lambda c: c.latency_ms), label)
-    yield _latency("camera_picture_latency_seconds", "Capture to drawn picture.", each(lambda c: c.picture_ms), label)
+    yield _latency("camera_latency_seconds", "Capture to result.", each(lambda c: c.latency_ms), "camera")
+    yield _latency("camera_picture_latency_seconds", "Capture to drawn picture.", each(lambda c: c.picture_ms), "camera")
     yield _gauge(
         "camera_distance_error_ratio",
         "Synthetic scenes: median error of measured distances.",
@@ -151,10 +151,11 @@ def _states(name: str, text: str, states: tuple[str, ...], rows: States, labels:
     return family
 
 
-def _latency(name: str, text: str, rows: Latencies, labels: tuple[str, ...]) -> Metric:
-    family = GaugeMetricFamily("ncs_cluster_" + name, text, labels=(*labels, "percentile"))
-    for key, value in rows:
-        for percentile, latency_ms in (("50", value.p50), ("99", value.p99)):
+def _latency(name: str, text: str, rows: Latencies, label: str) -> Metric:
+    """A summary of the last results, without sum and count: promtool takes the label `quantile` on no other type."""
+    family = SummaryMetricFamily("ncs_cluster_" + name, text, labels=(label,))
+    for (key,), value in rows:
+        for quantile, latency_ms in (("0.5", value.p50), ("0.99", value.p99)):
             if latency_ms is not None:
-                family.add_metric((*key, percentile), latency_ms / 1000)
+                family.add_sample(family.name, {label: key, "quantile": quantile}, latency_ms / 1000)
     return family

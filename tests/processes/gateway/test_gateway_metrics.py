@@ -31,7 +31,8 @@ def test_values_are_in_base_units() -> None:
     found = samples(some_status())
     assert found["ncs_cluster_up", ()] == 1
     assert found["ncs_cluster_stick_temperature_celsius", ("sim-1",)] == 45.0
-    assert found["ncs_cluster_stick_latency_seconds", ("50", "sim-1")] == pytest.approx(0.1004)
+    assert found["ncs_cluster_stick_latency_seconds", ("0.5", "sim-1")] == pytest.approx(0.1004)
+    assert found["ncs_cluster_camera_picture_latency_seconds", ("cam0", "0.99")] == pytest.approx(0.009)
     assert found["ncs_cluster_stick_state", ("active", "sim-1")] == 1
     assert found["ncs_cluster_stick_state", ("standby", "sim-1")] == 0
     assert found["ncs_cluster_stick_inferences_total", ("sim-1",)] == 512
