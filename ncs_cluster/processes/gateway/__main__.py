@@ -1,4 +1,4 @@
-"""The gateway process: hear the supervisor, beat, serve. Everything runs in one event loop that nothing may block."""
+"""The gateway process: receives from the supervisor, sends heartbeats, serves HTTP, in one event loop that nothing may block."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ncs_cluster.messages import (
     Watch,
 )
 from ncs_cluster.processes import child
-from ncs_cluster.processes.gateway.auth import Door
-from ncs_cluster.processes.gateway.daemon import Daemon
+from ncs_cluster.processes.gateway.auth import Authenticator
+from ncs_cluster.processes.gateway.daemon import DaemonCache
 from ncs_cluster.processes.gateway.pictures import Pictures
 from ncs_cluster.processes.gateway.server import CannotListen, Server, listen
 from ncs_cluster.processes.gateway.web import make_app
@@ -36,35 +36,35 @@ HEARTBEAT_S = 1.0
 
 
 class Gateway:
-    """The open gateway between its supervisor and its visitors."""
+    """A gateway that has opened its port: the channel to the supervisor on one side, the HTTP server on the other."""
 
-    def __init__(self, channel: Channel[Any], server: Server, pictures: Pictures, daemon: Daemon) -> None:
+    def __init__(self, channel: Channel[Any], server: Server, pictures: Pictures, daemon: DaemonCache) -> None:
         self._channel, self._server, self._pictures, self._daemon = channel, server, pictures, daemon
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
 
     async def run(self) -> None:
-        """Serve until Stop; the process is gone at once when the supervisor is."""
+        """Serve until Stop. The process exits at once when the supervisor closes the channel."""
         loop = asyncio.get_running_loop()
         self._channel.sock.setblocking(False)
-        loop.add_reader(self._channel.fileno(), self._hear)
-        tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._daemon.run())]
+        loop.add_reader(self._channel.fileno(), self._receive)
+        tasks = [asyncio.create_task(self._send_heartbeats()), asyncio.create_task(self._daemon.run())]
         for task in tasks:
-            task.add_done_callback(_end_with_it)
+            task.add_done_callback(_exit_on_failure)
         await self._server.serve()
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            self.say(Heartbeat())
-            self.tell_watched()
+            self.send(Heartbeat())
+            self.report_viewers()
 
-    def tell_watched(self) -> None:
-        """Say how many look at each camera, where that is news. What a full channel refused is said at the next beat."""
+    def report_viewers(self) -> None:
+        """Send each camera's number of viewers where it has changed. When the channel is full, the next heartbeat tries again."""
         for camera, viewers in self._pictures.watched().items():
-            if self._told.get(camera, 0) != viewers and self.say(Watch(CameraName(camera), viewers)):
-                self._told[camera] = viewers
+            if self._reported.get(camera, 0) != viewers and self.send(Watch(CameraName(camera), viewers)):
+                self._reported[camera] = viewers
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         try:
             while (received := self._channel.receive()) is not None:
                 message = received.message
@@ -74,7 +74,7 @@ class Gateway:
                     self._pictures.map(message, received.fds)
                 elif isinstance(message, CameraGone):
                     self._pictures.gone(message.camera)
-                    self._told.pop(message.camera, None)
+                    self._reported.pop(message.camera, None)
                 elif isinstance(message, Stop):
                     self._daemon.stop()
                     self._pictures.stop()
@@ -82,7 +82,7 @@ class Gateway:
         except (EOFError, ProtocolError):
             os._exit(0)
 
-    def say(self, message: Any) -> bool:
+    def send(self, message: Any) -> bool:
         """False when the channel is full."""
         try:
             return self._channel.send(message)
@@ -90,26 +90,26 @@ class Gateway:
             os._exit(0)
 
 
-def _end_with_it(task: asyncio.Task[None]) -> None:
-    """Without its heartbeat or its view of the daemon the gateway is worth nothing: end, and be started again."""
+def _exit_on_failure(task: asyncio.Task[None]) -> None:
+    """A gateway without heartbeat or status is useless: exit, so that the supervisor starts another."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("the gateway failed: %s", error, exc_info=error)
+        log.error("gateway failed: %s", error, exc_info=error)
         os._exit(1)
 
 
 def main() -> int:
     channel = child.enter("gateway", ToGateway)
-    asked = child.first_word(channel, OpenGateway)
+    opening = child.first_word(channel, OpenGateway)
     try:
-        door = Door(asked.gateway)
-        sock = listen(asked.gateway.host, asked.gateway.port)
+        authenticator = Authenticator(opening.gateway)
+        sock = listen(opening.gateway.host, opening.gateway.port)
     except CannotListen as error:
         channel.send(Failed("open", str(error), permanent=error.permanent))
         return 1
-    daemon = Daemon(asked.runtime_dir)
-    pictures = Pictures(on_watch=lambda: gateway.tell_watched())
-    app = make_app(door, daemon, pictures, simulated=asked.simulated)
-    server = Server(app, sock, on_open=lambda host, port: gateway.say(GatewayOpened(host, port)))
+    daemon = DaemonCache(opening.runtime_dir)
+    pictures = Pictures(on_watch=lambda: gateway.report_viewers())
+    app = make_app(authenticator, daemon, pictures, simulated=opening.simulated)
+    server = Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port)))
     gateway = Gateway(channel, server, pictures, daemon)
     asyncio.run(gateway.run())
     return 0
@@ -118,4 +118,4 @@ def main() -> int:
 if __name__ == "__main__":
     code = main()
     sys.stderr.flush()
-    os._exit(code)  # a thread that waits for the supervisor must not hold the process
+    os._exit(code)  # not sys.exit, which joins the thread that waits for the supervisor

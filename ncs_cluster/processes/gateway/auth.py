@@ -1,11 +1,11 @@
-"""Who may come in. Checked here, before any route is looked at; a route never asks again.
+"""Authentication, host check and cross-site check of every request, before any route; routes contain no check of their own.
 
-    Host         must be a name of this machine (421): a stranger's domain that points here reads nothing
-    token        with one: `Authorization: Bearer` for programs, a signed cookie after one login for browsers (401)
+    Host         must be a name of this machine, against DNS rebinding (421)
+    token        where one is set: `Authorization: Bearer` for programs, a signed cookie after one login for browsers (401)
     POST         from this page or from a program, never from another site (403); JSON only (415); at most 64 KiB (413)
 
-The cookie holds its expiry, a random number and their HMAC under a key derived from the token: it outlives a restart of the
-gateway, tells nothing about the token, and dies with it.
+The cookie holds its expiry, a random number and their HMAC. The HMAC's key is derived from the token, so a cookie stays valid when
+the gateway restarts, becomes invalid when the token changes, and does not reveal the token.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from ncs_cluster.specs import GatewaySpec
 
 COOKIE = "ncs_session"
 SESSION_S = 30 * 24 * 3600
-MAX_BODY = 64 * 1024
-_TOO_LONG = f"at most {MAX_BODY} bytes"
-OPEN_PATHS = {"/healthz", "/readyz", "/login"}
-OPEN_PREFIX = "/static/"
+MAX_BODY_BYTES = 64 * 1024
+_BODY_TOO_LONG = f"the body is longer than {MAX_BODY_BYTES} bytes"
+PUBLIC_PATHS = {"/healthz", "/readyz", "/login"}
+PUBLIC_PREFIX = "/static/"
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -42,8 +42,8 @@ HEADERS = {
 }
 
 
-class Door:
-    """The rules, made of the settings. Raises CannotListen when the page would be open to the network without a token."""
+class Authenticator:
+    """The rules for one set of settings. Raises CannotListen when the page would be open to the network without a token."""
 
     def __init__(self, spec: GatewaySpec) -> None:
         if not spec.token and not spec.local:
@@ -69,104 +69,105 @@ class Door:
     def needs_token(self) -> bool:
         return self._token is not None
 
-    def knows_host(self, host: str | None, own_address: str | None = None) -> bool:
-        """`host` as in the Host header. The address the visitor connected to is always right: no domain can pretend to be it."""
+    def accepts_host(self, host: str | None, own_address: str | None = None) -> bool:
+        """`host`: the Host header. The connection's local address is accepted too: a rebound domain still sends its own name."""
         name = host_name(host)
-        # a socket for both families tells an IPv4 address in the form of the other
+        # a dual-stack socket reports an IPv4 address as ::ffff:1.2.3.4
         return name is not None and (name in self._hosts or name == (own_address or "").removeprefix("::ffff:"))
 
-    def fits(self, token: str) -> bool:
-        """Compared in constant time."""
+    def accepts_token(self, token: str) -> bool:
+        """False for every token where none is set. Compared in constant time."""
         return self._token is not None and hmac.compare_digest(_digest(token), self._token)
 
     def new_session(self, now: float) -> str:
-        """A cookie's value, good for SESSION_S. `now` in unix seconds."""
-        words = f"{int(now) + SESSION_S}.{secrets.token_hex(16)}"
-        return f"{words}.{self._sign(words)}"
+        """A cookie's value, valid for SESSION_S. `now`: unix time, seconds."""
+        payload = f"{int(now) + SESSION_S}.{secrets.token_hex(16)}"
+        return f"{payload}.{self._sign(payload)}"
 
-    def knows_session(self, cookie: str, now: float) -> bool:
-        words, _, signature = cookie.rpartition(".")
-        if not hmac.compare_digest(self._sign(words).encode(), signature.encode()):
+    def accepts_session(self, cookie: str, now: float) -> bool:
+        """Whether this gateway's token signed the cookie and it has not expired. `now`: unix time, seconds."""
+        payload, _, signature = cookie.rpartition(".")
+        if not hmac.compare_digest(self._sign(payload).encode(), signature.encode()):
             return False
-        expires = words.partition(".")[0]
+        expires = payload.partition(".")[0]
         return expires.isdecimal() and now < int(expires)
 
-    def _sign(self, words: str) -> str:
-        return hmac.new(self._key, words.encode(), hashlib.sha256).hexdigest()
+    def _sign(self, payload: str) -> str:
+        return hmac.new(self._key, payload.encode(), hashlib.sha256).hexdigest()
 
-    def refusal(self, request: Request, now: float) -> Response | None:
-        """Why this request may not pass, as the answer to it; None: come in."""
+    def refuse(self, request: Request, now: float) -> Response | None:
+        """The response to a request that is refused; None when it may pass to its route. `now`: unix time, seconds."""
         host = request.headers.get("host")
         server = request.scope.get("server")
-        if not self.knows_host(host, server[0] if server else None):
-            return _no(421, "this is not a name of this machine: add it with --allowed-host")
-        if self.needs_token and not self._may_enter(request, now):
+        if not self.accepts_host(host, server[0] if server else None):
+            return _error(421, "the Host header names another machine; add the name with --allowed-host")
+        if self.needs_token and not self._is_authenticated(request, now):
             if request.scope["path"] == "/":
                 return RedirectResponse("/login", 303)
-            return _no(401, "a token is needed: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
+            return _error(401, "a token is required: send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
         if request.method not in ("GET", "HEAD"):
-            return self._refuse_change(request)
+            return self._refuse_cross_site(request)
         return None
 
-    def _may_enter(self, request: Request, now: float) -> bool:
-        # not request.url: that is made of the Host header too
+    def _is_authenticated(self, request: Request, now: float) -> bool:
+        # not request.url, which contains the Host header
         path = request.scope["path"]
-        if path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
+        if path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX):
             return True
         if path == "/" and "token" in request.query_params:
-            return True  # the route answers with a cookie or the login page
+            return True  # the route checks the token
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self.fits(given.strip())
-        return self.knows_session(request.cookies.get(COOKIE, ""), now)
+            return self.accepts_token(given.strip())
+        return self.accepts_session(request.cookies.get(COOKIE, ""), now)
 
-    def _refuse_change(self, request: Request) -> Response | None:
+    def _refuse_cross_site(self, request: Request) -> Response | None:
         origin, host = request.headers.get("origin"), request.headers["host"]
         site = request.headers.get("sec-fetch-site", "none")
         if origin not in (None, f"http://{host}", f"https://{host}") or site not in ("none", "same-origin"):
-            return _no(403, "another site may not do this")
+            return _error(403, "cross-site request refused")
         form = request.scope["path"] == "/login"
         wanted = "application/x-www-form-urlencoded" if form else "application/json"
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != wanted:
-            return _no(415, f"send Content-Type: {wanted}")
+            return _error(415, f"send Content-Type: {wanted}")
         length = request.headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BODY:
-            return _no(413, _TOO_LONG, {"Connection": "close"})
+        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+            return _error(413, _BODY_TOO_LONG, {"Connection": "close"})
         return None
 
 
-class Guarded:
-    """ASGI: nothing passes but by the door, no body is longer than MAX_BODY, every answer carries HEADERS."""
+class Guard:
+    """ASGI middleware: asks the Authenticator, limits bodies to MAX_BODY_BYTES, adds HEADERS to every response."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
-        self._app, self._door = app, door
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+        self._app, self._authenticator = app, authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        room = MAX_BODY
+        remaining = MAX_BODY_BYTES
 
-        async def receive_some() -> Message:
-            nonlocal room
+        async def receive_limited() -> Message:
+            nonlocal remaining
             message = await receive()
-            room -= len(message.get("body", b""))
-            if room < 0:
-                raise HTTPException(413, _TOO_LONG)
+            remaining -= len(message.get("body", b""))
+            if remaining < 0:
+                raise HTTPException(413, _BODY_TOO_LONG)
             return message
 
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        answer: ASGIApp = self._door.refusal(Request(scope), time.time()) or self._app
-        await answer(scope, receive_some, send_guarded)
+        response: ASGIApp = self._authenticator.refuse(Request(scope), time.time()) or self._app
+        await response(scope, receive_limited, send_with_headers)
 
 
 def host_name(header: str | None) -> str | None:
-    """The name in a Host header, without port and brackets, in small letters."""
+    """The name in a Host header: lower case, without port and brackets. None when it is no host name."""
     if not header or any(c in "/?#@\\" for c in header):
         return None
     try:
@@ -183,5 +184,5 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _no(status: int, why: str, headers: dict[str, str] | None = None) -> Response:
+def _error(status: int, why: str, headers: dict[str, str] | None = None) -> Response:
     return JSONResponse({"error": why}, status, headers)

@@ -1,7 +1,4 @@
-"""The last minutes of every stick's temperature, so that a page that is opened or reloaded shows its lines at once.
-
-A point: seconds ago, °C or None, whether the stick was at work.
-"""
+"""The last five minutes of every stick's temperature, so that a page shows its charts as soon as it is opened or reloaded."""
 
 from __future__ import annotations
 
@@ -13,17 +10,18 @@ KEPT_S = 300.0
 EVERY_S = 0.5
 
 Point = tuple[float, "float | None", bool]
+"""Age in seconds, temperature in °C (None: unknown), whether the stick was active."""
 
 
 class History:
-    """Fed with status documents; times are given, in seconds of any one clock."""
+    """Temperatures by stick. `now_s`: seconds of any one monotonic clock."""
 
     def __init__(self) -> None:
         self._points: dict[str, deque[Point]] = {}
         self._last_s = float("-inf")
 
     def add(self, sticks: list[StickStatus], now_s: float) -> None:
-        """Remember every stick's temperature, at most once in EVERY_S. One that is gone fades with its last point."""
+        """Add a point for each stick, at most once in EVERY_S. A stick that is gone is dropped with its last point after KEPT_S."""
         if now_s - self._last_s < EVERY_S:
             return
         self._last_s = now_s
@@ -37,7 +35,7 @@ class History:
                 del self._points[name]
 
     def lines(self, now_s: float) -> dict[str, list[Point]]:
-        """By stick, oldest first."""
+        """Points by stick id, oldest first."""
         return {
             name: [(round(now_s - at_s, 2), celsius, working) for at_s, celsius, working in line]
             for name, line in self._points.items()

@@ -1,4 +1,4 @@
-"""The status document as Prometheus metrics. Base units; what is unknown is left out, never 0."""
+"""The status document as Prometheus metrics, in base units. An unknown value is left out, never 0."""
 
 from __future__ import annotations
 
@@ -47,17 +47,21 @@ def _daemon(status: Status) -> Iterator[Metric]:
     yield InfoMetricFamily("ncs_cluster_build", "Version.", {"version": daemon.version, "policy": daemon.policy})
     yield _gauge("uptime_seconds", "Since the daemon started.", [((), daemon.uptime_s)])
     yield _states("state", "The daemon's state: 1 for the one it is in.", DAEMON_STATES, [((), daemon.state)])
-    yield _gauge("ready", "1 when a real inference was made lately, or none is wanted.", [((), daemon.ready)])
-    yield _gauge("switch_temperature_celsius", "A stick this hot gets no work.", [((), daemon.switch_temp_c)])
-    yield _gauge("shedding", "1 when every stick is too hot and no frame is worked on.", [((), clusters.shedding)])
+    yield _gauge("ready", "1 when an inference succeeded in the last 5 s, or none is wanted.", [((), daemon.ready)])
+    yield _gauge("switch_temperature_celsius", "A stick at or above this temperature gets no frame.", [((), daemon.switch_temp_c)])
+    yield _gauge("shedding", "1 when every stick is too hot and no frame is processed.", [((), clusters.shedding)])
     yield _counter("switches", "Switches from one cluster to another.", [((), clusters.switches)])
-    yield _counter("frames_lost", "Units of work that ended in no way at all. Stays 0.", [((), counters.frames_lost)])
-    yield _counter("frames_doubled", "Units of work that ended twice. Stays 0.", [((), counters.frames_doubled)])
-    yield _counter("frames_out_of_order", "Results published backwards. Stays 0.", [((), counters.out_of_order)])
+    yield _counter(
+        "frames_lost",
+        "Units (frame, graph) that never ended. Must stay 0.",
+        [((), counters.frames_lost)],
+    )
+    yield _counter("frames_doubled", "Units (frame, graph) that ended twice. Must stay 0.", [((), counters.frames_doubled)])
+    yield _counter("frames_out_of_order", "Results published out of order. Must stay 0.", [((), counters.out_of_order)])
     if sink := status.sink:
         yield _counter("sink_records", "Results written.", [((), sink.written)])
         yield _counter("sink_records_lost", "Results that could not be written.", [((), sink.lost)])
-        yield _gauge("sink_waiting_records", "Results that wait to be written.", [((), sink.waiting)])
+        yield _gauge("sink_waiting_records", "Results not yet written.", [((), sink.waiting)])
 
 
 def _sticks(sticks: list[StickStatus]) -> Iterator[Metric]:
@@ -66,22 +70,37 @@ def _sticks(sticks: list[StickStatus]) -> Iterator[Metric]:
 
     label = ("stick",)
     yield _states("stick_state", "A stick's state: 1 for the one it is in.", STICK_STATES, each(lambda s: s.state), label)
-    yield _gauge("stick_temperature_celsius", "A stick's own sensor.", each(lambda s: s.temperature_c), label)
+    yield _gauge("stick_temperature_celsius", "Temperature by the stick's own sensor.", each(lambda s: s.temperature_c), label)
     yield _gauge("stick_temperature_age_seconds", "Since the temperature was read.", each(lambda s: s.temperature_age_s), label)
-    yield _gauge("stick_headroom_seconds", "Until the switch temperature at the present rise.", each(lambda s: s.headroom_s), label)
+    yield _gauge(
+        "stick_headroom_seconds",
+        "Time until the switch temperature at this rise.",
+        each(lambda s: s.headroom_s),
+        label,
+    )
     yield _gauge("stick_inferences_per_second", "Inferences per second.", each(lambda s: s.fps), label)
-    yield _gauge("stick_in_flight_inferences", "Inferences under way.", each(lambda s: s.in_flight), label)
-    yield _counter("stick_inferences", "Inferences made.", each(lambda s: s.inferences), label)
+    yield _gauge("stick_in_flight_inferences", "Inferences in flight.", each(lambda s: s.in_flight), label)
+    yield _counter("stick_inferences", "Finished inferences.", each(lambda s: s.inferences), label)
     yield _counter("stick_restarts", "Restarts of a stick's process.", each(lambda s: s.restarts), label)
-    yield _counter("stick_resets", "Resets of a hung stick, its process living on.", each(lambda s: s.resets), label)
-    yield _gauge("stick_throttle_level", "How far its own firmware slows a stick.", each(lambda s: s.throttle_level), label)
+    yield _counter("stick_resets", "Resets of a hung stick without a restart of its process.", each(lambda s: s.resets), label)
+    yield _gauge(
+        "stick_throttle_level",
+        "Throttling by the stick's firmware, 0 to 2.",
+        each(lambda s: s.throttle_level),
+        label,
+    )
     yield _counter(
         "stick_throttled_seconds",
         "Time a stick has spent throttled by its own firmware.",
         each(lambda s: s.throttled_s),
         label,
     )
-    yield _latency("stick_latency_seconds", "Hand-over to answer.", each(lambda s: s.latency_ms), "stick")
+    yield _latency(
+        "stick_latency_seconds",
+        "Latest results, from hand-over to the stick to its answer.",
+        each(lambda s: s.latency_ms),
+        "stick",
+    )
 
 
 def _cameras(cameras: list[CameraStatus]) -> Iterator[Metric]:
@@ -94,17 +113,17 @@ def _cameras(cameras: list[CameraStatus]) -> Iterator[Metric]:
     yield _gauge("camera_drawn_frames_per_second", "Pictures drawn.", each(lambda c: c.preview_fps), label)
     yield _gauge("camera_detected_frames_per_second", "Frames with a result.", each(lambda c: c.detection_fps), label)
     yield _counter("frames", "Frames captured.", each(lambda c: c.frames), label)
-    yield _counter("results", "Units of work that ended with a result.", each(lambda c: c.results), label)
-    yield _counter("frames_dropped", "Units of work dropped because a newer frame came.", each(lambda c: c.dropped), label)
-    yield _counter("frames_late", "Results that came after a newer one and were not shown.", each(lambda c: c.late), label)
+    yield _counter("results", "Units (frame, graph) with a result.", each(lambda c: c.results), label)
+    yield _counter("frames_dropped", "Units (frame, graph) dropped for a newer frame.", each(lambda c: c.dropped), label)
+    yield _counter("frames_late", "Results that came after a newer one and were not published.", each(lambda c: c.late), label)
     yield _counter(
         "frames_given_up",
-        "Units of work that failed on every stick they were tried on.",
+        "Units (frame, graph) that failed on three sticks or could not be read.",
         each(lambda c: c.given_up),
         label,
     )
-    yield _latency("camera_latency_seconds", "Capture to result.", each(lambda c: c.latency_ms), "camera")
-    yield _latency("camera_picture_latency_seconds", "Capture to drawn picture.", each(lambda c: c.picture_ms), "camera")
+    yield _latency("camera_latency_seconds", "Latest results, from capture.", each(lambda c: c.latency_ms), "camera")
+    yield _latency("camera_picture_latency_seconds", "Latest pictures, from capture.", each(lambda c: c.picture_ms), "camera")
     yield _gauge(
         "camera_distance_error_ratio",
         "Synthetic scenes: median error of measured distances.",
@@ -118,8 +137,8 @@ def _machine(status: Status) -> Iterator[Metric]:
         yield _gauge("machine_load1", "Load average over one minute.", [((), machine.load_1m)])
         yield _gauge("machine_cpu_ratio", "CPU used, of all cores together.", [((), machine.cpu_percent / 100)])
         yield _gauge("machine_memory_used_bytes", "Memory used.", [((), machine.memory_used_mb * _MEGA)])
-        yield _gauge("machine_memory_bytes", "Memory there is.", [((), machine.memory_total_mb * _MEGA)])
-        yield _gauge("machine_temperature_celsius", "The machine's own sensor.", [((), machine.temperature_c)])
+        yield _gauge("machine_memory_bytes", "Memory of the machine.", [((), machine.memory_total_mb * _MEGA)])
+        yield _gauge("machine_temperature_celsius", "Temperature of the machine.", [((), machine.temperature_c)])
     processes, label = status.processes, ("process",)
     cpu = [((it.name,), None if it.cpu_percent is None else it.cpu_percent / 100) for it in processes]
     memory = [((it.name,), None if it.memory_mb is None else it.memory_mb * _MEGA) for it in processes]

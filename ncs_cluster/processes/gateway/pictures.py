@@ -1,7 +1,7 @@
-"""The newest picture of each camera as JPEG: encoded once, however many look; who is slow misses some and is never behind.
+"""The newest picture of each camera as JPEG, encoded once for all viewers. A slow viewer skips pictures.
 
-A camera draws only while somebody looks, so looking comes first (`watch`) and then the wait for the next picture. It is told that
-nobody looks only after a few seconds, lest a reloaded page or a polled snapshot stop and start it.
+A camera draws only while it has viewers, so a viewer first registers (`watch`) and then waits for the next picture. A camera keeps
+one viewer for GRACE_S after the last has left, so that a reloaded page or a polled snapshot does not stop and start drawing.
 """
 
 from __future__ import annotations
@@ -21,32 +21,33 @@ _TRIES = 3
 
 
 class Jpeg(NamedTuple):
-    """One encoded picture. `number` rises by one with each, across restarts of the camera."""
+    """One encoded picture. `number` increases by one with each picture of the camera, also across restarts of its process."""
 
     number: int
     data: bytes
 
 
 class View:
-    """One camera as seen from here."""
+    """State of one camera: its ring, its viewers, its newest JPEG."""
 
     def __init__(self) -> None:
         self.ring: PictureRing | None = None
-        self.seen = 0
+        self.last_encoded = 0
         self.viewers = 0
-        self.lingering: asyncio.TimerHandle | None = None
+        self.grace_timer: asyncio.TimerHandle | None = None
         self.jpeg: Jpeg | None = None
         self.next = asyncio.Event()
         self.encoding: asyncio.Task[None] | None = None
-        self.again = False
+        self.drawn_meanwhile = False
 
     @property
     def watched(self) -> int:
-        return max(self.viewers, int(self.lingering is not None))
+        """Number of viewers; 1 during the grace period."""
+        return max(self.viewers, int(self.grace_timer is not None))
 
 
 class Pictures:
-    """All cameras. Lives in the event loop; encoding happens in one thread beside it."""
+    """The pictures of all cameras. Lives in the event loop; encodes in one thread."""
 
     def __init__(self, on_watch: Callable[[], object]) -> None:
         """`on_watch` is called when `watched` may have changed."""
@@ -59,53 +60,53 @@ class Pictures:
         return camera in self._views
 
     def expect(self, camera: str) -> None:
-        """It is configured: somebody may look before it has a ring."""
+        """Accept viewers for a configured camera that has no ring yet."""
         self._views.setdefault(camera, View())
 
     def map(self, message: MapPictures, fds: list[int]) -> None:
-        """A ring, in place of an older one. Takes over its descriptor."""
+        """Set the camera's ring, or replace it. Takes ownership of `fds[0]`."""
         view = self._views.setdefault(message.camera, View())
         view.ring = PictureRing(fds[0], message.slots, message.max_width, message.max_height, writable=False)
-        view.seen = 0
+        view.last_encoded = 0
 
     def gone(self, camera: str) -> None:
-        """No longer configured; whoever waits for its pictures is told."""
+        """Remove a camera that is no longer configured; waits for its pictures end with None."""
         view = self._views.pop(camera, None)
         if view is not None:
-            if view.lingering is not None:
-                view.lingering.cancel()
+            if view.grace_timer is not None:
+                view.grace_timer.cancel()
             view.next.set()
 
     def ready(self, camera: str) -> None:
-        """A picture was drawn: encode it if somebody looks, after the one that is being encoded."""
+        """A picture was drawn: encode it where there is a viewer, after the picture that is being encoded now."""
         view = self._views.get(camera)
         if view is None or not view.watched:
             return
         if view.encoding is None:
             view.encoding = asyncio.create_task(self._encode(view))
         else:
-            view.again = True
+            view.drawn_meanwhile = True
 
     async def _encode(self, view: View) -> None:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                view.again = False
-                ring, after = view.ring, view.seen
+                view.drawn_meanwhile = False
+                ring, after = view.ring, view.last_encoded
                 if ring is not None:
                     number, data = await loop.run_in_executor(self._thread, encode_newest, ring, after)
                     if ring is view.ring and data is not None:
-                        view.seen = number
+                        view.last_encoded = number
                         view.jpeg = Jpeg(view.jpeg.number + 1 if view.jpeg else 1, data)
                         waited, view.next = view.next, asyncio.Event()
                         waited.set()
-                if not view.again:
+                if not view.drawn_meanwhile:
                     return
         finally:
             view.encoding = None
 
     async def next(self, camera: str, after: int) -> Jpeg | None:
-        """The newest picture with a number above `after`, waiting for it; None when the camera is gone or the gateway stops."""
+        """Wait for a picture with a number above `after`. None when the camera is removed or the gateway stops."""
         while not self._stopping and (view := self._views.get(camera)) is not None:
             if view.jpeg is not None and view.jpeg.number > after:
                 return view.jpeg
@@ -113,7 +114,7 @@ class Pictures:
         return None
 
     def stop(self) -> None:
-        """End every wait for a picture."""
+        """End every wait for a picture with None."""
         self._stopping = True
         for view in self._views.values():
             view.next.set()
@@ -125,32 +126,32 @@ class Pictures:
 
     @contextmanager
     def watch(self, camera: str) -> Iterator[None]:
-        """Somebody looks."""
+        """Count one viewer of the camera while the block runs."""
         view = self._views[camera]
         view.viewers += 1
-        if view.lingering is not None:
-            view.lingering.cancel()
-            view.lingering = None
+        if view.grace_timer is not None:
+            view.grace_timer.cancel()
+            view.grace_timer = None
         self._on_watch()
         try:
             yield
         finally:
             view.viewers -= 1
             if not view.viewers:
-                view.lingering = asyncio.get_running_loop().call_later(GRACE_S, self._end_grace, view)
+                view.grace_timer = asyncio.get_running_loop().call_later(GRACE_S, self._end_grace, view)
             self._on_watch()
 
     def _end_grace(self, view: View) -> None:
-        view.lingering = None
+        view.grace_timer = None
         self._on_watch()
 
     def watched(self) -> dict[str, int]:
-        """How many look at each camera; somebody who has just left still counts as one."""
+        """Viewers by camera; a viewer who left less than GRACE_S ago counts as one."""
         return {camera: view.watched for camera, view in self._views.items()}
 
 
 def encode_newest(ring: PictureRing, after: int) -> tuple[int, bytes | None]:
-    """The newest picture's number and its JPEG; (after, None) when there is none newer or the writer was faster every time."""
+    """Number and JPEG of the newest picture. (after, None) when none is newer, or when the camera overwrote each one meanwhile."""
     import cv2
 
     for _ in range(_TRIES):

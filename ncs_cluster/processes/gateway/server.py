@@ -1,5 +1,7 @@
-"""The listening socket, and uvicorn with the limits it lacks: a request has a deadline, a reader that stalls is cut off, and when
-all places are taken a newcomer gets the place of the one that dawdles most.
+"""The listening socket, and uvicorn with the limits it lacks.
+
+A request has a deadline, a client that does not read is disconnected after STALL_S, and from REPLACE_IDLE_FROM connections on a new
+one replaces the oldest idle one.
 """
 
 from __future__ import annotations
@@ -20,20 +22,20 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ncs_cluster.errors import NcsClusterError
 
 REQUEST_S = 10.0
-"""A request, its body included, has arrived whole by then."""
+"""Deadline for a whole request with its body."""
 STALL_S = 5.0
-"""Somebody who takes nothing of an answer for this long is gone."""
-MAX_CONNECTIONS = 64
-"""From here on a newcomer takes the place of an idle one."""
-MOST_CONNECTIONS = 96
-"""More are turned away, however busy all of them are."""
+"""A client that reads nothing of a response for this long is disconnected."""
+REPLACE_IDLE_FROM = 64
+"""From here on a new connection replaces an idle one."""
+MAX_CONNECTIONS = 96
+"""Beyond this new connections are closed, even when none is idle."""
 GRACE_S = 1.0
 _SEND_BUFFER = 128 * 1024
-"""Small, so that a slow viewer is behind by a few pictures at most."""
+"""Small, so that a slow viewer lags by a few pictures at most."""
 
 
 class CannotListen(NcsClusterError):
-    """The page's address cannot be used. Permanent: trying again would end the same way."""
+    """The page's address cannot be used. `permanent`: a later attempt would fail likewise."""
 
     def __init__(self, detail: str, *, permanent: bool = True) -> None:
         super().__init__(detail)
@@ -57,11 +59,11 @@ def listen(host: str, port: int) -> socket.socket:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise _cannot(host, port, error) from error
+        raise _listen_error(host, port, error) from error
     return sock
 
 
-def _cannot(host: str, port: int, error: OSError) -> CannotListen:
+def _listen_error(host: str, port: int, error: OSError) -> CannotListen:
     if error.errno == errno.EADDRINUSE:
         return CannotListen(f"port {port} on {host} is in use by another program: choose another with --listen {host}:PORT")
     if error.errno == errno.EACCES:
@@ -71,37 +73,37 @@ def _cannot(host: str, port: int, error: OSError) -> CannotListen:
 
 
 class Connection(H11Protocol):
-    """One visitor's connection."""
+    """One HTTP connection."""
 
     _request_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
     _since_s = 0.0
 
     def connection_made(self, transport: Any) -> None:
-        if len(self.connections) >= MAX_CONNECTIONS:
-            self._make_room()
+        if len(self.connections) >= REPLACE_IDLE_FROM:
+            self._close_oldest_idle()
         super().connection_made(transport)
         self._since_s = self.loop.time()
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > MAX_CONNECTIONS:
             self.transport.abort()
         else:
-            self._arm()
+            self._start_request_timer()
 
-    def _make_room(self) -> None:
-        """Cut off whoever has been connected longest of those nobody is answering."""
-        idle = [other for other in self.connections if isinstance(other, Connection) and not other.answering]
+    def _close_oldest_idle(self) -> None:
+        """Close the oldest connection that has no request in progress."""
+        idle = [other for other in self.connections if isinstance(other, Connection) and not other.is_responding]
         if idle:
             oldest = min(idle, key=lambda other: other._since_s)
             self.connections.discard(oldest)
             oldest.transport.abort()
 
     @property
-    def answering(self) -> bool:
-        """A request has come and its answer is under way."""
+    def is_responding(self) -> bool:
+        """A response is in progress."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
+        self._stop_request_timer()
         if self._stall_timer is not None:
             self._stall_timer.cancel()
         super().connection_lost(exc)
@@ -109,15 +111,15 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
-            self._arm()
+            self._start_request_timer()
         else:
-            self._disarm()
+            self._stop_request_timer()
 
-    def _arm(self) -> None:
+    def _start_request_timer(self) -> None:
         if self._request_timer is None and not self.transport.is_closing():
             self._request_timer = self.loop.call_later(REQUEST_S, self.transport.abort)
 
-    def _disarm(self) -> None:
+    def _stop_request_timer(self) -> None:
         if self._request_timer is not None:
             self._request_timer.cancel()
             self._request_timer = None
@@ -138,9 +140,9 @@ class Server(uvicorn.Server):
     """Serves one application on one socket, inside the running event loop."""
 
     def __init__(self, app: ASGIApp, sock: socket.socket, on_open: Callable[[str, int], object]) -> None:
-        """`on_open` hears the address once visitors are answered."""
+        """`on_open` is called with host and port once requests are answered."""
         for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-            logging.getLogger(name).setLevel(logging.ERROR)  # a stranger's bad request is no line in the operator's journal
+            logging.getLogger(name).setLevel(logging.ERROR)  # anybody can send a malformed request: not a line in the log
         super().__init__(
             uvicorn.Config(
                 app,
@@ -167,11 +169,11 @@ class Server(uvicorn.Server):
         await super().serve([self._sock])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Streams end by themselves; what a visitor does not read within GRACE_S is cancelled, which is no error."""
+        """Streams end by themselves. A response that is not read within GRACE_S is cancelled, and uvicorn logs no error for it."""
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals stay as processes/child.py set them."""
+        """Keep the signal handlers of processes/child.py."""
         yield

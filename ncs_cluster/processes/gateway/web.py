@@ -1,4 +1,4 @@
-"""Routes. Every one answers from memory; whoever may come here has passed the door (auth.py)."""
+"""Routes. Each answers from the cache (daemon.py); auth.py has checked the request before."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ncs_cluster.client import Refused
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.processes.gateway import metrics
-from ncs_cluster.processes.gateway.auth import Door, Guarded, session_cookie
-from ncs_cluster.processes.gateway.daemon import Daemon
+from ncs_cluster.processes.gateway.auth import Authenticator, Guard, session_cookie
+from ncs_cluster.processes.gateway.daemon import DaemonCache
 from ncs_cluster.processes.gateway.pictures import Pictures
 from ncs_cluster.status import CameraStatus
 
@@ -32,14 +32,14 @@ SNAPSHOT_S = 2.0
 LOGIN_PAUSE_S = 1.0
 MAX_STREAMS = 48
 SHOWN_EVENTS = 100
-LONGEST_ID = 18
-"""Digits; Python refuses thousands of them with an error of its own."""
+MAX_ID_DIGITS = 18
+"""Enough for any id; int() raises ValueError on thousands of digits."""
 Trouble = Literal["heat", "unplug", "hang"]
 TROUBLES = get_args(Trouble)
 _json = msgspec.json.encode
 MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 BOUNDARY = "ncs-cluster-picture"
-SILENT = "the daemon does not answer"
+NOT_ANSWERING = "the daemon does not answer"
 
 
 class TroubleRequest(msgspec.Struct, frozen=True):
@@ -50,13 +50,13 @@ class TroubleRequest(msgspec.Struct, frozen=True):
 
 
 class Web:
-    """What is behind the door."""
+    """The routes and what they share."""
 
-    def __init__(self, door: Door, daemon: Daemon, pictures: Pictures, *, simulated: bool) -> None:
-        self._door, self._daemon, self._pictures, self._simulated = door, daemon, pictures, simulated
+    def __init__(self, authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool) -> None:
+        self._authenticator, self._daemon, self._pictures, self._simulated = authenticator, daemon, pictures, simulated
         self.streams = 0
         self._files = {
-            file.name: file.read_bytes() for file in (resources.files(__package__) / "static").iterdir() if _kind(file.name)
+            file.name: file.read_bytes() for file in (resources.files(__package__) / "static").iterdir() if _media_type(file.name)
         }
 
     def routes(self) -> list[Route]:
@@ -82,30 +82,30 @@ class Web:
     async def page(self, request: Request) -> Response:
         if "token" not in request.query_params:
             return self._file(request, "index.html")
-        if not self._door.needs_token:
+        if not self._authenticator.needs_token:
             return RedirectResponse("/", 303)
-        return await self._enter(request.query_params["token"])
+        return await self._log_in(request.query_params["token"])
 
     async def login_page(self, request: Request) -> Response:
-        return self._file(request, "login.html") if self._door.needs_token else RedirectResponse("/", 303)
+        return self._file(request, "login.html") if self._authenticator.needs_token else RedirectResponse("/", 303)
 
     async def login(self, request: Request) -> Response:
         form = parse_qs((await request.body()).decode(errors="replace"))
-        return await self._enter(form.get("token", [""])[0].strip())
+        return await self._log_in(form.get("token", [""])[0].strip())
 
-    async def _enter(self, token: str) -> Response:
-        if not self._door.fits(token):
+    async def _log_in(self, token: str) -> Response:
+        if not self._authenticator.accepts_token(token):
             await asyncio.sleep(LOGIN_PAUSE_S)
             return RedirectResponse("/login#wrong", 303)
         response = RedirectResponse("/", 303)
-        session_cookie(response, self._door.new_session(time.time()))
+        session_cookie(response, self._authenticator.new_session(time.time()))
         return response
 
     async def static(self, request: Request) -> Response:
         return self._file(request, request.path_params["name"])
 
     def _file(self, request: Request, name: str) -> Response:
-        data, kind = self._files.get(name), _kind(name)
+        data, kind = self._files.get(name), _media_type(name)
         if data is None or kind is None:
             raise HTTPException(404)
         tag = '"' + hashlib.sha256(data).hexdigest()[:16] + '"'
@@ -117,34 +117,34 @@ class Web:
     # -- for programs --
 
     async def healthz(self, request: Request) -> Response:
-        status = await self._daemon.fresh()
+        status = await self._daemon.refreshed()
         if status is None:
-            return PlainTextResponse(SILENT + "\n", 503)
+            return PlainTextResponse(NOT_ANSWERING + "\n", 503)
         return PlainTextResponse("alive\n") if status.daemon.alive else PlainTextResponse("not alive\n", 503)
 
     async def readyz(self, request: Request) -> Response:
-        status = await self._daemon.fresh()
+        status = await self._daemon.refreshed()
         if status is None:
-            return PlainTextResponse(SILENT + "\n", 503)
+            return PlainTextResponse(NOT_ANSWERING + "\n", 503)
         if status.daemon.ready:
             return PlainTextResponse("ready\n")
         reasons = status.daemon.reasons or ["no inference in the last seconds"]
         return PlainTextResponse("\n".join(reasons) + "\n", 503)
 
     async def metrics(self, request: Request) -> Response:
-        return Response(metrics.text(await self._daemon.fresh()), headers={"Content-Type": metrics.CONTENT_TYPE})
+        return Response(metrics.text(await self._daemon.refreshed()), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def status(self, request: Request) -> Response:
-        if await self._daemon.fresh() is None:
-            return _error(503, f"{SILENT}: {self._daemon.trouble}")
+        if await self._daemon.refreshed() is None:
+            return _error(503, f"{NOT_ANSWERING}: {self._daemon.last_error}")
         return Response(self._daemon.status_json, media_type="application/json")
 
     async def events(self, request: Request) -> Response:
         after = request.query_params.get("after", "0")
-        if not (after.isascii() and after.isdecimal() and len(after) <= LONGEST_ID):
-            return _error(400, "after is the id of the last event you know, a number")
-        if await self._daemon.fresh() is None:
-            return _error(503, f"{SILENT}: {self._daemon.trouble}")
+        if not (after.isascii() and after.isdecimal() and len(after) <= MAX_ID_DIGITS):
+            return _error(400, f"`after` must be the id of an event, a number of at most {MAX_ID_DIGITS} digits")
+        if await self._daemon.refreshed() is None:
+            return _error(503, f"{NOT_ANSWERING}: {self._daemon.last_error}")
         news = [event for event in self._daemon.events if event.id > int(after)]
         return Response(_json(news), media_type="application/json")
 
@@ -164,7 +164,7 @@ class Web:
         try:
             asked = msgspec.convert(body, TroubleRequest)
         except msgspec.ValidationError:
-            return _error(400, f'send {{"kind": {" | ".join(TROUBLES)}, "stick": a stick\'s id or nothing}}')
+            return _error(400, f'send {{"kind": {" | ".join(TROUBLES)}, "stick": an id or null}}')
         try:
             return JSONResponse({"text": await self._daemon.make_trouble(asked.kind, asked.stick)})
         except Refused as error:
@@ -175,32 +175,33 @@ class Web:
     # -- live --
 
     async def live(self, request: Request) -> Response:
-        """Server-sent events: `hello` (history and last events) once, then `status` and `events` as they come, `lost` meanwhile."""
-        self._take_place()
+        """Server-sent events: `hello` (history, last events) once; then `status` after each poll and new `events`; `lost` while the
+        daemon does not answer."""
+        self._check_stream_limit()
         return Stream(self, self._live(), "text/event-stream")
 
     async def _live(self) -> AsyncGenerator[bytes]:
         daemon = self._daemon
-        await daemon.fresh()
+        await daemon.refreshed()
         known = daemon.events[-1].id if daemon.events else 0
         hello = {"history": daemon.history.lines(time.monotonic()), "events": list(daemon.events)[-SHOWN_EVENTS:]}
         yield sse("hello", _json(hello))
-        if daemon.answers:
+        if daemon.is_fresh:
             yield sse("status", daemon.status_json)
-        async with aclosing(daemon.looks()) as looks:
-            async for _ in looks:
-                yield sse("status", daemon.status_json) if daemon.answers else sse("lost", _json({"reason": daemon.trouble}))
+        async with aclosing(daemon.updates()) as updates:
+            async for _ in updates:
+                yield sse("status", daemon.status_json) if daemon.is_fresh else sse("lost", _json({"reason": daemon.last_error}))
                 if news := [event for event in daemon.events if event.id > known]:
                     known = news[-1].id
                     yield sse("events", _json(news))
 
     async def stream(self, request: Request) -> Response:
         name = self._camera(request)
-        self._take_place()
+        self._check_stream_limit()
         return Stream(self, self._parts(name), f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
     async def _parts(self, name: str) -> AsyncGenerator[bytes]:
-        """Each part ends with the next one's boundary: browsers show a picture when they have seen its end."""
+        """Each part ends with the boundary of the next: a browser shows a picture only after its boundary."""
         with self._pictures.watch(name):
             yield f"--{BOUNDARY}\r\n".encode()
             number = self._pictures.newest(name)
@@ -215,7 +216,7 @@ class Web:
             try:
                 jpeg = await asyncio.wait_for(self._pictures.next(name, self._pictures.newest(name)), SNAPSHOT_S)
             except TimeoutError:
-                return PlainTextResponse(self._why_no_picture(name) + "\n", 503)
+                return PlainTextResponse(self._no_picture_reason(name) + "\n", 503)
         if jpeg is None:
             raise HTTPException(404)
         return Response(jpeg.data, media_type="image/jpeg")
@@ -228,7 +229,7 @@ class Web:
             raise HTTPException(404, "no such camera")
         return name
 
-    def _why_no_picture(self, name: str) -> str:
+    def _no_picture_reason(self, name: str) -> str:
         if (camera := self._status_of(name)) is None:
             return "no picture"
         return f"no picture: the camera is {camera.state}" + (f" ({camera.detail})" if camera.detail else "")
@@ -237,13 +238,13 @@ class Web:
         status = self._daemon.status
         return None if status is None else next((each for each in status.cameras if each.name == name), None)
 
-    def _take_place(self) -> None:
+    def _check_stream_limit(self) -> None:
         if self.streams >= MAX_STREAMS:
-            raise HTTPException(503, "too many look already")
+            raise HTTPException(503, f"all {MAX_STREAMS} live streams are in use")
 
 
 class Stream(StreamingResponse):
-    """An answer without end. Its place is free and its generator closed as soon as the visitor has left."""
+    """An endless response. Counted in `Web.streams` until the client disconnects; its generator is closed then."""
 
     def __init__(self, web: Web, parts: AsyncGenerator[bytes], media_type: str) -> None:
         super().__init__(parts, media_type=media_type, headers={"X-Accel-Buffering": "no"})
@@ -261,24 +262,24 @@ class Stream(StreamingResponse):
             await self._parts.aclose()
 
 
-def make_app(door: Door, daemon: Daemon, pictures: Pictures, *, simulated: bool) -> ASGIApp:
-    """The whole application, its door included."""
-    return Guarded(Starlette(routes=list(Web(door, daemon, pictures, simulated=simulated).routes())), door)
+def make_app(authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool) -> ASGIApp:
+    """The ASGI application with authentication."""
+    return Guard(Starlette(routes=list(Web(authenticator, daemon, pictures, simulated=simulated).routes())), authenticator)
 
 
 async def _body(request: Request) -> dict[str, object]:
-    """The JSON object that was sent, an empty one for an empty body."""
+    """The JSON object in the request's body; {} for an empty body. Raises HTTPException 400 when it is no JSON object."""
     try:
         asked = json.loads(await request.body() or b"{}")
     except (ValueError, RecursionError) as error:
-        raise HTTPException(400, "this is not JSON") from error
+        raise HTTPException(400, "the body is not JSON") from error
     if not isinstance(asked, dict):
-        raise HTTPException(400, "send a JSON object")
+        raise HTTPException(400, "the body must be a JSON object")
     return asked
 
 
 def sse(event: str, data: bytes) -> bytes:
-    """One server-sent event; `data` is JSON and so has no line ends."""
+    """One server-sent event. `data` is compact JSON, so it contains no line break."""
     return b"event: %s\ndata: %s\n\n" % (event.encode(), data)
 
 
@@ -286,5 +287,5 @@ def _error(status: int, why: str) -> Response:
     return JSONResponse({"error": why}, status)
 
 
-def _kind(name: str) -> str | None:
+def _media_type(name: str) -> str | None:
     return MEDIA_TYPES.get(name.rpartition(".")[2])

@@ -1,4 +1,4 @@
-"""Who may come in. The rules alone, then over real HTTP."""
+"""Authentication, host check and cross-site check: the rules alone, then over real HTTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ncs_cluster.messages import AskSwitch
-from ncs_cluster.processes.gateway.auth import SESSION_S, Door, host_name
+from ncs_cluster.processes.gateway.auth import SESSION_S, Authenticator, host_name
 from ncs_cluster.processes.gateway.server import CannotListen
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.testing.gateway import TOKEN, Answer, Site, site
@@ -17,17 +17,17 @@ from ncs_cluster.testing.gateway import TOKEN, Answer, Site, site
 FORM = "application/x-www-form-urlencoded"
 
 
-def door(token: str | None = TOKEN, host: str = "127.0.0.1", *allowed: str) -> Door:
-    return Door(GatewaySpec(host, 8080, token, list(allowed)))
+def authenticator(token: str | None = TOKEN, host: str = "127.0.0.1", *allowed: str) -> Authenticator:
+    return Authenticator(GatewaySpec(host, 8080, token, list(allowed)))
 
 
 def test_without_a_token_only_this_machine_is_served() -> None:
     for host in ("127.0.0.1", "::1", "localhost", "127.1.2.3"):
         assert GatewaySpec(host, 8080).local
-        door(None, host)
+        authenticator(None, host)
     for host in ("0.0.0.0", "::", "192.168.1.7", "raspberrypi", ""):
         with pytest.raises(CannotListen, match="token"):
-            door(None, host)
+            authenticator(None, host)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_the_port_is_no_part_of_a_hosts_name(header: str | None, name: str | Non
 
 
 def test_a_host_is_known_by_its_names_and_by_the_address_that_was_called() -> None:
-    rules = door(TOKEN, "0.0.0.0", "cluster.example")
+    rules = authenticator(TOKEN, "0.0.0.0", "cluster.example")
     for host in (
         "localhost:8080",
         "127.0.0.1",
@@ -51,25 +51,25 @@ def test_a_host_is_known_by_its_names_and_by_the_address_that_was_called() -> No
         socket.gethostname(),
         f"{socket.gethostname()}.local",
     ):
-        assert rules.knows_host(host)
-    assert rules.knows_host("192.168.1.7:8080", "192.168.1.7")
-    assert rules.knows_host("192.168.1.7:8080", "::ffff:192.168.1.7")
+        assert rules.accepts_host(host)
+    assert rules.accepts_host("192.168.1.7:8080", "192.168.1.7")
+    assert rules.accepts_host("192.168.1.7:8080", "::ffff:192.168.1.7")
     for host in ("evil.example", "0.0.0.0", "192.168.1.8", "localhost.evil.example", "", "127.0.0.1.evil.example"):
-        assert not rules.knows_host(host, "192.168.1.7")
+        assert not rules.accepts_host(host, "192.168.1.7")
 
 
 def test_a_session_lasts_its_time_and_dies_with_its_token() -> None:
-    cookie = door().new_session(now=1000.0)
+    cookie = authenticator().new_session(now=1000.0)
     assert TOKEN not in cookie
-    assert door().knows_session(cookie, 1000.0)
-    assert door().knows_session(cookie, 999.0 + SESSION_S)
-    assert not door().knows_session(cookie, 1001.0 + SESSION_S)
-    assert not door("another token").knows_session(cookie, 1000.0)
-    assert door().new_session(now=1000.0) != cookie
+    assert authenticator().accepts_session(cookie, 1000.0)
+    assert authenticator().accepts_session(cookie, 999.0 + SESSION_S)
+    assert not authenticator().accepts_session(cookie, 1001.0 + SESSION_S)
+    assert not authenticator("another token").accepts_session(cookie, 1000.0)
+    assert authenticator().new_session(now=1000.0) != cookie
 
 
 def test_a_session_that_was_touched_is_none() -> None:
-    cookie = door().new_session(now=1000.0)
+    cookie = authenticator().new_session(now=1000.0)
     expires, number, signature = cookie.split(".")
     for forged in (
         f"{int(expires) + 1}.{number}.{signature}",
@@ -80,13 +80,13 @@ def test_a_session_that_was_touched_is_none() -> None:
         cookie + "0",
         "é.é.é",
     ):
-        assert not door().knows_session(forged, 1000.0)
+        assert not authenticator().accepts_session(forged, 1000.0)
 
 
 def test_no_token_fits_where_none_is_wanted() -> None:
-    assert not door(None).fits("")
-    assert not door().fits("")
-    assert door().fits(TOKEN)
+    assert not authenticator(None).accepts_token("")
+    assert not authenticator().accepts_token("")
+    assert authenticator().accepts_token(TOKEN)
 
 
 def test_a_strangers_domain_reads_nothing(running_site: Site) -> None:
@@ -96,7 +96,7 @@ def test_a_strangers_domain_reads_nothing(running_site: Site) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost/static/", "localhost/healthz?", "localhost#/login", "localhost\\x", "a@localhost"])
-def test_a_host_that_holds_a_path_opens_no_door(guarded_site: Site, host: str) -> None:
+def test_a_host_header_that_holds_a_path_is_refused(guarded_site: Site, host: str) -> None:
     for path in ("/api/status", "/static/app.js"):
         assert guarded_site.request("GET", path, host=host).status == 421
 

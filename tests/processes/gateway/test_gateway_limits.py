@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ncs_cluster.processes.gateway.server import MAX_CONNECTIONS, REQUEST_S, STALL_S
+from ncs_cluster.processes.gateway.server import REPLACE_IDLE_FROM, REQUEST_S, STALL_S
 from ncs_cluster.testing.gateway import Site
 
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ def test_who_never_reads_is_no_viewer_for_long(running_site: Site) -> None:
 
 def test_open_streams_never_take_the_last_place(running_site: Site) -> None:
     with contextlib.ExitStack() as open_sockets:
-        for _ in range(MAX_CONNECTIONS + 20):
+        for _ in range(REPLACE_IDLE_FROM + 20):
             viewer = open_sockets.enter_context(connect(running_site))
             with contextlib.suppress(OSError):
                 viewer.sendall(f"GET /api/live HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\n\r\n".encode())

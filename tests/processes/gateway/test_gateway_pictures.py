@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from ncs_cluster.messages import MapPictures
-from ncs_cluster.processes.gateway import pictures as room
+from ncs_cluster.processes.gateway import pictures
 from ncs_cluster.processes.gateway.pictures import Pictures
 from ncs_cluster.testing.control import PictureWriter, some_status
 from ncs_cluster.testing.gateway import Site, site
@@ -115,8 +115,8 @@ class Desk:
 
 def test_many_viewers_cost_one_encoding_each_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[int] = []
-    real = room.encode_newest
-    monkeypatch.setattr(room, "encode_newest", lambda ring, after: (encoded.append(after), real(ring, after))[1])
+    real = pictures.encode_newest
+    monkeypatch.setattr(pictures, "encode_newest", lambda ring, after: (encoded.append(after), real(ring, after))[1])
 
     async def look() -> None:
         desk = Desk()
@@ -176,7 +176,7 @@ def test_a_picture_overwritten_while_it_was_read_is_never_shown(monkeypatch: pyt
         return real(*arguments)  # type: ignore[call-overload]
 
     monkeypatch.setattr(cv2, "imencode", slowly)
-    assert room.encode_newest(ring, 0) == (0, None)
+    assert pictures.encode_newest(ring, 0) == (0, None)
     desk.writer.close()
 
 
