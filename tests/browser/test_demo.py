@@ -78,7 +78,7 @@ def warmest(runtime_dir: Path) -> float:
         return max(stick.temperature_c or 0.0 for stick in daemon.status().sticks)
 
 
-def test_clusters_take_turns_trouble_is_survived_and_the_zeros_stay(browser: Any, address: str, tmp_path: Path) -> None:
+def test_clusters_take_turns_faults_are_survived_and_the_counters_stay_0(browser: Any, address: str, tmp_path: Path) -> None:
     browser.get(address)
     until(lambda: len(texts(browser, ".stick")) == 4)
     until(lambda: browser.execute_script("return document.querySelector('.camera img.shown')?.naturalWidth") == 640)
@@ -93,8 +93,8 @@ def test_clusters_take_turns_trouble_is_survived_and_the_zeros_stay(browser: Any
         time.sleep(60)
         browser.save_screenshot(picture)
 
-    first = until(lambda: at_work()[0].startswith("At work: sim-") and at_work())
-    until(lambda: at_work() not in (first, ["No stick is at work"]))
+    first = until(lambda: at_work()[0].startswith("Active: sim-") and at_work())
+    until(lambda: at_work() not in (first, ["No stick is active"]))
 
     # a heat wave makes them 15 °C warmer; on a busy machine they are less at work, and cooler
     until(lambda: warmest(tmp_path / "run") >= 52)
@@ -107,7 +107,7 @@ def test_clusters_take_turns_trouble_is_survived_and_the_zeros_stay(browser: Any
 
     browser.find_element("css selector", "[data-kind=hang]").click()
     until(lambda: any("hang" in error for error in texts(browser, ".stick .error")))
-    until(lambda: texts(browser, "#state") == ["all well"], 60)
+    until(lambda: texts(browser, "#state") == ["ok"], 60)
 
-    assert [zero.strip("\u202fs") for zero in texts(browser, "#zeros dd")] == ["0", "0", "0", "0"]
+    assert [zero.strip("\u202fs") for zero in texts(browser, "#counters dd")] == ["0", "0", "0", "0"]
     assert [entry["message"] for entry in browser.get_log("browser")] == []

@@ -107,7 +107,7 @@ def test_the_numbers_change_with_the_daemon(browser: Any, shown: Site) -> None:
     until(lambda: text(browser, ".celsius").startswith("66.5"))
     assert text(browser, ".stick .pill") == "resting"
     assert "sim-1 is too hot" in text(browser, "#last-switch")
-    assert text(browser, "#ring .visually-hidden") == "At work: sim-3, sim-4"
+    assert text(browser, "#ring .visually-hidden") == "Active: sim-3, sim-4"
     assert browser.execute_script(
         "return [...document.querySelectorAll('.cluster')].map((it) => it.classList.contains('lit'))"
     ) == [
@@ -124,7 +124,7 @@ def test_a_card_tells_what_a_real_stick_tells(browser: Any, shown: Site) -> None
     card = until(lambda: text(browser, ".stick") if "ncs-1-1.2" in text(browser, ".stick") else None)
     assert "1 + 2 resets" in card
     assert "444c4454.2480" in card
-    assert "slowed by its firmware" in card
+    assert "throttled by its firmware" in card
     assert browser.execute_script("return document.querySelectorAll('.stick')[1].innerText.includes('firmware')") is False
 
 
@@ -187,10 +187,10 @@ def test_hostile_words_stay_words(browser: Any, shown: Site) -> None:
 
 def test_trouble_can_be_made_with_simulated_sticks(browser: Any, shown: Site) -> None:
     show(browser, shown)
-    until(lambda: count(browser, "#trouble button") == 3)
+    until(lambda: count(browser, "#faults button") == 3)
     for kind in ("heat", "unplug", "hang"):
         browser.find_element("css selector", f"button[data-kind={kind}]").click()
-        until(lambda kind=kind: text(browser, "#trouble .answer") == f"made trouble: {kind}")
+        until(lambda kind=kind: text(browser, "#faults .answer") == f"made trouble: {kind}")
     assert [asked.kind for asked in shown.control.asked if isinstance(asked, AskFault)] == ["heat", "unplug", "hang"]
     assert "20× faster" in text(browser, "#speed")
 
@@ -199,8 +199,8 @@ def test_with_real_sticks_there_is_no_button_for_trouble(browser: Any, tmp_path:
     with site(tmp_path, simulated=False) as opened:
         opened.control.status = some_status(simulated=False)
         show(browser, opened)
-        assert count(browser, "#trouble button") == 0
-        assert not browser.find_element("css selector", "#trouble").is_displayed()
+        assert count(browser, "#faults button") == 0
+        assert not browser.find_element("css selector", "#faults").is_displayed()
         assert not browser.find_element("css selector", "#speed").is_displayed()
 
 

@@ -34,8 +34,8 @@ MAX_STREAMS = 48
 SHOWN_EVENTS = 100
 MAX_ID_DIGITS = 18
 """Enough for any id; int() raises ValueError on thousands of digits."""
-Trouble = Literal["heat", "unplug", "hang"]
-TROUBLES = get_args(Trouble)
+InjectFault = Literal["heat", "unplug", "hang"]
+TROUBLES = get_args(InjectFault)
 _json = msgspec.json.encode
 MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 BOUNDARY = "ncs-cluster-picture"
@@ -45,7 +45,7 @@ NOT_ANSWERING = "the daemon does not answer"
 class TroubleRequest(msgspec.Struct, frozen=True):
     """The body of POST /api/trouble. `stick`: its id; None: the daemon takes an active one."""
 
-    kind: Trouble
+    kind: InjectFault
     stick: str | None = None
 
 

@@ -1,6 +1,6 @@
-// The connection, and who gets what came over it. Everything shown comes from /api/live; what is done goes by POST.
+// Connection to the gateway: data comes by server-sent events from /api/live, commands go by POST.
 
-import { Cameras, Events, showMachine, showSticks, showZeros } from "./cards.js";
+import { Cameras, Events, showMachine, showSticks, showCounters } from "./cards.js";
 import { duration, each, make, number, put } from "./dom.js";
 import { History } from "./line.js";
 import { Ring } from "./ring.js";
@@ -16,17 +16,17 @@ const ring = new Ring($("#ring"));
 const cameras = new Cameras($("#cameras"));
 const events = new Events($("#events ol"));
 let source = null;
-let heardMs = 0;
+let receivedMs = 0;
 let retry = null;
 
 // -- connection --
 
 function connect() {
   disconnect();
-  heardMs = performance.now();
+  receivedMs = performance.now();
   source = new EventSource("/api/live");
   const on = (name, take) => source.addEventListener(name, (event) => {
-    heardMs = performance.now();
+    receivedMs = performance.now();
     take(JSON.parse(event.data));
   });
   on("hello", (hello) => {
@@ -52,7 +52,7 @@ function disconnect() {
 async function broken() {
   disconnect();
   cameras.set(false);
-  lost("Connection lost. Trying again…");
+  lost("Connection lost. Reconnecting…");
   retry = setTimeout(connect, RETRY_MS);
   const answer = await fetch("/api/status").catch(() => null);
   if (answer?.status === 401) location.assign("/login");
@@ -69,10 +69,10 @@ function lost(why) {
 }
 
 setInterval(() => {
-  if (source && performance.now() - heardMs > SILENT_MS) broken();
+  if (source && performance.now() - receivedMs > SILENT_MS) broken();
 }, 1000);
 
-// A page nobody sees lets the cameras rest.
+// A hidden page closes its streams, so that cameras without other viewers stop drawing.
 let hiding = null;
 document.addEventListener("visibilitychange", () => {
   clearTimeout(hiding);
@@ -86,9 +86,7 @@ document.addEventListener("visibilitychange", () => {
   }, HIDDEN_MS);
 });
 
-// -- what is shown --
-
-const MOODS = { ok: "all well", degraded: "degraded", down: "down" };
+// -- display --
 
 function show(status) {
   const { daemon, clusters, sticks } = status;
@@ -97,7 +95,7 @@ function show(status) {
   history.windowS = daemon.time_scale > 1 ? 120 : 300;
   const redraw = history.add(sticks, nowS);
   document.body.dataset.state = daemon.state;
-  put($("#state"), MOODS[daemon.state] ?? daemon.state);
+  put($("#state"), daemon.state);
   document.title = daemon.state === "ok" ? "ncs_cluster" : `ncs_cluster: ${daemon.state}`;
   $("#reasons").hidden = !daemon.reasons.length;
   put($("#reasons"), daemon.reasons.join(" · "));
@@ -106,15 +104,15 @@ function show(status) {
   put($("#facts"), `${sticks.length} ${sticks.length === 1 ? "stick" : "sticks"} · policy ${daemon.policy} · up ${duration(daemon.uptime_s)} · ${daemon.version}`);
   cameras.update(status.cameras);
   ring.update(status);
-  const turns = clusters.ring.length > 1;
-  put($("#last-switch"), turns || clusters.switches ? lastSwitch(clusters) : "All sticks may work at once; none waits for a turn.");
-  $("#switch").hidden = !turns;
+  const hasTurns = clusters.ring.length > 1;
+  put($("#last-switch"), hasTurns || clusters.switches ? lastSwitch(clusters) : "One cluster: all sticks may be active at once.");
+  $("#switch").hidden = !hasTurns;
   const windowS = history.span(nowS);
-  put($("#legend"), sticks.length ? `temperature of the last ${duration(windowS)} against ${limit} °C; the bar below marks work` : "none is there yet");
+  put($("#legend"), sticks.length ? `temperature over the last ${duration(windowS)}; dashed: the switch temperature, ${limit} °C; bar below: the stick was active` : "no stick is connected");
   showSticks($("#sticks"), sticks, { history, redraw, limit, nowS, windowS, range: redraw ? history.range(limit) : null });
-  showZeros($("#zeros dl"), status.counters);
+  showCounters($("#counters dl"), status.counters);
   showMachine($("#machine"), status.machine, status.processes, status.sink);
-  showTroubles(daemon.simulated);
+  showFaults(daemon.simulated);
 }
 
 function lastSwitch({ switches, last_switch: last }) {
@@ -123,7 +121,7 @@ function lastSwitch({ switches, last_switch: last }) {
   return `${number(switches)} ${switches === 1 ? "switch" : "switches"}, the last ${ago} ago: ${last.reason}`;
 }
 
-// -- what can be done --
+// -- commands --
 
 async function post(path, body, answer) {
   put(answer, "…");
@@ -134,22 +132,22 @@ async function post(path, body, answer) {
     clearTimeout(answer.fading);
     answer.fading = setTimeout(() => put(answer, ""), ANSWER_MS);
   } catch {
-    put(answer, "The gateway cannot be reached.");
+    put(answer, "The gateway does not answer.");
   }
 }
 
 $("#switch").addEventListener("click", () => post("/api/switch", {}, $("#switch-answer")));
 
-const TROUBLES = [
-  { kind: "heat", name: "Heat wave", see: "The air round all sticks gets much warmer. The next cluster takes over before one that works throttles." },
-  { kind: "unplug", name: "Unplug a stick", see: "A stick is pulled. Its frames go to others, the ring closes, and it is welcome when it is back." },
-  { kind: "hang", name: "Hang a stick", see: "A stick stops answering. Its process is ended at its deadline and started anew; the rest work on." },
+const FAULTS = [
+  { kind: "heat", name: "Heat wave", see: "The air around all sticks becomes 15 °C warmer. The next cluster takes over before an active stick throttles." },
+  { kind: "unplug", name: "Unplug a stick", see: "An active stick is unplugged for 5 s. Other sticks get its frames; it rejoins the ring when it is back." },
+  { kind: "hang", name: "Hang a stick", see: "An active stick stops answering. Its process is killed at the deadline and started again; the other sticks are not affected." },
 ];
 
-function showTroubles(simulated) {
-  const section = $("#trouble");
+function showFaults(simulated) {
+  const section = $("#faults");
   section.hidden = !simulated;
-  each(section.querySelector(".troubles"), simulated ? TROUBLES : [], ({ kind }) => kind, ({ kind, name, see }) => {
+  each(section.querySelector(".fault-list"), simulated ? FAULTS : [], ({ kind }) => kind, ({ kind, name, see }) => {
     const button = make("button", { type: "button", "data-kind": kind }, name);
     button.addEventListener("click", () => post("/api/trouble", { kind }, section.querySelector(".answer")));
     return { node: make("div", {}, button, make("p", { class: "soft" }, see)) };

@@ -1,19 +1,19 @@
-// What each part of the status document looks like.
+// One card for each part of the status document.
 
 import { drawLine, makeLine } from "./line.js";
 import { each, figure, make, number, put, UNKNOWN } from "./dom.js";
 
-const STREAMS = 3; // a browser opens six connections to one place; cameras beyond these show a snapshot every second
+const STREAMS = 3; // a browser opens six connections to one host; further cameras show a snapshot every second
 
 const STATES = {
-  starting: "opening, loading its graphs",
-  active: "at work",
-  standby: "ready, cooling until its turn",
-  draining: "finishing its last frames",
-  resting: "too hot: gets no frame until it has cooled",
-  backoff: "its process ended; it is started again soon",
-  quarantined: "failed again and again; tried from time to time",
-  absent: "not plugged in",
+  starting: "booting, or loading its graphs",
+  active: "its cluster has the turn: it gets frames",
+  standby: "ready; cools until its cluster has the turn",
+  draining: "its turn is over; finishes its frames in flight",
+  resting: "too hot: gets no frame until it is 3 °C below the switch temperature",
+  backoff: "failed; restarts in 1 to 60 s",
+  quarantined: "failed five times in a row; restarts once a minute",
+  absent: "unplugged",
 };
 
 // -- sticks --
@@ -30,8 +30,8 @@ function makeStick() {
   const headroom = make("span", { class: "soft headroom" });
   const line = makeLine();
   const [rate, latency, restarts, firmware] = [
-    figure("inferences"), figure("latency p50/p99", "From hand-over to the stick until its answer"),
-    figure("restarts", "Of its process, and how often it hung and was reset in place"), figure("firmware", "What runs on the stick"),
+    figure("inferences"), figure("latency p50/p99", "From sending a frame to the stick to its result"),
+    figure("restarts", "Restarts of its process, and resets of the hung stick without a restart"), figure("firmware", "Firmware version, as the stick reports it"),
   ];
   const error = make("p", { class: "error" });
   const node = make(
@@ -66,8 +66,8 @@ function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS
 
 function headroom(stick, limit) {
   if (stick.temperature_c === null) return stick.state === "absent" ? "" : "no reading";
-  if (stick.throttle_level) return stick.throttle_level > 1 ? "all but stopped by its firmware" : "slowed by its firmware";
-  if (stick.temperature_c >= limit) return "over the limit";
+  if (stick.throttle_level) return stick.throttle_level > 1 ? "nearly stopped by its firmware" : "throttled by its firmware";
+  if (stick.temperature_c >= limit) return "over the switch temperature";
   return stick.headroom_s === null ? "" : `${limit}° in ${number(stick.headroom_s, stick.headroom_s < 10 ? 1 : 0, "s")}`;
 }
 
@@ -84,7 +84,7 @@ export class Cameras {
     each(this.parent, cameras, (camera) => camera.name, (camera) => this.make(camera), updateCamera);
   }
 
-  /** Begin or end all pictures. Ended ones keep showing the last picture. */
+  /** Start or stop all streams. A stopped one keeps its last picture. */
   set(open) {
     this.open = open;
     for (const camera of this.parent.known?.values() ?? []) open ? camera.begin() : camera.end();
@@ -98,8 +98,8 @@ export class Cameras {
     const figures = {
       capture: figure("captured"), detection: figure("detected"), latency: figure("to result p50/p99", "From capture to result"),
       picture: figure("to picture", "From capture to drawn picture (median)"),
-      dropped: figure("dropped", "Frames skipped because a newer one had come"),
-      distance: figure("distance error", "Median difference between measured and true distance; the scene knows the truth"),
+      dropped: figure("dropped", "Frames dropped because a newer one was captured"),
+      distance: figure("distance error", "Median of |measured - true| / true distance; only the synthetic scene knows the true one"),
     };
     const node = make(
       "figure", { class: "card camera" },
@@ -149,7 +149,7 @@ function pair({ p50, p99 }) {
   return p50 === null ? UNKNOWN : `${number(p50)} / ${number(p99, 0, "ms")}`;
 }
 
-/** Stop loading and keep what is shown. */
+/** Stop loading; keep the last picture on a canvas. */
 function freeze(img) {
   if (!img.naturalWidth) return img.removeAttribute("src");
   const canvas = make("canvas", { width: img.naturalWidth, height: img.naturalHeight, role: "img", "aria-label": img.alt });
@@ -162,17 +162,17 @@ function freeze(img) {
   img.addEventListener("load", () => canvas.remove(), { once: true });
 }
 
-// -- the rest --
+// -- counters, machine, events --
 
-const ZEROS = [
+const COUNTERS = [
   ["frames_lost", "frames lost", 0, ""],
   ["frames_doubled", "frames doubled", 0, ""],
   ["out_of_order", "out of order", 0, ""],
   ["throttled_s", "throttled", 1, "s"],
 ];
 
-export function showZeros(parent, counters) {
-  each(parent, ZEROS, ([field]) => field, ([, term]) => figure(term), ({ node, value }, [field, , digits, unit]) => {
+export function showCounters(parent, counters) {
+  each(parent, COUNTERS, ([field]) => field, ([, term]) => figure(term), ({ node, value }, [field, , digits, unit]) => {
     put(value, number(counters[field], counters[field] ? digits : 0, unit));
     node.className = counters[field] ? "bad" : "good";
   });
@@ -207,7 +207,7 @@ export class Events {
   reset(events) {
     this.list.replaceChildren();
     this.add(events);
-    if (!events.length) this.list.append(make("li", { class: "soft" }, "Nothing has happened yet."));
+    if (!events.length) this.list.append(make("li", { class: "soft" }, "No events yet."));
   }
 
   add(events) {

@@ -1,4 +1,4 @@
-// The few lines between the page and the DOM. Text only ever goes in as text.
+// DOM helpers. Strings are inserted as text, never as HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -22,7 +22,7 @@ export function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** One child of `parent` per item, in order, made once and kept by key. */
+/** Keep one child of `parent` per item, in the order of `items`. `key` names an item; `create` makes its child, `update` fills it. */
 export function each(parent, items, key, create, update) {
   const known = (parent.known ??= new Map());
   const left = new Set(known.keys());

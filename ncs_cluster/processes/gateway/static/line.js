@@ -1,14 +1,14 @@
-// A stick's temperature over time, against the switch temperature. Below, a bar wherever the stick was at work.
+// Chart of a stick's temperature with the switch temperature; the bar below shows when the stick was active.
 
 import { make, makeSvg } from "./dom.js";
 
 const WIDTH = 300;
 const HEIGHT = 84;
-const FLOOR = 8; // room for the bar of work
+const FLOOR = 8; // height of the bar of activity
 const POINTS = 200;
 let gradients = 0;
 
-/** Temperatures of all sticks, the newest last: {id: [[seconds of performance.now() / 1000, celsius, working]]}. */
+/** Temperatures of all sticks, oldest first: {id: [[performance.now() / 1000, celsius or null, active]]}. */
 export class History {
   constructor() {
     this.lines = new Map();
@@ -16,7 +16,7 @@ export class History {
     this.lastS = -Infinity;
   }
 
-  /** What the gateway remembers: {id: [[seconds ago, celsius, working]]}. */
+  /** Set the history sent by the gateway: {id: [[age in seconds, celsius or null, active]]}. */
   reset(lines, nowS) {
     this.lines = new Map(Object.entries(lines).map(([id, points]) => [id, points.map(([ago, ...rest]) => [nowS - ago, ...rest])]));
   }
@@ -34,14 +34,14 @@ export class History {
     return true;
   }
 
-  /** How far back the lines reach: what there is, up to windowS. */
+  /** Time span of the charts, seconds: the age of the oldest point, 30 to windowS. */
   span(nowS) {
     let oldestS = nowS;
     for (const line of this.lines.values()) if (line.length) oldestS = Math.min(oldestS, line[0][0]);
     return Math.max(30, Math.min(this.windowS, nowS - oldestS));
   }
 
-  /** One scale for all sticks, so that cards can be compared. */
+  /** Temperature range [low, high] of all charts; the same for all sticks, so that they can be compared. */
   range(limit) {
     let low = Math.min(30, limit - 25);
     let high = limit + 5;
@@ -86,7 +86,7 @@ export function drawLine(line, points, { nowS, windowS, limit, range: [low, high
   let path = "";
   let area = "";
   let work = "";
-  let begin = null; // x where the present unbroken piece of line begins
+  let begin = null; // x where the present gapless segment begins
   let last = null;
   let worked = false;
   const close = () => {
@@ -114,7 +114,7 @@ export function drawLine(line, points, { nowS, windowS, limit, range: [low, high
   line.work.setAttribute("d", work);
 }
 
-/** At most POINTS of them, the last one always. */
+/** Every n-th point, at most about POINTS, and always the last. */
 function thin(points) {
   const step = Math.ceil(points.length / POINTS);
   return step < 2 ? points : points.filter((_, at) => at % step === 0 || at === points.length - 1);

@@ -1,11 +1,11 @@
-// Clusters on a circle in the order they take their turns; the one at work is lit, the time to the next switch runs down inside.
+// Clusters on a circle in the order of their turns. The active cluster is lit; the time to the next switch counts down inside.
 
 import { duration, make, makeSvg, number, put } from "./dom.js";
 
 const CENTRE = 120;
 const OUTER = 104;
 const INNER = 83;
-const LABELS = 10; // more clusters, or longer names, have no room for names
+const LABELS = 10; // with more clusters, or longer names, no names are shown
 const LETTERS = 6;
 
 export class Ring {
@@ -16,11 +16,11 @@ export class Ring {
     this.small = make("span");
     this.groups = [];
     this.shape = "";
-    this.wholeS = 0;
+    this.intervalS = 0;
     const back = makeSvg("circle", { class: "rest-back", cx: CENTRE, cy: CENTRE, r: INNER });
     const svg = makeSvg("svg", { viewBox: "0 0 240 240", "aria-hidden": "true" }, this.parts, back, this.rest);
-    this.words = make("p", { class: "visually-hidden" });
-    parent.append(svg, make("div", { class: "ring-centre", "aria-hidden": "true" }, this.big, this.small), this.words);
+    this.spoken = make("p", { class: "visually-hidden" });
+    parent.append(svg, make("div", { class: "ring-centre", "aria-hidden": "true" }, this.big, this.small), this.spoken);
   }
 
   update(status) {
@@ -39,28 +39,28 @@ export class Ring {
       group.setAttribute("class", `cluster ${state}`);
     });
     this.count(clusters, daemon, ring.length);
-    put(this.words, active.size ? `At work: ${clusters.active.join(", ")}` : "No stick is at work");
+    put(this.spoken, active.size ? `Active: ${clusters.active.join(", ")}` : "No stick is active");
   }
 
   count(clusters, daemon, size) {
     const next = clusters.next_switch_s;
-    if (clusters.switches !== this.switches || next === null || next > this.wholeS) this.wholeS = next ?? 0;
+    if (clusters.switches !== this.switches || next === null || next > this.intervalS) this.intervalS = next ?? 0;
     this.switches = clusters.switches;
-    const share = next !== null && this.wholeS > 0 ? Math.min(1, next / this.wholeS) : 0;
+    const share = next !== null && this.intervalS > 0 ? Math.min(1, next / this.intervalS) : 0;
     this.rest.style.strokeDasharray = `${share} 1`;
     this.rest.classList.toggle("none", share === 0);
     if (clusters.shedding) {
       put(this.big, "all hot");
-      put(this.small, "waiting to cool");
+      put(this.small, "no frames until cool");
     } else if (next !== null) {
       put(this.big, next < 100 ? number(next, 1, "s") : duration(next));
       put(this.small, "to the next switch");
     } else if (size > 1 && daemon.switch_interval_s > 0 && clusters.active.length) {
-      put(this.big, "stays");
-      put(this.small, "no other cluster is cool");
+      put(this.big, "on hold");
+      put(this.small, "other clusters are hot");
     } else {
       put(this.big, size > 1 ? "by heat" : clusters.active.length ? "all" : "none");
-      put(this.small, size > 1 ? "no timer is set" : clusters.active.length ? "sticks work" : "at work");
+      put(this.small, size > 1 ? "no timer is set" : clusters.active.length ? "sticks active" : "active");
     }
   }
 
@@ -82,7 +82,7 @@ function point(angle, radius) {
 }
 
 function arc(from, to) {
-  const middle = (from + to) / 2; // two halves, so that a full circle is drawn too
+  const middle = (from + to) / 2; // two halves, because an SVG arc cannot be a full circle
   const [a, b, c] = [from, middle, to].map((angle) => point(angle, OUTER).join(" "));
   return `M${a}A${OUTER} ${OUTER} 0 0 1 ${b}A${OUTER} ${OUTER} 0 0 1 ${c}`;
 }
@@ -92,7 +92,7 @@ function label(text, angle) {
   return makeSvg("text", { x, y, "text-anchor": "middle", "dominant-baseline": "central" }, text);
 }
 
-/** "sim-1", "sim-2" -> "1", "2": what all names begin with tells nothing. */
+/** A function that cuts the prefix all names share: "sim-1", "sim-2" -> "1", "2". */
 function shortNames(names) {
   let common = names[0] ?? "";
   for (const name of names) while (!name.startsWith(common)) common = common.slice(0, -1);
