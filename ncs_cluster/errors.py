@@ -22,11 +22,11 @@ class NcsClusterError(Exception):
     """Base of every error this package raises on purpose."""
 
 
-NEVER = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG})
+PERMANENT_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG})
 """What the system says of a path that is wrong for good. Anything else may be over soon: a share that is not mounted yet."""
 
 
-def told(error: OSError) -> str:
+def format_os_error(error: OSError) -> str:
     """What the system said no to, in one line."""
     return f"{error.filename}: {error.strerror}" if error.filename is not None else str(error.strerror or error)
 

@@ -47,7 +47,7 @@ class Outcome(Struct, frozen=True, array_like=True):
     error: Optional[str] = None
 
 
-class Fit(NamedTuple):
+class ResizeTransform(NamedTuple):
     """How a frame lies in a graph's input, to carry boxes back: input = frame * scale + offset, all normalised 0..1."""
 
     scale_x: float = 1.0

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, List, Mapping, NamedTuple, Optional, Protocol
 
-from ncs_cluster.types import Fit
+from ncs_cluster.types import ResizeTransform
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ class Completed(NamedTuple):
     """Output name -> float array as the graph gives it; None where the stick runs no graph (simulated, latency only)."""
     latency_s: float
     """From the moment the stick took it to its answer."""
-    fit: Fit = Fit()
+    transform: ResizeTransform = ResizeTransform()
     """How the frame was laid into the graph's input."""
 
 

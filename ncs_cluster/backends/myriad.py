@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
 
 from ncs_cluster.backends import _mvnc_lock
-from ncs_cluster.backends._lay import lay
 from ncs_cluster.backends._model import gist, place
+from ncs_cluster.backends._preprocess import preprocess
 from ncs_cluster.backends._thermometer import Thermometer
 from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
-from ncs_cluster.types import Fit
+from ncs_cluster.types import ResizeTransform
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,12 +62,12 @@ class _Unlucky(StickError):
     """The stick did not come up, and it is not the graph's fault."""
 
 
-class _Flight(NamedTuple):
+class _InFlight(NamedTuple):
     """An inference under way."""
 
     tag: int
     submitted_s: float
-    fit: Fit
+    transform: ResizeTransform
 
 
 class Myriad:
@@ -82,7 +82,7 @@ class Myriad:
         self._plugin: Any = None
         self._nets: List[Any] = []
         self._specs: List[GraphSpec] = []
-        self._in_flight: Dict[Tuple[int, int], _Flight] = {}
+        self._in_flight: Dict[Tuple[int, int], _InFlight] = {}
         self._ended: Deque[Tuple[int, int, Optional[str], float]] = deque()
         self._answered_s = 0.0
         self._thermometer: Optional[Thermometer] = None
@@ -121,8 +121,8 @@ class Myriad:
         lane = next((lane for lane in range(self._options.depth) if (graph, lane) not in self._in_flight), None)
         if lane is None:
             raise StickError("protocol", f"more than {self._options.depth} inferences at once")
-        fit = lay(image, self._specs[graph], net.width, net.height, net.input(lane), net.layout)
-        self._start(tag, graph, lane, fit)
+        transform = preprocess(image, self._specs[graph], net.width, net.height, net.input(lane), net.layout)
+        self._start(tag, graph, lane, transform)
 
     def collect(self) -> List[Completed]:
         try:
@@ -132,12 +132,12 @@ class Myriad:
         done = []
         while self._ended:
             graph, lane, error, ended_s = self._ended.popleft()
-            flight = self._in_flight.pop((graph, lane))
+            request = self._in_flight.pop((graph, lane))
             if error is not None:
                 raise StickError("gone", f"the stick is gone: inference failed ({error})")
             # one at a time: what was submitted early has waited for the one before it
-            began_s = max(flight.submitted_s, self._answered_s)
-            done.append(Completed(flight.tag, self._nets[graph].outputs(lane), max(0.0, ended_s - began_s), flight.fit))
+            began_s = max(request.submitted_s, self._answered_s)
+            done.append(Completed(request.tag, self._nets[graph].outputs(lane), max(0.0, ended_s - began_s), request.transform))
             self._answered_s = ended_s
         self._watch()
         return done
@@ -206,7 +206,7 @@ class Myriad:
         """One real inference per graph, on black."""
         for graph, spec in enumerate(self._specs):
             self._nets[graph].input(0)[:] = 0
-            self._start(-1, graph, 0, Fit())
+            self._start(-1, graph, 0, ResizeTransform())
             until_s = time.monotonic() + self._options.infer_timeout_s
             while not self._ended:
                 select.select([self._wake_read], [], [], LOOK_AGAIN_S)
@@ -216,8 +216,8 @@ class Myriad:
             self.collect()
         self._answered_s = time.monotonic()
 
-    def _start(self, tag: int, graph: int, lane: int, fit: Fit) -> None:
-        self._in_flight[graph, lane] = _Flight(tag, time.monotonic(), fit)
+    def _start(self, tag: int, graph: int, lane: int, transform: ResizeTransform) -> None:
+        self._in_flight[graph, lane] = _InFlight(tag, time.monotonic(), transform)
         try:
             self._nets[graph].start(lane)
         except RuntimeError as error:
@@ -235,11 +235,11 @@ class Myriad:
         if now_s < self.due_s:
             return
         told = {(graph, lane) for graph, lane, _, _ in self._ended}
-        for (graph, lane), flight in self._in_flight.items():
+        for (graph, lane), request in self._in_flight.items():
             error = None if (graph, lane) in told else self._nets[graph].failed(lane)
             if error is not None:
                 raise StickError("gone", f"the stick is gone: inference failed ({error})")
-            late_s = now_s - max(flight.submitted_s, self._answered_s)
+            late_s = now_s - max(request.submitted_s, self._answered_s)
             if late_s >= self._options.infer_timeout_s:
                 raise StickError("hang", f"no answer in {late_s:.0f} s: the stick hangs")
         self.due_s = now_s + LOOK_AGAIN_S

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from ncs_cluster.backends._graph import Graphs
+from ncs_cluster.backends._compiled_models import CompiledModels
 from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
@@ -54,7 +54,7 @@ class OpenVino:
         """Real inference knows no time scale."""
         self.wake_fd: Optional[int] = None
         self.due_s: Optional[float] = None
-        self._graphs: Optional[Graphs] = None
+        self._graphs: Optional[CompiledModels] = None
         self._ended_s = 0.0
 
     def open(self, stick: StickSpec, graphs: List[GraphSpec], phase: Callable[[str], None]) -> DeviceInfo:
@@ -65,7 +65,7 @@ class OpenVino:
             raise StickError("open", f"openvino stick {stick.id}: {error}") from error
         depth = max(options.depth, options.streams)
         self._serial = options.streams == 1
-        self._graphs = Graphs(options.device, depth=depth, properties=_properties(options))
+        self._graphs = CompiledModels(options.device, depth=depth, properties=_properties(options))
         phase("compiling")
         self._graphs.load(graphs)
         self._graphs.warm_up()
@@ -80,12 +80,12 @@ class OpenVino:
     def collect(self) -> List[Completed]:
         assert self._graphs is not None
         done = []
-        for finished in self._graphs.finished():
+        for inference in self._graphs.collect():
             # one at a time: what was begun early has waited for the one before it
-            began_s = max(finished.began_s, self._ended_s) if self._serial else finished.began_s
-            done.append(Completed(finished.tag, finished.outputs, max(0.0, finished.ended_s - began_s), finished.fit))
+            began_s = max(inference.began_s, self._ended_s) if self._serial else inference.began_s
+            done.append(Completed(inference.tag, inference.outputs, max(0.0, inference.ended_s - began_s), inference.transform))
             # two that end together are told in any order
-            self._ended_s = max(self._ended_s, finished.ended_s)
+            self._ended_s = max(self._ended_s, inference.ended_s)
         return done
 
     def read_sensor(self) -> Reading:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ncs_cluster.backends._graph import Finished, Graphs
+    from ncs_cluster.backends._compiled_models import CompiledModels, Inference
 
 SLOWED = 10.0
 HEAT_WAVE_K = 15.0
@@ -77,7 +77,7 @@ class _Request:
     def __init__(self, tag: int, submitted_s: float) -> None:
         self.tag, self.submitted_s = tag, submitted_s
         self.begin_s = self.end_s = 0.0
-        self.answer: Optional[Finished] = None
+        self.answer: Optional[Inference] = None
 
 
 class Simulated:
@@ -90,7 +90,7 @@ class Simulated:
         self._time_scale, self._clock = time_scale, clock
         self._queue: Deque[_Request] = deque()
         self._answered_s = self._free_s = 0.0
-        self._graphs: Optional[Graphs] = None
+        self._graphs: Optional[CompiledModels] = None
         self._scratch: Optional[NDArray[np.uint8]] = None
 
     def open(self, stick: StickSpec, graphs: List[GraphSpec], phase: Callable[[str], None]) -> DeviceInfo:
@@ -135,7 +135,7 @@ class Simulated:
         now_s = self._clock()
         self._faults.play(now_s)
         if self._graphs is not None:
-            answers = {finished.tag: finished for finished in self._graphs.finished()}
+            answers = {inference.tag: inference for inference in self._graphs.collect()}
             for request in self._queue:
                 request.answer = answers.get(request.tag, request.answer)
         done: List[Completed] = []
@@ -171,11 +171,11 @@ class Simulated:
             self._graphs.close()
 
     def _load(self, graphs: List[GraphSpec]) -> None:
-        from ncs_cluster.backends._graph import Graphs
+        from ncs_cluster.backends._compiled_models import CompiledModels
 
         # one thread: many simulated sticks share this CPU, and none may disturb another's latency
         properties = {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False, "INFERENCE_PRECISION_HINT": "f32"}
-        self._graphs = Graphs("CPU", depth=self._options.depth, properties=properties)
+        self._graphs = CompiledModels("CPU", depth=self._options.depth, properties=properties)
         self._graphs.load(graphs)
         self._graphs.warm_up()
         self.wake_fd = self._graphs.wake_fd
@@ -202,7 +202,7 @@ class Simulated:
         self._free_s = end_s + REST_S[self._level]
         if request.answer is None:
             return Completed(request.tag, None, latency_s)
-        return Completed(request.tag, request.answer.outputs, latency_s, request.answer.fit)
+        return Completed(request.tag, request.answer.outputs, latency_s, request.answer.transform)
 
     def _plan(self) -> None:
         """Say when to look again: at the end of the inference under way, or when the script goes on."""

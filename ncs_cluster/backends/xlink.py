@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, NoReturn, Optional, Sequence
 
-from ncs_cluster.backends._lay import lay
 from ncs_cluster.backends._libusb import Context, UsbError
+from ncs_cluster.backends._preprocess import preprocess
 from ncs_cluster.backends._tensors import Tensors
 from ncs_cluster.backends._usb_pipe import SMALLEST_CHUNK, Pipe
 from ncs_cluster.backends._usb_stick import UsbStick
 from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
 from ncs_cluster.errors import ConfigError, StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
-from ncs_cluster.types import Fit
+from ncs_cluster.types import ResizeTransform
 from ncs_cluster.xlink import firmware, session
 from ncs_cluster.xlink.blob import Blob, BlobError
 from ncs_cluster.xlink.events import Lost, Ready, Result, Thermal
@@ -82,11 +82,11 @@ class Options:
             raise ValueError(f"chunk_kib must be {SMALLEST_CHUNK // 1024} to {16 << 10}")
 
 
-class _Flight(NamedTuple):
+class _InFlight(NamedTuple):
     """An inference under way, and the buffer that must stay as it is."""
 
     buffer: NDArray[np.uint8]
-    fit: Fit
+    transform: ResizeTransform
     submitted_s: float
 
 
@@ -140,8 +140,8 @@ class Xlink:
         assert image is not None
         tensors = self._graphs[graph]
         buffer = self._spare[graph].pop() if self._spare[graph] else tensors.blank()
-        fit = lay(image, tensors.spec, tensors.width, tensors.height, tensors.picture(buffer), tensors.layout)
-        self._start(tag, graph, _Flight(buffer, fit, time.monotonic()))
+        transform = preprocess(image, tensors.spec, tensors.width, tensors.height, tensors.picture(buffer), tensors.layout)
+        self._start(tag, graph, _InFlight(buffer, transform, time.monotonic()))
 
     def collect(self) -> List[Completed]:
         self._turn()
@@ -177,7 +177,7 @@ class Xlink:
 
     def _forget(self) -> None:
         """Nothing of the last link counts any more."""
-        self._flights: Dict[int, _Flight] = {}
+        self._in_flight: Dict[int, _InFlight] = {}
         self._spare: Dict[int, List[NDArray[np.uint8]]] = {}
         self._done = []
         self._answers_s: Deque[float] = deque(maxlen=MOST_EXECUTORS)
@@ -203,8 +203,8 @@ class Xlink:
             self._wait()
         for graph, tensors in enumerate(self._graphs):
             self._spare[graph] = []
-            self._start(WARM_UP, graph, _Flight(tensors.blank(), Fit(), time.monotonic()))
-            while self._flights:
+            self._start(WARM_UP, graph, _InFlight(tensors.blank(), ResizeTransform(), time.monotonic()))
+            while self._in_flight:
                 self._wait()
                 self._turn()
         self._done.clear()
@@ -213,9 +213,9 @@ class Xlink:
             "Intel NCS2 (Myriad X)", has_sensor=True, max_in_flight=max(self._ready.depths, default=1), firmware=version
         )
 
-    def _start(self, tag: int, graph: int, flight: _Flight) -> None:
-        self._flights[tag] = flight
-        self._session.submit(tag, graph, flight.buffer.data, flight.submitted_s)
+    def _start(self, tag: int, graph: int, request: _InFlight) -> None:
+        self._in_flight[tag] = request
+        self._session.submit(tag, graph, request.buffer.data, request.submitted_s)
         self._turn()
 
     def _turn(self) -> None:
@@ -270,13 +270,13 @@ class Xlink:
         self._context.wait(1.0 if self.due_s is None else min(1.0, self.due_s - time.monotonic()))
 
     def _completed(self, result: Result) -> None:
-        flight = self._flights.pop(result.tag)
-        self._spare[result.graph].append(flight.buffer)
+        request = self._in_flight.pop(result.tag)
+        self._spare[result.graph].append(request.buffer)
         now_s = time.monotonic()
         executors = self._ready.depths[result.graph] // 2 if self._ready is not None else 1
-        latency_s = now_s - begun_s(flight.submitted_s, self._answers_s, executors)
+        latency_s = now_s - begun_s(request.submitted_s, self._answers_s, executors)
         self._answers_s.append(now_s)
-        self._done.append(Completed(result.tag, self._graphs[result.graph].outputs(result.data), latency_s, flight.fit))
+        self._done.append(Completed(result.tag, self._graphs[result.graph].outputs(result.data), latency_s, request.transform))
 
     def _lost(self, lost: Lost) -> NoReturn:
         # nonsense and refusals, as silence, are answered by a reset in place

@@ -15,7 +15,7 @@ from typing import NoReturn, Optional
 import msgspec
 
 import ncs_cluster
-from ncs_cluster.errors import EX_CONFIG, NEVER, ConfigError, told
+from ncs_cluster.errors import EX_CONFIG, PERMANENT_ERRNOS, ConfigError, format_os_error
 from ncs_cluster.specs import Settings
 
 
@@ -91,10 +91,10 @@ def _read(argv: list[str]) -> Settings:
         _refuse(error)
     except OSError as error:
         # below a place that was named there is one which this user may not enter
-        if error.errno in NEVER:
-            _refuse(ConfigError(f"{told(error)}; give this user the right to"))
+        if error.errno in PERMANENT_ERRNOS:
+            _refuse(ConfigError(f"{format_os_error(error)}; give this user the right to"))
         # a share that is not mounted yet, no memory: the next start may do better
-        print(f"ncs-clusterd: {told(error)}", file=sys.stderr)
+        print(f"ncs-clusterd: {format_os_error(error)}", file=sys.stderr)
         sys.exit(1)
     return settings
 

@@ -9,7 +9,7 @@ import os
 import sys
 
 from ncs_cluster.cli import lean
-from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning, told
+from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning, format_os_error
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
         print(f"ncsctl: {error}", file=sys.stderr)
         code = EX_NOT_RUNNING if isinstance(error, NotRunning) else 1
     except OSError as error:
-        print(f"ncsctl: {told(error)}", file=sys.stderr)
+        print(f"ncsctl: {format_os_error(error)}", file=sys.stderr)
         code = 1
     if lean_command:
         # nothing is left to clean up, and the interpreter's own shutdown would be a tenth of the command's CPU

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ncs_cluster.config.complain import sentence
 from ncs_cluster.config.layers import KeyPath, Layers
 from ncs_cluster.config.model import Root, Table
-from ncs_cluster.errors import NEVER, ConfigError
+from ncs_cluster.errors import PERMANENT_ERRNOS, ConfigError
 from ncs_cluster.provision.places import expanded
 
 
@@ -44,7 +44,7 @@ class Asked:
         try:
             path.stat()
         except OSError as error:
-            if error.errno in NEVER:
+            if error.errno in PERMANENT_ERRNOS:
                 self.refuse(*key, because=f"{path} cannot be looked for: {error.strerror}; choose a place this user can reach")
         except ValueError as error:
             self.refuse(*key, because=f"{text!r} is no path: {error}")

@@ -16,7 +16,7 @@ import ncs_cluster
 from ncs_cluster.config.complain import sentence
 from ncs_cluster.config.model import Table, Threshold, key
 from ncs_cluster.decoders import DECODERS
-from ncs_cluster.errors import NEVER, ConfigError
+from ncs_cluster.errors import PERMANENT_ERRNOS, ConfigError
 from ncs_cluster.provision import places
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import GraphName
@@ -72,7 +72,7 @@ def read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
     try:
         return _read(folder, name, threshold)
     except OSError as error:
-        if error.errno not in NEVER:
+        if error.errno not in PERMANENT_ERRNOS:
             raise
         raise ConfigError(f"graph {name}: {folder} cannot be read: {error.strerror}; give this user the right to") from error
 

@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ncs_cluster.specs import GraphSpec
-    from ncs_cluster.types import Fit, Outcome
+    from ncs_cluster.types import Outcome, ResizeTransform
 
 
 class Decoder(Protocol):
     """Outputs of one frame -> what was seen. Never raises on strange numbers: rows that make no sense are skipped."""
 
-    def __call__(self, outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, fit: Fit) -> Outcome: ...
+    def __call__(self, outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, transform: ResizeTransform) -> Outcome: ...

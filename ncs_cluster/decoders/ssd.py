@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional
 import numpy as np
 
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.types import Detection, Fit, Outcome
+from ncs_cluster.types import Detection, Outcome, ResizeTransform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray  # numpy 1.19, which OpenVINO 2021.4 wants, has none
@@ -20,7 +20,7 @@ MOST = 300
 _LARGEST_LABEL = 1_000_000
 
 
-def decode(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, fit: Fit) -> Outcome:
+def decode(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, transform: ResizeTransform) -> Outcome:
     """The best MOST objects of at least `graph.threshold`, best first, boxes in the frame and clipped to it.
 
     Skipped: rows with a number that is not finite, boxes without an area inside the frame. A label id without a label is
@@ -36,8 +36,8 @@ def decode(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, fit: Fit) -> O
     rows = rows[np.isfinite(rows).all(axis=1)]
     rows = rows[(rows[:, 2] >= graph.threshold) & (rows[:, 1] >= 0) & (rows[:, 1] < _LARGEST_LABEL)]
     rows = rows[np.argsort(-rows[:, 2], kind="stable")][:MOST]
-    scale = (fit.scale_x, fit.scale_y, fit.scale_x, fit.scale_y)
-    offset = (fit.offset_x, fit.offset_y, fit.offset_x, fit.offset_y)
+    scale = (transform.scale_x, transform.scale_y, transform.scale_x, transform.scale_y)
+    offset = (transform.offset_x, transform.offset_y, transform.offset_x, transform.offset_y)
     boxes = np.clip((rows[:, 3:] - offset) / scale, 0.0, 1.0)
     detections = []
     for (_, label, score, *_), (x1, y1, x2, y2) in zip(rows.tolist(), boxes.tolist()):

@@ -48,7 +48,7 @@ class Bus(Transfers):
     def call(self, client: Any, id: int, op: int, endpoint: int, target: int, a: int, b: int, data: bytes, now_s: float) -> None:
         """Any call but SUBMIT."""
         if op == Op.CANCEL:
-            transfer = self._flying.get((client, target))
+            transfer = self._in_flight.get((client, target))
             if transfer is not None:
                 self._end(transfer, Status.CANCELLED)
         elif op == Op.LIST:

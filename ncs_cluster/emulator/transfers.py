@@ -26,7 +26,7 @@ class Transfers(Ports):
     ) -> None:
         super().__init__(chip_of, time_scale, log)
         self.answers: list[tuple[Any, int, int, int, int, Any]] = []
-        self._flying: dict[tuple[Any, int], Transfer] = {}
+        self._in_flight: dict[tuple[Any, int], Transfer] = {}
         self._limits: list[tuple[float, int, Transfer]] = []
 
     @property
@@ -56,7 +56,7 @@ class Transfers(Ports):
             self._answer(handle.client, id, Op.SUBMIT, wrong)
         else:
             assert port is not None
-            self._flying[handle.client, id] = transfer
+            self._in_flight[handle.client, id] = transfer
             if not lost:
                 self._begin(transfer, port, handle.device, now_s)
             if timeout_ms > 0 and not transfer.ended:
@@ -72,7 +72,7 @@ class Transfers(Ports):
         self._end_all(device, Status.NO_DEVICE)
 
     def _end_all(self, of: Device | Handle, status: int) -> None:
-        for transfer in [t for t in self._flying.values() if of is t.handle or of is t.handle.device]:
+        for transfer in [t for t in self._in_flight.values() if of is t.handle or of is t.handle.device]:
             self._end(transfer, status)
 
     def _taken_again(self, port: Port, now_s: float) -> None:
@@ -84,7 +84,7 @@ class Transfers(Ports):
 
     def _wrong(self, transfer: Transfer, length: int, size: int) -> int | None:
         device, endpoint = transfer.handle.device, transfer.endpoint
-        if (transfer.client, transfer.id) in self._flying or length < 0 or not (endpoint & 0x80 or size == length):
+        if (transfer.client, transfer.id) in self._in_flight or length < 0 or not (endpoint & 0x80 or size == length):
             return Error.INVALID_PARAM
         if device.port is None or endpoint & 0x7F not in ((1,) if device.port.state == "rom" else (1, 2, 3)):
             return Error.NOT_FOUND
@@ -108,18 +108,18 @@ class Transfers(Ports):
                 self._in(device)
 
     def _is_full(self, length: int) -> bool:
-        return self._memory is not None and sum(transfer.length for transfer in self._flying.values()) + length > self._memory
+        return self._memory is not None and sum(transfer.length for transfer in self._in_flight.values()) + length > self._memory
 
     def _limit(self, transfer: Transfer, due_s: float) -> None:
         heapq.heappush(self._limits, (due_s, next(self._ids), transfer))
-        if len(self._limits) > 64 + 2 * len(self._flying):
+        if len(self._limits) > 64 + 2 * len(self._in_flight):
             self._limits = [limit for limit in self._limits if not limit[2].ended]
             heapq.heapify(self._limits)
 
     def _end(self, transfer: Transfer, status: int) -> None:
         if not transfer.ended:
             transfer.ended, transfer.data = True, b""
-            del self._flying[transfer.client, transfer.id]
+            del self._in_flight[transfer.client, transfer.id]
             data = transfer.got[0] if len(transfer.got) == 1 else b"".join(transfer.got)
             self.answers.append((transfer.client, transfer.id, Op.SUBMIT, int(status), transfer.done, data))
 

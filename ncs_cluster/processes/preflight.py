@@ -66,9 +66,9 @@ def check(
 def refused(graphs: List[GraphSpec]) -> Optional[str]:
     """Load every graph on this CPU, infer once, and ask its decoder whether it understands what came out."""
     try:
-        from ncs_cluster.backends._graph import Graphs
+        from ncs_cluster.backends._compiled_models import CompiledModels
 
-        loaded = Graphs("CPU")
+        loaded = CompiledModels("CPU")
         for graph in graphs:
             if graph.decoder not in DECODERS:
                 return _complaint(graph, {})

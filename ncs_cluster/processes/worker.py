@@ -175,7 +175,7 @@ class Worker:
         outcome = Outcome()
         if completed.outputs is not None:
             graph = unit.infer.graph
-            outcome = self._decoders[graph](completed.outputs, self._graphs[graph], completed.fit)
+            outcome = self._decoders[graph](completed.outputs, self._graphs[graph], completed.transform)
         self._channel.send(Inferred(completed.tag, outcome, completed.latency_s))
 
     def _report(self) -> None:

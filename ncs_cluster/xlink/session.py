@@ -65,7 +65,7 @@ class _Job(NamedTuple):
     tensor: Data
 
 
-class _Flying(NamedTuple):
+class _InFlight(NamedTuple):
     """An inference whose tensor has left."""
 
     tag: int
@@ -78,7 +78,7 @@ class _Lane:
 
     def __init__(self, graph: Loaded) -> None:
         self.graph = graph
-        self.flying: Deque[_Flying] = deque()
+        self.in_flight: Deque[_InFlight] = deque()
         self.progress_s = 0.0
         """Of its last result, or the first tensor after a pause."""
 
@@ -163,7 +163,7 @@ class Session:
     @property
     def in_flight(self) -> int:
         """Inferences submitted and not answered."""
-        return len(self._jobs) + sum(len(lane.flying) for lane in self._lanes)
+        return len(self._jobs) + sum(len(lane.in_flight) for lane in self._lanes)
 
     def submit(self, tag: int, graph: int, tensor: Data, now_s: float) -> None:
         """Begin an inference: `inputs_size` bytes, each input at its offset, unchanged until its Result. Its outcome is exactly one
@@ -269,10 +269,10 @@ class Session:
                 yield self._more
                 continue
             lane = self._lanes[job.graph]
-            if not lane.flying:
+            if not lane.in_flight:
                 lane.progress_s = self._link.now_s
             result = Wait()
-            lane.flying.append(_Flying(job.tag, self._link.now_s, result))
+            lane.in_flight.append(_InFlight(job.tag, self._link.now_s, result))
             yield from scripts.infer(self._link, monitor, lane.graph, job.tensor, result, self._options.infer_timeout_s)
 
     def _each(self, period_s: float, script: Callable[[Link, Stream], Script], device: Stream) -> Script:
@@ -301,7 +301,7 @@ class Session:
         """The oldest job whose graph has room."""
         for place, job in enumerate(self._jobs):
             lane = self._lanes[job.graph]
-            if len(lane.flying) < lane.graph.depth:
+            if len(lane.in_flight) < lane.graph.depth:
                 del self._jobs[place]
                 return job
         return None
@@ -309,14 +309,14 @@ class Session:
     def _collect(self) -> None:
         now_s = self._link.now_s
         for number, lane in enumerate(self._lanes):
-            while lane.flying and lane.flying[0].result.done:
-                flying = lane.flying.popleft()
+            while lane.in_flight and lane.in_flight[0].result.done:
+                request = lane.in_flight.popleft()
                 lane.progress_s = now_s
-                self._events.append(Result(flying.tag, number, flying.result.value, now_s - flying.sent_s))
+                self._events.append(Result(request.tag, number, request.result.value, now_s - request.sent_s))
 
     def _patience_s(self, lane: _Lane) -> float:
         """When its oldest inference is overdue: the stick has answered none for so long, or all others' turns are over too."""
-        if not lane.flying:
+        if not lane.in_flight:
             return NEVER_S
         latest_s = max(each.progress_s for each in self._lanes)
         timeout_s = self._options.infer_timeout_s

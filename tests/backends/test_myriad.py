@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from ncs_cluster.backends import _mvnc_lock
-from ncs_cluster.backends._lay import lay
 from ncs_cluster.backends._model import fold
 from ncs_cluster.backends._myriad_api2 import Net, Plugin
+from ncs_cluster.backends._preprocess import preprocess
 from ncs_cluster.backends.myriad import Myriad, Options, _name
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
@@ -97,7 +97,7 @@ def test_by_the_second_api_a_graph_gets_its_colours_in_its_own_order(tmp_path: P
     ended: queue.Queue[int] = queue.Queue()
     net = plugin.load(spec, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}, 1, lambda lane, error: ended.put(lane))
     image = np.random.default_rng(1).integers(0, 256, (6, 8, 3), np.uint8)
-    lay(image, spec, net.width, net.height, net.input(0), net.layout)
+    preprocess(image, spec, net.width, net.height, net.input(0), net.layout)
     net.start(0)
     ended.get(timeout=20)
     (seen,) = net.outputs(0).values()

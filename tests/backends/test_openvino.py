@@ -36,7 +36,7 @@ def detect(backend: OpenVino, graph: GraphSpec, picture: Path) -> list[Detection
     assert completed.tag == 7
     assert completed.latency_s > 0
     assert completed.outputs is not None
-    return decode(completed.outputs, graph, completed.fit).detections
+    return decode(completed.outputs, graph, completed.transform).detections
 
 
 def iou(a: Box, b: Box) -> float:

@@ -12,18 +12,18 @@ from hypothesis.extra.numpy import arrays
 
 from ncs_cluster.decoders.ssd import MOST, complaint, decode
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.types import Detection, Fit, GraphName
+from ncs_cluster.types import Detection, GraphName, ResizeTransform
 
 GRAPH = GraphSpec(GraphName("g"), "g.xml", "ssd", labels=["cat", "dog"], threshold=0.5)
-WHOLE = Fit()
+WHOLE = ResizeTransform()
 END = [-1.0, 0, 0, 0, 0, 0, 0]
 rows = st.integers(0, 30).flatmap(lambda n: arrays(np.float32, (1, 1, n, 7), elements=st.floats(width=32)))
 plausible = st.tuples(st.just(0.0), st.integers(0, 4).map(float), st.floats(0, 1, width=32), *[st.floats(-0.5, 1.5, width=32)] * 4)
 
 
-def found(*given_rows: list[float], graph: GraphSpec = GRAPH, fit: Fit = WHOLE) -> list[Detection]:
+def found(*given_rows: list[float], graph: GraphSpec = GRAPH, transform: ResizeTransform = WHOLE) -> list[Detection]:
     array = np.array(given_rows, np.float32).reshape(1, 1, -1, 7)
-    return decode({"detection_out": array}, graph, fit).detections
+    return decode({"detection_out": array}, graph, transform).detections
 
 
 def test_a_row_becomes_a_detection_with_its_label() -> None:
@@ -67,13 +67,13 @@ def test_the_best_comes_first() -> None:
 
 def test_letterboxing_is_undone() -> None:
     # a frame of 2:1 in a square input: full width, half height, a quarter of grey above
-    (detection,) = found([0, 1, 0.9, 0.5, 0.5, 1.0, 0.75], fit=Fit(1.0, 0.5, 0.0, 0.25))
+    (detection,) = found([0, 1, 0.9, 0.5, 0.5, 1.0, 0.75], transform=ResizeTransform(1.0, 0.5, 0.0, 0.25))
     assert detection.box == (0.5, 0.5, 1.0, 1.0)
 
 
 def test_outputs_of_another_kind_are_nothing_and_the_complaint_names_them() -> None:
     other = {"boxes": np.zeros((1, 4420, 4), np.float32)}
-    assert decode(other, GRAPH, Fit()).detections == []
+    assert decode(other, GRAPH, ResizeTransform()).detections == []
     assert "boxes [1, 4420, 4]" in str(complaint(other))
     assert complaint({"x": np.zeros((1, 1, 200, 7), np.float32)}) is None
 
@@ -81,7 +81,7 @@ def test_outputs_of_another_kind_are_nothing_and_the_complaint_names_them() -> N
 @given(rows, st.floats(0, 1))
 def test_garbage_never_raises_and_never_leaks(array: np.ndarray, threshold: float) -> None:
     graph = GraphSpec(GraphName("g"), "g.xml", "ssd", ["cat"], threshold)
-    for detection in decode({"out": array}, graph, Fit(0.5, 0.8, 0.1, 0.1)).detections:
+    for detection in decode({"out": array}, graph, ResizeTransform(0.5, 0.8, 0.1, 0.1)).detections:
         x1, y1, x2, y2 = detection.box
         assert 0 <= x1 < x2 <= 1
         assert 0 <= y1 < y2 <= 1

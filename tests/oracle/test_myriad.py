@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ncs_cluster.backends._graph import Graphs
+from ncs_cluster.backends._compiled_models import CompiledModels
 from ncs_cluster.config import graph_folder
 from ncs_cluster.decoders.ssd import decode
 from ncs_cluster.emulator.emulator import Emulator
@@ -102,14 +102,14 @@ def _until(holds: Callable[[], bool]) -> None:
 
 def the_cpus(graph: GraphSpec, pictures: list[Array]) -> list[list[Detection]]:
     """What this CPU sees."""
-    graphs = Graphs("CPU", properties={"INFERENCE_PRECISION_HINT": "f32"})
+    graphs = CompiledModels("CPU", properties={"INFERENCE_PRECISION_HINT": "f32"})
     graphs.load([graph])
     found = []
     for tag, picture in enumerate(pictures):
         graphs.submit(tag, 0, picture)
-        while not (ended := graphs.finished()):
+        while not (ended := graphs.collect()):
             time.sleep(0.002)
-        found.append(decode(ended[0].outputs, graph, ended[0].fit).detections)
+        found.append(decode(ended[0].outputs, graph, ended[0].transform).detections)
     graphs.close()
     return found
 

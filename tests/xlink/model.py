@@ -49,7 +49,7 @@ class Model:
         self._graph = -1
         self._tensors: dict[int, deque[bytes]] = {}
         self._fifos: dict[int, int] = {}
-        self.flying: deque[tuple[int, bytes, int, int]] = deque()
+        self.in_flight: deque[tuple[int, bytes, int, int]] = deque()
 
     # -- from the host ------------------------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class Model:
             if not tensors:
                 raise Broken("a trigger without its tensor")
             tensor = tensors.popleft()
-            self.flying.append((graph, tensor, self._fifos[fifo_in], self._fifos[fifo_out]))
+            self.in_flight.append((graph, tensor, self._fifos[fifo_in], self._fifos[fifo_out]))
         elif kind in (Graph.VERIFY, Graph.ALLOCATE):
             self._verifying = kind
             self._graph = number
@@ -155,9 +155,9 @@ class Model:
 
     def compute(self) -> bool:
         """Finish the oldest inference; its tensor's room is given back only now."""
-        if not self.flying:
+        if not self.in_flight:
             return False
-        graph, tensor, source, target = self.flying.popleft()
+        graph, tensor, source, target = self.in_flight.popleft()
         self._release(source, len(tensor))
         self._write(self._names[target], outcome(tensor, self._blobs[graph].outputs_size))
         return True

@@ -124,7 +124,7 @@ class AnyOrder(RuleBasedStateMachine):
         if not self.session.ended:
             assert self.session.in_flight == len(self.given)
         if self.ready:
-            assert len(self.model.flying) <= sum(self.ready.depths)
+            assert len(self.model.in_flight) <= sum(self.ready.depths)
 
     def teardown(self) -> None:
         """Let it come to an end: everything that was asked for is answered, unless the session was closed before."""

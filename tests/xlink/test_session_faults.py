@@ -319,8 +319,8 @@ def test_a_graph_that_is_never_served_is_a_hang_though_the_others_are():
         while session.due_s is not None and session.due_s <= now_s:
             session.tick(session.due_s)
             carry(session, model, now_s, computes=False)
-        model.flying = deque(sorted(model.flying, key=lambda flying: flying[0] != 0))
-        if model.flying and model.flying[0][0] == 0:
+        model.in_flight = deque(sorted(model.in_flight, key=lambda request: request[0] != 0))
+        if model.in_flight and model.in_flight[0][0] == 0:
             model.compute()
         carry(session, model, now_s, computes=False)
         assert now_s < 60.0

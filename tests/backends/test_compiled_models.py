@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ncs_cluster.backends._graph import Finished, Graphs
-from ncs_cluster.backends._lay import PADDING
+from ncs_cluster.backends._compiled_models import CompiledModels, Inference
+from ncs_cluster.backends._preprocess import PADDING
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.types import Fit, GraphName
+from ncs_cluster.types import GraphName, ResizeTransform
 
 Make = Callable[..., GraphSpec]
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -23,59 +23,59 @@ PICTURE = np.random.default_rng(1).integers(0, 256, (6, 8, 3), np.uint8)
 
 
 @pytest.fixture
-def graphs() -> Iterator[Graphs]:
-    opened = Graphs("CPU", depth=2, properties=EXACT)
+def graphs() -> Iterator[CompiledModels]:
+    opened = CompiledModels("CPU", depth=2, properties=EXACT)
     yield opened
     opened.close()
 
 
-def infer(graphs: Graphs, image: np.ndarray, graph: int = 0) -> Finished:
+def infer(graphs: CompiledModels, image: np.ndarray, graph: int = 0) -> Inference:
     graphs.submit(1, graph, image)
     assert select.select([graphs.wake_fd], [], [], 10)[0]
-    (finished,) = graphs.finished()
-    return finished
+    (inference,) = graphs.collect()
+    return inference
 
 
-def seen(graphs: Graphs, image: np.ndarray) -> np.ndarray:
+def seen(graphs: CompiledModels, image: np.ndarray) -> np.ndarray:
     """What the identity graph was given."""
     (array,) = infer(graphs, image).outputs.values()
     return array - 1000.0
 
 
-def test_a_planar_graph_gets_the_picture_in_planes(graphs: Graphs, identity: Make) -> None:
+def test_a_planar_graph_gets_the_picture_in_planes(graphs: CompiledModels, identity: Make) -> None:
     graphs.load([identity((1, 3, 6, 8))])
     np.testing.assert_array_equal(seen(graphs, PICTURE), PICTURE.transpose(2, 0, 1)[None].astype(np.float32))
 
 
-def test_an_interleaved_graph_gets_it_as_it_is(graphs: Graphs, identity: Make) -> None:
+def test_an_interleaved_graph_gets_it_as_it_is(graphs: CompiledModels, identity: Make) -> None:
     graphs.load([identity((1, 6, 8, 3))])
     np.testing.assert_array_equal(seen(graphs, PICTURE), PICTURE[None].astype(np.float32))
 
 
-def test_colour_order_mean_and_scale_are_folded_in_in_the_graphs_own_order(graphs: Graphs, identity: Make) -> None:
+def test_colour_order_mean_and_scale_are_folded_in_in_the_graphs_own_order(graphs: CompiledModels, identity: Make) -> None:
     mean, scale = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
     graphs.load([identity((1, 3, 6, 8), colour="RGB", mean=mean, scale=scale)])
     expected = (PICTURE[:, :, ::-1].astype(np.float32) - mean) / scale
     np.testing.assert_allclose(seen(graphs, PICTURE)[0].transpose(1, 2, 0), expected, atol=1e-3)
 
 
-def test_a_free_batch_becomes_one(graphs: Graphs, identity: Make) -> None:
+def test_a_free_batch_becomes_one(graphs: CompiledModels, identity: Make) -> None:
     graphs.load([identity((-1, 3, 6, 8))])
     assert seen(graphs, PICTURE).shape == (1, 3, 6, 8)
 
 
-def test_stretching_fills_the_input(graphs: Graphs, identity: Make) -> None:
+def test_stretching_fills_the_input(graphs: CompiledModels, identity: Make) -> None:
     graphs.load([identity((1, 12, 20, 3))])
-    assert infer(graphs, PICTURE).fit == Fit()
+    assert infer(graphs, PICTURE).transform == ResizeTransform()
     white = np.full((50, 10, 3), 255, np.uint8)
     assert seen(graphs, white).min() == 255
 
 
-def test_letterboxing_keeps_proportions_and_says_where_the_frame_lies(graphs: Graphs, identity: Make) -> None:
+def test_letterboxing_keeps_proportions_and_says_where_the_frame_lies(graphs: CompiledModels, identity: Make) -> None:
     graphs.load([identity((1, 20, 20, 3), resize="letterbox")])
     wide = np.full((10, 40, 3), 255, np.uint8)
-    finished = infer(graphs, wide)
-    assert finished.fit == Fit(1.0, 0.25, 0.0, 0.35)
+    inference = infer(graphs, wide)
+    assert inference.transform == ResizeTransform(1.0, 0.25, 0.0, 0.35)
     laid = seen(graphs, wide)[0, :, :, 0]
     assert (laid[7:12] == 255).all()
     assert (laid[:7] == PADDING).all()
@@ -88,7 +88,7 @@ def test_letterboxing_keeps_proportions_and_says_where_the_frame_lies(graphs: Gr
     assert (np.delete(laid, slice(7, 12), axis=1) == PADDING).all()
 
 
-def test_two_graphs_are_told_apart(graphs: Graphs, identity: Make, tmp_path: Path) -> None:
+def test_two_graphs_are_told_apart(graphs: CompiledModels, identity: Make, tmp_path: Path) -> None:
     small = identity((1, 3, 6, 8))
     kept = tmp_path / "small.xml"
     shutil.copy(small.model, kept)
@@ -98,7 +98,7 @@ def test_two_graphs_are_told_apart(graphs: Graphs, identity: Make, tmp_path: Pat
     assert next(iter(infer(graphs, PICTURE, graph=1).outputs.values())).shape == (1, 3, 10, 10)
 
 
-def test_every_submitted_inference_ends_once_with_its_own_pixels(graphs: Graphs, identity: Make) -> None:
+def test_every_submitted_inference_ends_once_with_its_own_pixels(graphs: CompiledModels, identity: Make) -> None:
     graphs.load([identity((1, 3, 6, 8))])
     answers: dict[int, float] = {}
     waiting = list(range(40))
@@ -109,14 +109,14 @@ def test_every_submitted_inference_ends_once_with_its_own_pixels(graphs: Graphs,
             graphs.submit(tag, 0, np.full((6, 8, 3), tag, np.uint8))
             flying += 1
         assert select.select([graphs.wake_fd], [], [], 10)[0]
-        for finished in graphs.finished():
+        for inference in graphs.collect():
             flying -= 1
-            assert finished.tag not in answers
-            answers[finished.tag] = float(next(iter(finished.outputs.values())).mean() - 1000)
+            assert inference.tag not in answers
+            answers[inference.tag] = float(next(iter(inference.outputs.values())).mean() - 1000)
     assert answers == {tag: float(tag) for tag in range(40)}
 
 
-def test_more_than_depth_is_refused_not_overwritten(graphs: Graphs, identity: Make) -> None:
+def test_more_than_depth_is_refused_not_overwritten(graphs: CompiledModels, identity: Make) -> None:
     graphs.load([identity((1, 3, 6, 8))])
     graphs.submit(1, 0, PICTURE)
     graphs.submit(2, 0, PICTURE)
@@ -124,7 +124,7 @@ def test_more_than_depth_is_refused_not_overwritten(graphs: Graphs, identity: Ma
         graphs.submit(3, 0, PICTURE)
 
 
-def test_an_inference_that_fails_says_so(graphs: Graphs, save: Make) -> None:
+def test_an_inference_that_fails_says_so(graphs: CompiledModels, save: Make) -> None:
     from openvino import Type
     from openvino import opset8 as ops
 
@@ -145,12 +145,12 @@ def test_an_inference_that_fails_says_so(graphs: Graphs, save: Make) -> None:
 
 def test_an_unknown_device_is_named_with_those_there_are() -> None:
     with pytest.raises(StickError, match=r'no device "ABACUS" here: it sees .*CPU') as caught:
-        Graphs("ABACUS")
+        CompiledModels("ABACUS")
     assert caught.value.reason == "open"
 
 
 def test_properties_the_device_does_not_know_are_left_out() -> None:
-    Graphs("CPU", properties={"PUMPKIN": 3, **EXACT}).close()
+    CompiledModels("CPU", properties={"PUMPKIN": 3, **EXACT}).close()
 
 
 def no_weights(path: Path) -> None:
@@ -200,7 +200,7 @@ def unknown_operation(path: Path) -> None:
     ],
 )
 def test_a_spoiled_graph_is_one_line_that_names_the_file(
-    graphs: Graphs, identity: Make, spoil: Callable[[Path], Any], says: str
+    graphs: CompiledModels, identity: Make, spoil: Callable[[Path], Any], says: str
 ) -> None:
     spec = identity((1, 3, 6, 8))
     spoil(Path(spec.model))
@@ -215,13 +215,15 @@ def test_a_spoiled_graph_is_one_line_that_names_the_file(
     ("shape", "says"),
     [((1, 1, 6, 8), "no.* colour picture"), ((1, 3, -1, 8), "no fixed size"), ((1, 48), "not a picture")],
 )
-def test_an_input_that_is_no_colour_picture_is_refused(graphs: Graphs, identity: Make, shape: tuple[int, ...], says: str) -> None:
+def test_an_input_that_is_no_colour_picture_is_refused(
+    graphs: CompiledModels, identity: Make, shape: tuple[int, ...], says: str
+) -> None:
     with pytest.raises(StickError, match=says) as caught:
         graphs.load([identity(shape)])
     assert caught.value.reason == "graph"
 
 
-def test_a_second_input_is_refused_by_name(graphs: Graphs, save: Make) -> None:
+def test_a_second_input_is_refused_by_name(graphs: CompiledModels, save: Make) -> None:
     from openvino import Type
     from openvino import opset8 as ops
 
@@ -233,7 +235,7 @@ def test_a_second_input_is_refused_by_name(graphs: Graphs, save: Make) -> None:
         graphs.load([save([ops.add(picture, info)], [picture, info])])
 
 
-def test_a_tflite_model_with_an_operation_openvino_lacks_is_named(graphs: Graphs, test_data: Path) -> None:
+def test_a_tflite_model_with_an_operation_openvino_lacks_is_named(graphs: CompiledModels, test_data: Path) -> None:
     model = test_data / "models/ssd_mobilenet_v1_coco/ssd_mobilenet_v1_coco_quant.tflite"
     with pytest.raises(StickError, match="TFLite_Detection_PostProcess"):
         graphs.load([GraphSpec(GraphName("coco"), str(model), "ssd")])

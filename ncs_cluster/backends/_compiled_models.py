@@ -1,4 +1,4 @@
-"""Graphs on OpenVINO, shared by the backends that run them there: compile, lay the frame in, infer side by side.
+"""CompiledModels on OpenVINO, shared by the backends that run them there: compile, preprocess, infer side by side.
 
 A frame is resized on the host straight into the input's memory (cheaper than resizing inside the graph). Each of `depth` lanes has
 its own inputs and a thread that starts one inference and waits for it: a completion callback is never called for one that failed.
@@ -15,29 +15,29 @@ from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from ncs_cluster.backends._lay import fill
 from ncs_cluster.backends._model import fold, gist, place, read
+from ncs_cluster.backends._preprocess import resize_into
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.types import Fit
+from ncs_cluster.types import ResizeTransform
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-class Finished(NamedTuple):
+class Inference(NamedTuple):
     """One inference that ended. Times are time.monotonic()."""
 
     tag: int
     outputs: Dict[str, NDArray[Any]]
-    fit: Fit
+    transform: ResizeTransform
     began_s: float
     ended_s: float
     error: Optional[str] = None
 
 
-class Graphs:
+class CompiledModels:
     """Compiled graphs of one device and the lanes they run in. Used from one thread."""
 
     def __init__(self, device: str = "CPU", *, depth: int = 1, properties: Optional[Mapping[str, Any]] = None) -> None:
@@ -62,7 +62,7 @@ class Graphs:
         self._properties = {name: value for name, value in (properties or {}).items() if name in known}
         self._specs: List[GraphSpec] = []
         self._lanes: List[_Lane] = []
-        self._done: Deque[Tuple[_Lane, Finished]] = deque()
+        self._done: Deque[Tuple[_Lane, Inference]] = deque()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -97,10 +97,10 @@ class Graphs:
         answers = []
         for index, spec in enumerate(self._specs):
             for lane in self._lanes:
-                finished = lane.infer(-1, index, Fit())
-                if finished.error is not None:
-                    raise StickError("infer", f"{place(spec)}: the first inference failed: {finished.error}")
-            answers.append(finished.outputs)
+                inference = lane.infer(-1, index, ResizeTransform())
+                if inference.error is not None:
+                    raise StickError("infer", f"{place(spec)}: the first inference failed: {inference.error}")
+            answers.append(inference.outputs)
         return answers
 
     def submit(self, tag: int, graph: int, image: NDArray[np.uint8]) -> None:
@@ -109,10 +109,10 @@ class Graphs:
         if lane is None:
             raise StickError("protocol", f"more than {self._depth} inferences at once")
         lane.taken = True
-        fit = fill(image, self._specs[graph].resize, lane.inputs[graph])
-        lane.jobs.put((tag, graph, fit))
+        transform = resize_into(image, self._specs[graph].resize, lane.inputs[graph])
+        lane.jobs.put((tag, graph, transform))
 
-    def finished(self) -> List[Finished]:
+    def collect(self) -> List[Inference]:
         """What has ended since the last call, oldest first. Raises StickError("infer", ...) when one of them failed."""
         try:
             os.read(self._wake_read, 4096)
@@ -120,11 +120,11 @@ class Graphs:
             pass
         ended = []
         while self._done:
-            lane, finished = self._done.popleft()
+            lane, inference = self._done.popleft()
             lane.taken = False
-            if finished.error is not None:
-                raise StickError("infer", f"an inference failed: {finished.error}")
-            ended.append(finished)
+            if inference.error is not None:
+                raise StickError("infer", f"an inference failed: {inference.error}")
+            ended.append(inference)
         return ended
 
     def close(self) -> None:
@@ -139,8 +139,8 @@ class Graphs:
             lane.thread.join()
         self._lanes = []
 
-    def _ended(self, lane: _Lane, finished: Finished) -> None:
-        self._done.append((lane, finished))
+    def _ended(self, lane: _Lane, inference: Inference) -> None:
+        self._done.append((lane, inference))
         try:
             os.write(self._wake_write, b"!")
         except BlockingIOError:
@@ -154,7 +154,7 @@ class _Lane:
         import numpy
 
         self.taken = False
-        self.jobs: SimpleQueue[Optional[Tuple[int, int, Fit]]] = SimpleQueue()
+        self.jobs: SimpleQueue[Optional[Tuple[int, int, ResizeTransform]]] = SimpleQueue()
         self._requests, self.inputs = [], []
         for graph in compiled:
             pixels: NDArray[np.uint8] = numpy.zeros(tuple(graph.input().shape), numpy.uint8)
@@ -167,7 +167,7 @@ class _Lane:
         self.thread = threading.Thread(target=self._work, name="infer", daemon=True)
         self.thread.start()
 
-    def infer(self, tag: int, graph: int, fit: Fit) -> Finished:
+    def infer(self, tag: int, graph: int, transform: ResizeTransform) -> Inference:
         """One inference on what lies in the input, waited for."""
         import numpy
 
@@ -177,9 +177,9 @@ class _Lane:
             request.start_async()
             request.wait()
         except RuntimeError as error:
-            return Finished(tag, {}, fit, began_s, time.monotonic(), gist(error))
+            return Inference(tag, {}, transform, began_s, time.monotonic(), gist(error))
         outputs = {name: numpy.array(request.get_output_tensor(index).data) for index, name in enumerate(self._names[graph])}
-        return Finished(tag, outputs, fit, began_s, time.monotonic())
+        return Inference(tag, outputs, transform, began_s, time.monotonic())
 
     def _work(self) -> None:
         while True:

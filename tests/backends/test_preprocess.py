@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ncs_cluster.backends._lay import PADDING, lay
+from ncs_cluster.backends._preprocess import PADDING, preprocess
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.types import Fit, GraphName
+from ncs_cluster.types import GraphName, ResizeTransform
 
 PICTURE = np.random.default_rng(1).integers(0, 256, (6, 8, 3), np.uint8)
 BGR = GraphSpec(GraphName("made"), "/made.xml", "ssd")
@@ -19,7 +19,7 @@ RGB = GraphSpec(GraphName("made"), "/made.xml", "ssd", colour="RGB")
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_the_same_pixels_in_every_layout_order_and_type(layout: str, spec: GraphSpec, dtype: type) -> None:
     flat = np.full(6 * 8 * 3, 7, dtype)
-    assert lay(PICTURE, spec, 8, 6, flat, layout) == Fit()
+    assert preprocess(PICTURE, spec, 8, 6, flat, layout) == ResizeTransform()
     expected = PICTURE[:, :, ::-1] if spec.colour == "RGB" else PICTURE
     laid = flat.reshape(3, 6, 8).transpose(1, 2, 0) if layout == "NCHW" else flat.reshape(6, 8, 3)
     np.testing.assert_array_equal(laid, expected.astype(dtype))
@@ -28,7 +28,7 @@ def test_the_same_pixels_in_every_layout_order_and_type(layout: str, spec: Graph
 def test_the_input_may_lie_anywhere_in_a_larger_buffer() -> None:
     tensor = bytearray(b"x" * 1024)
     inside = np.frombuffer(tensor, np.uint8, 3 * 4 * 4, offset=64).reshape(1, 3, 4, 4)
-    lay(np.full((10, 10, 3), 9, np.uint8), BGR, 4, 4, inside, "NCHW")
+    preprocess(np.full((10, 10, 3), 9, np.uint8), BGR, 4, 4, inside, "NCHW")
     assert tensor[:64] == b"x" * 64
     assert tensor[64 : 64 + 48] == b"\x09" * 48
     assert tensor[64 + 48 :] == b"x" * (1024 - 112)
@@ -38,9 +38,9 @@ def test_the_input_may_lie_anywhere_in_a_larger_buffer() -> None:
 def test_a_letterbox_leaves_nothing_of_the_frame_before_it(layout: str) -> None:
     spec = GraphSpec(GraphName("made"), "/made.xml", "ssd", resize="letterbox")
     out = np.zeros(20 * 20 * 3, np.uint8)
-    lay(np.full((10, 40, 3), 255, np.uint8), spec, 20, 20, out, layout)
-    fit = lay(np.full((40, 10, 3), 200, np.uint8), spec, 20, 20, out, layout)
-    assert fit == Fit(0.25, 1.0, 0.35, 0.0)
+    preprocess(np.full((10, 40, 3), 255, np.uint8), spec, 20, 20, out, layout)
+    transform = preprocess(np.full((40, 10, 3), 200, np.uint8), spec, 20, 20, out, layout)
+    assert transform == ResizeTransform(0.25, 1.0, 0.35, 0.0)
     laid = out.reshape(3, 20, 20)[0] if layout == "NCHW" else out.reshape(20, 20, 3)[:, :, 0]
     assert (laid[:, 7:12] == 200).all()
     assert (np.delete(laid, slice(7, 12), axis=1) == PADDING).all()

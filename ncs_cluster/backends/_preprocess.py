@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.types import Fit
+from ncs_cluster.types import ResizeTransform
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,9 @@ PADDING = 114
 """Grey around a letterboxed frame, as detectors are trained with."""
 
 
-def lay(image: NDArray[np.uint8], spec: GraphSpec, width: int, height: int, out: NDArray[Any], layout: str) -> Fit:
+def preprocess(
+    image: NDArray[np.uint8], spec: GraphSpec, width: int, height: int, out: NDArray[Any], layout: str
+) -> ResizeTransform:
     """Lay uint8 BGR [h, w, 3] into `out`, 3 * width * height values 0..255 of any type, in `spec.colour` order.
 
     `layout` is "NCHW" or "NHWC"; `out` may have any shape that can be seen as that one without a copy. Mean and scale are the
@@ -30,12 +32,12 @@ def lay(image: NDArray[np.uint8], spec: GraphSpec, width: int, height: int, out:
 
     swapped = spec.colour == "RGB"
     if layout == "NHWC" and not swapped and out.dtype == numpy.uint8:
-        return fill(image, spec.resize, out.reshape(height, width, 3))
+        return resize_into(image, spec.resize, out.reshape(height, width, 3))
     pixels: NDArray[np.uint8] = numpy.empty((height, width, 3), numpy.uint8)
-    fit = fill(image, spec.resize, pixels)
+    transform = resize_into(image, spec.resize, pixels)
     if layout == "NHWC":
         out.reshape(height, width, 3)[:] = pixels[:, :, ::-1] if swapped else pixels
-        return fit
+        return transform
     planes = list(out.reshape(3, height, width))
     if swapped:
         planes.reverse()
@@ -43,15 +45,15 @@ def lay(image: NDArray[np.uint8], spec: GraphSpec, width: int, height: int, out:
     for plane, laid in zip(planes, cv2.split(pixels, planes)):
         if laid is not plane:
             plane[:] = laid
-    return fit
+    return transform
 
 
-def fill(image: NDArray[np.uint8], resize: str, into: NDArray[np.uint8]) -> Fit:
+def resize_into(image: NDArray[np.uint8], resize: str, into: NDArray[np.uint8]) -> ResizeTransform:
     """Resize uint8 BGR [h, w, 3] into uint8 [height, width, 3]. Stretched, or with its proportions kept and grey around it."""
     height, width = into.shape[:2]
     if resize != "letterbox":
         _resize(image, into)
-        return Fit()
+        return ResizeTransform()
     rows, columns = image.shape[:2]
     ratio = min(width / columns, height / rows)
     inner_w, inner_h = max(1, round(columns * ratio)), max(1, round(rows * ratio))
@@ -59,7 +61,7 @@ def fill(image: NDArray[np.uint8], resize: str, into: NDArray[np.uint8]) -> Fit:
     into[:top], into[top + inner_h :] = PADDING, PADDING
     into[:, :left], into[:, left + inner_w :] = PADDING, PADDING
     _resize(image, into[top : top + inner_h, left : left + inner_w])
-    return Fit(inner_w / width, inner_h / height, left / width, top / height)
+    return ResizeTransform(inner_w / width, inner_h / height, left / width, top / height)
 
 
 def _resize(image: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
