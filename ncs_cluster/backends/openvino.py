@@ -5,10 +5,12 @@ Runs on CPython 3.9.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional
 
 from ncs_cluster.backends._compiled_models import CompiledModels
+from ncs_cluster.backends._service_time import begun_s
 from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
@@ -26,10 +28,10 @@ class Options:
 
     device: str = "CPU"
     """OpenVINO's device string."""
-    depth: int = 2
-    """Inferences in flight: one works, the next lies ready."""
-    streams: int = 1
-    """Inferences that really run at once."""
+    depth: int = 0
+    """Inferences in flight; 0: one for each stream, and half as many again that wait for a free one."""
+    streams: int = 0
+    """Inferences the device executes at once; 0: for throughput, on a CPU one per core, at most 8. 1: lowest latency."""
     threads: int = 0
     """CPU threads of this worker; 0: all of them. Where several workers share a CPU, cores / workers is right."""
     precision: str = "f32"
@@ -37,8 +39,8 @@ class Options:
     it to the device."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.depth <= 64 or not 1 <= self.streams <= 64:
-            raise ValueError("depth and streams must be 1 to 64")
+        if not 0 <= self.depth <= 64 or not 0 <= self.streams <= 64:
+            raise ValueError("depth and streams must be 0 to 64")
         if not 0 <= self.threads <= 1024:
             raise ValueError("threads must be 0 to 1024")
         if self.precision not in ("f32", "f16", "bf16", "auto"):
@@ -55,7 +57,6 @@ class OpenVino:
         self.wake_fd: Optional[int] = None
         self.due_s: Optional[float] = None
         self._graphs: Optional[CompiledModels] = None
-        self._ended_s = 0.0
 
     def open(self, stick: StickSpec, graphs: List[GraphSpec], phase: Callable[[str], None]) -> DeviceInfo:
         phase("opening")
@@ -63,14 +64,20 @@ class OpenVino:
             options = Options(**stick.options)
         except (TypeError, ValueError) as error:
             raise StickError("open", f"openvino stick {stick.id}: {error}") from error
-        depth = max(options.depth, options.streams)
-        self._serial = options.streams == 1
-        self._graphs = CompiledModels(options.device, depth=depth, properties=_properties(options))
+        depth = max(options.depth, options.streams) if options.depth else 0
+        # two pinned workers end up on the same core
+        properties: Dict[str, Any] = {"ENABLE_CPU_PINNING": False}
+        if options.precision != "auto":
+            properties["INFERENCE_PRECISION_HINT"] = options.precision
+        self._graphs = CompiledModels(
+            options.device, streams=options.streams, threads=options.threads, depth=depth, properties=properties
+        )
         phase("compiling")
         self._graphs.load(graphs)
+        self._ended_s: Deque[float] = deque(maxlen=self._graphs.streams)
         self._graphs.warm_up()
         self.wake_fd = self._graphs.wake_fd
-        return DeviceInfo(self._graphs.device_name, has_sensor=False, max_in_flight=depth)
+        return DeviceInfo(self._graphs.device_name, has_sensor=False, max_in_flight=self._graphs.depth)
 
     def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
         assert self._graphs is not None
@@ -80,12 +87,10 @@ class OpenVino:
     def collect(self) -> List[Completed]:
         assert self._graphs is not None
         done = []
-        for inference in self._graphs.collect():
-            # one at a time: what was begun early has waited for the one before it
-            began_s = max(inference.began_s, self._ended_s) if self._serial else inference.began_s
-            done.append(Completed(inference.tag, inference.outputs, max(0.0, inference.ended_s - began_s), inference.transform))
-            # two that end together are told in any order
-            self._ended_s = max(self._ended_s, inference.ended_s)
+        for inference in sorted(self._graphs.collect(), key=lambda inference: inference.ended_s):
+            latency_s = inference.ended_s - begun_s(inference.began_s, self._ended_s, self._graphs.streams)
+            done.append(Completed(inference.tag, inference.outputs, max(0.0, latency_s), inference.transform))
+            self._ended_s.append(inference.ended_s)
         return done
 
     def read_sensor(self) -> Reading:
@@ -97,16 +102,3 @@ class OpenVino:
     def close(self) -> None:
         if self._graphs is not None:
             self._graphs.close()
-
-
-def _properties(options: Options) -> Dict[str, Any]:
-    properties: Dict[str, Any] = {
-        "NUM_STREAMS": options.streams,
-        # two pinned workers end up on the same core
-        "ENABLE_CPU_PINNING": False,
-    }
-    if options.threads:
-        properties["INFERENCE_NUM_THREADS"] = options.threads
-    if options.precision != "auto":
-        properties["INFERENCE_PRECISION_HINT"] = options.precision
-    return properties

@@ -174,8 +174,8 @@ class Simulated:
         from ncs_cluster.backends._compiled_models import CompiledModels
 
         # one thread: many simulated sticks share this CPU, and none may disturb another's latency
-        properties = {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False, "INFERENCE_PRECISION_HINT": "f32"}
-        self._graphs = CompiledModels("CPU", depth=self._options.depth, properties=properties)
+        properties = {"ENABLE_CPU_PINNING": False, "INFERENCE_PRECISION_HINT": "f32"}
+        self._graphs = CompiledModels("CPU", threads=1, depth=self._options.depth, properties=properties)
         self._graphs.load(graphs)
         self._graphs.warm_up()
         self.wake_fd = self._graphs.wake_fd

@@ -12,10 +12,11 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, NoReturn, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, NoReturn, Optional
 
 from ncs_cluster.backends._libusb import Context, UsbError
 from ncs_cluster.backends._preprocess import preprocess
+from ncs_cluster.backends._service_time import begun_s
 from ncs_cluster.backends._tensors import Tensors
 from ncs_cluster.backends._usb_pipe import SMALLEST_CHUNK, Pipe
 from ncs_cluster.backends._usb_stick import UsbStick
@@ -285,12 +286,6 @@ class Xlink:
         for number, tensors in enumerate(self._graphs):
             detail = re.sub(rf"\bgraph {number}\b", f"graph {tensors.spec.name}", detail)
         raise StickError(reason, detail)
-
-
-def begun_s(submitted_s: float, answers_s: Sequence[float], executors: int) -> float:
-    """When the stick began with what it answers now. It works on as many at once as it has executors: what was submitted early has
-    waited for the answer that many before."""
-    return max(submitted_s, answers_s[-executors]) if 0 < executors <= len(answers_s) else submitted_s
 
 
 def _context(name: str) -> Context:

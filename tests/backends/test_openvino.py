@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import select
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from ncs_cluster.backends.openvino import OpenVino, Options
@@ -84,10 +87,36 @@ def test_it_finds_faces(published: Callable[..., GraphSpec], test_data: Path) ->
     backend.close()
 
 
+@pytest.mark.parametrize("streams", [1, 2])
+def test_latency_leaves_out_the_wait_for_a_free_stream(published: Callable[..., GraphSpec], streams: int) -> None:
+    """`depth` requests are always in flight, so with their waits the latencies would add up to `depth` times the time passed."""
+    backend = OpenVino()
+    depth = backend.open(stick(streams=streams, depth=6), [published("face-detection-retail-0004")], nothing).depth
+    picture = np.zeros((300, 300, 3), np.uint8)
+    latencies_s: list[float] = []
+    submitted, began_s = 0, time.monotonic()
+    while len(latencies_s) < 60:
+        while submitted - len(latencies_s) < depth:
+            backend.submit(submitted, 0, picture)
+            submitted += 1
+        assert select.select([backend.wake_fd], [], [], 10)[0]
+        latencies_s += [completed.latency_s for completed in backend.collect()]
+    assert sum(latencies_s) <= 1.1 * streams * (time.monotonic() - began_s)
+    backend.close()
+
+
+def test_by_default_each_core_has_a_stream_and_half_as_many_requests_wait(identity: Any) -> None:
+    streams = min(len(os.sched_getaffinity(0)), 8)
+    for options, depth in (({}, streams + (streams + 1) // 2), ({"threads": 1}, 2), ({"streams": 4, "depth": 2}, 4)):
+        backend = OpenVino()
+        assert backend.open(stick(**options), [identity((1, 3, 6, 8))], nothing).depth == depth
+        backend.close()
+
+
 def test_it_has_no_sensor_and_says_what_it_runs_on(identity: Any) -> None:
     backend = OpenVino()
     phases: list[str] = []
-    device = backend.open(stick(depth=3), [identity((1, 3, 6, 8))], phases.append)
+    device = backend.open(stick(depth=3, streams=1), [identity((1, 3, 6, 8))], phases.append)
     assert (device.has_sensor, device.depth) == (False, 3)
     assert device.name
     assert phases == ["opening", "compiling"]
@@ -115,6 +144,6 @@ def test_a_graph_that_is_not_there_is_a_permanent_failure() -> None:
 
 
 def test_options_refuse_numbers_out_of_range() -> None:
-    for wrong in ({"depth": 0}, {"streams": 0}, {"threads": -1}):
+    for wrong in ({"depth": -1}, {"streams": -1}, {"threads": -1}):
         with pytest.raises(ValueError):
             Options(**wrong)

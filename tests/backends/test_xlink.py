@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ncs_cluster.backends import xlink
-from ncs_cluster.backends.xlink import Xlink, begun_s
+from ncs_cluster.backends.xlink import Xlink
 from ncs_cluster.emulator.boot import artificial_firmware
 from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.errors import StickError
@@ -93,15 +93,6 @@ def test_every_result_is_its_own_frames(bus: Emulator, drive: Drive) -> None:
     driver.run(300)
     assert driver.mixed == 0
     assert bus.state(PORT)["chip"]["violations"] == []
-
-
-def test_latency_is_that_of_the_stick_and_not_of_the_queue_before_it() -> None:
-    """One answer each 100 ms, and two side by side each 100 ms."""
-    for executors, answers_s in ((1, [0.1, 0.2, 0.3, 0.4]), (2, [0.1, 0.101, 0.2, 0.201])):
-        for number, answered_s in enumerate(answers_s):
-            took_s = answered_s - begun_s(0.0, answers_s[:number], executors)
-            assert took_s == pytest.approx(0.1, abs=0.002)
-    assert begun_s(0.35, [0.1, 0.2, 0.3], 1) == 0.35
 
 
 def test_two_graphs_of_other_layouts_are_told_apart(bus: Emulator, drive: Drive) -> None:
