@@ -59,14 +59,14 @@ def test_a_message_is_heeded_in_these_states_alone(message: object, states: set[
 
 def test_a_child_of_the_same_version_is_greeted_without_an_action() -> None:
     child = child_in(State.STARTING)
-    assert check_protocol(child, m.Hello(2, 77, "3.11"), 1.0) == []
+    assert check_protocol(child, m.Hello(m.PROTOCOL, 77, "3.11"), 1.0) == []
     assert (child.state, child.pid) == (State.STARTING, 77)
 
 
-@pytest.mark.parametrize("protocol", [1, 3])
+@pytest.mark.parametrize("protocol", [m.PROTOCOL - 1, m.PROTOCOL + 1])
 def test_a_child_of_another_version_is_killed(protocol: int) -> None:
     child = child_in(State.STARTING)
-    why = f"speaks protocol {protocol}, not 2: install the same version for its interpreter"
+    why = f"speaks protocol {protocol}, not {m.PROTOCOL}: install the same version for its interpreter"
     assert check_protocol(child, m.Hello(protocol, 77, "3.11"), 1.0) == [LogEvent("warning", "sink", f"killed: {why}"), Kill(SINK)]
     assert (child.state, child.pid, child.deadline_s) == (State.KILLED, 77, 6.0)
 

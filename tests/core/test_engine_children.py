@@ -57,7 +57,7 @@ def test_a_camera_is_sent_its_source_and_then_its_pool_and_its_first_slots() -> 
 
 
 def test_a_camera_of_another_version_is_killed() -> None:
-    why = "speaks protocol 1, not 2: install the same version for its interpreter"
+    why = f"speaks protocol 1, not {m.PROTOCOL}: install the same version for its interpreter"
     assert Daemon(house(1)).hear(CAMERA, m.Hello(1, 77, "3.11")) == killed(CAMERA, why)
 
 
@@ -197,7 +197,7 @@ def test_sink_and_page_are_sent_what_to_open() -> None:
 
 
 def test_a_sink_of_another_version_is_killed() -> None:
-    why = "speaks protocol 1, not 2: install the same version for its interpreter"
+    why = f"speaks protocol 1, not {m.PROTOCOL}: install the same version for its interpreter"
     assert Daemon(house(1)).hear(SINK, m.Hello(1, 77, "3.11")) == killed(SINK, why)
 
 

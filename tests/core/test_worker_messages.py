@@ -101,7 +101,7 @@ def test_a_hello_is_answered_with_what_to_open_and_then_with_every_pool() -> Non
 
 def test_a_worker_of_another_version_is_killed() -> None:
     house = House()
-    why = "speaks protocol 1, not 2: install the same version for its interpreter"
+    why = f"speaks protocol 1, not {m.PROTOCOL}: install the same version for its interpreter"
     assert house.hear(1, m.Hello(1, 77, "3.11"), 1.0) == [LogEvent("warning", "worker sim-1", f"killed: {why}"), Kill(worker(1))]
 
 
