@@ -76,7 +76,7 @@ class Client:
         except OSError as error:
             sock.close()
             raise NotRunning(
-                f"ncs-clusterd is not running: nobody listens on {path} (--runtime-dir names another place)"
+                f"ncs-clusterd is not running: no process listens on {path} (--runtime-dir names another folder)"
             ) from error
         self._channel: Channel[Reply] = Channel(sock, Reply)
 
@@ -115,7 +115,7 @@ class Client:
         try:
             self._channel.send(request)
         except OSError as error:
-            raise NotRunning("ncs-clusterd went away") from error
+            raise NotRunning("ncs-clusterd closed the connection") from error
         return self._receive()
 
     def _receive(self) -> msgspec.Raw:
@@ -123,7 +123,7 @@ class Client:
             received = self._channel.receive()
         except (EOFError, TimeoutError) as error:
             raise NotRunning(
-                "ncs-clusterd does not answer" if isinstance(error, TimeoutError) else "ncs-clusterd went away"
+                "ncs-clusterd does not answer" if isinstance(error, TimeoutError) else "ncs-clusterd closed the connection"
             ) from error
         if received is None:
             raise NotRunning("ncs-clusterd does not answer")

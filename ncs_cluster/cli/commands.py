@@ -92,7 +92,7 @@ def _print(lines: show.Lines) -> None:
 
 
 def _live(daemon: Client, view: Callable[[Status], show.Lines]) -> int:
-    """Redraw the view in place every second; into a pipe, print it again. Returns the last exit code on Ctrl-C."""
+    """Redraw the view every second: in place on a terminal, one after the other in a pipe. Ctrl-C returns the last exit code."""
     code = 0
     on_screen = sys.stdout.isatty()
     try:

@@ -1,7 +1,7 @@
-"""ncs-clusterd: read the settings, try the graphs, become the supervisor.
+"""ncs-clusterd: read the settings, load the graphs once, become the supervisor.
 
-Settings are read in a forked process that ends: what judges them (pydantic, the doors' own checks) would otherwise stay in the
-memory of a process that runs for weeks.
+A forked process reads the settings and exits, because pydantic and the plugins' checks would otherwise stay in the memory of a
+process that runs for weeks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def main() -> None:
         sys.exit(0)
     settings = _settings(sys.argv[1:])
     if os.getuid() == 0:
-        print("ncs-clusterd: running as root, which nothing here needs; deploy/ has a unit with a user of its own", file=sys.stderr)
+        print(
+            "ncs-clusterd: running as root, which is not needed; deploy/ has a systemd unit with a user of its own", file=sys.stderr
+        )
     try:
         from ncs_cluster.processes.supervisor import run
 
@@ -34,19 +36,19 @@ def main() -> None:
     except ConfigError as error:
         _refuse(error)
     except KeyboardInterrupt:
-        # only before it hears signals itself: nothing has been started
+        # only before the supervisor handles signals; no process has been started yet
         code = 130
     sys.exit(code)
 
 
 def _settings(argv: list[str]) -> Settings:
-    """Settings whose graphs load, or the end of this process."""
+    """Checked settings. Exits where they are refused."""
     readable, writable = os.pipe()
-    reader = os.fork()
-    if reader == 0:
+    child = os.fork()
+    if child == 0:
         os.close(readable)
         try:
-            answer = _packed(_read(argv))
+            answer = _encode(_load(argv))
             with os.fdopen(writable, "wb") as pipe:
                 pipe.write(answer)
             code = 0
@@ -61,7 +63,7 @@ def _settings(argv: list[str]) -> Settings:
     with os.fdopen(readable, "rb") as pipe:
         try:
             answer = pipe.read()
-            _, status = os.waitpid(reader, 0)
+            _, status = os.waitpid(child, 0)
         except KeyboardInterrupt:
             sys.exit(130)
     if not answer or status != 0:
@@ -69,7 +71,7 @@ def _settings(argv: list[str]) -> Settings:
     return msgspec.msgpack.decode(answer, type=Settings)
 
 
-def _packed(settings: Settings) -> bytes:
+def _encode(settings: Settings) -> bytes:
     try:
         return msgspec.msgpack.encode(settings)
     except UnicodeEncodeError as error:
@@ -78,7 +80,7 @@ def _packed(settings: Settings) -> bytes:
         _refuse(ConfigError(f"{shown(error.object)}: is not UTF-8; rename the file or folder"))
 
 
-def _read(argv: list[str]) -> Settings:
+def _load(argv: list[str]) -> Settings:
     from ncs_cluster import config
 
     try:
@@ -90,17 +92,17 @@ def _read(argv: list[str]) -> Settings:
     except ConfigError as error:
         _refuse(error)
     except OSError as error:
-        # below a place that was named there is one which this user may not enter
+        # a folder on the way to a named path is closed to this user
         if error.errno in PERMANENT_ERRNOS:
-            _refuse(ConfigError(f"{format_os_error(error)}; give this user the right to"))
-        # a share that is not mounted yet, no memory: the next start may do better
+            _refuse(ConfigError(f"{format_os_error(error)}; give this user access"))
+        # such as a share that is not mounted yet: the next start may succeed
         print(f"ncs-clusterd: {format_os_error(error)}", file=sys.stderr)
         sys.exit(1)
     return settings
 
 
 def _try_graphs(settings: Settings, backend: str, runtime: str) -> Optional[str]:
-    """Load them once, under the interpreter that will."""
+    """Load the graphs once, in the interpreter that will run them. Returns what is wrong, one line."""
     from ncs_cluster.processes import preflight, spawn
 
     spec = settings.runtimes.get(runtime)
@@ -112,7 +114,7 @@ def _try_graphs(settings: Settings, backend: str, runtime: str) -> Optional[str]
 
 
 def _refuse(error: ConfigError) -> NoReturn:
-    # what it quotes may come from anywhere
+    # the text may quote a file or an environment variable: keep control characters off the terminal
     line = "".join(c if c.isprintable() else "?" for c in str(error))
     print(f"ncs-clusterd: {line}", file=sys.stderr)
     sys.exit(EX_CONFIG)

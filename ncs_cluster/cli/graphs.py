@@ -1,4 +1,4 @@
-"""`ncsctl graphs list`, `check`, `compile` and `pull`: what sticks run, and how they get it."""
+"""`ncsctl graphs list`, `check`, `compile` and `pull`: the graphs sticks run, and their blobs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST_BLOB, LARGEST_HEAD = 512 << 20, 1 << 20
 
 
 def add(command: Add) -> None:
-    """The command, for ncsctl's parser."""
+    """Add the command to ncsctl's parser."""
     graphs = command("graphs", _list, "graphs: list them, check, compile or pull one")
     what = graphs.add_subparsers(metavar="WHAT", required=True)
     place = argparse.ArgumentParser(add_help=False)
@@ -38,8 +38,8 @@ def add(command: Add) -> None:
         each.set_defaults(run=run)
         return each
 
-    one("list", _list, "graphs that --graph finds by name")
-    check = one("check", _check, "what a graph and its blob are, and whether a stick can take them")
+    one("list", _list, "graphs that --graph takes by name")
+    check = one("check", _check, "describe a graph and its blob, and check that a stick can run them")
     check.add_argument("what", metavar="NAME|DIR|FILE.blob")
     compile = one("compile", _compile, "make a blob, which sticks run; on Linux on x86-64, without a stick")
     compile.add_argument("what", metavar="NAME|DIR|FILE.xml|FILE.onnx")
@@ -50,14 +50,17 @@ def add(command: Add) -> None:
         "--shaves",
         type=int,
         metavar="N",
-        help="vector cores of the stick for one inference, with --slices (default: its own choice)",
+        help="vector cores of the stick for one inference, with --slices (default: the compiler chooses)",
     )
     compile.add_argument(
-        "--slices", type=int, metavar="N", help="banks of its fast memory likewise, with --shaves; at least as many as those"
+        "--slices",
+        type=int,
+        metavar="N",
+        help="banks of the stick's fast memory for one inference, with --shaves; at least as many as shaves",
     )
     compile.add_argument("--mean", type=_three, metavar="A,B,C", help="of a FILE: subtracted per channel (default 0,0,0)")
     compile.add_argument("--scale", type=_divisors, metavar="A,B,C", help="of a FILE: divided by per channel (default 1,1,1)")
-    compile.add_argument("--again", action="store_true", help="even where it has been compiled already")
+    compile.add_argument("--again", action="store_true", help="compile again although a blob exists")
     who = compile.add_mutually_exclusive_group()
     who.add_argument("--python", type=Path, metavar="PATH", help="a Python 3.6 to 3.9 that has openvino 2021.4.2")
     who.add_argument("--runtime", metavar="NAME", help="the same, as [runtimes.NAME] of --config")
@@ -69,16 +72,16 @@ def add(command: Add) -> None:
 def _list(given: argparse.Namespace) -> int:
     from ncs_cluster.provision import blobs
 
-    house = _House(given)
+    settings = _Settings(given)
     rows = []
-    for name, (_, where) in house.folders().items():
+    for name, (_, where) in settings.folders().items():
         try:
-            graph = house.read(name)
+            graph = settings.read(name)
         except NcsClusterError as error:
             rows.append([Cell(printable(name)), Cell(where), Cell(printable(str(error)), "bad")])
             continue
         recipe = blobs.Recipe.of(graph)
-        found = blobs.find(graph, house.state)
+        found = blobs.find(graph, settings.state)
         state = "outdated" if blobs.outdated(recipe) else "none"
         if found is not None:
             state = "beside the model" if found.parent == recipe.model.parent else "compiled"
@@ -101,47 +104,47 @@ def _list(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> int:
-    house = _House(given)
+    settings = _Settings(given)
     path = Path(given.what)
     if path.suffix == ".blob":
-        _print(_about(path, _blob(path)))
+        _print(_describe(path, _blob(path)))
         return 0
     from msgspec import structs
 
     from ncs_cluster.provision import blobs
 
-    graph = house.read(given.what)
+    graph = settings.read(given.what)
     head = [("graph", f"{graph.name}, decoder {graph.decoder}, {len(graph.labels)} labels, threshold {graph.threshold:g}")]
     head.append(("model", graph.model))
-    arithmetic = f"{graph.colour}, {graph.resize}, (x - {_said(graph.mean)}) / {_said(graph.scale)}"
-    _print([[Cell(f"{word:<8}", "dim"), Cell(printable(said))] for word, said in [*head, ("pixels", arithmetic)]])
-    found = blobs.find(graph, house.state)
+    arithmetic = f"{graph.colour}, {graph.resize}, (x - {_numbers(graph.mean)}) / {_numbers(graph.scale)}"
+    _print([[Cell(f"{word:<8}", "dim"), Cell(printable(text))] for word, text in [*head, ("pixels", arithmetic)]])
+    found = blobs.find(graph, settings.state)
     if found is None:
         why = "the blob beside its model is of another model" if blobs.outdated(blobs.Recipe.of(graph)) else "it has no blob"
         raise NcsClusterError(f"{given.what}: {why}, so no stick can run it; make one with: ncsctl graphs compile {given.what}")
-    _print(_about(found, _blob(found)))
+    _print(_describe(found, _blob(found)))
     from ncs_cluster.processes import preflight
 
-    # as the daemon judges it before it starts
-    if (complaint := preflight.unfit([structs.replace(graph, blob=str(found))])) is not None:
-        raise NcsClusterError(complaint)
+    # the check that the daemon makes before it starts
+    if (problem := preflight.unfit([structs.replace(graph, blob=str(found))])) is not None:
+        raise NcsClusterError(problem)
     return 0
 
 
 def _compile(given: argparse.Namespace) -> int:
     from ncs_cluster.provision import blobs, compile
 
-    house = _House(given)
+    settings = _Settings(given)
     path = Path(given.what)
     if path.suffix in (".xml", ".onnx", ".blob") or path.is_file():
         recipe = blobs.Recipe(path, given.mean or (0.0,) * 3, given.scale or (1.0,) * 3, given.shaves, given.slices)
     elif given.mean or given.scale:
-        raise NcsClusterError("--mean and --scale are told by the graph's graph.toml; they are for a FILE")
+        raise NcsClusterError("--mean and --scale are for a FILE; a graph has them in its graph.toml")
     else:
-        recipe = blobs.Recipe.of(house.read(given.what), given.shaves, given.slices)
+        recipe = blobs.Recipe.of(settings.read(given.what), given.shaves, given.slices)
     output = recipe.model.with_suffix(".blob") if given.beside else given.output
-    made = compile.compile(recipe, house.state, python=house.python(), output=output, again=given.again, say=_say)
-    _print(_about(made, _blob(made)))
+    made = compile.compile(recipe, settings.state, python=settings.python(), output=output, again=given.again, say=_print_progress)
+    _print(_describe(made, _blob(made)))
     return 0
 
 
@@ -149,13 +152,13 @@ def _pull(given: argparse.Namespace) -> int:
     from ncs_cluster.cli.progress import progress
     from ncs_cluster.provision import catalogue
 
-    folder = catalogue.pull(given.name, _House(given).state, mirror=given.mirror, say=_say, progress=progress())
-    print(f"{folder}: run it with --graph {given.name}; sticks want it compiled: ncsctl graphs compile {given.name}")
+    folder = catalogue.pull(given.name, _Settings(given).state, mirror=given.mirror, say=_print_progress, progress=progress())
+    print(f"{folder}: run it with --graph {given.name}; for sticks compile it first: ncsctl graphs compile {given.name}")
     return 0
 
 
-class _House:
-    """What of the daemon's settings graphs need."""
+class _Settings:
+    """The part of the daemon's settings that these commands need: state directory, graphs, runtimes."""
 
     def __init__(self, given: argparse.Namespace) -> None:
         from ncs_cluster.provision.places import expanded, for_tools
@@ -171,7 +174,7 @@ class _House:
         self.state: Path = self._base / expanded(str(named)) if isinstance(named, (str, Path)) else for_tools()
 
     def folders(self) -> dict[str, tuple[Path, str]]:
-        """(folder, where it comes from) of each name."""
+        """Graph folders by name, each with its origin: "shipped", "pulled" or "settings"."""
         from ncs_cluster.config import graph_folder
         from ncs_cluster.provision.places import expanded
 
@@ -184,7 +187,7 @@ class _House:
         return found
 
     def read(self, what: str) -> GraphSpec:
-        """A graph by its name or folder. Raises ConfigError."""
+        """The graph of this name or folder. Raises ConfigError."""
         from ncs_cluster.config import graph_folder
         from ncs_cluster.provision.places import expanded
 
@@ -200,7 +203,7 @@ class _House:
         return graph_folder.read(folder, what if what in known else folder.name, None)
 
     def python(self) -> Optional[Path]:
-        """The interpreter that was named."""
+        """The interpreter of --python or --runtime, None where neither is given. Raises ConfigError."""
         from ncs_cluster.provision.places import expanded
 
         name = self._given.runtime
@@ -223,7 +226,7 @@ def _blob(path: Path) -> Blob:
         with path.open("rb") as file:
             data = file.read(LARGEST_BLOB + 1)
         if len(data) > LARGEST_BLOB:
-            raise BlobError("it is larger than the memory of a stick")
+            raise BlobError("larger than the memory of a stick")
         return Blob.parse(data)
     except BlobError as error:
         raise NcsClusterError(f"{path}: {error}") from error
@@ -231,18 +234,18 @@ def _blob(path: Path) -> Blob:
         raise NcsClusterError(f"{path}: {error.strerror}") from error
 
 
-def _about(path: Path, blob: Blob) -> list[list[Cell]]:
+def _describe(path: Path, blob: Blob) -> list[list[Cell]]:
     version = ".".join(map(str, blob.version))
     lines = [("blob", f"{path}, {len(blob.data) / 1e6:.1f} MB, version {version}")]
     for word, ports in (("input", blob.inputs), ("output", blob.outputs)):
         lines += [(word, f"{port.name}  {port.dtype} {port.layout} {'x'.join(map(str, port.shape))}") for port in ports]
     several = f"{blob.executors} inferences at once" if blob.executors > 1 else "one inference at a time"
     lines.append(("needs", f"{blob.shaves} shaves, {blob.slices} slices, {blob.stages} stages; {several}"))
-    return [[Cell(f"{word:<8}", "dim"), Cell(printable(said))] for word, said in lines]
+    return [[Cell(f"{word:<8}", "dim"), Cell(printable(text))] for word, text in lines]
 
 
 def _input(model: Path) -> str:
-    """ "320x256", as an IR or a blob tells it."""
+    """Width and height of the input, such as "320x256", read from an IR or a blob; UNKNOWN where it has no image input."""
     try:
         if model.suffix == ".blob":
             shapes: list[tuple[int, ...]] = [port.shape for port in _blob(model).inputs if len(port.shape) == 4]
@@ -276,11 +279,11 @@ def _divisors(text: str) -> tuple[float, float, float]:
     return three
 
 
-def _said(three: tuple[float, float, float]) -> str:
+def _numbers(three: tuple[float, float, float]) -> str:
     return " ".join(f"{each:g}" for each in (three if len(set(three)) > 1 else three[:1]))
 
 
-def _say(line: str) -> None:
+def _print_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""ncsctl: asks the running daemon, over its control socket.
+"""ncsctl: shows and controls the running daemon over its control socket.
 
 Exit codes: 0 healthy, 1 degraded or down (or the daemon refused), 2 wrong usage, 3 not running.
 """
@@ -32,7 +32,7 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
-        # the reader has seen enough; nothing may complain at exit either
+        # the reader, such as `head`, has closed the pipe; the flush at exit must not fail on it again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except NcsClusterError as error:

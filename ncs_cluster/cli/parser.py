@@ -15,7 +15,7 @@ def make() -> argparse.ArgumentParser:
     place.add_argument("--runtime-dir", metavar="DIR", default=argparse.SUPPRESS, help="folder of the daemon's control socket")
     made = argparse.ArgumentParser(
         "ncsctl",
-        description="Shows and steers a running ncs-clusterd.",
+        description="Shows and controls a running ncs-clusterd.",
         epilog="exit codes: 0 healthy, 1 degraded or down, 2 wrong usage, 3 not running",
         parents=[place],
     )
@@ -36,11 +36,11 @@ def make() -> argparse.ArgumentParser:
 
     how = ask("status", "sticks, clusters, cameras, machine and processes").add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="the whole status document")
-    how.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C")
+    how.add_argument("--watch", action="store_true", help="refresh every second, until Ctrl-C")
     ask("top", "the machine and the daemon's processes, live, until Ctrl-C")
     ask("switch", "switch to the next cluster now")
-    events = ask("events", "what happened, oldest first")
-    events.add_argument("--follow", "-f", action="store_true", help="and what happens from now on, until Ctrl-C")
+    events = ask("events", "events, oldest first")
+    events.add_argument("--follow", "-f", action="store_true", help="then print each new event, until Ctrl-C")
     ask("url", "the page's address, with its token")
     firmware.add(command)
     graphs.add(command)

@@ -1,4 +1,4 @@
-"""How far a download has come: one line on a terminal that is drawn over; nothing where nobody looks."""
+"""Progress of a download: one line that is redrawn on a terminal; no output elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EVERY_S = 0.2
 
 
 def progress() -> Callable[[int, int], None] | None:
-    """Told (bytes there, bytes in all) as they come."""
+    """A callback for (bytes received, bytes in all), or None when standard error is no terminal."""
     if not sys.stderr.isatty():
         return None
     drawn_s = 0.0

@@ -1,4 +1,4 @@
-"""What `ncsctl status` and `ncsctl top` say: a status document in, lines out. Pure."""
+"""Text of `ncsctl status`, `top` and `events`: structs in, lines out, no I/O."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ CAMERA = {"running": "good", "starting": "dim", "ended": "dim"}
 
 
 def status(document: Status) -> Lines:
-    """Everything, most important first."""
+    """The whole document, the most important part first."""
     blocks = [daemon(document), clusters(document), sticks(document), cameras(document), totals(document)]
     blocks += [[machine(document)], processes(document)]
     return [line for block in blocks if block for line in (*block, [])][:-1]
 
 
 def top(document: Status) -> Lines:
-    """The machine, and its processes by their use of CPU."""
+    """The machine, and the daemon's processes, the busiest first."""
     return [*daemon(document), machine(document), [], *processes(document, by_cpu=True)]
 
 
@@ -42,7 +42,7 @@ def daemon(document: Status) -> Lines:
         faster = f", heat x {about.time_scale:g}" if about.time_scale != 1 else ""
         head.append(Cell(f", simulated sticks{faster}", "dim"))
     elif drivers := sorted({stick.backend for stick in document.sticks}):
-        # what `auto` has come to is told here
+        # shows which backend `--backend auto` has chosen
         head.append(Cell(f", backend {', '.join(map(printable, drivers))}", "dim"))
     return [head, *([Cell(f"  {printable(reason)}", HEALTH.get(state, ""))] for reason in about.reasons)]
 
@@ -53,13 +53,13 @@ def clusters(document: Status) -> Lines:
     if about.switch_interval_s:
         rule += f" or after {about.switch_interval_s:g} s"
     if about.policy == "all":
-        rule = f"all sticks work; one that reaches {about.switch_temp_c:g} °C rests"
+        rule = f"all sticks are active; one that reaches {about.switch_temp_c:g} °C rests"
     lines = [[Cell("clusters  ", "dim"), Cell(rule)]]
     if len(turns.ring) > 1:
         lines += _ring(turns.ring, set(turns.active))
     said = []
     if turns.shedding:
-        said.append(Cell("every stick is too hot: no frame is worked on", "bad"))
+        said.append(Cell("every stick is too hot: no frame is processed", "bad"))
     elif turns.next_switch_s is not None:
         said.append(Cell(f"next switch in {turns.next_switch_s:.0f} s"))
     if turns.switches:
@@ -72,17 +72,17 @@ def clusters(document: Status) -> Lines:
 
 
 def _ring(ring: list[list[str]], active: set[str]) -> Lines:
-    """Clusters in the order of their turns, the one at work marked; as many to a line as fit."""
+    """Clusters in the order of their turns, the active one marked, wrapped at NARROW columns."""
     lines: Lines = [[Cell(" ")]]
     used = 1
     for at, members in enumerate(ring):
-        at_work = bool(members) and set(members) == active
-        text = ("▶ " if at_work else "") + " ".join(members)
+        is_active = bool(members) and set(members) == active
+        text = ("▶ " if is_active else "") + " ".join(members)
         if used + len(text) + 3 > NARROW:
             lines.append([Cell(" ")])
             used = 1
         used += len(text) + 3
-        lines[-1] += [Cell(" "), Cell(text, "good" if at_work else ""), Cell(" ·" if at < len(ring) - 1 else "", "dim")]
+        lines[-1] += [Cell(" "), Cell(text, "good" if is_active else ""), Cell(" ·" if at < len(ring) - 1 else "", "dim")]
     return lines
 
 
@@ -121,7 +121,7 @@ def sticks(document: Status) -> Lines:
 
 
 def _heat(hot: bool, throttle_level: int | None, headroom_s: float | None) -> str:
-    """How near the limit it is, in a word."""
+    """Throttling if there is any, else the time to the switch temperature."""
     if throttle_level:
         return f"slowed {throttle_level}"
     return "hot" if hot else number(headroom_s, ".0f", " s")
@@ -151,12 +151,12 @@ def cameras(document: Status) -> Lines:
 
 
 def totals(document: Status) -> Lines:
-    counted = document.counters
+    counters = document.counters
     parts = [
-        ("frames lost", counted.frames_lost, ""),
-        ("doubled", counted.frames_doubled, ""),
-        ("out of order", counted.out_of_order, ""),
-        ("throttled", counted.throttled_s, " s"),
+        ("frames lost", counters.frames_lost, ""),
+        ("doubled", counters.frames_doubled, ""),
+        ("out of order", counters.out_of_order, ""),
+        ("throttled", counters.throttled_s, " s"),
     ]
     line = [Cell("counters  ", "dim")]
     for at, (name, value, unit) in enumerate(parts):
@@ -218,12 +218,12 @@ def event(each: Event) -> list[Cell]:
 
 
 def _pair(latency_ms: LatencyStatus) -> str:
-    """p50/p99."""
+    """ "p50/p99", milliseconds."""
     return UNKNOWN if latency_ms.p50 is None else f"{number(latency_ms.p50)}/{number(latency_ms.p99)}"
 
 
 def _short(text: str, room: int = 24) -> str:
-    """The end of an address or path says more than its middle."""
+    """The text cut to `room` characters, in its middle: ends of paths and addresses tell them apart."""
     return text if len(text) <= room else f"{text[: room // 2 - 1]}…{text[-room // 2 :]}"
 
 

@@ -1,4 +1,4 @@
-"""Plain tables and a little colour, for terminals of any width. Nothing is imported that `ncsctl status` would have to wait for."""
+"""Tables and colours for terminals of any width. Imports little: `ncsctl status` loads this module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNKNOWN = "-"
 
 
 class Cell(NamedTuple):
-    """Text and how it is painted."""
+    """Text and its style, a key of COLOURS or empty."""
 
     text: str
     style: str = ""
@@ -22,7 +22,7 @@ Line = Sequence[Cell]
 
 
 class Terminal:
-    """Standard output: coloured where that is welcome, cut to the terminal's width where lines must not wrap."""
+    """Standard output. Coloured on a terminal unless NO_COLOR is set or TERM is dumb; `cut`: lines are cut to its width."""
 
     def __init__(self, *, cut: bool = False) -> None:
         live = sys.stdout.isatty()
@@ -46,19 +46,19 @@ def _columns() -> int:
 
 
 def printable(text: str) -> str:
-    """One line, no control characters: what others wrote must not steer the terminal."""
+    """The text with a space for each control character: text from outside must not control the terminal."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[int] = ()) -> list[list[Cell]]:
-    """Columns as wide as their widest cell, two spaces apart; those in `right` are set flush right."""
+    """Lines of a table with columns as wide as their widest cell, two spaces apart. `right`: columns aligned right."""
     widths = [max(len(cells[at].text) for cells in (*rows, [Cell(each) for each in head])) for at in range(len(head))]
 
-    def laid(cells: Sequence[Cell]) -> list[Cell]:
+    def aligned(cells: Sequence[Cell]) -> list[Cell]:
         pad: list[Callable[[str, int], str]] = [str.rjust if at in right else str.ljust for at in range(len(head))]
         return [Cell(pad[at](cell.text, widths[at]) + "  ", cell.style) for at, cell in enumerate(cells)]
 
-    return [laid([Cell(each, "dim") for each in head]), *(laid(cells) for cells in rows)]
+    return [aligned([Cell(each, "dim") for each in head]), *(aligned(cells) for cells in rows)]
 
 
 def number(value: float | None, form: str = ".0f", unit: str = "") -> str:

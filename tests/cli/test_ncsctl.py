@@ -112,12 +112,12 @@ def test_trouble_is_told_with_its_reasons_and_exits_1(daemon: FakeControl, tmp_p
 
 def test_sticks_that_are_all_too_hot_are_told(daemon: FakeControl, tmp_path: Path) -> None:
     change(daemon, "clusters", shedding=True)
-    assert "every stick is too hot: no frame is worked on" in ncsctl("status", place=tmp_path).stdout
+    assert "every stick is too hot: no frame is processed" in ncsctl("status", place=tmp_path).stdout
 
 
 def test_without_clusters_the_rule_is_told_in_its_own_words(daemon: FakeControl, tmp_path: Path) -> None:
     change(daemon, "daemon", policy="all", cluster_size=0)
-    assert "clusters  all sticks work; one that reaches 65 °C rests\n" in ncsctl("status", place=tmp_path).stdout
+    assert "clusters  all sticks are active; one that reaches 65 °C rests\n" in ncsctl("status", place=tmp_path).stdout
 
 
 def test_json_is_the_status_document(daemon: FakeControl, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_without_a_daemon_it_says_so_in_one_line_and_exits_3(command: list[str],
     done = ncsctl(*command, place=tmp_path)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
-        f"ncsctl: ncs-clusterd is not running: nobody listens on {tmp_path}/control.sock (--runtime-dir names another place)\n"
+        f"ncsctl: ncs-clusterd is not running: no process listens on {tmp_path}/control.sock (--runtime-dir names another folder)\n"
     )
 
 
@@ -221,7 +221,7 @@ def test_following_ends_quietly_with_ctrl_c_and_with_3_when_the_daemon_goes(daem
         end(process)
         out, err = process.communicate(timeout=30)
         assert (process.returncode, out) == (code, "")
-        assert err == ("" if code == 130 else "ncsctl: ncs-clusterd went away\n")
+        assert err == ("" if code == 130 else "ncsctl: ncs-clusterd closed the connection\n")
 
 
 def on_terminal(*argv: str, until: bytes, **environ: str) -> tuple[bytes, int]:
