@@ -1,7 +1,7 @@
-"""The daemon's place in the runtime directory: its lock, its control socket, and who is connected there.
+"""The daemon's lock and control socket in the runtime directory, and the clients connected to it.
 
-One daemon per directory: the lock is held as long as the process lives, whatever kills it. The socket is 0660, so the directory's
-group may use it; nobody else can.
+One daemon per directory: the kernel releases the lock when the process ends, however it ends. The socket's mode is 0660: only the
+daemon's user and group may connect.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
 from ncs_cluster.messages import Request
 from ncs_cluster.processes.links import Link
 
-MOST_CLIENTS = 16
-MOST_WAITING = 128
-"""Connections not yet accepted; beyond it a client is told that nobody listens."""
+MAX_CLIENTS = 16
+LISTEN_BACKLOG = 128
+"""Connections not yet accepted; beyond it a client's connect() fails."""
 
 
 def claim(folder: Path) -> int:
-    """Make the directory ours. Returns the lock's descriptor, to be kept open. Raises ConfigError when another daemon holds it."""
+    """Create and lock the directory. Returns the descriptor of the lock, which must stay open. Raises ConfigError."""
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         stat = folder.lstat()
         if not folder.is_dir() or folder.is_symlink() or stat.st_uid not in (os.getuid(), 0):
-            raise ConfigError(f"runtime directory {folder} belongs to somebody else; give another with --runtime-dir")
+            raise ConfigError(f"runtime directory {folder} belongs to another user; choose another with --runtime-dir")
         lock = os.open(folder / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
     except OSError as error:
         raise ConfigError(
-            f"runtime directory {folder} cannot be used ({error.strerror}); give another with --runtime-dir"
+            f"runtime directory {folder} cannot be used ({error.strerror}); choose another with --runtime-dir"
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -42,7 +42,7 @@ def claim(folder: Path) -> int:
         pid = os.read(lock, 20).decode(errors="replace").strip() or "?"
         os.close(lock)
         raise ConfigError(
-            f"another ncs-clusterd (pid {pid}) uses {folder}; stop it, or give this one another place with --runtime-dir"
+            f"another ncs-clusterd (pid {pid}) uses {folder}; stop it, or choose another folder with --runtime-dir"
         ) from error
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
@@ -50,69 +50,69 @@ def claim(folder: Path) -> int:
 
 
 class ControlSocket:
-    """Listens and keeps the connections. Clients are named by numbers, which are never used twice."""
+    """Listens, and holds the connections. A client's name is a number, which is never used twice."""
 
     def __init__(
         self,
         folder: Path,
         selector: selectors.BaseSelector,
         on_request: Callable[[str, object], None],
-        on_left: Callable[[str], None],
+        on_disconnect: Callable[[str], None],
     ) -> None:
         self._selector = selector
         self._on_request = on_request
-        self._on_left = on_left
+        self._on_disconnect = on_disconnect
         self._path = folder / CONTROL_SOCKET
         self._path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._listener.bind(os.fspath(self._path))
         except OSError as error:
-            raise ConfigError(f"control socket {self._path} cannot be made ({error}); give a shorter --runtime-dir") from error
+            raise ConfigError(f"control socket {self._path} cannot be created ({error}); choose a shorter --runtime-dir") from error
         os.chmod(self._path, 0o660)
-        self._listener.listen(MOST_WAITING)
+        self._listener.listen(LISTEN_BACKLOG)
         self._listener.setblocking(False)
         self._clients: dict[str, Link] = {}
-        """In the order of their last requests."""
-        self._next = 1
+        """In the order of their last requests, the oldest first."""
+        self._next_client = 1
         selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
     def reply(self, client: str, message: object) -> None:
-        """A client that does not read its replies is hung up on."""
+        """Send to a client. Disconnects one that does not read its replies."""
         link = self._clients.get(client)
         if link is not None and not link.send(message):
-            self._leave(client, "")
+            self._disconnect(client, "")
 
     def _accept(self, _: int) -> None:
         try:
             sock, _address = self._listener.accept()
         except OSError:
             return
-        if len(self._clients) >= MOST_CLIENTS:
-            # the one that has asked nothing for longest, so that silent connections lock nobody out
-            self._leave(next(iter(self._clients)), "")
+        if len(self._clients) >= MAX_CLIENTS:
+            # drop the client with the oldest request, so that idle connections cannot lock others out
+            self._disconnect(next(iter(self._clients)), "")
         sock.setblocking(False)
-        client, self._next = str(self._next), self._next + 1
+        client, self._next_client = str(self._next_client), self._next_client + 1
         self._clients[client] = Link(
             Channel(sock, Request),
             self._selector,
-            lambda message: self._asked(client, message),
-            lambda why: self._leave(client, why),
+            lambda message: self._received(client, message),
+            lambda why: self._disconnect(client, why),
         )
 
-    def _asked(self, client: str, request: object) -> None:
+    def _received(self, client: str, request: object) -> None:
         self._clients[client] = self._clients.pop(client)
         self._on_request(client, request)
 
-    def _leave(self, client: str, _why: str) -> None:
+    def _disconnect(self, client: str, _why: str) -> None:
         link = self._clients.pop(client, None)
         if link is not None:
             link.close()
-            self._on_left(client)
+            self._on_disconnect(client)
 
     def close(self) -> None:
         self._selector.unregister(self._listener)
         self._listener.close()
         self._path.unlink(missing_ok=True)
         for client in list(self._clients):
-            self._leave(client, "")
+            self._disconnect(client, "")

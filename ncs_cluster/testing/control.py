@@ -1,6 +1,6 @@
-"""A supervisor that is not there: its control socket with a status that can be changed, and a camera's ring of pictures.
+"""A fake daemon for tests of its clients (page, ncsctl): a control socket with a settable status, and a camera's picture ring.
 
-For testing what talks to the daemon (page, ncsctl, clients) without one. Sockets, messages and shared memory are real.
+Sockets, messages and shared memory are real.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ncs_cluster.types import CameraName
 
 
 def some_status(sticks: int = 4, cluster_size: int = 2, cameras: tuple[str, ...] = ("cam0",), *, simulated: bool = True) -> Status:
-    """A daemon in good health: the first cluster works, the others cool."""
+    """A healthy daemon: the first cluster is active, the others cool."""
     names = [f"sim-{number + 1}" for number in range(sticks)]
     ring = [names[first : first + cluster_size] for first in range(0, sticks, cluster_size)]
     active = ring[0] if ring else []
@@ -125,7 +125,7 @@ JOIN_S = 5.0
 class FakeControl:
     """Answers on the control socket.
 
-    It answers with `status`, or with `document` where there is one (a daemon of another version); `asked` are the requests that
+    It answers with `status`, or with `document` where there is one (a daemon of another version); `requests` are the requests that
     came; with `refusal` and its `code` it refuses all but status and events; a `mute` one never answers.
     """
 
@@ -133,7 +133,7 @@ class FakeControl:
         self.status: Status = some_status()
         self.document: dict[str, object] | None = None
         self.events: list[Event] = []
-        self.asked: list[Request] = []
+        self.requests: list[Request] = []
         self.refusal: str | None = None
         self.code: str | None = None
         self.mute = False
@@ -144,8 +144,8 @@ class FakeControl:
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
-    def say(self, text: str, who: str = "stick sim-1", level: str = "info") -> None:
-        """One more event."""
+    def add_event(self, text: str, who: str = "stick sim-1", level: str = "info") -> None:
+        """Append an event."""
         self.events.append(Event(len(self.events) + 1, time.time(), level, who, text))
 
     def _accept(self) -> None:
@@ -163,7 +163,7 @@ class FakeControl:
                     channel.send(self._answer(received.message))
 
     def _answer(self, request: Request) -> Reply:
-        self.asked.append(request)
+        self.requests.append(request)
         if isinstance(request, AskStatus):
             return _reply(self.document or self.status)
         if isinstance(request, AskEvents):
@@ -178,10 +178,10 @@ class FakeControl:
         return _reply(PageUrl("http://127.0.0.1:8080/"))
 
     def close(self) -> None:
-        """As when the daemon dies."""
+        """Disconnect all clients, as when the daemon dies."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        # a client that is accepted meanwhile joins the list first
+        # the thread may still add a client it has just accepted
         self._accepting.join(JOIN_S)
         self._socket.close()
         for client in self._clients:
@@ -205,7 +205,7 @@ def control(runtime_dir: Path) -> Iterator[FakeControl]:
 
 
 class PictureWriter:
-    """Draws as a camera does: a moving bar on a plain ground, another with every picture."""
+    """Writes pictures into a ring as a camera process does: a bar on a plain background that moves with each picture."""
 
     def __init__(self, camera: str, width: int = 320, height: int = 240) -> None:
         self.size = (width, height)
@@ -215,7 +215,7 @@ class PictureWriter:
         self.drawn = 0
 
     def draw(self, colour: tuple[int, int, int] = (120, 90, 40)) -> int:
-        """One more picture, `colour` in BGR; returns its frame number."""
+        """Write a picture with this background, uint8 BGR. Returns its frame number."""
         pixels = self._ring.begin(*self.size)
         pixels[:] = colour
         left = self.drawn * 7 % (self.size[0] - 20)

@@ -34,14 +34,14 @@ class Answer(NamedTuple):
 
 
 class Site:
-    """The running gateway as its supervisor and its visitors see it."""
+    """A running gateway, seen by its supervisor and by its HTTP clients."""
 
     def __init__(self, child: Child, fake: FakeControl, opened: GatewayOpened) -> None:
         self.child, self.control = child, fake
         self.port = opened.port
         self.writers: dict[str, PictureWriter] = {}
         self.watched: dict[str, list[int]] = {}
-        """Every Watch heard, by camera."""
+        """The viewers of every Watch received, by camera."""
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -66,11 +66,11 @@ class Site:
         return self.request("GET", path, **headers)
 
     def post(self, path: str, body: Any = None, **headers: str) -> Answer:
-        """As a program does."""
+        """POST JSON, as a program does."""
         return self.request("POST", path, json.dumps(body or {}), **{"Content_Type": "application/json", **headers})
 
     def add_camera(self, name: str, width: int = 320, height: int = 240) -> PictureWriter:
-        """A new ring, in place of an older one."""
+        """Create the camera's ring, or replace it."""
         writer = PictureWriter(name, width, height)
         self.child.send(writer.map, writer.fd)
         self.writers[name] = writer
@@ -81,13 +81,13 @@ class Site:
         self.child.send(PictureReady(CameraName(name), frame))
 
     def live(self, pictures_per_s: float = 20.0) -> None:
-        """From now on hear the gateway, and draw wherever somebody looks, until the site is closed."""
-        self._threads = [threading.Thread(target=self._hear, daemon=True)]
+        """Start threads that receive from the gateway and draw for each camera that has viewers, until the site is closed."""
+        self._threads = [threading.Thread(target=self._receive, daemon=True)]
         self._threads.append(threading.Thread(target=self._draw, args=(1 / pictures_per_s,), daemon=True))
         for thread in self._threads:
             thread.start()
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         with contextlib.suppress(EOFError, OSError, ValueError):
             while not self._ending.is_set():
                 if select.select([self.child.channel.fileno()], [], [], 0.1)[0]:
@@ -103,11 +103,11 @@ class Site:
                         self.draw(name)
 
     def until_watched(self, name: str, viewers: int, timeout_s: float = 15.0) -> None:
-        """Wait until that many look. Raises TimeoutError."""
+        """Wait until the camera has that many viewers. Raises TimeoutError."""
         until_s = time.monotonic() + timeout_s
         while self.watched.get(name, [0])[-1] != viewers:
             if time.monotonic() > until_s:
-                raise TimeoutError(f"{name} is watched by {self.watched.get(name)}, not by {viewers}")
+                raise TimeoutError(f"{name} has had {self.watched.get(name)} viewers, not {viewers}")
             time.sleep(0.02)
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ def site(
     cameras: tuple[str, ...] = ("cam0",),
     allowed_hosts: tuple[str, ...] = (),
 ) -> Iterator[Site]:
-    """An open gateway; everything ends with the block."""
+    """A gateway that has opened its port. Everything is closed when the block is left."""
     with control(runtime_dir) as fake, running(GATEWAY, FromGateway) as child:
         child.send(OpenGateway(GatewaySpec(host, port, token, list(allowed_hosts)), str(runtime_dir), simulated))
         opened = Site(child, fake, child.expect(GatewayOpened))

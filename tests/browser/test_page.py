@@ -138,10 +138,10 @@ def test_a_reload_shows_the_line_that_was(browser: Any, shown: Site) -> None:
 
 
 def test_events_are_told_newest_first(browser: Any, shown: Site) -> None:
-    shown.control.say("was found")
+    shown.control.add_event("was found")
     show(browser, shown)
     until(lambda: count(browser, "#events li") == 1)
-    shown.control.say("is too hot", level="warning")
+    shown.control.add_event("is too hot", level="warning")
     until(lambda: "is too hot" in text(browser, "#events li:first-child"))
     assert "was found" in text(browser, "#events li:last-child")
 
@@ -160,7 +160,7 @@ def test_nothing_is_fetched_from_elsewhere_and_nothing_complains(browser: Any, s
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_it_never_scrolls_sideways(browser: Any, shown: Site, width: int, sticks: int) -> None:
     shown.control.status = some_status(sticks)
-    shown.control.say("a-word-without-a-place-to-break-it-" * 8)
+    shown.control.add_event("a-word-without-a-place-to-break-it-" * 8)
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": True}
     )
@@ -176,7 +176,7 @@ def test_hostile_words_stay_words(browser: Any, shown: Site) -> None:
     stick = replace(some_stick("sim-1", "active", 40.0), id=HOSTILE, port=HOSTILE, last_error=HOSTILE)
     camera = replace(status.cameras[0], source=HOSTILE, state="backoff", detail=HOSTILE)
     shown.control.status = replace(status, daemon=daemon, sticks=[stick], cameras=[camera])
-    shown.control.say(HOSTILE, who=HOSTILE)
+    shown.control.add_event(HOSTILE, who=HOSTILE)
     show(browser, shown)
     until(lambda: text(browser, "#reasons") == HOSTILE)
     assert text(browser, ".stick h3") == HOSTILE
@@ -191,7 +191,7 @@ def test_trouble_can_be_made_with_simulated_sticks(browser: Any, shown: Site) ->
     for kind in ("heat", "unplug", "hang"):
         browser.find_element("css selector", f"button[data-kind={kind}]").click()
         until(lambda kind=kind: text(browser, "#faults .answer") == f"made trouble: {kind}")
-    assert [asked.kind for asked in shown.control.asked if isinstance(asked, AskFault)] == ["heat", "unplug", "hang"]
+    assert [asked.kind for asked in shown.control.requests if isinstance(asked, AskFault)] == ["heat", "unplug", "hang"]
     assert "20× faster" in text(browser, "#speed")
 
 
@@ -208,7 +208,7 @@ def test_the_switch_button_switches(browser: Any, shown: Site) -> None:
     show(browser, shown)
     browser.find_element("css selector", "#switch").click()
     until(lambda: text(browser, "#switch-answer") == "switched to sim-3, sim-4")
-    assert any(isinstance(asked, AskSwitch) for asked in shown.control.asked)
+    assert any(isinstance(asked, AskSwitch) for asked in shown.control.requests)
 
 
 def test_a_silent_daemon_is_said_and_forgotten_when_it_speaks(browser: Any, shown: Site) -> None:

@@ -156,11 +156,11 @@ def test_a_field_an_older_daemon_lacks_is_named_in_one_line(daemon: FakeControl,
 def test_url_waits_for_a_page_that_is_not_ready_and_for_no_other_refusal(daemon: FakeControl, tmp_path: Path) -> None:
     daemon.refusal, daemon.code = "there is no page: it is not ready yet and never will be", NO_PAGE
     assert ncsctl("url", place=tmp_path).returncode == 1
-    assert len(daemon.asked) == 1
+    assert len(daemon.requests) == 1
     daemon.refusal, daemon.code = "in any words", PAGE_NOT_READY
     with subprocess.Popen([*NCSCTL, "url", "--runtime-dir", str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
         deadline_s = time.monotonic() + 30
-        while len(daemon.asked) < 3 and time.monotonic() < deadline_s:
+        while len(daemon.requests) < 3 and time.monotonic() < deadline_s:
             time.sleep(0.01)
         daemon.refusal = None
         assert process.communicate(timeout=30)[0] == "http://127.0.0.1:8080/\n"
@@ -198,7 +198,7 @@ def test_switch_and_url_say_what_the_daemon_says(daemon: FakeControl, tmp_path: 
 
 def test_events_are_lines_and_a_reader_that_leaves_is_no_error(daemon: FakeControl, tmp_path: Path) -> None:
     for number in range(2000):
-        daemon.say(f"event {number}", level="warning")
+        daemon.add_event(f"event {number}", level="warning")
     lines = ncsctl("events", place=tmp_path).stdout.splitlines()
     assert len(lines) == 2000
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  warning stick sim-1   event 0", lines[0])
@@ -208,7 +208,7 @@ def test_events_are_lines_and_a_reader_that_leaves_is_no_error(daemon: FakeContr
 
 
 def test_following_ends_quietly_with_ctrl_c_and_with_3_when_the_daemon_goes(daemon: FakeControl, tmp_path: Path) -> None:
-    daemon.say("hello")
+    daemon.add_event("hello")
     for end, code in ((lambda process: process.send_signal(signal.SIGINT), 130), (lambda _: daemon.close(), 3)):
         process = subprocess.Popen(
             [*NCSCTL, "events", "--follow", "--runtime-dir", str(tmp_path)],

@@ -16,7 +16,7 @@ import pytest
 from ncs_cluster.client import Refused
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
 from ncs_cluster.messages import AskEvents, AskStatus
-from ncs_cluster.processes.control import MOST_CLIENTS
+from ncs_cluster.processes.control import MAX_CLIENTS
 from ncs_cluster.testing.daemon import Daemon, running, settings, sticks, synthetic
 
 
@@ -82,7 +82,7 @@ def test_a_hundred_connections_that_say_nothing_lock_nobody_out(daemon: Daemon) 
 def test_one_who_is_turned_out_while_he_speaks_harms_nobody(daemon: Daemon) -> None:
     """The newcomer knocks and the most quiet one asks in the same moment: his place goes, and his question with it."""
     with contextlib.ExitStack() as stack:
-        quiet = [stack.enter_context(connect(daemon)) for _ in range(MOST_CLIENTS)]
+        quiet = [stack.enter_context(connect(daemon)) for _ in range(MAX_CLIENTS)]
         quiet[-1].send(msgspec.msgpack.encode(AskStatus()))
         assert quiet[-1].recv(200_000), "all of them are known by now"
         os.kill(daemon.pid, signal.SIGSTOP)

@@ -109,7 +109,7 @@ def test_without_the_token_only_health_is_told(guarded_site: Site) -> None:
         assert answer.status == 401
         assert TOKEN.encode() not in answer.body
     assert guarded_site.post("/api/switch").status == 401
-    assert not any(isinstance(asked, AskSwitch) for asked in guarded_site.control.asked)
+    assert not any(isinstance(asked, AskSwitch) for asked in guarded_site.control.requests)
 
 
 def test_a_program_shows_its_token_each_time(guarded_site: Site) -> None:
@@ -166,7 +166,7 @@ def test_a_wrong_token_opens_nothing(guarded_site: Site) -> None:
 )
 def test_a_change_comes_from_this_page_or_from_a_program(running_site: Site, headers: dict[str, str], status: int) -> None:
     assert running_site.post("/api/switch", **headers).status == status
-    assert any(isinstance(asked, AskSwitch) for asked in running_site.control.asked) == (status == 200)
+    assert any(isinstance(asked, AskSwitch) for asked in running_site.control.requests) == (status == 200)
 
 
 def test_a_body_is_short_whatever_it_says_of_its_length(running_site: Site) -> None:

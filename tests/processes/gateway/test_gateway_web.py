@@ -55,7 +55,7 @@ def test_a_daemon_whose_status_lacks_a_field_is_told_of_and_the_page_lives(runni
 
 def test_events_after_an_id_are_the_newer_ones(running_site: Site) -> None:
     for text in ("one", "two", "three"):
-        running_site.control.say(text)
+        running_site.control.add_event(text)
     assert [event["text"] for event in running_site.get("/api/events?after=1").json] == ["two", "three"]
     for nonsense in ("many", "-1", "9" * 5000):
         assert running_site.get(f"/api/events?after={nonsense}").status == 400
@@ -72,7 +72,7 @@ def test_ready_and_alive_are_different_things(running_site: Site) -> None:
 
 
 def test_live_begins_with_what_was_and_goes_on_with_what_is(running_site: Site) -> None:
-    running_site.control.say("a stick was found")
+    running_site.control.add_event("a stick was found")
     seen = server_sent(running_site, {"hello", "status"})
     assert [event["text"] for event in seen["hello"]["events"]] == ["a stick was found"]
     assert set(seen["hello"]["history"]) == {"sim-1", "sim-2", "sim-3", "sim-4"}
@@ -89,13 +89,13 @@ def test_what_the_daemon_refuses_is_said_in_its_words(running_site: Site) -> Non
 
 def test_trouble_reaches_the_daemon_with_its_stick(running_site: Site) -> None:
     assert running_site.post("/api/trouble", {"kind": "unplug", "stick": "sim-2"}).status == 200
-    assert AskFault("unplug", "sim-2") in running_site.control.asked  # type: ignore[arg-type]
+    assert AskFault("unplug", "sim-2") in running_site.control.requests  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("body", [{}, {"kind": "segfault"}, {"kind": ["heat"]}, {"kind": "heat", "stick": 3}, [], "x"])
 def test_trouble_nobody_knows_is_refused(running_site: Site, body: Any) -> None:
     assert running_site.request("POST", "/api/trouble", json.dumps(body), Content_Type="application/json").status == 400
-    assert not any(isinstance(asked, AskFault) for asked in running_site.control.asked)
+    assert not any(isinstance(asked, AskFault) for asked in running_site.control.requests)
 
 
 def test_with_real_sticks_there_is_no_way_to_make_trouble(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_with_real_sticks_there_is_no_way_to_make_trouble(tmp_path: Path) -> Non
 def test_looking_never_changes_anything(running_site: Site) -> None:
     for path in ("/api/switch", "/api/trouble"):
         assert running_site.get(path).status == 405
-    assert not any(isinstance(asked, (AskSwitch, AskFault)) for asked in running_site.control.asked)
+    assert not any(isinstance(asked, (AskSwitch, AskFault)) for asked in running_site.control.requests)
 
 
 def test_the_page_is_whole_and_comes_from_here_alone(running_site: Site) -> None:
