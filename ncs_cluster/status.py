@@ -1,4 +1,7 @@
-"""One frozen picture of everything, read by the CLI, the page and the metrics alike. Unknown is None. A contract: see docs."""
+"""The status document and the events, as all clients of the daemon get them. A contract: docs/status.md.
+
+Fields may be added, never renamed. An unknown value is None, never 0.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ class DaemonStatus(Struct, frozen=True):
     """ "ok", "degraded" or "down"; `reasons` says why."""
     reasons: list[str]
     ready: bool
-    """A real inference in the last 5 s, or idle by choice."""
+    """An inference succeeded in the last 5 s, or there is no work."""
     alive: bool
     policy: str
     cluster_size: int
@@ -35,12 +38,14 @@ class ClusterStatus(Struct, frozen=True):
     switches: int
     last_switch: LastSwitch | None
     shedding: bool
-    """All sticks are too hot: no frame is worked on."""
+    """Every stick is too hot: no frame is processed."""
     ring: list[list[str]]
-    """Clusters in the order they take their turns, as it stands now; one list per cluster."""
+    """Stick ids of each cluster, in the order of their turns."""
 
 
 class LatencyStatus(Struct, frozen=True):
+    """Milliseconds; None without a sample."""
+
     p50: float | None
     p99: float | None
 
@@ -56,7 +61,7 @@ class StickStatus(Struct, frozen=True):
     temperature_age_s: float | None
     throttle_level: int | None
     headroom_s: float | None
-    """Seconds until switch-temp at the present rate of rise; None: never or unknown."""
+    """Time until the switch temperature at the present rate of rise; None: never, or unknown."""
     fps: float
     latency_ms: LatencyStatus
     in_flight: int
@@ -66,9 +71,9 @@ class StickStatus(Struct, frozen=True):
     pid: int | None
     throttled_s: float
     firmware: str | None = None
-    """What runs on the stick, where it says so."""
+    """Version, as the stick reports it."""
     resets: int = 0
-    """How often it was reset in place, its process living on."""
+    """Resets of the hung stick without a restart of its process."""
 
 
 class CameraStatus(Struct, frozen=True):
@@ -92,16 +97,16 @@ class CameraStatus(Struct, frozen=True):
     latency_ms: LatencyStatus
     """Capture to result."""
     picture_ms: LatencyStatus
-    """Capture to drawn picture; None while nobody looks."""
+    """Capture to drawn picture; None without a viewer."""
     distance_error: float | None
     """Synthetic scenes: median of |measured - true| / true over the last detections."""
 
 
 class CountersStatus(Struct, frozen=True):
-    """What must stay zero."""
+    """Counts of broken guarantees: each must stay 0."""
 
     frames_lost: int
-    """Units that were captured and ended in no way at all."""
+    """Units (frame, graph) that never ended: no result, no drop, no error."""
     frames_doubled: int
     out_of_order: int
     throttled_s: float
@@ -151,7 +156,7 @@ class Status(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True):
-    """One line of what happened."""
+    """One line of the log of events."""
 
     id: int
     """Rises by one with each event, from 1."""
