@@ -57,15 +57,15 @@ def clusters(document: Status) -> Lines:
     lines = [[Cell("clusters  ", "dim"), Cell(rule)]]
     if len(turns.ring) > 1:
         lines += _ring(turns.ring, set(turns.active))
-    said = []
+    cells = []
     if turns.shedding:
-        said.append(Cell("every stick is too hot: no frame is processed", "bad"))
+        cells.append(Cell("every stick is too hot: no frame is processed", "bad"))
     elif turns.next_switch_s is not None:
-        said.append(Cell(f"next switch in {turns.next_switch_s:.0f} s"))
+        cells.append(Cell(f"next switch in {turns.next_switch_s:.0f} s"))
     if turns.switches:
-        said.append(Cell(f"{turns.switches} switches so far"))
-    if said:
-        lines.append([Cell("  "), *(cell for each in said for cell in (each, Cell("; ", "dim")))][:-1])
+        cells.append(Cell(f"{turns.switches} switches so far"))
+    if cells:
+        lines.append([Cell("  "), *(cell for each in cells for cell in (each, Cell("; ", "dim")))][:-1])
     if turns.last_switch:
         lines.append([Cell(f"  last switch at {_clock(turns.last_switch.at)}: {printable(turns.last_switch.reason)}")])
     return lines
@@ -164,9 +164,9 @@ def totals(document: Status) -> Lines:
     lines = [line]
     if (sink := document.sink) is not None:
         bad = bool(sink.detail or sink.lost)
-        said = f"{sink.written} written, {sink.waiting} waiting, {sink.lost} lost to {printable(sink.path)}"
-        said += f": {printable(sink.detail)}" if sink.detail else ""
-        lines.append([Cell("results   ", "dim"), Cell(said, "bad" if bad else "")])
+        text = f"{sink.written} written, {sink.waiting} waiting, {sink.lost} lost to {printable(sink.path)}"
+        text += f": {printable(sink.detail)}" if sink.detail else ""
+        lines.append([Cell("results   ", "dim"), Cell(text, "bad" if bad else "")])
     return lines
 
 

@@ -1,4 +1,4 @@
-"""A real gateway process in front of a FakeControl, with cameras that draw while somebody looks."""
+"""A real gateway process in front of a FakeControl, with cameras that draw while there is a viewer."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class DaemonCache:
         """Raises Refused and NotRunning."""
         return await self._run_in_thread(lambda client: client.switch())
 
-    async def make_trouble(self, kind: str, stick: str | None) -> str:
+    async def inject_fault(self, kind: str, stick: str | None) -> str:
         """Raises Refused and NotRunning."""
         return await self._run_in_thread(lambda client: client.trouble(kind, stick))
 

@@ -34,18 +34,18 @@ MAX_STREAMS = 48
 SHOWN_EVENTS = 100
 MAX_ID_DIGITS = 18
 """Enough for any id; int() raises ValueError on thousands of digits."""
-InjectFault = Literal["heat", "unplug", "hang"]
-TROUBLES = get_args(InjectFault)
+FaultKind = Literal["heat", "unplug", "hang"]
+FAULTS = get_args(FaultKind)
 _json = msgspec.json.encode
 MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 BOUNDARY = "ncs-cluster-picture"
 NOT_ANSWERING = "the daemon does not answer"
 
 
-class TroubleRequest(msgspec.Struct, frozen=True):
+class FaultRequest(msgspec.Struct, frozen=True):
     """The body of POST /api/trouble. `stick`: its id; None: the daemon takes an active one."""
 
-    kind: InjectFault
+    kind: FaultKind
     stick: str | None = None
 
 
@@ -162,11 +162,11 @@ class Web:
             raise HTTPException(404)
         body = await _body(request)
         try:
-            asked = msgspec.convert(body, TroubleRequest)
+            fault = msgspec.convert(body, FaultRequest)
         except msgspec.ValidationError:
-            return _error(400, f'send {{"kind": {" | ".join(TROUBLES)}, "stick": an id or null}}')
+            return _error(400, f'send {{"kind": {" | ".join(FAULTS)}, "stick": an id or null}}')
         try:
-            return JSONResponse({"text": await self._daemon.make_trouble(asked.kind, asked.stick)})
+            return JSONResponse({"text": await self._daemon.inject_fault(fault.kind, fault.stick)})
         except Refused as error:
             return _error(409, str(error))
         except NotRunning as error:
@@ -270,12 +270,12 @@ def make_app(authenticator: Authenticator, daemon: DaemonCache, pictures: Pictur
 async def _body(request: Request) -> dict[str, object]:
     """The JSON object in the request's body; {} for an empty body. Raises HTTPException 400 when it is no JSON object."""
     try:
-        asked = json.loads(await request.body() or b"{}")
+        sent = json.loads(await request.body() or b"{}")
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "the body is not JSON") from error
-    if not isinstance(asked, dict):
+    if not isinstance(sent, dict):
         raise HTTPException(400, "the body must be a JSON object")
-    return asked
+    return sent
 
 
 def sse(event: str, data: bytes) -> bytes:
