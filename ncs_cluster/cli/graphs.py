@@ -61,9 +61,9 @@ def add(command: Add) -> None:
     compile.add_argument("--mean", type=_three, metavar="A,B,C", help="of a FILE: subtracted per channel (default 0,0,0)")
     compile.add_argument("--scale", type=_divisors, metavar="A,B,C", help="of a FILE: divided by per channel (default 1,1,1)")
     compile.add_argument("--again", action="store_true", help="compile again although a blob exists")
-    who = compile.add_mutually_exclusive_group()
-    who.add_argument("--python", type=Path, metavar="PATH", help="a Python 3.6 to 3.9 that has openvino 2021.4.2")
-    who.add_argument("--runtime", metavar="NAME", help="the same, as [runtimes.NAME] of --config")
+    interpreter = compile.add_mutually_exclusive_group()
+    interpreter.add_argument("--python", type=Path, metavar="PATH", help="a Python 3.6 to 3.9 that has openvino 2021.4.2")
+    interpreter.add_argument("--runtime", metavar="NAME", help="the same, as [runtimes.NAME] of --config")
     pull = one("pull", _pull, "fetch one of Intel's public models")
     pull.add_argument("name", metavar="NAME")
     pull.add_argument("--mirror", metavar="URL", help="a copy of the zoo's folder, instead of Intel's server")
@@ -251,8 +251,8 @@ def _input(model: Path) -> str:
             shapes: list[tuple[int, ...]] = [port.shape for port in _blob(model).inputs if len(port.shape) == 4]
         else:
             with model.open("rb") as file:
-                told = re.search(rb'type="Parameter"[^/]*?\bshape="([\d, ]{1,100})"', file.read(LARGEST_HEAD))
-            shapes = [tuple(int(side) for side in told[1].split(b","))] if told else []
+                shape = re.search(rb'type="Parameter"[^/]*?\bshape="([\d, ]{1,100})"', file.read(LARGEST_HEAD))
+            shapes = [tuple(int(side) for side in shape[1].split(b","))] if shape else []
     except (NcsClusterError, OSError, ValueError):
         return UNKNOWN
     if not shapes or len(shapes[0]) != 4:

@@ -222,9 +222,9 @@ def _pair(latency_ms: LatencyStatus) -> str:
     return UNKNOWN if latency_ms.p50 is None else f"{number(latency_ms.p50)}/{number(latency_ms.p99)}"
 
 
-def _short(text: str, room: int = 24) -> str:
-    """The text cut to `room` characters, in its middle: ends of paths and addresses tell them apart."""
-    return text if len(text) <= room else f"{text[: room // 2 - 1]}…{text[-room // 2 :]}"
+def _short(text: str, width: int = 24) -> str:
+    """The text cut to `width` characters, in its middle: ends of paths and addresses tell them apart."""
+    return text if len(text) <= width else f"{text[: width // 2 - 1]}…{text[-width // 2 :]}"
 
 
 def _clock(at: float, *, with_day: bool = False) -> str:

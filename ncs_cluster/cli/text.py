@@ -30,11 +30,11 @@ class Terminal:
         self._coloured = live and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     def render(self, line: Line) -> str:
-        room = self._columns
+        width = self._columns
         painted = []
         for text, style in line:
-            clipped = text if len(text) <= room else text[: max(0, room - 1)] + "…" * (room > 0)
-            room -= len(clipped)
+            clipped = text if len(text) <= width else text[: max(0, width - 1)] + "…" * (width > 0)
+            width -= len(clipped)
             painted.append(f"\x1b[{COLOURS[style]}m{clipped}\x1b[0m" if style and clipped and self._coloured else clipped)
         return "".join(painted).rstrip()
 

@@ -127,8 +127,8 @@ async function post(path, body, answer) {
   put(answer, "…");
   try {
     const response = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-    const said = await response.json().catch(() => ({}));
-    put(answer, said.text ?? said.error ?? `refused (${response.status})`);
+    const reply = await response.json().catch(() => ({}));
+    put(answer, reply.text ?? reply.error ?? `refused (${response.status})`);
     clearTimeout(answer.fading);
     answer.fading = setTimeout(() => put(answer, ""), ANSWER_MS);
   } catch {
