@@ -103,7 +103,7 @@ def test_what_xlink_cannot_do_without_is_named_with_the_command_that_gets_it(mac
     assert "there is no firmware /nowhere" in machine.refusal("--backend", "xlink", "--set", "xlink.firmware=/nowhere")
     (machine.state / "cut.mvcmd").write_bytes(artificial_firmware(1000)[:-1])
     line = machine.refusal("--backend", "xlink", "--set", f"xlink.firmware={machine.state}/cut.mvcmd")
-    assert line.startswith(f"--set xlink.firmware: {machine.state}/cut.mvcmd is no firmware for a Myriad X")
+    assert line.startswith(f"--set xlink.firmware: {machine.state}/cut.mvcmd is not a firmware for a Myriad X")
     assert machine.refusal("--backend", "xlink", "--sticks", "3").startswith("--sticks: sticks of backend xlink are found")
     assert machine.refusal("--backend", "xlink", "--set", "xlink.executors=9").startswith("--set xlink.executors: ")
     line = machine.refusal("--backend", "xlink", "--set", "xlink.libusb=/nope.so")

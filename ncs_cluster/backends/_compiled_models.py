@@ -17,7 +17,7 @@ from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from ncs_cluster.backends._model import fold, gist, place, read
+from ncs_cluster.backends._model import fold, graph_label, read, short_reason
 from ncs_cluster.backends._preprocess import resize_into
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
@@ -128,7 +128,7 @@ class CompiledModels:
             for executor in self._executors:
                 inference = executor.infer(_Job(-1, index, ResizeTransform(), self._free[0]))
                 if inference.error is not None:
-                    raise StickError("infer", f"{place(spec)}: the first inference failed: {inference.error}")
+                    raise StickError("infer", f"{graph_label(spec)}: the first inference failed: {inference.error}")
             answers.append(inference.outputs)
         return answers
 
@@ -167,13 +167,13 @@ class CompiledModels:
         except StickError:
             raise
         except Exception as error:  # damaged files have raised much that is not documented
-            raise StickError("graph", f"{place(spec)}: it cannot be used: {gist(error)}") from error
+            raise StickError("graph", f"{graph_label(spec)}: it cannot be used: {short_reason(error)}") from error
         try:
             return self._core.compile_model(model, self._device, self._properties)
         except RuntimeError as error:
             # on the CPU it can only be the graph; a device further away may just be gone
             reason = "graph" if self._is_cpu else "open"
-            raise StickError(reason, f"{place(spec)}: {self._device} does not take it: {gist(error)}") from error
+            raise StickError(reason, f"{graph_label(spec)}: {self._device} does not take it: {short_reason(error)}") from error
 
     def _end_executors(self) -> None:
         for _ in self._executors:
@@ -232,7 +232,7 @@ class _Executor:
             request.start_async()
             request.wait()
         except RuntimeError as error:
-            return Inference(job.tag, {}, job.transform, began_s, time.monotonic(), gist(error))
+            return Inference(job.tag, {}, job.transform, began_s, time.monotonic(), short_reason(error))
         outputs = {name: numpy.array(request.get_output_tensor(index).data) for index, name in enumerate(self._names[job.graph])}
         return Inference(job.tag, outputs, job.transform, began_s, time.monotonic())
 

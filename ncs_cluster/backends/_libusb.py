@@ -1,8 +1,8 @@
-"""libusb 1.0 in the few calls a stick needs: find, open, claim, transfers that end by themselves. For one thread.
+"""libusb 1.0 in the calls a stick needs: list, open, claim, asynchronous bulk transfers. For one thread.
 
-Everything libusb waits for is gathered in one epoll descriptor, so a process that already waits for something else can wait for USB
-beside it; no thread of ours is involved. A transfer is handed over (`submit`), and comes back from `handle_events`. Structures and
-constants are those of libusb's public documentation (https://libusb.sourceforge.io/api-1.0/). Runs on CPython 3.9.
+One epoll descriptor gathers everything libusb waits for, so its owner waits for USB and for other descriptors in one call, without
+a thread. `submit` starts a transfer, `handle_events` returns those that have ended. Structures and constants are those of libusb's
+public documentation (https://libusb.sourceforge.io/api-1.0/). Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COMPLETED, FAILED, TIMED_OUT, CANCELLED, STALLED, GONE, OVERFLOWED = range(7)
 """How a transfer ended."""
 _BULK = 2
 _ABANDONED: List[Any] = []
-"""Contexts that must outlive everything."""
+"""Contexts whose transfers the kernel kept: freeing them would let libusb write into freed memory."""
 
 
 class UsbError(Exception):
@@ -75,7 +75,7 @@ class _Configuration(Structure):
 
 
 class _Where(ctypes.Union):
-    # the same pointer: set from bytes without a call, or from an address
+    # a union of one pointer: c_char_p is set from bytes without a call, c_void_p from an address
     _fields_ = [("constant", c_char_p), ("buffer", c_void_p)]
 
 
@@ -138,7 +138,7 @@ class Device(NamedTuple):
 
 
 class Transfer:
-    """One bulk transfer, used again and again. The bytes must stay as they are while it is `pending`."""
+    """One bulk transfer, used many times. Its bytes must not change while it is `pending`."""
 
     def __init__(self, context: Context, handle: int, endpoint: int) -> None:
         library = context.functions
@@ -152,9 +152,9 @@ class Transfer:
         self._data: Any = None
         self.pending = False
         self.length = self.done = 0
-        """Bytes handed over, and those that went."""
+        """Bytes submitted, and bytes transferred."""
         self.status = COMPLETED
-        """How it ended: COMPLETED, CANCELLED, GONE, ..."""
+        """Status of the last submission: COMPLETED, CANCELLED, GONE, ..."""
         context.transfers[self._raw] = self
 
     def submit(self, data: Union[bytes, bytearray, memoryview], length: int) -> None:
@@ -173,20 +173,20 @@ class Transfer:
         self.pending = True
 
     def end(self) -> None:
-        """It has come back."""
+        """libusb has called back: the transfer is no longer pending."""
         self.pending = False
         self.status, self.done = self._fields.status, self._fields.actual_length
 
     def rest(self) -> Union[bytes, bytearray, memoryview]:
-        """What of the bytes handed over has not gone."""
+        """The submitted bytes that were not transferred."""
         return memoryview(self._data)[self.done : self.length]
 
     def cancel(self) -> None:
-        """Ask for its end; it comes from handle_events. One that has just ended, or whose device is gone, is no error."""
+        """Cancel; `handle_events` returns the transfer later. No error when it has just ended or its device is gone."""
         self._context.functions.libusb_cancel_transfer(self._argument)
 
     def free(self) -> None:
-        """Only for one that is not pending."""
+        """Free the transfer, which must not be pending."""
         del self._context.transfers[self._raw]
         self._context.functions.libusb_free_transfer(self._argument)
 
@@ -201,19 +201,19 @@ class Handle:
         self._context.check(self._context.functions.libusb_set_configuration(self.raw, value))
 
     def claim(self) -> None:
-        """Interface 0, taken from a kernel driver that may have it."""
+        """Claim interface 0, detaching a kernel driver."""
         self._context.functions.libusb_detach_kernel_driver(self.raw, 0)
         self._context.check(self._context.functions.libusb_claim_interface(self.raw, 0))
 
     def reset(self) -> None:
-        """A reset of its port. UsbError NOT_FOUND: it comes back as another device."""
+        """Reset the port. UsbError NOT_FOUND: the device returns under another address."""
         self._context.check(self._context.functions.libusb_reset_device(self.raw))
 
     def transfer(self, endpoint: int) -> Transfer:
         return Transfer(self._context, self.raw, endpoint)
 
     def close(self) -> None:
-        """Only when none of its transfers is pending: libusb would write into what has been freed."""
+        """Close the device. None of its transfers may be pending: libusb would write into freed memory."""
         self._context.functions.libusb_release_interface(self.raw, 0)
         self._context.functions.libusb_close(self.raw)
 
@@ -228,11 +228,11 @@ class Context:
         self.transfers: Dict[int, Transfer] = {}
         self.stuck = False
         self._ended: List[Transfer] = []
-        # no time at all, as many bytes as it may have: 32-bit ARM has a libusb with 32-bit and one with 64-bit time
+        # a timeval of 0 s with room for either size: libusb builds for 32-bit ARM have 32-bit or 64-bit time_t
         self._no_time = byref((c_uint * 4)())
         self._handle_events = self.functions.libusb_handle_events_timeout_completed
         self._epoll = select.epoll()
-        # libusb calls these for as long as it lives: they must stay
+        # libusb calls these until it exits, so they must not be collected
         self._callbacks = (_Ended(self._end), _Added(self._add), _Removed(self._remove))
         self.ended = ctypes.cast(self._callbacks[0], c_void_p).value
         watched = self.functions.libusb_get_pollfds(self._raw)
@@ -249,11 +249,11 @@ class Context:
         return self._epoll.fileno()
 
     def wait(self, timeout_s: float) -> None:
-        """Until there are events, or for so long."""
+        """Wait for events, at most so many seconds."""
         self._epoll.poll(max(0.0, timeout_s))
 
     def handle_events(self) -> List[Transfer]:
-        """The transfers that have ended, in that order. Never blocks. Raises UsbError."""
+        """Transfers that have ended, in the order in which they ended. Never blocks. Raises UsbError."""
         if not self._epoll.poll(0.0):
             return []
         code = self._handle_events(self._raw, self._no_time, None)
@@ -263,12 +263,12 @@ class Context:
         return ended
 
     def devices(self, vendor: int) -> List[Device]:
-        """What is plugged in now of this vendor. Raises UsbError."""
+        """Devices of this vendor that are plugged in now. Raises UsbError."""
         with self._listed() as listed:
             return [device for device, _ in listed if device.vendor == vendor]
 
     def open(self, device: Device) -> Handle:
-        """Raises UsbError: ACCESS, BUSY, NO_DEVICE also for one that has left since it was listed, ..."""
+        """Open a listed device. Raises UsbError: ACCESS, BUSY, NO_DEVICE (also when it left after the listing), ..."""
         handle = c_void_p()
         with self._pointer(device) as raw:
             self.check(self.functions.libusb_open(raw, byref(handle)))
@@ -292,12 +292,12 @@ class Context:
             self.functions.libusb_free_config_descriptor(told)
 
     def abandon(self) -> None:
-        """The kernel kept a transfer: libusb must neither close its device nor end, nor may its memory be used again."""
+        """The kernel kept a transfer: the device must stay open, libusb must not exit, and the memory must not be freed."""
         self.stuck = True
         _ABANDONED.append(self)
 
     def close(self) -> None:
-        """Only when no handle is open. One that is stuck is left to the end of the process."""
+        """Exit libusb; no handle may be open. A stuck context stays until the process ends."""
         if self.stuck:
             return
         self.functions.libusb_set_pollfd_notifiers(self._raw, None, None, None)
@@ -305,14 +305,14 @@ class Context:
         self._epoll.close()
 
     def check(self, code: int) -> int:
-        """`code`, unless it is an error."""
+        """Returns `code`. Raises UsbError for a negative one."""
         if code < 0:
             raise UsbError(code, self.functions.libusb_error_name(code).decode("ascii", "replace"))
         return code
 
     @contextmanager
     def _listed(self) -> Iterator[List[Tuple[Device, c_void_p]]]:
-        """All devices with libusb's pointers, which are only good in here: it forgets what has left."""
+        """All devices with libusb's pointers, valid inside the block only: libusb frees those of devices that have left."""
         library, listed = self.functions, POINTER(c_void_p)()
         count = self.check(library.libusb_get_device_list(self._raw, byref(listed)))
         try:

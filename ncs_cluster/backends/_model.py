@@ -1,4 +1,4 @@
-"""A model file made ready for pixels: read, checked with better words than OpenVINO's, its arithmetic folded in.
+"""A model file prepared for pixels: read, checked with clearer errors than OpenVINO's, preprocessing folded in.
 
 The input becomes uint8 [1, H, W, 3] BGR; mean, scale, colour order and layout go inside the graph. Runs on CPython 3.9.
 """
@@ -20,17 +20,17 @@ def read(core: Any, spec: GraphSpec) -> Any:
     """The model as the file has it. Raises StickError("graph", ...)."""
     path = Path(spec.model)
     if not path.is_file():
-        raise StickError("graph", f"{place(spec)}: there is no such file")
+        raise StickError("graph", f"{graph_label(spec)}: there is no such file")
     version = _ir_version(spec, path) if path.suffix == ".xml" else None
     try:
         return core.read_model(os.fspath(path))
     except RuntimeError as error:
-        reason = gist(error)
+        reason = short_reason(error)
         if reason.startswith("Unable to read the model"):
-            # its own words list every format it knows, and not what is wrong
+            # OpenVINO's message lists the formats it knows, not the fault
             format_name = f"files ending in {path.suffix}" if version is None else f"IR version {version}"
             reason = f"the file is damaged, or this OpenVINO knows no {format_name}: convert the model again"
-        raise StickError("graph", f"{place(spec)}: it cannot be read: {reason}") from error
+        raise StickError("graph", f"{graph_label(spec)}: it cannot be read: {reason}") from error
 
 
 def fold(model: Any, spec: GraphSpec) -> Any:
@@ -59,13 +59,13 @@ def fold(model: Any, spec: GraphSpec) -> Any:
     return steps.build()
 
 
-def place(spec: GraphSpec) -> str:
-    """How every complaint about a graph begins."""
+def graph_label(spec: GraphSpec) -> str:
+    """The beginning of every error about a graph."""
     return f"graph {spec.name}: {spec.model}"
 
 
-def gist(error: Exception) -> str:
-    """OpenVINO's messages are source positions with the reason on the last line."""
+def short_reason(error: Exception) -> str:
+    """The last line of an OpenVINO error: the lines before it are source positions."""
     lines = [line.strip() for line in str(error).splitlines()]
     telling = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))]
     return (telling or lines or [type(error).__name__])[-1].rstrip(".")
@@ -75,36 +75,40 @@ def _input_layout(model: Any, spec: GraphSpec) -> str:
     """ "NCHW" or "NHWC"; a free batch becomes 1. Raises StickError for an input that is no colour picture of known size."""
     if len(model.inputs) != 1:
         names = ", ".join(port.any_name for port in model.inputs)
-        raise StickError("graph", f"{place(spec)}: it has {len(model.inputs)} inputs ({names}): one picture is all it will get")
+        raise StickError(
+            "graph", f"{graph_label(spec)}: it has {len(model.inputs)} inputs ({names}): a graph has exactly one, a picture"
+        )
     shape = model.inputs[0].partial_shape
     if not shape.rank.is_static or len(shape) != 4:
-        raise StickError("graph", f"{place(spec)}: its input {shape} is not a picture [1, 3, H, W] or [1, H, W, 3]")
+        raise StickError("graph", f"{graph_label(spec)}: its input {shape} is not a picture [1, 3, H, W] or [1, H, W, 3]")
     if shape[0].is_dynamic or shape[0].get_length() != 1:
         model.reshape([1, *(shape[axis] for axis in (1, 2, 3))])
         shape = model.inputs[0].partial_shape
     if shape.is_dynamic:
-        raise StickError("graph", f"{place(spec)}: its input {shape} has no fixed size: export it with a fixed height and width")
+        raise StickError(
+            "graph", f"{graph_label(spec)}: its input {shape} has no fixed size: export it with a fixed height and width"
+        )
     sizes = [int(shape[axis].get_length()) for axis in range(4)]
     if sizes[1] == 3:
         return "NCHW"
     if sizes[3] == 3:
         return "NHWC"
-    raise StickError("graph", f"{place(spec)}: its input {sizes} is not a colour picture [1, 3, H, W] or [1, H, W, 3]")
+    raise StickError("graph", f"{graph_label(spec)}: its input {sizes} is not a colour picture [1, 3, H, W] or [1, H, W, 3]")
 
 
 def _ir_version(spec: GraphSpec, path: Path) -> str:
-    """The version of an OpenVINO IR. Raises StickError where OpenVINO would say little: no XML, too old, no weights."""
+    """The version of an OpenVINO IR. Raises StickError where OpenVINO's error says little: no XML, too old, no weights."""
     try:
         with path.open("rb") as file:
             _, root = next(ElementTree.iterparse(file, events=("start",)))
     except (ElementTree.ParseError, StopIteration, UnicodeDecodeError) as error:
-        raise StickError("graph", f"{place(spec)}: it is damaged, or no OpenVINO IR at all: {error}") from error
+        raise StickError("graph", f"{graph_label(spec)}: it is damaged, or no OpenVINO IR at all: {error}") from error
     version = str(root.get("version", ""))
     if root.tag != "net" or not version.isdigit():
-        raise StickError("graph", f"{place(spec)}: it is XML, but no OpenVINO IR")
+        raise StickError("graph", f"{graph_label(spec)}: it is XML, but no OpenVINO IR")
     if int(version) < OLDEST_IR:
         detail = f"IR version {version} is too old, {OLDEST_IR} is the oldest that loads: convert the model again"
-        raise StickError("graph", f"{place(spec)}: {detail}")
+        raise StickError("graph", f"{graph_label(spec)}: {detail}")
     if not path.with_suffix(".bin").is_file():
-        raise StickError("graph", f"{place(spec)}: its weights {path.with_suffix('.bin').name} are missing beside it")
+        raise StickError("graph", f"{graph_label(spec)}: its weights {path.with_suffix('.bin').name} are missing beside it")
     return version

@@ -1,7 +1,7 @@
-"""The one lock of all the plugin's sticks on a machine: flock on /tmp/mvnc.mutex, whose name is built into the plugin.
+"""The lock all plugins on a machine share: flock on /tmp/mvnc.mutex, a path built into the plugin.
 
-The plugin holds it while it boots, closes or fills a stick, for up to 10 s, and takes it for every temperature, waiting as long as
-it takes with Python stopped. So it is waited for here first, in a thread that stops nobody. Runs on CPython 3.9.
+The plugin holds the lock for up to 10 s while it boots, closes or loads a stick. It also takes the lock for every temperature, and
+holds the GIL while it waits. A thread of ours therefore waits for the lock first, without the GIL. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ PATH = "/tmp/mvnc.mutex"
 
 
 def prepare() -> None:
-    """Make the file for everybody, or see that it can be used. Raises StickError: the plugin would end the process instead."""
+    """Create the file writable for all users, or check that it can be used. Raises StickError; the plugin would abort instead."""
     try:
         fd = os.open(PATH, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         detail = f"{PATH}, the lock of the vendor's plugin, cannot be used ({error.strerror}): another user made it, remove it"
         raise StickError("open", detail) from error
     try:
-        # the plugin's own would be 0640, and the next user's program would end with it
+        # the plugin creates it with mode 0640, and aborts where another user has done so
         found = os.fstat(fd)
         if found.st_uid == os.geteuid() and stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
             os.fchmod(fd, 0o666)
@@ -35,9 +35,9 @@ def prepare() -> None:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Waits for the lock while other threads go on; for the block's length the plugin gets it without waiting.
+    """Wait for the lock without the GIL; inside the block the plugin gets the lock at once.
 
-    A flock belongs to the open file, not to the process: taken on the plugin's own descriptor, it is the plugin's.
+    A flock belongs to the open file description: taken on the plugin's own descriptor, it is the plugin's.
     """
     fd = _plugins_own()
     if fd is None:
@@ -56,5 +56,5 @@ def _plugins_own() -> Optional[int]:
             if os.readlink(f"/proc/self/fd/{name}") == PATH:
                 return int(name)
         except OSError:
-            continue  # the descriptor of this very listing
+            continue  # the descriptor of the directory listing itself
     return None

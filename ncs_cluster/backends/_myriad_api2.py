@@ -1,6 +1,7 @@
-"""The MYRIAD plugin by OpenVINO's second API (an archive of 2022.3.1 LTS, `openvino.runtime`), behind what the door needs of it.
+"""The MYRIAD plugin by OpenVINO's second API (an archive of 2022.3.1 LTS, `openvino.runtime`), behind the calls backend myriad
+needs.
 
-Not run on hardware, nor on the plugin of that release: nothing of it can be had from a package registry. Runs on CPython 3.9.
+Never run on hardware nor on the plugin of that release, which no package registry offers. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from msgspec import structs
 
-from ncs_cluster.backends._model import fold, gist, read
+from ncs_cluster.backends._model import fold, read, short_reason
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
 
@@ -26,23 +27,23 @@ class Plugin:
     def __init__(self) -> None:
         from openvino.runtime import Core, get_version
 
-        self.version = str(get_version()).partition("-")[0]  # without the build
+        self.version = str(get_version()).partition("-")[0]  # the release without its build number
         self._core = Core()
         try:
             self.sticks()
         except RuntimeError as error:
             # 2023 and later, and every wheel since 2022.1
-            raise ImportError(f"OpenVINO {self.version} has no MYRIAD plugin: {gist(error)}") from error
+            raise ImportError(f"OpenVINO {self.version} has no MYRIAD plugin: {short_reason(error)}") from error
 
     def sticks(self) -> List[str]:
-        """Names ("1.1.2-ma2480") of sticks that wait for their boot, and of those this process has booted."""
+        """Names ("1.1.2-ma2480") of sticks in their boot ROM, and of sticks this process has booted."""
         return [str(name) for name in self._core.get_property("MYRIAD", "AVAILABLE_DEVICES")]
 
     def load(self, spec: GraphSpec, device: str, config: Dict[str, str], lanes: int, ended: Ended) -> Net:
         """See _myriad_api1."""
         if spec.blob is not None:
             return Net(self._core.import_model(Path(spec.blob).read_bytes(), device, config), lanes, ended)
-        # the order of colours is the host's to lay, as with a blob
+        # the host writes the channel order, as with a blob
         folded = fold(read(self._core, spec), structs.replace(spec, colour="BGR"))
         return Net(self._core.compile_model(folded, device, config), lanes, ended)
 
@@ -53,7 +54,7 @@ class Net:
     def __init__(self, loaded: Any, lanes: int, ended: Ended) -> None:
         self._loaded = loaded
         if len(loaded.inputs) != 1:
-            raise StickError("graph", f"it has {len(loaded.inputs)} inputs: one picture is all it will get")
+            raise StickError("graph", f"it has {len(loaded.inputs)} inputs: a graph has exactly one, a picture")
         sizes = [int(size) for size in loaded.input().shape]
         if len(sizes) != 4 or sizes[0] != 1 or 3 not in (sizes[1], sizes[3]):
             raise StickError("graph", f"its input {sizes} is not a colour picture [1, 3, H, W] or [1, H, W, 3]")
@@ -71,11 +72,11 @@ class Net:
         self._lanes[lane].start_async()
 
     def failed(self, lane: int) -> Optional[str]:
-        """A failure its callback has not told: here it never does."""
+        """None: this API reports every failure to the callback."""
         try:
             self._lanes[lane].wait_for(0)
         except RuntimeError as error:
-            return gist(error)
+            return short_reason(error)
         return None
 
     def outputs(self, lane: int) -> Dict[str, NDArray[Any]]:

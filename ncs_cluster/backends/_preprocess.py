@@ -1,7 +1,7 @@
-"""How a frame comes to lie in a graph's input: resized, stretched or letterboxed, in the graph's layout, channel order and type.
+"""Frames into graph inputs: stretched or letterboxed, in the graph's layout, channel order and type.
 
-Every backend that lays frames in on the host does it here, so boxes are carried back the same way whoever ran the graph. Runs on
-CPython 3.9; OpenCV is imported by the first frame.
+All backends that preprocess on the host share this, so boxes map back to the frame alike. Runs on CPython 3.9; OpenCV is imported
+by the first frame.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PADDING = 114
-"""Grey around a letterboxed frame, as detectors are trained with."""
+"""Grey value 0..255 around a letterboxed frame, as in the training of YOLO detectors."""
 
 
 def preprocess(
     image: NDArray[np.uint8], spec: GraphSpec, width: int, height: int, out: NDArray[Any], layout: str
 ) -> ResizeTransform:
-    """Lay uint8 BGR [h, w, 3] into `out`, 3 * width * height values 0..255 of any type, in `spec.colour` order.
+    """Write uint8 BGR [h, w, 3] into `out`, 3 * width * height values 0..255 of any type, in `spec.colour` order.
 
-    `layout` is "NCHW" or "NHWC"; `out` may have any shape that can be seen as that one without a copy. Mean and scale are the
-    graph's own.
+    `layout` is "NCHW" or "NHWC"; `out` may have any shape that reshapes to it without a copy. Mean and scale are
+    part of the graph.
     """
     import cv2
     import numpy
@@ -41,7 +41,7 @@ def preprocess(
     planes = list(out.reshape(3, height, width))
     if swapped:
         planes.reverse()
-    # ten times as fast as numpy's copies: it writes into planes that have the right size and type, else it returns its own
+    # ten times as fast as numpy's copies; cv2.split returns new planes where those given have another size or type
     for plane, laid in zip(planes, cv2.split(pixels, planes)):
         if laid is not plane:
             plane[:] = laid
@@ -49,7 +49,8 @@ def preprocess(
 
 
 def resize_into(image: NDArray[np.uint8], resize: str, into: NDArray[np.uint8]) -> ResizeTransform:
-    """Resize uint8 BGR [h, w, 3] into uint8 [height, width, 3]. Stretched, or with its proportions kept and grey around it."""
+    """Resize uint8 BGR [h, w, 3] into uint8 [height, width, 3]. `resize`: "stretch", or "letterbox", which keeps the aspect
+    ratio."""
     height, width = into.shape[:2]
     if resize != "letterbox":
         _resize(image, into)

@@ -1,4 +1,4 @@
-"""Between the tensor buffers of a Myriad X and numpy: where each input and output lies, in which type, layout and strides.
+"""Tensor buffers of a Myriad X as numpy arrays: offset, type, layout and strides of each input and output.
 
 A blob's buffer holds all inputs (or all outputs) of one inference, each at its own offset. Runs on CPython 3.9.
 """
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 DTYPES = {"fp16": "<f2", "u8": "|u1", "s32": "<i4", "fp32": "<f4"}
 LOGICAL = "NCDHW"
-"""The order in which models count their axes, whatever the order in memory."""
+"""Order of a model's axes; the order in memory may differ."""
 
 
 class Tensors:
-    """The buffers of one graph. Raises StickError("graph", ...) for one that cannot be given a picture."""
+    """The buffers of one graph. Raises StickError("graph", ...) unless its one input is a picture."""
 
     def __init__(self, spec: GraphSpec, blob: Blob) -> None:
         where = f"graph {spec.name}: {spec.blob}"
@@ -30,7 +30,7 @@ class Tensors:
         pictures = [port for port in blob.inputs if port.layout in ("NCHW", "NHWC")]
         if len(blob.inputs) != 1 or not pictures:
             names = ", ".join(f"{port.name} {port.layout} {list(port.shape)}" for port in blob.inputs)
-            raise StickError("graph", f"{where}: its inputs are {names}: one picture [1, 3, H, W] is all it will get")
+            raise StickError("graph", f"{where}: its inputs are {names}: a graph has exactly one input, a picture [1, 3, H, W]")
         self._picture = pictures[0]
         sides = dict(zip(self._picture.layout, self._picture.shape))
         if sides["N"] != 1 or sides["C"] != 3:
@@ -39,7 +39,7 @@ class Tensors:
         dense = DENSE[self._picture.dtype]
         for side, stride in zip(reversed(self._picture.shape), reversed(self._picture.strides)):
             if side > 1 and stride != dense:
-                raise StickError("graph", f"{where}: there are gaps in its input, which is not supported")
+                raise StickError("graph", f"{where}: its input has padding, which is not supported")
             dense *= side
 
     @property
@@ -54,13 +54,13 @@ class Tensors:
         return numpy.zeros(self.blob.inputs_size, numpy.uint8)
 
     def picture(self, buffer: NDArray[np.uint8]) -> NDArray[Any]:
-        """The input's values inside of such a buffer, flat."""
+        """The input's values inside a buffer, flat."""
         start = self._picture.offset
         values: NDArray[Any] = buffer[start : start + self._picture.size].view(DTYPES[self._picture.dtype])
         return values
 
     def outputs(self, data: Union[bytes, bytearray, memoryview]) -> Dict[str, NDArray[np.float32]]:
-        """Name -> float32 in the model's own order of axes. `data` has `blob.outputs_size` bytes."""
+        """Output name -> float32 array in the model's order of axes. `data` has `blob.outputs_size` bytes."""
         return {port.name: _array(port, data) for port in self.blob.outputs}
 
 

@@ -1,4 +1,4 @@
-"""Temperatures read in a thread of its own, because the vendor's plugin makes whoever asks wait for its lock, and Python with him.
+"""Temperatures read in a thread of their own: the vendor's plugin blocks the caller, and the GIL, until it has its lock.
 
 Runs on CPython 3.9.
 """
@@ -12,11 +12,11 @@ from typing import Callable, Optional, Tuple
 from ncs_cluster.backends import _mvnc_lock
 
 MOMENT_S = 0.01
-"""What a reading takes where nobody holds the lock: half a millisecond, and some."""
+"""Seconds: a reading takes 0.5 ms while the lock is free."""
 
 
 class Thermometer:
-    """Asked again and again; answers with the newest reading there is."""
+    """Reads repeatedly; gives the newest reading."""
 
     def __init__(self, read: Callable[[], float]) -> None:
         """`read` gives degrees Celsius, or raises RuntimeError when the stick is gone."""
@@ -28,7 +28,7 @@ class Thermometer:
         threading.Thread(target=self._work, name="thermometer", daemon=True).start()
 
     def newest(self, wait_s: float = MOMENT_S) -> Optional[Tuple[float, float]]:
-        """Degrees Celsius, and time.monotonic() of that: just now, if no other process holds the lock. Raises RuntimeError."""
+        """Degrees Celsius and their time.monotonic(): taken now unless another process holds the lock. Raises RuntimeError."""
         self._answered.clear()
         self._asked.set()
         self._answered.wait(wait_s)
@@ -37,7 +37,7 @@ class Thermometer:
         return self._newest
 
     def end(self) -> None:
-        """Ask no more, and let go of whatever is asked: the plugin closes a stick when nobody holds it."""
+        """Stop reading and drop `read`: the plugin closes a stick with its last reference."""
         self._ended = True
         self._read = _nothing
         self._asked.set()
@@ -47,7 +47,7 @@ class Thermometer:
             self._asked.wait()
             with _mvnc_lock.held():
                 if self._ended:
-                    # the plugin may be closing, under the same lock: the end of the process gives it back
+                    # the plugin may be closing under the same lock: the end of the process releases it
                     threading.Event().wait()
                 self._asked.clear()
                 try:

@@ -1,7 +1,7 @@
-"""Bytes to and from an open USB stick: writes queue and overlap, a read is exactly as long as the protocol says the next one is.
+"""Bytes to and from an open USB stick: writes queue and overlap, a read asks for exactly the bytes the protocol expects next.
 
-Reading ahead is not safe: a packet that just fills what is asked for ends without any mark, and one that is longer than what is
-asked for is lost. Nothing here blocks but `close`. After any error the pipe is only good for closing. Runs on CPython 3.9.
+Reading ahead is not safe: a transfer that fills its buffer ends without a short packet, and a packet longer than the buffer is
+lost. Only `close` blocks. After an error a pipe can only be closed. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ncs_cluster.errors import StickError
 Data = Union[bytes, bytearray, memoryview]
 
 SMALLEST_CHUNK = 16384
-"""What the kernel cuts long transfers into anyway."""
+"""Bytes: the kernel splits longer transfers into URBs of this size."""
 PACKET = 1024
-"""Of a bulk endpoint at USB 3; every piece but the last is made of whole ones."""
+"""Bytes of a USB 3 bulk packet; every piece but the last is a multiple of it."""
 STARVED_S, AGAIN_S = 1.0, 0.01
-"""The kernel's memory for USB is shared with other programs, which give it back in a moment."""
+"""Seconds to wait for the kernel's USB memory, which other programs share and free again."""
 
 
 class Pipe:
-    """One claimed interface with its two bulk endpoints. `place` begins every complaint."""
+    """One claimed interface with its two bulk endpoints. Every error begins with `place`."""
 
     def __init__(self, context: Context, handle: Handle, place: str, chunk: int, endpoint: int = 1) -> None:
         self._context, self._handle, self._place, self._chunk = context, handle, place, chunk
@@ -39,17 +39,17 @@ class Pipe:
 
     @property
     def quiet(self) -> bool:
-        """True when all that was to be sent has gone."""
+        """True when every byte to send has been transferred."""
         return not self._queue and not self._sending
 
     @property
     def unsent(self) -> int:
-        """Bytes that have not gone yet, or that nobody knows of."""
+        """Bytes not transferred yet, or whose transfer has not been reported."""
         return self._sent + sum(map(len, self._queue))
 
     @property
     def waiting(self) -> int:
-        """Pieces that have not gone yet."""
+        """Pieces not transferred yet."""
         return len(self._queue) + len(self._sending)
 
     @property
@@ -58,7 +58,7 @@ class Pipe:
         return self._asked
 
     def send(self, data: Data) -> None:
-        """Hand over bytes; they must stay as they are until they have gone. Raises StickError("gone" or "link", ...)."""
+        """Queue bytes to send; they must not change until they are transferred. Raises StickError("gone" or "link", ...)."""
         if len(data) <= self._chunk:
             self._queue.append(data)
         else:
@@ -73,7 +73,7 @@ class Pipe:
         self._read_on()
 
     def step(self) -> Optional[bytearray]:
-        """Take note of what has ended; the bytes asked for, when they are there. Raises StickError("gone" or "link", ...)."""
+        """Process ended transfers. Returns the bytes asked for once all have come. Raises StickError("gone" or "link", ...)."""
         arrived = None
         for transfer in self._events():
             if transfer is self._reading:
@@ -83,7 +83,7 @@ class Pipe:
         return arrived
 
     def close(self, timeout_s: float = 1.0) -> None:
-        """Call off what is under way, then close the stick. Where a transfer does not come back the context is stuck with it."""
+        """Cancel pending transfers, then close the stick. A transfer that never comes back leaves the context stuck."""
         own = [transfer for transfer in (*self._sending, *self._idle, self._reading) if transfer is not None]
         self._queue.clear()
         until_s = time.monotonic() + timeout_s
@@ -110,7 +110,7 @@ class Pipe:
             raise self.failed("USB", error) from error
 
     def _pump(self) -> None:
-        """Keep at most one chunk of bytes under way: the kernel has 16 MB for all sticks together."""
+        """Keep at most one chunk of bytes pending: the kernel has 16 MB for all sticks together."""
         while self._queue and (not self._sending or self._sent + len(self._queue[0]) <= self._chunk):
             data = self._queue[0]
             transfer = self._idle.pop() if self._idle else self._handle.transfer(self._endpoint)
@@ -122,7 +122,7 @@ class Pipe:
             self._sent += len(data)
 
     def _submitted(self, transfer: Transfer, data: Data, size: int, doing: str) -> bool:
-        """False: there is no memory for so much, and chunks are smaller now; try again. For little, memory is waited for."""
+        """False: the kernel has no memory for this piece; chunks are smaller now, try again. Small pieces wait for memory."""
         until_s = time.monotonic() + STARVED_S
         while True:
             try:
@@ -186,7 +186,7 @@ class Pipe:
         raise StickError("link", f"{self._place}: {doing} over USB failed: {name}: look at its cable and the hub's power")
 
     def failed(self, doing: str, error: UsbError) -> StickError:
-        """What a failed call means."""
+        """The StickError of a failed libusb call."""
         if error.code == usb.NO_DEVICE:
             return StickError("gone", f"{self._place}: the stick was unplugged, or has reset itself")
         if error.code == usb.NO_MEM:

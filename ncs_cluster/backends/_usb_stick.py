@@ -1,9 +1,9 @@
-"""A stick at its place on the bus: found, freed of what ran on it, booted, found again.
+"""A stick at its USB port: find it, reset old firmware, boot it, find the booted device.
 
-In its boot ROM a stick is 03e7:2485 and takes its firmware as one long write. Then it leaves the bus, and is 03e7:f63b next: on
-most machines at the same chain of ports (of another bus where it is USB 3), on a Raspberry Pi 4 at another chain. It has no name of
-its own, so whose it is shows in this order: the port it is known to come back at, the same chain, else one that has just come and
-nobody else has claimed. A claim excludes all other programs, so sticks may boot at the same time. Runs on CPython 3.9.
+In its boot ROM a stick is 03e7:2485 and takes its firmware as one long write. It then leaves the bus and returns as 03e7:f63b: on
+most machines at the same port chain (of another bus at USB 3), on a Raspberry Pi 4 at another chain. A stick has no serial number,
+so the booted device is matched in this order: at the known port, at the same chain, else a device that has just come and that no
+other program has claimed. A claim excludes other programs, so several sticks may boot at the same time. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ VENDOR, ROM, BOOTED = 0x03E7, 0x2485, 0xF63B
 
 LOOK_S = 0.02
 STALL_S = 2.0
-"""The ROM takes a chunk in milliseconds; the vendor gives up after this time too."""
+"""Seconds for one chunk of firmware, as with the vendor; the ROM takes one in milliseconds."""
 ELSEWHERE_S = 1.0
-"""After its ROM has left, so long only its own chain is looked at."""
+"""Seconds after the ROM left in which only the stick's own chain is searched."""
 LATE_HOME_S = 3.0
-"""And so long only the port it is known to come back at, where there is one: equal chains of two buses are two sticks."""
+"""Seconds in which only the known port is searched: equal chains of two buses are two sticks."""
 RESET_S = 1.0
 DRAIN = 1 << 16
-"""What it still had to say is read, in any portions, so that it can listen."""
+"""Bytes of one read of pending output: firmware with output pending does not read."""
 PERMISSIONS = "put its user into the group of deploy/99-ncs-cluster.rules, install that file, and plug the stick in again"
 
 
 class UsbStick:
-    """One stick. `name` begins every complaint; `port` is its place as the kernel calls it ("1-1.2"), before or after its boot."""
+    """One stick. Every error begins with `name`; `port` is the kernel's name of its port ("1-1.2"), before or after its boot."""
 
     def __init__(self, context: Context, name: str, port: str, booted_port: Optional[str], chunk: int) -> None:
         self._context, self._name, self.port, self._chunk = context, name, port, chunk
         self.booted_port = booted_port
         self._known_rom: Optional[Set[Tuple[int, int]]] = None
-        """Sticks that waited for their boot when this one had been booted last: none of them is this one."""
+        """Devices in their ROM right after this stick's last boot: none of them is this stick."""
         self._foreign: Set[Tuple[int, int]] = set()
-        """Seen at this boot: of our chain on another bus, and in other hands."""
+        """Devices seen during this boot at the same chain of another bus, claimed by another program."""
         self._held: Optional[StickError] = None
-        """What is said of such a one where nothing else is found."""
+        """The error about such a device, raised when no other is found."""
 
     def boot(
         self, firmware: bytes, goodbye: bytes, boot_timeout_s: float, watchdog_s: float, step: Callable[[], None] = lambda: None
     ) -> Pipe:
-        """Boot it from whatever state it is in. `goodbye` is what makes its firmware leave; one that does not listen is given
-        `watchdog_s` to leave by itself. `step` is called before each of the steps, which may take so long each. Raises
+        """Boot the stick from any state. `goodbye` is the frame that makes running firmware reset; firmware that does not read it
+        has `watchdog_s` to be reset by its watchdog. `step` is called before each step with a time-out of its own. Raises
         StickError("open", "gone", "link" or "hang", ...)."""
-        # addresses are used again
+        # the kernel reuses addresses
         self._held, self._foreign = None, set()
         booted, waiting = self._find(), self._there(ROM)
         away = False
@@ -74,8 +74,9 @@ class UsbStick:
             raise StickError("open", f"{self._name}: USB devices cannot be listed: {error}") from error
 
     def _find(self) -> Optional[Device]:
-        """What is at our place now. At its very ports the ROM goes before a booted one, which is about to leave. Where both are
-        known the same chain of another bus is another stick; else what runs there is sooner ours than what waits for its boot."""
+        """The device at the stick's port now. At the port itself a ROM wins over a booted device, which is about to leave. When the
+        ports before and after the boot are known, the same chain of another bus is another stick; else a running device there wins
+        over a ROM."""
         chains = [] if self.booted_port else [self.port.partition("-")[2]]
         found = [
             device
@@ -88,7 +89,7 @@ class UsbStick:
 
     @property
     def _ports(self) -> List[str]:
-        """Where it is when it is there, as far as is known."""
+        """Its ports, as far as they are known."""
         return [port for port in (self.port, self.booted_port) if port]
 
     def _there(self, product: int) -> Set[Tuple[int, int]]:
@@ -96,8 +97,8 @@ class UsbStick:
         return {(device.bus, device.address) for device in self._listed() if device.product == product}
 
     def _await_rom(self, timeout_s: float, waiting: Optional[Set[Tuple[int, int]]]) -> Device:
-        """Ours before its boot. Where two had been mixed up it shows elsewhere: not among `waiting` where it was sent away, else
-        not among those of its last boot, and only when nobody else has wanted it for long."""
+        """The stick in its ROM. After a mix-up of two sticks it returns at another port: as a device that is not among `waiting`
+        (this stick was reset), else not among the ROMs of its last boot, and that no other program has claimed for some time."""
         began_s = time.monotonic()
         strangers, patience_s = (waiting, ELSEWHERE_S) if waiting is not None else (self._known_rom, LATE_HOME_S)
         while True:
@@ -114,7 +115,7 @@ class UsbStick:
             time.sleep(LOOK_S)
 
     def _claim(self, device: Device, configure: bool = False) -> Handle:
-        """Open it for us alone. Raises UsbError."""
+        """Open and claim the device. Raises UsbError."""
         handle = self._context.open(device)
         try:
             if configure:
@@ -136,13 +137,12 @@ class UsbStick:
         return StickError("open", f"{where}: it cannot be opened: {error}: plug it in again, look at cable and power")
 
     def _send_away(self, device: Device, goodbye: bytes, watchdog_s: float) -> bool:
-        """Firmware of a program that has gone still runs on it, in a state nobody knows: back to the ROM with it. False: it is
-        another one, and at work."""
+        """Reset firmware that an ended program left running in an unknown state. False: the device is another stick, in use."""
         try:
             handle = self._claim(device)
         except UsbError as error:
             if error.code == usb.NO_DEVICE:
-                return True  # it was about to leave
+                return True  # the device was about to leave
             if error.code == usb.BUSY and device.port not in self._ports:
                 self._foreign.add((device.bus, device.address))
                 self._held = self._refused(device, error)
@@ -157,11 +157,11 @@ class UsbStick:
             if not left:
                 handle.reset()
         except (StickError, UsbError):
-            pass  # it has just gone, or does not listen: then its watchdog has the word
+            pass  # the device has just left, or does not read: its watchdog resets it then
         finally:
             pipe.close()
         if not left and not self._await_departure(device, watchdog_s):
-            raise StickError("hang", f"{self._name}: it neither answers nor resets itself: unplug it, look at the hub's power")
+            raise StickError("hang", f"{self._name}: no answer and no watchdog reset: unplug it, look at the hub's power")
         return True
 
     def _await_departure(self, device: Device, timeout_s: float, pipe: Optional[Pipe] = None) -> bool:
@@ -195,7 +195,7 @@ class UsbStick:
                         "open", f"{self._name}: it does not take its firmware: plug it in again, look at the hub's power"
                     )
         except StickError as error:
-            # a chip that leaves with the last bytes has begun to boot
+            # a chip that leaves during the last chunk has begun to boot
             if error.reason != "gone" or pipe.unsent > self._chunk:
                 raise
         finally:
@@ -222,7 +222,7 @@ class UsbStick:
                 try:
                     handle = self._claim(device)
                 except UsbError as error:
-                    # permissions come a moment after the device; a neighbour's stick is busy for ever
+                    # udev sets permissions after the device appears; another program's stick stays busy
                     refused = self._refused(device, error)
                     continue
                 self.booted_port = device.port

@@ -1,8 +1,8 @@
-"""An NCS2 by the vendor's own MYRIAD plugin, in an interpreter that has it: OpenVINO 2021.4.2 (Python 3.6 to 3.9), or 2022.3.1.
+"""An NCS2 driven by the vendor's MYRIAD plugin, in an interpreter that has it: OpenVINO 2021.4.2 (Python 3.6 to 3.9), or 2022.3.1.
 
-The plugin must be handled with care. It waits for one lock of the whole machine (`_mvnc_lock`). Closing a stick that is gone takes
-it 10 s with that lock held, so after an error nothing is closed, the process just ends. A stick that hangs is never reported, so
-answers are timed here. Runs on CPython 3.9.
+The plugin takes one lock per machine (`_mvnc_lock`). It needs 10 s to close an unplugged stick and holds the lock meanwhile, so
+after an error the process exits without closing. The plugin never reports a hung stick, so requests have a time-out here. Runs on
+CPython 3.9.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
 
 from ncs_cluster.backends import _mvnc_lock
-from ncs_cluster.backends._model import gist, place
+from ncs_cluster.backends._model import graph_label, short_reason
 from ncs_cluster.backends._preprocess import preprocess
 from ncs_cluster.backends._thermometer import Thermometer
 from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LOOK_S = LOOK_AGAIN_S = 0.25
-"""How often a stick that is away is looked for; how often requests in flight are asked whether they have failed silently."""
+"""Seconds between searches for an absent stick, and between checks of requests in flight for unreported failures."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Options:
     depth: int = 4
     """Inferences in flight; the plugin's own choice is 4."""
     infer_timeout_s: float = 12.0
-    """Without an answer for this long the stick hangs. One that throttles may pause for 10 s."""
+    """A stick without an answer for this long hangs. A throttled stick may pause for 10 s."""
     wait_s: float = 30.0
-    """How long a stick that was left booted may take to come back: its own watchdog does that."""
+    """Seconds for a stick that was left booted to return to its ROM, by its own watchdog."""
     connect_timeout_s: float = 15.0
-    """How long the plugin waits for a stick it has booted."""
+    """Seconds the plugin waits for a stick it has booted."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.depth <= 16:
@@ -59,11 +59,11 @@ class Options:
 
 
 class _Unlucky(StickError):
-    """The stick did not come up, and it is not the graph's fault."""
+    """The stick did not boot; the graph is not the cause."""
 
 
 class _InFlight(NamedTuple):
-    """An inference under way."""
+    """An inference in flight."""
 
     tag: int
     submitted_s: float
@@ -107,7 +107,7 @@ class Myriad:
         try:
             self._load(device)
         except _Unlucky:
-            # another stick that came or went meanwhile makes the plugin take the wrong one; it has let go of both
+            # another stick that came or left meanwhile made the plugin open the wrong one; it has released both
             self._nets = []
             self._load(self._wait_for(wanted))
         self._warm_up()
@@ -135,7 +135,7 @@ class Myriad:
             request = self._in_flight.pop((graph, lane))
             if error is not None:
                 raise StickError("gone", f"the stick is gone: inference failed ({error})")
-            # one at a time: what was submitted early has waited for the one before it
+            # the stick executes one request at a time: an early submission waits for the answer before it
             began_s = max(request.submitted_s, self._answered_s)
             done.append(Completed(request.tag, self._nets[graph].outputs(lane), max(0.0, ended_s - began_s), request.transform))
             self._answered_s = ended_s
@@ -143,14 +143,15 @@ class Myriad:
         return done
 
     def read_sensor(self) -> Reading:
-        """The temperature, or the last one with its age while another process holds the plugin's lock. The level is hidden."""
+        """The temperature; while another process holds the plugin's lock the last one, with its age. The plugin hides the throttle
+        level."""
         return self._measure()
 
     def trouble(self, kind: str, for_s: float) -> None:
         raise StickError("protocol", f'trouble "{kind}" is for simulated sticks only')
 
     def close(self) -> None:
-        """Let go of the stick, which then leaves for its boot. Only one that answers: any other takes the plugin 10 s."""
+        """Release the stick, which then returns to its ROM. Only while it answers: closing any other takes the plugin 10 s."""
         if self._thermometer is not None:
             self._thermometer.end()
         self._thermometer = None
@@ -163,18 +164,18 @@ class Myriad:
             try:
                 self._nets.append(self._plugin.load(spec, device, config, self._options.depth, self._ending(index)))
             except StickError as error:
-                raise StickError(error.reason, f"{place(spec)}: {error.detail}") from error
+                raise StickError(error.reason, f"{graph_label(spec)}: {error.detail}") from error
             except RuntimeError as error:
                 if any(sign in str(error) for sign in ("NC_ERROR", "Can not init Myriad device", "not found")):
-                    raise _Unlucky("open", f"the stick does not come up: {gist(error)}") from error
-                raise StickError("graph", f"{place(spec)}: the plugin does not take it: {gist(error)}") from error
+                    raise _Unlucky("open", f"the stick does not come up: {short_reason(error)}") from error
+                raise StickError("graph", f"{graph_label(spec)}: the plugin does not take it: {short_reason(error)}") from error
 
     def _measure(self) -> Reading:
         assert self._thermometer is not None
         try:
             newest = self._thermometer.newest()
         except RuntimeError as error:
-            raise StickError("gone", f"the stick tells no temperature any more: {gist(error)}") from error
+            raise StickError("gone", f"the stick no longer gives a temperature: {short_reason(error)}") from error
         if newest is None:
             return Reading(None)
         temperature_c, when_s = newest
@@ -191,7 +192,7 @@ class Myriad:
         return ended
 
     def _wait_for(self, wanted: Optional[str]) -> str:
-        """OpenVINO's name of the stick, once it waits for its boot: one that another process left booted must come back first."""
+        """OpenVINO's name of the stick, once it is in its ROM; a stick that another process left booted returns there first."""
         until_s = time.monotonic() + self._options.wait_s
         while True:
             there = self._plugin.sticks()
@@ -203,7 +204,7 @@ class Myriad:
             time.sleep(LOOK_S)
 
     def _warm_up(self) -> None:
-        """One real inference per graph, on black."""
+        """One real inference per graph, on a black picture."""
         for graph, spec in enumerate(self._specs):
             self._nets[graph].input(0)[:] = 0
             self._start(-1, graph, 0, ResizeTransform())
@@ -212,7 +213,7 @@ class Myriad:
                 select.select([self._wake_read], [], [], LOOK_AGAIN_S)
                 self._watch()
                 if time.monotonic() >= until_s:
-                    raise StickError("hang", f"{place(spec)}: the first inference does not end")
+                    raise StickError("hang", f"{graph_label(spec)}: the first inference does not end")
             self.collect()
         self._answered_s = time.monotonic()
 
@@ -221,11 +222,11 @@ class Myriad:
         try:
             self._nets[graph].start(lane)
         except RuntimeError as error:
-            raise StickError("gone", f"the stick takes no more work: {gist(error)}") from error
+            raise StickError("gone", f"the stick accepts no more requests: {short_reason(error)}") from error
         self._watch()
 
     def _watch(self) -> None:
-        """Say when to look again. Raises StickError for a request that has failed without a word, and for a stick that hangs."""
+        """Set `due_s`. Raises StickError for a request that failed without a callback, and for a stick that hangs."""
         if not self._in_flight:
             self.due_s = None
             return
@@ -234,9 +235,9 @@ class Myriad:
             self.due_s = now_s + LOOK_AGAIN_S
         if now_s < self.due_s:
             return
-        told = {(graph, lane) for graph, lane, _, _ in self._ended}
+        reported = {(graph, lane) for graph, lane, _, _ in self._ended}
         for (graph, lane), request in self._in_flight.items():
-            error = None if (graph, lane) in told else self._nets[graph].failed(lane)
+            error = None if (graph, lane) in reported else self._nets[graph].failed(lane)
             if error is not None:
                 raise StickError("gone", f"the stick is gone: inference failed ({error})")
             late_s = now_s - max(request.submitted_s, self._answered_s)
@@ -246,7 +247,7 @@ class Myriad:
 
 
 def _plugin() -> Any:
-    """The newer API where it is installed. Raises StickError, one line, where neither is."""
+    """The newer API where it is installed. Raises StickError, one line, where neither API is."""
     try:
         from ncs_cluster.backends._myriad_api2 import Plugin as Newer
 
@@ -265,6 +266,6 @@ def _plugin() -> Any:
 
 
 def _name(port: str) -> Optional[str]:
-    """ "usb 1-1.2", as the kernel calls it -> "1.1.2-ma2480", as the plugin does; None where the port tells no place."""
+    """ "usb 1-1.2", as the kernel calls it -> "1.1.2-ma2480", as the plugin does; None where the port has no such name."""
     found = re.search(r"(\d+)-(\d+(?:\.\d+)*)$", port)
     return None if found is None else f"{found[1]}.{found[2]}-ma2480"

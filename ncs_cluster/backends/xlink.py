@@ -1,8 +1,8 @@
-"""An Intel NCS2 driven by ourselves: booted over libusb, spoken to in XLink, running graphs compiled for it. No OpenVINO needed.
+"""An Intel NCS2 without the vendor's software: booted over libusb, driven by the XLink protocol, with graphs compiled for it.
 
-The protocol is the pure `xlink.session`; this file lends it a USB stick, a clock and pictures. One thread: what USB does shows on
-`wake_fd`, what is due on `due_s`. After a time-out or nonsense the link is dropped whole, so no late answer is ever taken for the
-answer to something else; `reopen` then resets the stick and loads it again. Runs on CPython 3.9.
+`xlink.session` is the protocol, without I/O; this file connects it to a USB stick, a clock and frames. One thread: `wake_fd` is
+readable for USB events, `due_s` is the next time-out. After a time-out or a protocol error the link is dropped, so a late answer is
+never matched to another request; `reopen` resets the stick and loads the graphs again. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STALE_S = 5.0
-"""A temperature older than this is none: it is asked for each second."""
+"""Seconds after which a temperature is unknown; a new one is requested each second."""
 LOOK_S = 0.05
-"""While a stick talks, what is due is looked up this often: it is a second away, and a dozen transfers make one result."""
+"""Seconds between checks of `due_s` while bytes arrive: time-outs are a second away, and a result takes a dozen transfers."""
 MOST_WAITING = 10_000
-"""Pieces that are not written yet; graphs and tensors are some hundreds. More are replies to one that asks and takes nothing."""
+"""Unwritten pieces; graphs and tensors are some hundreds. More are replies to a stick that sends requests and reads nothing."""
 MOST_EXECUTORS = 3
 LONGEST_STEP_S = 50.0
-"""Of a boot: the supervisor grants a worker a minute for each."""
+"""Seconds of one step of a boot: the supervisor grants a worker 60 s for each."""
 WARM_UP = -1
 
 
@@ -55,17 +55,17 @@ class Options:
     executors: int = 0
     """Inferences the stick runs side by side, of each graph; 0: as many as the graph was compiled for. It holds twice as many."""
     infer_timeout_s: float = 20.0
-    """A stick that works and gives no result for so long hangs."""
+    """A busy stick without a result for this long hangs."""
     boot_timeout_s: float = 10.0
-    """From its firmware to its return to the bus."""
+    """Seconds from the firmware to the stick's return to the bus."""
     watchdog_s: float = 20.0
-    """What a stick that does not answer is given to reset itself."""
+    """Seconds for an unresponsive stick to be reset by its own watchdog."""
     settle_s: float = 1.0
-    """Between its first answer and all else, as the vendor does; whether real sticks need it is not known."""
+    """Seconds after its first answer, as with the vendor; whether real sticks need the pause is not known."""
     booted_port: Optional[str] = None
-    """The port it comes back at after its boot, where that is known ("2-1.2")."""
+    """The stick's port after its boot, where known ("2-1.2")."""
     chunk_kib: int = 512
-    """Most of a USB transfer at once: the kernel has 16 MB for all sticks together."""
+    """KiB of a USB transfer at once: the kernel has 16 MB for all sticks together."""
     libusb: str = "libusb-1.0.so.0"
     """The library's name or path."""
 
@@ -76,7 +76,7 @@ class Options:
             raise ValueError("infer_timeout_s must be over 0, at most 600")
         for name in ("boot_timeout_s", "watchdog_s"):
             if not 0 < getattr(self, name) <= LONGEST_STEP_S:
-                raise ValueError(f"{name} must be over 0, at most {LONGEST_STEP_S:g}: a step of a boot is granted a minute")
+                raise ValueError(f"{name} must be over 0, at most {LONGEST_STEP_S:g}: a step of a boot has 60 s")
         if not 0 <= self.settle_s <= 60:
             raise ValueError("settle_s must be 0 to 60")
         if not SMALLEST_CHUNK <= self.chunk_kib * 1024 <= 16 << 20:
@@ -84,7 +84,7 @@ class Options:
 
 
 class _InFlight(NamedTuple):
-    """An inference under way, and the buffer that must stay as it is."""
+    """An inference in flight, and its buffer, which must not change."""
 
     buffer: NDArray[np.uint8]
     transform: ResizeTransform
@@ -124,7 +124,7 @@ class Xlink:
         return self._begin(phase)
 
     def reopen(self, phase: Callable[[str], None]) -> DeviceInfo:
-        """After StickError("hang" or "link"): drop the link, get the stick back into its ROM by whatever works, boot, load."""
+        """After StickError("hang" or "link"): drop the link, reset the stick into its ROM, boot it and load the graphs."""
         phase("opening")
         assert self._context is not None
         if self._pipe is not None:
@@ -161,7 +161,7 @@ class Xlink:
         raise StickError("protocol", f'trouble "{kind}" is for simulated sticks only')
 
     def close(self) -> None:
-        """Take leave: the stick goes back to its ROM. At most some seconds, at once for one that is gone."""
+        """Close the session: the stick returns to its ROM. Takes at most some seconds, no time for an unplugged stick."""
         try:
             if self._pipe is not None:
                 self._session.close(time.monotonic())
@@ -177,7 +177,7 @@ class Xlink:
             self._context = self._pipe = None
 
     def _forget(self) -> None:
-        """Nothing of the last link counts any more."""
+        """Drop all state of the last link."""
         self._in_flight: Dict[int, _InFlight] = {}
         self._spare: Dict[int, List[NDArray[np.uint8]]] = {}
         self._done = []
@@ -188,7 +188,7 @@ class Xlink:
         self.due_s, self._look_s = None, 0.0
 
     def _begin(self, phase: Callable[[str], None]) -> DeviceInfo:
-        """Boot the stick, load its graphs, and let each of them work once."""
+        """Boot the stick, load its graphs, and run each of them once."""
         options = self._options
         self._pipe = self._stick.boot(
             self._firmware, session.GOODBYE, options.boot_timeout_s, options.watchdog_s, lambda: phase("opening")
@@ -220,7 +220,7 @@ class Xlink:
         self._turn()
 
     def _turn(self) -> None:
-        """Carry what there is to carry, and take note of what has happened. Raises StickError at the end of the link."""
+        """Move bytes, then process the session's events. Raises StickError at the end of the link."""
         self._carry()
         for event in self._session.events():
             if isinstance(event, Result):
@@ -233,8 +233,8 @@ class Xlink:
                 self._lost(event)
 
     def _carry(self) -> None:
-        """Bytes both ways, as far as they go without waiting, then what is due. A stick that never stops talking keeps its worker
-        from nothing else, and nothing from being overdue."""
+        """Move bytes both ways as far as possible without waiting, then check time-outs. Returns after LOOK_S even while bytes keep
+        arriving, so a stick that never stops sending delays neither its worker nor a time-out."""
         talk, pipe = self._session, self._pipe
         assert pipe is not None
         until_s = time.monotonic() + LOOK_S
@@ -243,7 +243,7 @@ class Xlink:
                 for data in talk.out():
                     pipe.send(data)
                 if pipe.waiting > MOST_WAITING:
-                    raise StickError("hang", f"{self._name}: it asks without end and takes no answer")
+                    raise StickError("hang", f"{self._name}: it sends requests without end and reads no reply")
                 if not pipe.asked:
                     pipe.ask(talk.wanted)
                 arrived = pipe.step()
@@ -280,7 +280,7 @@ class Xlink:
         self._done.append(Completed(result.tag, self._graphs[result.graph].outputs(result.data), latency_s, request.transform))
 
     def _lost(self, lost: Lost) -> NoReturn:
-        # nonsense and refusals, as silence, are answered by a reset in place
+        # protocol errors and refusals, as time-outs, lead to a reset in place
         reason = "link" if lost.reason in ("protocol", "infer") else lost.reason
         detail = lost.detail if lost.detail.startswith(self._name) else f"{self._name}: {lost.detail}"
         for number, tensors in enumerate(self._graphs):
@@ -324,6 +324,6 @@ def _one_thread_for_opencv() -> None:
     try:
         import cv2
     except ImportError as error:
-        raise StickError("open", f"frames cannot be laid into graphs: {error}: install opencv-python") from error
+        raise StickError("open", f"frames cannot be preprocessed: {error}: install opencv-python") from error
     opencv: Any = cv2
     opencv.setNumThreads(1)

@@ -214,7 +214,7 @@ def test_a_stick_that_asks_without_end_and_takes_no_answer_is_reset(bus: Emulato
     driver.open()
     bus.fault(PORT, "pace", refuse_out=True)
     bus.fault(PORT, "chatter", pings=xlink.MOST_WAITING + 100)
-    assert "takes no answer" in lost(driver).detail
+    assert "reads no reply" in lost(driver).detail
     bus.fault(PORT, "pace", refuse_out=False)
     driver.reopen()
     driver.run(20)

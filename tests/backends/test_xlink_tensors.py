@@ -71,13 +71,13 @@ def test_rows_longer_than_they_need_be_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("inputs", "word"),
     [
-        ([PICTURE, port("size", "fp32", "NC", (1, 3))], "one picture"),
-        ([port("data", "u8", "NC", (1, 100))], "one picture"),
+        ([PICTURE, port("size", "fp32", "NC", (1, 3))], "exactly one input"),
+        ([port("data", "u8", "NC", (1, 100))], "exactly one input"),
         ([port("data", "u8", "NCHW", (1, 1, 4, 6))], "colour"),
         ([port("data", "u8", "NCHW", (2, 3, 4, 6))], "colour"),
-        ([port("data", "u8", "NCHW", (1, 3, 4, 6), pad=2)], "gaps"),
+        ([port("data", "u8", "NCHW", (1, 3, 4, 6), pad=2)], "padding"),
     ],
-    ids=["two inputs", "no picture", "grey", "a batch", "gaps"],
+    ids=["two inputs", "no picture", "grey", "a batch", "padding"],
 )
 def test_a_graph_that_wants_no_single_colour_picture_is_refused_for_good(inputs: list[Port], word: str) -> None:
     with pytest.raises(StickError, match=word) as refused:
