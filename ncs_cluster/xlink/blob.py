@@ -1,6 +1,6 @@
-"""A compiled graph as the stick takes it: what its header says, every offset judged before it is used.
+"""A graph compiled for the stick: its header parsed, every offset checked before use.
 
-    0..51   in the manner of an ELF header, constant for our purpose
+    0..51   like an ELF header, constant
     52..131 20 x u32: magic, file size, version, counts, sizes, resources, offsets of tables and sections
     tables  one entry per input or output: index, offset in the tensor buffer, name, type, order, dimensions
 
@@ -21,10 +21,10 @@ HEADER_BYTES = 132
 MAGIC = 9709
 VERSION = (6, 0)
 SHAVES, SLICES = 16, 19
-"""What a Myriad X has."""
+"""SHAVE processors and CMX slices of a Myriad X."""
 MOST_EXECUTORS = 3
 IN_BLOB = 3
-"""Where a shape lies; elsewhere it is known only while the graph runs."""
+"""Location code of a shape stored in the blob; other shapes are known only while the graph runs."""
 LONGEST_NAME = 1024
 MOST_PORTS = 64
 LARGEST = 512 << 20
@@ -34,7 +34,7 @@ DTYPES = {0: ("fp16", 2), 1: ("u8", 1), 2: ("s32", 4), 3: ("fp32", 4)}
 
 
 class BlobError(NcsClusterError):
-    """One line: what is wrong with the blob, and what to do."""
+    """The message is one line: the fault of the blob, and the remedy."""
 
 
 class Port(NamedTuple):
@@ -56,7 +56,7 @@ class Port(NamedTuple):
 
 
 class Blob(NamedTuple):
-    """A judged blob."""
+    """A parsed and checked blob."""
 
     data: bytes
     version: Tuple[int, int]
@@ -71,19 +71,19 @@ class Blob(NamedTuple):
 
     @property
     def executors(self) -> int:
-        """How many inferences the stick may run side by side."""
+        """Inferences the stick can execute at once."""
         return max(1, min(MOST_EXECUTORS, SHAVES // max(1, self.shaves), SLICES // max(1, self.slices)))
 
     @classmethod
     def parse(cls, data: bytes) -> Blob:
         """Raises BlobError."""
         if len(data) < HEADER_BYTES:
-            raise BlobError(f"{len(data)} bytes are no blob: compile the graph again")
+            raise BlobError(f"{len(data)} bytes are too few for a blob: compile the graph again")
         head, *words = HEADER.unpack_from(data)
         (magic, size, major, minor, inputs, outputs, stages, inputs_size, outputs_size, batch) = words[:10]
         (_bss, slices, shaves, _hw, _shave, _dma, input_table, output_table, _stages, constants) = words[10:]
         if head[:4].lower() != b"\x7felf" or magic != MAGIC:
-            raise BlobError("it is no blob for a Myriad X: compile the graph with ncsctl graphs compile")
+            raise BlobError("not a blob for a Myriad X: compile the graph with ncsctl graphs compile")
         if (major, minor) != VERSION:
             raise BlobError(
                 f"it is a blob of version {major}.{minor}, the stick's firmware takes {VERSION[0]}.{VERSION[1]}: compile it again"
@@ -114,7 +114,7 @@ class Blob(NamedTuple):
 
 
 class _Reader:
-    """Looks things up where the header says they are."""
+    """Reads the tables that the header points to."""
 
     def __init__(self, data: bytes, constants: int) -> None:
         self._data, self._constants = data, constants
@@ -137,9 +137,9 @@ class _Reader:
         try:
             name = raw.decode("utf-8")
         except UnicodeDecodeError:
-            raise BlobError(f"the name of its {what} is no text: it is damaged") from None
+            raise BlobError(f"the name of its {what} is not UTF-8: it is damaged") from None
         if not name.isprintable():
-            raise BlobError(f"the name of its {what} is no text: it is damaged")
+            raise BlobError(f"the name of its {what} is not printable: it is damaged")
         at += 12 + length
         code, order, rank, where, dims_at, strides_where, strides_at = self._words(at, "<7I", what)
         if code not in DTYPES:
@@ -147,7 +147,7 @@ class _Reader:
         if not 1 <= rank <= 5:
             raise BlobError(f"its {what} {name!r} has {rank} dimensions (1 to 5 are possible): it is damaged")
         if where != IN_BLOB or strides_where != IN_BLOB:
-            raise BlobError(f"its {what} {name!r} has a shape that is known only on the stick, which is not supported")
+            raise BlobError(f"its {what} {name!r} has a dynamic shape, which is not supported")
         shape = self._numbers(dims_at, rank, what)
         strides = self._numbers(strides_at, rank, what)
         dtype, width = DTYPES[code]
@@ -169,12 +169,12 @@ class _Reader:
 
     def _bytes(self, at: int, length: int, what: str) -> bytes:
         if not 0 <= at <= len(self._data) - length:
-            raise BlobError(f"what it says of its {what} lies outside of the file: it is damaged")
+            raise BlobError(f"the offset of its {what} lies outside the file: it is damaged")
         return self._data[at : at + length]
 
 
 def _layout(order: int, rank: int, what: str) -> str:
     digits = [order >> 4 * place & 15 for place in reversed(range(rank))]
     if order >> 4 * rank or sorted(set(digits)) != sorted(digits) or not set(digits) <= set(AXES):
-        raise BlobError(f"the order of its {what}'s dimensions ({order:#x}) is none: it is damaged")
+        raise BlobError(f"its {what} has an invalid dimension order {order:#x}: it is damaged")
     return "".join(AXES[digit] for digit in digits)

@@ -1,8 +1,8 @@
-"""The raw logs of cli/usb/capture.c in, the items of a transcript out. Pure: a log is a file that somebody else has opened.
+"""Raw logs of cli/usb/capture.c into items of a transcript. Pure: the caller opens the log files.
 
-Transfers are joined again: firmware becomes one item however it was cut into writes, and XLink frames are found in the bytes of a
-direction, whatever transfers carried them. Bytes sent by asynchronous transfers count in the order in which they were submitted
-and by what was moved in the end. Memory does not grow with payloads.
+Transfers are joined: firmware becomes one item whatever its writes, and XLink frames are parsed from the byte stream of a direction
+whatever its transfers. Asynchronous transfers are ordered by their submission, with the bytes they transferred. Memory does not
+grow with payloads.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ _RECORD = struct.Struct("<IBBHiIIIQQQ")
 
 
 def records(log: BinaryIO) -> Iterator[Record]:
-    """Every whole record; the last may be unfinished. Raises TranscriptError for what is no log."""
+    """Every complete record; the last may be cut off. Raises TranscriptError for a file that is not a log."""
     if log.read(len(MAGIC)) != MAGIC:
-        raise TranscriptError("is no log of usb-capture")
+        raise TranscriptError("is not a log of usb-capture")
     while len(head := log.read(_RECORD.size)) == _RECORD.size:
         kept, kind, endpoint, handle, rc, asked, actual, thread, began_ns, ended_ns, tag = _RECORD.unpack(head)
         payload = log.read(kept)
@@ -69,7 +69,7 @@ def records(log: BinaryIO) -> Iterator[Record]:
 
 
 class _Piece(NamedTuple):
-    """One transfer that moved bytes. `data` is shorter than `size` where the log did not keep all."""
+    """One transfer with bytes. `data` is shorter than `size` where the log dropped bytes."""
 
     data: bytes
     size: int
@@ -78,7 +78,7 @@ class _Piece(NamedTuple):
 
 
 class _Digest:
-    """Bytes as they come: hashed, and kept as long as they are few."""
+    """A payload in pieces: hashed, and kept up to WHOLE bytes."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -101,7 +101,7 @@ class _Digest:
 
 
 class _Direction:
-    """One direction of a link: transfers in, frames out. `names` are those of its streams, which hosts number."""
+    """One direction of a link: transfers in, frames out. `names`: stream number -> name, shared by both directions."""
 
     def __init__(self, handle: int, sent: bool, zero_ns: int, names: Dict[int, str]) -> None:
         self._handle = handle
@@ -129,7 +129,7 @@ class _Direction:
             room = frames.HEADER_SIZE - len(self._head) if self._header is None else self._header.size - self._digest.size
             take = min(room, piece.size - at)
             data = piece.data[at : at + take]
-            # of one transfer, for one frame: header and payload in one show as a header transfer that is too long
+            # lengths of transfers: a header and its payload in one transfer show as a header transfer that is too long
             self._lengths[self._header is not None].append(take)
             self._merged = self._merged or take < piece.size
             at += take
@@ -152,14 +152,14 @@ class _Direction:
                 self._start()
 
     def end(self, now_ns: int) -> Iterator[AnyItem]:
-        """A frame that never became whole."""
+        """An incomplete frame at the end."""
         if self._began_ns is not None and not self._lost:
             yield self._lose(_Piece(b"", 0, self._began_ns, now_ns), "the frame ends in the middle")
 
     def _frame(self, header: frames.Header, ended_ns: int) -> Frame:
         if self._sent and header.type is frames.FrameType.CREATE_STREAM_REQ:
             self._names[header.stream] = header.name
-        # a graph is its owner's: no more of it is kept than its beginning
+        # a graph belongs to its owner: only its beginning is kept
         most = VERIFY_BYTES if self._names.get(header.stream, "").startswith("graphBuffer") else WHOLE
         data = self._digest.data(most) if self._digest.size else None
         return Frame(
@@ -217,8 +217,8 @@ class _Firmware:
 
 
 def unpatched(written: bytes) -> Optional[Tuple[bytes, int, int]]:
-    """The firmware without what a host puts into it, and what that was: the watchdog's byte and the memory type's. None where
-    the two insertions are not in their places."""
+    """The firmware without a host's two insertions, and their values: the watchdog byte and the memory-type byte. None where the
+    insertions are not at their places."""
     call, end = written.rfind(CALL) - 6, len(written) - len(START) - 6
     stored = written[call : call + 5] == STORE_MEMORY and written[end : end + 5] == STORE_WATCHDOG
     if not (0 <= call < end and stored and written.endswith(START)):
@@ -238,7 +238,7 @@ def _when(began_ns: int, ended_ns: int, zero_ns: int) -> Tuple[float, float]:
 
 
 class _Device:
-    """An open stick: what is sent to it and what it sends."""
+    """An open stick: both directions."""
 
     def __init__(self, handle: int, product: str, zero_ns: int) -> None:
         self.handle = handle
@@ -250,7 +250,7 @@ class _Device:
         self.completed: Dict[int, Record] = {}
 
     def out(self) -> Iterator[_Piece]:
-        """What has been sent, in the order in which it was submitted."""
+        """Completed OUT transfers, in the order of their submission."""
         while self.submitted and self.submitted[0].tag in self.completed:
             began = self.submitted.popleft()
             ended = self.completed.pop(began.tag)
@@ -261,12 +261,12 @@ class _Device:
         yield from self.received.end(now_ns)
         held = sum(record.actual for record in self.completed.values())
         if held:
-            why = "they were sent behind a transfer whose end was not recorded"
+            why = "they were sent after a transfer whose end was not recorded"
             yield Loose(*_when(now_ns, now_ns, self._zero_ns), self.handle, sent=True, size=held, why=why)
 
 
 class _Process:
-    """One log."""
+    """The log of one process."""
 
     def __init__(self, zero_ns: int, numbers: Iterator[int]) -> None:
         self._zero_ns = zero_ns
@@ -326,21 +326,21 @@ def _piece(record: Record) -> _Piece:
 
 
 def items(logs: Sequence[BinaryIO]) -> List[AnyItem]:
-    """What these logs, one for each process, tell, in the order in which it ended; firmware when its handle is closed. Raises
+    """Items of these logs, one log per process, in the order in which they ended; firmware when its handle is closed. Raises
     TranscriptError."""
     streams = [records(log) for log in logs]
     first = [list(itertools.islice(stream, 1)) for stream in streams]
     zero_ns = now_ns = min((record.began_ns for one in first for record in one), default=0)
     handles = itertools.count(1)
     processes = [_Process(zero_ns, handles) for _ in streams]
-    told: List[AnyItem] = []
+    found: List[AnyItem] = []
     marked = [_marked(index, itertools.chain(one, stream)) for index, (one, stream) in enumerate(zip(first, streams))]
     for _, index, record in heapq.merge(*marked, key=lambda each: each[0]):
         now_ns = max(now_ns, record.ended_ns)
-        told += processes[index].feed(record)
+        found += processes[index].feed(record)
     for each in processes:
-        told += each.end(now_ns)
-    return told
+        found += each.end(now_ns)
+    return found
 
 
 def _marked(index: int, stream: Iterable[Record]) -> Iterator[Tuple[int, int, Record]]:

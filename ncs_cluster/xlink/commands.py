@@ -1,4 +1,4 @@
-"""What a host writes to the stick's two monitors, and what comes back. Little endian; what is not named is zero.
+"""Commands a host writes to the stick's two monitors, and their answers. Little endian; unnamed bytes are zero.
 
 `deviceMonitor` takes {u32 command, u32 argument}; `graphMonitor` takes one struct of 84 bytes about a graph or of 100 bytes about a
 FIFO, each opened by its command, and answers with an i32 status. Runs on CPython 3.9.
@@ -57,9 +57,9 @@ GRAPH_COMMAND = struct.Struct("<II64sIII")
 FIFO_COMMAND = struct.Struct("<II64sI20sBBxx")
 FIFO_RELEASE = struct.Struct("<II")
 FIFO_WAKE = b"\xad\xde\x00\x00"
-"""Written to an input FIFO before it is released: its reader on the stick wakes and ends."""
+"""Written to an input FIFO before its release: wakes and ends its reader on the stick."""
 VERIFY_BYTES = 132
-"""The head of a blob that VERIFY is shown."""
+"""Bytes of a blob's head that VERIFY takes."""
 MYRIAD_X = 0x2480
 """firmware[1] of a Myriad X."""
 
@@ -78,14 +78,14 @@ STATUS_WORDS = {
 
 
 class Capabilities(NamedTuple):
-    """What the stick says it can do."""
+    """Limits and firmware of a stick."""
 
     max_graphs: int
     max_fifos: int
     max_memory: int
     max_executors: int
     firmware: str
-    """As the vendor prints it: four words in hexadecimal, those that are zero left out."""
+    """As the vendor prints it: up to four hexadecimal words, zero words omitted."""
     is_myriad_x: bool
 
 
@@ -109,12 +109,12 @@ def fifo_release(fifo: int) -> bytes:
 
 
 def capabilities(data: bytes) -> Capabilities:
-    """40 bytes, read. The caller has judged the length."""
+    """Decode 40 bytes; the caller has checked the length."""
     graphs, fifos, memory, executors, *words = CAPABILITIES.unpack(data)
     firmware = ".".join(f"{word:x}" for word in words[:4] if word)
     return Capabilities(graphs, fifos, memory, executors, firmware, words[1] == MYRIAD_X)
 
 
 def status_words(status: int) -> str:
-    """For people."""
+    """The status in words."""
     return STATUS_WORDS.get(status, f"status {status}")

@@ -1,9 +1,9 @@
-"""What two transcripts have in common: each in its normal form, lane by lane, and what was set aside on the way. Pure.
+"""Compares two transcripts: both in a normal form, lane by lane, with the differences that were ignored. Pure.
 
-A link is brought into exchanges (a request and its reply, found by the event id) and these into lanes, inside which order counts:
-what the host asks for, what the stick sends on each stream, who returns credit on each stream, the calls of libusb. Between lanes
-order does not count, for there hosts race with themselves: two threads of the vendor's plugin send the first watchdog ping and
-the credit for the capabilities in either order. What is left out is named in RULES, with its reason; nothing else is left out.
+A link is split into exchanges (a request and its reply, matched by the event id) and these into lanes. Order counts within a lane:
+requests of the host, payloads of the stick on each stream, credit on each stream, calls of libusb. Order between lanes does not
+count, because a host races with itself: two threads of the vendor's plugin send the first watchdog ping and the credit for the
+capabilities in either order. RULES names every ignored difference, with its reason.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from ncs_cluster.xlink.frames import Flags
 from ncs_cluster.xlink.transcript import AnyItem, Boot, Call, Frame, Loose, Transcript
 
 RULES = {
-    "times": "when something happened, and how long it took, is the machine's and the stick's",
-    "ports": "bus, port and speed of a stick are where it was put",
-    "event ids": "a number that joins a reply to its request; used for that, then left out",
-    "names": "a name counts where a stream or a FIFO is made; elsewhere, and after its NUL, hosts send what lies in memory",
-    "fields of replies": "of a reply only the kind, the id and the flags are read; the vendor's stream and size in it are stale",
-    "uninitialised fields": "fields of a command that the stick does not read; the vendor sends what lies in memory",
+    "times": "times and durations depend on the machine and the stick",
+    "ports": "bus, port and speed depend on where a stick is plugged in",
+    "event ids": "the number that matches a reply to its request; used for matching only",
+    "names": "a name counts where a stream or a FIFO is created; elsewhere, and after its NUL, it is uninitialised memory",
+    "fields of replies": "only type, id and flags of a reply are read; the vendor leaves stale values in stream and size",
+    "uninitialised fields": "fields of a command that the stick does not read; the vendor sends uninitialised memory",
     "lanes": "the order between two directions, and between requests and the credit returned by another thread",
-    "cadence": "how often the watchdog is fed and the temperature is asked for, and when",
-    "temperatures": "the 26 floats of a reading are the stick's state",
-    "payloads not kept": "a log that grew too long has only their length: whether they are equal is not known",
-    "chunk sizes": "into how many transfers firmware or a payload is cut; that header and payload are separate transfers counts",
-    "empty transfers": "a transfer of no bytes ends another one; the bytes are the same",
-    "leaving": "how calls end while a stick leaves: the last write of firmware, the answer to RESET, the waiting read, the release",
-    "polling": "how a host looks for sticks: asking for the list, again and again, or being told",
-    "descriptors": "a host may look at descriptors, strings and the present configuration; nothing is changed by it",
-    "kernel drivers": "the kernel has none for a stick: asking it to leave, or whether it is there, changes nothing",
-    "library": "when libusb is loaded, initialised and left",
+    "cadence": "when and how often the watchdog is fed and the temperature is requested",
+    "temperatures": "the 26 floats of a reading are state of the stick",
+    "payloads not kept": "a log that grew too long has only their lengths, so their contents are not compared",
+    "chunk sizes": "the number of transfers of firmware or a payload; header and payload must still be separate transfers",
+    "empty transfers": "a transfer of 0 bytes ends another one; the bytes are equal",
+    "leaving": "results of calls while a stick leaves: last write of firmware, reply to RESET, pending read, release",
+    "polling": "how a host finds sticks: listing devices repeatedly, or hot-plug events",
+    "descriptors": "reading descriptors, strings and the present configuration changes nothing",
+    "kernel drivers": "the kernel has no driver for a stick: asking for it or detaching it changes nothing",
+    "library": "when libusb is loaded, initialised and exited",
 }
 
 _IGNORED = {
@@ -62,7 +62,7 @@ _ONCE = (Device.THERMAL.name, Device.PING.name)
 
 
 LOOKED_AT, SHOWN = 1000, 40
-"""Lines of a lane after the first difference: compared, and told."""
+"""Lines of a lane after the first difference: compared, and reported."""
 
 
 class Difference(NamedTuple):
@@ -73,7 +73,7 @@ class Difference(NamedTuple):
 
 
 class Report(NamedTuple):
-    """`set_aside` counts, for each rule, what it left out of both; `cuts` tells how the two cut the same bytes into transfers."""
+    """`set_aside`: differences ignored in both, by rule; `cuts`: how each splits the same bytes into transfers."""
 
     differences: List[Difference]
     set_aside: Dict[str, int]
@@ -163,7 +163,7 @@ class Normal:
     def _exchange(self, where: str, request: Frame, name: str, ending: str) -> None:
         kind = request.type.replace("_REQ", "")
         if kind == "CREATE_STREAM":
-            # the stick's own end has an id of the stick's own
+            # the stick numbers its own end itself
             number = f" as {request.stream}" if request.sent else ""
             line = f"{kind} {request.name}{number}, {request.size} bytes"
             self._say(where, "host" if request.sent else f"stick opens {request.name}", line + ending)
@@ -206,13 +206,13 @@ class Normal:
 
     def _once(self, where: str, lane: str, line: str) -> None:
         lines = self.lanes.setdefault(f"{where}, {lane}", [])
-        # the last may be cut off by the end
+        # the end of the recording may cut off the last one
         if line not in lines and not line.endswith("no reply"):
             lines.append(line)
 
 
 def compare(first: Transcript, second: Transcript) -> Report:
-    """What differs after both were normalised."""
+    """Differences between the normal forms."""
     one, two = Normal(first), Normal(second)
     found = []
     for lane in [*one.lanes, *(lane for lane in two.lanes if lane not in one.lanes)]:
@@ -226,7 +226,8 @@ def compare(first: Transcript, second: Transcript) -> Report:
 
 
 def _diff(before: List[str], after: List[str]) -> List[str]:
-    """From a line before where they part; of long lanes the beginning, for to find the shortest difference may take for ever."""
+    """From one line before the first difference; of long lanes the beginning only: the shortest difference may take hours to
+    find."""
     same = next((at for at, (one, other) in enumerate(zip(before, after)) if one != other), min(len(before), len(after)))
     at = max(0, same - 1)
     diff = difflib.unified_diff(before[at : at + LOOKED_AT], after[at : at + LOOKED_AT], lineterm="", n=1)
@@ -236,8 +237,8 @@ def _diff(before: List[str], after: List[str]) -> List[str]:
 
 
 def _exchanges(frames: Sequence[Frame]) -> Iterator[Tuple[Frame, Optional[Frame]]]:
-    """Requests in their order, each with its reply; replies to nothing stand by themselves. A reply may be read before the call
-    that wrote its request has returned."""
+    """Requests in order, each with its reply; a reply without a request stands alone. A reply may be read before the call that
+    wrote its request has returned."""
     replies: Dict[Tuple[bool, int, str], Deque[Frame]] = {}
     for frame in frames:
         if frame.type.endswith("_RESP"):

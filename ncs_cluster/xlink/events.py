@@ -1,4 +1,4 @@
-"""What a session tells its owner: the stick is ready, has a result or a temperature, was lost, is closed. Pure. CPython 3.9."""
+"""Events of a session: ready, a result, a temperature, lost, closed. Pure. CPython 3.9."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from ncs_cluster.xlink.link import Data
 
 
 class Ready(NamedTuple):
-    """Every graph is on the stick; `submit` may be called."""
+    """Every graph is loaded; `submit` may be called."""
 
     capabilities: Capabilities
     depths: Tuple[int, ...]
-    """Of each graph, how many inferences it holds at once."""
+    """Inferences in flight, of each graph."""
     stages: Tuple[int, ...]
 
 
 class Result(NamedTuple):
-    """One inference. `data` are `outputs_size` bytes, each output at its offset. Latency counts from when its tensor left."""
+    """One inference. `data` are `outputs_size` bytes, each output at its offset. Latency counts from the sending of its tensor."""
 
     tag: int
     graph: int
@@ -27,10 +27,10 @@ class Result(NamedTuple):
 
 
 class Thermal(NamedTuple):
-    """One look at the sensor, passed on as it came, also when it is absurd."""
+    """One reading of the sensor, unchecked."""
 
     level: int
-    """Throttle level: 0, 1, 2; 0 for what is none of these."""
+    """Throttle level 0, 1 or 2; 0 for any other value."""
     temperature_c: float
 
 
@@ -42,7 +42,7 @@ class Lost(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """The end of a session that was asked to end; the chip resets itself."""
+    """The end of a session after `close`; the chip resets itself."""
 
 
 Event = Union[Ready, Result, Thermal, Lost, Closed]

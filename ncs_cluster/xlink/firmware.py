@@ -1,8 +1,8 @@
-"""The firmware as it is sent to a stick's boot ROM: Intel's file with two insertions, as every host of it makes them.
+"""Firmware for a stick's boot ROM: Intel's file with two insertions, which every host makes.
 
-The file is "MA2x" and then commands, of which 98 stores a byte, ba calls, and the last, a4, starts what was loaded at 0x80d00000.
-Inserted are the watchdog's switch (a byte at 0x80200000) before that a4, and the type of memory (a byte at 0x70200c00, 0: find out)
-before the last call of 0x7000e9d0. Nothing is overwritten. The file is Intel's and is not shipped here. Runs on CPython 3.9.
+The file is "MA2x" followed by commands: 98 stores a byte, ba calls, and the last, a4, starts the loaded code at 0x80d00000. A host
+inserts the watchdog switch (a byte at 0x80200000) before the a4, and the memory type (a byte at 0x70200c00, 0: detect) before the
+last call of 0x7000e9d0. No byte is overwritten. The file belongs to Intel and is not part of this package. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def judge(mvcmd: bytes) -> None:
 
 
 def patch(mvcmd: bytes, watchdog: bool = True) -> bytes:
-    """What a boot ROM is sent: the file and 12 bytes. Raises ConfigError where there is no place for them."""
+    """The file with 12 bytes inserted. Raises ConfigError for a file without the places for them."""
     call, end = mvcmd.rfind(CALL), len(mvcmd) - len(START)
     whole = mvcmd.startswith(MAGIC) and mvcmd.endswith(START) and 0 <= call <= end - len(CALL)
     if not whole or mvcmd[end - 6 : end - 1] == STORE_WATCHDOG:
-        raise ConfigError("is no firmware for a Myriad X, or already patched; get it with: ncsctl firmware install")
+        raise ConfigError("is not a firmware for a Myriad X, or is already patched; get it with: ncsctl firmware install")
     switch = STORE_WATCHDOG + (b"\1" if watchdog else b"\0")
     return b"".join((mvcmd[:call], STORE_MEMORY, FIND_OUT, mvcmd[call:end], switch, START))

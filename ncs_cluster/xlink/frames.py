@@ -2,10 +2,10 @@
 
     i32 event id | i32 type | char[64] stream name | u32 stream id | u32 size | u32 flags
 
-The header is one USB transfer, the data follows in others: neither side may merge them. A reply has the type of its request + 9
-and the same event id; of its other fields only the ack bit means anything, the rest is what lay in memory. So are the bytes behind
-a name's NUL, and a name anywhere but in CREATE. Source: the open XLink host code, read, and the traffic
-of the vendor's plugin. Runs on CPython 3.9.
+The header is one USB transfer, the data follows in others; neither side may merge them. A reply has the type of its request + 9
+and the same event id. Of its other fields only the ack bit has a meaning; the rest is uninitialised, as are the bytes after a
+name's NUL, and the name of any frame but CREATE. Source: the open XLink host code and the traffic of the vendor's plugin. Runs on
+CPython 3.9.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEADER = struct.Struct("<ii64sIII")
 HEADER_SIZE = 84
 LONGEST_NAME = 63
 FIRST_EVENT = 10
-"""Smaller event ids have never been seen on the wire."""
+"""The vendor's first event id; smaller ones have never been seen."""
 
 
 class FrameType(IntEnum):
@@ -85,19 +85,19 @@ class Header(NamedTuple):
 
 
 class FrameError(NcsClusterError):
-    """These bytes are no header: one line, what came."""
+    """These bytes are no header; the message is one line."""
 
 
 def decode(data: bytes) -> Header:
-    """84 bytes, judged; what is no name is only refused where one is needed. Raises FrameError."""
+    """Decode 84 bytes. The name is checked in CREATE only. Raises FrameError."""
     if len(data) != HEADER_SIZE:
-        raise FrameError(f"a header of {len(data)} bytes came, {HEADER_SIZE} were expected")
+        raise FrameError(f"received a header of {len(data)} bytes, expected {HEADER_SIZE}")
     event, number, raw, stream, size, flags = _HEADER.unpack(data)
     kind = _TYPES.get(number)
     if kind is None:
-        raise FrameError(f"a frame of unknown type {number} came")
+        raise FrameError(f"received a frame of unknown type {number}")
     name, end, _ = raw.partition(b"\0")
     text = name.decode("latin-1")
     if kind is FrameType.CREATE_STREAM_REQ and not (end and text and text.isascii() and text.isprintable()):
-        raise FrameError("a stream was created whose name is empty, has no end or is no text")
+        raise FrameError("received a CREATE whose stream name is empty, unterminated or not printable ASCII")
     return Header(event, kind, text, stream, size, flags)

@@ -1,10 +1,11 @@
-"""Frames of one open stick: requests and their replies, streams and their credit. What is said on the streams is session.py's.
+"""Frames of one open stick: requests and replies, streams and their credit. session.py decides what the streams carry.
 
-Bytes leave by `out`, one element per OUT transfer; what comes is asked for by `wanted`, byte by byte, for a read that asks for more
-than is sent may never end. A payload is only taken where one of its size is expected, so what a stick can make us hold is bounded.
+`out` holds the bytes to send, one element per OUT transfer. `wanted` is the exact size of the next read: a read of more bytes than
+the stick sends may never end. A payload is accepted only where one of its size is expected, which bounds the memory a stick can
+fill.
 
-Credit: a stick gives room for `size` bytes and MOST_PACKETS packets per stream; each packet counts from its leaving until the stick
-releases it with READ_REL. What has no credit waits. Raises ProtocolError for whatever no stick may send. Runs on CPython 3.9.
+Credit: a stick has room for `size` bytes and MOST_PACKETS packets per stream; a packet counts from its sending until the stick
+releases it with READ_REL. Payloads without credit wait. Raises ProtocolError for frames no stick may send. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ MOST_STREAMS = 32
 MOST_PACKETS = 64
 LAST_EVENT = 0x7FFFFFFF
 ALIGNMENT = 64
-"""Sizes of streams are multiples of it."""
+"""Stream sizes are multiples of this, in bytes."""
 SLOWEST_BYTES_S = 4e6
-"""What a stick may take for a payload is reckoned with this: a tenth of what USB 2 carries."""
+"""Assumed bytes/s for payload time-outs: a tenth of USB 2."""
 
 
 class Wait:
-    """Something that will have come: a reply, or a payload as `value`."""
+    """A future reply, or a future payload as `value`."""
 
     __slots__ = ("done", "value")
 
@@ -41,7 +42,7 @@ class Wait:
 
 
 class _Asked(NamedTuple):
-    """A request without its reply."""
+    """A request that has no reply yet."""
 
     type: FrameType
     what: str
@@ -52,7 +53,7 @@ class _Asked(NamedTuple):
 
 
 class _Queued(NamedTuple):
-    """A payload without credit."""
+    """A payload that waits for credit."""
 
     data: Data
     until_s: float
@@ -60,7 +61,7 @@ class _Queued(NamedTuple):
 
 
 class _Expected(NamedTuple):
-    """A payload that the stick may send."""
+    """A payload the stick may send."""
 
     size: int
     until_s: float
@@ -68,7 +69,7 @@ class _Expected(NamedTuple):
 
 
 class Stream:
-    """One stream. `size` is the room the stick has for what we write; 0 while we have not opened our end."""
+    """One stream. `size`: bytes the stick buffers of what the host writes; 0 until the host has opened its end."""
 
     __slots__ = ("_expected", "_queue", "id", "name", "packets", "size", "unreleased")
 
@@ -82,20 +83,19 @@ class Stream:
         return self.unreleased + size <= self.size and self.packets < MOST_PACKETS
 
     def until_s(self) -> float:
-        """When the oldest of what it waits for is overdue."""
+        """Time-out of the oldest queued or expected payload."""
         until_s = self._queue[0].until_s if self._queue else NEVER_S
         return min(until_s, self._expected[0].until_s) if self._expected else until_s
 
 
 class Link:
-    """One connection, from the claim of the stick to its loss. Nothing here knows a clock: `now_s` is set by its owner
-    before each call, and is any time that grows."""
+    """One connection, from the claim of the stick to its loss. The owner sets `now_s`, any monotonic time, before each call."""
 
     def __init__(self, reply_timeout_s: float) -> None:
         self.out: List[Data] = []
         self.wanted = HEADER_SIZE
         self.left = False
-        """The stick has said that it resets itself."""
+        """The stick has announced its own reset."""
         self.now_s = 0.0
         self.reply_timeout_s = reply_timeout_s
         self._event = FIRST_EVENT - 1
@@ -106,7 +106,7 @@ class Link:
         self._coming: Optional[Stream] = None
         self._coming_id = 0
 
-    # -- what the host asks for ---------------------------------------------------------------------------------------
+    # -- requests of the host -----------------------------------------------------------------------------------------
 
     def ping(self) -> Wait:
         return self._ask(FrameType.PING_REQ, "PING")
@@ -124,7 +124,7 @@ class Link:
         return self._ask(FrameType.CLOSE_STREAM_REQ, f"CLOSE {stream.name}", stream)
 
     def write(self, stream: Stream, data: Data, patience_s: Optional[float] = None) -> Wait:
-        """Send a payload as soon as there is credit, waited for at most `patience_s`. `data` must not change until it has gone."""
+        """Send a payload when there is credit, within `patience_s`. `data` must not change until it is sent."""
         wait = Wait()
         if not stream._queue and stream.has_credit(len(data)):
             self._send(stream, data, wait)
@@ -134,18 +134,18 @@ class Link:
         return wait
 
     def expect(self, stream: Stream, size: int, patience_s: float = NEVER_S, wait: Optional[Wait] = None) -> Wait:
-        """Allow one payload of exactly `size` bytes, after those allowed before. Said before it is asked for, since an answer may
-        overtake the reply to its question."""
+        """Accept one payload of exactly `size` bytes, after those expected before. Call this before sending the request: the
+        payload may come before the request's reply."""
         wait = wait or Wait()
         stream._expected.append(_Expected(size, self._until_s(patience_s), wait))
         return wait
 
-    # -- what the stick says ------------------------------------------------------------------------------------------
+    # -- frames of the stick ------------------------------------------------------------------------------------------
 
     def received(self, data: Data) -> None:
-        """The `wanted` bytes have come. A payload is kept, not copied. Raises ProtocolError."""
+        """Take the `wanted` bytes. A payload is kept without a copy. Raises ProtocolError."""
         if len(data) != self.wanted:
-            raise ProtocolError(f"{len(data)} bytes came where {self.wanted} were asked for")
+            raise ProtocolError(f"received {len(data)} bytes, expected {self.wanted}")
         if self._coming is None:
             self._frame(self._decoded(data))
             return
@@ -155,14 +155,14 @@ class Link:
         stream._expected.popleft().wait.end(data)
 
     def due_s(self) -> float:
-        """When something becomes overdue if nothing comes. Only the oldest of each kind is looked at: the others are no older."""
+        """The next time-out. The oldest request and the oldest payload of each stream decide: younger ones expire later."""
         due_s = next(iter(self._asked.values())).until_s if self._asked else NEVER_S
         for stream in self._streams:
             due_s = min(due_s, stream.until_s())
         return due_s
 
     def overdue(self) -> Optional[str]:
-        """What should have come by now, in words."""
+        """What has timed out, in words; None: nothing."""
         oldest = next(iter(self._asked.values()), None)
         if oldest is not None and self.now_s >= oldest.until_s:
             return f"no reply to {oldest.what}"
@@ -190,7 +190,7 @@ class Link:
         elif kind == FrameType.CREATE_STREAM_REQ:
             self._reply(header._replace(stream=self._stream(header.name).id))
         elif kind == FrameType.READ_REQ:
-            raise ProtocolError("a READ came, which never leaves its side")
+            raise ProtocolError("received a READ, which is never sent over USB")
         else:
             self._reply(header)
             self.left = self.left or kind == FrameType.RESET_REQ
@@ -198,15 +198,15 @@ class Link:
     def _payload_comes(self, header: Header) -> None:
         stream = self._known(header)
         if not stream._expected:
-            raise ProtocolError(f"{header.size} bytes came on {stream.name}, where nothing was expected")
+            raise ProtocolError(f"received {header.size} bytes on {stream.name}, expected none")
         if header.size != stream._expected[0].size:
-            raise ProtocolError(f"{header.size} bytes came on {stream.name}, where {stream._expected[0].size} were expected")
+            raise ProtocolError(f"received {header.size} bytes on {stream.name}, expected {stream._expected[0].size}")
         self._coming, self._coming_id, self.wanted = stream, header.id, header.size
 
     def _answered(self, header: Header) -> None:
         asked = self._asked.pop(header.id, None)
         if asked is None or asked.type.reply != header.type:
-            raise ProtocolError(f"a {header.type.name} came which nobody had asked for")
+            raise ProtocolError(f"received a {header.type.name} without a request")
         if not header.flags & Flags.ACK:
             raise ProtocolError(f"{asked.what} was refused (flags {header.flags:#x})")
         self._unanswered -= asked.size
@@ -216,7 +216,7 @@ class Link:
         stream = self._known(header)
         if not stream.packets or header.size > stream.unreleased:
             held = f"{stream.packets} packets, {stream.unreleased} bytes"
-            raise ProtocolError(f"{header.size} bytes of {stream.name} were released, where it held {held}")
+            raise ProtocolError(f"stick released {header.size} bytes of {stream.name}, which held {held}")
         stream.packets -= 1
         stream.unreleased -= header.size
         self._reply(header)
@@ -226,23 +226,23 @@ class Link:
 
     def _known(self, header: Header) -> Stream:
         if header.stream >= len(self._streams):
-            raise ProtocolError(f"a {header.type.name} came for stream {header.stream}, which does not exist")
+            raise ProtocolError(f"received a {header.type.name} for unknown stream {header.stream}")
         return self._streams[header.stream]
 
     def _stream(self, name: str) -> Stream:
         stream = self._names.get(name)
         if stream is None:
             if len(self._streams) == MOST_STREAMS:
-                raise ProtocolError(f"stream {name!r} would be one more than the {MOST_STREAMS} there may be")
+                raise ProtocolError(f"stream {name!r} exceeds the limit of {MOST_STREAMS} streams")
             stream = self._names[name] = Stream(len(self._streams), name)
             self._streams.append(stream)
         return stream
 
     def _until_s(self, patience_s: float) -> float:
-        """Patience begins when what is on its way has arrived."""
+        """A time-out starts when the payloads sent before have arrived."""
         return self.now_s + patience_s + self._unanswered / SLOWEST_BYTES_S
 
-    # -- what leaves --------------------------------------------------------------------------------------------------
+    # -- sending ------------------------------------------------------------------------------------------------------
 
     def _send(self, stream: Stream, data: Data, wait: Wait) -> None:
         stream.unreleased += len(data)

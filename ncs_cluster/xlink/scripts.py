@@ -1,8 +1,8 @@
-"""What a host says to a stick, step by step, as the vendor's plugin does. docs/xlink.md has it as a table.
+"""A host's requests to a stick, step by step, in the order of the vendor's plugin. docs/xlink.md has them as a table.
 
-A script is a generator that yields what it waits for: a reply or a payload (a Wait), or a time. Whoever runs it lets it go on when
-that has come (session.py). Every answer is announced before its question leaves, since it may overtake the reply to the question.
-Scripts raise Refused where the stick says no, ProtocolError where it talks nonsense. Runs on CPython 3.9.
+A script is a generator that yields what it waits for: a reply or a payload (a Wait), or a time. session.py resumes it when that has
+come. Every payload is expected before its request is sent, because it may come before the request's reply. Scripts raise Refused
+when the stick refuses a request, ProtocolError for an invalid answer. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from ncs_cluster.xlink.commands import Capabilities, Device, Graph
 from ncs_cluster.xlink.link import Data, Link, Stream, Wait
 
 FIFO_OUT_SIZE = 8
-"""We never write to a FIFO out."""
+"""Bytes: the host never writes to an output FIFO."""
 
 Step = Union[Wait, float]
-"""What a script waits for: something to come, or a time."""
+"""What a script waits for: a Wait, or a time in seconds."""
 Script = Generator[Step, None, None]
 
 
 class Refused(Exception):
-    """The stick has said no: a reason of StickError's, and one line."""
+    """The stick has refused a request: a reason of StickError, and one line."""
 
 
 class Loaded(NamedTuple):
@@ -51,7 +51,7 @@ def greet(link: Link, settle_s: float) -> Script:
 
 
 def meet(link: Link) -> Generator[Step, None, Tuple[Stream, Capabilities]]:
-    """deviceMonitor, and what the stick says of itself there."""
+    """Open deviceMonitor and read the stick's capabilities."""
     device = yield from _opened(link, commands.DEVICE_MONITOR, commands.DEVICE_MONITOR_BYTES)
     answer = link.expect(device, commands.CAPABILITIES.size, link.reply_timeout_s)
     yield link.write(device, commands.device_command(Device.CAPABILITIES))
@@ -63,7 +63,7 @@ def meet(link: Link) -> Generator[Step, None, Tuple[Stream, Capabilities]]:
 
 
 def prepare(link: Link, device: Stream) -> Generator[Step, None, Stream]:
-    """graphMonitor, opened; power and DMA as the vendor sets them."""
+    """Open graphMonitor; set power and DMA as the vendor does."""
     monitor = yield from _opened(link, commands.GRAPH_MONITOR, commands.GRAPH_MONITOR_BYTES)
     yield link.write(device, commands.device_command(Device.POWER))
     yield link.write(device, commands.device_command(Device.ASYNC_DMA, 1))
@@ -73,7 +73,7 @@ def prepare(link: Link, device: Stream) -> Generator[Step, None, Stream]:
 def allocate(
     link: Link, monitor: Stream, number: int, blob: Blob, executors: int, timeout_s: float
 ) -> Generator[Step, None, Loaded]:
-    """A graph's way onto the stick, with FIFOs for twice as many tensors as run side by side."""
+    """Load a graph, with FIFOs for twice as many tensors as `executors`."""
     name, depth = f"graphBuffer{number}", 2 * executors
     buffer = yield from _opened(link, name, len(blob.data))
     verify = commands.graph_command(Graph.VERIFY, number, name, third=executors)
@@ -85,9 +85,9 @@ def allocate(
     yield from _order(link, monitor, order, timeout_s, "graph", f"graph {number} was not allocated", (buffer, blob.data))
     for described, size, what in ((tensor_in, blob.inputs_size, "inputs"), (tensor_out, blob.outputs_size, "outputs")):
         yield described
-        told = commands.TENSOR.unpack(described.value)[4]
-        if told != size:
-            raise ProtocolError(f"the stick sees {told} bytes of {what} in graph {number}, whose blob says {size}")
+        described_size = commands.TENSOR.unpack(described.value)[4]
+        if described_size != size:
+            raise ProtocolError(f"the stick reports {described_size} bytes of {what} in graph {number}, the blob has {size}")
     yield stages
     check = commands.graph_command(Graph.ALLOCATION_VERIFY, number, name, third=executors)
     yield from _order(link, monitor, check, timeout_s, "graph", f"graph {number} does not fit on the stick")
@@ -97,8 +97,8 @@ def allocate(
 
 
 def infer(link: Link, monitor: Stream, graph: Loaded, tensor: Data, result: Wait, timeout_s: float) -> Script:
-    """A tensor and its trigger. One at a time of all graphs, so the order of triggers is that of tensors. Outputs that come before
-    the trigger are another's, and are not taken for the `result`."""
+    """Send a tensor and its trigger. One script of all graphs runs at a time, so triggers have the order of tensors. `result` is
+    expected only after the tensor was sent: outputs that come earlier belong to another inference."""
     yield link.write(graph.into, tensor, timeout_s)
     link.expect(graph.out, graph.blob.outputs_size, wait=result)
     trigger = commands.graph_command(Graph.TRIGGER, graph.number, "", *graph.fifos)
@@ -110,7 +110,7 @@ def feed_watchdog(link: Link, device: Stream) -> Script:
 
 
 def look(link: Link, device: Stream) -> Generator[Step, None, Tuple[float, float]]:
-    """Throttle level and temperature, as they come."""
+    """Throttle level and degrees Celsius, unchecked."""
     answer = link.expect(device, commands.THERMAL.size, link.reply_timeout_s)
     yield link.write(device, commands.device_command(Device.THERMAL))
     yield answer
@@ -119,7 +119,7 @@ def look(link: Link, device: Stream) -> Generator[Step, None, Tuple[float, float
 
 
 def release(link: Link, monitor: Stream, graph: Loaded) -> Script:
-    """Give a graph back, and its streams."""
+    """Release a graph and its streams."""
     yield link.write(graph.into, commands.FIFO_WAKE)
     for fifo, stream in zip(graph.fifos, (graph.into, graph.out)):
         order = commands.fifo_release(fifo)
@@ -140,7 +140,7 @@ def _opened(link: Link, name: str, size: int) -> Generator[Step, None, Stream]:
 def _fifo(
     link: Link, monitor: Stream, number: int, depth: int, room: Optional[int], tensor: Any, timeout_s: float
 ) -> Generator[Step, None, Stream]:
-    """A FIFO of `depth` tensors; `room` is None where the host reads."""
+    """Allocate a FIFO of `depth` tensors; `room` in bytes, None for a FIFO that the host reads."""
     name, reads = f"FIFO{number}", room is None
     stream = yield from _opened(link, name, FIFO_OUT_SIZE if room is None else room)
     order = commands.fifo_command(number, name, depth, bytes(tensor), host_reads=reads)
@@ -157,7 +157,7 @@ def _order(
     refusal: str,
     payload: Optional[Tuple[Stream, Data]] = None,
 ) -> Script:
-    """Tell graphMonitor something, with a payload on another stream, and hear its status. Raises Refused."""
+    """Send a command to graphMonitor, with a payload on another stream, and read its status. Raises Refused."""
     status = link.expect(monitor, commands.STATUS.size, timeout_s)
     yield link.write(monitor, command, timeout_s)
     if payload is not None:

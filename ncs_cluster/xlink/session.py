@@ -6,17 +6,17 @@
     watch      from the capabilities on: a ping of the firmware's watchdog each second, and the temperature
     close      FIFOs, graphs and streams, then RESET: the chip goes back to its boot ROM. With work in flight RESET at once
 
-What scripts.py has written down goes on whenever what it waits for has come. Anything no stick may do, and anything that does
-not come in time, is `Lost`: nothing is taken or sent after it, since a late answer would be taken for another's. CPython 3.9.
+A script of scripts.py continues when the reply, payload or time it waits for has come. A protocol violation or a time-out ends the
+session with `Lost`: no byte is taken or sent after it, because a late answer could be matched to another request. CPython 3.9.
 
-To carry it (the one that owns the USB stick):
-    session.start(now)                          then, whenever something happens:
-    for data in session.out(): pipe.send(data)          each element is one transfer; cut longer ones as you like, never join two
-    read exactly session.wanted bytes                   one read at a time, always one under way; cut it as you like
-    session.received(data, now)                         all of them, owned from now on; before tick
+How the owner of the USB stick drives a session:
+    session.start(now)                          then, on every event:
+    for data in session.out(): pipe.send(data)          one element is one transfer; it may be split, two must never be joined
+    read exactly session.wanted bytes                   always one pending read; it may be split
+    session.received(data, now)                         with all of these bytes, which then belong to the session; before tick
     session.tick(now) when session.due_s has come
-    session.events()                                    after each of these
-    session.fail("gone", detail)                        when the transport has no more to carry
+    session.events()                                    after each of these calls
+    session.fail("gone", detail)                        when the transport has ended
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ from ncs_cluster.xlink.link import NEVER_S, Data, Link, Stream, Wait
 from ncs_cluster.xlink.scripts import Loaded, Refused, Script, Step
 
 GOODBYE = Header(FIRST_EVENT, FrameType.RESET_REQ).encode()
-"""One transfer that makes a firmware which listens reset its chip, whatever was said before."""
+"""One transfer that makes running firmware reset the chip in any state of the protocol."""
 LATE_S = 1.0
-"""Called this much after `due_s`, the host stood still, and it is no time in which the stick was silent."""
+"""Seconds: a call this much after `due_s` means that the host was suspended; that time counts towards no time-out."""
 
 
 class Options(NamedTuple):
     """How to treat a stick. Times in seconds."""
 
     executors: Optional[int] = None
-    """Inferences side by side per graph; None: as many as blob and stick allow. The depth is twice that."""
+    """Inferences executed at once per graph; None: as many as blob and stick allow. The depth is twice that."""
     settle_s: float = 1.0
-    """Between the first PING and all else, as the vendor does; whether it is needed is not known."""
+    """Between the first PING and the next request, as with the vendor; whether the pause is needed is not known."""
     ping_s: float = 1.0
     thermal_s: Optional[float] = 1.0
-    """None: only when `look` is called."""
+    """Between temperatures; None: only when `look` is called."""
     reply_timeout_s: float = 12.0
-    """The vendor's patience with a watchdog ping."""
+    """The vendor's time-out of a watchdog ping."""
     allocate_timeout_s: float = 30.0
     infer_timeout_s: float = 20.0
-    """From its trigger, or from the result before it, to a result. A stick with several graphs answers them in turns: one of them
-    may have to wait as many times as long."""
+    """From the trigger, or from the result before, to a result. A stick with several graphs answers them in turns, so for each
+    graph the time-out is multiplied by their number."""
     close_timeout_s: float = 2.0
 
 
 class _Job(NamedTuple):
-    """An inference that has not left yet."""
+    """An inference whose tensor has not been sent."""
 
     tag: int
     graph: int
@@ -66,7 +66,7 @@ class _Job(NamedTuple):
 
 
 class _InFlight(NamedTuple):
-    """An inference whose tensor has left."""
+    """An inference whose tensor has been sent."""
 
     tag: int
     sent_s: float
@@ -74,13 +74,13 @@ class _InFlight(NamedTuple):
 
 
 class _Lane:
-    """A graph at work: its inferences come back in the order in which they left."""
+    """A loaded graph: its results come in the order of its inferences."""
 
     def __init__(self, graph: Loaded) -> None:
         self.graph = graph
         self.in_flight: Deque[_InFlight] = deque()
         self.progress_s = 0.0
-        """Of its last result, or the first tensor after a pause."""
+        """Time of its last result, or of the first tensor after a pause."""
 
 
 class _Running:
@@ -91,14 +91,14 @@ class _Running:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.step: Step = 0.0
-        """NEVER_S once it has come to its end."""
+        """NEVER_S after the script's end."""
 
     def may_go_on(self, now_s: float) -> bool:
         return self.step.done if isinstance(self.step, Wait) else self.step <= now_s
 
 
 class Session:
-    """One stick with its graphs. `blobs[n]` is graph n. No method raises for what a stick does, or after the end."""
+    """One stick with its graphs. `blobs[n]` is graph n. No method raises because of the stick, or after the end."""
 
     def __init__(self, blobs: Sequence[Blob], options: Options = Options()) -> None:  # noqa: B008  (a tuple)
         self._blobs, self._options = list(blobs), options
@@ -108,7 +108,7 @@ class Session:
         self._more: Optional[Wait] = None
         self._events: List[Event] = []
         self._scripts: List[_Running] = []
-        self._heard_s = self._slept_s = 0.0
+        self._called_s = self._suspended_s = 0.0
         self._leave_by_s = NEVER_S
         self._leaving = False
         self._device: Optional[Stream] = None
@@ -116,42 +116,42 @@ class Session:
         self.phase = "opening"
         """"opening", "allocating", "ready", "closing" or "ended"."""
 
-    # -- the door -----------------------------------------------------------------------------------------------------
+    # -- public -------------------------------------------------------------------------------------------------------
 
     def start(self, now_s: float) -> None:
-        """The stick is claimed: begin."""
-        self._link.now_s = self._heard_s = float(now_s)
+        """Begin; the stick is claimed."""
+        self._link.now_s = self._called_s = float(now_s)
         self._begin(self._open())
         self._run()
 
     @property
     def ended(self) -> bool:
-        """After Lost or Closed: nothing leaves, comes or is due any more."""
+        """True after Lost or Closed: the session sends, takes and waits for nothing."""
         return self.phase == "ended"
 
     @property
     def wanted(self) -> int:
-        """Bytes the read under way must ask for; it changes in `received` alone."""
+        """Bytes of the pending read; changes in `received` only."""
         return self._link.wanted
 
     def out(self) -> List[Data]:
-        """What must be written, in order."""
+        """Transfers to write, in order."""
         data, self._link.out = self._link.out, []
         return data
 
     def events(self) -> List[Event]:
-        """What has happened since the last call."""
+        """Events since the last call."""
         events, self._events = self._events, []
         return events
 
     @property
     def due_s(self) -> Optional[float]:
-        """When `tick` must be called if nothing happens before."""
+        """When `tick` must be called unless another event comes first."""
         due_s = NEVER_S if self.ended else self._due_s()
-        return None if due_s == NEVER_S else due_s + self._slept_s
+        return None if due_s == NEVER_S else due_s + self._suspended_s
 
     def _due_s(self) -> float:
-        """By the session's own clock."""
+        """`due_s` on the session's clock, which leaves out suspended time."""
         due_s = min(self._link.due_s(), self._leave_by_s)
         for running in self._scripts:
             if isinstance(running.step, float):
@@ -166,8 +166,8 @@ class Session:
         return len(self._jobs) + sum(len(lane.in_flight) for lane in self._lanes)
 
     def submit(self, tag: int, graph: int, tensor: Data, now_s: float) -> None:
-        """Begin an inference: `inputs_size` bytes, each input at its offset, unchanged until its Result. Its outcome is exactly one
-        Result, or the end. More than the depth wait here. Raises ValueError for what was never possible."""
+        """Begin an inference: `inputs_size` bytes, each input at its offset, unchanged until its Result. Exactly one Result
+        follows, or the session ends. Inferences above the depth wait here. Raises ValueError for a wrong size or before Ready."""
         if len(tensor) != self._blobs[graph].inputs_size:
             raise ValueError(f"graph {graph} takes {self._blobs[graph].inputs_size} bytes, not {len(tensor)}")
         if self.phase != "ready":
@@ -179,14 +179,14 @@ class Session:
         self._run()
 
     def look(self, now_s: float) -> None:
-        """Ask for a Thermal now, beside those that come by themselves. Nothing is asked of a stick that takes its leave."""
+        """Request a Thermal now, in addition to the periodic ones. Ignored while closing."""
         if self._device is not None and self.phase not in ("closing", "ended"):
             self._turn(now_s)
             self._begin(self._look(self._link, self._device))
             self._run()
 
     def received(self, data: Data, now_s: float) -> None:
-        """What was `wanted` has come."""
+        """Take the `wanted` bytes."""
         if self.ended:
             return
         self._turn(now_s)
@@ -201,47 +201,47 @@ class Session:
             self._lose("gone", "the stick has reset itself")
 
     def tick(self, now_s: float) -> None:
-        """Time has passed. Call it only after all that has come was handed over."""
+        """Check time-outs. Call only after `received` has taken every byte that came."""
         if self.ended:
             return
         self._turn(now_s)
         due_s = self._due_s()
-        if now_s >= due_s + self._slept_s:
-            # what was added and taken away again may have lost its last bit
+        if now_s >= due_s + self._suspended_s:
+            # adding and subtracting the suspended time may have lost the last bit
             self._link.now_s = max(self._link.now_s, due_s)
         overdue = self._link.overdue()
         for number, lane in enumerate(self._lanes):
             if self._link.now_s >= self._patience_s(lane):
                 overdue = overdue or f"no result of graph {number} for {self._link.now_s - lane.progress_s:.3g} s"
         if self._link.now_s >= self._leave_by_s:
-            overdue = overdue or "the stick does not take its leave"
+            overdue = overdue or "no reply to RESET"
         if overdue:
             self._lose("hang", overdue)
         else:
             self._run()
 
     def close(self, now_s: float) -> None:
-        """Begin to end: Closed comes when the stick has taken note, or Lost after `close_timeout_s`."""
+        """Begin to close: Closed follows when the stick has acknowledged RESET, or Lost after `close_timeout_s`."""
         if self.ended or self.phase == "closing":
             return
         self._turn(now_s)
         idle = self.phase == "ready" and not self.in_flight
         self.phase = "closing"
         self._leave_by_s = self._link.now_s + self._options.close_timeout_s
-        # a question under way still gets its answer, nothing is asked any more
+        # requests that were sent still get their answers, no others are sent
         self._scripts = [running for running in self._scripts if idle and running.step is not self._more]
         self._scripts = [running for running in self._scripts if not isinstance(running.step, float)]
         self._begin(self._close(idle))
         self._run()
 
     def fail(self, reason: str, detail: str) -> None:
-        """The transport has lost the stick. After our RESET that is how it ends."""
+        """The transport has lost the stick. After our RESET this is the regular end."""
         if self._leaving:
             self._end(Closed())
         elif not self.ended:
             self._lose(reason, detail)
 
-    # -- what runs ----------------------------------------------------------------------------------------------------
+    # -- scripts ------------------------------------------------------------------------------------------------------
 
     def _open(self) -> Script:
         link, options = self._link, self._options
@@ -298,7 +298,7 @@ class Session:
         self._end(Closed())
 
     def _next(self) -> Optional[_Job]:
-        """The oldest job whose graph has room."""
+        """The oldest job whose graph has a free place."""
         for place, job in enumerate(self._jobs):
             lane = self._lanes[job.graph]
             if len(lane.in_flight) < lane.graph.depth:
@@ -315,7 +315,8 @@ class Session:
                 self._events.append(Result(request.tag, number, request.result.value, now_s - request.sent_s))
 
     def _patience_s(self, lane: _Lane) -> float:
-        """When its oldest inference is overdue: the stick has answered none for so long, or all others' turns are over too."""
+        """When the graph's oldest inference is overdue: the stick gave no result of any graph for the time-out, or none of this
+        graph for the time-out times the number of graphs."""
         if not lane.in_flight:
             return NEVER_S
         latest_s = max(each.progress_s for each in self._lanes)
@@ -325,17 +326,17 @@ class Session:
     # -- running ------------------------------------------------------------------------------------------------------
 
     def _turn(self, now_s: float) -> None:
-        """It is `now_s`. Time in which nobody listened is left out: nobody can have heard the stick."""
-        if now_s > self._heard_s + LATE_S and now_s > self._due_s() + self._slept_s + LATE_S:
-            self._slept_s = now_s - self._due_s()
-        self._heard_s = now_s
-        self._link.now_s = max(self._link.now_s, now_s - self._slept_s)
+        """Set the clock to `now_s` minus the time in which the host was suspended: it could not have received the stick's bytes."""
+        if now_s > self._called_s + LATE_S and now_s > self._due_s() + self._suspended_s + LATE_S:
+            self._suspended_s = now_s - self._due_s()
+        self._called_s = now_s
+        self._link.now_s = max(self._link.now_s, now_s - self._suspended_s)
 
     def _begin(self, script: Script) -> None:
         self._scripts.append(_Running(script))
 
     def _run(self) -> None:
-        """Let every script go on as far as it can."""
+        """Continue every script as far as possible."""
         if self._more is not None and self._jobs:
             self._more.end()
         for running in self._scripts:

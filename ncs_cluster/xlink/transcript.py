@@ -1,4 +1,4 @@
-"""What was said over USB to sticks, as a file: items, and how they are written and read. Pure.
+"""A recording of USB traffic with sticks as a file: its items, and their encoding. Pure.
 
 A transcript is JSON Lines: a `Header`, then items in the order in which they ended. Of each open stick there are
 
@@ -7,8 +7,8 @@ A transcript is JSON Lines: a `Header`, then items in the order in which they en
     frame   an XLink frame (f63b) of one direction: header, payload, and the lengths of the USB transfers they came in
     loose   bytes that are no frame, and why
 
-Payloads up to WHOLE bytes are kept, longer ones by length and SHA-256; a graph's blob never but by its hash. capture_log.py makes
-transcripts from the raw logs, compare.py says what two of them have in common.
+Payloads up to WHOLE bytes are kept, longer ones as length and SHA-256; of a graph's blob only its hash. capture_log.py makes
+transcripts from raw logs, compare.py compares two of them.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ WHOLE = 4096
 
 
 class TranscriptError(NcsClusterError):
-    """What was given is no log or no transcript; the message says why, in one line that follows the file's name."""
+    """The input is not a log or a transcript; the message is one line that follows the file's name."""
 
 
 Hexadecimal = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$")]
 
 
 class Item(msgspec.Struct, frozen=True, tag_field="what", omit_defaults=True):
-    """Something that happened. Times are seconds since the first log began; `handle` counts the sticks as they were opened."""
+    """One event. Times are seconds since the first log began; `handle` numbers the opened sticks."""
 
     t: float
     took: float
@@ -50,8 +50,8 @@ class Call(Item, frozen=True, tag="call", omit_defaults=True):
 
 
 class Boot(Item, frozen=True, tag="boot", omit_defaults=True):
-    """`published_sha256` is that of the file as Intel published it: without the two insertions of 6 bytes every host makes. It is
-    absent where they are not found."""
+    """`published_sha256`: of the file as Intel published it, without the two insertions of 6 bytes every host makes; None where the
+    insertions are not found."""
 
     size: int
     transfers: List[int]
@@ -80,7 +80,7 @@ class Frame(Item, frozen=True, tag="frame", omit_defaults=True):
 
 
 class Loose(Item, frozen=True, tag="loose", omit_defaults=True):
-    """Bytes that could not be read as a frame; nothing of this direction is read after them."""
+    """Bytes that are not a frame; the rest of this direction is not parsed."""
 
     sent: bool
     size: int
@@ -91,7 +91,7 @@ AnyItem = Union[Call, Boot, Frame, Loose]
 
 
 class Header(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a transcript was made with and on. Nothing in it tells whose machine it was."""
+    """Versions and machine of a recording; nothing identifies its owner."""
 
     transcript: int
     ncs_cluster: str
@@ -131,7 +131,7 @@ def load(lines: Iterable[bytes]) -> Transcript:
             else:
                 items.append(decoder.decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise TranscriptError(f"line {number} is none of a transcript: {error}") from error
+            raise TranscriptError(f"line {number} is not an item of a transcript: {error}") from error
     if header is None:
         raise TranscriptError("is empty")
     return Transcript(header, items)

@@ -1,4 +1,4 @@
-"""What a frame says, in words: the words that a comparison compares. Fields that nobody reads are not among them. Pure."""
+"""Frames in words, for comparison. Fields the receiver does not read are left out. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNREAD_ARGUMENT = (Device.THERMAL, Device.CAPABILITIES, Device.MEMORY, Device.P
 
 
 def written(stream: str, frame: Frame) -> Tuple[str, bool]:
-    """What a host writes, in words, without the fields that are not read; and whether there were such fields."""
+    """A host's payload in words, without the fields the stick does not read; and whether it has such fields."""
     data = bytes.fromhex(frame.data or "")
     if stream == DEVICE_MONITOR and len(data) == DEVICE_COMMAND.size:
         command, argument = DEVICE_COMMAND.unpack(data)
@@ -61,7 +61,7 @@ def payload(frame: Frame) -> str:
 
 
 def shape(frame: Frame) -> str:
-    """How its header came, where that was not by itself."""
+    """The transfers of its header, unless the header was one transfer of its own."""
     by_itself = frame.head == [HEADER_SIZE] and not frame.merged
     return "" if by_itself else f" in transfers of {frame.head} {frame.body}"
 

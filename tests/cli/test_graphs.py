@@ -80,9 +80,9 @@ def patched(at: int, value: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "0 bytes are no blob"),
+        (b"", "0 bytes are too few"),
         (BLOB.read_bytes()[:-100], "it was cut off or damaged"),
-        (patched(0, 1), "it is no blob for a Myriad X"),
+        (patched(0, 1), "not a blob for a Myriad X"),
         (patched(2, 5), "it is a blob of version 5.0, the stick's firmware takes 6.0"),
         (patched(12, 17), "it wants 17 shaves and 9 slices, a Myriad X has 16 and 19"),
     ],

@@ -55,18 +55,18 @@ def frame(kind: FrameType, stream: int = 0, size: int = 0, name: str = "", flags
     [
         (frame(FrameType.PING_REQ)[:4] + struct.pack("<i", 99) + bytes(76), "unknown type 99"),
         (b"\xff" * 84, "unknown type -1"),
-        (frame(FrameType.READ_REQ), "READ came"),
-        (frame(FrameType.WRITE_REQ, 31, 4), "stream 31, which does not exist"),
-        (frame(FrameType.WRITE_REQ, 0xDEADDEAD, 4), "which does not exist"),
-        (frame(FrameType.WRITE_REQ, 0, 104), "nothing was expected"),
-        (frame(FrameType.WRITE_REQ, 0, 0xFFFFFFFF), "nothing was expected"),
-        (frame(FrameType.WRITE_RESP), "nobody had asked"),
+        (frame(FrameType.READ_REQ), "received a READ"),
+        (frame(FrameType.WRITE_REQ, 31, 4), "unknown stream 31"),
+        (frame(FrameType.WRITE_REQ, 0xDEADDEAD, 4), "unknown stream 3735936685"),
+        (frame(FrameType.WRITE_REQ, 0, 104), "expected none"),
+        (frame(FrameType.WRITE_REQ, 0, 0xFFFFFFFF), "expected none"),
+        (frame(FrameType.WRITE_RESP), "a WRITE_RESP without a request"),
         (frame(FrameType.READ_REL_REQ, 0, 8), "held 0 packets"),
-        (frame(FrameType.READ_REL_REQ, 99, 8), "does not exist"),
+        (frame(FrameType.READ_REL_REQ, 99, 8), "unknown stream 99"),
         (frame(FrameType.CREATE_STREAM_REQ), "name"),
-        (frame(FrameType.PING_REQ)[:83], "83 bytes came where 84"),
-        (b"", "0 bytes came where 84"),
-        (frame(FrameType.PING_REQ) + b"\0", "85 bytes came where 84"),
+        (frame(FrameType.PING_REQ)[:83], "received 83 bytes, expected 84"),
+        (b"", "received 0 bytes, expected 84"),
+        (frame(FrameType.PING_REQ) + b"\0", "received 85 bytes, expected 84"),
     ],
 )
 def test_what_no_stick_may_send_ends_the_session_in_one_line(data: bytes, said: str):
@@ -109,7 +109,7 @@ def test_a_reply_of_another_type_is_no_reply():
     session = Session([], ALONE)
     session.start(0.0)
     session.received(frame(FrameType.RESET_RESP, number=10), 0.0)
-    assert the_end(session) == Lost("protocol", "a RESET_RESP came which nobody had asked for")
+    assert the_end(session) == Lost("protocol", "received a RESET_RESP without a request")
 
 
 def test_a_result_of_another_size_is_not_taken():
@@ -118,7 +118,7 @@ def test_a_result_of_another_size_is_not_taken():
     session.submit(1, 0, bytes(48), 0.0)
     carry(session, model, 0.0, computes=False)
     session.received(frame(FrameType.WRITE_REQ, name_id(model, "FIFO1"), 27), 0.0)
-    assert the_end(session) == Lost("protocol", "27 bytes came on FIFO1, where 28 were expected")
+    assert the_end(session) == Lost("protocol", "received 27 bytes on FIFO1, expected 28")
 
 
 def test_a_result_nobody_asked_for_is_not_taken():
@@ -127,7 +127,7 @@ def test_a_result_nobody_asked_for_is_not_taken():
     carry(session, model, 0.0)
     assert [type(event) for event in session.events()] == [Ready, Result]
     session.received(frame(FrameType.WRITE_REQ, name_id(model, "FIFO1"), 28), 0.0)
-    assert the_end(session) == Lost("protocol", "28 bytes came on FIFO1, where nothing was expected")
+    assert the_end(session) == Lost("protocol", "received 28 bytes on FIFO1, expected none")
 
 
 def test_a_stick_can_only_open_as_many_streams_as_there_may_be():
@@ -221,7 +221,7 @@ def test_a_stick_that_sees_other_tensors_than_the_blob_says_is_not_fed():
             super()._write(name, commands.TENSOR.pack(1, 1, 1, 1, 49) if len(data) == 20 else data)
 
     session, _ = opened(model=Other())
-    assert the_end(session) == Lost("protocol", "the stick sees 49 bytes of inputs in graph 0, whose blob says 48")
+    assert the_end(session) == Lost("protocol", "the stick reports 49 bytes of inputs in graph 0, the blob has 48")
 
 
 # -- time ---------------------------------------------------------------------------------------------------------------
@@ -358,7 +358,7 @@ def test_closing_waits_for_nobody_for_long():
     session.events()
     session.close(1.0)
     assert run_dry(session, 1.0) == pytest.approx(3.0)
-    assert the_end(session) == Lost("hang", "the stick does not take its leave")
+    assert the_end(session) == Lost("hang", "no reply to RESET")
 
 
 def test_a_stick_that_leaves_before_it_answers_our_reset_has_taken_its_leave():
@@ -379,7 +379,7 @@ def test_outputs_that_come_before_their_trigger_are_no_result():
     session.submit(1, 0, bytes(48), 1.0)
     session.out()
     session.received(frame(FrameType.WRITE_REQ, name_id(model, "FIFO1"), 28), 1.0)
-    assert the_end(session) == Lost("protocol", "28 bytes came on FIFO1, where nothing was expected")
+    assert the_end(session) == Lost("protocol", "received 28 bytes on FIFO1, expected none")
 
 
 def test_nothing_is_asked_of_a_stick_that_takes_its_leave():

@@ -223,9 +223,9 @@ def test_a_transcript_is_read_as_it_was_written() -> None:
     ("lines", "words"),
     [
         ([], "is empty"),
-        ([b"{}"], "line 1 is none of a transcript"),
-        ([b"\xff\n"], "line 1 is none of a transcript"),
-        ([msgspec.json.encode(ABOUT), b'{"what":"noise","t":0,"took":0,"handle":1}'], "line 2 is none of a transcript"),
+        ([b"{}"], "line 1 is not an item of a transcript"),
+        ([b"\xff\n"], "line 1 is not an item of a transcript"),
+        ([msgspec.json.encode(ABOUT), b'{"what":"noise","t":0,"took":0,"handle":1}'], "line 2 is not an item of a transcript"),
         ([msgspec.json.encode({**msgspec.to_builtins(ABOUT), "transcript": 9})], "is a transcript of version 9"),
     ],
 )
