@@ -1,7 +1,7 @@
 """A device that one thread uses and any thread may close.
 
-Vendor libraries crash when a device is released while another thread is inside it. So whoever leaves last releases: `close`
-when nobody is inside, else the user on its way out. Nobody waits for a blocked read.
+Vendor libraries crash when a device is released during a call of another thread. So the last one releases it: `close` when no
+thread uses the device, else the using thread when it leaves. No caller waits for a blocked read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Handle(Generic[T]):
         self._closing = threading.Event()
 
     def open(self, device: Callable[[], T]) -> T:
-        """Take over what `device()` opens; what was open before is released. SourceError when closed meanwhile."""
+        """Hold the device that `device()` opens; release the one before. SourceError when closed meanwhile."""
         self.close()
         with self._inside:
             self._drop()
@@ -50,7 +50,7 @@ class Handle(Generic[T]):
                 self._settle()
 
     def pause(self, seconds: float) -> None:
-        """Sleep inside `using`. SourceError as soon as somebody closes."""
+        """Sleep inside `using`. SourceError as soon as the handle is closed."""
         if self._closing.wait(seconds) if seconds > 0 else self._closing.is_set():
             raise SourceError("the source is closed")
 

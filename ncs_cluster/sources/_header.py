@@ -1,7 +1,7 @@
-"""Size of a picture from its first bytes, and whether its end is there: both before anything is decoded.
+"""Size and completeness of a picture file, before it is decoded.
 
-A small file may claim a picture of gigabytes, and decoders fill what a cut file lacks with grey. Layouts: JPEG, ITU-T T.81
-annex B; PNG, RFC 2083; BMP, BITMAPINFOHEADER; WebP, RFC 9649.
+A small file may declare a picture of gigabytes, and decoders fill the missing part of a truncated file with grey. Layouts: JPEG,
+ITU-T T.81 annex B; PNG, RFC 2083; BMP, BITMAPINFOHEADER; WebP, RFC 9649.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _JPEG_ALONE = frozenset(range(0xD0, 0xD9)) | {0x01}
 
 
 class Header(NamedTuple):
-    """What the file says of itself. `whole` is False when its end is missing."""
+    """Size in pixels; `whole` is False when the file's end is missing."""
 
     width: int
     height: int
@@ -24,7 +24,7 @@ class Header(NamedTuple):
 
 
 def header(data: bytes) -> Optional[Header]:
-    """Reads a JPEG, PNG, BMP or WebP file. None when it is none of them, or its header makes no sense."""
+    """The header of a JPEG, PNG, BMP or WebP file; None for any other file or an invalid header."""
     try:
         if data.startswith(b"\xff\xd8"):
             found = _jpeg(data)
@@ -51,7 +51,7 @@ def _jpeg(data: bytes) -> Optional[Header]:
             continue
         if marker in _JPEG_SIZES:
             height, width = struct.unpack_from(">HH", data, at + 5)
-        if marker == 0xDA:  # the picture itself begins: within it FF D9 can only be the end
+        if marker == 0xDA:  # start of scan: after it FF D9 is always the end of the image
             return Header(width, height, data.find(b"\xff\xd9", at) > 0)
         at += 2 + int(struct.unpack_from(">H", data, at + 2)[0])
     return None

@@ -1,4 +1,4 @@
-"""What librealsense's Python binding needs around it: finding it, its errors in one line, its colour formats as BGR."""
+"""Helpers around librealsense's Python binding: its import, errors in one line, colour formats to BGR."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def library() -> Any:
             "Python 3.9, 3.10 and 3.12; the camera may have an interpreter of its own, see docs/sources.md",
             permanent=True,
         ) from error
-    # some builds put everything one level deeper
+    # some builds nest the module one level deeper
     return pyrealsense2 if hasattr(pyrealsense2, "pipeline") else pyrealsense2.pyrealsense2
 
 
 def one_line(error: Exception) -> str:
-    """librealsense breaks its messages into lines."""
+    """The error in one line; librealsense's messages have several."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def write_bgr(rs: Any, frame: Any, slot: Any) -> None:
-    """Write a colour frame into `slot`, uint8 BGR [height, width, 3]. Permanent SourceError for a format that is no colour."""
+    """Write a colour frame into `slot`, uint8 BGR [height, width, 3]. Permanent SourceError for a format that is not colour."""
     import cv2
     import numpy as np
 
@@ -49,5 +49,5 @@ def write_bgr(rs: Any, frame: Any, slot: Any) -> None:
         rs.format.uyvy: cv2.COLOR_YUV2BGR_UYVY,
     }
     if kind not in codes:
-        raise SourceError(f"colour format {kind} is not understood: record or stream bgr8, rgb8 or yuyv", permanent=True)
+        raise SourceError(f"colour format {kind} is not supported: record or stream bgr8, rgb8 or yuyv", permanent=True)
     cv2.cvtColor(pixels, codes[kind], dst=slot)

@@ -1,8 +1,8 @@
-"""A live OpenCV capture: the newest frame wins, and nobody hangs.
+"""A live OpenCV capture: the newest frame wins, and no reader blocks for ever.
 
-One thread owns the VideoCapture from opening to release. It takes frame after frame off the device, so that none grows old in
-a queue, and unpacks one (the costly half) only when a reader waits for it, straight into the reader's slot. A device that
-blocks holds up only this thread: the reader gives up after `silence_s`, and the thread ends when the device lets go of it.
+One thread owns the VideoCapture from opening to release. It grabs every frame, so that none ages in the device's queue, and decodes
+a frame (the costly half) only for a waiting reader, into the reader's slot. A device that blocks holds up this thread only: the
+reader times out after `silence_s`, and the thread ends when the device's call returns.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 CLOSED = "the source is closed"
 RELEASE_S = 1.0
 RETRIEVE_S = 5.0
-"""Unpacking is computing, not waiting: a reader whose slot is being written stays this long."""
+"""Seconds a reader waits for a decode into its slot, which computes and does not block."""
 
 
 class Opened(NamedTuple):
-    """Size of the first frame, and the rate the device tells (0 or nonsense when it does not know)."""
+    """Size of the first frame, and the device's rate in fps (0 or nonsense where it is unknown)."""
 
     width: int
     height: int
@@ -84,7 +84,7 @@ class Live:
 
 
 class _Capture:
-    """One VideoCapture and the thread that owns it, once opened and once closed."""
+    """One VideoCapture and the thread that owns it; opened once, closed once."""
 
     def __init__(self, start: Callable[[], cv2.VideoCapture]) -> None:
         self._start = start
@@ -139,7 +139,7 @@ class _Capture:
                 capture.release()
         except SourceError as error:
             self._fail(error)
-        except Exception as error:  # cv2.error and whatever else a driver brings up: it must reach the reader
+        except Exception as error:  # cv2.error or any other exception of a driver must reach the reader
             self._fail(SourceError(f"OpenCV failed: {' '.join(str(error).split())[:200]}"))
 
     def _take_frames(self, capture: cv2.VideoCapture) -> None:
@@ -147,7 +147,7 @@ class _Capture:
 
         ok, frame = capture.read()
         if not ok:
-            raise SourceError("it opens, but gives no frame")
+            raise SourceError("opens, but gives no frame")
         height, width = frame.shape[:2]
         with self._change:
             self._size = Opened(width, height, float(capture.get(cv2.CAP_PROP_FPS)))

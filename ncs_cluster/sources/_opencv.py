@@ -1,4 +1,4 @@
-"""OpenCV is there, or one line says what to install."""
+"""Checks that OpenCV can be imported, or says in one line what to install."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ FATAL = 1
 def need_opencv() -> None:
     """First step of every `open` that uses it. Permanent SourceError when it cannot be imported.
 
-    The logs of OpenCV and its FFmpeg are turned off: a source says in its errors what went wrong, once, and FFmpeg quotes
-    addresses with their passwords. OPENCV_LOG_LEVEL and OPENCV_FFMPEG_LOGLEVEL in the environment bring them back.
+    The logs of OpenCV and its FFmpeg are turned off: a source's error reports a fault once, and FFmpeg logs addresses with their
+    passwords. OPENCV_LOG_LEVEL and OPENCV_FFMPEG_LOGLEVEL in the environment bring them back.
     """
     try:
         import cv2
@@ -24,6 +24,6 @@ def need_opencv() -> None:
         raise SourceError(f"OpenCV cannot be imported: {remedy} pip install opencv-python-headless", permanent=True) from error
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if "OPENCV_LOG_LEVEL" not in os.environ:
-        # OpenCV 5 has moved it
+        # OpenCV 5 moved the function
         set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
         set_level(FATAL)

@@ -1,6 +1,6 @@
 """When frames of a file are due: n / fps after the first, by one clock, so that no drift adds up. Pure.
 
-A reader that comes a little late catches up; one that was away for longer than LATE_S goes on from now, rather than rushing.
+A reader up to LATE_S late catches up; one later than that continues from now instead of reading in a burst.
 """
 
 from __future__ import annotations

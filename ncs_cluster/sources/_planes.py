@@ -1,4 +1,4 @@
-"""Where in a slot a frame of a given size lies: at the plane's start, without gaps between its rows."""
+"""Views of a frame in a slot: at the plane's start, rows without padding."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ def depth_room(plane: NDArray[np.uint16], width: int, height: int) -> NDArray[np
 
 def _check(has: int, needs: int, width: int, height: int) -> None:
     if needs > has:
-        raise SourceError(f"a frame of {width}x{height} is larger than its slot: the source is opened again with its new size")
+        raise SourceError(f"a frame of {width}x{height} is larger than its slot: the source is reopened with its new size")

@@ -1,7 +1,7 @@
 """The moving picture: six shapes float through a room, each at a known distance, and hide one another.
 
-Rule: a frame is a pure function of (size, seed, frame time); all that does not change from frame to frame is made at the start,
-so that a 640x480 frame costs about a millisecond.
+A frame is a pure function of (size, seed, frame time); everything constant is painted at the start, so a 640x480 frame costs about
+1 ms.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 DEPTH_SCALE_M = 0.001
 MIN_VISIBLE = 0.25
-"""Objects of which less can be seen are not in the truth: a person would not draw a box round them either."""
+"""Visible share below which an object is not in the truth: a person would not annotate it either."""
 MIN_PIXELS = 80
 NOISE_STEPS, NOISE_SHIFT = 9, 8
 """A depth d becomes d + d * n / 256 with n in 0..9, mean 4.5, deviation 1.7: 0.65 % noise. 9 * 7281 mm still fits 16 bits."""
 DEPTH_GAIN = 1.0 / (1.0 + NOISE_STEPS / 2 / (1 << NOISE_SHIFT))
-"""What is stored before noise, so that the noise leaves the mean where it was."""
+"""Factor of the stored depth before noise, which keeps the mean unchanged."""
 STEREO_BASE_M = 0.02
-"""How far apart the imagined depth imagers are: beside a near edge one of them sees nothing, which leaves a hole."""
+"""Baseline of the simulated stereo imagers in metres: beside a near edge one imager is occluded, which leaves a hole."""
 
 
 class Wave(NamedTuple):
-    """A slow swing within -1..1. Two sines make its way vary and keep it from lingering at its ends."""
+    """A slow swing within -1..1: the sum of two sines, so that it varies and does not linger at its ends."""
 
     period_s: float
     phase: float
@@ -43,7 +43,7 @@ class Wave(NamedTuple):
 
 
 class Body(NamedTuple):
-    """One object and the way it goes."""
+    """One object and its path."""
 
     label_id: int
     sprite: Sprite
@@ -64,13 +64,13 @@ class Body(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """What was drawn of a body, kept until everything nearer is drawn too."""
+    """The drawn pixels of a body, kept until every nearer body is drawn."""
 
     body: Body
     roi: Tuple[slice, slice]
     depth: NDArray[np.uint16]
     pixels: float
-    """How many pixels it would have if nothing hid it."""
+    """Pixels of the body without occlusion."""
 
 
 class Scene:
@@ -88,7 +88,7 @@ class Scene:
         self._ids = np.zeros((height, width), np.uint8)
         self._nothing = np.zeros((height, width), np.uint16)
         self._scratch = np.empty(height * width, np.uint16)
-        # Noise is a longer strip than the frame: every frame starts elsewhere in it.
+        # Noise is a longer strip than the frame; each frame starts at another offset.
         rows = height + height // 2
         grain = rng.normal(0, 1.5, (rows, width, 1)) + rng.normal(0, 0.9, (rows, width, 3))
         self._grain = np.clip(np.rint(grain), -8, 8).astype(np.int8).view(np.uint8).reshape(-1)
@@ -100,8 +100,8 @@ class Scene:
 
     def draw(self, frame: int, time_s: float, colour: NDArray[np.uint8], depth: NDArray[np.uint16]) -> List[Truth]:
         """Paint frame number `frame`, as it is at `time_s`, into colour uint8 [height, width, 3] and depth uint16
-        [height, width] (units of DEPTH_SCALE_M, 0 unknown), both C-contiguous. Returns what is there to be found,
-        farthest first."""
+        [height, width] (units of DEPTH_SCALE_M, 0 unknown), both C-contiguous. Returns the truth, farthest
+        first."""
         width, height = self._size
         np.copyto(colour, self._colour)
         np.copyto(depth, self._depth)
@@ -160,7 +160,7 @@ class Scene:
         cv2.multiply(under, cv2.cvtColor(cv2.bitwise_not(alpha), cv2.COLOR_GRAY2BGR), dst=under, scale=1 / 255)
         cv2.add(under, cv2.cvtColor(painted, cv2.COLOR_BGRA2BGR), dst=under)
 
-        # Depth needs no fine detail: half the resolution will do.
+        # Depth has no fine detail: half the resolution is enough.
         warp[:, 2] -= 0.5
         coarse = cv2.warpAffine(level.relief, warp / 2, ((size[0] + 1) // 2, (size[1] + 1) // 2), flags=cv2.INTER_NEAREST)
         coarse = (coarse + np.int16(round(z * 1000 * DEPTH_GAIN))).view(np.uint16)

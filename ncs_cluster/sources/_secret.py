@@ -1,4 +1,4 @@
-"""Addresses for people: a password in a URL is shown nowhere."""
+"""URLs for logs and status, without passwords."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def redacted(url: str) -> str:
     """
     scheme, slashes, rest = url.partition("://")
     if slashes and "@" in rest:
-        # a password may hold what ends a host: the last @ counts
+        # a password may contain "/" or "@": the last @ counts
         url = f"{scheme}://{HIDDEN}@{rest.rpartition('@')[2]}"
     try:
         parts = urlsplit(url)

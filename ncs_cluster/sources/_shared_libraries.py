@@ -1,4 +1,4 @@
-"""A shared library of the machine that a Python library loads and that is missing: its name, and Debian's package of it."""
+"""A missing shared library that a Python package loads: its name and its Debian package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEBIAN = {
     "libgomp.so.1": "libgomp1",
 }
 LOADER = re.compile(r"(lib[^\s:/]+\.so[.\d]*): cannot open shared object file")
-"""What glibc's loader says of a library it does not find (dlopen(3))."""
+"""glibc's error for a library it does not find (dlopen(3))."""
 
 
 def missing_shared_library(error: ImportError) -> Optional[str]:

@@ -1,7 +1,7 @@
-"""Pictures: one file, or all in a folder and below it in natural order (2 before 10). Every one counts, once and in order.
+"""Pictures: one file, or all files of a folder and its subfolders in natural order (2 before 10), each once and in order.
 
-What cannot be shown is recorded with its reason and passed over. Nothing is decoded before its header has been read, and
-links that lead out of the folder are not followed: a folder of pictures may come from a stranger.
+An unreadable picture becomes a record with its reason. Headers are checked before decoding, and links out of the folder are not
+followed, because a folder of pictures may come from an untrusted source.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MOST_PIXELS = 20_000_000
 MOST_SIDE = 8192
-"""Of a slot, in pixels: a pool has several."""
+"""Longest side of a slot in pixels: a pool has several slots."""
 MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -48,7 +48,7 @@ class Options:
 
 
 class Unreadable(Exception):
-    """Why one picture cannot be shown."""
+    """The reason why one picture cannot be read."""
 
 
 class Images:
@@ -64,7 +64,7 @@ class Images:
         self._closed = threading.Event()
 
     def open(self) -> SourceInfo:
-        """Lists the folder; a picture added later is seen at the next opening. Permanent SourceError when there is none."""
+        """List the folder; pictures added later are found at the next `open`. Permanent SourceError without any picture."""
         need_opencv()
         options = self._options
         path = os.path.abspath(options.path)
@@ -95,18 +95,18 @@ class Images:
         )
 
     def read(self, into: Planes) -> Optional[Captured]:
-        """The next picture; None after the last. One that cannot be shown comes with its `error`."""
+        """The next picture; None after the last. An unreadable picture has an `error`."""
         if self._closed.is_set():
             raise SourceError("the source is closed")
         if self._next == len(self._items):
             if not self._options.loop or not self._items:
                 return None
             if not self._shown_in_pass:
-                raise SourceError(f"none of the {len(self._items)} pictures in {self._options.path} can be shown")
+                raise SourceError(f"none of the {len(self._items)} pictures in {self._options.path} can be read")
             self._next = self._shown_in_pass = 0
         item = self._items[self._next]
         self._next += 1
-        shown = item.encode("utf-8", "backslashreplace").decode()  # a name need not be UTF-8, a record must
+        shown = item.encode("utf-8", "backslashreplace").decode()  # file names need not be UTF-8, records must be
         now_s, now = time.monotonic(), time.time()
         try:
             picture = self._decode(item)
@@ -124,7 +124,7 @@ class Images:
         return Captured(now_s, now, width, height, item=shown)
 
     def skip(self, frames: int) -> None:
-        """Pass over pictures: to go on where another reader stopped."""
+        """Skip pictures, to continue where another reader stopped."""
         self._next = min(len(self._items), self._next + frames)
 
     def close(self) -> None:
@@ -155,8 +155,8 @@ class Images:
             if not self._single:
                 home, real = os.path.realpath(self._folder), os.path.realpath(path)
                 if os.path.commonpath([home, real]) != home:
-                    raise Unreadable("is a link that leads out of the folder")
-            # non-blocking, so that a named pipe called x.jpg cannot hold us up
+                    raise Unreadable("is a link out of the folder")
+            # non-blocking: a named pipe called x.jpg would block
             with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
@@ -178,7 +178,7 @@ def _check(head: Header) -> None:
     if head.width * head.height > MOST_PIXELS:
         raise Unreadable(f"has {head.width}x{head.height} pixels, more than {MOST_PIXELS // 1_000_000} million")
     if not head.whole:
-        raise Unreadable("is cut off: its end is missing")
+        raise Unreadable("is truncated: its end is missing")
 
 
 def _pictures(path: str) -> List[str]:

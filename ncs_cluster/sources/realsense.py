@@ -1,7 +1,7 @@
 """An Intel RealSense camera, or a recording of one: colour, and depth aligned to it, written straight into the slot.
 
-librealsense's pipeline does the matching of depth to colour for cameras, recordings (.bag, .db3) and an injected device alike.
-Waits are short slices, so that a silent device is noticed and a close from another thread is heeded.
+librealsense's pipeline matches depth to colour for cameras, recordings (.bag, .db3) and an injected device alike. Waits are cut
+into slices of 200 ms, so that silence is detected and a close from another thread takes effect.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ncs_cluster.sources.base import Captured, Planes, SourceInfo
 FIRST_FRAME_S = 8.0
 SILENCE_S = 3.0
 GAP_S = 30.0
-"""Longest gap within a recording."""
+"""Longest gap within a recording, seconds."""
 STALE_MS = 200.0
 """librealsense repeats the last depth frame when depth stalls; after this long by the camera's clock it counts as unknown."""
 SLICE_MS = 200
 DEFAULT_MODE = (640, 480, 30)
-"""Width, height, frames per second of a camera, where it has this mode and nothing else is asked for."""
+"""Width, height, fps of a camera that has this mode, unless options name another."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.serial is not None and self.recording is not None:
-            raise ValueError("serial and recording exclude each other: a recording is no camera")
+            raise ValueError("serial and recording exclude each other")
         if any(value is not None and value <= 0 for value in (self.width, self.height, self.fps)):
             raise ValueError("width, height and fps must be more than 0")
 
 
 class _Running(NamedTuple):
-    """A started pipeline and what it needs to stay alive."""
+    """A started pipeline with the objects it needs."""
 
     pipeline: Any
     profile: Any
@@ -59,7 +59,7 @@ class _Running(NamedTuple):
     playback: Any
     """None for a camera."""
     align: Any
-    """Made once: it keeps tables that cost more than a frame."""
+    """Created once: its tables cost more than a frame."""
 
 
 class RealSense:
@@ -73,11 +73,11 @@ class RealSense:
         self._first: Any = None
         self._depth_scale_m: Optional[float] = None
         self._depth_seen: Tuple[int, float] = (-1, 0.0)
-        """Number of the last depth frame, and when it came, ms of the camera's clock."""
+        """Number of the last depth frame, and its time in ms of the camera's clock."""
         self._ended = False
 
     def open(self) -> SourceInfo:
-        """Waits for the first frame. SourceError when there is no camera, or it is silent; permanent for a bad recording."""
+        """Waits for the first frame. SourceError without a camera or a frame; permanent for a bad recording."""
         need_opencv()
         rs = library()
         self._first, self._ended, self._depth_seen = None, False, (-1, 0.0)
@@ -112,7 +112,7 @@ class RealSense:
             return Captured(captured_s, captured_at, width, height)
 
     def skip(self, frames: int) -> None:
-        """Pass over a recording's frames without waiting for their time: to go on where another reader stopped."""
+        """Skip frames of a recording without pacing, to continue where another reader stopped."""
         with self._handle.using() as running:
             try:
                 running.playback.set_real_time(False)
@@ -122,7 +122,7 @@ class RealSense:
                         self._ended = True
                         return
                 running.playback.set_real_time(self._options.paced)
-                # its clock begins anew here; else it would stand still for as long as was passed over
+                # restarts the playback clock, which would pause for the length of the skipped part
                 running.playback.pause()
                 running.playback.resume()
             except RuntimeError as error:
@@ -158,7 +158,7 @@ class RealSense:
         if not os.path.isfile(path):
             raise SourceError(f"no recording at {self._options.recording}", permanent=True)
         if not path.lower().endswith((".bag", ".db3")):
-            raise SourceError(f"{self._options.recording} is no recording: .bag or .db3 is needed", permanent=True)
+            raise SourceError(f"{self._options.recording} is not a recording: .bag or .db3 is needed", permanent=True)
         streams = _streams(rs, context.load_device(path))
         context.unload_device(path)
         if rs.stream.color not in streams:
@@ -170,7 +170,7 @@ class RealSense:
         options = self._options
         found = [device.get_info(rs.camera_info.serial_number) for device in context.query_devices()]
         if options.serial is not None and options.serial not in found:
-            raise SourceError(f"{self._name} is not there; plug it in (found: {', '.join(found) or 'no RealSense camera'})")
+            raise SourceError(f"{self._name} is not plugged in (found: {', '.join(found) or 'no RealSense camera'})")
         if not found:
             raise SourceError("no RealSense camera found; plug one into a USB 3 port")
         config.enable_device(options.serial or found[0])
@@ -209,7 +209,7 @@ class RealSense:
             self._handle.pause(0)
 
     def _played(self, running: _Running) -> bool:
-        # a repeated recording, too, stands still for a moment between its end and its start
+        # a looped recording pauses for a moment between its end and its start
         return running.playback and not self._options.loop and "stopped" in str(running.playback.current_status())
 
     def _info(self, rs: Any, running: _Running, frames: Any) -> SourceInfo:
@@ -217,7 +217,7 @@ class RealSense:
         depth = frames.get_depth_frame()
         self._depth_scale_m = None
         if depth or any(stream.stream_type() == rs.stream.depth for stream in running.profile.get_streams()):
-            # the frame knows best: the sensor's option may have been changed since
+            # the frame's own unit: the sensor's option may have changed since
             units = depth.get_units() if depth else 0.0
             self._depth_scale_m = units if units > 0 else running.device.first_depth_sensor().get_depth_scale()
         info, device = rs.camera_info, running.device
@@ -256,7 +256,7 @@ class RealSense:
         return width, height
 
     def _fresh(self, frames: Any) -> bool:
-        """Whether there is depth, and it is of this moment."""
+        """True when there is a depth frame and it is not stale."""
         depth, now_ms = frames.get_depth_frame(), frames.get_color_frame().get_timestamp()
         if not depth:
             return False
@@ -267,7 +267,7 @@ class RealSense:
 
 
 def _streams(rs: Any, device: Any) -> Any:
-    """The kinds of stream a device has, of those we use."""
+    """Colour and depth streams of a device."""
     kinds = {profile.stream_type() for sensor in device.query_sensors() for profile in sensor.get_stream_profiles()}
     return kinds & {rs.stream.color, rs.stream.depth}
 
@@ -281,4 +281,4 @@ def _stop(running: _Running) -> None:
     try:
         running.pipeline.stop()
     except RuntimeError:
-        pass  # it had stopped by itself
+        pass  # the pipeline had already stopped

@@ -1,6 +1,6 @@
 """A network camera: rtsp://, or MJPEG and the like over http(s)://, through OpenCV's FFmpeg. The newest frame wins.
 
-The address may hold a password, so no message ever repeats it: people read the redacted form.
+The address may contain a password, so messages show its redacted form.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 CONNECT_S = 2.0
 MOST_PATIENCE_S = 15.0
-"""A camera process that is silent for longer is taken for stuck."""
+"""Seconds; a camera process that is silent for longer counts as stuck."""
 TRANSPORT = "rtsp_transport;tcp"
-"""A datagram lost on a radio link tears the picture. OPENCV_FFMPEG_CAPTURE_OPTIONS in the environment may say otherwise."""
+"""TCP: a UDP datagram lost on a radio link corrupts the picture. OPENCV_FFMPEG_CAPTURE_OPTIONS in the environment overrides it."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Rtsp:
         self._live = Live(self._shown, self._start, open_s=options.open_timeout_s, silence_s=options.read_timeout_s)
 
     def open(self) -> SourceInfo:
-        """Waits for the first frame. SourceError when nobody answers, or answers something else."""
-        width, height, told = self._live.open()
-        fps = told if 0 < told <= 240 else None
+        """Waits for the first frame. SourceError when no server answers, or without a video stream."""
+        width, height, rate_fps = self._live.open()
+        fps = rate_fps if 0 < rate_fps <= 240 else None
         return SourceInfo(width, height, fps, description=f"{self._shown} ({width}x{height})")
 
     def read(self, into: Planes) -> Optional[Captured]:
@@ -69,7 +69,7 @@ class Rtsp:
         import cv2
 
         options = self._options
-        self._knock()
+        self._check_connection()
         capture = cv2.VideoCapture(
             options.url,
             cv2.CAP_FFMPEG,
@@ -84,16 +84,16 @@ class Rtsp:
             raise SourceError("answers, but gives no stream: check the path, user and password")
         return capture
 
-    def _knock(self) -> None:
-        """OpenCV only says "not opened"; a refused connection deserves to be called so."""
+    def _check_connection(self) -> None:
+        """Connect once over TCP: OpenCV reports a refused connection only as "not opened"."""
         try:
             parts = urlsplit(self._options.url)
             host, port = parts.hostname, parts.port or PORTS.get(parts.scheme)
         except ValueError:
             host = port = None
         if not host or not port:
-            raise SourceError("is no address of a stream: write rtsp://host/path or http://host/path", permanent=True)
+            raise SourceError("is not a stream address: write rtsp://host/path or http://host/path", permanent=True)
         try:
             socket.create_connection((host, port), timeout=CONNECT_S).close()
         except OSError as error:
-            raise SourceError(f"nobody answers at {host}:{port} ({error.strerror or error})") from error
+            raise SourceError(f"no answer from {host}:{port} ({error.strerror or error})") from error

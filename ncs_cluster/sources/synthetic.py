@@ -1,7 +1,7 @@
-"""A picture that needs no camera: six shapes float through a room, with depth as a depth camera would give it, and with the truth.
+"""A source without a camera: six shapes float through a room, with the depth of a depth camera and with ground truth.
 
-It is what people see first and what measured distances are held against. Frame n shows the scene at n / fps, so the same seed
-always gives the same frames; a reader that is late skips frames, as with a camera.
+It is the demo, and the reference for measured distances. Frame n shows the scene at n / fps, so a seed always gives the same
+frames; a late reader skips frames, as with a camera.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Options:
     fps: float = 30.0
     seed: int = 1
     frames: Optional[int] = None
-    """How many frames there are; None: for ever."""
+    """Number of frames; None: endless."""
     paced: bool = True
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Synthetic:
         self._closed = threading.Event()
 
     def open(self) -> SourceInfo:
-        """Paints room and shapes, which takes a third of a second. Raises SourceError where OpenCV cannot be imported."""
+        """Paint room and shapes, in about 0.3 s. Raises SourceError where OpenCV cannot be imported."""
         options = self._options
         try:
             from ncs_cluster.sources._scene import DEPTH_SCALE_M, Scene
@@ -95,7 +95,7 @@ class Synthetic:
         return Captured(captured_s, captured_at, options.width, options.height, truth=truth)
 
     def skip(self, frames: int) -> None:
-        """Pass over frames: to go on where another reader stopped."""
+        """Skip frames, to continue where another reader stopped."""
         self._next += frames
 
     def close(self) -> None:
@@ -103,9 +103,9 @@ class Synthetic:
 
 
 def due(frame: int, elapsed_s: float, fps: float) -> Tuple[int, float]:
-    """Which frame to give when `frame` would be next and `elapsed_s` have passed since the first, and how long to wait for it.
+    """The next frame's number and the seconds to wait for it, when `frame` would be next `elapsed_s` after the first.
 
-    Frame n is due at n / fps whatever came before, so nothing drifts; who is more than a period late skips, never bursts.
+    Frame n is due at n / fps, so no drift adds up; a reader more than a period late skips frames and never reads in a burst.
     """
     now = int(elapsed_s * fps)
     frame = now if now - frame > 1 else frame

@@ -1,4 +1,4 @@
-"""A USB camera through OpenCV and Video4Linux. The newest frame wins; a camera that falls silent is reported, not waited for."""
+"""A USB camera through OpenCV and Video4Linux. The newest frame wins; a silent camera is an error after 3 s."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SILENCE_S = 3.0
 
 @dataclass(frozen=True)
 class Options:
-    """`device`: "0" or "/dev/video0". What is not asked for is the camera's own choice."""
+    """`device`: "0" or "/dev/video0". The camera chooses every value that is None."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -43,9 +43,9 @@ class V4l2:
         self._live = Live(f"camera {self._path}", self._start, open_s=OPEN_S, silence_s=SILENCE_S)
 
     def open(self) -> SourceInfo:
-        """Waits for the first frame. SourceError when the camera is away, busy or forbidden."""
-        width, height, told = self._live.open()
-        fps = told if 0 < told <= 1000 else self._options.fps
+        """Waits for the first frame. SourceError when the camera is absent, busy or not permitted."""
+        width, height, rate_fps = self._live.open()
+        fps = rate_fps if 0 < rate_fps <= 1000 else self._options.fps
         rate = f", {fps:.4g} fps" if fps else ""
         return SourceInfo(width, height, fps, description=f"USB camera {self._path} ({width}x{height}{rate})")
 
@@ -62,12 +62,12 @@ class V4l2:
 
         if not os.path.exists(self._path):
             there = ", ".join(sorted(glob.glob("/dev/video*"))) or "none"
-            raise SourceError(f"not there; plug it in (cameras found: {there})")
+            raise SourceError(f"not plugged in (cameras found: {there})")
         if not os.access(self._path, os.R_OK | os.W_OK):
-            raise SourceError("may not be opened by this user: add it to the group video")
+            raise SourceError("no permission to open it: add this user to the group video")
         capture = cv2.VideoCapture(self._path, cv2.CAP_V4L2)
         if not capture.isOpened():
-            raise SourceError("is busy, or no capture device (a camera often has a second /dev/video for metadata)")
+            raise SourceError("is busy, or not a capture device (a camera often has a second /dev/video for metadata)")
         options = self._options
         for key, value in (
             (cv2.CAP_PROP_FRAME_WIDTH, options.width),

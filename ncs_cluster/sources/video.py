@@ -1,7 +1,7 @@
 """A video file through OpenCV's FFmpeg, decoded straight into the slot, at the file's own rate.
 
-A container may hide its rate: then 30 fps is assumed and said. Sizes come from the first decoded frame, because
-headers lie about rotated videos.
+A container without a rate is assumed to have 30 fps, and the description says so. Sizes come from the first decoded frame, because
+headers of rotated videos are wrong.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ASSUMED_FPS = 30.0
 HIGHEST_FPS = 240.0
-"""A container that claims more states its time base, not its rate."""
+"""fps; a container with more declares its time base, not its rate."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ class Video:
         self._ended = False
 
     def open(self) -> SourceInfo:
-        """Decodes one frame to be sure. Permanent SourceError when this is no readable video."""
+        """Open the file and decode one frame. Permanent SourceError for an unreadable video."""
         need_opencv()
         import cv2
 
         self._ended = False
         capture = self._handle.open(self._start)
-        told = float(capture.get(cv2.CAP_PROP_FPS))
-        known = math.isfinite(told) and 0 < told <= HIGHEST_FPS
-        fps = told if known else ASSUMED_FPS
+        declared = float(capture.get(cv2.CAP_PROP_FPS))
+        known = math.isfinite(declared) and 0 < declared <= HIGHEST_FPS
+        fps = declared if known else ASSUMED_FPS
         self._pace = Pace(fps) if self._options.paced else None
         rate = f"{fps:.4g} fps" if known else f"rate unknown, {fps:.4g} fps assumed"
         return SourceInfo(
@@ -86,13 +86,13 @@ class Video:
                     return None
                 self._restart(capture)
                 if not self._decode(capture, slot):
-                    raise SourceError(f"{self._name} cannot be played again from its start")
+                    raise SourceError(f"{self._name} cannot be reopened at its start")
             now_s = time.monotonic()
             self._handle.pause(self._pace.wait_s(now_s) if self._pace else 0.0)
             return Captured(time.monotonic(), time.time(), self._width, self._height)
 
     def skip(self, frames: int) -> None:
-        """Pass over frames without waiting for their time: to go on where another reader stopped."""
+        """Skip frames without pacing, to continue where another reader stopped."""
         with self._handle.using() as capture:
             for _ in range(frames):
                 if self._first is not None:
@@ -112,7 +112,7 @@ class Video:
         if not os.path.isfile(path):
             raise SourceError(f"no video file at {self._options.path}", permanent=True)
         if not os.access(path, os.R_OK):
-            raise SourceError(f"{self._options.path} may not be read by this user: change its owner or mode", permanent=True)
+            raise SourceError(f"no permission to read {self._options.path}: change its owner or mode", permanent=True)
         capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
         ok, frame = capture.read()
         if not ok:
@@ -125,9 +125,9 @@ class Video:
     def _restart(self, capture: cv2.VideoCapture) -> None:
         import cv2
 
-        # seeking to 0 is not exact in every container; opening again is
+        # seeking to 0 is not exact in every container; reopening is
         if not capture.open(os.path.abspath(self._options.path), cv2.CAP_FFMPEG):
-            raise SourceError(f"{self._options.path} is gone or no longer a video", permanent=True)
+            raise SourceError(f"{self._options.path} was removed or is no longer a video", permanent=True)
 
     def _decode(self, capture: cv2.VideoCapture, slot: NDArray[np.uint8]) -> bool:
         if self._first is not None:
@@ -135,10 +135,10 @@ class Video:
             return True
         ok, frame = capture.read(slot)
         if ok and frame is not slot and frame.shape == slot.shape:
-            # one that had to be turned
+            # a rotated frame
             slot[:] = frame
         elif ok and frame is not slot:
-            # OpenCV allocates anew when the shape differs, and the slot keeps stale pixels
+            # OpenCV allocates a new array when the shape differs, and the slot keeps stale pixels
             size = f"{frame.shape[1]}x{frame.shape[0]}"
             raise SourceError(f"{self._name} changes its frame size midway to {size}: convert it first", permanent=True)
         return bool(ok)

@@ -158,8 +158,8 @@ def test_what_cannot_be_shown_is_named_with_its_reason_and_the_rest_goes_on(tmp_
     reasons = [
         "is not a JPEG, PNG, BMP or WebP picture",
         "is not a JPEG, PNG, BMP or WebP picture",
-        "is cut off: its end is missing",
-        "is cut off: its end is missing",
+        "is truncated: its end is missing",
+        "is truncated: its end is missing",
         "has 40000x40000 pixels, more than 20 million",
         "has 65 MB, more than 64",
         "is no regular file",
@@ -183,7 +183,7 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path: Path) -> N
     assert seen == {
         "1.png": None,
         "2.png": None,
-        "3.png": "3.png: is a link that leads out of the folder",
+        "3.png": "3.png: is a link out of the folder",
         "4.png": "4.png: cannot be read (No such file or directory)",
     }
 

@@ -339,7 +339,7 @@ def test_options_that_make_no_sense_are_refused(asked: dict[str, Any]) -> None:
 
 @pytest.mark.skipif(len(rs.context().query_devices()) > 0, reason="a RealSense camera is plugged in")
 def test_a_camera_that_is_away_is_retried() -> None:
-    for options, why in ((Options(), "no RealSense camera found"), (Options(serial="123"), "RealSense 123 is not there")):
+    for options, why in ((Options(), "no RealSense camera found"), (Options(serial="123"), "RealSense 123 is not plugged in")):
         with pytest.raises(SourceError, match=why) as away:
             RealSense(options).open()
         assert not away.value.permanent

@@ -68,7 +68,7 @@ def drain(source: Live, into: Planes) -> None:
 
 def test_a_camera_that_is_away_is_retried_and_the_line_says_what_is_there() -> None:
     source = V4l2(Options("/dev/video99"))
-    with pytest.raises(SourceError, match=r"camera /dev/video99: not there; plug it in \(cameras found: ") as away:
+    with pytest.raises(SourceError, match=r"camera /dev/video99: not plugged in \(cameras found: ") as away:
         source.open()
     assert not away.value.permanent
     assert "\n" not in away.value.detail
@@ -82,7 +82,7 @@ def test_a_number_names_the_device_file() -> None:
 
 
 def test_a_file_that_is_no_camera_is_refused() -> None:
-    with pytest.raises(SourceError, match="no capture device"):
+    with pytest.raises(SourceError, match="not a capture device"):
         V4l2(Options("/dev/null")).open()
 
 
