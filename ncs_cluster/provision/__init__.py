@@ -1,5 +1,5 @@
-"""What a machine needs before it can drive sticks, and what is not ours to ship: firmware, models, compiled graphs.
+"""Files a machine needs to drive sticks that are not part of this package: firmware, models, compiled graphs.
 
-Everything fetched is pinned by size and SHA-256 and judged before it is used. Nothing here is imported by the running daemon's
-processes; `blobs` and `places` are asked once by config.
+Every fetched file is pinned by size and SHA-256 and verified before use. The daemon's processes import nothing of this; config
+calls `blobs` and `places` once.
 """

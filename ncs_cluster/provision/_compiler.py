@@ -1,10 +1,10 @@
-"""Runs in the compiler's interpreter, where OpenVINO 2021.4.2 is and this package need not be: one model in, one blob out.
+"""Compiles one model into one blob, in the interpreter that has OpenVINO 2021.4.2 and need not have this package.
 
     python _compiler.py REQUEST.json
 
-The request names `model`, `blob` (where it goes), `folder` (scratch), `mean`, `scale`, `shaves`, `slices`; what became of it is
-written into `folder`/answer.json. Standard output is the plugin's, which prints its troubles there. Mean and scale become
-operations of the graph, in front of all others. Runs on CPython 3.6.
+The request names `model`, `blob` (where it goes), `folder` (scratch), `mean`, `scale`, `shaves`, `slices`; the
+outcome is written into `folder`/answer.json. The plugin prints its errors on standard output. Mean and scale become the first
+operations of the graph. Runs on CPython 3.6.
 """
 
 import json
@@ -23,7 +23,7 @@ def compile(request: Dict[str, Any]) -> Dict[str, str]:
     if not version.startswith("2021.4.2"):
         return {"error": f"its OpenVINO is {version}; wanted is openvino==2021.4.2"}
     network = core.read_network(request["model"])
-    # what else comes in is numbers
+    # other inputs are numbers
     pictures = [name for name, port in network.input_info.items() if is_picture(port.tensor_desc.dims)]
     if not pictures:
         return {"error": "it has no input that is a picture"}
@@ -43,12 +43,12 @@ def compile(request: Dict[str, Any]) -> Dict[str, str]:
 
 
 def is_picture(shape: List[int]) -> bool:
-    """Grey or coloured, its channels before or after the rest."""
+    """True for a grey or colour picture, channels first or last."""
     return len(shape) == 4 and (shape[1] in (1, 3) or shape[3] in (1, 3))
 
 
 def fold(xml: str, weights: str, names: Sequence[str], mean: Sequence[float], scale: Sequence[float]) -> None:
-    """(x - mean) / scale per channel, between each of the inputs and all who take it."""
+    """Insert (x - mean) / scale per channel between each input and its consumers."""
     tree: Any = ElementTree.parse(xml)
     layers, edges = tree.getroot().find("layers"), tree.getroot().find("edges")
     number = max(int(layer.get("id")) for layer in layers)

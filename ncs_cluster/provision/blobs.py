@@ -1,7 +1,7 @@
-"""Where a graph's blob is: beside its model, or among those compiled on this machine.
+"""Finds a graph's blob: beside its model, or among those compiled on this machine.
 
-A compiled blob is called after what it was made of (model, weights, mean, scale, compiler), so a model that has changed has none
-until it is compiled again. Beside each lies BLOB.json, which says the same in words, for people and for who wants the model back.
+A compiled blob is named by a hash of its recipe (model, weights, mean, scale, compiler), so a changed model has no blob until it is
+compiled again. BLOB.json beside each blob holds the recipe in readable form, with the path of the model.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Three = tuple[float, float, float]
 
 
 class Recipe(NamedTuple):
-    """What a blob is made of."""
+    """The inputs of a compilation."""
 
     model: Path
     mean: Three = (0.0, 0.0, 0.0)
     scale: Three = (1.0, 1.0, 1.0)
     shaves: Optional[int] = None
-    """None: as the compiler thinks best."""
+    """None: the compiler's choice."""
     slices: Optional[int] = None
 
     @classmethod
@@ -35,23 +35,23 @@ class Recipe(NamedTuple):
 
     @property
     def weights(self) -> Optional[Path]:
-        """An IR's second file."""
+        """The weights file of an IR."""
         return self.model.with_suffix(".bin") if self.model.suffix == ".xml" else None
 
     def identity(self) -> str:
-        """The same for the same graph, whatever shaves and slices it is compiled for. Raises OSError."""
+        """Hash of the graph, equal for all shaves and slices. Raises OSError."""
         parts = ["u8", COMPILER, *map(float, (*self.mean, *self.scale)), sha256(self.model)]
         if self.weights is not None and self.weights.exists():
             parts.append(sha256(self.weights))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
     def name(self) -> str:
-        """Of the blob's file."""
+        """File name of the blob."""
         asked = "".join(f"-{word}{count}" for word, count in (("shaves", self.shaves), ("slices", self.slices)) if count)
         return f"{self.identity()}{asked}.blob"
 
-    def told(self, blob: Path) -> dict[str, Any]:
-        """What BLOB.json says. The model is named from the blob's folder where it lies there."""
+    def description(self, blob: Path) -> dict[str, Any]:
+        """Content of BLOB.json. The model's path is relative to the blob's folder where it lies there."""
         near = self.model.parent.resolve() == blob.parent.resolve()
         weights = self.weights
         return {
@@ -74,8 +74,8 @@ def sidecar(blob: Path) -> Path:
 
 
 def find(graph: GraphSpec, state: Path) -> Optional[Path]:
-    """The blob of this very graph, or None. One beside the model that nobody describes is taken on trust; of several compiled here
-    the newest."""
+    """The blob of this graph, or None. A blob beside the model without a BLOB.json is trusted; of several compiled here the newest
+    counts."""
     return find_for(Recipe.of(graph), state)
 
 
@@ -94,7 +94,7 @@ def find_for(recipe: Recipe, state: Path) -> Optional[Path]:
 
 
 def outdated(recipe: Recipe) -> bool:
-    """True when the blob beside the model was made of another."""
+    """True when the blob beside the model was compiled from another model."""
     beside = recipe.model.with_suffix(".blob")
     try:
         return beside.is_file() and _identity_of(beside) not in (None, recipe.identity())
@@ -105,9 +105,9 @@ def outdated(recipe: Recipe) -> bool:
 def _identity_of(blob: Path) -> Optional[str]:
     try:
         with sidecar(blob).open("rb") as file:
-            told = json.loads(file.read(1 << 16))
+            description = json.loads(file.read(1 << 16))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError):
         return ""
-    return str(told.get("identity")) if isinstance(told, dict) else ""
+    return str(description.get("identity")) if isinstance(description, dict) else ""

@@ -1,7 +1,7 @@
 """Intel's public SSD models for sticks, from the Open Model Zoo 2021.4, the release of the last compiler for them.
 
-Addresses, sizes and sums are those the zoo published (model.yml of its tag 2021.4.2), of the FP16 files, which is what a stick
-computes in. A model becomes a graph folder of its own below the state directory, and `--graph NAME` finds it there.
+Addresses, sizes and checksums are from the zoo's model.yml at tag 2021.4.2, of the FP16 files, because a stick computes in fp16. A
+model becomes a graph folder below the state directory, where `--graph NAME` finds it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LICENCE = "Apache-2.0, https://raw.githubusercontent.com/openvinotoolkit/open_mo
 
 
 class Model(NamedTuple):
-    """One of the zoo's models: an SSD that wants BGR 0..255 stretched to its input."""
+    """One model of the zoo: an SSD with BGR 0..255 stretched to its input."""
 
     name: str
     about: str
@@ -29,7 +29,7 @@ class Model(NamedTuple):
 
 
 class CatalogueError(NcsClusterError):
-    """One line: what cannot be pulled."""
+    """The message is one line: the model that cannot be pulled, and why."""
 
 
 def _model(name: str, about: str, labels: tuple[str, ...], xml: tuple[int, str], weights: tuple[int, str]) -> Model:
@@ -78,7 +78,7 @@ def pull(
     say: Callable[[str], None] = print,
     progress: Progress | None = None,
 ) -> Path:
-    """The graph folder, whole. Where it is already nothing is asked for. Raises CatalogueError, FetchError."""
+    """Fetch the graph folder unless it is complete, and return it. Raises CatalogueError, FetchError."""
     model = next((each for each in models if each.name == name), None)
     if model is None:
         raise CatalogueError(f'there is no model "{name}" to pull; known: {", ".join(each.name for each in models)}')
@@ -87,7 +87,7 @@ def pull(
     try:
         if _whole(model, folder):
             return folder
-        say(f"{name} comes under {LICENCE}")
+        say(f"{name} is under {LICENCE}")
         coming.mkdir(parents=True, exist_ok=True)
         for wanted in model.files:
             path = coming / wanted.url.rpartition("/")[2]
@@ -96,10 +96,10 @@ def pull(
         write(coming / "labels.txt", "".join(f"{label}\n" for label in model.labels).encode())
         write(coming / "graph.toml", described(model).encode())
         if folder.exists():
-            # half a folder, or one with another model: what people have put there stays beside it
+            # an incomplete folder, or one of another model: its files are kept in a folder beside it
             spare = next(path for n in range(1, 1000) if not (path := folder.with_name(f"{name}.old{n}")).exists())
             folder.rename(spare)
-            say(f"what was in {folder} is in {spare.name} now")
+            say(f"moved the files of {folder} to {spare.name}")
         coming.rename(folder)
     except OSError as error:
         raise CatalogueError(f"{error.filename or folder}: {error.strerror or error}") from error

@@ -1,8 +1,8 @@
-"""A model made into a blob, by the vendor's own compiler and without a stick.
+"""Compiles a model into a blob with the vendor's compiler, without a stick.
 
-The compiler is a part of OpenVINO 2021.4.2's plugin for sticks, for x86-64 and Python 3.6 to 3.9 only, and it wants to see a stick
-before it begins. So it is shown an emulated one (`ncs_cluster.emulator`, another process) through a libusb that is compiled
-on the spot, and runs in an interpreter of its own (`_compiler.py`, a third). What comes out is a file; a Raspberry Pi can use it.
+The compiler is part of OpenVINO 2021.4.2's plugin for sticks, for x86-64 and Python 3.6 to 3.9 only, and it needs a stick to start.
+It therefore gets an emulated one (`ncs_cluster.emulator`, a second process) through an emulated libusb, and runs in an interpreter
+of its own (`_compiler.py`, a third process). The blob runs on sticks of any host, such as a Raspberry Pi.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ NEEDS = f"openvino=={COMPILER}"
 SCRIPT = Path(__file__).with_name("_compiler.py")
 EMULATOR = emulator.__name__
 SHAVES, SLICES = 8, 9
-"""Half of what a stick has of each: the compiler wants room for two inferences."""
+"""Half of a stick's shaves and slices: the compiler reserves room for two inferences."""
 COMPILE_S, START_S = 600.0, 30.0
 LARGEST = 512 << 20
 
 
 class CompileError(NcsClusterError):
-    """One line: why there is no blob, and what to do."""
+    """The message is one line: the fault and the remedy."""
 
 
 def compile(
@@ -61,25 +61,25 @@ def compile(
         if output is None and target.is_file() and not again:
             return target
         interpreter = _interpreter(python, state)
-        # a place that cannot be written is told before the minutes, not after them
+        # an unwritable place is reported before the compilation, which may take minutes
         if target.is_dir():
             raise CompileError(f"{target}: is a folder; name the blob's file")
         there = next(each for each in target.absolute().parents if each.exists())
         if not there.is_dir() or not os.access(there, os.W_OK):
-            raise CompileError(f"{target}: cannot be written; name a file in a folder of yours with --output")
+            raise CompileError(f"{target}: no permission to write; name a file in a folder of yours with --output")
         say(f"compiling {recipe.model.name}: takes seconds, for large models minutes")
         with tempfile.TemporaryDirectory(prefix="ncs-compile-") as scratch:
             blob = _made(recipe, interpreter, Path(scratch))
             target.parent.mkdir(parents=True, exist_ok=True)
             write(target, blob)
-        write(sidecar(target), json.dumps(recipe.told(target), indent=2).encode() + b"\n")
+        write(sidecar(target), json.dumps(recipe.description(target), indent=2).encode() + b"\n")
     except OSError as error:
         raise CompileError(f"{error.filename or recipe.model}: {error.strerror or error}") from error
     return target
 
 
 def judge(recipe: Recipe) -> None:
-    """What can be said before anything runs. Raises CompileError."""
+    """Check everything that needs no compiler. Raises CompileError."""
     model, shaves, slices = recipe.model, recipe.shaves, recipe.slices
     if model.suffix == ".blob":
         raise CompileError(f"{model}: is compiled already; look at it with: ncsctl graphs check {model}")
@@ -91,7 +91,7 @@ def judge(recipe: Recipe) -> None:
         with model.open("rb") as file:
             found = re.search(rb"<net\s[^>]*?\bversion\s*=\s*[\"'](\d+)", file.read(1 << 16))
         if found is None:
-            raise CompileError(f"{model}: is no IR of OpenVINO")
+            raise CompileError(f"{model}: is not an IR of OpenVINO")
         if found[1] != b"10":
             raise CompileError(
                 f"{model}: is IR version {found[1][:9].decode()}, the compiler reads version 10: "
@@ -110,7 +110,7 @@ def judge(recipe: Recipe) -> None:
 
 
 def environment_lines(folder: Path) -> list[str]:
-    """What a user types to get the compiler."""
+    """Commands that install the compiler."""
     home, pip, python = (shlex.quote(os.fspath(path)) for path in (folder, folder / "bin/pip", folder / "bin/python"))
     return [
         f"python3.9 -m venv {home} && {pip} install {NEEDS}",
@@ -128,7 +128,7 @@ def _interpreter(python: Optional[Path], state: Path) -> str:
     if python is not None:
         found = shutil.which(python)
         if found is None:
-            raise CompileError(f"{python}: is no program that can be run; name a Python 3.6 to 3.9 that has {NEEDS}")
+            raise CompileError(f"{python}: is not an executable; name a Python 3.6 to 3.9 that has {NEEDS}")
         return os.path.abspath(found)
     default = places.compiler(state) / "bin" / "python"
     if not default.exists():
@@ -159,22 +159,22 @@ def _made(recipe: Recipe, python: str, scratch: Path) -> bytes:
     answer = _answer(scratch / "answer.json")
     said = answer.get("error")
     if (code == 0 and not answer) or str(said).startswith("No module named"):
-        raise CompileError(f"{python}: is no Python 3.6 to 3.9 that has {NEEDS}; name one that is with --python PATH")
+        raise CompileError(f"{python}: is not a Python 3.6 to 3.9 with {NEEDS}; name one with --python PATH")
     if said is not None:
         raise CompileError(f"{recipe.model}: {_in_a_line(str(said) or printed)}")
     if code or not answer:
-        how = f"was stopped after {COMPILE_S:.0f} s" if code == -signal.SIGKILL else f"ended with {code}"
+        how = f"was killed after {COMPILE_S:.0f} s" if code == -signal.SIGKILL else f"ended with {code}"
         raise CompileError(f"{recipe.model}: {python} {how}: {_in_a_line(printed)}")
     try:
         if blob.stat().st_size > LARGEST:
             raise CompileError(f"{recipe.model}: its blob would be larger than the memory of a stick")
         return Blob.parse(blob.read_bytes()).data
     except (BlobError, FileNotFoundError) as error:
-        raise CompileError(f"{recipe.model}: the compiler made no blob that can be used: {error}") from error
+        raise CompileError(f"{recipe.model}: the compiler's blob cannot be used: {error}") from error
 
 
 def _run(command: list[str], environ: dict[str, str], folder: Path) -> tuple[int, str]:
-    """Exit code, and the last line of what was printed: a plugin that loses its stick prints without end."""
+    """Exit code and the last printed line; a plugin that loses its stick prints without end."""
     printed = b""
     with subprocess.Popen(
         command,
@@ -200,7 +200,7 @@ def _run(command: list[str], environ: dict[str, str], folder: Path) -> tuple[int
 
 @contextmanager
 def emulated_stick(scratch: Path) -> Iterator[dict[str, str]]:
-    """The environment in which there is one stick, of the emulator's. Raises CompileError."""
+    """The environment with one emulated stick. Raises CompileError."""
     library, socket = scratch / "usb", scratch / "socket"
     library.mkdir()
     built = subprocess.run(
@@ -236,10 +236,10 @@ def emulated_stick(scratch: Path) -> Iterator[dict[str, str]]:
 
 def _answer(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_bytes())
+        description = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return description if isinstance(description, dict) else {}
 
 
 def _last_line(printed: bytes) -> str:
@@ -249,5 +249,5 @@ def _last_line(printed: bytes) -> str:
 def _in_a_line(said: str) -> str:
     """For people."""
     line = " ".join("".join(c if c.isprintable() else " " for c in said).split())
-    # where in the vendor's sources it was noticed helps nobody
+    # the position in the vendor's sources is of no use to the operator
     return re.sub(r"^(\[ [A-Z_]+ \] )?\S+\.(cpp|hpp):\d+ ", "", line)[:500] or "it said nothing"

@@ -1,8 +1,8 @@
-"""One file over HTTP, known beforehand by size and SHA-256: it is there whole and right, or not at all.
+"""Fetches one file of known size and SHA-256 over HTTP: afterwards the verified file exists, or none.
 
-What has come so far lies in FILE.part and is gone on with (a Range request), after a cut connection at once, after Ctrl-C or a
-power cut by the next call. Only a file that has been read back and verified gets its name. Every wait and every length has a
-bound: a server that drips, or never ends, is left. Redirects stay on https. Proxies are those of the environment (HTTPS_PROXY,
+FILE.part holds the bytes received so far. A Range request continues it: at once after a lost connection, with the next call after
+Ctrl-C or a power cut. The file gets its name only after it was read back and verified. Every wait and every length is bounded, also
+for a server that sends slowly or without end. Redirects stay on https. Proxies are those of the environment (HTTPS_PROXY,
 NO_PROXY).
 """
 
@@ -29,22 +29,22 @@ import ncs_cluster
 from ncs_cluster.errors import NcsClusterError
 
 SILENCE_S = 30.0
-"""A connection that says nothing for so long is taken for cut."""
+"""Seconds after which a silent connection counts as lost."""
 WHOLE_S = 3600.0
-"""A file that takes longer is given up; the next call goes on with it."""
+"""Seconds for a file; the next call continues it."""
 TRIES = 5
-"""Connections in a row that bring nothing."""
+"""Consecutive connections without a byte."""
 PAUSE_S = 1.0
 CHUNK = 1 << 16
 MOST_REDIRECTS = 5
 
 
 class FetchError(NcsClusterError):
-    """One line: what could not be fetched, why, and what to do where something can be done."""
+    """The message is one line: the file, the fault, and the remedy where there is one."""
 
 
 class Pinned(NamedTuple):
-    """A file as it must be."""
+    """The expected file."""
 
     url: str
     size: int
@@ -52,15 +52,15 @@ class Pinned(NamedTuple):
 
 
 class _Cut(Exception):
-    """The connection ended early; another may bring the rest."""
+    """The connection ended early; a new one may continue."""
 
 
 Progress = Callable[[int, int], None]
-"""Told (bytes there, bytes in all) as they come."""
+"""Called with (bytes received, bytes in all) as they arrive."""
 
 
 def fetch(wanted: Pinned, path: Path, *, plain: bool = False, progress: Progress | None = None, pause_s: float = PAUSE_S) -> None:
-    """Have `wanted` at `path`; where it is already, nothing is asked for. `plain`: http will do, as to a mirror of one's own.
+    """Fetch `wanted` to `path` unless it is there. `plain`: allow http, as for a private mirror.
 
     Raises FetchError.
     """
@@ -72,9 +72,9 @@ def fetch(wanted: Pinned, path: Path, *, plain: bool = False, progress: Progress
             try:
                 fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise FetchError(f"{path.name} is being fetched by somebody else: wait for that to end") from None
+                raise FetchError(f"{path.name} another process is fetching it: wait for that to end") from None
             if _renamed(part):
-                # by another call, between opening and locking
+                # another call finished it between open and lock
                 return fetch(wanted, path, plain=plain, progress=progress, pause_s=pause_s)
             _whole(wanted, part, plain, progress, pause_s)
             os.fsync(part.fileno())
@@ -91,7 +91,7 @@ def _renamed(part: IO[bytes]) -> bool:
 
 
 def page(url: str, most: int, *, plain: bool = False) -> tuple[str, bytes]:
-    """A small document, at most `most` bytes, and the address it came from in the end. Raises FetchError."""
+    """A document of at most `most` bytes, and its address after redirects. Raises FetchError."""
     try:
         with _open(url, 0, plain) as answer:
             data = answer.read(most + 1)
@@ -111,7 +111,7 @@ def sha256(path: Path) -> str:
 
 
 def write(path: Path, data: bytes) -> None:
-    """A file appears at once or not at all. Raises OSError."""
+    """Write a file atomically. Raises OSError."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -126,13 +126,13 @@ def write(path: Path, data: bytes) -> None:
 
 
 def shown(url: str) -> str:
-    """An address for people: no password in it."""
+    """The address without its password."""
     cut = urlsplit(url)
     return urlunsplit((cut.scheme, cut.netloc.rpartition("@")[2], cut.path, "", ""))
 
 
 def _whole(wanted: Pinned, part: IO[bytes], plain: bool, progress: Progress | None, pause_s: float) -> None:
-    """Bring the part to its end and verify it; what was there before is given one chance only to be right."""
+    """Complete the part and verify it; a part from an earlier call that turns out wrong is fetched again once."""
     name = os.path.basename(part.name).removesuffix(".part")
     inherited = part.seek(0, os.SEEK_END)
     if inherited > wanted.size:
@@ -146,7 +146,7 @@ def _whole(wanted: Pinned, part: IO[bytes], plain: bool, progress: Progress | No
         part.truncate(0)
         if not inherited:
             said = f"SHA-256 {found}, wanted {wanted.sha256}; it was deleted"
-            raise FetchError(f"{name} from {shown(wanted.url)} is not the file it should be: {said}")
+            raise FetchError(f"{name} from {shown(wanted.url)} is not the expected file: {said}")
         inherited = 0
 
 
@@ -172,14 +172,14 @@ def _one_connection(wanted: Pinned, name: str, part: IO[bytes], plain: bool, pro
     have = part.seek(0, os.SEEK_END)
     with _open(wanted.url, have, plain) as answer:
         if have and not _goes_on(answer, have):
-            # the whole file again: a server without Range, or one that has another file now
+            # the whole file again: the server has no Range, or another file now
             have = part.truncate(0)
             if answer.status == http.client.PARTIAL_CONTENT:
-                raise _Cut("it answered with another part of the file than was asked for")
+                raise _Cut("the server sent another range than requested")
         said = answer.headers.get("Content-Length", "")
         if said.isdigit() and have + int(said) != wanted.size:
             raise FetchError(
-                f"{name}: {shown(wanted.url)} offers {have + int(said)} bytes where {wanted.size} are wanted: it is another file"
+                f"{name}: {shown(wanted.url)} has {have + int(said)} bytes, expected {wanted.size}: it is another file"
             )
         part.seek(have)
         while have < wanted.size:
@@ -189,14 +189,14 @@ def _one_connection(wanted: Pinned, name: str, part: IO[bytes], plain: bool, pro
             if have + len(data) > wanted.size:
                 part.truncate(0)
                 raise FetchError(
-                    f"{name}: {shown(wanted.url)} sends more than the {wanted.size} bytes that are wanted: it is another file"
+                    f"{name}: {shown(wanted.url)} sends more than the expected {wanted.size} bytes: it is another file"
                 )
             part.write(data)
             have += len(data)
             if progress is not None:
                 progress(have, wanted.size)
             if time.monotonic() > until_s:
-                raise _Cut(f"it was not done after {WHOLE_S:.0f} s; call again to go on")
+                raise _Cut(f"not complete after {WHOLE_S:.0f} s; call again to continue")
     part.flush()
 
 
@@ -216,7 +216,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         _judge(newurl, self._plain)
         onward = super().redirect_request(req, fp, code, msg, headers, newurl)
         if onward is not None and urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
-            # a password is for the host it was given for
+            # a password is sent only to the host it was given for
             onward.headers.pop("Authorization", None)
         return onward
 
@@ -225,11 +225,11 @@ def _judge(url: str, plain: bool) -> None:
     try:
         scheme = urlsplit(url).scheme
     except ValueError as error:
-        raise FetchError(f"{url!r} is no address: {error}") from error
+        raise FetchError(f"{url!r} is not a URL: {error}") from error
     if not url.isascii():
-        raise FetchError(f"{shown(url)}: is no address as it stands; write what is not ASCII in it percent-encoded")
+        raise FetchError(f"{shown(url)}: is not a URL: write non-ASCII characters percent-encoded")
     if scheme != "https" and not (plain and scheme == "http"):
-        raise FetchError(f"{shown(url)}: is no https address, and nothing is fetched by other ways")
+        raise FetchError(f"{shown(url)}: is not an https URL, and only https is used")
 
 
 def _open(url: str, have: int, plain: bool) -> Any:
@@ -251,7 +251,7 @@ def _is_disk(error: OSError) -> bool:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Cut connections and servers out of breath; an address that is wrong stays wrong."""
+    """True for lost connections and server errors, False for errors a retry cannot mend."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code in (408, 416, 425, 429) or error.code >= 500
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
@@ -261,7 +261,7 @@ def _may_pass(error: Exception) -> bool:
 def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         if error.code == 404:
-            return "there is no such file any more (404)"
+            return "the server no longer has the file (404)"
         return f"the server answered {error.code} {_line(error.reason)}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, socket.gaierror):
@@ -269,18 +269,18 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {cause.verify_message}"
     if isinstance(cause, TimeoutError):
-        return f"it said nothing for {SILENCE_S:.0f} s"
+        return f"no byte for {SILENCE_S:.0f} s"
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     return _line(str(cause)) or type(cause).__name__
 
 
 def _line(text: object) -> str:
-    """Of what a server said."""
+    """The first line of a server's text, bounded."""
     return "".join(c if c.isprintable() else " " for c in str(text).strip().partition("\n")[0])[:200]
 
 
 def _disk(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{path.parent}: there is no room left for {path.name}; make some and call again, it goes on where it was"
+        return f"{path.parent}: no space left for {path.name}; free some and call again to continue"
     return f"{error.filename or path}: {error.strerror or error}"

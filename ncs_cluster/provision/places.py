@@ -1,4 +1,4 @@
-"""Where things lie below the state directory."""
+"""Paths below the state directory."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from ncs_cluster.errors import ConfigError
 
 
 def expanded(text: str) -> Path:
-    """With ~ and ~USER put in. Raises ConfigError where there is no such user."""
+    """The path with ~ and ~USER expanded. Raises ConfigError for an unknown user."""
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ConfigError(f'"{text}": there is no such user; write the whole path') from error
+        raise ConfigError(f'"{text}": no such user; write the whole path') from error
 
 
 def state_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where no setting names one: $STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/ncs-cluster, else ~/.local/state/ncs-cluster."""
+    """The default state directory: $STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/ncs-cluster, else
+    ~/.local/state/ncs-cluster."""
     if given := environ.get("NCS_CLUSTER_STATE_DIR"):
         return expanded(given).absolute()
     if given := environ.get("STATE_DIRECTORY"):
@@ -28,17 +29,17 @@ def state_dir(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 SERVICE = Path("/var/lib/ncs-cluster")
-"""Of the service of deploy/."""
+"""State directory of the systemd service in deploy/."""
 
 
 def for_tools() -> Path:
-    """As state_dir; the service's where only that is there and may be written."""
+    """As state_dir; the service's directory where only that exists and is writable."""
     own = state_dir()
     return SERVICE if not os.path.exists(own) and os.access(SERVICE, os.W_OK | os.X_OK) and not _named() else own
 
 
 def option(state: Path) -> str:
-    """What a command line must say for `state`: nothing for the user's own place, which is found without."""
+    """The flag that names `state` on a command line; empty for the user's default."""
     unnamed = {name: value for name, value in os.environ.items() if name == "XDG_STATE_HOME"}
     return "" if state.absolute() == state_dir(unnamed).absolute() else f" --state-dir {shlex.quote(str(state))}"
 
@@ -60,5 +61,5 @@ def graphs(state: Path) -> Path:
 
 
 def compiler(state: Path) -> Path:
-    """The environment with the compiler in it, where nobody names another."""
+    """The default environment of the compiler."""
     return state / "compiler"

@@ -105,7 +105,7 @@ def test_a_place_the_daemon_may_not_enter_is_told_with_its_key(closed: Path, fla
 def test_what_cannot_be_a_path_is_told_to_who_starts_the_daemon(flag: str, where: str) -> None:
     code, line = run(*CLUSTERD, *([] if flag == "--graph" else ["--graph", "none"]), flag, where)
     assert code == 78
-    assert "there is no such user" in line or "too long" in line or "there is no such file" in line
+    assert "no such user" in line or "too long" in line or "there is no such file" in line
 
 
 def test_a_graph_whose_folder_may_be_seen_but_not_entered_is_told(closed: Path) -> None:

@@ -201,7 +201,7 @@ def test_a_pull_that_fails_is_one_line_and_leaves_no_graph(tmp_path: Path) -> No
     done = ncsctl("pull", "face-detection-retail-0004", "--mirror", "http://127.0.0.1:1/zoo", "--state-dir", tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[0] == (
-        "face-detection-retail-0004 comes under Apache-2.0, https://raw.githubusercontent.com/openvinotoolkit/open_model_zoo/2021.4.2/LICENSE"
+        "face-detection-retail-0004 is under Apache-2.0, https://raw.githubusercontent.com/openvinotoolkit/open_model_zoo/2021.4.2/LICENSE"
     )
     assert done.stderr.splitlines()[-1] == (
         "ncsctl: face-detection-retail-0004.xml: http://127.0.0.1:1/zoo/face-detection-retail-0004/FP16/face-detection-retail-0004.xml:"

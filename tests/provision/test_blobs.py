@@ -69,7 +69,7 @@ def test_of_several_compiled_here_the_newest_is_found(recipe: Recipe, tmp_path: 
 def test_a_blob_beside_the_model_is_found_as_long_as_it_is_that_models(recipe: Recipe, tmp_path: Path) -> None:
     beside = put(recipe.model.with_suffix(".blob"))
     assert find_for(recipe, tmp_path) == beside, "nobody says whose it is"
-    sidecar(beside).write_text(json.dumps(recipe.told(beside)))
+    sidecar(beside).write_text(json.dumps(recipe.description(beside)))
     assert find_for(recipe, tmp_path) == beside
     recipe.model.write_text("<net changed=''/>")
     assert find_for(recipe, tmp_path) is None
@@ -92,7 +92,7 @@ def test_a_graph_that_is_a_blob_made_elsewhere_is_its_own(tmp_path: Path) -> Non
 
 def test_what_lies_beside_a_blob_names_its_model_from_there(recipe: Recipe, tmp_path: Path) -> None:
     blob = put(recipe.model.with_suffix(".blob"))
-    assert recipe.told(blob)["model"] == "m.xml"
-    assert recipe.told(put(tmp_path / "blobs" / "b.blob"))["model"] == str(recipe.model)
-    assert json.loads(json.dumps(recipe.told(blob)))["identity"] == recipe.identity()
-    assert blobs.COMPILER in recipe.told(blob)["compiler"]
+    assert recipe.description(blob)["model"] == "m.xml"
+    assert recipe.description(put(tmp_path / "blobs" / "b.blob"))["model"] == str(recipe.model)
+    assert json.loads(json.dumps(recipe.description(blob)))["identity"] == recipe.identity()
+    assert blobs.COMPILER in recipe.description(blob)["compiler"]

@@ -58,7 +58,7 @@ def test_what_is_there_is_not_asked_for_again(site: Site, tmp_path: Path) -> Non
 
 def test_half_a_model_is_no_graph_and_the_rest_is_asked_for_later(site: Site, tmp_path: Path) -> None:
     del site.files["/zoo/ours/FP16/ours.bin"]
-    with pytest.raises(FetchError, match=r"ours\.bin: .* there is no such file any more"):
+    with pytest.raises(FetchError, match=r"ours\.bin: .* the server no longer has the file"):
         get(site, tmp_path)
     assert graph_folder.named(tmp_path) == {}
     site.files["/zoo/ours/FP16/ours.bin"] = BIN

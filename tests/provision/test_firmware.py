@@ -66,7 +66,7 @@ def test_an_index_is_asked_for_the_wheel_by_its_name(ours: Path, tmp_path: Path,
     said: list[str] = []
     install(tmp_path / "state", environ={"PIP_INDEX_URL": site.url + "/simple"}, say=said.append)
     assert check(tmp_path / "state").read_bytes() == DATA
-    assert "comes under the Intel(R) OpenVINO(TM) Distribution License (Version May 2021)" in said[0]
+    assert "is under the Intel(R) OpenVINO(TM) Distribution License (Version May 2021)" in said[0]
     assert said[1].endswith(f"from {site.url}/files/openvino.whl")
     assert sorted(os.listdir(tmp_path / "state" / "firmware")) == ["EULA.txt", "usb-ma2x8x.mvcmd"], "the wheel is not kept"
 
@@ -105,7 +105,7 @@ def test_a_private_index_gets_its_password_for_page_and_file_and_nobody_else_doe
 def test_an_index_that_has_another_wheel_of_that_name_is_refused(ours: Path, tmp_path: Path, site: Site) -> None:
     site.files["/openvino/"] = b'<a href="/openvino.whl">openvino.whl</a>'
     site.files["/openvino.whl"] = ours.read_bytes()[::-1]
-    with pytest.raises(FetchError, match="is not the file it should be"):
+    with pytest.raises(FetchError, match="is not the expected file"):
         install(tmp_path / "state", environ={"PIP_INDEX_URL": site.url}, say=quiet)
     with pytest.raises(FirmwareError, match=r"there is no firmware .* get it with: ncsctl firmware install"):
         check(tmp_path / "state")
@@ -220,5 +220,5 @@ def test_without_a_network_the_file_is_named_as_the_way(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1] == (
         "ncsctl: http://127.0.0.1:1/simple/openvino/: Connection refused; "
-        "without a network give the wheel, brought from elsewhere, with --wheel FILE"
+        "without a network name a copy of the wheel with --wheel FILE"
     )
