@@ -1,7 +1,7 @@
-"""`ncsctl usb-capture` and `ncsctl usb-compare`: what is said to a stick over USB, recorded and compared.
+"""`ncsctl usb-capture` and `ncsctl usb-compare`: record and compare the USB traffic of a stick.
 
-The recorder is a libusb of our own that stands before the machine's (capture.c); nothing needs root, and no other device is looked
-at. docs/ncs2.md says what the transcripts are for.
+The recorder (capture.c) is a libusb that forwards every call to the machine's libusb; it needs no root and records no other
+device. docs/ncs2.md says what the transcripts are for.
 """
 
 from __future__ import annotations
@@ -17,36 +17,34 @@ Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.Argumen
 
 def add(command: Add) -> None:
     """The two commands, for ncsctl's parser."""
-    capture = command("usb-capture", _capture, "record what is said to a stick over USB, by a command or step by step")
+    capture = command("usb-capture", _capture, "record the USB traffic of a stick, of a command or step by step")
     capture.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the transcript; FILE.gz is compressed")
     capture.add_argument("--keep", type=_size, default=64, metavar="MIB", help="payloads kept while recording (default 64)")
-    capture.add_argument("--libusb", metavar="FILE", help="the libusb to record, where it is not the one that is found")
-    capture.add_argument("command", nargs="*", metavar="COMMAND", help="what to run, after --; without it, the guided recording")
+    capture.add_argument("--libusb", metavar="FILE", help="the libusb to record (default: the one the loader finds)")
+    capture.add_argument("command", nargs="*", metavar="COMMAND", help="a command, after --; default: the guided recording")
     guided = capture.add_argument_group("the guided recording of one stick")
     guided.add_argument("--short", action="store_true", help="half a minute instead of a quarter of an hour")
-    guided.add_argument(
-        "--with", dest="backend", choices=("xlink", "myriad"), default="xlink", help="what drives it (default xlink)"
-    )
-    guided.add_argument("--python", default=sys.executable, metavar="FILE", help="the interpreter that has the vendor's plugin")
-    guided.add_argument("--stick", metavar="PORT", help="its USB port, such as 1-1.2, where there are several")
-    guided.add_argument("--graph", default="demo", metavar="NAME|DIR", help="what it runs (default demo)")
-    guided.add_argument("--blob", type=Path, metavar="FILE", help="the graph, compiled, where it does not lie beside its model")
-    guided.add_argument("--firmware", type=Path, metavar="FILE", help="usb-ma2x8x.mvcmd, where ncsctl has not installed it")
-    compare = command("usb-compare", _compare, "what differs between two transcripts, beside what may")
+    guided.add_argument("--with", dest="backend", choices=("xlink", "myriad"), default="xlink", help="the backend (default xlink)")
+    guided.add_argument("--python", default=sys.executable, metavar="FILE", help="an interpreter with the vendor's plugin")
+    guided.add_argument("--stick", metavar="PORT", help="the stick's USB port, such as 1-1.2, where there are several")
+    guided.add_argument("--graph", default="demo", metavar="NAME|DIR", help="the graph to run (default demo)")
+    guided.add_argument("--blob", type=Path, metavar="FILE", help="the compiled graph, where it is not beside its model")
+    guided.add_argument("--firmware", type=Path, metavar="FILE", help="usb-ma2x8x.mvcmd (default: as installed by ncsctl)")
+    compare = command("usb-compare", _compare, "differences of two transcripts, without those that may differ")
     compare.epilog = "exit codes: 0 equal, 1 different, 2 a file cannot be read"
     compare.add_argument("first", type=Path, metavar="A")
     compare.add_argument("second", type=Path, metavar="B")
-    compare.add_argument("--quiet", "-q", action="store_true", help="do not list what was set aside")
+    compare.add_argument("--quiet", "-q", action="store_true", help="do not list ignored differences")
 
 
 def _size(text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of MiB")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of MiB")
     return int(text)
 
 
 def _capture(given: argparse.Namespace) -> int:
-    """The command's exit code; 1 when no stick was spoken to."""
+    """The command's exit code; 1 when no stick was opened."""
     from ncs_cluster.cli.usb import guided
     from ncs_cluster.cli.usb.recording import Recording
 

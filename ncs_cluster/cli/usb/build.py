@@ -1,4 +1,4 @@
-"""The recorder of capture.c: compiled with the machine's own C compiler, and set before the libusb a command would load."""
+"""The recorder of capture.c: compiled with the machine's C compiler, and preloaded before a command's libusb."""
 
 from __future__ import annotations
 
@@ -22,16 +22,14 @@ name = sys.argv[1]
 ctypes.CDLL(name)
 print(next(line.split(None, 5)[5].strip() for line in open("/proc/self/maps") if os.path.basename(name).split(".so")[0] in line))
 """
-"""Loads a library as another program would, and says which file that was."""
+"""Loads a library by name and prints its file."""
 
 
 def compile_into(folder: Path) -> Path:
-    """The library, made in `folder`. Raises NcsClusterError where there is no compiler."""
+    """The library, compiled into `folder`. Raises NcsClusterError without a compiler."""
     compiler = os.environ.get("CC") or next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
     if compiler is None:
-        raise NcsClusterError(
-            "usb-capture needs a C compiler and there is none: install gcc (Debian, Ubuntu: apt install gcc libc6-dev)"
-        )
+        raise NcsClusterError("usb-capture needs a C compiler: install gcc (Debian, Ubuntu: apt install gcc libc6-dev)")
     made = folder / NAME
     command = [*shlex.split(compiler), *FLAGS, "-o", os.fspath(made), os.fspath(SOURCE), "-ldl", "-lpthread"]
     try:
@@ -45,7 +43,7 @@ def compile_into(folder: Path) -> Path:
 
 
 def real_libusb(environ: Mapping[str, str], given: str | None = None) -> str:
-    """The full path of the libusb a command with this environment would load. Raises NcsClusterError where there is none."""
+    """Path of the libusb a command with this environment loads. Raises NcsClusterError without one."""
     name = given or NAME
     command = [sys.executable, "-I", "-S", "-c", WHERE, name]
     done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, errors="replace", timeout=30, check=False)
@@ -57,7 +55,7 @@ def real_libusb(environ: Mapping[str, str], given: str | None = None) -> str:
 
 
 def environment(environ: Mapping[str, str], library: Path, real: str, logs: Path, keep: int) -> dict[str, str]:
-    """What a command needs so that it meets the recorder first."""
+    """Environment in which a command loads the recorder."""
     before = environ.get("LD_LIBRARY_PATH", "")
     return {
         **environ,

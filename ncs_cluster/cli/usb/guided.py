@@ -1,4 +1,4 @@
-"""The guided recording: which stick, which steps in which order, what is told to the one who watches."""
+"""The guided recording: the stick, the steps and their order, messages to the operator."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ncs_cluster.types import StickId
 
 MODULE = "ncs_cluster.cli.usb.steps"
 AWAY_S, LOOK_S = 60.0, 0.2
-"""How long a stick that is away is waited for."""
+"""Seconds to wait for an absent stick."""
 STOPPED = 128 + signal.SIGTERM
-"""Of a step that was ended by Ctrl-C."""
+"""Exit code of a step ended by Ctrl-C."""
 STOPPED_BETWEEN = 128 + signal.SIGINT
 
 
@@ -33,26 +33,26 @@ class Step(NamedTuple):
 
     name: str
     minutes: float
-    told: str
+    message: str
     only: str = ""
-    """The backend that can do it; empty: each."""
+    """The only backend that can run it; empty: all."""
     fails: bool = False
 
 
 SHORT = [Step("session", 0.5, "boot, open, temperature, 8 pictures of noise with 4 in flight, idle, close")]
 LONG = [
     *SHORT,
-    Step("silence", 1.5, "no word to the stick for a minute: when does its watchdog reset it?", only="xlink"),
-    Step("killed", 0.5, "the program is killed while the stick works", fails=True),
-    Step("session", 1.0, "and the stick is found again"),
-    Step("heat", 10.5, "ten minutes of work: temperature and throttle level"),
-    Step("unplug", 2.0, "you pull the stick while it works"),
-    Step("session", 0.5, "and once more, for the end"),
+    Step("silence", 1.5, "no ping for a minute: when does the stick's watchdog reset it?", only="xlink"),
+    Step("killed", 0.5, "the program is killed during an inference", fails=True),
+    Step("session", 1.0, "the stick is opened again"),
+    Step("heat", 10.5, "ten minutes of inferences: temperature and throttle level"),
+    Step("unplug", 2.0, "you unplug the stick during an inference"),
+    Step("session", 0.5, "a last time"),
 ]
 
 
 def record(given: argparse.Namespace, steps: Sequence[Step], scale: float = 1.0) -> int:
-    """0 when every step did what it should. What was recorded is written in any case. Raises NcsClusterError."""
+    """0 when every step succeeded. The recording is written in any case. Raises NcsClusterError."""
     graph = _graph(given)
     steps = [step for step in steps if step.only in ("", given.backend)]
     options = _options(given)
@@ -65,24 +65,24 @@ def record(given: argparse.Namespace, steps: Sequence[Step], scale: float = 1.0)
         code = 0
         try:
             for number, step in enumerate(steps, 1):
-                _say(f"{number} of {len(steps)}: {step.told}")
+                _say(f"{number} of {len(steps)}: {step.message}")
                 _await_stick(given.libusb)
                 order = msgspec.json.encode(Order(step.name, stick, graph, scale))
                 ended = recording.run([given.python, "-m", MODULE], RuntimeSpec(given.python), order)
                 if ended == STOPPED:
-                    _say("    ended before its time")
+                    _say("    ended early")
                     code = 1
                 elif (ended != 0) != step.fails:
-                    _say(f"    this did not go as it should (exit code {ended}); that is worth recording")
+                    _say(f"    the step failed (exit code {ended}); the recording of it is useful")
                     code = 1
         except KeyboardInterrupt:
-            # between two steps, so nobody else was asked
+            # Ctrl-C between two steps
             _say("    no further steps")
             code = STOPPED_BETWEEN
         except NcsClusterError as error:
             _say(f"ncsctl: {error}")
             code = 1
-        # Ctrl-C once too often means the steps, not what they gave
+        # a further Ctrl-C ends the steps; the recording is still written
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             written = recording.write(of=f"guided {given.backend}")
@@ -113,28 +113,28 @@ def _graph(given: argparse.Namespace) -> GraphSpec:
 
 def _options(given: argparse.Namespace) -> dict[str, str]:
     if shutil.which(given.python) is None:
-        raise NcsClusterError(f"--python {given.python}: is no program that can be run")
+        raise NcsClusterError(f"--python {given.python}: is not an executable")
     if given.backend != "xlink":
         return {}
     from ncs_cluster.provision import firmware, places
 
     found = given.firmware or firmware.check(places.for_tools())
     if not found.is_file():
-        raise NcsClusterError(f"--firmware {found}: there is no such file; leave it out after: ncsctl firmware install")
+        raise NcsClusterError(f"--firmware {found}: no such file; omit it after: ncsctl firmware install")
     return {"firmware": str(found.absolute())}
 
 
 def _port(libusb: str | None, wanted: str | None) -> str:
-    """Where the one stick is, or the one that is wanted."""
+    """Port of the only stick, or of the wanted one."""
     ports = _ports(libusb)
     if not ports:
-        raise NcsClusterError("no neural compute stick is plugged in (none with USB vendor 03e7 is seen)")
+        raise NcsClusterError("no neural compute stick is plugged in (no device of USB vendor 03e7)")
     if wanted is not None and wanted not in ports:
-        raise NcsClusterError(f"--stick {wanted}: no neural compute stick is there; there are: {', '.join(ports)}")
+        raise NcsClusterError(f"--stick {wanted}: no neural compute stick at this port; sticks: {', '.join(ports)}")
     if wanted is not None:
         return wanted
     if len(ports) > 1:
-        raise NcsClusterError(f"there are {len(ports)} sticks: leave one plugged in, or name it with --stick: {', '.join(ports)}")
+        raise NcsClusterError(f"{len(ports)} sticks are plugged in: leave one, or name one with --stick: {', '.join(ports)}")
     return ports[0]
 
 
@@ -152,7 +152,7 @@ def _ports(libusb: str | None) -> list[str]:
 
 
 def _await_stick(libusb: str | None) -> None:
-    """After it was pulled, or resets itself."""
+    """Wait for a stick that was unplugged or resets itself."""
     until_s = time.monotonic() + AWAY_S
     while not _ports(libusb) and time.monotonic() < until_s:
         time.sleep(LOOK_S)

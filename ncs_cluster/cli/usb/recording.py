@@ -1,4 +1,4 @@
-"""Commands that run with the recorder before their libusb, and the transcript of them all."""
+"""Runs commands with the recorder before their libusb, and writes one transcript of all."""
 
 from __future__ import annotations
 
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """Made before anything runs for minutes. Raises NcsClusterError for a place that cannot be written, without a compiler, and
-    without a libusb."""
+    """Raises NcsClusterError, before any command runs, for an unwritable output, without a compiler, and without a libusb."""
 
     def __init__(self, output: Path, libusb: str | None = None, keep: int = 64 << 20) -> None:
         if output.is_dir() or not os.access(output if output.exists() else output.parent, os.W_OK):
-            raise NcsClusterError(f"{output}: cannot be written: name a file in a folder that is there and yours")
+            raise NcsClusterError(f"{output}: cannot be written: name a file in a writable folder")
         self._output = output
         self._folder = tempfile.TemporaryDirectory(prefix="usb-capture-")
         try:
@@ -51,9 +50,9 @@ class Recording:
         self._folder.cleanup()
 
     def run(self, command: Sequence[str], runtime: RuntimeSpec | None = None, given: bytes | None = None) -> int:
-        """Run it to its end; its exit code as a shell gives it. `given` is its standard input. With a runtime it is an interpreter
-        of ours or of the vendor's, which finds this package. Ctrl-C and SIGTERM are the command's: we wait for its end. An
-        interpreter is just ended: asked while it still loads itself, it would answer with a traceback."""
+        """Run a command and return its exit code as a shell does. `given` is its standard input. With a runtime the command is an
+        interpreter that finds this package. Ctrl-C and SIGTERM go to the command, and this waits for its end. An interpreter is
+        killed instead: interrupted during its start it would print a traceback."""
         environ: Mapping[str, str] = os.environ
         if runtime is not None:
             from ncs_cluster.processes import spawn
@@ -66,7 +65,7 @@ class Recording:
             for child in children:
                 child.terminate()
 
-        # a terminal sends Ctrl-C to both, a supervisor its SIGTERM only to us; an interpreter hears of neither but from us
+        # a terminal sends Ctrl-C to both processes, a service manager SIGTERM to this one only; an interpreter gets neither
         handlers = {signal.SIGINT: lambda *_: None, signal.SIGTERM: end}
         if runtime is not None:
             handlers |= {signal.SIGINT: end, signal.SIGHUP: end}
@@ -88,22 +87,22 @@ class Recording:
         return running.returncode if running.returncode >= 0 else 128 - running.returncode
 
     def write(self, of: str) -> Path | None:
-        """Where the transcript of all that ran is. None, and a line, when no stick was spoken to. What took a quarter of an hour
-        is not lost for want of room: it goes to the temporary folder instead. Raises NcsClusterError."""
-        told = transcript(sorted(self._logs.iterdir()), of)
-        if not any(item.handle for item in told.items):
+        """Write the transcript of all commands and return its path; None, and a line, when no stick was opened. When the output
+        cannot be written, the transcript goes to the temporary folder. Raises NcsClusterError."""
+        recorded = transcript(sorted(self._logs.iterdir()), of)
+        if not any(item.handle for item in recorded.items):
             print("ncsctl: no stick was opened: nothing was recorded", file=sys.stderr)
             return None
         path = self._output
         try:
-            write(told, path)
+            write(recorded, path)
         except NcsClusterError as error:
             handle, spare = tempfile.mkstemp(suffix="".join(path.suffixes[-2:]), prefix="usb-capture-")
             os.close(handle)
             print(f"ncsctl: {error}; writing it to {spare} instead", file=sys.stderr)
             path = Path(spare)
-            write(told, path)
-        print(f"ncsctl: {path}: {summary(told)}", file=sys.stderr)
+            write(recorded, path)
+        print(f"ncsctl: {path}: {summary(recorded)}", file=sys.stderr)
         return path
 
 
@@ -128,7 +127,7 @@ def transcript(logs: Sequence[Path], of: str) -> Transcript:
 
 
 def read(path: Path) -> Transcript:
-    """Raises NcsClusterError for a file that is no transcript."""
+    """Read a transcript. Raises NcsClusterError for any other file."""
     import zlib
 
     from ncs_cluster.xlink.transcript import load
@@ -142,29 +141,29 @@ def read(path: Path) -> Transcript:
         raise NcsClusterError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def write(told: Transcript, output: Path) -> None:
+def write(recorded: Transcript, output: Path) -> None:
     """Compressed where the name ends in .gz. Raises NcsClusterError."""
     from ncs_cluster.xlink.transcript import dump
 
     try:
         with _opened(output, "wb") as file:
-            file.writelines(dump(told))
+            file.writelines(dump(recorded))
     except OSError as error:
         raise NcsClusterError(f"{output}: {error.strerror}") from error
 
 
-def summary(told: Transcript) -> str:
-    """What is in it, for people."""
+def summary(recorded: Transcript) -> str:
+    """Its contents in words."""
     from ncs_cluster.xlink.transcript import Boot, Frame
 
-    frames = [item for item in told.items if isinstance(item, Frame)]
+    frames = [item for item in recorded.items if isinstance(item, Frame)]
     counts = {
-        "boot": sum(isinstance(item, Boot) for item in told.items),
+        "boot": sum(isinstance(item, Boot) for item in recorded.items),
         "link": len({frame.handle for frame in frames}),
         "frame": len(frames),
     }
     words = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
-    return ", ".join(words) + (", payloads cut" if told.header.cut else "")
+    return ", ".join(words) + (", payloads cut" if recorded.header.cut else "")
 
 
 def _opened(path: Path, mode: str) -> IO[bytes]:

@@ -1,6 +1,6 @@
-"""The steps of a guided recording: each a process of its own that drives one stick through a backend's door.
+"""The steps of a guided recording, each a process that drives one stick through a backend.
 
-`python -m ncs_cluster.cli.usb.steps` takes an `Order` as JSON on standard input; what people should know goes to standard error.
+`python -m ncs_cluster.cli.usb.steps` takes an `Order` as JSON on standard input and prints messages on standard error.
 Pictures are noise from a fixed seed, so two recordings have the same tensors. Runs on CPython 3.9, beside the vendor's plugin.
 """
 
@@ -31,11 +31,11 @@ WIDTH, HEIGHT, SEED = 320, 240, 2485
 IDLE_S = 3.0
 ANSWER_S = 30.0
 SILENCE_S, HEAT_S, PULLED_S = 60.0, 600.0, 120.0
-"""How long the watchdog is waited for, the stick is heated, and somebody is waited for to pull it."""
+"""Seconds to wait for the watchdog, to heat the stick, and to wait for its unplugging."""
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What to do with which stick. `scale` shortens the waits, for tests."""
+    """A step and its stick. `scale` shortens the waits, for tests."""
 
     step: str
     stick: StickSpec
@@ -44,11 +44,11 @@ class Order(msgspec.Struct, frozen=True):
 
 
 def session(backend: Backend, order: Order) -> None:
-    """Open, some answers with as many requests in flight as the stick holds, idle, close."""
+    """Open, run some inferences at full depth, idle, close."""
     _open(backend, order)
     _infer(backend, INFERENCES)
     _rest(backend, IDLE_S * order.scale)
-    # the vendor's plugin tells none while another program boots or closes a stick
+    # the vendor's plugin has no temperature while another program boots or closes a stick
     until_s = time.monotonic() + ANSWER_S
     while backend.read_sensor().temperature_c is None and time.monotonic() < until_s:
         _rest(backend, 0.5)
@@ -57,17 +57,17 @@ def session(backend: Backend, order: Order) -> None:
 
 
 def silence(backend: Backend, order: Order) -> None:
-    """Open, then say nothing at all: how long does the firmware's watchdog wait?"""
+    """Open, then send nothing, to measure the firmware's watchdog."""
     _open(backend, order)
     began_s = time.monotonic()
     left_s = _until(lambda: not _booted(order), SILENCE_S * order.scale)
-    _say(f"it left after {left_s - began_s:.1f} s without a word" if left_s else "it waited all the time")
-    # its link is dead or beyond repair: nothing is closed
+    _say(f"it left {left_s - began_s:.1f} s after the last ping" if left_s else "it waited all the time")
+    # the link is dead: nothing is closed
     os._exit(0)
 
 
 def killed(backend: Backend, order: Order) -> None:
-    """Be killed with requests in flight; the next step finds the stick as that has left it."""
+    """Be killed with requests in flight; the next step opens the stick in that state."""
     _open(backend, order)
     for tag in range(IN_FLIGHT):
         backend.submit(tag, 0, _pictures(1)[0])
@@ -75,7 +75,7 @@ def killed(backend: Backend, order: Order) -> None:
 
 
 def heat(backend: Backend, order: Order) -> None:
-    """Work without a pause, and tell the temperature every half minute."""
+    """Run inferences without a pause, and print the temperature every 30 s."""
     _open(backend, order)
     until_s = time.monotonic() + HEAT_S * order.scale
     said_s = 0.0
@@ -88,9 +88,9 @@ def heat(backend: Backend, order: Order) -> None:
 
 
 def unplug(backend: Backend, order: Order) -> None:
-    """Work until somebody pulls the stick."""
+    """Run inferences until the stick is unplugged."""
     _open(backend, order)
-    _say("PULL THE STICK NOW, and plug it in again after five seconds")
+    _say("UNPLUG THE STICK NOW, and plug it in again after 5 s")
     until_s = time.monotonic() + PULLED_S * order.scale
     try:
         while time.monotonic() < until_s:
@@ -112,7 +112,7 @@ STEPS: Dict[str, Callable[[Backend, Order], None]] = {
 
 
 def main() -> None:
-    """Exit code 1, with a line, for a stick that fails."""
+    """Run the step. Exit code 1, with a line, when the stick fails."""
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     module, _, name = BACKENDS[order.stick.backend].partition(":")
     backend: Any = getattr(importlib.import_module(module), name)()
@@ -120,7 +120,7 @@ def main() -> None:
         STEPS[order.step](backend, order)
     except StickError as error:
         _say(error.detail)
-        # closing a stick that has failed may take for ever
+        # closing a failed stick may block
         sys.stderr.flush()
         os._exit(1)
 
@@ -132,7 +132,7 @@ def _open(backend: Backend, order: Order) -> None:
 
 
 def _infer(backend: Backend, count: int) -> None:
-    """`count` answers. Raises StickError("hang") when one is missing for long."""
+    """Run `count` inferences. Raises StickError("hang") when an answer is missing for ANSWER_S."""
     pictures = _pictures(count)
     answered = submitted = 0
     until_s = time.monotonic() + ANSWER_S
@@ -170,13 +170,13 @@ def _temperature(backend: Backend, order: Order) -> str:
     reading = backend.read_sensor()
     if reading.temperature_c is None:
         return "no temperature yet"
-    # the vendor's plugin hides the level
+    # the vendor's plugin has no throttle level
     level = "" if reading.throttle_level is None else f", throttle level {reading.throttle_level}"
     return f"{reading.temperature_c:.1f} °C{level}"
 
 
 def _booted(order: Order) -> bool:
-    """Seen by a connection of its own, for the stick's own is left in peace. Any booted stick counts: there is one."""
+    """True while a booted stick is listed, by a libusb context of its own: the stick's context stays untouched."""
     from ncs_cluster.backends import _libusb, _usb_stick
 
     context = _libusb.Context(order.stick.options.get("libusb", "libusb-1.0.so.0"))
@@ -187,7 +187,7 @@ def _booted(order: Order) -> bool:
 
 
 def _until(happened: Callable[[], bool], for_s: float) -> float:
-    """When it happened, or 0."""
+    """time.monotonic() of the event, or 0."""
     until_s = time.monotonic() + for_s
     while time.monotonic() < until_s:
         if happened():
