@@ -1,5 +1,5 @@
-"""An emulated Myriad X: sticks to test against without a stick.
+"""An emulated Myriad X, for tests without a stick.
 
-`libusb.c` stands in for libusb-1.0 in the program under test, `server` is the bus it talks to, with `bus` for what USB does
-and a chip (`stick`) at each port, `sysfs` is what a kernel would show of it, and `emulator.Emulator` starts it all.
+`libusb.c` replaces libusb-1.0 in the program under test and connects it to the bus process, `server`. `bus` emulates USB, a chip
+(`stick`) is at each port, `sysfs` is the kernel's view of the bus, and `emulator.Emulator` starts all of it.
 """

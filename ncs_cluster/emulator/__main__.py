@@ -27,17 +27,17 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m ncs_cluster.emulator", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--socket", type=Path, help="where clients find it (NCS_EMULATOR_SOCKET); with a command a private one")
-    parser.add_argument("--sysfs", type=Path, metavar="DIR", help="a tree like /sys in step with the bus")
+    parser.add_argument("--socket", type=Path, help="the emulator's socket (NCS_EMULATOR_SOCKET); with a command a private one")
+    parser.add_argument("--sysfs", type=Path, metavar="DIR", help="write a tree like /sys that follows the bus")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="a line of JSON per call and answer")
     parser.add_argument("--time-scale", type=float, default=1.0, help="seconds of the emulation in one second")
-    parser.add_argument("--chip", default=STICK, help="MODULE:CLASS of what is inside of a stick")
+    parser.add_argument("--chip", default=STICK, help="MODULE:CLASS of the chip in each stick")
     parser.add_argument(
         "--add", action="append", default=[], metavar="PORT[,KEY=VALUE...]", help="a stick, such as 1-1.2,latency_s=0.05"
     )
     parser.add_argument("--do", metavar="JSON", help="send a command to the emulator at --socket, and print its answer")
-    parser.add_argument("--until-eof", action="store_true", help="end when standard input does")
-    parser.add_argument("command", nargs="*", help="what to run with these sticks plugged in")
+    parser.add_argument("--until-eof", action="store_true", help="exit at the end of standard input")
+    parser.add_argument("command", nargs="*", help="a command to run with these sticks plugged in")
     options = parser.parse_args(argv)
     try:
         if options.command:
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _stick(text: str) -> tuple[str, dict[str, Any]]:
-    """Values are JSON where they can be read so, else text. Raises ValueError."""
+    """Port and profile. Values are parsed as JSON, else taken as text. Raises ValueError."""
     port, *pairs = text.split(",")
     profile: dict[str, Any] = {}
     for pair in pairs:
@@ -76,7 +76,7 @@ def _stick(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """The command's own exit code; Ctrl-C is the command's to answer."""
+    """Run the command and return its exit code; Ctrl-C goes to the command."""
     with tempfile.TemporaryDirectory(prefix="ncs-emulator-") as name:
         folder = Path(name)
         library = build.compile_library(folder)

@@ -1,4 +1,4 @@
-"""Compiles libusb.c, with whatever C compiler there is."""
+"""Compiles libusb.c with the machine's C compiler."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden", "-shared"
 
 
 def compiler() -> list[str] | None:
-    """The command, or None."""
+    """The compiler's command; None without one."""
     chosen = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
     return chosen or None
 
 
 def sanitizer() -> str | None:
-    """The address sanitizer's library, which a program without it must preload, or None if the compiler has none."""
+    """Path of the address sanitizer, which an uninstrumented program must preload; None without one."""
     command = compiler()
     if command is None:
         return None
@@ -31,7 +31,7 @@ def sanitizer() -> str | None:
 
 
 def compile_library(folder: Path, *flags: str) -> Path:
-    """libusb-1.0.so.0 in the folder, for LD_LIBRARY_PATH. Raises RuntimeError with the compiler's words, or without a compiler."""
+    """libusb-1.0.so.0 in the folder, for LD_LIBRARY_PATH. Raises RuntimeError without a compiler, or with its error."""
     command = compiler()
     if command is None:
         raise RuntimeError("the emulated libusb needs a C compiler: install gcc (apt install gcc libc6-dev), or set CC")

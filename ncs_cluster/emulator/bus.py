@@ -1,6 +1,6 @@
-"""The USB level of the emulation, as its clients call it: devices, handles and claims. No I/O, time is an argument.
+"""The calls of libusb on the emulated bus: devices, handles and claims. No I/O, time is an argument.
 
-The server hands in the clients' calls and collects `answers` and `changes`. An interface belongs to one handle, and a client that
+The server passes the clients' calls in and collects `answers` and `changes`. An interface belongs to one handle, and a client that
 dies loses its handles, claims and transfers, as with a kernel. Sticks come and go in `ports`, transfers end in `transfers`.
 """
 
@@ -19,7 +19,7 @@ Call = Callable[[Handle, int, int, float], tuple[int, int]]
 
 
 class Bus(Transfers):
-    """What the server holds."""
+    """The bus of one server."""
 
     def __init__(
         self, chip_of: Callable[..., Chip], time_scale: float = 1.0, log: Callable[[str], None] = lambda line: None
@@ -42,7 +42,7 @@ class Bus(Transfers):
 
     @property
     def asked(self) -> bool:
-        """Whether a fault waits for a call that a library makes only if there is one."""
+        """True while a fault is armed for a call that the emulated libusb makes only then."""
         return self.armed.asked or self._memory is not None or any(port.armed.asked for port in self.ports.values())
 
     def call(self, client: Any, id: int, op: int, endpoint: int, target: int, a: int, b: int, data: bytes, now_s: float) -> None:
@@ -72,7 +72,7 @@ class Bus(Transfers):
         return self._calls[Op(op)](handle, a, b, now_s)
 
     def gone(self, client: Any, now_s: float) -> None:
-        """The client has died or left: nobody releases what it had, it is simply free."""
+        """The client has exited: its handles and claims are free at once."""
         for handle in [handle for handle in self._handles.values() if handle.client is client]:
             self._close(handle, 0, 0, now_s)
         self.answers = [answer for answer in self.answers if answer[0] is not client]
@@ -145,7 +145,7 @@ class Bus(Transfers):
     def submit(
         self, client: Any, id: int, endpoint: int, target: int, length: int, timeout_ms: int, data: bytes, now_s: float
     ) -> None:
-        """A transfer; its answer comes at its end."""
+        """Submit a transfer; the answer is sent at its end."""
         handle = self._handles.get(target)
         if handle is None or handle.client is not client or not handle.device.present:
             self._answer(client, id, Op.SUBMIT, Status.NO_DEVICE)

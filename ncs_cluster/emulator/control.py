@@ -27,7 +27,7 @@ class Control:
         self._id = 0
 
     def command(self, do: str, **what: Any) -> Any:
-        """What `server` answers; devices that came or left by it are seen by every client from now on.
+        """The server's answer. On return every client sees the devices that came or left.
 
         Raises ValueError with the emulator's reason, ConnectionError when it has gone.
         """

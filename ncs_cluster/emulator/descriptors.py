@@ -1,4 +1,4 @@
-"""The USB descriptors of a Myriad X in its two lives, and of the root hubs."""
+"""The USB descriptors of a Myriad X, in its ROM and running, and of the root hubs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HIGH, SUPER = 3, 4
 
 @dataclass(frozen=True)
 class Descriptors:
-    """What a device answers when it is asked who it is."""
+    """A device's descriptors."""
 
     device: bytes
     config: bytes
@@ -38,7 +38,7 @@ class Descriptors:
         return int(struct.unpack_from("<H", self.device, 2)[0])
 
     def string(self, index: int) -> bytes | None:
-        """The raw string descriptor; of 0 the languages."""
+        """The raw string descriptor; index 0 lists the languages."""
         if index == 0:
             return b"\x04\x03\x09\x04"
         if index > len(self.strings):
@@ -63,7 +63,7 @@ def _config(pairs: int, speed: int, milliamperes: int, klass: int) -> bytes:
 
 
 def rom() -> Descriptors:
-    """The boot ROM: waits for firmware, always USB 2; its serial number is the same on every stick."""
+    """The boot ROM: takes firmware, always USB 2, the same serial number on every stick."""
     return Descriptors(
         _device(0x200, 0, 0x03E7, 0x2485, (1, 2, 3), 64),
         _config(1, HIGH, 500, 0xFF),

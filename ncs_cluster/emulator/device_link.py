@@ -1,8 +1,8 @@
-"""The stick's end of XLink: frames cut out of the bytes, streams, credit. Pure.
+"""The stick's end of XLink: frames, streams, credit. Pure.
 
-Whoever creates a stream numbers it, and every write is answered before anything is done with it; its bytes count against the
-stream's size until they are released. Firmware differs in what nobody may rely on: it may open its own end of each stream (under a
-number of its own, which the host answers with the stream's), and release before it answers. Both are options here.
+The creator of a stream numbers it. Every write is acknowledged before it is processed, and its bytes count against the stream's
+size until they are released. Options emulate differences between firmwares that a host must not rely on: opening the stick's own
+end of each stream (under its own number, which the host answers with the stream's), and releasing before acknowledging.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ncs_cluster.xlink import frames
 from ncs_cluster.xlink.frames import Flags, FrameError, FrameType, Header
 
 LARGEST = 64 << 20
-"""Bytes of one write: more than any graph has."""
+"""Bytes of one write: more than the largest graph."""
 MOST_STREAMS, MOST_PACKETS = 32, 64
 OWN_END = 0xDEADDEAD
 """The number under which firmware opens its own end of a stream."""
@@ -21,7 +21,7 @@ MOST_VIOLATIONS = 100
 
 
 class Stream:
-    """One open stream. `held` bytes in `packets` were written and are not released yet."""
+    """One open stream. `held` bytes in `packets` packets are written and not released."""
 
     def __init__(self, number: int, name: str, size: int) -> None:
         self.number, self.name, self.size = number, name, (size + 63) // 64 * 64
@@ -29,18 +29,18 @@ class Stream:
 
 
 class DeviceLink:
-    """What the host must not do is noted in `violations`."""
+    """Protocol errors of the host are listed in `violations`."""
 
     def __init__(self, *, own_ends: bool = False, release_first: bool = False) -> None:
         self.reset = False
         self.violations: list[str] = []
         self.streams: dict[int, Stream] = {}
         self.keep_credit = False
-        """Nothing that was written is ever released."""
+        """Fault: written bytes are never released."""
         self.refuse = 0
-        """So many writes to come are refused."""
+        """Fault: number of following writes to refuse."""
         self.chatters = False
-        """Each reply to a ping is followed by the next ping."""
+        """Fault: each reply to a ping causes the next ping."""
         self._own_ends, self._release_first = own_ends, release_first
         self._out: list[bytes] = []
         self._buffer = bytearray()
@@ -54,11 +54,11 @@ class DeviceLink:
         return out
 
     def send(self, data: bytes) -> None:
-        """Bytes as they are, whatever they mean."""
+        """Send raw bytes."""
         self._out.append(data)
 
     def receive(self, data: bytes) -> Iterator[tuple[Stream, bytes]]:
-        """What was written, in order. The consumer releases it."""
+        """Process bytes of the host; returns payloads in order, which the consumer releases."""
         self._buffer += data
         while not self.reset:
             if self._header is None:
@@ -90,16 +90,16 @@ class DeviceLink:
                 self._asked(header)
 
     def write(self, name: str, data: bytes, number: int | None = None) -> None:
-        """To the host, on the stream of that name; `number` instead of the stream's own."""
+        """Write to the host on the stream of that name; `number` overrides the stream's number."""
         stream = next((stream for stream in self.streams.values() if stream.name == name), None)
         if stream is None:
-            self.violated(f"nobody has opened {name}")
+            self.violated(f"{name} is not open")
             return
         self._ask(FrameType.WRITE_REQ, stream.name, stream.number if number is None else number, len(data))
         self._out.append(data)
 
     def release(self, stream: Stream, size: int) -> None:
-        """The host gets its credit back."""
+        """Return credit to the host."""
         if self.keep_credit or self.streams.get(stream.number) is not stream:
             return
         stream.held -= size
@@ -108,7 +108,7 @@ class DeviceLink:
             self._ask(FrameType.READ_REL_REQ, stream.name, stream.number, size)
 
     def chatter(self, pings: int) -> None:
-        """Ping the host for ever, so many at once."""
+        """Ping the host without end, so many pings at once."""
         self.chatters = True
         for _ in range(pings):
             self._ask(FrameType.PING_REQ, "", 0, 0)
@@ -156,7 +156,7 @@ class DeviceLink:
         self.reset = self.reset or kind is FrameType.RESET_REQ
 
     def _judge_event(self, header: Header) -> None:
-        """A host counts upwards."""
+        """Check that the host's event ids rise."""
         if header.id <= self._host_event:
             self.violated(f"event {header.id} comes after {self._host_event}")
         self._host_event = header.id

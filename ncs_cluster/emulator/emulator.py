@@ -1,4 +1,4 @@
-"""The emulator as a test holds it: starts the bus's process, puts sticks in and pulls them, and says what children need.
+"""The emulator for tests: starts the bus process, plugs and pulls sticks, and gives the environment of child processes.
 
 with Emulator(folder, library) as emulator:
     emulator.add("1-1.2", latency_s=0.03)
@@ -21,10 +21,10 @@ from ncs_cluster.emulator.server import STICK
 
 
 class Emulator:
-    """A bus with no stick in it yet. `library` is the compiled libusb-1.0.so.0 (see `build`), `folder` an empty one of its own."""
+    """A bus without sticks. `library` is the compiled libusb-1.0.so.0 (see `build`), `folder` an empty folder of its own."""
 
     logs: ClassVar[list[Path]] = []
-    """Of all that this process has started; a failed test shows them."""
+    """Logs of all emulators this process has started; a failed test shows them."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class Emulator:
         if trace:
             command += ["--trace", str(self.trace_file)]
         with self.log_file.open("w") as log:
-            # Ctrl-C is for who uses the bus: its sticks stay until that has ended
+            # Ctrl-C is for the programs on the bus: their sticks stay until they have ended
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
         self._control = self._connect()
 
     @property
     def env(self) -> dict[str, str]:
-        """What a child's environment needs so that its libusb is ours, and a daemon's kernel too."""
+        """Environment in which a child process loads the emulated libusb and a daemon reads the emulated sysfs."""
         paths = [str(self.libusb.parent), os.environ.get("LD_LIBRARY_PATH", "")]
         return {
             "NCS_EMULATOR_SOCKET": str(self.socket),
@@ -62,7 +62,7 @@ class Emulator:
 
     @property
     def log(self) -> str:
-        """What the bus had to say: what came and left, and firmware it refused."""
+        """Log of the bus: devices that came and left, and refused firmware."""
         return self.log_file.read_text(errors="replace")
 
     @property
@@ -71,14 +71,14 @@ class Emulator:
         return [json.loads(line) for line in self.trace_file.read_text().splitlines()]
 
     def add(self, port: str = "1-1.2", **profile: Any) -> None:
-        """A stick in a new port. What it may be given: `port.Profile`, and what its chip takes."""
+        """Plug a new stick into a new port. Options: the fields of `port.Profile`, and those of its chip."""
         self.command("add", port=port, **profile)
 
     def pull(self, port: str = "1-1.2", again_s: float | None = None) -> None:
         self.command("pull", port=port, again_s=again_s)
 
     def plug(self, port: str = "1-1.2") -> None:
-        """The stick that was pulled from there."""
+        """Plug the stick that was pulled from this port."""
         self.command("plug", port=port)
 
     def fault(self, port: str | None, kind: str, **how: Any) -> None:
@@ -86,7 +86,7 @@ class Emulator:
         self.command("fault", port=port, kind=kind, **how)
 
     def state(self, port: str = "1-1.2") -> dict[str, Any]:
-        """What the stick is doing: state (absent, rom, booting, run, leaving), name, address, claimed_by, counts, chip."""
+        """The stick's state: state (absent, rom, booting, run, leaving), name, address, claimed_by, counts, chip."""
         state: dict[str, Any] = self.command("state", port=port)
         return state
 
@@ -100,7 +100,7 @@ class Emulator:
         return now
 
     def reset(self) -> None:
-        """All sticks are taken out and forgotten."""
+        """Remove all sticks."""
         self.command("reset")
 
     def command(self, do: str, **what: Any) -> Any:
@@ -111,7 +111,7 @@ class Emulator:
             raise ConnectionError(f"the emulator has gone: {self.log[-2000:]}") from error
 
     def close(self) -> None:
-        """Sticks and bus end, and what still calls them hears that there is no device."""
+        """End the bus; further calls of clients return NO_DEVICE."""
         self._control.close()
         self._end()
 

@@ -1,6 +1,6 @@
-"""What goes wrong at the USB level on command: errors of libusb calls, and moments at which a stick is pulled.
+"""Injected faults of the USB level: errors of libusb calls, and moments at which a stick is pulled.
 
-A fault of a call is used up: `times` times, after `after` calls that went well. A fault belongs to a port or, with none, to all.
+A fault of a call occurs `times` times, after `after` successful calls. A fault belongs to one port, or without a port to all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MOMENTS = ("open", "claim", "firmware", "boot", "run", "out", "in", "release", "
 
 @dataclass
 class CallFault:
-    """`call` is libusb's name without "libusb_"; "short" ends an OUT transfer, well, after `bytes` bytes."""
+    """`call` is libusb's name without "libusb_"; "short" ends an OUT transfer with success after `bytes` bytes."""
 
     call: str
     error: str
@@ -52,7 +52,7 @@ class CallFault:
 
 @dataclass
 class Pull:
-    """The stick is pulled at a moment, the first time or after some more of the same; and plugged again, if wished."""
+    """Pulls the stick at a moment, the first or a later one, and optionally plugs it again."""
 
     on: str
     after: int = 0
@@ -72,15 +72,15 @@ class Pace:
     bytes_per_s: float = 0.0
     """0: no limit."""
     split: int = 0
-    """IN transfers arrive in pieces of so many bytes: legal for a host only if it is a multiple of its packets."""
+    """IN transfers arrive in pieces of so many bytes; legal USB only for multiples of a packet."""
     merge: bool = False
-    """What the chip sends at one time arrives as one IN transfer."""
+    """All bytes the chip sends at once arrive as one IN transfer."""
     refuse_out: bool = False
-    """OUT transfers are not taken: they wait until they are, time out or are cancelled."""
+    """OUT transfers are not accepted: they wait, time out or are cancelled."""
 
 
 class Armed:
-    """The faults that wait for their calls."""
+    """Armed faults of calls."""
 
     def __init__(self) -> None:
         self._calls: list[CallFault] = []
@@ -93,7 +93,7 @@ class Armed:
 
     @property
     def asked(self) -> bool:
-        """Whether a fault waits for a call that a library makes only if there is one."""
+        """True while a fault is armed for a call that the emulated libusb makes only then."""
         return bool(self._calls) and any(fault.call in (CALLS[Op.ASK], CALLS[Op.LIST]) for fault in self._calls)
 
     def take(self, call: str, endpoint: int | None = None) -> CallFault | None:

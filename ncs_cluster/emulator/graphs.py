@@ -1,7 +1,7 @@
-"""What a stick's graphs answer: nothing, what they were given, or what OpenVINO says on this machine's CPU.
+"""Outputs of a stick's graphs: zeros, the input, or OpenVINO's results on this machine's CPU.
 
-A blob does not tell the network it was made of, so the model is found among those registered, by the names and shapes of its inputs
-and outputs. OpenVINO is imported when the first such graph arrives.
+A blob does not name its network, so the model is found among the registered ones by the names and shapes of inputs and outputs.
+OpenVINO is imported when the first such graph arrives.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Callable
 from ncs_cluster.xlink.blob import Blob, BlobError, Port
 
 Run = Callable[[bytes], Callable[[], bytes]]
-"""Begins one inference on `inputs_size` bytes; what it returns waits for the `outputs_size` bytes of its outputs."""
+"""Begins one inference on `inputs_size` bytes; returns a function that waits for its `outputs_size` output bytes."""
 TYPES = {"fp16": "float16", "u8": "uint8", "s32": "int32", "fp32": "float32"}
 
 
@@ -39,13 +39,13 @@ def zero(blob: Blob) -> Run:
 
 
 def echo(blob: Blob) -> Run:
-    """The first 64 bytes of the input, again and again: a test sees which input gave which result."""
+    """The first 64 bytes of the input, repeated, so that a test can match results to inputs."""
     times = blob.outputs_size // 64 + 1
     return lambda tensor: lambda: (tensor[:64].ljust(64, b"\0") * times)[: blob.outputs_size]
 
 
 class OnHost:
-    """Real answers, float32 on the CPU, computed aside so that nobody else's time is touched."""
+    """Real results, float32 on the CPU, computed in a thread so that the bus does not wait."""
 
     def __init__(self, models: list[Any]) -> None:
         self._models = models
@@ -70,7 +70,7 @@ class OnHost:
 
     @staticmethod
     def _bind(blob: Blob, model: Any) -> tuple[list[int], list[int]] | None:
-        """For each input and output of the blob its number in the model."""
+        """Of each input and output of the blob, its index in the model."""
         found: list[list[int]] = []
         for ports, theirs in ((blob.inputs, model.inputs), (blob.outputs, model.outputs)):
             if len(ports) != len(theirs):
@@ -86,7 +86,7 @@ class OnHost:
 
 
 def _names(port: Any) -> set[str]:
-    """What 2021.4 may call it: the tensor's names, the node's, for an output the node before the Result's."""
+    """Names 2021.4 may use: the tensor's, the node's, and for an output that of the node before its Result."""
     node = port.get_node()
     names = set(port.get_names()) | {node.get_friendly_name()}
     if node.get_type_name() == "Result":
@@ -97,7 +97,7 @@ def _names(port: Any) -> set[str]:
 
 
 def _shape(port: Port) -> list[int]:
-    """In the model's order of axes: NCHW, where the blob has another."""
+    """The array in the model's order of axes."""
     if port.layout == "NHWC":
         n, h, w, c = port.shape
         return [n, c, h, w]

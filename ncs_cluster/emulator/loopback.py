@@ -1,4 +1,4 @@
-"""A chip that sends back what it hears, for tests of the USB level; and the shape every chip at a port must have."""
+"""A chip that returns the bytes it receives, for tests of the USB level; and the protocol of every chip."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from typing import Any, Protocol
 
 
 class Chip(Protocol):
-    """The inside of a running stick: bytes in, bytes out, time as an argument. Nothing in here waits."""
+    """A running stick's chip: bytes in, bytes out, time as an argument. No method blocks."""
 
     left: bool
-    """It has reset itself: the bus puts it back to its boot ROM."""
+    """True after the chip has reset itself: the bus returns it to its boot ROM."""
 
     def receive(self, data: bytes, now_s: float) -> None:
         """One OUT transfer of the host."""
 
     def take(self) -> list[bytes]:
-        """What it sends, in order; each is one IN transfer."""
+        """Bytes to send, in order; each element is one IN transfer."""
 
     @property
     def due_s(self) -> float | None:
-        """When `tick` is next wanted."""
+        """Time of the next `tick`."""
 
     def tick(self, now_s: float) -> None: ...
 
     def fault(self, kind: str, **how: Any) -> None:
-        """Something inside goes wrong on command. Raises ValueError for a kind it does not know."""
+        """Inject a fault of the chip. Raises ValueError for an unknown kind."""
 
 
 class Loopback:

@@ -1,4 +1,4 @@
-"""A stick at its port: absent, in its ROM, booting, running; each time on the bus it is another device with another address."""
+"""A stick at its port: absent, in its ROM, booting, running; every enumeration is a new device with a new address."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Handle:
 
 @dataclass(eq=False)
 class Transfer:
-    """One that is under way."""
+    """A pending transfer."""
 
     client: Any
     id: int
@@ -40,7 +40,7 @@ class Transfer:
 
 @dataclass(eq=False)
 class Device:
-    """What is on the bus from one enumeration to its end."""
+    """A device from one enumeration to its disconnection."""
 
     id: int
     bus: int
@@ -52,9 +52,9 @@ class Device:
     configuration: int = 1
     claims: dict[int, Handle] = field(default_factory=dict)
     waiting: dict[int, deque[Transfer]] = field(default_factory=dict)
-    """By endpoint, oldest first."""
+    """Pending transfers by endpoint, oldest first."""
     arrived: deque[bytes] = field(default_factory=deque)
-    """What the chip has sent on endpoint 0x81 and nobody has read."""
+    """Unread bytes of the chip on endpoint 0x81."""
     busy_until_s: float = 0.0
     in_until_s: float = 0.0
 
@@ -78,10 +78,10 @@ def parse_name(name: str) -> tuple[int, tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Profile:
-    """What a stick is like, outside of its chip; times in seconds of the emulator."""
+    """Properties of a stick outside its chip; times in seconds of the emulator."""
 
     run_port: str | None = None
-    """Where it comes back running. None: the same ports on the next bus, as most USB 3 hosts do it. The port itself: USB 2 only."""
+    """Port of the running stick. None: the same chain on the next bus, as on most USB 3 hosts. The port itself: USB 2 only."""
     serial: str | None = None
     """iSerial of the running firmware. None: one made from the port's name."""
     boot_s: float = 0.8
@@ -89,13 +89,13 @@ class Profile:
     reset_s: float = 0.3
     """From the end of the running firmware to the ROM."""
     boot: str = "well"
-    """well, never (it does not come back until it is plugged again) or rom (it comes back as it was)."""
+    """well, never (it does not return until it is plugged again) or rom (it returns in its ROM)."""
     any_firmware: bool = False
-    """Whatever is sent boots once it ends with a4; else it must be of the right shape and carry both stores."""
+    """Any bytes that end with a4 boot; else the firmware must have the right structure and both stores."""
     access: bool = True
-    """Whether the caller may open it (the udev rule is there)."""
+    """True: the caller may open it, as with the udev rule."""
     config: str | None = None
-    """The configuration descriptor in hex, in both lives, instead of the right one: for hosts that must survive it."""
+    """A wrong configuration descriptor in hex, in ROM and running, for robustness tests of hosts."""
     port_reset: str = "kept"
     """What libusb_reset_device does to the running firmware: kept or rom."""
 
@@ -105,7 +105,7 @@ PROFILE = frozenset(item.name for item in fields(Profile))
 
 
 class Port:
-    """Where a stick is, or was. `chip_of` makes the inside of a running one."""
+    """A port with its stick, plugged or not. `chip_of` creates the chip of a running stick."""
 
     def __init__(self, name: str, profile: Profile, chip: dict[str, Any], chip_of: Callable[..., Chip]) -> None:
         parse_name(name)
@@ -119,7 +119,7 @@ class Port:
         self._chip_of = chip_of
         self.state = "absent"
         self.life = 0
-        """Counts what the stick goes through, so that a delayed step knows whether it still applies."""
+        """Counts state changes, so that a delayed step can tell whether it still applies."""
         self.device: Device | None = None
         self.chip: Chip | None = None
         self.stream = BootStream()
@@ -128,7 +128,7 @@ class Port:
         self.pulls: list[faults.Pull] = []
         self.counts = {"boots": 0, "pulls": 0, "resets": 0}
         self.boots: deque[str] = deque()
-        """How the next boots end, before the profile's way."""
+        """Results of the next boots; after them the profile's counts."""
 
     def serial(self) -> str:
         return self.profile.serial or f"{zlib.crc32(self.name.encode()):08X}"
@@ -143,7 +143,7 @@ class Port:
         return self._chip_of(watchdog=watchdog, **self.chip_options)
 
     def tell(self) -> dict[str, Any]:
-        """Its state for a command."""
+        """State for the command `state`."""
         device = self.device
         inside = getattr(self.chip, "state", None)
         return {

@@ -1,6 +1,6 @@
-"""The sticks of the emulated bus through time: plugged, booted, running, reset, pulled, and what goes wrong with them. Pure.
+"""Life of the sticks on the emulated bus: plugged, booted, running, reset, pulled, and their faults. Pure.
 
-What happens to the calls and transfers of a device is told by `transfers` and `bus`.
+`bus` handles calls to a device, `transfers` its transfers.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ncs_cluster.emulator.port import BOOTS, PROFILE, Device, Port, Profile, par
 
 STICKS_MAX = 100
 MOST_TIMES = 10_000
-"""Of one flapping plug, or of bad boots."""
+"""Most repetitions of a flapping plug, or of failing boots."""
 SHORTEST_S = 0.001
-"""Between two moves of a flapping plug."""
+"""Least seconds between two moves of a flapping plug."""
 LEAVE_S = 0.02
-"""From a chip's reset to its end on the bus, of the host's time: its last words are read meanwhile."""
+"""Host seconds from a chip's reset to its disconnection: the host reads its last bytes meanwhile."""
 
 
 class Ports(ABC):
-    """`changes` (device, came) is for the caller to collect. `log` takes what only a human wants to know."""
+    """The caller collects `changes` (device, came). `log` takes lines for people."""
 
     def __init__(
         self, chip_of: Callable[..., Chip], time_scale: float = 1.0, log: Callable[[str], None] = lambda line: None
@@ -35,9 +35,9 @@ class Ports(ABC):
         self.devices: dict[int, Device] = {}
         self.changes: list[tuple[Device, bool]] = []
         self.armed = faults.Armed()
-        """Faults of calls for any port, or none."""
+        """Faults of calls to any port, or to none."""
         self._memory: int | None = None
-        """Bytes that all transfers under way may hold together, as the kernel limits them; None: no limit."""
+        """Most bytes of all pending transfers together, as limited by the kernel; None: no limit."""
         self._chip_of, self._scale, self._log = chip_of, time_scale, log
         self._steps: list[tuple[float, int, Callable[[float], None]]] = []
         self._ids = itertools.count(1)
@@ -45,7 +45,7 @@ class Ports(ABC):
 
     @property
     def due_s(self) -> float | None:
-        """When `tick` is next wanted."""
+        """Time of the next `tick`."""
         due = [self._steps[0][0]] if self._steps else []
         for port in self.ports.values():
             if port.chip is not None and (chip_s := port.chip.due_s) is not None:
@@ -53,7 +53,7 @@ class Ports(ABC):
         return min(due, default=None)
 
     def tick(self, now_s: float) -> None:
-        """What is due by now happens."""
+        """Process everything due by now."""
         while self._steps and self._steps[0][0] <= now_s:
             heapq.heappop(self._steps)[2](now_s)
         for port in list(self.ports.values()):
@@ -64,7 +64,7 @@ class Ports(ABC):
 
     @abstractmethod
     def _pump(self, port: Port, now_s: float) -> None:
-        """What the chip has to say goes onto the wire."""
+        """Pass the chip's bytes to pending IN transfers."""
 
     @abstractmethod
     def _gone(self, device: Device) -> None:
@@ -72,13 +72,13 @@ class Ports(ABC):
 
     @abstractmethod
     def _taken_again(self, port: Port, now_s: float) -> None:
-        """The port takes OUT transfers, maybe again."""
+        """Deliver waiting OUT transfers once the port accepts them."""
 
     def _at(self, due_s: float, step: Callable[[float], None]) -> None:
         heapq.heappush(self._steps, (due_s, next(self._ids), step))
 
     def add(self, name: str, options: dict[str, Any], now_s: float) -> None:
-        """A stick is put into a new port. Raises ValueError."""
+        """Plug a new stick into a new port. Raises ValueError."""
         if name in self.ports:
             raise ValueError(f"port {name} has a stick: plug brings back one that was pulled")
         if len(self.ports) >= STICKS_MAX:
@@ -102,7 +102,7 @@ class Ports(ABC):
             self._rom(port)
 
     def pull(self, name: str, now_s: float, again_s: float | None = None) -> None:
-        """The stick leaves its port at once, in whatever it is doing. Raises ValueError."""
+        """Pull the stick at once, in any state. Raises ValueError."""
         port = self.port(name)
         values.check({"again_s": again_s}, {"again_s": "float | None"})
         port.counts["pulls"] += 1
@@ -112,7 +112,7 @@ class Ports(ABC):
             self._later(port, again_s, now_s, lambda now_s: self.plug(name, now_s))
 
     def clear(self, now_s: float) -> None:
-        """All sticks are taken out and forgotten, with their faults."""
+        """Remove all sticks and their faults."""
         for port in self.ports.values():
             self._vanish(port, now_s)
         self.changes += [(device, False) for device in self.devices.values()]
@@ -176,7 +176,7 @@ class Ports(ABC):
             self._taken_again(port, now_s)
 
     def _flap(self, port: Port, times: int, up_s: float, down_s: float, now_s: float) -> None:
-        """A loose plug: off and on again, a few times."""
+        """A loose plug: pulled and plugged a few times."""
         if times > 0 and port.state != "absent" and self.ports.get(port.name) is port:
             self.pull(port.name, now_s, down_s)
             self._at(now_s + down_s + up_s, lambda now_s: self._flap(port, times - 1, up_s, down_s, now_s))
@@ -227,7 +227,7 @@ class Ports(ABC):
         port.device = self._arrive(bus, chain, port.descriptors(descriptors.rom()), port)
 
     def _start(self, port: Port, now_s: float) -> None:
-        """The ROM has all of its firmware: it leaves the bus and something comes back, or not."""
+        """The ROM has the complete firmware: it leaves the bus and returns as the boot's result says."""
         stream, wrong = port.stream, port.stream.fault()
         if wrong:
             self._log(f"{port.name}: firmware refused: {wrong}")
@@ -251,7 +251,7 @@ class Ports(ABC):
         self._moment(port, "run", now_s)
 
     def _leave(self, port: Port, now_s: float) -> None:
-        """The firmware has ended itself."""
+        """The firmware has reset itself."""
 
         def back(now_s: float) -> None:
             port.counts["resets"] += 1

@@ -1,7 +1,7 @@
-"""The emulated bus as a process: clients' calls in, answers out, one thread that never waits for one of them.
+"""The emulated bus as a process: clients' calls in, answers out, one thread that never waits for a client.
 
 Commands come as Op.CONTROL over the same socket, in JSON: {"do": "add", "port": "1-1.2", ...profile}, pull, plug, fault ("kind"
-and what it takes), state, clients, reset (forgets all sticks). The answer is {"ok": result} or {"error": text}.
+and its options), state, clients, reset (removes all sticks). The answer is {"ok": result} or {"error": text}.
 Run it by `python -m ncs_cluster.emulator --socket PATH`, or from Python by `emulator.Emulator`.
 """
 
@@ -30,16 +30,16 @@ from ncs_cluster.emulator.sysfs import Sysfs
 from ncs_cluster.emulator.wire import HEAD, Op
 
 BACKLOG_MAX = 256 << 20
-"""Bytes a client may leave unread before it is taken for dead."""
+"""Unread bytes after which a client is disconnected."""
 STICK = "ncs_cluster.emulator.stick:Stick"
 LONGEST_S = 3600.0
-"""The kernel waits for some weeks at most: what is due later is looked at again."""
+"""Longest wait in seconds: epoll takes at most some weeks."""
 TRACE_BYTES = 96
-"""Of each transfer's data, so many are written into the trace: a frame's head and a little."""
+"""Bytes of each transfer in the trace: a frame's header and some of its payload."""
 
 
 class Client:
-    """A process, or one of its contexts: the bytes it has sent, and those it has not yet taken."""
+    """A connected libusb context: received bytes, and bytes not sent yet."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -53,7 +53,7 @@ class Client:
         self.unsent_size = 0
 
     def receive(self) -> bool:
-        """False when it has gone."""
+        """False when the client has disconnected."""
         if self.end == len(self.buffer) or (self.start and self.start == self.end):
             rest = self.end - self.start
             self.view[:rest] = self.view[self.start : self.end]
@@ -68,7 +68,7 @@ class Client:
         return got > 0
 
     def room_for(self, size: int) -> None:
-        """A message this long is coming."""
+        """Enlarge the buffer for a message of this size."""
         if size > len(self.buffer):
             held = bytes(self.view[self.start : self.end])
             self.buffer = bytearray(size)
@@ -77,7 +77,7 @@ class Client:
             self.start, self.end = 0, len(held)
 
     def send(self, parts: list[bytes]) -> None:
-        """Raises OSError when it has gone or never reads."""
+        """Raises OSError when the client has disconnected or never reads."""
         if not self.unsent:
             total = sum(map(len, parts))
             try:
@@ -94,7 +94,7 @@ class Client:
             self.unsent.extend(map(memoryview, parts))
         self.unsent_size = sum(map(len, self.unsent))
         if self.unsent_size > BACKLOG_MAX:
-            raise OSError("it does not read")
+            raise OSError("the client does not read")
 
     def flush(self) -> None:
         while self.unsent:
@@ -128,7 +128,7 @@ class Server:
         self._selector.register(self._listener, selectors.EVENT_READ)
 
     def _share_page(self) -> memoryview:
-        # one that a killed emulator left may still be looked at by its clients: theirs must not shrink
+        # clients of a killed emulator may still map its page, which must not shrink
         self._page_path.unlink(missing_ok=True)
         fd = os.open(self._page_path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         os.ftruncate(fd, mmap.PAGESIZE)
@@ -152,7 +152,7 @@ class Server:
             self._trace.close()
 
     def serve(self, ends_with: TextIO | None = None) -> None:
-        """Until `ends_with` is at its end, if given."""
+        """Serve until the end of file of `ends_with`, if given."""
         if ends_with is not None:
             self._selector.register(ends_with, selectors.EVENT_READ)
         while True:
@@ -230,7 +230,7 @@ class Server:
         self._answer()
 
     def _answer(self) -> None:
-        """Changes of the bus are seen by all before any answer that follows from them."""
+        """Send changes of the bus to all clients before the answers that follow from them."""
         bus = self.bus
         if bus.changes:
             changes, bus.changes = bus.changes, []
@@ -259,7 +259,7 @@ class Server:
             if self._trace is not None:
                 self._record("answer", client, (id, op, 0, 0, a, b), data)
         for client, parts in out.items():
-            for at in range(0, len(parts), 512):  # the kernel takes at most 1024 at once
+            for at in range(0, len(parts), 512):  # sendmsg takes at most 1024 buffers
                 self._send(client, parts[at : at + 512])
 
     def _send(self, client: Client, parts: list[bytes]) -> None:
@@ -302,7 +302,7 @@ class Server:
             raise ValueError(f"no command {what!r}")
         return None
 
-    # what is written down
+    # log and trace
 
     def _note(self, line: str) -> None:
         print(f"{self.now_s():9.3f} {line}", file=sys.stderr, flush=True)
@@ -323,15 +323,15 @@ def _chip(path: str) -> Callable[..., Chip]:
     try:
         chip: Callable[..., Chip] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"chip {path!r} is no MODULE:CLASS that can be imported: {error}") from error
+        raise ValueError(f"chip {path!r} cannot be imported as MODULE:CLASS: {error}") from error
     return chip
 
 
 def _listen(path: Path) -> socket.socket:
-    """Raises OSError where an emulator serves it already."""
+    """Listen on the socket. Raises OSError when another emulator does."""
     with socket.socket(socket.AF_UNIX) as other:
         if path.exists() and other.connect_ex(str(path)) != errno.ECONNREFUSED:
-            raise OSError(errno.EADDRINUSE, "an emulator serves it already", str(path))
+            raise OSError(errno.EADDRINUSE, "another emulator serves this socket", str(path))
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     try:

@@ -1,8 +1,8 @@
-"""The inside of a running stick: what its firmware does with the bytes of a host. Pure; time is an argument.
+"""The firmware of a running stick: processes the bytes of a host. Pure; time is an argument.
 
-`deviceMonitor` answers about the device; `graphMonitor` takes graphs in and starts inferences. A graph's tensors come by its FIFO
-in, its outputs leave by its FIFO out, in the order of the triggers, one inference after the other. A tensor's credit comes back
-when it is consumed. What a host must not do is noted in `violations`; what a test wants to go wrong is a `fault`.
+`deviceMonitor` answers about the device; `graphMonitor` loads graphs and starts inferences. A graph's tensors come by its input
+FIFO, its outputs leave by its output FIFO, in the order of the triggers, one inference after the other. A tensor's credit returns
+when it is consumed. `violations` lists protocol errors of the host; `fault` injects errors of the stick.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ UNSUPPORTED, BAD_HANDLE, INTERNAL, OUT_OF_MEMORY = 3, 4, 9, 10
 MOST_PINGS = 10_000
 NUMBERS = ("watchdog_s", "latency_s", "heat_scale")
 FAULTS = {
-    "hang": "inferences begin and never end; all else answers",
-    "silent": "nothing is answered any more",
+    "hang": "inferences never end; other requests are answered",
+    "silent": "no request is answered",
     "slow": "every inference takes `factor` (10) times as long",
-    "late": "every result comes `for_s` (5) seconds after its time",
-    "temperature": "the sensor says `celsius` (NaN)",
-    "frozen": "the sensor repeats what it says now",
-    "wave": "the air is `kelvin` (15) warmer",
+    "late": "every result is delayed by `for_s` (5) seconds",
+    "temperature": "the sensor reads `celsius` (NaN)",
+    "frozen": "the sensor repeats its present reading",
+    "wave": "the ambient air is `kelvin` (15) warmer",
     "status": "the next graph command is answered with `code` (10, out of memory)",
     "refuse": "the next `writes` (1) of the host are not acknowledged",
-    "credit": "what was written is never released",
+    "credit": "written bytes are never released",
     "double": "the next result comes twice",
     "short": "the next result lacks its last `bytes` (4)",
-    "stray": "the next result comes on a stream nobody has opened",
-    "chatter": "it pings the host without end, `pings` (16) at once: each by itself is allowed",
-    "garbage": "`data`, hexadecimal (84 bytes of ff), comes unasked",
+    "stray": "the next result comes on a stream that is not open",
+    "chatter": "the stick pings the host without end, `pings` (16) at once",
+    "garbage": "sends `data`, hexadecimal (84 bytes of ff)",
 }
 
 
 class _Job(NamedTuple):
-    """One inference under way."""
+    """One inference in flight."""
 
     end_s: float
     answer: Callable[[], bytes]
@@ -56,7 +56,7 @@ class _Job(NamedTuple):
 
 
 class Stick:
-    """One chip, from its boot on. Options come as keywords; times in seconds of the emulator."""
+    """One chip, from its boot on. Options are keywords; times in seconds of the emulator."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Stick:
 
     @property
     def violations(self) -> list[str]:
-        """What the host has done wrong."""
+        """Protocol errors of the host."""
         return self._link.violations
 
     def receive(self, data: bytes, now_s: float) -> None:
@@ -109,7 +109,7 @@ class Stick:
         self.left = self._link.reset
 
     def take(self) -> list[bytes]:
-        """What it sends, in order; each is one IN transfer."""
+        """Bytes to send, in order; each element is one IN transfer."""
         return self._link.take()
 
     @property
@@ -131,7 +131,7 @@ class Stick:
             self._finish(self._jobs.popleft())
 
     def fault(self, kind: str, **how: Any) -> None:
-        """One of FAULTS, from now on, or "clear": all is well again. Raises ValueError."""
+        """Inject one of FAULTS from now on; "clear" ends all. Raises ValueError."""
         if kind == "clear":
             self._faults.clear()
             self._link.keep_credit, self._link.refuse, self._link.chatters, self._warmth.wave_k = False, 0, False, 0.0
@@ -142,7 +142,7 @@ class Stick:
         if any(abs(value) > values.MOST for name, value in numbers.items() if name != "celsius" or math.isfinite(value)):
             raise ValueError(f"fault {kind}: a number is at most {values.MOST:.0e}")
         if kind != "temperature" and not all(map(math.isfinite, numbers.values())):
-            raise ValueError(f"fault {kind}: only a temperature may be no number")
+            raise ValueError(f"fault {kind}: only a temperature may be NaN")
         if kind == "garbage":
             self._link.send(bytes.fromhex(how.get("data", "ff" * frames.HEADER_SIZE)))
         elif kind == "chatter":
@@ -157,7 +157,7 @@ class Stick:
             self._faults[kind] = {"celsius": self._warmth.die_c} if kind == "frozen" else numbers
 
     def state(self) -> dict[str, Any]:
-        """For tests."""
+        """State for tests."""
         return {
             "die_c": self._warmth.die_c,
             "level": self._warmth.level,
@@ -273,7 +273,7 @@ class Stick:
         blob, run = graph
         tensor, stream = fifo.popleft()
         if len(tensor) != blob.inputs_size:
-            self._link.violated(f"a tensor of {len(tensor)} bytes where {blob.inputs_size} belong")
+            self._link.violated(f"a tensor of {len(tensor)} bytes, expected {blob.inputs_size}")
             self._status(INTERNAL)
             return
         self._status(0)

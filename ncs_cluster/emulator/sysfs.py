@@ -1,4 +1,4 @@
-"""What a kernel would show of the bus under /sys: bus/usb/devices/NAME, links to folders that are whole before they are seen."""
+"""The kernel's view of the bus under /sys: bus/usb/devices/NAME, links to folders that are complete before they are linked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MBPS = {3: "480", 4: "5000"}
 
 
 class Sysfs:
-    """A tree below `root`, in step with the bus."""
+    """A tree below `root` that follows the bus."""
 
     def __init__(self, root: Path) -> None:
         self._links, self._folders = root / "bus/usb/devices", root / "devices/platform/emulated"

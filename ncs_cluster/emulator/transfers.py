@@ -1,7 +1,7 @@
-"""Transfers on the emulated bus, from their begin to their end. Pure.
+"""Transfers on the emulated bus, from submission to end. Pure.
 
-What USB promises and hosts rely on is kept exactly: an IN transfer ends when it is full or at a packet shorter than the endpoint's,
-a packet that does not fit ends it with an overflow and is lost, and transfers of a device that has gone end with "no device".
+The rules of USB that hosts rely on are exact: an IN transfer ends when it is full or at a packet shorter than the endpoint's packet
+size, a packet that does not fit ends it with an overflow and is lost, transfers of a disconnected device end with "no device".
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ncs_cluster.emulator.wire import CALLS, Error, Op, Status
 
 
 class Transfers(Ports):
-    """`answers` (client, id, op, a, b, data) are for the caller to collect."""
+    """The caller collects `answers` (client, id, op, a, b, data)."""
 
     def __init__(
         self, chip_of: Callable[..., Chip], time_scale: float = 1.0, log: Callable[[str], None] = lambda line: None
@@ -124,7 +124,7 @@ class Transfers(Ports):
             self.answers.append((transfer.client, transfer.id, Op.SUBMIT, int(status), transfer.done, data))
 
     def _control(self, transfer: Transfer) -> None:
-        """Only what devices are asked about themselves: descriptors."""
+        """Control transfers: only descriptors are supported."""
         setup, what = transfer.data[:8], transfer.handle.device.descriptors
         found: bytes | None = None
         if len(setup) == 8 and setup[:2] == b"\x80\x06":
@@ -161,7 +161,7 @@ class Transfers(Ports):
         self._pump(port, now_s)
 
     def _pump(self, port: Port, now_s: float) -> None:
-        """What the chip has to say goes onto the wire."""
+        """Pass the chip's bytes to pending IN transfers."""
         chip, device, pace = port.chip, port.device, port.pace
         if chip is None or device is None:
             return

@@ -1,4 +1,4 @@
-"""What a command gives, held against what it may be: a wrong value is refused at once, and not met when it is first used."""
+"""Checks the values of a command at once, not at their first use."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 MOST = 1e9
-"""No number is larger: what is due so late is never due."""
+"""The largest number; as seconds it means never."""
 
 
 def check(given: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
-    """By annotations as they are written, such as "float | None"; only what ends in _c may be below 0. Raises ValueError."""
+    """Check values against annotations as text, such as "float | None"; only names in _c may be below 0. Raises ValueError."""
     for name, value in given.items():
         kind = str(kinds.get(name, "Any"))
         plain = kind.removesuffix(" | None")

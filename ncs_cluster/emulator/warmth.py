@@ -1,21 +1,21 @@
-"""How warm an emulated stick is: the model of `ncs_cluster.thermal`, fed with the time the stick has worked. Pure."""
+"""Temperature of an emulated stick: the model of `ncs_cluster.thermal`, driven by the stick's busy time. Pure."""
 
 from __future__ import annotations
 
 from ncs_cluster.thermal import AMBIENT_C, Heat, Plant, throttle_level
 
 STEP_S = 0.05
-"""Shorter steps are not worth their arithmetic."""
+"""Seconds; shorter steps are deferred."""
 
 
 class Warmth:
-    """`scale`: heat runs so many times faster than the clock. `enabled` False: it stays as it began."""
+    """`scale`: thermal time runs so many times faster. `enabled` False: the temperature stays constant."""
 
     def __init__(self, initial_c: float | None, ambient_c: float = AMBIENT_C, scale: float = 1.0, *, enabled: bool = True) -> None:
         start_c = ambient_c if initial_c is None else initial_c
         self.level = throttle_level(0, start_c)
         self.wave_k = 0.0
-        """The air around is so much warmer."""
+        """Kelvin added to the ambient temperature."""
         self._plant, self._heat, self._ambient_c = Plant(), Heat(start_c, start_c), ambient_c
         self._scale, self._enabled = scale, enabled
         self._told_s: float | None = None
@@ -26,11 +26,11 @@ class Warmth:
         return self._heat.die_c
 
     def works(self, for_s: float) -> None:
-        """So much work has been taken on."""
+        """Add busy time, in seconds."""
         self._work_s += for_s
 
     def advance(self, now_s: float, ahead_s: float) -> None:
-        """Bring it up to now; `ahead_s` of the work taken on is still to be done."""
+        """Advance to `now_s`; `ahead_s` of the added busy time lies in the future."""
         if self._told_s is None:
             self._told_s = now_s
         dt_s = now_s - self._told_s

@@ -1,4 +1,4 @@
-"""The messages between the emulated libusb and the bus; libusb.c's header tells what they mean."""
+"""The messages between the emulated libusb and the bus; the header of libusb.c documents them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from enum import IntEnum
 
 VERSION = 1
 HEAD = struct.Struct("=IIHHIii")
-"""size of the data behind, id, op, endpoint, target, a, b"""
+"""size of the following data, id, op, endpoint, target, a, b"""
 RECORD = struct.Struct("=IBBBB8s18sH")
-"""A device in a list: id, bus, address, speed, depth, ports, device descriptor, size of the configuration behind."""
+"""A device in a list: id, bus, address, speed, depth, ports, device descriptor, size of the following configuration."""
 DATA_MAX = 16 << 20
 
 
@@ -31,7 +31,7 @@ class Op(IntEnum):
     ASK = 14
     CHANGED = 15
     CONTROL = 32
-    """Not a libusb's: a command to the emulator, JSON behind, answered with JSON (see `server`)."""
+    """A command to the emulator, as JSON, answered with JSON (see `server`)."""
 
 
 class Error(IntEnum):
@@ -81,4 +81,4 @@ CALLS = {
     Op.ASK: "submit_transfer",
     Op.CANCEL: "cancel_transfer",
 }
-"""The names by which faults and traces know the calls; blocking transfers and the ends of others are "transfer"."""
+"""Names of calls in faults and traces; blocking transfers and ends of asynchronous ones are "transfer"."""

@@ -148,11 +148,11 @@ def test_without_a_stick_a_blob_or_firmware_it_says_what_is_missing(emulator: Em
     emulator.add("1-1.2")
     emulator.add("1-1.3")
     assert "2 sticks are plugged in: leave one, or name one with --stick: 1-1.2, 1-1.3" in refused(*asked(parts, output))
-    assert "--stick 9-9: no neural compute stick is there; there are: 1-1.2, 1-1.3" in refused(
+    assert "--stick 9-9: no neural compute stick at this port; sticks: 1-1.2, 1-1.3" in refused(
         *asked(parts, output), "--stick", "9-9"
     )
-    assert "--python /none: is no program that can be run" in refused(*asked(parts, output), "--python", "/none")
-    assert "none: there is no such file" in refused("-o", str(output), "--blob", str(parts / "blob"), "--firmware", "none")
+    assert "--python /none: is not an executable" in refused(*asked(parts, output), "--python", "/none")
+    assert "none: no such file" in refused("-o", str(output), "--blob", str(parts / "blob"), "--firmware", "none")
     assert not output.exists()
 
 

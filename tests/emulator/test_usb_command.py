@@ -72,7 +72,7 @@ def test_a_socket_that_is_served_is_left_alone_and_one_a_killed_emulator_left_is
     first = Emulator(tmp_path, emulated_libusb)
     first.add("1-1.2")
     usb = Usb(emulated_libusb, first.socket)
-    with pytest.raises(OSError, match="serves it already"):
+    with pytest.raises(OSError, match="another emulator serves this socket"):
         Server(first.socket)
     assert usb.one().name == "1-1.2"
     first.pull("1-1.2")
