@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import cost, frames, inference, pictures, sticks
+from tests.benchmarks import cost, frames, inference, jitter, pictures, sticks
 from tests.benchmarks.table import Load, head, row
 
 ROWS = {
@@ -20,6 +20,7 @@ ROWS = {
     "resting": cost.resting,
     "memory": cost.memory,
     "order": frames.order,
+    "jitter": jitter.jitter,
     "switching": frames.switching,
     "dispatcher": cost.dispatcher,
     "ncsctl": cost.ncsctl,

@@ -30,18 +30,24 @@ def throughput(quick: bool) -> Iterator[Line]:
 
 
 def latency(quick: bool) -> Iterator[Line]:
-    """Capture to result, L = 100 ms, 30 frames a second."""
+    """Capture to result, 30 frames a second.
+
+    One and two sticks of 97 ms: 100 ms are exactly three frames, so what was measured would be the phase between stick and camera
+    at the start, 108 to 133 ms. With 97 ms it drifts through all phases within 11 inferences.
+    """
     for count in POOLS:
-        with bench(sticks(count, latency_ms=100.0, heat=False), [camera()], write=True) as house:
+        latency_ms = 97.0 if count < 3 else 100.0
+        with bench(sticks(count, latency_ms=latency_ms, heat=False), [camera()], write=True) as house:
             results = results_of(house, 5.0 if quick else 20.0)
         p50, p99 = (percentile([result.latency_s * 1000 for result in results], share) for share in (0.5, 0.99))
         measured = f"{p50:.1f} / {p99:.1f} ms ({rate([result.at_s for result in results]):.1f}/s)"
+        what = f"capture to result p50 / p99, {'' if count < 3 else 'not '}saturated, N={count}, L={latency_ms:.0f} ms"
         if count < 3:
-            yield Line(f"capture to result p50 / p99, saturated, N={count}", "435 ms", "p50 <= 122 ms", measured, p50 <= 122)
+            # the latency, half a frame of waiting on average, 5 ms for the way
+            yield Line(what, "435 ms (L=100)", "p50 <= 119 ms", measured, p50 <= 119)
         else:
-            good = p50 <= 105 and p99 <= 110
             original = {4: "170 / 178 ms", 8: "170 / 173 ms"}[count]
-            yield Line(f"capture to result p50 / p99, not saturated, N={count}", original, "105 / 110 ms", measured, good)
+            yield Line(what, original, "105 / 110 ms", measured, p50 <= 105 and p99 <= 110)
 
 
 def order(quick: bool) -> Iterator[Line]:

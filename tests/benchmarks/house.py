@@ -25,7 +25,7 @@ class Recorded(synthetic.Synthetic):
     def open(self):
         info = super().open()
         self._scene = Projector(self._scene)
-        return info
+        return info if DEPTH else info._replace(depth_scale_m=None)
 
 class Projector:
     def __init__(self, scene):
@@ -35,23 +35,32 @@ class Projector:
             truth = self.scene.draw(frame, at_s, colour, depth)
             self.shown.append((colour.copy(), depth.copy(), truth))
             return truth
-        colour[:], depth[:], truth = self.shown[frame % 2]
+        shown_colour, shown_depth, truth = self.shown[frame % 2]
+        colour[:] = shown_colour
+        if not DEPTH:
+            return []
+        depth[:] = shown_depth
         return truth
 
 synthetic.Synthetic = Recorded
 camera.main()
 """
-"""A camera that shows two pictures of the scene in turn: no more work than a driver's copy."""
+"""A camera that shows two pictures of the scene in turn: no more work than a driver's copy. DEPTH: whether it has a depth plane."""
 
 
 def camera(
-    name: str = "cam0", *, fps: float = 30.0, recorded: bool = True, size: tuple[int, int] = (640, 480), **more: Any
+    name: str = "cam0",
+    *,
+    fps: float = 30.0,
+    recorded: bool = True,
+    depth: bool = True,
+    size: tuple[int, int] = (640, 480),
+    **more: Any,
 ) -> CameraSpec:
-    """640x480 with depth. `recorded`: without the CPU that drawing the synthetic scene costs."""
+    """640x480. `recorded`: without the CPU that drawing the synthetic scene costs; only such a camera can be without depth."""
     spec = synthetic(name, width=size[0], height=size[1], fps=fps, **more)
-    return CameraSpec(
-        spec.name, spec.source, spec.options, spec.shown, ordered=spec.ordered, runtime="recorded" if recorded else "default"
-    )
+    runtime = "default" if not recorded else "recorded" if depth else "colour"
+    return CameraSpec(spec.name, spec.source, spec.options, spec.shown, ordered=spec.ordered, runtime=runtime)
 
 
 class Result(NamedTuple):
@@ -80,7 +89,9 @@ def bench(
     """A daemon that is well. `write`: its results go to a file."""
     with tempfile.TemporaryDirectory(prefix="ncs-bench-") as name:
         folder = Path(name)
-        runtimes = {"recorded": interpreter(folder / "recorded", RECORDED)}
+        runtimes = {
+            name: interpreter(folder / name, f"DEPTH = {name == 'recorded'}\n{RECORDED}") for name in ("recorded", "colour")
+        }
         if write:
             more["results"] = folder / "results.jsonl"
         with running(settings(folder, pool, cameras, clusters, runtimes=runtimes, **more)) as daemon:

@@ -36,6 +36,23 @@ class Load:
         return f"{os.getloadavg()[0]:.1f} / {max(0.0, others_s / wall_s):.0%}"
 
 
+class Others:
+    """CPU of all processes but `ours` from construction to `share`."""
+
+    def __init__(self, ours: list[psutil.Process]) -> None:
+        self._ours = ours
+        self._began_s, self._busy_s, self._ours_s = time.monotonic(), _busy_s(), _processes_s(ours)
+
+    def share(self) -> float:
+        """As a share of one core."""
+        wall_s = time.monotonic() - self._began_s
+        return max(0.0, (_busy_s() - self._busy_s - _processes_s(self._ours) + self._ours_s) / wall_s)
+
+
+def _processes_s(processes: list[psutil.Process]) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+
 def _busy_s() -> float:
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system + times.irq + times.softirq)
