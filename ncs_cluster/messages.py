@@ -8,6 +8,7 @@ are out of range have bounds here: such a message does not decode, and the super
     supervisor <-> camera    ToCamera  / FromCamera
     supervisor <-> sink      ToSink    / FromSink
     supervisor <-> gateway   ToGateway / FromGateway
+    supervisor <-> fork server  ToForkServer / FromForkServer
     client     <-> supervisor  Request / Reply           (the control socket: control_messages.py)
 """
 
@@ -377,3 +378,32 @@ class Watch(Message, frozen=True):
 
 ToGateway = Union[OpenGateway, MapPictures, PictureReady, CameraGone, Stop]
 FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, Failed]
+
+
+# -- fork server ------------------------------------------------------------------------------------------------------
+
+
+class ForkWorker(Message, frozen=True):
+    """Fork a worker; its end of its channel comes with this message. `ticket` comes back with the answer."""
+
+    ticket: int
+    name: str
+    """For the worker's log lines: "worker sim-1"."""
+
+
+class Forked(Message, frozen=True):
+    """The worker exists, as a child of the supervisor. It runs once this has been sent."""
+
+    ticket: int
+    pid: int
+
+
+class ForkFailed(Message, frozen=True):
+    """The kernel refused (EAGAIN, ENOMEM), or the new process died at once."""
+
+    ticket: int
+    detail: str
+
+
+ToForkServer = Union[ForkWorker, Stop]
+FromForkServer = Union[Hello, Forked, ForkFailed]

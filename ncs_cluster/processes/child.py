@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, NoReturn, Optional, Type, TypeVar
+from typing import Any, Dict, NoReturn, Optional, Type, TypeVar
 
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages import PROTOCOL, Failed, Hello, Stop
@@ -28,8 +28,7 @@ _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 def enter(kind: str, incoming: Any) -> Channel[Any]:
     """Become a child of the supervisor; returns the channel to it (blocking). `incoming` is the union of what it may say."""
-    # pairs of --option value; argparse would cost every stick's process half a megabyte
-    arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+    arguments = options()
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     prctl(_PR_SET_NAME, ("ncs-" + kind).encode()[:15])
@@ -41,6 +40,11 @@ def enter(kind: str, incoming: Any) -> Channel[Any]:
     channel: Channel[Any] = Channel(socket.socket(fileno=int(arguments["--channel"])), incoming)
     channel.send(Hello(PROTOCOL, os.getpid(), ".".join(map(str, sys.version_info[:3]))))
     return channel
+
+
+def options() -> Dict[str, str]:
+    """Pairs of --option and value; argparse would cost every stick's process half a megabyte."""
+    return dict(zip(sys.argv[1::2], sys.argv[2::2]))
 
 
 def first_word(channel: Channel[Any], kind: Type[M]) -> M:

@@ -1,73 +1,176 @@
-"""Starts a child: a fresh interpreter, one inherited socket, nothing secret on its command line.
+"""Starts children, each with one inherited socket and nothing secret on its command line: workers by the fork server of their
+runtime (processes/forking.py), all others with an interpreter of their own.
 
 Must be called from the loop's own thread: PR_SET_PDEATHSIG fires when the thread that started the child ends.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import selectors
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import ncs_cluster
+from ncs_cluster.backends import BACKENDS
 from ncs_cluster.core.events import Endpoint
-from ncs_cluster.ipc import channel
-from ncs_cluster.messages import FromCamera, FromGateway, FromSink, FromWorker
-from ncs_cluster.specs import RuntimeSpec
+from ncs_cluster.processes.forking import ForkServer
+from ncs_cluster.processes.process import Process
+from ncs_cluster.specs import RuntimeSpec, Settings
+from ncs_cluster.status import ProcessStatus
 
-INCOMING = {"worker": FromWorker, "camera": FromCamera, "sink": FromSink, "gateway": FromGateway}
-"""What each kind of child may say; its module is ncs_cluster.processes.KIND."""
-MOST_FROM_WORKER = channel.MAX_MESSAGE // 4
-"""A result grows on its way: distances are added, and it becomes a line of text."""
-
-
-class Process:
-    """A started child and our end of its channel."""
-
-    def __init__(self, popen: subprocess.Popen[bytes], wire: channel.Channel[object]) -> None:
-        self.popen = popen
-        self.wire = wire
-        self.pidfd = os.pidfd_open(popen.pid)
+_PR_SET_CHILD_SUBREAPER = 36
+CLOSE_S = 1.0
 
 
-def spawn(endpoint: Endpoint, runtime: RuntimeSpec, runtime_dir: Path, log_level: str) -> Process:
-    """Start `ncs_cluster.processes.KIND`. Raises OSError when the interpreter cannot be started."""
-    ours, theirs = channel.pair()
-    try:
-        ours.setblocking(False)
-        command = [runtime.python, "-m", f"ncs_cluster.processes.{endpoint.kind}", "--channel", str(theirs.fileno())]
-        command += ["--parent", str(os.getpid()), "--name", str(endpoint), "--log-level", log_level]
-        with _undisturbed():
-            popen = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                # libraries print on standard output; only a sink may write results there
-                stdout=None if endpoint.kind == "sink" else 2,
-                env=environment(runtime, runtime_dir),
-                pass_fds=[theirs.fileno()],
+class Spawner:
+    """Every child's start, and the end of what no other part of the supervisor knows."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        selector: selectors.BaseSelector,
+        started: Callable[[Process], None],
+        failed: Callable[[Process, str], None],
+        note: Callable[[str, str, str], None],
+    ) -> None:
+        """Each `start` is answered by `started(process)` or `failed(process, detail)`, at once or later. `note` logs a line, as
+        Supervisor._note does."""
+        self._runtimes = {"default": RuntimeSpec(sys.executable), **settings.runtimes}
+        self._runtime_dir = Path(settings.runtime_dir)
+        self._log_level = settings.log_level
+        self._preload = ",".join(preloaded(settings))
+        self._selector, self._started, self._failed, self._note = selector, started, failed, note
+        self._fork_servers: dict[str, ForkServer] = {}
+        self._runtime_of: dict[Process, str] = {}
+        """Of processes that wait for their fork server."""
+        # workers are forked twice, and become children of this process when the one between exits
+        self._can_fork = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
+
+    def start(self, process: Process, runtime: str) -> None:
+        """Start `ncs_cluster.processes.KIND` at the other end of the process's channel."""
+        server = self._fork_server(runtime) if process.endpoint.kind == "worker" else None
+        if server is None or not server.fork(process):
+            self._execute(process, runtime)
+        else:
+            self._runtime_of[process] = runtime
+
+    def tick(self, now_s: float, pids: Callable[[], set[int]]) -> None:
+        """Look after fork servers and orphans, now and then. `pids`: of all processes that were started."""
+        for server in self._fork_servers.values():
+            server.tick(now_s)
+        if not any(server.busy for server in self._fork_servers.values()):
+            # else one of them may be a worker whose id is still on its way
+            reap_orphans(lambda: pids() | set(self.pids()))
+
+    def pids(self) -> list[int]:
+        """Process ids of the fork servers."""
+        return [server.pid for server in self._fork_servers.values() if server.pid is not None]
+
+    def status(self, usage: Mapping[int, tuple[float, float]]) -> list[ProcessStatus]:
+        """The fork servers, for the status."""
+        statuses = []
+        for runtime, server in self._fork_servers.items():
+            cpu_percent, memory_mb = usage.get(server.pid or 0, (None, None))
+            name = f"fork-server {runtime}"
+            statuses.append(ProcessStatus(name, server.pid, server.state, cpu_percent, memory_mb, server.restarts))
+        return statuses
+
+    def close(self) -> None:
+        """End the fork servers."""
+        for server in self._fork_servers.values():
+            server.close(CLOSE_S)
+
+    def _fork_server(self, runtime: str) -> ForkServer | None:
+        """None for a foreign interpreter: it drives a vendor's library, whose memory is not shared anyway."""
+        spec = self._runtimes.get(runtime)
+        if not self._can_fork or spec is None or spec.python != sys.executable:
+            return None
+        if runtime not in self._fork_servers:
+            endpoint = Endpoint("fork-server", runtime)
+            self._fork_servers[runtime] = ForkServer(
+                lambda: self._start_fork_server(endpoint),
+                self._selector,
+                self._forked,
+                self._not_forked,
+                lambda level, text: self._note(level, str(endpoint), text),
             )
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    most = MOST_FROM_WORKER if endpoint.kind == "worker" else channel.MAX_MESSAGE
-    wire: channel.Channel[object] = channel.Channel(ours, INCOMING[endpoint.kind], most)
-    return Process(popen, wire)
+        return self._fork_servers[runtime]
+
+    def _start_fork_server(self, endpoint: Endpoint) -> Process:
+        process = Process(endpoint)
+        popen = execute(process, self._runtimes[endpoint.name], self._runtime_dir, self._log_level, "--preload", self._preload)
+        process.started(popen.pid, popen)
+        return process
+
+    def _forked(self, process: Process) -> None:
+        del self._runtime_of[process]
+        self._started(process)
+
+    def _not_forked(self, process: Process) -> None:
+        self._execute(process, self._runtime_of.pop(process))
+
+    def _execute(self, process: Process, runtime: str) -> None:
+        try:
+            popen = execute(process, self._runtimes[runtime], self._runtime_dir, self._log_level)
+        except (OSError, KeyError) as error:
+            process.abandon()
+            self._failed(process, f"runtime {runtime!r} cannot be started: {error}")
+            return
+        process.started(popen.pid, popen)
+        self._started(process)
+
+
+def preloaded(settings: Settings) -> list[str]:
+    """Modules every worker will import, none of a vendor's runtime. numpy and OpenCV only where pixels are looked at."""
+    names = {stick.backend for stick in settings.sticks} | ({settings.discovery.backend} if settings.discovery else set())
+    modules = [BACKENDS[name].split(":")[0] for name in sorted(names) if name in BACKENDS]
+    if settings.graphs or any(stick.options.get("preprocess") for stick in settings.sticks):
+        modules += ["numpy", "cv2", "ncs_cluster.ipc.pool"]
+    return modules
+
+
+def execute(process: Process, runtime: RuntimeSpec, runtime_dir: Path, log_level: str, *options: str) -> subprocess.Popen[bytes]:
+    """Run a child's module in an interpreter of its own. Raises OSError when that cannot be started."""
+    module = process.endpoint.kind.replace("-", "_")
+    command = [runtime.python, "-m", f"ncs_cluster.processes.{module}", "--channel", str(process.child_end.fileno())]
+    command += ["--parent", str(os.getpid()), "--name", str(process.endpoint), "--log-level", log_level, *options]
+    with signals_blocked():
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            # libraries print on standard output; only a sink may write results there
+            stdout=None if process.endpoint.kind == "sink" else 2,
+            env=environment(runtime, runtime_dir),
+            pass_fds=[process.child_end.fileno()],
+        )
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A child inherits what is blocked, so no Ctrl-C ends it before it ignores them by itself (child.enter)."""
+def signals_blocked() -> Iterator[None]:
+    """A child inherits what is blocked, so no Ctrl-C ends it before it ignores SIGINT by itself (child.enter)."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def reap_orphans(ours: Callable[[], set[int]]) -> None:
+    """Reap children that somebody else has started and left behind. `ours`: process ids that are reaped elsewhere."""
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None or ended.si_pid in ours():
+            return
+        os.waitid(os.P_PID, ended.si_pid, os.WEXITED | os.WNOHANG)
 
 
 def environment(runtime: RuntimeSpec, runtime_dir: Path) -> dict[str, str]:

@@ -14,7 +14,6 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections import deque
 from pathlib import Path
@@ -37,8 +36,9 @@ from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
 from ncs_cluster.processes.links import Link
 from ncs_cluster.processes.log import Unhurried
 from ncs_cluster.processes.notify import Notifier
-from ncs_cluster.processes.spawn import Process, spawn
-from ncs_cluster.specs import RuntimeSpec, Settings
+from ncs_cluster.processes.process import Process, describe_exit
+from ncs_cluster.processes.spawn import Spawner
+from ncs_cluster.specs import Settings
 from ncs_cluster.status import Event
 from ncs_cluster.types import CameraName
 
@@ -89,7 +89,7 @@ class Supervisor:
         self._usage = usage.Usage()
         self._notifier = Notifier()
         self._next_ping_s = 0.0
-        self._runtimes = {"default": RuntimeSpec(sys.executable), **settings.runtimes}
+        self._spawner = Spawner(settings, self._selector, self._started, self._not_started, self._note)
 
     def run(self) -> int:
         self._perform(self._engine.start(time.monotonic()))
@@ -122,7 +122,8 @@ class Supervisor:
     def _keep_house(self, now_s: float) -> None:
         """After the core has looked at every deadline: this is what the watchdog's ping stands for."""
         if now_s >= self._usage.next_s:
-            self._usage.look([process.popen.pid for process in self._processes.values()], now_s)
+            self._usage.look([*self._pids(), *self._spawner.pids()], now_s)
+        self._spawner.tick(now_s, self._pids)
         if now_s >= self._next_ping_s:
             self._next_ping_s = now_s + min(1.0, self._notifier.ping_every_s or 1.0)
             if self._notifier.ping_every_s is not None:
@@ -183,23 +184,38 @@ class Supervisor:
 
     def _spawn(self, endpoint: Endpoint, runtime: str) -> None:
         try:
-            process = spawn(endpoint, self._runtimes[runtime], self._runtime_dir, self._settings.log_level)
-        except (OSError, KeyError) as error:
-            self._tell(endpoint, e.SpawnFailed(f"runtime {runtime!r} cannot be started: {error}"))
+            process = Process(endpoint)
+        except OSError as error:
+            self._tell(endpoint, e.SpawnFailed(f"no channel: {error}"))
             return
         self._processes[endpoint] = process
         self._links[endpoint] = Link(
-            process.wire, self._selector, lambda message: self._tell(endpoint, message), lambda why: self._broken(endpoint, why)
+            process.channel, self._selector, lambda message: self._tell(endpoint, message), lambda why: self._broken(endpoint, why)
         )
-        self._selector.register(process.pidfd, selectors.EVENT_READ, lambda _mask: self._exited(endpoint, process))
-        self._tell(endpoint, e.Spawned(process.popen.pid))
+        self._spawner.start(process, runtime)
+
+    def _started(self, process: Process) -> None:
+        """The spawner's answer; a process that is killed meanwhile is killed as soon as it has started."""
+        assert process.pid is not None
+        self._selector.register(process.pidfd, selectors.EVENT_READ, lambda _mask: self._exited(process.endpoint, process))
+        self._tell(process.endpoint, e.Spawned(process.pid))
+
+    def _not_started(self, process: Process, detail: str) -> None:
+        link = self._links.pop(process.endpoint, None)
+        if link is not None:
+            link.close()
+        del self._processes[process.endpoint]
+        self._tell(process.endpoint, e.SpawnFailed(detail))
+
+    def _pids(self) -> set[int]:
+        return {process.pid for process in self._processes.values() if process.pid is not None}
 
     def _kill(self, endpoint: Endpoint) -> None:
         link, process = self._links.pop(endpoint, None), self._processes.get(endpoint)
         if link is not None:
             link.close()
         if process is not None:
-            process.popen.kill()
+            process.kill()
 
     def _broken(self, endpoint: Endpoint, why: str) -> None:
         """Its channel is closed. At its end the process says so by itself; one that talks rubbish is ended."""
@@ -207,7 +223,7 @@ class Supervisor:
         process = self._processes.get(endpoint)
         if why and process is not None:
             self._note("error", str(endpoint), f"{why}: killed")
-            process.popen.kill()
+            process.kill()
 
     def _exited(self, endpoint: Endpoint, process: Process) -> None:
         link = self._links.get(endpoint)
@@ -216,11 +232,9 @@ class Supervisor:
             link.close()
             self._links.pop(endpoint, None)
         self._selector.unregister(process.pidfd)
-        os.close(process.pidfd)
-        code = process.popen.wait()
+        code = process.reap()
         del self._processes[endpoint]
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        self._tell(endpoint, e.Exited(how, code))
+        self._tell(endpoint, e.Exited(describe_exit(code), code))
 
     def _note(self, level: str, origin: str, text: str) -> None:
         if len(text.encode(errors="replace")) > LONGEST_TEXT:
@@ -253,7 +267,7 @@ class Supervisor:
         self._followers.discard(client)
 
     def _status(self) -> object:
-        return report.status(
+        status = report.status(
             self._engine,
             time.monotonic(),
             time.time(),
@@ -262,6 +276,8 @@ class Supervisor:
             machine=usage.machine(self._usage.machine_percent),
             usage=self._usage.by_pid,
         )
+        supervisor, *children = status.processes
+        return msgspec.structs.replace(status, processes=[supervisor, *self._spawner.status(self._usage.by_pid), *children])
 
     def _url(self) -> m.Reply:
         spec, gateway = self._settings.gateway, self._engine.gateway
@@ -293,11 +309,12 @@ class Supervisor:
 
     def _end(self) -> None:
         """Nothing of ours stays: children are killed where they still are, and reaped."""
+        self._spawner.close()
         for process in list(self._processes.values()):
-            process.popen.kill()
+            process.kill()
         deadline_s = time.monotonic() + 1.0
         for process in list(self._processes.values()):
-            while process.popen.poll() is None and time.monotonic() < deadline_s:
+            while process.pid is not None and process.poll() is None and time.monotonic() < deadline_s:
                 time.sleep(0.005)
         self._control.close()
 

@@ -10,7 +10,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -65,12 +65,14 @@ def start_child(
     env: Mapping[str, str] | None = None,
     log_level: str = "warning",
     stdout: int | None = None,
+    options: Sequence[str] = (),
 ) -> Child:
     """Start `python -m module`; `incoming` is the union of what it may say, `stdout` a descriptor. The caller ends it."""
     ours, theirs = pair()
     with theirs:
+        command = [python, "-m", module, "--channel", str(theirs.fileno()), "--parent", str(os.getpid()), "--log-level", log_level]
         process = subprocess.Popen(
-            [python, "-m", module, "--channel", str(theirs.fileno()), "--parent", str(os.getpid()), "--log-level", log_level],
+            [*command, *options],
             pass_fds=[theirs.fileno()],
             env=dict(env) if env is not None else None,
             stdout=stdout,

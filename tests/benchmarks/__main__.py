@@ -19,6 +19,7 @@ ROWS = {
     "cpu": cost.cpu,
     "resting": cost.resting,
     "memory": cost.memory,
+    "start": cost.start,
     "order": frames.order,
     "jitter": jitter.jitter,
     "switching": frames.switching,

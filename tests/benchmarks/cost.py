@@ -6,13 +6,17 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from ncs_cluster.specs import ClusterSpec
-from ncs_cluster.testing.daemon import sticks
+from ncs_cluster.testing.daemon import running, settings, sticks, synthetic
 from tests.benchmarks.house import bench, camera, instructions, percentile, pss_mib, shares
 from tests.benchmarks.table import Line
+
+READY = ("active", "standby", "resting")
 
 
 def cpu(quick: bool) -> Iterator[Line]:
@@ -44,7 +48,7 @@ def resting(quick: bool) -> Iterator[Line]:
 
 def memory(quick: bool) -> Iterator[Line]:
     """After some time at work, so that every page that is needed is there."""
-    for preprocess, most in ((False, 150), (True, 250)):
+    for preprocess, most in ((False, 120), (True, 180)):
         with bench(sticks(8, latency_ms=100.0, heat=False, preprocess=preprocess), [camera(recorded=False)]) as house:
             time.sleep(3.0 if quick else 10.0)
             tree = house.daemon.tree()
@@ -52,10 +56,33 @@ def memory(quick: bool) -> Iterator[Line]:
             each = {process["name"]: process["pid"] for process in house.daemon.status()["processes"]}
             parts = {name: pss_mib([process for process in tree if process.pid == pid]) for name, pid in each.items()}
             workers = sum(mib for name, mib in parts.items() if name.startswith("worker"))
-            said = f"supervisor {parts['supervisor']:.0f}, camera {parts['camera cam0']:.0f}, workers {workers:.0f}"
+            server = sum(mib for name, mib in parts.items() if name.startswith("fork-server"))
+            said = f"supervisor {parts['supervisor']:.0f}, camera {parts['camera cam0']:.0f}, workers {workers:.0f}, "
+            said += f"fork server {server:.0f}"
             house.daemon.stop()
         what = "PSS of the tree, 8 sticks, " + ("with preprocessing" if preprocess else "no graph")
         yield Line(what, "312 MiB", f"<= {most} MiB", f"{total:.0f} MiB ({said})", total <= most)
+
+
+def start(quick: bool) -> Iterator[Line]:
+    """From the daemon's start until the last of many sticks may work; the middle of three."""
+    for count, most_s in ((8, None), (64, 2.5)):
+        took_s = sorted(_ready_s(count) for _ in range(1 if quick else 3))
+        middle_s = took_s[len(took_s) // 2]
+        measured = f"{middle_s:.2f} s ({took_s[0]:.2f} to {took_s[-1]:.2f})"
+        good = None if most_s is None else middle_s <= most_s
+        yield Line(f"start -> {count} sticks ready", "-", "" if most_s is None else f"<= {most_s} s", measured, good)
+
+
+def _ready_s(count: int) -> float:
+    with tempfile.TemporaryDirectory(prefix="ncs-bench-") as folder:
+        asked = settings(Path(folder), sticks(count, latency_ms=33.0, heat=False), [synthetic()])
+        began_s = time.monotonic()
+        with running(asked) as daemon:
+            daemon.until(lambda status: all(stick["state"] in READY for stick in status["sticks"]), "has all sticks ready")
+            took_s = time.monotonic() - began_s
+            daemon.stop()
+        return took_s
 
 
 def dispatcher(quick: bool) -> Iterator[Line]:

@@ -60,7 +60,7 @@ def test_it_drains_and_ends_in_time_and_leaves_nothing(tmp_path: Path, how: sign
     with running(settings(tmp_path, sticks(3), [synthetic()], results=results)) as daemon:
         daemon.well()
         tree = daemon.tree()
-        assert len(tree) == 1 + 3 + 1 + 1
+        assert len(tree) == 1 + 3 + 1 + 1 + 1, "supervisor, workers, their fork server, camera and sink"
         assert not [path for path in files(tree) if path.startswith("/dev/shm")]
         daemon.process.send_signal(how)
         assert daemon.wait(4 * END_S) == 0

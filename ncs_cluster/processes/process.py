@@ -1,0 +1,86 @@
+"""One child process as its parent holds it: the channel, the pidfd, the exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+from ncs_cluster.core.events import Endpoint
+from ncs_cluster.ipc import channel
+from ncs_cluster.messages import FromCamera, FromForkServer, FromGateway, FromSink, FromWorker
+
+INCOMING = {
+    "worker": FromWorker,
+    "camera": FromCamera,
+    "sink": FromSink,
+    "gateway": FromGateway,
+    "fork-server": FromForkServer,
+}
+"""The messages each kind of child may send."""
+MOST_FROM_WORKER = channel.MAX_MESSAGE // 4
+"""Bytes. A result grows on its way: distances are added, and it becomes a line of text."""
+
+
+class Process:
+    """A child, from the making of its channel to its reaping. It has no process id before `started`."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        ours, self.child_end = channel.pair()
+        ours.setblocking(False)
+        most = MOST_FROM_WORKER if endpoint.kind == "worker" else channel.MAX_MESSAGE
+        self.endpoint = endpoint
+        self.channel: channel.Channel[object] = channel.Channel(ours, INCOMING[endpoint.kind], most)
+        self.pid: int | None = None
+        self.pidfd = -1
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._killed = False
+        self._code: int | None = None
+
+    def started(self, pid: int, popen: subprocess.Popen[bytes] | None = None) -> None:
+        """The process exists and holds its end of the channel. `popen` where this interpreter has started it itself."""
+        self.child_end.close()
+        self.pid, self._popen = pid, popen
+        self.pidfd = os.pidfd_open(pid)
+        if self._killed:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL; one that is still to be started is killed as soon as it is."""
+        self._killed = True
+        if self.pidfd >= 0:
+            try:
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # reaped already
+
+    def poll(self) -> int | None:
+        """The exit code as subprocess gives it (negative: a signal), or None while the process runs or was not started."""
+        if self._code is None and self.pid is not None:
+            self._code = self._popen.poll() if self._popen is not None else _reap(self.pidfd, os.WNOHANG)
+        return self._code
+
+    def reap(self) -> int:
+        """Wait for the end of a started process, and close its pidfd. Returns the exit code."""
+        if self._code is None:
+            self._code = self._popen.wait() if self._popen is not None else _reap(self.pidfd, 0)
+        os.close(self.pidfd)
+        self.pidfd = -1
+        assert self._code is not None
+        return self._code
+
+    def abandon(self) -> None:
+        """It was not started and will not be."""
+        self.child_end.close()
+
+
+def _reap(pidfd: int, flags: int) -> int | None:
+    ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | flags)
+    if ended is None:
+        return None
+    return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+
+def describe_exit(code: int) -> str:
+    """ "exit code 7", "killed by SIGSEGV"."""
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
