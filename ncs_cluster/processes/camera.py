@@ -308,7 +308,6 @@ def main() -> NoReturn:
     channel = child.enter("camera", ToCamera)
     try:
         asked = child.first_word(channel, OpenSource)
-        _one_thread()
         Camera(channel, asked).run()
     except (EOFError, BrokenPipeError):
         os._exit(1)
@@ -319,15 +318,6 @@ def main() -> NoReturn:
         child.fail(channel, child.unexpected(error))
     # vendor libraries keep threads that may not end
     os._exit(0)
-
-
-def _one_thread() -> None:
-    """OpenCV's own threads save nothing on one picture, and take the cores from the sticks."""
-    try:
-        import cv2
-    except ImportError:
-        return
-    cv2.setNumThreads(1)
 
 
 if __name__ == "__main__":

@@ -180,6 +180,8 @@ def environment(runtime: RuntimeSpec, runtime_dir: Path) -> dict[str, str]:
     # a worker's arithmetic is OpenVINO's; idle thread pools of other libraries only cost memory
     env.setdefault("OPENBLAS_NUM_THREADS", "1")
     env.setdefault("OMP_NUM_THREADS", "1")
+    # OpenCV's threads save nothing on one picture, and take the cores from the sticks
+    env.setdefault("OPENCV_FOR_THREADS_NUM", "1")
     # an arena for every thread multiplies what stays behind of large pictures
     env.setdefault("MALLOC_ARENA_MAX", "1")
     if runtime.python != sys.executable:

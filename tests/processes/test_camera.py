@@ -8,21 +8,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from ncs_cluster import sources
 from ncs_cluster.errors import SourceError
+from ncs_cluster.ipc import pictures
 from ncs_cluster.ipc import pool as pools
 from ncs_cluster.ipc.channel import Channel, pair
 from ncs_cluster.messages import (
+    Drawn,
     FrameCaptured,
     FromCamera,
     Grant,
+    MapPictures,
     MapPool,
     Measure,
+    Measured,
     OpenSource,
+    Rates,
     SourceLost,
     SourceOpened,
     Stop,
@@ -32,7 +38,9 @@ from ncs_cluster.processes import camera
 from ncs_cluster.processes.easel import STALE_S, Easel
 from ncs_cluster.sources.base import Captured, Planes, SourceInfo
 from ncs_cluster.specs import CameraSpec
-from ncs_cluster.types import CameraName, FrameRef, Outcome, PoolLayout
+from ncs_cluster.testing import children
+from ncs_cluster.testing.interpreter import interpreter
+from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome, PoolLayout
 
 SPEC = CameraSpec(CameraName("cam"), "scripted", {}, "scripted", ordered=True)
 
@@ -140,3 +148,53 @@ def test_boxes_of_a_graph_that_has_fallen_silent_are_not_drawn_though_another_go
     easel._newest_s["faces"] -= STALE_S
     result("people", 2)
     assert set(easel.boxes(time.monotonic())) == {"people"}
+
+
+NATIVE = """
+import time
+from dataclasses import dataclass
+from types import ModuleType
+from ncs_cluster import sources
+from ncs_cluster.processes import camera
+from ncs_cluster.sources.base import Captured, SourceInfo
+
+@dataclass
+class Options: pass
+
+class Source:
+    def __init__(self, options): pass
+    def open(self): return SourceInfo(64, 48, 30.0, depth_scale_m=0.001)
+    def read(self, into):
+        time.sleep(0.01)
+        into.depth[:] = 2000
+        return Captured(time.monotonic(), time.time(), 64, 48)
+    def close(self): pass
+
+module = sys.modules["native"] = ModuleType("native")
+module.Options, module.Source = Options, Source
+sources.SOURCES["scripted"] = "native:Source"
+camera.main()
+"""
+"""Gives pixels as a RealSense camera's library does, without OpenCV."""
+
+
+def test_opencv_is_loaded_by_the_first_picture_that_is_drawn(tmp_path: Path) -> None:
+    """A frame that nobody looks at needs none, its distances included."""
+    program = interpreter(tmp_path / "native", NATIVE).python
+    with children.running("ncs_cluster.processes.camera", FromCamera, python=program) as child:
+        child.send(OpenSource(SPEC, 0))
+        child.expect(SourceOpened)
+        layout = PoolLayout(1, 2, 64, 48, 0.001)
+        child.send(MapPool(layout), pools.create(layout))
+        child.send(MapPictures(SPEC.name, 4, 64, 48), pictures.create(4, 64, 48))
+        child.send(Grant(1, 0))
+        frame = child.expect(FrameCaptured).frame
+        found = Detection("cup", 1, 0.9, (0.2, 0.2, 0.8, 0.8))
+        child.send(Measure(1, frame, "demo", Outcome([found])))
+        (measured,) = child.expect(Measured).detections
+        assert measured.distance_m == pytest.approx(2.0)
+        assert "cv2" not in Path(f"/proc/{child.process.pid}/maps").read_text()
+        child.send(Rates(0.0, watched=True))
+        child.send(Grant(1, 0))
+        child.expect(Drawn)
+        assert "cv2" in Path(f"/proc/{child.process.pid}/maps").read_text()

@@ -45,6 +45,13 @@ def test_settings_in_the_environment_do_not_reach_children(tmp_path: Path, monke
     assert not [name for name in env if name.startswith("NCS_CLUSTER_")]
 
 
+def test_opencv_gets_one_thread_but_where_somebody_asks_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = "import cv2; print(cv2.getNumThreads())"
+    for asked, got in (({}, "1"), ({"OPENCV_FOR_THREADS_NUM": "2"}, "2")):
+        env = environment(RuntimeSpec(sys.executable, asked), tmp_path)
+        assert subprocess.run([sys.executable, "-c", threads], env=env, stdout=subprocess.PIPE, text=True).stdout.strip() == got
+
+
 def test_only_what_workers_will_need_is_preloaded(tmp_path: Path) -> None:
     graph = GraphSpec(GraphName("demo"), "/demo.xml", "ssd")
     simulated = "ncs_cluster.backends.simulated"
