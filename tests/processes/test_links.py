@@ -11,8 +11,8 @@ import pytest
 
 from ncs_cluster.ipc import channel, memory
 from ncs_cluster.ipc.channel import Channel
-from ncs_cluster.messages import FromWorker, MapPool, Stop, ToWorker
-from ncs_cluster.processes.links import MOST_QUEUED, Link
+from ncs_cluster.messages import FromWorker, MapPool, Phase, Stop, ToWorker
+from ncs_cluster.processes.links import MOST_PER_TURN, MOST_QUEUED, Link
 from ncs_cluster.types import PoolLayout
 from tests.descriptors import open_descriptors
 
@@ -26,7 +26,8 @@ class Wire:
         self.peer: Channel[object] = Channel(theirs, ToWorker)
         self.selector = selectors.DefaultSelector()
         self.ended: list[str] = []
-        self.link = Link(Channel(ours, FromWorker), self.selector, lambda _: None, self.ended.append)
+        self.received: list[object] = []
+        self.link = Link(Channel(ours, FromWorker), self.selector, self.received.append, self.ended.append)
 
     def fill(self) -> None:
         """Until the kernel takes no more."""
@@ -73,6 +74,36 @@ def test_descriptors_that_wait_are_closed_with_the_link(wire: Wire) -> None:
     wire.link.close()
     assert open_descriptors() == before - 1
     os.close(fd)
+
+
+def test_a_burst_is_read_in_one_turn_and_nothing_is_received_in_vain(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = [Phase(str(number)) for number in range(10)]
+    for message in sent:
+        wire.peer.send(message)
+    receive, received = wire.link.wire.receive, []
+    monkeypatch.setattr(wire.link.wire, "receive", lambda: received.append(receive()) or received[-1])
+    wire.flush()
+    assert wire.received == sent
+    assert len(received) == len(sent)
+
+
+def test_no_more_than_its_share_is_read_in_one_turn(wire: Wire) -> None:
+    """Others have something to say too."""
+    wire.peer.sock.setblocking(False)
+    while len(wire.received) < MOST_PER_TURN:
+        for _ in range(2 * MOST_PER_TURN):
+            wire.peer.send(Phase("compiling"))
+        before = len(wire.received)
+        wire.flush()
+        assert len(wire.received) - before <= MOST_PER_TURN
+
+
+def test_the_end_of_a_peer_is_told_behind_its_last_words(wire: Wire) -> None:
+    wire.peer.send(Phase("opening"))
+    wire.peer.close()
+    wire.flush()
+    assert wire.received == [Phase("opening")]
+    assert wire.ended == [""]
 
 
 def test_a_peer_that_never_reads_is_called_hung_and_nobody_waits_for_it(wire: Wire) -> None:
