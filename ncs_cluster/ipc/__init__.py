@@ -1,4 +1,4 @@
-"""How processes talk: bounded messages over AF_UNIX SOCK_SEQPACKET, pixels in sealed memfds passed by descriptor.
+"""Inter-process communication: bounded messages over AF_UNIX SOCK_SEQPACKET, pixels in sealed memfds passed by descriptor.
 
-No names in /dev/shm, no lock shared between processes: whatever is killed, nothing is left behind.
+Nothing has a name in /dev/shm and processes share no lock, so a killed process leaves nothing behind.
 """

@@ -1,8 +1,8 @@
-"""One end of a wire: whole messages in, whole messages out, descriptors beside them.
+"""One end of a channel: whole messages in, whole messages out, with descriptors.
 
-SOCK_SEQPACKET keeps message boundaries and order and tells end of file when the peer is gone. A message is at most MAX_MESSAGE
-bytes; an empty one is never sent, because it looks like end of file. Non-blocking ends get None from `receive` and False from
-`send` when the kernel's queue is empty or full. Runs on CPython 3.9.
+SOCK_SEQPACKET keeps message boundaries and order, and reports end of file when the peer has closed its end. A message has 1 to
+MAX_MESSAGE bytes: an empty one would look like end of file. On a non-blocking socket `receive` returns None when the kernel's queue
+is empty, and `send` returns False when it is full. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -17,30 +17,31 @@ import msgspec
 from ncs_cluster.errors import ProtocolError
 
 MAX_MESSAGE = 200_000
-"""Below the kernel's default send buffer of 212,960 bytes, its own overhead included."""
+"""Bytes. With the kernel's overhead it fits into the default send buffer of 212,960 bytes."""
 MAX_FDS = 4
-_CUT_SHORT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
-"""As a plain number: an enum's arithmetic would cost each message more than its decoding."""
+"""Descriptors per message."""
+_TRUNCATED = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
+"""A plain int: arithmetic on the enum costs more than decoding the message."""
 
 R = TypeVar("R")
 
 
 class Received(NamedTuple):
-    """A message and the descriptors that came with it, owned by the receiver now."""
+    """A message and its descriptors, which the receiver now owns."""
 
     message: Any
     fds: List[int]
 
 
 class Channel(Generic[R]):
-    """Sends any message, receives those of one union `R`. `incoming` is that union's type; none may be longer than `most` bytes."""
+    """Sends any message; receives messages of the union `R`, given as `incoming`, of at most `max_bytes` bytes."""
 
-    def __init__(self, sock: socket.socket, incoming: Any, most: int = MAX_MESSAGE) -> None:
+    def __init__(self, sock: socket.socket, incoming: Any, max_bytes: int = MAX_MESSAGE) -> None:
         self.sock = sock
-        self._most = most
+        self._max_bytes = max_bytes
         self._decode = msgspec.msgpack.Decoder(incoming).decode
         self._encode = msgspec.msgpack.Encoder().encode
-        self._buffer = bytearray(most + 1)
+        self._buffer = bytearray(max_bytes + 1)
         self._view = memoryview(self._buffer)
         self._ancillary = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
 
@@ -48,17 +49,18 @@ class Channel(Generic[R]):
         return self.sock.fileno()
 
     def encode(self, message: Any) -> bytes:
-        """The bytes of a message, for senders that queue them. Raises ProtocolError when it is too long."""
+        """The encoded message, for senders that queue bytes. Raises ProtocolError when it has more than MAX_MESSAGE bytes."""
         data = self._encode(message)
         if len(data) > MAX_MESSAGE:
-            raise ProtocolError(f"{type(message).__name__} of {len(data)} bytes is longer than {MAX_MESSAGE}")
+            raise ProtocolError(f"{type(message).__name__} of {len(data)} bytes is longer than {MAX_MESSAGE} bytes")
         return data
 
     def send(self, message: Any, *fds: int) -> bool:
-        """False when the queue is full and the socket does not block. Raises BrokenPipeError when the peer is gone."""
+        """False when the queue is full and the socket is non-blocking. Raises BrokenPipeError when the peer has closed its end."""
         return self.send_bytes(self.encode(message), *fds)
 
     def send_bytes(self, data: bytes, *fds: int) -> bool:
+        """As `send`, for an encoded message."""
         try:
             if fds:
                 socket.send_fds(self.sock, [data], list(fds))
@@ -71,7 +73,8 @@ class Channel(Generic[R]):
         return True
 
     def receive(self) -> Optional[Received]:
-        """None when nothing is there. Raises EOFError when the peer is gone, ProtocolError on bytes that are no message of `R`."""
+        """None when the queue is empty and the socket is non-blocking. Raises EOFError when the peer has closed its end,
+        ProtocolError when the bytes are not a message of `R`."""
         try:
             size, ancillary, flags, _ = self.sock.recvmsg_into([self._buffer], self._ancillary, socket.MSG_CMSG_CLOEXEC)
         except (BlockingIOError, InterruptedError):
@@ -82,13 +85,13 @@ class Channel(Generic[R]):
         if size == 0:
             _close(fds)
             raise EOFError("the peer closed the channel")
-        if flags & _CUT_SHORT or size > self._most:
+        if flags & _TRUNCATED or size > self._max_bytes:
             _close(fds)
-            raise ProtocolError(f"a message is longer than {self._most} bytes")
+            raise ProtocolError(f"a message is longer than {self._max_bytes} bytes")
         try:
             message = self._decode(self._view[:size])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            # the second of a text that is none, the third of nesting without end: both from a peer that talks rubbish
+            # msgspec raises UnicodeDecodeError for text that is not UTF-8 and RecursionError for endless nesting
             _close(fds)
             raise ProtocolError(f"not a message of this channel: {error}") from error
         return Received(message, fds)
@@ -98,7 +101,7 @@ class Channel(Generic[R]):
 
 
 def pair() -> Tuple[socket.socket, socket.socket]:
-    """Two connected ends; both are close-on-exec and blocking."""
+    """Two connected sockets, close-on-exec and blocking."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 

@@ -1,6 +1,6 @@
-"""Anonymous shared memory that cannot change size: a memfd sealed against shrinking and growing, so no reader gets SIGBUS.
+"""Anonymous shared memory of a fixed size: a memfd sealed against shrinking and growing, so that no reader gets SIGBUS.
 
-It has no name: when the last process that holds it ends, however it ends, it is gone. Runs on CPython 3.9.
+It has no name: the kernel frees it when the last process that holds it has ended. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import fcntl
 import mmap
 import os
 
-# linux/fcntl.h; CPython has had the names since 3.9, but only where it was built against new headers
+# linux/fcntl.h; the fcntl module has these names only where CPython was built against new headers
 _F_ADD_SEALS = 1033
 _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW = 1, 2, 4
 
@@ -23,7 +23,7 @@ def create(name: str, size: int) -> int:
 
 
 def attach(fd: int, size: int, *, writable: bool) -> mmap.mmap:
-    """Map `size` bytes. Raises ValueError when the memory is smaller than that. The descriptor stays the caller's."""
+    """Map `size` bytes. Raises ValueError when the memory is smaller. The caller keeps the descriptor."""
     if os.fstat(fd).st_size < size:
-        raise ValueError(f"shared memory of {os.fstat(fd).st_size} bytes is smaller than the {size} its layout needs")
+        raise ValueError(f"shared memory of {os.fstat(fd).st_size} bytes is smaller than the {size} bytes of its layout")
     return mmap.mmap(fd, size, prot=mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0))

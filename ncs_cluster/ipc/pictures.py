@@ -1,8 +1,8 @@
-"""The ring of drawn pictures: one writer, any readers, no locks and no leases.
+"""The ring of preview pictures: one writer, any number of readers, no locks and no leases.
 
-Each slot carries the number of the write that began and of the write that ended it (a seqlock). A reader takes the newest ended
-slot, uses the pixels, and asks `intact` afterwards: when the writer has come round in the meantime, what was read is thrown away.
-With SLOTS slots a reader has SLOTS - 1 picture periods for that. Runs on CPython 3.9.
+A slot is a seqlock: its header holds the number of the write that began and of the write that ended. A reader takes the newest
+ended slot, uses the pixels and then calls `intact`: False means that the writer has overwritten the slot meanwhile, and the pixels
+are discarded. With SLOTS slots a reader has SLOTS - 1 picture periods. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -24,55 +24,56 @@ _NUMBER = struct.Struct("<Q")
 
 
 def ring_bytes(slots: int, max_width: int, max_height: int) -> int:
-    """Size of the shared memory."""
+    """Size of the shared memory, bytes."""
     return slots * (_HEAD_BYTES + max_width * max_height * 3)
 
 
 def create(slots: int, max_width: int, max_height: int) -> int:
-    """A new ring's descriptor, owned by the caller."""
+    """The descriptor of a new ring, owned by the caller. Sizes in pixels."""
     return memory.create("ncs-pictures", ring_bytes(slots, max_width, max_height))
 
 
 class Picture(NamedTuple):
-    """A picture as it lies in the ring: use the pixels, then ask `PictureRing.intact`."""
+    """A picture in the ring: use the pixels, then call `PictureRing.intact`."""
 
     number: int
-    """Rises with every picture; starts at 1."""
+    """Of the write: 1 for the first picture, and rising."""
     frame: int
+    """Number of the frame that was drawn."""
     pixels: NDArray[np.uint8]
-    """uint8 BGR [height, width, 3], a view."""
+    """uint8 BGR [height, width, 3], a view of the shared memory."""
     slot: int
 
 
 class PictureRing:
-    """A mapped ring, for its writer or a reader."""
+    """A mapped ring, for its writer or for a reader."""
 
     def __init__(self, fd: int, slots: int, max_width: int, max_height: int, *, writable: bool) -> None:
-        """Takes over the descriptor."""
+        """Takes ownership of the descriptor."""
         self.slots, self.max_width, self.max_height = slots, max_width, max_height
         self._stride = _HEAD_BYTES + max_width * max_height * 3
         try:
             self._map = memory.attach(fd, ring_bytes(slots, max_width, max_height), writable=writable)
         finally:
             os.close(fd)
-        # a new writer goes on where the last one stopped, so that numbers keep rising for readers
+        # a new writer continues the numbers of the last one, so that they rise for readers
         self._written = max(max(self._head(slot)[:2]) for slot in range(slots))
 
     def begin(self, width: int, height: int) -> NDArray[np.uint8]:
-        """The pixels to draw into; readers see them only after `commit`."""
+        """The pixels to draw into, uint8 BGR [height, width, 3]; readers see them after `commit`."""
         slot = (self._written + 1) % self.slots
         _NUMBER.pack_into(self._map, slot * self._stride, self._written + 1)
         return self._pixels(slot, width, height)
 
     def commit(self, frame: int, width: int, height: int) -> int:
-        """Show the picture begun last; returns its number."""
+        """Publish the picture of the last `begin`; returns its number."""
         self._written += 1
         slot = self._written % self.slots
         _HEAD.pack_into(self._map, slot * self._stride, self._written, self._written, frame, width, height)
         return self._written
 
     def newest(self, after: int = 0) -> Optional[Picture]:
-        """The newest whole picture with a number above `after`, or None."""
+        """The newest complete picture with a number above `after`, or None."""
         best: Optional[Picture] = None
         for slot in range(self.slots):
             begun, ended, frame, width, height = self._head(slot)
@@ -82,7 +83,7 @@ class PictureRing:
         return best
 
     def intact(self, picture: Picture) -> bool:
-        """True when the pixels were not overwritten since `newest` gave them."""
+        """True when the pixels have not been overwritten since `newest` returned them."""
         return self._head(picture.slot)[0] == picture.number
 
     def _head(self, slot: int) -> tuple[int, int, int, int, int]:
@@ -98,7 +99,7 @@ class PictureRing:
         return numpy.frombuffer(self._map, numpy.uint8, width * height * 3, offset).reshape(height, width, 3)
 
     def close(self) -> None:
-        """Drop the mapping; where views still exist it goes with the last of them."""
+        """Unmap the memory; while views exist it stays mapped."""
         try:
             self._map.close()
         except BufferError:

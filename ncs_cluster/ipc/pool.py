@@ -1,7 +1,7 @@
-"""The frame pool: fixed slots of shared memory, each a colour plane and maybe a depth plane.
+"""The frame pool: slots of equal size in shared memory, each with a colour plane and, for a depth camera, a depth plane.
 
-Who may write or read a slot is not decided here: the core grants and leases slots, and a slot has one writer at a time because it
-was granted once. Frames may be smaller than their slot; they lie C-contiguous at each plane's start. Runs on CPython 3.9.
+The core decides which process may write or read a slot (core/slots.py). A frame may be smaller than its slot; its planes are
+C-contiguous from the start of the slot's planes. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ def _pages(size: int) -> int:
 
 
 def slot_bytes(layout: PoolLayout) -> int:
-    """Bytes of one slot: both planes, each padded to whole pages."""
+    """Bytes of one slot: its planes, each padded to whole pages."""
     pixels = layout.max_width * layout.max_height
     return _pages(pixels * 3) + (_pages(pixels * 2) if layout.depth_scale_m is not None else 0)
 
 
 def create(layout: PoolLayout) -> int:
-    """A new pool's descriptor, owned by the caller. No page is used before it is written."""
+    """The descriptor of a new pool, owned by the caller. The kernel allocates a page when it is first written."""
     return memory.create("ncs-frames", slot_bytes(layout) * layout.slots)
 
 
 class FramePool:
-    """A mapped pool. Views stay valid until `close`; numpy is imported on first use."""
+    """A mapped pool. Views are valid until `close`. Imports numpy."""
 
     def __init__(self, fd: int, layout: PoolLayout, *, writable: bool) -> None:
-        """Takes over the descriptor."""
+        """Takes ownership of the descriptor."""
         import numpy
 
         self.layout = layout
@@ -51,12 +51,13 @@ class FramePool:
             os.close(fd)
 
     def colour(self, slot: int, width: int, height: int) -> NDArray[np.uint8]:
-        """uint8 BGR [height, width, 3]."""
+        """The colour plane of a slot, uint8 BGR [height, width, 3]."""
         pixels: NDArray[np.uint8] = self._plane(slot, 0, self._numpy.uint8, width * height * 3, width, height)
         return pixels.reshape(height, width, 3)
 
     def depth(self, slot: int, width: int, height: int) -> Optional[NDArray[np.uint16]]:
-        """uint16 [height, width] in units of `layout.depth_scale_m`, 0 unknown; None when the pool has no depth."""
+        """The depth plane of a slot, uint16 [height, width] in units of `layout.depth_scale_m` metres, 0 for unknown; None when
+        the pool has no depth."""
         if self.layout.depth_scale_m is None:
             return None
         plane = self._plane(slot, self._depth_offset, self._numpy.uint16, width * height, width, height)
@@ -64,17 +65,17 @@ class FramePool:
         return depth
 
     def image(self, frame: FrameRef) -> NDArray[np.uint8]:
-        """The colour plane of a frame."""
+        """The colour plane of a frame, uint8 BGR [height, width, 3]."""
         return self.colour(frame.slot, frame.width, frame.height)
 
     def _plane(self, slot: int, offset: int, dtype: Any, count: int, width: int, height: int) -> Any:
         layout = self.layout
         if not 0 <= slot < layout.slots or width * height > layout.max_width * layout.max_height:
-            raise ValueError(f"slot {slot} of {width}x{height} is outside a pool of {layout}")
+            raise ValueError(f"slot {slot} with {width}x{height} pixels is outside the pool {layout}")
         return self._numpy.frombuffer(self._map, dtype, count, slot * self._slot_bytes + offset)
 
     def close(self) -> None:
-        """Drop the mapping; where views still exist it goes with the last of them."""
+        """Unmap the memory; while views exist it stays mapped."""
         try:
             self._map.close()
         except BufferError:

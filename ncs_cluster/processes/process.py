@@ -18,7 +18,7 @@ INCOMING = {
     "fork-server": FromForkServer,
 }
 """The messages each kind of child may send."""
-MOST_FROM_WORKER = channel.MAX_MESSAGE // 4
+MAX_FROM_WORKER = channel.MAX_MESSAGE // 4
 """Bytes. A result grows on its way: distances are added, and it becomes a line of text."""
 
 
@@ -28,9 +28,9 @@ class Process:
     def __init__(self, endpoint: Endpoint) -> None:
         ours, self.child_end = channel.pair()
         ours.setblocking(False)
-        most = MOST_FROM_WORKER if endpoint.kind == "worker" else channel.MAX_MESSAGE
+        max_bytes = MAX_FROM_WORKER if endpoint.kind == "worker" else channel.MAX_MESSAGE
         self.endpoint = endpoint
-        self.channel: channel.Channel[object] = channel.Channel(ours, INCOMING[endpoint.kind], most)
+        self.channel: channel.Channel[object] = channel.Channel(ours, INCOMING[endpoint.kind], max_bytes)
         self.pid: int | None = None
         self.pidfd = -1
         self._popen: subprocess.Popen[bytes] | None = None
