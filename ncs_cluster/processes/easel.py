@@ -125,10 +125,10 @@ class Easel:
             picture[:] = pool.image(ref)
             depth = pool.depth(ref.slot, ref.width, ref.height)
             if self._spec.background == "remove" and depth is not None and pool.layout.depth_scale_m is not None:
-                from ncs_cluster.render.background import remove
+                from ncs_cluster.render.background import remove_background
 
                 found = [detection for outcome in boxes.values() for detection in outcome.detections]
-                remove(picture, depth, pool.layout.depth_scale_m, found)
+                remove_background(picture, depth, pool.layout.depth_scale_m, found)
             draw(picture, boxes, Overlay(self._spec.name, capture_fps, self._detection_fps, has_depth=depth is not None))
             ring.commit(ref.frame, ref.width, ref.height)
         self._pictures += 1
@@ -139,7 +139,7 @@ class Easel:
             ring = self._ring
             if ring is None or not self._wanted or self._lost is None:
                 return
-            from ncs_cluster.render.card import no_signal
+            from ncs_cluster.render.no_signal import no_signal
 
             width, height = ring.max_width, ring.max_height
             since = time.strftime("since %H:%M:%S", time.localtime(self._lost_at))

@@ -1,1 +1,1 @@
-"""From a frame and its results to a picture: distances out of the depth plane, boxes and words onto the colours."""
+"""Measures distances in the depth plane, and draws results onto the colour plane."""

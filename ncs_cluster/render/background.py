@@ -1,7 +1,7 @@
-"""`--background remove`: what was found stands out, everything else becomes a plain backdrop.
+"""`--background remove`: paints a plain backdrop over everything but the detected objects.
 
-Within each box, pixels up to MARGIN_M beyond the object's distance stay; so does what is nearer, as a hand held in front.
-Unknown depth counts as background, and so does a box whose distance is unknown: what cannot be measured is not shown.
+In each box, pixels up to MARGIN_M beyond the object's distance are kept; nearer pixels too, such as a hand in front of the object.
+Pixels of unknown depth, and boxes of unknown distance, count as background.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 MARGIN_M = 0.05
 BACKDROP = (58, 52, 47)
-"""Blue, green, red."""
+"""Blue, green, red, 0..255."""
 SPECKLE = 5
-"""Specks and holes narrower than half of this many pixels are noise of the depth camera."""
+"""Pixels. Specks and holes narrower than half of this are noise of the depth camera."""
 
 
-def remove(
+def remove_background(
     picture: NDArray[np.uint8],
     depth: NDArray[np.uint16],
     depth_scale_m: float,
@@ -38,7 +38,7 @@ def remove(
     it, 0 for unknown. Call it before the boxes are drawn.
     """
     height, width = picture.shape[:2]
-    stays = np.zeros((height, width), np.uint8)
+    keep = np.zeros((height, width), np.uint8)
     for detection in detections:
         if detection.distance_m is None or not all(map(math.isfinite, (detection.distance_m, *detection.box))):
             continue
@@ -48,9 +48,9 @@ def remove(
         inside = np.ascontiguousarray(depth[rows, columns])
         if inside.size:
             farthest = min(65535, round((detection.distance_m + margin_m) / depth_scale_m))
-            stays[rows, columns] |= np.asarray(cv2.inRange(inside, 1, farthest), np.uint8)
-    stays = np.asarray(cv2.medianBlur(stays, SPECKLE), np.uint8)
-    cv2.copyTo(_backdrop((height, width)), cv2.bitwise_not(stays), picture)
+            keep[rows, columns] |= np.asarray(cv2.inRange(inside, 1, farthest), np.uint8)
+    keep = np.asarray(cv2.medianBlur(keep, SPECKLE), np.uint8)
+    cv2.copyTo(_backdrop((height, width)), cv2.bitwise_not(keep), picture)
 
 
 @lru_cache(maxsize=2)

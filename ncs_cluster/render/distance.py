@@ -1,9 +1,9 @@
-"""How far away is the thing in this box? Pure; numpy only.
+"""The distance of the object in a box, from the depth plane. Pure; numpy only.
 
-A box holds more than its object: what is behind it, often at more than half of the pixels, and what stands in front of it.
-Both go on beyond the box, the object does not. So each depth is judged by how much more of it lies inside the box than in a
-margin round it (centre against surround, as in saliency maps: Itti, Koch and Niebur 1998); the depth that wins and its
-neighbours are the object, and the median over them is its distance.
+A box holds more than its object: the background, often at more than half of the pixels, and obstacles in front of the object.
+Both continue beyond the box, the object does not. So each depth is scored by how much more of it lies inside the box than in a
+margin around the box (centre against surround, as in saliency maps: Itti, Koch and Niebur 1998). The depth with the highest score
+and its neighbours are the object; their median is its distance.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GRID = 32
-"""At most about this many samples across box and margin, and down."""
+"""Samples across box and margin, and as many down, at most."""
 MARGIN = 0.25
-"""Width of the margin on each side, in box sides. Its inner fifth counts for neither: boxes are not exact."""
+"""Width of the margin on each side, as a share of the box's side. Its inner fifth is ignored, because boxes are inexact."""
 BIN = 0.025
-"""Depths within 2.5 % of one another fall into one bin."""
+"""Width of a histogram bin, as a share of the depth."""
 MIN_SAMPLES = 6
 _BINS = int(np.log(65535) / BIN) + 2
 _BIN_OF = np.append(0, np.log(np.arange(1, 65536)) / BIN).astype(np.int16)
 
 
 def distance(depth: NDArray[np.uint16], box: Box, depth_scale_m: float) -> Optional[float]:
-    """Metres to the object in `box`, or None when the depth plane does not tell.
+    """Metres to the object in `box`, or None when fewer than MIN_SAMPLES depths are known in it.
 
     `depth` is uint16 [height, width] aligned to the picture the box was found in, 0 where nothing was measured;
     `depth_scale_m` is the length of one unit. The box is x1, y1, x2, y2 in 0..1.
@@ -67,7 +67,7 @@ _SMOOTH = np.array([0.25, 0.5, 0.25])
 
 
 def _samples(low: float, high: float, size: int) -> Tuple[slice, slice, slice]:
-    """Along one axis: the slice of the plane that is sampled, and within it what is inside the box and what is near it."""
+    """Along one axis: the slice of the plane that is sampled and, within it, the slices inside the box and inside its rim."""
     side = high - low
     start, stop = max(0, int(low - MARGIN * side)), min(size, int(high + MARGIN * side) + 1)
     step = max(1, round((stop - start) / GRID))
@@ -79,7 +79,7 @@ def _samples(low: float, high: float, size: int) -> Tuple[slice, slice, slice]:
 
 
 def match_truth(detections: Sequence[Detection], truth: Sequence[Truth]) -> List[Detection]:
-    """The detections, each with the true distance of the object of its label that it overlaps best, by IoU >= 0.5."""
+    """The detections, each with the true distance of the object of its label with the highest IoU, if that is at least 0.5."""
     matched = []
     for detection in detections:
         overlaps = [(iou(detection.box, real.box), real) for real in truth if real.label == detection.label]
@@ -91,7 +91,7 @@ def match_truth(detections: Sequence[Detection], truth: Sequence[Truth]) -> List
 
 
 def iou(a: Box, b: Box) -> float:
-    """Intersection over union, 0..1."""
+    """Intersection over union of two boxes, 0..1."""
     wide, tall = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     if wide <= 0 or tall <= 0:
         return 0.0

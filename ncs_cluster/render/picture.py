@@ -1,7 +1,8 @@
-"""The drawn picture: boxes and words over the colours, in place, readable from 320x240 up.
+"""The preview picture: boxes and labels drawn onto a frame, in place, readable from 320x240 up.
 
-Words lie on darkened plates, never on bare pixels. A plate goes above its box, or where there is room: within the picture and
-never over another plate. A colour belongs to a label's id, so it is the same in every frame and after every restart.
+A label is text on a plate, a darkened rectangle. The plate lies above its box or, where there is no room, in or below the box;
+always inside the picture and never over another plate. The colour of a box depends on the label's id alone, so it is the same in
+every frame and after every restart.
 """
 
 from __future__ import annotations
@@ -12,28 +13,40 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, List, Mapping, NamedTuple, Optional, Tuple
 
-from ncs_cluster.render.lettering import WHITE, Colour, Style, darken, fit, strip, strip_height, style_of, text_width, write
+from ncs_cluster.render.text import (
+    WHITE,
+    Colour,
+    Style,
+    darken,
+    draw_footer,
+    draw_text,
+    fit_text,
+    footer_height,
+    style_of,
+    text_width,
+)
 from ncs_cluster.types import Classified, Detection, Outcome
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LEAST_LUMA = 0.48
-MOST_PLATES = 40
-"""More words than these help nobody; boxes are drawn all the same."""
-MOST_SPOTS = 16
-"""Places that are tried for a plate. A box in a crowd goes without words rather than over another's."""
+MIN_LUMA = 0.48
+"""0..1; darker colours are mixed with white."""
+MAX_PLATES = 40
+"""Labels per picture; further boxes are drawn without one."""
+MAX_PLACEMENTS = 16
+"""Positions tried for a plate. A box for which none is free has no label."""
 
 
 class Overlay(NamedTuple):
-    """What stands on every picture. None and "" are left out."""
+    """The text of the footer. None and "" are omitted."""
 
     camera: str = ""
     playback_fps: Optional[float] = None
     detection_fps: Optional[float] = None
     has_depth: bool = True
-    """False: the camera cannot measure, so no "-" is shown where a distance would be."""
+    """False: the camera has no depth, so no "-" is drawn for an unknown distance."""
 
 
 class _Rect(NamedTuple):
@@ -42,7 +55,7 @@ class _Rect(NamedTuple):
     width: int
     height: int
 
-    def meets(self, other: _Rect) -> bool:
+    def overlaps(self, other: _Rect) -> bool:
         return (
             self.x < other.x + other.width
             and other.x < self.x + self.width
@@ -52,46 +65,46 @@ class _Rect(NamedTuple):
 
 
 def draw(picture: NDArray[np.uint8], outcome_by_graph: Mapping[str, Outcome], overlay: Overlay) -> None:
-    """Draw on `picture`, uint8 BGR [height, width, 3], in place."""
+    """Draw boxes, labels, captions and the footer onto `picture`, uint8 BGR [height, width, 3], in place."""
     style = style_of(picture.shape[0])
-    rates = _rates(overlay)
-    below = strip_height(style) if overlay.camera or rates else 0
+    rates = _rates_text(overlay)
+    below = footer_height(style) if overlay.camera or rates else 0
     area = _Rect(0, 0, picture.shape[1], picture.shape[0] - below)
     taken: List[_Rect] = []
     for graph, outcome in outcome_by_graph.items():
         if outcome.error is not None or outcome.classes:
-            _caption(picture, graph, outcome, area, taken, style)
+            _draw_caption(picture, graph, outcome, area, taken, style)
     found = [detection for outcome in outcome_by_graph.values() for detection in outcome.detections]
     found = sorted((detection for detection in found if all(map(math.isfinite, detection.box))), key=lambda one: -one.score)
-    for detection in reversed(found):  # the surest on top
-        _frame(picture, _pixels(detection, picture.shape), colour_of(detection.label_id), style.line)
-    for detection in found[:MOST_PLATES]:
-        text = fit(words(detection, overlay.has_depth), area.width - 3 * style.pad, style.scale)
-        plate = _place(_pixels(detection, picture.shape), _plate_size(text, style), area, taken, style)
+    for detection in reversed(found):  # the highest score on top
+        _draw_box(picture, _pixels(detection, picture.shape), colour_of(detection.label_id), style.line)
+    for detection in found[:MAX_PLATES]:
+        text = fit_text(label_text(detection, overlay.has_depth), area.width - 3 * style.pad, style.scale)
+        plate = _place_plate(_pixels(detection, picture.shape), _plate_size(text, style), area, taken, style)
         if plate is not None:
-            _plate(picture, plate, text, colour_of(detection.label_id), style)
+            _draw_plate(picture, plate, text, colour_of(detection.label_id), style)
             taken.append(plate)
-    strip(picture, overlay.camera, rates, style)
+    draw_footer(picture, overlay.camera, rates, style)
 
 
-def words(detection: Detection, has_depth: bool = True) -> str:
-    """ "person 87%  1.23 m (true 1.25)"; "-" stands for an unknown distance."""
-    said = f"{detection.label or detection.label_id} {_percent(detection.score)}"
+def label_text(detection: Detection, has_depth: bool = True) -> str:
+    """The text of a label: "person 87%  1.23 m (true 1.25)"; "-" for an unknown distance."""
+    text = f"{detection.label or detection.label_id} {_percent(detection.score)}"
     if has_depth or detection.distance_m is not None:
-        said += f"  {detection.distance_m:.2f} m" if detection.distance_m is not None else "  -"
+        text += f"  {detection.distance_m:.2f} m" if detection.distance_m is not None else "  -"
     if detection.true_distance_m is not None:
-        said += f" (true {detection.true_distance_m:.2f})"
-    return said
+        text += f" (true {detection.true_distance_m:.2f})"
+    return text
 
 
 @lru_cache(maxsize=1024)
 def colour_of(label_id: int) -> Colour:
-    """Bright, and well apart from its neighbours': hues in steps of the golden ratio, in three tones."""
+    """Blue, green, red. Hues in steps of the golden ratio and three tones keep successive ids apart."""
     hue = (0.36 + label_id * 0.61803398875) % 1.0
     saturation, value = ((0.72, 1.0), (0.42, 1.0), (0.85, 0.88))[label_id % 3]
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    white = max(0.0, (LEAST_LUMA - luma) / (1.0 - luma))  # blue and violet are dark to the eye
+    white = max(0.0, (MIN_LUMA - luma) / (1.0 - luma))  # blue and violet have a low luma
     red, green, blue = (part + white * (1.0 - part) for part in (red, green, blue))
     return round(255 * blue), round(255 * green), round(255 * red)
 
@@ -107,8 +120,8 @@ def _pixels(detection: Detection, shape: Tuple[int, ...]) -> _Rect:
     return _Rect(left, top, max(2, round(x2 * width) - left), max(2, round(y2 * height) - top))
 
 
-def _frame(picture: NDArray[np.uint8], box: _Rect, colour: Colour, line: int) -> None:
-    """Fills of array slices: exact, and a fifth of the cost of an anti-aliased rectangle."""
+def _draw_box(picture: NDArray[np.uint8], box: _Rect, colour: Colour, line: int) -> None:
+    """Draw a box by filling array slices: exact, and a fifth of the cost of an anti-aliased cv2.rectangle."""
     x, y, right, bottom = box.x, box.y, box.x + box.width, box.y + box.height
     line = min(line, box.width, box.height)
     picture[y : y + line, x:right] = colour
@@ -121,43 +134,43 @@ def _plate_size(text: str, style: Style) -> Tuple[int, int]:
     return text_width(text, style.scale) + 3 * style.pad, style.text + 2 * style.pad
 
 
-def _place(box: _Rect, size: Tuple[int, int], area: _Rect, taken: List[_Rect], style: Style) -> Optional[_Rect]:
-    """The first spot by the box that lies in the area and on no other plate: above it, within it from its top down, below it."""
+def _place_plate(box: _Rect, size: Tuple[int, int], area: _Rect, taken: List[_Rect], style: Style) -> Optional[_Rect]:
+    """The first free position for a plate: above the box, inside it from the top down, below it, at the bottom of the area."""
     width, height = min(size[0], area.width), min(size[1], area.height)
     lowest = area.height - height
     x = max(0, min(box.x, area.width - width))
     top, bottom = box.y + style.line, box.y + box.height
     within = range(top, max(top + 1, bottom - height), height + 1)
-    for y in itertools.islice(itertools.chain((box.y - height,), within, (bottom, lowest)), MOST_SPOTS):
+    for y in itertools.islice(itertools.chain((box.y - height,), within, (bottom, lowest)), MAX_PLACEMENTS):
         spot = _Rect(x, y, width, height)
-        if 0 <= y <= lowest and not any(map(spot.meets, taken)):
+        if 0 <= y <= lowest and not any(map(spot.overlaps, taken)):
             return spot
     return None
 
 
-def _plate(picture: NDArray[np.uint8], plate: _Rect, text: str, colour: Colour, style: Style) -> None:
+def _draw_plate(picture: NDArray[np.uint8], plate: _Rect, text: str, colour: Colour, style: Style) -> None:
     darken(picture, *plate, 0.25)
     picture[plate.y : plate.y + plate.height, plate.x : plate.x + max(2, style.pad // 2)] = colour
-    write(picture, text, plate.x + int(1.7 * style.pad), plate.y + plate.height - style.pad, style.scale, WHITE)
+    draw_text(picture, text, plate.x + int(1.7 * style.pad), plate.y + plate.height - style.pad, style.scale, WHITE)
 
 
-def _caption(picture: NDArray[np.uint8], graph: str, outcome: Outcome, area: _Rect, taken: List[_Rect], style: Style) -> None:
-    """A classification's best class, or a graph's error, top left and larger than a box's words."""
+def _draw_caption(picture: NDArray[np.uint8], graph: str, outcome: Outcome, area: _Rect, taken: List[_Rect], style: Style) -> None:
+    """Draw a classification's best class or a graph's error, top left, in larger text than a label."""
     style = style._replace(scale=style.scale * 1.25, text=round(style.text * 1.25))
     best: Optional[Classified] = outcome.classes[0] if outcome.classes else None
     if outcome.error is not None or best is None:
-        said, colour = f"{graph}: {outcome.error}", (90, 90, 240)
+        text, colour = f"{graph}: {outcome.error}", (90, 90, 240)
     else:
-        said, colour = f"{best.label or best.label_id} {_percent(best.score)}", colour_of(best.label_id)
-    text = fit(said, area.width - 5 * style.pad, style.scale)
+        text, colour = f"{best.label or best.label_id} {_percent(best.score)}", colour_of(best.label_id)
+    text = fit_text(text, area.width - 5 * style.pad, style.scale)
     width, height = _plate_size(text, style)
     y = max([style.pad] + [plate.y + plate.height + style.pad for plate in taken])
     if y + height <= area.height:
         plate = _Rect(style.pad, y, width, height)
-        _plate(picture, plate, text, colour, style)
+        _draw_plate(picture, plate, text, colour, style)
         taken.append(plate)
 
 
-def _rates(overlay: Overlay) -> str:
+def _rates_text(overlay: Overlay) -> str:
     rates = [("Playback", overlay.playback_fps), ("Detection", overlay.detection_fps)]
     return " / ".join(f"({name}) {fps:.1f} fps" for name, fps in rates if fps is not None)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ncs_cluster.render.background import BACKDROP, remove
+from ncs_cluster.render.background import BACKDROP, remove_background
 from ncs_cluster.types import Detection
 
 WIDTH, HEIGHT = 160, 120
@@ -31,7 +31,7 @@ def shown(picture: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("scale_m", [0.001, 0.00025])
 def test_the_object_stays_and_the_wall_in_its_box_goes(scale_m: float) -> None:
     picture, depth = scene(scale_m)
-    remove(picture, depth, scale_m, [Detection("dog", 12, 0.9, BOX, 1.2)])
+    remove_background(picture, depth, scale_m, [Detection("dog", 12, 0.9, BOX, 1.2)])
     stays = shown(picture)
     assert stays[42:58, 62:98].all()
     assert stays[42:78, 62:78].all()
@@ -44,14 +44,14 @@ def test_five_centimetres_behind_the_object_still_belong_to_it() -> None:
     for behind_m, stays in ((0.04, True), (0.06, False), (-0.5, True)):
         picture, depth = scene()
         depth[:] = round(1000 * (1.2 + behind_m))
-        remove(picture, depth, 0.001, [Detection("dog", 12, 0.9, BOX, 1.2)])
+        remove_background(picture, depth, 0.001, [Detection("dog", 12, 0.9, BOX, 1.2)])
         assert shown(picture)[60, 80] == stays
 
 
 def test_each_box_is_cut_at_its_own_distance() -> None:
     picture, depth = scene()
     left = Detection("wall", 1, 0.9, (0.0, 0.0, 0.2, 1.0), 3.0)
-    remove(picture, depth, 0.001, [left, Detection("dog", 12, 0.9, BOX, 1.2)])
+    remove_background(picture, depth, 0.001, [left, Detection("dog", 12, 0.9, BOX, 1.2)])
     stays = shown(picture)
     assert stays[5:-5, 2:28].all()
     assert stays[50, 70]
@@ -61,19 +61,19 @@ def test_each_box_is_cut_at_its_own_distance() -> None:
 @pytest.mark.parametrize("found", [[], [Detection("dog", 12, 0.9, BOX)]])
 def test_without_a_distance_nothing_can_be_cut_out(found: list[Detection]) -> None:
     picture, depth = scene()
-    remove(picture, depth, 0.001, found)
+    remove_background(picture, depth, 0.001, found)
     assert not shown(picture).any()
 
 
 def test_a_lonely_speck_of_wrong_depth_is_not_shown() -> None:
     picture, depth = scene()
     depth[32, 45] = 900
-    remove(picture, depth, 0.001, [Detection("dog", 12, 0.9, BOX, 1.2)])
+    remove_background(picture, depth, 0.001, [Detection("dog", 12, 0.9, BOX, 1.2)])
     assert not shown(picture)[32, 45]
 
 
 @given(st.tuples(*[st.floats(-0.5, 1.5)] * 4), st.floats(0.0, 200.0))
 def test_any_box_and_distance_can_be_cut(box: tuple[float, float, float, float], distance_m: float) -> None:
     picture, depth = scene()
-    remove(picture, depth, 0.001, [Detection("dog", 12, 0.9, box, distance_m)])
+    remove_background(picture, depth, 0.001, [Detection("dog", 12, 0.9, box, distance_m)])
     shown(picture)

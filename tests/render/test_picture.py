@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncs_cluster.render import picture as room
-from ncs_cluster.render.card import no_signal
-from ncs_cluster.render.lettering import FONT, drawable, fit, style_of
-from ncs_cluster.render.picture import Overlay, colour_of, draw, words
+from ncs_cluster.render import picture as drawn
+from ncs_cluster.render.no_signal import no_signal
+from ncs_cluster.render.picture import Overlay, colour_of, draw, label_text
+from ncs_cluster.render.text import FONT, drawable, fit_text, style_of
 from ncs_cluster.types import Classified, Detection, Outcome
 
 SIZES = [(320, 240), (640, 480), (1280, 720)]
@@ -39,11 +39,11 @@ def changed(pixels: np.ndarray, brightness: int = 120) -> np.ndarray:
     ],
 )
 def test_a_box_says_label_percent_and_distance(detection: Detection, said: str) -> None:
-    assert words(detection) == said
+    assert label_text(detection) == said
 
 
 def test_a_camera_that_cannot_measure_shows_no_distance() -> None:
-    assert words(Detection("dog", 12, 0.923, (0, 0, 1, 1)), has_depth=False) == "dog 92%"
+    assert label_text(Detection("dog", 12, 0.923, (0, 0, 1, 1)), has_depth=False) == "dog 92%"
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -64,7 +64,7 @@ def test_words_are_white_on_a_dark_plate_even_over_a_white_picture(width: int, h
     draw(pixels, {"ssd": Outcome([DOG])}, Overlay())
     above = pixels[: round(0.4 * height), width // 4 :]
     plate = above[(above < 90).all(axis=2)]
-    assert len(plate) > 4 * len(words(DOG)) * (height / 100)
+    assert len(plate) > 4 * len(label_text(DOG)) * (height / 100)
     assert (above.reshape(-1, 3).max(axis=1) > 200).any()
 
 
@@ -105,19 +105,20 @@ def test_the_best_class_is_told_top_left_and_a_second_graph_below_it() -> None:
 
 
 def test_two_boxes_in_one_place_have_words_in_two_places() -> None:
-    style, area = style_of(480), room._Rect(0, 0, 640, 480)
-    taken: list[room._Rect] = []
-    box = room._Rect(100, 100, 200, 200)
+    style, area = style_of(480), drawn._Rect(0, 0, 640, 480)
+    taken: list[drawn._Rect] = []
+    box = drawn._Rect(100, 100, 200, 200)
     for _ in range(8):
-        plate = room._place(box, (120, 20), area, taken, style)
+        plate = drawn._place_plate(box, (120, 20), area, taken, style)
         assert plate is not None
-        assert not any(plate.meets(other) for other in taken)
+        assert not any(plate.overlaps(other) for other in taken)
         taken.append(plate)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 640, 460), (0, 0, 2, 2), (638, 458, 2, 2), (0, 455, 640, 5), (600, 0, 40, 460)])
 def test_a_box_alone_always_has_words(box: tuple[int, int, int, int]) -> None:
-    assert room._place(room._Rect(*box), (120, 20), room._Rect(0, 0, 640, 460), [], style_of(480)) is not None
+    area = drawn._Rect(0, 0, 640, 460)
+    assert drawn._place_plate(drawn._Rect(*box), (120, 20), area, [], style_of(480)) is not None
 
 
 def test_the_line_at_the_bottom_is_never_drawn_over() -> None:
@@ -137,12 +138,12 @@ def test_the_line_at_the_bottom_is_never_drawn_over() -> None:
 def test_words_stay_inside_the_picture_wherever_the_box_is(
     box: tuple[int, int, int, int], size: tuple[int, int], taken: list[tuple[int, int, int, int]]
 ) -> None:
-    area = room._Rect(0, 0, 640, 460)
-    others = [room._Rect(*other) for other in taken]
-    plate = room._place(room._Rect(*box), size, area, others, style_of(480))
+    area = drawn._Rect(0, 0, 640, 460)
+    others = [drawn._Rect(*other) for other in taken]
+    plate = drawn._place_plate(drawn._Rect(*box), size, area, others, style_of(480))
     if plate is None:
         return
-    assert not any(plate.meets(other) for other in others)
+    assert not any(plate.overlaps(other) for other in others)
     assert plate.x >= 0
     assert plate.y >= 0
     assert plate.x + plate.width <= area.width
@@ -188,7 +189,7 @@ def test_what_the_font_cannot_draw_is_transliterated_or_replaced() -> None:
 
 @given(st.text(max_size=80), st.integers(0, 400))
 def test_words_that_are_too_long_are_cut_to_fit(text: str, width: int) -> None:
-    shown = fit(text, width, 0.4)
+    shown = fit_text(text, width, 0.4)
     assert cv2.getTextSize(shown, FONT, 0.4, 1)[0][0] <= width or shown == ""
     assert len(shown) <= 200
 

@@ -37,7 +37,7 @@ cv2.destroyWindow("test")
 cv2.waitKey(50)
 print(window.show(picture))
 """
-ASK = "from ncs_cluster.render.window import why_not; print(why_not())"
+ASK = "from ncs_cluster.render.window import unavailable_reason; print(unavailable_reason())"
 REFUSE = """
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.render.window import Window
@@ -128,9 +128,9 @@ def test_closing_the_window_quits(display: str) -> None:
 
 @pytest.mark.skipif(headless, reason="this OpenCV is a headless build")
 def test_without_a_display_one_line_says_so() -> None:
-    assert "there is no display" in said(ASK, "")
+    assert "no display (DISPLAY" in said(ASK, "")
     refusal = said(REFUSE, "")
-    assert refusal.startswith("--window: there is no display")
+    assert refusal.startswith("--window: no display (DISPLAY")
     assert "\n" not in refusal
 
 
