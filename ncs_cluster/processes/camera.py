@@ -1,9 +1,9 @@
-"""The camera: one process that owns one source. It captures into granted slots, adds distances to results, draws the picture.
+"""The camera process: owns one source, captures into granted slots, adds distances to results and draws the preview.
 
-Two threads. The capture thread reads the source straight into a slot, tells the supervisor, and in `live` mode draws that frame at
-once with the newest boxes: it is the only writer of slots, so what it draws cannot change under its pencil. The main thread hears
-the supervisor, measures distances (the frame is leased meanwhile) and, in `exact` mode, draws each result on its own frame.
-A source that fails is opened again with backoff, and the picture says so. Runs on CPython 3.9.
+Two threads. The capture thread reads the source directly into a slot, sends FrameCaptured and, in `live` mode, draws that frame
+with the newest results; it is the only writer of slots, so a slot does not change while it is drawn. The main thread receives
+messages, measures distances (the frame is leased meanwhile) and, in `exact` mode, draws each result onto its own frame.
+A source that fails is opened again with backoff, and the preview shows the reason. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -40,32 +40,32 @@ from ncs_cluster.messages import (
     UnmapPool,
 )
 from ncs_cluster.processes import child
-from ncs_cluster.processes.easel import Easel
+from ncs_cluster.processes.preview import Preview
 from ncs_cluster.render.distance import distance, match_truth
 from ncs_cluster.sources import SOURCES
 from ncs_cluster.sources.base import Captured, Planes, Skipping, Source, SourceInfo
 from ncs_cluster.types import Detection, FrameRef, Truth
 
 REOPEN_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Waits between tries to open a source that is away."""
+"""Seconds between attempts to open a source that fails; the last value repeats."""
 STABLE_S = 30.0
-"""A source that gave frames for so long is tried again at once when it fails."""
-SKIP_S = 0.1
-"""At most, for one frame that is passed over."""
-NEVER_S = float("inf")
-STUCK_S = 20.0
-"""A read that takes so long will never return: sources give up by themselves after 3 s."""
-TRUTHS_KEPT = 128
+"""A source that has given frames for longer starts again with the first value of REOPEN_S."""
+SKIP_FRAME_S = 0.1
+"""Allowed time to skip one frame."""
+FOREVER_S = float("inf")
+READ_TIMEOUT_S = 20.0
+"""A read that takes longer counts as hung: sources raise SourceError by themselves after 3 s."""
+MAX_TRUTHS = 128
 
 
 class Camera:
-    """The open camera."""
+    """The camera process after its first message."""
 
-    def __init__(self, channel: Channel[Any], asked: OpenSource) -> None:
+    def __init__(self, channel: Channel[Any], settings: OpenSource) -> None:
         self._channel = channel
-        self._spec = asked.camera
-        self._next_frame = asked.first_frame
-        self._easel = Easel(asked.camera, channel.send)
+        self._spec = settings.camera
+        self._next_frame = settings.first_frame
+        self._preview = Preview(settings.camera, channel.send)
         self._pools: Dict[int, FramePool] = {}
         self._grants: Deque[Tuple[int, int]] = deque()
         self._granted = threading.Condition()
@@ -79,17 +79,17 @@ class Camera:
         self._scratch: Optional[Planes] = None
 
     def run(self) -> None:
-        """Until Stop. EOFError: the supervisor is gone."""
-        thread = threading.Thread(target=self._capture_for_ever, name="capture", daemon=True)
+        """Work until Stop. Raises EOFError when the supervisor is gone."""
+        thread = threading.Thread(target=self._capture_loop, name="capture", daemon=True)
         thread.start()
         next_second_s = time.monotonic() + 1.0
         while not self._stopping.is_set():
             timeout_s = max(0.0, next_second_s - time.monotonic())
-            if self._easel.window_open:
+            if self._preview.window_open:
                 timeout_s = min(timeout_s, 0.015)
             if select.select([self._channel.fileno()], [], [], timeout_s)[0]:
-                self._hear()
-            if self._easel.window_open and not self._easel.show():
+                self._receive()
+            if self._preview.window_open and not self._preview.show_window():
                 self._channel.send(QuitAsked())
             now_s = time.monotonic()
             if now_s >= next_second_s:
@@ -101,7 +101,7 @@ class Camera:
 
     # -- the main thread
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         received = self._channel.receive()
         if received is None:
             return
@@ -115,13 +115,13 @@ class Camera:
         elif isinstance(message, MapPool):
             self._pools[message.layout.pool] = FramePool(received.fds[0], message.layout, writable=True)
         elif isinstance(message, MapPictures):
-            self._easel.map(received.fds[0], message)
+            self._preview.map_ring(received.fds[0], message)
         elif isinstance(message, UnmapPool):
             pool = self._pools.pop(message.pool, None)
             if pool is not None:
                 pool.close()
         elif isinstance(message, Rates):
-            self._easel.rates(message)
+            self._preview.set_rates(message)
         elif isinstance(message, Stop):
             self._stopping.set()
             with self._granted:
@@ -132,10 +132,10 @@ class Camera:
         self._channel.send(Measured(message.ticket, detections))
         pool = self._pools.get(message.frame.pool)
         if pool is not None:
-            self._easel.result(message, detections, pool, self._capture_fps)
+            self._preview.add_result(message, detections, pool, self._capture_fps)
 
     def _with_distances(self, frame: FrameRef, detections: List[Detection]) -> List[Detection]:
-        """Each detection with the distance this frame's own depth gives, and with the truth where the scene tells it."""
+        """The detections with distances from this frame's depth plane, and with true distances where the source knows them."""
         pool = self._pools.get(frame.pool)
         depth = None if pool is None else pool.depth(frame.slot, frame.width, frame.height)
         if not detections or (depth is None and frame.frame not in self._truths):
@@ -152,27 +152,30 @@ class Camera:
     def _each_second(self, now_s: float) -> None:
         captured, self._captured = self._captured, 0
         self._capture_fps = float(captured)
-        self._channel.send(CameraRates(float(captured), self._easel.pictures_since_asked()))
+        self._channel.send(CameraRates(float(captured), self._preview.take_picture_count()))
         since_s = self._reading_since_s
-        if since_s is not None and now_s - since_s > STUCK_S:
-            child.fail(self._channel, Failed("hang", f"{self._spec.shown}: reading it has not returned for {STUCK_S:.0f} s"))
-        self._easel.each_second(now_s)
+        if since_s is not None and now_s - since_s > READ_TIMEOUT_S:
+            child.fail(
+                self._channel,
+                Failed("hang", f"{self._spec.shown}: read has not returned for {READ_TIMEOUT_S:.0f} s"),
+            )
+        self._preview.each_second(now_s)
 
     # -- the capture thread
 
-    def _capture_for_ever(self) -> None:
+    def _capture_loop(self) -> None:
         tries = 0
         try:
             while not self._stopping.is_set():
                 try:
-                    opened_s = NEVER_S
+                    opened_s = FOREVER_S
                     self._open()
                     opened_s = time.monotonic()
                     if self._capture_until_end():
                         return
                 except SourceError as error:
                     if self._stopping.is_set():
-                        return  # it was closed under the read: that is no loss
+                        return  # Stop has closed the source during the read
                     if time.monotonic() - opened_s > STABLE_S:
                         tries = 0
                     self._reading_since_s = None
@@ -181,7 +184,7 @@ class Camera:
                     if error.permanent:
                         child.fail(self._channel, Failed("open", error.detail, permanent=True))
                     self._channel.send(SourceLost(error.detail))
-                    self._easel.lost(error.detail)
+                    self._preview.source_lost(error.detail)
                     self._stopping.wait(REOPEN_S[min(tries, len(REOPEN_S) - 1)])
                     tries += 1
         except BrokenPipeError:
@@ -190,33 +193,33 @@ class Camera:
             child.fail(self._channel, child.unexpected(error, f"{self._spec.shown}: "))
 
     def _open(self) -> None:
-        module, attribute = SOURCES[self._spec.source].split(":")
-        door = import_module(module)
-        source: Source = getattr(door, attribute)(door.Options(**self._spec.options))
+        name, attribute = SOURCES[self._spec.source].split(":")
+        module = import_module(name)
+        source: Source = getattr(module, attribute)(module.Options(**self._spec.options))
         self._source = source
         self._reading_since_s = time.monotonic()
         info = source.open()
         self._reading_since_s = None
         child.trim_memory()
         if info.finite and self._next_frame:
-            # a film of hours takes its time
-            self._reading_since_s = time.monotonic() + self._next_frame * SKIP_S
+            # skipping into a long video takes long
+            self._reading_since_s = time.monotonic() + self._next_frame * SKIP_FRAME_S
             self._skip(source, info, self._next_frame)
             self._reading_since_s = None
         shape = (info.width, info.height, info.depth_scale_m)
         if self._info is not None and shape != (self._info.width, self._info.height, self._info.depth_scale_m):
-            # the slots held are of another size; the supervisor knows, and grants new ones
+            # the granted slots have another size; the supervisor grants new ones after SourceOpened
             with self._granted:
                 self._grants.clear()
         self._info = info
-        self._easel.found()
+        self._preview.source_opened()
         ordered = info.ordered or self._spec.ordered
         self._channel.send(
             SourceOpened(info.width, info.height, info.fps, info.depth_scale_m, info.finite, ordered, info.description)
         )
 
     def _skip(self, source: Source, info: SourceInfo, frames: int) -> None:
-        """A finite source goes on where the one before it ended: what has been captured is passed over."""
+        """Skip the frames of a finite source that were captured before it failed or this process was restarted."""
         if isinstance(source, Skipping):
             source.skip(frames)
             return
@@ -226,7 +229,7 @@ class Camera:
                 break
 
     def _capture_until_end(self) -> bool:
-        """True when the source has ended or the camera stops."""
+        """Capture frames. True when the source has ended or after Stop. Raises SourceError."""
         source, info = self._source, self._info
         assert source is not None
         assert info is not None
@@ -240,7 +243,7 @@ class Camera:
             try:
                 captured = source.read(planes)
             except SourceError:
-                # the slot is ours still: nobody will grant it again
+                # the slot is still granted to this process
                 if grant is not None:
                     with self._granted:
                         self._grants.appendleft(grant)
@@ -255,23 +258,24 @@ class Camera:
             if grant is None:
                 self._channel.send(Skipped(frame))
                 continue
-            self._tell(FrameRef(self._spec.name, grant[0], grant[1], frame, captured.width, captured.height), captured)
+            self._send_frame(FrameRef(self._spec.name, grant[0], grant[1], frame, captured.width, captured.height), captured)
         return True
 
-    def _tell(self, ref: FrameRef, captured: Captured) -> None:
+    def _send_frame(self, ref: FrameRef, captured: Captured) -> None:
         if captured.truth is not None:
             self._truths[ref.frame] = captured.truth
-            while len(self._truths) > TRUTHS_KEPT:
+            while len(self._truths) > MAX_TRUTHS:
                 self._truths.popitem(last=False)
-        # asked for now: when the supervisor has been told, the pool may be taken away
+        # after FrameCaptured the supervisor may unmap the pool
         pool = self._pools[ref.pool]
-        self._easel.captured(ref.frame, captured.captured_s)
+        self._preview.record_capture(ref.frame, captured.captured_s)
         self._channel.send(FrameCaptured(ref, captured.captured_s, captured.captured_at, captured.item, captured.error))
         if captured.error is None:
-            self._easel.frame(ref, captured.captured_s, pool, self._capture_fps)
+            self._preview.draw_live(ref, captured.captured_s, pool, self._capture_fps)
 
     def _take_grant(self, *, wait: bool) -> Optional[Tuple[int, int]]:
-        """The next slot that fits. One of another size was on its way when the source changed; the supervisor has revoked it."""
+        """The next granted (pool, slot); None when there is none and `wait` is false. Grants of another size were sent before the
+        source changed, and the supervisor has revoked them."""
         with self._granted:
             while True:
                 while wait and not self._grants and not self._stopping.is_set():
@@ -294,7 +298,7 @@ class Camera:
         return Planes(pool.colour(grant[1], info.width, info.height), pool.depth(grant[1], info.width, info.height))
 
     def _scratch_planes(self, info: SourceInfo) -> Planes:
-        """Where a frame goes that nobody has room for: a live source must be read all the same."""
+        """Memory for a frame without a slot: a live source must be read in time."""
         import numpy as np
 
         if self._scratch is None or self._scratch.colour.shape[:2] != (info.height, info.width):
@@ -304,19 +308,19 @@ class Camera:
 
 
 def main() -> NoReturn:
-    """The process. Exit code 0 after Stop, 1 after a failure that was told."""
+    """The process. Exit code 0 after Stop, 1 after Failed."""
     channel = child.enter("camera", ToCamera)
     try:
-        asked = child.first_word(channel, OpenSource)
-        Camera(channel, asked).run()
+        settings = child.first_message(channel, OpenSource)
+        Camera(channel, settings).run()
     except (EOFError, BrokenPipeError):
         os._exit(1)
     except NcsClusterError as error:
-        # a setting does not become right by another try
+        # a wrong setting fails again at the next attempt
         child.fail(channel, Failed("open", str(error), permanent=isinstance(error, ConfigError)))
     except Exception as error:
         child.fail(channel, child.unexpected(error))
-    # vendor libraries keep threads that may not end
+    # threads of vendor libraries may hang at a regular exit
     os._exit(0)
 
 

@@ -1,8 +1,8 @@
-"""How a child process begins: the same few steps for every kind. Runs on CPython 3.9.
+"""The start and the end of every child process. Runs on CPython 3.9.
 
-It dies with its parent (PR_SET_PDEATHSIG, and a look whether the parent was gone already), ignores Ctrl-C and SIGTERM (the
-supervisor decides when to stop), gets its channel as an inherited descriptor named on the command line, and says Hello. Standard
-output belongs to libraries that print; messages go over the channel only.
+A child dies with its parent (PR_SET_PDEATHSIG, then a check that the parent is still there), ignores SIGINT and SIGTERM (the
+supervisor sends Stop), takes its channel from the descriptor that the command line names, and sends Hello. Libraries may print on
+standard output; messages go over the channel only.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 M = TypeVar("M")
 
-LAST_WORD_S = 1.0
+SEND_FAILED_S = 1.0
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 
 def enter(kind: str, incoming: Any) -> Channel[Any]:
-    """Become a child of the supervisor; returns the channel to it (blocking). `incoming` is the union of what it may say."""
+    """Become a child of the supervisor; returns the blocking channel to it. `incoming`: the union of its messages."""
     arguments = options()
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -47,8 +47,8 @@ def options() -> Dict[str, str]:
     return dict(zip(sys.argv[1::2], sys.argv[2::2]))
 
 
-def first_word(channel: Channel[Any], kind: Type[M]) -> M:
-    """What this child is to be. The process ends where it is told to stop before that, or the supervisor is gone."""
+def first_message(channel: Channel[Any], kind: Type[M]) -> M:
+    """The settings of this child. The process exits when Stop or the end of the channel comes first."""
     try:
         received = channel.receive()
     except EOFError:
@@ -56,14 +56,14 @@ def first_word(channel: Channel[Any], kind: Type[M]) -> M:
     if received is None or isinstance(received.message, Stop):
         os._exit(0)
     if not isinstance(received.message, kind):
-        fail(channel, Failed("protocol", f"the first word must be {kind.__name__}, not {type(received.message).__name__}"))
+        fail(channel, Failed("protocol", f"the first message must be {kind.__name__}, not {type(received.message).__name__}"))
     return received.message
 
 
 def fail(channel: Channel[Any], failed: Failed) -> NoReturn:
-    """The last word, then out at once with exit code 1: to close what hangs would hang too. The supervisor tells it to people."""
+    """Send Failed and exit at once with code 1: closing a device that hangs would hang too. The supervisor logs the detail."""
     try:
-        channel.sock.settimeout(LAST_WORD_S)
+        channel.sock.settimeout(SEND_FAILED_S)
         channel.send(failed)
     except OSError:
         log.error("%s", failed.detail)
@@ -71,26 +71,26 @@ def fail(channel: Channel[Any], failed: Failed) -> NoReturn:
 
 
 def unexpected(error: Exception, where: str = "") -> Failed:
-    """The last word about an error that no door should raise."""
+    """Failed for an exception that no plugin may raise."""
     log.debug("unexpected", exc_info=error)
     return Failed("protocol", f"{where}unexpected {type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def trim_memory() -> None:
-    """Give back what opening has used for a moment and freed; glibc would keep it for later (malloc_trim(3))."""
+    """Return freed memory to the kernel, which glibc would keep (malloc_trim(3)): opening a device needs much for a moment."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 def log_to_stderr(name: str, level: str, handler: Optional[logging.Handler] = None) -> None:
-    """One line per event on standard error, with the process's name. Under systemd the priority goes in front as `<N>`."""
+    """Log to standard error, one line per event, with the process's name; under systemd with the priority as `<N>` in front."""
     prefix = "<%(priority)d>" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
     handler = handler or logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(prefix + name + ": %(message)s", "%H:%M:%S"))
     handler.addFilter(_priority)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    # ours as asked for; libraries only when something is wrong
+    # the level is for this package; libraries log warnings and errors only
     for ours in ("ncs_cluster", "__main__"):
         logging.getLogger(ours).setLevel(level.upper())
 

@@ -17,7 +17,7 @@ from ncs_cluster.errors import ConfigError
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
 from ncs_cluster.messages import Request
-from ncs_cluster.processes.links import Link
+from ncs_cluster.processes.buffered_channel import BufferedChannel
 
 MAX_CLIENTS = 16
 LISTEN_BACKLOG = 128
@@ -72,7 +72,7 @@ class ControlSocket:
         os.chmod(self._path, 0o660)
         self._listener.listen(LISTEN_BACKLOG)
         self._listener.setblocking(False)
-        self._clients: dict[str, Link] = {}
+        self._clients: dict[str, BufferedChannel] = {}
         """In the order of their last requests, the oldest first."""
         self._next_client = 1
         selector.register(self._listener, selectors.EVENT_READ, self._accept)
@@ -93,7 +93,7 @@ class ControlSocket:
             self._disconnect(next(iter(self._clients)), "")
         sock.setblocking(False)
         client, self._next_client = str(self._next_client), self._next_client + 1
-        self._clients[client] = Link(
+        self._clients[client] = BufferedChannel(
             Channel(sock, Request),
             self._selector,
             lambda message: self._received(client, message),

@@ -1,6 +1,6 @@
-"""The supervisor's side of a fork server (processes/fork_server.py): requests, answers, and what happens without it.
+"""The supervisor's side of a fork server (processes/fork_server.py): requests, answers, restarts.
 
-Nothing here waits for it. While it is away, and when it does not answer, workers are started with an interpreter of their own.
+Nothing here blocks. While no fork server runs, and when it does not answer in time, a worker gets an interpreter of its own.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ncs_cluster.messages import Forked, ForkFailed, ForkWorker
-from ncs_cluster.processes.links import Link
+from ncs_cluster.processes.buffered_channel import BufferedChannel
 from ncs_cluster.processes.process import Process, describe_exit
 
 STARTING_S = 25.0
-"""Until its first word: it imports what workers need. Less than a worker may take to start."""
+"""Time-out for Hello, which follows the imports. Shorter than a worker's own time-out (core/child.py)."""
 ANSWER_S = 5.0
+"""Time-out for the answer to a request."""
 STABLE_S = 30.0
-"""After so long a death starts a new count."""
+"""A fork server that ran for longer is restarted after 1 s; else the wait doubles."""
 LONGEST_WAIT_S = 60.0
 
 
 class Request(NamedTuple):
-    """A worker that is to be forked."""
+    """An unanswered request for a worker."""
 
     process: Process
     sent_s: float
 
 
 class ForkServer:
-    """One runtime's."""
+    """The fork server of one runtime."""
 
     def __init__(
         self,
@@ -40,18 +41,18 @@ class ForkServer:
         not_forked: Callable[[Process], None],
         note: Callable[[str, str], None],
     ) -> None:
-        """`start` gives a started fork server or raises OSError. `not_forked` gets each process that must be started otherwise.
-        `note(level, text)`: for the log."""
+        """`start` returns a started fork server or raises OSError. `forked` gets each started worker, `not_forked` each process
+        that needs an interpreter of its own. `note(level, text)` logs a line."""
         self._start, self._selector = start, selector
         self._forked, self._not_forked, self._note = forked, not_forked, note
         self._process: Process | None = None
-        self._link: Link | None = None
+        self._link: BufferedChannel | None = None
         self._requests: dict[int, Request] = {}
         self._next_ticket = 1
         self._ready = False
         self._heard_s = self._started_s = 0.0
         self._start_s: float | None = None
-        """When the next one is due, while there is none."""
+        """When the next fork server starts, while none runs."""
         self._deaths = 0
         self.restarts = 0
         self._launch()
@@ -62,7 +63,7 @@ class ForkServer:
 
     @property
     def state(self) -> str:
-        """As a child's in the status."""
+        """As the state of a child in the status."""
         if self._process is None:
             return "backoff"
         return "running" if self._ready else "starting"
@@ -73,7 +74,7 @@ class ForkServer:
         return bool(self._requests)
 
     def fork(self, process: Process) -> bool:
-        """Ask for a worker at the end of this process's channel; `forked` or `not_forked` is called later. False: ask nobody."""
+        """Request a worker for this process's channel; `forked` or `not_forked` is called later. False when no fork server runs."""
         if self._link is None:
             return False
         ticket, self._next_ticket = self._next_ticket, self._next_ticket + 1
@@ -84,7 +85,7 @@ class ForkServer:
         return True
 
     def tick(self, now_s: float) -> None:
-        """Start one that is due; end one that does not answer."""
+        """Start a fork server that is due; kill one that does not answer."""
         if self._process is None:
             if self._start_s is not None and now_s >= self._start_s:
                 self.restarts += 1
@@ -98,7 +99,7 @@ class ForkServer:
             self._heard_s = now_s
 
     def close(self, timeout_s: float) -> None:
-        """End it, and learn of every worker it has forked."""
+        """Kill the fork server, and read its last answers: the workers that it has forked."""
         self._start_s = None
         if self._process is None:
             return
@@ -106,7 +107,7 @@ class ForkServer:
         until_s = time.monotonic() + timeout_s
         while self._process.poll() is None and time.monotonic() < until_s:
             time.sleep(0.001)
-        self._hear_last_words()
+        self._drain()
 
     def _launch(self) -> None:
         self._start_s = None
@@ -117,7 +118,7 @@ class ForkServer:
             self._wait(f"cannot be started ({error})")
             return
         self._process, self._ready = process, False
-        self._link = Link(process.channel, self._selector, self._receive, self._closed)
+        self._link = BufferedChannel(process.channel, self._selector, self._receive, self._closed)
         self._selector.register(process.pidfd, selectors.EVENT_READ, lambda _mask: self._exited(process))
 
     def _receive(self, message: object) -> None:
@@ -136,7 +137,7 @@ class ForkServer:
         if self._process is not None:
             self._process.kill()
 
-    def _hear_last_words(self) -> None:
+    def _drain(self) -> None:
         if self._link is not None:
             self._link.drain()
         if self._link is not None:
@@ -144,11 +145,11 @@ class ForkServer:
             self._link = None
 
     def _exited(self, process: Process) -> None:
-        self._hear_last_words()
+        self._drain()
         self._selector.unregister(process.pidfd)
         self._process = None
         self._wait(f"ended ({describe_exit(process.reap())})")
-        # what has no answer was not forked: a worker goes on only after its answer was sent
+        # a request without an answer has no worker: a worker starts only after its answer was sent
         requests, self._requests = self._requests, {}
         for request in requests.values():
             self._not_forked(request.process)

@@ -1,7 +1,7 @@
-"""The supervisor's log: a thread of its own writes it, so that nobody waits for its reader.
+"""The supervisor's log handler: a thread writes the lines, so that logging never blocks the loop.
 
-Standard error may stand still: Ctrl-S on a terminal, a pager, a journal that waits for its disk. Then MOST_WAITING lines are kept,
-further ones are left out, and how many is said when it goes on.
+Standard error may block: Ctrl-S on a terminal, a pager, a journal that waits for its disk. Then MAX_QUEUED_LINES lines are queued
+and further ones dropped; a line gives their number as soon as standard error accepts lines again.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import os
 import queue
 import threading
 
-MOST_WAITING = 1000
-LAST_LINES_S = 0.5
+MAX_QUEUED_LINES = 1000
+STOP_S = 0.5
 
 
-class Unhurried(logging.Handler):
-    """Writes to a descriptor."""
+class NonBlockingHandler(logging.Handler):
+    """Writes log lines to a descriptor from a thread of its own."""
 
     def __init__(self, fd: int = 2) -> None:
         super().__init__()
         self._fd = fd
-        self._lines: queue.Queue[str | None] = queue.Queue(MOST_WAITING)
-        self._left_out = 0
+        self._lines: queue.Queue[str | None] = queue.Queue(MAX_QUEUED_LINES)
+        self._dropped = 0
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
@@ -30,33 +30,33 @@ class Unhurried(logging.Handler):
         try:
             self._lines.put_nowait(self.format(record))
         except queue.Full:
-            self._left_out += 1
+            self._dropped += 1
 
-    def end(self) -> None:
-        """Wait for the last lines, but not for long."""
+    def stop(self) -> None:
+        """Write the queued lines, for at most 2 * STOP_S, and stop the thread."""
         try:
-            self._lines.put(None, timeout=LAST_LINES_S)
+            self._lines.put(None, timeout=STOP_S)
         except queue.Full:
             return
-        self._thread.join(LAST_LINES_S)
+        self._thread.join(STOP_S)
 
     def _write(self) -> None:
         while True:
             line = self._lines.get()
             self.acquire()
-            left_out, self._left_out = self._left_out, 0
+            dropped, self._dropped = self._dropped, 0
             self.release()
-            if left_out:
-                self._put_out(f"{left_out} lines were left out, because nobody read them")
+            if dropped:
+                self._write_line(f"{dropped} log lines dropped: nobody read standard error")
             if line is None:
                 return
-            self._put_out(line)
+            self._write_line(line)
 
-    def _put_out(self, line: str) -> None:
-        # not through sys.stderr, whose lock a thread that stands still would keep from the interpreter's end
+    def _write_line(self, line: str) -> None:
+        # not through sys.stderr: a blocked write would hold its lock, for which the interpreter waits when it exits
         data = line.encode(errors="backslashreplace") + b"\n"
         try:
             while data:
                 data = data[os.write(self._fd, data) :]
         except OSError:
-            pass  # nobody is there to be told
+            pass  # there is no other place for an error

@@ -1,4 +1,4 @@
-"""Tells systemd how it goes: READY, STATUS, WATCHDOG, STOPPING as datagrams to $NOTIFY_SOCKET (sd_notify(3)). Silent elsewhere."""
+"""Notifies systemd: READY, STATUS, WATCHDOG and STOPPING as datagrams to $NOTIFY_SOCKET (sd_notify(3)), if that is set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 
 class Notifier:
-    """One service's line to systemd."""
+    """The service's socket to systemd."""
 
     def __init__(self) -> None:
         address = os.environ.get("NOTIFY_SOCKET", "")
@@ -16,12 +16,13 @@ class Notifier:
         if self._socket is not None:
             self._socket.setblocking(False)
         microseconds = os.environ.get("WATCHDOG_USEC", "")
-        mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        self.ping_every_s = int(microseconds) / 2e6 if microseconds.isdigit() and mine else None
-        """Half the watchdog's time, as sd_watchdog_enabled(3) advises; None when there is no watchdog."""
+        ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        self.ping_every_s = int(microseconds) / 2e6 if microseconds.isdigit() and ours else None
+        """Seconds between watchdog pings: half the watchdog's time-out (sd_watchdog_enabled(3)); None without a watchdog."""
         self._status = ""
 
-    def say(self, *lines: str) -> None:
+    def send(self, *lines: str) -> None:
+        """Send assignments such as "READY=1" in one datagram."""
         if self._socket is not None:
             try:
                 self._socket.sendto("\n".join(lines).encode(), self._address)
@@ -29,7 +30,7 @@ class Notifier:
                 pass
 
     def status(self, text: str) -> None:
-        """Shown by `systemctl status`; sent when it changes."""
+        """The text in `systemctl status`; sent when it changes."""
         if text != self._status:
             self._status = text
-            self.say(f"STATUS={text}")
+            self.send(f"STATUS={text}")

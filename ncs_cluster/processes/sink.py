@@ -101,7 +101,7 @@ def main() -> NoReturn:
     # a file that reaches the size limit is an error to be told, not a death
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        asked = child.first_word(channel, OpenSink)
+        asked = child.first_message(channel, OpenSink)
         module, attribute = SINKS["jsonl"].split(":")
         sink: Sink = getattr(import_module(module), attribute)(asked.sink.path)
         try:

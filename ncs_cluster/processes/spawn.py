@@ -29,7 +29,7 @@ CLOSE_S = 1.0
 
 
 class Spawner:
-    """Every child's start, and the end of what no other part of the supervisor knows."""
+    """Starts every child, keeps the fork servers, and reaps orphans."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Spawner:
         self._selector, self._started, self._failed, self._note = selector, started, failed, note
         self._fork_servers: dict[str, ForkServer] = {}
         self._runtime_of: dict[Process, str] = {}
-        """Of processes that wait for their fork server."""
+        """The runtime of each process whose fork server has not answered."""
         # workers are forked twice, and become children of this process when the one between exits
         self._can_fork = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
 
@@ -61,11 +61,11 @@ class Spawner:
             self._runtime_of[process] = runtime
 
     def tick(self, now_s: float, pids: Callable[[], set[int]]) -> None:
-        """Look after fork servers and orphans, now and then. `pids`: of all processes that were started."""
+        """Check the fork servers and reap orphans. `pids`: process ids of all children that the supervisor knows."""
         for server in self._fork_servers.values():
             server.tick(now_s)
         if not any(server.busy for server in self._fork_servers.values()):
-            # else one of them may be a worker whose id is still on its way
+            # while a request is unanswered an unknown child may be its worker
             reap_orphans(lambda: pids() | set(self.pids()))
 
     def pids(self) -> list[int]:
@@ -73,7 +73,7 @@ class Spawner:
         return [server.pid for server in self._fork_servers.values() if server.pid is not None]
 
     def status(self, usage: Mapping[int, tuple[float, float]]) -> list[ProcessStatus]:
-        """The fork servers, for the status."""
+        """The entries of the fork servers in the status."""
         statuses = []
         for runtime, server in self._fork_servers.items():
             cpu_percent, memory_mb = usage.get(server.pid or 0, (None, None))
@@ -82,12 +82,12 @@ class Spawner:
         return statuses
 
     def close(self) -> None:
-        """End the fork servers."""
+        """Kill the fork servers."""
         for server in self._fork_servers.values():
             server.close(CLOSE_S)
 
     def _fork_server(self, runtime: str) -> ForkServer | None:
-        """None for a foreign interpreter: it drives a vendor's library, whose memory is not shared anyway."""
+        """None for a foreign interpreter: it serves a vendor's library, whose memory no fork would share."""
         spec = self._runtimes.get(runtime)
         if not self._can_fork or spec is None or spec.python != sys.executable:
             return None
@@ -127,7 +127,7 @@ class Spawner:
 
 
 def preloaded(settings: Settings) -> list[str]:
-    """Modules every worker will import, none of a vendor's runtime. numpy and OpenCV only where pixels are looked at."""
+    """Modules that workers will import, without vendors' libraries; numpy and OpenCV only where workers read pixels."""
     names = {stick.backend for stick in settings.sticks} | ({settings.discovery.backend} if settings.discovery else set())
     modules = [BACKENDS[name].split(":")[0] for name in sorted(names) if name in BACKENDS]
     if settings.graphs or any(stick.options.get("preprocess") for stick in settings.sticks):
@@ -136,7 +136,7 @@ def preloaded(settings: Settings) -> list[str]:
 
 
 def execute(process: Process, runtime: RuntimeSpec, runtime_dir: Path, log_level: str, *options: str) -> subprocess.Popen[bytes]:
-    """Run a child's module in an interpreter of its own. Raises OSError when that cannot be started."""
+    """Start a child's module in an interpreter of its own. Raises OSError when the interpreter cannot be started."""
     module = process.endpoint.kind.replace("-", "_")
     command = [runtime.python, "-m", f"ncs_cluster.processes.{module}", "--channel", str(process.child_end.fileno())]
     command += ["--parent", str(os.getpid()), "--name", str(process.endpoint), "--log-level", log_level, *options]
@@ -144,7 +144,7 @@ def execute(process: Process, runtime: RuntimeSpec, runtime_dir: Path, log_level
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            # libraries print on standard output; only a sink may write results there
+            # libraries print on standard output, which carries results: only a sink may write there
             stdout=None if process.endpoint.kind == "sink" else 2,
             env=environment(runtime, runtime_dir),
             pass_fds=[process.child_end.fileno()],
@@ -153,7 +153,7 @@ def execute(process: Process, runtime: RuntimeSpec, runtime_dir: Path, log_level
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """A child inherits what is blocked, so no Ctrl-C ends it before it ignores SIGINT by itself (child.enter)."""
+    """Block SIGINT and SIGTERM: a child inherits that, so Ctrl-C does not end it before it ignores them (child.enter)."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -162,7 +162,7 @@ def signals_blocked() -> Iterator[None]:
 
 
 def reap_orphans(ours: Callable[[], set[int]]) -> None:
-    """Reap children that somebody else has started and left behind. `ours`: process ids that are reaped elsewhere."""
+    """Reap exited children that other processes have started and left behind. `ours`: process ids that are reaped elsewhere."""
     while True:
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -174,22 +174,22 @@ def reap_orphans(ours: Callable[[], set[int]]) -> None:
 
 
 def environment(runtime: RuntimeSpec, runtime_dir: Path) -> dict[str, str]:
-    """The child's environment. A foreign interpreter sees this package through a folder that holds nothing but a link to it, so
-    that it does not meet libraries built for our interpreter."""
+    """The child's environment. A foreign interpreter finds this package through a folder that holds only a link to it, not
+    libraries that are built for this interpreter."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("NCS_CLUSTER_") and key != "NOTIFY_SOCKET"}
-    # a worker's arithmetic is OpenVINO's; idle thread pools of other libraries only cost memory
+    # workers compute with OpenVINO; thread pools of other libraries only cost memory
     env.setdefault("OPENBLAS_NUM_THREADS", "1")
     env.setdefault("OMP_NUM_THREADS", "1")
-    # OpenCV's threads save nothing on one picture, and take the cores from the sticks
+    # threads of OpenCV save no time on one picture, and take the cores from the sticks
     env.setdefault("OPENCV_FOR_THREADS_NUM", "1")
-    # an arena for every thread multiplies what stays behind of large pictures
+    # each arena of glibc's malloc keeps memory of large pictures
     env.setdefault("MALLOC_ARENA_MAX", "1")
     if runtime.python != sys.executable:
         folder = runtime_dir / "package"
         folder.mkdir(exist_ok=True)
         link, package = folder / "ncs_cluster", Path(ncs_cluster.__file__).parent
         if not (link.is_symlink() and link.readlink() == package):
-            # another installation's, from before
+            # an earlier installation's
             link.unlink(missing_ok=True)
             link.symlink_to(package)
         env = {key: value for key, value in env.items() if key not in ("PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")}

@@ -32,9 +32,9 @@ from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, OPERATOR, Endpoint
 from ncs_cluster.ipc import pictures, pool
 from ncs_cluster.processes import child, control, usage
+from ncs_cluster.processes.buffered_channel import BufferedChannel
 from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
-from ncs_cluster.processes.links import Link
-from ncs_cluster.processes.log import Unhurried
+from ncs_cluster.processes.log import NonBlockingHandler
 from ncs_cluster.processes.notify import Notifier
 from ncs_cluster.processes.process import Process, describe_exit
 from ncs_cluster.processes.spawn import Spawner
@@ -55,12 +55,12 @@ def run(settings: Settings) -> int:
     """Run the daemon until it ends; returns its exit code. Raises ConfigError before anything is started."""
     runtime_dir = Path(settings.runtime_dir)
     lock = control.claim(runtime_dir)
-    lines = Unhurried()
-    child.log_to_stderr("ncs-clusterd", settings.log_level, lines)
+    handler = NonBlockingHandler()
+    child.log_to_stderr("ncs-clusterd", settings.log_level, handler)
     try:
         return Supervisor(settings, runtime_dir).run()
     finally:
-        lines.end()
+        handler.stop()
         os.close(lock)
 
 
@@ -78,7 +78,7 @@ class Supervisor:
         self._bus = SimulatedBus([stick for stick in settings.sticks if stick.backend == "simulated"])
         self._usb = UsbBus(settings.discovery, Path(settings.state_dir)) if settings.discovery else None
         self._processes: dict[Endpoint, Process] = {}
-        self._links: dict[Endpoint, Link] = {}
+        self._links: dict[Endpoint, BufferedChannel] = {}
         self._pools: dict[int, int] = {}
         self._pictures: dict[CameraName, int] = {}
         self._exit_code: int | None = None
@@ -93,10 +93,10 @@ class Supervisor:
 
     def run(self) -> int:
         self._perform(self._engine.start(time.monotonic()))
-        self._notifier.say("READY=1")
+        self._notifier.send("READY=1")
         while self._exit_code is None:
             self._turn()
-        self._notifier.say("STOPPING=1")
+        self._notifier.send("STOPPING=1")
         self._end()
         return self._exit_code
 
@@ -122,12 +122,12 @@ class Supervisor:
     def _keep_house(self, now_s: float) -> None:
         """After the core has looked at every deadline: this is what the watchdog's ping stands for."""
         if now_s >= self._usage.next_s:
-            self._usage.look([*self._pids(), *self._spawner.pids()], now_s)
+            self._usage.sample([*self._pids(), *self._spawner.pids()], now_s)
         self._spawner.tick(now_s, self._pids)
         if now_s >= self._next_ping_s:
             self._next_ping_s = now_s + min(1.0, self._notifier.ping_every_s or 1.0)
             if self._notifier.ping_every_s is not None:
-                self._notifier.say("WATCHDOG=1")
+                self._notifier.send("WATCHDOG=1")
             at_work = ", ".join(self._engine.sticks.active) or "no stick"
             self._notifier.status(f"{at_work} of {self._engine.sticks.present} at work")
 
@@ -189,7 +189,7 @@ class Supervisor:
             self._tell(endpoint, e.SpawnFailed(f"no channel: {error}"))
             return
         self._processes[endpoint] = process
-        self._links[endpoint] = Link(
+        self._links[endpoint] = BufferedChannel(
             process.channel, self._selector, lambda message: self._tell(endpoint, message), lambda why: self._broken(endpoint, why)
         )
         self._spawner.start(process, runtime)

@@ -1,6 +1,6 @@
-"""What the machine and each process use (psutil), so that "the Pi is the bottleneck" can be seen.
+"""CPU and memory of the machine and of each process (psutil), to show whether the machine is the bottleneck.
 
-One process is looked at per turn, so that the loop never pays for all of them at once.
+Each sample reads one process, so that no turn of the loop pays for all of them.
 """
 
 from __future__ import annotations
@@ -11,35 +11,35 @@ import psutil
 
 from ncs_cluster.status import MachineStatus
 
-TURN_S = 0.5
+SAMPLE_S = 0.5
 MACHINE_S = 1.0
 
 
 class Usage:
-    """The last figures: process id -> (CPU percent of one core since the last look, resident memory in MB)."""
+    """The latest figures. `by_pid`: process id -> (CPU in percent of one core since the sample before, resident memory in MB)."""
 
     def __init__(self) -> None:
         self.by_pid: dict[int, tuple[float, float]] = {}
         self._processes: dict[int, psutil.Process] = {}
-        self._turn: list[int] = []
+        self._queue: list[int] = []
         self.next_s = 0.0
         self.machine_percent = 0.0
-        """Of all cores together, over the last second."""
+        """CPU of all cores together over the last second, percent."""
         self._machine_s = 0.0
         psutil.cpu_percent()
 
-    def look(self, pids: list[int], now_s: float) -> None:
-        """The next one's turn."""
-        self.next_s = now_s + TURN_S
+    def sample(self, pids: list[int], now_s: float) -> None:
+        """Sample the next of these processes."""
+        self.next_s = now_s + SAMPLE_S
         if now_s >= self._machine_s:
-            # by one clock: it is "since the last call", whoever called
+            # psutil measures from the last call: only this one calls it
             self._machine_s, self.machine_percent = now_s + MACHINE_S, psutil.cpu_percent()
-        if not self._turn:
-            self._turn = [os.getpid(), *pids]
-            for gone in set(self._processes) - set(self._turn):
+        if not self._queue:
+            self._queue = [os.getpid(), *pids]
+            for gone in set(self._processes) - set(self._queue):
                 self._processes.pop(gone, None)
                 self.by_pid.pop(gone, None)
-        pid = self._turn.pop()
+        pid = self._queue.pop()
         try:
             first = pid not in self._processes
             process = self._processes.setdefault(pid, psutil.Process(pid))
@@ -54,7 +54,7 @@ class Usage:
 
 
 def machine(cpu_percent: float) -> MachineStatus:
-    """The whole machine now."""
+    """The machine's figures for the status. `cpu_percent`: of all cores together."""
     memory = psutil.virtual_memory()
     return MachineStatus(
         load_1m=round(os.getloadavg()[0], 2),
@@ -67,7 +67,7 @@ def machine(cpu_percent: float) -> MachineStatus:
 
 
 def _temperature_c() -> float | None:
-    """The processor's own temperature: `cpu_thermal` on a Raspberry Pi, `coretemp` or `k10temp` on a PC."""
+    """The processor's temperature: `cpu_thermal` on a Raspberry Pi, `coretemp` or `k10temp` on a PC."""
     try:
         sensors = psutil.sensors_temperatures()
     except (AttributeError, OSError):

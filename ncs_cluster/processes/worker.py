@@ -1,8 +1,8 @@
-"""The worker: one process that owns one stick. It opens it, hands it frames, decodes the answers, reports its temperature.
+"""The worker process: owns one stick, opens it, submits frames, decodes outputs and reports the temperature.
 
-It waits in one place for everything: its channel, the backend's wake_fd, the backend's due time, the next reading. A stick that
-hangs is opened again in place where its backend can do that; any other failure ends the process after one last word, and starting
-it again is the core's business. Runs on CPython 3.9.
+One select waits for the channel, the backend's wake_fd, the backend's due time and the next telemetry. A stick that hangs is reset
+in place where its backend supports that; after any other failure the worker sends Failed and exits, and the core decides when a
+new worker starts. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -45,80 +45,81 @@ if TYPE_CHECKING:
 
     from ncs_cluster.ipc.pool import FramePool
 
-TELEMETRY_S, FASTEST_TELEMETRY_S = 1.0, 0.05
+TELEMETRY_S, MIN_TELEMETRY_S = 1.0, 0.05
 
 
-class _Unit(NamedTuple):
-    """An accepted Infer. Holding the view keeps the pixels mapped even when the pool is unmapped meanwhile."""
+class _Request(NamedTuple):
+    """An accepted Infer. The view keeps the pixels mapped until the answer, also when the pool is unmapped meanwhile."""
 
     infer: Infer
     image: Optional[NDArray[np.uint8]]
 
 
 class Worker:
-    """One open stick at work."""
+    """The worker process after its stick is open."""
 
-    def __init__(self, channel: Channel[Any], asked: OpenStick, backend: Backend, device: DeviceInfo) -> None:
+    def __init__(self, channel: Channel[Any], settings: OpenStick, backend: Backend, device: DeviceInfo) -> None:
         self._channel, self._backend, self._max_in_flight = channel, backend, device.max_in_flight
-        self._graphs = asked.graphs
-        self._decoders = [_load(DECODERS, graph.decoder, "decoder") for graph in asked.graphs] if backend.wants_pixels else []
-        self._period_s = min(TELEMETRY_S, max(FASTEST_TELEMETRY_S, TELEMETRY_S / asked.time_scale))
-        self._telemetry_s = time.monotonic()
+        self._graphs = settings.graphs
+        self._decoders = [_load(DECODERS, graph.decoder, "decoder") for graph in settings.graphs] if backend.wants_pixels else []
+        self._period_s = min(TELEMETRY_S, max(MIN_TELEMETRY_S, TELEMETRY_S / settings.time_scale))
+        self._next_telemetry_s = time.monotonic()
         self._pools: Dict[int, FramePool] = {}
-        self._waiting: Deque[_Unit] = deque()
-        self._on_stick: Dict[int, _Unit] = {}
-        self._hangs: Optional[str] = None
-        self._losses = 0
-        self._turn_to_boot = False
+        self._queue: Deque[_Request] = deque()
+        self._submitted: Dict[int, _Request] = {}
+        self._hang_detail: Optional[str] = None
+        self._reset_epoch = 0
+        self._may_boot = False
         self._stopping = False
 
     def run(self) -> None:
-        """Work until Stop, then finish what was accepted. EOFError: the supervisor is gone; StickError: the stick is."""
-        while not self._stopping or self._waiting or self._on_stick:
+        """Work until Stop, then finish the accepted requests. Raises EOFError when the supervisor is gone, StickError when the
+        stick has failed."""
+        while not self._stopping or self._queue or self._submitted:
             try:
                 self._wait()
                 for completed in self._backend.collect():
-                    self._answer(completed)
-                self._hear()
-                if self._hangs is not None:
-                    raise StickError("hang", self._hangs)
-                self._feed()
-                self._report()
+                    self._complete(completed)
+                self._receive()
+                if self._hang_detail is not None:
+                    raise StickError("hang", self._hang_detail)
+                self._submit()
+                self._send_telemetry()
             except StickError as error:
-                self._mend(error)
+                self._reset(error)
 
-    def _mend(self, error: StickError) -> None:
-        """Open the stick again in place; what it had in hand is forgotten. Raises the error itself where that cannot be."""
+    def _reset(self, error: StickError) -> None:
+        """Reset the stick in place, without the requests that it held. Raises the error where the backend cannot do that."""
         reopen = getattr(self._backend, "reopen", None)
         if reopen is None or error.reason not in ("hang", "link") or self._stopping:
             raise error
-        self._turn_to_boot = False
+        self._may_boot = False
         self._channel.send(StickLost(error.detail))
-        self._losses += 1
-        self._on_stick.clear()
-        while not self._turn_to_boot:
-            # sticks boot one after another: a hub that lost them all could not feed them all
+        self._reset_epoch += 1
+        self._submitted.clear()
+        while not self._may_boot:
+            # the core lets sticks boot one after another: a hub cannot power all of them at once
             select.select([self._channel.fileno()], [], [])
-            self._hear()
+            self._receive()
             if self._stopping:
                 raise error
-        device: DeviceInfo = reopen(lambda name: _tell(self._channel, Phase(name)))
-        self._hear()
-        # what it had not begun with when the stick was lost has gone to others
-        self._waiting.clear()
-        self._hangs = None
-        self._max_in_flight, self._telemetry_s = device.max_in_flight, time.monotonic()
+        device: DeviceInfo = reopen(lambda name: _send_phase(self._channel, name))
+        self._receive()
+        # the core has given the requests of before StickLost to other sticks
+        self._queue.clear()
+        self._hang_detail = None
+        self._max_in_flight, self._next_telemetry_s = device.max_in_flight, time.monotonic()
         self._channel.send(_opened(device, self._backend))
 
     def _wait(self) -> None:
         watched: List[int] = [self._channel.fileno()]
         if self._backend.wake_fd is not None:
             watched.append(self._backend.wake_fd)
-        due_s = self._telemetry_s if self._backend.due_s is None else min(self._telemetry_s, self._backend.due_s)
+        due_s = self._next_telemetry_s if self._backend.due_s is None else min(self._next_telemetry_s, self._backend.due_s)
         select.select(watched, [], [], max(0.0, due_s - time.monotonic()))
 
-    def _hear(self) -> None:
-        """Take everything the supervisor has said."""
+    def _receive(self) -> None:
+        """Handle all messages that are in the channel."""
         while select.select([self._channel.fileno()], [], [], 0)[0]:
             received = self._channel.receive()
             if received is None:
@@ -133,19 +134,19 @@ class Worker:
                 if pool is not None:
                     pool.close()
             elif isinstance(message, ResetStick):
-                self._hangs = message.detail
+                self._hang_detail = message.detail
             elif isinstance(message, Reopen):
-                self._turn_to_boot = True
+                self._may_boot = True
             elif isinstance(message, InjectFault):
                 self._backend.trouble(message.kind, message.for_s)
             elif isinstance(message, Stop):
                 self._stopping = True
             else:
-                raise StickError("protocol", f"{type(message).__name__} came to a stick that is open already")
+                raise StickError("protocol", f"unexpected {type(message).__name__}: the stick is open")
 
     def _accept(self, infer: Infer) -> None:
-        if infer.reset_epoch != self._losses:
-            return  # sent before the loss was heard: its frame may be overwritten by now
+        if infer.reset_epoch != self._reset_epoch:
+            return  # sent before the core received StickLost: the slot may be overwritten by now
         image = None
         if self._backend.wants_pixels:
             try:
@@ -153,7 +154,7 @@ class Worker:
             except (KeyError, ValueError):
                 self._channel.send(Inferred(infer.ticket, Outcome(error="the frame's pool is gone"), 0.0))
                 return
-        self._waiting.append(_Unit(infer, image))
+        self._queue.append(_Request(infer, image))
 
     def _map(self, message: MapPool, fds: List[int]) -> None:
         if not self._backend.wants_pixels:
@@ -164,39 +165,39 @@ class Worker:
 
         self._pools[message.layout.pool] = FramePool(fds[0], message.layout, writable=False)
 
-    def _feed(self) -> None:
-        while self._waiting and len(self._on_stick) < self._max_in_flight:
-            unit = self._waiting.popleft()
-            self._on_stick[unit.infer.ticket] = unit
+    def _submit(self) -> None:
+        while self._queue and len(self._submitted) < self._max_in_flight:
+            unit = self._queue.popleft()
+            self._submitted[unit.infer.ticket] = unit
             self._backend.submit(unit.infer.ticket, unit.infer.graph, unit.image)
 
-    def _answer(self, completed: Completed) -> None:
-        unit = self._on_stick.pop(completed.tag)
+    def _complete(self, completed: Completed) -> None:
+        unit = self._submitted.pop(completed.tag)
         outcome = Outcome()
         if completed.outputs is not None:
             graph = unit.infer.graph
             outcome = self._decoders[graph](completed.outputs, self._graphs[graph], completed.transform)
         self._channel.send(Inferred(completed.tag, outcome, completed.latency_s))
 
-    def _report(self) -> None:
+    def _send_telemetry(self) -> None:
         now_s = time.monotonic()
-        if now_s < self._telemetry_s:
+        if now_s < self._next_telemetry_s:
             return
         reading = self._backend.read_sensor()
         self._channel.send(Telemetry(reading.temperature_c, reading.throttle_level, max(0.0, reading.age_s)))
-        # on the beat, not after it; beats that were missed are left out
-        beats = (now_s - self._telemetry_s) // self._period_s + 1
-        self._telemetry_s += beats * self._period_s
+        # at multiples of the period, without drift; missed ones are omitted
+        periods = (now_s - self._next_telemetry_s) // self._period_s + 1
+        self._next_telemetry_s += periods * self._period_s
 
 
 def main() -> NoReturn:
-    """The process. Exit code 0 after Stop, 1 after a failure that was told, else whatever killed it."""
+    """The process. Exit code 0 after Stop, 1 after Failed."""
     channel = child.enter("worker", ToWorker)
     try:
-        asked = child.first_word(channel, OpenStick)
-        backend: Backend = _load(BACKENDS, asked.stick.backend, "backend")(asked.time_scale)
-        device = backend.open(asked.stick, asked.graphs, lambda name: _tell(channel, Phase(name)))
-        worker = Worker(channel, asked, backend, device)
+        settings = child.first_message(channel, OpenStick)
+        backend: Backend = _load(BACKENDS, settings.stick.backend, "backend")(settings.time_scale)
+        device = backend.open(settings.stick, settings.graphs, lambda name: _send_phase(channel, name))
+        worker = Worker(channel, settings, backend, device)
         child.trim_memory()
         channel.send(_opened(device, backend))
         worker.run()
@@ -209,7 +210,7 @@ def main() -> NoReturn:
         child.fail(channel, Failed("protocol", str(error)))
     except Exception as error:
         child.fail(channel, child.unexpected(error))
-    # libraries' own threads and exit handlers have hung before; nothing is left to be saved
+    # threads and exit handlers of vendor libraries may hang at a regular exit
     os._exit(0)
 
 
@@ -225,8 +226,8 @@ def _load(registry: Dict[str, str], name: str, door: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def _tell(channel: Channel[Any], message: Any) -> None:
-    channel.send(message)
+def _send_phase(channel: Channel[Any], name: str) -> None:
+    channel.send(Phase(name))
 
 
 if __name__ == "__main__":

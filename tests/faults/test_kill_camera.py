@@ -30,13 +30,13 @@ class Reader(simulated.Simulated):
         return info
 
 def answer(self, completed):
-    image = self._on_stick.pop(completed.tag).image
+    image = self._submitted.pop(completed.tag).image
     number = sum(int(image[8, {BLOCK} * bit + 8, 0] > 127) << bit for bit in range({BITS}))
     outcome = Outcome([Detection(str(number), 1, 1.0, (0.0, 0.0, 1.0, 1.0))])
     self._channel.send(Inferred(completed.tag, outcome, completed.latency_s))
 
 simulated.Simulated = Reader
-worker.Worker._answer = answer
+worker.Worker._complete = answer
 worker.main()
 """
 """A worker that says which number its frame's pixels show."""

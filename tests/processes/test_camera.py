@@ -35,7 +35,7 @@ from ncs_cluster.messages import (
     ToCamera,
 )
 from ncs_cluster.processes import camera
-from ncs_cluster.processes.easel import STALE_S, Easel
+from ncs_cluster.processes.preview import FRESH_S, Preview
 from ncs_cluster.sources.base import Captured, Planes, SourceInfo
 from ncs_cluster.specs import CameraSpec
 from ncs_cluster.testing import children
@@ -136,18 +136,18 @@ def test_a_source_that_opens_and_fails_at_once_is_tried_less_and_less_often(monk
 
 
 def test_boxes_of_a_graph_that_has_fallen_silent_are_not_drawn_though_another_goes_on() -> None:
-    easel = Easel(SPEC, lambda message: None)
+    preview = Preview(SPEC, lambda message: None)
     layout = PoolLayout(1, 2, 64, 48, None)
     pool = pools.FramePool(pools.create(layout), layout, writable=True)
 
     def result(graph: str, frame: int) -> None:
-        easel.result(Measure(1, FrameRef(SPEC.name, 1, 0, frame, 64, 48), graph, Outcome()), [], pool, 30.0)
+        preview.add_result(Measure(1, FrameRef(SPEC.name, 1, 0, frame, 64, 48), graph, Outcome()), [], pool, 30.0)
 
     result("faces", 1)
     result("people", 1)
-    easel._newest_s["faces"] -= STALE_S
+    preview._newest_s["faces"] -= FRESH_S
     result("people", 2)
-    assert set(easel.boxes(time.monotonic())) == {"people"}
+    assert set(preview.fresh_outcomes(time.monotonic())) == {"people"}
 
 
 NATIVE = """

@@ -13,33 +13,33 @@ from pathlib import Path
 
 from ncs_cluster.client import Client
 from ncs_cluster.errors import NotRunning
-from ncs_cluster.processes.log import MOST_WAITING, Unhurried
+from ncs_cluster.processes.log import MAX_QUEUED_LINES, NonBlockingHandler
 from ncs_cluster.status import StickStatus
 from tests.tied import TIED
 
 
 def test_who_logs_waits_for_nobody_and_what_was_left_out_is_counted() -> None:
     readable, writable = os.pipe()
-    handler = Unhurried(writable)
+    handler = NonBlockingHandler(writable)
     logger = logging.Logger("test")
     logger.addHandler(handler)
-    said = 5 * MOST_WAITING
+    said = 5 * MAX_QUEUED_LINES
     for number in range(said):
         logger.info("%d %s", number, "x" * 100)
     text: list[bytes] = []
     with os.fdopen(readable, "rb") as reader:
         listener = threading.Thread(target=lambda: text.append(reader.read()))
         listener.start()
-        handler.end()
+        handler.stop()
         handler._thread.join(20)
         os.close(writable)
         listener.join(20)
     lines = text[0].decode().splitlines()
-    left_out = sum(int(line.split()[0]) for line in lines if line.endswith("because nobody read them"))
+    left_out = sum(int(line.split()[0]) for line in lines if line.endswith(" log lines dropped: nobody read standard error"))
     kept = [int(line.split()[0]) for line in lines if line.endswith("xxx")]
     assert kept == sorted(set(kept))
     assert left_out > 0
-    assert MOST_WAITING < len(kept) == said - left_out
+    assert MAX_QUEUED_LINES < len(kept) == said - left_out
 
 
 def test_a_daemon_whose_log_nobody_reads_works_on_and_ends(tmp_path: Path) -> None:

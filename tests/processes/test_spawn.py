@@ -18,7 +18,7 @@ import ncs_cluster
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.messages import Hello
 from ncs_cluster.processes import forking
-from ncs_cluster.processes.links import Link
+from ncs_cluster.processes.buffered_channel import BufferedChannel
 from ncs_cluster.processes.process import Process, describe_exit
 from ncs_cluster.processes.spawn import Spawner, environment, preloaded, reap_orphans
 from ncs_cluster.specs import GraphSpec, RuntimeSpec
@@ -71,7 +71,7 @@ class Supervisor:
         self.failed: dict[Endpoint, str] = {}
         self.ended: dict[Endpoint, str] = {}
         self.processes: dict[Endpoint, Process] = {}
-        self.links: list[Link] = []
+        self.links: list[BufferedChannel] = []
         asked = settings(folder, sticks(2), [], runtimes=runtimes)
         self.spawner = Spawner(
             asked, self.selector, self._started, self._failed, lambda _level, _origin, text: self.notes.append(text)
@@ -80,7 +80,7 @@ class Supervisor:
     def start(self, name: str, runtime: str = "default") -> Process:
         process = self.processes[Endpoint("worker", name)] = Process(Endpoint("worker", name))
         self.links.append(
-            Link(process.channel, self.selector, lambda message: self._heard(process.endpoint, message), lambda _: None)
+            BufferedChannel(process.channel, self.selector, lambda message: self._heard(process.endpoint, message), lambda _: None)
         )
         self.spawner.start(process, runtime)
         return process

@@ -99,7 +99,7 @@ def _exit_on_failure(task: asyncio.Task[None]) -> None:
 
 def main() -> int:
     channel = child.enter("gateway", ToGateway)
-    opening = child.first_word(channel, OpenGateway)
+    opening = child.first_message(channel, OpenGateway)
     try:
         authenticator = Authenticator(opening.gateway)
         sock = listen(opening.gateway.host, opening.gateway.port)

@@ -1,0 +1,139 @@
+"""The supervisor's end of a channel: sends never block, and messages that the kernel does not accept yet wait in a queue.
+
+A peer with MAX_QUEUED waiting messages counts as hung: `send` returns False.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import selectors
+from collections import deque
+from collections.abc import Callable
+
+from ncs_cluster.errors import ProtocolError
+from ncs_cluster.ipc.channel import Channel
+
+MAX_QUEUED = 4096
+MAX_READS_PER_TURN = 64
+"""Messages read from one channel before the loop turns to the next one."""
+
+log = logging.getLogger(__name__)
+
+
+class BufferedChannel:
+    """A channel that is registered with the loop."""
+
+    def __init__(
+        self,
+        channel: Channel[object],
+        selector: selectors.BaseSelector,
+        on_message: Callable[[object], None],
+        on_close: Callable[[str], None],
+    ) -> None:
+        """`on_close(reason)` is called once when the peer ends the channel: "" for end of file, else the error in its messages."""
+        self.channel = channel
+        self._selector = selector
+        self._on_message = on_message
+        self._on_close = on_close
+        self._queue: deque[tuple[bytes, int | None]] = deque()
+        """Waiting messages, each with a duplicate of its descriptor: the caller may close the original."""
+        self._closed = False
+        self._more = select.poll()
+        self._more.register(channel.sock, select.POLLIN)
+        selector.register(channel.sock, selectors.EVENT_READ, self._on_ready)
+
+    def send(self, message: object, fd: int | None = None, *, droppable: bool = False) -> bool:
+        """Send a message, or queue it. False when the peer is hung. A droppable message is dropped where it would be queued."""
+        if self._closed:
+            return True
+        if self._queue and droppable:
+            return True
+        try:
+            data = self.channel.encode(message)
+        except ProtocolError as error:
+            # a message too long is a defect, and the daemon goes on without this message
+            log.error("message dropped: %s", error)
+            return True
+        if self._queue:
+            if len(self._queue) >= MAX_QUEUED:
+                return False
+            self._enqueue(data, fd)
+            return True
+        try:
+            sent = self.channel.send_bytes(data) if fd is None else self.channel.send_bytes(data, fd)
+        except OSError:
+            # the peer has closed its end; the exit of its process is reported by its pidfd
+            return True
+        if not sent and not droppable:
+            self._enqueue(data, fd)
+            self._selector.modify(self.channel.sock, selectors.EVENT_READ | selectors.EVENT_WRITE, self._on_ready)
+        return True
+
+    def drain(self) -> None:
+        """Read all messages that are in the socket: the last ones of a process that has exited."""
+        while not self._closed and self._read_one():
+            pass
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._selector.unregister(self.channel.sock)
+            self.channel.close()
+            self._clear_queue()
+
+    def _on_ready(self, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE:
+            self._flush()
+        if mask & selectors.EVENT_READ:
+            for _ in range(MAX_READS_PER_TURN):
+                # a receive that finds nothing raises BlockingIOError, which costs seven times as much as poll
+                if self._closed or not self._read_one() or not self._more.poll(0):
+                    break
+
+    def _read_one(self) -> bool:
+        try:
+            received = self.channel.receive()
+        except EOFError:
+            self._fail("")
+            return False
+        except (ProtocolError, OSError) as error:
+            self._fail(str(error))
+            return False
+        if received is None:
+            return False
+        for fd in received.fds:
+            # no message to the supervisor carries a descriptor
+            os.close(fd)
+        self._on_message(received.message)
+        return True
+
+    def _flush(self) -> None:
+        while self._queue:
+            data, fd = self._queue[0]
+            try:
+                sent = self.channel.send_bytes(data) if fd is None else self.channel.send_bytes(data, fd)
+            except OSError:
+                self._clear_queue()
+                break
+            if not sent:
+                return
+            self._drop_first()
+        self._selector.modify(self.channel.sock, selectors.EVENT_READ, self._on_ready)
+
+    def _enqueue(self, data: bytes, fd: int | None) -> None:
+        self._queue.append((data, None if fd is None else os.dup(fd)))
+
+    def _drop_first(self) -> None:
+        _, fd = self._queue.popleft()
+        if fd is not None:
+            os.close(fd)
+
+    def _clear_queue(self) -> None:
+        while self._queue:
+            self._drop_first()
+
+    def _fail(self, reason: str) -> None:
+        self.close()
+        self._on_close(reason)
