@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -121,6 +122,17 @@ def test_signals_of_a_terminal_end_neither_fork_server_nor_worker() -> None:
             assert each.end() == "exit code 1"
 
 
+def test_a_forked_worker_logs_under_its_own_name(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its first message is a wrong one, and nobody reads what it says about that: so it logs it."""
+    with fork_server() as server:
+        worker = Worker(server)
+        worker.expect(Hello)
+        worker.channel.sock.shutdown(socket.SHUT_RD)
+        worker.channel.send(Infer(1, 0, FrameRef(CameraName("cam"), 1, 0, 1, 64, 48)))
+        assert worker.end() == "exit code 1"
+        assert capfd.readouterr().err.rstrip().endswith(" worker sim-1: the first message must be OpenStick, not Infer")
+
+
 def test_workers_outlive_their_fork_server() -> None:
     with fork_server() as server:
         worker = Worker(server)
@@ -139,12 +151,12 @@ def test_a_worker_holds_only_its_own_channel() -> None:
         workers = [Worker(server, ticket) for ticket in range(1, 4)]
         for worker in workers:
             worker.expect(Hello)
-        sockets = [
+        held = [
             [os.readlink(fd) for fd in Path(f"/proc/{worker.pid}/fd").iterdir() if os.readlink(fd).startswith("socket:")]
             for worker in workers
         ]
-        assert [len(each) for each in sockets] == [1, 1, 1]
-        assert len({socket for each in sockets for socket in each}) == 3
+        assert [len(each) for each in held] == [1, 1, 1]
+        assert len({link for each in held for link in each}) == 3
         for worker in workers:
             worker.channel.close()
             worker.end()
