@@ -27,8 +27,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, Optional, Tuple
 
+import msgspec
+
 from ncs_cluster.ipc.channel import Channel
-from ncs_cluster.messages import Forked, ForkFailed, ForkWorker, ToForkServer
+from ncs_cluster.messages import Forked, ForkFailed, ForkWorker, ToForkServer, ToWorker
 from ncs_cluster.processes import child, worker
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ def main() -> NoReturn:
         again = [argument for option in options.items() for argument in option]
         os.execv(sys.executable, [sys.executable, "-m", "ncs_cluster.processes.fork_server", *again])
     channel = child.enter("fork-server", ToForkServer)
+    # msgspec keeps what it has compiled of a message type on the type: 0.4 MiB that no worker compiles again
+    msgspec.msgpack.Decoder(ToWorker)
     gc.collect()
     # a collection in a worker would write into every object's header, and so copy every page
     gc.freeze()
