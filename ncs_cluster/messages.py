@@ -383,16 +383,18 @@ FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, Failed]
 # -- fork server ------------------------------------------------------------------------------------------------------
 
 
-class ForkWorker(Message, frozen=True):
-    """Fork a worker; its end of its channel comes with this message. `ticket` comes back with the answer."""
+class Fork(Message, frozen=True):
+    """Fork a child; its end of its channel comes with this message. `ticket` comes back with the answer."""
 
     ticket: int
+    kind: str
+    """Module below ncs_cluster.processes: "worker" or "camera"."""
     name: str
-    """For the worker's log lines: "worker sim-1"."""
+    """For the child's log lines: "worker sim-1"."""
 
 
 class Forked(Message, frozen=True):
-    """The worker exists, as a child of the supervisor. It runs once this has been sent."""
+    """The process exists, as a child of the supervisor. It goes on once this has been sent."""
 
     ticket: int
     pid: int
@@ -405,5 +407,5 @@ class ForkFailed(Message, frozen=True):
     detail: str
 
 
-ToForkServer = Union[ForkWorker, Stop]
+ToForkServer = Union[Fork, Stop]
 FromForkServer = Union[Hello, Forked, ForkFailed]

@@ -1,17 +1,17 @@
-"""The fork server: one process that has imported what workers import, and forks a worker for each request.
+"""The fork server: imports what workers and cameras need, and forks one for each request.
 
-A worker forked here shares those pages with all others, and starts in milliseconds. It is forked twice, so that the kernel hands
-it to the supervisor, the nearest subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): pidfd, exit status and PR_SET_PDEATHSIG work as
-for a worker the supervisor has started itself, and the end of the fork server touches no worker.
+A child forked here shares those pages with the others, and starts in milliseconds. It is forked twice, so that the kernel makes it
+a child of the supervisor, the nearest subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): pidfd, exit status and PR_SET_PDEATHSIG work
+as for a process that the supervisor has started itself, and the death of the fork server touches no child.
 
-    fork server    --fork-->  intermediate  --fork-->  worker
-         |                         | exit                 | tells its pid, waits
+    fork server    --fork-->  intermediate  --fork-->  child
+         |                         | exit                 | sends its pid, waits
          | waitpid <---------------+                      |
          | Forked(pid) to the supervisor                  |
          | "go" ----------------------------------------> | PR_SET_PDEATHSIG, Hello
 
-The worker goes on only when Forked has been sent, so a request without an answer has no worker. No vendor library is imported here
-and no thread runs: neither survives a fork. Where a preloaded module has started threads the process begins again without any.
+The child goes on only after Forked was sent, so an unanswered request has no child. No vendor library is imported here and no
+thread runs: neither survives a fork. Where a preloaded module has started threads, the process executes itself again without it.
 Runs on CPython 3.9.
 """
 
@@ -30,17 +30,18 @@ from typing import Any, NoReturn, Optional, Tuple
 import msgspec
 
 from ncs_cluster.ipc.channel import Channel
-from ncs_cluster.messages import Forked, ForkFailed, ForkWorker, ToForkServer, ToWorker
-from ncs_cluster.processes import child, worker
+from ncs_cluster.messages import Fork, Forked, ForkFailed, ToCamera, ToForkServer, ToWorker
+from ncs_cluster.processes import child
 
 log = logging.getLogger(__name__)
 
+KINDS = ("worker", "camera")
 _ARG_START, _ARG_END = 47, 48
 """Fields of /proc/self/stat (proc(5)), counted from 0."""
 
 
 def main() -> NoReturn:
-    """The process. Exit code 0 after Stop or when the supervisor is gone; a forked worker goes on as worker.main."""
+    """The process. Exit code 0 after Stop or when the supervisor is gone; a forked child goes on as its module's main."""
     options = child.options()
     for name in filter(None, options.pop("--preload", "").split(",")):
         _preload(name)
@@ -49,37 +50,44 @@ def main() -> NoReturn:
         again = [argument for option in options.items() for argument in option]
         os.execv(sys.executable, [sys.executable, "-m", "ncs_cluster.processes.fork_server", *again])
     channel = child.enter("fork-server", ToForkServer)
-    # msgspec keeps what it has compiled of a message type on the type: 0.4 MiB that no worker compiles again
+    # msgspec keeps what it has compiled of a message type on the type: 0.4 MiB that no child compiles again
     msgspec.msgpack.Decoder(ToWorker)
+    msgspec.msgpack.Decoder(ToCamera)
     gc.collect()
-    # a collection in a worker would write into every object's header, and so copy every page
+    # a collection in a child would write into every object's header, and so copy every page
     gc.freeze()
     try:
         request, fd = _serve(channel)
     except (EOFError, BrokenPipeError):
         os._exit(0)
-    sys.argv = [worker.__name__, "--channel", str(fd), "--name", request.name]
+    module = f"ncs_cluster.processes.{request.kind}"
+    sys.argv = [module, "--channel", str(fd), "--name", request.name]
     for option in ("--parent", "--log-level"):
         sys.argv += [option, options[option]]
-    _set_command_line(sys.executable, "-m", worker.__name__, "--name", request.name)
-    worker.main()
+    _set_command_line(sys.executable, "-m", module, "--name", request.name)
+    import_module(module).main()
+    os._exit(0)
 
 
 def _preload(name: str) -> None:
     try:
         import_module(name)
     except ImportError as error:
-        # the worker that needs it says so in its own words
+        # the child that needs the module reports it
         log.debug("%s is not preloaded: %s", name, error)
 
 
-def _serve(channel: Channel[Any]) -> Tuple[ForkWorker, int]:
-    """Answer requests until the supervisor says Stop or is gone. Returns in each forked worker, with its request and channel."""
+def _serve(channel: Channel[Any]) -> Tuple[Fork, int]:
+    """Answer requests until the supervisor says Stop or is gone. Returns in each forked child, with its request and channel."""
     while True:
         received = channel.receive()
-        if received is None or not isinstance(received.message, ForkWorker):
+        if received is None or not isinstance(received.message, Fork):
             os._exit(0)
         request, (fd,) = received.message, received.fds
+        if request.kind not in KINDS:
+            os.close(fd)
+            channel.send(ForkFailed(request.ticket, f"unknown kind of child: {request.kind}"))
+            continue
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         refused = _fork_twice()
         if refused is None:
@@ -99,7 +107,7 @@ def _serve(channel: Channel[Any]) -> Tuple[ForkWorker, int]:
 
 
 def _fork_twice() -> Optional[str]:
-    """None in the worker, whose parent is the supervisor then. Here: why there is no worker, or ""."""
+    """None in the child. In the fork server: the error, or "" when the intermediate process reports none."""
     try:
         intermediate = os.fork()
     except OSError as error:
@@ -117,8 +125,8 @@ def _fork_twice() -> Optional[str]:
 
 
 def _wait_for_go(theirs: socket.socket) -> None:
-    """In the worker: tell the process id, and wait until the supervisor has been sent it. The intermediate process has exited by
-    then, so PR_SET_PDEATHSIG will mean the supervisor."""
+    """In the child: send the process id, and wait until the supervisor has been sent it. The intermediate process has exited by
+    then, so PR_SET_PDEATHSIG refers to the supervisor."""
     theirs.send(str(os.getpid()).encode())
     if not theirs.recv(1):
         os._exit(1)
@@ -129,8 +137,8 @@ def _let_go(ours: socket.socket) -> None:
     try:
         ours.send(b"1")
     except OSError as error:
-        # the worker was killed meanwhile; the supervisor sees its end
-        log.debug("a worker is gone already: %s", error)
+        # the child was killed meanwhile; the supervisor sees its exit
+        log.debug("a forked child has exited already: %s", error)
 
 
 def _set_command_line(*arguments: str) -> None:

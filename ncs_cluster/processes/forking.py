@@ -1,6 +1,6 @@
 """The supervisor's side of a fork server (processes/fork_server.py): requests, answers, restarts.
 
-Nothing here blocks. While no fork server runs, and when it does not answer in time, a worker gets an interpreter of its own.
+Nothing here blocks. While no fork server runs, and when it does not answer in time, a child gets an interpreter of its own.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ncs_cluster.messages import Forked, ForkFailed, ForkWorker
+from ncs_cluster.messages import Fork, Forked, ForkFailed
 from ncs_cluster.processes.buffered_channel import BufferedChannel
 from ncs_cluster.processes.process import Process, describe_exit
 
 STARTING_S = 25.0
-"""Time-out for Hello, which follows the imports. Shorter than a worker's own time-out (core/child.py)."""
+"""Time-out for Hello, which follows the imports. Shorter than a child's own time-out (core/child.py)."""
 ANSWER_S = 5.0
 """Time-out for the answer to a request."""
 STABLE_S = 30.0
@@ -24,7 +24,7 @@ LONGEST_WAIT_S = 60.0
 
 
 class Request(NamedTuple):
-    """An unanswered request for a worker."""
+    """An unanswered request."""
 
     process: Process
     sent_s: float
@@ -41,7 +41,7 @@ class ForkServer:
         not_forked: Callable[[Process], None],
         note: Callable[[str, str], None],
     ) -> None:
-        """`start` returns a started fork server or raises OSError. `forked` gets each started worker, `not_forked` each process
+        """`start` returns a started fork server or raises OSError. `forked` gets each started child, `not_forked` each process
         that needs an interpreter of its own. `note(level, text)` logs a line."""
         self._start, self._selector = start, selector
         self._forked, self._not_forked, self._note = forked, not_forked, note
@@ -74,12 +74,12 @@ class ForkServer:
         return bool(self._requests)
 
     def fork(self, process: Process) -> bool:
-        """Request a worker for this process's channel; `forked` or `not_forked` is called later. False when no fork server runs."""
+        """Request a child for this process's channel; `forked` or `not_forked` is called later. False when no fork server runs."""
         if self._link is None:
             return False
         ticket, self._next_ticket = self._next_ticket, self._next_ticket + 1
         self._requests[ticket] = Request(process, time.monotonic())
-        if not self._link.send(ForkWorker(ticket, str(process.endpoint)), process.child_end.fileno()):
+        if not self._link.send(Fork(ticket, process.endpoint.kind, str(process.endpoint)), process.child_end.fileno()):
             del self._requests[ticket]
             return False
         return True
@@ -99,7 +99,7 @@ class ForkServer:
             self._heard_s = now_s
 
     def close(self, timeout_s: float) -> None:
-        """Kill the fork server, and read its last answers: the workers that it has forked."""
+        """Kill the fork server, and read its last answers: the children that it has forked."""
         self._start_s = None
         if self._process is None:
             return
@@ -149,7 +149,7 @@ class ForkServer:
         self._selector.unregister(process.pidfd)
         self._process = None
         self._wait(f"ended ({describe_exit(process.reap())})")
-        # a request without an answer has no worker: a worker starts only after its answer was sent
+        # a request without an answer has no child: a child goes on only after its answer was sent
         requests, self._requests = self._requests, {}
         for request in requests.values():
             self._not_forked(request.process)
@@ -159,4 +159,4 @@ class ForkServer:
         self._deaths = 1 if now_s - self._started_s > STABLE_S else self._deaths + 1
         wait_s = min(LONGEST_WAIT_S, 2.0 ** (self._deaths - 1))
         self._start_s = now_s + wait_s
-        self._note("warning", f"{why}: workers are started without it; next try in {wait_s:.0f} s")
+        self._note("warning", f"{why}: children are started without it; next try in {wait_s:.0f} s")

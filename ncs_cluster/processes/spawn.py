@@ -1,5 +1,5 @@
-"""Starts children, each with one inherited socket and nothing secret on its command line: workers by the fork server of their
-runtime (processes/forking.py), all others with an interpreter of their own.
+"""Starts children, each with one inherited socket and nothing secret on its command line: workers and cameras by the fork server of
+their runtime (processes/forking.py), the others with an interpreter of their own.
 
 Must be called from the loop's own thread: PR_SET_PDEATHSIG fires when the thread that started the child ends.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 import ncs_cluster
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.core.events import Endpoint
+from ncs_cluster.processes.fork_server import KINDS
 from ncs_cluster.processes.forking import ForkServer
 from ncs_cluster.processes.process import Process
 from ncs_cluster.specs import RuntimeSpec, Settings
@@ -49,12 +50,12 @@ class Spawner:
         self._fork_servers: dict[str, ForkServer] = {}
         self._runtime_of: dict[Process, str] = {}
         """The runtime of each process whose fork server has not answered."""
-        # workers are forked twice, and become children of this process when the one between exits
+        # children are forked twice, and become children of this process when the one between exits
         self._can_fork = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
 
     def start(self, process: Process, runtime: str) -> None:
         """Start `ncs_cluster.processes.KIND` at the other end of the process's channel."""
-        server = self._fork_server(runtime) if process.endpoint.kind == "worker" else None
+        server = self._fork_server(runtime) if process.endpoint.kind in KINDS else None
         if server is None or not server.fork(process):
             self._execute(process, runtime)
         else:
@@ -65,7 +66,7 @@ class Spawner:
         for server in self._fork_servers.values():
             server.tick(now_s)
         if not any(server.busy for server in self._fork_servers.values()):
-            # while a request is unanswered an unknown child may be its worker
+            # while a request is unanswered an unknown child may be its child
             reap_orphans(lambda: pids() | set(self.pids()))
 
     def pids(self) -> list[int]:
@@ -127,11 +128,12 @@ class Spawner:
 
 
 def preloaded(settings: Settings) -> list[str]:
-    """Modules that workers will import, without vendors' libraries; numpy and OpenCV only where workers read pixels."""
+    """Modules that workers and cameras will import, without vendors' libraries; numpy and OpenCV only where workers read pixels."""
     names = {stick.backend for stick in settings.sticks} | ({settings.discovery.backend} if settings.discovery else set())
-    modules = [BACKENDS[name].split(":")[0] for name in sorted(names) if name in BACKENDS]
+    modules = ["ncs_cluster.processes.worker"]
+    modules += [BACKENDS[name].split(":")[0] for name in sorted(names) if name in BACKENDS]
     if settings.graphs or any(stick.options.get("preprocess") for stick in settings.sticks):
-        modules += ["numpy", "cv2", "ncs_cluster.ipc.pool"]
+        modules += ["numpy", "cv2", "ncs_cluster.processes.camera"]
     return modules
 
 

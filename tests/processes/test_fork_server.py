@@ -11,25 +11,30 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from ncs_cluster.ipc.channel import Channel, pair
 from ncs_cluster.messages import (
+    Fork,
     Forked,
-    ForkWorker,
+    ForkFailed,
+    FromCamera,
     FromForkServer,
     FromWorker,
     Hello,
     Infer,
     Inferred,
+    OpenSource,
     OpenStick,
+    SourceOpened,
     StickOpened,
     Stop,
 )
 from ncs_cluster.processes.process import describe_exit
-from ncs_cluster.specs import StickSpec
+from ncs_cluster.specs import CameraSpec, StickSpec
 from ncs_cluster.testing.children import Child, running
 from ncs_cluster.testing.daemon import gone
 from ncs_cluster.types import CameraName, FrameRef, StickId
@@ -57,7 +62,7 @@ class Worker:
     def __init__(self, server: Child, ticket: int = 1) -> None:
         ours, theirs = pair()
         with theirs:
-            server.send(ForkWorker(ticket, "worker sim-1"), theirs.fileno())
+            server.send(Fork(ticket, "worker", "worker sim-1"), theirs.fileno())
         forked = server.expect(Forked)
         assert forked.ticket == ticket
         self.pid = forked.pid
@@ -186,6 +191,30 @@ def test_a_module_that_cannot_be_imported_is_left_to_the_worker() -> None:
         assert worker.end() == "exit code 1"
 
 
+def test_a_camera_is_forked_too() -> None:
+    with fork_server() as server:
+        ours, theirs = pair()
+        with theirs:
+            server.send(Fork(1, "camera", "camera cam0"), theirs.fileno())
+        pid = server.expect(Forked).pid
+        camera: Channel[Any] = Channel(ours, FromCamera)
+        assert camera.receive().message.pid == pid
+        assert psutil.Process(pid).name() == "ncs-camera"
+        camera.send(OpenSource(CameraSpec(CameraName("cam0"), "synthetic", {"width": 64, "height": 48}, "synthetic")))
+        assert isinstance(camera.receive().message, SourceOpened)
+        camera.send(Stop())
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        camera.close()
+
+
+def test_nothing_else_is_forked() -> None:
+    with fork_server() as server:
+        ours, theirs = pair()
+        with ours, theirs:
+            server.send(Fork(7, "supervisor", "supervisor"), theirs.fileno())
+            assert server.expect(ForkFailed) == ForkFailed(7, "unknown kind of child: supervisor")
+
+
 def test_it_ends_when_the_supervisor_closes_its_channel() -> None:
     with fork_server() as server:
         server.channel.close()
@@ -201,7 +230,7 @@ from ncs_cluster.testing.children import start_child
 server = start_child("ncs_cluster.processes.fork_server", FromForkServer)
 server.expect(Hello)
 ours, theirs = pair()
-server.send(ForkWorker(1, "worker"), theirs.fileno())
+server.send(Fork(1, "worker", "worker"), theirs.fileno())
 print(server.process.pid, server.expect(Forked).pid, flush=True)
 # the worker's end stays open: nothing but PR_SET_PDEATHSIG tells it
 time.sleep(600)

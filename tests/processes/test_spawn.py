@@ -52,13 +52,13 @@ def test_opencv_gets_one_thread_but_where_somebody_asks_for_more(tmp_path: Path,
         assert subprocess.run([sys.executable, "-c", threads], env=env, stdout=subprocess.PIPE, text=True).stdout.strip() == got
 
 
-def test_only_what_workers_will_need_is_preloaded(tmp_path: Path) -> None:
+def test_only_what_children_will_need_is_preloaded(tmp_path: Path) -> None:
     graph = GraphSpec(GraphName("demo"), "/demo.xml", "ssd")
-    simulated = "ncs_cluster.backends.simulated"
-    pixels = ["numpy", "cv2", "ncs_cluster.ipc.pool"]
-    assert preloaded(settings(tmp_path, sticks(2), [])) == [simulated]
-    assert preloaded(settings(tmp_path, sticks(2, preprocess=True), [])) == [simulated, *pixels]
-    assert preloaded(settings(tmp_path, sticks(2), [], graphs=[graph])) == [simulated, *pixels]
+    simulated = ["ncs_cluster.processes.worker", "ncs_cluster.backends.simulated"]
+    pixels = ["numpy", "cv2", "ncs_cluster.processes.camera"]
+    assert preloaded(settings(tmp_path, sticks(2), [])) == simulated
+    assert preloaded(settings(tmp_path, sticks(2, preprocess=True), [])) == [*simulated, *pixels]
+    assert preloaded(settings(tmp_path, sticks(2), [], graphs=[graph])) == [*simulated, *pixels]
 
 
 class Supervisor:
@@ -163,7 +163,7 @@ def test_a_killed_fork_server_is_replaced_and_its_workers_live(supervisor: Super
     killed = supervisor.fork_server()
     os.kill(killed, signal.SIGKILL)
     supervisor.until(lambda: supervisor.notes)
-    assert supervisor.notes == ["ended (killed by SIGKILL): workers are started without it; next try in 1 s"]
+    assert supervisor.notes == ["ended (killed by SIGKILL): children are started without it; next try in 1 s"]
     second = supervisor.start("sim-2")
     assert second.pid is not None, "started at once, while there is no fork server"
     supervisor.says_hello(second)
