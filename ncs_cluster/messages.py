@@ -26,7 +26,7 @@ from ncs_cluster.control_messages import AskUrl as AskUrl
 from ncs_cluster.control_messages import Reply as Reply
 from ncs_cluster.control_messages import Request as Request
 from ncs_cluster.specs import CameraSpec, GatewaySpec, GraphSpec, SinkSpec, StickSpec
-from ncs_cluster.types import CameraName, Detection, FrameNumber, FrameRef, Outcome, PoolLayout
+from ncs_cluster.types import CameraName, Detection, FrameNumber, FrameRef, Outcome, PoolLayout, Record
 
 PROTOCOL = 3
 
@@ -62,6 +62,10 @@ class Phase(Message, frozen=True):
     """A long blocking step begins: "opening", "compiling". Each has its own deadline; no heartbeat is expected meanwhile."""
 
     name: str
+
+
+NO_READER = "no-reader"
+"""Reason of a sink's Failed: its only reader is gone, as in `ncs-clusterd --results - | head`."""
 
 
 class Failed(Message, frozen=True):
@@ -107,6 +111,12 @@ class Infer(Message, frozen=True):
     frame: FrameRef
     reset_epoch: int = 0
     """How many StickLost of this worker had been heard when it was sent: where there have been more, it has gone to others."""
+
+
+class ChangeGraphs(Message, frozen=True):
+    """New thresholds, labels and decoder options. The graphs are the same ones in the same order, and their models stay loaded."""
+
+    graphs: List[GraphSpec]
 
 
 class InjectFault(Message, frozen=True):
@@ -163,7 +173,7 @@ class Inferred(Message, frozen=True):
     latency_s: Seconds
 
 
-ToWorker = Union[OpenStick, MapPool, UnmapPool, Infer, ResetStick, Reopen, InjectFault, Stop]
+ToWorker = Union[OpenStick, ChangeGraphs, MapPool, UnmapPool, Infer, ResetStick, Reopen, InjectFault, Stop]
 FromWorker = Union[Hello, Heartbeat, Phase, StickOpened, StickLost, Telemetry, Inferred, Failed]
 
 
@@ -297,35 +307,39 @@ FromCamera = Union[
 
 
 class OpenSink(Message, frozen=True):
-    """First word to a sink. `offset`: bytes that are known to be written, None at the daemon's start.
+    """First message to a sink. `token`: the newest resume token of the sink process before it, None at the daemon's start.
 
-    A sink that starts again looks behind `offset`: whole lines found there are records already written (SinkOpened.written), a
-    torn last line is cut off.
+    `first`: number of the first record that was not acknowledged. A sink that starts again finds out which records from `first` on
+    are written all the same (SinkOpened.next), and undoes what is half written.
     """
 
     sink: SinkSpec
-    offset: Optional[int] = None
+    first: int = 0
+    token: Optional[bytes] = None
 
 
 class Write(Message, frozen=True):
-    """One record, without its line end. Records are numbered from 0 without gaps."""
+    """One record. Records are numbered from 0 without gaps."""
 
     number: int
-    record: bytes
+    record: Record
 
 
 class SinkOpened(Message, frozen=True):
-    """`written`: whole records found behind the offset given. `offset`: how long the file is now, all of it whole lines."""
+    """The sink is ready. `next`: the record it wants first; those before it are written. `token`: as in Acked."""
 
-    written: int
-    offset: int = 0
+    next: int
+    token: bytes = b""
 
 
 class Acked(Message, frozen=True):
-    """All records up to and with `number` are with the operating system; the file is `offset` bytes long."""
+    """All records up to and with `number` are with the operating system, or with the server where there is one.
+
+    `token` is opaque to everyone else: a sink process that starts again gets it back and resumes there.
+    """
 
     number: int
-    offset: int
+    token: bytes = b""
 
 
 class SinkBlocked(Message, frozen=True):

@@ -51,6 +51,8 @@ class StickSpec(Struct, frozen=True):
     options: Dict[str, Any] = {}
     """Fields of the backend's `Options`."""
     runtime: str = "default"
+    pool: str = "default"
+    """The PoolSpec it belongs to."""
     alone: bool = False
     """It boots alone: where it comes back after its boot is still to be learned."""
 
@@ -64,6 +66,8 @@ class DiscoverySpec(Struct, frozen=True):
     sysfs: str = "/sys"
     stagger_s: float = 0.3
     """At least so long from one stick's boot to the next one's."""
+    pool: str = "default"
+    """The PoolSpec that its sticks belong to."""
 
 
 class CameraSpec(Struct, frozen=True):
@@ -77,6 +81,8 @@ class CameraSpec(Struct, frozen=True):
     shown: str
     """The source for people, passwords taken out."""
     weight: float = 1.0
+    graphs: List[GraphName] = []
+    """Graphs that run on its frames; empty: all."""
     ordered: bool = False
     """Every frame counts: the pool sets the pace (--every-frame, images, folders)."""
     picture: str = "live"
@@ -100,10 +106,32 @@ class ClusterSpec(Struct, frozen=True):
     """Heat, telemetry, ageing, dwell and interval all run this many times faster (demos and tests)."""
 
 
-class SinkSpec(Struct, frozen=True):
-    """Where results go. "-" is standard output."""
+class PoolSpec(Struct, frozen=True):
+    """Sticks of one kind, how they are found, and how they take turns."""
 
-    path: str
+    clusters: ClusterSpec
+    sticks: List[StickSpec] = []
+    """Sticks that are simply there (simulated, CPU)."""
+    discovery: Optional[DiscoverySpec] = None
+    """How sticks that come and go are found; None: none are looked for."""
+    name: str = "default"
+
+
+class SinkSpec(Struct, frozen=True):
+    """One place where results go; a process of its own writes there."""
+
+    kind: str
+    """A key of `sinks.SINKS`."""
+    options: Dict[str, Any]
+    """Fields of the sink's `Options`. May hold a password."""
+    shown: str
+    """The place for people, passwords taken out."""
+    name: str = ""
+    """Empty: the sink of --results."""
+
+    def __repr__(self) -> str:
+        """Without the options: an address may hold a password."""
+        return f"SinkSpec({self.kind!r}, {self.shown!r}, {self.name!r})"
 
 
 class GatewaySpec(Struct, frozen=True):
@@ -131,25 +159,31 @@ class GatewaySpec(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """The whole house, as asked for."""
+    """All settings of the daemon."""
 
-    sticks: List[StickSpec]
-    """Sticks that are simply there (simulated, CPU)."""
+    pools: List[PoolSpec]
     graphs: List[GraphSpec]
     cameras: List[CameraSpec]
-    clusters: ClusterSpec
     runtimes: Dict[str, RuntimeSpec]
     runtime_dir: str
     state_dir: str
-    discovery: Optional[DiscoverySpec] = None
-    """How real sticks are found; None: none are looked for."""
-    sink: Optional[SinkSpec] = None
+    sinks: List[SinkSpec] = []
     gateway: Optional[GatewaySpec] = None
     log_level: str = "info"
     notices: List[str] = []
     """Lines the operator should read at start ("no stick found: working on this CPU")."""
 
     @property
+    def sticks(self) -> List[StickSpec]:
+        """Sticks of all pools that are simply there."""
+        return [stick for pool in self.pools for stick in pool.sticks]
+
+    @property
+    def discoveries(self) -> List[DiscoverySpec]:
+        return [pool.discovery for pool in self.pools if pool.discovery is not None]
+
+    @property
     def simulated(self) -> bool:
-        """True when every stick is simulated: only then may trouble be made."""
-        return bool(self.sticks) and all(stick.backend == "simulated" for stick in self.sticks)
+        """True when every stick is simulated: only then faults may be injected."""
+        driven = [*(stick.backend for stick in self.sticks), *(found.backend for found in self.discoveries)]
+        return bool(self.sticks) and all(backend == "simulated" for backend in driven)

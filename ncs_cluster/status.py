@@ -74,6 +74,7 @@ class StickStatus(Struct, frozen=True):
     """Version, as the stick reports it."""
     resets: int = 0
     """Resets of the hung stick without a restart of its process."""
+    pool: str = "default"
 
 
 class CameraStatus(Struct, frozen=True):
@@ -140,6 +141,22 @@ class SinkStatus(Struct, frozen=True):
     waiting: int
     lost: int
     detail: str | None
+    name: str = ""
+    """Empty: the sink of --results."""
+
+
+class PoolStatus(Struct, frozen=True):
+    """Sticks of one kind, with a policy and a cluster size of their own. `clusters` sums up all pools."""
+
+    name: str
+    policy: str
+    cluster_size: int
+    switch_temp_c: float
+    switch_interval_s: float
+    active: list[str]
+    next_switch_s: float | None
+    switches: int
+    shedding: bool
 
 
 class Status(Struct, frozen=True):
@@ -152,7 +169,10 @@ class Status(Struct, frozen=True):
     machine: MachineStatus | None
     processes: list[ProcessStatus]
     sink: SinkStatus | None
+    """The first of `sinks`."""
     graphs: list[str]
+    pools: list[PoolStatus] = []
+    sinks: list[SinkStatus] = []
 
 
 class Event(Struct, frozen=True):

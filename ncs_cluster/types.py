@@ -47,6 +47,23 @@ class Outcome(Struct, frozen=True, array_like=True):
     error: Optional[str] = None
 
 
+class Record(Struct, frozen=True, array_like=True):
+    """How one unit of work, (frame, graph), has ended: what a sink writes. A sink chooses its own form for it."""
+
+    stream: str
+    frame: FrameNumber
+    captured_at: float
+    """Unix seconds."""
+    item: Optional[str]
+    """File name, for images and folders."""
+    stick: Optional[str]
+    """The stick that inferred, or had the frame last."""
+    graph: str
+    latency_s: Optional[float]
+    """From capture to the result's arrival in the supervisor; None for a frame that was given up."""
+    outcome: Outcome
+
+
 class ResizeTransform(NamedTuple):
     """How a frame lies in a graph's input, to carry boxes back: input = frame * scale + offset, all normalised 0..1."""
 

@@ -85,7 +85,8 @@ def _load(argv: list[str]) -> Settings:
 
     try:
         settings = config.load(argv, os.environ)
-        drivers = {(each.backend, each.runtime) for each in (*settings.sticks, settings.discovery) if each is not None}
+        drivers = {(stick.backend, stick.runtime) for stick in settings.sticks}
+        drivers |= {(found.backend, found.runtime) for found in settings.discoveries}
         for backend, runtime in sorted(drivers):
             if (line := _try_graphs(settings, backend, runtime)) is not None:
                 raise ConfigError(line)

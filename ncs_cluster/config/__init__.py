@@ -24,7 +24,7 @@ from ncs_cluster.config.model import Keys, Root
 from ncs_cluster.config.places import gateway, results, runtime_dir, runtimes, state_dir
 from ncs_cluster.config.sticks import clusters, discovery, sticks
 from ncs_cluster.provision.places import expanded
-from ncs_cluster.specs import Settings
+from ncs_cluster.specs import PoolSpec, Settings
 
 __all__ = ["load"]
 
@@ -42,15 +42,13 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     seen = cameras(asked)
     sink, page = results(asked), gateway(asked)
     return Settings(
-        sticks=found,
+        pools=[PoolSpec(turns, found, looked_for)],
         graphs=graphs(asked, driven_by, seen),
         cameras=seen,
-        clusters=turns,
         runtimes=environments,
         runtime_dir=runtime_dir(asked),
         state_dir=state_dir(asked),
-        discovery=looked_for,
-        sink=sink,
+        sinks=[] if sink is None else [sink],
         gateway=page,
         log_level=asked.root.log_level,
         notices=asked.notices,

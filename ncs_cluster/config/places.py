@@ -47,7 +47,7 @@ def results(asked: Asked) -> Optional[SinkSpec]:
     if text is None:
         return None
     if text == "-":
-        return SinkSpec(text)
+        return SinkSpec("jsonl", {"path": text}, text)
     path = asked.path(text, "results")
     if path.is_dir():
         asked.refuse("results", because=f'"{text}" is a folder; name a file in it')
@@ -59,7 +59,7 @@ def results(asked: Asked) -> Optional[SinkSpec]:
             because = f"{path} is on a file system that may only be read here; choose another place, or let the unit write there"
             asked.refuse("results", because=f"{because} (ReadWritePaths=)")
         asked.refuse("results", because=f"{path} may not be written by this user; change its owner or choose another place")
-    return SinkSpec(str(path))
+    return SinkSpec("jsonl", {"path": str(path)}, str(path))
 
 
 def gateway(asked: Asked) -> Optional[GatewaySpec]:

@@ -52,7 +52,7 @@ def discovery(asked: Asked, driven_by: str) -> Optional[DiscoverySpec]:
     devices = sysfs(asked)
     if not plugged_in(devices):
         asked.notices.append("no neural compute stick is plugged in yet: waiting for one")
-    return DiscoverySpec(driven_by, table, runtime, str(devices), asked.root.discovery.stagger_s)
+    return DiscoverySpec(driven_by, table, runtime, sysfs=str(devices), stagger_s=asked.root.discovery.stagger_s)
 
 
 def clusters(asked: Asked, driven_by: str, count: int) -> ClusterSpec:

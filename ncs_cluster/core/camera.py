@@ -1,28 +1,47 @@
-"""What the core knows of one camera: its process, its source, its slots, and what of it is being measured and put in order."""
+"""One camera: the producer of a stream. It owns its process, its frame pools and their grants, and the results it is measuring.
+
+A result goes from its stick to the camera, which adds distances from that same frame's depth, and then to the sinks.
+"""
 
 from __future__ import annotations
 
-from ncs_cluster.core.child import Child, Limits
+from typing import TYPE_CHECKING, Union, assert_never
+
+from ncs_cluster import messages as m
+from ncs_cluster.core import events as e
+from ncs_cluster.core.actions import Action, LogEvent, MakePictures, Send
+from ncs_cluster.core.child import Child
+from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
 from ncs_cluster.core.events import Endpoint
-from ncs_cluster.core.publish import LiveOrder, Reorder
-from ncs_cluster.core.rates import Latency, Rate
+from ncs_cluster.core.frame_pools import GRANTS, PICTURE_SLOTS, fits
+from ncs_cluster.core.rates import Latency
 from ncs_cluster.core.slots import Slots
-from ncs_cluster.core.work import Unit
-from ncs_cluster.messages import Rates, SourceOpened
+from ncs_cluster.core.stream import Stream
+from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import CameraSpec
-from ncs_cluster.types import Outcome
+from ncs_cluster.types import Detection, Outcome
+
+if TYPE_CHECKING:
+    from ncs_cluster.core.cameras import Cameras
+
+CameraMessage = Union[m.FromCamera, e.ProcessEvent]
 
 
 class Camera:
-    """One camera."""
+    """A camera's process, its source, its slots. See stream.Producer."""
 
-    def __init__(self, spec: CameraSpec, limits: Limits) -> None:
+    def __init__(self, spec: CameraSpec, cameras: Cameras) -> None:
         self.spec = spec
-        self.child = Child(Endpoint("camera", spec.name), spec.runtime, limits)
-        self.info: SourceOpened | None = None
+        self.child = Child(Endpoint("camera", spec.name), spec.runtime, cameras.limits)
+        self.stream: Stream | None = None
+        """Open once the source has given its first description."""
+        self.info: m.SourceOpened | None = None
         self.detail: str | None = None
+        """Why it has no signal, for people."""
         self.signal = False
         self.ended = False
+        self.removed = False
+        """No longer configured; it is forgotten once its process and its pools are gone."""
         self.slots: Slots | None = None
         self.retired: list[Slots] = []
         self.next_frame = 0
@@ -33,17 +52,13 @@ class Camera:
         self.measuring: dict[int, tuple[Unit, Outcome]] = {}
         self.measuring_since_s = 0.0
         """Since when the oldest of them waits."""
-        self.orders: dict[int, LiveOrder] = {}
-        self.reorders: dict[int, Reorder] = {}
         self.viewers = 0
-        self.told: Rates | None = None
-        self.detection = Rate()
-        self.latency = Latency()
+        self.sent_rates: m.Rates | None = None
         self.drawing = Latency()
         self.capture_fps = 0.0
         self.preview_fps = 0.0
         self.range_errors: list[float] = []
-        self.published: dict[int, int] = {}
+        self._all = cameras
 
     @property
     def drawn(self) -> bool:
@@ -53,3 +68,193 @@ class Camera:
     @property
     def ordered(self) -> bool:
         return self.spec.ordered or (self.info is not None and self.info.ordered)
+
+    @property
+    def ever_opened(self) -> bool:
+        return self.info is not None
+
+    # -- what its process says
+
+    def handle(self, message: CameraMessage, now_s: float) -> list[Action]:
+        child = self.child
+        if not accepts(child, message):
+            return []
+        child.heard(now_s)
+        match message:
+            case m.FrameCaptured():
+                return self._captured(message, now_s)
+            case m.Measured(ticket=ticket, detections=detections):
+                self._measured(ticket, detections, now_s)
+                return self.grant()
+            case m.Drawn(frame=frame, captured_s=captured_s, drawn_s=drawn_s):
+                if captured_s:
+                    self.drawing.add(drawn_s - captured_s)
+                return self._all.drawn(self, frame)
+            case m.Skipped(frame=frame):
+                self.next_frame = max(self.next_frame, frame + 1)
+                self.frames += 1
+                if self.stream is not None:
+                    self._all.streams.skip(self.stream)
+                return []
+            case m.SourceOpened():
+                return self._opened(message, now_s)
+            case m.SourceLost(detail=detail):
+                return self._lost(detail)
+            case m.SourceEnded():
+                return [self._end()]
+            case m.CameraRates(capture_fps=capture_fps, preview_fps=preview_fps):
+                self.capture_fps, self.preview_fps = capture_fps, preview_fps
+                # opening a source takes as long as it takes, and the camera itself watches for a library that hangs
+                child.waits(now_s)
+                return []
+            case m.QuitAsked():
+                return [] if self._all.daemon.stopping else self._all.daemon.stop(now_s)
+            case m.Hello():
+                return check_protocol(child, message, now_s) or self._hello(now_s)
+            case m.Failed(permanent=True, detail=detail) if not self.ever_opened and not self._all.daemon.stopping:
+                # a wrong path, or a file that is no video: another try ends the same way
+                return self._all.daemon.refuse(self.spec.name, detail)
+            case e.Exited(how=how):
+                self._exited(now_s)
+                return child.exited(how, now_s)
+            case m.Heartbeat() | m.Phase() | m.Failed() | e.Spawned() | e.SpawnFailed():
+                return handle_common(child, message, now_s)
+            case _:
+                assert_never(message)
+
+    def _hello(self, now_s: float) -> list[Action]:
+        self.child.hello(now_s)
+        self.sent_rates = None
+        # a camera that starts again draws "no signal" where the pictures of the process before it still stand
+        pictures = [self._all.pools.pictures(self, self.child.endpoint)] if self.slots is not None else []
+        return [Send(self.child.endpoint, m.OpenSource(self.spec, self.next_frame)), *pictures]
+
+    def _opened(self, info: m.SourceOpened, now_s: float) -> list[Action]:
+        """The source gives frames: its pool is made, or the old one goes on where the size is the same."""
+        fresh = not self.child.running
+        self.child.ready(now_s)
+        back = not self.signal
+        self.info, self.signal, self.detail = info, True, None
+        if self.stream is None and not self.removed:
+            self.stream = self._all.open_stream(self)
+        pools, workers = self._all.pools, self._all.workers()
+        made: list[Action] = []
+        if self.slots is None or not fits(self.slots.layout, info):
+            if self.slots is not None:
+                self.slots.revoke_grants()
+            made += pools.make(self, workers)
+            made.append(MakePictures(self.spec.name, PICTURE_SLOTS, info.width, info.height))
+            made.append(pools.pictures(self, self.child.endpoint))
+        elif fresh:
+            made += pools.map(self, [self.child.endpoint])
+        events: list[Action] = []
+        if fresh or back:
+            what = info.description or self.spec.shown
+            events.append(LogEvent("info", self.spec.name, f"gives pictures: {what}, {info.width}x{info.height}"))
+        return [*events, *made, *self.grant(), *self._all.reopened(self)]
+
+    def _captured(self, message: m.FrameCaptured, now_s: float) -> list[Action]:
+        ref = message.frame
+        slots = next((own for own in [self.slots, *self.retired] if own is not None and own.layout.pool == ref.pool), None)
+        wrong = ref.camera != self.spec.name or ref.frame < self.next_frame
+        stream = None if self._all.stopping or self.removed else self.stream
+        holders = 0 if message.error or wrong or stream is None else len(stream.graphs)
+        if slots is None or not slots.written(ref.slot, holders):
+            text = f"says it wrote slot {ref.slot} of pool {ref.pool}, which was not granted: ignored"
+            return [LogEvent("error", self.spec.name, text)]
+        if wrong:
+            text = f"says it captured frame {ref.frame} of {ref.camera}: ignored, frame {self.next_frame} comes next"
+            return [LogEvent("error", self.spec.name, text), *self.grant()]
+        self.next_frame = ref.frame + 1
+        self.frames += 1
+        if stream is None:
+            return []
+        events: list[Action] = []
+        if message.error:
+            self.unreadable += 1
+            events = [LogEvent("warning", self.spec.name, f"cannot be read: {message.error}")] if self.reads else []
+        self.reads = not message.error
+        frame = Frame(ref, None if message.error else slots, message.captured_s, message.captured_at, message.item)
+        self._all.streams.offer(stream, frame, error=message.error or None, now_s=now_s)
+        return [*events, *self.grant()]
+
+    def _end(self) -> LogEvent:
+        self.ended = True
+        text = f"has ended after {self.frames} frame{'' if self.frames == 1 else 's'}"
+        if self.unreadable:
+            return LogEvent("warning", self.spec.name, f"{text}, {self.unreadable} of which could not be read")
+        return LogEvent("info", self.spec.name, text)
+
+    def _lost(self, detail: str) -> list[Action]:
+        edge, self.signal = self.signal or self.detail != detail, False
+        self.detail = detail
+        return [LogEvent("warning", self.spec.name, f"no signal: {detail}")] if edge else []
+
+    def _exited(self, now_s: float) -> None:
+        """Slots it was about to write are free again, and its results go on without distances."""
+        self.signal = False
+        for slots in [self.slots, *self.retired]:
+            if slots is not None:
+                slots.revoke_grants()
+        self.go_without(now_s)
+        if self.ended:
+            self.child.stop(now_s)
+
+    # -- results
+
+    def enrich(self, unit: Unit, outcome: Outcome, now_s: float) -> list[Action] | None:
+        """Send it to the camera for its distances, and to be drawn; None when the camera adds nothing."""
+        if not self.child.listening or self.info is None:
+            self.go_without(now_s)
+            return None
+        if not self.measuring:
+            if not self.drawn and (self.info.depth_scale_m is None or not outcome.detections):
+                return None
+            self.measuring_since_s = now_s
+        self.measuring[unit.ticket] = (unit, outcome)
+        return [Send(self.child.endpoint, m.Measure(unit.ticket, unit.frame.ref, self._all.streams.graphs[unit.graph], outcome))]
+
+    def _measured(self, ticket: int, detections: list[Detection], now_s: float) -> None:
+        if ticket not in self.measuring:
+            return
+        # answers come in the order of the questions: a question that was passed over is not answered any more
+        while (first := next(iter(self.measuring))) != ticket:
+            self._all.streams.publish(*self.measuring.pop(first), now_s)
+        unit, outcome = self.measuring.pop(ticket)
+        self.measuring_since_s = now_s
+        for found in detections:
+            if found.distance_m is not None and found.true_distance_m:
+                self.range_errors.append(abs(found.distance_m - found.true_distance_m) / found.true_distance_m)
+        del self.range_errors[:-200]
+        self._all.streams.publish(unit, Outcome(detections, outcome.classes, outcome.error), now_s)
+
+    def go_without(self, now_s: float) -> None:
+        """Results that wait for their distances are published without them."""
+        for unit, outcome in self.abandon(now_s):
+            self._all.streams.publish(unit, outcome, now_s)
+
+    def abandon(self, now_s: float) -> list[tuple[Unit, Outcome]]:
+        waiting, self.measuring = self.measuring, {}
+        return list(waiting.values())
+
+    def send_rates(self, now_s: float) -> list[Action]:
+        """For the overlay, when they have changed."""
+        per_s = self.stream.detection.per_s(now_s) if self.stream is not None else 0.0
+        rates = m.Rates(round(per_s, 1), self.viewers > 0)
+        if not self.child.listening or self.sent_rates == rates:
+            return []
+        self.sent_rates = rates
+        return [Send(self.child.endpoint, rates)]
+
+    # -- slots
+
+    def grant(self) -> list[Action]:
+        """Let the camera write ahead, as far as slots are free."""
+        actions: list[Action] = []
+        if self._all.stopping or self.removed or self.slots is None or not self.child.running:
+            return actions
+        if self.stream is not None and self.stream.ordered and self._all.streams.full(self.stream):
+            return actions
+        while self.slots.granted < GRANTS and (slot := self.slots.grant()) is not None:
+            actions.append(Send(self.child.endpoint, m.Grant(self.slots.layout.pool, slot)))
+        return actions

@@ -84,6 +84,7 @@ class Child:
         self._blame: str | None = None
         self._slow_retry = False
         self._away = False
+        self._restarting = False
 
     @property
     def alive(self) -> bool:
@@ -114,14 +115,23 @@ class Child:
         return [] if self.alive else self._spawn(now_s)
 
     def stop(self, now_s: float) -> list[Action]:
-        """From now on it shall not; a polite word first, SIGKILL when it takes too long."""
-        self._wanted = False
+        """From now on it shall not; Stop first, SIGKILL when it takes too long."""
+        self._wanted = self._restarting = False
         if self.state in (State.STARTING, State.OPENING, State.RUNNING):
             self._enter(State.STOPPING, now_s + self.limits.stopping_s)
             return [Send(self.endpoint, Stop())]
         if self.state is State.BACKOFF:
             self._enter(State.DOWN, None)
         return []
+
+    def restart(self, now_s: float) -> list[Action]:
+        """It shall run with new settings: stop it politely and start it again. This is no death."""
+        if self.state in (State.BACKOFF, State.DOWN):
+            self._wanted, self.failures = True, 0
+            return self._spawn(now_s)
+        actions = self.stop(now_s)
+        self._wanted = self._restarting = True
+        return actions
 
     def kill(self, now_s: float, why: str) -> list[Action]:
         """It misbehaves: end it now. Restarted like any other death."""
@@ -190,6 +200,8 @@ class Child:
         if not self._wanted:
             self._enter(State.DOWN, None)
             return []
+        if self._restarting and was is State.STOPPING:
+            return self._spawn(now_s)
         self.last_error = blame or how
         if not not_at_fault:
             self.failures += 1
@@ -260,7 +272,7 @@ class Child:
 
     def _spawn(self, now_s: float) -> list[Action]:
         # the last words of one that was to stop are not the next one's
-        self._blame, self._slow_retry, self._away = None, False, False
+        self._blame, self._slow_retry, self._away, self._restarting = None, False, False, False
         self._enter(State.STARTING, now_s + self.limits.starting_s)
         return [Spawn(self.endpoint, self.runtime)]
 

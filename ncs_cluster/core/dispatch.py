@@ -12,6 +12,7 @@ possible culprit; after MOST_TRIES deaths it is given up. A live unit is given u
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 
 from ncs_cluster.core.stick_queue import StickQueue
 from ncs_cluster.core.work import DROPPED, Ledger, Unit
@@ -31,6 +32,8 @@ class Lane:
         self.graph = graph
         self.cost = 1.0 / weight
         self.ordered = ordered
+        self.held = False
+        """A sink of its stream cannot take more for now."""
         self.virtual_s = 0.0
         self.pending: deque[Unit] = deque()
 
@@ -42,32 +45,46 @@ class Dispatcher:
         self.ledger = ledger
         self.lanes: dict[tuple[str, int], Lane] = {}
         self.queues: dict[StickId, StickQueue] = {}
-        self.permits = 0
-        """How many sticks may be at work at once; 0: all."""
-        self.hold_ordered = False
-        """The sink cannot take more for now."""
+        self.permits: dict[str, int] = {}
+        """By pool: how many of its sticks may be at work at once; 0: all."""
         self.deadline_s: float | None = None
         """When `assign` should be called again although nothing has happened."""
         self._tickets = 0
         self._virtual_s = 0.0
         self._any_live = False
-        self._settled = False
-        """Nothing has changed since `assign` found nothing to do."""
+        self._unchanged = False
+        """`assign` found nothing to do, and nothing has changed since."""
         self._kept_free: StickId | None = None
         """Gets nothing on top, so that a suspect, which travels alone, finds a stick some day."""
 
     # -- streams and sticks come and go
 
-    def add_stream(self, stream: str, graphs: int, weight: float, *, ordered: bool) -> None:
-        for graph in range(graphs):
-            self.lanes.setdefault((stream, graph), Lane(stream, graph, weight / graphs, ordered=ordered))
-        self._any_live = any(not lane.ordered for lane in self.lanes.values())
-        self._settled = False
+    def open_lanes(self, stream: str, graphs: Sequence[int], weight: float, *, ordered: bool) -> None:
+        """A lane for each graph; the stream's weight is divided among them."""
+        for graph in graphs:
+            self.lanes[stream, graph] = Lane(stream, graph, weight / len(graphs), ordered=ordered)
+        self._lanes_changed()
 
-    def queue(self, stick: StickId, max_in_flight: int, *, can_reset: bool = False) -> StickQueue:
+    def close_lanes(self, stream: str) -> list[Unit]:
+        """The stream ends. Returns the units that wait in its lanes; those on sticks are marked as closed and come back later."""
+        for queue in self.queues.values():
+            for unit in queue.in_flight.values():
+                unit.closed = unit.closed or unit.stream == stream
+        waiting: list[Unit] = []
+        for key in [key for key in self.lanes if key[0] == stream]:
+            waiting += self.lanes.pop(key).pending
+        self._lanes_changed()
+        return waiting
+
+    def set_weight(self, stream: str, weight: float) -> None:
+        lanes = [lane for lane in self.lanes.values() if lane.stream == stream]
+        for lane in lanes:
+            lane.cost = len(lanes) / weight
+
+    def attach(self, stick: StickId, max_in_flight: int, *, pool: str = "default", can_reset: bool = False) -> StickQueue:
         """The stick can take work. What was known of its speed starts anew. `can_reset`: its worker can reset it."""
-        self.queues[stick] = StickQueue(stick, max_in_flight, can_reset=can_reset)
-        self._settled = False
+        self.queues[stick] = StickQueue(stick, max_in_flight, pool=pool, can_reset=can_reset)
+        self._unchanged = False
         return self.queues[stick]
 
     def detach(self, stick: StickId) -> list[Unit]:
@@ -75,13 +92,13 @@ class Dispatcher:
         queue = self.queues.pop(stick, None)
         if queue is None:
             return []
-        self._settled = False
+        self._unchanged = False
         given_up = []
         for unit in reversed(queue.in_flight.values()):
             unit.tried.append(stick)
             unit.stick, unit.ticket = None, -1
-            lane = self.lanes[unit.stream, unit.graph]
-            if not lane.ordered and lane.pending:
+            lane = self.lanes.get((unit.stream, unit.graph))
+            if lane is None or unit.closed or (not lane.ordered and lane.pending):
                 self.ledger.end(unit, DROPPED)
             elif len(unit.tried) >= MOST_TRIES:
                 given_up.append(unit)
@@ -93,27 +110,28 @@ class Dispatcher:
     def not_at_fault(self, stick: StickId) -> bool:
         """What the stick has in hand has already cost another one its life."""
         queue = self.queues.get(stick)
-        return queue is not None and queue.alone
+        return queue is not None and queue.isolated
 
-    def set_duties(self, duties: dict[StickId, float]) -> None:
-        for queue in self.queues.values():
-            duty = duties.get(queue.stick, 0.0)
-            if duty != queue.duty:
-                queue.duty, self._settled = duty, False
+    def set_duties(self, duties: Mapping[StickId, float]) -> None:
+        """The duty of each of these sticks; others keep theirs."""
+        for stick, duty in duties.items():
+            queue = self.queues.get(stick)
+            if queue is not None and duty != queue.duty:
+                queue.duty, self._unchanged = duty, False
 
-    def permit(self, sticks: int) -> None:
-        """How many sticks may be at work at once; 0: all."""
-        if sticks != self.permits:
-            self.permits, self._settled = sticks, False
+    def permit(self, pool: str, sticks: int) -> None:
+        """How many sticks of the pool may be at work at once; 0: all."""
+        if sticks != self.permits.get(pool):
+            self.permits[pool], self._unchanged = sticks, False
 
-    def hold(self, *, ordered: bool) -> None:
-        """Ordered lanes wait: the sink cannot take more for now."""
-        if ordered == self.hold_ordered:
-            return
-        self.hold_ordered, self._settled = ordered, False
-        for lane in self.lanes.values() if not ordered else ():
-            # nor does one that was held
-            lane.virtual_s = max(lane.virtual_s, self._virtual_s)
+    def hold(self, stream: str, *, held: bool) -> None:
+        """The stream's lanes wait: a sink of it cannot take more for now."""
+        for lane in self.lanes.values():
+            if lane.stream == stream and lane.held != held:
+                lane.held, self._unchanged = held, False
+                if not held:
+                    # the time it waited gives it no turns
+                    lane.virtual_s = max(lane.virtual_s, self._virtual_s)
 
     # -- work comes, goes out, comes back
 
@@ -128,22 +146,22 @@ class Dispatcher:
                 replaced = not older.tried
                 self.ledger.end(older, DROPPED)
         # a newer frame in the place of an older one finds the sticks as that one found them
-        self._settled = self._settled and replaced
+        self._unchanged = self._unchanged and replaced
         self._wake(lane)
         lane.pending.append(unit)
 
     def assign(self, now_s: float) -> list[Unit]:
         """Hand over whatever can be handed over now; each unit says which stick gets it, and its ticket."""
-        if self._settled and (self.deadline_s is None or now_s < self.deadline_s):
+        if self._unchanged and (self.deadline_s is None or now_s < self.deadline_s):
             return []
-        self._settled = True
+        self._unchanged = True
         handed: list[Unit] = []
         self.deadline_s = None
         self._kept_free = self._for_a_suspect()
         ready = sorted((lane for lane in self.lanes.values() if lane.pending), key=lambda lane: lane.virtual_s)
         while ready:
             lane = ready[0]
-            queue = None if self._held(lane) else self._queue_for(lane.pending[0], lane, now_s)
+            queue = None if lane.held else self._queue_for(lane.pending[0], lane, now_s)
             if queue is None:
                 ready.pop(0)
                 continue
@@ -152,7 +170,7 @@ class Dispatcher:
             unit.ticket, unit.stick, unit.sent_s = self._tickets, queue.stick, now_s
             queue.in_flight[unit.ticket] = unit
             queue.last_sent_s = now_s
-            queue.settle()
+            queue.recompute()
             handed.append(unit)
             self._virtual_s = lane.virtual_s
             lane.virtual_s += lane.cost
@@ -171,8 +189,8 @@ class Dispatcher:
         queue.latency.add(latency_s)
         queue.last_done_s = now_s
         queue.done.count(now_s)
-        queue.settle()
-        self._settled = False
+        queue.recompute()
+        self._unchanged = False
         unit.stick = stick
         return unit
 
@@ -184,26 +202,43 @@ class Dispatcher:
             if queue.in_flight and now_s - max(next(iter(queue.in_flight.values())).sent_s, queue.last_done_s) > queue.patience_s()
         ]
 
+    def drain(self) -> list[Unit]:
+        """The daemon stops: units that wait are taken out and returned. Those of an ordered stream that have been on a stick stay:
+        finished frames wait for them."""
+        left: list[Unit] = []
+        for lane in self.lanes.values():
+            under_way = [unit for unit in lane.pending if lane.ordered and unit.tried]
+            left += [unit for unit in lane.pending if unit not in under_way]
+            lane.pending = deque(under_way)
+        return left
+
     def abandon(self) -> None:
         """Nothing is waited for any more: answers that still come are dropped."""
         for queue in self.queues.values():
             queue.in_flight.clear()
-            queue.settle()
+            queue.recompute()
         for lane in self.lanes.values():
             lane.pending.clear()
-        self._settled = False
+        self._unchanged = False
 
     def extend_deadlines(self, now_s: float) -> None:
         """The supervisor itself was stopped for a while: nobody is late."""
         for queue in self.queues.values():
             queue.last_done_s = max(queue.last_done_s, now_s)
-            queue.settle()
-        self._settled = False
+            queue.recompute()
+        self._unchanged = False
 
-    @property
-    def at_work(self) -> int:
-        """Sticks with a request in hand."""
-        return sum(1 for queue in self.queues.values() if queue.in_flight)
+    def at_work(self, pool: str) -> int:
+        """Sticks of the pool with a request in hand."""
+        return sum(1 for queue in self.queues.values() if queue.in_flight and queue.pool == pool)
+
+    def _may_begin(self, pool: str) -> bool:
+        permits = self.permits.get(pool, 0)
+        return not permits or self.at_work(pool) < permits
+
+    def _lanes_changed(self) -> None:
+        self._any_live = any(not lane.ordered for lane in self.lanes.values())
+        self._unchanged = False
 
     def waiting(self, stream: str | None = None) -> int:
         return sum(len(lane.pending) for lane in self.lanes.values() if stream in (None, lane.stream))
@@ -215,11 +250,13 @@ class Dispatcher:
         queues = [queue for queue in self.queues.values() if queue.duty > 0.0]
         if unit.tried and self._other_choice(unit):
             queues = [queue for queue in queues if queue.stick not in unit.tried]
-        if not self.permits or self.at_work < self.permits:
-            idle = [queue for queue in queues if not queue.in_flight and not self._too_soon(queue, now_s)]
-            if idle:
-                # one that its firmware slows down only where no other is free
-                return min(idle, key=lambda queue: (queue.throttled, queue.last_sent_s))
+        idle = [queue for queue in queues if not queue.in_flight and not self._too_soon(queue, now_s)]
+        if idle and self.permits:
+            free = {pool: self._may_begin(pool) for pool in {queue.pool for queue in idle}}
+            idle = [queue for queue in idle if free[queue.pool]]
+        if idle:
+            # one that its firmware slows down only where no other is free
+            return min(idle, key=lambda queue: (queue.throttled, queue.last_sent_s))
         if unit.tried:
             return None
         # dozens of busy sticks are looked at only where no idle one is left
@@ -229,7 +266,7 @@ class Dispatcher:
     def _may_queue(self, queue: StickQueue, lane: Lane, now_s: float) -> bool:
         """May this stick, which is busy, be given one more?"""
         held = len(queue.in_flight)
-        if held >= queue.max_in_flight or queue.duty < 1.0 or queue.alone or queue.stick == self._kept_free:
+        if held >= queue.max_in_flight or queue.duty < 1.0 or queue.isolated or queue.stick == self._kept_free:
             return False
         if lane.ordered and not self._any_live:
             return True
@@ -246,12 +283,9 @@ class Dispatcher:
 
     def _for_a_suspect(self) -> StickId | None:
         """The busy stick that will be idle first, when the head of a lane waits for an idle one."""
-        waits = any(lane.pending and lane.pending[0].tried and not self._held(lane) for lane in self.lanes.values())
+        waits = any(lane.pending and lane.pending[0].tried and not lane.held for lane in self.lanes.values())
         busy = [queue for queue in self.queues.values() if queue.in_flight and queue.duty > 0.0] if waits else []
         return min(busy, key=lambda queue: (len(queue.in_flight), queue.expected_end_s())).stick if busy else None
-
-    def _held(self, lane: Lane) -> bool:
-        return lane.ordered and self.hold_ordered
 
     def _too_soon(self, queue: StickQueue, now_s: float) -> bool:
         """A stick at rate r rests (1 - r) / r of the time it worked."""

@@ -1,14 +1,14 @@
-"""What the core is told beside the messages of children and clients. An event is (who, message); who is the channel it came by,
-so a worker cannot report another's death.
+"""Events of the core beside the messages of children and clients. An event is (endpoint, message); the endpoint is the channel the
+message came by, so a worker cannot report another's death.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 from msgspec import Struct
 
-from ncs_cluster.specs import StickSpec
+from ncs_cluster.specs import Settings, StickSpec
 from ncs_cluster.types import StickId
 
 
@@ -26,6 +26,7 @@ class Endpoint(NamedTuple):
 BUS = Endpoint("bus")
 OPERATOR = Endpoint("operator")
 SINK = Endpoint("sink")
+"""The sink of --results."""
 GATEWAY = Endpoint("gateway")
 
 
@@ -62,5 +63,18 @@ class Exited(Struct, frozen=True):
     """As subprocess gives it: negative is a signal."""
 
 
+ProcessEvent = Union[Spawned, SpawnFailed, Exited]
+BusEvent = Union[StickFound, StickGone]
+
+
+class Configured(Struct, frozen=True):
+    """New settings, judged whole by config: the difference is applied, and nothing restarts that need not."""
+
+    settings: Settings
+
+
 class StopAsked(Struct, frozen=True):
     """SIGTERM, Ctrl-C, or q in a window: drain and end. A second one ends at once."""
+
+
+OperatorEvent = Union[StopAsked, Configured]

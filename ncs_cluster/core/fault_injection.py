@@ -1,30 +1,33 @@
-"""Trouble on purpose, with simulated sticks only: what the page's three buttons do."""
+"""Faults on request, with simulated sticks only: what the page's three buttons do."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from ncs_cluster import messages as m
+from ncs_cluster.control_messages import Done
 from ncs_cluster.core.actions import Action, LogEvent, Send, Unplug
 from ncs_cluster.core.events import Endpoint
-from ncs_cluster.core.sticks import Sticks
+from ncs_cluster.core.replies import answer, refuse
 from ncs_cluster.types import StickId
+
+if TYPE_CHECKING:
+    from ncs_cluster.core.engine import Engine
 
 HEAT_WAVE_S = 20.0
 
 
-def make(endpoint: Endpoint, kind: str, stick: StickId | None, sticks: Sticks, *, simulated: bool) -> list[Action]:
-    """A heat wave over all sticks, or one that is pulled or hangs: the one named, else one that works now."""
-    if not simulated:
-        return [refuse(endpoint, "trouble can only be made with simulated sticks (--backend simulated)")]
-    usable = [known for known in sticks.by_id.values() if known.usable]
+def inject(endpoint: Endpoint, kind: str, stick: StickId | None, engine: Engine) -> list[Action]:
+    """A heat wave over all sticks, or a fault of one: the stick named, else one that works now."""
+    if not engine.settings.simulated:
+        return [refuse(endpoint, "faults are for simulated sticks only (--backend simulated)")]
+    usable = [known for known in engine.sticks.by_id.values() if known.usable]
     if stick is not None and stick not in {known.spec.id for known in usable}:
-        return [refuse(endpoint, f"stick {stick} is not at hand")]
-    chosen = stick or next(iter(sticks.active), None) or (usable[0].spec.id if usable else None)
+        return [refuse(endpoint, f"stick {stick} is not usable now")]
+    active = [each for regulator in engine.workers.regulators.values() for each in regulator.active]
+    chosen = stick or next(iter(active), None) or (usable[0].spec.id if usable else None)
     if chosen is None:
-        return [refuse(endpoint, "no stick is at hand")]
+        return [refuse(endpoint, "no usable stick")]
     actions: list[Action]
     match kind:
         case "heat":
@@ -37,14 +40,5 @@ def make(endpoint: Endpoint, kind: str, stick: StickId | None, sticks: Sticks, *
             text = f"{chosen} hangs: it will not answer any more"
             actions = [Send(Endpoint("worker", chosen), m.InjectFault("hang"))]
         case _:
-            return [refuse(endpoint, f"no such trouble: {kind}; known are heat, unplug, hang")]
-    return [LogEvent("warning", "trouble", text), *actions, answer(endpoint, {"text": text})]
-
-
-def answer(endpoint: Endpoint, body: dict[str, Any]) -> Action:
-    """A client's reply."""
-    return Send(endpoint, m.Reply(body=msgspec.Raw(msgspec.msgpack.encode(body))))
-
-
-def refuse(endpoint: Endpoint, why: str) -> Action:
-    return Send(endpoint, m.Reply(error=why))
+            return [refuse(endpoint, f"no such fault: {kind}; known are heat, unplug, hang")]
+    return [LogEvent("warning", "trouble", text), *actions, answer(endpoint, Done(text))]

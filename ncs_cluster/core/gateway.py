@@ -1,63 +1,79 @@
-"""The gateway: one process that shows the page. It may die or hang without touching the rest."""
+"""The gateway: one process that serves the page. It may die or hang without touching the rest."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Union, assert_never
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import Action, LogEvent, Send
-from ncs_cluster.core.camera import Camera
-from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Child, Limits
+from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
+from ncs_cluster.core.daemon import Daemon
 from ncs_cluster.core.events import GATEWAY
 from ncs_cluster.specs import GatewaySpec, Settings
 
+GatewayMessage = Union[m.FromGateway, e.ProcessEvent]
+
 
 class Gateway:
-    """The page's process, and who looks at which camera."""
+    """The page's process."""
 
-    def __init__(self, spec: GatewaySpec, settings: Settings, cameras: Cameras, limits: Limits) -> None:
+    def __init__(
+        self,
+        spec: GatewaySpec,
+        settings: Settings,
+        daemon: Daemon,
+        limits: Limits,
+        *,
+        rings: Callable[[], list[Action]],
+        watched: Callable[[str | None, int, float], list[Action]],
+    ) -> None:
+        """`rings` sends every camera's ring of pictures to the gateway. `watched(camera, viewers, now_s)`: so many people look at
+        the camera now; None: at every camera."""
         self.child = Child(GATEWAY, "default", limits)
         self.address: tuple[str, int] | None = None
         """Where the page answers; stays known while the process is away for a moment."""
-        self._opening = m.OpenGateway(spec, settings.runtime_dir, settings.simulated)
-        self._cameras = cameras
+        self.spec = spec
+        self._settings = settings
+        self._daemon = daemon
+        self._rings = rings
+        self._watched = watched
 
-    def handle(self, message: object, now_s: float) -> list[Action]:
-        """What the gateway says, beyond what every child may say."""
+    def handle(self, message: GatewayMessage, now_s: float) -> list[Action]:
+        child = self.child
+        if not accepts(child, message):
+            return []
+        child.heard(now_s)
         match message:
             case m.Hello():
-                self.child.hello(now_s)
-                return [Send(GATEWAY, self._opening)]
+                if refused := check_protocol(child, message, now_s):
+                    return refused
+                child.hello(now_s)
+                settings = self._settings
+                return [Send(GATEWAY, m.OpenGateway(self.spec, settings.runtime_dir, settings.simulated))]
             case m.GatewayOpened(host=host, port=port):
-                self.child.ready(now_s)
+                child.ready(now_s)
                 self.address = (host, port)
-                cameras = self._cameras.by_name.values()
-                rings = [self._cameras.pools.pictures(camera, GATEWAY) for camera in cameras if camera.slots]
-                where = (
-                    f"answers on all addresses of this machine, port {port}"
-                    if host in ("0.0.0.0", "::")
-                    else f"is at http://{host}:{port}/"
-                )
-                return [LogEvent("info", "page", where), *rings]
+                every = host in ("0.0.0.0", "::")
+                where = f"answers on all addresses of this machine, port {port}" if every else f"is at http://{host}:{port}/"
+                return [LogEvent("info", "page", where), *self._rings()]
             case m.Watch(camera=name, viewers=viewers):
-                camera = self._cameras.by_name.get(name)
-                if camera is None:
-                    return []
-                camera.viewers = viewers
-                return self._cameras.tell_rates(camera, now_s)
+                return self._watched(name, viewers, now_s)
+            case m.Failed(permanent=True, detail=detail) if self.address is None and not self._daemon.stopping:
+                return self._daemon.refuse("gateway", detail)
             case e.Exited(how=how):
-                for camera in self._cameras.by_name.values():
-                    camera.viewers = 0
-                return self.child.exited(how, now_s)
+                self._watched(None, 0, now_s)
+                return child.exited(how, now_s)
+            case m.Heartbeat() | m.Failed() | e.Spawned() | e.SpawnFailed():
+                return handle_common(child, message, now_s)
             case _:
-                return []
+                assert_never(message)
 
-    def drawn(self, camera: Camera, frame: int) -> list[Action]:
-        """A new picture lies in a camera's ring."""
-        if self.child.running and camera.viewers:
-            return [Send(GATEWAY, m.PictureReady(camera.spec.name, frame))]
-        return []
-
-    def reopened(self, camera: Camera) -> list[Action]:
-        """The camera draws into another ring now."""
-        return [self._cameras.pools.pictures(camera, GATEWAY)] if self.child.running else []
+    def configure(self, spec: GatewaySpec, settings: Settings, now_s: float) -> list[Action]:
+        """Another address, token or allowed host: the process starts again."""
+        changed, self.spec, self._settings = spec != self.spec, spec, settings
+        if not changed:
+            return []
+        return [LogEvent("info", "page", "has new settings: it starts again"), *self.child.restart(now_s)]

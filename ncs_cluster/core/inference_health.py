@@ -31,7 +31,7 @@ class InferenceHealth:
         fails = self._since_s is not None and now_s - self._since_s > FAILING_S and now_s - self._last_s < FAILING_S
         return f"every inference fails: {self._error}" if fails else None
 
-    def say(self, now_s: float) -> list[Action]:
+    def report(self, now_s: float) -> list[Action]:
         """Once when it begins, once when it is over."""
         why = self.failing(now_s)
         if (why is not None) == self._told:

@@ -1,4 +1,4 @@
-"""Draws the status picture from the rooms. Reads only; what it says is a contract, see docs/status.md."""
+"""Makes the status document from the engine. Reading changes nothing. The document is a contract, see docs/status.md."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from collections.abc import Mapping
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.child import State
 from ncs_cluster.core.engine import Engine
+from ncs_cluster.core.regulator import Regulator
+from ncs_cluster.core.sinks import Sink
+from ncs_cluster.core.stick import Stick
 from ncs_cluster.core.stick_queue import StickQueue
-from ncs_cluster.core.sticks import Stick
 from ncs_cluster.status import (
     CameraStatus,
     ClusterStatus,
     CountersStatus,
     DaemonStatus,
     LastSwitch,
+    LatencyStatus,
     MachineStatus,
+    PoolStatus,
     ProcessStatus,
     SinkStatus,
     Status,
@@ -38,12 +42,14 @@ def status(
     usage: Mapping[int, tuple[float, float]],
 ) -> Status:
     """Everything as of now. `now_at` is unix time; `usage` maps a process id to (CPU percent of a core, memory in MB)."""
-    spec = engine.settings.clusters
+    regulators = list(engine.workers.regulators.values())
+    first = regulators[0]
     sticks = [_stick(engine, stick, now_s) for stick in engine.sticks.by_id.values() if not stick.renamed]
     reasons, down = _reasons(engine, now_s)
-    last = engine.sticks.last_switch
-    timed = engine.sticks.active and spec.policy == "ring" and spec.switch_interval_s > 0 and not engine.sticks.no_alternative
-    next_s = engine.sticks.next_s if timed else None
+    switched = [each.last_switch for each in regulators if each.last_switch is not None]
+    last = max(switched, default=None)
+    due = [when_s for each in regulators if (when_s := _next_switch_s(each, now_s)) is not None]
+    sinks = [_sink(sink) for sink in engine.sinks.by_name.values()]
     return Status(
         daemon=DaemonStatus(
             version=version,
@@ -53,49 +59,83 @@ def status(
             reasons=reasons,
             ready=ready(engine, now_s) is None,
             alive=True,
-            policy=spec.policy,
-            cluster_size=engine.sticks.cluster_size,
-            switch_temp_c=spec.switch_temp_c,
-            switch_interval_s=spec.switch_interval_s,
-            time_scale=spec.time_scale,
+            policy=first.spec.policy,
+            cluster_size=first.cluster_size,
+            switch_temp_c=first.spec.switch_temp_c,
+            switch_interval_s=first.spec.switch_interval_s,
+            time_scale=first.spec.time_scale,
             simulated=engine.settings.simulated,
         ),
         clusters=ClusterStatus(
-            active=list(engine.sticks.active),
-            next_switch_s=None if next_s is None else round(max(0.0, next_s - now_s), 2),
-            switches=engine.sticks.switches,
+            active=[stick for each in regulators for stick in each.active],
+            next_switch_s=min(due, default=None),
+            switches=sum(each.switches for each in regulators),
             last_switch=None if last is None else LastSwitch(round(now_at - (now_s - last[0]), 3), last[1]),
-            shedding=engine.sticks.shedding,
-            ring=[list(cluster) for cluster in engine.sticks.clusters(now_s)],
+            shedding=_shedding(engine),
+            ring=[list(cluster) for each in regulators for cluster in each.clusters(now_s)],
         ),
         sticks=sticks,
-        cameras=[_camera(engine, camera, now_s) for camera in engine.cameras.by_name.values()],
+        cameras=[_camera(engine, camera, now_s) for camera in engine.cameras.by_name.values() if not camera.removed],
         counters=CountersStatus(
             frames_lost=engine.ledger.lost,
             frames_doubled=engine.ledger.doubled,
             out_of_order=engine.ledger.out_of_order,
-            throttled_s=round(sum(stick.throttled_s for stick in engine.sticks.by_id.values()) / spec.time_scale, 1),
+            throttled_s=round(sum(_throttled_s(engine, stick) for stick in engine.sticks.by_id.values()), 1),
         ),
         machine=machine,
         processes=[_process("supervisor", pid, "running", 0, usage)]
         + [_process(str(child.endpoint), child.pid, child.state.value, child.restarts, usage) for child in engine.children()],
-        sink=_sink(engine),
+        sink=sinks[0] if sinks else None,
         graphs=[str(graph.name) for graph in engine.settings.graphs],
+        pools=[_pool(each, now_s) for each in regulators],
+        sinks=sinks,
     )
+
+
+def _pool(regulator: Regulator, now_s: float) -> PoolStatus:
+    spec = regulator.spec
+    return PoolStatus(
+        name=regulator.pool.name,
+        policy=spec.policy,
+        cluster_size=regulator.cluster_size,
+        switch_temp_c=spec.switch_temp_c,
+        switch_interval_s=spec.switch_interval_s,
+        active=list(regulator.active),
+        next_switch_s=_next_switch_s(regulator, now_s),
+        switches=regulator.switches,
+        shedding=regulator.shedding,
+    )
+
+
+def _next_switch_s(regulator: Regulator, now_s: float) -> float | None:
+    """Seconds until the timer passes the turn; None where no timer runs."""
+    timed = regulator.active and regulator.takes_turns and regulator.spec.switch_interval_s > 0 and not regulator.no_alternative
+    due_s = regulator.policy_deadline_s if timed else None
+    return None if due_s is None else round(max(0.0, due_s - now_s), 2)
+
+
+def _shedding(engine: Engine) -> bool:
+    """No pool works: every usable stick is too hot."""
+    regulators = engine.workers.regulators.values()
+    return any(each.shedding for each in regulators) and not any(each.active for each in regulators)
+
+
+def _throttled_s(engine: Engine, stick: Stick) -> float:
+    return stick.throttled_s / engine.sticks.time_scale(stick)
 
 
 def ready(engine: Engine, now_s: float) -> str | None:
     """None when the pool has just proved itself, or has nothing to do; else why not."""
-    if engine.shutdown is not None:
+    if engine.stopping:
         return "stopping"
     if not any(stick.usable for stick in engine.sticks.by_id.values()):
         return "no stick is at work" if engine.sticks.by_id else "no sticks"
-    if engine.sticks.shedding:
+    if _shedding(engine):
         return "every stick is too hot"
-    if (why := engine.inferences.failing(now_s)) is not None:
+    if (why := engine.workers.health.failing(now_s)) is not None:
         return why
     # work that has only just come is no reason to worry
-    proof_s = max(engine.inferences.last_good_s or 0.0, engine.idle_s)
+    proof_s = max(engine.workers.health.last_good_s or 0.0, engine.idle_s)
     return "no result in the last 5 s" if engine.ledger.open and now_s - proof_s > READY_S else None
 
 
@@ -106,23 +146,23 @@ def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
         state = _stick_state(engine, stick)
         if not stick.renamed and state in ("absent", "backoff", "quarantined"):
             reasons.append(f"{stick.spec.id} is {state}" + (f": {stick.child.last_error}" if stick.child.last_error else ""))
-    wanted, size = engine.settings.clusters.cluster_size, engine.sticks.cluster_size
-    if size < wanted and engine.sticks.present:
-        there = "1 stick is" if engine.sticks.present == 1 else f"{engine.sticks.present} sticks are"
-        reasons.append(f"cluster size is {size} instead of {wanted}: {there} there")
+    for regulator in engine.workers.regulators.values():
+        wanted, size = regulator.spec.cluster_size, regulator.cluster_size
+        if size < wanted and regulator.present:
+            there = "1 stick is" if regulator.present == 1 else f"{regulator.present} sticks are"
+            reasons.append(f"cluster size is {size} instead of {wanted}: {there} there")
     for camera in engine.cameras.by_name.values():
-        if not camera.signal and not camera.ended:
+        if not camera.signal and not camera.ended and not camera.removed:
             reasons.append(f"{camera.spec.name} gives no pictures: {camera.detail or camera.child.last_error or 'starting'}")
-    if engine.sticks.shedding:
+    if _shedding(engine):
         reasons.append("every stick is too hot: no frame is worked on")
-    failing = engine.inferences.failing(now_s)
+    failing = engine.workers.health.failing(now_s)
     if failing is not None:
         reasons.append(failing)
     if not engine.sticks.by_id:
-        reasons.append("no stick is plugged in" if engine.settings.discovery else "no sticks")
-    if engine.sink is not None and engine.sink.blocked:
-        reasons.append(f"results cannot be written: {engine.sink.blocked}")
-    down = engine.sticks.shedding or failing is not None or not any(stick.usable for stick in engine.sticks.by_id.values())
+        reasons.append("no stick is plugged in" if engine.settings.discoveries else "no sticks")
+    reasons += [f"results cannot be written: {sink.blocked}" for sink in engine.sinks.by_name.values() if sink.blocked]
+    down = _shedding(engine) or failing is not None or not any(stick.usable for stick in engine.sticks.by_id.values())
     if down and not reasons:
         reasons.append("no stick is ready yet")
     return reasons, down
@@ -133,11 +173,12 @@ def _stick_state(engine: Engine, stick: Stick) -> str:
     if not stick.present:
         return "absent"
     if child.running:
-        if stick.spec.id in engine.sticks.active:
+        regulator = engine.workers.regulators.get(stick.spec.pool)
+        if regulator is not None and stick.spec.id in regulator.active:
             return "active"
         if queue is not None and queue.in_flight:
             return "draining"
-        return "resting" if engine.sticks.resting(stick.spec.id) else "standby"
+        return "resting" if regulator is not None and regulator.resting(stick.spec.id) else "standby"
     if child.quarantined:
         return "quarantined"
     if child.state in (State.STARTING, State.OPENING):
@@ -146,7 +187,7 @@ def _stick_state(engine: Engine, stick: Stick) -> str:
 
 
 def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
-    scale = engine.settings.clusters.time_scale
+    scale = engine.sticks.time_scale(stick)
     queue = engine.dispatcher.queues.get(stick.spec.id) or StickQueue(stick.spec.id, 1)
     running = stick.child.running
     temperature_c = stick.zone.temperature_c(now_s * scale) if running else None
@@ -172,10 +213,12 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
         throttled_s=round(stick.throttled_s / scale, 1),
         firmware=stick.firmware,
         resets=stick.resets,
+        pool=stick.spec.pool,
     )
 
 
 def _camera(engine: Engine, camera: Camera, now_s: float) -> CameraStatus:
+    stream = camera.stream
     count = engine.ledger.count(camera.spec.name)
     if camera.ended:
         state = "ended"
@@ -194,13 +237,13 @@ def _camera(engine: Engine, camera: Camera, now_s: float) -> CameraStatus:
         depth=camera.info is not None and camera.info.depth_scale_m is not None,
         capture_fps=camera.capture_fps if camera.signal else 0.0,
         preview_fps=camera.preview_fps if camera.viewers or camera.spec.window else 0.0,
-        detection_fps=round(camera.detection.per_s(now_s), 1),
+        detection_fps=round(stream.detection.per_s(now_s), 1) if stream else 0.0,
         frames=camera.frames,
         results=count.result,
         dropped=count.dropped,
         late=count.late,
         given_up=count.given_up,
-        latency_ms=camera.latency.status(),
+        latency_ms=stream.latency.status() if stream else LatencyStatus(None, None),
         picture_ms=camera.drawing.status(),
         distance_error=round(statistics.median(camera.range_errors), 4) if camera.range_errors else None,
     )
@@ -211,9 +254,6 @@ def _process(name: str, pid: int | None, state: str, restarts: int, usage: Mappi
     return ProcessStatus(name, pid, state, cpu_percent, memory_mb, restarts)
 
 
-def _sink(engine: Engine) -> SinkStatus | None:
-    sink = engine.sink
-    if sink is None:
-        return None
+def _sink(sink: Sink) -> SinkStatus:
     state = "blocked" if sink.blocked else sink.child.state.value
-    return SinkStatus(sink.spec.path, state, sink.outbox.written, sink.outbox.kept, sink.outbox.lost, sink.blocked)
+    return SinkStatus(sink.spec.shown, state, sink.outbox.written, sink.outbox.kept, sink.outbox.lost, sink.blocked, sink.spec.name)

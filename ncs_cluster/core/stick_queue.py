@@ -17,8 +17,9 @@ THROTTLED_PATIENCE_S = 15.0
 class StickQueue:
     """One stick that can take work."""
 
-    def __init__(self, stick: StickId, max_in_flight: int, *, can_reset: bool = False) -> None:
+    def __init__(self, stick: StickId, max_in_flight: int, *, pool: str = "default", can_reset: bool = False) -> None:
         self.stick = stick
+        self.pool = pool
         self.max_in_flight = max(1, max_in_flight)
         self.can_reset = can_reset
         self.reset_s: float | None = None
@@ -37,12 +38,12 @@ class StickQueue:
         self._by_graph: dict[int, Service] = {}
         self.turn_s = 0.0
         """When a busy stick may be given its next request: just before it ends the present one."""
-        self.alone = False
-        """It holds a suspect."""
+        self.isolated = False
+        """It holds a retried unit, which travels alone."""
 
-    def settle(self) -> None:
-        """What it holds has changed: dozens of sticks are looked at for each frame, so what is asked of them is kept ready."""
-        self.alone = self.holds_retry()
+    def recompute(self) -> None:
+        """Its units have changed. The dispatcher looks at dozens of sticks for each frame, so the answers are kept ready."""
+        self.isolated = self.holds_retry()
         self.turn_s = self.expected_end_s() - self.lead_s() if self.in_flight else 0.0
 
     def expected_end_s(self) -> float:

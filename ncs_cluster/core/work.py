@@ -27,7 +27,7 @@ class Frame:
 class Unit:
     """One frame through one graph."""
 
-    __slots__ = ("ended", "frame", "graph", "holds_pixels", "sent_s", "stick", "stream", "ticket", "tried")
+    __slots__ = ("closed", "ended", "frame", "graph", "holds_pixels", "sent_s", "stick", "stream", "ticket", "tried")
 
     def __init__(self, stream: str, frame: Frame, graph: int) -> None:
         self.stream = stream
@@ -40,6 +40,8 @@ class Unit:
         self.tried: list[StickId] = []
         """Sticks that died with this unit in hand; a stick that is alone dies of it more than once."""
         self.ended: str | None = None
+        self.closed = False
+        """Its stream was closed while a stick had it."""
         self.holds_pixels = frame.slots is not None
 
     @property

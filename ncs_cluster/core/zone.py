@@ -80,19 +80,23 @@ class Zone:
         """Plant seconds since the last reading, valid or not."""
         return None if self._read_s is None else now_s - self._read_s
 
-    def hot(self, now_s: float) -> bool:
-        """True: no frame for this stick, under every policy."""
+    def update(self, now_s: float) -> None:
+        """Let the newest reading age up to now. Call before `is_hot` is asked for a decision."""
         if not self.has_sensor:
-            return False
+            return
         believed_c = self.temperature_c(now_s)
         if believed_c is None:
             self._hot = True
         else:
             self._trip(believed_c)
-        return self._hot or self._critical
 
     @property
-    def next_s(self) -> float | None:
+    def is_hot(self) -> bool:
+        """As of the last update. True: no frame for this stick, under every policy."""
+        return self.has_sensor and (self._hot or self._critical)
+
+    @property
+    def deadline_s(self) -> float | None:
         """When it will be hot if no reading comes: the last one has aged up to the trip, or is too old."""
         if not self.has_sensor or self._hot or self._valid_c is None or self._read_s is None:
             return None

@@ -13,3 +13,8 @@ POLICIES: dict[str, Callable[[ClusterSpec], Policy]] = {
     "ring": lambda spec: Ring(spec.switch_interval_s),
     "all": lambda spec: All(),
 }
+
+
+def create(spec: ClusterSpec) -> Policy:
+    """The policy that a pool asks for."""
+    return POLICIES[spec.policy](spec)

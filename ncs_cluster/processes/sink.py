@@ -17,10 +17,11 @@ from importlib import import_module
 from typing import Any, Deque, NoReturn, Optional
 
 from ncs_cluster.ipc.channel import Channel
-from ncs_cluster.messages import Acked, Failed, Heartbeat, OpenSink, SinkBlocked, SinkOpened, Stop, ToSink, Write
+from ncs_cluster.messages import NO_READER, Acked, Failed, Heartbeat, OpenSink, SinkBlocked, SinkOpened, Stop, ToSink, Write
 from ncs_cluster.processes import child
 from ncs_cluster.sinks import SINKS
 from ncs_cluster.sinks.base import Sink
+from ncs_cluster.specs import SinkSpec
 
 HEARTBEAT_S = 1.0
 RETRY_S = 1.0
@@ -71,15 +72,15 @@ class Writer:
         acked: Optional[Acked] = None
         until_s = time.monotonic() + LONGEST_WRITING_S
         try:
-            if (begin := self._sink.follow()) is not None:
-                # known at once: what a successor finds is counted from there
-                self._channel.send(Acked(self._last, begin))
+            if (token := self._sink.follow()) is not None:
+                # at once: a sink process that follows this one resumes at the new place
+                self._channel.send(Acked(self._last, token))
             while self._waiting and time.monotonic() < until_s:
-                offset = self._sink.write(self._waiting[0].record)
+                token = self._sink.write(self._waiting[0].record)
                 self._last = self._waiting.popleft().number
-                acked = Acked(self._last, offset)
+                acked = Acked(self._last, token)
         except BrokenPipeError:
-            child.fail(self._channel, Failed("write", "nobody reads standard output any more", permanent=True))
+            child.fail(self._channel, Failed(NO_READER, "standard output has no reader any more", permanent=True))
         except OSError as error:
             if not isinstance(error, BlockingIOError):
                 self._retry_s = time.monotonic() + RETRY_S
@@ -102,20 +103,26 @@ def main() -> NoReturn:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         asked = child.first_message(channel, OpenSink)
-        module, attribute = SINKS["jsonl"].split(":")
-        sink: Sink = getattr(import_module(module), attribute)(asked.sink.path)
+        sink = _made(asked.sink)
         try:
-            found = sink.open(asked.offset)
+            opened = sink.open(asked.first, asked.token)
         except OSError as error:
-            # who holds its lock may be dying, or a backup
-            permanent = asked.offset is None and error.errno != errno.EBUSY
-            child.fail(channel, Failed("open", f"{asked.sink.path} cannot be written: {error.strerror}", permanent=permanent))
-        channel.send(SinkOpened(found.written, found.offset))
+            # another process that holds the place may be dying, or a backup
+            permanent = asked.token is None and error.errno != errno.EBUSY
+            child.fail(channel, Failed("open", f"{asked.sink.shown} cannot be written: {error.strerror}", permanent=permanent))
+        channel.send(SinkOpened(opened.next, opened.token))
         Writer(channel, sink).run()
         sink.close()
     except (EOFError, BrokenPipeError):
         os._exit(1)
     os._exit(0)
+
+
+def _made(spec: SinkSpec) -> Sink:
+    module, attribute = SINKS[spec.kind].split(":")
+    options, sink = import_module(module).Options, getattr(import_module(module), attribute)
+    made: Sink = sink(options(**spec.options))
+    return made
 
 
 if __name__ == "__main__":

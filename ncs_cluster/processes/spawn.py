@@ -129,7 +129,7 @@ class Spawner:
 
 def preloaded(settings: Settings) -> list[str]:
     """Modules that workers and cameras will import, without vendors' libraries; numpy and OpenCV only where workers read pixels."""
-    names = {stick.backend for stick in settings.sticks} | ({settings.discovery.backend} if settings.discovery else set())
+    names = {stick.backend for stick in settings.sticks} | {found.backend for found in settings.discoveries}
     modules = ["ncs_cluster.processes.worker"]
     modules += [BACKENDS[name].split(":")[0] for name in sorted(names) if name in BACKENDS]
     if settings.graphs or any(stick.options.get("preprocess") for stick in settings.sticks):

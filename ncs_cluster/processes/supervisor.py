@@ -1,6 +1,7 @@
-"""The supervisor process: a loop that hears, asks the core, and does what it is told. It decides nothing and never blocks.
+"""The supervisor process: a loop that receives events, asks the core, and performs actions. It decides nothing and never blocks.
 
-    while not ended:  for each readable end: event -> engine.handle -> perform
+    while not ended:  for each readable channel: events -> queue
+                      for each event of the queue: engine.handle -> perform   (what performing makes goes to the end of the queue)
                       when a deadline has come: engine.wake -> perform
 
 It touches no vendor library, no pixel, and no disk but for a line about USB ports once in a stick's life. Standard error carries
@@ -76,7 +77,9 @@ class Supervisor:
         self._control = control.ControlSocket(runtime_dir, self._selector, self._request, self._client_left)
         self._engine = Engine(settings, time.monotonic())
         self._bus = SimulatedBus([stick for stick in settings.sticks if stick.backend == "simulated"])
-        self._usb = UsbBus(settings.discovery, Path(settings.state_dir)) if settings.discovery else None
+        self._usb = [UsbBus(spec, Path(settings.state_dir)) for spec in settings.discoveries]
+        self._events: deque[tuple[Endpoint, object]] = deque()
+        """Events that wait for the core."""
         self._processes: dict[Endpoint, Process] = {}
         self._links: dict[Endpoint, BufferedChannel] = {}
         self._pools: dict[int, int] = {}
@@ -93,6 +96,7 @@ class Supervisor:
 
     def run(self) -> int:
         self._perform(self._engine.start(time.monotonic()))
+        self._handle_events()
         self._notifier.send("READY=1")
         while self._exit_code is None:
             self._turn()
@@ -102,39 +106,50 @@ class Supervisor:
 
     def _turn(self) -> None:
         now_s = time.monotonic()
-        due_s = min(self._engine.deadline_s, self._bus.deadline_s or self._engine.deadline_s)
-        if self._usb is not None:
-            due_s = min(due_s, self._usb.deadline_s)
+        due_s = min(
+            [self._engine.deadline_s, self._bus.deadline_s or self._engine.deadline_s, *(usb.deadline_s for usb in self._usb)]
+        )
         for key, mask in self._selector.select(max(0.0, due_s - now_s)):
-            # an earlier one of this round may have closed this end, and its number may be another's already
+            # an earlier one of this round may have closed this channel, and its number may be another's already
             if self._selector.get_map().get(key.fd) is key:
                 key.data(mask)
+                self._handle_events()
         now_s = time.monotonic()
         for back in self._bus.wake(now_s):
-            self._tell(BUS, back)
-        if self._usb is not None:
-            for change in self._usb.wake(now_s, self._engine.sticks.settled):
-                self._tell(BUS, change)
+            self._raise(BUS, back)
+        for usb in self._usb:
+            for change in usb.wake(now_s, self._engine.sticks.without_boot):
+                self._raise(BUS, change)
+        self._handle_events()
         if now_s >= self._engine.deadline_s:
             self._perform(self._engine.wake(now_s))
+            self._handle_events()
             self._keep_house(now_s)
+
+    def _raise(self, endpoint: Endpoint, message: object) -> None:
+        """Put an event into the queue."""
+        self._events.append((endpoint, message))
+
+    def _handle_events(self) -> None:
+        while self._events:
+            endpoint, message = self._events.popleft()
+            # once the end is decided, later events change nothing; handled all the same, the last log line would not be the reason
+            if self._exit_code is None:
+                self._perform(self._engine.handle(endpoint, message, time.monotonic()))
 
     def _keep_house(self, now_s: float) -> None:
         """After the core has looked at every deadline: this is what the watchdog's ping stands for."""
         if now_s >= self._usage.next_s:
             self._usage.sample([*self._pids(), *self._spawner.pids()], now_s)
         self._spawner.tick(now_s, self._pids)
+        self._handle_events()
         if now_s >= self._next_ping_s:
             self._next_ping_s = now_s + min(1.0, self._notifier.ping_every_s or 1.0)
             if self._notifier.ping_every_s is not None:
                 self._notifier.send("WATCHDOG=1")
-            at_work = ", ".join(self._engine.sticks.active) or "no stick"
+            active = [stick for regulator in self._engine.workers.regulators.values() for stick in regulator.active]
+            at_work = ", ".join(active) or "no stick"
             self._notifier.status(f"{at_work} of {self._engine.sticks.present} at work")
-
-    def _tell(self, endpoint: Endpoint, message: object) -> None:
-        # once the end is decided the rest of this round changes nothing; told all the same, the last line would not be the reason
-        if self._exit_code is None:
-            self._perform(self._engine.handle(endpoint, message, time.monotonic()))
 
     # -- doing what the core says
 
@@ -157,7 +172,7 @@ class Supervisor:
                     self._pictures[camera] = pictures.create(slots, width, height)
                 case a.Unplug(stick=stick):
                     for gone in self._bus.unplug(stick, time.monotonic()):
-                        self._tell(BUS, gone)
+                        self._raise(BUS, gone)
                 case a.LogEvent(level=level, origin=origin, text=text):
                     self._note(level, origin, text)
                 case a.Exit(code=code):
@@ -186,11 +201,11 @@ class Supervisor:
         try:
             process = Process(endpoint)
         except OSError as error:
-            self._tell(endpoint, e.SpawnFailed(f"no channel: {error}"))
+            self._raise(endpoint, e.SpawnFailed(f"no channel: {error}"))
             return
         self._processes[endpoint] = process
         self._links[endpoint] = BufferedChannel(
-            process.channel, self._selector, lambda message: self._tell(endpoint, message), lambda why: self._broken(endpoint, why)
+            process.channel, self._selector, lambda message: self._raise(endpoint, message), lambda why: self._broken(endpoint, why)
         )
         self._spawner.start(process, runtime)
 
@@ -198,14 +213,14 @@ class Supervisor:
         """The spawner's answer; a process that is killed meanwhile is killed as soon as it has started."""
         assert process.pid is not None
         self._selector.register(process.pidfd, selectors.EVENT_READ, lambda _mask: self._exited(process.endpoint, process))
-        self._tell(process.endpoint, e.Spawned(process.pid))
+        self._raise(process.endpoint, e.Spawned(process.pid))
 
     def _not_started(self, process: Process, detail: str) -> None:
         link = self._links.pop(process.endpoint, None)
         if link is not None:
             link.close()
         del self._processes[process.endpoint]
-        self._tell(process.endpoint, e.SpawnFailed(detail))
+        self._raise(process.endpoint, e.SpawnFailed(detail))
 
     def _pids(self) -> set[int]:
         return {process.pid for process in self._processes.values() if process.pid is not None}
@@ -234,7 +249,7 @@ class Supervisor:
         self._selector.unregister(process.pidfd)
         code = process.reap()
         del self._processes[endpoint]
-        self._tell(endpoint, e.Exited(describe_exit(code), code))
+        self._raise(endpoint, e.Exited(describe_exit(code), code))
 
     def _note(self, level: str, origin: str, text: str) -> None:
         if len(text.encode(errors="replace")) > LONGEST_TEXT:
@@ -261,7 +276,7 @@ class Supervisor:
             case m.AskUrl():
                 self._control.reply(client, self._url())
             case _:
-                self._tell(Endpoint("client", client), request)
+                self._raise(Endpoint("client", client), request)
 
     def _client_left(self, client: str) -> None:
         self._followers.discard(client)
@@ -305,7 +320,7 @@ class Supervisor:
     def _signalled(self, ours: socket.socket) -> None:
         for number in ours.recv(64):
             if number in (signal.SIGTERM, signal.SIGINT):
-                self._tell(OPERATOR, e.StopAsked())
+                self._raise(OPERATOR, e.StopAsked())
 
     def _end(self) -> None:
         """Nothing of ours stays: children are killed where they still are, and reaped."""

@@ -20,6 +20,7 @@ from ncs_cluster.decoders import DECODERS
 from ncs_cluster.errors import NcsClusterError, StickError
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages import (
+    ChangeGraphs,
     Failed,
     Infer,
     Inferred,
@@ -133,6 +134,8 @@ class Worker:
                 pool = self._pools.pop(message.pool, None)
                 if pool is not None:
                     pool.close()
+            elif isinstance(message, ChangeGraphs):
+                self._graphs = message.graphs
             elif isinstance(message, ResetStick):
                 self._hang_detail = message.detail
             elif isinstance(message, Reopen):

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional, Protocol
 
+from ncs_cluster.types import Record
 
-class Found(NamedTuple):
-    """What an opened sink found at its place."""
 
-    written: int
-    """Whole records behind the offset it was told; 0 when none was told."""
-    offset: int
-    """Where the next record begins."""
+class Opened(NamedTuple):
+    """Where an opened sink goes on."""
+
+    next: int
+    """Number of the record it wants first: those before it are written."""
+    token: bytes
+    """Whatever lets a later sink process resume here; nobody else looks into it."""
 
 
 class Sink(Protocol):
-    """One open place for results."""
+    """One open place for results. Made with its `Options`."""
 
-    def open(self, offset: Optional[int]) -> Found:
-        """`offset`: what is known to be written, None at the daemon's start. A torn record at the end is cut off."""
+    def open(self, first: int, token: Optional[bytes]) -> Opened:
+        """`first`: number of the first record that was not acknowledged. `token`: the newest one of the process before, None at
+        the daemon's start. What is half written is undone."""
 
-    def follow(self) -> Optional[int]:
-        """Called when all that was written has been acknowledged: where its place was moved or removed, on to a new one; where the
-        next record begins there, else None. Raises OSError."""
+    def follow(self) -> Optional[bytes]:
+        """Called when every record written so far has been acknowledged. A sink whose place was moved or removed goes on to a new
+        one and returns the token for it, else None. Raises OSError."""
 
-    def write(self, record: bytes) -> int:
-        """Write one record whole, or nothing of it; returns the offset behind it. Raises OSError."""
+    def write(self, record: Record) -> bytes:
+        """Write one record whole, or nothing of it; returns the token behind it. Raises OSError."""
 
     def close(self) -> None: ...

@@ -25,7 +25,7 @@ import psutil
 
 from ncs_cluster.client import Client
 from ncs_cluster.errors import EX_CONFIG, ConfigError, NotRunning
-from ncs_cluster.specs import CameraSpec, ClusterSpec, RuntimeSpec, Settings, SinkSpec, StickSpec
+from ncs_cluster.specs import CameraSpec, ClusterSpec, PoolSpec, RuntimeSpec, Settings, SinkSpec, StickSpec
 from ncs_cluster.types import CameraName, StickId
 
 START_S = 60.0
@@ -57,13 +57,12 @@ def settings(
     """Settings with runtime and state directory below `folder`; `results`: the file they go to; the rest are Settings' fields."""
     results = more.pop("results", None)
     if results is not None:
-        more["sink"] = SinkSpec(os.fspath(results))
+        more["sinks"] = [SinkSpec("jsonl", {"path": os.fspath(results)}, os.fspath(results))]
     runtimes: dict[str, RuntimeSpec] = more.pop("runtimes", {})
     more.setdefault("graphs", [])
     return Settings(
-        sticks=pool,
+        pools=[PoolSpec(clusters or ClusterSpec(), pool)],
         cameras=cameras,
-        clusters=clusters or ClusterSpec(),
         runtimes=runtimes,
         runtime_dir=os.fspath(folder / "run"),
         state_dir=os.fspath(folder / "state"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ncs_cluster import messages as m
 from ncs_cluster.core.events import Endpoint
+from ncs_cluster.sinks._json import encode
 from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Worker(Process):
         self._losses = 0
         self._busy_s = 0.0
         self._warmed_s = world.now_s
-        self.beat_s = max(0.05, 1.0 / world.settings.clusters.time_scale)
+        self.beat_s = max(0.05, 1.0 / world.time_scale)
 
     def react(self, message: object) -> None:
         match message:
@@ -162,7 +163,7 @@ class Worker(Process):
         """Bring the plant up to now."""
         dt_s = self.world.now_s - self._warmed_s
         if self.stick.plant and dt_s > 0:
-            plant_s = dt_s * self.world.settings.clusters.time_scale
+            plant_s = dt_s * self.world.time_scale
             share = min(1.0, self._busy_s / dt_s)
             self.stick.heat = self.stick.plant.step(self.stick.heat, plant_s, share, self.world.ambient_c)
         self._warmed_s, self._busy_s = self.world.now_s, 0.0
@@ -250,8 +251,9 @@ class Sink(Process):
     def react(self, message: object) -> None:
         sink = self.world.sink
         match message:
-            case m.OpenSink(offset=offset):
-                self._opened = m.SinkOpened(0 if offset is None else sink.behind(offset), sink.size())
+            case m.OpenSink(first=first, token=token):
+                written = 0 if token is None else sink.behind(int(token))
+                self._opened = m.SinkOpened(first + written, b"%d" % sink.size())
                 self.world.after(self.world.open_s, lambda: self.say(self._opened))
             case m.Write():
                 self._queue.append(message)
@@ -266,8 +268,8 @@ class Sink(Process):
             self.world.after(1.0, self._write)
             return
         write = self._queue.popleft()
-        sink.file.append(write.record)
-        acked = m.Acked(write.number, sink.size())
+        sink.file.append(encode(write.record))
+        acked = m.Acked(write.number, b"%d" % sink.size())
         self.world.after(sink.ack_s, lambda: self.say(acked))
         if self._queue:
             self.world.after(sink.write_s, self._write)

@@ -3,9 +3,9 @@
     world = World(house(sticks=5, cluster_size=2))
     world.run(3600.0)                        # an hour of rotation in a blink
 
-Actions are performed as the supervisor performs them: one after the other, and a spawned process tells of itself before the next
-one is looked at. A message takes `hop_s`; the core is woken on a grid of `grain_s`, as epoll does it. Traits of sticks, cameras
-and sink (`hardware`) outlive their `processes` and may be changed at any time. No thread, no sleep, no real clock.
+Actions are performed as the supervisor performs them: one after the other; events they make (a spawned process) follow the last
+one. A message takes `hop_s`; the core is woken on a grid of `grain_s`, as epoll does it. Traits of sticks, cameras and sink
+(`hardware`) outlive their `processes` and may be changed at any time. No thread, no sleep, no real clock.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 
 from ncs_cluster import messages as m
@@ -22,7 +22,17 @@ from ncs_cluster.core import events as e
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, OPERATOR, Endpoint
-from ncs_cluster.specs import CameraSpec, ClusterSpec, DiscoverySpec, GatewaySpec, GraphSpec, Settings, SinkSpec, StickSpec
+from ncs_cluster.specs import (
+    CameraSpec,
+    ClusterSpec,
+    DiscoverySpec,
+    GatewaySpec,
+    GraphSpec,
+    PoolSpec,
+    Settings,
+    SinkSpec,
+    StickSpec,
+)
 from ncs_cluster.testing.hardware import CameraTraits, SinkTraits, StickTraits
 from ncs_cluster.testing.processes import KINDS, Camera, Process, Worker
 from ncs_cluster.types import CameraName, FrameRef, GraphName, StickId
@@ -47,18 +57,23 @@ def house(
     stagger_s: float = 0.0,
 ) -> Settings:
     """Settings of a small installation. Sticks are sim-1, sim-2, ..."""
+    clusters = ClusterSpec(cluster_size, policy or ("ring" if cluster_size else "all"), interval_s, switch_temp_c, time_scale)
     return Settings(
-        sticks=[StickSpec(StickId(f"sim-{number + 1}"), f"port {number + 1}", "simulated") for number in range(sticks)],
+        pools=[
+            PoolSpec(
+                clusters,
+                [StickSpec(StickId(f"sim-{number + 1}"), f"port {number + 1}", "simulated") for number in range(sticks)],
+                DiscoverySpec("simulated", stagger_s=stagger_s) if stagger_s else None,
+            )
+        ],
         graphs=[GraphSpec(GraphName(name), f"{name}.xml", "ssd") for name in graphs],
         cameras=[
             CameraSpec(CameraName(name), "synthetic", {}, "synthetic", weight=(weights or {}).get(name, 1.0)) for name in cameras
         ],
-        clusters=ClusterSpec(cluster_size, policy or ("ring" if cluster_size else "all"), interval_s, switch_temp_c, time_scale),
         runtimes={},
         runtime_dir="runtime",
         state_dir="state",
-        discovery=DiscoverySpec("simulated", stagger_s=stagger_s) if stagger_s else None,
-        sink=SinkSpec("results.jsonl") if results else None,
+        sinks=[SinkSpec("jsonl", {"path": "results.jsonl"}, "results.jsonl")] if results else [],
         gateway=GatewaySpec("127.0.0.1", 8080) if gateway else None,
     )
 
@@ -68,6 +83,7 @@ class World:
 
     def __init__(self, settings: Settings, *, hop_s: float = 0.0002, grain_s: float = 0.001, limits: Limits | None = None) -> None:
         self.settings = settings
+        self.time_scale = settings.pools[0].clusters.time_scale
         self.hop_s, self.grain_s = hop_s, grain_s
         self.start_s, self.open_s, self.exit_s = 0.2, 0.3, 0.005
         self.ambient_c = 25.0
@@ -91,12 +107,15 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._stalled = False
+        self._inbox: deque[tuple[Endpoint, object]] = deque()
+        self._performing = False
         self._untold: list[tuple[Endpoint, object, Process | None]] = []
 
     # -- time
 
     def start(self) -> World:
         self._perform(self.engine.start(self.now_s))
+        self._drain()
         return self
 
     def at(self, when_s: float, do: Callable[[], None]) -> None:
@@ -121,6 +140,7 @@ class World:
                 self.now_s = max(self.now_s + 1e-6, wake_s)
                 self.wakes += 1
                 self._perform(self.engine.wake(self.now_s))
+                self._drain()
         self.now_s = max(self.now_s, end_s)
 
     def stall(self, for_s: float) -> None:
@@ -145,9 +165,19 @@ class World:
         if self._stalled:
             self._untold.append((endpoint, message, self.processes.get(endpoint)))
             return
-        if isinstance(message, e.Exited):
-            self.processes.pop(endpoint, None)
-        self._perform(self.engine.handle(endpoint, message, self.now_s))
+        self._inbox.append((endpoint, message))
+        if not self._performing:
+            self._drain()
+
+    def _drain(self) -> None:
+        """Handle the events that wait, those that the handling itself made included."""
+        while self._inbox:
+            endpoint, message = self._inbox.popleft()
+            if self.exit_code is not None:
+                continue
+            if isinstance(message, e.Exited):
+                self.processes.pop(endpoint, None)
+            self._perform(self.engine.handle(endpoint, message, self.now_s))
 
     def crash(self, endpoint: Endpoint, how: str = "killed by SIGSEGV") -> None:
         """The process ends by itself; what it has said before is still heard."""
@@ -197,6 +227,7 @@ class World:
     # -- what the core wants
 
     def _perform(self, actions: list[a.Action]) -> None:
+        self._performing = True
         for action in actions:
             for watch in self.watchers:
                 watch(action)
@@ -216,6 +247,7 @@ class World:
                         self.exit_code, self.exited_s = code, self.now_s
                 case _:
                     pass
+        self._performing = False
 
     def _send(self, to: Endpoint, message: object) -> None:
         if to.kind == "client":

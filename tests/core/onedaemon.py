@@ -14,7 +14,7 @@ from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.work import Count
 from ncs_cluster.specs import Settings
 from ncs_cluster.testing.world import house
-from ncs_cluster.types import CameraName, Detection, FrameRef, PoolLayout
+from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome, PoolLayout, Record
 
 CAM0 = CameraName("cam0")
 CAMERA, CLIENT, ONE, TWO = (
@@ -29,6 +29,7 @@ POOL = PoolLayout(1, 30, 640, 480)
 RING = m.MapPictures(CAM0, 4, 640, 480)
 HANGS = "no answer in time: it hangs"
 FOUND = Detection("cat", 1, 0.9, (0.0, 0.0, 1.0, 1.0))
+RECORD = Record("cam0", 0, 1.7e9, None, "sim-1", "demo", 0.1, Outcome())
 STOPPING = LogEvent("info", "daemon", "stopping: finishing what is under way")
 
 
@@ -50,7 +51,7 @@ class Daemon:
         ready = {
             "worker": m.StickOpened("a device", False, 2),
             "camera": OPENED,
-            "sink": m.SinkOpened(0, 0),
+            "sink": m.SinkOpened(0, b"0"),
             "gateway": m.GatewayOpened("127.0.0.1", 8080),
         }
         for endpoint in whom:

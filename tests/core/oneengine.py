@@ -7,6 +7,7 @@ from ncs_cluster import status as s
 from ncs_cluster.core import report
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import Endpoint, Spawned
+from ncs_cluster.core.regulator import Regulator
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import Settings
 from ncs_cluster.status import LatencyStatus
@@ -40,6 +41,11 @@ def stick_up(engine: Engine, name: str = "sim-1", temperature_c: float = 40.0, n
 def camera_up(engine: Engine, depth_scale_m: float | None = None) -> None:
     engine.handle(CAMERA, m.Hello(m.PROTOCOL, 21, "3.11"), 1000.0)
     engine.handle(CAMERA, m.SourceOpened(640, 480, 30.0, depth_scale_m, False, False, ""), 1000.0)
+
+
+def regulator(engine: Engine) -> Regulator:
+    """Of the only pool."""
+    return engine.workers.regulators["default"]
 
 
 def at_work(settings: Settings | None = None) -> Engine:

@@ -59,16 +59,16 @@ class Referee:
     def infer(self, stick: str, infer: m.Infer) -> None:
         engine, now_s = self.engine, self.world.now_s
         known = engine.sticks.by_id[stick]  # type: ignore[index]
-        plant_s = now_s * engine.settings.clusters.time_scale
+        plant_s = now_s * engine.sticks.time_scale(known)
         assert known.present, f"{stick} is not there"
         assert known.child.state is State.RUNNING
-        assert not known.zone.hot(plant_s), f"{stick} is hot ({known.zone.temperature_c(plant_s)}) and gets a frame"
-        assert stick in engine.sticks.active, f"{stick} rests and gets a frame"
+        assert not known.zone.is_hot, f"{stick} is hot ({known.zone.temperature_c(plant_s)}) and gets a frame"
+        assert stick in engine.workers.regulators["default"].active, f"{stick} rests and gets a frame"
         assert infer.ticket not in self.tickets, "a ticket is used twice"
         self.tickets.add(infer.ticket)
         frame = infer.frame
         assert self.world.pixels[frame.pool, frame.slot] == (frame.camera, frame.frame), "the pixels are another frame's by now"
-        limit = engine.sticks.cluster_size
+        limit = engine.workers.regulators["default"].cluster_size
         busy = self.busy(infer.ticket)
         if limit and stick not in busy:
             assert len(busy) < limit, f"{sorted(busy)} are at work and {stick} gets a frame, K is {limit}"
@@ -121,6 +121,8 @@ class Referee:
         places += [unit for queue in engine.dispatcher.queues.values() for unit in queue.in_flight.values()]
         for camera in engine.cameras.by_name.values():
             places += [waiting[0] for waiting in camera.measuring.values()]
+        for stream in engine.streams.by_name.values():
+            places += [unit for order in stream.live_orders.values() for unit in order.holding]
         assert len(places) == len(set(places)), "a unit is in two places"
         assert set(places) == engine.ledger.open, "a unit is nowhere, or has ended and is still somewhere"
 

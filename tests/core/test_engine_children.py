@@ -14,7 +14,7 @@ from ncs_cluster.core.work import Count
 from ncs_cluster.specs import SinkSpec, StickSpec
 from ncs_cluster.status import LatencyStatus
 from ncs_cluster.testing.world import house
-from ncs_cluster.types import Outcome, StickId
+from ncs_cluster.types import Outcome, Record, StickId
 from tests.core.onedaemon import (
     CAM0,
     CAMERA,
@@ -65,8 +65,7 @@ def test_a_frame_goes_to_a_stick_and_its_result_to_the_sink() -> None:
     daemon = running()
     assert daemon.capture(0) == [grant(2), infer(1, 0)]
     daemon.now_s = 101.125
-    line = b'"item":null,"stick":"sim-1","graph":"demo","latency_ms":125.0,"detections":[]}'
-    record = b'{"schema":1,"camera":"cam0","frame":0,"captured_at":1700000000.0,' + line
+    record = Record("cam0", 0, 1.7e9, None, "sim-1", "demo", 0.125, Outcome())
     assert daemon.hear(ONE, m.Inferred(1, Outcome(), 0.125)) == [Send(SINK, m.Write(0, record))]
     assert daemon.count == Count(begun=1, result=1)
 
@@ -121,15 +120,13 @@ def test_every_message_of_a_camera_or_the_sink_extends_its_deadline() -> None:
     daemon = running()
     daemon.now_s = 104.0
     assert daemon.hear(CAMERA, m.Heartbeat()) + daemon.hear(SINK, m.Heartbeat()) == []
-    assert daemon.engine.sink is not None
-    assert (daemon.camera.child.deadline_s, daemon.engine.sink.child.deadline_s) == (109.0, 109.0)
+    assert (daemon.camera.child.deadline_s, daemon.engine.sinks.by_name[""].child.deadline_s) == (109.0, 109.0)
 
 
 def test_late_messages_of_a_camera_or_a_sink_that_was_killed_are_ignored() -> None:
     daemon = running()
-    assert daemon.engine.sink is not None
     daemon.camera.child.kill(101.0, "hangs")
-    daemon.engine.sink.child.kill(101.0, "hangs")
+    daemon.engine.sinks.by_name[""].child.kill(101.0, "hangs")
     assert daemon.hear(CAMERA, m.SourceLost("no cable")) + daemon.hear(SINK, m.SinkBlocked("disk full")) == []
 
 
@@ -180,8 +177,7 @@ def test_a_camera_whose_source_has_ended_is_not_started_again() -> None:
 def test_the_process_id_of_camera_and_sink_is_recorded() -> None:
     daemon = Daemon(house(1))
     assert daemon.hear(CAMERA, e.Spawned(5)) + daemon.hear(SINK, e.Spawned(6)) == []
-    assert daemon.engine.sink is not None
-    assert (daemon.camera.child.pid, daemon.engine.sink.child.pid) == (5, 6)
+    assert (daemon.camera.child.pid, daemon.engine.sinks.by_name[""].child.pid) == (5, 6)
 
 
 # -- sink and page
@@ -190,7 +186,9 @@ def test_the_process_id_of_camera_and_sink_is_recorded() -> None:
 def test_sink_and_page_are_sent_what_to_open() -> None:
     daemon = Daemon(house(1, gateway=True))
     assert daemon.engine.settings.gateway is not None
-    assert daemon.hear(SINK, HELLO) == [Send(SINK, m.OpenSink(SinkSpec("results.jsonl"), None))]
+    assert daemon.hear(SINK, HELLO) == [
+        Send(SINK, m.OpenSink(SinkSpec("jsonl", {"path": "results.jsonl"}, "results.jsonl"), 0, None))
+    ]
     assert daemon.hear(GATEWAY, HELLO) == [Send(GATEWAY, m.OpenGateway(daemon.engine.settings.gateway, "runtime", True))]
     assert daemon.hear(GATEWAY, m.GatewayOpened("127.0.0.1", 8080)) == [LogEvent("info", "page", "is at http://127.0.0.1:8080/")]
     assert daemon.hear(SINK, m.SinkOpened(0, 0)) == []
@@ -224,9 +222,9 @@ def test_any_other_failure_of_sink_or_page_is_only_tried_again(endpoint: Endpoin
 
 
 def test_a_reader_of_standard_output_that_goes_away_stops_the_daemon_once() -> None:
-    daemon = Daemon(msgspec.structs.replace(house(1), sink=SinkSpec("-")))
+    daemon = Daemon(msgspec.structs.replace(house(1), sinks=[SinkSpec("jsonl", {"path": "-"}, "-")]))
     daemon.open(SINK)
-    gone = m.Failed("write", "broken pipe", True)
+    gone = m.Failed(m.NO_READER, "broken pipe", True)
     note = LogEvent("info", "sink", "broken pipe: nothing is left to do")
     assert daemon.hear(SINK, gone) == [note, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     assert daemon.hear(SINK, gone) == []
@@ -316,6 +314,7 @@ def test_trouble_is_made_for_simulated_sticks() -> None:
     asked = m.AskFault("unplug", StickId("sim-1"))
     assert running().hear(CLIENT, asked) == [LogEvent("warning", "trouble", text), Unplug(StickId("sim-1")), replied(text)]
     real = house(1)
-    real = msgspec.structs.replace(real, sticks=[StickSpec(StickId("sim-1"), "port", "myriad")])
-    why = "trouble can only be made with simulated sticks (--backend simulated)"
+    pool = msgspec.structs.replace(real.pools[0], sticks=[StickSpec(StickId("sim-1"), "port", "myriad")])
+    real = msgspec.structs.replace(real, pools=[pool])
+    why = "faults are for simulated sticks only (--backend simulated)"
     assert Daemon(real).hear(CLIENT, asked) == [Send(CLIENT, m.Reply(error=why))]

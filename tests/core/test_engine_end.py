@@ -48,9 +48,8 @@ def test_a_daemon_without_results_stops_by_itself_too() -> None:
     assert daemon.run(101.25) == [over, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
 
 
-def test_only_the_operators_stop_stops() -> None:
+def test_the_operators_stop_stops() -> None:
     daemon = running()
-    assert daemon.hear(OPERATOR, None) == []
     assert daemon.hear(OPERATOR, e.StopAsked()) == [STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
 
 
@@ -121,7 +120,7 @@ def test_while_sticks_are_closed_nothing_is_handed_over_or_waited_for() -> None:
     daemon.run(103.0)
     assert daemon.run(103.25) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     daemon.engine.dispatcher.detach(StickId("sim-1"))
-    queue = daemon.engine.dispatcher.queue(StickId("sim-2"), 2)
+    queue = daemon.engine.dispatcher.attach(StickId("sim-2"), 2)
     queue.rate, daemon.engine.dispatcher.deadline_s = 1.0, 103.3
     assert daemon.engine.wake(103.3) == []
     assert (daemon.engine.dispatcher.deadline_s, queue.in_flight) == (None, {})
@@ -132,11 +131,11 @@ def test_what_is_not_finished_in_time_is_given_up_and_written_with_its_reason() 
     daemon.capture(0)
     daemon.hear(OPERATOR, e.StopAsked())
     assert daemon.run(103.5) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
-    assert (daemon.count, daemon.engine.dispatcher.at_work) == (Count(begun=1), 1)
+    assert (daemon.count, daemon.engine.dispatcher.at_work("default")) == (Count(begun=1), 1)
     (write,) = daemon.run(103.75)
     assert isinstance(write, Send)
-    assert b'"error":"not finished: the daemon was stopped"' in write.message.record
-    assert (daemon.count, daemon.engine.dispatcher.at_work) == (Count(begun=1, given_up=1), 0)
+    assert write.message.record.outcome.error == "not finished: the daemon was stopped"
+    assert (daemon.count, daemon.engine.dispatcher.at_work("default")) == (Count(begun=1, given_up=1), 0)
 
 
 def test_a_result_that_waits_for_its_distances_is_written_without_them_when_the_time_is_over() -> None:

@@ -17,7 +17,7 @@ from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Endpoint
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.testing.world import house
-from ncs_cluster.types import CameraName, FrameRef, Outcome, StickId
+from ncs_cluster.types import CameraName, FrameRef, Outcome, Record, StickId
 
 WORKER, CAMERA, CLIENT = Endpoint("worker", "sim-1"), Endpoint("camera", "cam0"), Endpoint("client", "1")
 CHILDREN = [WORKER, CAMERA, SINK, GATEWAY]
@@ -29,11 +29,8 @@ EXAMPLES: list[Any] = [
     e.SpawnFailed("no such file"),
     e.Exited("exit code 7", 7),
     e.StopAsked(),
+    e.Configured(house(1)),
 ]
-
-
-class Unknown(m.Message, frozen=True):
-    """What no child says."""
 
 
 def started(sticks: int = 1) -> Engine:
@@ -108,6 +105,15 @@ def test_a_daemon_that_is_asked_to_stop_ends_and_asked_again_ends_at_once() -> N
     assert engine.handle(OPERATOR, e.StopAsked(), 1001.1) == [again, *kills, Exit(0)]
 
 
+@pytest.mark.parametrize("endpoint", [Endpoint("worker", "sim-9"), Endpoint("camera", "cam9"), Endpoint("sink", "x")], ids=str)
+def test_an_event_of_an_endpoint_that_is_not_configured_changes_nothing(endpoint: Endpoint) -> None:
+    engine = started()
+    engine.wake(1000.0)
+    before = pickle.dumps(engine)
+    assert engine.handle(endpoint, e.Exited("exit code 7", 7), 1000.0) == []
+    assert pickle.dumps(engine) == before
+
+
 @pytest.mark.parametrize(
     ("endpoint", "event"),
     [
@@ -117,17 +123,12 @@ def test_a_daemon_that_is_asked_to_stop_ends_and_asked_again_ends_at_once() -> N
         (CLIENT, e.Exited("exit code 7", 7)),
         (BUS, e.StopAsked()),
         (OPERATOR, e.StickGone(StickId("sim-1"))),
-        (Endpoint("worker", "sim-9"), e.Exited("exit code 7", 7)),
-        (Endpoint("camera", "cam9"), e.Exited("exit code 7", 7)),
     ],
     ids=str,
 )
-def test_an_event_that_comes_by_a_channel_of_others_changes_nothing(endpoint: Endpoint, event: object) -> None:
-    engine = started()
-    engine.handle(endpoint, Unknown(), 1000.0)
-    before = pickle.dumps(engine)
-    assert engine.handle(endpoint, event, 1000.0) == []
-    assert pickle.dumps(engine) == before
+def test_an_event_that_only_others_may_report_is_a_fault_of_ours(endpoint: Endpoint, event: object) -> None:
+    with pytest.raises(AssertionError, match="unreachable"):
+        started().handle(endpoint, event, 1000.0)
 
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: type(event).__name__)
@@ -177,8 +178,7 @@ def at_work() -> Engine:
     measured = Unit("cam0", Frame(frame(0), None, 1000.0, 1.7e9, None), 0)
     engine.ledger.begin(measured)
     engine.cameras.by_name["cam0"].measuring[5] = (measured, Outcome())
-    assert engine.sink is not None
-    engine.sink.outbox.put(b"x")
+    engine.sinks.by_name[""].outbox.put(Record("cam0", 0, 1.7e9, None, "sim-1", "demo", 0.1, Outcome()))
     engine.handle(SINK, m.Heartbeat(), 1000.0)
     return engine
 
@@ -239,12 +239,12 @@ def test_every_message_that_a_child_may_say_has_an_example(endpoint: Endpoint) -
     ids=lambda each: str(each) if isinstance(each, Endpoint) else type(each).__name__,
 )
 def test_no_message_of_a_child_is_ignored(endpoint: Endpoint, message: object) -> None:
-    """An unknown one leads to nothing and leaves the engine as it was; each of these does not."""
+    """A heartbeat leads to nothing and leaves the engine as it was; each of these does not."""
     engine = at_work()
     child_of(engine, endpoint).state = BEFORE.get(type(message), State.RUNNING)
-    engine.handle(endpoint, Unknown(), 1000.0)
+    engine.handle(endpoint, m.Heartbeat(), 1000.0)
     before = pickle.dumps(engine)
-    assert engine.handle(endpoint, Unknown(), 1000.0) == []
+    assert engine.handle(endpoint, m.Heartbeat(), 1000.0) == []
     assert pickle.dumps(engine) == before
     assert engine.handle(endpoint, message, 1000.0) != [] or pickle.dumps(engine) != before
 

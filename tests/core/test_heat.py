@@ -83,15 +83,15 @@ def test_in_an_oven_load_is_shed_and_no_cluster_flips_to_another_hot_one() -> No
     referee, log = Referee(world), Log(world)
     world.start().run(1200.0)
     referee.check()
-    assert world.engine.sticks.shedding
+    assert world.engine.workers.regulators["default"].shedding
     assert len(log.switches) < 40
     shed_s = world.now_s
     world.run(600.0)
     assert not [when_s for when_s, _ in log.switches if when_s > shed_s + 60]
     world.ambient_c = 25.0
     world.run(1200.0)
-    assert not world.engine.sticks.shedding
-    assert world.engine.sticks.active
+    assert not world.engine.workers.regulators["default"].shedding
+    assert world.engine.workers.regulators["default"].active
     referee.check()
 
 
@@ -123,8 +123,8 @@ def test_time_scale_divides_interval_and_dwell_alike(scale: float) -> None:
     world = World(house(4, cluster_size=2, interval_s=40.0, time_scale=scale))
     world.cameras["cam0"].period_s = 0.25
     world.start().run(0.51 + 400.5 / scale)
-    assert world.engine.sticks.switches == 10
+    assert world.engine.workers.regulators["default"].switches == 10
     world.ask_switch()
-    assert world.engine.sticks.switches == 10, "half a second after a switch is within the dwell"
+    assert world.engine.workers.regulators["default"].switches == 10, "half a second after a switch is within the dwell"
     world.run(2.0 / scale)
-    assert world.engine.sticks.switches == 11
+    assert world.engine.workers.regulators["default"].switches == 11

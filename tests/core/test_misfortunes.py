@@ -98,7 +98,7 @@ def test_a_camera_that_captures_and_never_answers_is_started_again() -> None:
     referee.check()
     assert world.engine.cameras.by_name["cam0"].child.restarts == 1
     assert "no answer in time: it hangs" in world.notes_text
-    assert world.engine.cameras.by_name["cam0"].detection.per_s(world.now_s) > 15
+    assert world.engine.streams.by_name["cam0"].detection.per_s(world.now_s) > 15
 
 
 def test_nothing_is_said_to_a_new_camera_before_it_is_told_what_to_open() -> None:
@@ -267,10 +267,9 @@ def test_a_late_acknowledgement_of_a_dead_sink_moves_nothing() -> None:
     world.start().run(3.0)
     world.crash(SINK)
     world.run(0.1)
-    assert world.engine.sink is not None
-    before = world.engine.sink.outbox.offset
-    world.engine.sink.outbox.acked(10_000, 10_000_000)
-    assert world.engine.sink.outbox.offset == before
+    before = world.engine.sinks.by_name[""].outbox.token
+    world.engine.sinks.by_name[""].outbox.acked(10_000, b"10000000")
+    assert world.engine.sinks.by_name[""].outbox.token == before
     world.run(5.0)
     referee.check()
     assert frames(world) == sorted(set(frames(world)))
@@ -283,8 +282,7 @@ def test_an_ordered_camera_waits_while_the_disk_is_full() -> None:
     world.cameras["cam0"].corrupt = frozenset(range(100_000))
     world.sink.full = True
     world.start().run(60.0)
-    assert world.engine.sink is not None
-    assert world.engine.sink.outbox.kept < 400
+    assert world.engine.sinks.by_name[""].outbox.kept < 400
     world.sink.full = False
     world.run(5.0)
     referee.check()

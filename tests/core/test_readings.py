@@ -14,11 +14,11 @@ def test_a_stick_that_its_firmware_all_but_stops_gets_no_frame_however_cool_it_s
     world.start().run(3.0)
     world.sticks["sim-1"].throttle_level = 2
     world.run(3.0)
-    assert world.engine.sticks.active == ["sim-2"]
+    assert world.engine.workers.regulators["default"].active == ["sim-2"]
     assert "sim-1: is too hot: its firmware throttles it" in world.notes_text
     world.sticks["sim-1"].throttle_level = 1
     world.run(3.0)
-    assert world.engine.sticks.active == ["sim-1", "sim-2"]
+    assert world.engine.workers.regulators["default"].active == ["sim-1", "sim-2"]
     referee.check()
 
 
@@ -30,7 +30,7 @@ def test_a_level_that_is_not_told_is_unknown_and_the_stick_works_on() -> None:
     world.sticks["sim-1"].throttle_level = None
     world.run(3.0)
     assert (stick.throttle_level, stick.throttled_s) == (None, 0.0)
-    assert world.engine.sticks.active == ["sim-1"]
+    assert world.engine.workers.regulators["default"].active == ["sim-1"]
 
 
 def test_a_stick_that_is_slowed_a_little_works_only_where_no_other_is_free() -> None:
@@ -64,7 +64,7 @@ def test_a_stick_comes_back_at_three_degrees_below_the_limit() -> None:
     for reading, works in ((65.0, False), (62.1, False), (62.0, True)):
         world.sticks["sim-1"].temperature_c = reading
         world.run(3.0)
-        assert bool(world.engine.sticks.active) is works, reading
+        assert bool(world.engine.workers.regulators["default"].active) is works, reading
 
 
 def test_seconds_a_stick_was_away_do_not_count_as_throttled() -> None:
@@ -93,4 +93,4 @@ def test_a_reading_that_is_told_late_is_as_old_as_it_says() -> None:
     world.run(0.1)
     stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
     assert stick.zone.age_s(world.now_s) == pytest.approx(8.1, abs=0.01)
-    assert world.engine.sticks.active == [], "61 degrees eight seconds ago may be 65 by now"
+    assert world.engine.workers.regulators["default"].active == [], "61 degrees eight seconds ago may be 65 by now"

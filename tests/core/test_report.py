@@ -13,8 +13,8 @@ from ncs_cluster.core.rates import Rate
 from ncs_cluster.core.work import Count
 from ncs_cluster.status import LatencyStatus
 from ncs_cluster.testing.world import house
-from ncs_cluster.types import StickId
-from tests.core.oneengine import NOTHING, NOW_AT, a_unit, at_work, camera_up, drawn, started, stick_up
+from ncs_cluster.types import Outcome, Record, StickId
+from tests.core.oneengine import NOTHING, NOW_AT, a_unit, at_work, camera_up, drawn, regulator, started, stick_up
 
 
 def rate(*times_s: float) -> Rate:
@@ -99,6 +99,8 @@ def test_the_picture_of_a_daemon_that_has_just_started() -> None:
         ],
         sink=s.SinkStatus("results.jsonl", "starting", 0, 0, 0, None),
         graphs=["demo"],
+        pools=[s.PoolStatus("default", "all", 0, 65.0, 10.0, [], None, 0, False)],
+        sinks=[s.SinkStatus("results.jsonl", "starting", 0, 0, 0, None)],
     )
 
 
@@ -151,8 +153,9 @@ def test_a_camera_that_runs_is_drawn_with_its_figures() -> None:
     camera_up(engine, depth_scale_m=0.001)
     camera = engine.cameras.by_name["cam0"]
     camera.frames, camera.viewers, camera.capture_fps, camera.preview_fps = 9, 1, 29.9, 12.5
-    camera.detection, camera.range_errors = rate(1000.0, 1000.3, 1000.6, 1000.9, 1001.2, 1001.5, 1001.8), [0.9, 0.1, 0.23456]
-    camera.latency.add(0.1)
+    assert camera.stream is not None
+    camera.stream.detection, camera.range_errors = rate(1000.0, 1000.3, 1000.6, 1000.9, 1001.2, 1001.5, 1001.8), [0.9, 0.1, 0.23456]
+    camera.stream.latency.add(0.1)
     camera.drawing.add(0.04)
     engine.ledger.streams["cam0"] = Count(begun=17, result=6, dropped=5, late=3, given_up=2)
     assert drawn(engine).cameras == [
@@ -222,11 +225,10 @@ def test_a_machine_is_passed_on_and_unix_time_and_uptime_are_told() -> None:
 
 def test_the_sink_is_drawn_with_its_records() -> None:
     engine = started(house(1))
-    assert engine.sink is not None
-    engine.sink.outbox.written, engine.sink.outbox.lost = 4, 5
-    engine.sink.outbox.put(b"x")
+    engine.sinks.by_name[""].outbox.written, engine.sinks.by_name[""].outbox.lost = 4, 5
+    engine.sinks.by_name[""].outbox.put(Record("cam0", 0, 1.7e9, None, "sim-1", "demo", 0.1, Outcome()))
     assert drawn(engine).sink == s.SinkStatus("results.jsonl", "starting", 4, 1, 5, None)
-    engine.sink.blocked = "disk full"
+    engine.sinks.by_name[""].blocked = "disk full"
     assert drawn(engine).sink == s.SinkStatus("results.jsonl", "blocked", 4, 1, 5, "disk full")
 
 
@@ -242,7 +244,8 @@ def ring() -> Engine:
 
 def test_clusters_are_drawn_with_the_time_to_the_next_switch_and_the_last_one() -> None:
     engine = ring()
-    engine.sticks.switches, engine.sticks.last_switch, engine.sticks.next_s = 6, (998.1234, "its time is over"), 1009.456
+    pool = regulator(engine)
+    pool.switches, pool.last_switch, pool.policy_deadline_s = 6, (998.1234, "its time is over"), 1009.456
     assert drawn(engine, 1002.0).clusters == s.ClusterStatus(
         active=["sim-1", "sim-2"],
         next_switch_s=7.46,
@@ -258,19 +261,19 @@ def test_clusters_are_drawn_with_the_time_to_the_next_switch_and_the_last_one() 
 
 def test_no_next_switch_is_drawn_where_none_is_due() -> None:
     quiet, no_alternative, free = ring(), ring(), ring()
-    quiet.sticks.active = []
-    no_alternative.sticks.no_alternative = True
-    free.sticks.next_s = None
+    regulator(quiet).active = []
+    regulator(no_alternative).no_alternative = True
+    regulator(free).policy_deadline_s = None
     manual = started(house(4, cluster_size=2, interval_s=0.0))
     all_of_them = started(house(4))
     for engine in (manual, all_of_them):
         for number in range(1, 5):
             stick_up(engine, f"sim-{number}")
     for engine in (quiet, no_alternative, manual, all_of_them):
-        engine.sticks.next_s = 1009.0
+        regulator(engine).policy_deadline_s = 1009.0
     for engine in (quiet, no_alternative, free, manual, all_of_them):
         assert drawn(engine).clusters.next_switch_s is None
     brief = started(house(4, cluster_size=2, interval_s=0.5))
     stick_up(brief)
-    brief.sticks.next_s = 1003.1
+    regulator(brief).policy_deadline_s = 1003.1
     assert drawn(brief).clusters.next_switch_s == 1.0

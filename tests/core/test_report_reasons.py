@@ -163,7 +163,7 @@ def test_a_pool_that_is_too_hot_is_down() -> None:
 def test_a_pool_whose_inferences_all_fail_is_down() -> None:
     engine = at_work()
     for now_s in (1002.0, 1008.0):
-        engine.inferences.failed("no memory", now_s)
+        engine.workers.health.failed("no memory", now_s)
     assert verdict(engine, 1007.0) == ("ok", [])
     assert verdict(engine, 1008.0) == ("down", ["every inference fails: no memory"])
     assert report.ready(engine, 1008.0) == "every inference fails: no memory"
@@ -175,7 +175,8 @@ def test_a_pool_without_sticks_is_down_and_says_whether_they_are_looked_for() ->
     camera_up(engine)
     assert verdict(engine) == ("down", ["no sticks"])
     assert report.ready(engine, NOW_S) == "no sticks"
-    looking = msgspec.structs.replace(settings, discovery=DiscoverySpec("xlink"))
+    pool = msgspec.structs.replace(settings.pools[0], discovery=DiscoverySpec("xlink"))
+    looking = msgspec.structs.replace(settings, pools=[pool])
     engine = started(looking)
     camera_up(engine)
     assert verdict(engine) == ("down", ["no stick is plugged in"])
@@ -193,8 +194,7 @@ def test_a_pool_whose_sticks_still_start_is_down_and_one_that_works_is_enough() 
 
 def test_results_that_cannot_be_written_are_a_reason() -> None:
     engine = at_work()
-    assert engine.sink is not None
-    engine.sink.blocked = "disk full"
+    engine.sinks.by_name[""].blocked = "disk full"
     assert verdict(engine) == ("degraded", ["results cannot be written: disk full"])
     assert verdict(at_work(house(1, results=False))) == ("ok", [])
 
@@ -219,7 +219,7 @@ def test_a_pool_is_ready_while_it_is_idle_or_has_proved_itself_in_the_last_five_
     engine = at_work()
     for _ in range(open_units):
         engine.ledger.begin(a_unit())
-    engine.inferences.last_good_s, engine.idle_s = good_s, idle_s
+    engine.workers.health.last_good_s, engine.idle_s = good_s, idle_s
     assert report.ready(engine, 1000.0) == (None if ready else "no result in the last 5 s")
 
 

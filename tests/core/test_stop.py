@@ -101,8 +101,7 @@ def test_finite_sources_end_the_daemon_when_every_record_is_acknowledged(ordered
     assert len(lines) == results
     if ordered:
         assert results == 65
-    assert world.engine.sink is not None
-    assert world.engine.sink.outbox.kept == 0
+    assert world.engine.sinks.by_name[""].outbox.kept == 0
 
 
 def test_a_camera_that_dies_before_its_last_frame_goes_on_where_it_was() -> None:

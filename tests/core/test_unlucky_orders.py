@@ -46,7 +46,7 @@ def test_a_quick_graph_says_nothing_of_how_long_a_slow_one_may_take() -> None:
     stick.latency_s, stick.slower = 0.03, {2: 2.5}
     world.start().run(120.0)
     assert world.engine.sticks.by_id[SIM1].child.restarts == 0
-    assert world.engine.cameras.by_name["cam0"].published[2] > 3000
+    assert world.engine.streams.by_name["cam0"].published[2] > 3000
     referee.check()
 
 
@@ -102,7 +102,8 @@ def test_results_do_not_wait_for_a_camera_that_cannot_even_be_killed() -> None:
 @pytest.mark.parametrize(("sticks", "stagger_s", "alone"), [(18, 0.3, True), (6, 10.0, False), (3, 60.0, False)])
 def test_waiting_for_ones_turn_to_boot_is_not_starting_slowly(sticks: int, stagger_s: float, alone: bool) -> None:
     settings = house(sticks, stagger_s=stagger_s)
-    world = World(replace(settings, sticks=[replace(stick, alone=alone) for stick in settings.sticks]))
+    pool = replace(settings.pools[0], sticks=[replace(stick, alone=alone) for stick in settings.sticks])
+    world = World(replace(settings, pools=[pool]))
     world.start().run(150.0)
     assert [stick.child.restarts for stick in world.engine.sticks.by_id.values()] == [0] * sticks
     assert all(stick.child.running for stick in world.engine.sticks.by_id.values())
@@ -178,7 +179,7 @@ def test_a_switch_that_was_refused_does_not_come_later() -> None:
     assert "no other cluster" in (world.ask_switch().error or "")
     world.plug("sim-2")
     world.run(5.0)
-    assert world.engine.sticks.switches == 0
+    assert world.engine.workers.regulators["default"].switches == 0
 
 
 def test_at_the_end_finished_frames_of_an_ordered_stream_do_not_wait_for_those_of_a_stick_that_hangs() -> None:

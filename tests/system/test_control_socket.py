@@ -119,9 +119,9 @@ def test_what_cannot_be_done_is_refused_with_a_reason(daemon: Daemon) -> None:
     with daemon.client() as client:
         with pytest.raises(Refused, match="no other cluster"):
             client.switch()
-        with pytest.raises(Refused, match="no such trouble: earthquake"):
+        with pytest.raises(Refused, match="no such fault: earthquake"):
             client.trouble("earthquake")
-        with pytest.raises(Refused, match="stick sim-99 is not at hand"):
+        with pytest.raises(Refused, match="stick sim-99 is not usable now"):
             client.trouble("hang", "sim-99")
         with pytest.raises(Refused, match="no page"):
             client.url()

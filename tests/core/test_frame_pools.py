@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from ncs_cluster.core.pools import Pools, fits
 
 from ncs_cluster.core.actions import DropPool, MakePool, Send
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import GATEWAY, Endpoint
-from ncs_cluster.core.pools import Pools, fits
 from ncs_cluster.core.work import Ledger
 from ncs_cluster.messages import MapPictures, MapPool, SourceOpened, UnmapPool
 from ncs_cluster.specs import CameraSpec

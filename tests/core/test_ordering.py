@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from ncs_cluster.core.publish import LONGEST_RECORD, LiveOrder, Reorder, record
+
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.types import CameraName, Classified, Detection, FrameRef, Outcome, StickId
 

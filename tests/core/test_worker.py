@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ncs_cluster.core.worker_messages import WorkerMessages
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
@@ -16,7 +17,6 @@ from ncs_cluster.core.inference_health import InferenceHealth
 from ncs_cluster.core.outbox import Outbox
 from ncs_cluster.core.sticks import Stick, Sticks
 from ncs_cluster.core.work import Count, Ledger, Unit
-from ncs_cluster.core.worker_messages import WorkerMessages
 from ncs_cluster.specs import CameraSpec, ClusterSpec, StickSpec
 from ncs_cluster.types import CameraName, FrameRef, Outcome, PoolLayout, StickId
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from ncs_cluster.core.sink import Sink
 
 from ncs_cluster import messages as m
 from ncs_cluster.core.actions import LogEvent, Send, Spawn
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.events import SINK, Exited
-from ncs_cluster.core.sink import Sink
 from ncs_cluster.specs import SinkSpec
 
 SPEC = SinkSpec("results.jsonl")

@@ -1,22 +1,26 @@
-"""Which pool a camera writes into, and who is told of it. Frames that still lie in a retired pool are read out first."""
+"""Frame pools: which one a camera writes into, and which processes map it. A retired pool goes when its last frame was read."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ncs_cluster.core.actions import Action, DropPool, MakePool, Send
-from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.slots import Slots
 from ncs_cluster.messages import MapPictures, MapPool, SourceOpened, UnmapPool
 from ncs_cluster.types import PoolLayout
 
+if TYPE_CHECKING:
+    from ncs_cluster.core.camera import Camera
+
 GRANTS = 2
 """Slots the camera holds in advance: one being written, one for the next frame."""
 PICTURE_SLOTS = 4
 
 
-class Pools:
-    """The pools of all cameras, and their rings of drawn pictures."""
+class FramePools:
+    """The frame pools of all cameras, and their rings of drawn pictures."""
 
     def __init__(self, graphs: int, dispatcher: Dispatcher) -> None:
         self.by_number: dict[int, Slots] = {}
@@ -36,6 +40,15 @@ class Pools:
                 actions.append(Send(camera.child.endpoint, gone))
             actions.append(DropPool(slots.layout.pool))
         return actions
+
+    def retire(self, camera: Camera) -> list[Action]:
+        """The camera is gone for good: its present pool goes too, once every frame in it was read."""
+        if camera.slots is not None:
+            camera.slots.revoke_grants()
+            camera.slots.retired = True
+            camera.retired.append(camera.slots)
+            camera.slots = None
+        return []
 
     def too_small(self, camera: Camera) -> bool:
         """There are more sticks now than its pool was made for."""

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ncs_cluster.sinks import jsonl
-from ncs_cluster.sinks.base import Found
-from ncs_cluster.sinks.jsonl import LONGEST_TAIL, JsonLines
+from ncs_cluster.sinks import _lines
+from ncs_cluster.sinks._lines import LONGEST_TAIL, Found, LineFile
 
 ONE, TWO = b'{"frame":1}', b'{"frame":2}'
 LINE = st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b""))
@@ -34,8 +33,8 @@ def largest_file(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def opened(path: Path, offset: int | None = None) -> tuple[JsonLines, Found]:
-    sink = JsonLines(os.fspath(path))
+def opened(path: Path, offset: int | None = None) -> tuple[LineFile, Found]:
+    sink = LineFile(os.fspath(path))
     return sink, sink.open(offset)
 
 
@@ -171,7 +170,7 @@ def test_a_file_that_was_cut_by_somebody_has_no_hole_when_the_disk_is_full_later
 def test_what_lies_in_its_place_and_is_no_result_is_refused_and_never_written_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jsonl, "LOOK_S", 0.0)
+    monkeypatch.setattr(_lines, "LOOK_S", 0.0)
     path = tmp_path / "out.jsonl"
     sink, _ = opened(path)
     path.rename(tmp_path / "out.1")
@@ -186,7 +185,7 @@ def test_what_lies_in_its_place_and_is_no_result_is_refused_and_never_written_to
 
 
 def test_two_cannot_write_to_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jsonl, "OTHER_S", 0.1)
+    monkeypatch.setattr(_lines, "OTHER_S", 0.1)
     path = tmp_path / "out.jsonl"
     sink, _ = opened(path)
     with pytest.raises(OSError, match="another daemon writes to it"):
@@ -200,7 +199,7 @@ def test_two_cannot_write_to_one_file(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("how", ["moved", "removed"])
 def test_a_file_that_is_taken_away_is_begun_anew_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    monkeypatch.setattr(jsonl, "LOOK_S", 0.0)
+    monkeypatch.setattr(_lines, "LOOK_S", 0.0)
     path = tmp_path / "out.jsonl"
     sink, _ = opened(path)
     sink.write(ONE)
@@ -219,7 +218,7 @@ def test_a_file_that_is_taken_away_is_begun_anew_under_its_name(tmp_path: Path, 
 def test_a_place_that_is_gone_with_its_folder_is_told_and_found_again_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jsonl, "LOOK_S", 0.0)
+    monkeypatch.setattr(_lines, "LOOK_S", 0.0)
     folder = tmp_path / "share"
     folder.mkdir()
     sink, _ = opened(folder / "out.jsonl")

@@ -1,0 +1,78 @@
+"""Peers that are no children: clients of the control socket, and the buses where sticks are plugged in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Union, assert_never
+
+from ncs_cluster import messages as m
+from ncs_cluster.control_messages import Done
+from ncs_cluster.core import fault_injection
+from ncs_cluster.core.actions import Action, LogEvent
+from ncs_cluster.core.events import BusEvent, Endpoint, StickFound, StickGone
+from ncs_cluster.core.replies import answer, refuse
+from ncs_cluster.specs import StickSpec
+from ncs_cluster.types import StickId
+
+if TYPE_CHECKING:
+    from ncs_cluster.core.engine import Engine
+
+ClientMessage = Union[m.AskSwitch, m.AskFault]
+"""Requests that change something; the supervisor answers the others itself."""
+
+
+class Client:
+    """One client of the control socket."""
+
+    def __init__(self, endpoint: Endpoint, engine: Engine) -> None:
+        self._endpoint = endpoint
+        self._engine = engine
+
+    def handle(self, message: ClientMessage, now_s: float) -> list[Action]:
+        match message:
+            case m.AskSwitch():
+                return self._switch(now_s)
+            case m.AskFault(kind=kind, stick=stick):
+                return fault_injection.inject(self._endpoint, kind, stick, self._engine)
+            case _:
+                assert_never(message)
+
+    def _switch(self, now_s: float) -> list[Action]:
+        """The next cluster of every pool that has one."""
+        regulators = [each for each in self._engine.workers.regulators.values() if len(each.clusters(now_s)) > 1]
+        if not regulators:
+            return [refuse(self._endpoint, "there is no other cluster to switch to")]
+        before = {each: each.switches for each in regulators}
+        actions = [action for each in regulators for action in each.regulate(now_s, asked=True)]
+        active = [stick for each in regulators if each.switches > before[each] for stick in each.active]
+        if active:
+            reply = answer(self._endpoint, Done(f"switched to {', '.join(active)}"))
+        elif any(each.switch_pending for each in regulators):
+            reply = answer(self._endpoint, Done("will switch as soon as the dwell is over"))
+        else:
+            reply = refuse(self._endpoint, "every other cluster is too hot; the cool sticks work on")
+        return [*actions, reply]
+
+
+class Bus:
+    """Where sticks are plugged in and pulled out."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def handle(self, message: BusEvent, now_s: float) -> list[Action]:
+        match message:
+            case StickFound(stick=spec):
+                return [] if self._engine.stopping else self._found(spec, now_s)
+            case StickGone(id=id, renamed=renamed):
+                return self._engine.sticks.gone(id, now_s, renamed) + self._regulate(id, now_s)
+            case _:
+                assert_never(message)
+
+    def _found(self, spec: StickSpec, now_s: float) -> list[Action]:
+        sticks = self._engine.sticks
+        new: list[Action] = [] if spec.id in sticks.by_id else [LogEvent("info", spec.id, "is plugged in")]
+        return new + sticks.found(spec, now_s) + self._regulate(spec.id, now_s)
+
+    def _regulate(self, id: StickId, now_s: float) -> list[Action]:
+        stick = self._engine.sticks.by_id.get(id)
+        return self._engine.workers.regulate(stick, now_s) if stick is not None else []

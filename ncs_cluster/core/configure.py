@@ -1,0 +1,64 @@
+"""The operator: asks the daemon to stop, or gives it new settings, which are applied as a difference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from ncs_cluster.core.actions import Action, LogEvent
+from ncs_cluster.core.events import Configured, OperatorEvent, StopAsked
+from ncs_cluster.specs import GraphSpec, Settings
+
+if TYPE_CHECKING:
+    from ncs_cluster.core.engine import Engine
+
+LIVE_GRAPH_FIELDS = {"threshold", "labels", "decoder_options"}
+"""Fields of a GraphSpec that a worker applies to a graph that is loaded."""
+
+
+class Operator:
+    """See events.OperatorEvent."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def handle(self, message: OperatorEvent, now_s: float) -> list[Action]:
+        match message:
+            case StopAsked():
+                return self._engine.stop(now_s)
+            case Configured(settings=settings):
+                return [] if self._engine.stopping else self._configure(settings, now_s)
+            case _:
+                assert_never(message)
+
+    def _configure(self, new: Settings, now_s: float) -> list[Action]:
+        engine, old = self._engine, self._engine.settings
+        if keys := restart_needed(old, new):
+            text = f"new settings are not applied: {', '.join(keys)} changed, which takes effect at the next start of the daemon"
+            return [LogEvent("warning", "daemon", text)]
+        engine.settings = new
+        actions = engine.sinks.configure(new.sinks, now_s)
+        actions += engine.workers.configure(new.pools, new.graphs, now_s)
+        actions += engine.cameras.configure(new.cameras, now_s)
+        if engine.gateway is not None and new.gateway is not None:
+            actions += engine.gateway.configure(new.gateway, new, now_s)
+        return [*actions, LogEvent("info", "daemon", "new settings are applied" if actions else "new settings: no difference")]
+
+
+def restart_needed(old: Settings, new: Settings) -> list[str]:
+    """Keys that changed and cannot be applied while the daemon runs."""
+    keys = [name for name in ("runtime_dir", "state_dir") if getattr(old, name) != getattr(new, name)]
+    if [_model(graph) for graph in old.graphs] != [_model(graph) for graph in new.graphs]:
+        keys.append("graphs")
+    if (old.gateway is None) != (new.gateway is None):
+        keys.append("gateway")
+    before, after = ({pool.name: pool for pool in each.pools} for each in (old, new))
+    if set(before) != set(after) or any(before[name].discovery != after[name].discovery for name in before):
+        keys.append("pools")
+    elif any(before[name].clusters.time_scale != after[name].clusters.time_scale for name in before):
+        keys.append("time_scale")
+    return keys
+
+
+def _model(graph: GraphSpec) -> list[object]:
+    """The fields of a graph that its loaded model depends on."""
+    return [getattr(graph, name) for name in graph.__struct_fields__ if name not in LIVE_GRAPH_FIELDS]

@@ -1,0 +1,165 @@
+"""Decides which sticks of one pool work now, and how hard. The policy advises; what is too hot, and how many may work, is decided
+here.
+
+`regulate` looks at every temperature, asks the policy and sets the duties. It is due after each change of what may work, at each
+tick, and at `deadline_s`; telemetry that changes nothing only moves the deadline.
+"""
+
+from __future__ import annotations
+
+from ncs_cluster import policies
+from ncs_cluster.core.actions import Action, LogEvent
+from ncs_cluster.core.dispatch import Dispatcher
+from ncs_cluster.core.stick import Stick
+from ncs_cluster.core.sticks import Sticks
+from ncs_cluster.policies.base import StickView, View
+from ncs_cluster.specs import ClusterSpec, PoolSpec
+from ncs_cluster.types import StickId
+
+
+class Regulator:
+    """One pool: sticks of one kind, one policy, one cluster size."""
+
+    def __init__(self, pool: PoolSpec, sticks: Sticks, dispatcher: Dispatcher) -> None:
+        self.pool = pool
+        self.active: list[StickId] = []
+        self.switches = 0
+        self.last_switch: tuple[float, str] | None = None
+        """Real seconds of the monotonic clock, and why."""
+        self.shedding = False
+        self.policy_deadline_s: float | None = None
+        """Real seconds: when the policy wants to be asked again."""
+        self.reading_deadline_s: float | None = None
+        """Real seconds: when a stick that reports nothing counts as hot."""
+        self.no_alternative = False
+        """The time of the active cluster is over, and no other can take its turn."""
+        self._sticks = sticks
+        self._dispatcher = dispatcher
+        self._policy = policies.create(pool.clusters)
+        self._hot: set[StickId] = set()
+        self._reported_size = pool.clusters.cluster_size
+
+    @property
+    def spec(self) -> ClusterSpec:
+        return self.pool.clusters
+
+    @property
+    def members(self) -> list[Stick]:
+        return self._sticks.of_pool(self.pool.name)
+
+    @property
+    def deadline_s(self) -> float | None:
+        due = [when_s for when_s in (self.policy_deadline_s, self.reading_deadline_s) if when_s is not None]
+        return min(due, default=None)
+
+    def measured(self, stick: Stick) -> None:
+        """Telemetry of a member came and changed nothing for now."""
+        if stick.usable and (when_s := stick.zone.deadline_s) is not None:
+            self.reading_deadline_s = min(self.reading_deadline_s or float("inf"), when_s / self.spec.time_scale)
+
+    def regulate(self, now_s: float, *, asked: bool = False) -> list[Action]:
+        """`asked`: an operator wants the next cluster."""
+        if asked:
+            self._policy.ask_switch()
+        plant_s = now_s * self.spec.time_scale
+        members = self.members
+        for stick in members:
+            if stick.usable:
+                stick.zone.update(plant_s)
+        view = self.view(now_s)
+        actions = self._report_hot(view)
+        advice = self._policy.advise(view)
+        allowed = {stick.id for stick in view.sticks if stick.usable and not stick.hot}
+        duties = {stick: duty for stick, duty in advice.duties.items() if stick in allowed}
+        self._dispatcher.set_duties({stick.spec.id: duties.get(stick.spec.id, 0.0) for stick in members})
+        self._dispatcher.permit(self.pool.name, view.cluster_size)
+        self.active = [stick for stick in advice.duties if stick in duties]
+        self.policy_deadline_s = None if advice.next_s is None else advice.next_s / self.spec.time_scale
+        self.no_alternative = advice.no_alternative
+        ageing = [stick.zone.deadline_s for stick in members if stick.usable]
+        self.reading_deadline_s = min((when_s / self.spec.time_scale for when_s in ageing if when_s is not None), default=None)
+        if advice.switched is not None:
+            self.switches += 1
+            self.last_switch = (now_s, advice.switched)
+            actions.append(LogEvent("info", "clusters", f"switch to {', '.join(self.active)}: {advice.switched}"))
+        usable = any(stick.usable for stick in view.sticks)
+        return actions + self._report_shedding(usable and not allowed, bool(allowed))
+
+    def view(self, now_s: float) -> View:
+        """What the policy may know. Changes nothing."""
+        plant_s = now_s * self.spec.time_scale
+        views = []
+        for stick in self.members:
+            hot = stick.usable and stick.zone.is_hot
+            why = stick.zone.why(plant_s) if hot else ""
+            views.append(StickView(stick.spec.id, stick.usable, hot, stick.zone.temperature_c(plant_s), why))
+        return View(plant_s, views, self.cluster_size)
+
+    @property
+    def cluster_size(self) -> int:
+        """K as it holds now: where turns are taken, never more than half of the sticks that are there."""
+        size = self.spec.cluster_size
+        if not size or not self.takes_turns:
+            return size
+        return min(size, max(1, self.present // 2))
+
+    @property
+    def takes_turns(self) -> bool:
+        return self.spec.policy != "all"
+
+    @property
+    def present(self) -> int:
+        return sum(1 for stick in self.members if stick.present)
+
+    @property
+    def switch_pending(self) -> bool:
+        """An operator has asked for the next cluster, and will get it."""
+        return self._policy.asked
+
+    def resting(self, stick: StickId) -> bool:
+        """It was too hot when last regulated."""
+        return stick in self._hot
+
+    def clusters(self, now_s: float) -> list[list[StickId]]:
+        return self._policy.clusters(self.view(now_s))
+
+    def configure(self, pool: PoolSpec, now_s: float) -> list[Action]:
+        """New temperature, interval, cluster size or policy; the policy starts anew only where it or its options are others."""
+        before, self.pool = self.spec, pool
+        if pool.clusters == before:
+            return []
+        for stick in self.members:
+            stick.zone.switch_temp_c = pool.clusters.switch_temp_c
+        self._policy = policies.create(pool.clusters)
+        changed = [name for name in before.__struct_fields__ if getattr(before, name) != getattr(pool.clusters, name)]
+        return [LogEvent("info", "clusters", f"new settings: {', '.join(changed)}"), *self.regulate(now_s)]
+
+    def report_size(self) -> list[Action]:
+        """An event when K has changed. Now and then, not at once: sticks that are found at the start come one after another."""
+        if self.cluster_size == self._reported_size or not self.present:
+            return []
+        level = "warning" if self.cluster_size < self._reported_size else "info"
+        self._reported_size = self.cluster_size
+        there = "1 stick is" if self.present == 1 else f"{self.present} sticks are"
+        return [LogEvent(level, "clusters", f"cluster size is now {self._reported_size}: {there} there")]
+
+    def _report_hot(self, view: View) -> list[Action]:
+        """An event when a stick gets hot and one when it has cooled down."""
+        hot = {stick.id: stick for stick in view.sticks if stick.hot}
+        actions: list[Action] = [
+            LogEvent("info", stick, f"{seen.why_hot}: resting") for stick, seen in hot.items() if stick not in self._hot
+        ]
+        for stick in view.sticks:
+            if stick.id in self._hot and not stick.hot and stick.usable:
+                text = "has cooled down" if stick.temperature_c is not None else "has no sensor"
+                actions.append(LogEvent("info", stick.id, text))
+        self._hot = set(hot)
+        return actions
+
+    def _report_shedding(self, shedding: bool, working: bool) -> list[Action]:
+        if shedding == self.shedding:
+            return []
+        self.shedding = shedding
+        if shedding:
+            return [LogEvent("warning", "clusters", "every stick is too hot: no frame is worked on")]
+        return [LogEvent("info", "clusters", "a stick has cooled down: working again")] if working else []

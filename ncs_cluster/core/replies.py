@@ -1,0 +1,21 @@
+"""Replies to clients of the control socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ncs_cluster import messages as m
+from ncs_cluster.core.actions import Action, Send
+from ncs_cluster.core.events import Endpoint
+
+
+def answer(endpoint: Endpoint, body: Any) -> Action:
+    """A request was carried out."""
+    return Send(endpoint, m.Reply(body=msgspec.Raw(msgspec.msgpack.encode(body))))
+
+
+def refuse(endpoint: Endpoint, why: str) -> Action:
+    """A request was refused; `why` is one line."""
+    return Send(endpoint, m.Reply(error=why))

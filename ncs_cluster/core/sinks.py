@@ -1,0 +1,135 @@
+"""The sinks: each is a process of its own that writes records to one place, with an outbox that outlives the process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Union, assert_never
+
+from ncs_cluster import messages as m
+from ncs_cluster.core import events as e
+from ncs_cluster.core.actions import Action, LogEvent, Send
+from ncs_cluster.core.child import Child, Limits
+from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
+from ncs_cluster.core.daemon import Daemon
+from ncs_cluster.core.events import Endpoint
+from ncs_cluster.core.outbox import Outbox
+from ncs_cluster.specs import SinkSpec
+from ncs_cluster.types import Record
+
+SinkMessage = Union[m.FromSink, e.ProcessEvent]
+
+
+class Sink:
+    """One sink's process and its outbox."""
+
+    def __init__(self, spec: SinkSpec, daemon: Daemon, limits: Limits) -> None:
+        self.spec = spec
+        self._daemon = daemon
+        self.child = Child(Endpoint("sink", spec.name), "default", limits)
+        self.outbox = Outbox()
+        self.blocked: str | None = None
+        """Why nothing can be written at present."""
+        self.closing = False
+        """No longer configured: it writes what it has, then its process ends."""
+
+    @property
+    def ever_opened(self) -> bool:
+        return self.outbox.token is not None
+
+    def handle(self, message: SinkMessage, now_s: float) -> list[Action]:
+        child = self.child
+        if not accepts(child, message):
+            return []
+        child.heard(now_s)
+        match message:
+            case m.Hello():
+                if refused := check_protocol(child, message, now_s):
+                    return refused
+                child.hello(now_s)
+                return [Send(child.endpoint, m.OpenSink(self.spec, self.outbox.written, self.outbox.token))]
+            case m.SinkOpened(next=wanted, token=token):
+                child.ready(now_s)
+                self.blocked = None
+                self.outbox.opened(wanted, token)
+                return []
+            case m.Acked(number=number, token=token):
+                self.outbox.acked(number, token)
+                return []
+            case m.SinkBlocked(detail=detail):
+                self.blocked = detail
+                return [self._event("error", f"cannot write: {detail}") if detail else self._event("info", "writes again")]
+            case m.Failed(permanent=True, detail=detail) if not self.ever_opened and not self._daemon.stopping:
+                return self._daemon.refuse(str(child.endpoint), detail)
+            case m.Failed(reason=m.NO_READER, detail=detail) if not self._daemon.stopping:
+                return [self._event("info", f"{detail}: nothing is left to do"), *self._daemon.stop(now_s)]
+            case e.Exited(how=how):
+                self.outbox.closed()
+                return child.exited(how, now_s)
+            case m.Heartbeat() | m.Failed() | e.Spawned() | e.SpawnFailed():
+                return handle_common(child, message, now_s)
+            case _:
+                assert_never(message)
+
+    def pump(self) -> list[Action]:
+        """Send the records that may be sent."""
+        return [Send(self.child.endpoint, m.Write(number, record)) for number, record in self.outbox.sendable()]
+
+    def _event(self, level: str, text: str) -> LogEvent:
+        return LogEvent(level, str(self.child.endpoint), text)
+
+
+class Sinks:
+    """All sinks, by name."""
+
+    def __init__(self, specs: Sequence[SinkSpec], daemon: Daemon, limits: Limits) -> None:
+        self.by_name = {spec.name: Sink(spec, daemon, limits) for spec in specs}
+        self._wanted = {spec.name: spec for spec in specs}
+        self._daemon = daemon
+        self._limits = limits
+
+    def configure(self, specs: Sequence[SinkSpec], now_s: float) -> list[Action]:
+        """Add and remove sinks until they are as in `specs`; one that is removed writes what it has first."""
+        actions: list[Action] = []
+        wanted = {spec.name: spec for spec in specs}
+        for name, sink in self.by_name.items():
+            if sink.spec != wanted.get(name) and not sink.closing:
+                sink.closing = True
+                actions.append(LogEvent("info", str(sink.child.endpoint), "is removed"))
+        self._wanted = wanted
+        return actions + self.retire(now_s)
+
+    def start(self, now_s: float) -> list[Action]:
+        return [action for sink in self.by_name.values() for action in sink.child.start(now_s)]
+
+    def put(self, record: Record, names: Sequence[str] | None, *, live: bool) -> None:
+        """`names`: the sinks it goes to; None: all."""
+        for sink in self._named(names):
+            sink.outbox.put(record, live=live)
+
+    def full(self, names: Sequence[str] | None) -> bool:
+        return any(sink.outbox.full for sink in self._named(names))
+
+    def pump(self) -> list[Action]:
+        return [action for sink in self.by_name.values() for action in sink.pump()]
+
+    def retire(self, now_s: float) -> list[Action]:
+        """A closing sink that has written everything stops, and is forgotten once its process is gone; then one that was added
+        under its name begins."""
+        actions: list[Action] = []
+        for name, sink in list(self.by_name.items()):
+            if sink.closing and not sink.outbox.kept:
+                actions += sink.child.stop(now_s)
+                if not sink.child.alive:
+                    del self.by_name[name]
+        for name in [name for name in self._wanted if name not in self.by_name]:
+            sink = self.by_name[name] = Sink(self._wanted[name], self._daemon, self._limits)
+            actions += [LogEvent("info", str(sink.child.endpoint), f"is added: {sink.spec.shown}"), *sink.child.start(now_s)]
+        return actions
+
+    @property
+    def kept(self) -> int:
+        """Records that are not acknowledged yet."""
+        return sum(sink.outbox.kept for sink in self.by_name.values())
+
+    def _named(self, names: Sequence[str] | None) -> list[Sink]:
+        return [sink for name, sink in self.by_name.items() if not sink.closing and (names is None or name in names)]

@@ -1,0 +1,177 @@
+"""All streams: units begin when a frame is offered, and each ends exactly once, published in the order of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ncs_cluster.core.actions import Action
+from ncs_cluster.core.dispatch import Dispatcher
+from ncs_cluster.core.sinks import Sinks
+from ncs_cluster.core.stream import Stream
+from ncs_cluster.core.work import DROPPED, GIVEN_UP, LATE, RESULT, Frame, Ledger, Unit
+from ncs_cluster.types import Outcome, Record
+
+
+class Streams:
+    """Opened and closed while the daemon runs."""
+
+    def __init__(self, graphs: Sequence[str], dispatcher: Dispatcher, ledger: Ledger, sinks: Sinks) -> None:
+        self.by_name: dict[str, Stream] = {}
+        self.graphs = list(graphs) or ["none"]
+        """Without a graph (simulated sticks that only take time) each frame is one unit all the same."""
+        self._dispatcher = dispatcher
+        self._ledger = ledger
+        self._sinks = sinks
+        self._holding: dict[str, Stream] = {}
+        """Live streams with a held result."""
+
+    def indices(self, names: Sequence[str]) -> list[int]:
+        """Of the graphs of these names; of all where none is named."""
+        return [index for index, name in enumerate(self.graphs) if not names or name in names]
+
+    # -- open and close
+
+    def open(self, stream: Stream) -> None:
+        self.by_name[stream.name] = stream
+        self._dispatcher.open_lanes(stream.name, stream.graphs, stream.weight, ordered=stream.ordered)
+
+    def close(self, name: str) -> None:
+        """Frames that wait for a stick are dropped, and so are results that come later. The counters stay."""
+        stream = self.by_name.pop(name, None)
+        if stream is None:
+            return
+        stream.closing = True
+        for unit in self._dispatcher.close_lanes(name):
+            self._ledger.end(unit, DROPPED)
+        for order in stream.live_orders.values():
+            for unit, _ in order.flush():
+                self._ledger.end(unit, DROPPED)
+        self._holding.pop(name, None)
+
+    def set_weight(self, name: str, weight: float) -> None:
+        self.by_name[name].weight = weight
+        self._dispatcher.set_weight(name, weight)
+
+    # -- frames
+
+    def offer(self, stream: Stream, frame: Frame, *, error: str | None, now_s: float) -> None:
+        """One unit per graph begins. With `error` the frame holds nothing: its units are given up at once."""
+        for graph in stream.graphs:
+            unit = Unit(stream.name, frame, graph)
+            if stream.ordered:
+                stream.reorders[graph].expect(unit.number)
+            if error is None:
+                self._dispatcher.offer(unit)
+            else:
+                self._ledger.begin(unit)
+                self.give_up(unit, error, now_s)
+
+    def skip(self, stream: Stream) -> None:
+        """A frame found no free slot."""
+        self._ledger.skip(stream.name, len(stream.graphs))
+
+    # -- results
+
+    def sent(self, unit: Unit) -> None:
+        """The dispatcher has handed the unit to a stick."""
+        stream = self.by_name[unit.stream]
+        if not stream.ordered:
+            stream.live_orders[unit.graph].sent(unit)
+
+    def inferred(self, unit: Unit, outcome: Outcome, latency_s: float, now_s: float) -> list[Action]:
+        """A stick has answered, after `latency_s` on the stick."""
+        stream = self._of(unit)
+        if stream is None:
+            self._ledger.end(unit, DROPPED)
+            return []
+        if outcome.error is not None:
+            self.give_up(unit, outcome.error, now_s)
+            return self._release(stream, now_s) + stream.producer.grant()
+        if stream.ordered:
+            return self._enrich(stream, unit, outcome, now_s) + stream.producer.grant()
+        if not stream.live_orders[unit.graph].arrived(unit, outcome, latency_s, now_s):
+            self._ledger.end(unit, LATE)
+        return self._release(stream, now_s) + stream.producer.grant()
+
+    def release(self, now_s: float) -> list[Action]:
+        """Held results whose time has come, or that wait for nothing any more."""
+        actions: list[Action] = []
+        for stream in list(self._holding.values()):
+            actions += self._release(stream, now_s) + stream.producer.grant()
+        return actions
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When `release` is due at the latest; None when no result is held."""
+        due = [order.deadline_s for stream in self._holding.values() for order in stream.live_orders.values()]
+        return min((when_s for when_s in due if when_s is not None), default=None)
+
+    def publish(self, unit: Unit, outcome: Outcome, now_s: float) -> None:
+        """The unit ends with a result: to the sinks, in its turn."""
+        stream = self._of(unit)
+        if not self._ledger.end(unit, RESULT if stream else DROPPED) or stream is None:
+            return
+        stream.detection.count(now_s)
+        stream.latency.add(now_s - unit.frame.captured_s)
+        self._in_turn(stream, unit, outcome, now_s)
+
+    def give_up(self, unit: Unit, error: str, now_s: float) -> None:
+        """The unit ends without a result. In an ordered stream a record says why; a live one goes on."""
+        stream = self._of(unit)
+        if self._ledger.end(unit, GIVEN_UP) and stream is not None and stream.ordered:
+            self._in_turn(stream, unit, Outcome(error=error), now_s)
+
+    def flush(self, now_s: float) -> list[Action]:
+        """Held results leave: the frames before them will not be finished."""
+        actions: list[Action] = []
+        for stream in self.by_name.values():
+            for order in stream.live_orders.values():
+                for unit, outcome in order.flush():
+                    actions += self._enrich(stream, unit, outcome, now_s)
+        self._holding.clear()
+        return actions
+
+    def full(self, stream: Stream) -> bool:
+        """A sink of this stream has as many records waiting as it may."""
+        return self._sinks.full(stream.sinks)
+
+    def hold_full(self) -> None:
+        """Ordered lanes wait while one of their sinks is full."""
+        for stream in self.by_name.values():
+            if stream.ordered:
+                self._dispatcher.hold(stream.name, held=self.full(stream))
+
+    def _of(self, unit: Unit) -> Stream | None:
+        """Its stream; None when that was closed since."""
+        return None if unit.closed else self.by_name.get(unit.stream)
+
+    def _release(self, stream: Stream, now_s: float) -> list[Action]:
+        actions: list[Action] = []
+        holding = False
+        for order in stream.live_orders.values():
+            for unit, outcome in order.ready(now_s):
+                actions += self._enrich(stream, unit, outcome, now_s)
+            holding = holding or order.deadline_s is not None
+        if holding:
+            self._holding[stream.name] = stream
+        else:
+            self._holding.pop(stream.name, None)
+        return actions
+
+    def _enrich(self, stream: Stream, unit: Unit, outcome: Outcome, now_s: float) -> list[Action]:
+        actions = stream.producer.enrich(unit, outcome, now_s)
+        if actions is not None:
+            return actions
+        self.publish(unit, outcome, now_s)
+        return []
+
+    def _in_turn(self, stream: Stream, unit: Unit, outcome: Outcome, now_s: float) -> None:
+        ready = stream.reorders[unit.graph].finished(unit, outcome) if stream.ordered else [(unit, outcome)]
+        for each, result in ready:
+            if each.number <= stream.published.get(each.graph, -1):
+                self._ledger.out_of_order += 1
+            stream.published[each.graph] = each.number
+            latency_s = None if result.error is not None else now_s - each.frame.captured_s
+            frame, graph = each.frame, self.graphs[each.graph]
+            record = Record(stream.name, each.number, frame.captured_at, frame.item, each.stick, graph, latency_s, result)
+            self._sinks.put(record, stream.sinks, live=not stream.ordered)

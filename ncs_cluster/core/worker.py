@@ -1,0 +1,129 @@
+"""One worker: the process that drives a stick, and what becomes of the work of one that falls silent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Union, assert_never
+
+from ncs_cluster import messages as m
+from ncs_cluster.core import events as e
+from ncs_cluster.core.actions import Action, Send
+from ncs_cluster.core.child import LONGEST_ERROR, State
+from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
+from ncs_cluster.core.stick import Stick
+
+if TYPE_CHECKING:
+    from ncs_cluster.core.workers import Workers
+
+RESETTING_S = 3.0
+"""A worker that is asked to reset its stick reports StickLost within this time."""
+HANGS = "no answer in time: it hangs"
+
+WorkerMessage = Union[m.FromWorker, e.ProcessEvent]
+
+
+class Worker:
+    """The worker of one stick."""
+
+    def __init__(self, stick: Stick, workers: Workers) -> None:
+        self.stick = stick
+        self._all = workers
+
+    def handle(self, message: WorkerMessage, now_s: float) -> list[Action]:
+        stick, child = self.stick, self.stick.child
+        if not accepts(child, message):
+            return []
+        child.heard(now_s)
+        match message:
+            case m.Inferred():
+                return self._inferred(message, now_s)
+            case m.Telemetry():
+                return self._all.measured(stick, message, now_s)
+            case m.StickLost(detail=detail):
+                return self._lost(detail, now_s)
+            case m.StickOpened():
+                return self._opened(message, now_s)
+            case m.Hello():
+                return check_protocol(child, message, now_s) or self._with_pools(self._all.sticks.hello(stick, now_s))
+            case m.Failed(reason="gone", detail=detail):
+                stick.reported_missing = True
+                child.failed(detail, permanent=False, away=True)
+                return []
+            case e.Exited(how=how):
+                return self._exited(how, now_s)
+            case m.Heartbeat() | m.Phase() | m.Failed() | e.Spawned() | e.SpawnFailed():
+                return handle_common(child, message, now_s)
+            case _:
+                assert_never(message)
+
+    def open(self, now_s: float) -> list[Action]:
+        """Its turn to boot the stick has come."""
+        if self.stick.child.state is State.OPENING:
+            return [Send(self.stick.child.endpoint, m.Reopen())]
+        return self._with_pools(self._all.sticks.open(self.stick, now_s))
+
+    def hangs(self, now_s: float) -> list[Action]:
+        """Its stick should have answered long ago: it is reset in place where the worker can; else the process ends."""
+        queue = self._all.dispatcher.queues[self.stick.spec.id]
+        if queue.can_reset and queue.reset_s is None and self.stick.child.running:
+            queue.reset_s = now_s
+            return [Send(self.stick.child.endpoint, m.ResetStick(HANGS))]
+        if queue.reset_s is not None and now_s < queue.reset_s + RESETTING_S:
+            return []
+        return self.stick.child.kill(now_s, HANGS)
+
+    def take_back(self, now_s: float) -> None:
+        """The stick will not answer any more: its frames go to others, except those that have cost too many sticks."""
+        for unit in self._all.dispatcher.detach(self.stick.spec.id):
+            why = f"given up: {len(unit.tried)} times a stick died with it in hand ({', '.join(unit.tried)})"
+            self._all.streams.give_up(unit, why, now_s)
+
+    def _inferred(self, message: m.Inferred, now_s: float) -> list[Action]:
+        unit = self._all.dispatcher.answered(self.stick.spec.id, message.ticket, message.latency_s, now_s)
+        if unit is None:
+            return []
+        if message.outcome.error is None:
+            self.stick.inferences += 1
+            self._all.health.succeeded(now_s)
+        else:
+            self.stick.child.last_error = message.outcome.error[:LONGEST_ERROR]
+            self._all.health.failed(self.stick.child.last_error, now_s)
+        return self._all.streams.inferred(unit, message.outcome, message.latency_s, now_s)
+
+    def _opened(self, message: m.StickOpened, now_s: float) -> list[Action]:
+        child = self.stick.child
+        if child.state is State.STOPPING:
+            return []
+        if child.state is not State.OPENING:
+            actions = child.kill(now_s, "says that it has opened a stick, unasked")
+        else:
+            actions = self._all.sticks.opened(self.stick, message, now_s)
+        return actions + self._all.regulate(self.stick, now_s)
+
+    def _lost(self, detail: str, now_s: float) -> list[Action]:
+        """The worker resets its stick and opens it again; meanwhile it is as if the process had died."""
+        stick, child = self.stick, self.stick.child
+        if child.state in (State.STARTING, State.OPENING):
+            return child.kill(now_s, "says that it has lost a stick which it had not opened")
+        stick.reset_epoch += 1
+        not_at_fault = self._all.dispatcher.not_at_fault(stick.spec.id)
+        self.take_back(now_s)
+        actions = child.lost(detail, now_s, not_at_fault=not_at_fault)
+        if actions and child.listening:
+            stick.resets += 1
+            if self._all.sticks.boots.ask(stick.spec.id, now_s, alone=stick.spec.alone):
+                actions.append(Send(child.endpoint, m.Reopen()))
+        return actions + self._all.regulate(stick, now_s)
+
+    def _exited(self, how: str, now_s: float) -> list[Action]:
+        stick = self.stick
+        not_at_fault = self._all.dispatcher.not_at_fault(stick.spec.id)
+        self.take_back(now_s)
+        self._all.sticks.boots.forget(stick.spec.id, now_s)
+        actions = stick.child.exited(how, now_s, not_at_fault=not_at_fault)
+        if not stick.present:
+            stick.child.last_error = "unplugged"
+        return actions + self._all.regulate(stick, now_s)
+
+    def _with_pools(self, opening: list[Action]) -> list[Action]:
+        """The worker hears what to open first, then of every frame pool."""
+        return opening + self._all.pools.maps(self.stick.child.endpoint) if opening else []

@@ -1,0 +1,113 @@
+"""All workers, and the parts of the core that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ncs_cluster import messages as m
+from ncs_cluster.core.actions import Action, Send
+from ncs_cluster.core.child import State
+from ncs_cluster.core.dispatch import Dispatcher
+from ncs_cluster.core.events import Endpoint
+from ncs_cluster.core.frame_pools import FramePools
+from ncs_cluster.core.inference_health import InferenceHealth
+from ncs_cluster.core.regulator import Regulator
+from ncs_cluster.core.stick import Stick
+from ncs_cluster.core.sticks import Sticks
+from ncs_cluster.core.streams import Streams
+from ncs_cluster.core.worker import Worker
+from ncs_cluster.specs import GraphSpec, PoolSpec
+from ncs_cluster.types import StickId
+
+
+class Workers:
+    """One per stick, and one regulator per pool."""
+
+    def __init__(
+        self, pool_specs: Sequence[PoolSpec], sticks: Sticks, streams: Streams, dispatcher: Dispatcher, pools: FramePools
+    ) -> None:
+        self.sticks = sticks
+        self.streams = streams
+        self.dispatcher = dispatcher
+        self.pools = pools
+        self.health = InferenceHealth()
+        self.regulators = {spec.name: Regulator(spec, sticks, dispatcher) for spec in pool_specs}
+
+    def of(self, stick: StickId) -> Worker | None:
+        known = self.sticks.by_id.get(stick)
+        return Worker(known, self) if known is not None else None
+
+    @property
+    def listening(self) -> list[Endpoint]:
+        return [stick.child.endpoint for stick in self.sticks.by_id.values() if stick.child.listening]
+
+    # -- heat
+
+    def measured(self, stick: Stick, message: m.Telemetry, now_s: float) -> list[Action]:
+        """Telemetry came: the pool is regulated at once where it changes what may work."""
+        scale = self.sticks.time_scale(stick)
+        changed = stick.measured(message, now_s * scale, message.age_s * scale)
+        queue = self.dispatcher.queues.get(stick.spec.id)
+        if queue is not None:
+            queue.throttle(message.throttle_level or 0)
+        regulator = self.regulators.get(stick.spec.pool)
+        if regulator is None:
+            return []
+        if changed:
+            return regulator.regulate(now_s)
+        regulator.measured(stick)
+        return []
+
+    def regulate(self, stick: Stick, now_s: float) -> list[Action]:
+        """The pool of this stick, after a change."""
+        regulator = self.regulators.get(stick.spec.pool)
+        return regulator.regulate(now_s) if regulator else []
+
+    def regulate_due(self, now_s: float) -> list[Action]:
+        actions: list[Action] = []
+        for regulator in self.regulators.values():
+            if regulator.deadline_s is not None and now_s >= regulator.deadline_s:
+                actions += regulator.regulate(now_s)
+        return actions
+
+    @property
+    def deadline_s(self) -> float | None:
+        due = [regulator.deadline_s for regulator in self.regulators.values()]
+        return min((when_s for when_s in due if when_s is not None), default=None)
+
+    # -- time
+
+    def open_due(self, now_s: float) -> list[Action]:
+        """Workers whose turn to boot has come."""
+        return [action for stick in self.sticks.due(now_s) for action in Worker(stick, self).open(now_s)]
+
+    def tick(self, now_s: float) -> list[Action]:
+        """Sticks that should have answered long ago, and regulation."""
+        actions: list[Action] = []
+        for late in self.dispatcher.overdue(now_s):
+            actions += Worker(self.sticks.by_id[late], self).hangs(now_s)
+        return actions
+
+    def take_back_fenced(self, now_s: float) -> None:
+        """Frames in the hands of processes that cannot be killed go to others."""
+        for stick in self.sticks.by_id.values():
+            if stick.child.state is State.FENCED:
+                Worker(stick, self).take_back(now_s)
+
+    # -- configured
+
+    def configure(self, pools: Sequence[PoolSpec], graphs: list[GraphSpec], now_s: float) -> list[Action]:
+        """Pools and the settings of graphs. A graph's model stays the one that is loaded."""
+        actions: list[Action] = []
+        for spec in pools:
+            if spec.name in self.regulators:
+                actions += self.regulators[spec.name].configure(spec, now_s)
+            else:
+                self.regulators[spec.name] = Regulator(spec, self.sticks, self.dispatcher)
+        actions += self.sticks.configure(pools, now_s)
+        if graphs != self.sticks.graphs:
+            self.sticks.graphs = graphs
+            actions += [Send(endpoint, m.ChangeGraphs(graphs)) for endpoint in self.listening]
+        for regulator in self.regulators.values():
+            actions += regulator.regulate(now_s)
+        return actions

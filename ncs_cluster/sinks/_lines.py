@@ -1,0 +1,205 @@
+"""A file of lines, or standard output: whole lines only, whatever ended the process that wrote them. Runs on CPython 3.9.
+
+A line counts when its line end is there. What a crash tore off is cut away at the next opening, so a reader never meets half a line
+followed by another; a file whose end was never a result is refused, not cut, and so is one that another daemon writes. A file that
+was moved or removed is begun anew under its name. Standard output cannot be looked back into: there a killed sink may repeat what
+was not acknowledged. A reader who pauses is waited for without blocking.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import select
+import stat
+import time
+from typing import NamedTuple, Optional
+
+STDOUT = "-"
+_BLOCK = 1 << 20
+LONGEST_TAIL = 1 << 20
+"""No record is longer: what channels carry is less."""
+MOST_ZEROS = 64 << 20
+READER_S = 1.0
+"""How long a write waits for a reader: well below the silence for which a child is killed."""
+OTHER_S, LOOK_AGAIN_S = 2.0, 0.05
+"""The sink of a daemon that was killed takes a moment to die."""
+LOOK_S = 1.0
+"""How often is looked whether the file still has its name."""
+
+
+class Found(NamedTuple):
+    """What an opened file held."""
+
+    written: int
+    """Whole lines behind the offset it was told; 0 when none was told."""
+    offset: int
+    """Where the next line begins, bytes."""
+
+
+class LineFile:
+    """One open file, or standard output."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = -1
+        self._offset = 0
+        """Where the present line begins. Others may have cut the file or written to it: it is looked up for each line."""
+        self._look_s = 0.0
+        self._regular = False
+        self._seekable = False
+        """It can be looked back into and cut."""
+        self._done = 0
+        """Bytes of the present line that are out already, after a write that failed half-way."""
+
+    def open(self, offset: Optional[int]) -> Found:
+        """Raises OSError when the file cannot be opened for appending, or what stands in it are no results."""
+        if self._path == STDOUT:
+            self._fd = 1
+        else:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
+        self._seekable = self._regular and self._path != STDOUT
+        if not self._seekable:
+            self._offset = offset or 0
+            return Found(0, self._offset)
+        try:
+            return self._found(offset)
+        except OSError:
+            # what was refused is not written to later
+            self.close()
+            raise
+
+    def _found(self, offset: Optional[int]) -> Found:
+        self._lock()
+        size = os.fstat(self._fd).st_size
+        end = self._end_of_words(size)
+        whole = self._end_of_last_line(end)
+        if whole < end and offset is None and self._is_whole_but_for_its_end(whole, end):
+            os.ftruncate(self._fd, end)
+            os.write(self._fd, b"\n")
+            whole = end + 1
+        elif whole < size:
+            os.ftruncate(self._fd, whole)
+        self._offset = whole
+        written = 0 if offset is None or offset > whole else self._count_lines(offset, whole)
+        return Found(written, whole)
+
+    def follow(self) -> Optional[int]:
+        """The offset in a new file, once the old one has lost its name; None while it has it. Looked at once a second."""
+        now_s = time.monotonic()
+        if self._fd >= 0:
+            if not self._seekable or now_s < self._look_s:
+                return None
+            self._look_s = now_s + LOOK_S
+            if self._has_its_name():
+                return None
+            self.close()
+        self._done = 0
+        return self.open(None).offset
+
+    def write(self, text: bytes) -> int:
+        """Append `text` as a line; returns the offset behind it. After an OSError the same text must be given again: half a line is
+        taken back, or finished where it cannot be."""
+        line = text + b"\n"
+        if self._seekable:
+            self._take_back()
+            self._offset = os.fstat(self._fd).st_size
+        try:
+            while self._done < len(line):
+                self._done += os.write(self._fd, self._piece(line))
+        except OSError:
+            if self._seekable:
+                self._take_back()
+            raise
+        self._done = 0
+        self._offset += len(line)
+        return self._offset
+
+    def close(self) -> None:
+        if self._fd > 2:
+            os.close(self._fd)
+        self._fd = -1
+
+    def _lock(self) -> None:
+        until_s = time.monotonic() + OTHER_S
+        while True:
+            try:
+                return fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > until_s:
+                    raise OSError(errno.EBUSY, "another daemon writes to it; choose another file") from error
+                time.sleep(LOOK_AGAIN_S)
+            except OSError as error:
+                # a file system without locks
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL):
+                    raise
+                return None
+
+    def _take_back(self) -> None:
+        """What is half out, unless it is not the end of the file any more."""
+        if self._done and os.fstat(self._fd).st_size == self._offset + self._done:
+            os.ftruncate(self._fd, self._offset)
+        self._done = 0
+
+    def _has_its_name(self) -> bool:
+        ours = os.fstat(self._fd)
+        try:
+            there = os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def _piece(self, line: bytes) -> bytes:
+        """What may be written now. To a pipe: no more than it takes at once when it is said to be writable."""
+        if self._regular:
+            return line[self._done :]
+        if not select.select([], [self._fd], [], READER_S)[1]:
+            raise BlockingIOError(errno.EAGAIN, "its reader has paused")
+        return line[self._done : self._done + select.PIPE_BUF]
+
+    def _is_whole_but_for_its_end(self, begin: int, size: int) -> bool:
+        """Of the last line of a file somebody else may have written: True for a whole object, False for a torn one. Raises OSError
+        when it is neither, so that no file is damaged that was named by mistake."""
+        tail = os.pread(self._fd, min(LONGEST_TAIL + 1, size - begin), begin)
+        if size - begin > LONGEST_TAIL or tail[:1] not in (b"{", b""):
+            raise OSError(errno.EINVAL, "its last line is no result; choose another file")
+        try:
+            json.loads(tail)
+        except ValueError:
+            return False
+        return True
+
+    def _end_of_words(self, size: int) -> int:
+        """Where the zeros begin that a power cut may leave at the end of a file. Raises OSError for more than any cut leaves."""
+        end = size
+        while end > 0:
+            begin = max(0, end - _BLOCK)
+            words = os.pread(self._fd, end - begin, begin).rstrip(b"\0")
+            end = begin + len(words)
+            if words:
+                break
+            if size - end > MOST_ZEROS:
+                raise OSError(errno.EINVAL, "it ends in zeros, which are no results; choose another file")
+        return end
+
+    def _end_of_last_line(self, size: int) -> int:
+        """Offset behind the last line end of the file."""
+        end = size
+        while end > 0:
+            begin = max(0, end - _BLOCK)
+            found = os.pread(self._fd, end - begin, begin).rfind(b"\n")
+            if found >= 0:
+                return begin + found + 1
+            end = begin
+        return 0
+
+    def _count_lines(self, begin: int, end: int) -> int:
+        lines = 0
+        while begin < end:
+            block = os.pread(self._fd, min(_BLOCK, end - begin), begin)
+            lines += block.count(b"\n")
+            begin += len(block)
+        return lines
