@@ -55,6 +55,8 @@ class StickSpec(Struct, frozen=True):
     """The PoolSpec it belongs to."""
     alone: bool = False
     """It boots alone: where it comes back after its boot is still to be learned."""
+    simulated: bool = False
+    """Not real: faults may be asked for."""
 
 
 class DiscoverySpec(Struct, frozen=True):
@@ -68,6 +70,8 @@ class DiscoverySpec(Struct, frozen=True):
     """At least so long from one stick's boot to the next one's."""
     pool: str = "default"
     """The PoolSpec that its sticks belong to."""
+    simulated: bool = False
+    """Not real: faults may be injected."""
 
 
 class CameraSpec(Struct, frozen=True):
@@ -185,5 +189,5 @@ class Settings(Struct, frozen=True):
     @property
     def simulated(self) -> bool:
         """True when every stick is simulated: only then faults may be injected."""
-        driven = [*(stick.backend for stick in self.sticks), *(found.backend for found in self.discoveries)]
-        return bool(self.sticks) and all(backend == "simulated" for backend in driven)
+        driven = [*(stick.simulated for stick in self.sticks), *(found.simulated for found in self.discoveries)]
+        return bool(self.sticks) and all(driven)

@@ -305,7 +305,9 @@ def test_a_stick_that_is_plugged_in_and_cannot_be_booted_is_told_with_the_remedy
     asked = load(["--graph", str(a_graph(tmp_path)), "--set", f"discovery.sysfs={tmp_path}", "--state-dir", str(tmp_path)], {})
     assert asked.sticks[0].backend == "openvino"
     assert asked.discovery is None
-    assert asked.notices[0].startswith("1 neural compute stick is plugged in (port 1-1.2), but there is no firmware")
+    assert asked.notices[0].startswith(
+        "1 neural compute stick is plugged in (port 1-1.2), but backend xlink cannot drive any: there is no firmware"
+    )
 
 
 def test_cpu_workers_share_the_cores(tmp_path: Path) -> None:

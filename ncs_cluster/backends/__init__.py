@@ -1,11 +1,59 @@
-"""The door for accelerators. One file each: an `Options` dataclass and one class; a backend never knows its siblings.
+"""Backends: one file each, with an `Options` dataclass and one class; a backend never knows its siblings.
 
-The registry is literal; a backend's module is imported only in the worker that opens it.
+The registry is literal; a backend's module is imported only in the worker that opens it and where settings are read.
 """
 
-BACKENDS = {
-    "simulated": "ncs_cluster.backends.simulated:Simulated",
-    "openvino": "ncs_cluster.backends.openvino:OpenVino",
-    "xlink": "ncs_cluster.backends.xlink:Xlink",
-    "myriad": "ncs_cluster.backends.myriad:Myriad",
-}
+from ncs_cluster.backends.base import BackendPlugin, Counted, Matched
+from ncs_cluster.plugins import Registry
+from ncs_cluster.usb_ids import MYRIAD_X
+
+SIMULATED = "simulated"
+AUTO = ("myriad", "xlink", "openvino")
+"""What `--backend auto` tries, in this order. The last one needs nothing."""
+
+BACKENDS = Registry(
+    "backend",
+    "ncs_cluster.backends",
+    [
+        BackendPlugin(
+            name=SIMULATED,
+            title="a stick without a stick: exact latency, simulated heat, faults on demand",
+            driver="ncs_cluster.backends.simulated:Simulated",
+            options="ncs_cluster.backends.simulated:Options",
+            counted=Counted(default=4, prefix="sim", port="sim"),
+            needs_graph=False,
+            simulated=True,
+            preflight="ncs_cluster.backends._preflight:on_openvino",
+        ),
+        BackendPlugin(
+            name="openvino",
+            title="a device that OpenVINO knows by name, this CPU unless another is named",
+            driver="ncs_cluster.backends.openvino:OpenVino",
+            options="ncs_cluster.backends.openvino:Options",
+            counted=Counted(default=1, prefix="cpu", port="{device}"),
+            preflight="ncs_cluster.backends._preflight:on_openvino",
+            divide="ncs_cluster.backends.openvino:divide",
+        ),
+        BackendPlugin(
+            name="xlink",
+            title="neural compute sticks, without the vendor's software",
+            driver="ncs_cluster.backends.xlink:Xlink",
+            options="ncs_cluster.backends.xlink:Options",
+            matched=Matched(device="neural compute stick", usb=MYRIAD_X, prefix="ncs", booted_port="booted_port"),
+            artifact="blob",
+            preflight="ncs_cluster.backends._preflight:of_blobs",
+            preflight_may_crash=False,
+            configure="ncs_cluster.backends._xlink_host:configure",
+            obstacle="ncs_cluster.backends._xlink_host:obstacle",
+        ),
+        BackendPlugin(
+            name="myriad",
+            title="neural compute sticks by the vendor's plugin, in an interpreter that has it",
+            driver="ncs_cluster.backends.myriad:Myriad",
+            options="ncs_cluster.backends.myriad:Options",
+            matched=Matched(device="neural compute stick", usb=MYRIAD_X, prefix="ncs"),
+            configure="ncs_cluster.backends._myriad_host:configure",
+            obstacle="ncs_cluster.backends._myriad_host:obstacle",
+        ),
+    ],
+)

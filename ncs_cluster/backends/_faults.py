@@ -81,7 +81,7 @@ class FaultScript:
         elif kind in SUDDEN:
             _die(kind)
         else:
-            raise StickError("protocol", f'trouble "{kind}" is none of {", ".join([*LASTING, *SUDDEN])}')
+            raise StickError("protocol", f'fault "{kind}" is none of {", ".join([*LASTING, *SUDDEN])}')
 
     def on(self, kind: str, now_s: float) -> bool:
         """True while a lasting fault lasts."""

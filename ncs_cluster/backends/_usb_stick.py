@@ -1,7 +1,7 @@
 """A stick at its USB port: find it, reset old firmware, boot it, find the booted device.
 
-In its boot ROM a stick is 03e7:2485 and takes its firmware as one long write. It then leaves the bus and returns as 03e7:f63b: on
-most machines at the same port chain (of another bus at USB 3), on a Raspberry Pi 4 at another chain. A stick has no serial number,
+In its boot ROM a stick takes its firmware as one long write. It then leaves the bus and returns as another USB device: on most
+machines at the same port chain (of another bus at USB 3), on a Raspberry Pi 4 at another chain. A stick has no serial number,
 so the booted device is matched in this order: at the known port, at the same chain, else a device that has just come and that no
 other program has claimed. A claim excludes other programs, so several sticks may boot at the same time. Runs on CPython 3.9.
 """
@@ -15,8 +15,9 @@ from ncs_cluster.backends import _libusb as usb
 from ncs_cluster.backends._libusb import Context, Device, Handle, UsbError
 from ncs_cluster.backends._usb_pipe import Pipe
 from ncs_cluster.errors import StickError
+from ncs_cluster.usb_ids import MYRIAD_X
 
-VENDOR, ROM, BOOTED = 0x03E7, 0x2485, 0xF63B
+VENDOR, ROM, BOOTED = MYRIAD_X
 
 LOOK_S = 0.02
 STALL_S = 2.0

@@ -4,17 +4,34 @@ A stick is only full with several requests in flight, so a backend submits and c
 and the core's dispatcher never sends more. The worker waits on its channel and on `wake_fd` together, at most until `due_s`, then
 calls `collect`. Nothing here blocks but `open` and `close`. Backends raise only StickError. Runs on CPython 3.9.
 
-A backend that can reset its stick in place has `reopen(phase) -> DeviceInfo` too: after StickError("hang" or "link", ...) the
-worker forgets all requests and calls it, and the process lives on.
+What only some backends can do is a capability: a protocol of its own (`Reopening`, `FaultInjection`), which the worker checks.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, List, Mapping, NamedTuple, Optional, Protocol
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Protocol,
+    Tuple,
+    runtime_checkable,
+)
+
+from msgspec import Struct
 
 from ncs_cluster.types import ResizeTransform
+from ncs_cluster.usb_ids import UsbIds
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -56,7 +73,7 @@ class Reading(NamedTuple):
 
 
 class Backend(Protocol):
-    """One open stick."""
+    """One open stick. The class is called with `time_scale`: how much faster than real time heat runs (simulated sticks only)."""
 
     wake_fd: Optional[int]
     """Readable when something may be collected; None when only `due_s` tells."""
@@ -66,20 +83,115 @@ class Backend(Protocol):
     def open(self, stick: StickSpec, graphs: List[GraphSpec], phase: Callable[[str], None]) -> DeviceInfo:
         """Open the stick and load every graph; `phase` is called as each long step begins ("opening", "compiling")."""
 
-    def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
-        """Begin one inference. `image` is uint8 BGR [h, w, 3] in shared memory, valid until collected; None if `wants_pixels` is
-        false. Host-side resize into the graph's input happens here."""
-
     @property
-    def wants_pixels(self) -> bool:
-        """False when no pixel is ever looked at, so the frame pool need not be mapped."""
+    def needs_frames(self) -> bool:
+        """False when no pixel is ever looked at, so the frame pool need not be mapped. Fixed once the stick is open."""
+
+    def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
+        """Begin one inference. `image` is uint8 BGR [h, w, 3] in shared memory, valid until collected; None if `needs_frames` is
+        false. Host-side resize into the graph's input happens here."""
 
     def collect(self) -> List[Completed]:
         """All requests answered since the last call, in any order."""
 
     def read_sensor(self) -> Reading: ...
 
-    def trouble(self, kind: str, for_s: float) -> None:
-        """Misbehave on command (simulated only; others raise StickError("protocol", ...))."""
+    def close(self) -> None:
+        """Callable at any time after the constructor."""
 
-    def close(self) -> None: ...
+
+@runtime_checkable
+class Reopening(Protocol):
+    """A backend that can reset its stick in place: the worker's process lives on."""
+
+    def reopen(self, phase: Callable[[str], None]) -> DeviceInfo:
+        """Called after StickError("hang" or "link", ...). The worker has forgotten all requests."""
+
+
+@runtime_checkable
+class FaultInjection(Protocol):
+    """A backend that misbehaves on command, for demonstrations and tests."""
+
+    def inject_fault(self, kind: str, for_s: float) -> None:
+        """Begin a fault now. Raises StickError("protocol", ...) for an unknown kind. May not return."""
+
+
+class Counted(Struct, frozen=True, kw_only=True):
+    """Devices that are simply there: as many as `--sticks` says."""
+
+    default: int
+    """How many where `--sticks` says nothing."""
+    prefix: str
+    """Of their ids: "sim" gives sim-1, sim-2, ..."""
+    port: str
+    """Where they are, for people, before the number; {NAME} is the value of an option."""
+
+
+class Matched(Struct, frozen=True, kw_only=True):
+    """Devices that are found on the USB bus, and come and go."""
+
+    device: str
+    """What one is called: "neural compute stick"."""
+    usb: UsbIds
+    prefix: str
+    """Of their ids, before the port: "ncs" gives ncs-1-1.2."""
+    booted_port: Optional[str] = None
+    """The option that takes the port at which a device comes back after its boot, where that has been learned."""
+
+
+class BackendPlugin(Struct, frozen=True, kw_only=True):
+    """What is known of a backend without importing it: its line of the registry. Strings that name code are "module:attribute"."""
+
+    name: str
+    title: str
+    """What it is, for people."""
+    driver: str
+    """The class: see Backend."""
+    options: str
+    """The frozen dataclass of its options. Its `__post_init__` raises ValueError, one line, for values that make no sense."""
+    counted: Optional[Counted] = None
+    matched: Optional[Matched] = None
+    """Exactly one of the two."""
+    artifact: str = "model"
+    """What it takes of a graph: "model", the file that graph.toml names, or "blob", that file compiled for a Myriad X."""
+    needs_graph: bool = True
+    simulated: bool = False
+    """Not real: heat may run faster than time (`time_scale`), and faults may be asked for."""
+    preflight: Optional[str] = None
+    """`(graphs: List[GraphSpec]) -> Iterator[Outputs]`: gives each graph's outputs for an empty frame, in order; raises StickError
+    for a graph that cannot be loaded. Called once, before the daemon starts anything, under the workers' interpreter."""
+    preflight_may_crash: bool = True
+    """Call it in a process of its own."""
+    configure: Optional[str] = None
+    """`(host: Host) -> Dict[str, Any]`: options of every device, found on this machine; refuses where something is missing."""
+    divide: Optional[str] = None
+    """`(options: Dict[str, Any], count: int) -> Dict[str, Any]`: options of each of `count` workers that share this machine."""
+    obstacle: Optional[str] = None
+    """`(host: Host) -> Optional[str]`, for `--backend auto`: why it cannot drive the devices that are plugged in; "" where nobody
+    asked for it; None where it can."""
+
+
+Outputs = Mapping[str, Any]
+"""Output name -> array."""
+
+
+class Host(Protocol):
+    """What the hooks of a backend may ask: its options as they were set, and this machine."""
+
+    @property
+    def state_dir(self) -> Path: ...
+
+    def given(self, option: str) -> bool:
+        """True when somebody set this option, or "runtime"."""
+
+    def option(self, name: str) -> Any:
+        """Its value as set, or its default."""
+
+    def path(self, option: str) -> Path:
+        """The path that an option names; a relative one is relative to the file that sets it. Refuses one that cannot be."""
+
+    def interpreter(self) -> Tuple[str, Dict[str, str]]:
+        """The Python its workers run under, and their environment."""
+
+    def refuse(self, option: Optional[str], because: str) -> NoReturn:
+        """Raise ConfigError at an option, or at the choice of the backend. `because`: what is wrong and what to do."""

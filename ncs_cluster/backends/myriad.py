@@ -73,7 +73,7 @@ class _InFlight(NamedTuple):
 class Myriad:
     """See base.Backend."""
 
-    wants_pixels = True
+    needs_frames = True
 
     def __init__(self, time_scale: float = 1.0) -> None:
         """Real sticks know no time scale."""
@@ -146,9 +146,6 @@ class Myriad:
         """The temperature; while another process holds the plugin's lock the last one, with its age. The plugin hides the throttle
         level."""
         return self._measure()
-
-    def trouble(self, kind: str, for_s: float) -> None:
-        raise StickError("protocol", f'trouble "{kind}" is for simulated sticks only')
 
     def close(self) -> None:
         """Release the stick, which then returns to its ROM. Only while it answers: closing any other takes the plugin 10 s."""

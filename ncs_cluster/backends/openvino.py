@@ -5,6 +5,7 @@ Runs on CPython 3.9.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional
@@ -50,7 +51,7 @@ class Options:
 class OpenVino:
     """See base.Backend."""
 
-    wants_pixels = True
+    needs_frames = True
 
     def __init__(self, time_scale: float = 1.0) -> None:
         """Real inference knows no time scale."""
@@ -96,9 +97,13 @@ class OpenVino:
     def read_sensor(self) -> Reading:
         return Reading(None)
 
-    def trouble(self, kind: str, for_s: float) -> None:
-        raise StickError("protocol", f'trouble "{kind}" is for simulated sticks only')
-
     def close(self) -> None:
         if self._graphs is not None:
             self._graphs.close()
+
+
+def divide(options: Dict[str, Any], count: int) -> Dict[str, Any]:
+    """Options of each of `count` workers: the CPU's cores shared out, unless somebody set `threads`."""
+    if count == 1 or "threads" in options:
+        return options
+    return {**options, "threads": max(1, len(os.sched_getaffinity(0)) // count)}

@@ -86,7 +86,7 @@ class Simulated:
     def __init__(self, time_scale: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self.wake_fd: Optional[int] = None
         self.due_s: Optional[float] = None
-        self.wants_pixels = False
+        self.needs_frames = False
         self._time_scale, self._clock = time_scale, clock
         self._queue: Deque[_Request] = deque()
         self._answered_s = self._free_s = 0.0
@@ -110,7 +110,7 @@ class Simulated:
             import numpy
 
             self._scratch = numpy.empty((300, 300, 3), numpy.uint8)
-        self.wants_pixels = options.preprocess or self._graphs is not None
+        self.needs_frames = options.preprocess or self._graphs is not None
         now_s = self._clock()
         self._faults = _faults.FaultScript([_faults.parse(text) for text in options.faults], now_s)
         self._heated_s, self._busy_s = now_s, 0.0
@@ -161,7 +161,8 @@ class Simulated:
             self._reading = Reading(sensor_reading(self._heat.die_c, error_c, self._options.step_c), self._level)
         return self._reading
 
-    def trouble(self, kind: str, for_s: float) -> None:
+    def inject_fault(self, kind: str, for_s: float) -> None:
+        """See base.FaultInjection."""
         now_s = self._clock()
         self._warm(now_s)
         self._faults.begin(kind, now_s + for_s)

@@ -1,4 +1,7 @@
-"""The sticks that are plugged in, as the kernel lists them in sysfs: some small reads that need no rights. Runs on CPython 3.9."""
+"""The devices of one kind that are plugged in, as the kernel lists them in sysfs: small reads that need no rights.
+
+Runs on CPython 3.9.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ import os
 from pathlib import Path
 from typing import Dict
 
-MOVIDIUS, PRODUCTS = "03e7", ("2485", "f63b")
-"""Before its boot, and after."""
+from ncs_cluster.usb_ids import UsbIds, text
 
 
-def plugged_in(sysfs: Path) -> Dict[str, str]:
-    """USB port -> product of every Myriad X the kernel lists, before its boot or after. What vanishes meanwhile is left out."""
+def plugged_in(sysfs: Path, ids: UsbIds) -> Dict[str, bool]:
+    """USB port -> whether its firmware runs, of every device with these ids. A device that vanishes meanwhile is left out."""
     seen = {}
+    products = {text(ids.booted): True, text(ids.boot_rom): False}
     devices = sysfs / "bus" / "usb" / "devices"
     try:
         names = sorted(os.listdir(devices))
@@ -20,10 +23,10 @@ def plugged_in(sysfs: Path) -> Dict[str, str]:
         return {}
     for name in names:
         # "usb1" is a root hub, "1-1.2:1.0" an interface
-        if ":" not in name and "-" in name and _word(devices / name / "idVendor") == MOVIDIUS:
+        if ":" not in name and "-" in name and _word(devices / name / "idVendor") == text(ids.vendor):
             product = _word(devices / name / "idProduct")
-            if product in PRODUCTS:
-                seen[name] = product
+            if product in products:
+                seen[name] = products[product]
     return seen
 
 

@@ -94,7 +94,7 @@ class _InFlight(NamedTuple):
 class Xlink:
     """See base.Backend."""
 
-    wants_pixels = True
+    needs_frames = True
 
     def __init__(self, time_scale: float = 1.0) -> None:
         """Real sticks know no time scale."""
@@ -156,9 +156,6 @@ class Xlink:
             return Reading(None)
         age_s = time.monotonic() - self._thermal_s
         return Reading(self._thermal.temperature_c if age_s < STALE_S else None, self._thermal.level, age_s)
-
-    def trouble(self, kind: str, for_s: float) -> None:
-        raise StickError("protocol", f'trouble "{kind}" is for simulated sticks only')
 
     def close(self) -> None:
         """Close the session: the stick returns to its ROM. Takes at most some seconds, no time for an unplugged stick."""

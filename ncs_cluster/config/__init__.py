@@ -15,14 +15,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from ncs_cluster.config.asked import Asked, complaint
-from ncs_cluster.config.backend import backend
+from ncs_cluster.config.backend import chosen
 from ncs_cluster.config.cameras import cameras
 from ncs_cluster.config.flags import flag_of, parse
 from ncs_cluster.config.graphs import graphs
 from ncs_cluster.config.layers import Layers, Origin, from_environment, from_file, from_set, normal, value_of
-from ncs_cluster.config.model import Keys, Root
+from ncs_cluster.config.model import Keys, Root, root_for
 from ncs_cluster.config.places import gateway, results, runtime_dir, runtimes, state_dir
-from ncs_cluster.config.sticks import clusters, discovery, sticks
+from ncs_cluster.config.request import PoolRequest
+from ncs_cluster.config.sticks import clusters, discovery, judge_tables, sticks
 from ncs_cluster.provision.places import expanded
 from ncs_cluster.specs import PoolSpec, Settings
 
@@ -34,16 +35,18 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     print and raise SystemExit(0)."""
     layers = _layers(parse(argv), environ)
     asked = Asked(_judged(layers), layers, environ)
-    driven_by = backend(asked)
-    found = sticks(asked, driven_by)
-    looked_for = discovery(asked, driven_by)
-    turns = clusters(asked, driven_by, len(found))
+    pool = PoolRequest(asked)
+    plugin = chosen(pool)
+    judge_tables(asked, plugin)
+    found = sticks(pool, plugin)
+    looked_for = discovery(pool, plugin)
+    turns = clusters(pool, plugin, len(found))
     environments = runtimes(asked)
     seen = cameras(asked)
     sink, page = results(asked), gateway(asked)
     return Settings(
         pools=[PoolSpec(turns, found, looked_for)],
-        graphs=graphs(asked, driven_by, seen),
+        graphs=graphs(asked, [plugin], seen),
         cameras=seen,
         runtimes=environments,
         runtime_dir=runtime_dir(asked),
@@ -78,8 +81,9 @@ def _layers(flags: dict[str, Any], environ: Mapping[str, str]) -> Layers:
 
 def _judged(layers: Layers) -> Root:
     """The model's word on the merged tree. What looked like a TOML value where text is wanted is text."""
+    model = root_for(layers.tree)
     try:
-        return Root.model_validate(layers.tree)
+        return model.model_validate(layers.tree)
     except ValidationError as error:
         first = error
     for each in first.errors():
@@ -88,6 +92,6 @@ def _judged(layers: Layers) -> Root:
         if origin is not None and origin.text is not None and each["type"] in ("string_type", "list_type"):
             layers.put(path, [origin.text] if each["type"] == "list_type" else origin.text, origin)
     try:
-        return Root.model_validate(layers.tree)
+        return model.model_validate(layers.tree)
     except ValidationError as error:
-        raise complaint(error, layers, Root) from error
+        raise complaint(error, layers, model) from error

@@ -1,55 +1,118 @@
-"""What drives the sticks: as asked, or what this machine has; and with which options."""
+"""Which backend drives a pool of sticks, and with which options."""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from pathlib import Path
+from typing import Any, NoReturn, Optional
 
-from ncs_cluster.backends import BACKENDS
+from ncs_cluster.backends import AUTO, BACKENDS
+from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.config.asked import Asked
-from ncs_cluster.config.model import options_class
-from ncs_cluster.config.ncs import firmware, get_firmware, no_plugin, sysfs
+from ncs_cluster.config.layers import KeyPath
+from ncs_cluster.config.places import interpreter, state_dir
+from ncs_cluster.config.request import PoolRequest
+from ncs_cluster.plugins import load, made
 
-REAL = ("xlink", "myriad")
-"""Backends of sticks that are found, not counted."""
+BESIDE = {"runtime", "time_scale"}
+"""Keys of a backend's table that are no options of its own."""
 
 
-def backend(asked: Asked) -> str:
-    """The backend that drives the sticks; `auto` looks at the machine and says what it decided."""
-    wanted: str = asked.root.backend
+def chosen(pool: PoolRequest) -> BackendPlugin:
+    """The backend of a pool; `auto` looks at the machine and says what it decided."""
+    wanted: str = pool.value("backend")
     if wanted != "auto":
-        return wanted
-    ports = plugged_in(sysfs(asked))
-    if not ports:
-        asked.notices.append("no neural compute stick is plugged in: working on this CPU (--backend simulated shows sticks)")
-        return "openvino"
-    count = "1 neural compute stick is" if len(ports) == 1 else f"{len(ports)} neural compute sticks are"
-    seen = f"{count} plugged in (port {', '.join(ports)})"
-    if asked.given("myriad", "runtime"):
-        if (complaint := no_plugin(asked)) is None:
-            asked.notices.append(f"{seen}: driven by the vendor's plugin (backend myriad)")
-            return "myriad"
-        asked.notices.append(f"not by backend myriad, whose runtime is set: {complaint}")
-    boots = firmware(asked)
-    if boots.is_file():
-        asked.notices.append(f"{seen}: driven by backend xlink")
-        return "xlink"
-    asked.notices.append(f"{seen}, but there is no firmware {boots}: working on this CPU; get it with: {get_firmware(asked)}")
-    return "openvino"
+        return BACKENDS.get(wanted)
+    asked, seen = pool.asked, ""
+    *found, last = (BACKENDS.get(name) for name in AUTO)
+    for plugin in found:
+        ports = [] if plugin.matched is None else list(plugged_in(sysfs(asked), plugin.matched.usb))
+        if plugin.matched is None or not ports:
+            continue
+        count = f"1 {plugin.matched.device} is" if len(ports) == 1 else f"{len(ports)} {plugin.matched.device}s are"
+        seen = f"{count} plugged in (port {', '.join(ports)})"
+        obstacle = None if plugin.obstacle is None else load(plugin.obstacle)(BackendHost(pool, plugin))
+        if obstacle is None:
+            asked.notices.append(f"{seen}: driven by backend {plugin.name}")
+            return plugin
+        if obstacle:
+            asked.notices.append(f"{seen}, but backend {plugin.name} cannot drive any: {obstacle}")
+    if seen:
+        asked.notices.append("working on this CPU")
+    else:
+        device = next(plugin.matched.device for plugin in found if plugin.matched is not None)
+        asked.notices.append(f"no {device} is plugged in: working on this CPU (--backend simulated shows sticks)")
+    return last
 
 
-def driver(asked: Asked, driven_by: str) -> tuple[dict[str, Any], str]:
-    """Options and runtime of a backend; those of the others are judged too."""
-    runtime = getattr(asked.root, driven_by).runtime
-    asked.check_runtime(runtime, driven_by, "runtime")
-    return {name: _options(asked, name) for name in BACKENDS}[driven_by], runtime
+def options(pool: PoolRequest, plugin: BackendPlugin) -> dict[str, Any]:
+    """What was set of the backend's Options, judged by the dataclass too, and what its hook found on this machine."""
+    host = BackendHost(pool, plugin)
+    judge(pool.asked, plugin, host.set)
+    return host.set if plugin.configure is None else {**host.set, **load(plugin.configure)(host)}
 
 
-def _options(asked: Asked, name: str) -> dict[str, Any]:
-    """What was set of a backend's Options, judged by the dataclass too."""
-    table: dict[str, Any] = getattr(asked.root, name).model_dump(exclude_unset=True, exclude={"runtime", "time_scale"})
+def judge(asked: Asked, plugin: BackendPlugin, given: dict[str, Any]) -> None:
+    """Refuse options that make no sense, at the key they were set by."""
     try:
-        options_class(BACKENDS[name])(**table)
+        made(plugin.options, given)
     except ValueError as error:
-        asked.refuse_options(error, table, name)
+        asked.refuse_options(error, given, plugin.name)
+
+
+def of_table(asked: Asked, name: str) -> dict[str, Any]:
+    """What the backend's own table sets of its Options."""
+    table: dict[str, Any] = getattr(asked.root, name).model_dump(exclude_unset=True, exclude=BESIDE)
     return table
+
+
+def sysfs(asked: Asked) -> Path:
+    """Where the kernel lists its devices. A folder that somebody named and that is none would be waited for, for ever."""
+    root = asked.path(asked.root.discovery.sysfs, "discovery", "sysfs")
+    if asked.given("discovery", "sysfs") and not root.is_dir():
+        asked.refuse("discovery", "sysfs", because=f"{root} is no folder; leave it out for the kernel's own, /sys")
+    return root
+
+
+class BackendHost:
+    """See backends.base.Host."""
+
+    def __init__(self, pool: PoolRequest, plugin: BackendPlugin) -> None:
+        self._pool, self._asked, self._plugin = pool, pool.asked, plugin
+        self.set = of_table(pool.asked, plugin.name)
+
+    @property
+    def state_dir(self) -> Path:
+        return Path(state_dir(self._asked))
+
+    def given(self, option: str) -> bool:
+        return self._asked.given(*self._key(option))
+
+    def option(self, name: str) -> Any:
+        return self.set[name] if name in self.set else getattr(load(self._plugin.options), name, None)
+
+    def path(self, option: str) -> Path:
+        return self._asked.path(str(self.option(option)), *self._key(option))
+
+    @property
+    def runtime(self) -> str:
+        """The name of the [runtimes.NAME] its workers run under."""
+        name: str = getattr(self._asked.root, self._plugin.name).runtime
+        self._asked.check_runtime(name, *self._key("runtime"))
+        return name
+
+    def interpreter(self) -> tuple[str, dict[str, str]]:
+        name = self.runtime
+        table = self._asked.root.runtimes.get(name)
+        python = sys.executable if table is None else interpreter(self._asked, name) or table.python
+        outside = ("PYTHONHOME", "VIRTUAL_ENV", "PYTHONPATH")
+        environment = {key: value for key, value in self._asked.environ.items() if key not in outside}
+        return python, {**environment, **(table.env if table else {})}
+
+    def refuse(self, option: Optional[str], because: str) -> NoReturn:
+        key = self._pool.key("backend") if option is None else self._key(option)
+        self._asked.refuse(*key, because=because)
+
+    def _key(self, option: str) -> KeyPath:
+        return (self._plugin.name, option)

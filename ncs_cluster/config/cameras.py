@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from ncs_cluster.config import spec
 from ncs_cluster.config.asked import Asked, complaint
 from ncs_cluster.config.layers import KeyPath
-from ncs_cluster.config.model import Camera, options_class, source_table
+from ncs_cluster.config.model import Camera, source_table
+from ncs_cluster.plugins import made
 from ncs_cluster.sources import SOURCES
 from ncs_cluster.specs import CameraSpec
 from ncs_cluster.types import CameraName
@@ -134,7 +135,7 @@ def _checked(asked: Asked, source: str, options: dict[str, Any], at: Mapping[str
     except ValidationError as error:
         raise complaint(error, asked.layers, table, at) from error
     try:
-        options_class(SOURCES[source])(**judged)
+        made(SOURCES[source].split(":")[0] + ":Options", judged)
     except ValueError as error:
         asked.refuse(*next((at[option] for option in judged if option in str(error)), ("source",)), because=str(error))
     return judged

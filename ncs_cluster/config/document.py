@@ -8,7 +8,6 @@ import textwrap
 import typing
 from importlib import import_module
 from itertools import pairwise
-from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -24,9 +23,9 @@ from ncs_cluster.config.model import (
     Graph,
     Keys,
     Runtime,
-    options_class,
     source_table,
 )
+from ncs_cluster.plugins import load
 from ncs_cluster.sources import SOURCES
 
 HEAD = """# Configuration
@@ -45,7 +44,7 @@ What is wrong is told in one line that names the file, variable or flag, the key
 
 ```toml
 # /etc/ncs-cluster.toml
-backend = "simulated"
+backend = 'simulated'
 cluster-size = 2
 results = "found.jsonl"
 
@@ -107,10 +106,18 @@ def page() -> str:
     for title, model, text in tables:
         parts += [f"### `[{title}]`\n", text, _keys(model)]
     for name, table in BACKEND_TABLES.items():
-        parts += [f"### `[{name}]`\n", f"Of the backend `{name}`.\n", _keys(table, _sentences(BACKENDS[name]))]
+        parts += [
+            f"### `[{name}]`\n",
+            f"Of the backend `{name}`: {BACKENDS.builtin[name].title}.\n",
+            _keys(table, _sentences(BACKENDS.builtin[name].options)),
+        ]
     parts += ["## Sources\n", "Keys of `[cameras.NAME.options]`, by the kind of source.\n"]
     for name in SOURCES:
-        parts += [f"### {name}\n", _about(SOURCES[name]), _keys(source_table(name), _sentences(SOURCES[name]))]
+        parts += [
+            f"### {name}\n",
+            _about(SOURCES[name]),
+            _keys(source_table(name), _sentences(SOURCES[name].split(":")[0] + ":Options")),
+        ]
     parts += ["## graph.toml\n", GRAPH_TOML, _keys(GraphToml, skip=("input",)), "### `[input]`\n", _keys(Input)]
     return "\n".join(parts)
 
@@ -122,7 +129,7 @@ def _flags(fields: dict[str, FieldInfo]) -> str:
             [
                 f"`{name}`",
                 f"`{flag_of(name)}`<br>`NCS_CLUSTER_{name.upper()}`",
-                _type(field.annotation, _extra(field)["metavar"]) + _range(field),
+                _type(field, _extra(field)["metavar"]) + _range(field),
                 _default(field),
                 str(field.description),
             ]
@@ -134,7 +141,7 @@ def _keys(model: type[BaseModel], sentences: dict[str, str] | None = None, skip:
     rows = [
         [
             f"`{name}`",
-            _type(field.annotation) + _range(field),
+            _type(field) + _range(field),
             _default(field),
             field.description or (sentences or {}).get(name) or COMMON.get(name, ""),
         ]
@@ -153,8 +160,9 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _type(annotation: Any, metavar: str = "") -> str:
-    if words := choices(annotation):
+def _type(field: FieldInfo, metavar: str = "") -> str:
+    annotation = field.annotation
+    if words := choices(field):
         return ", ".join(f"`{word}`" for word in words)
     text = str(annotation)
     many = text.startswith(("list", "typing.List"))
@@ -200,9 +208,9 @@ def _about(door: str) -> str:
     return text.split("\n\n")[0] + "\n"
 
 
-def _sentences(door: str) -> dict[str, str]:
-    """The sentences below the fields of a door's Options."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(options_class(door))))
+def _sentences(options: str) -> dict[str, str]:
+    """The sentences below the fields of the Options that "module:attribute" names."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(load(options))))
     body = typing.cast("ast.ClassDef", tree.body[0]).body
     found = {}
     for field, after in pairwise(body):

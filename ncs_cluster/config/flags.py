@@ -6,7 +6,9 @@ import argparse
 import difflib
 import os
 from collections.abc import Sequence
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, cast, get_args
+
+from pydantic.fields import FieldInfo
 
 import ncs_cluster
 from ncs_cluster.config.model import GROUPS, Keys
@@ -42,8 +44,11 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def choices(annotation: Any) -> list[str]:
-    """The words a key may be, where it is a closed list."""
+def choices(field: FieldInfo) -> list[str]:
+    """The words a key may be: a closed list, or the built-in plugins."""
+    extra, annotation = cast("dict[str, Any]", field.json_schema_extra or {}), field.annotation
+    if extra.get("choices"):
+        return list(extra["choices"])
     return [word for each in (annotation, *get_args(annotation)) for word in get_args(each) if isinstance(word, str)]
 
 
@@ -73,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
                 shown = f"{field.default:g}" if isinstance(field.default, float) else field.default
                 sentence += f" [{shown}]"
             many = field.default_factory is not None
-            metavar = extra["metavar"] or "|".join(choices(field.annotation))
+            metavar = extra["metavar"] or "|".join(choices(field))
             group.add_argument(flag_of(name), metavar=metavar, action="append" if many else "store", help=sentence)
     group.add_argument(
         "--config", metavar="FILE", help="Settings in TOML, under the names of the flags; flags and environment beat it."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
 from msgspec import structs
 
+from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.config import graph_folder
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.places import state_dir
@@ -18,14 +20,16 @@ DEFAULT, NONE = "demo", "none"
 NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,64}")
 
 
-def graphs(asked: Asked, driven_by: str, cameras: list[CameraSpec]) -> list[GraphSpec]:
+def graphs(asked: Asked, backends: Sequence[BackendPlugin], cameras: list[CameraSpec]) -> list[GraphSpec]:
     """--graph where it is given, beside the file's own tables where the list stands in the file; else the tables; else the demo."""
     root = asked.root
     origin = asked.layers.origins.get(("graph",))
     chosen = list(root.graph)
     if NONE in chosen:
-        if len(chosen) > 1 or driven_by != "simulated":
-            asked.refuse("graph", because="none stands alone, and only simulated sticks can work without a graph; name a graph")
+        needy = [plugin.name for plugin in backends if plugin.needs_graph]
+        if len(chosen) > 1 or needy:
+            without = f"backend {needy[0]} cannot work without a graph" if needy else "none stands alone"
+            asked.refuse("graph", because=f"{without}; name a graph")
         return []
     if not chosen or (origin is not None and origin.kind == "file"):
         chosen += [name for name in root.graphs if name not in chosen]
@@ -33,14 +37,14 @@ def graphs(asked: Asked, driven_by: str, cameras: list[CameraSpec]) -> list[Grap
         chosen = [DEFAULT]
         if any(camera.source != "synthetic" for camera in cameras):
             asked.notices.append("the demo graph knows only the synthetic scene: --graph DIR names one for real pictures")
-    found = [_graph(asked, text, driven_by) for text in chosen]
+    found = [_graph(asked, text, blob=any(plugin.artifact == "blob" for plugin in backends)) for text in chosen]
     names = [graph.name for graph in found]
     if len(set(names)) < len(names):
         asked.refuse("graph", because="two graphs have the same name; give one a name of its own in [graphs.NAME] path = DIR")
     return found
 
 
-def _graph(asked: Asked, text: str, driven_by: str) -> GraphSpec:
+def _graph(asked: Asked, text: str, *, blob: bool) -> GraphSpec:
     table = asked.root.graphs.get(text)
     threshold = asked.root.threshold
     # a flag speaks of all graphs, and beats what the file says of one
@@ -51,7 +55,7 @@ def _graph(asked: Asked, text: str, driven_by: str) -> GraphSpec:
     folder = _folder(asked, text, table.path if table is not None else None)
     name = text if table is not None else re.sub(r"[^A-Za-z0-9._-]", "-", folder.name)[:64] or "graph"
     graph = graph_folder.read(folder, name, threshold)
-    return _compiled(asked, text, graph) if driven_by == "xlink" else graph
+    return _compiled(asked, text, graph) if blob else graph
 
 
 def _compiled(asked: Asked, text: str, graph: GraphSpec) -> GraphSpec:

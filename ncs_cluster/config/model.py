@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Optional
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from ncs_cluster.backends import BACKENDS
+from ncs_cluster.backends.base import BackendPlugin
+from ncs_cluster.config.complain import shown
+from ncs_cluster.plugins import Registry, load
 from ncs_cluster.sources import SOURCES
 
 
@@ -50,9 +53,9 @@ SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, DAEMON = (
 GROUPS = (SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, DAEMON)
 
 
-def key(default: Any, sentence: str, group: str = "", metavar: str = "", **limits: Any) -> Any:
-    """A key: with a group it is a flag too."""
-    extra: dict[str, Any] = {"group": group, "metavar": metavar}
+def key(default: Any, sentence: str, group: str = "", metavar: str = "", choices: Sequence[str] = (), **limits: Any) -> Any:
+    """A key: with a group it is a flag too. `choices`: what help and docs name; plugins of other packages come on top."""
+    extra: dict[str, Any] = {"group": group, "metavar": metavar, "choices": choices}
     if isinstance(default, (list, dict)):
         return Field(default_factory=lambda: default.copy(), description=sentence, json_schema_extra=extra, **limits)
     return Field(default, description=sentence, json_schema_extra=extra, **limits)
@@ -97,15 +100,21 @@ class Discovery(Table):
     )
 
 
-def options_class(door: str) -> type[Any]:
-    """The `Options` dataclass behind a registry line."""
-    options: type[Any] = import_module(door.split(":")[0]).Options
-    return options
+def named(registry: Registry[Any], *besides: str) -> Any:
+    """The type of a key whose value is a plugin's name."""
+
+    def known(value: str) -> str:
+        if value not in besides and value not in registry:
+            raise ValueError(f"must be one of {', '.join([*besides, *registry.names()])}, not {shown(value)}")
+        return value
+
+    return Annotated[str, AfterValidator(known)]
 
 
-def door_table(name: str, door: str, **more: Any) -> type[Table]:
-    """A door's Options as a table, with `more` keys beside them. The dataclass's own checks run when it is made of the values."""
-    options = options_class(door)
+def options_table(path: str, **more: Any) -> type[Table]:
+    """The `Options` that "module:attribute" names as a table, with `more` keys beside them. The dataclass's own checks run when it
+    is made of the values."""
+    options = load(path)
     hints = typing.get_type_hints(options)
     fields: dict[str, Any] = dict(more)
     for each in dataclasses.fields(options):
@@ -115,7 +124,7 @@ def door_table(name: str, door: str, **more: Any) -> type[Table]:
         elif each.default_factory is not dataclasses.MISSING:
             default = Field(default_factory=each.default_factory)
         fields[each.name] = (hints[each.name], default)
-    return create_model(name, __base__=Table, **fields)
+    return create_model(path, __base__=Table, **fields)
 
 
 _RUNTIME = (str, key("default", "The interpreter its workers run under: a [runtimes.NAME]."))
@@ -128,16 +137,20 @@ _TIME_SCALE = (
         le=40,
     ),
 )
-_BESIDE: dict[str, dict[str, Any]] = {"simulated": {"time_scale": _TIME_SCALE}}
-"""Keys of a backend's table that are not its own Options."""
-BACKEND_TABLES = {
-    name: door_table(door.rpartition(":")[2], door, **_BESIDE.get(name, {}), runtime=_RUNTIME) for name, door in BACKENDS.items()
-}
+
+
+def backend_table(plugin: BackendPlugin) -> type[Table]:
+    """The table of a backend's Options, and the keys beside them."""
+    beside = {"time_scale": _TIME_SCALE} if plugin.simulated else {}
+    return options_table(plugin.options, **beside, runtime=_RUNTIME)
+
+
+BACKEND_TABLES = {name: backend_table(plugin) for name, plugin in BACKENDS.builtin.items()}
 
 
 def source_table(source: str) -> type[Table]:
     """The table of a source's Options."""
-    return door_table(source, SOURCES[source])
+    return options_table(SOURCES[source].split(":")[0] + ":Options")
 
 
 class Keys(Table):
@@ -171,12 +184,13 @@ class Keys(Table):
         "0..1",
     )
 
-    backend: Literal["auto", "xlink", "myriad", "openvino", "simulated"] = key(
+    backend: named(BACKENDS, "auto") = key(  # type: ignore[valid-type]
         "auto",
         "What drives the sticks. xlink: neural compute sticks, without the vendor's software. myriad: the same sticks by the "
         "vendor's plugin, in an interpreter that has it. auto: sticks that are plugged in, by myriad where its runtime is set, "
         "else by xlink where the firmware is installed; else this CPU. simulated only when asked.",
         STICKS,
+        choices=["auto", *BACKENDS.builtin],
     )
     sticks: Optional[int] = key(
         None, "How many simulated sticks (4) or CPU workers (1). Real sticks are found, not counted.", STICKS, "N", ge=1, le=256
@@ -236,10 +250,7 @@ if typing.TYPE_CHECKING:
         graphs: dict[str, Graph]
         runtimes: dict[str, Runtime]
         discovery: Discovery
-        simulated: Any
-        openvino: Any
-        xlink: Any
-        myriad: Any
+        # and a table for each backend, under its name
 
 else:
     Root = create_model(
@@ -251,3 +262,24 @@ else:
         discovery=(Discovery, Field(default_factory=Discovery)),
         **{name: (table, Field(default_factory=table)) for name, table in BACKEND_TABLES.items()},
     )
+
+
+def tables(root: Keys) -> list[str]:
+    """Names of the backends that have a table."""
+    return [name for name in type(root).model_fields if name in BACKENDS]
+
+
+def root_for(tree: Mapping[str, Any]) -> type[Root]:
+    """Root with the tables of those backends of other packages that the tree speaks of. Raises ConfigError for a broken one."""
+    spoken = {name for name in tree if name not in Root.model_fields} | {_text(tree.get("backend"))}
+    more = {
+        name: backend_table(BACKENDS.get(name)) for name in sorted(spoken - {"auto"} - set(BACKENDS.builtin)) if name in BACKENDS
+    }
+    if not more:
+        return Root
+    fields: Any = {name: (table, Field(default_factory=table)) for name, table in more.items()}
+    return create_model("Root", __base__=Root, **fields)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

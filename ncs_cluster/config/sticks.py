@@ -2,82 +2,92 @@
 
 from __future__ import annotations
 
-import os
 from typing import Optional
 
+from ncs_cluster.backends import BACKENDS
+from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.config.asked import Asked
-from ncs_cluster.config.backend import REAL, driver
-from ncs_cluster.config.ncs import libusb, no_plugin, sysfs, whole_firmware
+from ncs_cluster.config.backend import BackendHost, judge, of_table, options, sysfs
+from ncs_cluster.config.model import tables
+from ncs_cluster.config.request import PoolRequest
+from ncs_cluster.plugins import load, made
 from ncs_cluster.specs import ClusterSpec, DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
 
-DEFAULT_COUNT = {"simulated": 4, "openvino": 1}
 LATER_POLICIES = ("coolest", "predictive")
 
 
-def sticks(asked: Asked, driven_by: str) -> list[StickSpec]:
+def sticks(pool: PoolRequest, plugin: BackendPlugin) -> list[StickSpec]:
     """Sticks that are simply there."""
-    table, runtime = driver(asked, driven_by)
-    if driven_by in REAL:
-        if asked.root.sticks is not None:
-            asked.refuse("sticks", because=f"sticks of backend {driven_by} are found, not counted; leave it out")
+    wanted = pool.value("sticks")
+    if plugin.counted is None:
+        if wanted is not None:
+            pool.refuse("sticks", because=f"sticks of backend {plugin.name} are found, not counted; leave it out")
         return []
-    count = asked.root.sticks or DEFAULT_COUNT[driven_by]
-    if driven_by == "openvino" and count > 1 and not asked.given("openvino", "threads"):
-        table["threads"] = max(1, len(os.sched_getaffinity(0)) // count)
-    shown = {"simulated": ("sim", "sim"), "openvino": ("cpu", str(table.get("device", "CPU")))}
-    prefix, port = shown[driven_by]
+    count = wanted or plugin.counted.default
+    given = options(pool, plugin)
+    if plugin.divide is not None:
+        given = load(plugin.divide)(given, count)
+    whole = made(plugin.options, given)
+    place = plugin.counted.port.format_map({name: getattr(whole, name) for name in whole.__dataclass_fields__})
+    runtime = BackendHost(pool, plugin).runtime
     return [
-        StickSpec(id=StickId(f"{prefix}-{n}"), port=f"{port} {n}", backend=driven_by, options=table, runtime=runtime)
+        StickSpec(
+            id=StickId(f"{plugin.counted.prefix}-{n}"),
+            port=f"{place} {n}",
+            backend=plugin.name,
+            options=given,
+            runtime=runtime,
+            simulated=plugin.simulated,
+        )
         for n in range(1, count + 1)
     ]
 
 
-def discovery(asked: Asked, driven_by: str) -> Optional[DiscoverySpec]:
+def discovery(pool: PoolRequest, plugin: BackendPlugin) -> Optional[DiscoverySpec]:
     """How sticks that come and go are found; None where none are looked for. What they cannot do without is looked for here."""
-    if driven_by not in REAL:
+    if plugin.matched is None:
         return None
-    table, runtime = driver(asked, driven_by)
-    if driven_by == "xlink":
-        if asked.given("xlink", "libusb"):
-            table["libusb"] = libusb(asked)
-        table["firmware"] = str(whole_firmware(asked))
-    elif (complaint := no_plugin(asked)) is not None:
-        asked.refuse(
-            "myriad",
-            "runtime",
-            because=f"{complaint}; name a [runtimes.NAME] whose Python has openvino 2021.4.2 (Python 3.6 to 3.9)",
-        )
-    devices = sysfs(asked)
-    if not plugged_in(devices):
-        asked.notices.append("no neural compute stick is plugged in yet: waiting for one")
-    return DiscoverySpec(driven_by, table, runtime, sysfs=str(devices), stagger_s=asked.root.discovery.stagger_s)
+    asked, runtime = pool.asked, BackendHost(pool, plugin).runtime
+    given, devices = options(pool, plugin), sysfs(pool.asked)
+    if not plugged_in(devices, plugin.matched.usb):
+        asked.notices.append(f"no {plugin.matched.device} is plugged in yet: waiting for one")
+    return DiscoverySpec(plugin.name, given, runtime, sysfs=str(devices), stagger_s=asked.root.discovery.stagger_s)
 
 
-def clusters(asked: Asked, driven_by: str, count: int) -> ClusterSpec:
+def judge_tables(asked: Asked, plugin: BackendPlugin) -> None:
+    """Tables of backends that are not used are judged too."""
+    for name in tables(asked.root):
+        if name != plugin.name:
+            other = BACKENDS.get(name)
+            judge(asked, other, of_table(asked, name))
+            if other.simulated and asked.given(name, "time_scale"):
+                asked.refuse(name, "time_scale", because=f"only simulated sticks can heat faster; use --backend {name}")
+
+
+def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpec:
     """Turns, checked against the number of sticks where that is fixed; where they come and go the cluster shrinks with them."""
-    root = asked.root
-    size, policy = root.cluster_size, root.policy or ("ring" if root.cluster_size else "all")
+    asked = pool.asked
+    size: int = pool.value("cluster_size")
+    policy = pool.value("policy") or ("ring" if size else "all")
     if policy in LATER_POLICIES:
-        asked.refuse("policy", because=f"{policy} is not in this version yet; use ring or all")
+        pool.refuse("policy", because=f"{policy} is not in this version yet; use ring or all")
     if policy == "ring" and size == 0:
-        asked.refuse("policy", because="ring takes turns between clusters; give --cluster-size K too")
-    if policy == "ring" and size * 2 > count and driven_by not in REAL:
+        pool.refuse("policy", because="ring takes turns between clusters; give --cluster-size K too")
+    if policy == "ring" and size * 2 > count and plugin.counted is not None:
         remedy = f"use --cluster-size {count // 2}, or --sticks {size * 2}" if count > 1 else f"use --sticks {size * 2}"
-        if asked.root.backend == "auto":
+        if pool.value("backend") == "auto":
             # who has sticks must hear why they are not those that are counted here
             remedy = "; ".join([remedy, *asked.notices])
-        asked.refuse(
+        pool.refuse(
             "cluster_size",
             because=f"{size} of {count} stick{'s' * (count > 1)}: at most half may work while the others cool; {remedy}",
         )
-    if driven_by != "simulated" and asked.given("simulated", "time_scale"):
-        asked.refuse("simulated", "time_scale", because="only simulated sticks can heat faster; use --backend simulated")
     return ClusterSpec(
         cluster_size=size,
         policy=policy,
-        switch_interval_s=root.switch_interval,
-        switch_temp_c=root.switch_temp,
-        time_scale=root.simulated.time_scale if driven_by == "simulated" else 1.0,
+        switch_interval_s=pool.value("switch_interval"),
+        switch_temp_c=pool.value("switch_temp"),
+        time_scale=getattr(asked.root, plugin.name).time_scale if plugin.simulated else 1.0,
     )

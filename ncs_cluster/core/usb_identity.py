@@ -1,6 +1,6 @@
 """Which USB device is which stick. A stick has no serial number, so it is named by its home: the port where it waits for its boot.
 
-    home 1-1.2, product 2485  -- boot -->  away for a moment  -->  product f63b at 2-1.2, or on a Pi 4 at 2-2
+    home 1-1.2, in its boot ROM  -- boot -->  away for a moment  -->  booted at 2-1.2, or on a Pi 4 at 2-2
 
 A port is bus and chain. After its boot a stick is on the bus of the faster half of its socket, mostly with the same chain; where
 the chain differs too, the pair of ports is learned while no other stick is away. A stick that is away is not gone yet: booting,
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 
-BEFORE_BOOT, BOOTED = "2485", "f63b"
 RETURN_S = 1.0
 """A settled stick, one that was open, was pulled when it is away for so long."""
 BOOT_S = 5.0
@@ -35,12 +34,13 @@ class UsbIdentity:
         self.renamed: list[str] = []
         """Those of the last look's gone that were no home: their sticks are called by another one now."""
 
-    def look(self, seen: Mapping[str, str], settled: Container[str], now_s: float) -> tuple[list[str], list[str]]:
-        """Homes of sticks that are new, and of those that are gone. `seen`: port -> product; `settled`: with no boot ahead."""
-        waiting = sorted(port for port, product in seen.items() if product != BOOTED)
+    def look(self, seen: Mapping[str, bool], settled: Container[str], now_s: float) -> tuple[list[str], list[str]]:
+        """Homes of sticks that are new, and of those that are gone. `seen`: port -> whether it has booted; `settled`: with no boot
+        ahead."""
+        waiting = sorted(port for port, booted_there in seen.items() if not booted_there)
         # one that resets itself may be back on the slower bus before the faster one has noticed that it left
         shadows = {self.at[home] for home in waiting if home in self.at}
-        booted = sorted(port for port, product in seen.items() if product == BOOTED and port not in shadows)
+        booted = sorted(port for port, booted_there in seen.items() if booted_there and port not in shadows)
         there = {home: home for home in waiting}
         self._ambiguous.difference_update(waiting)
         self._claim(there, booted, seen)

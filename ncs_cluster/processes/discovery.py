@@ -12,9 +12,12 @@ import logging
 from collections.abc import Container
 from pathlib import Path
 
+from ncs_cluster.backends import BACKENDS
+from ncs_cluster.backends.base import Matched
 from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.core.events import StickFound, StickGone
 from ncs_cluster.core.usb_identity import UsbIdentity
+from ncs_cluster.errors import ConfigError
 from ncs_cluster.specs import DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
 
@@ -27,10 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class UsbBus:
-    """Real sticks. Each is called ncs- and the port at which it waits for its boot."""
+    """Real sticks. Each is called by its kind (ncs-) and the port at which it waits for its boot."""
 
     def __init__(self, spec: DiscoverySpec, state_dir: Path) -> None:
         self._spec = spec
+        self._kind = _matched(spec.backend)
         self._sysfs = Path(spec.sysfs)
         self._kept = state_dir / "ports.json"
         self._ports = UsbIdentity(_read(self._kept))
@@ -42,29 +46,35 @@ class UsbBus:
         if now_s < self.deadline_s:
             return []
         self.deadline_s = now_s + LOOK_S
-        seen = plugged_in(self._sysfs)
-        calm = {home for home in self._ports.at if _id(home) in settled}
+        seen = plugged_in(self._sysfs, self._kind.usb)
+        calm = {home for home in self._ports.at if self._id(home) in settled}
         found, gone = self._ports.look(seen, calm, now_s)
         learned: list[str] = []
         if self._ports.pairs != self._known:
             learned = [home for port, home in self._ports.pairs.items() if self._known.get(port) != home and home not in found]
             self._known = dict(self._ports.pairs)
             _write(self._kept, self._known)
-        told: list[StickFound | StickGone] = [StickGone(_id(home), home in self._ports.renamed) for home in gone]
+        told: list[StickFound | StickGone] = [StickGone(self._id(home), home in self._ports.renamed) for home in gone]
         return told + [StickFound(self._stick(home)) for home in (*found, *learned) if home in self._ports.at]
 
     def _stick(self, home: str) -> StickSpec:
         spec = self._spec
         options = dict(spec.options)
         back = next((port for port, known in self._ports.pairs.items() if known == home), None)
-        if back is not None and spec.backend == "xlink":
+        if back is not None and self._kind.booted_port is not None:
             # where the chain is another one too, its worker could not know which of those that come back is its own
-            options["booted_port"] = back
-        return StickSpec(_id(home), home, spec.backend, options, spec.runtime, alone=back is None)
+            options[self._kind.booted_port] = back
+        return StickSpec(self._id(home), home, spec.backend, options, spec.runtime, alone=back is None)
+
+    def _id(self, home: str) -> StickId:
+        return StickId(f"{self._kind.prefix}-{home}")
 
 
-def _id(home: str) -> StickId:
-    return StickId(f"ncs-{home}")
+def _matched(backend: str) -> Matched:
+    matched = BACKENDS.get(backend).matched
+    if matched is None:
+        raise ConfigError(f"backend {backend} has no devices that are found on a bus")
+    return matched
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -13,35 +13,41 @@ import signal
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 import msgspec
 
+from ncs_cluster.backends import BACKENDS
 from ncs_cluster.decoders import DECODERS
-from ncs_cluster.errors import EX_CONFIG, StickError
+from ncs_cluster.errors import EX_CONFIG, ConfigError, StickError
+from ncs_cluster.plugins import load
 from ncs_cluster.specs import GraphSpec
 
 LIMIT_S = 60.0
-ON_OPENVINO = ("simulated", "openvino")
-"""Backends whose graphs OpenVINO loads."""
-LARGEST_BLOB = 512 << 20
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """What the process is to try."""
+
+    preflight: str
+    graphs: List[GraphSpec]
 
 
 def check(
     graphs: List[GraphSpec], backend: str, python: str = sys.executable, env: Optional[Mapping[str, str]] = None
 ) -> Optional[str]:
     """One line saying which graph is refused and why, or None when all load. Takes a second or two; blocks at most LIMIT_S."""
-    if backend == "xlink":
-        return unfit(graphs)
-    if not graphs or backend not in ON_OPENVINO:
+    plugin = BACKENDS.get(backend)
+    if not graphs or plugin.preflight is None:
         return None
+    if not plugin.preflight_may_crash:
+        return refused(graphs, plugin.preflight)
     names = ", ".join(graph.name for graph in graphs)
     environment: Dict[str, str] = {**os.environ, **(env or {})}
     try:
         ended = subprocess.run(
             [python, "-m", "ncs_cluster.processes.preflight"],
-            input=msgspec.msgpack.encode(graphs),
+            input=msgspec.msgpack.encode(Trial(plugin.preflight, graphs)),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=LIMIT_S,
@@ -63,59 +69,38 @@ def check(
     return f"graph {names}: {graphs[0].model}: the process that tried to load it died ({how}): is the file damaged?"
 
 
-def refused(graphs: List[GraphSpec]) -> Optional[str]:
-    """Load every graph on this CPU, infer once, and ask its decoder whether it understands what came out."""
-    try:
-        from ncs_cluster.backends._compiled_models import CompiledModels
-
-        loaded = CompiledModels("CPU")
-        for graph in graphs:
+def refused(graphs: List[GraphSpec], preflight: str) -> Optional[str]:
+    """Let the backend's hook try every graph, and ask the graph's decoder whether it understands the outputs."""
+    tried: Iterator[Mapping[str, Any]] = load(preflight)(graphs)
+    for graph in graphs:
+        try:
             if graph.decoder not in DECODERS:
-                return _complaint(graph, {})
-            loaded.load([graph])
-            (outputs,) = loaded.warm_up()
-            if (complaint := _complaint(graph, outputs)) is not None:
-                return complaint
-    except StickError as error:
-        return error.detail
+                return f'graph {graph.name}: there is no decoder "{graph.decoder}": choose one of {", ".join(DECODERS)}'
+            outputs = next(tried)
+        except StickError as error:
+            return error.detail
+        decoder = import_module(DECODERS[graph.decoder].split(":")[0])
+        complaint: Optional[str] = getattr(decoder, "complaint", lambda _: None)(outputs)
+        if complaint is not None:
+            return f"graph {graph.name}: {graph.blob or graph.model}: {complaint}"
     return None
 
 
 def unfit(graphs: List[GraphSpec]) -> Optional[str]:
-    """Of graphs compiled for a Myriad X: read what their blobs say of themselves. That cannot crash, so no process is needed."""
-    from ncs_cluster.backends._tensors import Tensors
-    from ncs_cluster.xlink.blob import Blob, BlobError
-
-    for graph in graphs:
-        path = Path(graph.blob or "")
-        try:
-            if path.stat().st_size > LARGEST_BLOB:
-                return f"graph {graph.name}: {path}: is larger than 512 MB; that is no blob"
-            tensors = Tensors(graph, Blob.parse(path.read_bytes()))
-        except StickError as error:
-            return error.detail
-        except (OSError, BlobError) as error:
-            return f"graph {graph.name}: {path}: {getattr(error, 'strerror', None) or error}"
-        if (complaint := _complaint(graph, tensors.outputs(bytes(tensors.blob.outputs_size)))) is not None:
-            return complaint
-    return None
-
-
-def _complaint(graph: GraphSpec, outputs: Mapping[str, Any]) -> Optional[str]:
-    """What its decoder says of a graph's outputs."""
-    if graph.decoder not in DECODERS:
-        return f'graph {graph.name}: there is no decoder "{graph.decoder}": choose one of {", ".join(DECODERS)}'
-    decoder = import_module(DECODERS[graph.decoder].split(":")[0])
-    complaint: Optional[str] = getattr(decoder, "complaint", lambda _: None)(outputs)
-    return None if complaint is None else f"graph {graph.name}: {graph.blob or graph.model}: {complaint}"
+    """As `check`, of graphs compiled for a Myriad X, whatever drives it."""
+    return refused(graphs, "ncs_cluster.backends._preflight:of_blobs")
 
 
 def main() -> None:
-    """The process: graphs as msgpack on standard input."""
+    """The process: a Trial as msgpack on standard input."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answer = os.dup(1)
     os.dup2(2, 1)  # libraries print to standard output too
-    line = refused(msgspec.msgpack.decode(sys.stdin.buffer.read(), type=List[GraphSpec]))
+    trial = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Trial)
+    try:
+        line = refused(trial.graphs, trial.preflight)
+    except ConfigError as error:
+        line = str(error)
     if line is not None:
         os.write(answer, " ".join(line.split()).encode() + b"\n")
     os._exit(EX_CONFIG if line is not None else 0)

@@ -76,7 +76,7 @@ class Supervisor:
         self._hear_signals()
         self._control = control.ControlSocket(runtime_dir, self._selector, self._request, self._client_left)
         self._engine = Engine(settings, time.monotonic())
-        self._bus = SimulatedBus([stick for stick in settings.sticks if stick.backend == "simulated"])
+        self._bus = SimulatedBus([stick for stick in settings.sticks if stick.simulated])
         self._usb = [UsbBus(spec, Path(settings.state_dir)) for spec in settings.discoveries]
         self._events: deque[tuple[Endpoint, object]] = deque()
         """Events that wait for the core."""

@@ -11,11 +11,10 @@ import os
 import select
 import time
 from collections import deque
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Deque, Dict, List, NamedTuple, NoReturn, Optional
 
 from ncs_cluster.backends import BACKENDS
-from ncs_cluster.backends.base import Backend, Completed, DeviceInfo
+from ncs_cluster.backends.base import Backend, Completed, DeviceInfo, FaultInjection, Reopening
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.errors import NcsClusterError, StickError
 from ncs_cluster.ipc.channel import Channel
@@ -37,6 +36,7 @@ from ncs_cluster.messages import (
     ToWorker,
     UnmapPool,
 )
+from ncs_cluster.plugins import load
 from ncs_cluster.processes import child
 from ncs_cluster.types import Outcome
 
@@ -62,7 +62,7 @@ class Worker:
     def __init__(self, channel: Channel[Any], settings: OpenStick, backend: Backend, device: DeviceInfo) -> None:
         self._channel, self._backend, self._max_in_flight = channel, backend, device.max_in_flight
         self._graphs = settings.graphs
-        self._decoders = [_load(DECODERS, graph.decoder, "decoder") for graph in settings.graphs] if backend.wants_pixels else []
+        self._decoders = [load(DECODERS[graph.decoder]) for graph in settings.graphs] if backend.needs_frames else []
         self._period_s = min(TELEMETRY_S, max(MIN_TELEMETRY_S, TELEMETRY_S / settings.time_scale))
         self._next_telemetry_s = time.monotonic()
         self._pools: Dict[int, FramePool] = {}
@@ -91,8 +91,8 @@ class Worker:
 
     def _reset(self, error: StickError) -> None:
         """Reset the stick in place, without the requests that it held. Raises the error where the backend cannot do that."""
-        reopen = getattr(self._backend, "reopen", None)
-        if reopen is None or error.reason not in ("hang", "link") or self._stopping:
+        backend = self._backend
+        if not isinstance(backend, Reopening) or error.reason not in ("hang", "link") or self._stopping:
             raise error
         self._may_boot = False
         self._channel.send(StickLost(error.detail))
@@ -104,7 +104,7 @@ class Worker:
             self._receive()
             if self._stopping:
                 raise error
-        device: DeviceInfo = reopen(lambda name: _send_phase(self._channel, name))
+        device = backend.reopen(lambda name: _send_phase(self._channel, name))
         self._receive()
         # the core has given the requests of before StickLost to other sticks
         self._queue.clear()
@@ -141,7 +141,9 @@ class Worker:
             elif isinstance(message, Reopen):
                 self._may_boot = True
             elif isinstance(message, InjectFault):
-                self._backend.trouble(message.kind, message.for_s)
+                if not isinstance(self._backend, FaultInjection):
+                    raise StickError("protocol", f'fault "{message.kind}": this backend cannot inject faults')
+                self._backend.inject_fault(message.kind, message.for_s)
             elif isinstance(message, Stop):
                 self._stopping = True
             else:
@@ -151,7 +153,7 @@ class Worker:
         if infer.reset_epoch != self._reset_epoch:
             return  # sent before the core received StickLost: the slot may be overwritten by now
         image = None
-        if self._backend.wants_pixels:
+        if self._backend.needs_frames:
             try:
                 image = self._pools[infer.frame.pool].image(infer.frame)
             except (KeyError, ValueError):
@@ -160,7 +162,7 @@ class Worker:
         self._queue.append(_Request(infer, image))
 
     def _map(self, message: MapPool, fds: List[int]) -> None:
-        if not self._backend.wants_pixels:
+        if not self._backend.needs_frames:
             for fd in fds:
                 os.close(fd)
             return
@@ -198,7 +200,7 @@ def main() -> NoReturn:
     channel = child.enter("worker", ToWorker)
     try:
         settings = child.first_message(channel, OpenStick)
-        backend: Backend = _load(BACKENDS, settings.stick.backend, "backend")(settings.time_scale)
+        backend: Backend = load(BACKENDS.get(settings.stick.backend).driver)(settings.time_scale)
         device = backend.open(settings.stick, settings.graphs, lambda name: _send_phase(channel, name))
         worker = Worker(channel, settings, backend, device)
         child.trim_memory()
@@ -218,15 +220,8 @@ def main() -> NoReturn:
 
 
 def _opened(device: DeviceInfo, backend: Backend) -> StickOpened:
-    return StickOpened(device.name, device.has_sensor, device.max_in_flight, device.firmware, can_reset=hasattr(backend, "reopen"))
-
-
-def _load(registry: Dict[str, str], name: str, door: str) -> Any:
-    try:
-        module, attribute = registry[name].split(":")
-    except KeyError:
-        raise StickError("open", f'there is no {door} "{name}": choose one of {", ".join(registry)}') from None
-    return getattr(import_module(module), attribute)
+    can_reset = isinstance(backend, Reopening)
+    return StickOpened(device.name, device.has_sensor, device.max_in_flight, device.firmware, can_reset=can_reset)
 
 
 def _send_phase(channel: Channel[Any], name: str) -> None:

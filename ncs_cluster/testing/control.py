@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from ncs_cluster.backends import SIMULATED
 from ncs_cluster.control_messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, Done, PageUrl, Reply, Request
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc import pictures
@@ -79,7 +80,7 @@ def some_stick(name: str, state: str, celsius: float | None) -> StickStatus:
     return StickStatus(
         id=name,
         port=f"simulated port {name[4:]}",
-        backend="simulated",
+        backend=SIMULATED,
         device="simulated stick",
         state=state,
         temperature_c=celsius,

@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 import msgspec
 import psutil
 
+from ncs_cluster.backends import SIMULATED
 from ncs_cluster.client import Client
 from ncs_cluster.errors import EX_CONFIG, ConfigError, NotRunning
 from ncs_cluster.specs import CameraSpec, ClusterSpec, PoolSpec, RuntimeSpec, Settings, SinkSpec, StickSpec
@@ -40,7 +41,7 @@ def sticks(count: int, runtime: str = "default", first: int = 1, **options: Any)
     """Simulated sticks sim-1, sim-2 ... with these fields of the backend's Options."""
     options = {"latency_ms": 20.0, **options}
     return [
-        StickSpec(StickId(f"sim-{number}"), f"simulated port {number}", "simulated", options, runtime)
+        StickSpec(StickId(f"sim-{number}"), f"simulated port {number}", SIMULATED, options, runtime, simulated=True)
         for number in range(first, first + count)
     ]
 

@@ -17,6 +17,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 
 from ncs_cluster import messages as m
+from ncs_cluster.backends import SIMULATED
 from ncs_cluster.core import actions as a
 from ncs_cluster.core import events as e
 from ncs_cluster.core.child import Limits
@@ -62,8 +63,8 @@ def house(
         pools=[
             PoolSpec(
                 clusters,
-                [StickSpec(StickId(f"sim-{number + 1}"), f"port {number + 1}", "simulated") for number in range(sticks)],
-                DiscoverySpec("simulated", stagger_s=stagger_s) if stagger_s else None,
+                [StickSpec(StickId(f"sim-{number + 1}"), f"port {number + 1}", SIMULATED, simulated=True) for number in range(sticks)],
+                DiscoverySpec(SIMULATED, stagger_s=stagger_s, simulated=True) if stagger_s else None,
             )
         ],
         graphs=[GraphSpec(GraphName(name), f"{name}.xml", "ssd") for name in graphs],
@@ -194,7 +195,7 @@ class World:
 
     def plug(self, stick: str) -> None:
         known = {spec.id: spec for spec in self.settings.sticks}
-        found = known.get(StickId(stick)) or StickSpec(StickId(stick), "port", "simulated")
+        found = known.get(StickId(stick)) or StickSpec(StickId(stick), "port", SIMULATED, simulated=True)
         self.tell(BUS, e.StickFound(found))
 
     def ask_stop(self) -> None:

@@ -14,6 +14,7 @@ import struct
 from collections import deque
 from typing import BinaryIO, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from ncs_cluster import usb_ids
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.xlink import frames
 from ncs_cluster.xlink.commands import VERIFY_BYTES
@@ -29,7 +30,7 @@ KINDS = (  # noqa: SIM905
     " submit_transfer completed cancel_transfer"
 ).split()
 """The kinds of capture.c, in its order."""
-ROM = "2485"
+ROM = usb_ids.text(usb_ids.MYRIAD_X.boot_rom)
 
 
 class Record(NamedTuple):

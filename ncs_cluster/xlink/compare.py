@@ -12,6 +12,7 @@ import difflib
 from collections import Counter, deque
 from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from ncs_cluster import usb_ids
 from ncs_cluster.xlink import words
 from ncs_cluster.xlink.commands import (
     DEVICE_MONITOR,
@@ -94,7 +95,7 @@ class Normal:
         for handle, items in sorted(handles.items()):
             if handle == 0:
                 where = "no open stick"
-            elif any(isinstance(item, Boot) for item in items) or _product(items) == "2485":
+            elif any(isinstance(item, Boot) for item in items) or _product(items) == usb_ids.text(usb_ids.MYRIAD_X.boot_rom):
                 boots += 1
                 where = f"boot {boots}"
             else:

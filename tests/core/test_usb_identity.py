@@ -7,7 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ncs_cluster.core.usb_identity import BEFORE_BOOT, BOOT_S, BOOTED, RETURN_S, UsbIdentity
+from ncs_cluster.core.usb_identity import BOOT_S, RETURN_S, UsbIdentity
+
+BEFORE_BOOT, BOOTED = False, True
 
 ROM = dict.fromkeys(["1-1.1", "1-1.2"], BEFORE_BOOT)
 
@@ -156,7 +158,7 @@ def test_a_stick_that_moves_to_another_socket_is_another_stick() -> None:
 
 
 def test_a_new_hub_has_no_sticks_and_its_own_copy_of_what_was_learned() -> None:
-    assert (BEFORE_BOOT, BOOTED, RETURN_S, BOOT_S) == ("2485", "f63b", 1.0, 5.0)
+    assert (RETURN_S, BOOT_S) == (1.0, 5.0)
     learned = {"2-1": "1-1"}
     ports = UsbIdentity(learned)
     ports.look({"1-2": BEFORE_BOOT}, (), 0.0)
@@ -166,7 +168,7 @@ def test_a_new_hub_has_no_sticks_and_its_own_copy_of_what_was_learned() -> None:
 
 
 def test_sticks_are_found_in_the_order_of_their_ports_those_that_wait_for_their_boot_first() -> None:
-    seen = {"2-9": BOOTED, "1-2": BEFORE_BOOT, "2-8": BOOTED, "1-1": "another product"}
+    seen = {"2-9": BOOTED, "1-2": BEFORE_BOOT, "2-8": BOOTED, "1-1": BEFORE_BOOT}
     assert UsbIdentity().look(seen, (), 0.0) == (["1-1", "1-2", "2-8", "2-9"], [])
 
 

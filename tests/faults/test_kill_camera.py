@@ -26,7 +26,7 @@ from ncs_cluster.types import Detection, Outcome
 class Reader(simulated.Simulated):
     def open(self, *asked):
         info = super().open(*asked)
-        self.wants_pixels = True
+        self.needs_frames = True
         return info
 
 def answer(self, completed):

@@ -36,7 +36,7 @@ class Scripted:
     """Answers at once until ticket HANGS comes; open again, it answers as before. `reopening` is called meanwhile."""
 
     HANGS = 7
-    wants_pixels = False
+    needs_frames = False
     wake_fd = None
 
     def __init__(self, reason: str, reopening: Callable[[], None]) -> None:

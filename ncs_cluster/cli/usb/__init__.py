@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ncs_cluster.backends import BACKENDS
+
 TROUBLE = 2
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
@@ -24,7 +26,8 @@ def add(command: Add) -> None:
     capture.add_argument("command", nargs="*", metavar="COMMAND", help="a command, after --; default: the guided recording")
     guided = capture.add_argument_group("the guided recording of one stick")
     guided.add_argument("--short", action="store_true", help="half a minute instead of a quarter of an hour")
-    guided.add_argument("--with", dest="backend", choices=("xlink", "myriad"), default="xlink", help="the backend (default xlink)")
+    drivers = [name for name, plugin in BACKENDS.builtin.items() if plugin.matched is not None]
+    guided.add_argument("--with", dest="backend", choices=drivers, default=drivers[0], help=f"the backend (default {drivers[0]})")
     guided.add_argument("--python", default=sys.executable, metavar="FILE", help="an interpreter with the vendor's plugin")
     guided.add_argument("--stick", metavar="PORT", help="the stick's USB port, such as 1-1.2, where there are several")
     guided.add_argument("--graph", default="demo", metavar="NAME|DIR", help="the graph to run (default demo)")

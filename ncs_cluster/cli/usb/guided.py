@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from ncs_cluster import usb_ids
+from ncs_cluster.backends import BACKENDS
 from ncs_cluster.cli.usb import build
 from ncs_cluster.cli.usb.recording import Recording
 from ncs_cluster.cli.usb.steps import Order
@@ -34,15 +36,15 @@ class Step(NamedTuple):
     name: str
     minutes: float
     message: str
-    only: str = ""
-    """The only backend that can run it; empty: all."""
+    blob_only: bool = False
+    """Only a backend that runs a compiled graph itself can do it."""
     fails: bool = False
 
 
 SHORT = [Step("session", 0.5, "boot, open, temperature, 8 pictures of noise with 4 in flight, idle, close")]
 LONG = [
     *SHORT,
-    Step("silence", 1.5, "no ping for a minute: when does the stick's watchdog reset it?", only="xlink"),
+    Step("silence", 1.5, "no ping for a minute: when does the stick's watchdog reset it?", blob_only=True),
     Step("killed", 0.5, "the program is killed during an inference", fails=True),
     Step("session", 1.0, "the stick is opened again"),
     Step("heat", 10.5, "ten minutes of inferences: temperature and throttle level"),
@@ -54,7 +56,7 @@ LONG = [
 def record(given: argparse.Namespace, steps: Sequence[Step], scale: float = 1.0) -> int:
     """0 when every step succeeded. The recording is written in any case. Raises NcsClusterError."""
     graph = _graph(given)
-    steps = [step for step in steps if step.only in ("", given.backend)]
+    steps = [step for step in steps if not step.blob_only or _takes_blob(given)]
     options = _options(given)
     port = _port(given.libusb, given.stick)
     stick = StickSpec(StickId(port), port, given.backend, options)
@@ -94,6 +96,10 @@ def record(given: argparse.Namespace, steps: Sequence[Step], scale: float = 1.0)
         return code
 
 
+def _takes_blob(given: argparse.Namespace) -> bool:
+    return BACKENDS.get(given.backend).artifact == "blob"
+
+
 def _graph(given: argparse.Namespace) -> GraphSpec:
     from ncs_cluster.config import graph_folder
     from ncs_cluster.provision import blobs, places
@@ -102,7 +108,7 @@ def _graph(given: argparse.Namespace) -> GraphSpec:
     known = {**graph_folder.named(state), **graph_folder.named()}
     folder = known.get(given.graph, Path(given.graph).resolve())
     spec = graph_folder.read(folder, folder.name, None)
-    if given.backend != "xlink":
+    if not _takes_blob(given):
         return spec
     blob = given.blob or blobs.find(spec, state)
     if blob is None or not blob.is_file():
@@ -114,7 +120,7 @@ def _graph(given: argparse.Namespace) -> GraphSpec:
 def _options(given: argparse.Namespace) -> dict[str, str]:
     if shutil.which(given.python) is None:
         raise NcsClusterError(f"--python {given.python}: is not an executable")
-    if given.backend != "xlink":
+    if not _takes_blob(given):
         return {}
     from ncs_cluster.provision import firmware, places
 
@@ -128,7 +134,8 @@ def _port(libusb: str | None, wanted: str | None) -> str:
     """Port of the only stick, or of the wanted one."""
     ports = _ports(libusb)
     if not ports:
-        raise NcsClusterError("no neural compute stick is plugged in (no device of USB vendor 03e7)")
+        vendor = usb_ids.text(usb_ids.MYRIAD_X.vendor)
+        raise NcsClusterError(f"no neural compute stick is plugged in (no device of USB vendor {vendor})")
     if wanted is not None and wanted not in ports:
         raise NcsClusterError(f"--stick {wanted}: no neural compute stick at this port; sticks: {', '.join(ports)}")
     if wanted is not None:

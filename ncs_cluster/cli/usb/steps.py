@@ -6,7 +6,6 @@ Pictures are noise from a fixed seed, so two recordings have the same tensors. R
 
 from __future__ import annotations
 
-import importlib
 import os
 import select
 import signal
@@ -19,6 +18,7 @@ import msgspec
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import Backend, Completed
 from ncs_cluster.errors import StickError
+from ncs_cluster.plugins import load
 from ncs_cluster.specs import GraphSpec, StickSpec
 
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ STEPS: Dict[str, Callable[[Backend, Order], None]] = {
 def main() -> None:
     """Run the step. Exit code 1, with a line, when the stick fails."""
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
-    module, _, name = BACKENDS[order.stick.backend].partition(":")
-    backend: Any = getattr(importlib.import_module(module), name)()
+    backend: Any = load(BACKENDS.get(order.stick.backend).driver)()
     try:
         STEPS[order.step](backend, order)
     except StickError as error:
