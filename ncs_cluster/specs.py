@@ -27,6 +27,7 @@ class GraphSpec(Struct, frozen=True):
     model: str
     """Absolute path of the model file."""
     decoder: str
+    """A name of `decoders.DECODERS`."""
     labels: List[str] = []
     threshold: float = 0.6
     colour: str = "BGR"
@@ -37,6 +38,8 @@ class GraphSpec(Struct, frozen=True):
     """Subtracted inside the graph, per channel in `colour` order, pixels 0..255."""
     scale: Tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Divided by inside the graph, after the mean."""
+    decoder_options: Dict[str, Any] = {}
+    """Fields of the decoder's `Options`."""
     blob: Optional[str] = None
     """Absolute path of the graph compiled for a Myriad X, where one is needed and was found."""
 

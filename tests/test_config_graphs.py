@@ -125,7 +125,7 @@ def test_labels_that_are_named_must_be_there(folder: Path) -> None:
 
 def test_an_unknown_decoder_is_told_with_those_there_are(folder: Path) -> None:
     (folder / "graph.toml").write_text('model = "model.xml"\ndecoder = "sdd"\n')
-    assert 'decoder: there is no decoder "sdd"; choose one of ssd' in refusal("--graph", str(folder))
+    assert 'decoder: there is no decoder "sdd"; known: ssd' in refusal("--graph", str(folder))
 
 
 def test_a_folder_that_says_nothing_and_is_no_ssd_is_told_to_describe_itself(folder: Path) -> None:
@@ -169,3 +169,31 @@ def test_a_graph_that_was_pulled_is_found_by_its_name_after_the_shipped_ones(fol
     (demo,) = graphs("--graph", "demo", "--state-dir", state)
     assert demo.model == str(graph_folder.graphs_dir() / "demo" / "demo.xml")
     assert "no graph of this name (demo, faces)" in refusal("--graph", "nothing", "--state-dir", state)
+
+
+def with_decoder(folder: Path, text: str) -> str:
+    (folder / "graph.toml").write_text(f'model = "model.xml"\n{text}\n')
+    return str(folder)
+
+
+def test_a_decoder_is_named_by_a_word_or_by_a_table_with_its_options(folder: Path) -> None:
+    (graph,) = graphs("--graph", with_decoder(folder, 'decoder = "ssd"'))
+    assert (graph.decoder, graph.decoder_options) == ("ssd", {})
+    (graph,) = graphs("--graph", with_decoder(folder, '[decoder]\nname = "ssd"\nmax_detections = 5\nmin_size = 0.1'))
+    assert (graph.decoder, graph.decoder_options) == ("ssd", {"max_detections": 5, "min_size": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('name = "ssd"\nmax_detection = 5', "decoder.max_detection: unknown key; did you mean max_detections?"),
+        ('name = "ssd"\nmax_detections = "5"', 'decoder.max_detections: must be a whole number, not "5"'),
+        ('name = "ssd"\nmax_detections = 0', "decoder.max_detections: max_detections must be 1 to 300"),
+        ('name = "ssd"\nmin_size = nan', "decoder.min_size: must be a finite number, not nan"),
+        ("max_detections = 5", "decoder.name: is missing"),
+        ('name = "sdd"', 'decoder: there is no decoder "sdd"; known: ssd'),
+        ("name = 7", "decoder.name: must be text, not 7"),
+    ],
+)
+def test_options_a_decoder_does_not_take_are_told(folder: Path, text: str, line: str) -> None:
+    assert refusal("--graph", with_decoder(folder, "[decoder]\n" + text)).startswith(f"{folder}/graph.toml: {line}")

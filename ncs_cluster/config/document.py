@@ -23,8 +23,10 @@ from ncs_cluster.config.model import (
     Graph,
     Keys,
     Runtime,
+    options_table,
     source_table,
 )
+from ncs_cluster.decoders import DECODERS
 from ncs_cluster.plugins import load
 from ncs_cluster.sources import SOURCES
 
@@ -67,6 +69,10 @@ GRAPHS = """\
 GRAPH_TOML = """\
 What a graph folder says of itself, in `graph.toml` beside the model. Files it names must lie inside the folder. A folder without
 one, whose single `.xml` has one output [1, 1, N, 7], is `ssd` with the defaults below, its labels in `labels.txt` if there is one.
+"""
+
+DECODER = """\
+`decoder = "ssd"` above, or this table with `name = "ssd"` and the decoder's options.
 """
 
 COMMON = {
@@ -119,6 +125,13 @@ def page() -> str:
             _keys(source_table(name), _sentences(SOURCES[name].split(":")[0] + ":Options")),
         ]
     parts += ["## graph.toml\n", GRAPH_TOML, _keys(GraphToml, skip=("input",)), "### `[input]`\n", _keys(Input)]
+    parts += ["### `[decoder]`\n", DECODER]
+    for decoder in DECODERS.builtin.values():
+        parts += [
+            f"#### {decoder.name}\n",
+            f"{decoder.title}.\n",
+            _keys(options_table(decoder.options), _sentences(decoder.options)),
+        ]
     return "\n".join(parts)
 
 
@@ -164,6 +177,8 @@ def _type(field: FieldInfo, metavar: str = "") -> str:
     annotation = field.annotation
     if words := choices(field):
         return ", ".join(f"`{word}`" for word in words)
+    if shown := (field.json_schema_extra and _extra(field).get("shown")):
+        return shown
     text = str(annotation)
     many = text.startswith(("list", "typing.List"))
     for word, plain in (

@@ -8,15 +8,16 @@ from __future__ import annotations
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Literal, Optional
+from typing import Annotated, Any, Literal, Optional
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 import ncs_cluster
 from ncs_cluster.config.complain import sentence
-from ncs_cluster.config.model import Table, Threshold, key
+from ncs_cluster.config.model import Table, Threshold, key, options_table
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.errors import PERMANENT_ERRNOS, ConfigError
+from ncs_cluster.plugins import made
 from ncs_cluster.provision import places
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import GraphName
@@ -33,11 +34,24 @@ class Input(Table):
     scale: list[float] = key([1.0, 1.0, 1.0], "Divided by per channel, after the mean.", min_length=3, max_length=3)
 
 
+class Decoder(Table):
+    """`[decoder]`: its name, and options that its plugin judges."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: str = key(..., "What the graph's outputs mean.")
+
+
+DecoderName = Annotated[Decoder, BeforeValidator(lambda given: {"name": given} if isinstance(given, str) else given)]
+
+
 class GraphToml(Table):
     """graph.toml."""
 
     model: str = key(..., "The model file.")
-    decoder: str = key(..., "What its outputs mean.")
+    decoder: DecoderName = key(
+        ..., "What its outputs mean: a name, or the table [decoder] with name and options.", shown="text or table"
+    )
     labels: Optional[str] = key(None, "The file of labels: line n is id n, from 1.")
     threshold: Threshold = key(0.6, "Detections below this score are left out.")
     input: Input = Field(default_factory=Input, description="What the graph was trained on.")
@@ -82,22 +96,45 @@ def _read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
         raise ConfigError(f"graph {name}: {folder}: there is no such folder; a graph is a folder with graph.toml and its model")
     about = folder / "graph.toml"
     described = _described(about) if about.exists() else _recognised(folder, name)
-    if described.decoder not in DECODERS:
-        raise ConfigError(f'{about}: decoder: there is no decoder "{described.decoder}"; choose one of {", ".join(DECODERS)}')
+    decoder = described.decoder.name
     if 0 in described.input.scale:
         raise ConfigError(f"{about}: input.scale: must not be 0; 1 leaves the pixels as they are")
     (m0, m1, m2), (s0, s1, s2) = described.input.mean, described.input.scale
     return GraphSpec(
         name=GraphName(name),
         model=str(_inside(folder, described.model, about, "model")),
-        decoder=described.decoder,
+        decoder=decoder,
         labels=_labels(_inside(folder, described.labels, about, "labels")) if described.labels is not None else [],
         threshold=described.threshold if threshold is None else threshold,
         colour=described.input.colour,
         resize=described.input.resize,
         mean=(m0, m1, m2),
         scale=(s0, s1, s2),
+        decoder_options=_options(decoder, described.decoder.model_extra or {}, about),
     )
+
+
+def _options(decoder: str, given: dict[str, Any], about: Path) -> dict[str, Any]:
+    """What graph.toml sets of its decoder's Options, judged by the dataclass too."""
+    try:
+        plugin = DECODERS.get(decoder)
+        table = options_table(plugin.options)
+        judged = table.model_validate(given).model_dump(exclude_unset=True)
+        made(plugin.options, judged)
+    except ConfigError as error:
+        raise ConfigError(f"{about}: decoder: {error}") from error
+    except ValidationError as error:
+        raise _refusal(about, error, table, "decoder") from error
+    except ValueError as error:
+        named = next((f".{name}" for name in given if name in str(error)), "")
+        raise ConfigError(f"{about}: decoder{named}: {error}") from error
+    return judged
+
+
+def _refusal(about: Path, error: ValidationError, table: type[Table], *at: str) -> ConfigError:
+    first = error.errors()[0]
+    dotted = ".".join([*at, *(str(part) for part in first["loc"])])
+    return ConfigError(f"{about}: {dotted}: {sentence(first, table)}")
 
 
 def _described(about: Path) -> GraphToml:
@@ -108,9 +145,7 @@ def _described(about: Path) -> GraphToml:
     except RecursionError as error:
         raise ConfigError(f"{about}: is nested too deeply") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        dotted = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{about}: {dotted}: {sentence(first, GraphToml)}") from error
+        raise _refusal(about, error, GraphToml) from error
 
 
 def _recognised(folder: Path, name: str) -> GraphToml:
@@ -123,7 +158,9 @@ def _recognised(folder: Path, name: str) -> GraphToml:
     shapes = output_shapes(models[0])
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][:2] != ["1", "1"] or shapes[0][3] != "7":
         raise ConfigError(f"graph {name}: {models[0]}: its output is not that of an SSD, [1, 1, N, 7]; {remedy}")
-    return GraphToml(model=models[0].name, decoder="ssd", labels="labels.txt" if (folder / "labels.txt").exists() else None)
+    return GraphToml(
+        model=models[0].name, decoder=Decoder(name="ssd"), labels="labels.txt" if (folder / "labels.txt").exists() else None
+    )
 
 
 def output_shapes(model: Path) -> list[list[str]]:

@@ -53,9 +53,18 @@ SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, DAEMON = (
 GROUPS = (SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, DAEMON)
 
 
-def key(default: Any, sentence: str, group: str = "", metavar: str = "", choices: Sequence[str] = (), **limits: Any) -> Any:
-    """A key: with a group it is a flag too. `choices`: what help and docs name; plugins of other packages come on top."""
-    extra: dict[str, Any] = {"group": group, "metavar": metavar, "choices": choices}
+def key(
+    default: Any,
+    sentence: str,
+    group: str = "",
+    metavar: str = "",
+    choices: Sequence[str] = (),
+    shown: str = "",
+    **limits: Any,
+) -> Any:
+    """A key: with a group it is a flag too. `choices`: what help and docs name; plugins of other packages come on top. `shown`: its
+    type, for docs."""
+    extra: dict[str, Any] = {"group": group, "metavar": metavar, "choices": choices, "shown": shown}
     if isinstance(default, (list, dict)):
         return Field(default_factory=lambda: default.copy(), description=sentence, json_schema_extra=extra, **limits)
     return Field(default, description=sentence, json_schema_extra=extra, **limits)

@@ -1,9 +1,50 @@
-"""The door for what a graph's outputs mean: numpy in, detections or classes out. Pure; one file each.
+"""Decoders, what a graph's outputs mean: numpy in, detections or classes out. Pure; one file each; the registry is literal."""
 
-The registry is literal. A decoder is a function `decode(outputs, graph, transform) -> Outcome`; beside it a module may have
-`complaint(outputs) -> Optional[str]`, one line when a graph's outputs are not of its kind, asked before anything starts.
-"""
+from __future__ import annotations
 
-DECODERS = {
-    "ssd": "ncs_cluster.decoders.ssd:decode",
-}
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional
+
+from ncs_cluster.decoders.base import DecoderPlugin
+from ncs_cluster.plugins import Registry, load, made
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ncs_cluster.specs import GraphSpec
+    from ncs_cluster.types import ResizeTransform, Outcome
+
+    Decode = Callable[[Mapping[str, NDArray[Any]], ResizeTransform], Outcome]
+
+DECODERS = Registry(
+    "decoder",
+    "ncs_cluster.decoders",
+    [
+        DecoderPlugin(
+            name="ssd",
+            title="SSD graphs that end in DetectionOutput",
+            decode="ncs_cluster.decoders.ssd:decode",
+            options="ncs_cluster.decoders.ssd:Options",
+            check_outputs="ncs_cluster.decoders.ssd:check_outputs",
+        ),
+    ],
+)
+
+
+def create(graph: GraphSpec) -> Decode:
+    """The graph's decoder with its options. Raises ConfigError for one that cannot be had, ValueError for options it refuses."""
+    plugin = DECODERS.get(graph.decoder)
+    decode, options = load(plugin.decode), made(plugin.options, graph.decoder_options)
+
+    def decoded(outputs: Mapping[str, NDArray[Any]], transform: ResizeTransform) -> Outcome:
+        outcome: Outcome = decode(outputs, graph, transform, options)
+        return outcome
+
+    return decoded
+
+
+def check_outputs(graph: GraphSpec, outputs: Mapping[str, Any]) -> Optional[str]:
+    """Why a graph with these outputs is not for its decoder, one line; None when it is. Raises as `create`."""
+    plugin = DECODERS.get(graph.decoder)
+    options = made(plugin.options, graph.decoder_options)
+    complaint: Optional[str] = None if plugin.check_outputs is None else load(plugin.check_outputs)(outputs, options)
+    return complaint

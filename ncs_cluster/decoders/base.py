@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping, Protocol
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,4 +16,21 @@ if TYPE_CHECKING:
 class Decoder(Protocol):
     """Outputs of one frame -> what was seen. Never raises on strange numbers: rows that make no sense are skipped."""
 
-    def __call__(self, outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, transform: ResizeTransform) -> Outcome: ...
+    def __call__(self, outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, transform: ResizeTransform, options: Any) -> Outcome:
+        """`outputs`: output name -> float array as the graph gives it. `transform`: how the frame lies in the graph's input; boxes are
+        given in the frame, 0..1. `options`: the decoder's own `Options`."""
+
+
+class DecoderPlugin(Struct, frozen=True, kw_only=True):
+    """What is known of a decoder without importing it: its line of the registry. Strings that name code are "module:attribute"."""
+
+    name: str
+    title: str
+    """What it decodes, for people."""
+    decode: str
+    """The function: see Decoder."""
+    options: str
+    """The frozen dataclass of its options, keys of `[decoder]` in graph.toml. Its `__post_init__` raises ValueError, one line, for
+    values that make no sense."""
+    check_outputs: Optional[str] = None
+    """`(outputs, options) -> Optional[str]`: why these outputs are not for this decoder, one line. Asked before anything starts."""

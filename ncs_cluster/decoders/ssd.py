@@ -5,6 +5,7 @@ A row with image_id -1 ends the list. Non-maximum suppression has been done by t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 import numpy as np
@@ -16,12 +17,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray  # numpy 1.19, which OpenVINO 2021.4 wants, has none
 
 MOST = 300
-"""Detections of one frame that are passed on, the best ones: a graph without a threshold must not flood the wires."""
+"""Detections of one frame: a graph without a threshold must not flood the channel to the supervisor."""
 _LARGEST_LABEL = 1_000_000
 
 
-def decode(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, transform: ResizeTransform) -> Outcome:
-    """The best MOST objects of at least `graph.threshold`, best first, boxes in the frame and clipped to it.
+@dataclass(frozen=True)
+class Options:
+    """Which detections are passed on."""
+
+    max_detections: int = MOST
+    """Detections of one frame that are passed on, those with the highest scores."""
+    min_size: float = 0.0
+    """Boxes narrower or lower than this share of the frame are left out."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_detections <= MOST:
+            raise ValueError(f"max_detections must be 1 to {MOST}")
+        if not 0 <= self.min_size < 1:
+            raise ValueError("min_size must be 0 or more and less than 1")
+
+
+def decode(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, transform: ResizeTransform, options: Options) -> Outcome:
+    """Objects of at least `graph.threshold`, best first, at most `max_detections`; boxes in the frame, 0..1, and clipped to it.
 
     Skipped: rows with a number that is not finite, boxes without an area inside the frame. A label id without a label is
     called by its number. No output of shape [..., 7]: nothing was seen.
@@ -35,20 +52,21 @@ def decode(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, transform: Res
         rows = rows[: ends[0]]
     rows = rows[np.isfinite(rows).all(axis=1)]
     rows = rows[(rows[:, 2] >= graph.threshold) & (rows[:, 1] >= 0) & (rows[:, 1] < _LARGEST_LABEL)]
-    rows = rows[np.argsort(-rows[:, 2], kind="stable")][:MOST]
+    rows = rows[np.argsort(-rows[:, 2], kind="stable")]
     scale = (transform.scale_x, transform.scale_y, transform.scale_x, transform.scale_y)
     offset = (transform.offset_x, transform.offset_y, transform.offset_x, transform.offset_y)
     boxes = np.clip((rows[:, 3:] - offset) / scale, 0.0, 1.0)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    kept = np.flatnonzero((sides > 0).all(axis=1) & (sides >= options.min_size).all(axis=1))[: options.max_detections]
     detections = []
-    for (_, label, score, *_), (x1, y1, x2, y2) in zip(rows.tolist(), boxes.tolist()):
-        if x1 < x2 and y1 < y2:
-            label_id = int(label)
-            name = graph.labels[label_id - 1] if 1 <= label_id <= len(graph.labels) else str(label_id)
-            detections.append(Detection(name, label_id, min(score, 1.0), (x1, y1, x2, y2)))
+    for (_, label, score, *_), (x1, y1, x2, y2) in zip(rows[kept].tolist(), boxes[kept].tolist()):
+        label_id = int(label)
+        name = graph.labels[label_id - 1] if 1 <= label_id <= len(graph.labels) else str(label_id)
+        detections.append(Detection(name, label_id, min(score, 1.0), (x1, y1, x2, y2)))
     return Outcome(detections=detections)
 
 
-def complaint(outputs: Mapping[str, NDArray[Any]]) -> Optional[str]:
+def check_outputs(outputs: Mapping[str, NDArray[Any]], options: Options) -> Optional[str]:
     """Why these outputs are not for this decoder, in one line; None when they are."""
     if _rows(outputs) is not None:
         return None

@@ -12,13 +12,12 @@ import resource
 import signal
 import subprocess
 import sys
-from importlib import import_module
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 import msgspec
 
+from ncs_cluster import decoders
 from ncs_cluster.backends import BACKENDS
-from ncs_cluster.decoders import DECODERS
 from ncs_cluster.errors import EX_CONFIG, ConfigError, StickError
 from ncs_cluster.plugins import load
 from ncs_cluster.specs import GraphSpec
@@ -74,13 +73,12 @@ def refused(graphs: List[GraphSpec], preflight: str) -> Optional[str]:
     tried: Iterator[Mapping[str, Any]] = load(preflight)(graphs)
     for graph in graphs:
         try:
-            if graph.decoder not in DECODERS:
-                return f'graph {graph.name}: there is no decoder "{graph.decoder}": choose one of {", ".join(DECODERS)}'
-            outputs = next(tried)
+            decoders.create(graph)
+            complaint = decoders.check_outputs(graph, next(tried))
         except StickError as error:
             return error.detail
-        decoder = import_module(DECODERS[graph.decoder].split(":")[0])
-        complaint: Optional[str] = getattr(decoder, "complaint", lambda _: None)(outputs)
+        except (ConfigError, ValueError) as error:
+            return f"graph {graph.name}: {error}"
         if complaint is not None:
             return f"graph {graph.name}: {graph.blob or graph.model}: {complaint}"
     return None

@@ -13,9 +13,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, Dict, List, NamedTuple, NoReturn, Optional
 
+from ncs_cluster import decoders
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import Backend, Completed, DeviceInfo, FaultInjection, Reopening
-from ncs_cluster.decoders import DECODERS
 from ncs_cluster.errors import NcsClusterError, StickError
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages import (
@@ -38,6 +38,7 @@ from ncs_cluster.messages import (
 )
 from ncs_cluster.plugins import load
 from ncs_cluster.processes import child
+from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Outcome
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ class Worker:
 
     def __init__(self, channel: Channel[Any], settings: OpenStick, backend: Backend, device: DeviceInfo) -> None:
         self._channel, self._backend, self._max_in_flight = channel, backend, device.max_in_flight
-        self._graphs = settings.graphs
-        self._decoders = [load(DECODERS[graph.decoder]) for graph in settings.graphs] if backend.needs_frames else []
+        self._decoders = self._made_decoders(settings.graphs)
         self._period_s = min(TELEMETRY_S, max(MIN_TELEMETRY_S, TELEMETRY_S / settings.time_scale))
         self._next_telemetry_s = time.monotonic()
         self._pools: Dict[int, FramePool] = {}
@@ -72,6 +72,9 @@ class Worker:
         self._reset_epoch = 0
         self._may_boot = False
         self._stopping = False
+
+    def _made_decoders(self, graphs: List[GraphSpec]) -> List[decoders.Decode]:
+        return [decoders.create(graph) for graph in graphs] if self._backend.needs_frames else []
 
     def run(self) -> None:
         """Work until Stop, then finish the accepted requests. Raises EOFError when the supervisor is gone, StickError when the
@@ -135,7 +138,7 @@ class Worker:
                 if pool is not None:
                     pool.close()
             elif isinstance(message, ChangeGraphs):
-                self._graphs = message.graphs
+                self._decoders = self._made_decoders(message.graphs)
             elif isinstance(message, ResetStick):
                 self._hang_detail = message.detail
             elif isinstance(message, Reopen):
@@ -181,7 +184,7 @@ class Worker:
         outcome = Outcome()
         if completed.outputs is not None:
             graph = unit.infer.graph
-            outcome = self._decoders[graph](completed.outputs, self._graphs[graph], completed.transform)
+            outcome = self._decoders[graph](completed.outputs, completed.transform)
         self._channel.send(Inferred(completed.tag, outcome, completed.latency_s))
 
     def _send_telemetry(self) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from ncs_cluster.backends.base import FaultInjection, Reopening
 from ncs_cluster.backends.openvino import OpenVino, Options
+from ncs_cluster.decoders.ssd import Options as DecoderOptions
 from ncs_cluster.decoders.ssd import decode
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
@@ -40,7 +41,7 @@ def detect(backend: OpenVino, graph: GraphSpec, picture: Path) -> list[Detection
     assert completed.tag == 7
     assert completed.latency_s > 0
     assert completed.outputs is not None
-    return decode(completed.outputs, graph, completed.transform).detections
+    return decode(completed.outputs, graph, completed.transform, DecoderOptions()).detections
 
 
 def iou(a: Box, b: Box) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ncs_cluster.decoders.ssd import MOST, complaint, decode
+from ncs_cluster.decoders.ssd import MOST, Options, check_outputs, decode
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Detection, GraphName, ResizeTransform
 
@@ -21,9 +22,9 @@ rows = st.integers(0, 30).flatmap(lambda n: arrays(np.float32, (1, 1, n, 7), ele
 plausible = st.tuples(st.just(0.0), st.integers(0, 4).map(float), st.floats(0, 1, width=32), *[st.floats(-0.5, 1.5, width=32)] * 4)
 
 
-def found(*given_rows: list[float], graph: GraphSpec = GRAPH, transform: ResizeTransform = WHOLE) -> list[Detection]:
+def found(*given_rows: list[float], graph: GraphSpec = GRAPH, transform: ResizeTransform = WHOLE, **options: Any) -> list[Detection]:
     array = np.array(given_rows, np.float32).reshape(1, 1, -1, 7)
-    return decode({"detection_out": array}, graph, transform).detections
+    return decode({"detection_out": array}, graph, transform, Options(**options)).detections
 
 
 def test_a_row_becomes_a_detection_with_its_label() -> None:
@@ -73,15 +74,15 @@ def test_letterboxing_is_undone() -> None:
 
 def test_outputs_of_another_kind_are_nothing_and_the_complaint_names_them() -> None:
     other = {"boxes": np.zeros((1, 4420, 4), np.float32)}
-    assert decode(other, GRAPH, ResizeTransform()).detections == []
-    assert "boxes [1, 4420, 4]" in str(complaint(other))
-    assert complaint({"x": np.zeros((1, 1, 200, 7), np.float32)}) is None
+    assert decode(other, GRAPH, ResizeTransform(), Options()).detections == []
+    assert "boxes [1, 4420, 4]" in str(check_outputs(other, Options()))
+    assert check_outputs({"x": np.zeros((1, 1, 200, 7), np.float32)}, Options()) is None
 
 
 @given(rows, st.floats(0, 1))
 def test_garbage_never_raises_and_never_leaks(array: np.ndarray, threshold: float) -> None:
     graph = GraphSpec(GraphName("g"), "g.xml", "ssd", ["cat"], threshold)
-    for detection in decode({"out": array}, graph, ResizeTransform(0.5, 0.8, 0.1, 0.1)).detections:
+    for detection in decode({"out": array}, graph, ResizeTransform(0.5, 0.8, 0.1, 0.1), Options()).detections:
         x1, y1, x2, y2 = detection.box
         assert 0 <= x1 < x2 <= 1
         assert 0 <= y1 < y2 <= 1
@@ -104,3 +105,22 @@ def test_of_a_flood_only_the_best_are_passed_on() -> None:
     scores = [detection.score for detection in found(*flood)]
     assert len(scores) == MOST
     assert min(scores) >= 0.5 + (1000 - MOST) / 4000 - 1e-6
+
+
+def test_no_more_than_max_detections_are_passed_on_the_best_ones() -> None:
+    rows = [[0, 1, score, 0, 0, 1, 1] for score in (0.5, 0.75, 0.625)]
+    assert [d.score for d in found(*rows, max_detections=2)] == [0.75, 0.625]
+    assert [d.score for d in found([0, 1, 0.9, 0.5, 0.5, 0.5, 0.6], *rows, max_detections=1)] == [0.75], "an empty box is none"
+
+
+def test_boxes_below_min_size_are_left_out_by_their_shorter_side_in_the_frame() -> None:
+    narrow, square = [0, 1, 0.9, 0.0, 0.0, 0.125, 1.0], [0, 2, 0.8, 0.0, 0.0, 0.25, 0.25]
+    assert [d.label for d in found(narrow, square, min_size=0.25)] == ["dog"]
+    assert [d.label for d in found(narrow, square, min_size=0.125)] == ["cat", "dog"]
+    assert [d.label for d in found(narrow, square, min_size=0.25, transform=ResizeTransform(0.5, 1.0, 0.0, 0.0))] == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("options", [{"max_detections": 0}, {"max_detections": MOST + 1}, {"min_size": -0.1}, {"min_size": 1.0}])
+def test_options_that_make_no_sense_are_refused_by_their_name(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        Options(**options)

@@ -15,7 +15,7 @@ import pytest
 
 from ncs_cluster.backends._compiled_models import CompiledModels
 from ncs_cluster.config import graph_folder
-from ncs_cluster.decoders.ssd import decode
+from ncs_cluster.decoders.ssd import Options, decode
 from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.ipc import pool as pools
 from ncs_cluster.messages import Failed, FromWorker, Hello, Infer, Inferred, MapPool, OpenStick, StickOpened, Stop, Telemetry
@@ -109,7 +109,7 @@ def the_cpus(graph: GraphSpec, pictures: list[Array]) -> list[list[Detection]]:
         graphs.submit(tag, 0, picture)
         while not (ended := graphs.collect()):
             time.sleep(0.002)
-        found.append(decode(ended[0].outputs, graph, ended[0].transform).detections)
+        found.append(decode(ended[0].outputs, graph, ended[0].transform, Options()).detections)
     graphs.close()
     return found
 
