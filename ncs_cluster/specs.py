@@ -111,6 +111,8 @@ class ClusterSpec(Struct, frozen=True):
     switch_temp_c: float = 65.0
     time_scale: float = 1.0
     """Heat, telemetry, ageing, dwell and interval all run this many times faster (demos and tests)."""
+    policy_options: Dict[str, Any] = {}
+    """Fields of the policy's `Options`."""
 
 
 class PoolSpec(Struct, frozen=True):

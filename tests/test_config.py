@@ -228,7 +228,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         (["--graph", "nope"], "--graph: none stands alone"),
         (["--backend", "myriad"], "--set myriad.runtime: "),
         (["--sticks", "2", "--backend", "myriad"], "--sticks: sticks of backend myriad are found, not counted"),
-        (["--policy", "coolest"], "--policy: coolest is not in this version yet; use ring or all"),
+        (["--policy", "coolest"], '--policy: there is no policy "coolest"; known: ring, all'),
         (["--policy", "ring"], "--policy: ring takes turns between clusters; give --cluster-size K too"),
         (
             ["--cluster-size", "3"],
@@ -448,3 +448,48 @@ def test_an_odd_value_of_any_key_is_settings_or_one_line(value: str, tmp_path: P
         except ConfigError as error:
             said = str(error)
         assert "\n" not in said, name
+
+
+@pytest.mark.parametrize(
+    ("text", "policy", "options"),
+    [
+        ("policy = 'all'", "all", {}),
+        ("policy = 'ring'\ncluster-size = 2", "ring", {}),
+        ("cluster-size = 2\n[policy]\nname = 'ring'\ndwell_s = 4", "ring", {"dwell_s": 4.0}),
+        ("cluster-size = 2\n[policy]\ndwell-s = 4", "ring", {"dwell_s": 4.0}),
+    ],
+)
+def test_a_policy_is_named_by_a_word_or_by_a_table_with_its_options(
+    write: Write, text: str, policy: str, options: dict[str, float]
+) -> None:
+    clusters = load(write("backend = 'simulated'\n" + text), {}).clusters
+    assert (clusters.policy, clusters.policy_options) == (policy, options)
+
+
+def test_a_policy_named_by_a_flag_leaves_out_the_options_of_the_files_policy(write: Write) -> None:
+    file = write("backend = 'simulated'\ncluster-size = 2\n[policy]\nname = 'ring'\ndwell_s = 4\n")
+    clusters = load([*file, "--policy", "all"], {}).clusters
+    assert (clusters.policy, clusters.policy_options) == ("all", {})
+    clusters = load(file, {"NCS_CLUSTER_POLICY": "ring", "NCS_CLUSTER_POLICY__DWELL_S": "5"}).clusters
+    assert (clusters.policy, clusters.policy_options) == ("ring", {"dwell_s": 5.0})
+    clusters = load([*file, "--set", "policy.dwell_s=6"], {}).clusters
+    assert (clusters.policy, clusters.policy_options) == ("ring", {"dwell_s": 6.0})
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("policy = 'rnig'", 'ncs.toml: policy: there is no policy "rnig"; known: ring, all'),
+        ("[policy]\nname = 'rnig'", 'ncs.toml: policy: there is no policy "rnig"; known: ring, all'),
+        ("policy = 7", "ncs.toml: policy.name: must be text, not 7"),
+        ("policy = 'ring'", "ncs.toml: policy: ring takes turns between clusters; give --cluster-size K too"),
+        ("cluster-size = 2\n[policy]\ndwell_ms = 2", "ncs.toml: policy.dwell_ms: unknown key; did you mean dwell_s?"),
+        ("cluster-size = 2\n[policy]\ndwell_s = 'x'", 'ncs.toml: policy.dwell_s: must be a number, not "x"'),
+        ("cluster-size = 2\n[policy]\ndwell_s = -1", "ncs.toml: policy.dwell_s: dwell_s must be 0 or more"),
+        ("[policy]\nname = 'all'\ndwell_s = 2", "ncs.toml: policy.dwell_s: unknown key; there are no keys here"),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_told_with_its_key(write: Write, text: str, line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write("backend = 'simulated'\n" + text), {})
+    assert str(caught.value) == f"{write.path.parent}/{line}"

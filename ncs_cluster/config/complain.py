@@ -35,6 +35,8 @@ def sentence(error: Mapping[str, Any], root: type[BaseModel]) -> str:
         own = root.model_fields.get(name)
         if len(error["loc"]) > 1 and own is not None and _table(own.annotation) is None:
             return "unknown key here; it belongs to no table: in a file it stands above the first one"
+        if not known:
+            return "unknown key; there are no keys here"
         near = difflib.get_close_matches(name, known, 1, 0.5)
         here = (
             f"known here: {', '.join(known)}"

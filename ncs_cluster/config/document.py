@@ -22,12 +22,14 @@ from ncs_cluster.config.model import (
     Discovery,
     Graph,
     Keys,
+    PolicyTable,
     Runtime,
     options_table,
     source_table,
 )
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.plugins import load
+from ncs_cluster.policies import POLICIES
 from ncs_cluster.sources import SOURCES
 
 HEAD = """# Configuration
@@ -71,6 +73,10 @@ What a graph folder says of itself, in `graph.toml` beside the model. Files it n
 one, whose single `.xml` has one output [1, 1, N, 7], is `ssd` with the defaults below, its labels in `labels.txt` if there is one.
 """
 
+POLICY = """\
+`policy = "ring"` and `--policy ring` are short for this table with `name = "ring"`. Where a flag names another policy than the
+file, the options in the file are left out.
+"""
 DECODER = """\
 `decoder = "ssd"` above, or this table with `name = "ssd"` and the decoder's options.
 """
@@ -111,6 +117,11 @@ def page() -> str:
     ]
     for title, model, text in tables:
         parts += [f"### `[{title}]`\n", text, _keys(model)]
+    parts += ["### `[policy]`\n", POLICY, _keys(PolicyTable)]
+    for policy in POLICIES.builtin.values():
+        parts += [f"#### {policy.name}\n", f"{policy.title[0].upper()}{policy.title[1:]}.\n"]
+        if keys := _keys(options_table(policy.options), _sentences(policy.options)):
+            parts.append(keys)
     for name, table in BACKEND_TABLES.items():
         parts += [
             f"### `[{name}]`\n",
@@ -165,6 +176,8 @@ def _keys(model: type[BaseModel], sentences: dict[str, str] | None = None, skip:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
+    if not rows:
+        return ""
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(_cell(each) for each in line) + " |\n" for line in lines)
 

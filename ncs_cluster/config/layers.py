@@ -14,6 +14,8 @@ PREFIX = "NCS_CLUSTER_"
 NOT_OURS = frozenset({"CI", "PYTHON39", "TEST_DATA"})
 """Variables of the test suite."""
 LARGEST_FILE = 1 << 20
+NAMED = ("cameras", "graphs", "runtimes", "pools")
+"""Tables of tables, under names that people choose."""
 
 KeyPath = tuple[str, ...]
 
@@ -55,7 +57,14 @@ class Layers:
                 seen.add(last)
                 self.put((*path, name), each, origin)
             return
+        if _is_policy(path):
+            # `policy = "ring"` is short for the table with this name
+            self.origins[path] = origin
+            path = (*path, "name")
+            origin = origin._replace(key=path)
         parent = self._table(path[:-1])
+        if _is_policy(path[:-1]) and path[-1] == "name" and parent.get("name", value) != value:
+            self._forget(path[:-1])
         parent[path[-1]] = value
         self.origins[path] = origin
         if "\0" in value if isinstance(value, str) else "\\x00" in repr(value):
@@ -68,6 +77,12 @@ class Layers:
                 here[name] = {}
             here = here[name]
         return here
+
+    def _forget(self, table: KeyPath) -> None:
+        """A higher layer names another policy: options of the former one are not for it."""
+        self._table(table).clear()
+        for path in [each for each in self.origins if each[: len(table)] == table and len(each) > len(table)]:
+            del self.origins[path]
 
     def origin(self, path: KeyPath) -> Optional[Origin]:
         """Of the value itself, or of the nearest table around it."""
@@ -93,9 +108,13 @@ class Layers:
 def normal(path: KeyPath) -> KeyPath:
     """Keys may be written as flags are, with dashes. Names people chose stay as they are."""
     return tuple(
-        name if (at == 1 and path[0] in ("cameras", "graphs", "runtimes")) or _is_leaf_table(path[:at]) else name.replace("-", "_")
+        name if (at == 1 and path[0] in NAMED) or _is_leaf_table(path[:at]) else name.replace("-", "_")
         for at, name in enumerate(path)
     )
+
+
+def _is_policy(path: KeyPath) -> bool:
+    return path == ("policy",) or (len(path) == 3 and (path[0], path[2]) == ("pools", "policy"))
 
 
 def _is_leaf_table(path: KeyPath) -> bool:

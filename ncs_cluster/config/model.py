@@ -17,6 +17,7 @@ from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.config.complain import shown
 from ncs_cluster.plugins import Registry, load
+from ncs_cluster.policies import POLICIES
 from ncs_cluster.sources import SOURCES
 
 
@@ -68,6 +69,14 @@ def key(
     if isinstance(default, (list, dict)):
         return Field(default_factory=lambda: default.copy(), description=sentence, json_schema_extra=extra, **limits)
     return Field(default, description=sentence, json_schema_extra=extra, **limits)
+
+
+class PolicyTable(Table):
+    """`[policy]`: its name, and options that its plugin judges."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: Optional[str] = key(None, "Which sticks work now: as --policy.")
 
 
 class Camera(Table):
@@ -211,11 +220,12 @@ class Keys(Table):
         10.0, "Seconds until the next cluster takes over; 0: only heat switches.", STICKS, "S", ge=0, le=1e6
     )
     switch_temp: float = key(65.0, "Degrees Celsius at which a stick is taken off work.", STICKS, "C", ge=1, le=120)
-    policy: Optional[Literal["ring", "coolest", "predictive", "all"]] = key(
+    policy: Optional[PolicyTable] = key(
         None,
-        "Which sticks work now. Without it: ring when there is a cluster size, else all. coolest and predictive are not in this "
-        "version yet.",
+        "Which sticks work now. Without it: ring when there is a cluster size, else all. Its options stand in the table [policy], "
+        "beside its name.",
         STICKS,
+        choices=[*POLICIES.builtin],
     )
 
     picture: Picture = key(

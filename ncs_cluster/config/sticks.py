@@ -10,12 +10,11 @@ from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.backend import BackendHost, judge, of_table, options, sysfs
 from ncs_cluster.config.model import tables
+from ncs_cluster.config.policy import policy_of
 from ncs_cluster.config.request import PoolRequest
 from ncs_cluster.plugins import load, made
 from ncs_cluster.specs import ClusterSpec, DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
-
-LATER_POLICIES = ("coolest", "predictive")
 
 
 def sticks(pool: PoolRequest, plugin: BackendPlugin) -> list[StickSpec]:
@@ -70,12 +69,10 @@ def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpe
     """Turns, checked against the number of sticks where that is fixed; where they come and go the cluster shrinks with them."""
     asked = pool.asked
     size: int = pool.value("cluster_size")
-    policy = pool.value("policy") or ("ring" if size else "all")
-    if policy in LATER_POLICIES:
-        pool.refuse("policy", because=f"{policy} is not in this version yet; use ring or all")
-    if policy == "ring" and size == 0:
-        pool.refuse("policy", because="ring takes turns between clusters; give --cluster-size K too")
-    if policy == "ring" and size * 2 > count and plugin.counted is not None:
+    policy, policy_options = policy_of(pool, size)
+    if policy.takes_turns and size == 0:
+        pool.refuse("policy", because=f"{policy.name} takes turns between clusters; give --cluster-size K too")
+    if policy.takes_turns and size * 2 > count and plugin.counted is not None:
         remedy = f"use --cluster-size {count // 2}, or --sticks {size * 2}" if count > 1 else f"use --sticks {size * 2}"
         if pool.value("backend") == "auto":
             # who has sticks must hear why they are not those that are counted here
@@ -86,7 +83,8 @@ def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpe
         )
     return ClusterSpec(
         cluster_size=size,
-        policy=policy,
+        policy=policy.name,
+        policy_options=policy_options,
         switch_interval_s=pool.value("switch_interval"),
         switch_temp_c=pool.value("switch_temp"),
         time_scale=getattr(asked.root, plugin.name).time_scale if plugin.simulated else 1.0,

@@ -105,7 +105,7 @@ class Regulator:
 
     @property
     def takes_turns(self) -> bool:
-        return self.spec.policy != "all"
+        return policies.POLICIES.get(self.spec.policy).takes_turns
 
     @property
     def present(self) -> int:

@@ -1,20 +1,34 @@
-"""Which sticks work now, and how hard? Advice only: safety is the core's. One file each, pure; the registry is literal."""
+"""Policies: which sticks work now, and how hard. Advice only: safety is the core's. Pure, one file each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from ncs_cluster.policies.all import All
-from ncs_cluster.policies.base import Policy
-from ncs_cluster.policies.ring import Ring
+from ncs_cluster.plugins import Registry, load, made
+from ncs_cluster.policies.base import Policy, PolicyPlugin
 from ncs_cluster.specs import ClusterSpec
 
-POLICIES: dict[str, Callable[[ClusterSpec], Policy]] = {
-    "ring": lambda spec: Ring(spec.switch_interval_s),
-    "all": lambda spec: All(),
-}
+POLICIES = Registry(
+    "policy",
+    "ncs_cluster.policies",
+    [
+        PolicyPlugin(
+            name="ring",
+            title="clusters of --cluster-size sticks take turns in ring order",
+            create="ncs_cluster.policies.ring:create",
+            options="ncs_cluster.policies.ring:Options",
+            takes_turns=True,
+        ),
+        PolicyPlugin(
+            name="all",
+            title="every stick that is not hot works",
+            create="ncs_cluster.policies.all:create",
+            options="ncs_cluster.policies.all:Options",
+        ),
+    ],
+)
 
 
 def create(spec: ClusterSpec) -> Policy:
-    """The policy that a pool asks for."""
-    return POLICIES[spec.policy](spec)
+    """The policy that a pool asks for. Raises ConfigError for one that cannot be had, ValueError for options it refuses."""
+    plugin = POLICIES.get(spec.policy)
+    policy: Policy = load(plugin.create)(spec, made(plugin.options, spec.policy_options))
+    return policy

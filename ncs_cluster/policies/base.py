@@ -57,3 +57,18 @@ class Policy(Protocol):
 
     def clusters(self, view: View) -> list[list[StickId]]:
         """The clusters in the order of their turns, the active one first; for people."""
+
+
+class PolicyPlugin(Struct, frozen=True, kw_only=True):
+    """What is known of a policy without importing it: its line of the registry. Strings that name code are "module:attribute"."""
+
+    name: str
+    title: str
+    """What it does, for people."""
+    create: str
+    """`(spec: ClusterSpec, options: Options) -> Policy`."""
+    options: str
+    """The frozen dataclass of its options, keys of `[policy]`. Its `__post_init__` raises ValueError, one line, for values that
+    make no sense."""
+    takes_turns: bool = False
+    """Clusters take turns: it needs a cluster size, of at most half of the sticks."""

@@ -10,12 +10,31 @@ the ring. A broken sensor may last for ever, and would keep the others of its cl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ncs_cluster.policies.base import Advice, StickView, View
+from ncs_cluster.specs import ClusterSpec
 from ncs_cluster.types import StickId
 
 DWELL_S = 2.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How eagerly the turn passes."""
+
+    dwell_s: float = DWELL_S
+    """A cluster works at least this many seconds, unless one of its sticks gets hot."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dwell_s < math.inf:
+            raise ValueError("dwell_s must be 0 or more")
+
+
+def create(spec: ClusterSpec, options: Options) -> Ring:
+    return Ring(spec.switch_interval_s, options.dwell_s)
 
 
 class Ring:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ncs_cluster import policies
 from ncs_cluster.core.actions import Kill, LogEvent, Send, Spawn
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
@@ -11,7 +12,6 @@ from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.sticks import Stick, Sticks
 from ncs_cluster.core.work import Ledger
 from ncs_cluster.messages import OpenStick, StickOpened, Telemetry
-from ncs_cluster.policies import POLICIES
 from ncs_cluster.policies.base import Advice, StickView, View
 from ncs_cluster.specs import ClusterSpec, GraphSpec, StickSpec
 from ncs_cluster.types import GraphName, StickId
@@ -345,8 +345,8 @@ class Reckless:
 
 
 def test_a_stick_that_is_hot_or_not_usable_does_not_work_whatever_the_policy_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(POLICIES, "reckless", lambda spec: Reckless())
-    house = House(4, clusters=ClusterSpec(policy="reckless"))
+    monkeypatch.setattr(policies, "create", lambda spec: Reckless())
+    house = House(4)
     house.open(1, 2, 3)
     house[2].zone.open(True)
     house[2].zone.read(70.0, 2.0)

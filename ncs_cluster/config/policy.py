@@ -1,0 +1,38 @@
+"""Which policy a pool has, and with which options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from ncs_cluster.config.asked import complaint
+from ncs_cluster.config.model import PolicyTable, options_table
+from ncs_cluster.config.request import PoolRequest
+from ncs_cluster.errors import ConfigError
+from ncs_cluster.plugins import made
+from ncs_cluster.policies import POLICIES
+from ncs_cluster.policies.base import PolicyPlugin
+
+TURNS, NO_TURNS = "ring", "all"
+"""Policies where none is named, with a cluster size and without one."""
+
+
+def policy_of(pool: PoolRequest, cluster_size: int) -> tuple[PolicyPlugin, dict[str, Any]]:
+    """The policy, and what was set of its Options, judged by the dataclass too."""
+    table: PolicyTable = pool.value("policy") or PolicyTable()
+    at, given = pool.key("policy"), table.model_extra or {}
+    try:
+        plugin = POLICIES.get(table.name or (TURNS if cluster_size else NO_TURNS))
+    except ConfigError as error:
+        pool.refuse("policy", because=str(error))
+    options = options_table(plugin.options)
+    try:
+        judged = options.model_validate(given).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        raise complaint(error, pool.asked.layers, options, {name: (*at, name) for name in given}) from error
+    try:
+        made(plugin.options, judged)
+    except ValueError as error:
+        pool.asked.refuse_options(error, judged, *at)
+    return plugin, judged
