@@ -10,9 +10,11 @@ from pydantic import ValidationError
 from ncs_cluster.config import spec
 from ncs_cluster.config.asked import Asked, complaint
 from ncs_cluster.config.layers import KeyPath
-from ncs_cluster.config.model import Camera, source_table
+from ncs_cluster.config.model import Camera, options_table
+from ncs_cluster.errors import ConfigError
 from ncs_cluster.plugins import made
 from ncs_cluster.sources import SOURCES
+from ncs_cluster.sources.base import SourcePlugin
 from ncs_cluster.specs import CameraSpec
 from ncs_cluster.types import CameraName
 
@@ -25,7 +27,7 @@ def cameras(asked: Asked) -> list[CameraSpec]:
     for flag in ("loop", "every_frame", "size", "fps"):
         if not asked.given(flag) or not getattr(asked.root, flag):
             continue
-        if any(_understands(camera.source, camera.options, flag) for camera in made):
+        if any(_understands(SOURCES.get(camera.source), camera.options, flag) for camera in made):
             continue
         if flag in what:
             asked.refuse(flag, because=f"no source here {what[flag]}; leave it out, or give a file or recording")
@@ -70,38 +72,38 @@ def _named(asked: Asked) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 def _camera(asked: Asked, name: str, text: str, key: tuple[str, ...]) -> CameraSpec:
     root, table = asked.root, asked.root.cameras.get(name) or Camera()
     try:
-        source, options, shown = spec.parse(text, asked.layers.base(key))
-    except ValueError as error:
+        plugin, (options, shown) = spec.parse(text, asked.layers.base(key))
+    except (ValueError, ConfigError) as error:
         asked.refuse(*key, because=str(error))
     every_frame = root.every_frame if table.every_frame is None else table.every_frame
-    if every_frame and source != "images":
-        if not _understands(source, {**options, **table.options}, "every_frame"):
+    if every_frame:
+        if not _understands(plugin, {**options, **table.options}, "every_frame"):
             asked.refuse(
                 *_key(asked, name, "every_frame"),
                 because=f"{name} ({shown}) is a live camera, whose frames do not wait; leave it out, or give a file or recording",
             )
-        options["paced"] = False
+        options |= plugin.every_frame or {}
     at = dict.fromkeys(options, key)
     size, fps = table.size or root.size, table.fps or root.fps
-    if size is not None and _understands(source, options, "size"):
-        sides = ("max_width", "max_height") if source == "images" else ("width", "height")
-        options |= zip(sides, (int(part) for part in size.split("x")), strict=True)
-        at |= dict.fromkeys(sides, _key(asked, name, "size"))
-    if fps is not None and _understands(source, options, "fps"):
-        options["fps"] = int(fps) if fps == int(fps) else fps
-        at["fps"] = _key(asked, name, "fps")
-    if (root.loop if table.loop is None else table.loop) and _understands(source, options, "loop"):
-        options["loop"] = True
+    if size is not None and plugin.size is not None:
+        options |= zip(plugin.size, (int(part) for part in size.split("x")), strict=True)
+        at |= dict.fromkeys(plugin.size, _key(asked, name, "size"))
+    if fps is not None and plugin.fps is not None:
+        options[plugin.fps] = int(fps) if fps == int(fps) else fps
+        at[plugin.fps] = _key(asked, name, "fps")
+    loop = root.loop if table.loop is None else table.loop
+    if loop and plugin.loop is not None and _understands(plugin, options, "loop"):
+        options[plugin.loop] = True
     options |= table.options
     at |= {option: ("cameras", name, "options", option) for option in table.options}
     asked.check_runtime(table.runtime, "cameras", name, "runtime")
     return CameraSpec(
         name=CameraName(name),
-        source=source,
-        options=_checked(asked, source, options, at),
+        source=plugin.name,
+        options=_checked(asked, plugin, options, at),
         shown=shown,
         weight=table.weight,
-        ordered=every_frame or source == "images",
+        ordered=every_frame or plugin.ordered,
         picture=table.picture or root.picture,
         background=table.background or root.background,
         window=root.window if table.window is None else table.window,
@@ -109,16 +111,11 @@ def _camera(asked: Asked, name: str, text: str, key: tuple[str, ...]) -> CameraS
     )
 
 
-def _understands(source: str, options: dict[str, Any], flag: str) -> bool:
-    """Whether this kind of source can be asked for it."""
-    if source == "realsense" and flag in ("loop", "every_frame"):
-        return options.get("recording") is not None
-    return {
-        "size": source in ("synthetic", "realsense", "v4l2", "images"),
-        "fps": source in ("synthetic", "realsense", "v4l2"),
-        "loop": source in ("video", "images"),
-        "every_frame": source in ("video", "images") or (source == "synthetic" and options.get("frames") is not None),
-    }[flag]
+def _understands(plugin: SourcePlugin, options: Mapping[str, Any], flag: str) -> bool:
+    """Whether a source with these options can be asked for it."""
+    if flag in ("loop", "every_frame") and plugin.ends_with is not None and options.get(plugin.ends_with) is None:
+        return False
+    return getattr(plugin, flag) is not None
 
 
 def _key(asked: Asked, name: str, flag: str) -> KeyPath:
@@ -127,15 +124,15 @@ def _key(asked: Asked, name: str, flag: str) -> KeyPath:
     return own if asked.given(*own) else (flag,)
 
 
-def _checked(asked: Asked, source: str, options: dict[str, Any], at: Mapping[str, KeyPath]) -> dict[str, Any]:
+def _checked(asked: Asked, plugin: SourcePlugin, options: dict[str, Any], at: Mapping[str, KeyPath]) -> dict[str, Any]:
     """`at`: where each option was given."""
-    table = source_table(source)
+    table = options_table(plugin.options)
     try:
         judged = table.model_validate(options).model_dump(exclude_unset=True)
     except ValidationError as error:
         raise complaint(error, asked.layers, table, at) from error
     try:
-        made(SOURCES[source].split(":")[0] + ":Options", judged)
+        made(plugin.options, judged)
     except ValueError as error:
         asked.refuse(*next((at[option] for option in judged if option in str(error)), ("source",)), because=str(error))
     return judged

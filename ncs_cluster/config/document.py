@@ -25,7 +25,6 @@ from ncs_cluster.config.model import (
     PolicyTable,
     Runtime,
     options_table,
-    source_table,
 )
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.plugins import load
@@ -129,12 +128,9 @@ def page() -> str:
             _keys(table, _sentences(BACKENDS.builtin[name].options)),
         ]
     parts += ["## Sources\n", "Keys of `[cameras.NAME.options]`, by the kind of source.\n"]
-    for name in SOURCES:
-        parts += [
-            f"### {name}\n",
-            _about(SOURCES[name]),
-            _keys(source_table(name), _sentences(SOURCES[name].split(":")[0] + ":Options")),
-        ]
+    for source in SOURCES.builtin.values():
+        keys = _keys(options_table(source.options), _sentences(source.options))
+        parts += [f"### {source.name}\n", _about(source.driver), keys]
     parts += ["## graph.toml\n", GRAPH_TOML, _keys(GraphToml, skip=("input",)), "### `[input]`\n", _keys(Input)]
     parts += ["### `[decoder]`\n", DECODER]
     for decoder in DECODERS.builtin.values():

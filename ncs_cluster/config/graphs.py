@@ -14,6 +14,7 @@ from ncs_cluster.config import graph_folder
 from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.places import state_dir
 from ncs_cluster.provision import blobs
+from ncs_cluster.sources import SOURCES
 from ncs_cluster.specs import CameraSpec, GraphSpec
 
 DEFAULT, NONE = "demo", "none"
@@ -35,7 +36,7 @@ def graphs(asked: Asked, backends: Sequence[BackendPlugin], cameras: list[Camera
         chosen += [name for name in root.graphs if name not in chosen]
     if not chosen:
         chosen = [DEFAULT]
-        if any(camera.source != "synthetic" for camera in cameras):
+        if not all(SOURCES.get(camera.source).demo for camera in cameras):
             asked.notices.append("the demo graph knows only the synthetic scene: --graph DIR names one for real pictures")
     found = [_graph(asked, text, blob=any(plugin.artifact == "blob" for plugin in backends)) for text in chosen]
     names = [graph.name for graph in found]

@@ -166,18 +166,13 @@ def backend_table(plugin: BackendPlugin) -> type[Table]:
 BACKEND_TABLES = {name: backend_table(plugin) for name, plugin in BACKENDS.builtin.items()}
 
 
-def source_table(source: str) -> type[Table]:
-    """The table of a source's Options."""
-    return options_table(SOURCES[source].split(":")[0] + ":Options")
-
-
 class Keys(Table):
     """Keys that are flags too."""
 
     source: Lines = key(
         [],
-        "A frame source (repeatable): [NAME=] synthetic, realsense[:SERIAL|:FILE.bag|:FILE.db3], usb:N or /dev/videoN, rtsp://..., "
-        "http://..., a video file, a picture or a folder of pictures. Without any: synthetic.",
+        f"A frame source (repeatable): [NAME=] {', '.join(plugin.form for plugin in SOURCES.builtin.values())}. "
+        "Without any: synthetic.",
         SEEN,
         "SPEC",
     )

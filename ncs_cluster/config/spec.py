@@ -1,31 +1,28 @@
-"""What a source's SPEC means: `usb:0`, `rtsp://...`, a file, a folder, ... -> a key of `SOURCES` and its options."""
+"""What a source's SPEC means: `usb:0`, `rtsp://...`, a file, a folder, ... -> a source and its options."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
-from urllib.parse import urlsplit
+from typing import NamedTuple, Optional
 
 from ncs_cluster.errors import ConfigError
+from ncs_cluster.plugins import load
 from ncs_cluster.provision.places import expanded
+from ncs_cluster.sources import SOURCES
 from ncs_cluster.sources._secret import redacted
+from ncs_cluster.sources.base import Parsed, SourcePlugin
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-RECORDINGS = (".bag", ".db3")
 NAME = re.compile(r"(?!\.+$)[a-z0-9._-]{1,64}")
 NAME_RULE = "a name is made of a-z, 0-9, dot, dash and underscore, at most 64"
-FORMS = "synthetic, realsense, usb:N, rtsp://..., http://..., a video file, a picture or a folder"
 
 
 class Spec(NamedTuple):
     """One SPEC, understood."""
 
-    source: str
-    options: dict[str, Any]
-    shown: str
-    """For people: passwords taken out."""
+    plugin: SourcePlugin
+    parsed: Parsed
 
 
 def split_name(text: str, base: Path) -> tuple[Optional[str], str]:
@@ -40,41 +37,42 @@ def split_name(text: str, base: Path) -> tuple[Optional[str], str]:
 
 def parse(text: str, base: Path) -> Spec:
     """`base` is what relative paths are relative to. Raises ValueError with one line for people."""
-    word, colon, rest = text.partition(":")
-    if text == "synthetic":
-        return Spec("synthetic", {}, text)
-    if word == "realsense":
-        if not colon:
-            return Spec("realsense", {}, text)
-        if rest.lower().endswith(RECORDINGS):
-            return Spec("realsense", {"recording": str(_existing(rest, base))}, text)
-        if not rest.isalnum():
-            raise ValueError(f'"{rest}" is neither a serial number nor a recording (.bag, .db3)')
-        return Spec("realsense", {"serial": rest}, text)
-    if word == "usb":
-        if not (rest.isascii() and rest.isdigit()):
-            raise ValueError(f'"{text}": wants a number, as in usb:0')
-        return Spec("v4l2", {"device": str(int(rest))}, text)
-    if text.startswith("/dev/"):
-        return Spec("v4l2", {"device": text}, text)
-    if "://" in text:
-        if word not in ("rtsp", "rtsps", "http", "https") or not _has_host(text):
-            raise ValueError(f'"{redacted(text)}" is no address of a camera; known are rtsp://, rtsps://, http:// and https://')
-        return Spec("rtsp", {"url": text}, redacted(text))
-    path = _existing(text, base)
-    if path.is_dir() or path.suffix.lower() in PICTURES:
-        return Spec("images", {"path": str(path)}, text)
-    if path.suffix.lower() in RECORDINGS:
-        return Spec("realsense", {"recording": str(path)}, text)
-    return Spec("video", {"path": str(path)}, text)
-
-
-def _has_host(url: str) -> bool:
+    plugin = _plugin(text, base)
     try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and (parts.port is None or parts.port > 0) and url.isprintable()
-    except ValueError:
-        return False
+        return Spec(plugin, load(plugin.parse)(text, lambda path: _existing(path, base)))
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
+def forms() -> str:
+    """All kinds of SPEC, for people."""
+    return ", ".join([*(plugin.form for plugin in SOURCES.builtin.values()), *SOURCES.offered()])
+
+
+def _plugin(text: str, base: Path) -> SourcePlugin:
+    word, plugins = text.partition(":")[0], SOURCES.builtin.values()
+    for plugin in plugins:
+        if word in plugin.words or text.startswith(tuple(plugin.prefixes)):
+            return plugin
+        if "://" in text and word in plugin.addresses:
+            return plugin
+    if "://" not in text and os.path.exists(_at(text or "?", base)):
+        return _of_file(_existing(text, base))
+    if word in SOURCES.offered():
+        return SOURCES.get(word)
+    if "://" in text:
+        known = ", ".join(f"{address}://" for plugin in plugins for address in plugin.addresses)
+        raise ValueError(f'"{redacted(text)}" is no address of a camera; known are {known}')
+    return _of_file(_existing(text, base))
+
+
+def _of_file(path: Path) -> SourcePlugin:
+    """The source that reads a file or folder."""
+    plugins, suffix = SOURCES.builtin.values(), path.suffix.lower()
+    if path.is_dir():
+        return next(plugin for plugin in plugins if plugin.folders)
+    own = (plugin for plugin in plugins if suffix in plugin.suffixes)
+    return next(own, next(plugin for plugin in plugins if plugin.files))
 
 
 def _existing(text: str, base: Path) -> Path:
@@ -84,7 +82,7 @@ def _existing(text: str, base: Path) -> Path:
     except PermissionError as error:
         raise ValueError(f'"{text}": cannot be looked for: {error.strerror}; choose a place this user can reach') from error
     except (OSError, ValueError):
-        raise ValueError(f'"{text}": there is no such file or folder; a source is {FORMS}') from None
+        raise ValueError(f'"{text}": there is no such file or folder; a source is {forms()}') from None
     return path.absolute()
 
 

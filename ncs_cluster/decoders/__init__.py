@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ncs_cluster.specs import GraphSpec
-    from ncs_cluster.types import ResizeTransform, Outcome
+    from ncs_cluster.types import Outcome, ResizeTransform
 
     Decode = Callable[[Mapping[str, NDArray[Any]], ResizeTransform], Outcome]
 

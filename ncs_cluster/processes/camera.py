@@ -13,7 +13,6 @@ import select
 import threading
 import time
 from collections import OrderedDict, deque
-from importlib import import_module
 from typing import Any, Deque, Dict, List, NoReturn, Optional, Tuple
 
 from ncs_cluster.errors import ConfigError, NcsClusterError, SourceError
@@ -39,6 +38,7 @@ from ncs_cluster.messages import (
     ToCamera,
     UnmapPool,
 )
+from ncs_cluster.plugins import load
 from ncs_cluster.processes import child
 from ncs_cluster.processes.preview import Preview
 from ncs_cluster.render.distance import distance, match_truth
@@ -193,9 +193,8 @@ class Camera:
             child.fail(self._channel, child.unexpected(error, f"{self._spec.shown}: "))
 
     def _open(self) -> None:
-        name, attribute = SOURCES[self._spec.source].split(":")
-        module = import_module(name)
-        source: Source = getattr(module, attribute)(module.Options(**self._spec.options))
+        plugin = SOURCES.get(self._spec.source)
+        source: Source = load(plugin.driver)(load(plugin.options)(**self._spec.options))
         self._source = source
         self._reading_since_s = time.monotonic()
         info = source.open()

@@ -7,9 +7,13 @@ A source paces itself: a file at its own frame rate (by the monotonic clock, wit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, NamedTuple, Optional, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Tuple, runtime_checkable
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -78,3 +82,58 @@ class Skipping(Protocol):
 
     def skip(self, frames: int) -> None:
         """Called between `open` and the first `read`: a restarted camera goes on where the one before it was."""
+
+
+class Parsed(NamedTuple):
+    """A SPEC, understood."""
+
+    options: Dict[str, Any]
+    """Fields of the source's `Options`."""
+    shown: str
+    """The SPEC for people, passwords taken out."""
+
+
+Find = Callable[[str], "Path"]
+"""A file or folder that must be there, by a path as it was given -> its absolute path. Raises ValueError, one line."""
+
+
+class SourcePlugin(Struct, frozen=True, kw_only=True):
+    """What is known of a source without importing it: its line of the registry. Strings that name code are "module:attribute".
+
+    A source of another package is asked for by its name, NAME or NAME:REST; of the fields that say which SPECs are a source's,
+    only those of built-in sources count.
+    """
+
+    name: str
+    form: str
+    """Its SPECs, for people: "usb:N or /dev/videoN"."""
+    driver: str
+    """The class, called with the options: see Source."""
+    options: str
+    """The frozen dataclass of its options. Its `__post_init__` raises ValueError, one line, for values that make no sense."""
+    parse: str
+    """`(spec: str, find: Find) -> Parsed`. Raises ValueError, one line, for a SPEC that means nothing."""
+    words: List[str] = []
+    """SPECs that are this word alone, or begin with it and a colon."""
+    addresses: List[str] = []
+    """SPECs of the form WORD://..."""
+    prefixes: List[str] = []
+    suffixes: List[str] = []
+    """Files that end so."""
+    folders: bool = False
+    files: bool = False
+    """Files that are no other source's."""
+    size: Optional[Tuple[str, str]] = None
+    """Options that --size sets: those for width and height."""
+    fps: Optional[str] = None
+    """The option that --fps sets."""
+    loop: Optional[str] = None
+    """The option that --loop sets to true."""
+    every_frame: Optional[Dict[str, Any]] = None
+    """Options that --every-frame sets; None for one that never ends."""
+    ends_with: Optional[str] = None
+    """--loop and --every-frame are understood only where this option is set; None: always."""
+    ordered: bool = False
+    """Every frame counts, each once and in order, asked for or not."""
+    demo: bool = False
+    """The demo graph knows what it shows."""

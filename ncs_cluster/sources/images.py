@@ -18,7 +18,7 @@ from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._header import Header, header
 from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._planes import colour_room
-from ncs_cluster.sources.base import Captured, Planes, SourceInfo
+from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +45,10 @@ class Options:
     def __post_init__(self) -> None:
         if not (0 < self.max_width <= MOST_SIDE and 0 < self.max_height <= MOST_SIDE):
             raise ValueError(f"max_width and max_height must be within 1..{MOST_SIDE}")
+
+
+def parse(spec: str, find: Find) -> Parsed:
+    return Parsed({"path": str(find(spec))}, spec)
 
 
 class Unreadable(Exception):

@@ -16,8 +16,9 @@ from ncs_cluster.sources._handle import Handle
 from ncs_cluster.sources._librealsense import library, one_line, write_bgr
 from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._planes import colour_room, depth_room
-from ncs_cluster.sources.base import Captured, Planes, SourceInfo
+from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
 
+RECORDINGS = (".bag", ".db3")
 FIRST_FRAME_S = 8.0
 SILENCE_S = 3.0
 GAP_S = 30.0
@@ -48,6 +49,19 @@ class Options:
             raise ValueError("serial and recording exclude each other")
         if any(value is not None and value <= 0 for value in (self.width, self.height, self.fps)):
             raise ValueError("width, height and fps must be more than 0")
+
+
+def parse(spec: str, find: Find) -> Parsed:
+    word, colon, rest = spec.partition(":")
+    if word != "realsense":
+        return Parsed({"recording": str(find(spec))}, spec)
+    if not colon:
+        return Parsed({}, spec)
+    if rest.lower().endswith(RECORDINGS):
+        return Parsed({"recording": str(find(rest))}, spec)
+    if not rest.isalnum():
+        raise ValueError(f'"{rest}" is neither a serial number nor a recording (.bag, .db3)')
+    return Parsed({"serial": rest}, spec)
 
 
 class _Running(NamedTuple):

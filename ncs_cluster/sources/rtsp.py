@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._live import Live
 from ncs_cluster.sources._secret import redacted
-from ncs_cluster.sources.base import Captured, Planes, SourceInfo
+from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
 
 if TYPE_CHECKING:
     import cv2
@@ -40,6 +40,20 @@ class Options:
     def __post_init__(self) -> None:
         if not (0 < self.open_timeout_s <= MOST_PATIENCE_S and 0 < self.read_timeout_s <= MOST_PATIENCE_S):
             raise ValueError(f"open_timeout_s and read_timeout_s must be within 0..{MOST_PATIENCE_S:g}")
+
+
+def parse(spec: str, find: Find) -> Parsed:
+    if not _has_host(spec):
+        raise ValueError(f'"{redacted(spec)}" is no address of a camera: it has no host, or no such port')
+    return Parsed({"url": spec}, redacted(spec))
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0) and url.isprintable()
+    except ValueError:
+        return False
 
 
 class Rtsp:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._planes import colour_room, depth_room
-from ncs_cluster.sources.base import Captured, Planes, SourceInfo
+from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
 
 if TYPE_CHECKING:
     from ncs_cluster.sources._scene import Scene
@@ -40,6 +40,12 @@ class Options:
             raise ValueError(f"fps must be more than 0 and at most 1000, not {self.fps:g}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
+
+
+def parse(spec: str, find: Find) -> Parsed:
+    if spec != "synthetic":
+        raise ValueError(f'"{spec}": nothing follows synthetic; its options are set by [cameras.NAME.options]')
+    return Parsed({}, spec)
 
 
 class Synthetic:

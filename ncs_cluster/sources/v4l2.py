@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Optional
 
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._live import Live
-from ncs_cluster.sources.base import Captured, Planes, SourceInfo
+from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
 
 if TYPE_CHECKING:
     import cv2
@@ -32,6 +32,15 @@ class Options:
     def __post_init__(self) -> None:
         if any(value is not None and value <= 0 for value in (self.width, self.height, self.fps)):
             raise ValueError("width, height and fps must be more than 0")
+
+
+def parse(spec: str, find: Find) -> Parsed:
+    if spec.startswith("/dev/"):
+        return Parsed({"device": spec}, spec)
+    number = spec.partition(":")[2]
+    if not (number.isascii() and number.isdigit()):
+        raise ValueError(f'"{spec}": wants a number, as in usb:0')
+    return Parsed({"device": str(int(number))}, spec)
 
 
 class V4l2:

@@ -19,7 +19,7 @@ from ncs_cluster.sources._handle import Handle
 from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._pace import Pace
 from ncs_cluster.sources._planes import colour_room
-from ncs_cluster.sources.base import Captured, Planes, SourceInfo
+from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
 
 if TYPE_CHECKING:
     import cv2
@@ -39,6 +39,10 @@ class Options:
     path: str
     loop: bool = False
     paced: bool = True
+
+
+def parse(spec: str, find: Find) -> Parsed:
+    return Parsed({"path": str(find(spec))}, spec)
 
 
 class Video:

@@ -22,7 +22,9 @@ rows = st.integers(0, 30).flatmap(lambda n: arrays(np.float32, (1, 1, n, 7), ele
 plausible = st.tuples(st.just(0.0), st.integers(0, 4).map(float), st.floats(0, 1, width=32), *[st.floats(-0.5, 1.5, width=32)] * 4)
 
 
-def found(*given_rows: list[float], graph: GraphSpec = GRAPH, transform: ResizeTransform = WHOLE, **options: Any) -> list[Detection]:
+def found(
+    *given_rows: list[float], graph: GraphSpec = GRAPH, transform: ResizeTransform = WHOLE, **options: Any
+) -> list[Detection]:
     array = np.array(given_rows, np.float32).reshape(1, 1, -1, 7)
     return decode({"detection_out": array}, graph, transform, Options(**options)).detections
 

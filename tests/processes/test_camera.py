@@ -36,7 +36,7 @@ from ncs_cluster.messages import (
 )
 from ncs_cluster.processes import camera
 from ncs_cluster.processes.preview import FRESH_S, Preview
-from ncs_cluster.sources.base import Captured, Planes, SourceInfo
+from ncs_cluster.sources.base import Captured, Planes, SourceInfo, SourcePlugin
 from ncs_cluster.specs import CameraSpec
 from ncs_cluster.testing import children
 from ncs_cluster.testing.interpreter import interpreter
@@ -83,7 +83,14 @@ def running(monkeypatch: pytest.MonkeyPatch, source: type[Scripted], again_s: tu
     module = ModuleType("scripted_source")
     module.Options, module.Source = Options, source  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "scripted_source", module)
-    monkeypatch.setitem(sources.SOURCES, "scripted", "scripted_source:Source")
+    plugin = SourcePlugin(
+        name="scripted",
+        form="scripted",
+        driver="scripted_source:Source",
+        options="scripted_source:Options",
+        parse="scripted_source:parse",
+    )
+    monkeypatch.setitem(sources.SOURCES.builtin, "scripted", plugin)
     monkeypatch.setattr(camera, "REOPEN_S", again_s)
     ours, theirs = pair()
     channel: Channel[object] = Channel(ours, FromCamera)

@@ -10,14 +10,13 @@ import pytest
 
 PROGRAM = """
 import sys; sys.modules["cv2"] = None
-from importlib import import_module
+from ncs_cluster.plugins import load
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources import SOURCES
-module, name = SOURCES[sys.argv[1]].split(":")
-door = import_module(module)
+plugin = SOURCES.get(sys.argv[1])
 given = {"video": {"path": "a.mp4"}, "images": {"path": "a.jpg"}, "rtsp": {"url": "rtsp://127.0.0.1/"}}.get(sys.argv[1], {})
 try:
-    getattr(door, name)(door.Options(**given)).open()
+    load(plugin.driver)(load(plugin.options)(**given)).open()
 except SourceError as error:
     print(error.permanent, error)
 """

@@ -14,13 +14,12 @@ from ncs_cluster.sources._shared_libraries import missing_shared_library
 LOADER = "libusb-1.0.so.0: cannot open shared object file: No such file or directory"
 PROGRAM = """
 import sys
-from importlib import import_module
+from ncs_cluster.plugins import load
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources import SOURCES
-module, name = SOURCES[sys.argv[1]].split(":")
-door = import_module(module)
+plugin = SOURCES.get(sys.argv[1])
 try:
-    getattr(door, name)(door.Options(**({"path": "a.mp4"} if sys.argv[1] == "video" else {}))).open()
+    load(plugin.driver)(load(plugin.options)(**({"path": "a.mp4"} if sys.argv[1] == "video" else {}))).open()
 except SourceError as error:
     print(error.permanent, error)
 """
