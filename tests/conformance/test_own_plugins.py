@@ -1,0 +1,101 @@
+"""Our own plugins pass the checks that other packages' plugins must pass. Backend xlink: tests/emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ncs_cluster.testing.conformance import BackendConformance, DecoderConformance, PolicyConformance, SourceConformance
+
+
+class TestSimulated(BackendConformance):
+    plugin = "simulated"
+    options = {"latency_ms": 5.0}
+    refused_options = ({"depth": 0}, {"latency_ms": -1.0}, {"faults": ["sneeze@5"]})
+
+
+class TestSimulatedWithAGraph(BackendConformance):
+    plugin = "simulated"
+    options = {"latency_ms": 5.0}
+
+    def graphs(self):  # type: ignore[no-untyped-def]
+        return TestOpenVino().graphs()
+
+
+class TestOpenVino(BackendConformance):
+    plugin = "openvino"
+    options = {"streams": 1}
+    refused_options = ({"depth": 65}, {"precision": "f8"}, {"threads": -1})
+
+
+class TestSsd(DecoderConformance):
+    plugin = "ssd"
+    refused_options = ({"max_detections": 0}, {"min_size": 1.0})
+
+    def outputs(self) -> Mapping[str, Any]:
+        rows = np.random.default_rng(1).random((1, 1, 400, 7), np.float32)
+        rows[..., 0], rows[..., 1] = 0, 1
+        rows[..., 5:] = rows[..., 3:5] + 0.1
+        return {"detection_out": rows}
+
+
+class TestRing(PolicyConformance):
+    plugin = "ring"
+    refused_options = ({"dwell_s": -1.0},)
+
+
+class TestRingWithoutDwell(PolicyConformance):
+    plugin = "ring"
+    options = {"dwell_s": 0.5}
+
+
+class TestAll(PolicyConformance):
+    plugin = "all"
+
+
+class TestSynthetic(SourceConformance):
+    plugin = "synthetic"
+    options = {"width": 64, "height": 48}
+    refused_options = ({"width": 1}, {"fps": 0.0}, {"seed": -1})
+    refused_specs = ("synthetic:7",)
+
+
+class TestSyntheticThatEnds(SourceConformance):
+    plugin = "synthetic"
+    options = {"width": 64, "height": 48, "frames": 5, "paced": False}
+
+
+class TestImages(SourceConformance):
+    plugin = "images"
+    missing = ("none.png", "empty")
+    refused_options = ({"max_width": 0},)
+
+    def spec(self, folder: Path) -> str:
+        pictures = folder / "pictures"
+        pictures.mkdir(exist_ok=True)
+        (folder / "empty").mkdir(exist_ok=True)
+        for number in range(5):
+            picture = np.full((20 + number, 30, 3), 40 * number, np.uint8)
+            cv2.imwrite(str(pictures / f"{number}.png"), picture)
+        (pictures / "broken.png").write_bytes(b"no picture")
+        return "pictures"
+
+
+class TestVideo(SourceConformance):
+    plugin = "video"
+    options = {"paced": False}
+    missing = ("none.mp4", "text.mp4")
+
+    def spec(self, folder: Path) -> str:
+        (folder / "text.mp4").write_text("no film")
+        film = folder / "film.avi"
+        if not film.exists():
+            writer = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (64, 48))
+            for number in range(6):
+                writer.write(np.full((48, 64, 3), 40 * number, np.uint8))
+            writer.release()
+        return "film.avi"
