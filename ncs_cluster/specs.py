@@ -60,6 +60,8 @@ class StickSpec(Struct, frozen=True):
     """It boots alone: where it comes back after its boot is still to be learned."""
     simulated: bool = False
     """Not real: faults may be asked for."""
+    pool: str = "default"
+    """The pool it belongs to."""
 
 
 class DiscoverySpec(Struct, frozen=True):
@@ -116,7 +118,7 @@ class ClusterSpec(Struct, frozen=True):
 
 
 class PoolSpec(Struct, frozen=True):
-    """Sticks of one kind, how they are found, and how they take turns."""
+    """Sticks that one backend drives, how they are found, and how they take turns among themselves."""
 
     clusters: ClusterSpec
     sticks: List[StickSpec] = []

@@ -15,17 +15,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from ncs_cluster.config.asked import Asked, complaint
-from ncs_cluster.config.backend import chosen
 from ncs_cluster.config.cameras import cameras
 from ncs_cluster.config.flags import flag_of, parse
 from ncs_cluster.config.graphs import graphs
 from ncs_cluster.config.layers import Layers, Origin, from_environment, from_file, from_set, normal, value_of
 from ncs_cluster.config.model import Keys, Root, root_for
 from ncs_cluster.config.places import gateway, results, runtime_dir, runtimes, state_dir
-from ncs_cluster.config.request import PoolRequest
-from ncs_cluster.config.sticks import clusters, discovery, judge_tables, sticks
+from ncs_cluster.config.pools import pools
 from ncs_cluster.provision.places import expanded
-from ncs_cluster.specs import PoolSpec, Settings
+from ncs_cluster.specs import Settings
 
 __all__ = ["load"]
 
@@ -35,18 +33,13 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     print and raise SystemExit(0)."""
     layers = _layers(parse(argv), environ)
     asked = Asked(_judged(layers), layers, environ)
-    pool = PoolRequest(asked)
-    plugin = chosen(pool)
-    judge_tables(asked, plugin)
-    found = sticks(pool, plugin)
-    looked_for = discovery(pool, plugin)
-    turns = clusters(pool, plugin, len(found))
+    found, plugins = pools(asked)
     environments = runtimes(asked)
     seen = cameras(asked)
     sink, page = results(asked), gateway(asked)
     return Settings(
-        pools=[PoolSpec(turns, found, looked_for)],
-        graphs=graphs(asked, [plugin], seen),
+        pools=found,
+        graphs=graphs(asked, plugins, seen),
         cameras=seen,
         runtimes=environments,
         runtime_dir=runtime_dir(asked),

@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn, Optional
 
+from pydantic import ValidationError
+
 from ncs_cluster.backends import AUTO, BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.backends.sysfs import plugged_in
-from ncs_cluster.config.asked import Asked
+from ncs_cluster.config.asked import Asked, complaint
 from ncs_cluster.config.layers import KeyPath
+from ncs_cluster.config.model import options_table
 from ncs_cluster.config.places import interpreter, state_dir
 from ncs_cluster.config.request import PoolRequest
 from ncs_cluster.plugins import load, made
@@ -49,7 +52,11 @@ def chosen(pool: PoolRequest) -> BackendPlugin:
 def options(pool: PoolRequest, plugin: BackendPlugin) -> dict[str, Any]:
     """What was set of the backend's Options, judged by the dataclass too, and what its hook found on this machine."""
     host = BackendHost(pool, plugin)
-    judge(pool.asked, plugin, host.set)
+    try:
+        made(plugin.options, host.set)
+    except ValueError as error:
+        option = next((name for name in host.set if name in str(error)), None)
+        host.refuse(option, str(error))
     return host.set if plugin.configure is None else {**host.set, **load(plugin.configure)(host)}
 
 
@@ -80,7 +87,7 @@ class BackendHost:
 
     def __init__(self, pool: PoolRequest, plugin: BackendPlugin) -> None:
         self._pool, self._asked, self._plugin = pool, pool.asked, plugin
-        self.set = of_table(pool.asked, plugin.name)
+        self.set = {**of_table(pool.asked, plugin.name), **_own(pool, plugin)}
 
     @property
     def state_dir(self) -> Path:
@@ -98,7 +105,8 @@ class BackendHost:
     @property
     def runtime(self) -> str:
         """The name of the [runtimes.NAME] its workers run under."""
-        name: str = getattr(self._asked.root, self._plugin.name).runtime
+        own: Optional[str] = None if self._pool.name is None else self._asked.root.pools[self._pool.name].runtime
+        name: str = own or getattr(self._asked.root, self._plugin.name).runtime
         self._asked.check_runtime(name, *self._key("runtime"))
         return name
 
@@ -115,4 +123,15 @@ class BackendHost:
         self._asked.refuse(*key, because=because)
 
     def _key(self, option: str) -> KeyPath:
-        return (self._plugin.name, option)
+        return self._pool.option_key(self._plugin.name, option)
+
+
+def _own(pool: PoolRequest, plugin: BackendPlugin) -> dict[str, Any]:
+    """The options in a pool's own table, judged as those of the backend's are."""
+    table, given = options_table(plugin.options), pool.options
+    try:
+        judged: dict[str, Any] = table.model_validate(given).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        at = {name: pool.option_key(plugin.name, name) for name in given}
+        raise complaint(error, pool.asked.layers, table, at) from error
+    return judged

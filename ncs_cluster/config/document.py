@@ -23,6 +23,7 @@ from ncs_cluster.config.model import (
     Graph,
     Keys,
     PolicyTable,
+    Pool,
     Runtime,
     options_table,
 )
@@ -66,6 +67,22 @@ its other keys. A `source` list in the file adds to the file's tables. A source 
 """
 GRAPHS = """\
 `--graph` likewise. The general `--threshold` is for graphs without one of their own; by flag or environment it beats the file.
+"""
+POOLS = """\
+Sticks of several kinds in one daemon, each kind a pool with a backend, a cluster size and a policy of its own. Sticks that are
+counted are called NAME-1, NAME-2, ... Without a table, or with `--backend` given by flag or environment, the general keys make the
+one pool, under its backend's name.
+
+```toml
+[pools.ncs]
+backend = "xlink"
+cluster-size = 2
+
+[pools.cpu]
+backend = "openvino"
+sticks = 1
+options.threads = 2
+```
 """
 GRAPH_TOML = """\
 What a graph folder says of itself, in `graph.toml` beside the model. Files it names must lie inside the folder. A folder without
@@ -111,6 +128,7 @@ def page() -> str:
     tables: list[tuple[str, type[BaseModel], str]] = [
         ("cameras.NAME", Camera, CAMERAS),
         ("graphs.NAME", Graph, GRAPHS),
+        ("pools.NAME", Pool, POOLS),
         ("runtimes.NAME", Runtime, "Another interpreter for the children that name it, for libraries that need one.\n"),
         ("discovery", Discovery, "How real sticks are found.\n"),
     ]

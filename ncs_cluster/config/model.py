@@ -71,6 +71,17 @@ def key(
     return Field(default, description=sentence, json_schema_extra=extra, **limits)
 
 
+def named(registry: Registry[Any], *besides: str) -> Any:
+    """The type of a key whose value is a plugin's name."""
+
+    def known(value: str) -> str:
+        if value not in besides and value not in registry:
+            raise ValueError(f"must be one of {', '.join([*besides, *registry.names()])}, not {shown(value)}")
+        return value
+
+    return Annotated[str, AfterValidator(known)]
+
+
 class PolicyTable(Table):
     """`[policy]`: its name, and options that its plugin judges."""
 
@@ -95,6 +106,21 @@ class Camera(Table):
     options: dict[str, Any] = key({}, "What only its kind of source understands: see Sources.")
 
 
+class Pool(Table):
+    """`[pools.NAME]`: sticks of one kind. What is left out is as the flag of the same name says."""
+
+    backend: Optional[named(BACKENDS, "auto")] = key(  # type: ignore[valid-type]
+        None, "As --backend, for this pool.", choices=["auto", *BACKENDS.builtin]
+    )
+    sticks: Optional[int] = key(None, "As --sticks, for this pool.", ge=1, le=256)
+    cluster_size: Optional[int] = key(None, "As --cluster-size, for this pool.", ge=0, le=256)
+    switch_interval: Optional[float] = key(None, "As --switch-interval, for this pool.", ge=0, le=1e6)
+    switch_temp: Optional[float] = key(None, "As --switch-temp, for this pool.", ge=1, le=120)
+    policy: Optional[PolicyTable] = key(None, "As --policy or [policy], for this pool.", choices=[*POLICIES.builtin])
+    runtime: Optional[str] = key(None, "The interpreter its workers run under: a [runtimes.NAME].")
+    options: dict[str, Any] = key({}, "Options of its backend; those left out are as the backend's table says.")
+
+
 class Graph(Table):
     """`[graphs.NAME]`: a graph folder under a name of your own."""
 
@@ -116,17 +142,6 @@ class Discovery(Table):
     stagger_s: float = key(
         0.3, "Seconds from one stick's boot to the next one's: each draws its most current then. 0: all at once.", ge=0, le=60
     )
-
-
-def named(registry: Registry[Any], *besides: str) -> Any:
-    """The type of a key whose value is a plugin's name."""
-
-    def known(value: str) -> str:
-        if value not in besides and value not in registry:
-            raise ValueError(f"must be one of {', '.join([*besides, *registry.names()])}, not {shown(value)}")
-        return value
-
-    return Annotated[str, AfterValidator(known)]
 
 
 def options_table(path: str, **more: Any) -> type[Table]:
@@ -262,6 +277,7 @@ if typing.TYPE_CHECKING:
 
         cameras: dict[str, Camera]
         graphs: dict[str, Graph]
+        pools: dict[str, Pool]
         runtimes: dict[str, Runtime]
         discovery: Discovery
         # and a table for each backend, under its name
@@ -272,6 +288,7 @@ else:
         __base__=Keys,
         cameras=(dict[str, Camera], key({}, "One table per camera.")),
         graphs=(dict[str, Graph], key({}, "One table per graph.")),
+        pools=(dict[str, Pool], key({}, "One table per pool.")),
         runtimes=(dict[str, Runtime], key({}, "One table per interpreter.")),
         discovery=(Discovery, Field(default_factory=Discovery)),
         **{name: (table, Field(default_factory=table)) for name, table in BACKEND_TABLES.items()},
@@ -285,15 +302,13 @@ def tables(root: Keys) -> list[str]:
 
 def root_for(tree: Mapping[str, Any]) -> type[Root]:
     """Root with the tables of those backends of other packages that the tree speaks of. Raises ConfigError for a broken one."""
-    spoken = {name for name in tree if name not in Root.model_fields} | {_text(tree.get("backend"))}
-    more = {
-        name: backend_table(BACKENDS.get(name)) for name in sorted(spoken - {"auto"} - set(BACKENDS.builtin)) if name in BACKENDS
-    }
+    pools = tree.get("pools")
+    tables = [tree, *pools.values()] if isinstance(pools, dict) else [tree]
+    asked = {str(table.get("backend")) for table in tables if isinstance(table, dict)}
+    spoken = {name for name in tree if name not in Root.model_fields} | asked
+    foreign = sorted(spoken - {"auto", "None", *BACKENDS.builtin})
+    more = {name: backend_table(BACKENDS.get(name)) for name in foreign if name in BACKENDS}
     if not more:
         return Root
     fields: Any = {name: (table, Field(default_factory=table)) for name, table in more.items()}
     return create_model("Root", __base__=Root, **fields)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -1,20 +1,42 @@
-"""Which sticks there are, what drives them, and how they take turns."""
+"""Which pools of sticks there are, what drives each, and how its sticks take turns."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Optional
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.config.asked import Asked
-from ncs_cluster.config.backend import BackendHost, judge, of_table, options, sysfs
+from ncs_cluster.config.backend import BackendHost, chosen, judge, of_table, options, sysfs
 from ncs_cluster.config.model import tables
 from ncs_cluster.config.policy import policy_of
-from ncs_cluster.config.request import PoolRequest
+from ncs_cluster.config.request import PoolRequest, requests
+from ncs_cluster.config.spec import NAME, NAME_RULE
 from ncs_cluster.plugins import load, made
-from ncs_cluster.specs import ClusterSpec, DiscoverySpec, StickSpec
+from ncs_cluster.specs import ClusterSpec, DiscoverySpec, PoolSpec, StickSpec
 from ncs_cluster.types import StickId
+from ncs_cluster.usb_ids import UsbIds
+
+
+def pools(asked: Asked) -> tuple[list[PoolSpec], list[BackendPlugin]]:
+    """The pools, and the backend of each."""
+    wanted = requests(asked)
+    plugins = [chosen(pool) for pool in wanted]
+    judge_tables(asked, {plugin.name for plugin in plugins})
+    specs, taken = list[PoolSpec](), dict[UsbIds, str]()
+    for pool, plugin in zip(wanted, plugins, strict=True):
+        name = pool.name or plugin.name
+        if pool.name is not None and not NAME.fullmatch(pool.name):
+            asked.refuse("pools", pool.name, because=f'pool name "{pool.name}": {NAME_RULE}')
+        if plugin.matched is not None and taken.setdefault(plugin.matched.usb, name) != name:
+            other = taken[plugin.matched.usb]
+            pool.refuse("backend", because=f"pools {other} and {name} would both take each {plugin.matched.device}; keep one")
+        found = sticks(pool, plugin)
+        turns = clusters(pool, plugin, len(found))
+        specs.append(PoolSpec(turns, found, discovery(pool, plugin), name))
+    return specs, plugins
 
 
 def sticks(pool: PoolRequest, plugin: BackendPlugin) -> list[StickSpec]:
@@ -33,12 +55,13 @@ def sticks(pool: PoolRequest, plugin: BackendPlugin) -> list[StickSpec]:
     runtime = BackendHost(pool, plugin).runtime
     return [
         StickSpec(
-            id=StickId(f"{plugin.counted.prefix}-{n}"),
+            id=StickId(f"{pool.name or plugin.counted.prefix}-{n}"),
             port=f"{place} {n}",
             backend=plugin.name,
             options=given,
             runtime=runtime,
             simulated=plugin.simulated,
+            pool=pool.name or plugin.name,
         )
         for n in range(1, count + 1)
     ]
@@ -52,13 +75,13 @@ def discovery(pool: PoolRequest, plugin: BackendPlugin) -> Optional[DiscoverySpe
     given, devices = options(pool, plugin), sysfs(pool.asked)
     if not plugged_in(devices, plugin.matched.usb):
         asked.notices.append(f"no {plugin.matched.device} is plugged in yet: waiting for one")
-    return DiscoverySpec(plugin.name, given, runtime, sysfs=str(devices), stagger_s=asked.root.discovery.stagger_s)
+    return DiscoverySpec(plugin.name, given, runtime, pool.name or plugin.name, str(devices), asked.root.discovery.stagger_s)
 
 
-def judge_tables(asked: Asked, plugin: BackendPlugin) -> None:
+def judge_tables(asked: Asked, used: Collection[str]) -> None:
     """Tables of backends that are not used are judged too."""
     for name in tables(asked.root):
-        if name != plugin.name:
+        if name not in used:
             other = BACKENDS.get(name)
             judge(asked, other, of_table(asked, name))
             if other.simulated and asked.given(name, "time_scale"):
