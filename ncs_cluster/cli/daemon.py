@@ -75,7 +75,7 @@ def _encode(settings: Settings) -> bytes:
     try:
         return msgspec.msgpack.encode(settings)
     except UnicodeEncodeError as error:
-        from ncs_cluster.config.complain import shown
+        from ncs_cluster.config.error_text import shown
 
         _refuse(ConfigError(f"{shown(error.object)}: is not UTF-8; rename the file or folder"))
 

@@ -14,14 +14,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ncs_cluster.config.asked import Asked, complaint
 from ncs_cluster.config.cameras import cameras
+from ncs_cluster.config.context import Context, refusal
 from ncs_cluster.config.flags import flag_of, parse
 from ncs_cluster.config.graphs import graphs
 from ncs_cluster.config.layers import Layers, Origin, from_environment, from_file, from_set, normal, value_of
+from ncs_cluster.config.listen import gateway
 from ncs_cluster.config.model import Keys, Root, root_for
-from ncs_cluster.config.places import gateway, results, runtime_dir, runtimes, state_dir
+from ncs_cluster.config.paths import results, runtime_dir, state_dir
 from ncs_cluster.config.pools import pools
+from ncs_cluster.config.runtimes import runtimes
 from ncs_cluster.provision.places import expanded
 from ncs_cluster.specs import Settings
 
@@ -32,22 +34,22 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """Settings from a command line (without the program's name) and an environment. Raises ConfigError; --help and --version
     print and raise SystemExit(0)."""
     layers = _layers(parse(argv), environ)
-    asked = Asked(_judged(layers), layers, environ)
-    found, plugins = pools(asked)
-    environments = runtimes(asked)
-    seen = cameras(asked)
-    sink, page = results(asked), gateway(asked)
+    context = Context(_judged(layers), layers, environ)
+    found, plugins = pools(context)
+    environments = runtimes(context)
+    seen = cameras(context)
+    sink, page = results(context), gateway(context)
     return Settings(
         pools=found,
-        graphs=graphs(asked, plugins, seen),
+        graphs=graphs(context, plugins, seen),
         cameras=seen,
         runtimes=environments,
-        runtime_dir=runtime_dir(asked),
-        state_dir=state_dir(asked),
+        runtime_dir=runtime_dir(context),
+        state_dir=state_dir(context),
         sinks=[] if sink is None else [sink],
         gateway=page,
-        log_level=asked.root.log_level,
-        notices=asked.notices,
+        log_level=context.root.log_level,
+        notices=context.notices,
     )
 
 
@@ -87,4 +89,4 @@ def _judged(layers: Layers) -> Root:
     try:
         return model.model_validate(layers.tree)
     except ValidationError as error:
-        raise complaint(error, layers, model) from error
+        raise refusal(error, layers, model) from error

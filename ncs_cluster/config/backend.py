@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from ncs_cluster.backends import AUTO, BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.backends.sysfs import plugged_in
-from ncs_cluster.config.asked import Asked, complaint
+from ncs_cluster.config.context import Context, refusal
 from ncs_cluster.config.layers import KeyPath
 from ncs_cluster.config.model import options_table
-from ncs_cluster.config.places import interpreter, state_dir
+from ncs_cluster.config.paths import state_dir
 from ncs_cluster.config.request import PoolRequest
+from ncs_cluster.config.runtimes import interpreter
 from ncs_cluster.plugins import load, made
 
 BESIDE = {"runtime", "time_scale"}
@@ -27,25 +28,25 @@ def chosen(pool: PoolRequest) -> BackendPlugin:
     wanted: str = pool.value("backend")
     if wanted != "auto":
         return BACKENDS.get(wanted)
-    asked, seen = pool.asked, ""
+    context, seen = pool.context, ""
     *found, last = (BACKENDS.get(name) for name in AUTO)
     for plugin in found:
-        ports = [] if plugin.matched is None else list(plugged_in(sysfs(asked), plugin.matched.usb))
+        ports = [] if plugin.matched is None else list(plugged_in(sysfs(context), plugin.matched.usb))
         if plugin.matched is None or not ports:
             continue
         count = f"1 {plugin.matched.device} is" if len(ports) == 1 else f"{len(ports)} {plugin.matched.device}s are"
         seen = f"{count} plugged in (port {', '.join(ports)})"
         obstacle = None if plugin.obstacle is None else load(plugin.obstacle)(BackendHost(pool, plugin))
         if obstacle is None:
-            asked.notices.append(f"{seen}: driven by backend {plugin.name}")
+            context.notices.append(f"{seen}: driven by backend {plugin.name}")
             return plugin
         if obstacle:
-            asked.notices.append(f"{seen}, but backend {plugin.name} cannot drive any: {obstacle}")
+            context.notices.append(f"{seen}, but backend {plugin.name} cannot drive any: {obstacle}")
     if seen:
-        asked.notices.append("working on this CPU")
+        context.notices.append("working on this CPU")
     else:
         device = next(plugin.matched.device for plugin in found if plugin.matched is not None)
-        asked.notices.append(f"no {device} is plugged in: working on this CPU (--backend simulated shows sticks)")
+        context.notices.append(f"no {device} is plugged in: working on this CPU (--backend simulated shows sticks)")
     return last
 
 
@@ -60,25 +61,25 @@ def options(pool: PoolRequest, plugin: BackendPlugin) -> dict[str, Any]:
     return host.set if plugin.configure is None else {**host.set, **load(plugin.configure)(host)}
 
 
-def judge(asked: Asked, plugin: BackendPlugin, given: dict[str, Any]) -> None:
+def judge(context: Context, plugin: BackendPlugin, given: dict[str, Any]) -> None:
     """Refuse options that make no sense, at the key they were set by."""
     try:
         made(plugin.options, given)
     except ValueError as error:
-        asked.refuse_options(error, given, plugin.name)
+        context.refuse_options(error, given, plugin.name)
 
 
-def of_table(asked: Asked, name: str) -> dict[str, Any]:
+def of_table(context: Context, name: str) -> dict[str, Any]:
     """What the backend's own table sets of its Options."""
-    table: dict[str, Any] = getattr(asked.root, name).model_dump(exclude_unset=True, exclude=BESIDE)
+    table: dict[str, Any] = getattr(context.root, name).model_dump(exclude_unset=True, exclude=BESIDE)
     return table
 
 
-def sysfs(asked: Asked) -> Path:
+def sysfs(context: Context) -> Path:
     """Where the kernel lists its devices. A folder that somebody named and that is none would be waited for, for ever."""
-    root = asked.path(asked.root.discovery.sysfs, "discovery", "sysfs")
-    if asked.given("discovery", "sysfs") and not root.is_dir():
-        asked.refuse("discovery", "sysfs", because=f"{root} is no folder; leave it out for the kernel's own, /sys")
+    root = context.path(context.root.discovery.sysfs, "discovery", "sysfs")
+    if context.given("discovery", "sysfs") and not root.is_dir():
+        context.refuse("discovery", "sysfs", because=f"{root} is no folder; leave it out for the kernel's own, /sys")
     return root
 
 
@@ -86,41 +87,41 @@ class BackendHost:
     """See backends.base.Host."""
 
     def __init__(self, pool: PoolRequest, plugin: BackendPlugin) -> None:
-        self._pool, self._asked, self._plugin = pool, pool.asked, plugin
-        self.set = {**of_table(pool.asked, plugin.name), **_own(pool, plugin)}
+        self._pool, self._context, self._plugin = pool, pool.context, plugin
+        self.set = {**of_table(pool.context, plugin.name), **_own(pool, plugin)}
 
     @property
     def state_dir(self) -> Path:
-        return Path(state_dir(self._asked))
+        return Path(state_dir(self._context))
 
     def given(self, option: str) -> bool:
-        return self._asked.given(*self._key(option))
+        return self._context.given(*self._key(option))
 
     def option(self, name: str) -> Any:
         return self.set[name] if name in self.set else getattr(load(self._plugin.options), name, None)
 
     def path(self, option: str) -> Path:
-        return self._asked.path(str(self.option(option)), *self._key(option))
+        return self._context.path(str(self.option(option)), *self._key(option))
 
     @property
     def runtime(self) -> str:
         """The name of the [runtimes.NAME] its workers run under."""
-        own: Optional[str] = None if self._pool.name is None else self._asked.root.pools[self._pool.name].runtime
-        name: str = own or getattr(self._asked.root, self._plugin.name).runtime
-        self._asked.check_runtime(name, *self._key("runtime"))
+        own: Optional[str] = None if self._pool.name is None else self._context.root.pools[self._pool.name].runtime
+        name: str = own or getattr(self._context.root, self._plugin.name).runtime
+        self._context.check_runtime(name, *self._key("runtime"))
         return name
 
     def interpreter(self) -> tuple[str, dict[str, str]]:
         name = self.runtime
-        table = self._asked.root.runtimes.get(name)
-        python = sys.executable if table is None else interpreter(self._asked, name) or table.python
+        table = self._context.root.runtimes.get(name)
+        python = sys.executable if table is None else interpreter(self._context, name) or table.python
         outside = ("PYTHONHOME", "VIRTUAL_ENV", "PYTHONPATH")
-        environment = {key: value for key, value in self._asked.environ.items() if key not in outside}
+        environment = {key: value for key, value in self._context.environ.items() if key not in outside}
         return python, {**environment, **(table.env if table else {})}
 
     def refuse(self, option: Optional[str], because: str) -> NoReturn:
         key = self._pool.key("backend") if option is None else self._key(option)
-        self._asked.refuse(*key, because=because)
+        self._context.refuse(*key, because=because)
 
     def _key(self, option: str) -> KeyPath:
         return self._pool.option_key(self._plugin.name, option)
@@ -133,5 +134,5 @@ def _own(pool: PoolRequest, plugin: BackendPlugin) -> dict[str, Any]:
         judged: dict[str, Any] = table.model_validate(given).model_dump(exclude_unset=True)
     except ValidationError as error:
         at = {name: pool.option_key(plugin.name, name) for name in given}
-        raise complaint(error, pool.asked.layers, table, at) from error
+        raise refusal(error, pool.context.layers, table, at) from error
     return judged

@@ -8,7 +8,7 @@ from typing import Any, Optional
 from pydantic import ValidationError
 
 from ncs_cluster.config import spec
-from ncs_cluster.config.asked import Asked, complaint
+from ncs_cluster.config.context import Context, refusal
 from ncs_cluster.config.layers import KeyPath
 from ncs_cluster.config.model import Camera, options_table
 from ncs_cluster.errors import ConfigError
@@ -19,25 +19,25 @@ from ncs_cluster.specs import CameraSpec
 from ncs_cluster.types import CameraName
 
 
-def cameras(asked: Asked) -> list[CameraSpec]:
+def cameras(context: Context) -> list[CameraSpec]:
     """--source where it is given (a table of the same name lends its other keys), beside the tables where the list stands in the
     file; else the tables; else the synthetic scene."""
-    made = [_camera(asked, name, text, key) for name, text, key in _named(asked)]
+    made = [_camera(context, name, text, key) for name, text, key in _named(context)]
     what = {"loop": "has an end", "every_frame": "has an end, and a live camera's frames do not wait"}
     for flag in ("loop", "every_frame", "size", "fps"):
-        if not asked.given(flag) or not getattr(asked.root, flag):
+        if not context.given(flag) or not getattr(context.root, flag):
             continue
         if any(_understands(SOURCES.get(camera.source), camera.options, flag) for camera in made):
             continue
         if flag in what:
-            asked.refuse(flag, because=f"no source here {what[flag]}; leave it out, or give a file or recording")
-        asked.notices.append(f"{asked.layers.where((flag,))} has no effect: no source here can be asked for it")
+            context.refuse(flag, because=f"no source here {what[flag]}; leave it out, or give a file or recording")
+        context.notices.append(f"{context.layers.where((flag,))} has no effect: no source here can be asked for it")
     return made
 
 
-def _named(asked: Asked) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _named(context: Context) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """(name, SPEC, key it was given by) of every camera."""
-    root, origin = asked.root, asked.layers.origins.get(("source",))
+    root, origin = context.root, context.layers.origins.get(("source",))
     listed = list(root.source)
     tables = {name: table for name, table in root.cameras.items() if table.source is not None}
     if listed and origin is not None and origin.kind != "file":
@@ -45,41 +45,41 @@ def _named(asked: Asked) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if not listed and not tables:
         if root.cameras:
             name = next(iter(root.cameras))
-            asked.refuse("cameras", name, because="source is missing; give it one, or use --source " + name + "=SPEC")
+            context.refuse("cameras", name, because="source is missing; give it one, or use --source " + name + "=SPEC")
         listed = ["synthetic"]
     pairs: list[tuple[Optional[str], str]] = []
     for text in listed:
         try:
-            pairs.append(spec.split_name(text, asked.layers.base(("source",))))
+            pairs.append(spec.split_name(text, context.layers.base(("source",))))
         except ValueError as error:
-            asked.refuse("source", because=str(error))
+            context.refuse("source", because=str(error))
     taken = {name for name, _ in pairs if name is not None} | set(tables)
     used: set[str] = set()
     for at, (given, text) in enumerate(pairs):
         name = given or next(f"cam{n}" for n in range(at, 100_000) if f"cam{n}" not in taken | used)
         if name in used:
-            asked.refuse("source", because=f'two sources are called "{name}"; give each a name of its own')
+            context.refuse("source", because=f'two sources are called "{name}"; give each a name of its own')
         used.add(name)
         yield name, text, ("source",)
     for name, table in tables.items():
         if name in used:
             continue
         if not spec.NAME.fullmatch(name):
-            asked.refuse("cameras", name, because=f'camera name "{name}": {spec.NAME_RULE}')
+            context.refuse("cameras", name, because=f'camera name "{name}": {spec.NAME_RULE}')
         yield name, str(table.source), ("cameras", name, "source")
 
 
-def _camera(asked: Asked, name: str, text: str, key: tuple[str, ...]) -> CameraSpec:
-    root, table = asked.root, asked.root.cameras.get(name) or Camera()
+def _camera(context: Context, name: str, text: str, key: tuple[str, ...]) -> CameraSpec:
+    root, table = context.root, context.root.cameras.get(name) or Camera()
     try:
-        plugin, (options, shown) = spec.parse(text, asked.layers.base(key))
+        plugin, (options, shown) = spec.parse(text, context.layers.base(key))
     except (ValueError, ConfigError) as error:
-        asked.refuse(*key, because=str(error))
+        context.refuse(*key, because=str(error))
     every_frame = root.every_frame if table.every_frame is None else table.every_frame
     if every_frame:
         if not _understands(plugin, {**options, **table.options}, "every_frame"):
-            asked.refuse(
-                *_key(asked, name, "every_frame"),
+            context.refuse(
+                *_key(context, name, "every_frame"),
                 because=f"{name} ({shown}) is a live camera, whose frames do not wait; leave it out, or give a file or recording",
             )
         options |= plugin.every_frame or {}
@@ -87,20 +87,20 @@ def _camera(asked: Asked, name: str, text: str, key: tuple[str, ...]) -> CameraS
     size, fps = table.size or root.size, table.fps or root.fps
     if size is not None and plugin.size is not None:
         options |= zip(plugin.size, (int(part) for part in size.split("x")), strict=True)
-        at |= dict.fromkeys(plugin.size, _key(asked, name, "size"))
+        at |= dict.fromkeys(plugin.size, _key(context, name, "size"))
     if fps is not None and plugin.fps is not None:
         options[plugin.fps] = int(fps) if fps == int(fps) else fps
-        at[plugin.fps] = _key(asked, name, "fps")
+        at[plugin.fps] = _key(context, name, "fps")
     loop = root.loop if table.loop is None else table.loop
     if loop and plugin.loop is not None and _understands(plugin, options, "loop"):
         options[plugin.loop] = True
     options |= table.options
     at |= {option: ("cameras", name, "options", option) for option in table.options}
-    asked.check_runtime(table.runtime, "cameras", name, "runtime")
+    context.check_runtime(table.runtime, "cameras", name, "runtime")
     return CameraSpec(
         name=CameraName(name),
         source=plugin.name,
-        options=_checked(asked, plugin, options, at),
+        options=_checked(context, plugin, options, at),
         shown=shown,
         weight=table.weight,
         ordered=every_frame or plugin.ordered,
@@ -118,21 +118,21 @@ def _understands(plugin: SourcePlugin, options: Mapping[str, Any], flag: str) ->
     return getattr(plugin, flag) is not None
 
 
-def _key(asked: Asked, name: str, flag: str) -> KeyPath:
+def _key(context: Context, name: str, flag: str) -> KeyPath:
     """Where this was asked for: at the camera's own table, or for all."""
     own = ("cameras", name, flag)
-    return own if asked.given(*own) else (flag,)
+    return own if context.given(*own) else (flag,)
 
 
-def _checked(asked: Asked, plugin: SourcePlugin, options: dict[str, Any], at: Mapping[str, KeyPath]) -> dict[str, Any]:
+def _checked(context: Context, plugin: SourcePlugin, options: dict[str, Any], at: Mapping[str, KeyPath]) -> dict[str, Any]:
     """`at`: where each option was given."""
     table = options_table(plugin.options)
     try:
         judged = table.model_validate(options).model_dump(exclude_unset=True)
     except ValidationError as error:
-        raise complaint(error, asked.layers, table, at) from error
+        raise refusal(error, context.layers, table, at) from error
     try:
         made(plugin.options, judged)
     except ValueError as error:
-        asked.refuse(*next((at[option] for option in judged if option in str(error)), ("source",)), because=str(error))
+        context.refuse(*next((at[option] for option in judged if option in str(error)), ("source",)), because=str(error))
     return judged

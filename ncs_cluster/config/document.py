@@ -137,17 +137,17 @@ def page() -> str:
     parts += ["### `[policy]`\n", POLICY, _keys(PolicyTable)]
     for policy in POLICIES.builtin.values():
         parts += [f"#### {policy.name}\n", f"{policy.title[0].upper()}{policy.title[1:]}.\n"]
-        if keys := _keys(options_table(policy.options), _sentences(policy.options)):
+        if keys := _keys(options_table(policy.options), _descriptions(policy.options)):
             parts.append(keys)
     for name, table in BACKEND_TABLES.items():
         parts += [
             f"### `[{name}]`\n",
             f"Of the backend `{name}`: {BACKENDS.builtin[name].title}.\n",
-            _keys(table, _sentences(BACKENDS.builtin[name].options)),
+            _keys(table, _descriptions(BACKENDS.builtin[name].options)),
         ]
     parts += ["## Sources\n", "Keys of `[cameras.NAME.options]`, by the kind of source.\n"]
     for source in SOURCES.builtin.values():
-        keys = _keys(options_table(source.options), _sentences(source.options))
+        keys = _keys(options_table(source.options), _descriptions(source.options))
         parts += [f"### {source.name}\n", _about(source.driver), keys]
     parts += ["## graph.toml\n", GRAPH_TOML, _keys(GraphToml, skip=("input",)), "### `[input]`\n", _keys(Input)]
     parts += ["### `[decoder]`\n", DECODER]
@@ -155,7 +155,7 @@ def page() -> str:
         parts += [
             f"#### {decoder.name}\n",
             f"{decoder.title}.\n",
-            _keys(options_table(decoder.options), _sentences(decoder.options)),
+            _keys(options_table(decoder.options), _descriptions(decoder.options)),
         ]
     return "\n".join(parts)
 
@@ -175,13 +175,13 @@ def _flags(fields: dict[str, FieldInfo]) -> str:
     return _table(["key", "flag, variable", "type", "default", ""], rows)
 
 
-def _keys(model: type[BaseModel], sentences: dict[str, str] | None = None, skip: tuple[str, ...] = ()) -> str:
+def _keys(model: type[BaseModel], descriptions: dict[str, str] | None = None, skip: tuple[str, ...] = ()) -> str:
     rows = [
         [
             f"`{name}`",
             _type(field) + _range(field),
             _default(field),
-            field.description or (sentences or {}).get(name) or COMMON.get(name, ""),
+            field.description or (descriptions or {}).get(name) or COMMON.get(name, ""),
         ]
         for name, field in model.model_fields.items()
         if name not in skip
@@ -250,8 +250,8 @@ def _about(door: str) -> str:
     return text.split("\n\n")[0] + "\n"
 
 
-def _sentences(options: str) -> dict[str, str]:
-    """The sentences below the fields of the Options that "module:attribute" names."""
+def _descriptions(options: str) -> dict[str, str]:
+    """The descriptions below the fields of the Options that "module:attribute" names."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(load(options))))
     body = typing.cast("ast.ClassDef", tree.body[0]).body
     found = {}

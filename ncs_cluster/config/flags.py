@@ -70,16 +70,16 @@ def parser() -> argparse.ArgumentParser:
             extra: Any = field.json_schema_extra
             if extra["group"] != title:
                 continue
-            sentence = str(field.description).replace("%", "%%")
+            description = str(field.description).replace("%", "%%")
             if isinstance(field.default, bool):
-                group.add_argument(flag_of(name), action="store_true", help=sentence)
+                group.add_argument(flag_of(name), action="store_true", help=description)
                 continue
             if field.default is not None and not field.default_factory:
                 shown = f"{field.default:g}" if isinstance(field.default, float) else field.default
-                sentence += f" [{shown}]"
+                description += f" [{shown}]"
             many = field.default_factory is not None
             metavar = extra["metavar"] or "|".join(choices(field))
-            group.add_argument(flag_of(name), metavar=metavar, action="append" if many else "store", help=sentence)
+            group.add_argument(flag_of(name), metavar=metavar, action="append" if many else "store", help=description)
     group.add_argument(
         "--config", metavar="FILE", help="Settings in TOML, under the names of the flags; flags and environment beat it."
     )

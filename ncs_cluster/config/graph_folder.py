@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Optional
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 import ncs_cluster
-from ncs_cluster.config.complain import sentence
+from ncs_cluster.config.error_text import error_text
 from ncs_cluster.config.model import Table, Threshold, key, options_table
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.errors import PERMANENT_ERRNOS, ConfigError
@@ -134,7 +134,7 @@ def _options(decoder: str, given: dict[str, Any], about: Path) -> dict[str, Any]
 def _refusal(about: Path, error: ValidationError, table: type[Table], *at: str) -> ConfigError:
     first = error.errors()[0]
     dotted = ".".join([*at, *(str(part) for part in first["loc"])])
-    return ConfigError(f"{about}: {dotted}: {sentence(first, table)}")
+    return ConfigError(f"{about}: {dotted}: {error_text(first, table)}")
 
 
 def _described(about: Path) -> GraphToml:

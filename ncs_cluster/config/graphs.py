@@ -11,8 +11,8 @@ from msgspec import structs
 
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.config import graph_folder
-from ncs_cluster.config.asked import Asked
-from ncs_cluster.config.places import state_dir
+from ncs_cluster.config.context import Context
+from ncs_cluster.config.paths import state_dir
 from ncs_cluster.provision import blobs
 from ncs_cluster.sources import SOURCES
 from ncs_cluster.specs import CameraSpec, GraphSpec
@@ -21,69 +21,69 @@ DEFAULT, NONE = "demo", "none"
 NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,64}")
 
 
-def graphs(asked: Asked, backends: Sequence[BackendPlugin], cameras: list[CameraSpec]) -> list[GraphSpec]:
+def graphs(context: Context, backends: Sequence[BackendPlugin], cameras: list[CameraSpec]) -> list[GraphSpec]:
     """--graph where it is given, beside the file's own tables where the list stands in the file; else the tables; else the demo."""
-    root = asked.root
-    origin = asked.layers.origins.get(("graph",))
+    root = context.root
+    origin = context.layers.origins.get(("graph",))
     chosen = list(root.graph)
     if NONE in chosen:
         needy = [plugin.name for plugin in backends if plugin.needs_graph]
         if len(chosen) > 1 or needy:
             without = f"backend {needy[0]} cannot work without a graph" if needy else "none stands alone"
-            asked.refuse("graph", because=f"{without}; name a graph")
+            context.refuse("graph", because=f"{without}; name a graph")
         return []
     if not chosen or (origin is not None and origin.kind == "file"):
         chosen += [name for name in root.graphs if name not in chosen]
     if not chosen:
         chosen = [DEFAULT]
         if not all(SOURCES.get(camera.source).demo for camera in cameras):
-            asked.notices.append("the demo graph knows only the synthetic scene: --graph DIR names one for real pictures")
-    found = [_graph(asked, text, blob=any(plugin.artifact == "blob" for plugin in backends)) for text in chosen]
+            context.notices.append("the demo graph knows only the synthetic scene: --graph DIR names one for real pictures")
+    found = [_graph(context, text, blob=any(plugin.artifact == "blob" for plugin in backends)) for text in chosen]
     names = [graph.name for graph in found]
     if len(set(names)) < len(names):
-        asked.refuse("graph", because="two graphs have the same name; give one a name of its own in [graphs.NAME] path = DIR")
+        context.refuse("graph", because="two graphs have the same name; give one a name of its own in [graphs.NAME] path = DIR")
     return found
 
 
-def _graph(asked: Asked, text: str, *, blob: bool) -> GraphSpec:
-    table = asked.root.graphs.get(text)
-    threshold = asked.root.threshold
+def _graph(context: Context, text: str, *, blob: bool) -> GraphSpec:
+    table = context.root.graphs.get(text)
+    threshold = context.root.threshold
     # a flag speaks of all graphs, and beats what the file says of one
-    if table is not None and table.threshold is not None and not _overrides(asked, text):
+    if table is not None and table.threshold is not None and not _overrides(context, text):
         threshold = table.threshold
     if table is not None and not NAME.fullmatch(text):
-        asked.refuse("graphs", text, because="a name is made of letters, digits, dot, dash and underscore, at most 64")
-    folder = _folder(asked, text, table.path if table is not None else None)
+        context.refuse("graphs", text, because="a name is made of letters, digits, dot, dash and underscore, at most 64")
+    folder = _folder(context, text, table.path if table is not None else None)
     name = text if table is not None else re.sub(r"[^A-Za-z0-9._-]", "-", folder.name)[:64] or "graph"
     graph = graph_folder.read(folder, name, threshold)
-    return _compiled(asked, text, graph) if blob else graph
+    return _compiled(context, text, graph) if blob else graph
 
 
-def _compiled(asked: Asked, text: str, graph: GraphSpec) -> GraphSpec:
+def _compiled(context: Context, text: str, graph: GraphSpec) -> GraphSpec:
     """With the blob that a stick takes instead of the model."""
-    blob = blobs.find(graph, Path(state_dir(asked)))
+    blob = blobs.find(graph, Path(state_dir(context)))
     if blob is None:
         wrong = "is made of another model" if blobs.outdated(blobs.Recipe.of(graph)) else "is not there"
         remedy = f"make it with: ncsctl graphs compile {text}"
-        asked.refuse("graph", because=f"{graph.name}: its blob for a stick {wrong}; {remedy}")
+        context.refuse("graph", because=f"{graph.name}: its blob for a stick {wrong}; {remedy}")
     return structs.replace(graph, blob=str(blob))
 
 
-def _overrides(asked: Asked, name: str) -> bool:
+def _overrides(context: Context, name: str) -> bool:
     """True when the general threshold was given in a higher layer than this graph's own."""
     rank = ("file", "environment", "flag", "set")
-    general, own = (asked.layers.origins.get(path) for path in (("threshold",), ("graphs", name, "threshold")))
+    general, own = (context.layers.origins.get(path) for path in (("threshold",), ("graphs", name, "threshold")))
     return general is not None and own is not None and rank.index(general.kind) > rank.index(own.kind)
 
 
-def _folder(asked: Asked, text: str, path: Optional[str]) -> Path:
+def _folder(context: Context, text: str, path: Optional[str]) -> Path:
     if path is not None:
-        return asked.path(path, "graphs", text, "path")
-    known = {**graph_folder.named(Path(state_dir(asked))), **graph_folder.named()}
+        return context.path(path, "graphs", text, "path")
+    known = {**graph_folder.named(Path(state_dir(context))), **graph_folder.named()}
     if text in known:
         return known[text]
-    folder = asked.path(text, "graph")
+    folder = context.path(text, "graph")
     if not folder.is_dir():
-        key = ("graphs", text) if text in asked.root.graphs else ("graph",)
-        asked.refuse(*key, because=f'"{text}": there is no such folder, and no graph of this name ({", ".join(known)})')
+        key = ("graphs", text) if text in context.root.graphs else ("graph",)
+        context.refuse(*key, because=f'"{text}": there is no such folder, and no graph of this name ({", ".join(known)})')
     return folder

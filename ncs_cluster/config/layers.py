@@ -1,4 +1,4 @@
-"""Flags over environment over file: one tree of values that remembers where each came from, so that a complaint can say so."""
+"""Flags over environment over file: one tree of values that remembers where each came from, so that an error can name it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Layers:
         return self.file
 
     def where(self, path: KeyPath) -> str:
-        """ "FILE: a.b", "NCS_CLUSTER_A__B", "--a" or "--set a.b": how a complaint about this value begins."""
+        """ "FILE: a.b", "NCS_CLUSTER_A__B", "--a" or "--set a.b": how an error about this value begins."""
         below = (found for at, found in self.origins.items() if at[: len(path)] == path)
         origin = self.origins.get(path) or next(below, None) or self.origin(path)
         if origin is None:

@@ -1,4 +1,4 @@
-"""Every key there is: its type, its range, its default and its sentence. Flags, environment, file and docs are all made from here.
+"""Every key: its type, range, default and description. Flags, environment, file and docs are all made from here.
 
 A key of `Root` is a flag (`cluster_size` is --cluster-size), an environment variable (NCS_CLUSTER_CLUSTER_SIZE) and a key of the
 file; tables are reached with --set. What a backend or a source understands is read from its own `Options`.
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
-from ncs_cluster.config.complain import shown
+from ncs_cluster.config.error_text import shown
 from ncs_cluster.plugins import Registry, load
 from ncs_cluster.policies import POLICIES
 from ncs_cluster.sources import SOURCES
@@ -56,7 +56,7 @@ GROUPS = (SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, DAEMON)
 
 def key(
     default: Any,
-    sentence: str,
+    description: str,
     group: str = "",
     metavar: str = "",
     choices: Sequence[str] = (),
@@ -67,8 +67,8 @@ def key(
     type, for docs."""
     extra: dict[str, Any] = {"group": group, "metavar": metavar, "choices": choices, "shown": shown}
     if isinstance(default, (list, dict)):
-        return Field(default_factory=lambda: default.copy(), description=sentence, json_schema_extra=extra, **limits)
-    return Field(default, description=sentence, json_schema_extra=extra, **limits)
+        return Field(default_factory=lambda: default.copy(), description=description, json_schema_extra=extra, **limits)
+    return Field(default, description=description, json_schema_extra=extra, **limits)
 
 
 def named(registry: Registry[Any], *besides: str) -> Any:
@@ -304,8 +304,8 @@ def root_for(tree: Mapping[str, Any]) -> type[Root]:
     """Root with the tables of those backends of other packages that the tree speaks of. Raises ConfigError for a broken one."""
     pools = tree.get("pools")
     tables = [tree, *pools.values()] if isinstance(pools, dict) else [tree]
-    asked = {str(table.get("backend")) for table in tables if isinstance(table, dict)}
-    spoken = {name for name in tree if name not in Root.model_fields} | asked
+    backends = {str(table.get("backend")) for table in tables if isinstance(table, dict)}
+    spoken = {name for name in tree if name not in Root.model_fields} | backends
     foreign = sorted(spoken - {"auto", "None", *BACKENDS.builtin})
     more = {name: backend_table(BACKENDS.get(name)) for name in foreign if name in BACKENDS}
     if not more:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ncs_cluster.config.asked import complaint
+from ncs_cluster.config.context import refusal
 from ncs_cluster.config.model import PolicyTable, options_table
 from ncs_cluster.config.request import PoolRequest
 from ncs_cluster.errors import ConfigError
@@ -30,9 +30,9 @@ def policy_of(pool: PoolRequest, cluster_size: int) -> tuple[PolicyPlugin, dict[
     try:
         judged = options.model_validate(given).model_dump(exclude_unset=True)
     except ValidationError as error:
-        raise complaint(error, pool.asked.layers, options, {name: (*at, name) for name in given}) from error
+        raise refusal(error, pool.context.layers, options, {name: (*at, name) for name in given}) from error
     try:
         made(plugin.options, judged)
     except ValueError as error:
-        pool.asked.refuse_options(error, judged, *at)
+        pool.context.refuse_options(error, judged, *at)
     return plugin, judged

@@ -8,8 +8,8 @@ from typing import Optional
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.backends.sysfs import plugged_in
-from ncs_cluster.config.asked import Asked
 from ncs_cluster.config.backend import BackendHost, chosen, judge, of_table, options, sysfs
+from ncs_cluster.config.context import Context
 from ncs_cluster.config.model import tables
 from ncs_cluster.config.policy import policy_of
 from ncs_cluster.config.request import PoolRequest, requests
@@ -20,16 +20,16 @@ from ncs_cluster.types import StickId
 from ncs_cluster.usb_ids import UsbIds
 
 
-def pools(asked: Asked) -> tuple[list[PoolSpec], list[BackendPlugin]]:
+def pools(context: Context) -> tuple[list[PoolSpec], list[BackendPlugin]]:
     """The pools, and the backend of each."""
-    wanted = requests(asked)
+    wanted = requests(context)
     plugins = [chosen(pool) for pool in wanted]
-    judge_tables(asked, {plugin.name for plugin in plugins})
+    judge_tables(context, {plugin.name for plugin in plugins})
     specs, taken = list[PoolSpec](), dict[UsbIds, str]()
     for pool, plugin in zip(wanted, plugins, strict=True):
         name = pool.name or plugin.name
         if pool.name is not None and not NAME.fullmatch(pool.name):
-            asked.refuse("pools", pool.name, because=f'pool name "{pool.name}": {NAME_RULE}')
+            context.refuse("pools", pool.name, because=f'pool name "{pool.name}": {NAME_RULE}')
         if plugin.matched is not None and taken.setdefault(plugin.matched.usb, name) != name:
             other = taken[plugin.matched.usb]
             pool.refuse("backend", because=f"pools {other} and {name} would both take each {plugin.matched.device}; keep one")
@@ -71,26 +71,26 @@ def discovery(pool: PoolRequest, plugin: BackendPlugin) -> Optional[DiscoverySpe
     """How sticks that come and go are found; None where none are looked for. What they cannot do without is looked for here."""
     if plugin.matched is None:
         return None
-    asked, runtime = pool.asked, BackendHost(pool, plugin).runtime
-    given, devices = options(pool, plugin), sysfs(pool.asked)
+    context, runtime = pool.context, BackendHost(pool, plugin).runtime
+    given, devices = options(pool, plugin), sysfs(pool.context)
     if not plugged_in(devices, plugin.matched.usb):
-        asked.notices.append(f"no {plugin.matched.device} is plugged in yet: waiting for one")
-    return DiscoverySpec(plugin.name, given, runtime, pool.name or plugin.name, str(devices), asked.root.discovery.stagger_s)
+        context.notices.append(f"no {plugin.matched.device} is plugged in yet: waiting for one")
+    return DiscoverySpec(plugin.name, given, runtime, pool.name or plugin.name, str(devices), context.root.discovery.stagger_s)
 
 
-def judge_tables(asked: Asked, used: Collection[str]) -> None:
+def judge_tables(context: Context, used: Collection[str]) -> None:
     """Tables of backends that are not used are judged too."""
-    for name in tables(asked.root):
+    for name in tables(context.root):
         if name not in used:
             other = BACKENDS.get(name)
-            judge(asked, other, of_table(asked, name))
-            if other.simulated and asked.given(name, "time_scale"):
-                asked.refuse(name, "time_scale", because=f"only simulated sticks can heat faster; use --backend {name}")
+            judge(context, other, of_table(context, name))
+            if other.simulated and context.given(name, "time_scale"):
+                context.refuse(name, "time_scale", because=f"only simulated sticks can heat faster; use --backend {name}")
 
 
 def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpec:
     """Turns, checked against the number of sticks where that is fixed; where they come and go the cluster shrinks with them."""
-    asked = pool.asked
+    context = pool.context
     size: int = pool.value("cluster_size")
     policy, policy_options = policy_of(pool, size)
     if policy.takes_turns and size == 0:
@@ -99,7 +99,7 @@ def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpe
         remedy = f"use --cluster-size {count // 2}, or --sticks {size * 2}" if count > 1 else f"use --sticks {size * 2}"
         if pool.value("backend") == "auto":
             # who has sticks must hear why they are not those that are counted here
-            remedy = "; ".join([remedy, *asked.notices])
+            remedy = "; ".join([remedy, *context.notices])
         pool.refuse(
             "cluster_size",
             because=f"{size} of {count} stick{'s' * (count > 1)}: at most half may work while the others cool; {remedy}",
@@ -110,5 +110,5 @@ def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpe
         policy_options=policy_options,
         switch_interval_s=pool.value("switch_interval"),
         switch_temp_c=pool.value("switch_temp"),
-        time_scale=getattr(asked.root, plugin.name).time_scale if plugin.simulated else 1.0,
+        time_scale=getattr(context.root, plugin.name).time_scale if plugin.simulated else 1.0,
     )

@@ -27,7 +27,7 @@ WANTED = {
 MANY = 20
 
 
-def sentence(error: Mapping[str, Any], root: type[BaseModel]) -> str:
+def error_text(error: Mapping[str, Any], root: type[BaseModel]) -> str:
     """What is wrong and what to do, without the key's name."""
     kind, given, limits = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":

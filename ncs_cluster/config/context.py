@@ -1,4 +1,4 @@
-"""What was asked for, passed from room to room while settings are built: the keys, their origins, and what to tell the operator."""
+"""What settings are built from: the validated keys, the origin of each, the environment; and notices for the operator."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NoReturn
 
 from pydantic import ValidationError
 
-from ncs_cluster.config.complain import sentence
+from ncs_cluster.config.error_text import error_text
 from ncs_cluster.config.layers import KeyPath, Layers
 from ncs_cluster.config.model import Root, Table
 from ncs_cluster.errors import PERMANENT_ERRNOS, ConfigError
 from ncs_cluster.provision.places import expanded
 
 
-class Asked:
+class Context:
     """The judged keys and where they came from."""
 
     def __init__(self, root: Root, layers: Layers, environ: Mapping[str, str]) -> None:
@@ -60,10 +60,10 @@ class Asked:
             self.refuse(*key, because=f"there is no [runtimes.{name}]; known: {', '.join(['default', *self.root.runtimes])}")
 
 
-def complaint(error: ValidationError, layers: Layers, table: type[Table], at: Mapping[str, KeyPath] | None = None) -> ConfigError:
+def refusal(error: ValidationError, layers: Layers, table: type[Table], at: Mapping[str, KeyPath] | None = None) -> ConfigError:
     """The first thing that is wrong, in one line. `at`: where the keys of a table were given that is no table of the file."""
     found = error.errors()
     first, *rest = (str(part) for part in found[0]["loc"])
     path = (*(at[first] if at is not None else (first,)), *rest)
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return ConfigError(f"{layers.where(path)}: {sentence(found[0], table)}{more}")
+    return ConfigError(f"{layers.where(path)}: {error_text(found[0], table)}{more}")

@@ -1,0 +1,48 @@
+"""Interpreters of the child processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import Optional
+
+from ncs_cluster.config.context import Context
+from ncs_cluster.specs import RuntimeSpec
+
+
+def runtimes(context: Context) -> dict[str, RuntimeSpec]:
+    made = {}
+    for name, table in context.root.runtimes.items():
+        key = ("runtimes", name, "python")
+        python = interpreter(context, name)
+        if python is None or not os.access(python, os.X_OK) or os.path.isdir(python):
+            context.refuse(*key, because=f"{table.python} is no program that can be started; give an interpreter's path")
+        if (complaint := _cannot_serve(python, {**context.environ, **table.env})) is not None:
+            context.refuse(
+                *key, because=f"{python} cannot run our processes: {complaint}; it must be Python 3.9 or newer with msgspec"
+            )
+        made[name] = RuntimeSpec(python=python, env=dict(table.env))
+    return made
+
+
+def interpreter(context: Context, name: str) -> Optional[str]:
+    """The path of [runtimes.NAME] python. None: the system finds no program of this name."""
+    text = context.root.runtimes[name].python
+    return str(context.path(text, "runtimes", name, "python")) if "/" in text else shutil.which(text)
+
+
+def _cannot_serve(python: str, environ: dict[str, str]) -> Optional[str]:
+    """Why an interpreter cannot run a child. It is really tried: what a name leads to may be a shim without a Python behind it."""
+    environ = {name: value for name, value in environ.items() if name not in ("PYTHONHOME", "VIRTUAL_ENV")}
+    command = [python, "-c", "import sys; assert sys.version_info >= (3, 9), sys.version.split()[0]; import msgspec"]
+    try:
+        tried = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, env=environ, check=False)
+    except OSError as error:
+        return error.strerror or str(error)
+    except subprocess.TimeoutExpired:
+        return "it does not answer"
+    if tried.returncode == 0:
+        return None
+    said = tried.stderr.decode(errors="replace").strip().splitlines()
+    return said[-1] if said else f"exit code {tried.returncode}"
