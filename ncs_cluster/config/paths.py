@@ -29,7 +29,7 @@ def runtime_dir(context: Context) -> str:
 
 
 def state_dir(context: Context) -> str:
-    """As provision.places.state_dir, where nothing was context."""
+    """As provision.places.state_dir, where no setting names one."""
     if context.root.state_dir is not None:
         path = context.path(context.root.state_dir, "state_dir")
         if path.exists() and not path.is_dir():
