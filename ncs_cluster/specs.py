@@ -1,4 +1,4 @@
-"""What was asked for: the settings after config.py has read and checked them, cut into the branch each process needs.
+"""The settings, read and validated by `config`, cut into the branch that each process needs.
 
 Plain values that walk over the wire. A child gets its own branch over its channel, never on its command line: some hold secrets.
 Runs on CPython 3.9.
@@ -41,11 +41,11 @@ class GraphSpec(Struct, frozen=True):
     decoder_options: Dict[str, Any] = {}
     """Fields of the decoder's `Options`."""
     blob: Optional[str] = None
-    """Absolute path of the graph compiled for a Myriad X, where one is needed and was found."""
+    """Absolute path of the graph compiled for a Myriad X; None where no backend needs it."""
 
 
 class StickSpec(Struct, frozen=True):
-    """A stick that was found, and how it is driven."""
+    """One stick and how it is driven."""
 
     id: StickId
     port: str
@@ -57,11 +57,9 @@ class StickSpec(Struct, frozen=True):
     pool: str = "default"
     """The PoolSpec it belongs to."""
     alone: bool = False
-    """It boots alone: where it comes back after its boot is still to be learned."""
+    """It boots while no other stick does: the port at which it comes back is not known yet."""
     simulated: bool = False
-    """Not real: faults may be asked for."""
-    pool: str = "default"
-    """The pool it belongs to."""
+    """Not real: faults may be injected."""
 
 
 class DiscoverySpec(Struct, frozen=True):
@@ -72,7 +70,7 @@ class DiscoverySpec(Struct, frozen=True):
     runtime: str = "default"
     sysfs: str = "/sys"
     stagger_s: float = 0.3
-    """At least so long from one stick's boot to the next one's."""
+    """Least time between the boots of two sticks."""
     pool: str = "default"
     """The PoolSpec that its sticks belong to."""
     simulated: bool = False
@@ -80,11 +78,11 @@ class DiscoverySpec(Struct, frozen=True):
 
 
 class CameraSpec(Struct, frozen=True):
-    """A frame source and what becomes of its frames."""
+    """One frame source and how its frames are drawn."""
 
     name: CameraName
     source: str
-    """A key of `sources.SOURCES`."""
+    """A name of `sources.SOURCES`."""
     options: Dict[str, Any]
     """Fields of the source's `Options`. May hold a password."""
     shown: str
@@ -93,7 +91,7 @@ class CameraSpec(Struct, frozen=True):
     graphs: List[GraphName] = []
     """Graphs that run on its frames; empty: all."""
     ordered: bool = False
-    """Every frame counts: the pool sets the pace (--every-frame, images, folders)."""
+    """Every frame counts; the sticks set the pace (--every-frame, images, folders)."""
     picture: str = "live"
     background: str = "keep"
     window: bool = False
@@ -122,14 +120,14 @@ class PoolSpec(Struct, frozen=True):
 
     clusters: ClusterSpec
     sticks: List[StickSpec] = []
-    """Sticks that are simply there (simulated, CPU)."""
+    """Sticks of a counted backend (simulated, CPU)."""
     discovery: Optional[DiscoverySpec] = None
-    """How sticks that come and go are found; None: none are looked for."""
+    """How sticks of a matched backend are found; None for a counted one."""
     name: str = "default"
 
 
 class SinkSpec(Struct, frozen=True):
-    """One place where results go; a process of its own writes there."""
+    """One place where results are written, by a process of its own."""
 
     kind: str
     """A key of `sinks.SINKS`."""
@@ -146,7 +144,7 @@ class SinkSpec(Struct, frozen=True):
 
 
 class GatewaySpec(Struct, frozen=True):
-    """The web page's door."""
+    """Where the web page is served, and to whom."""
 
     host: str
     port: int
@@ -155,8 +153,8 @@ class GatewaySpec(Struct, frozen=True):
 
     @property
     def local(self) -> bool:
-        """Only programs of this machine reach it there."""
-        # children that have no page need not hold the module
+        """True when only programs of this machine reach the address."""
+        # imported here: children without a page do not pay for the module
         import ipaddress
 
         try:
@@ -173,6 +171,7 @@ class Settings(Struct, frozen=True):
     """All settings of the daemon."""
 
     pools: List[PoolSpec]
+    """In the order of the file."""
     graphs: List[GraphSpec]
     cameras: List[CameraSpec]
     runtimes: Dict[str, RuntimeSpec]
@@ -186,7 +185,7 @@ class Settings(Struct, frozen=True):
 
     @property
     def sticks(self) -> List[StickSpec]:
-        """Sticks of all pools that are simply there."""
+        """Sticks of all pools with a counted backend."""
         return [stick for pool in self.pools for stick in pool.sticks]
 
     @property

@@ -32,7 +32,7 @@ SUDDEN = {
 
 
 class Fault(NamedTuple):
-    """One line of the script."""
+    """One fault of the script. Times are seconds after the stick was opened."""
 
     kind: str
     after_s: float
@@ -40,7 +40,7 @@ class Fault(NamedTuple):
 
 
 def parse(text: str) -> Fault:
-    """Raises ValueError with one line saying what is right."""
+    """Raises ValueError, one line with the right form."""
     kind, at, when = text.strip().partition("@")
     after, colon, length = when.partition(":")
     if kind not in LASTING and kind not in SUDDEN:
@@ -57,7 +57,7 @@ def parse(text: str) -> Fault:
 
 
 class FaultScript:
-    """Plays a script against the clock; also takes trouble at once. Times are time.monotonic()."""
+    """The faults of a stick, by script or injected. Times are time.monotonic()."""
 
     def __init__(self, faults: List[Fault], opened_s: float) -> None:
         self._waiting = sorted((opened_s + fault.after_s, fault.for_s, fault.kind) for fault in faults)
@@ -69,7 +69,7 @@ class FaultScript:
         return self._waiting[0][0] if self._waiting else math.inf
 
     def play(self, now_s: float) -> None:
-        """Begin what is due. May not return."""
+        """Begin the faults that are due. Some end the process."""
         while self._waiting and self._waiting[0][0] <= now_s:
             at_s, for_s, kind = self._waiting.pop(0)
             self.begin(kind, at_s + for_s)

@@ -1,4 +1,4 @@
-"""A stick without a stick: exact latency, simulated heat, scripted faults; with a graph, real inference on this CPU.
+"""A simulated stick: exact latency, simulated heat, scripted faults; with a graph, real inference on this CPU.
 
 It is serial, as the real one is: one inference at a time, the next begins the moment the last one ended, `depth` is how many may
 wait on it. Without a graph it costs no CPU and imports neither numpy nor OpenVINO. Runs on CPython 3.9.
@@ -56,7 +56,7 @@ class Options:
     noise_c: float = 0.0
     """Sigma of the sensor's noise; real ones about 0.4."""
     step_c: float = 0.0
-    """Steps the sensor speaks in; real ones 0.5 to 1.1. 0: none."""
+    """Resolution of the sensor, kelvin; real ones 0.5 to 1.1. 0: exact."""
     seed: int = 0
     faults: List[str] = field(default_factory=list)
     """What goes wrong when: KIND@AFTER_S[:FOR_S], see docs/backends.md."""
@@ -72,7 +72,7 @@ class Options:
 
 
 class _Request:
-    """One inference on the stick; `answer` is the real one's, where one runs beside it."""
+    """One inference on the stick. `answer`: the result of the inference on this CPU, where graphs are run."""
 
     def __init__(self, tag: int, submitted_s: float) -> None:
         self.tag, self.submitted_s = tag, submitted_s
@@ -174,7 +174,7 @@ class Simulated:
     def _load(self, graphs: List[GraphSpec]) -> None:
         from ncs_cluster.backends._compiled_models import CompiledModels
 
-        # one thread: many simulated sticks share this CPU, and none may disturb another's latency
+        # one thread each: many simulated sticks share this CPU
         properties = {"ENABLE_CPU_PINNING": False, "INFERENCE_PRECISION_HINT": "f32"}
         self._graphs = CompiledModels("CPU", threads=1, depth=self._options.depth, properties=properties)
         self._graphs.load(graphs)
@@ -189,7 +189,7 @@ class Simulated:
         request.end_s = request.begin_s + max(0.0, latency_ms) * slowed / 1000
 
     def _ends_s(self, request: _Request) -> float:
-        """When the inference under way ends: at its time, or later where the real one is slower; infinite while nobody knows."""
+        """When an inference ends: after its latency, or when the one on this CPU ends, where that is later; infinite until then."""
         if self._graphs is None:
             return request.end_s
         return math.inf if request.answer is None else max(request.end_s, request.answer.ended_s)
@@ -197,7 +197,7 @@ class Simulated:
     def _complete(self, request: _Request) -> Completed:
         end_s = self._ends_s(request)
         self._busy_s += self._busy_since_heated(request.begin_s, end_s)
-        # a throttled stick pauses after its work, and the one who asks next sees it
+        # a throttled stick pauses after an inference: the next one waits for it
         latency_s = end_s - max(request.submitted_s, self._answered_s)
         self._answered_s = end_s
         self._free_s = end_s + REST_S[self._level]
@@ -206,7 +206,7 @@ class Simulated:
         return Completed(request.tag, request.answer.outputs, latency_s, request.answer.transform)
 
     def _plan(self) -> None:
-        """Say when to look again: at the end of the inference under way, or when the script goes on."""
+        """Set `due_s`: the end of the present inference, or the next fault of the script."""
         due_s = min(self._ends_s(self._queue[0]) if self._queue else math.inf, self._faults.next_s)
         self.due_s = None if due_s == math.inf else due_s
 
@@ -214,7 +214,7 @@ class Simulated:
         return max(0.0, end_s - max(begin_s, self._heated_s))
 
     def _warm(self, now_s: float) -> None:
-        """Bring the heat up to now, by the share of time the stick has worked since the last time."""
+        """Advance the heat model to now, with the share of time at work since the last call."""
         dt_s = now_s - self._heated_s
         if dt_s <= 0 or not self._options.heat:
             return

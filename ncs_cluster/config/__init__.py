@@ -75,7 +75,7 @@ def _layers(flags: dict[str, Any], environ: Mapping[str, str]) -> Layers:
 
 
 def _judged(layers: Layers) -> Root:
-    """The model's word on the merged tree. What looked like a TOML value where text is wanted is text."""
+    """The merged tree, validated. A value that was parsed as TOML where the key takes text is taken as text again."""
     model = root_for(layers.tree)
     try:
         return model.model_validate(layers.tree)

@@ -24,7 +24,7 @@ BESIDE = {"runtime", "time_scale"}
 
 
 def chosen(pool: PoolRequest) -> BackendPlugin:
-    """The backend of a pool; `auto` looks at the machine and says what it decided."""
+    """The backend of a pool. `auto` looks at the machine; a notice says what was found and chosen."""
     wanted: str = pool.value("backend")
     if wanted != "auto":
         return BACKENDS.get(wanted)
@@ -51,7 +51,7 @@ def chosen(pool: PoolRequest) -> BackendPlugin:
 
 
 def options(pool: PoolRequest, plugin: BackendPlugin) -> dict[str, Any]:
-    """What was set of the backend's Options, judged by the dataclass too, and what its hook found on this machine."""
+    """The options that were set, validated by the backend's dataclass, and those that its `configure` hook adds."""
     host = BackendHost(pool, plugin)
     try:
         made(plugin.options, host.set)
@@ -62,7 +62,7 @@ def options(pool: PoolRequest, plugin: BackendPlugin) -> dict[str, Any]:
 
 
 def judge(context: Context, plugin: BackendPlugin, given: dict[str, Any]) -> None:
-    """Refuse options that make no sense, at the key they were set by."""
+    """Validate options by the backend's dataclass. An error names the key that set the option."""
     try:
         made(plugin.options, given)
     except ValueError as error:
@@ -70,13 +70,13 @@ def judge(context: Context, plugin: BackendPlugin, given: dict[str, Any]) -> Non
 
 
 def of_table(context: Context, name: str) -> dict[str, Any]:
-    """What the backend's own table sets of its Options."""
+    """The options that the table [BACKEND] sets."""
     table: dict[str, Any] = getattr(context.root, name).model_dump(exclude_unset=True, exclude=BESIDE)
     return table
 
 
 def sysfs(context: Context) -> Path:
-    """Where the kernel lists its devices. A folder that somebody named and that is none would be waited for, for ever."""
+    """Where the kernel lists its devices. A wrong path is refused: the daemon would wait for a stick for ever."""
     root = context.path(context.root.discovery.sysfs, "discovery", "sysfs")
     if context.given("discovery", "sysfs") and not root.is_dir():
         context.refuse("discovery", "sysfs", because=f"{root} is no folder; leave it out for the kernel's own, /sys")
@@ -128,7 +128,7 @@ class BackendHost:
 
 
 def _own(pool: PoolRequest, plugin: BackendPlugin) -> dict[str, Any]:
-    """The options in a pool's own table, judged as those of the backend's are."""
+    """The options that [pools.NAME.options] sets, validated as those of [BACKEND] are."""
     table, given = options_table(plugin.options), pool.options
     try:
         judged: dict[str, Any] = table.model_validate(given).model_dump(exclude_unset=True)

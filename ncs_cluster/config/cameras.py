@@ -1,4 +1,4 @@
-"""Which cameras there are, and what was asked of each."""
+"""Cameras: the source of each, its options, and how its frames are drawn."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ncs_cluster.types import CameraName
 
 
 def cameras(context: Context) -> list[CameraSpec]:
-    """--source where it is given (a table of the same name lends its other keys), beside the tables where the list stands in the
-    file; else the tables; else the synthetic scene."""
+    """Cameras of --source and of [cameras.NAME]. A list given by flag or environment replaces the tables; a table of the same name
+    then gives the other keys. A list in the file adds to the tables. Without both: the synthetic scene."""
     made = [_camera(context, name, text, key) for name, text, key in _named(context)]
     what = {"loop": "has an end", "every_frame": "has an end, and a live camera's frames do not wait"}
     for flag in ("loop", "every_frame", "size", "fps"):
@@ -112,14 +112,14 @@ def _camera(context: Context, name: str, text: str, key: tuple[str, ...]) -> Cam
 
 
 def _understands(plugin: SourcePlugin, options: Mapping[str, Any], flag: str) -> bool:
-    """Whether a source with these options can be asked for it."""
+    """True when the flag changes anything for a source with these options."""
     if flag in ("loop", "every_frame") and plugin.ends_with is not None and options.get(plugin.ends_with) is None:
         return False
     return getattr(plugin, flag) is not None
 
 
 def _key(context: Context, name: str, flag: str) -> KeyPath:
-    """Where this was asked for: at the camera's own table, or for all."""
+    """The key that sets a flag for a camera: in its own table, or the general one."""
     own = ("cameras", name, flag)
     return own if context.given(*own) else (flag,)
 

@@ -16,7 +16,7 @@ from ncs_cluster.provision.places import expanded
 
 
 class Context:
-    """The judged keys and where they came from."""
+    """The validated keys and the origin of each."""
 
     def __init__(self, root: Root, layers: Layers, environ: Mapping[str, str]) -> None:
         self.root = root
@@ -25,16 +25,16 @@ class Context:
         self.notices: list[str] = []
 
     def refuse(self, *path: str, because: str) -> NoReturn:
-        """Raise ConfigError about a key; `because` says what is wrong and what to do."""
+        """Raise ConfigError at a key. `because` says what is wrong and what to do."""
         raise ConfigError(f"{self.layers.where(path)}: {because}")
 
     def given(self, *path: str) -> bool:
-        """True when somebody gave this key, default or not."""
+        """True when the file, a variable or a flag sets this key."""
         return path in self.layers.origins
 
     def path(self, text: str, *key: str) -> Path:
-        """A path somebody gave: relative ones are relative to the file that names them, else to the working folder. What is not
-        there may be right; a place this user may not even look for is not."""
+        """The absolute path that a key names: relative to the file that sets the key, else to the working folder. A path that does
+        not exist is accepted; one that this user may not look for is refused."""
         if not text:
             self.refuse(*key, because="must not be empty; leave it out for the default")
         try:
@@ -51,17 +51,17 @@ class Context:
         return path
 
     def refuse_options(self, error: ValueError, options: Iterable[str], *table: str) -> NoReturn:
-        """Pass on what a door's Options said of themselves, at the key it speaks of."""
+        """Raise ConfigError for an error of a plugin's Options, at the option that the error names."""
         self.refuse(*table, *[name for name in options if name in str(error)][:1], because=str(error))
 
     def check_runtime(self, name: str, *key: str) -> None:
-        """Refuse a runtime nobody described."""
+        """Refuse a runtime that has no table."""
         if name != "default" and name not in self.root.runtimes:
             self.refuse(*key, because=f"there is no [runtimes.{name}]; known: {', '.join(['default', *self.root.runtimes])}")
 
 
 def refusal(error: ValidationError, layers: Layers, table: type[Table], at: Mapping[str, KeyPath] | None = None) -> ConfigError:
-    """The first thing that is wrong, in one line. `at`: where the keys of a table were given that is no table of the file."""
+    """The first error of a validation, in one line. `at`: the keys that set the fields of a table which is not one of the file."""
     found = error.errors()
     first, *rest = (str(part) for part in found[0]["loc"])
     path = (*(at[first] if at is not None else (first,)), *rest)

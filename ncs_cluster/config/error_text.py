@@ -1,4 +1,4 @@
-"""One line for people from what pydantic found: what is wrong, and what to do."""
+"""Errors of pydantic as one line for the operator: what is wrong, and what to do."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def error_text(error: Mapping[str, Any], root: type[BaseModel]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as it may be printed: short, one line, no password."""
+    """A value for an error text: short, one line, without passwords."""
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list):
@@ -75,13 +75,13 @@ def shown(value: object) -> str:
 
 
 def _keys(root: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    """The keys a table may have."""
+    """The keys of the table at a path."""
     here: Optional[type[BaseModel]] = root
     for name in path:
         if here is None:
             return []
         field = here.model_fields.get(str(name))
-        # the name of a table of tables is no field: its type is already the inner table's
+        # NAME in cameras.NAME is no field: the type is the inner table's already
         if field is not None:
             here = _table(field.annotation)
     return list(here.model_fields) if here is not None else []

@@ -28,7 +28,7 @@ While it runs: ncsctl status, ncsctl url.
 
 
 class _Parser(argparse.ArgumentParser):
-    """Complains as every other setting does: in one line, with exit code 78, which systemd does not answer with a restart."""
+    """Reports errors as all settings do: one line, exit code 78, after which systemd does not restart the daemon."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message.removeprefix('argument ')}; ncs-clusterd --help lists all flags")
@@ -53,7 +53,7 @@ def choices(field: FieldInfo) -> list[str]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Values stay text: the model judges them all alike."""
+    """All values stay text: the model validates them."""
     made = _Parser(
         "ncs-clusterd",
         usage="ncs-clusterd [--config FILE] [flags]",
@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def parse(argv: Sequence[str]) -> dict[str, Any]:
-    """Flags given, by key; texts, lists of texts, or True. Raises ConfigError."""
+    """The flags that were given, by key: a text, a list of texts, or True. Raises ConfigError."""
     made = parser()
     given, unknown = made.parse_known_args(list(argv))
     if unknown:

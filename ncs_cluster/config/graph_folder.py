@@ -35,7 +35,7 @@ class Input(Table):
 
 
 class Decoder(Table):
-    """`[decoder]`: its name, and options that its plugin judges."""
+    """`[decoder]`: its name, and options that its plugin validates."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -70,11 +70,11 @@ def shipped() -> list[str]:
 
 
 def named(state: Optional[Path] = None) -> dict[str, Path]:
-    """Folders of the shipped graphs by name; with the state directory, of those that were pulled. Raises OSError where this user
-    may not look."""
+    """Folders of the shipped graphs by name; with a state directory, of the pulled ones. Raises OSError where this user may not
+    read."""
     home = graphs_dir() if state is None else places.graphs(state)
     try:
-        # a glob of Python 3.13 finds nothing where it may not look, and says nothing
+        # without permission a glob of Python 3.13 is empty and raises nothing
         home.stat()
     except (FileNotFoundError, NotADirectoryError):
         return {}
@@ -88,7 +88,7 @@ def read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
     except OSError as error:
         if error.errno not in PERMANENT_ERRNOS:
             raise
-        raise ConfigError(f"graph {name}: {folder} cannot be read: {error.strerror}; give this user the right to") from error
+        raise ConfigError(f"graph {name}: {folder} cannot be read: {error.strerror}; let this user read it") from error
 
 
 def _read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
@@ -115,7 +115,7 @@ def _read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
 
 
 def _options(decoder: str, given: dict[str, Any], about: Path) -> dict[str, Any]:
-    """What graph.toml sets of its decoder's Options, judged by the dataclass too."""
+    """The options that [decoder] sets, validated by the decoder's dataclass."""
     try:
         plugin = DECODERS.get(decoder)
         table = options_table(plugin.options)
@@ -149,7 +149,7 @@ def _described(about: Path) -> GraphToml:
 
 
 def _recognised(folder: Path, name: str) -> GraphToml:
-    """The one case that needs no graph.toml: a single .xml with one output [1, 1, N, 7], which only DetectionOutput gives."""
+    """A folder without graph.toml: a single .xml whose one output is [1, 1, N, 7], the shape of DetectionOutput."""
     models = sorted(folder.glob("*.xml"))
     remedy = "describe it in a graph.toml (model, decoder, labels, [input])"
     if len(models) != 1:
@@ -164,7 +164,7 @@ def _recognised(folder: Path, name: str) -> GraphToml:
 
 
 def output_shapes(model: Path) -> list[list[str]]:
-    """Shapes of an IR's outputs: what its Result layers take (IR 10 and later), or what nobody takes (older)."""
+    """Shapes of an IR's outputs: the inputs of its Result layers (IR 10 and later), else the ports without an edge."""
     if model.stat().st_size > LARGEST_XML:
         raise ConfigError(f"{model}: is larger than 64 MB; that is no IR description")
     try:

@@ -1,4 +1,4 @@
-"""Which graphs run on every frame."""
+"""The graphs that run on every frame."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ NAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,64}")
 
 
 def graphs(context: Context, backends: Sequence[BackendPlugin], cameras: list[CameraSpec]) -> list[GraphSpec]:
-    """--graph where it is given, beside the file's own tables where the list stands in the file; else the tables; else the demo."""
+    """Graphs of --graph and of [graphs.NAME]. A list given by flag or environment replaces the tables; a list in the file adds to
+    them. Without both: the demo graph."""
     root = context.root
     origin = context.layers.origins.get(("graph",))
     chosen = list(root.graph)
@@ -48,7 +49,7 @@ def graphs(context: Context, backends: Sequence[BackendPlugin], cameras: list[Ca
 def _graph(context: Context, text: str, *, blob: bool) -> GraphSpec:
     table = context.root.graphs.get(text)
     threshold = context.root.threshold
-    # a flag speaks of all graphs, and beats what the file says of one
+    # --threshold as a flag is for all graphs and beats the file's [graphs.NAME] threshold
     if table is not None and table.threshold is not None and not _overrides(context, text):
         threshold = table.threshold
     if table is not None and not NAME.fullmatch(text):
@@ -60,7 +61,7 @@ def _graph(context: Context, text: str, *, blob: bool) -> GraphSpec:
 
 
 def _compiled(context: Context, text: str, graph: GraphSpec) -> GraphSpec:
-    """With the blob that a stick takes instead of the model."""
+    """The graph with its blob, which a stick loads instead of the model."""
     blob = blobs.find(graph, Path(state_dir(context)))
     if blob is None:
         wrong = "is made of another model" if blobs.outdated(blobs.Recipe.of(graph)) else "is not there"
@@ -70,7 +71,7 @@ def _compiled(context: Context, text: str, graph: GraphSpec) -> GraphSpec:
 
 
 def _overrides(context: Context, name: str) -> bool:
-    """True when the general threshold was given in a higher layer than this graph's own."""
+    """True when a higher layer sets the general threshold than the one that sets this graph's own."""
     rank = ("file", "environment", "flag", "set")
     general, own = (context.layers.origins.get(path) for path in (("threshold",), ("graphs", name, "threshold")))
     return general is not None and own is not None and rank.index(general.kind) > rank.index(own.kind)

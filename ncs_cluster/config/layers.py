@@ -1,4 +1,4 @@
-"""Flags over environment over file: one tree of values that remembers where each came from, so that an error can name it."""
+"""Layers of settings: file, environment, flags. One tree of values, with the origin of each, so that an error can name it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ncs_cluster.errors import ConfigError
 
 PREFIX = "NCS_CLUSTER_"
 NOT_OURS = frozenset({"CI", "PYTHON39", "TEST_DATA"})
-"""Variables of the test suite."""
+"""Variables of the test suite, which are no settings."""
 LARGEST_FILE = 1 << 20
 NAMED = ("cameras", "graphs", "runtimes", "pools")
 """Tables of tables, under names that people choose."""
@@ -21,7 +21,7 @@ KeyPath = tuple[str, ...]
 
 
 class Origin(NamedTuple):
-    """Where a value came from."""
+    """The file, variable or flag that set a value."""
 
     kind: str
     """ "file", "environment", "set" or "flag"."""
@@ -30,9 +30,9 @@ class Origin(NamedTuple):
     base: Path
     """What relative paths are relative to."""
     text: Optional[str] = None
-    """As written, where TOML was tried on it."""
+    """The text before it was parsed as TOML; None where it was TOML from the start."""
     key: KeyPath = ()
-    """What `name` speaks of."""
+    """The key that `name` stands for."""
 
 
 class Layers:
@@ -44,7 +44,7 @@ class Layers:
         self.file: Optional[Origin] = None
 
     def put(self, path: KeyPath, value: Any, origin: Origin) -> None:
-        """Lay a value over what is there. Tables are merged, all else is replaced."""
+        """Set a value. Tables are merged, all else is replaced."""
         path = normal(path)
         if isinstance(value, dict) and not _is_leaf_table(path):
             self._table(path)
@@ -79,13 +79,13 @@ class Layers:
         return here
 
     def _forget(self, table: KeyPath) -> None:
-        """A higher layer names another policy: options of the former one are not for it."""
+        """Drop the options of a policy: a higher layer has named another one."""
         self._table(table).clear()
         for path in [each for each in self.origins if each[: len(table)] == table and len(each) > len(table)]:
             del self.origins[path]
 
     def origin(self, path: KeyPath) -> Optional[Origin]:
-        """Of the value itself, or of the nearest table around it."""
+        """The origin of a value, or of the nearest table around it."""
         for length in range(len(path), 0, -1):
             if (found := self.origins.get(path[:length])) is not None:
                 return found
@@ -106,7 +106,7 @@ class Layers:
 
 
 def normal(path: KeyPath) -> KeyPath:
-    """Keys may be written as flags are, with dashes. Names people chose stay as they are."""
+    """A key path with _ for -, but for names that people choose (NAME in cameras.NAME)."""
     return tuple(
         name if (at == 1 and path[0] in NAMED) or _is_leaf_table(path[:at]) else name.replace("-", "_")
         for at, name in enumerate(path)
@@ -153,7 +153,7 @@ def from_file(path: Path) -> dict[str, Any]:
 
 
 def from_environment(environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, str, str]]:
-    """(path, variable, text) of every NCS_CLUSTER_ variable that says something."""
+    """(key path, variable, text) of every NCS_CLUSTER_ variable that is not empty."""
     for name, text in sorted(environ.items()):
         rest = name.removeprefix(PREFIX)
         if rest != name and rest not in NOT_OURS and text != "":

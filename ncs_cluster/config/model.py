@@ -83,7 +83,7 @@ def named(registry: Registry[Any], *besides: str) -> Any:
 
 
 class PolicyTable(Table):
-    """`[policy]`: its name, and options that its plugin judges."""
+    """`[policy]`: its name, and options that its plugin validates."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -280,7 +280,7 @@ if typing.TYPE_CHECKING:
         pools: dict[str, Pool]
         runtimes: dict[str, Runtime]
         discovery: Discovery
-        # and a table for each backend, under its name
+        # and one table per backend, under the backend's name
 
 else:
     Root = create_model(
@@ -301,7 +301,7 @@ def tables(root: Keys) -> list[str]:
 
 
 def root_for(tree: Mapping[str, Any]) -> type[Root]:
-    """Root with the tables of those backends of other packages that the tree speaks of. Raises ConfigError for a broken one."""
+    """Root, with a table for each backend of another package that the tree names. Raises ConfigError for a broken package."""
     pools = tree.get("pools")
     tables = [tree, *pools.values()] if isinstance(pools, dict) else [tree]
     backends = {str(table.get("backend")) for table in tables if isinstance(table, dict)}

@@ -16,7 +16,7 @@ LONGEST_SOCKET_PATH = 107
 
 
 def runtime_dir(context: Context) -> str:
-    """Where nothing was asked: where clients look."""
+    """The folder of the control socket. Without a setting: the one that clients look into."""
     if context.root.runtime_dir is not None:
         path = context.path(context.root.runtime_dir, "runtime_dir")
     else:
@@ -29,7 +29,7 @@ def runtime_dir(context: Context) -> str:
 
 
 def state_dir(context: Context) -> str:
-    """As provision.places.state_dir, where no setting names one."""
+    """The state directory. Without a setting: see provision.places.state_dir."""
     if context.root.state_dir is not None:
         path = context.path(context.root.state_dir, "state_dir")
         if path.exists() and not path.is_dir():

@@ -1,4 +1,4 @@
-"""Which policy a pool has, and with which options."""
+"""The policy of a pool, and its options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TURNS, NO_TURNS = "ring", "all"
 
 
 def policy_of(pool: PoolRequest, cluster_size: int) -> tuple[PolicyPlugin, dict[str, Any]]:
-    """The policy, and what was set of its Options, judged by the dataclass too."""
+    """The policy, and the options that were set, validated by its dataclass."""
     table: PolicyTable = pool.value("policy") or PolicyTable()
     at, given = pool.key("policy"), table.model_extra or {}
     try:

@@ -1,4 +1,4 @@
-"""Which pools of sticks there are, what drives each, and how its sticks take turns."""
+"""Pools of sticks: the backend of each, its sticks, and how they take turns."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def pools(context: Context) -> tuple[list[PoolSpec], list[BackendPlugin]]:
 
 
 def sticks(pool: PoolRequest, plugin: BackendPlugin) -> list[StickSpec]:
-    """Sticks that are simply there."""
+    """The sticks of a counted backend."""
     wanted = pool.value("sticks")
     if plugin.counted is None:
         if wanted is not None:
@@ -68,7 +68,7 @@ def sticks(pool: PoolRequest, plugin: BackendPlugin) -> list[StickSpec]:
 
 
 def discovery(pool: PoolRequest, plugin: BackendPlugin) -> Optional[DiscoverySpec]:
-    """How sticks that come and go are found; None where none are looked for. What they cannot do without is looked for here."""
+    """How the sticks of a matched backend are found; None for a counted one. Refuses where this machine lacks what they need."""
     if plugin.matched is None:
         return None
     context, runtime = pool.context, BackendHost(pool, plugin).runtime
@@ -79,7 +79,7 @@ def discovery(pool: PoolRequest, plugin: BackendPlugin) -> Optional[DiscoverySpe
 
 
 def judge_tables(context: Context, used: Collection[str]) -> None:
-    """Tables of backends that are not used are judged too."""
+    """Validate the tables of unused backends too: a mistake shows before the backend is changed."""
     for name in tables(context.root):
         if name not in used:
             other = BACKENDS.get(name)
@@ -89,7 +89,8 @@ def judge_tables(context: Context, used: Collection[str]) -> None:
 
 
 def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpec:
-    """Turns, checked against the number of sticks where that is fixed; where they come and go the cluster shrinks with them."""
+    """How the sticks take turns. The cluster size is checked against a fixed number of sticks; where sticks come and go the core
+    shrinks the cluster with them."""
     context = pool.context
     size: int = pool.value("cluster_size")
     policy, policy_options = policy_of(pool, size)
@@ -98,7 +99,7 @@ def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpe
     if policy.takes_turns and size * 2 > count and plugin.counted is not None:
         remedy = f"use --cluster-size {count // 2}, or --sticks {size * 2}" if count > 1 else f"use --sticks {size * 2}"
         if pool.value("backend") == "auto":
-            # who has sticks must hear why they are not those that are counted here
+            # the operator has sticks and must read why they are not used
             remedy = "; ".join([remedy, *context.notices])
         pool.refuse(
             "cluster_size",

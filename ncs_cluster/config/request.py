@@ -1,4 +1,4 @@
-"""One pool of sticks as it was asked for, before it is judged as a whole."""
+"""The keys of one pool of sticks, before they are validated together."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PoolRequest:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the pool's own table sets of its backend's Options."""
+        """The options that [pools.NAME.options] sets."""
         return {} if self.name is None else self.context.root.pools[self.name].options
 
     def option_key(self, backend: str, option: str) -> KeyPath:

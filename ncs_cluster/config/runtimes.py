@@ -27,13 +27,13 @@ def runtimes(context: Context) -> dict[str, RuntimeSpec]:
 
 
 def interpreter(context: Context, name: str) -> Optional[str]:
-    """The path of [runtimes.NAME] python. None: the system finds no program of this name."""
+    """The path of `python` in [runtimes.NAME]; None when there is no such program on PATH."""
     text = context.root.runtimes[name].python
     return str(context.path(text, "runtimes", name, "python")) if "/" in text else shutil.which(text)
 
 
 def _cannot_serve(python: str, environ: dict[str, str]) -> Optional[str]:
-    """Why an interpreter cannot run a child. It is really tried: what a name leads to may be a shim without a Python behind it."""
+    """Why an interpreter cannot run a child process, or None. It is started: a name on PATH may be a shim without a Python."""
     environ = {name: value for name, value in environ.items() if name not in ("PYTHONHOME", "VIRTUAL_ENV")}
     command = [python, "-c", "import sys; assert sys.version_info >= (3, 9), sys.version.split()[0]; import msgspec"]
     try:

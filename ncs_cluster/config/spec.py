@@ -1,4 +1,4 @@
-"""What a source's SPEC means: `usb:0`, `rtsp://...`, a file, a folder, ... -> a source and its options."""
+"""From the SPEC of a source (`usb:0`, `rtsp://...`, a file, a folder) to the source and its options."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ NAME_RULE = "a name is made of a-z, 0-9, dot, dash and underscore, at most 64"
 
 
 class Spec(NamedTuple):
-    """One SPEC, understood."""
+    """The source of a SPEC, and the options it means."""
 
     plugin: SourcePlugin
     parsed: Parsed
 
 
 def split_name(text: str, base: Path) -> tuple[Optional[str], str]:
-    """NAME=SPEC -> (name, spec). A file called a=b is a file. Raises ValueError for a name that is none."""
+    """NAME=SPEC -> (name, spec). A file called a=b is a file. Raises ValueError for an invalid name."""
     name, equals, rest = text.partition("=")
     if not equals or re.search(r"[/:]", name) or os.path.exists(_at(text, base)):
         return None, text

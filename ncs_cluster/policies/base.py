@@ -1,4 +1,4 @@
-"""What a policy sees and says. Times are plant seconds (real seconds times `time_scale`)."""
+"""The interface of policies. Times are plant seconds (real seconds times `time_scale`)."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ncs_cluster.types import StickId
 
 
 class StickView(Struct, frozen=True):
-    """One stick, as a policy may know it."""
+    """What a policy knows of one stick."""
 
     id: StickId
     usable: bool
     """Open and answering."""
     hot: bool
-    """At the trip: the core gives it no frame whatever the policy says."""
+    """At or over the switch temperature: the core gives it no frame, whatever the policy advises."""
     temperature_c: float | None = None
     why_hot: str = ""
-    """What may follow its name: "is too hot (65.2 °C)"."""
+    """The reason as a predicate, for people: "is too hot (65.2 °C)"."""
 
 
 class View(Struct, frozen=True):
-    """The pool at one moment. `sticks` is the ring: every known stick in its fixed order."""
+    """A pool at one moment. `sticks` is the ring: every known stick in its fixed order."""
 
     now_s: float
     sticks: list[StickView]
@@ -40,7 +40,7 @@ class Advice(Struct, frozen=True):
     next_s: float | None = None
     """When the policy wants to be asked again at the latest."""
     no_alternative: bool = False
-    """There is no other cluster to switch to then, as far as can be seen now."""
+    """At `next_s` there is no other cluster to switch to, as far as is known now."""
 
 
 class Policy(Protocol):
@@ -48,12 +48,12 @@ class Policy(Protocol):
 
     @property
     def asked(self) -> bool:
-        """An operator's wish is still to be granted."""
+        """True while a switch that an operator asked for is still to come."""
 
     def advise(self, view: View) -> Advice: ...
 
     def ask_switch(self) -> None:
-        """An operator wants the next cluster: at the next `advise`, if there is one."""
+        """An operator asks for the next cluster: switch at the next `advise`, where there is one."""
 
     def clusters(self, view: View) -> list[list[StickId]]:
         """The clusters in the order of their turns, the active one first; for people."""

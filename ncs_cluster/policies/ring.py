@@ -23,7 +23,7 @@ DWELL_S = 2.0
 
 @dataclass(frozen=True)
 class Options:
-    """How eagerly the turn passes."""
+    """When the turn may pass."""
 
     dwell_s: float = DWELL_S
     """A cluster works at least this many seconds, unless one of its sticks gets hot."""
@@ -38,7 +38,7 @@ def create(spec: ClusterSpec, options: Options) -> Ring:
 
 
 class Ring:
-    """The state is where the active cluster begins and since when it is on."""
+    """State: the first stick of the active cluster, and since when the cluster is active."""
 
     def __init__(self, interval_s: float, dwell_s: float = DWELL_S) -> None:
         """`interval_s` 0: no timer."""
@@ -58,7 +58,7 @@ class Ring:
         here = _window(view, self._start(view))
         hot = [stick for stick in here if stick.hot]
         if not any(stick.usable and not stick.hot for stick in view.sticks):
-            # nothing can work; whoever cools down first goes on from here
+            # no stick can work: the first that cools down goes on from here
             self._active = ()
             self.asked = False
             return Advice({})
@@ -83,20 +83,20 @@ class Ring:
         return turns
 
     def _turn(self, view: View, here: list[StickView], reason: str, *, safety: bool = False) -> Advice:
-        """On to the next cool cluster; where there is none, to the cool sticks that are left."""
+        """Switch to the next cluster without a hot stick; for safety, where there is none, to the cool sticks of the ring."""
         if not safety and view.now_s < self._since_s + self.dwell_s:
             return self._work(here, None, self._since_s + self.dwell_s)
         self.asked = False
         later = [window for window in self._turns(view)[1:] if not any(stick.hot for stick in window)]
         if not safety:
-            # one that stood in for a stick that was away is at work already: its turn is the one that is over
+            # a cluster of the same sticks is no switch: a stick may have stood in for an absent one
             later = [window for window in later if set(_names(window)) != set(self._active)]
         window = later[0] if later else _cool(view, self._start(view)) if safety else here
         no_alternative = set(_names(window)) == set(self._active)
         if safety or not no_alternative:
             self._first = window[0].id
         if no_alternative:
-            # nowhere else to go: look again after a dwell
+            # no other cluster: look again after a dwell
             return self._work(window, None, view.now_s + self.dwell_s, no_alternative=True)
         self._since_s = view.now_s
         return self._work(window, reason, self._due_s())
@@ -113,7 +113,7 @@ class Ring:
 
 
 def _window(view: View, start: int) -> list[StickView]:
-    """The first K usable sticks of the ring from `start` on, hot or not; one that cannot be measured is passed over."""
+    """The first K usable sticks of the ring from `start` on, hot or not; a stick without a valid temperature is skipped."""
     return _round(view, start, lambda stick: stick.usable and not (stick.hot and stick.temperature_c is None))
 
 

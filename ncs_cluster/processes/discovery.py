@@ -1,4 +1,4 @@
-"""Tells the core which sticks are plugged in: real ones as the kernel lists them, simulated ones where an operator may pull one.
+"""Sticks that come and go: real ones as the kernel lists them, simulated ones that an operator unplugs.
 
 Real sticks are looked for in sysfs: some small reads twice a second, which find every change that a user could see, need no rights,
 and may read a made-up tree. `core.usb_identity` tells which port is whose; learned pairs of ports are kept in the state directory.
@@ -23,14 +23,14 @@ from ncs_cluster.types import StickId
 
 LOOK_S = 0.5
 UNPLUGGED_S = 5.0
-"""How long a pulled simulated stick stays away."""
+"""A simulated stick is plugged in again after this time."""
 LARGEST_FILE = 1 << 16
 
 log = logging.getLogger(__name__)
 
 
 class UsbBus:
-    """Real sticks. Each is called by its kind (ncs-) and the port at which it waits for its boot."""
+    """Real sticks. An id is the prefix of the kind and the port at which the stick waits for its boot: ncs-1-1.2."""
 
     def __init__(self, spec: DiscoverySpec, state_dir: Path) -> None:
         self._spec = spec
@@ -42,7 +42,7 @@ class UsbBus:
         self.deadline_s = 0.0
 
     def wake(self, now_s: float, settled: Container[StickId]) -> list[StickFound | StickGone]:
-        """What has changed since the last look, when it is time to look again. `settled`: sticks with no boot ahead of them."""
+        """Changes since the last scan, when the next scan is due. `settled`: sticks with no boot ahead of them."""
         if now_s < self.deadline_s:
             return []
         self.deadline_s = now_s + LOOK_S
@@ -62,7 +62,7 @@ class UsbBus:
         options = dict(spec.options)
         back = next((port for port, known in self._ports.pairs.items() if known == home), None)
         if back is not None and self._kind.booted_port is not None:
-            # where the chain is another one too, its worker could not know which of those that come back is its own
+            # the worker cannot tell its stick by the chain of ports where that changes with the boot
             options[self._kind.booted_port] = back
         return StickSpec(self._id(home), home, spec.backend, options, spec.runtime, alone=back is None)
 
@@ -78,7 +78,7 @@ def _matched(backend: str) -> Matched:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Learned pairs of ports; a file that is none says nothing."""
+    """Learned pairs of ports; empty where the file is missing or damaged."""
     try:
         with path.open("rb") as file:
             pairs = json.loads(file.read(LARGEST_FILE))
@@ -88,7 +88,7 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _write(path: Path, pairs: dict[str, str]) -> None:
-    """Whole or not at all. What cannot be kept is learned again at the next start."""
+    """Replace the file atomically. Where that fails the pairs are learned again at the next start."""
     fresh = path.with_suffix(".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def _write(path: Path, pairs: dict[str, str]) -> None:
 
 
 class SimulatedBus:
-    """Where simulated sticks come back to."""
+    """The simulated sticks that are unplugged, and when each comes back."""
 
     def __init__(self, sticks: list[StickSpec]) -> None:
         self._sticks = {stick.id: stick for stick in sticks}
@@ -114,7 +114,7 @@ class SimulatedBus:
         return [StickGone(stick)]
 
     def wake(self, now_s: float) -> list[StickFound]:
-        """Sticks that have been plugged in again."""
+        """Sticks that are plugged in again by now."""
         back = [stick for stick, when_s in self._away.items() if when_s <= now_s]
         for stick in back:
             del self._away[stick]

@@ -1,4 +1,4 @@
-"""Can these graphs be loaded? Asked once at start, in a throw-away process, before anything else is started.
+"""Tries every graph once, in a process of its own, before the daemon starts anything else.
 
 A damaged model may crash the library that reads it, or hang it, and the daemon must neither load that library nor go down with
 it. The process prints nothing and exits 0, or prints one line for the operator and exits 78. Runs on CPython 3.9; `check` imports
@@ -26,7 +26,7 @@ LIMIT_S = 60.0
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """What the process is to try."""
+    """What the process tries."""
 
     preflight: str
     graphs: List[GraphSpec]
@@ -35,7 +35,7 @@ class Trial(msgspec.Struct, frozen=True):
 def check(
     graphs: List[GraphSpec], backend: str, python: str = sys.executable, env: Optional[Mapping[str, str]] = None
 ) -> Optional[str]:
-    """One line saying which graph is refused and why, or None when all load. Takes a second or two; blocks at most LIMIT_S."""
+    """One line that names the graph that is refused and the reason; None when all load. Takes 1 to 2 s; blocks at most LIMIT_S."""
     plugin = BACKENDS.get(backend)
     if not graphs or plugin.preflight is None:
         return None

@@ -1,4 +1,4 @@
-"""What every frame source looks like.
+"""The interface of frame sources.
 
 `open` finds the device and says what it gives; `read` blocks until the next frame is due and writes it straight into the
 pool slot; `close` may be called at any time, twice, and from another thread than `read`. Sources raise only SourceError.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class SourceInfo(NamedTuple):
-    """What an open source gives."""
+    """Size, rate and kind of an open source's frames."""
 
     width: int
     """Largest width of a frame, pixels."""
@@ -31,7 +31,7 @@ class SourceInfo(NamedTuple):
     depth_scale_m: Optional[float] = None
     """Metres per depth unit; None without depth."""
     finite: bool = False
-    """True when `read` will return None one day."""
+    """True when `read` returns None after the last frame."""
     ordered: bool = False
     """True when every frame counts, each once and in order (images, folders)."""
     description: str = ""
@@ -78,14 +78,14 @@ class Source(Protocol):
 
 @runtime_checkable
 class Skipping(Protocol):
-    """A finite source that can pass over frames at once; others are read instead."""
+    """A finite source that can skip frames without decoding them; frames of others are read and dropped."""
 
     def skip(self, frames: int) -> None:
-        """Called between `open` and the first `read`: a restarted camera goes on where the one before it was."""
+        """Called between `open` and the first `read`: a restarted camera process goes on at the frame it had reached."""
 
 
 class Parsed(NamedTuple):
-    """A SPEC, understood."""
+    """What a SPEC means."""
 
     options: Dict[str, Any]
     """Fields of the source's `Options`."""

@@ -51,10 +51,10 @@ def test_the_next_fault_is_known_in_advance() -> None:
     assert FaultScript([parse("slow@7"), parse("heat@3")], opened_s=10.0).next_s == 13.0
 
 
-def test_a_gone_stick_and_an_unknown_trouble_are_stick_errors() -> None:
+def test_a_gone_stick_and_an_unknown_fault_are_stick_errors() -> None:
     script = FaultScript([], 0.0)
     with pytest.raises(StickError) as gone:
         script.begin("unplug", 1.0)
     assert gone.value.reason == "gone"
-    with pytest.raises(StickError, match='trouble "sneeze"'):
+    with pytest.raises(StickError, match='fault "sneeze"'):
         script.begin("sneeze", 1.0)
