@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from ncs_cluster.usb_ids import MYRIAD_X
+
 HIGH, SUPER = 3, 4
 """libusb's speeds."""
 
@@ -65,7 +67,7 @@ def _config(pairs: int, speed: int, milliamperes: int, klass: int) -> bytes:
 def rom() -> Descriptors:
     """The boot ROM: takes firmware, always USB 2, the same serial number on every stick."""
     return Descriptors(
-        _device(0x200, 0, 0x03E7, 0x2485, (1, 2, 3), 64),
+        _device(0x200, 0, MYRIAD_X.vendor, MYRIAD_X.boot_rom, (1, 2, 3), 64),
         _config(1, HIGH, 500, 0xFF),
         ("Movidius Ltd.", "Movidius MyriadX", "03e72485"),
     )
@@ -75,7 +77,7 @@ def run(speed: int, serial: str) -> Descriptors:
     """The running firmware: three bulk pairs, of which hosts use the first."""
     release, packet0, milliamperes = (0x300, 9, 896) if speed == SUPER else (0x200, 64, 500)
     return Descriptors(
-        _device(release, 0, 0x03E7, 0xF63B, (1, 2, 3), packet0),
+        _device(release, 0, MYRIAD_X.vendor, MYRIAD_X.booted, (1, 2, 3), packet0),
         _config(3, speed, milliamperes, 0xFF),
         ("Intel Corporation", "VSC Loopback Device", serial),
         speed,

@@ -16,6 +16,7 @@ from ncs_cluster.messages import (
     FromWorker,
     Infer,
     Inferred,
+    InjectFault,
     OpenStick,
     Phase,
     Reopen,
@@ -201,3 +202,9 @@ def test_a_stick_that_cannot_be_opened_again_ends_its_worker() -> None:
 def test_a_stick_that_hangs_while_its_worker_is_to_stop_is_not_waited_for() -> None:
     with pytest.raises(StickError, match="it hangs"), working(first=[infer(Scripted.HANGS), Stop()]):
         pass
+
+
+def test_a_fault_is_refused_by_a_backend_that_cannot_inject_any() -> None:
+    with pytest.raises(StickError, match='fault "heat": this backend cannot inject faults') as refused, working() as channel:
+        channel.send(InjectFault("heat", 1.0))
+    assert refused.value.reason == "protocol"
