@@ -52,9 +52,9 @@ class Write:
 def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(write: Write) -> None:
     file = write("switch-temp = 61\nswitch_interval = 31\ncluster-size = 1\n")
     environ = {"NCS_CLUSTER_SWITCH_TEMP": "62", "NCS_CLUSTER_SWITCH_INTERVAL": "32"}
-    turns = simulated(*file, "--switch-temp", "63", **environ).clusters
+    turns = simulated(*file, "--switch-temp", "63", **environ).pools[0].clusters
     assert (turns.switch_temp_c, turns.switch_interval_s, turns.cluster_size) == (63, 32, 1)
-    assert simulated().clusters.switch_temp_c == 65
+    assert simulated().pools[0].clusters.switch_temp_c == 65
 
 
 def test_every_flag_is_a_key_of_the_file_and_a_variable(write: Write, tmp_path: Path) -> None:
@@ -108,12 +108,12 @@ def test_set_reaches_any_key_and_a_value_that_is_no_toml_is_text() -> None:
     asked = simulated("--set", "simulated.latency_ms=33", "--set", "simulated.faults=hang@5", "--set", 'cameras."a.b".source=usb:1')
     assert asked.sticks[0].options == {"latency_ms": 33.0, "faults": ["hang@5"]}
     assert [(camera.name, camera.options) for camera in asked.cameras] == [("a.b", {"device": "1"})]
-    assert simulated("--set", "results=7", "--set", "no-web=true").sink is not None
+    assert simulated("--set", "results=7", "--set", "no-web=true").sinks
 
 
 def test_tables_are_reached_from_the_environment_too() -> None:
     asked = simulated(NCS_CLUSTER_SIMULATED__TIME_SCALE="20", NCS_CLUSTER_CAMERAS__DOOR__SOURCE="usb:2")
-    assert asked.clusters.time_scale == 20
+    assert asked.pools[0].clusters.time_scale == 20
     assert asked.cameras[0].name == "door"
 
 
@@ -123,9 +123,8 @@ def test_an_empty_variable_and_those_of_the_test_suite_say_nothing() -> None:
 
 def test_the_file_may_be_named_by_the_environment_and_paths_in_it_are_relative_to_it(write: Write, tmp_path: Path) -> None:
     write('results = "out.jsonl"\n')
-    sink = simulated(NCS_CLUSTER_CONFIG=str(tmp_path / "ncs.toml")).sink
-    assert sink is not None
-    assert sink.path == str(tmp_path / "out.jsonl")
+    sinks = simulated(NCS_CLUSTER_CONFIG=str(tmp_path / "ncs.toml")).sinks
+    assert [(sink.kind, sink.options) for sink in sinks] == [("jsonl", {"path": str(tmp_path / "out.jsonl")})]
 
 
 # -- complaints: FILE: key: what; remedy
@@ -280,7 +279,7 @@ def test_without_anything_it_is_this_cpu_a_scene_and_a_page_on_localhost(tmp_pat
     assert [(camera.name, camera.source) for camera in asked.cameras] == [("cam0", "synthetic")]
     assert asked.gateway is not None
     assert (asked.gateway.host, asked.gateway.port, asked.gateway.token) == ("127.0.0.1", 8080, None)
-    assert asked.clusters.policy == "all"
+    assert asked.pools[0].clusters.policy == "all"
     assert len(asked.notices) == 1
     assert asked.notices[0].startswith("no neural compute stick is plugged in: working on this CPU")
 
@@ -304,7 +303,7 @@ def test_a_stick_that_is_plugged_in_and_cannot_be_booted_is_told_with_the_remedy
     plug(tmp_path, "1-1.2")
     asked = load(["--graph", str(a_graph(tmp_path)), "--set", f"discovery.sysfs={tmp_path}", "--state-dir", str(tmp_path)], {})
     assert asked.sticks[0].backend == "openvino"
-    assert asked.discovery is None
+    assert asked.pools[0].discovery is None
     assert asked.notices[0].startswith(
         "1 neural compute stick is plugged in (port 1-1.2), but backend xlink cannot drive any: there is no firmware"
     )
@@ -462,17 +461,17 @@ def test_an_odd_value_of_any_key_is_settings_or_one_line(value: str, tmp_path: P
 def test_a_policy_is_named_by_a_word_or_by_a_table_with_its_options(
     write: Write, text: str, policy: str, options: dict[str, float]
 ) -> None:
-    clusters = load(write("backend = 'simulated'\n" + text), {}).clusters
+    clusters = load(write("backend = 'simulated'\n" + text), {}).pools[0].clusters
     assert (clusters.policy, clusters.policy_options) == (policy, options)
 
 
 def test_a_policy_named_by_a_flag_leaves_out_the_options_of_the_files_policy(write: Write) -> None:
     file = write("backend = 'simulated'\ncluster-size = 2\n[policy]\nname = 'ring'\ndwell_s = 4\n")
-    clusters = load([*file, "--policy", "all"], {}).clusters
+    clusters = load([*file, "--policy", "all"], {}).pools[0].clusters
     assert (clusters.policy, clusters.policy_options) == ("all", {})
-    clusters = load(file, {"NCS_CLUSTER_POLICY": "ring", "NCS_CLUSTER_POLICY__DWELL_S": "5"}).clusters
+    clusters = load(file, {"NCS_CLUSTER_POLICY": "ring", "NCS_CLUSTER_POLICY__DWELL_S": "5"}).pools[0].clusters
     assert (clusters.policy, clusters.policy_options) == ("ring", {"dwell_s": 5.0})
-    clusters = load([*file, "--set", "policy.dwell_s=6"], {}).clusters
+    clusters = load([*file, "--set", "policy.dwell_s=6"], {}).pools[0].clusters
     assert (clusters.policy, clusters.policy_options) == ("ring", {"dwell_s": 6.0})
 
 

@@ -68,11 +68,12 @@ def test_sticks_are_found_not_counted_and_may_be_none_at_the_start(machine: Mach
     boots, blob = machine.install_firmware(), machine.compile()
     asked = machine.load("--backend", "xlink", "--cluster-size", "2")
     assert asked.sticks == []
-    assert asked.discovery is not None
-    assert (asked.discovery.backend, asked.discovery.sysfs, asked.discovery.stagger_s) == ("xlink", str(machine.sysfs), 0.3)
-    assert asked.discovery.options == {"firmware": str(boots)}
+    assert asked.pools[0].discovery is not None
+    found = asked.pools[0].discovery
+    assert (found.backend, found.pool, found.sysfs, found.stagger_s) == ("xlink", "xlink", str(machine.sysfs), 0.3)
+    assert asked.pools[0].discovery.options == {"firmware": str(boots)}
     assert asked.graphs[0].blob == str(blob)
-    assert (asked.clusters.policy, asked.clusters.cluster_size) == ("ring", 2)
+    assert (asked.pools[0].clusters.policy, asked.pools[0].clusters.cluster_size) == ("ring", 2)
     assert not asked.simulated
     assert asked.notices == ["no neural compute stick is plugged in yet: waiting for one"]
     machine.plug("1-1.2")
@@ -85,9 +86,9 @@ def test_firmware_of_another_place_is_named_relative_to_the_file_that_names_it(m
     file = tmp_path / "ncs.toml"
     file.write_text('backend = "xlink"\n[xlink]\nfirmware = "fw.mvcmd"\nexecutors = 1\n[discovery]\nstagger_s = 1\n')
     asked = machine.load("--config", str(file))
-    assert asked.discovery is not None
-    assert asked.discovery.options == {"firmware": str(tmp_path / "fw.mvcmd"), "executors": 1}
-    assert asked.discovery.stagger_s == 1
+    assert asked.pools[0].discovery is not None
+    assert asked.pools[0].discovery.options == {"firmware": str(tmp_path / "fw.mvcmd"), "executors": 1}
+    assert asked.pools[0].discovery.stagger_s == 1
 
 
 def test_what_xlink_cannot_do_without_is_named_with_the_command_that_gets_it(machine: Machine) -> None:
@@ -153,8 +154,8 @@ def test_auto_drives_sticks_by_xlink_where_the_firmware_is_installed(machine: Ma
     machine.install_firmware()
     machine.compile()
     asked = machine.load()
-    assert asked.discovery is not None
-    assert asked.discovery.backend == "xlink"
+    assert asked.pools[0].discovery is not None
+    assert asked.pools[0].discovery.backend == "xlink"
     assert asked.notices == ["2 neural compute sticks are plugged in (port 1-1.2, 2-1.3): driven by backend xlink"]
 
 
@@ -171,6 +172,6 @@ def test_auto_prefers_the_vendors_plugin_where_its_runtime_is_set_and_has_it(mac
     (plugin / "__init__.py").touch()
     (plugin / "inference_engine.py").write_text("class IECore:\n    def get_metric(self, device, metric): return []\n")
     asked = machine.load(*runtime, "--set", f"runtimes.old.env={{PYTHONPATH = '{plugin.parent}'}}")
-    assert asked.discovery is not None
-    assert (asked.discovery.backend, asked.discovery.runtime) == ("myriad", "old")
+    assert asked.pools[0].discovery is not None
+    assert (asked.pools[0].discovery.backend, asked.pools[0].discovery.runtime) == ("myriad", "old")
     assert asked.graphs[0].blob is None

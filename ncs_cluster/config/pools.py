@@ -75,7 +75,8 @@ def discovery(pool: PoolRequest, plugin: BackendPlugin) -> Optional[DiscoverySpe
     given, devices = options(pool, plugin), sysfs(pool.context)
     if not plugged_in(devices, plugin.matched.usb):
         context.notices.append(f"no {plugin.matched.device} is plugged in yet: waiting for one")
-    return DiscoverySpec(plugin.name, given, runtime, pool.name or plugin.name, str(devices), context.root.discovery.stagger_s)
+    stagger_s = context.root.discovery.stagger_s
+    return DiscoverySpec(plugin.name, given, runtime, str(devices), stagger_s, pool=pool.name or plugin.name)
 
 
 def judge_tables(context: Context, used: Collection[str]) -> None:

@@ -20,6 +20,7 @@ from ncs_cluster.core.usb_identity import UsbIdentity
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.specs import DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
+from ncs_cluster.usb_ids import MYRIAD_X
 
 LOOK_S = 0.5
 UNPLUGGED_S = 5.0
@@ -36,7 +37,8 @@ class UsbBus:
         self._spec = spec
         self._kind = _matched(spec.backend)
         self._sysfs = Path(spec.sysfs)
-        self._kept = state_dir / "ports.json"
+        # each kind of device has ports of its own
+        self._kept = state_dir / ("ports.json" if self._kind.usb == MYRIAD_X else f"ports-{self._kind.prefix}.json")
         self._ports = UsbIdentity(_read(self._kept))
         self._known = dict(self._ports.pairs)
         self.deadline_s = 0.0
@@ -64,7 +66,7 @@ class UsbBus:
         if back is not None and self._kind.booted_port is not None:
             # the worker cannot tell its stick by the chain of ports where that changes with the boot
             options[self._kind.booted_port] = back
-        return StickSpec(self._id(home), home, spec.backend, options, spec.runtime, alone=back is None)
+        return StickSpec(self._id(home), home, spec.backend, options, spec.runtime, pool=spec.pool, alone=back is None)
 
     def _id(self, home: str) -> StickId:
         return StickId(f"{self._kind.prefix}-{home}")

@@ -63,7 +63,7 @@ def house(
         pools=[
             PoolSpec(
                 clusters,
-                [StickSpec(StickId(f"sim-{number + 1}"), f"port {number + 1}", SIMULATED, simulated=True) for number in range(sticks)],
+                [StickSpec(StickId(f"sim-{n}"), f"port {n}", SIMULATED, simulated=True) for n in range(1, sticks + 1)],
                 DiscoverySpec(SIMULATED, stagger_s=stagger_s, simulated=True) if stagger_s else None,
             )
         ],

@@ -61,7 +61,7 @@ def test_their_options_are_judged_as_ours_are(graph: Path, tmp_path: Path) -> No
     assert [stick.id for stick in asked.sticks] == ["example-1", "example-2", "example-3"]
     assert {stick.port for stick in asked.sticks} == {"example device 1", "example device 2", "example device 3"}
     assert asked.sticks[0].options == {"in_flight": 4}
-    assert (asked.clusters.policy, asked.clusters.policy_options) == ("example", {"sticks": 2})
+    assert (asked.pools[0].clusters.policy, asked.pools[0].clusters.policy_options) == ("example", {"sticks": 2})
     assert asked.graphs[0].decoder_options == {"bright_from": 25.0}
 
 

@@ -42,7 +42,7 @@ def tree(tmp_path: Path) -> Tree:
 
 
 def bus(tree: Tree, **options: object) -> UsbBus:
-    return UsbBus(DiscoverySpec("xlink", dict(options), "old", str(tree.root)), tree.root / "state")
+    return UsbBus(DiscoverySpec("xlink", dict(options), "old", sysfs=str(tree.root)), tree.root / "state")
 
 
 def test_sticks_are_told_from_everything_else_on_the_bus(tree: Tree) -> None:
