@@ -154,7 +154,7 @@ def test_the_file_may_be_named_by_the_environment_and_paths_in_it_are_relative_t
         ("simulated = 3", "simulated: must be a table, not 3"),
         ("source = 3", "source: must be a list, not 3"),
         ("picture = 'none'", "picture: must be one of 'live', 'exact', not \"none\""),
-        ("results = []", "results: must be text, not a list"),
+        ("results = [3]", "results.0: must be text, not 3"),
         ("[simulated]\njitter_ms = -1", "simulated.jitter_ms: jitter_ms must be 0 or more"),
         ("[runtimes.old]\nenv = {}", "runtimes.old.python: is missing; it must be given"),
         ("[runtimes.old]\npython = '/nope'", "runtimes.old.python: /nope is no program"),
@@ -492,3 +492,15 @@ def test_a_policy_that_makes_no_sense_is_told_with_its_key(write: Write, text: s
     with pytest.raises(ConfigError) as caught:
         load(write("backend = 'simulated'\n" + text), {})
     assert str(caught.value) == f"{write.path.parent}/{line}"
+
+
+def test_results_go_to_each_sink_that_is_given_once(tmp_path: Path) -> None:
+    first, second, third = simulated("--results", "-", "--results", f"{tmp_path}/a", "--results", f"jsonl:{tmp_path}/b").sinks
+    assert (first.name, first.kind, first.options) == ("", "jsonl", {"path": "-"})
+    assert (second.name, second.kind, second.options) == ("2", "jsonl", {"path": f"{tmp_path}/a"})
+    assert (third.name, third.kind, third.options) == ("3", "jsonl", {"path": f"{tmp_path}/b"})
+    assert refusal("--results", "-", "--results", "-") == "--results: - is given twice; keep one"
+    assert refusal("--set", "sinks.mqtt.qos=1") == '--set sinks.mqtt.qos: there is no sink "mqtt"; known: jsonl'
+    assert refusal("--results", "-", "--set", "sinks.jsonl.size=1").startswith(
+        "--set sinks.jsonl.size: unknown key; known here: path"
+    )

@@ -21,9 +21,10 @@ from ncs_cluster.config.graphs import graphs
 from ncs_cluster.config.layers import Layers, Origin, from_environment, from_file, from_set, normal, value_of
 from ncs_cluster.config.listen import gateway
 from ncs_cluster.config.model import Keys, Root, root_for
-from ncs_cluster.config.paths import results, runtime_dir, state_dir
+from ncs_cluster.config.paths import runtime_dir, state_dir
 from ncs_cluster.config.pools import pools
 from ncs_cluster.config.runtimes import runtimes
+from ncs_cluster.config.sinks import sinks
 from ncs_cluster.provision.places import expanded
 from ncs_cluster.specs import Settings
 
@@ -38,7 +39,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     found, plugins = pools(context)
     environments = runtimes(context)
     seen = cameras(context)
-    sink, page = results(context), gateway(context)
+    written, page = sinks(context), gateway(context)
     return Settings(
         pools=found,
         graphs=graphs(context, plugins, seen),
@@ -46,7 +47,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         runtimes=environments,
         runtime_dir=runtime_dir(context),
         state_dir=state_dir(context),
-        sinks=[] if sink is None else [sink],
+        sinks=written,
         gateway=page,
         log_level=context.root.log_level,
         notices=context.notices,

@@ -30,6 +30,7 @@ from ncs_cluster.config.model import (
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.plugins import load
 from ncs_cluster.policies import POLICIES
+from ncs_cluster.sinks import SINKS
 from ncs_cluster.sources import SOURCES
 
 HEAD = """# Configuration
@@ -93,6 +94,10 @@ POLICY = """\
 `policy = "ring"` and `--policy ring` are short for this table with `name = "ring"`. Where a flag names another policy than the
 file, the options in the file are left out.
 """
+SINK = """\
+`--results` may be given several times; each sink has a process of its own. `NAME:...` is written by the sink of that name, any
+other place by `jsonl`. Options beside those that `--results` sets stand in `[sinks.NAME]`.
+"""
 DECODER = """\
 `decoder = "ssd"` above, or this table with `name = "ssd"` and the decoder's options.
 """
@@ -149,6 +154,10 @@ def page() -> str:
     for source in SOURCES.builtin.values():
         keys = _keys(options_table(source.options), _descriptions(source.options))
         parts += [f"### {source.name}\n", _about(source.driver), keys]
+    parts += ["## Sinks\n", SINK]
+    for sink in SINKS.builtin.values():
+        keys = _keys(options_table(sink.options), _descriptions(sink.options))
+        parts += [f"### `[sinks.{sink.name}]`\n", _about(sink.driver), keys]
     parts += ["## graph.toml\n", GRAPH_TOML, _keys(GraphToml, skip=("input",)), "### `[input]`\n", _keys(Input)]
     parts += ["### `[decoder]`\n", DECODER]
     for decoder in DECODERS.builtin.values():

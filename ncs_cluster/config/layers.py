@@ -14,7 +14,7 @@ PREFIX = "NCS_CLUSTER_"
 NOT_OURS = frozenset({"CI", "PYTHON39", "TEST_DATA"})
 """Variables of the test suite, which are no settings."""
 LARGEST_FILE = 1 << 20
-NAMED = ("cameras", "graphs", "runtimes", "pools")
+NAMED = ("cameras", "graphs", "runtimes", "pools", "sinks")
 """Tables of tables, under names that people choose."""
 
 KeyPath = tuple[str, ...]

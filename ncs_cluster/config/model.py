@@ -244,8 +244,11 @@ class Keys(Table):
     background: Background = key("keep", "remove: what is behind the found objects is blanked out (cameras with depth).", PICTURES)
     window: bool = key(False, "Show the pictures in windows too (q quits).", PICTURES)
 
-    results: Optional[str] = key(
-        None, "Write results as JSON Lines, appended to FILE, or - for standard output.", RESULTS, "FILE|-"
+    results: Lines = key(
+        [],
+        "Write results (repeatable): as JSON Lines, appended to FILE, or - for standard output; NAME:... for a sink of that name.",
+        RESULTS,
+        "FILE|-",
     )
 
     listen: str = key("127.0.0.1:8080", "Where the page answers. Other than localhost wants a --token-file.", PAGE, "HOST:PORT")
@@ -279,6 +282,7 @@ if typing.TYPE_CHECKING:
         graphs: dict[str, Graph]
         pools: dict[str, Pool]
         runtimes: dict[str, Runtime]
+        sinks: dict[str, dict[str, Any]]
         discovery: Discovery
         # and one table per backend, under the backend's name
 
@@ -290,6 +294,7 @@ else:
         graphs=(dict[str, Graph], key({}, "One table per graph.")),
         pools=(dict[str, Pool], key({}, "One table per pool.")),
         runtimes=(dict[str, Runtime], key({}, "One table per interpreter.")),
+        sinks=(dict[str, dict[str, Any]], key({}, "One table per kind of sink.")),
         discovery=(Discovery, Field(default_factory=Discovery)),
         **{name: (table, Field(default_factory=table)) for name, table in BACKEND_TABLES.items()},
     )

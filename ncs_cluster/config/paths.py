@@ -1,15 +1,13 @@
-"""Folders and files: the control socket's, the state, the results."""
+"""Folders of the control socket and of the state."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Optional
 
 from ncs_cluster.config.context import Context
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET, default_runtime_dir
 from ncs_cluster.provision import places
-from ncs_cluster.specs import SinkSpec
 
 LONGEST_SOCKET_PATH = 107
 """sockaddr_un holds 108 bytes with the closing zero."""
@@ -36,23 +34,3 @@ def state_dir(context: Context) -> str:
             context.refuse("state_dir", because=f"{path} is not a folder; choose another")
         return str(path)
     return str(places.state_dir(context.environ))
-
-
-def results(context: Context) -> Optional[SinkSpec]:
-    text = context.root.results
-    if text is None:
-        return None
-    if text == "-":
-        return SinkSpec("jsonl", {"path": text}, text)
-    path = context.path(text, "results")
-    if path.is_dir():
-        context.refuse("results", because=f'"{text}" is a folder; name a file in it')
-    if not path.parent.is_dir():
-        context.refuse("results", because=f"there is no folder {path.parent}; make it first")
-    there = path if path.exists() else path.parent
-    if not os.access(there, os.W_OK):
-        if os.statvfs(there).f_flag & os.ST_RDONLY:
-            because = f"{path} is on a file system that may only be read here; choose another place, or let the unit write there"
-            context.refuse("results", because=f"{because} (ReadWritePaths=)")
-        context.refuse("results", because=f"{path} may not be written by this user; change its owner or choose another place")
-    return SinkSpec("jsonl", {"path": str(path)}, str(path))

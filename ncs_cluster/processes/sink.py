@@ -13,11 +13,12 @@ import select
 import signal
 import time
 from collections import deque
-from importlib import import_module
 from typing import Any, Deque, NoReturn, Optional
 
+from ncs_cluster.errors import ConfigError
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages import NO_READER, Acked, Failed, Heartbeat, OpenSink, SinkBlocked, SinkOpened, Stop, ToSink, Write
+from ncs_cluster.plugins import load, made
 from ncs_cluster.processes import child
 from ncs_cluster.sinks import SINKS
 from ncs_cluster.sinks.base import Sink
@@ -115,14 +116,15 @@ def main() -> NoReturn:
         sink.close()
     except (EOFError, BrokenPipeError):
         os._exit(1)
+    except (ConfigError, ValueError) as error:
+        child.fail(channel, Failed("open", str(error), permanent=True))
     os._exit(0)
 
 
 def _made(spec: SinkSpec) -> Sink:
-    module, attribute = SINKS[spec.kind].split(":")
-    options, sink = import_module(module).Options, getattr(import_module(module), attribute)
-    made: Sink = sink(options(**spec.options))
-    return made
+    plugin = SINKS.get(spec.kind)
+    sink: Sink = load(plugin.driver)(made(plugin.options, spec.options))
+    return sink
 
 
 if __name__ == "__main__":

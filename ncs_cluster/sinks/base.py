@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Protocol
+
+from msgspec import Struct
 
 from ncs_cluster.types import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Opened(NamedTuple):
@@ -31,3 +36,35 @@ class Sink(Protocol):
         """Write one record whole, or nothing of it; returns the token behind it. Raises OSError."""
 
     def close(self) -> None: ...
+
+
+class Parsed(NamedTuple):
+    """What a SPEC of --results means."""
+
+    options: Dict[str, Any]
+    """Fields of the sink's `Options`."""
+    shown: str
+    """The place for people, passwords taken out."""
+
+
+Place = Callable[[str], "Path"]
+"""A file that can be written, by a path as it was given -> its absolute path. Raises ValueError, one line."""
+
+
+class SinkPlugin(Struct, frozen=True, kw_only=True):
+    """What is known of a sink without importing it: its line of the registry. Strings that name code are "module:attribute".
+
+    A sink is asked for by its name, `--results NAME:REST`; the one with `files` also by a path.
+    """
+
+    name: str
+    form: str
+    """Its SPECs, for people."""
+    driver: str
+    """The class, called with the options: see Sink."""
+    options: str
+    """The frozen dataclass of its options. Its `__post_init__` raises ValueError, one line, for values that make no sense."""
+    parse: str
+    """`(spec: str, place: Place) -> Parsed`; `spec` is what follows "NAME:". Raises ValueError, one line."""
+    files: bool = False
+    """It takes SPECs that are no other sink's."""

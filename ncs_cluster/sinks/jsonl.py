@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Optional
 
 from ncs_cluster.sinks._json import encode
-from ncs_cluster.sinks._lines import LineFile
-from ncs_cluster.sinks.base import Opened
+from ncs_cluster.sinks._lines import STDOUT, LineFile
+from ncs_cluster.sinks.base import Opened, Parsed, Place
 from ncs_cluster.types import Record
 
 
@@ -19,6 +19,11 @@ class Options:
 
     path: str
     """A file; "-" is standard output."""
+
+
+def parse(spec: str, place: Place) -> Parsed:
+    path = spec if spec == STDOUT else str(place(spec))
+    return Parsed({"path": path}, path)
 
 
 class JsonLines:

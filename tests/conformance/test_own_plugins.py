@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ncs_cluster.testing.conformance import BackendConformance, DecoderConformance, PolicyConformance, SourceConformance
+from ncs_cluster.testing.conformance import (
+    BackendConformance,
+    DecoderConformance,
+    PolicyConformance,
+    SinkConformance,
+    SourceConformance,
+)
 
 
 class TestSimulated(BackendConformance):
@@ -55,6 +62,14 @@ class TestRingWithoutDwell(PolicyConformance):
 
 class TestAll(PolicyConformance):
     plugin = "all"
+
+
+class TestJsonl(SinkConformance):
+    plugin = "jsonl"
+    refused_specs = ("{folder}", "{folder}/none/results", "jsonl:{folder}")
+
+    def count(self, folder: Path) -> int:
+        return len([json.loads(line) for line in (folder / "results").read_text().splitlines()])
 
 
 class TestSynthetic(SourceConformance):
