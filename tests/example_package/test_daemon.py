@@ -23,11 +23,12 @@ def graph(tmp_path: Path) -> Path:
 
 
 def test_the_command_runs_them_and_each_result_is_that_of_its_frame(graph: Path, tmp_path: Path) -> None:
-    results = tmp_path / "found.jsonl"
+    results, table = tmp_path / "found.jsonl", tmp_path / "table.csv"
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "ncs_cluster.cli.daemon", "--backend", "example", "--source", "grey=example:6"),
-            *("--graph", str(graph), "--policy", "example", "--results", str(results), "--no-web"),
+            *("--graph", str(graph), "--policy", "example", "--no-web"),
+            *("--results", str(results), "--results", f"example:{table}", "--set", "sinks.example.separator=;"),
             *("--runtime-dir", str(tmp_path / "run"), "--state-dir", str(tmp_path / "state")),
             *("--set", "cameras.grey.options.step=10", "--set", "example.in_flight=3"),
         ],
@@ -40,16 +41,12 @@ def test_the_command_runs_them_and_each_result_is_that_of_its_frame(graph: Path,
     assert [(record["camera"], record["frame"], record["graph"], record["stick"]) for record in records] == [
         ("grey", number, "grey", "example-1") for number in range(6)
     ], "each frame once and in order, all by the one stick that the policy lets work"
+    labels = ["dark", "dark", "dark", "bright", "bright", "bright"]
     assert [record["classes"] for record in records] == [
-        [
-            {
-                "label": "dark" if 10 * n < 25 else "bright",
-                "label_id": int(10 * n >= 25),
-                "score": pytest.approx(10 * n / 255, abs=1e-4),
-            }
-        ]
-        for n in range(6)
+        [{"label": label, "label_id": int(label == "bright"), "score": pytest.approx(10 * number / 255, abs=1e-4)}]
+        for number, label in enumerate(labels)
     ]
+    assert table.read_text() == "".join(f"{number};grey;{label}\n" for number, label in enumerate(labels))
 
 
 def test_their_options_are_judged_as_ours_are(graph: Path, tmp_path: Path) -> None:
