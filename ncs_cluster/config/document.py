@@ -76,11 +76,11 @@ one pool, under its backend's name.
 
 ```toml
 [pools.ncs]
-backend = "xlink"
+backend = 'xlink'
 cluster-size = 2
 
 [pools.cpu]
-backend = "openvino"
+backend = 'openvino'
 sticks = 1
 options.threads = 2
 ```

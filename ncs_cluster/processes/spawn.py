@@ -131,7 +131,7 @@ def preloaded(settings: Settings) -> list[str]:
     """Modules that workers and cameras will import, without vendors' libraries; numpy and OpenCV only where workers read pixels."""
     names = {stick.backend for stick in settings.sticks} | {found.backend for found in settings.discoveries}
     modules = ["ncs_cluster.processes.worker"]
-    modules += [BACKENDS[name].split(":")[0] for name in sorted(names) if name in BACKENDS]
+    modules += [plugin.driver.partition(":")[0] for name, plugin in BACKENDS.builtin.items() if name in names]
     if settings.graphs or any(stick.options.get("preprocess") for stick in settings.sticks):
         modules += ["numpy", "cv2", "ncs_cluster.processes.camera"]
     return modules

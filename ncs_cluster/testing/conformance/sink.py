@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ncs_cluster.backends import SIMULATED
 from ncs_cluster.config import load as load_settings
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.plugins import load, made
@@ -38,7 +39,7 @@ class SinkConformance(OptionsConformance):
     def sink_spec(self, folder: Path, text: str | None = None) -> SinkSpec:
         settings = [word for name, value in self.options.items() for word in ("--set", f"sinks.{self.plugin}.{name}={value}")]
         text = text or self.spec(folder)
-        (found,) = load_settings(["--backend", "simulated", "--graph", "none", "--results", text, *settings], {}).sinks
+        (found,) = load_settings(["--backend", SIMULATED, "--graph", "none", "--results", text, *settings], {}).sinks
         return found
 
     def made(self, folder: Path) -> Sink:
