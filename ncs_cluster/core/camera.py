@@ -96,6 +96,9 @@ class Camera:
                 if self.stream is not None:
                     self._all.streams.skip(self.stream)
                 return []
+            case m.SourceOpened() | m.SourceEnded() | m.SourceLost() if not child.listening:
+                # it was told to stop; what it says of its source may not be true of the next one
+                return []
             case m.SourceOpened():
                 return self._opened(message, now_s)
             case m.SourceLost(detail=detail):

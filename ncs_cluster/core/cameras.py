@@ -94,7 +94,7 @@ class Cameras:
 
     def close_stream(self, camera: Camera, now_s: float) -> None:
         if camera.stream is not None:
-            self.streams.close(camera.stream.name)
+            self.streams.close(camera.stream.name, now_s)
             for unit, outcome in camera.abandon(now_s):
                 self.streams.publish(unit, outcome, now_s)
             camera.stream = None
@@ -126,7 +126,7 @@ class Cameras:
 
     def rings(self) -> list[Action]:
         """Every ring of pictures, for a gateway that has just opened."""
-        return [self.pools.pictures(camera, GATEWAY) for camera in self.by_name.values() if camera.slots]
+        return [self.pools.pictures(camera, GATEWAY) for camera in self.by_name.values() if camera.slots and not camera.removed]
 
     # -- time
 

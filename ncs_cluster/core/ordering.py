@@ -49,10 +49,12 @@ class LiveOrder:
     def ready(self, now_s: float) -> list[tuple[Unit, Outcome]]:
         """Results that may leave now, in order."""
         leaving: list[tuple[Unit, Outcome]] = []
+        # a result may be due before one of an earlier frame, which leaves with it
+        due = max((number for number, held in self._held.items() if now_s >= held.until_s), default=-1)
         while self._held:
             number = min(self._held)
             held = self._held[number]
-            while self._sent and (self._passed(*self._sent[0]) or (now_s >= held.until_s and self._sent[0][0].number < number)):
+            while self._sent and (self._passed(*self._sent[0]) or self._sent[0][0].number < due):
                 self._sent.popleft()
             # hand-overs are in the order of frames, but for a retried one, which may be late
             if self._sent and self._sent[0][0].number < number:
@@ -65,7 +67,7 @@ class LiveOrder:
     @property
     def deadline_s(self) -> float | None:
         """When a held result leaves at the latest; None when none is held."""
-        return self._held[min(self._held)].until_s if self._held else None
+        return min((held.until_s for held in self._held.values()), default=None)
 
     @property
     def holding(self) -> list[Unit]:
@@ -103,6 +105,13 @@ class Reorder:
         while self._turns and self._turns[0] in self._waiting:
             ready.append(self._waiting.pop(self._turns.popleft()))
         return ready
+
+    def flush(self) -> list[tuple[Unit, Outcome]]:
+        """All results that wait, in order: no frame is waited for any more."""
+        leaving = [self._waiting[number] for number in sorted(self._waiting)]
+        self._turns.clear()
+        self._waiting.clear()
+        return leaving
 
     @property
     def waiting(self) -> int:

@@ -121,7 +121,8 @@ class Sinks:
                 actions += sink.child.stop(now_s)
                 if not sink.child.alive:
                     del self.by_name[name]
-        for name in [name for name in self._wanted if name not in self.by_name]:
+        missing = [] if self._daemon.stopping else [name for name in self._wanted if name not in self.by_name]
+        for name in missing:
             sink = self.by_name[name] = Sink(self._wanted[name], self._daemon, self._limits)
             actions += [LogEvent("info", str(sink.child.endpoint), f"is added: {sink.spec.shown}"), *sink.child.start(now_s)]
         return actions

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from ncs_cluster.core.actions import Action
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.sinks import Sinks
 from ncs_cluster.core.stream import Stream
 from ncs_cluster.core.work import DROPPED, GIVEN_UP, LATE, RESULT, Frame, Ledger, Unit
 from ncs_cluster.types import Outcome, Record
+
+LONGEST_RECORD = 190_000
+"""Bytes; a longer one would not fit into a message to a sink."""
 
 
 class Streams:
@@ -35,8 +40,9 @@ class Streams:
         self.by_name[stream.name] = stream
         self._dispatcher.open_lanes(stream.name, stream.graphs, stream.weight, ordered=stream.ordered)
 
-    def close(self, name: str) -> None:
-        """Frames that wait for a stick are dropped, and so are results that come later. The counters stay."""
+    def close(self, name: str, now_s: float) -> None:
+        """Frames that wait for a stick are dropped, and so are results that come later. The counters stay. Results that have waited
+        for their turn are recorded."""
         stream = self.by_name.pop(name, None)
         if stream is None:
             return
@@ -46,6 +52,9 @@ class Streams:
         for order in stream.live_orders.values():
             for unit, _ in order.flush():
                 self._ledger.end(unit, DROPPED)
+        for reorder in stream.reorders.values():
+            for unit, outcome in reorder.flush():
+                self._record(stream, unit, outcome, now_s)
         self._holding.pop(name, None)
 
     def set_weight(self, name: str, weight: float) -> None:
@@ -168,10 +177,17 @@ class Streams:
     def _in_turn(self, stream: Stream, unit: Unit, outcome: Outcome, now_s: float) -> None:
         ready = stream.reorders[unit.graph].finished(unit, outcome) if stream.ordered else [(unit, outcome)]
         for each, result in ready:
-            if each.number <= stream.published.get(each.graph, -1):
-                self._ledger.out_of_order += 1
-            stream.published[each.graph] = each.number
-            latency_s = None if result.error is not None else now_s - each.frame.captured_s
-            frame, graph = each.frame, self.graphs[each.graph]
-            record = Record(stream.name, each.number, frame.captured_at, frame.item, each.stick, graph, latency_s, result)
-            self._sinks.put(record, stream.sinks, live=not stream.ordered)
+            self._record(stream, each, result, now_s)
+
+    def _record(self, stream: Stream, unit: Unit, outcome: Outcome, now_s: float) -> None:
+        if unit.number <= stream.published.get(unit.graph, -1):
+            self._ledger.out_of_order += 1
+        stream.published[unit.graph] = unit.number
+        latency_s = None if outcome.error is not None else now_s - unit.frame.captured_s
+        frame, graph = unit.frame, self.graphs[unit.graph]
+        record = Record(stream.name, unit.number, frame.captured_at, frame.item, unit.stick, graph, latency_s, outcome)
+        size = len(msgspec.msgpack.encode(record))
+        if size > LONGEST_RECORD:
+            too_long = Outcome(error=f"the result is too long to be written ({size} bytes)")
+            record = msgspec.structs.replace(record, latency_s=None, outcome=too_long)
+        self._sinks.put(record, stream.sinks, live=not stream.ordered)

@@ -19,8 +19,8 @@ from typing import NamedTuple, Optional
 
 STDOUT = "-"
 _BLOCK = 1 << 20
-LONGEST_TAIL = 1 << 20
-"""No record is longer: what channels carry is less."""
+LONGEST_TAIL = 2 << 20
+"""No record is longer: a message has 200,000 bytes at most, and JSON writes a byte as six at most."""
 MOST_ZEROS = 64 << 20
 READER_S = 1.0
 """How long a write waits for a reader: well below the silence for which a child is killed."""
