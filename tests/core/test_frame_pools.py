@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from ncs_cluster.core.pools import Pools, fits
 
 from ncs_cluster.core.actions import DropPool, MakePool, Send
 from ncs_cluster.core.camera import Camera
-from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import GATEWAY, Endpoint
+from ncs_cluster.core.frame_pools import FramePools, fits
 from ncs_cluster.core.work import Ledger
 from ncs_cluster.messages import MapPictures, MapPool, SourceOpened, UnmapPool
 from ncs_cluster.specs import CameraSpec
 from ncs_cluster.types import CameraName, PoolLayout, StickId
+from tests.core.onecamera import House
 
 CAMERA = Endpoint("camera", "cam0")
 WORKERS = [Endpoint("worker", "sim-1"), Endpoint("worker", "sim-2")]
@@ -25,7 +25,7 @@ def info(width: int = 640, height: int = 480, depth_scale_m: float | None = None
 
 def camera(name: str = "cam0", *, ordered: bool = False) -> Camera:
     """One that runs and gives pictures."""
-    made = Camera(CameraSpec(CameraName(name), "synthetic", {}, "synthetic", ordered=ordered), Limits())
+    made = Camera(CameraSpec(CameraName(name), "synthetic", {}, "synthetic", ordered=ordered), House().cameras)
     made.info = info()
     made.child.start(0.0)
     made.child.hello(0.0)
@@ -33,12 +33,12 @@ def camera(name: str = "cam0", *, ordered: bool = False) -> Camera:
     return made
 
 
-def pools(graphs: int = 1, depths: tuple[int, ...] = ()) -> Pools:
+def pools(graphs: int = 1, depths: tuple[int, ...] = ()) -> FramePools:
     """`depths`: of the sticks that are seated."""
     dispatcher = Dispatcher(Ledger())
     for number, max_in_flight in enumerate(depths):
-        dispatcher.queue(StickId(f"sim-{number + 1}"), max_in_flight)
-    return Pools(graphs, dispatcher)
+        dispatcher.attach(StickId(f"sim-{number + 1}"), max_in_flight)
+    return FramePools(graphs, dispatcher)
 
 
 @pytest.mark.parametrize(
@@ -149,23 +149,42 @@ def test_all_idle_retired_pools_go_at_once_and_a_camera_that_does_not_listen_is_
     assert house.by_number == {3: cam0.slots}
 
 
+def test_the_pool_of_a_camera_that_is_gone_for_good_goes_with_its_last_frame_and_its_grants_at_once() -> None:
+    house, cam0 = pools(), camera()
+    house.make(cam0, [])
+    slots = cam0.slots
+    assert slots is not None
+    slots.grant()
+    slots.grant()
+    slots.written(0, 1)
+    assert house.retire(cam0) == []
+    assert (cam0.slots, cam0.retired, slots.retired, slots.granted, slots.leased) == (None, [slots], True, 0, 1)
+    assert house.retire(cam0) == []
+    assert cam0.retired == [slots]
+    assert house.drop_idle(cam0, WORKERS) == []
+    slots.release(0)
+    cam0.child.exited("exit code 0", 100.0)
+    assert house.drop_idle(cam0, WORKERS) == [Send(WORKERS[0], UnmapPool(1)), Send(WORKERS[1], UnmapPool(1)), DropPool(1)]
+    assert (house.by_number, cam0.retired) == ({}, [])
+
+
 @pytest.mark.parametrize(("max_in_flight", "too_small"), [(22, False), (23, False), (24, True)])
 def test_a_pool_is_too_small_when_more_slots_are_wanted_than_it_has(max_in_flight: int, too_small: bool) -> None:
     """Of its 30 slots 7 are for lane and camera."""
     dispatcher = Dispatcher(Ledger())
-    house, cam0 = Pools(1, dispatcher), camera(ordered=True)
+    house, cam0 = FramePools(1, dispatcher), camera(ordered=True)
     house.make(cam0, [])
-    dispatcher.queue(StickId("sim-1"), max_in_flight)
+    dispatcher.attach(StickId("sim-1"), max_in_flight)
     assert house.too_small(cam0) is too_small
 
 
 def test_a_camera_without_a_pool_or_that_does_not_run_has_none_that_is_too_small() -> None:
     dispatcher = Dispatcher(Ledger())
-    house, cam0 = Pools(1, dispatcher), camera(ordered=True)
-    dispatcher.queue(StickId("sim-1"), 1)
+    house, cam0 = FramePools(1, dispatcher), camera(ordered=True)
+    dispatcher.attach(StickId("sim-1"), 1)
     assert house.too_small(cam0) is False
     house.make(cam0, [])
-    dispatcher.queue(StickId("sim-1"), 64)
+    dispatcher.attach(StickId("sim-1"), 64)
     assert house.too_small(cam0) is True
     cam0.child.exited("exit code 1", 100.0)
     assert house.too_small(cam0) is False

@@ -1,90 +1,217 @@
-"""The line of a result, byte for byte, and the order in which results leave."""
+"""The order in which the results of a lane leave."""
 
 from __future__ import annotations
 
 import pytest
-from ncs_cluster.core.publish import LONGEST_RECORD, LiveOrder, Reorder, record
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ncs_cluster.core.ordering import HOLD_S, HOLD_SHARE, LiveOrder, Reorder
 from ncs_cluster.core.work import Frame, Unit
-from ncs_cluster.types import CameraName, Classified, Detection, FrameRef, Outcome, StickId
+from ncs_cluster.types import CameraName, FrameRef, Outcome, StickId
 
 
-def unit(number: int = 17, *, item: str | None = None, stick: str | None = "sim-1") -> Unit:
-    frame = Frame(FrameRef(CameraName("door"), 1, 0, number, 640, 480), None, 100.0, 1760000000.12345678, item)
-    made = Unit("door", frame, 0)
-    made.stick = None if stick is None else StickId(stick)
+def unit(number: int) -> Unit:
+    made = Unit("door", Frame(FrameRef(CameraName("door"), 1, 0, number, 640, 480), None, 100.0, 1.7e9, None), 0)
+    made.stick = StickId("sim-1")
     return made
 
 
-HEAD = b'{"schema":1,"camera":"door","frame":17,"captured_at":1760000000.123457,'
-ALL = b'"item":null,"stick":"sim-1","graph":"demo",'
-
-
-# -- record
-
-
-def test_the_line_of_a_result_without_detections() -> None:
-    line = record(unit(), "demo", Outcome(), 0.053126)
-    assert line == HEAD + ALL + b'"latency_ms":53.13,"detections":[]}'
-
-
-def test_the_line_of_a_detection_rounds_its_figures() -> None:
-    box = (0.123456, 0.234567, 0.345678, 0.456789)
-    line = record(unit(), "demo", Outcome([Detection("ball", 3, 0.97126, box, 1.23456, 1.34567)]), 0.05)
-    assert line == (
-        HEAD + ALL + b'"latency_ms":50.0,"detections":[{"label":"ball","label_id":3,"score":0.9713,'
-        b'"box":[0.12346,0.23457,0.34568,0.45679],"distance_m":1.235,"true_distance_m":1.346}]}'
-    )
-
-
-def test_the_line_of_a_detection_without_a_distance_says_null_and_names_no_true_distance() -> None:
-    line = record(unit(), "demo", Outcome([Detection("ball", 3, 1.0, (0.0, 0.25, 0.5, 1.0))]), 0.05)
-    assert line == (
-        HEAD + ALL + b'"latency_ms":50.0,"detections":[{"label":"ball","label_id":3,"score":1.0,'
-        b'"box":[0.0,0.25,0.5,1.0],"distance_m":null}]}'
-    )
-
-
-def test_the_line_of_a_classification_names_its_classes_in_their_order() -> None:
-    classes = [Classified("cat", 2, 0.81236), Classified("dog", 1, 0.1)]
-    line = record(unit(), "demo", Outcome(classes=classes), 0.05)
-    assert line == (
-        HEAD + ALL + b'"latency_ms":50.0,"detections":[],"classes":[{"label":"cat","label_id":2,"score":0.8124},'
-        b'{"label":"dog","label_id":1,"score":0.1}]}'
-    )
-
-
-def test_the_line_of_a_frame_that_was_given_up_says_why() -> None:
-    line = record(unit(item="a.png", stick=None), "faces", Outcome(error="cannot be read"), None)
-    assert line == (
-        HEAD + b'"item":"a.png","stick":null,"graph":"faces","latency_ms":null,"detections":[],"error":"cannot be read"}'
-    )
-
-
-def test_a_line_that_is_too_long_is_replaced_by_one_that_says_so() -> None:
-    empty = len(record(unit(), "demo", Outcome(error=""), 0.05))
-    longest = record(unit(), "demo", Outcome(error="x" * (LONGEST_RECORD - empty)), 0.05)
-    assert len(longest) == LONGEST_RECORD == 190_000
-    replaced = record(unit(), "demo", Outcome(error="x" * (LONGEST_RECORD - empty + 1)), 0.05)
-    assert replaced == (
-        HEAD + ALL + b'"latency_ms":null,"detections":[],"error":"the result is too long to be written (190001 bytes)"}'
-    )
+def numbers(leaving: list[tuple[Unit, Outcome]]) -> list[int]:
+    return [each.number for each, _ in leaving]
 
 
 # -- live lanes
 
 
-@pytest.mark.parametrize(
-    ("numbers", "newer"),
-    [
-        ([0, 1, 2], [True, True, True]),
-        ([0, 0], [True, False]),
-        ([5, 3, 5, 6], [True, False, False, True]),
-    ],
-)
-def test_a_live_result_is_newer_only_than_those_of_earlier_frames(numbers: list[int], newer: list[bool]) -> None:
+def handed(order: LiveOrder, *frames: int) -> list[Unit]:
+    """Units of these frames, handed to sticks in this order."""
+    units = [unit(number) for number in frames]
+    for ticket, each in enumerate(units):
+        each.ticket = ticket
+        order.sent(each)
+    return units
+
+
+def test_results_are_held_for_10_ms_and_once_the_time_of_their_inference() -> None:
+    assert (HOLD_S, HOLD_SHARE) == (0.01, 1.0)
     order = LiveOrder()
-    assert [order.newer(unit(number)) for number in numbers] == newer
+    _, second = handed(order, 0, 1)
+    assert order.deadline_s is None
+    assert order.arrived(second, Outcome(), 0.25, 10.0) is True
+    assert order.deadline_s == 10.26
+    assert order.holding == [second]
+
+
+@pytest.mark.parametrize("frames", [[0, 1, 2], [0, 4, 9]])
+def test_live_results_that_come_in_order_leave_at_once(frames: list[int]) -> None:
+    order = LiveOrder()
+    for each in handed(order, *frames):
+        outcome = Outcome(error=str(each.number))
+        assert order.arrived(each, outcome, 0.1, 10.0)
+        assert order.ready(10.0) == [(each, outcome)]
+        assert (order.deadline_s, order.holding, order.ready(10.0)) == (None, [], [])
+
+
+def test_a_result_waits_for_all_earlier_frames_that_are_on_sticks_and_leaves_with_them_in_order() -> None:
+    order = LiveOrder()
+    units = handed(order, 0, 1, 2, 3)
+    outcomes = [Outcome(error=str(number)) for number in range(4)]
+    for number in (3, 1):
+        order.arrived(units[number], outcomes[number], 0.1, 10.0)
+        assert order.ready(10.0) == []
+    order.arrived(units[0], outcomes[0], 0.1, 10.01)
+    assert order.ready(10.01) == [(units[0], outcomes[0]), (units[1], outcomes[1])]
+    order.arrived(units[2], outcomes[2], 0.1, 10.02)
+    assert order.ready(10.02) == [(units[2], outcomes[2]), (units[3], outcomes[3])]
+
+
+def test_a_frame_on_a_stick_that_hangs_is_passed_over_once() -> None:
+    order = LiveOrder()
+    hung, second, third = handed(order, 0, 1, 2)
+    order.arrived(second, Outcome(), 0.25, 10.0)
+    assert order.ready(10.25) == []
+    assert numbers(order.ready(10.26)) == [1]
+    order.arrived(third, Outcome(), 0.25, 10.3)
+    assert numbers(order.ready(10.3)) == [2], "it is not waited for again"
+    assert order.arrived(hung, Outcome(), 9.0, 19.0) is False
+    assert (order.deadline_s, order.ready(99.0)) == (None, [])
+
+
+def test_a_result_that_is_due_takes_those_of_earlier_frames_with_it() -> None:
+    """A fast stick may hold its result for a shorter time than a slow one whose frame was captured before."""
+    order = LiveOrder()
+    _, slow, fast, _ = handed(order, 0, 1, 2, 3)
+    order.arrived(slow, Outcome(), 1.0, 10.0)
+    order.arrived(fast, Outcome(), 0.1, 10.1)
+    assert order.deadline_s == pytest.approx(10.21)
+    assert order.ready(10.2) == []
+    assert numbers(order.ready(10.22)) == [1, 2]
+    assert order.deadline_s is None
+
+
+def test_a_result_of_the_frame_that_has_left_or_of_an_earlier_one_is_late() -> None:
+    order = LiveOrder()
+    arrived = [order.arrived(unit(number), Outcome(), 0.1, 10.0) and bool(order.ready(10.0)) for number in (5, 3, 5, 6)]
+    assert arrived == [True, False, False, True]
+
+
+@pytest.mark.parametrize("over", ["ended", "ticket"])
+def test_a_hand_over_that_is_over_is_not_waited_for(over: str) -> None:
+    """The unit has ended, or its stick died and it waits for another one."""
+    order = LiveOrder()
+    first, second = handed(order, 0, 1)
+    order.arrived(second, Outcome(), 0.1, 10.0)
+    if over == "ended":
+        first.ended = "given_up"
+    else:
+        first.ticket = -1
+    assert numbers(order.ready(10.0)) == [1]
+
+
+def test_a_unit_that_was_handed_out_again_is_waited_for_behind_those_handed_out_before_it() -> None:
+    order = LiveOrder()
+    first, second, third = handed(order, 0, 1, 2)
+    first.ticket = 7
+    order.sent(first)
+    order.arrived(third, Outcome(), 0.1, 10.0)
+    assert order.ready(10.0) == []
+    order.arrived(second, Outcome(), 0.1, 10.0)
+    assert order.ready(10.0) == []
+    order.arrived(first, Outcome(), 0.1, 10.05)
+    assert numbers(order.ready(10.05)) == [0, 1, 2]
+
+
+def test_a_result_does_not_wait_for_frames_that_were_captured_after_its_own() -> None:
+    order = LiveOrder()
+    first, _ = handed(order, 0, 1)
+    order.arrived(first, Outcome(), 0.1, 10.0)
+    assert numbers(order.ready(10.0)) == [0]
+
+
+def test_all_held_results_can_leave_at_once_and_what_comes_later_is_late() -> None:
+    order = LiveOrder()
+    first, second, third, fourth = handed(order, 0, 1, 2, 3)
+    outcome = Outcome(error="2")
+    order.arrived(third, outcome, 0.1, 10.0)
+    order.arrived(second, Outcome(), 0.1, 10.0)
+    assert order.flush() == [(second, Outcome()), (third, outcome)]
+    assert (order.flush(), order.deadline_s, order.holding) == ([], None, [])
+    assert order.arrived(first, Outcome(), 0.1, 10.1) is False
+    assert order.arrived(fourth, Outcome(), 0.1, 10.1) is True
+    assert numbers(order.ready(10.1)) == [3], "what was on sticks is forgotten"
+
+
+def test_a_lane_that_held_nothing_goes_on_after_all_its_results_were_let_go() -> None:
+    order = LiveOrder()
+    first, second = handed(order, 0, 1)
+    assert order.flush() == []
+    order.arrived(second, Outcome(), 0.1, 10.0)
+    assert numbers(order.ready(10.0)) == [1]
+    assert order.arrived(first, Outcome(), 0.1, 10.0) is False
+
+
+@given(
+    frames=st.lists(
+        st.tuples(
+            st.floats(0.0, 2.0),  # the time on the stick
+            st.sampled_from(["answered", "answered", "answered", "hangs", "dies"]),
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    gap_s=st.sampled_from([0.0, 0.01, 0.1, 1.0]),
+)
+def test_whatever_comes_and_is_lost_results_leave_in_order_and_in_time(frames: list[tuple[float, str]], gap_s: float) -> None:
+    """Each frame is handed out in its turn and answered after its own time, or never."""
+    order, units = LiveOrder(), [unit(number) for number in range(len(frames))]
+    events = sorted(
+        [(number * gap_s, 0, number) for number in range(len(frames))]
+        + [(number * gap_s + took_s, 1, number) for number, (took_s, fate) in enumerate(frames) if fate != "hangs"]
+    )
+    left: list[int] = []
+    late: list[int] = []
+    until_s: dict[int, float] = {}
+    arrived: set[int] = set()
+
+    def leave(now_s: float) -> None:
+        left.extend(numbers(order.ready(now_s)))
+        held = [each.number for each in order.holding]
+        assert all(until_s[number] > now_s for number in held)
+        assert order.deadline_s == min((until_s[number] for number in held), default=None)
+
+    for when_s, kind, number in events:
+        while order.deadline_s is not None and order.deadline_s <= when_s:
+            leave(order.deadline_s)
+        took_s, fate = frames[number]
+        if kind == 0:
+            units[number].ticket = number
+            order.sent(units[number])
+        elif fate == "dies":
+            units[number].ticket = -1
+        else:
+            arrived.add(number)
+            until_s[number] = when_s + HOLD_S + HOLD_SHARE * took_s
+            if not order.arrived(units[number], Outcome(), took_s, when_s):
+                late.append(number)
+        leave(when_s)
+        assert left == sorted(set(left))
+    while order.deadline_s is not None:
+        leave(order.deadline_s)
+    assert sorted(left + late) == sorted(arrived)
+    assert all(any(newer > number for newer in left) for number in late)
+
+
+@given(st.permutations(range(8)))
+def test_results_that_come_in_any_order_and_in_time_all_leave_in_order(arrivals: list[int]) -> None:
+    """None is late while each comes before any is due."""
+    order = LiveOrder()
+    units = handed(order, *range(8))
+    left: list[int] = []
+    for number in arrivals:
+        assert order.arrived(units[number], Outcome(), 1.0, 10.0)
+        left += numbers(order.ready(10.0))
+    assert left == list(range(8))
 
 
 # -- ordered lanes
@@ -130,3 +257,13 @@ def test_a_result_of_a_frame_that_was_not_expected_stays() -> None:
     first = unit(0)
     assert reorder.finished(first, Outcome()) == [(first, Outcome())]
     assert reorder.waiting == 1
+
+
+def test_all_results_that_wait_for_their_turn_can_leave_in_order() -> None:
+    reorder = expecting(0, 1, 2, 3)
+    second, fourth = unit(1), unit(3)
+    reorder.finished(fourth, Outcome(error="3"))
+    reorder.finished(second, Outcome())
+    assert reorder.flush() == [(second, Outcome()), (fourth, Outcome(error="3"))]
+    assert (reorder.waiting, reorder.flush()) == (0, [])
+    assert reorder.finished(unit(0), Outcome()) == [], "no turn is expected any more"

@@ -1,78 +1,98 @@
-"""What the sink says leads to exact actions, and to the state of its process and outbox."""
+"""What a sink says leads to exact actions, and to the state of its process and outbox; sinks come and go side by side."""
 
 from __future__ import annotations
 
 import pytest
-from ncs_cluster.core.sink import Sink
 
 from ncs_cluster import messages as m
-from ncs_cluster.core.actions import LogEvent, Send, Spawn
+from ncs_cluster.core.actions import Action, Kill, LogEvent, Send, Spawn
 from ncs_cluster.core.child import Limits, State
-from ncs_cluster.core.events import SINK, Exited
+from ncs_cluster.core.events import SINK, Endpoint, Exited, SpawnFailed
+from ncs_cluster.core.outbox import HIGH_WATER
+from ncs_cluster.core.sinks import Sink, Sinks
 from ncs_cluster.specs import SinkSpec
+from ncs_cluster.types import Outcome, Record
+from tests.core.onecamera import HELLO, REFUSED, STOPPED, FakeDaemon
 
-SPEC = SinkSpec("results.jsonl")
-HELLO = m.Hello(m.PROTOCOL, 7, "3.11")
+SPEC = SinkSpec("jsonl", {"path": "results.jsonl"}, "results.jsonl")
+DIED = Exited("exit code 1", 1)
+ENDED = Exited("exit code 0", 0)
 
 
-def started() -> Sink:
-    sink = Sink(SPEC, Limits(silent_s=7.0))
+def record(frame: int) -> Record:
+    return Record("cam0", frame, 1.7e9, None, "sim-1", "demo", 0.05, Outcome())
+
+
+def started(daemon: FakeDaemon | None = None) -> Sink:
+    sink = Sink(SPEC, daemon or FakeDaemon(), Limits(silent_s=7.0))
     assert sink.child.start(0.0) == [Spawn(SINK, "default")]
     return sink
 
 
-def opened(written: int = 0, offset: int = 0) -> Sink:
-    sink = started()
+def opened(daemon: FakeDaemon | None = None) -> Sink:
+    sink = started(daemon)
     sink.handle(HELLO, 1.0)
-    sink.handle(m.SinkOpened(written, offset), 2.0)
+    sink.handle(m.SinkOpened(0, b"0"), 2.0)
     return sink
 
 
+# -- one sink
+
+
 def test_a_new_sink_has_opened_and_blocked_nothing() -> None:
-    sink = Sink(SPEC, Limits(silent_s=7.0))
-    assert (sink.spec, sink.blocked, sink.ever_opened) == (SPEC, None, False)
+    sink = Sink(SPEC, FakeDaemon(), Limits(silent_s=7.0))
+    assert (sink.spec, sink.blocked, sink.ever_opened, sink.closing) == (SPEC, None, False, False)
+    assert sink.closing is False
     assert sink.child.limits == Limits(silent_s=7.0)
+    assert sink.child.endpoint == SINK
     assert sink.pump() == []
 
 
 def test_a_sink_that_greets_is_told_what_to_open() -> None:
     sink = started()
-    assert sink.handle(HELLO, 1.0) == [Send(SINK, m.OpenSink(SPEC, None))]
-    assert sink.child.state is State.OPENING
+    assert sink.handle(HELLO, 1.0) == [Send(SINK, m.OpenSink(SPEC, 0, None))]
+    assert (sink.child.state, sink.child.pid) == (State.OPENING, 7)
+    assert sink.handle(HELLO, 1.0) == [], "it has greeted before"
+
+
+def test_a_sink_of_another_version_is_killed() -> None:
+    sink = started()
+    text = f"killed: speaks protocol {m.PROTOCOL + 1}, not {m.PROTOCOL}: install the same version for its interpreter"
+    assert sink.handle(m.Hello(m.PROTOCOL + 1, 7, "3.11"), 1.0) == [LogEvent("warning", "sink", text), Kill(SINK)]
 
 
 def test_a_sink_that_has_opened_runs_and_its_records_are_sent_once() -> None:
     sink = started()
-    sink.outbox.put(b"zero")
-    sink.outbox.put(b"one")
+    sink.outbox.put(record(0))
+    sink.outbox.put(record(1))
     sink.handle(HELLO, 1.0)
     assert sink.pump() == []
-    assert sink.handle(m.SinkOpened(0, 40), 2.0) == []
+    assert sink.handle(m.SinkOpened(0, b"40"), 2.0) == []
     assert (sink.child.state, sink.child.deadline_s) == (State.RUNNING, 9.0)
-    assert (sink.ever_opened, sink.outbox.offset) == (True, 40)
-    assert sink.pump() == [Send(SINK, m.Write(0, b"zero")), Send(SINK, m.Write(1, b"one"))]
+    assert (sink.ever_opened, sink.outbox.token) == (True, b"40")
+    assert sink.pump() == [Send(SINK, m.Write(0, record(0))), Send(SINK, m.Write(1, record(1)))]
     assert sink.pump() == []
 
 
-def test_records_that_are_acknowledged_are_written_and_the_next_sink_goes_on_behind_them() -> None:
+def test_records_that_are_acknowledged_are_written_and_the_next_sink_resumes_behind_them() -> None:
     sink = opened()
-    for record in (b"zero", b"one", b"two"):
-        sink.outbox.put(record)
+    for frame in range(3):
+        sink.outbox.put(record(frame))
     sink.pump()
-    assert sink.handle(m.Acked(0, 5), 3.0) == []
-    assert (sink.outbox.written, sink.outbox.kept, sink.outbox.offset) == (1, 2, 5)
-    sink.handle(Exited("exit code 1", 1), 4.0)
-    assert sink.handle(HELLO, 5.0) == [Send(SINK, m.OpenSink(SPEC, 5))]
-    # the sink that died had written the record "one" but had not acknowledged it
-    assert sink.handle(m.SinkOpened(1, 9), 6.0) == []
-    assert (sink.outbox.written, sink.outbox.kept, sink.outbox.offset) == (2, 1, 9)
-    assert sink.pump() == [Send(SINK, m.Write(2, b"two"))]
+    assert sink.handle(m.Acked(0, b"5"), 3.0) == []
+    assert (sink.outbox.written, sink.outbox.kept, sink.outbox.token) == (1, 2, b"5")
+    sink.handle(DIED, 4.0)
+    assert sink.handle(HELLO, 5.0) == [Send(SINK, m.OpenSink(SPEC, 1, b"5"))]
+    # the sink that died had written record 1 but had not acknowledged it
+    assert sink.handle(m.SinkOpened(2, b"9"), 6.0) == []
+    assert (sink.outbox.written, sink.outbox.kept, sink.outbox.token) == (2, 1, b"9")
+    assert sink.pump() == [Send(SINK, m.Write(2, record(2)))]
 
 
 def test_a_sink_that_ends_is_started_again_and_its_outbox_is_closed() -> None:
     sink = opened()
-    sink.outbox.put(b"zero")
-    assert sink.handle(Exited("exit code 1", 1), 3.0) == [
+    sink.outbox.put(record(0))
+    assert sink.handle(DIED, 3.0) == [
         LogEvent("warning", "sink", "ended (exit code 1), starting it again"),
         Spawn(SINK, "default"),
     ]
@@ -92,25 +112,245 @@ def test_a_sink_that_cannot_write_says_why_and_that_it_writes_again() -> None:
 def test_a_new_sink_that_has_opened_is_not_blocked_as_the_one_before_it() -> None:
     sink = opened()
     sink.handle(m.SinkBlocked("disk full"), 3.0)
-    sink.handle(Exited("exit code 1", 1), 4.0)
+    sink.handle(DIED, 4.0)
     sink.handle(HELLO, 5.0)
     assert sink.blocked == "disk full"
-    sink.handle(m.SinkOpened(0, 0), 6.0)
+    sink.handle(m.SinkOpened(0, b"0"), 6.0)
     assert sink.blocked is None
 
 
-def test_what_every_child_may_say_is_not_for_the_sink() -> None:
+def test_a_word_of_a_sink_says_that_it_lives() -> None:
     sink = opened()
     assert sink.handle(m.Heartbeat(), 3.0) == []
-    assert sink.child.deadline_s == 9.0
+    assert sink.child.deadline_s == 10.0
+
+
+def test_what_a_killed_sink_still_says_does_not_count() -> None:
+    sink = opened()
+    sink.child.kill(3.0, "it hangs")
+    assert sink.handle(m.SinkBlocked("disk full"), 4.0) == []
+    assert sink.blocked is None
+
+
+def test_a_sink_that_cannot_be_started_is_tried_again_late() -> None:
+    text = "ended (could not be started; no python), next try in 60 s"
+    assert started().handle(SpawnFailed("no python"), 1.0) == [LogEvent("warning", "sink", text)]
+
+
+@pytest.mark.parametrize(("ever", "stopping", "refused"), [(False, False, True), (True, False, False), (False, True, False)])
+def test_a_place_that_can_never_be_written_and_never_was_ends_the_daemon(ever: bool, stopping: bool, refused: bool) -> None:
+    daemon = FakeDaemon()
+    sink = opened(daemon) if ever else started(daemon)
+    daemon.stopping = stopping
+    assert sink.handle(m.Failed("open", "is a directory", permanent=True), 3.0) == ([REFUSED] if refused else [])
+    assert daemon.asked == ([("sink", "is a directory")] if refused else [])
+
+
+@pytest.mark.parametrize("ever", [False, True])
+def test_another_failure_of_a_sink_is_the_reason_of_its_end(ever: bool) -> None:
+    daemon = FakeDaemon()
+    sink = opened(daemon) if ever else started(daemon)
+    assert sink.handle(m.Failed("open", "busy"), 3.0) == []
+    assert daemon.asked == []
+    again = "starting it again" if ever else "next try in 1 s"
+    assert sink.handle(DIED, 4.0)[0] == LogEvent("warning", "sink", f"ended (exit code 1; busy), {again}")
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+def test_a_sink_whose_only_reader_has_gone_stops_the_daemon(stopping: bool) -> None:
+    """As `ncs-clusterd --results - | head`."""
+    daemon = FakeDaemon()
+    sink = opened(daemon)
+    daemon.stopping = stopping
+    said = [LogEvent("info", "sink", "no reader any more: nothing is left to do"), STOPPED]
+    assert sink.handle(m.Failed(m.NO_READER, "no reader any more", permanent=True), 3.0) == ([] if stopping else said)
+    assert daemon.asked == ([] if stopping else [3.0])
+
+
+# -- several sinks
+
+
+MAIN, OTHER = SPEC, SinkSpec("jsonl", {"path": "other.jsonl"}, "other.jsonl", "other")
+OTHER_END = Endpoint("sink", "other")
+
+
+def running(sink: Sink) -> Sink:
+    sink.child.start(0.0)
+    sink.handle(HELLO, 0.0)
+    sink.handle(m.SinkOpened(0, b"0"), 0.0)
+    return sink
+
+
+def two(daemon: FakeDaemon | None = None) -> Sinks:
+    sinks = Sinks([MAIN, OTHER], daemon or FakeDaemon(), Limits(silent_s=7.0))
+    for sink in sinks.by_name.values():
+        running(sink)
+    return sinks
+
+
+def stop(endpoint: Endpoint) -> Action:
+    return Send(endpoint, m.Stop())
+
+
+def kept(sinks: Sinks) -> dict[str, int]:
+    return {name: sink.outbox.kept for name, sink in sinks.by_name.items()}
+
+
+def test_all_sinks_start_under_their_names() -> None:
+    sinks = Sinks([MAIN, OTHER], FakeDaemon(), Limits(silent_s=7.0))
+    assert sinks.start(0.0) == [Spawn(SINK, "default"), Spawn(OTHER_END, "default")]
+    assert {name: sink.spec for name, sink in sinks.by_name.items()} == {"": MAIN, "other": OTHER}
+    assert sinks.by_name["other"].child.limits == Limits(silent_s=7.0)
+    assert Sinks([], FakeDaemon(), Limits()).start(0.0) == []
 
 
 @pytest.mark.parametrize(
-    ("path", "offset", "gone"),
-    [("-", None, False), ("-", 0, True), ("-", 40, True), ("results.jsonl", None, False), ("results.jsonl", 40, False)],
+    ("names", "put"),
+    [
+        (None, {"": 1, "other": 1}),
+        (["other"], {"": 0, "other": 1}),
+        (["", "unknown"], {"": 1, "other": 0}),
+        ([], {"": 0, "other": 0}),
+    ],
 )
-def test_only_standard_output_that_was_open_once_loses_its_reader_for_ever(path: str, offset: int | None, gone: bool) -> None:
-    sink = Sink(SinkSpec(path), Limits())
-    sink.outbox.offset = offset
-    assert sink.only_reader_gone is gone
-    assert sink.ever_opened is (offset is not None)
+def test_a_record_goes_to_the_sinks_that_are_named_or_to_all(names: list[str] | None, put: dict[str, int]) -> None:
+    sinks = two()
+    sinks.put(record(0), names, live=True)
+    assert kept(sinks) == put
+    assert sinks.kept == sum(put.values())
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_record_says_whether_it_may_be_lost(live: bool) -> None:
+    sinks = two()
+    sinks.put(record(0), None, live=live)
+    assert [each.live for sink in sinks.by_name.values() for each in sink.outbox._kept] == [live, live]
+
+
+def test_each_sink_is_sent_its_own_records_with_its_own_numbers() -> None:
+    sinks = two()
+    sinks.put(record(0), ["other"], live=True)
+    sinks.put(record(1), None, live=True)
+    assert sinks.pump() == [
+        Send(SINK, m.Write(0, record(1))),
+        Send(OTHER_END, m.Write(0, record(0))),
+        Send(OTHER_END, m.Write(1, record(1))),
+    ]
+    assert sinks.pump() == []
+    sinks.by_name["other"].handle(m.Acked(1, b"80"), 1.0)
+    assert kept(sinks) == {"": 1, "other": 0}
+
+
+def test_a_sink_that_is_blocked_holds_up_no_other() -> None:
+    sinks = two()
+    for frame in range(HIGH_WATER):
+        assert sinks.full(None) is False
+        sinks.put(record(frame), ["other"], live=True)
+    assert (sinks.full(None), sinks.full(["other"]), sinks.full([""]), sinks.full([])) == (True, True, False, False)
+
+
+def test_settings_without_a_difference_change_no_sink() -> None:
+    sinks = two()
+    before = dict(sinks.by_name)
+    assert sinks.configure([MAIN, OTHER], 1.0) == []
+    assert sinks.by_name == before
+
+
+def test_a_sink_that_is_new_in_the_settings_begins() -> None:
+    sinks = Sinks([MAIN], FakeDaemon(), Limits(silent_s=7.0))
+    main = running(sinks.by_name[""])
+    assert sinks.configure([MAIN, OTHER], 1.0) == [
+        LogEvent("info", "sink other", "is added: other.jsonl"),
+        Spawn(OTHER_END, "default"),
+    ]
+    added = sinks.by_name["other"]
+    assert (sinks.by_name[""], added.spec, added.child.limits) == (main, OTHER, Limits(silent_s=7.0))
+    sinks.put(record(0), None, live=True)
+    assert kept(sinks) == {"": 1, "other": 1}
+
+
+def test_a_sink_that_is_removed_writes_what_it_has_and_then_goes() -> None:
+    sinks = two()
+    gone = sinks.by_name["other"]
+    sinks.put(record(0), None, live=True)
+    assert sinks.configure([MAIN], 1.0) == [LogEvent("info", "sink other", "is removed")]
+    assert sinks.configure([MAIN], 1.0) == [], "it is removed already"
+    assert gone.closing is True
+    sinks.put(record(1), None, live=True)
+    sinks.put(record(2), ["other"], live=True)
+    assert kept(sinks) == {"": 2, "other": 1}, "it gets nothing more"
+    assert Send(OTHER_END, m.Write(0, record(0))) in sinks.pump()
+    assert sinks.retire(2.0) == []
+    gone.handle(m.Acked(0, b"40"), 3.0)
+    assert sinks.retire(4.0) == [stop(OTHER_END)]
+    assert sinks.retire(5.0) == []
+    assert list(sinks.by_name) == ["", "other"], "its process still ends"
+    assert gone.handle(ENDED, 6.0) == []
+    assert sinks.retire(7.0) == []
+    assert list(sinks.by_name) == [""]
+
+
+def test_a_removed_sink_that_dies_is_started_again_until_it_has_written_what_it_has() -> None:
+    sinks = two()
+    gone = sinks.by_name["other"]
+    sinks.put(record(0), None, live=True)
+    sinks.pump()
+    sinks.configure([MAIN], 1.0)
+    assert gone.handle(DIED, 2.0)[-1] == Spawn(OTHER_END, "default")
+    gone.handle(HELLO, 3.0)
+    gone.handle(m.SinkOpened(0, b"0"), 3.0)
+    assert sinks.pump() == [Send(OTHER_END, m.Write(0, record(0)))]
+    gone.handle(m.Acked(0, b"40"), 4.0)
+    assert sinks.retire(5.0) == [stop(OTHER_END)]
+
+
+def test_a_removed_sink_with_nothing_to_write_goes_at_once() -> None:
+    sinks = two()
+    assert sinks.configure([OTHER], 1.0) == [LogEvent("info", "sink", "is removed"), stop(SINK)]
+    sinks.by_name[""].handle(ENDED, 2.0)
+    sinks.retire(3.0)
+    assert list(sinks.by_name) == ["other"]
+
+
+def test_a_removed_sink_that_is_full_holds_up_no_stream() -> None:
+    sinks = two()
+    for frame in range(HIGH_WATER):
+        sinks.put(record(frame), ["other"], live=True)
+    sinks.configure([MAIN], 1.0)
+    assert (sinks.full(None), sinks.full(["other"]), sinks.kept) == (False, False, HIGH_WATER)
+
+
+def replaced(sinks: Sinks) -> SinkSpec:
+    spec = SinkSpec("jsonl", {"path": "new.jsonl"}, "new.jsonl", "other")
+    sinks.put(record(0), None, live=True)
+    sinks.pump()
+    assert sinks.configure([MAIN, spec], 1.0) == [LogEvent("info", "sink other", "is removed")]
+    return spec
+
+
+def test_a_sink_that_is_replaced_under_its_name_goes_before_the_new_one_begins() -> None:
+    sinks = two()
+    spec = replaced(sinks)
+    old = sinks.by_name["other"]
+    old.handle(m.Acked(0, b"40"), 2.0)
+    assert sinks.retire(2.0) == [stop(OTHER_END)]
+    old.handle(ENDED, 3.0)
+    assert sinks.retire(4.0) == [LogEvent("info", "sink other", "is added: new.jsonl"), Spawn(OTHER_END, "default")]
+    new = sinks.by_name["other"]
+    assert (new.spec, new.closing, new.outbox.token) == (spec, False, None)
+    assert sinks.retire(5.0) == []
+    assert new.handle(HELLO, 6.0) == [Send(OTHER_END, m.OpenSink(spec, 0, None))]
+
+
+def test_no_sink_begins_while_the_daemon_stops() -> None:
+    """Nobody would stop it again."""
+    daemon = FakeDaemon()
+    sinks = two(daemon)
+    replaced(sinks)
+    old = sinks.by_name["other"]
+    daemon.stopping = True
+    old.handle(m.Acked(0, b"40"), 2.0)
+    sinks.retire(2.0)
+    old.handle(ENDED, 3.0)
+    assert sinks.retire(4.0) == []
+    assert list(sinks.by_name) == [""]

@@ -1,0 +1,422 @@
+"""Streams open and close; each unit ends exactly once and is published in its turn: exact actions, records and counts."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from ncs_cluster.core.actions import Action
+from ncs_cluster.core.ordering import HOLD_S
+from ncs_cluster.core.outbox import HIGH_WATER
+from ncs_cluster.core.stream import Stream
+from ncs_cluster.core.streams import LONGEST_RECORD, Streams
+from ncs_cluster.core.work import Frame, Unit
+from ncs_cluster.types import Outcome, StickId
+from tests.core.onecamera import FOUND, House, captured, measure, opened_outbox, record, ref
+
+
+class FakeProducer:
+    """See core.stream.Producer. It adds nothing, and notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.grants = 0
+
+    def enrich(self, unit: Unit, outcome: Outcome, now_s: float) -> list[Action] | None:
+        return None
+
+    def grant(self) -> list[Action]:
+        self.grants += 1
+        return []
+
+    def abandon(self, now_s: float) -> list[tuple[Unit, Outcome]]:
+        return []
+
+
+def frame(number: int) -> Frame:
+    return Frame(ref(number), None, 10.0, 1.7e9, None)
+
+
+def job(house: House, name: str = "job-1", graphs: tuple[int, ...] = (0,), sinks: tuple[str, ...] | None = None) -> Stream:
+    """An ordered stream that no camera feeds."""
+    stream = Stream(name, FakeProducer(), graphs=graphs, ordered=True, sinks=sinks)
+    house.streams.open(stream)
+    return stream
+
+
+# -- open and close
+
+
+def test_the_graphs_of_some_names_are_found_and_all_where_none_is_named() -> None:
+    streams = House(("demo", "faces", "hands")).streams
+    assert streams.indices([]) == [0, 1, 2]
+    assert streams.indices(["hands", "demo", "unknown"]) == [0, 2]
+    assert House(()).streams.indices([]) == [0]
+
+
+def test_an_opened_stream_has_a_lane_for_each_of_its_graphs() -> None:
+    house = House(("demo", "faces", "hands"))
+    stream = Stream("job-1", FakeProducer(), graphs=[0, 2], weight=4.0, ordered=True)
+    house.streams.open(stream)
+    assert house.streams.by_name == {"job-1": stream}
+    lanes = house.dispatcher.lanes
+    assert {key: (lane.cost, lane.ordered) for key, lane in lanes.items()} == {("job-1", 0): (0.5, True), ("job-1", 2): (0.5, True)}
+
+
+def test_frames_that_wait_for_a_stick_are_dropped_when_their_stream_closes() -> None:
+    house = House(("demo", "faces")).open()
+    stream = house.stream
+    house.hears(captured(0))
+    other = job(house)
+    house.streams.offer(other, frame(0), error=None, now_s=10.0)
+    house.streams.close("cam0", 11.0)
+    assert (house.streams.by_name, stream.closing) == ({"job-1": other}, True)
+    assert list(house.dispatcher.lanes) == [("job-1", 0)]
+    assert house.counted(begun=2, dropped=2)
+    assert (house.records, house.slots.leased, house.ledger.doubled) == ([], 0, 0)
+
+
+def test_a_stream_that_is_not_open_can_be_closed() -> None:
+    house = House().open()
+    house.streams.close("cam9", 11.0)
+    assert list(house.streams.by_name) == ["cam0"]
+
+
+@pytest.mark.parametrize("outcome", [FOUND, Outcome(error="no memory")])
+def test_a_result_that_comes_after_its_stream_was_closed_is_dropped(outcome: Outcome) -> None:
+    house = House().open()
+    unit = house.on_stick(0)
+    house.streams.close("cam0", 11.0)
+    assert house.inferred(unit, outcome, 11.5) == []
+    assert house.counted(begun=1, dropped=1)
+    assert house.records == []
+
+
+def test_a_result_of_a_closed_stream_is_not_one_of_a_new_stream_of_its_name() -> None:
+    house = House(ordered=True).open()
+    house.dispatcher.attach(StickId("sim-1"), 4).duty = 1.0
+    house.hears(captured(0))
+    (unit,) = house.dispatcher.assign(10.0)
+    house.cameras.close_stream(house.camera, 11.0)
+    assert unit.closed is True
+    new = job(house, "cam0")
+    house.streams.offer(new, frame(0), error=None, now_s=11.0)
+    assert house.inferred(unit, FOUND, 11.5) == []
+    assert (unit.ended, house.records, new.published) == ("dropped", [], {})
+    assert house.counted(begun=2, dropped=1)
+
+
+def test_a_unit_of_a_closed_stream_that_is_published_or_given_up_leaves_no_record() -> None:
+    house = House(ordered=True).open()
+    first, second = house.unit(0), house.unit(1)
+    house.streams.close("cam0", 11.0)
+    house.streams.publish(first, FOUND, 11.5)
+    house.streams.give_up(second, "why", 11.5)
+    assert house.counted(begun=2, dropped=1, given_up=1)
+    assert house.records == []
+
+
+def test_results_that_are_held_are_dropped_when_their_stream_closes() -> None:
+    house = House().open()
+    first, second = house.on_stick(0), house.on_stick(1)
+    house.inferred(second, FOUND, 10.5)
+    house.streams.close("cam0", 10.6)
+    assert (second.ended, house.streams.deadline_s, house.streams.release(99.0)) == ("dropped", None, [])
+    house.inferred(first, FOUND, 10.7)
+    assert house.counted(begun=2, dropped=2)
+    assert (house.records, house.ledger.doubled) == ([], 0)
+
+
+def test_finished_results_that_wait_for_their_turn_are_recorded_when_their_stream_closes() -> None:
+    """They count as results."""
+    house = House(("demo", "faces"), ordered=True).open()
+    units = [house.unit(number) for number in range(4)]
+    other = house.unit(0, graph=1)
+    for unit in (units[3], units[1]):
+        house.streams.publish(unit, FOUND, 10.5)
+    house.streams.give_up(units[2], "why", 10.5)
+    assert house.records == []
+    house.streams.close("cam0", 11.0)
+    assert house.records == [
+        record(units[1], "demo", FOUND, 1.0),
+        record(units[2], "demo", Outcome(error="why"), None),
+        record(units[3], "demo", FOUND, 1.0),
+    ]
+    for unit in (units[0], other):
+        house.streams.publish(unit, FOUND, 11.5)
+    assert house.counted(begun=5, result=2, given_up=1, dropped=2)
+    assert (house.records, house.ledger.out_of_order) == ([], 0)
+
+
+# -- frames
+
+
+def test_an_offered_frame_is_one_unit_for_each_graph_of_its_stream() -> None:
+    house = House(("demo", "faces", "hands"))
+    stream = job(house, graphs=(0, 2))
+    house.streams.offer(stream, frame(3), error=None, now_s=10.0)
+    assert house.pending == [(0, 3), (2, 3)]
+    assert house.ledger.count("job-1").open == 2
+
+
+def test_the_units_of_a_frame_that_holds_nothing_are_given_up_at_once() -> None:
+    house = House(("demo", "faces"))
+    stream = job(house, graphs=(0, 1))
+    house.streams.offer(stream, frame(0), error="torn", now_s=10.0)
+    assert house.pending == []
+    empty = [Unit("job-1", frame(0), graph) for graph in (0, 1)]
+    torn = Outcome(error="torn")
+    assert house.records == [record(empty[0], "demo", torn, None), record(empty[1], "faces", torn, None)]
+    assert house.ledger.count("job-1").given_up == 2
+
+
+def test_a_skipped_frame_is_dropped_by_each_graph_of_its_stream() -> None:
+    house = House(("demo", "faces", "hands"))
+    house.streams.skip(job(house, graphs=(0, 2)))
+    assert (house.ledger.count("job-1").begun, house.ledger.count("job-1").dropped) == (2, 2)
+
+
+# -- results of live streams
+
+
+def test_a_live_result_leaves_at_once_where_no_earlier_frame_is_on_a_stick() -> None:
+    house = House().open()
+    unit = house.on_stick(0)
+    later = house.on_stick(1)
+    assert house.inferred(unit, FOUND, 10.5) == []
+    assert house.records == [record(unit, "demo", FOUND, 0.5)]
+    assert (house.streams.deadline_s, later.ended) == (None, None)
+
+
+def test_a_live_result_is_held_while_an_earlier_frame_is_on_a_stick() -> None:
+    house = House(("demo", "faces")).open()
+    first, second, other = house.on_stick(0), house.on_stick(1), house.on_stick(0, graph=1)
+    assert house.inferred(second, FOUND, 10.5) == []
+    assert (house.records, second.ended) == ([], None)
+    house.inferred(other, FOUND, 10.5)
+    assert house.records == [record(other, "faces", FOUND, 0.5)], "each graph has its own order"
+    house.inferred(first, Outcome(), 11.0)
+    assert house.records == [record(first, "demo", Outcome(), 1.0), record(second, "demo", FOUND, 1.0)]
+    assert (house.streams.deadline_s, house.ledger.out_of_order) == (None, 0)
+    assert house.counted(begun=3, result=3)
+
+
+def test_a_held_result_leaves_when_its_time_has_come_and_the_one_before_it_is_late() -> None:
+    house = House().open()
+    first, second = house.on_stick(0), house.on_stick(1)
+    house.inferred(second, FOUND, 10.5, latency_s=0.25)
+    assert house.streams.deadline_s == 10.75 + HOLD_S
+    assert house.streams.release(10.75) == []
+    assert house.records == []
+    assert house.streams.release(11.0) == []
+    assert house.records == [record(second, "demo", FOUND, 1.0)]
+    assert house.streams.deadline_s is None
+    assert house.inferred(first, FOUND, 11.5) == []
+    assert (first.ended, house.records) == ("late", [])
+    assert house.counted(begun=2, result=1, late=1)
+
+
+def test_the_deadline_is_that_of_the_stream_that_is_due_first() -> None:
+    house = House().open()
+    assert house.streams.deadline_s is None
+    house.on_stick(0)
+    house.inferred(house.on_stick(1), FOUND, 10.5, latency_s=0.5)
+    other = Stream("hall", FakeProducer(), graphs=[0])
+    house.streams.open(other)
+    units = [Unit("hall", frame(number), 0) for number in (0, 1)]
+    for ticket, unit in enumerate(units, 900):
+        unit.ticket = ticket
+        house.ledger.begin(unit)
+        house.streams.sent(unit)
+    house.streams.inferred(units[1], FOUND, 0.25, 10.5)
+    assert house.streams.deadline_s == 10.75 + HOLD_S
+    assert isinstance(other.producer, FakeProducer)
+    granted = other.producer.grants
+    house.streams.release(10.8)
+    assert [each.stream for each in house.records] == ["hall"]
+    assert other.producer.grants == granted + 1
+    assert house.streams.deadline_s == 11.0 + HOLD_S
+
+
+def test_a_frame_whose_inference_failed_is_waited_for_no_more() -> None:
+    house = House().open()
+    first, second = house.on_stick(0), house.on_stick(1)
+    house.inferred(second, FOUND, 10.5)
+    house.inferred(first, Outcome(error="no memory"), 11.0)
+    assert house.records == [record(second, "demo", FOUND, 1.0)]
+    assert house.streams.deadline_s is None
+    assert house.counted(begun=2, result=1, given_up=1)
+
+
+def test_held_results_that_are_released_go_to_the_camera_for_their_distances() -> None:
+    house = House(window=True).open()
+    house.on_stick(0)
+    second = house.on_stick(1)
+    assert house.inferred(second, FOUND, 10.5) == []
+    assert house.streams.release(20.0) == measure(second)
+
+
+def test_held_results_leave_when_nothing_is_waited_for_any_more() -> None:
+    house = House(("demo", "faces"), window=True).open()
+    first, second, third = house.on_stick(0), house.on_stick(1), house.on_stick(2)
+    house.inferred(third, FOUND, 10.4)
+    house.inferred(second, FOUND, 10.5)
+    assert house.streams.flush(10.6) == measure(second) + measure(third)
+    assert (house.streams.deadline_s, house.streams.flush(10.7)) == (None, [])
+    house.inferred(first, FOUND, 10.8)
+    assert first.ended == "late"
+
+
+def test_a_live_result_behind_a_newer_one_of_its_graph_is_late() -> None:
+    house = House(("demo", "faces")).open()
+    older, newer, other = house.unit(0), house.unit(1), house.unit(0, graph=1)
+    for unit in (newer, older, other):
+        assert house.inferred(unit, FOUND, 10.5) == []
+    assert house.counted(begun=3, result=2, late=1)
+    assert (older.ended, house.ledger.doubled) == ("late", 0)
+    assert house.records == [record(newer, "demo", FOUND, 0.5), record(other, "faces", FOUND, 0.5)]
+
+
+# -- results of ordered streams
+
+
+def test_an_ordered_result_is_never_late_or_held() -> None:
+    house = House(ordered=True).open()
+    first, second = house.on_stick(0), house.on_stick(1)
+    house.inferred(second, FOUND, 10.5)
+    assert (house.records, house.streams.deadline_s, second.ended) == ([], None, "result")
+    assert house.streams.flush(10.5) == []
+    house.inferred(first, FOUND, 11.0)
+    assert house.records == [record(first, "demo", FOUND, 1.0), record(second, "demo", FOUND, 1.0)]
+    assert house.counted(begun=2, result=2)
+
+
+def test_an_ordered_result_is_measured() -> None:
+    house = House(ordered=True, window=True).open()
+    unit = house.unit(0)
+    assert house.inferred(unit, FOUND, 10.5) == measure(unit)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_an_inference_that_failed_is_given_up_with_its_reason(ordered: bool) -> None:
+    house = House(ordered=ordered, window=True).open()
+    unit = house.unit(0)
+    assert house.inferred(unit, Outcome(error="no memory"), 10.5) == []
+    assert house.counted(begun=1, given_up=1)
+    assert house.records == ([record(unit, "demo", Outcome(error="no memory"), None)] if ordered else [])
+
+
+# -- publish
+
+
+def test_a_published_result_counts_for_the_rate_and_the_latency() -> None:
+    house = House().open()
+    for number, now_s in ((0, 10.5), (1, 11.0), (2, 11.5)):
+        house.streams.publish(house.unit(number), Outcome(), now_s)
+    assert house.stream.detection.per_s(11.5) == pytest.approx(2.0)
+    status = house.stream.latency.status()
+    assert (status.p50, status.p99) == (1000.0, 1500.0)
+
+
+def test_a_unit_that_has_ended_is_neither_published_nor_given_up_again() -> None:
+    house = House(ordered=True).open()
+    unit = house.unit(0)
+    house.streams.publish(unit, Outcome(), 10.5)
+    house.streams.publish(unit, Outcome(), 10.6)
+    house.streams.give_up(unit, "why", 10.7)
+    assert house.records == [record(unit, "demo", Outcome(), 0.5)]
+    assert house.counted(begun=1, result=1)
+    assert house.ledger.doubled == 2
+    assert house.stream.latency.status().p99 == 500.0
+
+
+def test_a_result_that_leaves_behind_a_later_one_of_its_graph_is_counted_as_out_of_order() -> None:
+    house = House(("demo", "faces")).open()
+    seen = []
+    for number, graph in ((0, 0), (1, 0), (0, 1), (1, 0), (0, 0)):
+        house.streams.publish(house.unit(number, graph=graph), Outcome(), 10.5)
+        seen.append(house.ledger.out_of_order)
+    assert seen == [0, 0, 0, 1, 2]
+    assert house.stream.published == {0: 0, 1: 0}
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_records_of_live_streams_may_be_lost_and_those_of_ordered_ones_may_not(ordered: bool) -> None:
+    house = House(ordered=ordered).open()
+    house.streams.publish(house.unit(0), Outcome(), 10.5)
+    assert [kept.live for kept in house.outbox._kept] == [not ordered]
+
+
+def test_without_a_sink_results_are_published_and_not_kept() -> None:
+    house = House(sinks=()).open()
+    house.streams.publish(house.unit(0), Outcome(), 10.5)
+    assert house.counted(begun=1, result=1)
+    assert house.sinks.kept == 0
+
+
+def test_records_go_to_the_sinks_of_their_stream_or_to_all() -> None:
+    house = House(sinks=("", "mqtt", "job")).open()
+    stream = job(house, sinks=("job", "unknown"))
+    house.streams.offer(stream, frame(0), error="torn", now_s=10.0)
+    unit = house.unit(0)
+    house.streams.publish(unit, Outcome(), 10.5)
+    camera, other = record(unit, "demo", Outcome(), 0.5), record(Unit("job-1", frame(0), 0), "demo", Outcome(error="torn"), None)
+    sent = {name: [each for _, each in sink.outbox.sendable()] for name, sink in house.sinks.by_name.items()}
+    assert sent == {"": [camera], "mqtt": [camera], "job": [other, camera]}
+
+
+def test_a_record_that_is_too_long_for_a_message_is_replaced_by_one_that_says_so() -> None:
+    house = House(ordered=True).open()
+    first, second = house.unit(0), house.unit(1)
+    empty = len(msgspec.msgpack.encode(record(first, "demo", Outcome(error="x" * 70_000), None))) - 70_000
+    most = "x" * (LONGEST_RECORD - empty)
+    assert len(msgspec.msgpack.encode(record(first, "demo", Outcome(error=most), None))) == LONGEST_RECORD == 190_000
+    house.streams.give_up(first, most, 10.5)
+    house.streams.publish(second, Outcome(error=most + "x"), 10.5)
+    replaced = Outcome(error="the result is too long to be written (190001 bytes)")
+    assert house.records == [record(first, "demo", Outcome(error=most), None), record(second, "demo", replaced, None)]
+
+
+# -- sinks that are full
+
+
+def test_a_stream_is_full_when_one_of_its_sinks_is() -> None:
+    house = House(sinks=("", "mqtt", "job")).open()
+    stream = job(house, sinks=("", "job"))
+    unit = house.unit(0)
+    for _ in range(HIGH_WATER):
+        assert not house.streams.full(stream)
+        house.sinks.by_name["job"].outbox.put(record(unit, "demo", Outcome(), 0.5))
+    assert house.streams.full(stream)
+    assert house.streams.full(house.stream), "a camera's go to all"
+    assert not house.streams.full(job(house, "job-2", sinks=("mqtt",)))
+
+
+def test_ordered_lanes_wait_while_a_sink_of_theirs_is_full() -> None:
+    house = House(sinks=("", "job")).open()
+    job(house, "job-1", sinks=("job",))
+    job(house, "job-2", sinks=("",))
+    outbox = house.sinks.by_name["job"].outbox
+    unit = house.unit(0)
+    for _ in range(HIGH_WATER):
+        outbox.put(record(unit, "demo", Outcome(), 0.5))
+    house.streams.hold_full()
+    assert {key[0]: lane.held for key, lane in house.dispatcher.lanes.items()} == {"cam0": False, "job-1": True, "job-2": False}
+    opened_outbox(outbox).sendable()
+    outbox.acked(0, b"")
+    house.streams.hold_full()
+    assert [lane.held for lane in house.dispatcher.lanes.values()] == [False, False, False]
+
+
+def test_a_new_weight_is_that_of_the_stream_and_of_its_lanes() -> None:
+    house = House(("demo", "faces")).open()
+    house.streams.set_weight("cam0", 4.0)
+    assert house.stream.weight == 4.0
+    assert [lane.cost for lane in house.dispatcher.lanes.values()] == [0.5, 0.5]
+
+
+def test_streams_are_published_in_whatever_graphs_there_are() -> None:
+    house = House(())
+    assert isinstance(house.streams, Streams)
+    stream = job(house)
+    house.streams.offer(stream, frame(0), error="torn", now_s=10.0)
+    assert [each.graph for each in house.records] == ["none"]
