@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ncs_cluster import status
-from ncs_cluster.core import publish
+from ncs_cluster.sinks import _json
 from tests.conftest import ROOT
 
 
@@ -25,7 +25,7 @@ def structs(module: object) -> list[type[msgspec.Struct]]:
 
 CONTRACTS = [
     pytest.param(page, struct, id=struct.__name__)
-    for page, module in (("results.md", publish), ("status.md", status))
+    for page, module in (("results.md", _json), ("status.md", status))
     for struct in structs(module)
 ]
 

@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from ncs_cluster.core.publish import LONGEST_RECORD, record
-from ncs_cluster.core.work import Frame, Unit
+from ncs_cluster.core.streams import LONGEST_RECORD
 from ncs_cluster.ipc.channel import MAX_MESSAGE
-from ncs_cluster.messages import FrameCaptured, FromCamera, Skipped
+from ncs_cluster.messages import FrameCaptured, FromCamera, Skipped, Write
+from ncs_cluster.sinks._json import encode
+from ncs_cluster.sinks._lines import LONGEST_TAIL
 from ncs_cluster.types import CameraName, FrameRef, Outcome
+from tests.core.onecamera import House, ref
 
 LAST = 2**53 - 1
 
@@ -40,9 +42,13 @@ def test_an_item_longer_than_any_path_is_refused() -> None:
         decoded(captured(item="x" * 4097))
 
 
-def test_the_record_of_the_longest_item_fits_into_a_message() -> None:
+def test_the_longest_record_fits_into_a_message_and_its_line_into_what_is_looked_back_for() -> None:
     """JSON writes a control character as six bytes."""
-    frame = Frame(FrameRef(CameraName("cam0"), 1, 0, 0, 64, 48), None, 1.0, 1.0, "\x01" * 4096)
-    line = record(Unit("cam0", frame, 0), "demo", Outcome(error="e" * MAX_MESSAGE), None)
-    assert b"the result is too long to be written" in line
-    assert len(line) <= LONGEST_RECORD < MAX_MESSAGE
+    house = House(ordered=True).open()
+    house.hears(FrameCaptured(ref(0), 10.0, 1.7e9, "\x01" * 4096, "\x01" * 150_000))
+    house.hears(FrameCaptured(ref(1, 1), 10.0, 1.7e9, "\x01" * 4096, "\x01" * MAX_MESSAGE))
+    longest, replaced = house.records
+    assert len(longest.outcome.error or "") == 150_000
+    assert replaced.outcome == Outcome(error="the result is too long to be written (204130 bytes)")
+    assert len(msgspec.msgpack.encode(Write(LAST, longest))) <= LONGEST_RECORD + 100 < MAX_MESSAGE
+    assert 900_000 < len(encode(longest)) < 6 * LONGEST_RECORD < LONGEST_TAIL

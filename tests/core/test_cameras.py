@@ -110,7 +110,7 @@ def test_a_new_weight_is_applied_to_the_open_stream_and_restarts_nothing() -> No
     house = House(("demo", "faces")).open()
     house.hears(captured(0))
     lanes = list(house.dispatcher.lanes.values())
-    assert LIVE_FIELDS == {"weight", "shown"}
+    assert sorted(LIVE_FIELDS) == ["shown", "weight"]
     assert house.cameras.configure([changed(house, weight=4.0, shown="the door")], 1.0) == [
         LogEvent("info", "cam0", "has new settings: shown, weight")
     ]

@@ -15,9 +15,23 @@ from typing import Any
 import pytest
 
 from ncs_cluster.core.outbox import CREDITS, Outbox
-from ncs_cluster.messages import Acked, Failed, FromSink, Heartbeat, Hello, OpenSink, SinkBlocked, SinkOpened, Stop, Write
+from ncs_cluster.messages import (
+    NO_READER,
+    Acked,
+    Failed,
+    FromSink,
+    Heartbeat,
+    Hello,
+    OpenSink,
+    SinkBlocked,
+    SinkOpened,
+    Stop,
+    Write,
+)
+from ncs_cluster.sinks._json import encode
 from ncs_cluster.specs import SinkSpec
 from ncs_cluster.testing.children import Child, running
+from ncs_cluster.types import Outcome, Record
 
 SINK = "ncs_cluster.processes.sink"
 
@@ -29,18 +43,18 @@ class Driven:
         self.child, self.outbox = child, outbox
         self.blocked: list[str | None] = []
 
-    def put(self, record: bytes) -> None:
-        self.outbox.put(record)
+    def put(self, result: Record) -> None:
+        self.outbox.put(result)
         self.pump()
 
     def pump(self) -> None:
-        for number, record in self.outbox.sendable():
-            self.child.send(Write(number, record))
+        for number, result in self.outbox.sendable():
+            self.child.send(Write(number, result))
 
     def hear(self, timeout_s: float = 10.0) -> Any:
         message = self.child.receive(timeout_s)
         if isinstance(message, Acked):
-            self.outbox.acked(message.number, message.offset)
+            self.outbox.acked(message.number, message.token)
         elif isinstance(message, SinkBlocked):
             self.blocked.append(message.detail)
         self.pump()
@@ -62,7 +76,7 @@ class Driven:
         self.child.send(Stop())
         for message in self.child.drain():
             if isinstance(message, Acked):
-                self.outbox.acked(message.number, message.offset)
+                self.outbox.acked(message.number, message.token)
         return self.child.process.wait(10)
 
 
@@ -72,22 +86,30 @@ def sink(path: Path | str, outbox: Outbox | None = None, **settings: Any) -> Ite
     outbox = outbox or Outbox()
     with running(SINK, FromSink, **settings) as child:
         assert isinstance(child.receive(), Hello)
-        child.send(OpenSink(SinkSpec(os.fspath(path)), outbox.offset))
-        found = child.expect(SinkOpened)
-        outbox.opened(found.written)
-        outbox.offset = found.offset
+        child.send(OpenSink(lines(path), outbox.written, outbox.token))
+        opened = child.expect(SinkOpened)
+        outbox.opened(opened.next, opened.token)
         yield Driven(child, outbox)
     outbox.closed()
 
 
-def record(number: int, size: int = 0) -> bytes:
-    return b'{"frame":%d,"pad":"%s"}' % (number, b"x" * size)
+def lines(path: Path | str) -> SinkSpec:
+    return SinkSpec("jsonl", {"path": os.fspath(path)}, os.fspath(path))
+
+
+def record(number: int, size: int = 0) -> Record:
+    return Record("cam0", number, 1.7e9, None, None, "demo", None, Outcome(error="x" * size))
+
+
+def text(number: int, size: int = 0) -> bytes:
+    """Its line, without the line end."""
+    return encode(record(number, size))
 
 
 def refusal(path: Path) -> Failed:
     """What a sink says that cannot open its place at the daemon's start."""
     with running(SINK, FromSink) as child:
-        child.send(OpenSink(SinkSpec(os.fspath(path))))
+        child.send(OpenSink(lines(path)))
         failed = child.expect(Failed)
         child.drain()
         assert child.process.wait(10) == 1
@@ -97,7 +119,7 @@ def refusal(path: Path) -> Failed:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_sink_killed_at_random_moments_loses_nothing_and_writes_nothing_twice(tmp_path: Path, seed: int) -> None:
     chance, outbox, path = random.Random(seed), Outbox(), tmp_path / "out.jsonl"
-    records: list[bytes] = []
+    records: list[Record] = []
     for _ in range(10):
         with sink(path, outbox) as driven:
             for _ in range(chance.randrange(200)):
@@ -112,12 +134,12 @@ def test_a_sink_killed_at_random_moments_loses_nothing_and_writes_nothing_twice(
                 driven.child.process.wait()
                 for message in driven.child.drain():
                     if isinstance(message, Acked):
-                        outbox.acked(message.number, message.offset)
+                        outbox.acked(message.number, message.token)
     with sink(path, outbox) as driven:
         driven.pump()
         driven.all_written()
         assert driven.stop() == 0
-    assert path.read_bytes().splitlines() == records
+    assert path.read_bytes().splitlines() == [encode(each) for each in records]
     assert outbox.written == len(records)
 
 
@@ -133,7 +155,7 @@ def test_a_sink_that_was_stopped_and_killed_in_the_middle_of_its_work_is_no_diff
     with sink(path, outbox) as driven:
         driven.pump()
         driven.all_written()
-    assert path.read_bytes().splitlines() == records
+    assert path.read_bytes().splitlines() == [encode(each) for each in records]
 
 
 def test_stop_writes_everything_that_was_sent(tmp_path: Path) -> None:
@@ -148,11 +170,11 @@ def test_stop_writes_everything_that_was_sent(tmp_path: Path) -> None:
 
 def test_results_are_appended_to_a_file_of_an_earlier_day(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    path.write_bytes(record(-1) + b"\n" + record(-2)[:9])
+    path.write_bytes(text(7) + b"\n" + text(8)[:9])
     with sink(path) as driven:
         driven.put(record(0))
         assert driven.stop() == 0
-    assert path.read_bytes() == record(-1) + b"\n" + record(0) + b"\n"
+    assert path.read_bytes() == text(7) + b"\n" + text(0) + b"\n"
 
 
 def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_again(tmp_path: Path) -> None:
@@ -169,13 +191,13 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_again(t
         for _ in range(2):
             driven.until(Heartbeat)
         assert driven.blocked == ["File too large"]
-        assert path.read_bytes().splitlines() == records[: driven.outbox.written]
+        assert path.read_bytes().splitlines() == [encode(each) for each in records[: driven.outbox.written]]
         assert 0 < driven.outbox.written < 10
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
         assert driven.until(SinkBlocked).detail is None
         driven.all_written()
         assert driven.stop() == 0
-    assert path.read_bytes().splitlines() == records
+    assert path.read_bytes().splitlines() == [encode(each) for each in records]
 
 
 def test_a_sink_killed_while_the_disk_is_full_loses_nothing(tmp_path: Path) -> None:
@@ -189,7 +211,7 @@ def test_a_sink_killed_while_the_disk_is_full_loses_nothing(tmp_path: Path) -> N
     with sink(path, outbox) as driven:
         driven.pump()
         driven.all_written()
-    assert path.read_bytes().splitlines() == records
+    assert path.read_bytes().splitlines() == [encode(each) for each in records]
 
 
 def test_a_device_that_is_always_full_blocks_and_kills_nobody() -> None:
@@ -223,8 +245,29 @@ def test_a_file_that_is_no_results_is_refused_for_good_and_left_alone(tmp_path: 
 
 def test_a_place_that_has_gone_since_is_tried_again_later(tmp_path: Path) -> None:
     with running(SINK, FromSink) as child:
-        child.send(OpenSink(SinkSpec(os.fspath(tmp_path / "gone" / "out.jsonl")), offset=100))
+        child.send(OpenSink(lines(tmp_path / "gone" / "out.jsonl"), 3, b"100"))
         assert not child.expect(Failed).permanent
+
+
+def test_a_file_that_was_moved_has_a_new_token_before_anything_else_is_acknowledged(tmp_path: Path) -> None:
+    """A sink process that follows resumes in the new file."""
+    outbox, path = Outbox(), tmp_path / "out.jsonl"
+    with sink(path, outbox) as driven:
+        driven.put(record(0))
+        assert driven.until(Acked) == Acked(0, b"%d" % (len(text(0)) + 1))
+        path.rename(tmp_path / "out.1")
+        # whether the file still has its name is looked at once a second
+        driven.until(Heartbeat)
+        driven.until(Heartbeat)
+        driven.put(record(1))
+        assert driven.until(Acked) == Acked(0, b"0")
+        assert driven.until(Acked) == Acked(1, b"%d" % (len(text(1)) + 1))
+    with sink(path, outbox) as driven:
+        assert (outbox.written, outbox.token) == (2, b"%d" % (len(text(1)) + 1))
+        driven.put(record(2))
+        assert driven.stop() == 0
+    assert (tmp_path / "out.1").read_bytes() == text(0) + b"\n"
+    assert path.read_bytes() == text(1) + b"\n" + text(2) + b"\n"
 
 
 def test_results_go_to_standard_output_whole_lines_each_at_once() -> None:
@@ -233,7 +276,7 @@ def test_results_go_to_standard_output_whole_lines_each_at_once() -> None:
         os.close(writing)
         for n in range(3):
             driven.put(record(n, 10_000))
-            assert output.readline() == record(n, 10_000) + b"\n"
+            assert output.readline() == text(n, 10_000) + b"\n"
         assert driven.stop() == 0
         assert output.read() == b""
 
@@ -249,7 +292,7 @@ def test_a_reader_who_pauses_is_waited_for_by_a_sink_that_still_says_it_lives() 
         driven.until(Heartbeat, timeout_s=4.0)
         driven.until(Heartbeat, timeout_s=4.0)
         for each in records:
-            assert output.readline() == each + b"\n"
+            assert output.readline() == encode(each) + b"\n"
         driven.all_written()
         assert driven.blocked == ["its reader has paused", None]
 
@@ -261,12 +304,12 @@ def test_a_reader_who_has_gone_ends_the_sink_which_says_so() -> None:
         os.close(reading)
         driven.put(record(0))
         failed = driven.until(Failed)
-        assert failed == Failed("write", "nobody reads standard output any more", permanent=True)
+        assert failed == Failed(NO_READER, "standard output has no reader any more", permanent=True)
         driven.child.drain()
         assert driven.child.process.wait(10) == 1
 
 
 def test_a_first_word_that_is_none_is_told() -> None:
     with running(SINK, FromSink) as child:
-        child.send(Write(0, b"{}"))
+        child.send(Write(0, record(0)))
         assert child.expect(Failed).reason == "protocol"
