@@ -163,7 +163,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from ncs_cluster import sources
 from ncs_cluster.processes import camera
-from ncs_cluster.sources.base import Captured, SourceInfo
+from ncs_cluster.sources.base import Captured, SourceInfo, SourcePlugin
 
 @dataclass
 class Options: pass
@@ -179,7 +179,8 @@ class Source:
 
 module = sys.modules["native"] = ModuleType("native")
 module.Options, module.Source = Options, Source
-sources.SOURCES["scripted"] = "native:Source"
+plugin = SourcePlugin(name="scripted", form="scripted", driver="native:Source", options="native:Options", parse="native:parse")
+sources.SOURCES.builtin["scripted"] = plugin
 camera.main()
 """
 """Gives pixels as a RealSense camera's library does, without OpenCV."""
