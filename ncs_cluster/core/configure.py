@@ -41,7 +41,7 @@ class Operator:
         actions += engine.cameras.configure(new.cameras, now_s)
         if engine.gateway is not None and new.gateway is not None:
             actions += engine.gateway.configure(new.gateway, new, now_s)
-        return [*actions, LogEvent("info", "daemon", "new settings are applied" if actions else "new settings: no difference")]
+        return [*actions, LogEvent("info", "daemon", "new settings: no difference" if new == old else "new settings are applied")]
 
 
 def restart_needed(old: Settings, new: Settings) -> list[str]:

@@ -16,6 +16,9 @@ from ncs_cluster.policies.base import StickView, View
 from ncs_cluster.specs import ClusterSpec, PoolSpec
 from ncs_cluster.types import StickId
 
+POLICY_FIELDS = {"policy", "switch_interval_s"}
+"""Fields of a ClusterSpec that its policy is made of."""
+
 
 class Regulator:
     """One pool: sticks of one kind, one policy, one cluster size."""
@@ -130,8 +133,11 @@ class Regulator:
             return []
         for stick in self.members:
             stick.zone.switch_temp_c = pool.clusters.switch_temp_c
-        self._policy = policies.create(pool.clusters)
         changed = [name for name in before.__struct_fields__ if getattr(before, name) != getattr(pool.clusters, name)]
+        if POLICY_FIELDS.intersection(changed):
+            self._policy = policies.create(pool.clusters)
+        if "cluster_size" in changed:
+            self._reported_size = pool.clusters.cluster_size
         return [LogEvent("info", "clusters", f"new settings: {', '.join(changed)}"), *self.regulate(now_s)]
 
     def report_size(self) -> list[Action]:

@@ -49,6 +49,7 @@ class Sticks:
             return []
         # its process, if one is still there, is on its way out
         known.present, known.renamed, known.removed, known.spec = True, False, False, spec
+        known.child.runtime = spec.runtime
         return [LogEvent("info", spec.id, "is back"), *known.child.retry_now(now_s), *known.child.start(now_s)]
 
     def gone(self, stick: StickId, now_s: float, renamed: bool = False) -> list[Action]:
@@ -79,12 +80,22 @@ class Sticks:
         self._order()
         for spec in wanted.values():
             known = self.by_id.get(spec.id)
-            if known is None or known.removed:
+            if known is None:
                 actions += [LogEvent("info", spec.id, "is added"), *self.found(spec, now_s)]
-            elif spec != known.spec:
-                known.spec, known.child.runtime = spec, spec.runtime
-                actions += [LogEvent("info", spec.id, "has new settings: it starts again"), *known.child.restart(now_s)]
+            elif known.removed or spec != known.spec:
+                actions += self._change(known, spec, now_s)
         return actions
+
+    def _change(self, stick: Stick, spec: StickSpec, now_s: float) -> list[Action]:
+        """It starts again with its new settings, in its new pool; one that is unplugged does so once it is back."""
+        back, stick.removed = stick.removed, False
+        stick.present = stick.present or back
+        stick.spec, stick.child.runtime = spec, spec.runtime
+        if pool := self._pools.get(spec.pool):
+            stick.zone.switch_temp_c = pool.clusters.switch_temp_c
+        self._order()
+        text = "is added" if back else "has new settings: it starts again"
+        return [LogEvent("info", spec.id, text), *stick.child.restart(now_s)] if stick.present else []
 
     def forget_removed(self) -> None:
         """Sticks that are no longer configured, and whose process is gone."""

@@ -82,7 +82,7 @@ class Workers:
         return [action for stick in self.sticks.due(now_s) for action in Worker(stick, self).open(now_s)]
 
     def tick(self, now_s: float) -> list[Action]:
-        """Sticks that should have answered long ago, and regulation."""
+        """Sticks that should have answered long ago."""
         actions: list[Action] = []
         for late in self.dispatcher.overdue(now_s):
             actions += Worker(self.sticks.by_id[late], self).hangs(now_s)
