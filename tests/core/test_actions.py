@@ -52,8 +52,8 @@ class Performer(Supervisor):
     def _kill(self, endpoint: Endpoint) -> None:
         self.done.append(("kill", endpoint))
 
-    def _tell(self, endpoint: Endpoint, message: object) -> None:
-        self.done.append(("tell", endpoint, message))
+    def _raise(self, endpoint: Endpoint, message: object) -> None:
+        self.done.append(("raise", endpoint, message))
 
     def _note(self, level: str, endpoint: str, text: str) -> None:
         self.done.append(("note", level, endpoint, text))
@@ -87,7 +87,7 @@ def test_the_supervisor_performs_actions_in_their_order(performer: Performer) ->
         ("send", a.Send(SINK, Stop())),
         ("spawn", WORKER, "default"),
         ("kill", WORKER),
-        ("tell", BUS, StickGone(STICK)),
+        ("raise", BUS, StickGone(STICK)),
         ("note", "info", "daemon", "text"),
     ]
     assert performer._exit_code == 7

@@ -57,7 +57,7 @@ def test_sticks_are_opened_one_after_another_and_nothing_else_is_said_before() -
     times = [when_s for when_s, _ in opened]
     assert len({endpoint for _, endpoint in opened}) == 4
     assert all(0.3 - 1e-6 <= after - before < 0.31 for before, after in pairwise(times))
-    assert len(world.engine.sticks.active) == 4
+    assert len(world.engine.workers.regulators["default"].active) == 4
 
 
 def test_a_boot_from_which_something_is_to_be_learned_has_time_to_itself() -> None:
@@ -102,7 +102,7 @@ def test_sticks_that_are_lost_all_at_once_are_opened_again_one_after_another() -
     world.run(3.0)
     assert len(told) == 4
     assert all(0.3 - 1e-6 <= after - before < 0.31 for before, after in pairwise(told))
-    assert len(world.engine.sticks.active) == 4
+    assert len(world.engine.workers.regulators["default"].active) == 4
     referee.check()
 
 
@@ -111,7 +111,7 @@ def test_a_worker_that_dies_while_it_waits_does_not_keep_the_others_waiting() ->
     world.start().run(0.5)
     world.crash(Endpoint("worker", "sim-2"))
     world.run(5.0)
-    assert len(world.engine.sticks.active) == 3
+    assert len(world.engine.workers.regulators["default"].active) == 3
 
 
 # -- each question alone

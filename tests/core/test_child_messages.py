@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import Kill, LogEvent, Spawn
 from ncs_cluster.core.child import Child, State
-from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
+from ncs_cluster.core.child_messages import CommonMessage, accepts, check_protocol, handle_common
 from ncs_cluster.core.events import SINK
 
 
@@ -101,8 +103,13 @@ def test_a_process_that_could_not_be_started_is_tried_again_after_the_longest_ti
     assert child.tick(70.0) == [Spawn(SINK, "default")]
 
 
-@pytest.mark.parametrize("message", [m.Heartbeat(), m.SinkBlocked("disk full"), None])
-def test_any_other_message_leads_to_nothing_here(message: object) -> None:
+def test_a_heartbeat_leads_to_nothing_here() -> None:
     child = child_in(State.RUNNING)
-    assert handle_common(child, message, 3.0) == []
+    assert handle_common(child, m.Heartbeat(), 3.0) == []
     assert (child.state, child.deadline_s, child.pid) == (State.RUNNING, 7.0, None)
+
+
+def test_the_messages_of_every_child_are_named_and_any_other_is_an_error_of_the_caller() -> None:
+    assert set(get_args(CommonMessage)) == {m.Heartbeat, m.Phase, m.Failed, e.Spawned, e.SpawnFailed}
+    with pytest.raises(AssertionError):
+        handle_common(child_in(State.RUNNING), m.SinkBlocked("disk full"), 3.0)  # type: ignore[arg-type]

@@ -24,9 +24,9 @@ class Desk:
     def __init__(self, *sticks: StickId, ordered: bool = False, max_in_flight: int = 2, graphs: int = 1) -> None:
         self.ledger = Ledger()
         self.dispatcher = Dispatcher(self.ledger)
-        self.dispatcher.add_stream("cam0", graphs, 1.0, ordered=ordered)
+        self.dispatcher.open_lanes("cam0", range(graphs), 1.0, ordered=ordered)
         for stick in sticks:
-            self.dispatcher.queue(stick, max_in_flight)
+            self.dispatcher.attach(stick, max_in_flight)
         self.dispatcher.set_duties(dict.fromkeys(sticks, 1.0))
 
     def offer(self, *numbers: int, stream: str = "cam0", tried: tuple[StickId, ...] = ()) -> Unit:
@@ -58,28 +58,44 @@ class Desk:
 
 def test_a_new_dispatcher_has_nothing_to_do() -> None:
     dispatcher = Dispatcher(Ledger())
-    assert (dispatcher.lanes, dispatcher.queues, dispatcher.permits, dispatcher.hold_ordered) == ({}, {}, 0, False)
+    assert (dispatcher.lanes, dispatcher.queues, dispatcher.permits) == ({}, {}, {})
     assert (dispatcher.deadline_s, dispatcher.assign(1.0), dispatcher.deadline_s) == (None, [], None)
-    assert (dispatcher.at_work, dispatcher.waiting(), dispatcher.not_at_fault(A), dispatcher.detach(A)) == (0, 0, False, [])
+    assert (dispatcher.at_work("default"), dispatcher.waiting(), dispatcher.not_at_fault(A), dispatcher.detach(A)) == (
+        0,
+        0,
+        False,
+        [],
+    )
 
 
 def test_a_stick_that_can_work_has_a_new_seat_which_rests() -> None:
     dispatcher = Dispatcher(Ledger())
-    first = dispatcher.queue(A, 3)
+    first = dispatcher.attach(A, 3)
     assert (first.stick, first.max_in_flight, first.can_reset, first.duty) == (A, 3, False, 0.0)
-    second = dispatcher.queue(A, 1, can_reset=True)
-    assert (dispatcher.queues, second.can_reset) == ({A: second}, True)
+    assert first.pool == "default"
+    second = dispatcher.attach(A, 1, pool="usb", can_reset=True)
+    assert (dispatcher.queues, second.can_reset, second.pool) == ({A: second}, True, "usb")
 
 
-def test_the_graphs_of_a_stream_share_its_weight_and_a_known_lane_stays() -> None:
+def test_the_graphs_of_a_stream_share_its_weight() -> None:
     dispatcher = Dispatcher(Ledger())
-    dispatcher.add_stream("cam0", 2, 4.0, ordered=True)
-    first = dispatcher.lanes["cam0", 0]
-    dispatcher.add_stream("cam0", 2, 1.0, ordered=True)
-    assert list(dispatcher.lanes) == [("cam0", 0), ("cam0", 1)]
-    assert dispatcher.lanes["cam0", 0] is first
-    lane = dispatcher.lanes["cam0", 1]
-    assert (lane.stream, lane.graph, lane.cost, lane.ordered, lane.virtual_s, list(lane.pending)) == ("cam0", 1, 0.5, True, 0.0, [])
+    dispatcher.open_lanes("cam0", [0, 2], 4.0, ordered=True)
+    assert list(dispatcher.lanes) == [("cam0", 0), ("cam0", 2)]
+    lane = dispatcher.lanes["cam0", 2]
+    assert (lane.stream, lane.graph, lane.cost, lane.ordered, lane.virtual_s, list(lane.pending)) == ("cam0", 2, 0.5, True, 0.0, [])
+    assert lane.held is False
+
+
+def test_another_weight_of_a_stream_is_shared_by_its_graphs_and_by_no_other() -> None:
+    dispatcher = Dispatcher(Ledger())
+    dispatcher.open_lanes("cam0", [0, 1], 4.0, ordered=True)
+    dispatcher.open_lanes("cam1", [0], 4.0, ordered=True)
+    dispatcher.set_weight("cam0", 8.0)
+    assert [lane.cost for lane in dispatcher.lanes.values()] == [0.25, 0.25, 0.25]
+    dispatcher.set_weight("cam0", 1.0)
+    assert [lane.cost for lane in dispatcher.lanes.values()] == [2.0, 2.0, 0.25]
+    dispatcher.set_weight("cam9", 1.0)
+    assert [lane.cost for lane in dispatcher.lanes.values()] == [2.0, 2.0, 0.25]
 
 
 def test_a_unit_is_handed_over_once_with_a_ticket_of_its_own() -> None:
@@ -88,7 +104,7 @@ def test_a_unit_is_handed_over_once_with_a_ticket_of_its_own() -> None:
     assert desk.dispatcher.assign(10.0) == [one, two]
     assert (one.ticket, one.stick, one.sent_s, two.ticket, two.stick, two.sent_s) == (1, A, 10.0, 2, B, 10.0)
     assert (desk.dispatcher.queues[A].in_flight, desk.dispatcher.queues[B].in_flight) == ({1: one}, {2: two})
-    assert (desk.dispatcher.queues[A].last_sent_s, desk.dispatcher.at_work, desk.ledger.open) == (10.0, 2, {one, two})
+    assert (desk.dispatcher.queues[A].last_sent_s, desk.dispatcher.at_work("default"), desk.ledger.open) == (10.0, 2, {one, two})
     assert desk.dispatcher.assign(10.1) == []
 
 
@@ -105,16 +121,22 @@ def test_a_live_lane_keeps_its_newest_frame_alone_and_an_ordered_one_all() -> No
     ("change", "looks"),
     [
         (lambda desk: None, False),
-        (lambda desk: desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=False), True),
-        (lambda desk: desk.dispatcher.queue(B, 1), True),
+        (lambda desk: desk.dispatcher.open_lanes("cam1", [0], 1.0, ordered=False), True),
+        (lambda desk: desk.dispatcher.attach(B, 1), True),
         (lambda desk: desk.dispatcher.detach(B), True),
         (lambda desk: desk.dispatcher.detach(StickId("c")), False),
         (lambda desk: desk.dispatcher.set_duties({A: 0.5}), True),
         (lambda desk: desk.dispatcher.set_duties({A: 1.0}), False),
-        (lambda desk: desk.dispatcher.permit(3), True),
-        (lambda desk: desk.dispatcher.permit(0), False),
-        (lambda desk: desk.dispatcher.hold(ordered=True), True),
-        (lambda desk: desk.dispatcher.hold(ordered=False), False),
+        (lambda desk: desk.dispatcher.set_duties({StickId("c"): 0.5}), False),
+        (lambda desk: desk.dispatcher.set_duties({}), False),
+        (lambda desk: desk.dispatcher.permit("default", 3), True),
+        (lambda desk: desk.dispatcher.permit("default", 0), False),
+        (lambda desk: desk.dispatcher.permit("usb", 1), True),
+        (lambda desk: [desk.dispatcher.hold("cam0", held=held) for held in (True, False)], True),
+        (lambda desk: desk.dispatcher.hold("cam0", held=False), False),
+        (lambda desk: desk.dispatcher.hold("cam9", held=True), False),
+        (lambda desk: desk.dispatcher.close_lanes("cam9"), True),
+        (lambda desk: desk.dispatcher.set_weight("cam0", 2.0), False),
         (lambda desk: desk.dispatcher.extend_deadlines(10.0), True),
         (lambda desk: desk.dispatcher.answered(B, 1, 0.1, 10.0), True),
         (lambda desk: desk.dispatcher.answered(B, 9, 0.1, 10.0), False),
@@ -124,8 +146,9 @@ def test_the_sticks_are_looked_at_again_only_after_a_change(change: Callable[[De
     desk = Desk(B)
     desk.offer(0)
     assert desk.assign(9.0) == [("cam0", 0, B)]
-    desk.dispatcher.set_duties({})
-    desk.dispatcher.queue(A, 1)
+    desk.dispatcher.set_duties({B: 0.0})
+    desk.dispatcher.permit("default", 0)
+    desk.dispatcher.attach(A, 1)
     desk.offer(1)
     assert desk.assign(10.0) == []
     desk.dispatcher.queues[A].duty = 1.0
@@ -136,7 +159,7 @@ def test_the_sticks_are_looked_at_again_only_after_a_change(change: Callable[[De
 def test_a_newer_frame_in_the_place_of_an_older_one_is_no_change_but_one_in_the_place_of_a_suspect_is() -> None:
     for tried, looks in (((), False), ((B,), True)):
         desk = Desk()
-        desk.dispatcher.queue(A, 1)
+        desk.dispatcher.attach(A, 1)
         desk.offer(1, tried=tried)
         assert desk.assign(10.0) == []
         desk.dispatcher.queues[A].duty = 1.0
@@ -146,7 +169,7 @@ def test_a_newer_frame_in_the_place_of_an_older_one_is_no_change_but_one_in_the_
 
 def test_a_change_before_a_newer_frame_takes_the_place_of_an_older_one_is_still_acted_on() -> None:
     desk = Desk()
-    desk.dispatcher.queue(A, 1)
+    desk.dispatcher.attach(A, 1)
     desk.offer(1)
     assert desk.assign(10.0) == []
     desk.dispatcher.set_duties({A: 1.0})
@@ -213,7 +236,7 @@ def test_a_live_frame_whose_stick_dies_makes_room_for_a_newer_one_else_it_is_tri
     desk.offer(1)
     desk.assign(10.0)
     assert (desk.dispatcher.detach(A), desk.pending(), desk.ledger.count("cam0")) == ([], [1], Count(begun=1))
-    desk.dispatcher.queue(A, 1)
+    desk.dispatcher.attach(A, 1)
     desk.dispatcher.set_duties({A: 1.0})
     desk.assign(11.0)
     desk.offer(2)
@@ -259,7 +282,7 @@ def test_a_suspect_goes_to_a_stick_that_has_not_died_with_it_where_there_is_one_
     alone.offer(1, tried=(A,))
     assert alone.assign(10.0) == [("cam0", 1, A)]
     resting = Desk(A, B)
-    resting.dispatcher.set_duties({A: 1.0})
+    resting.dispatcher.set_duties({B: 0.0})
     resting.offer(1, tried=(A,))
     assert resting.assign(10.0) == [("cam0", 1, A)]
 
@@ -277,7 +300,7 @@ def test_a_suspect_waits_for_a_stick_that_is_idle() -> None:
 @pytest.mark.parametrize("quick", [A, B])
 def test_the_stick_that_will_be_idle_first_gets_nothing_on_top_while_a_suspect_waits(quick: StickId) -> None:
     desk = Desk(A, B, ordered=True, max_in_flight=4)
-    desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=True)
+    desk.dispatcher.open_lanes("cam1", [0], 1.0, ordered=True)
     for stick in (A, B):
         desk.known(stick, 1.0 if stick == quick else 2.0)
     desk.offer(1, 2)
@@ -290,7 +313,7 @@ def test_the_stick_that_will_be_idle_first_gets_nothing_on_top_while_a_suspect_w
 
 def test_the_stick_with_the_fewest_frames_is_idle_first() -> None:
     desk = Desk(A, B, ordered=True, max_in_flight=3)
-    desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=True)
+    desk.dispatcher.open_lanes("cam1", [0], 1.0, ordered=True)
     desk.known(A, 1.0)
     desk.known(B, 9.0)
     desk.offer(1, 2, 3)
@@ -302,26 +325,103 @@ def test_the_stick_with_the_fewest_frames_is_idle_first() -> None:
 
 def test_a_suspect_in_a_lane_that_is_held_keeps_no_stick_free() -> None:
     desk = Desk(A, max_in_flight=2)
-    desk.dispatcher.add_stream("job", 1, 1.0, ordered=True)
+    desk.dispatcher.open_lanes("job", [0], 1.0, ordered=True)
     desk.known(A, 0.001)
     desk.offer(1)
     desk.assign(10.0)
     desk.offer(2, stream="job", tried=(B,))
     desk.offer(3)
     assert desk.assign(10.0) == []
-    desk.dispatcher.hold(ordered=True)
+    desk.dispatcher.hold("job", held=True)
     assert desk.assign(10.0) == [("cam0", 3, A)]
 
 
 def test_a_resting_stick_is_not_kept_free_for_a_suspect() -> None:
     desk = Desk(A, B, ordered=True, max_in_flight=2)
-    desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=True)
+    desk.dispatcher.open_lanes("cam1", [0], 1.0, ordered=True)
     desk.offer(1, 2)
     desk.assign(10.0)
-    desk.dispatcher.set_duties({B: 1.0})
+    desk.dispatcher.set_duties({A: 0.0})
     desk.offer(3, tried=(StickId("c"),))
     desk.offer(4, stream="cam1")
     assert desk.assign(10.0) == [], "stick b is kept free, though a would be idle first"
+
+
+# -- a stream is closed
+
+
+def test_the_frames_that_wait_in_the_lanes_of_a_closed_stream_are_returned_and_others_stay() -> None:
+    desk = Desk(ordered=True, graphs=2)
+    desk.dispatcher.open_lanes("cam1", [0], 1.0, ordered=True)
+    desk.offer(1, 2)
+    other = a_unit(1, graph=1)
+    desk.dispatcher.offer(other)
+    desk.offer(9, stream="cam1")
+    closed = desk.dispatcher.close_lanes("cam0")
+    assert [(unit.number, unit.graph, unit.ended, unit.closed) for unit in closed] == [
+        (1, 0, None, False),
+        (2, 0, None, False),
+        (1, 1, None, False),
+    ]
+    assert (list(desk.dispatcher.lanes), desk.pending("cam1"), desk.dispatcher.waiting()) == ([("cam1", 0)], [9], 1)
+    assert desk.dispatcher.close_lanes("cam0") == []
+
+
+def test_the_frames_of_a_closed_stream_that_sticks_have_are_marked_and_come_back() -> None:
+    desk = Desk(A, B, ordered=True, max_in_flight=1)
+    desk.dispatcher.open_lanes("cam1", [0], 1.0, ordered=True)
+    unit, other = desk.offer(1), desk.offer(2, stream="cam1")
+    desk.assign(10.0)
+    assert desk.dispatcher.close_lanes("cam0") == []
+    assert (unit.closed, other.closed, desk.held(A)) == (True, False, [1])
+    desk.dispatcher.close_lanes("cam1")
+    assert (unit.closed, other.closed) == (True, True)
+    assert desk.dispatcher.answered(A, 1, 0.1, 10.1) is unit
+
+
+def test_a_frame_of_a_closed_stream_whose_stick_dies_is_dropped_also_where_a_new_stream_has_its_name() -> None:
+    for opened_again in (False, True):
+        desk = Desk(A, ordered=True)
+        unit = desk.offer(1)
+        desk.assign(10.0)
+        desk.dispatcher.close_lanes("cam0")
+        if opened_again:
+            desk.dispatcher.open_lanes("cam0", [0], 1.0, ordered=True)
+        assert desk.dispatcher.detach(A) == []
+        assert (unit.ended, desk.dispatcher.waiting(), desk.ledger.count("cam0")) == ("dropped", 0, Count(begun=1, dropped=1))
+
+
+def test_a_closed_stream_whose_lanes_are_opened_again_begins_without_frames() -> None:
+    desk = Desk(ordered=True)
+    desk.offer(1)
+    desk.dispatcher.hold("cam0", held=True)
+    desk.dispatcher.close_lanes("cam0")
+    desk.dispatcher.open_lanes("cam0", [0], 1.0, ordered=True)
+    assert (desk.pending(), desk.dispatcher.lanes["cam0", 0].held) == ([], False)
+
+
+def test_where_the_last_live_stream_is_closed_ordered_lanes_fill_the_sticks() -> None:
+    desk = Desk(A, ordered=True, max_in_flight=3)
+    desk.dispatcher.open_lanes("cam1", [0], 1.0, ordered=False)
+    desk.offer(1, 2, 3)
+    assert desk.assign(10.0) == [("cam0", 1, A)]
+    desk.dispatcher.close_lanes("cam1")
+    assert desk.assign(10.0) == [("cam0", 2, A), ("cam0", 3, A)]
+
+
+# -- the daemon stops
+
+
+def test_all_frames_that_wait_are_taken_out_but_those_of_an_ordered_stream_that_have_been_on_a_stick() -> None:
+    desk = Desk(A, ordered=True, max_in_flight=2)
+    desk.dispatcher.open_lanes("live", [0], 1.0, ordered=False)
+    live = desk.offer(7, stream="live", tried=(B,))
+    desk.offer(1, tried=(B,))
+    two, three = desk.offer(2), desk.offer(3)
+    assert desk.dispatcher.drain() == [two, three, live]
+    assert (desk.pending(), desk.pending("live"), live.ended) == ([1], [], None)
+    assert desk.assign(10.0) == [("cam0", 1, A)]
+    assert (desk.dispatcher.drain(), desk.held(A)) == ([], [1])
 
 
 # -- which stick, and when
@@ -337,26 +437,78 @@ def test_of_idle_sticks_the_one_that_has_rested_longest_is_chosen_and_a_throttle
 
 def test_a_stick_that_rests_gets_nothing() -> None:
     desk = Desk(A, B)
-    desk.dispatcher.set_duties({B: 1.0})
+    desk.dispatcher.set_duties({A: 0.0})
     desk.offer(1)
     assert desk.assign(10.0) == [("cam0", 1, B)]
     assert (desk.dispatcher.queues[A].duty, desk.dispatcher.queues[B].duty) == (0.0, 1.0)
 
 
+def test_the_duties_of_sticks_that_are_not_named_stay() -> None:
+    desk = Desk(A, B)
+    desk.dispatcher.set_duties({A: 0.25, StickId("c"): 0.5})
+    assert {stick: queue.duty for stick, queue in desk.dispatcher.queues.items()} == {A: 0.25, B: 1.0}
+
+
 @pytest.mark.parametrize(("permits", "handed"), [(0, 2), (1, 1), (2, 2)])
 def test_no_more_sticks_are_at_work_than_are_permitted(permits: int, handed: int) -> None:
     desk = Desk(A, B, ordered=True, max_in_flight=1)
-    desk.dispatcher.permit(permits)
+    desk.dispatcher.permit("default", permits)
     desk.offer(1, 2)
     assert desk.assign(10.0) == [("cam0", 1, A), ("cam0", 2, B)][:handed]
-    assert desk.dispatcher.at_work == handed
+    assert desk.dispatcher.at_work("default") == handed
 
 
 def test_where_no_further_stick_is_permitted_those_at_work_are_filled() -> None:
     desk = Desk(A, B, ordered=True, max_in_flight=2)
-    desk.dispatcher.permit(1)
+    desk.dispatcher.permit("default", 1)
     desk.offer(1, 2, 3)
     assert desk.assign(10.0) == [("cam0", 1, A), ("cam0", 2, A)]
+
+
+C, D = StickId("c"), StickId("d")
+
+
+def two_pools(max_in_flight: int = 1) -> Desk:
+    """The sticks a and c of the pool usb, b and d of the pool cpu."""
+    desk = Desk(ordered=True)
+    for stick, pool in ((A, "usb"), (B, "cpu"), (C, "usb"), (D, "cpu")):
+        desk.dispatcher.attach(stick, max_in_flight, pool=pool)
+    desk.dispatcher.set_duties(dict.fromkeys((A, B, C, D), 1.0))
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("usb", "cpu", "handed"),
+    [(0, 0, [A, B, C, D]), (1, 0, [A, B, D]), (1, 1, [A, B]), (0, 1, [A, B, C]), (2, 1, [A, B, C]), (1, 2, [A, B, D])],
+)
+def test_each_pool_has_its_own_number_of_sticks_at_work(usb: int, cpu: int, handed: list[StickId]) -> None:
+    desk = two_pools()
+    desk.dispatcher.permit("usb", usb)
+    desk.dispatcher.permit("cpu", cpu)
+    desk.offer(1, 2, 3, 4)
+    assert [stick for _, _, stick in desk.assign(10.0)] == handed
+    assert [desk.dispatcher.at_work(pool) for pool in ("usb", "cpu", "other")] == [
+        len({A, C} & set(handed)),
+        len({B, D} & set(handed)),
+        0,
+    ]
+
+
+def test_a_pool_of_which_nothing_was_said_has_no_limit() -> None:
+    desk = two_pools()
+    desk.dispatcher.permit("usb", 1)
+    desk.offer(1, 2, 3, 4)
+    assert [stick for _, _, stick in desk.assign(10.0)] == [A, B, D]
+
+
+def test_a_stick_that_becomes_free_makes_room_for_one_of_its_own_pool() -> None:
+    desk = two_pools()
+    desk.dispatcher.permit("usb", 1)
+    desk.dispatcher.permit("cpu", 1)
+    desk.offer(1, 2, 3)
+    assert desk.assign(10.0) == [("cam0", 1, A), ("cam0", 2, B)]
+    desk.dispatcher.answered(B, 2, 0.1, 10.1)
+    assert desk.assign(10.1) == [("cam0", 3, D)]
 
 
 def test_ordered_lanes_alone_fill_the_stick_with_the_fewest_frames_first() -> None:
@@ -393,7 +545,7 @@ def test_a_busy_stick_gets_a_live_frame_at_once_where_it_is_too_quick_for_a_time
     desk.offer(1)
     desk.assign(10.0)
     desk.dispatcher.queues[A].service.mean_s = mean_s
-    desk.dispatcher.queues[A].settle()
+    desk.dispatcher.queues[A].recompute()
     desk.dispatcher.set_duties({A: duty})
     desk.offer(2)
     assert desk.assign(10.0) == ([("cam0", 2, A)] if handed else [])
@@ -428,7 +580,7 @@ def test_the_first_turn_of_several_busy_sticks_is_the_deadline() -> None:
     desk.offer(3)
     assert desk.assign(10.0) == []
     assert desk.dispatcher.deadline_s == 10.25 - 0.003
-    desk.known(A, 0.1).settle()
+    desk.known(A, 0.1).recompute()
     assert desk.dispatcher.assign(10.0) == []
     desk.dispatcher.extend_deadlines(10.0)
     assert desk.assign(10.0) == []
@@ -437,7 +589,7 @@ def test_the_first_turn_of_several_busy_sticks_is_the_deadline() -> None:
 
 def test_an_ordered_lane_beside_a_live_one_is_handed_over_like_that() -> None:
     desk = Desk(A, ordered=True, max_in_flight=3)
-    desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=False)
+    desk.dispatcher.open_lanes("cam1", [0], 1.0, ordered=False)
     desk.known(A, 0.25)
     desk.offer(1, 2)
     assert desk.assign(10.0) == [("cam0", 1, A)]
@@ -478,7 +630,7 @@ def test_a_slowed_stick_of_unknown_speed_is_tried_at_once() -> None:
 
 def test_ordered_lanes_take_turns_by_weight() -> None:
     desk = Desk(A, ordered=True, max_in_flight=9)
-    desk.dispatcher.add_stream("cam1", 1, 2.0, ordered=True)
+    desk.dispatcher.open_lanes("cam1", [0], 2.0, ordered=True)
     desk.dispatcher.lanes["cam0", 0].virtual_s = 0.25
     desk.offer(*range(5))
     desk.offer(*range(10, 19), stream="cam1")
@@ -489,7 +641,7 @@ def test_ordered_lanes_take_turns_by_weight() -> None:
 
 def test_a_lane_that_was_empty_does_not_save_up_its_turns() -> None:
     desk = Desk(A, ordered=True, max_in_flight=9)
-    desk.dispatcher.add_stream("cam1", 1, 1.0, ordered=True)
+    desk.dispatcher.open_lanes("cam1", [0], 1.0, ordered=True)
     desk.offer(*range(4))
     desk.assign(10.0)
     desk.offer(10, 11, stream="cam1")
@@ -499,27 +651,31 @@ def test_a_lane_that_was_empty_does_not_save_up_its_turns() -> None:
     assert desk.dispatcher.lanes["cam1", 0].virtual_s == 1.0, "it was not empty"
 
 
-def test_ordered_lanes_wait_while_they_are_held_and_live_ones_do_not() -> None:
+def test_the_lanes_of_a_stream_wait_while_they_are_held_and_others_do_not() -> None:
     desk = Desk(A, B, max_in_flight=1)
-    desk.dispatcher.add_stream("job", 1, 1.0, ordered=True)
-    desk.dispatcher.hold(ordered=True)
+    desk.dispatcher.open_lanes("job", [0], 1.0, ordered=True)
+    desk.dispatcher.open_lanes("other", [0], 1.0, ordered=True)
+    desk.dispatcher.hold("job", held=True)
     desk.offer(1)
     desk.offer(2, stream="job")
-    assert desk.assign(10.0) == [("cam0", 1, A)]
-    desk.dispatcher.hold(ordered=False)
-    assert desk.assign(10.0) == [("job", 2, B)]
+    desk.offer(3, stream="other")
+    assert desk.assign(10.0) == [("cam0", 1, A), ("other", 3, B)]
+    desk.dispatcher.answered(A, 1, 0.1, 10.1)
+    assert desk.assign(10.1) == []
+    desk.dispatcher.hold("job", held=False)
+    assert desk.assign(10.1) == [("job", 2, A)]
 
 
 def test_a_lane_that_was_held_does_not_save_up_its_turns() -> None:
     desk = Desk(A)
-    desk.dispatcher.add_stream("job", 1, 1.0, ordered=True)
+    desk.dispatcher.open_lanes("job", [0], 1.0, ordered=True)
     live, job = desk.dispatcher.lanes["cam0", 0], desk.dispatcher.lanes["job", 0]
     live.virtual_s = 5.0
     desk.offer(1)
     desk.assign(10.0)
-    desk.dispatcher.hold(ordered=True)
+    desk.dispatcher.hold("job", held=True)
     assert (live.virtual_s, job.virtual_s) == (6.0, 0.0)
-    desk.dispatcher.hold(ordered=False)
+    desk.dispatcher.hold("job", held=False)
     assert (live.virtual_s, job.virtual_s) == (6.0, 5.0)
 
 

@@ -111,7 +111,7 @@ def test_the_pause_at_a_switch_is_not_longer_than_an_inference() -> None:
     world.watchers.append(watch)
     world.start().run(60.0)
     referee.check()
-    assert world.engine.sticks.switches >= 18
+    assert world.engine.workers.regulators["default"].switches >= 18
     gaps = [after - before for before, after in itertools.pairwise(answers[20:])]
     assert max(gaps) <= L_S + 0.010
 

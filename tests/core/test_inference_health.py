@@ -16,13 +16,13 @@ def failing() -> InferenceHealth:
     inferences = InferenceHealth()
     for now_s in (100.0, 103.0, 106.0):
         inferences.failed("no blob", now_s)
-    assert inferences.say(106.0) == [FAILS]
+    assert inferences.report(106.0) == [FAILS]
     return inferences
 
 
 def test_at_first_there_is_nothing_to_say() -> None:
     inferences = InferenceHealth()
-    assert (inferences.last_good_s, inferences.failing(0.0), inferences.say(0.0)) == (None, None, [])
+    assert (inferences.last_good_s, inferences.failing(0.0), inferences.report(0.0)) == (None, None, [])
 
 
 def test_the_time_of_the_last_success_is_kept() -> None:
@@ -70,25 +70,25 @@ def test_a_success_between_errors_begins_the_five_seconds_anew() -> None:
 
 def test_failing_is_noted_once_when_it_begins_and_once_when_a_success_ends_it() -> None:
     inferences = failing()
-    assert inferences.say(107.0) == []
+    assert inferences.report(107.0) == []
     inferences.succeeded(108.0)
-    assert inferences.say(108.0) == [AGAIN]
-    assert inferences.say(109.0) == []
+    assert inferences.report(108.0) == [AGAIN]
+    assert inferences.report(109.0) == []
 
 
 def test_errors_that_merely_come_to_an_end_are_not_noted_as_success() -> None:
     inferences = failing()
-    assert inferences.say(111.0) == []
+    assert inferences.report(111.0) == []
     for now_s in (120.0, 125.5):
         inferences.failed("no blob", now_s)
-    assert inferences.say(125.5) == [FAILS], "from the first error on, at 100 s"
+    assert inferences.report(125.5) == [FAILS], "from the first error on, at 100 s"
 
 
 def test_a_success_before_the_errors_does_not_count_as_their_end() -> None:
     inferences = InferenceHealth()
     inferences.succeeded(99.0)
-    assert inferences.say(99.0) == []
+    assert inferences.report(99.0) == []
     inferences.failed("no blob", 100.0)
     inferences.failed("no blob", 106.0)
-    assert inferences.say(106.0) == [FAILS]
-    assert inferences.say(111.0) == []
+    assert inferences.report(106.0) == [FAILS]
+    assert inferences.report(111.0) == []

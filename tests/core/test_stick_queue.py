@@ -35,24 +35,26 @@ def test_a_seat_takes_at_least_one_request(told: int, kept: int) -> None:
 def test_a_new_seat_rests_and_holds_nothing() -> None:
     queue = StickQueue(STICK, 2)
     assert (queue.stick, queue.can_reset, queue.reset_s, queue.duty, queue.in_flight) == ("sim-1", False, None, 0.0, {})
-    assert (queue.last_done_s, queue.last_sent_s, queue.throttled, queue.turn_s, queue.alone) == (0.0, 0.0, False, 0.0, False)
+    assert (queue.last_done_s, queue.last_sent_s, queue.throttled, queue.turn_s, queue.isolated) == (0.0, 0.0, False, 0.0, False)
     assert (queue.service.mean_s, queue.latency.status(), queue.done.per_s(0.0)) == (None, LatencyStatus(None, None), 0.0)
-    assert StickQueue(STICK, 2, can_reset=True).can_reset is True
+    assert queue.pool == "default"
+    other = StickQueue(STICK, 2, pool="usb", can_reset=True)
+    assert (other.pool, other.can_reset) == ("usb", True)
 
 
 def test_the_turn_of_an_empty_seat_is_at_once() -> None:
     queue = a_seat(0.1)
-    queue.turn_s, queue.alone = 5.0, True
-    queue.settle()
-    assert (queue.turn_s, queue.alone) == (0.0, False)
+    queue.turn_s, queue.isolated = 5.0, True
+    queue.recompute()
+    assert (queue.turn_s, queue.isolated) == (0.0, False)
 
 
 def test_the_turn_of_a_busy_seat_comes_a_lead_before_its_expected_end() -> None:
     queue = a_seat(0.25)
     queue.service.deviation_s = 0.0
     queue.in_flight[1] = a_unit(sent_s=10.0)
-    queue.settle()
-    assert (queue.expected_end_s(), queue.turn_s, queue.alone) == (10.25, 10.25 - 0.003, False)
+    queue.recompute()
+    assert (queue.expected_end_s(), queue.turn_s, queue.isolated) == (10.25, 10.25 - 0.003, False)
 
 
 @pytest.mark.parametrize(("sent_s", "last_done_s", "end_s"), [(10.0, 9.0, 10.5), (10.0, 10.0, 10.5), (10.0, 11.0, 11.5)])
@@ -143,11 +145,11 @@ def test_an_answer_of_a_stick_that_is_still_throttled_does_not_shorten_its_patie
     assert queue.patience_s() == 15.0
 
 
-def test_a_seat_with_a_suspect_among_its_units_is_alone() -> None:
+def test_a_seat_with_a_suspect_among_its_units_is_isolated() -> None:
     queue = a_seat(0.1)
     queue.in_flight = {1: a_unit(0), 2: a_unit(1)}
     assert queue.holds_retry() is False
     queue.in_flight[2] = a_unit(1, tried=("sim-2",))
-    assert (queue.holds_retry(), queue.alone) == (True, False)
-    queue.settle()
-    assert queue.alone is True
+    assert (queue.holds_retry(), queue.isolated) == (True, False)
+    queue.recompute()
+    assert queue.isolated is True

@@ -40,7 +40,7 @@ def test_a_new_unit_was_never_sent_and_has_not_ended() -> None:
     frame = a_frame(7, a_pool())
     unit = Unit("cam0", frame, 3)
     assert (unit.stream, unit.frame, unit.graph, unit.number) == ("cam0", frame, 3, 7)
-    assert (unit.ticket, unit.stick, unit.sent_s, unit.tried, unit.ended) == (-1, None, 0.0, [], None)
+    assert (unit.ticket, unit.stick, unit.sent_s, unit.tried, unit.ended, unit.closed) == (-1, None, 0.0, [], None, False)
 
 
 @pytest.mark.parametrize("with_pixels", [True, False])

@@ -17,11 +17,17 @@ def zone(sensor: bool = True) -> Zone:
     return new
 
 
+def is_hot(stick: Zone, now_s: float) -> bool:
+    """As of now."""
+    stick.update(now_s)
+    return stick.is_hot
+
+
 def test_hot_at_the_limit_and_cool_again_three_below() -> None:
     seen, stick = [], zone()
     for now_s, value_c in enumerate((64.9, 65.0, 64.0, 62.1, 62.0, 64.9, 65.1)):
         stick.read(value_c, float(now_s))
-        seen.append(stick.hot(float(now_s)))
+        seen.append(is_hot(stick, float(now_s)))
     assert seen == [False, True, True, True, False, False, True]
 
 
@@ -30,17 +36,17 @@ def test_nonsense_counts_as_hot_and_is_forgotten_with_the_next_cool_reading(valu
     stick = zone()
     stick.read(50.0, 0.0)
     stick.read(value_c, 1.0)
-    assert stick.hot(1.0)
+    assert is_hot(stick, 1.0)
     assert stick.temperature_c(1.0) is None
     stick.read(50.0, 2.0)
-    assert not stick.hot(2.0)
+    assert not is_hot(stick, 2.0)
 
 
 def test_after_nonsense_a_reading_between_the_two_limits_is_not_trusted_yet() -> None:
     stick = zone()
     stick.read(math.nan, 0.0)
     stick.read(63.0, 1.0)
-    assert stick.hot(1.0)
+    assert is_hot(stick, 1.0)
 
 
 def test_an_old_reading_has_risen_meanwhile_and_is_unknown_in_the_end() -> None:
@@ -48,12 +54,12 @@ def test_an_old_reading_has_risen_meanwhile_and_is_unknown_in_the_end() -> None:
     stick.read(60.0, 0.0)
     assert stick.temperature_c(FRESH_S) == 60.0
     assert stick.temperature_c(5.0) == pytest.approx(60.0 + 5.0 * AGEING_C_PER_S)
-    assert not stick.hot(9.0)
-    assert stick.hot(9.3)
+    assert not is_hot(stick, 9.0)
+    assert is_hot(stick, 9.3)
     cold = zone()
     cold.read(20.0, 0.0)
-    assert not cold.hot(UNKNOWN_S)
-    assert cold.hot(UNKNOWN_S + 0.01)
+    assert not is_hot(cold, UNKNOWN_S)
+    assert is_hot(cold, UNKNOWN_S + 0.01)
     assert cold.temperature_c(UNKNOWN_S + 0.01) is None
 
 
@@ -64,7 +70,7 @@ def test_without_a_sensor_it_is_never_hot(readings: list[tuple[float, float | No
     for dt_s, value_c in readings:
         now_s += dt_s
         stick.read(value_c, now_s)
-        assert not stick.hot(now_s)
+        assert not is_hot(stick, now_s)
     assert stick.has_reading
 
 
@@ -74,12 +80,12 @@ def test_it_says_exactly_when_it_will_be_hot_if_nothing_more_is_heard(readings: 
     for dt_s, value_c in readings:
         now_s += dt_s
         stick.read(value_c, now_s)
-    next_s, was_hot = stick.next_s, stick.hot(now_s)
-    assert was_hot or next_s is not None
-    if next_s is not None and now_s + wait_s < next_s - 1e-6:
-        assert not stick.hot(now_s + wait_s)
-    elif next_s is not None:
-        assert stick.hot(max(now_s + wait_s, next_s) + 1e-6)
+    deadline_s, was_hot = stick.deadline_s, is_hot(stick, now_s)
+    assert was_hot or deadline_s is not None
+    if deadline_s is not None and now_s + wait_s < deadline_s - 1e-6:
+        assert not is_hot(stick, now_s + wait_s)
+    elif deadline_s is not None:
+        assert is_hot(stick, max(now_s + wait_s, deadline_s) + 1e-6)
 
 
 def test_being_hot_outlives_the_process_that_measured_it() -> None:
@@ -88,18 +94,18 @@ def test_being_hot_outlives_the_process_that_measured_it() -> None:
     stick.open(True)
     assert not stick.has_reading
     stick.read(63.0, 1.0)
-    assert stick.hot(1.0)
+    assert is_hot(stick, 1.0)
 
 
 def test_it_says_whether_it_is_too_hot_still_too_hot_or_silent() -> None:
     stick = zone()
     stick.read(65.2, 0.0)
-    assert stick.hot(0.0)
+    assert is_hot(stick, 0.0)
     assert stick.why(0.0) == "is too hot (65.2 °C)"
     stick.read(65.0, 0.5)
     assert stick.why(0.5) == "is too hot (65.0 °C)"
     stick.read(64.2, 1.0)
-    assert stick.hot(1.0)
+    assert is_hot(stick, 1.0)
     assert stick.why(1.0) == "is still too hot (64.2 °C)"
     assert stick.why(1.0 + UNKNOWN_S + 0.01) == "does not tell its temperature"
 
@@ -117,8 +123,8 @@ def test_headroom_is_the_time_to_the_limit_at_the_present_rise() -> None:
 
 def test_a_new_zone_has_no_sensor_and_is_cool() -> None:
     stick = Zone(65.0)
-    assert (stick.switch_temp_c, stick.has_sensor, stick.has_reading, stick.hot(0.0)) == (65.0, False, True, False)
-    assert (stick.temperature_c(0.0), stick.age_s(0.0), stick.next_s, stick.headroom_s(0.0)) == (None, None, None, None)
+    assert (stick.switch_temp_c, stick.has_sensor, stick.has_reading, is_hot(stick, 0.0)) == (65.0, False, True, False)
+    assert (stick.temperature_c(0.0), stick.age_s(0.0), stick.deadline_s, stick.headroom_s(0.0)) == (None, None, None, None)
     assert stick.why(0.0) == "does not tell its temperature"
     stick.read(40.0, 100.0)
     stick.read(45.0, 105.0)
@@ -142,20 +148,22 @@ def test_a_reading_is_believed_as_it_is_for_two_seconds_and_aged_for_fifteen(age
     assert stick.temperature_c(10.0 + age_s) == pytest.approx(believed_c)
 
 
-@pytest.mark.parametrize(("value_c", "next_s"), [(64.9, 12.0), (60.0, 10.0 + 5.0 / 0.54), (20.0, 25.0), (65.0, None), (None, None)])
+@pytest.mark.parametrize(
+    ("value_c", "deadline_s"), [(64.9, 12.0), (60.0, 10.0 + 5.0 / 0.54), (20.0, 25.0), (65.0, None), (None, None)]
+)
 def test_the_time_of_the_trip_is_that_of_the_aged_reading_within_2_and_15_seconds(
-    value_c: float | None, next_s: float | None
+    value_c: float | None, deadline_s: float | None
 ) -> None:
     stick = zone()
-    assert stick.next_s is None, "nothing was read"
+    assert stick.deadline_s is None, "nothing was read"
     stick.read(value_c, 10.0)
-    assert stick.next_s == pytest.approx(next_s)
+    assert stick.deadline_s == pytest.approx(deadline_s)
 
 
 def test_without_a_sensor_there_is_no_time_of_the_trip() -> None:
     stick = zone(sensor=False)
     stick.read(60.0, 10.0)
-    assert stick.next_s is None
+    assert stick.deadline_s is None
 
 
 def test_a_stick_that_is_opened_again_has_forgotten_all_but_that_it_was_hot() -> None:
@@ -164,18 +172,18 @@ def test_a_stick_that_is_opened_again_has_forgotten_all_but_that_it_was_hot() ->
     stick.read(70.0, 10.0)
     stick.throttle(2)
     stick.open(True)
-    assert (stick.has_reading, stick.temperature_c(10.0), stick.age_s(10.0), stick.next_s) == (False, None, None, None)
+    assert (stick.has_reading, stick.temperature_c(10.0), stick.age_s(10.0), stick.deadline_s) == (False, None, None, None)
     stick.read(64.0, 11.0)
-    assert (stick.hot(11.0), stick.headroom_s(11.0), stick.why(11.0)) == (True, None, "is still too hot (64.0 °C)")
+    assert (is_hot(stick, 11.0), stick.headroom_s(11.0), stick.why(11.0)) == (True, None, "is still too hot (64.0 °C)")
     stick.open(False)
     stick.open(True)
     stick.read(64.0, 12.0)
-    assert stick.hot(12.0) is False, "without a sensor it is not hot, and that is remembered too"
+    assert is_hot(stick, 12.0) is False, "without a sensor it is not hot, and that is remembered too"
 
 
 def test_a_zone_that_was_never_read_is_hot_where_it_has_a_sensor() -> None:
     stick = zone()
-    assert (stick.hot(0.0), stick.why(0.0)) == (True, "does not tell its temperature")
+    assert (is_hot(stick, 0.0), stick.why(0.0)) == (True, "does not tell its temperature")
 
 
 @pytest.mark.parametrize(("level", "hot"), [(0, False), (1, False), (2, True), (3, True)])
@@ -183,11 +191,11 @@ def test_a_stick_that_its_firmware_throttles_at_level_2_is_hot_whatever_it_reads
     stick = zone()
     stick.read(40.0, 0.0)
     stick.throttle(level)
-    assert stick.hot(0.0) is hot
+    assert is_hot(stick, 0.0) is hot
     if hot:
         assert stick.why(0.0) == "is too hot: its firmware throttles it"
     stick.throttle(0)
-    assert stick.hot(0.0) is False
+    assert is_hot(stick, 0.0) is False
 
 
 @pytest.mark.parametrize(
@@ -220,3 +228,33 @@ def test_a_reading_after_an_invalid_one_does_not_change_the_rise() -> None:
     stick.read(60.0, 12.0)
     stick.read(60.5, 13.0)
     assert stick.headroom_s(13.0) == pytest.approx(4.5 / 0.5)
+
+
+def test_being_hot_is_as_of_the_last_update_and_asking_changes_nothing() -> None:
+    stick = zone()
+    stick.read(64.0, 0.0)
+    asked = stick.is_hot, stick.is_hot, stick.temperature_c(10.0), stick.why(10.0), stick.is_hot
+    assert asked == (False, False, pytest.approx(64.0 + 0.54 * 10.0), "is too hot (69.4 °C)", False)
+    stick.update(10.0)
+    assert (stick.is_hot, stick.deadline_s) == (True, None)
+    stick.update(0.0)
+    assert stick.is_hot is True, "64 °C are between the two limits"
+
+
+def test_a_reading_is_judged_at_once_and_an_old_one_at_the_next_update() -> None:
+    stick = zone()
+    stick.read(65.0, 0.0)
+    assert stick.is_hot is True
+    stick.read(62.0, 1.0)
+    assert stick.is_hot is False
+    stick.update(1.0 + UNKNOWN_S + 0.01)
+    assert stick.is_hot is True
+
+
+def test_another_switch_temperature_counts_from_the_next_update_on() -> None:
+    stick = zone()
+    stick.read(60.0, 0.0)
+    stick.switch_temp_c = 55.0
+    assert (stick.is_hot, is_hot(stick, 0.0), stick.why(0.0)) == (False, True, "is too hot (60.0 °C)")
+    stick.switch_temp_c = 63.0
+    assert is_hot(stick, 0.0) is False

@@ -1,0 +1,236 @@
+"""The operator: new settings are applied as a difference, or refused whole; exact actions."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from msgspec.structs import replace
+
+from ncs_cluster import messages as m
+from ncs_cluster.core import events as e
+from ncs_cluster.core.actions import Action, LogEvent, Send, Spawn
+from ncs_cluster.core.child import State
+from ncs_cluster.core.configure import Operator, restart_needed
+from ncs_cluster.core.engine import Engine
+from ncs_cluster.core.events import GATEWAY, Configured, Endpoint, OperatorEvent, StopAsked
+from ncs_cluster.specs import ClusterSpec, DiscoverySpec, GatewaySpec, PoolSpec, Settings, SinkSpec
+from ncs_cluster.types import CameraName, GraphName
+from tests.core.onepool import GRAPH, pool_of, stick_id, worker
+from tests.core.oneshop import CAMERA, Shop, settings_of
+
+APPLIED = LogEvent("info", "daemon", "new settings are applied")
+NO_DIFFERENCE = LogEvent("info", "daemon", "new settings: no difference")
+STRICTER = replace(GRAPH, threshold=0.9)
+
+
+def operate(shop: Shop, message: OperatorEvent, now_s: float = 5.0) -> list[Action]:
+    return Operator(shop.engine).handle(message, now_s)
+
+
+def configure(shop: Shop, now_s: float = 5.0, **changed: Any) -> list[Action]:
+    """The settings of the shop with these fields changed."""
+    return operate(shop, Configured(replace(shop.engine.settings, **changed)), now_s)
+
+
+def test_the_events_of_the_operator_are_a_closed_union_and_any_other_is_an_error_of_the_caller() -> None:
+    assert set(get_args(OperatorEvent)) == {StopAsked, Configured}
+    with pytest.raises(AssertionError):
+        operate(Shop(1), m.Stop())  # type: ignore[arg-type]
+
+
+def test_a_stop_that_is_asked_for_begins_the_end_and_a_second_one_ends_at_once() -> None:
+    shop = Shop(1)
+    shop.open(1)
+    operate(shop, StopAsked())
+    assert shop.engine.stopping is True
+    assert operate(shop, StopAsked())[:1] == [LogEvent("warning", "daemon", "asked again: ending at once")]
+
+
+def test_new_settings_that_come_while_the_daemon_stops_are_not_applied() -> None:
+    shop = Shop(1)
+    operate(shop, StopAsked())
+    before = shop.engine.settings
+    assert configure(shop, pools=[pool_of(1, 2)]) == []
+    assert (shop.engine.settings, list(shop.sticks.by_id)) == (before, ["sim-1"])
+
+
+def test_the_same_settings_are_no_difference() -> None:
+    shop = Shop(2)
+    shop.open(1, 2)
+    assert configure(shop) == [NO_DIFFERENCE]
+    assert [shop[number].child.state for number in (1, 2)] == [State.RUNNING, State.RUNNING]
+
+
+# -- applied as a difference
+
+
+def test_new_thresholds_are_sent_to_every_worker_that_listens_and_nothing_starts_again() -> None:
+    shop = Shop(3)
+    shop.open(1, 2)
+    assert configure(shop, graphs=[STRICTER]) == [
+        Send(worker(1), m.ChangeGraphs([STRICTER])),
+        Send(worker(2), m.ChangeGraphs([STRICTER])),
+        APPLIED,
+    ]
+    assert shop.engine.settings.graphs == [STRICTER]
+    assert configure(shop, graphs=[STRICTER]) == [NO_DIFFERENCE]
+
+
+def test_new_thresholds_are_applied_also_where_no_worker_listens_yet() -> None:
+    shop = Shop(1)
+    assert configure(shop, graphs=[STRICTER]) == [APPLIED]
+    assert shop.hear(1, m.Hello(m.PROTOCOL, 77, "3.11"), 6.0)[:1] == [Send(worker(1), m.OpenStick(shop[1].spec, [STRICTER], 1.0))]
+
+
+def test_another_policy_interval_and_temperature_hold_without_a_stick_that_starts_again() -> None:
+    shop = Shop(4)
+    shop.open(1, 2, 3, 4)
+    assert configure(shop, pools=[pool_of(1, 2, 3, 4, clusters=ClusterSpec(2, "ring", 20.0, 55.0))]) == [
+        LogEvent("info", "clusters", "new settings: cluster_size, policy, switch_interval_s, switch_temp_c"),
+        APPLIED,
+    ]
+    assert (shop.regulator.active, shop.regulator.policy_deadline_s) == (["sim-1", "sim-2"], 25.0)
+    assert [shop[number].zone.switch_temp_c for number in (1, 2, 3, 4)] == [55.0] * 4
+    assert [shop[number].child.state for number in (1, 2, 3, 4)] == [State.RUNNING] * 4
+
+
+def test_counted_sticks_are_added_and_removed() -> None:
+    shop = Shop(2)
+    shop.open(1, 2)
+    assert configure(shop, pools=[pool_of(2, 3)]) == [
+        LogEvent("info", "sim-1", "is removed"),
+        Send(worker(1), m.Stop()),
+        LogEvent("info", "sim-3", "is added"),
+        Spawn(worker(3), "default"),
+        APPLIED,
+    ]
+    assert shop.hear(1, e.Exited("exit code 0", 0), 5.2) == []
+    shop.engine.wake(5.25)
+    assert list(shop.sticks.by_id) == ["sim-2", "sim-3"]
+
+
+def test_a_stick_with_other_options_starts_again_politely_which_is_no_failure() -> None:
+    shop = Shop(2)
+    shop.open(1, 2)
+    pool = pool_of(1, 2)
+    pool.sticks[0] = replace(pool.sticks[0], options={"latency_ms": 50})
+    assert configure(shop, pools=[pool]) == [
+        LogEvent("info", "sim-1", "has new settings: it starts again"),
+        Send(worker(1), m.Stop()),
+        APPLIED,
+    ]
+    assert shop.hear(1, e.Exited("exit code 0", 0), 5.2) == [Spawn(worker(1), "default")]
+    assert (shop[1].child.failures, shop[1].child.restarts) == (0, 0)
+
+
+def test_sinks_then_sticks_then_cameras_then_the_page_are_changed() -> None:
+    shop = Shop(1)
+    other_camera = replace(shop.settings.cameras[0], name=CameraName("cam1"))
+    other_sink = SinkSpec("jsonl", {"path": "other.jsonl"}, "other.jsonl", "other")
+    assert configure(
+        shop, sinks=[*shop.settings.sinks, other_sink], pools=[pool_of(1, 2)], cameras=[*shop.settings.cameras, other_camera]
+    ) == [
+        LogEvent("info", "sink other", "is added: other.jsonl"),
+        Spawn(Endpoint("sink", "other"), "default"),
+        LogEvent("info", "sim-2", "is added"),
+        Spawn(worker(2), "default"),
+        LogEvent("info", "cam1", "is added"),
+        Spawn(Endpoint("camera", "cam1"), "default"),
+        APPLIED,
+    ]
+    assert configure(shop, sinks=[], pools=[pool_of(2)], cameras=[other_camera]) == [
+        LogEvent("info", "sink", "is removed"),
+        LogEvent("info", "sink other", "is removed"),
+        Send(Endpoint("sink", "other"), m.Stop()),
+        LogEvent("info", "sim-1", "is removed"),
+        Send(worker(1), m.Stop()),
+        LogEvent("info", "cam0", "is removed"),
+        Send(CAMERA, m.Stop()),
+        APPLIED,
+    ]
+
+
+def gated(gateway: GatewaySpec | None) -> Settings:
+    return replace(settings_of(pool_of(1)), gateway=gateway)
+
+
+def test_another_address_of_the_page_starts_it_again_and_the_same_one_does_not() -> None:
+    engine = Engine(gated(GatewaySpec("127.0.0.1", 8080)), 0.0)
+    assert engine.gateway is not None
+    engine.start(0.0)
+    engine.gateway.handle(m.Hello(m.PROTOCOL, 9, "3.11"), 1.0)
+    assert Operator(engine).handle(Configured(gated(GatewaySpec("127.0.0.1", 8080))), 5.0) == [NO_DIFFERENCE]
+    assert Operator(engine).handle(Configured(gated(GatewaySpec("127.0.0.1", 8081))), 5.0) == [
+        LogEvent("info", "page", "has new settings: it starts again"),
+        Send(GATEWAY, m.Stop()),
+        APPLIED,
+    ]
+    assert engine.gateway.spec == GatewaySpec("127.0.0.1", 8081)
+
+
+# -- refused whole
+
+BASE = settings_of(PoolSpec(ClusterSpec(2, "ring"), pool_of(1, 2).sticks, DiscoverySpec("xlink")), pool_of(3, name="cpu"))
+USB, CPU = BASE.pools
+
+
+@pytest.mark.parametrize(
+    ("changed", "keys"),
+    [
+        ({"runtime_dir": "other"}, ["runtime_dir"]),
+        ({"state_dir": "other"}, ["state_dir"]),
+        ({"runtime_dir": "other", "state_dir": "other"}, ["runtime_dir", "state_dir"]),
+        ({"graphs": []}, ["graphs"]),
+        ({"graphs": [GRAPH, GRAPH]}, ["graphs"]),
+        ({"graphs": [replace(GRAPH, name=GraphName("other"))]}, ["graphs"]),
+        ({"graphs": [replace(GRAPH, model="other.xml")]}, ["graphs"]),
+        ({"graphs": [replace(GRAPH, decoder="classes")]}, ["graphs"]),
+        ({"graphs": [replace(GRAPH, mean=(1.0, 2.0, 3.0))]}, ["graphs"]),
+        ({"graphs": [replace(GRAPH, threshold=0.1, labels=["cat"])]}, []),
+        ({"gateway": GatewaySpec("127.0.0.1", 8080)}, ["gateway"]),
+        ({"pools": [USB]}, ["pools"]),
+        ({"pools": [CPU, USB]}, []),
+        ({"pools": [USB, replace(CPU, name="other")]}, ["pools"]),
+        ({"pools": [USB, CPU, pool_of(4, name="other")]}, ["pools"]),
+        ({"pools": [replace(USB, discovery=None), CPU]}, ["pools"]),
+        ({"pools": [replace(USB, discovery=DiscoverySpec("xlink", stagger_s=1.0)), CPU]}, ["pools"]),
+        ({"pools": [USB, replace(CPU, discovery=DiscoverySpec("xlink"))]}, ["pools"]),
+        ({"pools": [replace(USB, clusters=ClusterSpec(2, "ring", time_scale=2.0)), CPU]}, ["time_scale"]),
+        ({"pools": [USB, replace(CPU, clusters=ClusterSpec(time_scale=2.0))]}, ["time_scale"]),
+        ({"pools": [replace(USB, clusters=ClusterSpec(1, "all", 5.0, 50.0), sticks=[]), CPU]}, []),
+        ({"cameras": [], "sinks": []}, []),
+        ({"state_dir": "other", "graphs": [], "pools": []}, ["state_dir", "graphs", "pools"]),
+    ],
+)
+def test_these_keys_are_not_applied_while_the_daemon_runs(changed: dict[str, Any], keys: list[str]) -> None:
+    assert restart_needed(BASE, replace(BASE, **changed)) == keys
+
+
+def test_a_page_that_is_taken_away_is_not_applied_while_the_daemon_runs() -> None:
+    one, other = GatewaySpec("127.0.0.1", 8080), GatewaySpec("0.0.0.0", 8081, token="t")
+    assert restart_needed(gated(one), gated(None)) == ["gateway"]
+    assert restart_needed(gated(one), gated(other)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "keys"),
+    [
+        ({"state_dir": "other"}, "state_dir"),
+        ({"graphs": [replace(GRAPH, model="other.xml")]}, "graphs"),
+        ({"pools": [pool_of(1, clusters=ClusterSpec(time_scale=2.0))], "runtime_dir": "other"}, "runtime_dir, time_scale"),
+    ],
+)
+def test_settings_that_need_a_start_of_the_daemon_are_refused_in_one_line_and_nothing_is_applied(
+    changed: dict[str, Any], keys: str
+) -> None:
+    shop = Shop(2)
+    shop.open(1, 2)
+    before, regulated = shop.engine.settings, shop.regulator.pool
+    text = f"new settings are not applied: {keys} changed, which takes effect at the next start of the daemon"
+    everything: dict[str, Any] = {"cameras": [], "sinks": [], "pools": [pool_of(2, 3, clusters=ClusterSpec(1, "ring"))]}
+    assert configure(shop, **(everything | changed)) == [LogEvent("warning", "daemon", text)]
+    assert (shop.engine.settings, shop.regulator.pool) == (before, regulated)
+    assert (list(shop.sticks.by_id), shop.sticks.graphs) == (["sim-1", "sim-2"], [GRAPH])
+    assert (list(shop.engine.cameras.by_name), list(shop.engine.sinks.by_name)) == (["cam0"], [""])
+    assert shop.sticks.by_id[stick_id(1)].child.state is State.RUNNING
