@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import fault_injection
 from ncs_cluster.core.actions import Action, LogEvent, Send, Unplug
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import Endpoint
+from ncs_cluster.specs import DiscoverySpec
 from ncs_cluster.types import StickId
 from tests.core.onepool import pool_of, stick_id
 from tests.core.oneshop import settings_of
@@ -20,7 +22,10 @@ CLIENT = Endpoint("client", "1")
 def the_engine(open_: int, present: int = 3, *, simulated: bool = True) -> Engine:
     """So many sticks, of which the first ones are open; the last of these alone is active. Without `simulated` others are looked
     for."""
-    engine = Engine(settings_of(pool_of(*range(1, present + 1), stagger_s=None if simulated else 0.0)), 0.0)
+    pool = pool_of(*range(1, present + 1))
+    if not simulated:
+        pool = replace(pool, discovery=DiscoverySpec("xlink"))
+    engine = Engine(settings_of(pool), 0.0)
     for spec in engine.settings.sticks:
         engine.sticks.found(spec, 0.0)
     for number in range(1, open_ + 1):
