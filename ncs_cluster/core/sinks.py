@@ -83,7 +83,8 @@ class Sinks:
 
     def __init__(self, specs: Sequence[SinkSpec], daemon: Daemon, limits: Limits) -> None:
         self.by_name = {spec.name: Sink(spec, daemon, limits) for spec in specs}
-        self._wanted = {spec.name: spec for spec in specs}
+        self._following: dict[str, Sink] = {}
+        """Begin once the sink of their name is gone; they take its place for records at once, so that none is lost between."""
         self._daemon = daemon
         self._limits = limits
 
@@ -95,7 +96,12 @@ class Sinks:
             if sink.spec != wanted.get(name) and not sink.closing:
                 sink.closing = True
                 actions.append(LogEvent("info", str(sink.child.endpoint), "is removed"))
-        self._wanted = wanted
+        following, self._following = self._following, {}
+        for name, spec in wanted.items():
+            if name not in self.by_name or self.by_name[name].closing:
+                sink = self._following[name] = Sink(spec, self._daemon, self._limits)
+                if name in following:
+                    sink.outbox = following[name].outbox
         return actions + self.retire(now_s)
 
     def start(self, now_s: float) -> list[Action]:
@@ -121,16 +127,17 @@ class Sinks:
                 actions += sink.child.stop(now_s)
                 if not sink.child.alive:
                     del self.by_name[name]
-        missing = [] if self._daemon.stopping else [name for name in self._wanted if name not in self.by_name]
-        for name in missing:
-            sink = self.by_name[name] = Sink(self._wanted[name], self._daemon, self._limits)
+        free = [] if self._daemon.stopping else [name for name in self._following if name not in self.by_name]
+        for name in free:
+            sink = self.by_name[name] = self._following.pop(name)
             actions += [LogEvent("info", str(sink.child.endpoint), f"is added: {sink.spec.shown}"), *sink.child.start(now_s)]
         return actions
 
     @property
     def kept(self) -> int:
         """Records that are not acknowledged yet."""
-        return sum(sink.outbox.kept for sink in self.by_name.values())
+        return sum(sink.outbox.kept for sink in [*self.by_name.values(), *self._following.values()])
 
     def _named(self, names: Sequence[str] | None) -> list[Sink]:
-        return [sink for name, sink in self.by_name.items() if not sink.closing and (names is None or name in names)]
+        open_for = {name: sink for name, sink in self.by_name.items() if not sink.closing} | self._following
+        return [sink for name, sink in open_for.items() if names is None or name in names]

@@ -342,6 +342,36 @@ def test_a_sink_that_is_replaced_under_its_name_goes_before_the_new_one_begins()
     assert new.handle(HELLO, 6.0) == [Send(OTHER_END, m.OpenSink(spec, 0, None))]
 
 
+def test_records_that_come_while_a_sink_is_replaced_go_to_the_new_one() -> None:
+    sinks = two()
+    spec = replaced(sinks)
+    old = sinks.by_name["other"]
+    sinks.put(record(1), ["other"], live=False)
+    again = SinkSpec("jsonl", {"path": "newer.jsonl"}, "newer.jsonl", "other")
+    assert sinks.configure([MAIN, again], 1.5) == [], "replaced again before it has begun"
+    assert again != spec
+    sinks.put(record(2), None, live=False)
+    assert (kept(sinks), sinks.kept) == ({"": 2, "other": 1}, 5)
+    old.handle(m.Acked(0, b"40"), 2.0)
+    sinks.retire(2.0)
+    old.handle(ENDED, 3.0)
+    assert sinks.retire(4.0) == [LogEvent("info", "sink other", "is added: newer.jsonl"), Spawn(OTHER_END, "default")]
+    new = sinks.by_name["other"]
+    assert new.handle(HELLO, 5.0) == [Send(OTHER_END, m.OpenSink(again, 0, None))]
+    new.handle(m.SinkOpened(0, b"0"), 6.0)
+    assert new.pump() == [Send(OTHER_END, m.Write(0, record(1))), Send(OTHER_END, m.Write(1, record(2)))]
+    assert sinks.kept == 4
+
+
+def test_a_sink_that_has_not_begun_yet_holds_up_ordered_streams_when_it_is_full() -> None:
+    sinks = two()
+    replaced(sinks)
+    for frame in range(HIGH_WATER):
+        assert sinks.full(["other"]) is False
+        sinks.put(record(frame), ["other"], live=False)
+    assert (sinks.full(["other"]), sinks.full([""])) == (True, False)
+
+
 def test_no_sink_begins_while_the_daemon_stops() -> None:
     """Nobody would stop it again."""
     daemon = FakeDaemon()
