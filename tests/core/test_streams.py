@@ -237,6 +237,29 @@ def test_the_deadline_is_that_of_the_stream_that_is_due_first() -> None:
     assert house.streams.deadline_s == 11.0 + HOLD_S
 
 
+@pytest.mark.parametrize("how", ["answered", "released", "flushed", "closed", "never held"])
+def test_a_stream_that_holds_nothing_is_not_looked_at_when_results_are_released(how: str) -> None:
+    house = House()
+    producer = FakeProducer()
+    house.streams.open(Stream("cam0", producer, graphs=[0]))
+    first, second = house.on_stick(0), house.on_stick(1)
+    if how == "never held":
+        house.inferred(first, FOUND, 10.5)
+    else:
+        house.inferred(second, FOUND, 10.5)
+    if how == "answered":
+        house.inferred(first, FOUND, 10.6)
+    elif how == "released":
+        house.streams.release(20.0)
+    elif how == "flushed":
+        house.streams.flush(10.6)
+    elif how == "closed":
+        house.streams.close("cam0", 10.6)
+    before = producer.grants
+    assert house.streams.release(30.0) == []
+    assert producer.grants == before
+
+
 def test_a_frame_whose_inference_failed_is_waited_for_no_more() -> None:
     house = House().open()
     first, second = house.on_stick(0), house.on_stick(1)
