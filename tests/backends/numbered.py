@@ -65,7 +65,7 @@ class Driver:
 
     def open(self) -> Any:
         device = self.backend.open(self._stick, self.graphs, self.phases.append)
-        self.depth = device.depth
+        self.depth = device.max_in_flight
         return device
 
     def reopen(self) -> Any:

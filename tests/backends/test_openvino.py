@@ -93,7 +93,7 @@ def test_it_finds_faces(published: Callable[..., GraphSpec], test_data: Path) ->
 def test_latency_leaves_out_the_wait_for_a_free_stream(published: Callable[..., GraphSpec], streams: int) -> None:
     """`depth` requests are always in flight, so with their waits the latencies would add up to `depth` times the time passed."""
     backend = OpenVino()
-    depth = backend.open(stick(streams=streams, depth=6), [published("face-detection-retail-0004")], nothing).depth
+    depth = backend.open(stick(streams=streams, depth=6), [published("face-detection-retail-0004")], nothing).max_in_flight
     picture = np.zeros((300, 300, 3), np.uint8)
     latencies_s: list[float] = []
     submitted, began_s = 0, time.monotonic()
@@ -111,7 +111,7 @@ def test_by_default_each_core_has_a_stream_and_half_as_many_requests_wait(identi
     streams = min(len(os.sched_getaffinity(0)), 8)
     for options, depth in (({}, streams + (streams + 1) // 2), ({"threads": 1}, 2), ({"streams": 4, "depth": 2}, 4)):
         backend = OpenVino()
-        assert backend.open(stick(**options), [identity((1, 3, 6, 8))], nothing).depth == depth
+        assert backend.open(stick(**options), [identity((1, 3, 6, 8))], nothing).max_in_flight == depth
         backend.close()
 
 
@@ -119,7 +119,7 @@ def test_it_has_no_sensor_and_says_what_it_runs_on(identity: Any) -> None:
     backend = OpenVino()
     phases: list[str] = []
     device = backend.open(stick(depth=3, streams=1), [identity((1, 3, 6, 8))], phases.append)
-    assert (device.has_sensor, device.depth) == (False, 3)
+    assert (device.has_sensor, device.max_in_flight) == (False, 3)
     assert device.name
     assert phases == ["opening", "compiling"]
     assert backend.read_sensor().temperature_c is None

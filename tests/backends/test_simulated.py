@@ -31,7 +31,7 @@ class Bench:
         end_s, tag, done = self.now_s + for_s, 0, []
         tick_at_s = self.now_s
         while self.now_s < end_s:
-            while len(self.stick._queue) < self.device.depth:
+            while len(self.stick._queue) < self.device.max_in_flight:
                 self.stick.submit(tag, 0, None)
                 tag += 1
             due_s = self.stick.due_s

@@ -88,7 +88,7 @@ def test_every_result_is_its_own_frames(bus: Emulator, drive: Drive) -> None:
     bus.add(PORT, **QUICK_STICK)
     driver = drive()
     device = driver.open()
-    assert (device.has_sensor, device.depth, device.firmware) == (True, 4, "444c4454.2480")
+    assert (device.has_sensor, device.max_in_flight, device.firmware) == (True, 4, "444c4454.2480")
     assert list(dict.fromkeys(driver.phases)) == ["opening", "compiling"]
     driver.run(300)
     assert driver.mixed == 0
