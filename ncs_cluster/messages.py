@@ -147,6 +147,8 @@ class StickOpened(Message, frozen=True):
     """What runs on the stick, where it says so."""
     can_reset: bool = False
     """Its worker can reset the stick in place: StickLost, then, after Reopen, StickOpened again."""
+    executors: Depth = 1
+    """Requests the stick executes at once; the others in flight wait inside it."""
 
 
 class StickLost(Message, frozen=True):

@@ -48,6 +48,8 @@ class DeviceInfo(NamedTuple):
     """Requests it can hold at once."""
     firmware: Optional[str] = None
     """What runs on it, where it says so."""
+    executors: int = 1
+    """Requests it executes at once; the others in flight wait inside it."""
 
 
 class Completed(NamedTuple):

@@ -78,7 +78,8 @@ class OpenVino:
         self._ended_s: Deque[float] = deque(maxlen=self._graphs.streams)
         self._graphs.warm_up()
         self.wake_fd = self._graphs.wake_fd
-        return DeviceInfo(self._graphs.device_name, has_sensor=False, max_in_flight=self._graphs.depth)
+        models = self._graphs
+        return DeviceInfo(models.device_name, has_sensor=False, max_in_flight=models.depth, executors=models.streams)
 
     def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
         assert self._graphs is not None

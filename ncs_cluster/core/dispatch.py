@@ -19,7 +19,6 @@ from ncs_cluster.core.work import DROPPED, Ledger, Unit
 from ncs_cluster.types import StickId
 
 MOST_TRIES = 3
-LIVE_DEPTH = 2
 SHORT_SERVICE_S = 0.006
 """Below this a timer is too coarse for just in time: the stick simply gets two."""
 
@@ -81,9 +80,11 @@ class Dispatcher:
         for lane in lanes:
             lane.cost = len(lanes) / weight
 
-    def attach(self, stick: StickId, max_in_flight: int, *, pool: str = "default", can_reset: bool = False) -> StickQueue:
+    def attach(
+        self, stick: StickId, max_in_flight: int, *, pool: str = "default", can_reset: bool = False, executors: int = 1
+    ) -> StickQueue:
         """The stick can take work. What was known of its speed starts anew. `can_reset`: its worker can reset it."""
-        self.queues[stick] = StickQueue(stick, max_in_flight, pool=pool, can_reset=can_reset)
+        self.queues[stick] = StickQueue(stick, max_in_flight, pool=pool, can_reset=can_reset, executors=executors)
         self._unchanged = False
         return self.queues[stick]
 
@@ -261,16 +262,16 @@ class Dispatcher:
             return None
         # dozens of busy sticks are looked at only where no idle one is left
         busy = [queue for queue in queues if queue.in_flight and self._may_queue(queue, lane, now_s)]
-        return min(busy, key=lambda queue: (len(queue.in_flight), queue.last_sent_s), default=None)
+        return min(busy, key=lambda queue: (len(queue.in_flight) - queue.executors, queue.last_sent_s), default=None)
 
     def _may_queue(self, queue: StickQueue, lane: Lane, now_s: float) -> bool:
         """May this stick, which is busy, be given one more?"""
         held = len(queue.in_flight)
         if held >= queue.max_in_flight or queue.duty < 1.0 or queue.isolated or queue.stick == self._kept_free:
             return False
-        if lane.ordered and not self._any_live:
+        if held < queue.executors or (lane.ordered and not self._any_live):
             return True
-        if held >= LIVE_DEPTH:
+        if held > queue.executors:
             return False
         mean_s = queue.service.mean_s
         if mean_s is None:

@@ -61,7 +61,7 @@ class FramePools:
     def _slots_wanted(self, camera: Camera) -> int:
         """For every stick as many as it may hold, one waiting per lane, what the camera holds, and some being measured."""
         queues = list(self._dispatcher.queues.values())
-        held = sum(queue.max_in_flight if camera.ordered else 2 for queue in queues)
+        held = sum(queue.max_in_flight if camera.ordered else queue.executors + 1 for queue in queues)
         return GRANTS + self._graphs + 4 + max(8, held)
 
     def make(self, camera: Camera, workers: list[Endpoint]) -> list[Action]:

@@ -17,10 +17,14 @@ THROTTLED_PATIENCE_S = 15.0
 class StickQueue:
     """One stick that can take work."""
 
-    def __init__(self, stick: StickId, max_in_flight: int, *, pool: str = "default", can_reset: bool = False) -> None:
+    def __init__(
+        self, stick: StickId, max_in_flight: int, *, pool: str = "default", can_reset: bool = False, executors: int = 1
+    ) -> None:
         self.stick = stick
         self.pool = pool
         self.max_in_flight = max(1, max_in_flight)
+        self.executors = min(self.max_in_flight, max(1, executors))
+        """Requests it executes at once; one more may wait for a free executor."""
         self.can_reset = can_reset
         self.reset_s: float | None = None
         """When its worker was asked to reset it."""

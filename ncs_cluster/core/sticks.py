@@ -135,7 +135,13 @@ class Sticks:
         stick.device, stick.firmware = message.device, message.firmware
         stick.throttle_level = stick.measured_s = None
         stick.zone.open(message.has_sensor)
-        self._dispatcher.attach(stick.spec.id, message.max_in_flight, pool=stick.spec.pool, can_reset=message.can_reset)
+        self._dispatcher.attach(
+            stick.spec.id,
+            message.max_in_flight,
+            pool=stick.spec.pool,
+            can_reset=message.can_reset,
+            executors=message.executors,
+        )
         return [LogEvent("info", stick.spec.id, f"is ready: {message.device}")]
 
     def time_scale(self, stick: Stick) -> float:

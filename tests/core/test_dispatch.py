@@ -77,6 +77,21 @@ def test_a_stick_that_can_work_has_a_new_seat_which_rests() -> None:
     assert (dispatcher.queues, second.can_reset, second.pool) == ({A: second}, True, "usb")
 
 
+def test_a_live_lane_fills_every_executor_at_once_and_one_request_more_just_in_time() -> None:
+    desk = Desk()
+    desk.dispatcher.attach(A, 4, executors=2)
+    desk.known(A, 0.010)
+    handed = []
+    for number in (1, 2, 3):
+        desk.offer(number)
+        handed += desk.assign(10.0)
+    assert (handed, desk.pending()) == ([("cam0", 1, A), ("cam0", 2, A)], [3])
+    assert desk.dispatcher.deadline_s == pytest.approx(10.0 + 0.010 - 0.003)
+    assert desk.assign(10.007) == [("cam0", 3, A)]
+    desk.offer(4)
+    assert desk.assign(10.008) == []
+
+
 def test_the_graphs_of_a_stream_share_its_weight() -> None:
     dispatcher = Dispatcher(Ledger())
     dispatcher.open_lanes("cam0", [0, 2], 4.0, ordered=True)
