@@ -1,16 +1,17 @@
 """Which unit goes to which stick, and when. Never more than the permitted number of sticks at work; nothing lost.
 
-A lane is one graph of one stream. Live lanes hold only their newest frame, and hand it over just before a stick needs it, so that
-it is fresh: a second request goes to a stick when its first is about to end (expected end - lead). Ordered lanes are queues and
-fill a stick to its depth; beside live ones they are handed over like those, or they would always be there first. Lanes with work
-take turns by weight (virtual time, as in fair queueing).
+A lane is one graph of one stream. A live lane holds its newest frame only. It hands the frame over just before a stick needs it,
+so that the frame is fresh: a busy stick gets one more request shortly before an executor of it is expected to be free (expected end
+minus lead). An ordered lane is a queue and fills a stick to its max_in_flight; beside live lanes its frames are handed over like
+theirs, or it would always be there first. Lanes with work take turns by weight (virtual time, as in fair queueing).
 
-A unit whose stick died goes back to the head of its lane. It is a suspect then and travels alone, so that the next death has one
-possible culprit; after MOST_TRIES deaths it is given up. A live unit is given up for a newer frame instead.
+A unit whose stick died goes back to the head of its lane. It is retried alone on a stick, so that the next death has one possible
+cause; after MOST_TRIES deaths it is given up. A live unit gives way to a newer frame instead.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 
@@ -19,8 +20,6 @@ from ncs_cluster.core.work import DROPPED, Ledger, Unit
 from ncs_cluster.types import StickId
 
 MOST_TRIES = 3
-SHORT_SERVICE_S = 0.006
-"""Below this a timer is too coarse for just in time: the stick simply gets two."""
 
 
 class Lane:
@@ -38,7 +37,7 @@ class Lane:
 
 
 class Dispatcher:
-    """All lanes and all seats."""
+    """All lanes, and a queue for each stick that can take work."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -54,7 +53,7 @@ class Dispatcher:
         self._unchanged = False
         """`assign` found nothing to do, and nothing has changed since."""
         self._kept_free: StickId | None = None
-        """Gets nothing on top, so that a suspect, which travels alone, finds a stick some day."""
+        """Gets no second request, so that a retried unit, which travels alone, finds an idle stick."""
 
     # -- streams and sticks come and go
 
@@ -158,7 +157,7 @@ class Dispatcher:
         self._unchanged = True
         handed: list[Unit] = []
         self.deadline_s = None
-        self._kept_free = self._for_a_suspect()
+        self._kept_free = self._for_a_retry()
         ready = sorted((lane for lane in self.lanes.values() if lane.pending), key=lambda lane: lane.virtual_s)
         while ready:
             lane = ready[0]
@@ -247,7 +246,7 @@ class Dispatcher:
     # -- choosing
 
     def _queue_for(self, unit: Unit, lane: Lane, now_s: float) -> StickQueue | None:
-        """The seat that shall take this unit now: an idle one that has rested longest, else one whose turn has come."""
+        """The stick that takes this unit now: the idle one that has rested longest, else a busy one that ends its request soon."""
         queues = [queue for queue in self.queues.values() if queue.duty > 0.0]
         if unit.tried and self._other_choice(unit):
             queues = [queue for queue in queues if queue.stick not in unit.tried]
@@ -260,29 +259,18 @@ class Dispatcher:
             return min(idle, key=lambda queue: (queue.throttled, queue.last_sent_s))
         if unit.tried:
             return None
-        # dozens of busy sticks are looked at only where no idle one is left
-        busy = [queue for queue in queues if queue.in_flight and self._may_queue(queue, lane, now_s)]
-        return min(busy, key=lambda queue: (len(queue.in_flight) - queue.executors, queue.last_sent_s), default=None)
+        busy = [queue for queue in queues if queue.in_flight and queue.duty >= 1.0 and not queue.isolated]
+        busy = [queue for queue in busy if queue.stick != self._kept_free]
+        if lane.ordered and not self._any_live:
+            ready = [queue for queue in busy if len(queue.in_flight) < queue.max_in_flight]
+        else:
+            ready = [queue for queue in busy if queue.ready_s <= now_s]
+            next_s = min((queue.ready_s for queue in busy), default=math.inf) if not ready else math.inf
+            if next_s < math.inf:
+                self._wake_at(next_s)
+        return min(ready, key=lambda queue: (len(queue.in_flight) - queue.executors, queue.last_sent_s), default=None)
 
-    def _may_queue(self, queue: StickQueue, lane: Lane, now_s: float) -> bool:
-        """May this stick, which is busy, be given one more?"""
-        held = len(queue.in_flight)
-        if held >= queue.max_in_flight or queue.duty < 1.0 or queue.isolated or queue.stick == self._kept_free:
-            return False
-        if held < queue.executors or (lane.ordered and not self._any_live):
-            return True
-        if held > queue.executors:
-            return False
-        mean_s = queue.service.mean_s
-        if mean_s is None:
-            return False
-        if mean_s < SHORT_SERVICE_S:
-            return True
-        if queue.turn_s > now_s:
-            self._wake_at(queue.turn_s)
-        return queue.turn_s <= now_s
-
-    def _for_a_suspect(self) -> StickId | None:
+    def _for_a_retry(self) -> StickId | None:
         """The busy stick that will be idle first, when the head of a lane waits for an idle one."""
         waits = any(lane.pending and lane.pending[0].tried and not lane.held for lane in self.lanes.values())
         busy = [queue for queue in self.queues.values() if queue.in_flight and queue.duty > 0.0] if waits else []

@@ -67,14 +67,12 @@ class Engine:
     @property
     def deadline_s(self) -> float:
         """When `wake` is due at the latest."""
-        due = [
-            self._next_tick_s,
-            self.dispatcher.deadline_s,
-            self.workers.deadline_s,
-            self.sticks.boots.deadline_s,
-            self.streams.deadline_s,
-        ]
-        return min(when_s for when_s in due if when_s is not None)
+        first_s = self._next_tick_s
+        others = (self.dispatcher.deadline_s, self.workers.deadline_s, self.sticks.boots.deadline_s, self.streams.deadline_s)
+        for due_s in others:
+            if due_s is not None and due_s < first_s:
+                first_s = due_s
+        return first_s
 
     @property
     def stopping(self) -> bool:

@@ -52,8 +52,10 @@ class Regulator:
 
     @property
     def deadline_s(self) -> float | None:
-        due = [when_s for when_s in (self.policy_deadline_s, self.reading_deadline_s) if when_s is not None]
-        return min(due, default=None)
+        policy_s, reading_s = self.policy_deadline_s, self.reading_deadline_s
+        if policy_s is None or reading_s is None:
+            return reading_s if policy_s is None else policy_s
+        return min(policy_s, reading_s)
 
     def measured(self, stick: Stick) -> None:
         """Telemetry of a member came and changed nothing for now."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from ncs_cluster.core.rates import Latency, Rate, Service
 from ncs_cluster.core.work import Unit
 from ncs_cluster.types import StickId
 
 LEAST_LEAD_S = 0.003
 """Covers a hand-over through two processes and the 1 ms grain of the supervisor's clock."""
+SHORT_SERVICE_S = 0.006
+"""Below this a timer is too coarse for a hand-over just in time: the stick has two requests."""
 UNKNOWN_PATIENCE_S = 10.0
 LEAST_PATIENCE_S = 2.0
 THROTTLED_PATIENCE_S = 15.0
@@ -40,15 +44,26 @@ class StickQueue:
         self._slept = False
         """It was throttled at some time since its last answer."""
         self._by_graph: dict[int, Service] = {}
-        self.turn_s = 0.0
-        """When a busy stick may be given its next request: just before it ends the present one."""
+        self.ready_s = 0.0
+        """When a live lane may give it one more request while it is busy: at once while an executor is free, else just before one
+        is expected to be; infinite while a request waits already."""
         self.isolated = False
         """It holds a retried unit, which travels alone."""
 
     def recompute(self) -> None:
         """Its units have changed. The dispatcher looks at dozens of sticks for each frame, so the answers are kept ready."""
         self.isolated = self.holds_retry()
-        self.turn_s = self.expected_end_s() - self.lead_s() if self.in_flight else 0.0
+        self.ready_s = self._ready_s()
+
+    def _ready_s(self) -> float:
+        held, mean_s = len(self.in_flight), self.service.mean_s
+        if held >= self.max_in_flight or held > self.executors:
+            return math.inf
+        if held < self.executors:
+            return 0.0
+        if mean_s is None:
+            return math.inf
+        return 0.0 if mean_s < SHORT_SERVICE_S else self.expected_end_s() - self.lead_s()
 
     def expected_end_s(self) -> float:
         """When the request now on the stick will be answered."""

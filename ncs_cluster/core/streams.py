@@ -112,6 +112,8 @@ class Streams:
     @property
     def deadline_s(self) -> float | None:
         """When `release` is due at the latest; None when no result is held."""
+        if not self._holding:
+            return None
         due = [order.deadline_s for stream in self._holding.values() for order in stream.live_orders.values()]
         return min((when_s for when_s in due if when_s is not None), default=None)
 

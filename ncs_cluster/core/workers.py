@@ -72,8 +72,12 @@ class Workers:
 
     @property
     def deadline_s(self) -> float | None:
-        due = [regulator.deadline_s for regulator in self.regulators.values()]
-        return min((when_s for when_s in due if when_s is not None), default=None)
+        first_s: float | None = None
+        for regulator in self.regulators.values():
+            due_s = regulator.deadline_s
+            if due_s is not None and (first_s is None or due_s < first_s):
+                first_s = due_s
+        return first_s
 
     # -- time
 

@@ -199,7 +199,7 @@ def test_before_its_deadline_nothing_is_looked_at_unless_something_changed() -> 
     desk.assign(10.0)
     desk.offer(2)
     assert desk.assign(10.0) == []
-    desk.dispatcher.queues[A].turn_s = 0.0
+    desk.dispatcher.queues[A].ready_s = 0.0
     assert desk.assign(10.2) == []
     assert desk.assign(10.25 - 0.003) == [("cam0", 2, A)]
 
@@ -217,7 +217,7 @@ def test_all_that_is_abandoned_is_forgotten() -> None:
     desk.offer(1, 2)
     desk.assign(10.0)
     desk.dispatcher.abandon()
-    assert (desk.held(A), desk.pending(), desk.dispatcher.queues[A].turn_s) == ([], [], 0.0)
+    assert (desk.held(A), desk.pending(), desk.dispatcher.queues[A].ready_s) == ([], [], 0.0)
     desk.offer(3)
     assert desk.assign(10.0) == [("cam0", 3, A)]
 
@@ -707,7 +707,7 @@ def test_the_service_time_of_an_answer_is_bounded_by_its_latency(latency_s: floa
     queue = desk.dispatcher.queues[A]
     queue.last_done_s, unit.stick = last_done_s, None
     assert desk.dispatcher.answered(A, 1, latency_s, 10.5) is unit
-    assert (unit.stick, queue.service.mean_s, queue.last_done_s, queue.in_flight, queue.turn_s) == (A, took_s, 10.5, {}, 0.0)
+    assert (unit.stick, queue.service.mean_s, queue.last_done_s, queue.in_flight, queue.ready_s) == (A, took_s, 10.5, {}, 0.0)
     assert queue.latency.status().p50 == latency_s * 1000
     desk.offer(2)
     desk.assign(11.0)
@@ -738,7 +738,7 @@ def test_after_a_stall_each_stick_has_its_whole_patience_again() -> None:
     desk.offer(1)
     desk.assign(10.0)
     desk.dispatcher.extend_deadlines(30.0)
-    assert (desk.dispatcher.queues[A].last_done_s, desk.dispatcher.queues[A].turn_s) == (30.0, 30.5 - 0.003)
+    assert (desk.dispatcher.queues[A].last_done_s, desk.dispatcher.queues[A].ready_s) == (30.0, 30.5 - 0.003)
     assert (desk.dispatcher.overdue(40.0), desk.dispatcher.overdue(40.001)) == ([], [A])
     desk.dispatcher.extend_deadlines(29.0)
     assert desk.dispatcher.queues[A].last_done_s == 30.0

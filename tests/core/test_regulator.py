@@ -6,6 +6,7 @@ import copy
 
 import pytest
 
+from ncs_cluster import policies
 from ncs_cluster.core.actions import Action, LogEvent
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
@@ -13,7 +14,6 @@ from ncs_cluster.core.regulator import Regulator
 from ncs_cluster.core.sticks import Sticks
 from ncs_cluster.core.work import Ledger
 from ncs_cluster.messages import StickOpened, Telemetry
-from ncs_cluster.policies import POLICIES
 from ncs_cluster.policies.base import Advice, StickView, View
 from ncs_cluster.specs import ClusterSpec, PoolSpec
 from ncs_cluster.types import StickId
@@ -150,8 +150,8 @@ class Reckless:
 
 
 def test_a_stick_that_is_hot_or_not_usable_does_not_work_whatever_the_policy_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(POLICIES, "reckless", lambda spec: Reckless())
-    hall = Hall(4, clusters=ClusterSpec(policy="reckless"))
+    monkeypatch.setattr(policies, "create", lambda spec: Reckless())
+    hall = Hall(4)
     hall.open(1, 2, 3)
     hall[2].zone.open(True)
     hall[2].zone.read(70.0, 2.0)

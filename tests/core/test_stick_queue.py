@@ -35,7 +35,7 @@ def test_a_seat_takes_at_least_one_request(told: int, kept: int) -> None:
 def test_a_new_seat_rests_and_holds_nothing() -> None:
     queue = StickQueue(STICK, 2)
     assert (queue.stick, queue.can_reset, queue.reset_s, queue.duty, queue.in_flight) == ("sim-1", False, None, 0.0, {})
-    assert (queue.last_done_s, queue.last_sent_s, queue.throttled, queue.turn_s, queue.isolated) == (0.0, 0.0, False, 0.0, False)
+    assert (queue.last_done_s, queue.last_sent_s, queue.throttled, queue.ready_s, queue.isolated) == (0.0, 0.0, False, 0.0, False)
     assert (queue.service.mean_s, queue.latency.status(), queue.done.per_s(0.0)) == (None, LatencyStatus(None, None), 0.0)
     assert queue.pool == "default"
     other = StickQueue(STICK, 2, pool="usb", can_reset=True)
@@ -44,9 +44,9 @@ def test_a_new_seat_rests_and_holds_nothing() -> None:
 
 def test_the_turn_of_an_empty_seat_is_at_once() -> None:
     queue = a_seat(0.1)
-    queue.turn_s, queue.isolated = 5.0, True
+    queue.ready_s, queue.isolated = 5.0, True
     queue.recompute()
-    assert (queue.turn_s, queue.isolated) == (0.0, False)
+    assert (queue.ready_s, queue.isolated) == (0.0, False)
 
 
 def test_the_turn_of_a_busy_seat_comes_a_lead_before_its_expected_end() -> None:
@@ -54,7 +54,7 @@ def test_the_turn_of_a_busy_seat_comes_a_lead_before_its_expected_end() -> None:
     queue.service.deviation_s = 0.0
     queue.in_flight[1] = a_unit(sent_s=10.0)
     queue.recompute()
-    assert (queue.expected_end_s(), queue.turn_s, queue.isolated) == (10.25, 10.25 - 0.003, False)
+    assert (queue.expected_end_s(), queue.ready_s, queue.isolated) == (10.25, 10.25 - 0.003, False)
 
 
 @pytest.mark.parametrize(("sent_s", "last_done_s", "end_s"), [(10.0, 9.0, 10.5), (10.0, 10.0, 10.5), (10.0, 11.0, 11.5)])
