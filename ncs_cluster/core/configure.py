@@ -46,7 +46,7 @@ class Operator:
 
 def restart_needed(old: Settings, new: Settings) -> list[str]:
     """Keys that changed and cannot be applied while the daemon runs."""
-    keys = [name for name in ("runtime_dir", "state_dir") if getattr(old, name) != getattr(new, name)]
+    keys = [name for name in ("runtime_dir", "state_dir", "runtimes", "log_level") if getattr(old, name) != getattr(new, name)]
     if [_model(graph) for graph in old.graphs] != [_model(graph) for graph in new.graphs]:
         keys.append("graphs")
     if (old.gateway is None) != (new.gateway is None):

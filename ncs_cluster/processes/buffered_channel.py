@@ -11,6 +11,7 @@ import select
 import selectors
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc.channel import Channel
@@ -19,17 +20,19 @@ MAX_QUEUED = 4096
 MAX_READS_PER_TURN = 64
 """Messages read from one channel before the loop turns to the next one."""
 
+M = TypeVar("M")
+
 log = logging.getLogger(__name__)
 
 
-class BufferedChannel:
-    """A channel that is registered with the loop."""
+class BufferedChannel(Generic[M]):
+    """A channel that is registered with the loop. M: the messages that it decodes."""
 
     def __init__(
         self,
-        channel: Channel[object],
+        channel: Channel[M],
         selector: selectors.BaseSelector,
-        on_message: Callable[[object], None],
+        on_message: Callable[[M], None],
         on_close: Callable[[str], None],
     ) -> None:
         """`on_close(reason)` is called once when the peer ends the channel: "" for end of file, else the error in its messages."""

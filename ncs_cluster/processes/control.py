@@ -56,7 +56,7 @@ class ControlSocket:
         self,
         folder: Path,
         selector: selectors.BaseSelector,
-        on_request: Callable[[str, object], None],
+        on_request: Callable[[str, Request], None],
         on_disconnect: Callable[[str], None],
     ) -> None:
         self._selector = selector
@@ -72,7 +72,7 @@ class ControlSocket:
         os.chmod(self._path, 0o660)
         self._listener.listen(LISTEN_BACKLOG)
         self._listener.setblocking(False)
-        self._clients: dict[str, BufferedChannel] = {}
+        self._clients: dict[str, BufferedChannel[Request]] = {}
         """In the order of their last requests, the oldest first."""
         self._next_client = 1
         selector.register(self._listener, selectors.EVENT_READ, self._accept)
@@ -100,7 +100,7 @@ class ControlSocket:
             lambda why: self._disconnect(client, why),
         )
 
-    def _received(self, client: str, request: object) -> None:
+    def _received(self, client: str, request: Request) -> None:
         self._clients[client] = self._clients.pop(client)
         self._on_request(client, request)
 

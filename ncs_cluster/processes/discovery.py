@@ -109,6 +109,11 @@ class SimulatedBus:
         self._sticks = {stick.id: stick for stick in sticks}
         self._away: dict[StickId, float] = {}
 
+    def configure(self, sticks: list[StickSpec]) -> None:
+        """These sticks are configured from now on."""
+        self._sticks = {stick.id: stick for stick in sticks}
+        self._away = {stick: back_s for stick, back_s in self._away.items() if stick in self._sticks}
+
     def unplug(self, stick: StickId, now_s: float) -> list[StickGone]:
         if stick not in self._sticks or stick in self._away:
             return []

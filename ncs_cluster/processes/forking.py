@@ -46,7 +46,7 @@ class ForkServer:
         self._start, self._selector = start, selector
         self._forked, self._not_forked, self._note = forked, not_forked, note
         self._process: Process | None = None
-        self._link: BufferedChannel | None = None
+        self._link: BufferedChannel[object] | None = None
         self._requests: dict[int, Request] = {}
         self._next_ticket = 1
         self._ready = False

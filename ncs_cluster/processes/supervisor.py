@@ -10,56 +10,46 @@ the log: the action and its reason.
 
 from __future__ import annotations
 
-import logging
 import os
 import selectors
 import signal
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
-from urllib.parse import quote
 
-import msgspec
-
-import ncs_cluster
 from ncs_cluster import messages as m
-from ncs_cluster.control_messages import NO_PAGE, PAGE_NOT_READY, PageUrl
 from ncs_cluster.core import actions as a
 from ncs_cluster.core import events as e
-from ncs_cluster.core import report
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, OPERATOR, Endpoint
 from ncs_cluster.ipc import pictures, pool
 from ncs_cluster.processes import child, control, usage
 from ncs_cluster.processes.buffered_channel import BufferedChannel
 from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
+from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.log import NonBlockingHandler
 from ncs_cluster.processes.notify import Notifier
 from ncs_cluster.processes.process import Process, describe_exit
+from ncs_cluster.processes.requests import Requests
 from ncs_cluster.processes.spawn import Spawner
 from ncs_cluster.specs import Settings
-from ncs_cluster.status import Event
 from ncs_cluster.types import CameraName
 
-EVENTS_KEPT = 500
-"""Of each kind: what is routine must not push out what went wrong last night."""
-EVENTS_PER_REPLY = 300
-LONGEST_TEXT = 400
-"""Bytes of an event's text: some come from children, and EVENTS_PER_REPLY must fit into one reply."""
 
-log = logging.getLogger(__name__)
+def run(settings: Settings, reload: Callable[[], Settings] | None = None) -> int:
+    """Run the daemon until it ends; returns its exit code. Raises ConfigError before anything is started.
 
-
-def run(settings: Settings) -> int:
-    """Run the daemon until it ends; returns its exit code. Raises ConfigError before anything is started."""
+    `reload` is called at SIGHUP and returns new settings, which are applied as a difference. None: SIGHUP ends the process.
+    """
     runtime_dir = Path(settings.runtime_dir)
     lock = control.claim(runtime_dir)
     handler = NonBlockingHandler()
     child.log_to_stderr("ncs-clusterd", settings.log_level, handler)
     try:
-        return Supervisor(settings, runtime_dir).run()
+        return Supervisor(settings, runtime_dir, reload).run()
     finally:
         handler.stop()
         os.close(lock)
@@ -68,31 +58,37 @@ def run(settings: Settings) -> int:
 class Supervisor:
     """The loop and everything it holds on to."""
 
-    def __init__(self, settings: Settings, runtime_dir: Path) -> None:
+    def __init__(self, settings: Settings, runtime_dir: Path, reload: Callable[[], Settings] | None = None) -> None:
+        self._reload = reload
         self._settings = settings
         self._runtime_dir = runtime_dir
         self._selector = selectors.DefaultSelector()
         # before anybody can see that there is a daemon: who does may stop it
-        self._hear_signals()
+        self._catch_signals()
         self._control = control.ControlSocket(runtime_dir, self._selector, self._request, self._client_left)
         self._engine = Engine(settings, time.monotonic())
+        self._log = EventLog()
         self._bus = SimulatedBus([stick for stick in settings.sticks if stick.simulated])
         self._usb = [UsbBus(spec, Path(settings.state_dir)) for spec in settings.discoveries]
         self._events: deque[tuple[Endpoint, object]] = deque()
         """Events that wait for the core."""
         self._processes: dict[Endpoint, Process] = {}
-        self._links: dict[Endpoint, BufferedChannel] = {}
+        self._links: dict[Endpoint, BufferedChannel[object]] = {}
         self._pools: dict[int, int] = {}
         self._pictures: dict[CameraName, int] = {}
         self._exit_code: int | None = None
-        self._routine: deque[Event] = deque(maxlen=EVENTS_KEPT)
-        self._trouble: deque[Event] = deque(maxlen=EVENTS_KEPT)
-        self._next_event = 1
-        self._followers: set[str] = set()
         self._usage = usage.Usage()
         self._notifier = Notifier()
         self._next_ping_s = 0.0
-        self._spawner = Spawner(settings, self._selector, self._started, self._not_started, self._note)
+        self._spawner = Spawner(settings, self._selector, self._started, self._not_started, self._log.add)
+        self._requests = Requests(
+            self._engine,
+            self._spawner,
+            self._usage,
+            self._log,
+            self._control.reply,
+            lambda client, request: self._raise(Endpoint("client", client), request),
+        )
 
     def run(self) -> int:
         self._perform(self._engine.start(time.monotonic()))
@@ -136,6 +132,8 @@ class Supervisor:
             # once the end is decided, later events change nothing; handled all the same, the last log line would not be the reason
             if self._exit_code is None:
                 self._perform(self._engine.handle(endpoint, message, time.monotonic()))
+            if isinstance(message, e.Configured):
+                self._bus.configure([stick for stick in self._engine.settings.sticks if stick.simulated])
 
     def _keep_house(self, now_s: float) -> None:
         """After the core has looked at every deadline: this is what the watchdog's ping stands for."""
@@ -174,7 +172,7 @@ class Supervisor:
                     for gone in self._bus.unplug(stick, time.monotonic()):
                         self._raise(BUS, gone)
                 case a.LogEvent(level=level, origin=origin, text=text):
-                    self._note(level, origin, text)
+                    self._log.add(level, origin, text)
                 case a.Exit(code=code):
                     self._exit_code = code if self._exit_code is None else self._exit_code
                 case _:
@@ -194,7 +192,7 @@ class Supervisor:
         elif action.pictures is not None:
             fd = self._pictures[action.pictures]
         if not link.send(action.message, fd, droppable=isinstance(action.message, m.PictureReady)):
-            self._note("warning", str(to), "does not read what it is sent: killed")
+            self._log.add("warning", str(to), "does not read what it is sent: killed")
             self._kill(to)
 
     def _spawn(self, endpoint: Endpoint, runtime: str) -> None:
@@ -237,7 +235,7 @@ class Supervisor:
         self._links.pop(endpoint, None)
         process = self._processes.get(endpoint)
         if why and process is not None:
-            self._note("error", str(endpoint), f"{why}: killed")
+            self._log.add("error", str(endpoint), f"{why}: killed")
             process.kill()
 
     def _exited(self, endpoint: Endpoint, process: Process) -> None:
@@ -251,69 +249,21 @@ class Supervisor:
         del self._processes[endpoint]
         self._raise(endpoint, e.Exited(describe_exit(code), code))
 
-    def _note(self, level: str, origin: str, text: str) -> None:
-        if len(text.encode(errors="replace")) > LONGEST_TEXT:
-            text = text.encode(errors="replace")[:LONGEST_TEXT].decode(errors="ignore") + "..."
-        log.log({"error": logging.ERROR, "warning": logging.WARNING}.get(level, logging.INFO), "%s: %s", origin, text)
-        event = Event(self._next_event, round(time.time(), 3), level, origin, text)
-        self._next_event += 1
-        (self._routine if level == "info" else self._trouble).append(event)
-        for follower in list(self._followers):
-            self._control.reply(follower, _reply([event]))
-
-    # -- what clients ask
-
-    def _request(self, client: str, request: object) -> None:
-        match request:
-            case m.AskStatus():
-                self._control.reply(client, _reply(self._status()))
-            case m.AskEvents(after=after, follow=follow):
-                newer = [event for event in (*self._routine, *self._trouble) if event.id > after]
-                newer.sort(key=lambda event: event.id)
-                self._control.reply(client, _reply(newer[-EVENTS_PER_REPLY:]))
-                if follow:
-                    self._followers.add(client)
-            case m.AskUrl():
-                self._control.reply(client, self._url())
-            case _:
-                self._raise(Endpoint("client", client), request)
+    def _request(self, client: str, request: m.Request) -> None:
+        self._requests.handle(client, request)
 
     def _client_left(self, client: str) -> None:
-        self._followers.discard(client)
-
-    def _status(self) -> object:
-        status = report.status(
-            self._engine,
-            time.monotonic(),
-            time.time(),
-            version=ncs_cluster.__version__,
-            pid=os.getpid(),
-            machine=usage.machine(self._usage.machine_percent),
-            usage=self._usage.by_pid,
-        )
-        supervisor, *children = status.processes
-        return msgspec.structs.replace(status, processes=[supervisor, *self._spawner.status(self._usage.by_pid), *children])
-
-    def _url(self) -> m.Reply:
-        spec, gateway = self._settings.gateway, self._engine.gateway
-        if spec is None or gateway is None:
-            return m.Reply(error="there is no page: the daemon was started with --no-web", code=NO_PAGE)
-        if gateway.address is None:
-            return m.Reply(error="the page is not ready yet; try again in a moment", code=PAGE_NOT_READY)
-        host, port = gateway.address
-        host = socket.gethostname() if host in ("0.0.0.0", "::") else host
-        url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-        return _reply(PageUrl(f"{url}?token={quote(spec.token, safe='')}" if spec.token else url))
+        self._requests.left(client)
 
     # -- beginning and end
 
-    def _hear_signals(self) -> None:
+    def _catch_signals(self) -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
         signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         self._signals = (ours, theirs)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if self._reload else [])):
             signal.signal(number, lambda *_: None)
         self._selector.register(ours, selectors.EVENT_READ, lambda _mask: self._signalled(ours))
 
@@ -321,6 +271,8 @@ class Supervisor:
         for number in ours.recv(64):
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._raise(OPERATOR, e.StopAsked())
+            elif number == signal.SIGHUP and self._reload is not None:
+                self._raise(OPERATOR, e.Configured(self._reload()))
 
     def _end(self) -> None:
         """Nothing of ours stays: children are killed where they still are, and reaped."""
@@ -332,7 +284,3 @@ class Supervisor:
             while process.pid is not None and process.poll() is None and time.monotonic() < deadline_s:
                 time.sleep(0.005)
         self._control.close()
-
-
-def _reply(body: object) -> m.Reply:
-    return m.Reply(body=msgspec.Raw(msgspec.msgpack.encode(body)))

@@ -226,9 +226,11 @@ def main() -> int:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     from ncs_cluster.processes.supervisor import run
 
-    asked = msgspec.msgpack.decode(Path(sys.argv[1]).read_bytes(), type=Settings)
+    def settings() -> Settings:
+        return msgspec.msgpack.decode(Path(sys.argv[1]).read_bytes(), type=Settings)
+
     try:
-        code: int = run(asked)
+        code: int = run(settings(), reload=settings)
         return code
     except ConfigError as error:
         print(f"ncs-clusterd: {error}", file=sys.stderr)

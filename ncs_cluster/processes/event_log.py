@@ -1,0 +1,48 @@
+"""The events of the daemon: each is a line of the log and is kept for `ncsctl events`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ncs_cluster.status import Event
+
+KEPT = 500
+"""Of level info, and of the other levels: routine events must not push out what went wrong last night."""
+PER_REPLY = 300
+LONGEST_TEXT = 400
+"""Bytes of an event's text: some come from children, and PER_REPLY events must fit into one reply."""
+LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO}
+
+log = logging.getLogger("ncs_cluster.processes.supervisor")
+
+
+class EventLog:
+    """The newest events of each level."""
+
+    def __init__(self) -> None:
+        self._routine: deque[Event] = deque(maxlen=KEPT)
+        self._important: deque[Event] = deque(maxlen=KEPT)
+        self._next_id = 1
+        self.followers: list[Callable[[Event], None]] = []
+        """Called with each event as it happens."""
+
+    def add(self, level: str, origin: str, text: str) -> None:
+        """Log a line about `origin` and keep it. A text that is too long is cut."""
+        data = text.encode(errors="replace")
+        if len(data) > LONGEST_TEXT:
+            text = data[:LONGEST_TEXT].decode(errors="ignore") + "..."
+        log.log(LEVELS.get(level, logging.INFO), "%s: %s", origin, text)
+        event = Event(self._next_id, round(time.time(), 3), level, origin, text)
+        self._next_id += 1
+        (self._routine if level == "info" else self._important).append(event)
+        for follower in list(self.followers):
+            follower(event)
+
+    def newer(self, after: int) -> list[Event]:
+        """The newest PER_REPLY events with an id above `after`, oldest first."""
+        events = [event for event in (*self._routine, *self._important) if event.id > after]
+        events.sort(key=lambda event: event.id)
+        return events[-PER_REPLY:]

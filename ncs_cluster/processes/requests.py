@@ -1,0 +1,91 @@
+"""Requests of clients: questions are answered here from the engine's state; what changes something becomes an event of the core."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import assert_never
+from urllib.parse import quote
+
+import msgspec
+
+import ncs_cluster
+from ncs_cluster import control_messages as c
+from ncs_cluster.core import report
+from ncs_cluster.core.engine import Engine
+from ncs_cluster.processes import usage
+from ncs_cluster.processes.event_log import EventLog
+from ncs_cluster.processes.spawn import Spawner
+from ncs_cluster.status import Event, Status
+
+
+class Requests:
+    """Answers the clients of the control socket."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        spawner: Spawner,
+        sampled: usage.Usage,
+        events: EventLog,
+        reply: Callable[[str, c.Reply], None],
+        raise_event: Callable[[str, c.AskSwitch | c.AskFault], None],
+    ) -> None:
+        """`reply(client, reply)` sends; `raise_event(client, request)` gives a request to the core."""
+        self._engine, self._spawner, self._usage, self._events = engine, spawner, sampled, events
+        self._reply, self._raise = reply, raise_event
+        self._followers: set[str] = set()
+        events.followers.append(self._follow)
+
+    def handle(self, client: str, request: c.Request) -> None:
+        match request:
+            case c.AskStatus():
+                self._reply(client, _body(self.status()))
+            case c.AskEvents(after=after, follow=follow):
+                self._reply(client, _body(self._events.newer(after)))
+                if follow:
+                    self._followers.add(client)
+            case c.AskUrl():
+                self._reply(client, self._url())
+            case c.AskSwitch() | c.AskFault():
+                self._raise(client, request)
+            case _:
+                assert_never(request)
+
+    def left(self, client: str) -> None:
+        """The client has closed its connection."""
+        self._followers.discard(client)
+
+    def status(self) -> Status:
+        status = report.status(
+            self._engine,
+            time.monotonic(),
+            time.time(),
+            version=ncs_cluster.__version__,
+            pid=os.getpid(),
+            machine=usage.machine(self._usage.machine_percent),
+            usage=self._usage.by_pid,
+        )
+        supervisor, *children = status.processes
+        return msgspec.structs.replace(status, processes=[supervisor, *self._spawner.status(self._usage.by_pid), *children])
+
+    def _follow(self, event: Event) -> None:
+        for client in list(self._followers):
+            self._reply(client, _body([event]))
+
+    def _url(self) -> c.Reply:
+        spec, gateway = self._engine.settings.gateway, self._engine.gateway
+        if spec is None or gateway is None:
+            return c.Reply(error="there is no page: the daemon was started with --no-web", code=c.NO_PAGE)
+        if gateway.address is None:
+            return c.Reply(error="the page is not ready yet; try again in a moment", code=c.PAGE_NOT_READY)
+        host, port = gateway.address
+        host = socket.gethostname() if host in ("0.0.0.0", "::") else host
+        url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+        return _body(c.PageUrl(f"{url}?token={quote(spec.token, safe='')}" if spec.token else url))
+
+
+def _body(body: object) -> c.Reply:
+    return c.Reply(body=msgspec.Raw(msgspec.msgpack.encode(body)))
