@@ -43,7 +43,7 @@ class StickError(NcsClusterError):
     """A stick, or the library driving it, failed.
 
     `reason` is machine-readable: "open", "graph", "gone", "hang", "link", "infer", "protocol".
-    After "hang" and "link" (what is plugged in does not answer any more) a backend that has `reopen` is asked to open it in place.
+    After "hang" and "link" (what is plugged in does not answer any more) a backend with the capability Reopening opens it in place.
     A "graph" failure is permanent: the graph itself is refused and another try would end the same way.
     """
 
