@@ -87,6 +87,14 @@ def test_a_stick_that_is_pulled_while_its_worker_waits_for_its_next_try_has_noth
     assert rack[1].child.state is State.DOWN
 
 
+def test_a_stick_that_is_pulled_while_its_worker_stops_is_left_to_that() -> None:
+    rack = Rack(1)
+    rack.open(1)
+    rack[1].child.stop(4.0)
+    assert rack.sticks.gone(stick_id(1), 5.0) == [LogEvent("warning", "sim-1", "is gone: unplugged")]
+    assert (rack[1].child.state, rack[1].child.deadline_s) == (State.STOPPING, 7.0)
+
+
 def test_a_stick_that_gets_another_name_is_not_called_unplugged() -> None:
     rack = Rack(1)
     rack[1].child.exited("exit code 1", 1.0)
@@ -326,6 +334,16 @@ def test_a_stick_that_is_removed_and_added_again_starts_when_its_process_is_gone
     assert (rack[1].child.failures, rack[1].child.restarts, rack[1].child.state) == (0, 0, State.STARTING)
     rack.sticks.forget_removed()
     assert list(rack.sticks.by_id) == ["sim-1"]
+
+
+def test_a_removed_stick_that_is_plugged_in_again_before_its_process_is_gone_is_kept() -> None:
+    rack = Rack(1)
+    rack.open(1)
+    rack.sticks.configure([pool_of()], 5.0)
+    assert rack.sticks.found(spec(1), 5.1) == [LogEvent("info", "sim-1", "is back")]
+    rack[1].child.state = State.DOWN
+    rack.sticks.forget_removed()
+    assert (list(rack.sticks.by_id), rack[1].removed) == (["sim-1"], False)
 
 
 def test_a_stick_that_is_removed_a_second_time_is_removed_once() -> None:
