@@ -129,8 +129,8 @@ def test_a_pool_is_regulated_when_its_own_deadline_has_come() -> None:
     shop.open(1, 2, 3, 4)
     usb, cpu = shop.workers.regulators.values()
     assert (usb.active, cpu.active, usb.deadline_s, cpu.deadline_s) == (["sim-1"], ["sim-3", "sim-4"], 11.0, None)
-    cpu.active = []
-    assert shop.workers.regulate_due(10.999) == []
+    usb.active, cpu.active = [], []
+    assert (shop.workers.regulate_due(10.999), usb.active) == ([], [])
     assert shop.workers.regulate_due(11.0) == [LogEvent("info", "clusters", "switch to sim-2: its time is over")]
     assert (usb.active, usb.deadline_s, cpu.active) == (["sim-2"], 21.0, [])
 

@@ -160,6 +160,13 @@ def test_the_time_of_the_trip_is_that_of_the_aged_reading_within_2_and_15_second
     assert stick.deadline_s == pytest.approx(deadline_s)
 
 
+def test_without_a_sensor_neither_a_reading_nor_its_firmware_makes_it_hot() -> None:
+    stick = zone(sensor=False)
+    stick.read(70.0, 10.0)
+    stick.throttle(2)
+    assert (stick.is_hot, is_hot(stick, 10.0)) == (False, False)
+
+
 def test_without_a_sensor_there_is_no_time_of_the_trip() -> None:
     stick = zone(sensor=False)
     stick.read(60.0, 10.0)
