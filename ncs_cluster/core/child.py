@@ -84,7 +84,6 @@ class Child:
         self._blame: str | None = None
         self._slow_retry = False
         self._away = False
-        self._restarting = False
 
     @property
     def alive(self) -> bool:
@@ -116,7 +115,7 @@ class Child:
 
     def stop(self, now_s: float) -> list[Action]:
         """From now on it shall not; Stop first, SIGKILL when it takes too long."""
-        self._wanted = self._restarting = False
+        self._wanted = False
         if self.state in (State.STARTING, State.OPENING, State.RUNNING):
             self._enter(State.STOPPING, now_s + self.limits.stopping_s)
             return [Send(self.endpoint, Stop())]
@@ -130,7 +129,7 @@ class Child:
             self._wanted, self.failures = True, 0
             return self._spawn(now_s)
         actions = self.stop(now_s)
-        self._wanted = self._restarting = True
+        self._wanted = True
         return actions
 
     def kill(self, now_s: float, why: str) -> list[Action]:
@@ -200,7 +199,8 @@ class Child:
         if not self._wanted:
             self._enter(State.DOWN, None)
             return []
-        if self._restarting and was is State.STOPPING:
+        if was is State.STOPPING:
+            # asked to, and since then to run again: no death
             return self._spawn(now_s)
         self.last_error = blame or how
         if not not_at_fault:
@@ -272,7 +272,7 @@ class Child:
 
     def _spawn(self, now_s: float) -> list[Action]:
         # the last words of one that was to stop are not the next one's
-        self._blame, self._slow_retry, self._away, self._restarting = None, False, False, False
+        self._blame, self._slow_retry, self._away = None, False, False
         self._enter(State.STARTING, now_s + self.limits.starting_s)
         return [Spawn(self.endpoint, self.runtime)]
 

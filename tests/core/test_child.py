@@ -559,3 +559,10 @@ def test_a_child_that_was_to_start_again_and_is_told_to_stop_stays_down() -> Non
     again = child_in(State.STOPPING)
     again.restart(100.0)
     assert again.exited("exit code 0", 101.0) == SPAWN, "it was to stop, and shall run now"
+
+
+def test_a_child_that_stops_and_is_to_run_after_all_is_started_when_it_has_stopped_which_is_no_failure() -> None:
+    child = child_in(State.STOPPING)
+    assert child.start(100.0) == []
+    assert child.exited("exit code 0", 101.0) == SPAWN
+    assert (child.failures, child.restarts, child.last_error) == (0, 0, None)
