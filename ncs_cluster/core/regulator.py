@@ -16,7 +16,7 @@ from ncs_cluster.policies.base import StickView, View
 from ncs_cluster.specs import ClusterSpec, PoolSpec
 from ncs_cluster.types import StickId
 
-POLICY_FIELDS = {"policy", "switch_interval_s"}
+POLICY_FIELDS = {"policy", "policy_options", "switch_interval_s"}
 """Fields of a ClusterSpec that its policy is made of."""
 
 

@@ -44,7 +44,7 @@ def status(
     """Everything as of now. `now_at` is unix time; `usage` maps a process id to (CPU percent of a core, memory in MB)."""
     regulators = list(engine.workers.regulators.values())
     first = regulators[0]
-    sticks = [_stick(engine, stick, now_s) for stick in engine.sticks.by_id.values() if not stick.renamed]
+    sticks = [_stick(engine, stick, now_s) for stick in engine.sticks.by_id.values() if not stick.renamed and not stick.removed]
     reasons, down = _reasons(engine, now_s)
     switched = [each.last_switch for each in regulators if each.last_switch is not None]
     last = max(switched, default=None)
@@ -144,7 +144,7 @@ def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
     reasons = []
     for stick in engine.sticks.by_id.values():
         state = _stick_state(engine, stick)
-        if not stick.renamed and state in ("absent", "backoff", "quarantined"):
+        if not stick.renamed and not stick.removed and state in ("absent", "backoff", "quarantined"):
             reasons.append(f"{stick.spec.id} is {state}" + (f": {stick.child.last_error}" if stick.child.last_error else ""))
     for regulator in engine.workers.regulators.values():
         wanted, size = regulator.spec.cluster_size, regulator.cluster_size

@@ -489,3 +489,13 @@ def test_new_sticks_of_a_pool_with_the_same_clusters_are_no_change_here() -> Non
     hall.regulator.regulate(2.0)
     assert hall.regulator.configure(pool_of(1, 2, clusters=hall.pool.clusters), 3.0) == []
     assert len(hall.regulator.pool.sticks) == 2
+
+
+def test_other_options_of_a_policy_apply_at_once() -> None:
+    """With a dwell of 0 s the operator's switch needs no waiting."""
+    hall = ring(4, 2)
+    hall.regulator.regulate(2.0)
+    new = ClusterSpec(2, "ring", 10.0, 65.0, policy_options={"dwell_s": 0.0})
+    assert hall.configure(new, 2.5)[:1] == [LogEvent("info", "clusters", "new settings: policy_options")]
+    hall.regulator.regulate(3.0, asked=True)
+    assert hall.regulator.active == ["sim-3", "sim-4"]

@@ -8,7 +8,7 @@ import pytest
 from ncs_cluster.core import report
 from ncs_cluster.core.child import QUARANTINE, State
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import OPERATOR, StopAsked
+from ncs_cluster.core.events import OPERATOR, Configured, StopAsked
 from ncs_cluster.specs import DiscoverySpec
 from ncs_cluster.testing.world import house
 from ncs_cluster.types import StickId
@@ -227,3 +227,14 @@ def test_a_daemon_that_stops_is_not_ready() -> None:
     engine = at_work()
     engine.handle(OPERATOR, StopAsked(), 1002.0)
     assert report.ready(engine, NOW_S) == "stopping"
+
+
+def test_a_stick_that_is_no_longer_configured_is_not_reported_while_its_process_ends() -> None:
+    engine = at_work(house(2))
+    stick_up(engine, "sim-2")
+    settings = engine.settings
+    pool = msgspec.structs.replace(settings.pools[0], sticks=settings.sticks[:1])
+    engine.handle(OPERATOR, Configured(msgspec.structs.replace(settings, pools=[pool])), NOW_S)
+    assert engine.sticks.by_id[StickId("sim-2")].child.state is State.STOPPING
+    assert verdict(engine) == ("ok", [])
+    assert [stick.id for stick in drawn(engine).sticks] == ["sim-1"]
