@@ -110,7 +110,7 @@ def test_what_cannot_be_a_path_is_told_to_who_starts_the_daemon(flag: str, where
 
 def test_a_graph_whose_folder_may_be_seen_but_not_entered_is_told(closed: Path) -> None:
     code, line = run(*CLUSTERD, "--graph", str(closed))
-    assert (code, "Permission denied; give this user the right to" in line) == (78, True)
+    assert (code, "Permission denied; let this user read it" in line) == (78, True)
 
 
 @pytest.mark.parametrize(

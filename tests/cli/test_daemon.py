@@ -167,6 +167,6 @@ def test_make_run_is_made_of_flags_the_daemon_knows() -> None:
 
     asked = load(argv, {})
     assert len(asked.sticks) == 4
-    assert asked.clusters.cluster_size == 2
-    assert asked.clusters.time_scale > 1
+    assert asked.pools[0].clusters.cluster_size == 2
+    assert asked.pools[0].clusters.time_scale > 1
     assert os.sep not in "".join(argv)

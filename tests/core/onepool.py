@@ -24,7 +24,7 @@ def worker(number: int) -> Endpoint:
 
 
 def spec(number: int, *, port: str = "port", alone: bool = False, pool: str = "default", runtime: str = "default") -> StickSpec:
-    return StickSpec(stick_id(number), port, "simulated", {}, runtime, pool, alone)
+    return StickSpec(stick_id(number), port, "simulated", {}, runtime, alone=alone, simulated=True, pool=pool)
 
 
 def pool_of(*numbers: int, clusters: ClusterSpec | None = None, stagger_s: float | None = None, name: str = "default") -> PoolSpec:

@@ -13,6 +13,7 @@ from ncs_cluster.core import actions as a
 from ncs_cluster.core.events import BUS, SINK, Endpoint, StickGone
 from ncs_cluster.messages import MapPool, Stop
 from ncs_cluster.processes.discovery import SimulatedBus
+from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.supervisor import Supervisor
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.types import CameraName, PoolLayout, StickId
@@ -33,6 +34,16 @@ EXAMPLES: list[a.Action] = [
 ]
 
 
+class Log(EventLog):
+    """Writes down instead of logging."""
+
+    def __init__(self, done: list[tuple[Any, ...]]) -> None:
+        self._done = done
+
+    def add(self, level: str, origin: str, text: str) -> None:
+        self._done.append(("note", level, origin, text))
+
+
 class Performer(Supervisor):
     """The dispatch of the supervisor, without its loop: what would reach a process, a log or the core is written down."""
 
@@ -42,6 +53,7 @@ class Performer(Supervisor):
         self._pools: dict[int, int] = {}
         self._pictures: dict[CameraName, int] = {}
         self._exit_code: int | None = None
+        self._log = Log(self.done)
 
     def _send(self, action: a.Send) -> None:
         self.done.append(("send", action))
@@ -54,9 +66,6 @@ class Performer(Supervisor):
 
     def _raise(self, endpoint: Endpoint, message: object) -> None:
         self.done.append(("raise", endpoint, message))
-
-    def _note(self, level: str, endpoint: str, text: str) -> None:
-        self.done.append(("note", level, endpoint, text))
 
 
 @pytest.fixture

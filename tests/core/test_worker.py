@@ -360,7 +360,7 @@ def test_the_answer_to_a_frame_of_a_closed_stream_is_dropped() -> None:
     shop = Shop()
     shop.open(1)
     unit = shop.hand_over(0, 10.0)
-    shop.engine.streams.close("cam0")
+    shop.engine.streams.close("cam0", 10.05)
     assert shop.hear(1, m.Inferred(1, Outcome(), 0.1), 10.1) == []
     assert (unit.ended, shop.count, shop.outbox.kept, shop[1].inferences) == ("dropped", Count(begun=1, dropped=1), 0, 1)
 

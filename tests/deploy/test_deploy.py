@@ -94,8 +94,8 @@ def test_the_example_configuration_is_one(tmp_path: Path) -> None:
     flags = ["--backend", "simulated", "--sticks", "4", "--token-file", str(token)]
     asked = load(["--config", str(write(tmp_path, everything)), *flags], {})
     assert [camera.name for camera in asked.cameras] == ["scene", "door", "desk"]
-    assert asked.clusters.cluster_size == 2
-    assert asked.sink is not None
+    assert asked.pools[0].clusters.cluster_size == 2
+    assert [sink.kind for sink in asked.sinks] == ["jsonl"]
 
 
 def write(folder: Path, text: str) -> Path:

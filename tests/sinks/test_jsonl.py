@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ncs_cluster.plugins import load
 from ncs_cluster.sinks import SINKS, _lines
 from ncs_cluster.sinks._json import encode
 from ncs_cluster.sinks.base import Opened, Sink
@@ -32,7 +33,8 @@ def sink(path: Path) -> Sink:
 
 
 def test_it_is_the_sink_of_its_kind() -> None:
-    assert SINKS["jsonl"] == "ncs_cluster.sinks.jsonl:JsonLines"
+    plugin = SINKS.get("jsonl")
+    assert (load(plugin.driver), load(plugin.options)) == (JsonLines, Options)
 
 
 def test_each_record_is_a_line_and_has_the_token_behind_it(tmp_path: Path) -> None:
