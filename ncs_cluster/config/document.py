@@ -44,7 +44,7 @@ A flag beats the environment, which beats the file given with `--config` (or `NC
   A value is TOML, else plain text. An empty variable says nothing. A variable with this prefix that is no key is an error.
 - **Flag**: the key with dashes. `--set KEY=VALUE` reaches every key of every table and comes last: `--set cameras.door.weight=2`.
 
-What is wrong is told in one line that names the file, variable or flag, the key and the remedy, and the daemon ends with exit code
+An error is one line that names the file, variable or flag, the key and the remedy; the daemon ends with exit code
 78 before anything has been started.
 
 ```toml
