@@ -39,6 +39,7 @@ ONCE = (
     "tests/browser/test_page.py",
     "tests/cli/test_usb_aarch64.py",
     "tests/core/test_any_order.py",
+    "tests/core/test_reconfigured_worlds.py",
     "tests/core/test_heat.py",
     "tests/deploy/test_deploy.py",
     "tests/graphs/",

@@ -23,6 +23,8 @@ class Referee:
         self.world = world
         self.opened: set[Process] = set()
         self.tickets: set[int] = set()
+        self.reconfigured = False
+        """Settings have changed: frames of a camera may begin anew."""
         world.watchers.append(self.watch)
 
     @property
@@ -147,8 +149,12 @@ class Referee:
 
     def records(self) -> list[dict[str, Any]]:
         """What a reader of the file sees: live frames rise, ordered ones come without a gap."""
-        seen: dict[tuple[str, str], list[int]] = defaultdict(list)
         lines = [json.loads(line) for line in self.world.sink.file]
+        if self.reconfigured:
+            # a camera that comes back counts from 0, and one that starts again leaves out what was under way
+            self.rising([((line["camera"], line["graph"]), (line["captured_at"], line["frame"])) for line in lines])
+            return lines
+        seen: dict[tuple[str, str], list[int]] = defaultdict(list)
         for line in lines:
             seen[line["camera"], line["graph"]].append(line["frame"])
         for (camera, graph), frames in seen.items():
@@ -156,6 +162,13 @@ class Referee:
                 gap_allowed = not self.engine.cameras.by_name[camera].ordered
                 assert after == before + 1 or (gap_allowed and after > before), f"{camera} {graph}: {after} after {before}"
         return lines
+
+    def rising(self, moments: list[tuple[tuple[str, str], tuple[float, int]]]) -> None:
+        """Each lane's (captured_at, frame) rise, also from one configuration to the next."""
+        last: dict[tuple[str, str], tuple[float, int]] = {}
+        for lane, moment in moments:
+            assert moment > last.get(lane, (-1.0, -1)), f"{lane}: frame {moment} after {last[lane]}"
+            last[lane] = moment
 
     def drained(self) -> None:
         """Nothing is under way any more: nothing may be held."""
