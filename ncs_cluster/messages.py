@@ -214,7 +214,7 @@ class Measure(Message, frozen=True):
     outcome: Outcome
 
 
-class Rates(Message, frozen=True):
+class DetectionRate(Message, frozen=True):
     """For the overlay: detections per second of this camera. `watched`: somebody looks; else nothing is drawn."""
 
     detection_fps: float
@@ -283,11 +283,11 @@ class CameraRates(Message, frozen=True):
     preview_fps: float
 
 
-class QuitAsked(Message, frozen=True):
+class QuitRequested(Message, frozen=True):
     """Somebody pressed q in the window."""
 
 
-ToCamera = Union[OpenSource, MapPool, UnmapPool, MapPictures, Grant, Measure, Rates, Stop]
+ToCamera = Union[OpenSource, MapPool, UnmapPool, MapPictures, Grant, Measure, DetectionRate, Stop]
 FromCamera = Union[
     Hello,
     Heartbeat,
@@ -300,7 +300,7 @@ FromCamera = Union[
     SourceEnded,
     Drawn,
     CameraRates,
-    QuitAsked,
+    QuitRequested,
     Failed,
 ]
 

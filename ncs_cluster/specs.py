@@ -56,7 +56,7 @@ class StickSpec(Struct, frozen=True):
     runtime: str = "default"
     pool: str = "default"
     """The PoolSpec it belongs to."""
-    alone: bool = False
+    exclusive_boot: bool = False
     """It boots while no other stick does: the port at which it comes back is not known yet."""
     simulated: bool = False
     """Not real: faults may be injected."""

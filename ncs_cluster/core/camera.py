@@ -53,12 +53,12 @@ class Camera:
         self.measuring_since_s = 0.0
         """Since when the oldest of them waits."""
         self.viewers = 0
-        self.sent_rates: m.Rates | None = None
+        self.sent_rate: m.DetectionRate | None = None
         self.drawing = Latency()
         self.capture_fps = 0.0
         self.preview_fps = 0.0
         self.range_errors: list[float] = []
-        self._all = cameras
+        self._cameras = cameras
 
     @property
     def drawn(self) -> bool:
@@ -79,7 +79,7 @@ class Camera:
         child = self.child
         if not accepts(child, message):
             return []
-        child.heard(now_s)
+        child.message_received(now_s)
         match message:
             case m.FrameCaptured():
                 return self._captured(message, now_s)
@@ -89,12 +89,12 @@ class Camera:
             case m.Drawn(frame=frame, captured_s=captured_s, drawn_s=drawn_s):
                 if captured_s:
                     self.drawing.add(drawn_s - captured_s)
-                return self._all.drawn(self, frame)
+                return self._cameras.drawn(self, frame)
             case m.Skipped(frame=frame):
                 self.next_frame = max(self.next_frame, frame + 1)
                 self.frames += 1
                 if self.stream is not None:
-                    self._all.streams.skip(self.stream)
+                    self._cameras.streams.skip(self.stream)
                 return []
             case m.SourceOpened() | m.SourceEnded() | m.SourceLost() if not child.listening:
                 # it was told to stop; what it says of its source may not be true of the next one
@@ -108,15 +108,15 @@ class Camera:
             case m.CameraRates(capture_fps=capture_fps, preview_fps=preview_fps):
                 self.capture_fps, self.preview_fps = capture_fps, preview_fps
                 # opening a source takes as long as it takes, and the camera itself watches for a library that hangs
-                child.waits(now_s)
+                child.extend_opening(now_s)
                 return []
-            case m.QuitAsked():
-                return [] if self._all.daemon.stopping else self._all.daemon.stop(now_s)
+            case m.QuitRequested():
+                return [] if self._cameras.daemon.stopping else self._cameras.daemon.stop(now_s)
             case m.Hello():
                 return check_protocol(child, message, now_s) or self._hello(now_s)
-            case m.Failed(permanent=True, detail=detail) if not self.ever_opened and not self._all.daemon.stopping:
+            case m.Failed(permanent=True, detail=detail) if not self.ever_opened and not self._cameras.daemon.stopping:
                 # a wrong path, or a file that is no video: another try ends the same way
-                return self._all.daemon.refuse(self.spec.name, detail)
+                return self._cameras.daemon.refuse(self.spec.name, detail)
             case e.Exited(how=how):
                 self._exited(now_s)
                 return child.exited(how, now_s)
@@ -127,9 +127,9 @@ class Camera:
 
     def _hello(self, now_s: float) -> list[Action]:
         self.child.hello(now_s)
-        self.sent_rates = None
+        self.sent_rate = None
         # a camera that starts again draws "no signal" where the pictures of the process before it still stand
-        pictures = [self._all.pools.pictures(self, self.child.endpoint)] if self.slots is not None else []
+        pictures = [self._cameras.pools.pictures(self, self.child.endpoint)] if self.slots is not None else []
         return [Send(self.child.endpoint, m.OpenSource(self.spec, self.next_frame)), *pictures]
 
     def _opened(self, info: m.SourceOpened, now_s: float) -> list[Action]:
@@ -139,8 +139,8 @@ class Camera:
         back = not self.signal
         self.info, self.signal, self.detail = info, True, None
         if self.stream is None and not self.removed:
-            self.stream = self._all.open_stream(self)
-        pools, workers = self._all.pools, self._all.workers()
+            self.stream = self._cameras.open_stream(self)
+        pools, workers = self._cameras.pools, self._cameras.workers()
         made: list[Action] = []
         if self.slots is None or not fits(self.slots.layout, info):
             if self.slots is not None:
@@ -154,13 +154,13 @@ class Camera:
         if fresh or back:
             what = info.description or self.spec.shown
             events.append(LogEvent("info", self.spec.name, f"gives pictures: {what}, {info.width}x{info.height}"))
-        return [*events, *made, *self.grant(), *self._all.reopened(self)]
+        return [*events, *made, *self.grant(), *self._cameras.reopened(self)]
 
     def _captured(self, message: m.FrameCaptured, now_s: float) -> list[Action]:
         ref = message.frame
         slots = next((own for own in [self.slots, *self.retired] if own is not None and own.layout.pool == ref.pool), None)
         wrong = ref.camera != self.spec.name or ref.frame < self.next_frame
-        stream = None if self._all.stopping or self.removed else self.stream
+        stream = None if self._cameras.stopping or self.removed else self.stream
         holders = 0 if message.error or wrong or stream is None else len(stream.graphs)
         if slots is None or not slots.written(ref.slot, holders):
             text = f"says it wrote slot {ref.slot} of pool {ref.pool}, which was not granted: ignored"
@@ -178,7 +178,7 @@ class Camera:
             events = [LogEvent("warning", self.spec.name, f"cannot be read: {message.error}")] if self.reads else []
         self.reads = not message.error
         frame = Frame(ref, None if message.error else slots, message.captured_s, message.captured_at, message.item)
-        self._all.streams.offer(stream, frame, error=message.error or None, now_s=now_s)
+        self._cameras.streams.offer(stream, frame, error=message.error or None, now_s=now_s)
         return [*events, *self.grant()]
 
     def _end(self) -> LogEvent:
@@ -215,38 +215,40 @@ class Camera:
                 return None
             self.measuring_since_s = now_s
         self.measuring[unit.ticket] = (unit, outcome)
-        return [Send(self.child.endpoint, m.Measure(unit.ticket, unit.frame.ref, self._all.streams.graphs[unit.graph], outcome))]
+        return [
+            Send(self.child.endpoint, m.Measure(unit.ticket, unit.frame.ref, self._cameras.streams.graphs[unit.graph], outcome))
+        ]
 
     def _measured(self, ticket: int, detections: list[Detection], now_s: float) -> None:
         if ticket not in self.measuring:
             return
         # answers come in the order of the questions: a question that was passed over is not answered any more
         while (first := next(iter(self.measuring))) != ticket:
-            self._all.streams.publish(*self.measuring.pop(first), now_s)
+            self._cameras.streams.publish(*self.measuring.pop(first), now_s)
         unit, outcome = self.measuring.pop(ticket)
         self.measuring_since_s = now_s
         for found in detections:
             if found.distance_m is not None and found.true_distance_m:
                 self.range_errors.append(abs(found.distance_m - found.true_distance_m) / found.true_distance_m)
         del self.range_errors[:-200]
-        self._all.streams.publish(unit, Outcome(detections, outcome.classes, outcome.error), now_s)
+        self._cameras.streams.publish(unit, Outcome(detections, outcome.classes, outcome.error), now_s)
 
     def go_without(self, now_s: float) -> None:
         """Results that wait for their distances are published without them."""
         for unit, outcome in self.abandon(now_s):
-            self._all.streams.publish(unit, outcome, now_s)
+            self._cameras.streams.publish(unit, outcome, now_s)
 
     def abandon(self, now_s: float) -> list[tuple[Unit, Outcome]]:
         waiting, self.measuring = self.measuring, {}
         return list(waiting.values())
 
-    def send_rates(self, now_s: float) -> list[Action]:
+    def send_detection_rate(self, now_s: float) -> list[Action]:
         """For the overlay, when they have changed."""
         per_s = self.stream.detection.per_s(now_s) if self.stream is not None else 0.0
-        rates = m.Rates(round(per_s, 1), self.viewers > 0)
-        if not self.child.listening or self.sent_rates == rates:
+        rates = m.DetectionRate(round(per_s, 1), self.viewers > 0)
+        if not self.child.listening or self.sent_rate == rates:
             return []
-        self.sent_rates = rates
+        self.sent_rate = rates
         return [Send(self.child.endpoint, rates)]
 
     # -- slots
@@ -254,9 +256,9 @@ class Camera:
     def grant(self) -> list[Action]:
         """Let the camera write ahead, as far as slots are free."""
         actions: list[Action] = []
-        if self._all.stopping or self.removed or self.slots is None or not self.child.running:
+        if self._cameras.stopping or self.removed or self.slots is None or not self.child.running:
             return actions
-        if self.stream is not None and self.stream.ordered and self._all.streams.full(self.stream):
+        if self.stream is not None and self.stream.ordered and self._cameras.streams.full(self.stream):
             return actions
         while self.slots.granted < GRANTS and (slot := self.slots.grant()) is not None:
             actions.append(Send(self.child.endpoint, m.Grant(self.slots.layout.pool, slot)))

@@ -122,7 +122,7 @@ class Cameras:
         if (watched := self.by_name.get(name)) is None:
             return []
         watched.viewers = viewers
-        return watched.send_rates(now_s)
+        return watched.send_detection_rate(now_s)
 
     def rings(self) -> list[Action]:
         """Every ring of pictures, for a gateway that has just opened."""
@@ -162,8 +162,8 @@ class Cameras:
                     del self.by_name[name]
         return actions
 
-    def send_rates(self, now_s: float) -> list[Action]:
-        return [action for camera in self.by_name.values() for action in camera.send_rates(now_s)]
+    def send_detection_rate(self, now_s: float) -> list[Action]:
+        return [action for camera in self.by_name.values() for action in camera.send_detection_rate(now_s)]
 
     @property
     def finished(self) -> bool:

@@ -58,7 +58,7 @@ STABLE_S = 30.0
 """Healthy for this long: earlier deaths are forgotten."""
 QUARANTINE = 5
 """Deaths in a row that make a stick "quarantined" in status; it is still tried, every 60 s."""
-AWAY_S = 2.0
+DEVICE_MISSING_S = 2.0
 """What it drives is gone: whether it was pulled, or has only reset itself, shows in this time."""
 LONGEST_BACKOFF_S = 60.0
 LONGEST_ERROR = 400
@@ -81,9 +81,9 @@ class Child:
         self.last_error: str | None = None
         self._wanted = False
         self._healthy_since_s: float | None = None
-        self._blame: str | None = None
+        self._exit_reason: str | None = None
         self._slow_retry = False
-        self._away = False
+        self._device_missing = False
 
     @property
     def alive(self) -> bool:
@@ -132,18 +132,18 @@ class Child:
         self._wanted = True
         return actions
 
-    def kill(self, now_s: float, why: str) -> list[Action]:
+    def kill(self, now_s: float, reason: str) -> list[Action]:
         """It misbehaves: end it now. Restarted like any other death."""
         if not self.alive or self.state in (State.KILLED, State.FENCED):
             return []
-        self._blame = why
+        self._exit_reason = reason
         self._enter(State.KILLED, now_s + self.limits.killed_s)
-        return [LogEvent("warning", str(self.endpoint), f"killed: {why}"), Kill(self.endpoint)]
+        return [LogEvent("warning", str(self.endpoint), f"killed: {reason}"), Kill(self.endpoint)]
 
     def spawned(self, pid: int) -> None:
         self.pid = pid
 
-    def heard(self, now_s: float) -> None:
+    def message_received(self, now_s: float) -> None:
         """Any message came: a running child is alive."""
         if self.state is State.RUNNING:
             self.deadline_s = now_s + self.limits.silent_s
@@ -152,7 +152,7 @@ class Child:
         if self.state is State.STARTING:
             self._enter(State.OPENING, now_s + self.limits.opening_s)
 
-    def waits(self, now_s: float) -> None:
+    def extend_opening(self, now_s: float) -> None:
         """It has started or opens what it drives, and what it waits for is not its own doing."""
         if self.state is State.STARTING:
             self.deadline_s = now_s + self.limits.starting_s
@@ -170,12 +170,12 @@ class Child:
             self._enter(State.RUNNING, now_s + self.limits.silent_s)
             self._healthy_since_s = now_s
 
-    def lost(self, detail: str, now_s: float, *, not_at_fault: bool = False) -> list[Action]:
+    def device_lost(self, detail: str, now_s: float, *, not_at_fault: bool = False) -> list[Action]:
         """A running one has lost what it drives and opens it again by itself. It counts as a death; too many end it."""
         if self.state is not State.RUNNING:
             return []
-        self._settle(now_s)
-        detail = self._gist(detail)
+        self._end_healthy_period(now_s)
+        detail = self._shorten(detail)
         if not not_at_fault and self.failures >= QUICK_RESTARTS:
             return self.kill(now_s, f"{detail}, and that again and again")
         self.failures += not not_at_fault
@@ -183,48 +183,48 @@ class Child:
         self._enter(State.OPENING, now_s + self.limits.opening_s)
         return [LogEvent("warning", str(self.endpoint), f"{self.last_error}: it is reset and opened again")]
 
-    def failed(self, detail: str, *, permanent: bool, away: bool = False) -> None:
-        """Its last word. A permanent failure will not go away soon, so the next try waits the longest time. `away`: what it drives
+    def record_failure(self, detail: str, *, permanent: bool, device_missing: bool = False) -> None:
+        """The child reports why it fails. A permanent failure is retried after the longest backoff. `device_missing`: the stick it drives
         is not there."""
-        self._blame = self._blame or self._gist(detail)
-        self._slow_retry, self._away = permanent, away
+        self._exit_reason = self._exit_reason or self._shorten(detail)
+        self._slow_retry, self._device_missing = permanent, device_missing
 
     def exited(self, how: str, now_s: float, *, not_at_fault: bool = False) -> list[Action]:
         """The process is gone. `not_at_fault`: what it was given has killed others too, so the death does not count against it."""
         if not self.alive:
             return []
         was, self.pid = self.state, None
-        healthy = self._settle(now_s)
-        blame, self._blame = self._blame, None
+        healthy = self._end_healthy_period(now_s)
+        reason, self._exit_reason = self._exit_reason, None
         if not self._wanted:
             self._enter(State.DOWN, None)
             return []
         if was is State.STOPPING:
             # asked to, and since then to run again: no death
             return self._spawn(now_s)
-        self.last_error = blame or how
+        self.last_error = reason or how
         if not not_at_fault:
             self.failures += 1
         quick = healthy and self.failures <= QUICK_RESTARTS and not self._slow_retry
         wait_s = 0.0 if quick else self.backoff_s()
-        if self._away:
-            quick, wait_s = False, max(AWAY_S, wait_s)
-        self._slow_retry = self._away = False
+        if self._device_missing:
+            quick, wait_s = False, max(DEVICE_MISSING_S, wait_s)
+        self._slow_retry = self._device_missing = False
         self.restarts += 1
-        notes: list[Action] = []
-        if was is not State.KILLED or blame is None:
+        actions: list[Action] = []
+        if was is not State.KILLED or reason is None:
             again = "starting it again" if quick else f"next try in {wait_s:.0f} s"
-            notes.append(LogEvent("warning", str(self.endpoint), f"ended ({how}{'; ' + blame if blame else ''}), {again}"))
+            actions.append(LogEvent("warning", str(self.endpoint), f"ended ({how}{'; ' + reason if reason else ''}), {again}"))
         if quick:
-            return notes + self._spawn(now_s)
+            return actions + self._spawn(now_s)
         self._enter(State.BACKOFF, now_s + wait_s)
-        return notes
+        return actions
 
-    def _gist(self, detail: str) -> str:
+    def _shorten(self, detail: str) -> str:
         """Without its own name in front: that is said anyway."""
         return detail.removeprefix(f"stick {self.endpoint.name}: ")[:LONGEST_ERROR]
 
-    def _settle(self, now_s: float) -> bool:
+    def _end_healthy_period(self, now_s: float) -> bool:
         """Health is over: was it ever? After a stable time earlier deaths are forgotten."""
         since_s, self._healthy_since_s = self._healthy_since_s, None
         if since_s is not None and now_s - since_s >= STABLE_S:
@@ -261,7 +261,7 @@ class Child:
     def extend_deadlines(self, now_s: float) -> None:
         """The supervisor itself was stopped for a while: nobody is late."""
         if self.state is State.RUNNING:
-            self.heard(now_s)
+            self.message_received(now_s)
         elif self.deadline_s is not None and self.deadline_s < now_s:
             self.deadline_s = now_s + self.limits.silent_s
 
@@ -272,7 +272,7 @@ class Child:
 
     def _spawn(self, now_s: float) -> list[Action]:
         # the last words of one that was to stop are not the next one's
-        self._blame, self._slow_retry, self._away = None, False, False
+        self._exit_reason, self._slow_retry, self._device_missing = None, False, False
         self._enter(State.STARTING, now_s + self.limits.starting_s)
         return [Spawn(self.endpoint, self.runtime)]
 

@@ -36,13 +36,13 @@ def handle_common(child: Child, message: CommonMessage, now_s: float) -> list[Ac
             child.phase(name, now_s)
             return []
         case m.Failed(detail=detail, permanent=permanent):
-            child.failed(detail, permanent=permanent)
+            child.record_failure(detail, permanent=permanent)
             return []
         case e.Spawned(pid=pid):
             child.spawned(pid)
             return []
         case e.SpawnFailed(detail=detail):
-            child.failed(detail, permanent=True)
+            child.record_failure(detail, permanent=True)
             return child.exited("could not be started", now_s)
         case _:
             assert_never(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from ncs_cluster.core.actions import Action, LogEvent
-from ncs_cluster.core.events import Configured, OperatorEvent, StopAsked
+from ncs_cluster.core.events import Configured, OperatorEvent, StopRequested
 from ncs_cluster.specs import GraphSpec, Settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Operator:
 
     def handle(self, message: OperatorEvent, now_s: float) -> list[Action]:
         match message:
-            case StopAsked():
+            case StopRequested():
                 return self._engine.stop(now_s)
             case Configured(settings=settings):
                 return [] if self._engine.stopping else self._configure(settings, now_s)

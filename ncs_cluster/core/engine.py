@@ -163,7 +163,7 @@ class Engine:
         self.sticks.forget_removed()
         if now_s >= self._next_second_s:
             self._next_second_s = now_s + 1.0
-            actions += self.cameras.send_rates(now_s)
+            actions += self.cameras.send_detection_rate(now_s)
         if self.shutdown is not None:
             actions += self._advance_shutdown(now_s)
         elif self.cameras.finished and not self.ledger.open and not self.sinks.kept:

@@ -73,8 +73,8 @@ class Configured(Struct, frozen=True):
     settings: Settings
 
 
-class StopAsked(Struct, frozen=True):
+class StopRequested(Struct, frozen=True):
     """SIGTERM, Ctrl-C, or q in a window: drain and end. A second one ends at once."""
 
 
-OperatorEvent = Union[StopAsked, Configured]
+OperatorEvent = Union[StopRequested, Configured]

@@ -16,7 +16,7 @@ class InferenceHealth:
         self._error = ""
         self._since_s: float | None = None
         self._last_s = 0.0
-        self._told = self._succeeded = False
+        self._reported = self._succeeded = False
 
     def succeeded(self, now_s: float) -> None:
         self.last_good_s, self._since_s, self._succeeded = now_s, None, True
@@ -33,12 +33,12 @@ class InferenceHealth:
 
     def report(self, now_s: float) -> list[Action]:
         """Once when it begins, once when it is over."""
-        why = self.failing(now_s)
-        if (why is not None) == self._told:
+        reason = self.failing(now_s)
+        if (reason is not None) == self._reported:
             return []
-        self._told = why is not None
-        if why is not None:
+        self._reported = reason is not None
+        if reason is not None:
             self._succeeded = False
-            return [LogEvent("error", "daemon", why)]
+            return [LogEvent("error", "daemon", reason)]
         # they may also just have come to an end
         return [LogEvent("info", "daemon", "inferences succeed again")] if self._succeeded else []

@@ -96,8 +96,8 @@ class Regulator:
         views = []
         for stick in self.members:
             hot = stick.usable and stick.zone.is_hot
-            why = stick.zone.why(plant_s) if hot else ""
-            views.append(StickView(stick.spec.id, stick.usable, hot, stick.zone.temperature_c(plant_s), why))
+            reason = stick.zone.hot_reason(plant_s) if hot else ""
+            views.append(StickView(stick.spec.id, stick.usable, hot, stick.zone.temperature_c(plant_s), reason))
         return View(plant_s, views, self.cluster_size)
 
     @property

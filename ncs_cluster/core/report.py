@@ -132,8 +132,8 @@ def ready(engine: Engine, now_s: float) -> str | None:
         return "no stick is at work" if engine.sticks.by_id else "no sticks"
     if _shedding(engine):
         return "every stick is too hot"
-    if (why := engine.workers.health.failing(now_s)) is not None:
-        return why
+    if (reason := engine.workers.health.failing(now_s)) is not None:
+        return reason
     # work that has only just come is no reason to worry
     proof_s = max(engine.workers.health.last_good_s or 0.0, engine.idle_s)
     return "no result in the last 5 s" if engine.ledger.open and now_s - proof_s > READY_S else None

@@ -40,7 +40,7 @@ class Sink:
         child = self.child
         if not accepts(child, message):
             return []
-        child.heard(now_s)
+        child.message_received(now_s)
         match message:
             case m.Hello():
                 if refused := check_protocol(child, message, now_s):

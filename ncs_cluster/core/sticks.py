@@ -44,8 +44,8 @@ class Sticks:
         if known.present:
             # something was learned of it, for its next worker
             known.spec = spec
-            if not spec.alone:
-                self.boots.ended(spec.id, now_s)
+            if not spec.exclusive_boot:
+                self.boots.finish(spec.id, now_s)
             return []
         # its process, if one is still there, is on its way out
         known.present, known.renamed, known.removed, known.spec = True, False, False, spec
@@ -107,17 +107,17 @@ class Sticks:
 
     def hello(self, stick: Stick, now_s: float) -> list[Action]:
         """Its worker is there; it may have to wait for its turn to open the stick, and hears nothing before."""
-        return self.open(stick, now_s) if self.boots.ask(stick.spec.id, now_s, alone=stick.spec.alone) else []
+        return self.open(stick, now_s) if self.boots.request(stick.spec.id, now_s, exclusive=stick.spec.exclusive_boot) else []
 
     def extend_boot_deadlines(self, now_s: float) -> None:
         """The time a worker waits for its turn does not count."""
         for stick in self.boots.waiting:
-            self.by_id[stick].child.waits(now_s)
+            self.by_id[stick].child.extend_opening(now_s)
 
     def due(self, now_s: float) -> list[Stick]:
         """Sticks whose turn to boot has come."""
         due = []
-        while (stick := self.boots.due(now_s)) is not None:
+        while (stick := self.boots.next_due(now_s)) is not None:
             if self.by_id[stick].child.state in (State.STARTING, State.OPENING):
                 due.append(self.by_id[stick])
         return due
@@ -131,7 +131,7 @@ class Sticks:
 
     def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:
         stick.child.ready(now_s)
-        self.boots.ended(stick.spec.id, now_s)
+        self.boots.finish(stick.spec.id, now_s)
         stick.device, stick.firmware = message.device, message.firmware
         stick.throttle_level = stick.measured_s = None
         stick.zone.open(message.has_sensor)

@@ -26,27 +26,27 @@ class Worker:
 
     def __init__(self, stick: Stick, workers: Workers) -> None:
         self.stick = stick
-        self._all = workers
+        self._workers = workers
 
     def handle(self, message: WorkerMessage, now_s: float) -> list[Action]:
         stick, child = self.stick, self.stick.child
         if not accepts(child, message):
             return []
-        child.heard(now_s)
+        child.message_received(now_s)
         match message:
             case m.Inferred():
                 return self._inferred(message, now_s)
             case m.Telemetry():
-                return self._all.measured(stick, message, now_s)
+                return self._workers.measured(stick, message, now_s)
             case m.StickLost(detail=detail):
                 return self._lost(detail, now_s)
             case m.StickOpened():
                 return self._opened(message, now_s)
             case m.Hello():
-                return check_protocol(child, message, now_s) or self._with_pools(self._all.sticks.hello(stick, now_s))
+                return check_protocol(child, message, now_s) or self._with_pools(self._workers.sticks.hello(stick, now_s))
             case m.Failed(reason="gone", detail=detail):
                 stick.reported_missing = True
-                child.failed(detail, permanent=False, away=True)
+                child.record_failure(detail, permanent=False, device_missing=True)
                 return []
             case e.Exited(how=how):
                 return self._exited(how, now_s)
@@ -59,11 +59,11 @@ class Worker:
         """Its turn to boot the stick has come."""
         if self.stick.child.state is State.OPENING:
             return [Send(self.stick.child.endpoint, m.Reopen())]
-        return self._with_pools(self._all.sticks.open(self.stick, now_s))
+        return self._with_pools(self._workers.sticks.open(self.stick, now_s))
 
     def hangs(self, now_s: float) -> list[Action]:
         """Its stick should have answered long ago: it is reset in place where the worker can; else the process ends."""
-        queue = self._all.dispatcher.queues[self.stick.spec.id]
+        queue = self._workers.dispatcher.queues[self.stick.spec.id]
         if queue.can_reset and queue.reset_s is None and self.stick.child.running:
             queue.reset_s = now_s
             return [Send(self.stick.child.endpoint, m.ResetStick(HANGS))]
@@ -73,21 +73,21 @@ class Worker:
 
     def take_back(self, now_s: float) -> None:
         """The stick will not answer any more: its frames go to others, except those that have cost too many sticks."""
-        for unit in self._all.dispatcher.detach(self.stick.spec.id):
-            why = f"given up: {len(unit.tried)} times a stick died with it in hand ({', '.join(unit.tried)})"
-            self._all.streams.give_up(unit, why, now_s)
+        for unit in self._workers.dispatcher.detach(self.stick.spec.id):
+            reason = f"given up: {len(unit.tried)} times a stick died with it in hand ({', '.join(unit.tried)})"
+            self._workers.streams.give_up(unit, reason, now_s)
 
     def _inferred(self, message: m.Inferred, now_s: float) -> list[Action]:
-        unit = self._all.dispatcher.answered(self.stick.spec.id, message.ticket, message.latency_s, now_s)
+        unit = self._workers.dispatcher.answered(self.stick.spec.id, message.ticket, message.latency_s, now_s)
         if unit is None:
             return []
         if message.outcome.error is None:
             self.stick.inferences += 1
-            self._all.health.succeeded(now_s)
+            self._workers.health.succeeded(now_s)
         else:
             self.stick.child.last_error = message.outcome.error[:LONGEST_ERROR]
-            self._all.health.failed(self.stick.child.last_error, now_s)
-        return self._all.streams.inferred(unit, message.outcome, message.latency_s, now_s)
+            self._workers.health.failed(self.stick.child.last_error, now_s)
+        return self._workers.streams.inferred(unit, message.outcome, message.latency_s, now_s)
 
     def _opened(self, message: m.StickOpened, now_s: float) -> list[Action]:
         child = self.stick.child
@@ -96,8 +96,8 @@ class Worker:
         if child.state is not State.OPENING:
             actions = child.kill(now_s, "says that it has opened a stick, unasked")
         else:
-            actions = self._all.sticks.opened(self.stick, message, now_s)
-        return actions + self._all.regulate(self.stick, now_s)
+            actions = self._workers.sticks.opened(self.stick, message, now_s)
+        return actions + self._workers.regulate(self.stick, now_s)
 
     def _lost(self, detail: str, now_s: float) -> list[Action]:
         """The worker resets its stick and opens it again; meanwhile it is as if the process had died."""
@@ -105,25 +105,25 @@ class Worker:
         if child.state in (State.STARTING, State.OPENING):
             return child.kill(now_s, "says that it has lost a stick which it had not opened")
         stick.reset_epoch += 1
-        not_at_fault = self._all.dispatcher.not_at_fault(stick.spec.id)
+        not_at_fault = self._workers.dispatcher.not_at_fault(stick.spec.id)
         self.take_back(now_s)
-        actions = child.lost(detail, now_s, not_at_fault=not_at_fault)
+        actions = child.device_lost(detail, now_s, not_at_fault=not_at_fault)
         if actions and child.listening:
             stick.resets += 1
-            if self._all.sticks.boots.ask(stick.spec.id, now_s, alone=stick.spec.alone):
+            if self._workers.sticks.boots.request(stick.spec.id, now_s, exclusive=stick.spec.exclusive_boot):
                 actions.append(Send(child.endpoint, m.Reopen()))
-        return actions + self._all.regulate(stick, now_s)
+        return actions + self._workers.regulate(stick, now_s)
 
     def _exited(self, how: str, now_s: float) -> list[Action]:
         stick = self.stick
-        not_at_fault = self._all.dispatcher.not_at_fault(stick.spec.id)
+        not_at_fault = self._workers.dispatcher.not_at_fault(stick.spec.id)
         self.take_back(now_s)
-        self._all.sticks.boots.forget(stick.spec.id, now_s)
+        self._workers.sticks.boots.cancel(stick.spec.id, now_s)
         actions = stick.child.exited(how, now_s, not_at_fault=not_at_fault)
         if not stick.present:
             stick.child.last_error = "unplugged"
-        return actions + self._all.regulate(stick, now_s)
+        return actions + self._workers.regulate(stick, now_s)
 
     def _with_pools(self, opening: list[Action]) -> list[Action]:
         """The worker hears what to open first, then of every frame pool."""
-        return opening + self._all.pools.maps(self.stick.child.endpoint) if opening else []
+        return opening + self._workers.pools.maps(self.stick.child.endpoint) if opening else []

@@ -102,7 +102,7 @@ class Zone:
             return None
         return self._read_s + min(max(FRESH_S, (self.switch_temp_c - self._valid_c) / AGEING_C_PER_S), UNKNOWN_S)
 
-    def why(self, now_s: float) -> str:
+    def hot_reason(self, now_s: float) -> str:
         """The reason for being hot, for people: what may follow its name."""
         believed_c = self.temperature_c(now_s)
         if self._critical:

@@ -20,6 +20,7 @@ from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.ipc.pool import FramePool
 from ncs_cluster.messages import (
     CameraRates,
+    DetectionRate,
     Failed,
     FrameCaptured,
     Grant,
@@ -28,8 +29,7 @@ from ncs_cluster.messages import (
     Measure,
     Measured,
     OpenSource,
-    QuitAsked,
-    Rates,
+    QuitRequested,
     Skipped,
     SourceEnded,
     SourceLost,
@@ -90,7 +90,7 @@ class Camera:
             if select.select([self._channel.fileno()], [], [], timeout_s)[0]:
                 self._receive()
             if self._preview.window_open and not self._preview.show_window():
-                self._channel.send(QuitAsked())
+                self._channel.send(QuitRequested())
             now_s = time.monotonic()
             if now_s >= next_second_s:
                 next_second_s = now_s + 1.0
@@ -120,8 +120,8 @@ class Camera:
             pool = self._pools.pop(message.pool, None)
             if pool is not None:
                 pool.close()
-        elif isinstance(message, Rates):
-            self._preview.set_rates(message)
+        elif isinstance(message, DetectionRate):
+            self._preview.set_detection_rate(message)
         elif isinstance(message, Stop):
             self._stopping.set()
             with self._granted:

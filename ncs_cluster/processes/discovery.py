@@ -39,37 +39,47 @@ class UsbBus:
         self._sysfs = Path(spec.sysfs)
         # each kind of device has ports of its own
         self._kept = state_dir / ("ports.json" if self._kind.usb == MYRIAD_X else f"ports-{self._kind.prefix}.json")
-        self._ports = UsbIdentity(_read(self._kept))
-        self._known = dict(self._ports.pairs)
+        self._identity = UsbIdentity(_read(self._kept))
+        self._saved_pairs = dict(self._identity.pairs)
         self.deadline_s = 0.0
 
-    def wake(self, now_s: float, settled: Container[StickId]) -> list[StickFound | StickGone]:
-        """Changes since the last scan, when the next scan is due. `settled`: sticks with no boot ahead of them."""
+    def wake(self, now_s: float, no_boot_expected: Container[StickId]) -> list[StickFound | StickGone]:
+        """Changes since the last scan, when the next scan is due. `no_boot_expected`: sticks with no boot ahead of them."""
         if now_s < self.deadline_s:
             return []
         self.deadline_s = now_s + LOOK_S
         seen = plugged_in(self._sysfs, self._kind.usb)
-        calm = {home for home in self._ports.at if self._id(home) in settled}
-        found, gone = self._ports.look(seen, calm, now_s)
+        unchanging = {boot_port for boot_port in self._identity.port_of if self._id(boot_port) in no_boot_expected}
+        found, gone = self._identity.update(seen, unchanging, now_s)
         learned: list[str] = []
-        if self._ports.pairs != self._known:
-            learned = [home for port, home in self._ports.pairs.items() if self._known.get(port) != home and home not in found]
-            self._known = dict(self._ports.pairs)
-            _write(self._kept, self._known)
-        told: list[StickFound | StickGone] = [StickGone(self._id(home), home in self._ports.renamed) for home in gone]
-        return told + [StickFound(self._stick(home)) for home in (*found, *learned) if home in self._ports.at]
+        if self._identity.pairs != self._saved_pairs:
+            learned = [
+                boot_port
+                for port, boot_port in self._identity.pairs.items()
+                if self._saved_pairs.get(port) != boot_port and boot_port not in found
+            ]
+            self._saved_pairs = dict(self._identity.pairs)
+            _write(self._kept, self._saved_pairs)
+        told: list[StickFound | StickGone] = [
+            StickGone(self._id(boot_port), boot_port in self._identity.renamed) for boot_port in gone
+        ]
+        return told + [
+            StickFound(self._stick(boot_port)) for boot_port in (*found, *learned) if boot_port in self._identity.port_of
+        ]
 
-    def _stick(self, home: str) -> StickSpec:
+    def _stick(self, boot_port: str) -> StickSpec:
         spec = self._spec
         options = dict(spec.options)
-        back = next((port for port, known in self._ports.pairs.items() if known == home), None)
+        back = next((port for port, known in self._identity.pairs.items() if known == boot_port), None)
         if back is not None and self._kind.booted_port is not None:
             # the worker cannot tell its stick by the chain of ports where that changes with the boot
             options[self._kind.booted_port] = back
-        return StickSpec(self._id(home), home, spec.backend, options, spec.runtime, pool=spec.pool, alone=back is None)
+        return StickSpec(
+            self._id(boot_port), boot_port, spec.backend, options, spec.runtime, pool=spec.pool, exclusive_boot=back is None
+        )
 
-    def _id(self, home: str) -> StickId:
-        return StickId(f"{self._kind.prefix}-{home}")
+    def _id(self, boot_port: str) -> StickId:
+        return StickId(f"{self._kind.prefix}-{boot_port}")
 
 
 def _matched(backend: str) -> Matched:
@@ -84,7 +94,7 @@ def _read(path: Path) -> dict[str, str]:
     try:
         with path.open("rb") as file:
             pairs = json.loads(file.read(LARGEST_FILE))
-        return {port: home for port, home in pairs.items() if isinstance(home, str)}
+        return {port: boot_port for port, boot_port in pairs.items() if isinstance(boot_port, str)}
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 

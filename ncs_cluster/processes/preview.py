@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from ncs_cluster.ipc.pictures import PictureRing
 from ncs_cluster.ipc.pool import FramePool
-from ncs_cluster.messages import Drawn, MapPictures, Measure, Rates
+from ncs_cluster.messages import DetectionRate, Drawn, MapPictures, Measure
 from ncs_cluster.specs import CameraSpec
 from ncs_cluster.types import Detection, FrameRef, Outcome
 
@@ -57,7 +57,7 @@ class Preview:
         with self._lock:
             self._ring = PictureRing(fd, message.slots, message.max_width, message.max_height, writable=True)
 
-    def set_rates(self, message: Rates) -> None:
+    def set_detection_rate(self, message: DetectionRate) -> None:
         """Take the detection rate for the footer, and whether anybody watches."""
         self._watched, self._detection_fps = message.watched, message.detection_fps
 

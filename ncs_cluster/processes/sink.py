@@ -54,12 +54,12 @@ class Writer:
             if self._waiting:
                 timeout_s = min(timeout_s, max(0.0, self._retry_s - now_s))
             while select.select([self._channel.fileno()], [], [], timeout_s)[0]:
-                self._hear()
+                self._receive()
                 timeout_s = 0.0
             if self._waiting and time.monotonic() >= self._retry_s:
                 self._write()
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         received = self._channel.receive()
         if received is None:
             return
@@ -103,14 +103,14 @@ def main() -> NoReturn:
     # a file that reaches the size limit is an error to be told, not a death
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        asked = child.first_message(channel, OpenSink)
-        sink = _made(asked.sink)
+        request = child.first_message(channel, OpenSink)
+        sink = _create(request.sink)
         try:
-            opened = sink.open(asked.first, asked.token)
+            opened = sink.open(request.first, request.token)
         except OSError as error:
             # another process that holds the place may be dying, or a backup
-            permanent = asked.token is None and error.errno != errno.EBUSY
-            child.fail(channel, Failed("open", f"{asked.sink.shown} cannot be written: {error.strerror}", permanent=permanent))
+            permanent = request.token is None and error.errno != errno.EBUSY
+            child.fail(channel, Failed("open", f"{request.sink.shown} cannot be written: {error.strerror}", permanent=permanent))
         channel.send(SinkOpened(opened.next, opened.token))
         Writer(channel, sink).run()
         sink.close()
@@ -121,7 +121,7 @@ def main() -> NoReturn:
     os._exit(0)
 
 
-def _made(spec: SinkSpec) -> Sink:
+def _create(spec: SinkSpec) -> Sink:
     plugin = SINKS.get(spec.kind)
     sink: Sink = load(plugin.driver)(made(plugin.options, spec.options))
     return sink

@@ -270,7 +270,7 @@ class Supervisor:
     def _signalled(self, ours: socket.socket) -> None:
         for number in ours.recv(64):
             if number in (signal.SIGTERM, signal.SIGINT):
-                self._raise(OPERATOR, e.StopAsked())
+                self._raise(OPERATOR, e.StopRequested())
             elif number == signal.SIGHUP and self._reload is not None:
                 self._raise(OPERATOR, e.Configured(self._reload()))
 

@@ -25,41 +25,41 @@ class Process:
     def __init__(self, world: World, endpoint: Endpoint) -> None:
         self.world, self.endpoint = world, endpoint
         self.alive = True
-        self.heard_by_core = True
+        self.connected = True
         self.stuck = False
         """Neither works nor can be killed."""
         self.frozen = False
         """SIGSTOP: does nothing, dies when killed."""
-        self.greeted = False
-        self.heard: list[object] = []
+        self.hello_sent = False
+        self.received: list[object] = []
         world.after(world.start_s, self._hello)
 
     def _hello(self) -> None:
-        self.greeted = True
-        self.say(m.Hello(m.PROTOCOL, self.world.pid(self.endpoint), "3.11"))
-        self.beat()
+        self.hello_sent = True
+        self.send(m.Hello(m.PROTOCOL, self.world.pid(self.endpoint), "3.11"))
+        self._send_heartbeats()
 
-    def say(self, message: object) -> None:
+    def send(self, message: object) -> None:
         if self.alive and not self.frozen and not self.stuck:
             self.world.after(self.world.hop_s, lambda: self._deliver(message))
 
     def _deliver(self, message: object) -> None:
-        if self.heard_by_core:
-            self.world.tell(self.endpoint, message)
+        if self.connected:
+            self.world.deliver(self.endpoint, message)
 
-    def beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         """Once a second."""
         if self.alive:
             self.heartbeat()
-            self.world.after(self.beat_s, self.beat)
+            self.world.after(self.heartbeat_period_s, self._send_heartbeats)
 
-    beat_s = 1.0
+    heartbeat_period_s = 1.0
 
     def heartbeat(self) -> None:
-        self.say(m.Heartbeat())
+        self.send(m.Heartbeat())
 
-    def hear(self, message: object) -> None:
-        self.heard.append(message)
+    def receive(self, message: object) -> None:
+        self.received.append(message)
         if isinstance(message, m.Stop):
             self.world.after(0.01, lambda: self.world.exits(self, "exit code 0", 0))
         else:
@@ -76,29 +76,29 @@ class Worker(Process):
         self.stick = world.sticks[endpoint.name]
         self.stick.hangs = False
         self.open = False
-        self._noticing = False
+        self._loss_pending = False
         self.in_hand: dict[int, m.Infer] = {}
         self._free_s = 0.0
-        self._losses = 0
+        self._reset_epoch = 0
         self._busy_s = 0.0
         self._warmed_s = world.now_s
-        self.beat_s = max(0.05, 1.0 / world.time_scale)
+        self.heartbeat_period_s = max(0.05, 1.0 / world.time_scale)
 
     def react(self, message: object) -> None:
         match message:
             case m.OpenStick():
                 self.world.after(self.world.open_s, self._opened)
             case m.ResetStick() if self.stick.obeys:
-                self.lose()
+                self.lose_stick()
             case m.Reopen() if not self.open:
                 self.world.after(self.world.open_s, self._reopened)
             case m.Infer() if not self.open:
                 pass  # it was on its way when the stick was lost
-            case m.Infer() if message.reset_epoch != self._losses:
+            case m.Infer() if message.reset_epoch != self._reset_epoch:
                 pass  # sent before the loss was heard
             case m.Infer():
                 if self.stick.refuses:
-                    self.say(m.Inferred(message.ticket, Outcome(error="cannot"), 0.0))
+                    self.send(m.Inferred(message.ticket, Outcome(error="cannot"), 0.0))
                     return
                 self.in_hand[message.ticket] = message
                 begin_s = max(self.world.now_s, self._free_s)
@@ -107,20 +107,20 @@ class Worker(Process):
 
     def _opened(self) -> None:
         self.open = True
-        self.say(
+        self.send(
             m.StickOpened("virtual stick", self.stick.sensor, self.stick.max_in_flight, "virtual firmware", self.stick.can_reset)
         )
         self.heartbeat()
 
-    def lose(self) -> None:
+    def lose_stick(self) -> None:
         """The stick is lost: say so, forget what it had, and open it again when it is its turn."""
         if not self.alive or self.frozen or not self.open:
             return
-        self.open = self._noticing = False
-        self._losses += 1
+        self.open = self._loss_pending = False
+        self._reset_epoch += 1
         self._free_s = 0.0
         self.in_hand.clear()
-        self.say(m.StickLost("no answer in time: it hangs"))
+        self.send(m.StickLost("no answer in time: it hangs"))
 
     def _reopened(self) -> None:
         if self.alive and not self.frozen:
@@ -142,22 +142,22 @@ class Worker(Process):
         if not self.alive or self.frozen or infer.ticket not in self.in_hand:
             return
         if self.stick.hangs:
-            if self.stick.can_reset and not self._noticing:
-                self._noticing = True
-                self.world.after(self.stick.notices_s, self.lose)
+            if self.stick.can_reset and not self._loss_pending:
+                self._loss_pending = True
+                self.world.after(self.stick.notices_s, self.lose_stick)
             return
         self._busy_s += self._takes_s(infer)
         self.stick.done += 1
         self.world.read(infer.frame)
         del self.in_hand[infer.ticket]
-        self.say(m.Inferred(infer.ticket, BOX, self._takes_s(infer)))
+        self.send(m.Inferred(infer.ticket, BOX, self._takes_s(infer)))
 
     def heartbeat(self) -> None:
         if not self.open or self.stick.mute:
             return
         self.warm()
         stick = self.stick
-        self.say(m.Telemetry(stick.heat.die_c if stick.plant else stick.temperature_c, stick.throttle_level))
+        self.send(m.Telemetry(stick.heat.die_c if stick.plant else stick.temperature_c, stick.throttle_level))
 
     def warm(self) -> None:
         """Bring the plant up to now."""
@@ -203,7 +203,7 @@ class Camera(Process):
         self.open = True
         self.grants = deque(grant for grant in self.grants if self._sizes[grant.pool] == source.size)
         finite = source.frames is not None
-        self.say(m.SourceOpened(*source.size, 1 / source.period_s, source.depth_scale_m, finite, source.ordered, ""))
+        self.send(m.SourceOpened(*source.size, 1 / source.period_s, source.depth_scale_m, finite, source.ordered, ""))
         if first:
             self._due_s = self.world.now_s + source.period_s
             self.world.at(self._due_s, self._capture)
@@ -213,7 +213,7 @@ class Camera(Process):
         if not self.alive or self.frozen:
             return
         if source.frames is not None and self.next_frame >= source.frames:
-            self.say(m.SourceEnded(self.next_frame))
+            self.send(m.SourceEnded(self.next_frame))
             return
         if source.ordered and not self.grants:
             self._waiting = True
@@ -225,20 +225,20 @@ class Camera(Process):
             ref = FrameRef(CameraName(self.endpoint.name), grant.pool, grant.slot, frame, *source.size)
             error = "no picture" if frame in source.corrupt else None
             self.world.pixels[grant.pool, grant.slot] = (self.endpoint.name, frame)
-            self.say(m.FrameCaptured(ref, self.world.now_s, self.world.now_s, f"{frame}.jpg", error))
+            self.send(m.FrameCaptured(ref, self.world.now_s, self.world.now_s, f"{frame}.jpg", error))
         else:
-            self.say(m.Skipped(frame))
+            self.send(m.Skipped(frame))
         self._due_s = max(self.world.now_s, self._due_s + source.period_s)
         self.world.at(self._due_s, self._capture)
 
-    def _measured(self, asked: m.Measure) -> None:
+    def _measured(self, measure: m.Measure) -> None:
         if self.alive and not self.frozen:
-            self.world.read(asked.frame)
-            self.say(m.Measured(asked.ticket, asked.outcome.detections))
+            self.world.read(measure.frame)
+            self.send(m.Measured(measure.ticket, measure.outcome.detections))
 
     def heartbeat(self) -> None:
         if self.open and self.source.answers:
-            self.say(m.CameraRates(1 / self.source.period_s, 0.0))
+            self.send(m.CameraRates(1 / self.source.period_s, 0.0))
 
 
 class Sink(Process):
@@ -254,7 +254,7 @@ class Sink(Process):
             case m.OpenSink(first=first, token=token):
                 written = 0 if token is None else sink.behind(int(token))
                 self._opened = m.SinkOpened(first + written, b"%d" % sink.size())
-                self.world.after(self.world.open_s, lambda: self.say(self._opened))
+                self.world.after(self.world.open_s, lambda: self.send(self._opened))
             case m.Write():
                 self._queue.append(message)
                 if len(self._queue) == 1:
@@ -270,7 +270,7 @@ class Sink(Process):
         write = self._queue.popleft()
         sink.file.append(encode(write.record))
         acked = m.Acked(write.number, b"%d" % sink.size())
-        self.world.after(sink.ack_s, lambda: self.say(acked))
+        self.world.after(sink.ack_s, lambda: self.send(acked))
         if self._queue:
             self.world.after(sink.write_s, self._write)
 
@@ -280,7 +280,7 @@ class Gateway(Process):
 
     def react(self, message: object) -> None:
         if isinstance(message, m.OpenGateway):
-            self.say(m.GatewayOpened("127.0.0.1", 8080))
+            self.send(m.GatewayOpened("127.0.0.1", 8080))
 
 
 KINDS: dict[str, type[Process]] = {"worker": Worker, "camera": Camera, "sink": Sink, "gateway": Gateway}

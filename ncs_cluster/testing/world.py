@@ -42,7 +42,7 @@ EPOCH_S = 1000.0
 """Where the monotonic clock stands when the world begins."""
 
 
-def house(
+def installation(
     sticks: int = 4,
     cameras: tuple[str, ...] = ("cam0",),
     graphs: tuple[str, ...] = ("demo",),
@@ -95,7 +95,7 @@ class World:
         self.sink = SinkTraits()
         self.processes: dict[Endpoint, Process] = {}
         self.unspawnable: set[Endpoint] = set()
-        self.notes: list[tuple[float, a.LogEvent]] = []
+        self.log_events: list[tuple[float, a.LogEvent]] = []
         self.replies: list[m.Reply] = []
         self.pixels: dict[tuple[int, int], tuple[str, int]] = {}
         self.torn = 0
@@ -110,7 +110,7 @@ class World:
         self._stalled = False
         self._inbox: deque[tuple[Endpoint, object]] = deque()
         self._performing = False
-        self._untold: list[tuple[Endpoint, object, Process | None]] = []
+        self._undelivered: list[tuple[Endpoint, object, Process | None]] = []
 
     # -- time
 
@@ -152,19 +152,19 @@ class World:
             self.now_s = max(self.now_s, self._queue[0][0])
             heapq.heappop(self._queue)[2]()
         self.now_s, self._stalled = end_s, False
-        late, self._untold = self._untold, []
+        late, self._undelivered = self._undelivered, []
         for endpoint, message, process in late:
-            if process is None or process.heard_by_core:
-                self.tell(endpoint, message)
+            if process is None or process.connected:
+                self.deliver(endpoint, message)
 
     # -- what happens to it
 
-    def tell(self, endpoint: Endpoint, message: object) -> None:
+    def deliver(self, endpoint: Endpoint, message: object) -> None:
         """An event for the core."""
         if self.exit_code is not None:
             return
         if self._stalled:
-            self._untold.append((endpoint, message, self.processes.get(endpoint)))
+            self._undelivered.append((endpoint, message, self.processes.get(endpoint)))
             return
         self._inbox.append((endpoint, message))
         if not self._performing:
@@ -188,21 +188,21 @@ class World:
     def exits(self, process: Process, how: str, code: int) -> None:
         if process.alive and not process.stuck:
             process.alive = False
-            self.after(self.exit_s, lambda: self.tell(process.endpoint, e.Exited(how, code)))
+            self.after(self.exit_s, lambda: self.deliver(process.endpoint, e.Exited(how, code)))
 
     def unplug(self, stick: str) -> None:
-        self.tell(BUS, e.StickGone(StickId(stick)))
+        self.deliver(BUS, e.StickGone(StickId(stick)))
 
     def plug(self, stick: str) -> None:
         known = {spec.id: spec for spec in self.settings.sticks}
         found = known.get(StickId(stick)) or StickSpec(StickId(stick), "port", SIMULATED, simulated=True)
-        self.tell(BUS, e.StickFound(found))
+        self.deliver(BUS, e.StickFound(found))
 
     def ask_stop(self) -> None:
-        self.tell(OPERATOR, e.StopAsked())
+        self.deliver(OPERATOR, e.StopRequested())
 
     def ask_switch(self) -> m.Reply:
-        self.tell(Endpoint("client", "1"), m.AskSwitch())
+        self.deliver(Endpoint("client", "1"), m.AskSwitch())
         return self.replies[-1]
 
     def pid(self, endpoint: Endpoint) -> int:
@@ -222,8 +222,8 @@ class World:
         return process if isinstance(process, Camera) else None
 
     @property
-    def notes_text(self) -> str:
-        return "\n".join(f"{when_s - EPOCH_S:9.3f} {note.origin}: {note.text}" for when_s, note in self.notes)
+    def log_text(self) -> str:
+        return "\n".join(f"{when_s - EPOCH_S:9.3f} {note.origin}: {note.text}" for when_s, note in self.log_events)
 
     # -- what the core wants
 
@@ -242,7 +242,7 @@ class World:
                 case a.Unplug(stick=stick):
                     self.unplug(stick)
                 case a.LogEvent():
-                    self.notes.append((self.now_s, action))
+                    self.log_events.append((self.now_s, action))
                 case a.Exit(code=code):
                     if self.exit_code is None:
                         self.exit_code, self.exited_s = code, self.now_s
@@ -256,26 +256,26 @@ class World:
             self.replies.append(message)
             return
         process = self.processes.get(to)
-        if process is None or not process.alive or not process.heard_by_core:
+        if process is None or not process.alive or not process.connected:
             return
 
         def arrive() -> None:
             if process.alive and not process.frozen and not process.stuck:
-                process.hear(message)
+                process.receive(message)
 
         self.after(self.hop_s, arrive)
 
     def _spawn(self, endpoint: Endpoint) -> None:
         if endpoint in self.unspawnable:
-            self.tell(endpoint, e.SpawnFailed("no such interpreter"))
+            self.deliver(endpoint, e.SpawnFailed("no such interpreter"))
             return
         assert endpoint not in self.processes, f"{endpoint} is spawned while it still runs"
         self.processes[endpoint] = KINDS[endpoint.kind](self, endpoint)
-        self.tell(endpoint, e.Spawned(self.pid(endpoint)))
+        self.deliver(endpoint, e.Spawned(self.pid(endpoint)))
 
     def _kill(self, endpoint: Endpoint) -> None:
         process = self.processes.get(endpoint)
         if process is None:
             return
-        process.heard_by_core = False
+        process.connected = False
         self.exits(process, "killed by SIGKILL", -9)

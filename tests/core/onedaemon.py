@@ -13,7 +13,7 @@ from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.work import Count
 from ncs_cluster.specs import Settings
-from ncs_cluster.testing.world import house
+from ncs_cluster.testing.world import installation
 from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome, PoolLayout, Record
 
 CAM0 = CameraName("cam0")
@@ -100,7 +100,7 @@ def killed(endpoint: Endpoint, why: str) -> list[Action]:
 
 def running(*, ordered: bool = False, gateway: bool = False, results: bool = True, sticks: int = 1) -> Daemon:
     """Everything is open and a second has passed."""
-    daemon = Daemon(house(sticks, gateway=gateway, results=results), ordered=ordered)
+    daemon = Daemon(installation(sticks, gateway=gateway, results=results), ordered=ordered)
     daemon.open(*(child.endpoint for child in daemon.engine.children()))
-    assert daemon.run(101.0) == [Send(CAMERA, m.Rates(0.0, False))]
+    assert daemon.run(101.0) == [Send(CAMERA, m.DetectionRate(0.0, False))]
     return daemon

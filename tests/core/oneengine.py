@@ -11,7 +11,7 @@ from ncs_cluster.core.regulator import Regulator
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import Settings
 from ncs_cluster.status import LatencyStatus
-from ncs_cluster.testing.world import house
+from ncs_cluster.testing.world import installation
 from ncs_cluster.types import CameraName, FrameRef
 
 NOW_S, NOW_AT = 1002.1, 1.7e9
@@ -50,7 +50,7 @@ def regulator(engine: Engine) -> Regulator:
 
 def at_work(settings: Settings | None = None) -> Engine:
     """One stick and one camera that run; nothing to complain of."""
-    engine = started(settings or house(1))
+    engine = started(settings or installation(1))
     stick_up(engine)
     camera_up(engine)
     return engine

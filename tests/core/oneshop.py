@@ -28,10 +28,12 @@ def settings_of(*pools: PoolSpec, ordered: bool = True) -> Settings:
 class Shop:
     """The sticks sim-1, sim-2, ... found at 0 s."""
 
-    def __init__(self, count: int = 2, *, stagger_s: float = 0.0, alone: bool = False, pools: list[PoolSpec] | None = None) -> None:
+    def __init__(
+        self, count: int = 2, *, stagger_s: float = 0.0, exclusive_boot: bool = False, pools: list[PoolSpec] | None = None
+    ) -> None:
         counted = pool_of(*range(1, count + 1), stagger_s=stagger_s or None)
         for index, each in enumerate(counted.sticks):
-            counted.sticks[index] = spec(int(each.id[-1]), alone=alone)
+            counted.sticks[index] = spec(int(each.id[-1]), exclusive_boot=exclusive_boot)
         self.settings = settings_of(*(pools or [counted]))
         self.engine = Engine(self.settings, 0.0)
         self.sticks, self.workers, self.dispatcher = self.engine.sticks, self.engine.workers, self.engine.dispatcher

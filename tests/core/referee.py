@@ -88,14 +88,14 @@ class Referee:
             if any(ticket in self.tickets and ticket != but for ticket in queue.in_flight)
         }
         for process in self.world.processes.values():
-            if isinstance(process, Worker) and process.heard_by_core and process.alive and process.in_hand:
+            if isinstance(process, Worker) and process.connected and process.alive and process.in_hand:
                 busy.add(process.endpoint.name)
         return busy
 
     def grant(self, grant: m.Grant) -> None:
         """Nobody who is still listened to may read a slot that is given away for writing."""
         for process in self.world.processes.values():
-            if isinstance(process, Worker) and process.heard_by_core and process.alive:
+            if isinstance(process, Worker) and process.connected and process.alive:
                 for infer in process.in_hand.values():
                     assert (infer.frame.pool, infer.frame.slot) != (grant.pool, grant.slot), (
                         f"{process.endpoint} still reads {grant}"

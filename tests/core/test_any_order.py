@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ncs_cluster import messages as m
 from ncs_cluster.core.events import GATEWAY, SINK, Endpoint
 from ncs_cluster.testing.hardware import StickTraits
-from ncs_cluster.testing.world import World, house
+from ncs_cluster.testing.world import World, installation
 from ncs_cluster.types import CameraName, FrameRef
 from tests.core.referee import Referee
 
@@ -61,7 +61,7 @@ class AnyOrder(RuleBasedStateMachine):
     ) -> None:
         names = tuple(f"cam{number}" for number in range(cameras))
         self.world = World(
-            house(
+            installation(
                 sticks,
                 names,
                 tuple(f"graph{number}" for number in range(graphs)),
@@ -129,7 +129,7 @@ class AnyOrder(RuleBasedStateMachine):
         known = self.world.engine.cameras.by_name.get(endpoint.name)
         never_opened = known is not None and known.info is None
         if endpoint in self.world.processes and not (permanent and (never_opened or kind in ("sink", "gateway"))):
-            self.world.processes[endpoint].say(m.Failed("read", "cannot go on", permanent))
+            self.world.processes[endpoint].send(m.Failed("read", "cannot go on", permanent))
             self.world.crash(endpoint)
 
     # -- sticks
@@ -147,7 +147,7 @@ class AnyOrder(RuleBasedStateMachine):
     def a_stick_is_lost(self, stick: str) -> None:
         worker = self.world.worker(stick)
         if worker is not None:
-            worker.lose()
+            worker.lose_stick()
 
     @rule(stick=STICKS, level=st.integers(0, 2))
     def its_firmware_throttles_it(self, stick: str, level: int) -> None:
@@ -188,7 +188,7 @@ class AnyOrder(RuleBasedStateMachine):
     def a_source_comes_back(self, camera: str, size: tuple[int, int]) -> None:
         process = self.world.camera(camera)
         if process is not None and process.open:
-            process.say(m.SourceLost("cable"))
+            process.send(m.SourceLost("cable"))
             self.world.cameras[camera].size = size
             process.opened()
             # no source is opened twice within the time a message takes
@@ -209,19 +209,19 @@ class AnyOrder(RuleBasedStateMachine):
         endpoint = Endpoint("worker", stick)
         mine = self.world.engine.dispatcher.queues.get(stick)  # type: ignore[call-overload]
         if endpoint in self.world.processes and (mine is None or ticket not in mine.in_flight):
-            self.world.processes[endpoint].say(m.Inferred(ticket, m.Outcome(), 0.1))
+            self.world.processes[endpoint].send(m.Inferred(ticket, m.Outcome(), 0.1))
 
     @rule(stick=STICKS)
     def a_worker_opens_twice(self, stick: str) -> None:
         worker = self.world.worker(stick)
         if worker is not None:
-            worker.say(m.StickOpened("again", True, 2))
+            worker.send(m.StickOpened("again", True, 2))
 
     @rule(stick=STICKS)
     def a_worker_says_that_it_lost_what_it_never_had(self, stick: str) -> None:
         worker = self.world.worker(stick)
         if worker is not None and not worker.open:
-            worker.say(m.StickLost("it was never there"))
+            worker.send(m.StickLost("it was never there"))
 
     @rule(camera=CAMERAS, pool=st.integers(0, 4), slot=st.integers(0, 40), ahead=st.integers(-3, 3))
     def a_camera_lies(self, camera: str, pool: int, slot: int, ahead: int) -> None:
@@ -236,20 +236,20 @@ class AnyOrder(RuleBasedStateMachine):
                 return  # that would be no lie, or it would write twice into what it was given once
             process.grants.remove(held[0])
         frame = FrameRef(CameraName(camera), pool, slot, max(0, known.next_frame + ahead), 640, 480)
-        self.world.tell(process.endpoint, m.FrameCaptured(frame, self.world.now_s, self.world.now_s))
+        self.world.deliver(process.endpoint, m.FrameCaptured(frame, self.world.now_s, self.world.now_s))
 
     @rule(camera=CAMERAS, ticket=st.integers(0, 400))
     def a_camera_measures_what_it_was_not_asked(self, camera: str, ticket: int) -> None:
         process = self.world.camera(camera)
         if process is not None:
-            process.say(m.Measured(ticket, []))
+            process.send(m.Measured(ticket, []))
 
     @rule(kind=KINDS, stick=STICKS, camera=CAMERAS)
     def late_words_of_the_dead(self, kind: str, stick: str, camera: str) -> None:
         """The core is told something by a child it has killed."""
         endpoint = self.endpoint(kind, stick, camera)
         process = self.world.processes.get(endpoint)
-        if process is None or process.heard_by_core:
+        if process is None or process.connected:
             return
         queue = self.world.engine.dispatcher.queues.get(stick)  # type: ignore[call-overload]
         ticket = next(iter(queue.in_flight), 0) if queue else 0
@@ -265,7 +265,7 @@ class AnyOrder(RuleBasedStateMachine):
             "gateway": [m.GatewayOpened("nowhere", 1)],
         }
         for word in words[kind]:
-            self.world.tell(endpoint, word)
+            self.world.deliver(endpoint, word)
 
     # -- always
 
@@ -281,7 +281,7 @@ class AnyOrder(RuleBasedStateMachine):
         process = self.world.processes.get(endpoint)
         if process is not None and process.stuck:
             process.stuck = False
-            if not process.heard_by_core:
+            if not process.connected:
                 self.world.exits(process, "killed by SIGKILL", -9)
 
     def teardown(self) -> None:
@@ -312,7 +312,7 @@ class AnyOrder(RuleBasedStateMachine):
         world.run(10.0)
         self.referee.check()
         for name in before:
-            assert streams[name].result > before[name], f"{name} does not work again: {world.notes_text}"
+            assert streams[name].result > before[name], f"{name} does not work again: {world.log_text}"
         asked_s = world.now_s
         world.ask_stop()
         world.run(10.0)

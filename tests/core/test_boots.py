@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
-from ncs_cluster.core.boots import ALONE_MOST_S, ALONE_S, Boots
+from ncs_cluster.core.boots import EXCLUSIVE_MAX_S, EXCLUSIVE_MIN_S, Boots
 from ncs_cluster.core.events import Endpoint
-from ncs_cluster.testing.world import World, house
+from ncs_cluster.testing.world import World, installation
 from ncs_cluster.types import StickId
 from tests.core.referee import Referee
 
@@ -23,28 +23,28 @@ def test_two_boots_are_never_closer_than_the_stagger_and_nobody_is_forgotten(ask
     waiting: list[StickId] = []
     for number, dt_s, ends in asks:
         now_s += dt_s
-        while (due := boots.due(now_s)) is not None:
+        while (due := boots.next_due(now_s)) is not None:
             began.append(now_s)
             assert due == waiting.pop(0), "in the order they came"
         stick = StickId(str(number))
         if ends:
-            boots.forget(stick, now_s)
+            boots.cancel(stick, now_s)
             waiting = [each for each in waiting if each != stick]
-        elif boots.ask(stick, now_s):
+        elif boots.request(stick, now_s):
             began.append(now_s)
         elif stick not in waiting:
             waiting.append(stick)
         assert (boots.deadline_s is None) == (not waiting)
     while boots.deadline_s is not None:
         now_s = max(now_s, boots.deadline_s)
-        assert boots.due(now_s) == waiting.pop(0)
+        assert boots.next_due(now_s) == waiting.pop(0)
         began.append(now_s)
     assert not waiting
     assert all(after - before >= 0.3 - 1e-9 for before, after in pairwise(began))
 
 
 def test_sticks_are_opened_one_after_another_and_nothing_else_is_said_before() -> None:
-    world = World(house(4, stagger_s=0.3))
+    world = World(installation(4, stagger_s=0.3))
     Referee(world)
     opened: list[tuple[float, Endpoint]] = []
 
@@ -62,31 +62,31 @@ def test_sticks_are_opened_one_after_another_and_nothing_else_is_said_before() -
 
 def test_a_boot_from_which_something_is_to_be_learned_has_time_to_itself() -> None:
     boots = Boots(0.3)
-    assert boots.ask(StickId("a"), 10.0, alone=True)
-    assert not boots.ask(StickId("b"), 10.5)
-    boots.ended(StickId("a"), 11.0)
-    assert boots.due(12.9) is None
-    assert boots.due(10.0 + ALONE_S) == "b"
+    assert boots.request(StickId("a"), 10.0, exclusive=True)
+    assert not boots.request(StickId("b"), 10.5)
+    boots.finish(StickId("a"), 11.0)
+    assert boots.next_due(12.9) is None
+    assert boots.next_due(10.0 + EXCLUSIVE_MIN_S) == "b"
     assert boots.deadline_s is None
-    assert boots.ask(StickId("c"), 13.3)
+    assert boots.request(StickId("c"), 13.3)
 
 
 def test_the_next_one_waits_for_the_end_of_such_a_boot_but_not_for_ever() -> None:
     slow, endless = Boots(0.3), Boots(0.3)
     for boots in (slow, endless):
-        assert boots.ask(StickId("a"), 10.0, alone=True)
-        assert not boots.ask(StickId("b"), 10.5)
-        assert boots.due(10.0 + ALONE_S) is None
-    slow.ended(StickId("b"), 16.0)
-    assert slow.due(16.0) is None, "the end of another one"
-    slow.forget(StickId("a"), 17.0)
-    assert slow.due(17.0) == "b"
-    assert endless.due(10.0 + ALONE_MOST_S) == "b"
+        assert boots.request(StickId("a"), 10.0, exclusive=True)
+        assert not boots.request(StickId("b"), 10.5)
+        assert boots.next_due(10.0 + EXCLUSIVE_MIN_S) is None
+    slow.finish(StickId("b"), 16.0)
+    assert slow.next_due(16.0) is None, "the end of another one"
+    slow.cancel(StickId("a"), 17.0)
+    assert slow.next_due(17.0) == "b"
+    assert endless.next_due(10.0 + EXCLUSIVE_MAX_S) == "b"
 
 
 def test_sticks_that_are_lost_all_at_once_are_opened_again_one_after_another() -> None:
     """As when their hub blinks: it could not feed all their boots together."""
-    world = World(house(4, stagger_s=0.3))
+    world = World(installation(4, stagger_s=0.3))
     referee = Referee(world)
     world.start().run(3.0)
     told: list[float] = []
@@ -98,7 +98,7 @@ def test_sticks_that_are_lost_all_at_once_are_opened_again_one_after_another() -
     world.watchers.append(watch)
     for process in list(world.processes.values()):
         if process.endpoint.kind == "worker":
-            process.lose()  # type: ignore[attr-defined]
+            process.lose_stick()  # type: ignore[attr-defined]
     world.run(3.0)
     assert len(told) == 4
     assert all(0.3 - 1e-6 <= after - before < 0.31 for before, after in pairwise(told))
@@ -107,7 +107,7 @@ def test_sticks_that_are_lost_all_at_once_are_opened_again_one_after_another() -
 
 
 def test_a_worker_that_dies_while_it_waits_does_not_keep_the_others_waiting() -> None:
-    world = World(house(3, stagger_s=1.0))
+    world = World(installation(3, stagger_s=1.0))
     world.start().run(0.5)
     world.crash(Endpoint("worker", "sim-2"))
     world.run(5.0)
@@ -121,34 +121,40 @@ A, B, C = StickId("a"), StickId("b"), StickId("c")
 
 def test_with_nothing_begun_any_stick_may_begin_and_nothing_is_due() -> None:
     boots = Boots(0.5)
-    assert (boots.deadline_s, boots.waiting, boots.due(0.0)) == (None, [], None)
-    boots.ended(A, 5.0)
-    assert boots.ask(A, 0.0) is True
+    assert (boots.deadline_s, boots.waiting, boots.next_due(0.0)) == (None, [], None)
+    boots.finish(A, 5.0)
+    assert boots.request(A, 0.0) is True
 
 
 @pytest.mark.parametrize(("asked_s", "may"), [(10.0, False), (10.499, False), (10.5, True)])
 def test_the_next_stick_may_begin_a_stagger_after_the_one_before(asked_s: float, may: bool) -> None:
     boots = Boots(0.5)
-    assert boots.ask(A, 10.0) is True
-    assert boots.ask(B, asked_s) is may
+    assert boots.request(A, 10.0) is True
+    assert boots.request(B, asked_s) is may
     assert (boots.waiting, boots.deadline_s) == (([], None) if may else ([B], 10.5))
 
 
 def test_a_stick_waits_behind_those_that_wait_already_and_once() -> None:
     boots = Boots(0.5)
-    boots.ask(A, 10.0)
-    assert (boots.ask(B, 10.1), boots.ask(C, 11.0), boots.ask(B, 11.0)) == (False, False, False)
+    boots.request(A, 10.0)
+    assert (boots.request(B, 10.1), boots.request(C, 11.0), boots.request(B, 11.0)) == (False, False, False)
     assert boots.waiting == [B, C]
-    assert (boots.due(10.499), boots.due(10.5), boots.due(10.999), boots.due(11.0), boots.due(12.0)) == (None, B, None, C, None)
-    assert boots.ask(A, 11.5) is True, "a stagger after the last one"
+    assert (boots.next_due(10.499), boots.next_due(10.5), boots.next_due(10.999), boots.next_due(11.0), boots.next_due(12.0)) == (
+        None,
+        B,
+        None,
+        C,
+        None,
+    )
+    assert boots.request(A, 11.5) is True, "a stagger after the last one"
 
 
 def test_a_stick_that_waited_to_boot_alone_does_so_when_its_turn_comes() -> None:
     boots = Boots(0.5)
-    boots.ask(A, 10.0)
-    boots.ask(B, 10.1, alone=True)
-    boots.ask(C, 10.2)
-    assert boots.due(10.5) == B
+    boots.request(A, 10.0)
+    boots.request(B, 10.1, exclusive=True)
+    boots.request(C, 10.2)
+    assert boots.next_due(10.5) == B
     assert boots.deadline_s == 25.5
 
 
@@ -159,34 +165,34 @@ def test_after_a_boot_alone_the_next_one_waits_for_its_end_at_least_three_second
     stagger_s: float, ended_s: float, next_s: float
 ) -> None:
     boots = Boots(stagger_s)
-    boots.ask(A, 10.0, alone=True)
-    boots.ask(B, 10.1)
+    boots.request(A, 10.0, exclusive=True)
+    boots.request(B, 10.1)
     assert boots.deadline_s == 10.0 + max(15.0, stagger_s)
-    boots.ended(A, ended_s)
+    boots.finish(A, ended_s)
     assert boots.deadline_s == next_s
-    boots.ended(A, 99.0)
+    boots.finish(A, 99.0)
     assert boots.deadline_s == next_s, "once"
 
 
 def test_the_end_of_any_other_boot_changes_nothing() -> None:
     boots = Boots(0.5)
-    boots.ask(A, 10.0, alone=True)
-    boots.ask(B, 10.1)
-    boots.ended(B, 11.0)
+    boots.request(A, 10.0, exclusive=True)
+    boots.request(B, 10.1)
+    boots.finish(B, 11.0)
     assert boots.deadline_s == 25.0
     ordinary = Boots(0.5)
-    ordinary.ask(A, 10.0)
-    ordinary.ask(B, 10.1)
-    ordinary.ended(A, 12.0)
+    ordinary.request(A, 10.0)
+    ordinary.request(B, 10.1)
+    ordinary.finish(A, 12.0)
     assert ordinary.deadline_s == 10.5
 
 
 def test_a_stick_whose_process_has_ended_waits_no_more_and_its_boot_is_over() -> None:
     boots = Boots(0.5)
-    boots.ask(A, 10.0, alone=True)
-    boots.ask(B, 10.1)
-    boots.ask(C, 10.2)
-    boots.forget(B, 11.0)
+    boots.request(A, 10.0, exclusive=True)
+    boots.request(B, 10.1)
+    boots.request(C, 10.2)
+    boots.cancel(B, 11.0)
     assert (boots.waiting, boots.deadline_s) == ([C], 25.0)
-    boots.forget(A, 14.0)
+    boots.cancel(A, 14.0)
     assert (boots.waiting, boots.deadline_s) == ([C], 14.0)

@@ -10,7 +10,7 @@ from ncs_cluster.core.actions import Kill, LogEvent, MakePictures, MakePool, Sen
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.events import Endpoint
-from ncs_cluster.messages import MapPool, OpenSource, Rates, SourceEnded, SourceLost, SourceOpened
+from ncs_cluster.messages import DetectionRate, MapPool, OpenSource, SourceEnded, SourceLost, SourceOpened
 from ncs_cluster.specs import CameraSpec
 from ncs_cluster.status import LatencyStatus
 from ncs_cluster.types import CameraName, PoolLayout
@@ -32,7 +32,7 @@ def camera(*, ordered: bool = False, window: bool = False) -> Camera:
 
 def test_a_new_camera_has_given_nothing() -> None:
     new = camera()
-    figures = {name: value for name, value in vars(new).items() if name not in ("spec", "child", "drawing", "_all")}
+    figures = {name: value for name, value in vars(new).items() if name not in ("spec", "child", "drawing", "_cameras")}
     assert figures == {
         "stream": None,
         "info": None,
@@ -49,7 +49,7 @@ def test_a_new_camera_has_given_nothing() -> None:
         "measuring": {},
         "measuring_since_s": 0.0,
         "viewers": 0,
-        "sent_rates": None,
+        "sent_rate": None,
         "capture_fps": 0.0,
         "preview_fps": 0.0,
         "range_errors": [],
@@ -98,10 +98,10 @@ def test_a_camera_is_ordered_when_its_settings_or_its_open_source_say_so(asked: 
 
 def test_a_camera_that_greets_is_told_its_source_and_its_next_frame() -> None:
     house = House()
-    house.camera.sent_rates = Rates(1.0, True)
+    house.camera.sent_rate = DetectionRate(1.0, True)
     assert house.hears(HELLO, 1.0) == [Send(CAMERA, OpenSource(house.spec, 0))]
     assert (house.camera.child.state, house.camera.child.pid, house.camera.child.deadline_s) == (State.OPENING, 7, 61.0)
-    assert house.camera.sent_rates is None
+    assert house.camera.sent_rate is None
     assert house.hears(HELLO, 2.0) == [], "it has greeted before"
 
 
@@ -197,7 +197,7 @@ def test_a_source_that_can_never_open_and_never_has_ends_the_daemon(opened: bool
 def test_the_key_q_in_a_window_stops_the_daemon_once(stopping: bool) -> None:
     house = House(window=True).open()
     house.daemon.stopping = stopping
-    assert house.hears(m.QuitAsked(), 3.0) == ([] if stopping else [STOPPED])
+    assert house.hears(m.QuitRequested(), 3.0) == ([] if stopping else [STOPPED])
     assert house.daemon.asked == ([] if stopping else [3.0])
 
 
@@ -332,15 +332,15 @@ def test_a_picture_that_was_drawn_counts_from_the_capture_of_its_frame_where_the
 def test_a_camera_is_told_its_rate_when_it_has_changed() -> None:
     house = House()
     camera = house.camera
-    assert camera.send_rates(1.0) == []
-    assert camera.sent_rates is None
+    assert camera.send_detection_rate(1.0) == []
+    assert camera.sent_rate is None
     house.hears(HELLO, 0.0)
-    assert camera.send_rates(1.0) == [Send(CAMERA, Rates(0.0, False))], "its stream is not open yet"
+    assert camera.send_detection_rate(1.0) == [Send(CAMERA, DetectionRate(0.0, False))], "its stream is not open yet"
     house.hears(info(), 0.0)
-    assert camera.send_rates(1.0) == []
+    assert camera.send_detection_rate(1.0) == []
     camera.viewers = 1
-    assert camera.send_rates(1.0) == [Send(CAMERA, Rates(0.0, True))]
+    assert camera.send_detection_rate(1.0) == [Send(CAMERA, DetectionRate(0.0, True))]
     for now_s in (1.0, 1.3, 1.6):
         house.stream.detection.count(now_s)
-    assert camera.send_rates(1.6) == [Send(CAMERA, Rates(3.3, True))]
-    assert camera.sent_rates == Rates(3.3, True)
+    assert camera.send_detection_rate(1.6) == [Send(CAMERA, DetectionRate(3.3, True))]
+    assert camera.sent_rate == DetectionRate(3.3, True)

@@ -13,9 +13,9 @@ from ncs_cluster.core.cameras import LIVE_FIELDS
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.events import GATEWAY, Endpoint, Exited
 from ncs_cluster.core.gateway import Gateway
-from ncs_cluster.messages import MapPool, Measured, OpenSource, Rates, SourceEnded, UnmapPool
+from ncs_cluster.messages import DetectionRate, MapPool, Measured, OpenSource, SourceEnded, UnmapPool
 from ncs_cluster.specs import CameraSpec, GatewaySpec
-from ncs_cluster.testing.world import house as settings
+from ncs_cluster.testing.world import installation as settings
 from ncs_cluster.types import CameraName, GraphName, Outcome, PoolLayout, StickId
 from tests.core.onecamera import (
     BALL,
@@ -306,11 +306,11 @@ def test_the_rings_are_those_of_all_cameras_that_have_a_pool() -> None:
 def test_a_camera_that_is_watched_is_told_so_once() -> None:
     house = House().open()
     house.cameras.add(CAM1, 0.0)
-    assert house.cameras.watched("cam0", 2, 3.0) == [Send(CAMERA, Rates(0.0, True))]
+    assert house.cameras.watched("cam0", 2, 3.0) == [Send(CAMERA, DetectionRate(0.0, True))]
     assert (house.camera.viewers, house.cameras.by_name["cam1"].viewers) == (2, 0)
     assert house.cameras.watched("cam0", 1, 4.0) == []
     assert house.camera.viewers == 1
-    assert house.cameras.watched("cam0", 0, 5.0) == [Send(CAMERA, Rates(0.0, False))]
+    assert house.cameras.watched("cam0", 0, 5.0) == [Send(CAMERA, DetectionRate(0.0, False))]
     assert house.cameras.watched("cam9", 1, 6.0) == []
 
 
@@ -326,9 +326,9 @@ def test_all_cameras_can_lose_their_viewers_at_once() -> None:
 def test_each_camera_that_listens_is_told_its_rates() -> None:
     house = House().open()
     house.cameras.add(CAM1, 0.0)
-    assert house.cameras.send_rates(1.0) == [Send(CAMERA, Rates(0.0, False))]
+    assert house.cameras.send_detection_rate(1.0) == [Send(CAMERA, DetectionRate(0.0, False))]
     house.cameras.by_name["cam1"].handle(HELLO, 1.0)
-    assert house.cameras.send_rates(2.0) == [Send(Endpoint("camera", "cam1"), Rates(0.0, False))]
+    assert house.cameras.send_detection_rate(2.0) == [Send(Endpoint("camera", "cam1"), DetectionRate(0.0, False))]
 
 
 # -- time

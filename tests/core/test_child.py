@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncs_cluster.core.actions import Action, Kill, LogEvent, Send, Spawn
-from ncs_cluster.core.child import AWAY_S, LONGEST_BACKOFF_S, STABLE_S, Child, Limits, State
+from ncs_cluster.core.child import DEVICE_MISSING_S, LONGEST_BACKOFF_S, STABLE_S, Child, Limits, State
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.messages import Stop
 
@@ -55,13 +55,13 @@ def test_in_any_order(events: list[tuple[str, float]]) -> None:
             case "ready":
                 child.ready(now_s)
             case "heard":
-                child.heard(now_s)
+                child.message_received(now_s)
             case "phase":
                 child.phase("compiling", now_s)
             case "failed" | "permanent" | "away":
-                child.failed("because", permanent=event == "permanent", away=event == "away")
+                child.record_failure("because", permanent=event == "permanent", device_missing=event == "away")
             case "lost":
-                actions = child.lost("it hangs", now_s)
+                actions = child.device_lost("it hangs", now_s)
             case "exited":
                 before = processes
                 processes = 0
@@ -158,25 +158,27 @@ def test_an_innocent_death_does_not_count_against_it() -> None:
 def test_one_that_loses_what_it_drives_opens_it_again_and_is_ended_when_that_happens_too_often() -> None:
     child = healthy()
     for now_s in (1.0, 2.0, 3.0):
-        assert not any(isinstance(action, Kill) for action in child.lost("it hangs", now_s))
+        assert not any(isinstance(action, Kill) for action in child.device_lost("it hangs", now_s))
         assert child.state is State.OPENING
         assert child.last_error == "it hangs"
         child.ready(now_s + 0.5)
-    assert any(isinstance(action, Kill) for action in child.lost("it hangs", 4.0))
+    assert any(isinstance(action, Kill) for action in child.device_lost("it hangs", 4.0))
     assert spawns(child.exited("killed by SIGKILL", 4.1)) == 0
     assert child.state is State.BACKOFF
     calm = healthy()
     for now_s in (STABLE_S + 1, 2 * STABLE_S + 2, 3 * STABLE_S + 3, 4 * STABLE_S + 4, 5 * STABLE_S + 5):
-        assert not any(isinstance(action, Kill) for action in calm.lost("it hangs", now_s)), "a hang now and then is no habit"
+        assert not any(isinstance(action, Kill) for action in calm.device_lost("it hangs", now_s)), (
+            "a hang now and then is no habit"
+        )
         calm.ready(now_s)
 
 
 def test_one_whose_stick_is_away_is_not_started_before_it_shows_whether_that_was_pulled() -> None:
     child = healthy()
-    child.failed("stick 1: the stick was unplugged", permanent=False, away=True)
+    child.record_failure("stick 1: the stick was unplugged", permanent=False, device_missing=True)
     assert spawns(child.exited("exit code 1", 10.0)) == 0
     assert child.last_error == "the stick was unplugged", "its own name is said anyway"
-    assert spawns(child.tick(10.0 + AWAY_S)) == 1
+    assert spawns(child.tick(10.0 + DEVICE_MISSING_S)) == 1
 
 
 def test_told_to_stop_it_stays_down() -> None:
@@ -298,9 +300,9 @@ def test_a_child_is_killed_once_where_it_has_a_process(state: State) -> None:
 @pytest.mark.parametrize(
     ("do", "deadlines"),
     [
-        (lambda child: child.heard(100.0), {State.RUNNING: 105.0}),
+        (lambda child: child.message_received(100.0), {State.RUNNING: 105.0}),
         (lambda child: child.hello(100.0), {State.STARTING: 160.0}),
-        (lambda child: child.waits(100.0), {State.STARTING: 145.0, State.OPENING: 160.0}),
+        (lambda child: child.extend_opening(100.0), {State.STARTING: 145.0, State.OPENING: 160.0}),
         (lambda child: child.phase("compiling", 100.0), {State.OPENING: 280.0, State.RUNNING: 280.0}),
         (lambda child: child.phase("opening", 100.0), {State.OPENING: 160.0, State.RUNNING: 160.0}),
         (lambda child: child.ready(100.0), {State.OPENING: 105.0}),
@@ -333,7 +335,7 @@ def test_what_a_child_drives_is_lost_only_while_it_runs(state: State) -> None:
     child, runs = child_in(state), state is State.RUNNING
     text = "it hangs: it is reset and opened again"
     failures = child.failures
-    assert child.lost("stick 1: it hangs", 100.0) == ([told("warning", text)] if runs else [])
+    assert child.device_lost("stick 1: it hangs", 100.0) == ([told("warning", text)] if runs else [])
     if runs:
         assert (child.state, child.deadline_s, child.failures, child.last_error) == (State.OPENING, 160.0, 1, "it hangs")
     else:
@@ -343,27 +345,27 @@ def test_what_a_child_drives_is_lost_only_while_it_runs(state: State) -> None:
 def test_the_fourth_loss_in_a_row_ends_the_child_unless_it_is_innocent() -> None:
     child = healthy()
     child.failures = 2
-    assert child.lost("it hangs", 1.0, not_at_fault=True) == [told("warning", "it hangs: it is reset and opened again")]
+    assert child.device_lost("it hangs", 1.0, not_at_fault=True) == [told("warning", "it hangs: it is reset and opened again")]
     assert child.failures == 2
     child.ready(2.0)
     child.failures = 3
-    assert child.lost("it hangs", 3.0, not_at_fault=True) == [told("warning", "it hangs: it is reset and opened again")]
+    assert child.device_lost("it hangs", 3.0, not_at_fault=True) == [told("warning", "it hangs: it is reset and opened again")]
     child.ready(4.0)
-    assert child.lost("it hangs", 5.0) == killed("it hangs, and that again and again")
+    assert child.device_lost("it hangs", 5.0) == killed("it hangs, and that again and again")
 
 
 @pytest.mark.parametrize(("lost_s", "failures"), [(29.999, 3), (30.0, 1)])
 def test_losses_before_a_stable_time_are_forgotten(lost_s: float, failures: int) -> None:
     child = healthy()
     child.failures = 2
-    child.lost("it hangs", lost_s)
+    child.device_lost("it hangs", lost_s)
     assert child.failures == failures
 
 
 def test_only_the_first_failure_is_kept_and_its_text_is_cut() -> None:
     child = healthy()
-    child.failed("stick 1: " + "x" * 500, permanent=False)
-    child.failed("other", permanent=False)
+    child.record_failure("stick 1: " + "x" * 500, permanent=False)
+    child.record_failure("other", permanent=False)
     assert child.exited("exit code 1", 1.0) == [told("warning", f"ended (exit code 1; {'x' * 400}), starting it again"), *SPAWN]
     assert (child.last_error, child.restarts, child.failures, child.pid) == ("x" * 400, 1, 1, None)
 
@@ -375,7 +377,7 @@ def test_only_the_first_failure_is_kept_and_its_text_is_cut() -> None:
 def test_the_next_try_after_health_waits_where_there_is_a_reason(permanent: bool, away: bool, failures: int, wait_s: int) -> None:
     child = healthy()
     child.failures = failures
-    child.failed("because", permanent=permanent, away=away)
+    child.record_failure("because", permanent=permanent, device_missing=away)
     assert child.exited("exit code 1", 1.0) == [told("warning", f"ended (exit code 1; because), next try in {wait_s} s")]
     assert (child.state, child.deadline_s) == (State.BACKOFF, 1.0 + wait_s)
     assert child.tick(1.0 + wait_s) == SPAWN
@@ -488,9 +490,9 @@ def test_a_child_whose_reason_for_waiting_is_over_is_started_and_its_deaths_are_
 def test_a_failure_of_a_stopped_process_does_not_affect_the_next_one() -> None:
     child = healthy()
     child.stop(1.0)
-    child.failed("because", permanent=True, away=True)
+    child.record_failure("because", permanent=True, device_missing=True)
     assert child.exited("exit code 1", 2.0) == []
-    child.failed("late", permanent=True, away=True)
+    child.record_failure("late", permanent=True, device_missing=True)
     assert child.start(3.0) == SPAWN
     assert child.exited("exit code 1", 4.0) == [told("warning", "ended (exit code 1), next try in 1 s")]
 
@@ -518,7 +520,7 @@ def test_a_child_that_has_stopped_to_start_again_is_started_at_once_which_is_no_
     child.failures = 3
     child.restart(100.0)
     child.runtime = "py39"
-    child.failed("because", permanent=True, away=True)
+    child.record_failure("because", permanent=True, device_missing=True)
     assert child.exited("exit code 1", 101.0) == [Spawn(WHO, "py39")]
     assert (child.state, child.deadline_s, child.pid) == (State.STARTING, 146.0, None)
     assert (child.failures, child.restarts, child.last_error) == (3, 0, None)

@@ -13,7 +13,7 @@ from ncs_cluster.core.actions import Action, LogEvent, Send, Spawn
 from ncs_cluster.core.child import State
 from ncs_cluster.core.configure import Operator, restart_needed
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import GATEWAY, Configured, Endpoint, OperatorEvent, StopAsked
+from ncs_cluster.core.events import GATEWAY, Configured, Endpoint, OperatorEvent, StopRequested
 from ncs_cluster.specs import ClusterSpec, DiscoverySpec, GatewaySpec, PoolSpec, Settings, SinkSpec
 from ncs_cluster.types import CameraName, GraphName
 from tests.core.onepool import GRAPH, pool_of, stick_id, worker
@@ -34,7 +34,7 @@ def configure(shop: Shop, now_s: float = 5.0, **changed: Any) -> list[Action]:
 
 
 def test_the_events_of_the_operator_are_a_closed_union_and_any_other_is_an_error_of_the_caller() -> None:
-    assert set(get_args(OperatorEvent)) == {StopAsked, Configured}
+    assert set(get_args(OperatorEvent)) == {StopRequested, Configured}
     with pytest.raises(AssertionError):
         operate(Shop(1), m.Stop())  # type: ignore[arg-type]
 
@@ -42,14 +42,14 @@ def test_the_events_of_the_operator_are_a_closed_union_and_any_other_is_an_error
 def test_a_stop_that_is_asked_for_begins_the_end_and_a_second_one_ends_at_once() -> None:
     shop = Shop(1)
     shop.open(1)
-    operate(shop, StopAsked())
+    operate(shop, StopRequested())
     assert shop.engine.stopping is True
-    assert operate(shop, StopAsked())[:1] == [LogEvent("warning", "daemon", "asked again: ending at once")]
+    assert operate(shop, StopRequested())[:1] == [LogEvent("warning", "daemon", "asked again: ending at once")]
 
 
 def test_new_settings_that_come_while_the_daemon_stops_are_not_applied() -> None:
     shop = Shop(1)
-    operate(shop, StopAsked())
+    operate(shop, StopRequested())
     before = shop.engine.settings
     assert configure(shop, pools=[pool_of(1, 2)]) == []
     assert (shop.engine.settings, list(shop.sticks.by_id)) == (before, ["sim-1"])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from ncs_cluster.core.actions import Exit
 from ncs_cluster.core.daemon import Daemon
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.testing.world import house
+from ncs_cluster.testing.world import installation
 from tests.core.onecamera import FakeDaemon
 
 
 def test_the_engine_is_the_daemon_of_its_parts() -> None:
-    engine = Engine(house(1), 1000.0)
+    engine = Engine(installation(1), 1000.0)
     engine.start(1000.0)
     daemon: Daemon = engine
     assert daemon.stopping is False

@@ -10,7 +10,7 @@ import pytest
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
-from ncs_cluster.testing.world import EPOCH_S, World, house
+from ncs_cluster.testing.world import EPOCH_S, World, installation
 from tests.core.referee import Referee
 
 L_S = 0.1
@@ -24,7 +24,7 @@ def latencies_ms(world: World) -> list[float]:
 @pytest.mark.parametrize("sticks", [1, 2, 4, 8])
 @pytest.mark.parametrize("latency_s", [0.1, 0.033])
 def test_saturated_sticks_are_never_idle(sticks: int, latency_s: float) -> None:
-    world = World(house(sticks))
+    world = World(installation(sticks))
     world.cameras["cam0"].period_s = 1 / 300
     for number in range(sticks):
         world.sticks[f"sim-{number + 1}"].latency_s = latency_s
@@ -38,7 +38,7 @@ def test_saturated_sticks_are_never_idle(sticks: int, latency_s: float) -> None:
 
 @pytest.mark.parametrize("sticks", [1, 2])
 def test_saturated_frames_are_fresh_half_a_period_old_and_five_milliseconds(sticks: int) -> None:
-    world = World(house(sticks))
+    world = World(installation(sticks))
     # no common measure with the stick's time, so that every phase is met
     world.cameras["cam0"].period_s = 1 / 30.3
     world.start().run(60.0)
@@ -46,7 +46,7 @@ def test_saturated_frames_are_fresh_half_a_period_old_and_five_milliseconds(stic
 
 
 def test_unsaturated_sticks_answer_at_once() -> None:
-    world = World(house(4))
+    world = World(installation(4))
     world.start().run(20.0)
     times = sorted(latencies_ms(world)[10:])
     assert times[len(times) // 2] <= 105
@@ -56,7 +56,7 @@ def test_unsaturated_sticks_answer_at_once() -> None:
 
 
 def test_a_busy_stick_is_handed_a_live_frame_only_just_before_it_needs_it() -> None:
-    world = World(house(1))
+    world = World(installation(1))
     waits: list[float] = []
 
     def watch(action: a.Action) -> None:
@@ -74,7 +74,7 @@ def test_a_busy_stick_is_handed_a_live_frame_only_just_before_it_needs_it() -> N
 @pytest.mark.parametrize(("weights", "sticks"), [((1.0, 1.0), 1), ((3.0, 1.0), 1), ((3.0, 1.0), 3), ((5.0, 2.0), 2)])
 @pytest.mark.parametrize("ordered", [(False, False), (True, True), (True, False)])
 def test_saturated_streams_share_by_weight(weights: tuple[float, float], sticks: int, ordered: tuple[bool, bool]) -> None:
-    world = World(house(sticks, ("cam0", "cam1"), weights={"cam0": weights[0], "cam1": weights[1]}))
+    world = World(installation(sticks, ("cam0", "cam1"), weights={"cam0": weights[0], "cam1": weights[1]}))
     referee = Referee(world)
     for name, each in zip(("cam0", "cam1"), ordered, strict=True):
         world.cameras[name].period_s, world.cameras[name].ordered = 1 / 100, each
@@ -88,7 +88,7 @@ def test_saturated_streams_share_by_weight(weights: tuple[float, float], sticks:
 
 
 def test_graphs_of_one_camera_share_its_weight() -> None:
-    world = World(house(2, ("cam0", "cam1"), ("one", "two")))
+    world = World(installation(2, ("cam0", "cam1"), ("one", "two")))
     for name in ("cam0", "cam1"):
         world.cameras[name].period_s = 1 / 200
     world.start().run(60.0)
@@ -99,7 +99,7 @@ def test_graphs_of_one_camera_share_its_weight() -> None:
 
 
 def test_the_pause_at_a_switch_is_not_longer_than_an_inference() -> None:
-    world = World(house(4, cluster_size=2, interval_s=3.0))
+    world = World(installation(4, cluster_size=2, interval_s=3.0))
     referee = Referee(world)
     answers: list[float] = []
     world.cameras["cam0"].measure_s = 0.0
@@ -117,7 +117,7 @@ def test_the_pause_at_a_switch_is_not_longer_than_an_inference() -> None:
 
 
 def test_sixty_four_sticks_are_all_at_work() -> None:
-    world = World(house(64))
+    world = World(installation(64))
     world.cameras["cam0"].period_s = 1 / 2000
     for number in range(64):
         world.sticks[f"sim-{number + 1}"].latency_s = 0.033

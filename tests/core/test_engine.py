@@ -12,7 +12,7 @@ from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Endpoint
 from ncs_cluster.core.work import Count
-from ncs_cluster.testing.world import house
+from ncs_cluster.testing.world import installation
 from ncs_cluster.types import Outcome, PoolLayout, StickId
 from tests.core.onedaemon import (
     CAM0,
@@ -35,7 +35,7 @@ from tests.core.onedaemon import (
 
 
 def test_a_start_logs_its_notices_and_starts_sink_and_page_first() -> None:
-    daemon = Daemon(msgspec.structs.replace(house(2, gateway=True), notices=["no stick found"]))
+    daemon = Daemon(msgspec.structs.replace(installation(2, gateway=True), notices=["no stick found"]))
     children = [SINK, GATEWAY, ONE, TWO, CAMERA]
     assert daemon.started == [LogEvent("info", "daemon", "no stick found"), *(Spawn(endpoint, "default") for endpoint in children)]
     assert (daemon.engine.began_s, daemon.engine.idle_s, daemon.engine.deadline_s) == (100.0, 100.0, 100.25)
@@ -43,32 +43,32 @@ def test_a_start_logs_its_notices_and_starts_sink_and_page_first() -> None:
 
 
 def test_the_limits_of_its_children_can_be_given() -> None:
-    engine = Engine(house(1), 100.0, Limits(starting_s=7.0))
+    engine = Engine(installation(1), 100.0, Limits(starting_s=7.0))
     engine.start(100.0)
     assert [child.deadline_s for child in engine.children()] == [107.0] * 3
 
 
 def test_a_house_without_results_and_page_has_neither_sink_nor_page() -> None:
-    daemon = Daemon(house(1, results=False))
+    daemon = Daemon(installation(1, results=False))
     assert daemon.started == [Spawn(ONE, "default"), Spawn(CAMERA, "default")]
     assert (daemon.hear(SINK, HELLO), daemon.hear(GATEWAY, HELLO)) == ([], [])
 
 
 def test_the_deadline_is_the_first_of_all_that_is_due() -> None:
-    engine = Daemon(house(1, stagger_s=0.1)).engine
+    engine = Daemon(installation(1, stagger_s=0.1)).engine
     engine.workers.regulators["default"].policy_deadline_s = 100.2
     assert engine.deadline_s == 100.2
     engine.workers.regulators["default"].reading_deadline_s = 100.15
     assert engine.deadline_s == 100.15
-    engine.sticks.boots.ask(StickId("a"), 100.0)
-    engine.sticks.boots.ask(StickId("b"), 100.0)
+    engine.sticks.boots.request(StickId("a"), 100.0)
+    engine.sticks.boots.request(StickId("b"), 100.0)
     assert engine.deadline_s == 100.1
     engine.dispatcher.deadline_s = 100.05
     assert engine.deadline_s == 100.05
 
 
 def test_a_tick_comes_each_quarter_of_a_second_and_not_before() -> None:
-    daemon = Daemon(house(1))
+    daemon = Daemon(installation(1))
     daemon.engine.sticks.by_id[StickId("sim-1")].child.deadline_s = 100.1
     assert daemon.engine.wake(100.249) == []
     assert daemon.engine.wake(100.25) == killed(ONE, "did not start in time")
@@ -79,7 +79,7 @@ def test_a_tick_comes_each_quarter_of_a_second_and_not_before() -> None:
     "endpoint", [Endpoint("worker", "sim-9"), Endpoint("camera", "cam9"), Endpoint("sink", "b"), Endpoint("x")]
 )
 def test_an_event_of_an_unknown_endpoint_leads_to_no_action(endpoint: Endpoint) -> None:
-    assert Daemon(house(1)).hear(endpoint, m.Heartbeat()) == []
+    assert Daemon(installation(1)).hear(endpoint, m.Heartbeat()) == []
 
 
 @pytest.mark.parametrize("endpoint", [CLIENT, BUS, OPERATOR, ONE, CAMERA, SINK, GATEWAY])
@@ -93,7 +93,7 @@ def test_a_message_that_the_channel_of_an_endpoint_does_not_carry_is_a_fault_of_
 
 
 def test_a_worker_whose_turn_to_boot_has_come_is_sent_its_stick_before_any_tick() -> None:
-    daemon = Daemon(house(2, stagger_s=0.125))
+    daemon = Daemon(installation(2, stagger_s=0.125))
     daemon.hear(ONE, HELLO)
     assert daemon.hear(TWO, HELLO) == []
     spec = daemon.engine.settings.sticks[1]
@@ -102,7 +102,7 @@ def test_a_worker_whose_turn_to_boot_has_come_is_sent_its_stick_before_any_tick(
 
 @pytest.mark.parametrize("due", ["policy_deadline_s", "reading_deadline_s"])
 def test_the_sticks_are_looked_at_when_that_is_due(due: str) -> None:
-    daemon = Daemon(house(1))
+    daemon = Daemon(installation(1))
     daemon.open(ONE)
     daemon.engine.workers.regulators["default"].active = []
     setattr(daemon.engine.workers.regulators["default"], due, 100.125)
@@ -189,7 +189,7 @@ def test_a_child_that_is_silent_is_killed(endpoint: Endpoint) -> None:
 
 
 def test_a_worker_that_waits_for_its_turn_is_not_late() -> None:
-    daemon = Daemon(house(2, stagger_s=1000.0))
+    daemon = Daemon(installation(2, stagger_s=1000.0))
     daemon.hear(ONE, HELLO)
     daemon.hear(TWO, HELLO)
     daemon.run(144.0)
@@ -227,13 +227,13 @@ def test_inferences_that_all_fail_are_noted_at_a_tick() -> None:
 
 
 def test_a_change_of_the_cluster_size_is_noted_at_a_tick() -> None:
-    daemon = Daemon(house(4, cluster_size=2, results=False))
+    daemon = Daemon(installation(4, cluster_size=2, results=False))
     daemon.hear(BUS, e.StickGone(StickId("sim-4")))
     assert daemon.run(100.25) == [LogEvent("warning", "clusters", "cluster size is now 1: 3 sticks are there")]
 
 
 def test_a_stick_that_ages_into_the_heat_rests_from_the_next_tick_on() -> None:
-    daemon = Daemon(house(1, results=False))
+    daemon = Daemon(installation(1, results=False))
     daemon.hear(ONE, HELLO)
     daemon.hear(ONE, m.StickOpened("a device", True, 2))
     daemon.hear(ONE, m.Telemetry(64.0))
@@ -271,7 +271,7 @@ def test_a_camera_is_sent_its_rates_each_second_when_they_have_changed() -> None
     daemon = running(results=False)
     daemon.camera.viewers = 1
     assert daemon.run(101.75) == []
-    assert daemon.run(102.0) == [Send(CAMERA, m.Rates(0.0, True))]
+    assert daemon.run(102.0) == [Send(CAMERA, m.DetectionRate(0.0, True))]
     daemon.camera.viewers = 0
     assert daemon.run(102.75) == []
-    assert daemon.run(103.0) == [Send(CAMERA, m.Rates(0.0, False))]
+    assert daemon.run(103.0) == [Send(CAMERA, m.DetectionRate(0.0, False))]

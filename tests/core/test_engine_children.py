@@ -13,7 +13,7 @@ from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Endpoint
 from ncs_cluster.core.work import Count
 from ncs_cluster.specs import SinkSpec, StickSpec
 from ncs_cluster.status import LatencyStatus
-from ncs_cluster.testing.world import house
+from ncs_cluster.testing.world import installation
 from ncs_cluster.types import Outcome, Record, StickId
 from tests.core.onedaemon import (
     CAM0,
@@ -39,7 +39,7 @@ from tests.core.onedaemon import (
 
 
 def test_a_camera_is_sent_its_source_and_then_its_pool_and_its_first_slots() -> None:
-    daemon = Daemon(house(2, gateway=True))
+    daemon = Daemon(installation(2, gateway=True))
     daemon.open(ONE, GATEWAY)
     assert daemon.hear(CAMERA, HELLO) == [Send(CAMERA, m.OpenSource(daemon.camera.spec, 0))]
     assert daemon.hear(CAMERA, OPENED) == [
@@ -58,7 +58,7 @@ def test_a_camera_is_sent_its_source_and_then_its_pool_and_its_first_slots() -> 
 
 def test_a_camera_of_another_version_is_killed() -> None:
     why = f"speaks protocol 1, not {m.PROTOCOL}: install the same version for its interpreter"
-    assert Daemon(house(1)).hear(CAMERA, m.Hello(1, 77, "3.11")) == killed(CAMERA, why)
+    assert Daemon(installation(1)).hear(CAMERA, m.Hello(1, 77, "3.11")) == killed(CAMERA, why)
 
 
 def test_a_frame_goes_to_a_stick_and_its_result_to_the_sink() -> None:
@@ -72,7 +72,7 @@ def test_a_frame_goes_to_a_stick_and_its_result_to_the_sink() -> None:
 
 def test_a_frame_is_measured_before_it_is_published_where_pictures_are_watched() -> None:
     daemon = running(gateway=True)
-    assert daemon.hear(GATEWAY, m.Watch(CAM0, 1)) == [Send(CAMERA, m.Rates(0.0, True))]
+    assert daemon.hear(GATEWAY, m.Watch(CAM0, 1)) == [Send(CAMERA, m.DetectionRate(0.0, True))]
     daemon.capture(0)
     assert daemon.hear(ONE, m.Inferred(1, Outcome([FOUND]), 0.1)) == [Send(CAMERA, m.Measure(1, ref(0), "demo", Outcome([FOUND])))]
     daemon.camera.slots.revoke_grants()  # type: ignore[union-attr]
@@ -109,7 +109,7 @@ def test_a_source_that_is_lost_or_ends_is_noted() -> None:
 
 
 def test_the_rates_of_a_camera_are_kept_and_give_it_more_time_to_open() -> None:
-    daemon = Daemon(house(1))
+    daemon = Daemon(installation(1))
     daemon.hear(CAMERA, HELLO)
     daemon.now_s = 110.0
     assert daemon.hear(CAMERA, m.CameraRates(30.0, 15.0)) == []
@@ -132,12 +132,12 @@ def test_late_messages_of_a_camera_or_a_sink_that_was_killed_are_ignored() -> No
 
 def test_q_in_a_window_stops_the_daemon_once() -> None:
     daemon = running()
-    assert daemon.hear(CAMERA, m.QuitAsked()) == [STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
-    assert daemon.hear(CAMERA, m.QuitAsked()) == []
+    assert daemon.hear(CAMERA, m.QuitRequested()) == [STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+    assert daemon.hear(CAMERA, m.QuitRequested()) == []
 
 
 def test_a_source_that_can_never_work_ends_the_daemon() -> None:
-    daemon = Daemon(house(1))
+    daemon = Daemon(installation(1))
     daemon.hear(CAMERA, HELLO)
     ends = [LogEvent("error", "cam0", "no such file"), Kill(CAMERA), Kill(ONE), Kill(SINK), Exit(78)]
     assert daemon.hear(CAMERA, m.Failed("source", "no such file", True)) == ends
@@ -145,12 +145,12 @@ def test_a_source_that_can_never_work_ends_the_daemon() -> None:
 
 @pytest.mark.parametrize("case", ["not permanent", "was open before", "is stopping"])
 def test_any_other_failure_of_a_source_ends_its_process_alone(case: str) -> None:
-    daemon = Daemon(house(1))
+    daemon = Daemon(installation(1))
     daemon.hear(CAMERA, HELLO)
     if case == "was open before":
         daemon.hear(CAMERA, OPENED)
     if case == "is stopping":
-        daemon.hear(OPERATOR, e.StopAsked())
+        daemon.hear(OPERATOR, e.StopRequested())
     assert daemon.hear(CAMERA, m.Failed("source", "no such file", case != "not permanent")) == []
     daemon.hear(CAMERA, e.Exited("exit code 1", 1))
     assert daemon.camera.child.last_error == (None if case == "is stopping" else "no such file")
@@ -175,7 +175,7 @@ def test_a_camera_whose_source_has_ended_is_not_started_again() -> None:
 
 
 def test_the_process_id_of_camera_and_sink_is_recorded() -> None:
-    daemon = Daemon(house(1))
+    daemon = Daemon(installation(1))
     assert daemon.hear(CAMERA, e.Spawned(5)) + daemon.hear(SINK, e.Spawned(6)) == []
     assert (daemon.camera.child.pid, daemon.engine.sinks.by_name[""].child.pid) == (5, 6)
 
@@ -184,7 +184,7 @@ def test_the_process_id_of_camera_and_sink_is_recorded() -> None:
 
 
 def test_sink_and_page_are_sent_what_to_open() -> None:
-    daemon = Daemon(house(1, gateway=True))
+    daemon = Daemon(installation(1, gateway=True))
     assert daemon.engine.settings.gateway is not None
     assert daemon.hear(SINK, HELLO) == [
         Send(SINK, m.OpenSink(SinkSpec("jsonl", {"path": "results.jsonl"}, "results.jsonl"), 0, None))
@@ -196,12 +196,12 @@ def test_sink_and_page_are_sent_what_to_open() -> None:
 
 def test_a_sink_of_another_version_is_killed() -> None:
     why = f"speaks protocol 1, not {m.PROTOCOL}: install the same version for its interpreter"
-    assert Daemon(house(1)).hear(SINK, m.Hello(1, 77, "3.11")) == killed(SINK, why)
+    assert Daemon(installation(1)).hear(SINK, m.Hello(1, 77, "3.11")) == killed(SINK, why)
 
 
 @pytest.mark.parametrize("endpoint", [SINK, GATEWAY])
 def test_a_sink_or_a_page_that_can_never_work_ends_the_daemon(endpoint: Endpoint) -> None:
-    daemon = Daemon(house(1, gateway=True))
+    daemon = Daemon(installation(1, gateway=True))
     daemon.hear(endpoint, HELLO)
     ends = [LogEvent("error", endpoint.kind, "denied"), Kill(CAMERA), Kill(ONE), Kill(SINK), Kill(GATEWAY), Exit(78)]
     assert daemon.hear(endpoint, m.Failed("open", "denied", True)) == ends
@@ -210,10 +210,10 @@ def test_a_sink_or_a_page_that_can_never_work_ends_the_daemon(endpoint: Endpoint
 @pytest.mark.parametrize("endpoint", [SINK, GATEWAY])
 @pytest.mark.parametrize("case", ["not permanent", "was open before", "is stopping"])
 def test_any_other_failure_of_sink_or_page_is_only_tried_again(endpoint: Endpoint, case: str) -> None:
-    daemon = Daemon(house(1, gateway=True))
+    daemon = Daemon(installation(1, gateway=True))
     daemon.open(*((endpoint,) if case == "was open before" else ()))
     if case == "is stopping":
-        daemon.hear(OPERATOR, e.StopAsked())
+        daemon.hear(OPERATOR, e.StopRequested())
     assert daemon.hear(endpoint, m.Failed("open", "denied", case != "not permanent")) == []
     wait_s = 1 if case == "not permanent" else 60
     assert daemon.hear(endpoint, e.Exited("exit code 1", 1)) == [
@@ -222,7 +222,7 @@ def test_any_other_failure_of_sink_or_page_is_only_tried_again(endpoint: Endpoin
 
 
 def test_a_reader_of_standard_output_that_goes_away_stops_the_daemon_once() -> None:
-    daemon = Daemon(msgspec.structs.replace(house(1), sinks=[SinkSpec("jsonl", {"path": "-"}, "-")]))
+    daemon = Daemon(msgspec.structs.replace(installation(1), sinks=[SinkSpec("jsonl", {"path": "-"}, "-")]))
     daemon.open(SINK)
     gone = m.Failed(m.NO_READER, "broken pipe", True)
     note = LogEvent("info", "sink", "broken pipe: nothing is left to do")
@@ -234,7 +234,7 @@ def test_a_reader_of_standard_output_that_goes_away_stops_the_daemon_once() -> N
 
 
 def test_a_stick_that_is_plugged_in_is_noted_once() -> None:
-    daemon = Daemon(house(1))
+    daemon = Daemon(installation(1))
     spec = StickSpec(StickId("sim-9"), "port", "simulated")
     plugged: list[Action] = [LogEvent("info", "sim-9", "is plugged in"), Spawn(Endpoint("worker", "sim-9"), "default")]
     assert daemon.hear(BUS, e.StickFound(spec)) == plugged
@@ -242,8 +242,8 @@ def test_a_stick_that_is_plugged_in_is_noted_once() -> None:
 
 
 def test_a_stick_that_is_plugged_in_while_the_daemon_stops_is_left_alone() -> None:
-    daemon = Daemon(house(1))
-    daemon.hear(OPERATOR, e.StopAsked())
+    daemon = Daemon(installation(1))
+    daemon.hear(OPERATOR, e.StopRequested())
     assert daemon.hear(BUS, e.StickFound(StickSpec(StickId("sim-9"), "port", "simulated"))) == []
 
 
@@ -262,7 +262,7 @@ def replied(text: str) -> Send:
 
 
 def clusters_of_one() -> Daemon:
-    daemon = Daemon(house(2, cluster_size=1, results=False))
+    daemon = Daemon(installation(2, cluster_size=1, results=False))
     daemon.open(ONE, TWO)
     return daemon
 
@@ -291,7 +291,7 @@ def test_a_switch_after_the_dwell_is_made_at_once() -> None:
 
 
 def test_a_switch_names_every_stick_of_the_next_cluster() -> None:
-    daemon = Daemon(house(4, cluster_size=2, results=False))
+    daemon = Daemon(installation(4, cluster_size=2, results=False))
     daemon.open(*(Endpoint("worker", f"sim-{number}") for number in range(1, 5)))
     daemon.now_s = 102.0
     assert daemon.hear(CLIENT, m.AskSwitch())[-1] == replied("switched to sim-3, sim-4")
@@ -313,7 +313,7 @@ def test_trouble_is_made_for_simulated_sticks() -> None:
     text = "sim-1 is pulled, and plugged in again after 5 s"
     asked = m.AskFault("unplug", StickId("sim-1"))
     assert running().hear(CLIENT, asked) == [LogEvent("warning", "trouble", text), Unplug(StickId("sim-1")), replied(text)]
-    real = house(1)
+    real = installation(1)
     pool = msgspec.structs.replace(real.pools[0], sticks=[StickSpec(StickId("sim-1"), "port", "myriad")])
     real = msgspec.structs.replace(real, pools=[pool])
     why = "faults are for simulated sticks only (--backend simulated)"

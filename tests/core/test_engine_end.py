@@ -50,22 +50,22 @@ def test_a_daemon_without_results_stops_by_itself_too() -> None:
 
 def test_the_operators_stop_stops() -> None:
     daemon = running()
-    assert daemon.hear(OPERATOR, e.StopAsked()) == [STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+    assert daemon.hear(OPERATOR, e.StopRequested()) == [STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
 
 
 def test_a_second_stop_kills_everything_at_once() -> None:
     daemon = running(gateway=True)
-    daemon.hear(OPERATOR, e.StopAsked())
+    daemon.hear(OPERATOR, e.StopRequested())
     again = LogEvent("warning", "daemon", "asked again: ending at once")
     kills = [Kill(CAMERA), Kill(ONE), Kill(SINK), Kill(GATEWAY)]
-    assert daemon.hear(OPERATOR, e.StopAsked()) == [again, *kills, Exit(0)]
+    assert daemon.hear(OPERATOR, e.StopRequested()) == [again, *kills, Exit(0)]
 
 
 def test_a_stop_waits_for_what_is_under_way_and_drops_what_waits() -> None:
     daemon = running()
     daemon.capture(0)
     daemon.capture(1)
-    assert daemon.hear(OPERATOR, e.StopAsked()) == [STOPPING]
+    assert daemon.hear(OPERATOR, e.StopRequested()) == [STOPPING]
     assert (daemon.count, daemon.engine.cameras.stopping) == (Count(begun=2, dropped=1), True)
     assert daemon.engine.dispatcher.waiting() == 0
     assert daemon.run(101.25) == []
@@ -89,7 +89,7 @@ def test_a_frame_that_a_stick_died_with_was_under_way_in_an_ordered_stream_alone
     daemon.capture(0)
     daemon.hear(ONE, e.Exited("killed by SIGSEGV", -11))
     assert daemon.engine.dispatcher.waiting() == 1
-    daemon.hear(OPERATOR, e.StopAsked())
+    daemon.hear(OPERATOR, e.StopRequested())
     left = Count(begun=1) if ordered else Count(begun=1, dropped=1)
     assert (daemon.count, daemon.engine.dispatcher.waiting()) == (left, 1 if ordered else 0)
 
@@ -97,7 +97,7 @@ def test_a_frame_that_a_stick_died_with_was_under_way_in_an_ordered_stream_alone
 def test_a_frame_that_comes_back_while_the_daemon_drains_is_handed_over_again() -> None:
     daemon = running(ordered=True, sticks=2)
     daemon.capture(0)
-    daemon.hear(OPERATOR, e.StopAsked())
+    daemon.hear(OPERATOR, e.StopRequested())
     assert daemon.hear(ONE, e.Exited("killed by SIGSEGV", -11)) == [
         LogEvent("warning", "worker sim-1", "ended (killed by SIGSEGV), starting it again"),
         Spawn(ONE, "default"),
@@ -109,14 +109,14 @@ def test_frames_that_were_never_handed_over_are_dropped_at_a_stop_in_an_ordered_
     daemon = running(ordered=True)
     for frame in range(3):
         daemon.capture(frame)
-    daemon.hear(OPERATOR, e.StopAsked())
+    daemon.hear(OPERATOR, e.StopRequested())
     assert (daemon.count, daemon.engine.dispatcher.waiting()) == (Count(begun=3, dropped=1), 0)
 
 
 def test_while_sticks_are_closed_nothing_is_handed_over_or_waited_for() -> None:
     daemon = running(ordered=True)
     daemon.capture(0)
-    daemon.hear(OPERATOR, e.StopAsked())
+    daemon.hear(OPERATOR, e.StopRequested())
     daemon.run(103.0)
     assert daemon.run(103.25) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     daemon.engine.dispatcher.detach(StickId("sim-1"))
@@ -129,7 +129,7 @@ def test_while_sticks_are_closed_nothing_is_handed_over_or_waited_for() -> None:
 def test_what_is_not_finished_in_time_is_given_up_and_written_with_its_reason() -> None:
     daemon = running(ordered=True)
     daemon.capture(0)
-    daemon.hear(OPERATOR, e.StopAsked())
+    daemon.hear(OPERATOR, e.StopRequested())
     assert daemon.run(103.5) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     assert (daemon.count, daemon.engine.dispatcher.at_work("default")) == (Count(begun=1), 1)
     (write,) = daemon.run(103.75)
@@ -143,7 +143,7 @@ def test_a_result_that_waits_for_its_distances_is_written_without_them_when_the_
     daemon.hear(GATEWAY, m.Watch(CAM0, 1))
     daemon.capture(0)
     daemon.hear(ONE, m.Inferred(1, Outcome([FOUND]), 0.1))
-    daemon.hear(OPERATOR, e.StopAsked())
+    daemon.hear(OPERATOR, e.StopRequested())
     daemon.run(103.5)
     assert daemon.count == Count(begun=1)
     daemon.run(103.75)
@@ -154,7 +154,7 @@ def test_records_that_could_not_be_written_are_counted_at_the_end() -> None:
     daemon = running()
     daemon.capture(0)
     daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
-    daemon.hear(OPERATOR, e.StopAsked())
+    daemon.hear(OPERATOR, e.StopRequested())
     for endpoint in (CAMERA, ONE):
         daemon.hear(endpoint, e.Exited("exit code 0", 0))
     daemon.run(104.25)

@@ -16,7 +16,7 @@ from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Endpoint
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import StickSpec
-from ncs_cluster.testing.world import house
+from ncs_cluster.testing.world import installation
 from ncs_cluster.types import CameraName, FrameRef, Outcome, Record, StickId
 
 WORKER, CAMERA, CLIENT = Endpoint("worker", "sim-1"), Endpoint("camera", "cam0"), Endpoint("client", "1")
@@ -28,13 +28,13 @@ EXAMPLES: list[Any] = [
     e.Spawned(77),
     e.SpawnFailed("no such file"),
     e.Exited("exit code 7", 7),
-    e.StopAsked(),
-    e.Configured(house(1)),
+    e.StopRequested(),
+    e.Configured(installation(1)),
 ]
 
 
 def started(sticks: int = 1) -> Engine:
-    engine = Engine(house(sticks, gateway=True), 1000.0)
+    engine = Engine(installation(sticks, gateway=True), 1000.0)
     engine.start(1000.0)
     return engine
 
@@ -92,17 +92,17 @@ def test_a_process_that_has_ended_is_tried_again(endpoint: Endpoint) -> None:
 
 
 def test_a_daemon_that_is_asked_to_stop_ends_and_asked_again_ends_at_once() -> None:
-    empty = Engine(house(0, (), results=False), 1000.0)
-    assert empty.handle(OPERATOR, e.StopAsked(), 1001.0) == [
+    empty = Engine(installation(0, (), results=False), 1000.0)
+    assert empty.handle(OPERATOR, e.StopRequested(), 1001.0) == [
         LogEvent("info", "daemon", "stopping: finishing what is under way"),
         LogEvent("info", "daemon", "stopped"),
         Exit(0),
     ]
     engine = started()
-    engine.handle(OPERATOR, e.StopAsked(), 1001.0)
+    engine.handle(OPERATOR, e.StopRequested(), 1001.0)
     kills = [Kill(endpoint) for endpoint in (CAMERA, WORKER, SINK, GATEWAY)]
     again = LogEvent("warning", "daemon", "asked again: ending at once")
-    assert engine.handle(OPERATOR, e.StopAsked(), 1001.1) == [again, *kills, Exit(0)]
+    assert engine.handle(OPERATOR, e.StopRequested(), 1001.1) == [again, *kills, Exit(0)]
 
 
 @pytest.mark.parametrize("endpoint", [Endpoint("worker", "sim-9"), Endpoint("camera", "cam9"), Endpoint("sink", "x")], ids=str)
@@ -117,11 +117,11 @@ def test_an_event_of_an_endpoint_that_is_not_configured_changes_nothing(endpoint
 @pytest.mark.parametrize(
     ("endpoint", "event"),
     [
-        (WORKER, e.StopAsked()),
+        (WORKER, e.StopRequested()),
         (WORKER, e.StickGone(StickId("sim-1"))),
-        (CLIENT, e.StopAsked()),
+        (CLIENT, e.StopRequested()),
         (CLIENT, e.Exited("exit code 7", 7)),
-        (BUS, e.StopAsked()),
+        (BUS, e.StopRequested()),
         (OPERATOR, e.StickGone(StickId("sim-1"))),
     ],
     ids=str,
@@ -204,7 +204,7 @@ SAID: dict[Endpoint, tuple[Any, list[Any]]] = {
             m.SourceEnded(1),
             m.Drawn(0, 1000.0, 1000.1),
             m.CameraRates(30.0, 15.0),
-            m.QuitAsked(),
+            m.QuitRequested(),
             m.Failed("x", "why"),
         ],
     ),

@@ -11,7 +11,7 @@ from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.events import GATEWAY, Endpoint, Exited, SpawnFailed
 from ncs_cluster.core.gateway import Gateway
 from ncs_cluster.specs import GatewaySpec
-from ncs_cluster.testing.world import house
+from ncs_cluster.testing.world import installation
 from ncs_cluster.types import CameraName
 from tests.core.onecamera import REFUSED, FakeDaemon
 
@@ -20,7 +20,7 @@ HELLO = m.Hello(m.PROTOCOL, 7, "3.11")
 
 
 RING = Send(GATEWAY, m.MapPictures(CameraName("cam0"), 4, 640, 480), pictures=CameraName("cam0"))
-TOLD = Send(Endpoint("camera", "cam0"), m.Rates(0.0, True))
+TOLD = Send(Endpoint("camera", "cam0"), m.DetectionRate(0.0, True))
 
 
 class Cameras:
@@ -41,7 +41,7 @@ def started(cameras: Cameras | None = None, daemon: FakeDaemon | None = None) ->
     rooms = cameras or Cameras()
     gateway = Gateway(
         SPEC,
-        house(gateway=True),
+        installation(gateway=True),
         daemon or FakeDaemon(),
         Limits(silent_s=7.0),
         rings=rooms.rings,
@@ -154,7 +154,7 @@ def test_an_address_that_is_in_use_for_now_is_tried_again() -> None:
 def test_a_page_with_another_address_starts_again_and_is_told_it() -> None:
     gateway = opened()
     spec = GatewaySpec("127.0.0.1", 8081, "token")
-    settings = msgspec.structs.replace(house(gateway=True), runtime_dir="elsewhere")
+    settings = msgspec.structs.replace(installation(gateway=True), runtime_dir="elsewhere")
     assert gateway.configure(spec, settings, 3.0) == [
         LogEvent("info", "page", "has new settings: it starts again"),
         Send(GATEWAY, m.Stop()),
@@ -165,5 +165,5 @@ def test_a_page_with_another_address_starts_again_and_is_told_it() -> None:
 
 def test_a_page_whose_settings_are_the_same_goes_on() -> None:
     gateway = opened()
-    assert gateway.configure(GatewaySpec("127.0.0.1", 8080, "token"), house(gateway=True), 3.0) == []
+    assert gateway.configure(GatewaySpec("127.0.0.1", 8080, "token"), installation(gateway=True), 3.0) == []
     assert gateway.child.state is State.RUNNING

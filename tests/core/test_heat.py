@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ncs_cluster.core import actions as a
-from ncs_cluster.testing.world import World, house
+from ncs_cluster.testing.world import World, installation
 from ncs_cluster.thermal import Heat, Plant
 from tests.core.referee import Referee
 
@@ -18,7 +18,7 @@ ONE_PERIOD_C = 0.54 * (1.0 + 2 * 0.5)
 
 def hot_room(sticks: int, size: int, *, policy: str | None = None, ambient_c: float = 25.0, interval_s: float = 10.0) -> World:
     """Sticks of half a second an inference, always asked for more, in an enclosure."""
-    world = World(house(sticks, cluster_size=size, policy=policy, interval_s=interval_s, results=False))
+    world = World(installation(sticks, cluster_size=size, policy=policy, interval_s=interval_s, results=False))
     world.cameras["cam0"].period_s = 0.11
     world.ambient_c = ambient_c
     for number in range(sticks):
@@ -108,7 +108,7 @@ def test_a_stick_without_a_sensor_takes_its_turns_by_the_clock() -> None:
 
 @pytest.mark.parametrize("reading", [None, float("nan"), -89.7, 200.0])
 def test_one_sensor_that_tells_nonsense_costs_its_stick_and_no_other(reading: float | None) -> None:
-    world = World(house(4, cluster_size=2, interval_s=3.0))
+    world = World(installation(4, cluster_size=2, interval_s=3.0))
     referee = Referee(world)
     world.sticks["sim-2"].temperature_c = reading
     world.start().run(60.0)
@@ -120,7 +120,7 @@ def test_one_sensor_that_tells_nonsense_costs_its_stick_and_no_other(reading: fl
 
 @pytest.mark.parametrize("scale", [1.0, 20.0])
 def test_time_scale_divides_interval_and_dwell_alike(scale: float) -> None:
-    world = World(house(4, cluster_size=2, interval_s=40.0, time_scale=scale))
+    world = World(installation(4, cluster_size=2, interval_s=40.0, time_scale=scale))
     world.cameras["cam0"].period_s = 0.25
     world.start().run(0.51 + 400.5 / scale)
     assert world.engine.workers.regulators["default"].switches == 10

@@ -11,7 +11,7 @@ from ncs_cluster.core import actions as a
 from ncs_cluster.core.child import State
 from ncs_cluster.core.events import GATEWAY, SINK, Endpoint
 from ncs_cluster.core.rates import Rate
-from ncs_cluster.testing.world import World, house
+from ncs_cluster.testing.world import World, installation
 from ncs_cluster.types import CameraName, FrameRef
 from tests.core.referee import Referee, frames, ordered, watched
 
@@ -22,27 +22,27 @@ CAM = Endpoint("camera", "cam0")
 
 
 def test_a_camera_cannot_use_up_the_grants_of_another() -> None:
-    world, referee = watched(World(house(2, ("cam0", "cam1"))))
+    world, referee = watched(World(installation(2, ("cam0", "cam1"))))
     world.start().run(2.0)
     other = world.engine.cameras.by_name["cam1"].slots
     assert other is not None
     before = set(other._granted)
     slot = next(iter(before))
     lie = FrameRef(CameraName("cam0"), other.layout.pool, slot, 10_000, 640, 480)
-    world.tell(CAM, m.FrameCaptured(lie, world.now_s, world.now_s))
+    world.deliver(CAM, m.FrameCaptured(lie, world.now_s, world.now_s))
     assert set(other._granted) == before
     referee.check()
 
 
 def test_a_frame_number_that_goes_backwards_costs_the_camera_no_slot() -> None:
-    world, referee = watched(World(house(1)))
+    world, referee = watched(World(installation(1)))
     world.start().run(2.0)
     camera = world.camera()
     assert camera is not None
     for _ in range(5):
         grant = camera.grants.popleft()
         lie = FrameRef(CameraName("cam0"), grant.pool, grant.slot, 0, 640, 480)
-        world.tell(CAM, m.FrameCaptured(lie, world.now_s, world.now_s))
+        world.deliver(CAM, m.FrameCaptured(lie, world.now_s, world.now_s))
         world.run(0.1)
     referee.check()
     before = world.engine.ledger.count("cam0").result
@@ -51,7 +51,7 @@ def test_a_frame_number_that_goes_backwards_costs_the_camera_no_slot() -> None:
 
 
 def test_an_ordered_stream_goes_on_past_a_number_its_camera_left_out() -> None:
-    world = World(house(2))
+    world = World(installation(2))
     ordered(world)
     world.start().run(2.0)
     camera = world.camera()
@@ -64,7 +64,7 @@ def test_an_ordered_stream_goes_on_past_a_number_its_camera_left_out() -> None:
 
 
 def test_results_stay_in_order_when_a_killed_camera_takes_time_to_die() -> None:
-    world, referee = watched(World(house(3)))
+    world, referee = watched(World(installation(3)))
     world.cameras["cam0"].measure_s = 0.09
     world.exit_s = 1.0
     world.start().run(3.0)
@@ -78,18 +78,18 @@ def test_results_stay_in_order_when_a_killed_camera_takes_time_to_die() -> None:
 
 
 def test_a_camera_that_answers_out_of_order_does_not_turn_results_round() -> None:
-    world, referee = watched(World(house(3)))
+    world, referee = watched(World(installation(3)))
     world.cameras["cam0"].answers = False
     world.start().run(1.5)
     tickets = list(world.engine.cameras.by_name["cam0"].measuring)
     assert len(tickets) > 3
     for ticket in reversed(tickets):
-        world.tell(CAM, m.Measured(ticket, []))
+        world.deliver(CAM, m.Measured(ticket, []))
         referee.check()
 
 
 def test_a_camera_that_captures_and_never_answers_is_started_again() -> None:
-    world, referee = watched(World(house(2)))
+    world, referee = watched(World(installation(2)))
     world.start().run(3.0)
     world.cameras["cam0"].answers = False
     world.run(6.5)
@@ -97,12 +97,12 @@ def test_a_camera_that_captures_and_never_answers_is_started_again() -> None:
     world.run(3.0)
     referee.check()
     assert world.engine.cameras.by_name["cam0"].child.restarts == 1
-    assert "no answer in time: it hangs" in world.notes_text
+    assert "no answer in time: it hangs" in world.log_text
     assert world.engine.streams.by_name["cam0"].detection.per_s(world.now_s) > 15
 
 
 def test_nothing_is_said_to_a_new_camera_before_it_is_told_what_to_open() -> None:
-    world, referee = watched(World(house(4)))
+    world, referee = watched(World(installation(4)))
     world.start_s = 2.5
     world.start().run(4.0)
     for _ in range(4):
@@ -113,7 +113,7 @@ def test_nothing_is_said_to_a_new_camera_before_it_is_told_what_to_open() -> Non
 
 
 def test_pictures_go_on_in_the_same_ring_when_the_pool_grows() -> None:
-    world = World(house(2, gateway=True))
+    world = World(installation(2, gateway=True))
     rings: list[str] = []
     world.watchers.append(lambda action: rings.append(action.camera) if isinstance(action, a.MakePictures) else None)
     world.start().run(2.0)
@@ -126,7 +126,7 @@ def test_pictures_go_on_in_the_same_ring_when_the_pool_grows() -> None:
 
 
 def test_a_stick_that_answers_with_errors_at_once_makes_no_other_sticks_result_late() -> None:
-    world, referee = watched(World(house(3)))
+    world, referee = watched(World(installation(3)))
     world.cameras["cam0"].measure_s = 0.02
     world.start().run(2.0)
     world.sticks["sim-3"].refuses = True
@@ -144,7 +144,7 @@ def test_a_stick_that_answers_with_errors_at_once_makes_no_other_sticks_result_l
 
 @pytest.mark.parametrize("max_in_flight", [1, 2, 4])
 def test_a_live_stream_is_not_starved_by_an_ordered_one(max_in_flight: int) -> None:
-    world = World(house(2, ("cam0", "cam1")))
+    world = World(installation(2, ("cam0", "cam1")))
     ordered(world, "cam0")
     world.cameras["cam0"].period_s = 0.001
     for name in ("sim-1", "sim-2"):
@@ -156,7 +156,7 @@ def test_a_live_stream_is_not_starved_by_an_ordered_one(max_in_flight: int) -> N
 
 
 def test_a_suspect_finds_a_stick_although_another_stream_fills_them_all() -> None:
-    world, referee = watched(World(house(3, ("cam0", "cam1"))))
+    world, referee = watched(World(installation(3, ("cam0", "cam1"))))
     ordered(world, "cam0")
     ordered(world, "cam1")
     deaths: list[int] = []
@@ -182,7 +182,7 @@ def test_a_suspect_finds_a_stick_although_another_stream_fills_them_all() -> Non
 
 @pytest.mark.parametrize("sticks", [1, 2, 3, 5])
 def test_a_frame_kills_at_most_three_times_and_no_innocent_is_given_up(sticks: int) -> None:
-    world, referee = watched(World(house(sticks)))
+    world, referee = watched(World(installation(sticks)))
     ordered(world, count=60)
     deaths: list[int] = []
 
@@ -203,7 +203,7 @@ def test_a_frame_kills_at_most_three_times_and_no_innocent_is_given_up(sticks: i
 
 
 def test_a_stall_of_the_supervisor_does_not_make_it_patient_with_hung_sticks() -> None:
-    world = World(house(1))
+    world = World(installation(1))
     world.start().run(3.0)
     world.stall(20.0)
     world.run(3.0)
@@ -213,7 +213,7 @@ def test_a_stall_of_the_supervisor_does_not_make_it_patient_with_hung_sticks() -
 
 
 def test_a_killed_worker_that_still_talks_is_not_listened_to() -> None:
-    world, referee = watched(World(house(2)))
+    world, referee = watched(World(installation(2)))
     world.start().run(3.0)
     process = world.worker("sim-1")
     assert process is not None
@@ -222,7 +222,7 @@ def test_a_killed_worker_that_still_talks_is_not_listened_to() -> None:
     stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
     assert stick.child.state is State.FENCED
     for word in (m.StickOpened("late", True, 2), m.Telemetry(30.0), m.Hello(m.PROTOCOL, 1, "3")):
-        world.tell(process.endpoint, word)
+        world.deliver(process.endpoint, word)
     assert "sim-1" not in world.engine.dispatcher.queues
     referee.check()
 
@@ -231,7 +231,7 @@ def test_a_killed_worker_that_still_talks_is_not_listened_to() -> None:
 
 
 def test_a_folder_of_corrupt_pictures_alone_comes_to_its_end() -> None:
-    world, referee = watched(World(house(1)))
+    world, referee = watched(World(installation(1)))
     ordered(world, count=5)
     world.cameras["cam0"].corrupt = frozenset(range(5))
     world.start().run(20.0)
@@ -240,11 +240,11 @@ def test_a_folder_of_corrupt_pictures_alone_comes_to_its_end() -> None:
 
 
 def test_a_picture_that_cannot_be_read_is_told_when_it_begins_and_counted_at_the_end() -> None:
-    world, _ = watched(World(house(1)))
+    world, _ = watched(World(installation(1)))
     ordered(world, count=5)
     world.cameras["cam0"].corrupt = frozenset((1, 2, 4))
     world.start().run(20.0)
-    told = [line for line in world.notes_text.splitlines() if "read" in line and "cam0" in line]
+    told = [line for line in world.log_text.splitlines() if "read" in line and "cam0" in line]
     assert [line.split("cam0: ")[1] for line in told] == [
         "cannot be read: no picture",
         "cannot be read: no picture",
@@ -253,7 +253,7 @@ def test_a_picture_that_cannot_be_read_is_told_when_it_begins_and_counted_at_the
 
 
 def test_a_last_frame_that_is_given_up_does_not_keep_the_daemon_from_its_end() -> None:
-    world, referee = watched(World(house(2)))
+    world, referee = watched(World(installation(2)))
     ordered(world, count=4)
     for name in ("sim-1", "sim-2"):
         world.sticks[name].poison = lambda frame: frame.frame == 3
@@ -263,7 +263,7 @@ def test_a_last_frame_that_is_given_up_does_not_keep_the_daemon_from_its_end() -
 
 
 def test_a_late_acknowledgement_of_a_dead_sink_moves_nothing() -> None:
-    world, referee = watched(World(house(1)))
+    world, referee = watched(World(installation(1)))
     world.start().run(3.0)
     world.crash(SINK)
     world.run(0.1)
@@ -276,7 +276,7 @@ def test_a_late_acknowledgement_of_a_dead_sink_moves_nothing() -> None:
 
 
 def test_an_ordered_camera_waits_while_the_disk_is_full() -> None:
-    world, referee = watched(World(house(1)))
+    world, referee = watched(World(installation(1)))
     ordered(world)
     world.cameras["cam0"].period_s = 0.001
     world.cameras["cam0"].corrupt = frozenset(range(100_000))
@@ -290,10 +290,10 @@ def test_an_ordered_camera_waits_while_the_disk_is_full() -> None:
 
 
 def test_q_in_two_windows_is_one_wish_to_stop() -> None:
-    world, referee = watched(World(house(2)))
+    world, referee = watched(World(installation(2)))
     world.start().run(3.0)
-    world.tell(CAM, m.QuitAsked())
-    world.tell(CAM, m.QuitAsked())
+    world.deliver(CAM, m.QuitRequested())
+    world.deliver(CAM, m.QuitRequested())
     assert world.exit_code is None
     world.run(6.0)
     assert world.exit_code == 0
@@ -301,7 +301,7 @@ def test_q_in_two_windows_is_one_wish_to_stop() -> None:
 
 
 def test_results_of_a_drain_that_took_too_long_are_still_written() -> None:
-    world, referee = watched(World(house(1)))
+    world, referee = watched(World(installation(1)))
     world.cameras["cam0"].answers = False
     world.start().run(3.0)
     world.ask_stop()
@@ -312,10 +312,10 @@ def test_results_of_a_drain_that_took_too_long_are_still_written() -> None:
 
 
 def test_the_page_may_come_and_go() -> None:
-    world, referee = watched(World(house(2, gateway=True)))
+    world, referee = watched(World(installation(2, gateway=True)))
     world.start().run(3.0)
     for _ in range(3):
-        world.tell(GATEWAY, m.Watch(CameraName("cam0"), 2))
+        world.deliver(GATEWAY, m.Watch(CameraName("cam0"), 2))
         world.crash(GATEWAY)
         world.run(2.0)
     referee.check()
@@ -323,7 +323,7 @@ def test_the_page_may_come_and_go() -> None:
 
 
 def test_a_result_without_anything_to_measure_or_to_draw_does_not_trouble_its_camera() -> None:
-    world = World(house(2, gateway=True))
+    world = World(installation(2, gateway=True))
     referee = Referee(world)
     world.cameras["cam0"].depth_scale_m = None
     asked: list[float] = []
@@ -336,10 +336,10 @@ def test_a_result_without_anything_to_measure_or_to_draw_does_not_trouble_its_ca
     world.start().run(5.0)
     assert not asked
     assert len(world.sink.file) > 80
-    world.tell(GATEWAY, m.Watch(CameraName("cam0"), 1))
+    world.deliver(GATEWAY, m.Watch(CameraName("cam0"), 1))
     world.run(5.0)
     assert asked, "somebody looks: boxes are drawn"
-    world.tell(GATEWAY, m.Watch(CameraName("cam0"), 0))
+    world.deliver(GATEWAY, m.Watch(CameraName("cam0"), 0))
     asked.clear()
     world.run(5.0)
     assert not asked
@@ -351,29 +351,29 @@ def test_a_result_without_anything_to_measure_or_to_draw_does_not_trouble_its_ca
 
 def test_a_camera_that_tries_to_open_its_source_for_long_is_left_to_it() -> None:
     """A network camera that is off when the daemon starts, or a film that goes on after its first hour."""
-    world = World(house(1))
+    world = World(installation(1))
     referee = Referee(world)
     world.open_s = 1000.0
     world.start().run(1.0)
     process = world.processes[CAM]
     for _ in range(200):
-        process.say(m.CameraRates(0.0, 0.0))
-        process.say(m.SourceLost("no route to host"))
+        process.send(m.CameraRates(0.0, 0.0))
+        process.send(m.SourceLost("no route to host"))
         world.run(1.0)
     assert world.processes[CAM] is process
-    assert "camera cam0: killed" not in world.notes_text
+    assert "camera cam0: killed" not in world.log_text
     referee.check()
 
 
 def test_a_camera_that_says_nothing_while_it_opens_is_started_again() -> None:
-    world = World(house(1))
+    world = World(installation(1))
     world.open_s = 1000.0
     world.start().run(70.0)
-    assert "did not get ready in time" in world.notes_text
+    assert "did not get ready in time" in world.log_text
 
 
 def test_a_new_camera_can_say_no_signal_where_the_pictures_of_the_one_before_it_stand() -> None:
-    world = World(house(1))
+    world = World(installation(1))
     referee = Referee(world)
     world.start().run(2.0)
     told: list[type] = []

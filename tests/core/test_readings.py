@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from ncs_cluster import messages as m
-from ncs_cluster.testing.world import World, house
+from ncs_cluster.testing.world import World, installation
 from tests.core.referee import watched
 
 
 def test_a_stick_that_its_firmware_all_but_stops_gets_no_frame_however_cool_it_says_it_is() -> None:
-    world, referee = watched(World(house(2)))
+    world, referee = watched(World(installation(2)))
     world.start().run(3.0)
     world.sticks["sim-1"].throttle_level = 2
     world.run(3.0)
     assert world.engine.workers.regulators["default"].active == ["sim-2"]
-    assert "sim-1: is too hot: its firmware throttles it" in world.notes_text
+    assert "sim-1: is too hot: its firmware throttles it" in world.log_text
     world.sticks["sim-1"].throttle_level = 1
     world.run(3.0)
     assert world.engine.workers.regulators["default"].active == ["sim-1", "sim-2"]
@@ -23,7 +23,7 @@ def test_a_stick_that_its_firmware_all_but_stops_gets_no_frame_however_cool_it_s
 
 
 def test_a_level_that_is_not_told_is_unknown_and_the_stick_works_on() -> None:
-    world = World(house(1))
+    world = World(installation(1))
     world.start().run(3.0)
     stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
     assert stick.throttle_level == 0
@@ -34,7 +34,7 @@ def test_a_level_that_is_not_told_is_unknown_and_the_stick_works_on() -> None:
 
 
 def test_a_stick_that_is_slowed_a_little_works_only_where_no_other_is_free() -> None:
-    world = World(house(2))
+    world = World(installation(2))
     world.cameras["cam0"].period_s = 0.5
     world.sticks["sim-1"].throttle_level = 1
     world.start().run(3.0)
@@ -47,7 +47,7 @@ def test_a_stick_that_is_slowed_a_little_works_only_where_no_other_is_free() -> 
 
 
 def test_a_stick_that_falls_silent_near_the_limit_gets_no_frame_from_the_moment_it_may_be_hot() -> None:
-    world, referee = watched(World(house(2, time_scale=20)))
+    world, referee = watched(World(installation(2, time_scale=20)))
     for name in ("sim-1", "sim-2"):
         world.sticks[name].temperature_c = 64.5
         world.sticks[name].latency_s = 0.004
@@ -55,11 +55,11 @@ def test_a_stick_that_falls_silent_near_the_limit_gets_no_frame_from_the_moment_
     world.sticks["sim-1"].mute = True
     world.run(3.0)
     referee.check()
-    assert "sim-1: is too hot" in world.notes_text
+    assert "sim-1: is too hot" in world.log_text
 
 
 def test_a_stick_comes_back_at_three_degrees_below_the_limit() -> None:
-    world = World(house(1))
+    world = World(installation(1))
     world.start().run(2.0)
     for reading, works in ((65.0, False), (62.1, False), (62.0, True)):
         world.sticks["sim-1"].temperature_c = reading
@@ -68,12 +68,12 @@ def test_a_stick_comes_back_at_three_degrees_below_the_limit() -> None:
 
 
 def test_seconds_a_stick_was_away_do_not_count_as_throttled() -> None:
-    world = World(house(1))
+    world = World(installation(1))
     world.start().run(2.0)
     worker = world.worker("sim-1")
     assert worker is not None
     world.sticks["sim-1"].mute = True
-    worker.say(m.Telemetry(50.0, 1))
+    worker.send(m.Telemetry(50.0, 1))
     world.run(0.1)
     world.unplug("sim-1")
     world.run(100.0)
@@ -84,12 +84,12 @@ def test_seconds_a_stick_was_away_do_not_count_as_throttled() -> None:
 
 
 def test_a_reading_that_is_told_late_is_as_old_as_it_says() -> None:
-    world = World(house(1))
+    world = World(installation(1))
     world.start().run(2.0)
     world.sticks["sim-1"].mute = True
     worker = world.worker("sim-1")
     assert worker is not None
-    worker.say(m.Telemetry(61.0, age_s=8.0))
+    worker.send(m.Telemetry(61.0, age_s=8.0))
     world.run(0.1)
     stick = world.engine.sticks.by_id["sim-1"]  # type: ignore[index]
     assert stick.zone.age_s(world.now_s) == pytest.approx(8.1, abs=0.01)

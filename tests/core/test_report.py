@@ -12,7 +12,7 @@ from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.rates import Rate
 from ncs_cluster.core.work import Count
 from ncs_cluster.status import LatencyStatus
-from ncs_cluster.testing.world import house
+from ncs_cluster.testing.world import installation
 from ncs_cluster.types import Outcome, Record, StickId
 from tests.core.oneengine import NOTHING, NOW_AT, a_unit, at_work, camera_up, drawn, regulator, started, stick_up
 
@@ -28,7 +28,7 @@ def rate(*times_s: float) -> Rate:
 
 
 def test_the_picture_of_a_daemon_that_has_just_started() -> None:
-    assert drawn(started(house(1)), 1000.0) == s.Status(
+    assert drawn(started(installation(1)), 1000.0) == s.Status(
         daemon=s.DaemonStatus(
             version="1.2.3",
             pid=7,
@@ -106,7 +106,7 @@ def test_the_picture_of_a_daemon_that_has_just_started() -> None:
 
 def test_a_stick_that_runs_is_drawn_with_its_heat_in_real_seconds_and_its_figures() -> None:
     """Time runs tenfold for all that is thermal: 203 s of headroom are 20 s here, and a reading has aged for 5 s after 0.5 s."""
-    engine = started(house(2, time_scale=10.0))
+    engine = started(installation(2, time_scale=10.0))
     stick_up(engine)
     engine.handle(Endpoint("worker", "sim-1"), m.Telemetry(41.04, 1), 1002.0)
     stick, queue = engine.sticks.by_id[StickId("sim-1")], engine.dispatcher.queues[StickId("sim-1")]
@@ -143,13 +143,13 @@ def test_a_stick_that_runs_is_drawn_with_its_heat_in_real_seconds_and_its_figure
 
 def test_a_stick_that_does_not_run_shows_no_heat_of_before() -> None:
     engine = at_work()
-    engine.sticks.by_id[StickId("sim-1")].child.lost("it hangs", 1002.0)
+    engine.sticks.by_id[StickId("sim-1")].child.device_lost("it hangs", 1002.0)
     stick = drawn(engine).sticks[0]
     assert (stick.temperature_c, stick.temperature_age_s, stick.throttle_level, stick.headroom_s) == (None, None, None, None)
 
 
 def test_a_camera_that_runs_is_drawn_with_its_figures() -> None:
-    engine = started(house(1))
+    engine = started(installation(1))
     camera_up(engine, depth_scale_m=0.001)
     camera = engine.cameras.by_name["cam0"]
     camera.frames, camera.viewers, camera.capture_fps, camera.preview_fps = 9, 1, 29.9, 12.5
@@ -195,7 +195,7 @@ def test_rates_of_what_does_not_happen_are_zero() -> None:
 
 
 def test_the_rate_of_pictures_is_drawn_for_a_window_too() -> None:
-    settings = house(1)
+    settings = installation(1)
     cameras = [msgspec.structs.replace(camera, window=True) for camera in settings.cameras]
     engine = at_work(msgspec.structs.replace(settings, cameras=cameras))
     engine.cameras.by_name["cam0"].preview_fps = 12.5
@@ -203,7 +203,7 @@ def test_the_rate_of_pictures_is_drawn_for_a_window_too() -> None:
 
 
 def test_processes_are_drawn_with_what_they_use() -> None:
-    engine = started(house(2, gateway=True))
+    engine = started(installation(2, gateway=True))
     stick_up(engine)
     engine.sticks.by_id[StickId("sim-2")].child.restarts = 4
     assert drawn(engine, usage={7: (1.5, 20.0), 11: (50.0, 80.0), 1: (9.0, 9.0)}).processes == [
@@ -218,13 +218,13 @@ def test_processes_are_drawn_with_what_they_use() -> None:
 
 def test_a_machine_is_passed_on_and_unix_time_and_uptime_are_told() -> None:
     machine = s.MachineStatus(0.5, 12.0, 4, 1000.0, 4000.0, None)
-    engine = started(house(1, results=False))
+    engine = started(installation(1, results=False))
     seen = report.status(engine, 1012.345, NOW_AT, version="2", pid=8, machine=machine, usage={})
     assert (seen.machine, seen.sink, seen.daemon.uptime_s, seen.daemon.version, seen.daemon.pid) == (machine, None, 12.3, "2", 8)
 
 
 def test_the_sink_is_drawn_with_its_records() -> None:
-    engine = started(house(1))
+    engine = started(installation(1))
     engine.sinks.by_name[""].outbox.written, engine.sinks.by_name[""].outbox.lost = 4, 5
     engine.sinks.by_name[""].outbox.put(Record("cam0", 0, 1.7e9, None, "sim-1", "demo", 0.1, Outcome()))
     assert drawn(engine).sink == s.SinkStatus("results.jsonl", "starting", 4, 1, 5, None)
@@ -236,7 +236,7 @@ def test_the_sink_is_drawn_with_its_records() -> None:
 
 
 def ring() -> Engine:
-    engine = started(house(4, cluster_size=2, interval_s=10.0))
+    engine = started(installation(4, cluster_size=2, interval_s=10.0))
     for number in range(1, 5):
         stick_up(engine, f"sim-{number}")
     return engine
@@ -264,8 +264,8 @@ def test_no_next_switch_is_drawn_where_none_is_due() -> None:
     regulator(quiet).active = []
     regulator(no_alternative).no_alternative = True
     regulator(free).policy_deadline_s = None
-    manual = started(house(4, cluster_size=2, interval_s=0.0))
-    all_of_them = started(house(4))
+    manual = started(installation(4, cluster_size=2, interval_s=0.0))
+    all_of_them = started(installation(4))
     for engine in (manual, all_of_them):
         for number in range(1, 5):
             stick_up(engine, f"sim-{number}")
@@ -273,7 +273,7 @@ def test_no_next_switch_is_drawn_where_none_is_due() -> None:
         regulator(engine).policy_deadline_s = 1009.0
     for engine in (quiet, no_alternative, free, manual, all_of_them):
         assert drawn(engine).clusters.next_switch_s is None
-    brief = started(house(4, cluster_size=2, interval_s=0.5))
+    brief = started(installation(4, cluster_size=2, interval_s=0.5))
     stick_up(brief)
     regulator(brief).policy_deadline_s = 1003.1
     assert drawn(brief).clusters.next_switch_s == 1.0

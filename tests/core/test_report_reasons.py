@@ -8,9 +8,9 @@ import pytest
 from ncs_cluster.core import report
 from ncs_cluster.core.child import QUARANTINE, State
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import OPERATOR, Configured, StopAsked
+from ncs_cluster.core.events import OPERATOR, Configured, StopRequested
 from ncs_cluster.specs import DiscoverySpec
-from ncs_cluster.testing.world import house
+from ncs_cluster.testing.world import installation
 from ncs_cluster.types import StickId
 from tests.core.oneengine import NOW_S, a_unit, at_work, camera_up, drawn, started, stick_up
 
@@ -43,7 +43,7 @@ def test_the_state_of_a_stick_follows_its_process(state: State, failures: int, s
 
 
 def test_a_stick_whose_turn_it_is_not_is_draining_then_resting_or_on_standby() -> None:
-    engine = started(house(4, cluster_size=1, interval_s=0.0))
+    engine = started(installation(4, cluster_size=1, interval_s=0.0))
     for number, temperature_c in enumerate((40.0, 40.0, 80.0, 80.0)):
         stick_up(engine, f"sim-{number + 1}", temperature_c)
     engine.dispatcher.queues[StickId("sim-4")].in_flight[1] = a_unit()
@@ -99,7 +99,7 @@ def test_a_pool_at_work_is_ok() -> None:
 def test_a_stick_that_waits_for_its_next_start_is_a_reason(
     state: State, failures: int, error: str | None, reasons: list[str]
 ) -> None:
-    engine = started(house(2))
+    engine = started(installation(2))
     stick_up(engine)
     camera_up(engine)
     child = engine.sticks.by_id[StickId("sim-2")].child
@@ -108,7 +108,7 @@ def test_a_stick_that_waits_for_its_next_start_is_a_reason(
 
 
 def test_a_stick_that_is_away_is_a_reason_unless_it_has_another_name_now() -> None:
-    engine = started(house(2))
+    engine = started(installation(2))
     stick_up(engine)
     camera_up(engine)
     stick = engine.sticks.by_id[StickId("sim-2")]
@@ -129,7 +129,7 @@ def test_a_stick_that_is_away_is_a_reason_unless_it_has_another_name_now() -> No
     ],
 )
 def test_a_cluster_that_is_smaller_than_asked_for_is_a_reason(there: int, state: str, reasons: list[str]) -> None:
-    engine = started(house(6, cluster_size=3))
+    engine = started(installation(6, cluster_size=3))
     camera_up(engine)
     for number, stick in enumerate(engine.sticks.by_id.values()):
         stick.present = number < there
@@ -152,7 +152,7 @@ def test_a_camera_without_pictures_is_a_reason_until_its_end(detail: str | None,
 
 
 def test_a_pool_that_is_too_hot_is_down() -> None:
-    engine = started(house(1))
+    engine = started(installation(1))
     stick_up(engine, temperature_c=80.0)
     camera_up(engine)
     assert verdict(engine) == ("down", ["every stick is too hot: no frame is worked on"])
@@ -170,7 +170,7 @@ def test_a_pool_whose_inferences_all_fail_is_down() -> None:
 
 
 def test_a_pool_without_sticks_is_down_and_says_whether_they_are_looked_for() -> None:
-    settings = house(0)
+    settings = installation(0)
     engine = started(settings)
     camera_up(engine)
     assert verdict(engine) == ("down", ["no sticks"])
@@ -183,7 +183,7 @@ def test_a_pool_without_sticks_is_down_and_says_whether_they_are_looked_for() ->
 
 
 def test_a_pool_whose_sticks_still_start_is_down_and_one_that_works_is_enough() -> None:
-    engine = started(house(2))
+    engine = started(installation(2))
     camera_up(engine)
     assert verdict(engine) == ("down", ["no stick is ready yet"])
     assert report.ready(engine, NOW_S) == "no stick is at work"
@@ -196,7 +196,7 @@ def test_results_that_cannot_be_written_are_a_reason() -> None:
     engine = at_work()
     engine.sinks.by_name[""].blocked = "disk full"
     assert verdict(engine) == ("degraded", ["results cannot be written: disk full"])
-    assert verdict(at_work(house(1, results=False))) == ("ok", [])
+    assert verdict(at_work(installation(1, results=False))) == ("ok", [])
 
 
 # -- ready
@@ -225,12 +225,12 @@ def test_a_pool_is_ready_while_it_is_idle_or_has_proved_itself_in_the_last_five_
 
 def test_a_daemon_that_stops_is_not_ready() -> None:
     engine = at_work()
-    engine.handle(OPERATOR, StopAsked(), 1002.0)
+    engine.handle(OPERATOR, StopRequested(), 1002.0)
     assert report.ready(engine, NOW_S) == "stopping"
 
 
 def test_a_stick_that_is_no_longer_configured_is_not_reported_while_its_process_ends() -> None:
-    engine = at_work(house(2))
+    engine = at_work(installation(2))
     stick_up(engine, "sim-2")
     settings = engine.settings
     pool = msgspec.structs.replace(settings.pools[0], sticks=settings.sticks[:1])

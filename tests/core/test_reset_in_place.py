@@ -6,13 +6,13 @@ import pytest
 
 from ncs_cluster import messages as m
 from ncs_cluster.core.child import State
-from ncs_cluster.testing.world import World, house
+from ncs_cluster.testing.world import World, installation
 from ncs_cluster.types import FrameRef
 from tests.core.referee import frames, ordered, watched
 
 
 def test_a_stick_that_hangs_is_reset_by_its_worker_and_its_frames_go_to_others() -> None:
-    world, referee = watched(World(house(3)))
+    world, referee = watched(World(installation(3)))
     ordered(world, count=200)
     world.sticks["sim-1"].can_reset = True
     world.start().run(3.0)
@@ -33,13 +33,13 @@ def test_a_stick_that_hangs_is_reset_by_its_worker_and_its_frames_go_to_others()
 
 def test_a_stick_that_was_opened_again_while_the_supervisor_stood_still_reads_no_frame_that_others_got() -> None:
     """The supervisor hands over first and hears of the loss then; its frame goes to another, and its slot is written anew."""
-    world, referee = watched(World(house(5, ("cam0", "cam1"))))
+    world, referee = watched(World(installation(5, ("cam0", "cam1"))))
     world.start().run(1.0)
     world.sticks["sim-1"].can_reset = True
     worker = world.worker("sim-1")
     assert worker is not None
     for _ in range(10):
-        worker.lose()
+        worker.lose_stick()
         world.stall(4.0)
         world.run(0.731)
         referee.check()
@@ -47,24 +47,24 @@ def test_a_stick_that_was_opened_again_while_the_supervisor_stood_still_reads_no
 
 
 def test_answers_from_before_a_reset_are_not_taken_for_others() -> None:
-    world, referee = watched(World(house(1)))
+    world, referee = watched(World(installation(1)))
     world.start().run(3.0)
     worker = world.worker("sim-1")
     assert worker is not None
     old = list(worker.in_hand)
     assert old
-    worker.lose()
+    worker.lose_stick()
     for ticket in old:
-        worker.say(m.Inferred(ticket, m.Outcome(), 0.1))
+        worker.send(m.Inferred(ticket, m.Outcome(), 0.1))
     world.run(2.0)
     for ticket in old:
-        worker.say(m.Inferred(ticket, m.Outcome(), 0.1))
+        worker.send(m.Inferred(ticket, m.Outcome(), 0.1))
     world.run(2.0)
     referee.check()
 
 
 def test_a_frame_that_makes_every_stick_hang_is_given_up_although_no_process_dies() -> None:
-    world, referee = watched(World(house(2)))
+    world, referee = watched(World(installation(2)))
     ordered(world, count=30)
 
     def hang(infer: FrameRef) -> bool:
@@ -83,7 +83,7 @@ def test_a_frame_that_makes_every_stick_hang_is_given_up_although_no_process_die
 
 @pytest.mark.parametrize("obeys", [True, False])
 def test_a_worker_that_does_not_notice_a_hang_is_told_and_ended_when_that_does_not_help(obeys: bool) -> None:
-    world = World(house(1))
+    world = World(installation(1))
     traits = world.sticks["sim-1"]
     traits.can_reset, traits.notices_s, traits.obeys = True, 1000.0, obeys
     world.start().run(3.0)

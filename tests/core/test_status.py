@@ -11,7 +11,7 @@ from ncs_cluster.core import report
 from ncs_cluster.core.events import BUS, Endpoint, StickGone
 from ncs_cluster.messages import SinkBlocked
 from ncs_cluster.status import LatencyStatus, StickStatus
-from ncs_cluster.testing.world import World, house
+from ncs_cluster.testing.world import World, installation
 from ncs_cluster.types import StickId
 
 CONTRACT: dict[str, dict[str, tuple[type, ...]]] = {
@@ -76,7 +76,7 @@ def states(document: dict[str, Any]) -> dict[str, str]:
 
 
 def test_every_field_from_the_first_moment_on() -> None:
-    world = World(house(4, cluster_size=2, gateway=True))
+    world = World(installation(4, cluster_size=2, gateway=True))
     said(world)
     world.start()
     for _ in range(60):
@@ -95,9 +95,9 @@ def test_every_field_from_the_first_moment_on() -> None:
 
 
 def test_a_stick_that_has_another_name_now_is_not_missed_under_the_old_one() -> None:
-    world = World(house(4))
+    world = World(installation(4))
     world.start().run(2.0)
-    world.tell(BUS, StickGone(StickId("sim-2"), renamed=True))
+    world.deliver(BUS, StickGone(StickId("sim-2"), renamed=True))
     world.run(5.0)
     document = said(world)
     assert "sim-2" not in states(document)
@@ -110,13 +110,13 @@ def test_a_stick_that_has_another_name_now_is_not_missed_under_the_old_one() -> 
 
 
 def test_sticks_are_listed_in_ring_order_with_ten_after_two() -> None:
-    world = World(house(11, cluster_size=2))
+    world = World(installation(11, cluster_size=2))
     world.start().run(2.0)
     assert [stick["id"] for stick in said(world)["sticks"]] == [f"sim-{number}" for number in range(1, 12)]
 
 
 def test_the_states_of_a_stick() -> None:
-    world = World(house(5, cluster_size=1, interval_s=0.0))
+    world = World(installation(5, cluster_size=1, interval_s=0.0))
     world.start()
     assert set(states(said(world)).values()) == {"starting"}
     world.run(2.0)
@@ -134,12 +134,12 @@ def test_the_states_of_a_stick() -> None:
 
 
 def test_a_stick_that_is_reset_in_place_is_starting_and_counted() -> None:
-    world = World(house(2))
+    world = World(installation(2))
     world.sticks["sim-1"].can_reset = True
     world.start().run(2.0)
     worker = world.worker("sim-1")
     assert worker is not None
-    worker.lose()
+    worker.lose_stick()
     world.run(0.1)
     first = said(world)["sticks"][0]
     assert (first["state"], first["resets"], first["restarts"]) == ("starting", 1, 0)
@@ -150,7 +150,7 @@ def test_a_stick_that_is_reset_in_place_is_starting_and_counted() -> None:
 
 
 def test_shedding_is_down_and_not_ready_with_its_reason() -> None:
-    world = World(house(2))
+    world = World(installation(2))
     for name in ("sim-1", "sim-2"):
         world.sticks[name].temperature_c = 80.0
     world.start().run(3.0)
@@ -162,14 +162,14 @@ def test_shedding_is_down_and_not_ready_with_its_reason() -> None:
 
 
 def test_no_sticks_is_down_and_not_ready() -> None:
-    world = World(house(0))
+    world = World(installation(0))
     world.start().run(3.0)
     assert said(world)["daemon"]["state"] == "down"
     assert report.ready(world.engine, world.now_s) == "no sticks"
 
 
 def test_a_slow_camera_is_idle_by_choice_and_always_ready() -> None:
-    world = World(house(2))
+    world = World(installation(2))
     world.cameras["cam0"].period_s = 12.0
     world.start().run(1.0)
     for _ in range(600):
@@ -178,7 +178,7 @@ def test_a_slow_camera_is_idle_by_choice_and_always_ready() -> None:
 
 
 def test_work_without_a_result_for_five_seconds_is_not_ready() -> None:
-    world = World(house(1))
+    world = World(installation(1))
     world.start().run(5.0)
     assert report.ready(world.engine, world.now_s) is None
     world.sticks["sim-1"].latency_s = 60.0
@@ -190,7 +190,7 @@ def test_work_without_a_result_for_five_seconds_is_not_ready() -> None:
 
 
 def test_a_smaller_cluster_than_asked_for_is_said() -> None:
-    world = World(house(4, cluster_size=2))
+    world = World(installation(4, cluster_size=2))
     world.start().run(2.0)
     world.unplug("sim-4")
     world.run(2.0)
@@ -202,10 +202,10 @@ def test_a_smaller_cluster_than_asked_for_is_said() -> None:
 
 @pytest.mark.parametrize("full", [True, False])
 def test_results_that_cannot_be_written_are_a_reason(full: bool) -> None:
-    world = World(house(1))
+    world = World(installation(1))
     world.start().run(2.0)
     if full:
-        world.tell(Endpoint("sink"), SinkBlocked("disk full"))
+        world.deliver(Endpoint("sink"), SinkBlocked("disk full"))
     assert (said(world)["daemon"]["state"] == "degraded") is full
     assert said(world)["counters"] == {"frames_lost": 0, "frames_doubled": 0, "out_of_order": 0, "throttled_s": 0.0}
 

@@ -18,13 +18,13 @@ from tests.core.onepool import GRAPH, Rack, pool_of, spec, stick_id, worker
 def test_a_new_set_of_sticks_is_empty_and_without_a_stagger_all_boot_at_once() -> None:
     sticks = Sticks([pool_of()], [], Dispatcher(Ledger()), Limits())
     assert (sticks.by_id, sticks.of_pool("default"), sticks.present, sticks.without_boot) == ({}, [], 0, set())
-    assert [sticks.boots.ask(StickId(name), 0.0) for name in ("a", "b")] == [True, True]
+    assert [sticks.boots.request(StickId(name), 0.0) for name in ("a", "b")] == [True, True]
 
 
 def test_the_longest_stagger_of_all_pools_holds() -> None:
     pools = [pool_of(stagger_s=0.3), pool_of(name="usb", stagger_s=0.5), pool_of(name="cpu")]
     sticks = Sticks(pools, [], Dispatcher(Ledger()), Limits())
-    assert [sticks.boots.ask(StickId(name), 10.0) for name in ("a", "b")] == [True, False]
+    assert [sticks.boots.request(StickId(name), 10.0) for name in ("a", "b")] == [True, False]
     assert sticks.boots.deadline_s == 10.5
 
 
@@ -55,13 +55,13 @@ def test_a_stick_that_is_there_already_only_gets_its_new_spec() -> None:
     assert (rack[1].spec.port, rack[1].child.state) == ("other", State.STARTING)
 
 
-@pytest.mark.parametrize(("alone", "due_s"), [(False, 7.0), (True, 16.0)])
-def test_a_boot_to_learn_from_is_over_when_its_stick_is_found_to_need_none(alone: bool, due_s: float) -> None:
+@pytest.mark.parametrize(("exclusive_boot", "due_s"), [(False, 7.0), (True, 16.0)])
+def test_a_boot_to_learn_from_is_over_when_its_stick_is_found_to_need_none(exclusive_boot: bool, due_s: float) -> None:
     rack = Rack(0, stagger_s=0.3)
-    rack.sticks.found(spec(1, alone=True), 0.0)
+    rack.sticks.found(spec(1, exclusive_boot=True), 0.0)
     rack.sticks.hello(rack[1], 1.0)
-    rack.sticks.boots.ask(stick_id(2), 1.5)
-    assert rack.sticks.found(spec(1, alone=alone), 7.0) == []
+    rack.sticks.boots.request(stick_id(2), 1.5)
+    assert rack.sticks.found(spec(1, exclusive_boot=exclusive_boot), 7.0) == []
     assert rack.sticks.boots.deadline_s == due_s
 
 
@@ -144,7 +144,7 @@ def test_a_worker_that_waits_for_its_turn_is_sent_nothing_and_is_not_late() -> N
 
 def test_a_boot_alone_keeps_the_next_one_waiting() -> None:
     rack = Rack(1)
-    rack.sticks.found(spec(2, alone=True), 0.0)
+    rack.sticks.found(spec(2, exclusive_boot=True), 0.0)
     rack.sticks.hello(rack[2], 1.0)
     assert rack.sticks.hello(rack[1], 2.0) == []
     assert rack.sticks.boots.deadline_s == 16.0
@@ -155,8 +155,8 @@ def test_a_boot_alone_keeps_the_next_one_waiting() -> None:
 @pytest.mark.parametrize("state", list(State))
 def test_the_turn_of_a_worker_that_is_no_longer_about_to_open_is_passed_over(state: State) -> None:
     rack = Rack(2, stagger_s=0.5)
-    rack.sticks.boots.ask(stick_id(9), 1.0)
-    rack.sticks.boots.ask(stick_id(1), 1.0)
+    rack.sticks.boots.request(stick_id(9), 1.0)
+    rack.sticks.boots.request(stick_id(1), 1.0)
     rack[1].child.state = state
     assert rack.sticks.due(1.5) == ([rack[1]] if state in (State.STARTING, State.OPENING) else [])
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
 from ncs_cluster.core.events import GATEWAY, SINK, Endpoint
-from ncs_cluster.testing.world import World, house
+from ncs_cluster.testing.world import World, installation
 from tests.core.referee import Referee
 
 
 def test_a_stop_drains_what_is_under_way_and_writes_it() -> None:
-    world = World(house(3, gateway=True))
+    world = World(installation(3, gateway=True))
     referee = Referee(world)
     world.start().run(3.0)
     open_before = len(world.engine.ledger.open)
@@ -33,7 +33,7 @@ def test_a_stop_drains_what_is_under_way_and_writes_it() -> None:
 
 
 def test_a_second_stop_ends_at_once() -> None:
-    world = World(house(3))
+    world = World(installation(3))
     world.start().run(3.0)
     killed: list[Endpoint] = []
     world.watchers.append(lambda action: killed.append(action.endpoint) if isinstance(action, a.Kill) else None)
@@ -50,7 +50,7 @@ EVIL = st.sampled_from(["good", "frozen", "stuck", "slow", "crashes", "unspawnab
 @settings(deadline=None, max_examples=40)
 @given(st.lists(EVIL, min_size=6, max_size=6), st.floats(0.0, 3.0), st.booleans())
 def test_it_ends_within_five_seconds_whatever_its_children_do(evils: list[str], begun_s: float, full: bool) -> None:
-    world = World(house(3, gateway=True))
+    world = World(installation(3, gateway=True))
     referee = Referee(world)
     world.start().run(begun_s)
     world.sink.full = full
@@ -86,7 +86,7 @@ def test_it_ends_within_five_seconds_whatever_its_children_do(evils: list[str], 
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_finite_sources_end_the_daemon_when_every_record_is_acknowledged(ordered: bool) -> None:
-    world = World(house(2, ("cam0", "cam1")))
+    world = World(installation(2, ("cam0", "cam1")))
     referee = Referee(world)
     for name, frames in (("cam0", 40), ("cam1", 25)):
         world.cameras[name].frames, world.cameras[name].ordered = frames, ordered
@@ -105,7 +105,7 @@ def test_finite_sources_end_the_daemon_when_every_record_is_acknowledged(ordered
 
 
 def test_a_camera_that_dies_before_its_last_frame_goes_on_where_it_was() -> None:
-    world = World(house(2))
+    world = World(installation(2))
     referee = Referee(world)
     world.cameras["cam0"].frames, world.cameras["cam0"].ordered = 50, True
     world.start().run(1.5)
@@ -116,16 +116,16 @@ def test_a_camera_that_dies_before_its_last_frame_goes_on_where_it_was() -> None
 
 
 def test_a_source_that_was_never_there_ends_the_start() -> None:
-    world = World(house(2))
+    world = World(installation(2))
     world.start().run(0.3)
-    world.tell(Endpoint("camera", "cam0"), m.Failed("open", "film.mp4 is no video", True))
+    world.deliver(Endpoint("camera", "cam0"), m.Failed("open", "film.mp4 is no video", True))
     assert world.exit_code == 78
 
 
 def test_a_source_that_was_there_once_is_tried_again() -> None:
-    world = World(house(2))
+    world = World(installation(2))
     world.start().run(2.0)
-    world.tell(Endpoint("camera", "cam0"), m.Failed("open", "gone", True))
+    world.deliver(Endpoint("camera", "cam0"), m.Failed("open", "gone", True))
     world.crash(Endpoint("camera", "cam0"))
     world.run(70.0)
     assert world.exit_code is None
@@ -134,7 +134,7 @@ def test_a_source_that_was_there_once_is_tried_again() -> None:
 
 @pytest.mark.parametrize("after_s", [0.01, 0.21, 0.35, 0.6, 1.0])
 def test_a_stop_may_come_while_all_are_still_starting(after_s: float) -> None:
-    world = World(house(3, gateway=True))
+    world = World(installation(3, gateway=True))
     world.start().run(after_s)
     world.ask_stop()
     world.run(6.0)

@@ -160,7 +160,7 @@ def test_a_stick_that_is_lost_is_opened_again_by_its_worker_while_its_frame_goes
 def test_a_lost_stick_that_has_to_wait_is_reopened_when_its_turn_comes() -> None:
     shop = Shop(stagger_s=0.5)
     shop.open(1)
-    shop.sticks.boots.ask(stick_id(9), 10.0)
+    shop.sticks.boots.request(stick_id(9), 10.0)
     assert shop.hear(1, m.StickLost("it hangs"), 10.1) == [
         LogEvent("warning", "worker sim-1", "it hangs: it is reset and opened again")
     ]
@@ -168,12 +168,12 @@ def test_a_lost_stick_that_has_to_wait_is_reopened_when_its_turn_comes() -> None
     assert shop.workers.open_due(10.5) == [Send(worker(1), m.Reopen())]
 
 
-@pytest.mark.parametrize(("alone", "deadline_s"), [(False, None), (True, 25.0)])
-def test_a_lost_stick_whose_boot_is_to_be_learned_from_boots_alone(alone: bool, deadline_s: float | None) -> None:
-    shop = Shop(1, alone=alone)
+@pytest.mark.parametrize(("exclusive_boot", "deadline_s"), [(False, None), (True, 25.0)])
+def test_a_lost_stick_whose_boot_is_to_be_learned_from_boots_alone(exclusive_boot: bool, deadline_s: float | None) -> None:
+    shop = Shop(1, exclusive_boot=exclusive_boot)
     shop.open(1)
     shop.hear(1, m.StickLost("it hangs"), 10.0)
-    assert shop.sticks.boots.ask(stick_id(9), 10.0) is not alone
+    assert shop.sticks.boots.request(stick_id(9), 10.0) is not exclusive_boot
     assert shop.sticks.boots.deadline_s == deadline_s
 
 
@@ -251,7 +251,7 @@ def test_a_worker_that_dies_is_started_again_and_its_frame_goes_to_another() -> 
 
 def test_a_worker_that_dies_waits_for_no_boot_any_more() -> None:
     shop = Shop(stagger_s=0.5)
-    shop.sticks.boots.ask(stick_id(9), 1.0)
+    shop.sticks.boots.request(stick_id(9), 1.0)
     shop.hear(1, m.Hello(m.PROTOCOL, 77, "3.11"), 1.1)
     assert shop.sticks.boots.waiting == ["sim-1"]
     shop.hear(1, e.Exited("exit code 1", 1), 1.2)

@@ -14,7 +14,7 @@ from ncs_cluster.core.actions import Kill, LogEvent, Send, Spawn
 from ncs_cluster.core.child import State
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.specs import ClusterSpec, GraphSpec, Settings
-from ncs_cluster.testing.world import EPOCH_S, World, house
+from ncs_cluster.testing.world import EPOCH_S, World, installation
 from ncs_cluster.types import GraphName
 from tests.core.onepool import GRAPH, pool_of, spec, stick_id, worker
 from tests.core.oneshop import POOL, Shop, settings_of
@@ -327,7 +327,7 @@ class Asked(World):
 def test_a_daemon_that_is_asked_for_its_status_at_every_step_does_as_one_that_is_not() -> None:
     worlds = []
     for by in (True, False):
-        world = Asked(house(5, ("cam0", "cam1"), cluster_size=2, interval_s=3.0, switch_temp_c=45.0, time_scale=5.0), by=by)
+        world = Asked(installation(5, ("cam0", "cam1"), cluster_size=2, interval_s=3.0, switch_temp_c=45.0, time_scale=5.0), by=by)
         world.start()
         for when_s, happens in (
             (5.0, lambda each: each.crash(worker(2))),

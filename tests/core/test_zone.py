@@ -101,13 +101,13 @@ def test_it_says_whether_it_is_too_hot_still_too_hot_or_silent() -> None:
     stick = zone()
     stick.read(65.2, 0.0)
     assert is_hot(stick, 0.0)
-    assert stick.why(0.0) == "is too hot (65.2 °C)"
+    assert stick.hot_reason(0.0) == "is too hot (65.2 °C)"
     stick.read(65.0, 0.5)
-    assert stick.why(0.5) == "is too hot (65.0 °C)"
+    assert stick.hot_reason(0.5) == "is too hot (65.0 °C)"
     stick.read(64.2, 1.0)
     assert is_hot(stick, 1.0)
-    assert stick.why(1.0) == "is still too hot (64.2 °C)"
-    assert stick.why(1.0 + UNKNOWN_S + 0.01) == "does not tell its temperature"
+    assert stick.hot_reason(1.0) == "is still too hot (64.2 °C)"
+    assert stick.hot_reason(1.0 + UNKNOWN_S + 0.01) == "does not tell its temperature"
 
 
 def test_headroom_is_the_time_to_the_limit_at_the_present_rise() -> None:
@@ -125,7 +125,7 @@ def test_a_new_zone_has_no_sensor_and_is_cool() -> None:
     stick = Zone(65.0)
     assert (stick.switch_temp_c, stick.has_sensor, stick.has_reading, is_hot(stick, 0.0)) == (65.0, False, True, False)
     assert (stick.temperature_c(0.0), stick.age_s(0.0), stick.deadline_s, stick.headroom_s(0.0)) == (None, None, None, None)
-    assert stick.why(0.0) == "does not tell its temperature"
+    assert stick.hot_reason(0.0) == "does not tell its temperature"
     stick.read(40.0, 100.0)
     stick.read(45.0, 105.0)
     assert stick.headroom_s(105.0) == pytest.approx(20.0 / 0.5)
@@ -181,7 +181,7 @@ def test_a_stick_that_is_opened_again_has_forgotten_all_but_that_it_was_hot() ->
     stick.open(True)
     assert (stick.has_reading, stick.temperature_c(10.0), stick.age_s(10.0), stick.deadline_s) == (False, None, None, None)
     stick.read(64.0, 11.0)
-    assert (is_hot(stick, 11.0), stick.headroom_s(11.0), stick.why(11.0)) == (True, None, "is still too hot (64.0 °C)")
+    assert (is_hot(stick, 11.0), stick.headroom_s(11.0), stick.hot_reason(11.0)) == (True, None, "is still too hot (64.0 °C)")
     stick.open(False)
     stick.open(True)
     stick.read(64.0, 12.0)
@@ -190,7 +190,7 @@ def test_a_stick_that_is_opened_again_has_forgotten_all_but_that_it_was_hot() ->
 
 def test_a_zone_that_was_never_read_is_hot_where_it_has_a_sensor() -> None:
     stick = zone()
-    assert (is_hot(stick, 0.0), stick.why(0.0)) == (True, "does not tell its temperature")
+    assert (is_hot(stick, 0.0), stick.hot_reason(0.0)) == (True, "does not tell its temperature")
 
 
 @pytest.mark.parametrize(("level", "hot"), [(0, False), (1, False), (2, True), (3, True)])
@@ -200,7 +200,7 @@ def test_a_stick_that_its_firmware_throttles_at_level_2_is_hot_whatever_it_reads
     stick.throttle(level)
     assert is_hot(stick, 0.0) is hot
     if hot:
-        assert stick.why(0.0) == "is too hot: its firmware throttles it"
+        assert stick.hot_reason(0.0) == "is too hot: its firmware throttles it"
     stick.throttle(0)
     assert is_hot(stick, 0.0) is False
 
@@ -240,7 +240,7 @@ def test_a_reading_after_an_invalid_one_does_not_change_the_rise() -> None:
 def test_being_hot_is_as_of_the_last_update_and_asking_changes_nothing() -> None:
     stick = zone()
     stick.read(64.0, 0.0)
-    asked = stick.is_hot, stick.is_hot, stick.temperature_c(10.0), stick.why(10.0), stick.is_hot
+    asked = stick.is_hot, stick.is_hot, stick.temperature_c(10.0), stick.hot_reason(10.0), stick.is_hot
     assert asked == (False, False, pytest.approx(64.0 + 0.54 * 10.0), "is too hot (69.4 °C)", False)
     stick.update(10.0)
     assert (stick.is_hot, stick.deadline_s) == (True, None)
@@ -262,6 +262,6 @@ def test_another_switch_temperature_counts_from_the_next_update_on() -> None:
     stick = zone()
     stick.read(60.0, 0.0)
     stick.switch_temp_c = 55.0
-    assert (stick.is_hot, is_hot(stick, 0.0), stick.why(0.0)) == (False, True, "is too hot (60.0 °C)")
+    assert (stick.is_hot, is_hot(stick, 0.0), stick.hot_reason(0.0)) == (False, True, "is too hot (60.0 °C)")
     stick.switch_temp_c = 63.0
     assert is_hot(stick, 0.0) is False

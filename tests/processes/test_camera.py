@@ -19,6 +19,7 @@ from ncs_cluster.ipc import pictures
 from ncs_cluster.ipc import pool as pools
 from ncs_cluster.ipc.channel import Channel, pair
 from ncs_cluster.messages import (
+    DetectionRate,
     Drawn,
     FrameCaptured,
     FromCamera,
@@ -28,7 +29,6 @@ from ncs_cluster.messages import (
     Measure,
     Measured,
     OpenSource,
-    Rates,
     SourceLost,
     SourceOpened,
     Stop,
@@ -202,7 +202,7 @@ def test_opencv_is_loaded_by_the_first_picture_that_is_drawn(tmp_path: Path) -> 
         (measured,) = child.expect(Measured).detections
         assert measured.distance_m == pytest.approx(2.0)
         assert "cv2" not in Path(f"/proc/{child.process.pid}/maps").read_text()
-        child.send(Rates(0.0, watched=True))
+        child.send(DetectionRate(0.0, watched=True))
         child.send(Grant(1, 0))
         child.expect(Drawn)
         assert "cv2" in Path(f"/proc/{child.process.pid}/maps").read_text()

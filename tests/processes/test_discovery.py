@@ -70,7 +70,7 @@ def test_a_stick_found_is_driven_as_asked_for_and_called_by_its_port(tree: Tree)
     stick = found.stick
     assert (stick.id, stick.port, stick.backend, stick.runtime) == ("ncs-1-1.2", "1-1.2", "xlink", "old")
     assert stick.options == {"firmware": "/f.mvcmd"}
-    assert stick.alone, "where it comes back is not known yet"
+    assert stick.exclusive_boot, "where it comes back is not known yet"
     assert usb.wake(10.1, ()) == [], "it is looked for now and then"
     assert usb.deadline_s == 10.0 + LOOK_S
 
@@ -87,7 +87,7 @@ def test_a_stick_at_work_that_is_pulled_is_gone_and_one_that_boots_is_not(tree: 
     tree.plug("2-1.2", "f63b")
     (learned,) = usb.wake(10.0, ())
     assert isinstance(learned, StickFound)
-    assert (learned.stick.id, learned.stick.options, learned.stick.alone) == ("ncs-1-1.2", {"booted_port": "2-1.2"}, False)
+    assert (learned.stick.id, learned.stick.options, learned.stick.exclusive_boot) == ("ncs-1-1.2", {"booted_port": "2-1.2"}, False)
 
 
 def test_a_stick_left_booted_by_another_process_has_one_name_once_its_home_shows(tree: Tree) -> None:
