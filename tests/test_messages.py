@@ -49,6 +49,6 @@ def test_the_longest_record_fits_into_a_message_and_its_line_into_what_is_looked
     house.hears(FrameCaptured(ref(1, 1), 10.0, 1.7e9, "\x01" * 4096, "\x01" * MAX_MESSAGE))
     longest, replaced = house.records
     assert len(longest.outcome.error or "") == 150_000
-    assert replaced.outcome == Outcome(error="the result is too long to be written (204130 bytes)")
+    assert replaced.outcome == Outcome(error="result of 204130 bytes is longer than 190000 bytes")
     assert len(msgspec.msgpack.encode(Write(LAST, longest))) <= LONGEST_RECORD + 100 < MAX_MESSAGE
     assert 900_000 < len(encode(longest)) < 6 * LONGEST_RECORD < LONGEST_TAIL

@@ -153,7 +153,7 @@ class Camera:
         events: list[Action] = []
         if fresh or back:
             what = info.description or self.spec.shown
-            events.append(LogEvent("info", self.spec.name, f"gives pictures: {what}, {info.width}x{info.height}"))
+            events.append(LogEvent("info", self.spec.name, f"opened: {what}, {info.width}x{info.height}"))
         return [*events, *made, *self.grant(), *self._cameras.reopened(self)]
 
     def _captured(self, message: m.FrameCaptured, now_s: float) -> list[Action]:
@@ -163,10 +163,10 @@ class Camera:
         stream = None if self._cameras.stopping or self.removed else self.stream
         holders = 0 if message.error or wrong or stream is None else len(stream.graphs)
         if slots is None or not slots.written(ref.slot, holders):
-            text = f"says it wrote slot {ref.slot} of pool {ref.pool}, which was not granted: ignored"
+            text = f"wrote slot {ref.slot} of pool {ref.pool}, which was not granted: ignored"
             return [LogEvent("error", self.spec.name, text)]
         if wrong:
-            text = f"says it captured frame {ref.frame} of {ref.camera}: ignored, frame {self.next_frame} comes next"
+            text = f"captured frame {ref.frame} of {ref.camera}, expected frame {self.next_frame}: ignored"
             return [LogEvent("error", self.spec.name, text), *self.grant()]
         self.next_frame = ref.frame + 1
         self.frames += 1
@@ -175,7 +175,7 @@ class Camera:
         events: list[Action] = []
         if message.error:
             self.unreadable += 1
-            events = [LogEvent("warning", self.spec.name, f"cannot be read: {message.error}")] if self.reads else []
+            events = [LogEvent("warning", self.spec.name, f"frame cannot be read: {message.error}")] if self.reads else []
         self.reads = not message.error
         frame = Frame(ref, None if message.error else slots, message.captured_s, message.captured_at, message.item)
         self._cameras.streams.offer(stream, frame, error=message.error or None, now_s=now_s)
@@ -183,9 +183,9 @@ class Camera:
 
     def _end(self) -> LogEvent:
         self.ended = True
-        text = f"has ended after {self.frames} frame{'' if self.frames == 1 else 's'}"
+        text = f"ended after {self.frames} frame{'' if self.frames == 1 else 's'}"
         if self.unreadable:
-            return LogEvent("warning", self.spec.name, f"{text}, {self.unreadable} of which could not be read")
+            return LogEvent("warning", self.spec.name, f"{text}, {self.unreadable} of them unreadable")
         return LogEvent("info", self.spec.name, text)
 
     def _lost(self, detail: str) -> list[Action]:

@@ -84,7 +84,7 @@ class Cameras:
         # another source, or drawn in another way: its process starts again, and frames go on with the next number
         self.close_stream(camera, now_s)
         camera.ended, camera.child.runtime = False, spec.runtime
-        return [LogEvent("info", spec.name, "has new settings: it starts again"), *camera.child.restart(now_s)]
+        return [LogEvent("info", spec.name, "has new settings: restarting"), *camera.child.restart(now_s)]
 
     def open_stream(self, camera: Camera) -> Stream:
         graphs = self.streams.indices(camera.spec.graphs)
@@ -136,7 +136,7 @@ class Cameras:
         actions: list[Action] = []
         for camera in self.by_name.values():
             if camera.measuring and camera.measuring_since_s < late_s:
-                actions += camera.child.kill(now_s, "no answer in time: it hangs")
+                actions += camera.child.kill(now_s, f"no answer for {self.limits.silent_s:.0f} s: camera hangs")
         return actions
 
     def extend_deadlines(self, now_s: float) -> None:

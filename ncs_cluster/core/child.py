@@ -177,15 +177,15 @@ class Child:
         self._end_healthy_period(now_s)
         detail = self._shorten(detail)
         if not not_at_fault and self.failures >= QUICK_RESTARTS:
-            return self.kill(now_s, f"{detail}, and that again and again")
+            return self.kill(now_s, f"{detail}, {self.failures + 1} times in a row")
         self.failures += not not_at_fault
         self.last_error = detail
         self._enter(State.OPENING, now_s + self.limits.opening_s)
-        return [LogEvent("warning", str(self.endpoint), f"{self.last_error}: it is reset and opened again")]
+        return [LogEvent("warning", str(self.endpoint), f"{self.last_error}: resetting and reopening the stick")]
 
     def record_failure(self, detail: str, *, permanent: bool, device_missing: bool = False) -> None:
-        """The child reports why it fails. A permanent failure is retried after the longest backoff. `device_missing`: the stick it drives
-        is not there."""
+        """The child reports why it fails. A permanent failure is retried after the longest backoff. `device_missing`: the stick it
+        drives is not there."""
         self._exit_reason = self._exit_reason or self._shorten(detail)
         self._slow_retry, self._device_missing = permanent, device_missing
 
@@ -213,7 +213,7 @@ class Child:
         self.restarts += 1
         actions: list[Action] = []
         if was is not State.KILLED or reason is None:
-            again = "starting it again" if quick else f"next try in {wait_s:.0f} s"
+            again = "restarting" if quick else f"next try in {wait_s:.0f} s"
             actions.append(LogEvent("warning", str(self.endpoint), f"ended ({how}{'; ' + reason if reason else ''}), {again}"))
         if quick:
             return actions + self._spawn(now_s)
@@ -247,14 +247,16 @@ class Child:
             self._enter(State.FENCED, None)
             return [
                 LogEvent(
-                    "error", str(self.endpoint), f"process {self.pid} does not die (stuck in the kernel): fenced until it is gone"
+                    "error",
+                    str(self.endpoint),
+                    f"process {self.pid} survives SIGKILL (blocked in the kernel): fenced until it exits",
                 )
             ]
         too_long = {
             State.STARTING: "did not start in time",
-            State.OPENING: "did not get ready in time",
+            State.OPENING: "was not ready in time",
             State.STOPPING: "did not stop in time",
-            State.RUNNING: f"not a word in {self.limits.silent_s:.0f} s",
+            State.RUNNING: f"no heartbeat for {self.limits.silent_s:.0f} s",
         }
         return self.kill(now_s, too_long[self.state])
 

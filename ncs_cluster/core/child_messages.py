@@ -24,7 +24,7 @@ def check_protocol(child: Child, hello: m.Hello, now_s: float) -> list[Action]:
     child.spawned(hello.pid)
     if hello.protocol == m.PROTOCOL:
         return []
-    return child.kill(now_s, f"speaks protocol {hello.protocol}, not {m.PROTOCOL}: install the same version for its interpreter")
+    return child.kill(now_s, f"uses protocol {hello.protocol}, not {m.PROTOCOL}: install the daemon's version for its interpreter")
 
 
 def handle_common(child: Child, message: CommonMessage, now_s: float) -> list[Action]:

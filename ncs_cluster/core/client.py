@@ -40,16 +40,16 @@ class Client:
         """The next cluster of every pool that has one."""
         regulators = [each for each in self._engine.workers.regulators.values() if len(each.clusters(now_s)) > 1]
         if not regulators:
-            return [refuse(self._endpoint, "there is no other cluster to switch to")]
+            return [refuse(self._endpoint, "no other cluster to switch to")]
         before = {each: each.switches for each in regulators}
         actions = [action for each in regulators for action in each.regulate(now_s, asked=True)]
         active = [stick for each in regulators if each.switches > before[each] for stick in each.active]
         if active:
             reply = answer(self._endpoint, Done(f"switched to {', '.join(active)}"))
         elif any(each.switch_pending for each in regulators):
-            reply = answer(self._endpoint, Done("will switch as soon as the dwell is over"))
+            reply = answer(self._endpoint, Done("will switch when the dwell time ends"))
         else:
-            reply = refuse(self._endpoint, "every other cluster is too hot; the cool sticks work on")
+            reply = refuse(self._endpoint, "every other cluster is too hot; the active sticks stay active")
         return [*actions, reply]
 
 

@@ -167,7 +167,7 @@ class Engine:
         if self.shutdown is not None:
             actions += self._advance_shutdown(now_s)
         elif self.cameras.finished and not self.ledger.open and not self.sinks.kept:
-            actions += [LogEvent("info", "daemon", "all sources have ended and every result is out"), *self.stop(now_s)]
+            actions += [LogEvent("info", "daemon", "all sources have ended and all results are written"), *self.stop(now_s)]
         return actions
 
     def _extend_deadlines(self, now_s: float) -> None:
@@ -185,11 +185,11 @@ class Engine:
     def stop(self, now_s: float) -> list[Action]:
         """Drain and end; asked a second time, end at once."""
         if self.shutdown is not None:
-            return [LogEvent("warning", "daemon", "asked again: ending at once"), *killed(self.children()), Exit(0)]
+            return [LogEvent("warning", "daemon", "second stop request: exiting now"), *killed(self.children()), Exit(0)]
         self.shutdown = Shutdown(self._producers(), self._consumers(), now_s)
         for unit in self.dispatcher.drain():
             self.ledger.end(unit, DROPPED)
-        return [LogEvent("info", "daemon", "stopping: finishing what is under way"), *self._advance_shutdown(now_s)]
+        return [LogEvent("info", "daemon", "stopping: finishing frames in flight"), *self._advance_shutdown(now_s)]
 
     def _advance_shutdown(self, now_s: float) -> list[Action]:
         assert self.shutdown is not None
@@ -199,7 +199,7 @@ class Engine:
         actions += self.shutdown.advance(now_s, drained=lambda: not self.ledger.open, written=lambda: not self.sinks.kept)
         if self.sinks.kept and any(isinstance(action, Exit) for action in actions):
             kept = self.sinks.kept
-            unwritten = f"{kept} result{'' if kept == 1 else 's'} could not be written before the end"
+            unwritten = f"{kept} result{'' if kept == 1 else 's'} not written before exit"
             return [LogEvent("error", "sink", unwritten), *actions]
         return actions
 

@@ -34,11 +34,11 @@ def inject(endpoint: Endpoint, kind: str, stick: StickId | None, engine: Engine)
             text = f"a heat wave: 15 °C warmer for {HEAT_WAVE_S:.0f} s"
             actions = [Send(known.child.endpoint, m.InjectFault("heat", HEAT_WAVE_S)) for known in usable]
         case "unplug":
-            text = f"{chosen} is pulled, and plugged in again after 5 s"
+            text = f"{chosen} is unplugged for 5 s"
             actions = [Unplug(chosen)]
         case "hang":
-            text = f"{chosen} hangs: it will not answer any more"
+            text = f"{chosen} hangs: no further answers"
             actions = [Send(Endpoint("worker", chosen), m.InjectFault("hang"))]
         case _:
             return [refuse(endpoint, f"no such fault: {kind}; known are heat, unplug, hang")]
-    return [LogEvent("warning", "trouble", text), *actions, answer(endpoint, Done(text))]
+    return [LogEvent("warning", "fault", text), *actions, answer(endpoint, Done(text))]

@@ -148,8 +148,8 @@ class Regulator:
             return []
         level = "warning" if self.cluster_size < self._reported_size else "info"
         self._reported_size = self.cluster_size
-        there = "1 stick is" if self.present == 1 else f"{self.present} sticks are"
-        return [LogEvent(level, "clusters", f"cluster size is now {self._reported_size}: {there} there")]
+        present = "1 stick" if self.present == 1 else f"{self.present} sticks"
+        return [LogEvent(level, "clusters", f"cluster size is now {self._reported_size}: {present} present")]
 
     def _report_hot(self, view: View) -> list[Action]:
         """An event when a stick gets hot and one when it has cooled down."""
@@ -169,5 +169,5 @@ class Regulator:
             return []
         self.shedding = shedding
         if shedding:
-            return [LogEvent("warning", "clusters", "every stick is too hot: no frame is worked on")]
-        return [LogEvent("info", "clusters", "a stick has cooled down: working again")] if working else []
+            return [LogEvent("warning", "clusters", "every stick is too hot: no frame is processed")]
+        return [LogEvent("info", "clusters", "a stick has cooled down: frames are processed again")] if working else []

@@ -129,7 +129,7 @@ def ready(engine: Engine, now_s: float) -> str | None:
     if engine.stopping:
         return "stopping"
     if not any(stick.usable for stick in engine.sticks.by_id.values()):
-        return "no stick is at work" if engine.sticks.by_id else "no sticks"
+        return "no usable stick" if engine.sticks.by_id else "no sticks"
     if _shedding(engine):
         return "every stick is too hot"
     if (reason := engine.workers.health.failing(now_s)) is not None:
@@ -149,13 +149,13 @@ def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
     for regulator in engine.workers.regulators.values():
         wanted, size = regulator.spec.cluster_size, regulator.cluster_size
         if size < wanted and regulator.present:
-            there = "1 stick is" if regulator.present == 1 else f"{regulator.present} sticks are"
-            reasons.append(f"cluster size is {size} instead of {wanted}: {there} there")
+            present = "1 stick" if regulator.present == 1 else f"{regulator.present} sticks"
+            reasons.append(f"cluster size is {size} instead of {wanted}: {present} present")
     for camera in engine.cameras.by_name.values():
         if not camera.signal and not camera.ended and not camera.removed:
-            reasons.append(f"{camera.spec.name} gives no pictures: {camera.detail or camera.child.last_error or 'starting'}")
+            reasons.append(f"{camera.spec.name} has no signal: {camera.detail or camera.child.last_error or 'starting'}")
     if _shedding(engine):
-        reasons.append("every stick is too hot: no frame is worked on")
+        reasons.append("every stick is too hot: no frame is processed")
     failing = engine.workers.health.failing(now_s)
     if failing is not None:
         reasons.append(failing)

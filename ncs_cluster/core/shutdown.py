@@ -54,7 +54,12 @@ class Shutdown:
         if self._step == 2 and not any(child.alive for child in everybody):
             return [*actions, LogEvent("info", "daemon", "stopped"), Exit(0)]
         if waited_s > LONGEST_S:
-            return [*actions, LogEvent("warning", "daemon", "some processes did not stop in time"), *killed(everybody), Exit(0)]
+            return [
+                *actions,
+                LogEvent("warning", "daemon", f"some processes did not stop within {LONGEST_S} s: killed"),
+                *killed(everybody),
+                Exit(0),
+            ]
         return actions
 
 

@@ -57,11 +57,11 @@ class Sink:
                 return []
             case m.SinkBlocked(detail=detail):
                 self.blocked = detail
-                return [self._event("error", f"cannot write: {detail}") if detail else self._event("info", "writes again")]
+                return [self._event("error", f"cannot write: {detail}") if detail else self._event("info", "writing again")]
             case m.Failed(permanent=True, detail=detail) if not self.ever_opened and not self._daemon.stopping:
                 return self._daemon.refuse(str(child.endpoint), detail)
             case m.Failed(reason=m.NO_READER, detail=detail) if not self._daemon.stopping:
-                return [self._event("info", f"{detail}: nothing is left to do"), *self._daemon.stop(now_s)]
+                return [self._event("info", f"{detail}: stopping"), *self._daemon.stop(now_s)]
             case e.Exited(how=how):
                 self.outbox.closed()
                 return child.exited(how, now_s)

@@ -50,7 +50,7 @@ class Sticks:
         # its process, if one is still there, is on its way out
         known.present, known.renamed, known.removed, known.spec = True, False, False, spec
         known.child.runtime = spec.runtime
-        return [LogEvent("info", spec.id, "is back"), *known.child.retry_now(now_s), *known.child.start(now_s)]
+        return [LogEvent("info", spec.id, "is plugged in again"), *known.child.retry_now(now_s), *known.child.start(now_s)]
 
     def gone(self, stick: StickId, now_s: float, renamed: bool = False) -> list[Action]:
         known = self.by_id.get(stick)
@@ -58,13 +58,13 @@ class Sticks:
             return []
         known.present, known.renamed = False, renamed
         known.child.last_error = "unplugged"
-        actions: list[Action] = [LogEvent("warning", stick, "is gone: unplugged")]
+        actions: list[Action] = [LogEvent("warning", stick, "is unplugged")]
         if renamed:
-            text = "was left booted by another process; once reset it is called by the port it waits at"
+            text = "was left booted by another process; after a reset its id is its boot port"
             actions = [LogEvent("info", stick, text)]
         # a stick that is not there cannot be closed: a polite stop may block for long
         stopping = known.child.stop(now_s)
-        return actions + (known.child.kill(now_s, "its stick is gone") if stopping else [])
+        return actions + (known.child.kill(now_s, "its stick is unplugged") if stopping else [])
 
     def configure(self, pools: Sequence[PoolSpec], now_s: float) -> list[Action]:
         """Counted sticks that are new begin, those that are no longer configured stop."""
@@ -94,7 +94,7 @@ class Sticks:
         if pool := self._pools.get(spec.pool):
             stick.zone.switch_temp_c = pool.clusters.switch_temp_c
         self._order()
-        text = "is added" if back else "has new settings: it starts again"
+        text = "is added" if back else "has new settings: restarting"
         return [LogEvent("info", spec.id, text), *stick.child.restart(now_s)] if stick.present else []
 
     def forget_removed(self) -> None:

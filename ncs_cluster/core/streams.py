@@ -190,6 +190,6 @@ class Streams:
         record = Record(stream.name, unit.number, frame.captured_at, frame.item, unit.stick, graph, latency_s, outcome)
         size = len(msgspec.msgpack.encode(record))
         if size > LONGEST_RECORD:
-            too_long = Outcome(error=f"the result is too long to be written ({size} bytes)")
+            too_long = Outcome(error=f"result of {size} bytes is longer than {LONGEST_RECORD} bytes")
             record = msgspec.structs.replace(record, latency_s=None, outcome=too_long)
         self._sinks.put(record, stream.sinks, live=not stream.ordered)

@@ -35,8 +35,8 @@ class UsbIdentity:
         """Those of the last look's gone that were no home: their sticks are called by another one now."""
 
     def update(self, seen: Mapping[str, bool], no_boot_expected: Container[str], now_s: float) -> tuple[list[str], list[str]]:
-        """Boot ports of new sticks and of gone sticks. `seen`: port -> whether it has booted; `no_boot_expected`: sticks with no boot
-        ahead."""
+        """Boot ports of new sticks and of gone sticks. `seen`: port -> whether it has booted; `no_boot_expected`: boot
+        ports of sticks with no boot ahead."""
         waiting = sorted(port for port, has_booted in seen.items() if not has_booted)
         # one that resets itself may be back on the slower bus before the faster one has noticed that it left
         shadows = {self.port_of[boot_port] for boot_port in waiting if boot_port in self.port_of}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RESETTING_S = 3.0
 """A worker that is asked to reset its stick reports StickLost within this time."""
-HANGS = "no answer in time: it hangs"
+HANGS = "no result in time: stick hangs"
 
 WorkerMessage = Union[m.FromWorker, e.ProcessEvent]
 
@@ -74,7 +74,7 @@ class Worker:
     def take_back(self, now_s: float) -> None:
         """The stick will not answer any more: its frames go to others, except those that have cost too many sticks."""
         for unit in self._workers.dispatcher.detach(self.stick.spec.id):
-            reason = f"given up: {len(unit.tried)} times a stick died with it in hand ({', '.join(unit.tried)})"
+            reason = f"given up: {len(unit.tried)} stick failures with this frame in flight ({', '.join(unit.tried)})"
             self._workers.streams.give_up(unit, reason, now_s)
 
     def _inferred(self, message: m.Inferred, now_s: float) -> list[Action]:
@@ -94,7 +94,7 @@ class Worker:
         if child.state is State.STOPPING:
             return []
         if child.state is not State.OPENING:
-            actions = child.kill(now_s, "says that it has opened a stick, unasked")
+            actions = child.kill(now_s, "sent StickOpened, not requested")
         else:
             actions = self._workers.sticks.opened(self.stick, message, now_s)
         return actions + self._workers.regulate(self.stick, now_s)
@@ -103,7 +103,7 @@ class Worker:
         """The worker resets its stick and opens it again; meanwhile it is as if the process had died."""
         stick, child = self.stick, self.stick.child
         if child.state in (State.STARTING, State.OPENING):
-            return child.kill(now_s, "says that it has lost a stick which it had not opened")
+            return child.kill(now_s, "sent StickLost before StickOpened")
         stick.reset_epoch += 1
         not_at_fault = self._workers.dispatcher.not_at_fault(stick.spec.id)
         self.take_back(now_s)

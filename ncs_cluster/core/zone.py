@@ -108,7 +108,7 @@ class Zone:
         if self._critical:
             return "is too hot: its firmware throttles it"
         if believed_c is None:
-            return "does not tell its temperature"
+            return "reports no temperature"
         return f"is {'too' if believed_c >= self.switch_temp_c else 'still too'} hot ({believed_c:.1f} °C)"
 
     def headroom_s(self, now_s: float) -> float | None:

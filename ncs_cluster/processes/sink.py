@@ -81,7 +81,7 @@ class Writer:
                 self._last = self._waiting.popleft().number
                 acked = Acked(self._last, token)
         except BrokenPipeError:
-            child.fail(self._channel, Failed(NO_READER, "standard output has no reader any more", permanent=True))
+            child.fail(self._channel, Failed(NO_READER, "standard output has no reader", permanent=True))
         except OSError as error:
             if not isinstance(error, BlockingIOError):
                 self._retry_s = time.monotonic() + RETRY_S

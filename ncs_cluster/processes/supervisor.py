@@ -27,7 +27,7 @@ from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, OPERATOR, Endpoint
 from ncs_cluster.ipc import pictures, pool
 from ncs_cluster.processes import child, control, usage
-from ncs_cluster.processes.buffered_channel import BufferedChannel
+from ncs_cluster.processes.buffered_channel import MAX_QUEUED, BufferedChannel
 from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.log import NonBlockingHandler
@@ -146,8 +146,7 @@ class Supervisor:
             if self._notifier.ping_every_s is not None:
                 self._notifier.send("WATCHDOG=1")
             active = [stick for regulator in self._engine.workers.regulators.values() for stick in regulator.active]
-            at_work = ", ".join(active) or "no stick"
-            self._notifier.status(f"{at_work} of {self._engine.sticks.present} at work")
+            self._notifier.status(f"active: {', '.join(active) or 'none'}; sticks present: {self._engine.sticks.present}")
 
     # -- doing what the core says
 
@@ -192,7 +191,7 @@ class Supervisor:
         elif action.pictures is not None:
             fd = self._pictures[action.pictures]
         if not link.send(action.message, fd, droppable=isinstance(action.message, m.PictureReady)):
-            self._log.add("warning", str(to), "does not read what it is sent: killed")
+            self._log.add("warning", str(to), f"its queue of {MAX_QUEUED} messages is full: killed")
             self._kill(to)
 
     def _spawn(self, endpoint: Endpoint, runtime: str) -> None:

@@ -120,7 +120,7 @@ class Worker(Process):
         self._reset_epoch += 1
         self._free_s = 0.0
         self.in_hand.clear()
-        self.send(m.StickLost("no answer in time: it hangs"))
+        self.send(m.StickLost("no result in time: stick hangs"))
 
     def _reopened(self) -> None:
         if self.alive and not self.frozen:

@@ -27,10 +27,10 @@ HELLO = m.Hello(m.PROTOCOL, 77, "3.11")
 OPENED = m.SourceOpened(640, 480, 30.0, None, False, False, "a scene")
 POOL = PoolLayout(1, 30, 640, 480)
 RING = m.MapPictures(CAM0, 4, 640, 480)
-HANGS = "no answer in time: it hangs"
+HANGS = "no result in time: stick hangs"
 FOUND = Detection("cat", 1, 0.9, (0.0, 0.0, 1.0, 1.0))
 RECORD = Record("cam0", 0, 1.7e9, None, "sim-1", "demo", 0.1, Outcome())
-STOPPING = LogEvent("info", "daemon", "stopping: finishing what is under way")
+STOPPING = LogEvent("info", "daemon", "stopping: finishing frames in flight")
 
 
 class Daemon:

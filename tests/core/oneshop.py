@@ -42,7 +42,7 @@ class Shop:
         self.camera = self.engine.cameras.by_name[CAM0]
         self.camera.handle(m.Hello(m.PROTOCOL, 21, "3.11"), 0.0)
         assert self.camera.handle(m.SourceOpened(640, 480, None, None, True, True, "pictures"), 0.0) == [
-            LogEvent("info", "cam0", "gives pictures: pictures, 640x480"),
+            LogEvent("info", "cam0", "opened: pictures, 640x480"),
             MakePool(POOL),
             Send(CAMERA, m.MapPool(POOL), pool=1),
             MakePictures(CAM0, 4, 640, 480),

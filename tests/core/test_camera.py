@@ -107,7 +107,7 @@ def test_a_camera_that_greets_is_told_its_source_and_its_next_frame() -> None:
 
 def test_a_camera_of_another_version_is_killed() -> None:
     house = House()
-    text = f"killed: speaks protocol {m.PROTOCOL + 1}, not {m.PROTOCOL}: install the same version for its interpreter"
+    text = f"killed: uses protocol {m.PROTOCOL + 1}, not {m.PROTOCOL}: install the daemon's version for its interpreter"
     assert house.hears(m.Hello(m.PROTOCOL + 1, 7, "3.11"), 1.0) == [
         LogEvent("warning", "camera cam0", text),
         Kill(CAMERA),
@@ -154,7 +154,7 @@ def test_a_camera_whose_process_ends_holds_no_grant_and_no_result_and_is_started
     unit = house.unit(0)
     house.inferred(unit, FOUND, 10.5)
     assert house.hears(DIED, 11.0) == [
-        LogEvent("warning", "camera cam0", "ended (exit code 1), starting it again"),
+        LogEvent("warning", "camera cam0", "ended (exit code 1), restarting"),
         Spawn(CAMERA, "default"),
     ]
     assert (house.camera.signal, old.granted, house.slots.granted) == (False, 0, 0)
@@ -209,7 +209,7 @@ def test_a_source_that_opens_gets_a_pool_a_ring_of_pictures_and_two_slots() -> N
     house.hears(HELLO, 0.0)
     layout = PoolLayout(1, 32, 640, 480, 0.001)
     assert house.hears(info(depth_scale_m=0.001), 1.0) == [
-        LogEvent("info", "cam0", "gives pictures: a scene, 640x480"),
+        LogEvent("info", "cam0", "opened: a scene, 640x480"),
         MakePool(layout),
         Send(CAMERA, MapPool(layout), pool=1),
         Send(WORKER, MapPool(layout), pool=1),
@@ -238,14 +238,14 @@ def test_a_source_that_describes_itself_is_named_by_that() -> None:
     house = House()
     house.hears(HELLO, 0.0)
     actions = house.hears(info(description="D435 12345"), 1.0)
-    assert actions[0] == LogEvent("info", "cam0", "gives pictures: D435 12345, 640x480")
+    assert actions[0] == LogEvent("info", "cam0", "opened: D435 12345, 640x480")
 
 
 def test_a_source_that_comes_back_in_the_same_size_goes_on_with_its_pool_and_its_stream() -> None:
     house = House(workers=(WORKER,)).open()
     stream = house.stream
     house.hears(SourceLost("cable"))
-    again = LogEvent("info", "cam0", "gives pictures: a scene, 640x480")
+    again = LogEvent("info", "cam0", "opened: a scene, 640x480")
     assert house.hears(info(), 1.0) == [again]
     assert (house.camera.signal, house.camera.detail) == (True, None)
     assert house.hears(info(), 2.0) == []
@@ -257,7 +257,7 @@ def test_a_camera_that_was_started_again_is_told_of_its_pool_and_gets_slots() ->
     house.hears(DIED, 1.0)
     house.hears(HELLO, 2.0)
     assert house.hears(info(), 3.0) == [
-        LogEvent("info", "cam0", "gives pictures: a scene, 640x480"),
+        LogEvent("info", "cam0", "opened: a scene, 640x480"),
         Send(CAMERA, MapPool(house.slots.layout), pool=1),
         *granted(0, 1),
     ]
@@ -293,10 +293,10 @@ def test_a_lost_source_is_said_once_for_each_reason() -> None:
 @pytest.mark.parametrize(
     ("frames", "unreadable", "note"),
     [
-        (0, 0, LogEvent("info", "cam0", "has ended after 0 frames")),
-        (1, 0, LogEvent("info", "cam0", "has ended after 1 frame")),
-        (2, 0, LogEvent("info", "cam0", "has ended after 2 frames")),
-        (2, 1, LogEvent("warning", "cam0", "has ended after 2 frames, 1 of which could not be read")),
+        (0, 0, LogEvent("info", "cam0", "ended after 0 frames")),
+        (1, 0, LogEvent("info", "cam0", "ended after 1 frame")),
+        (2, 0, LogEvent("info", "cam0", "ended after 2 frames")),
+        (2, 1, LogEvent("warning", "cam0", "ended after 2 frames, 1 of them unreadable")),
     ],
 )
 def test_the_end_of_a_source_is_said_with_its_frames(frames: int, unreadable: int, note: LogEvent) -> None:

@@ -33,7 +33,7 @@ def test_frame_numbers_may_leave_some_out_but_not_go_back() -> None:
     house = House().open()
     assert house.hears(captured(5)) == granted(2)
     assert house.camera.next_frame == 6
-    text = "says it captured frame 5 of cam0: ignored, frame 6 comes next"
+    text = "captured frame 5 of cam0, expected frame 6: ignored"
     assert house.hears(captured(5, slot=1)) == [LogEvent("error", "cam0", text), *granted(1)]
     assert (house.camera.next_frame, house.camera.frames, house.pending) == (6, 1, [(0, 5)])
     assert house.hears(captured(6, slot=1)) == granted(0)
@@ -41,7 +41,7 @@ def test_frame_numbers_may_leave_some_out_but_not_go_back() -> None:
 
 def test_a_frame_of_another_camera_is_ignored_and_its_slot_is_free_again() -> None:
     house = House().open()
-    text = "says it captured frame 0 of cam1: ignored, frame 0 comes next"
+    text = "captured frame 0 of cam1, expected frame 0: ignored"
     assert house.hears(captured(0, camera="cam1")) == [LogEvent("error", "cam0", text), *granted(0)]
     assert (house.camera.next_frame, house.camera.frames, house.pending, house.slots.leased) == (0, 0, [], 0)
 
@@ -49,14 +49,14 @@ def test_a_frame_of_another_camera_is_ignored_and_its_slot_is_free_again() -> No
 @pytest.mark.parametrize(("slot", "pool"), [(2, 1), (0, 2)])
 def test_a_frame_in_a_slot_that_was_not_granted_is_ignored(slot: int, pool: int) -> None:
     house = House().open()
-    text = f"says it wrote slot {slot} of pool {pool}, which was not granted: ignored"
+    text = f"wrote slot {slot} of pool {pool}, which was not granted: ignored"
     assert house.hears(captured(0, slot, pool)) == [LogEvent("error", "cam0", text)]
     assert (house.camera.next_frame, house.camera.frames, house.pending) == (0, 0, [])
 
 
 def test_a_frame_of_a_camera_that_has_no_pool_is_ignored() -> None:
     house = House()
-    text = "says it wrote slot 0 of pool 1, which was not granted: ignored"
+    text = "wrote slot 0 of pool 1, which was not granted: ignored"
     assert house.hears(captured(0)) == [LogEvent("error", "cam0", text)]
 
 
@@ -72,7 +72,7 @@ def test_a_frame_in_a_retired_pool_is_offered_where_its_slot_was_granted() -> No
 
 def test_a_live_frame_that_cannot_be_read_is_given_up_without_a_record_and_said_once() -> None:
     house = House(("demo", "faces")).open()
-    said = LogEvent("warning", "cam0", "cannot be read: torn")
+    said = LogEvent("warning", "cam0", "frame cannot be read: torn")
     assert house.hears(captured(0, error="torn")) == [said, *granted(0)]
     assert house.hears(captured(1, slot=1, error="torn")) == granted(1)
     assert (house.camera.frames, house.camera.unreadable, house.camera.reads) == (2, 2, False)
@@ -80,7 +80,7 @@ def test_a_live_frame_that_cannot_be_read_is_given_up_without_a_record_and_said_
     assert (house.records, house.pending, house.slots.leased) == ([], [], 0)
     house.hears(captured(2))
     assert (house.camera.unreadable, house.camera.reads) == (2, True)
-    assert house.hears(captured(3, slot=1, error="gone"))[0] == LogEvent("warning", "cam0", "cannot be read: gone")
+    assert house.hears(captured(3, slot=1, error="gone"))[0] == LogEvent("warning", "cam0", "frame cannot be read: gone")
 
 
 def test_an_ordered_frame_that_cannot_be_read_has_its_record_in_its_turn() -> None:

@@ -130,7 +130,7 @@ def test_a_new_source_restarts_the_camera_and_frames_go_on_with_the_next_number(
     house = House().open()
     house.hears(captured(0))
     old, spec = house.slots, changed(house, source="v4l2", options={"device": 1}, runtime="old")
-    assert house.cameras.configure([spec], 11.0) == [LogEvent("info", "cam0", "has new settings: it starts again"), STOP]
+    assert house.cameras.configure([spec], 11.0) == [LogEvent("info", "cam0", "has new settings: restarting"), STOP]
     assert (house.camera.stream, house.streams.by_name, house.dispatcher.lanes) == (None, {}, {})
     assert house.counted(begun=1, dropped=1)
     # its process had written one more frame before it heard of it
@@ -138,7 +138,7 @@ def test_a_new_source_restarts_the_camera_and_frames_go_on_with_the_next_number(
     assert house.hears(STOPPED, 11.2) == [Spawn(CAMERA, "old")]
     assert house.hears(HELLO, 11.3) == [Send(CAMERA, OpenSource(spec, 2)), pictures()]
     assert house.hears(info(320, 240), 11.4) == [
-        LogEvent("info", "cam0", "gives pictures: a scene, 320x240"),
+        LogEvent("info", "cam0", "opened: a scene, 320x240"),
         MakePool(PoolLayout(2, 30, 320, 240)),
         Send(CAMERA, MapPool(PoolLayout(2, 30, 320, 240)), pool=2),
         MakePictures(NAME, 4, 320, 240),
@@ -168,7 +168,7 @@ def test_a_source_that_has_ended_is_opened_again_when_it_is_changed() -> None:
     house.hears(STOPPED, 2.0)
     assert house.cameras.finished is True
     assert house.cameras.configure([changed(house, source="video")], 3.0) == [
-        LogEvent("info", "cam0", "has new settings: it starts again"),
+        LogEvent("info", "cam0", "has new settings: restarting"),
         Spawn(CAMERA, "default"),
     ]
     assert house.cameras.finished is False
@@ -239,7 +239,7 @@ def test_a_camera_that_is_configured_again_before_it_has_stopped_starts_again() 
     house = House().open()
     house.hears(captured(0))
     house.cameras.configure([], 11.0)
-    assert house.cameras.configure([house.spec], 11.1) == [LogEvent("info", "cam0", "has new settings: it starts again")]
+    assert house.cameras.configure([house.spec], 11.1) == [LogEvent("info", "cam0", "has new settings: restarting")]
     assert house.camera.removed is False
     assert house.hears(STOPPED, 11.2) == [Spawn(CAMERA, "default")]
     assert house.cameras.tick(11.3) == []
@@ -339,7 +339,7 @@ def test_a_camera_that_does_not_measure_in_five_seconds_is_killed(now_s: float, 
     house = House(window=True).open()
     assert house.cameras.overdue(100.0) == []
     house.inferred(house.unit(0), FOUND, 10.5)
-    killed = [LogEvent("warning", "camera cam0", "killed: no answer in time: it hangs"), Kill(CAMERA)]
+    killed = [LogEvent("warning", "camera cam0", "killed: no answer for 5 s: camera hangs"), Kill(CAMERA)]
     assert house.cameras.overdue(now_s) == (killed if late else [])
 
 

@@ -333,7 +333,7 @@ def test_hello_and_ready_lead_to_the_next_state() -> None:
 @pytest.mark.parametrize("state", list(State))
 def test_what_a_child_drives_is_lost_only_while_it_runs(state: State) -> None:
     child, runs = child_in(state), state is State.RUNNING
-    text = "it hangs: it is reset and opened again"
+    text = "it hangs: resetting and reopening the stick"
     failures = child.failures
     assert child.device_lost("stick 1: it hangs", 100.0) == ([told("warning", text)] if runs else [])
     if runs:
@@ -345,13 +345,13 @@ def test_what_a_child_drives_is_lost_only_while_it_runs(state: State) -> None:
 def test_the_fourth_loss_in_a_row_ends_the_child_unless_it_is_innocent() -> None:
     child = healthy()
     child.failures = 2
-    assert child.device_lost("it hangs", 1.0, not_at_fault=True) == [told("warning", "it hangs: it is reset and opened again")]
+    assert child.device_lost("it hangs", 1.0, not_at_fault=True) == [told("warning", "it hangs: resetting and reopening the stick")]
     assert child.failures == 2
     child.ready(2.0)
     child.failures = 3
-    assert child.device_lost("it hangs", 3.0, not_at_fault=True) == [told("warning", "it hangs: it is reset and opened again")]
+    assert child.device_lost("it hangs", 3.0, not_at_fault=True) == [told("warning", "it hangs: resetting and reopening the stick")]
     child.ready(4.0)
-    assert child.device_lost("it hangs", 5.0) == killed("it hangs, and that again and again")
+    assert child.device_lost("it hangs", 5.0) == killed("it hangs, 4 times in a row")
 
 
 @pytest.mark.parametrize(("lost_s", "failures"), [(29.999, 3), (30.0, 1)])
@@ -366,7 +366,7 @@ def test_only_the_first_failure_is_kept_and_its_text_is_cut() -> None:
     child = healthy()
     child.record_failure("stick 1: " + "x" * 500, permanent=False)
     child.record_failure("other", permanent=False)
-    assert child.exited("exit code 1", 1.0) == [told("warning", f"ended (exit code 1; {'x' * 400}), starting it again"), *SPAWN]
+    assert child.exited("exit code 1", 1.0) == [told("warning", f"ended (exit code 1; {'x' * 400}), restarting"), *SPAWN]
     assert (child.last_error, child.restarts, child.failures, child.pid) == ("x" * 400, 1, 1, None)
 
 
@@ -384,14 +384,14 @@ def test_the_next_try_after_health_waits_where_there_is_a_reason(permanent: bool
     child.hello(2.0)
     child.ready(3.0)
     child.failures = 0
-    assert child.exited("exit code 1", 4.0) == [told("warning", "ended (exit code 1), starting it again"), *SPAWN], "the next time"
+    assert child.exited("exit code 1", 4.0) == [told("warning", "ended (exit code 1), restarting"), *SPAWN], "the next time"
 
 
 @pytest.mark.parametrize(("failures", "quick"), [(0, True), (2, True), (3, False)])
 def test_three_deaths_after_health_are_answered_at_once(failures: int, quick: bool) -> None:
     child = healthy()
     child.failures = failures
-    again = "starting it again" if quick else "next try in 8 s"
+    again = "restarting" if quick else "next try in 8 s"
     assert child.exited("exit code 1", 1.0) == [told("warning", f"ended (exit code 1), {again}"), *(SPAWN if quick else [])]
     assert (child.last_error, child.failures) == ("exit code 1", failures + 1)
 
@@ -406,7 +406,7 @@ def test_the_exit_of_a_child_that_was_killed_is_not_noted_again() -> None:
 def test_the_exit_of_a_child_that_was_fenced_is_noted() -> None:
     child = child_in(State.FENCED)
     assert child.exited("killed by SIGKILL", 100.0) == [
-        told("warning", "ended (killed by SIGKILL; hangs), starting it again"),
+        told("warning", "ended (killed by SIGKILL; hangs), restarting"),
         *SPAWN,
     ]
 
@@ -437,14 +437,14 @@ def test_five_deaths_in_a_row_are_a_quarantine(failures: int, quarantined: bool)
     ("state", "deadline_s", "actions", "then"),
     [
         (State.STARTING, 45.0, killed("did not start in time"), State.KILLED),
-        (State.OPENING, 120.0, killed("did not get ready in time"), State.KILLED),
-        (State.RUNNING, 103.0, killed("not a word in 5 s"), State.KILLED),
+        (State.OPENING, 120.0, killed("was not ready in time"), State.KILLED),
+        (State.RUNNING, 103.0, killed("no heartbeat for 5 s"), State.KILLED),
         (State.STOPPING, 102.0, killed("did not stop in time"), State.KILLED),
         (State.BACKOFF, 100.5, SPAWN, State.STARTING),
         (
             State.KILLED,
             104.0,
-            [told("error", "process 7 does not die (stuck in the kernel): fenced until it is gone")],
+            [told("error", "process 7 survives SIGKILL (blocked in the kernel): fenced until it exits")],
             State.FENCED,
         ),
     ],

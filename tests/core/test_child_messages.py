@@ -68,7 +68,7 @@ def test_a_child_of_the_same_version_is_greeted_without_an_action() -> None:
 @pytest.mark.parametrize("protocol", [m.PROTOCOL - 1, m.PROTOCOL + 1])
 def test_a_child_of_another_version_is_killed(protocol: int) -> None:
     child = child_in(State.STARTING)
-    why = f"speaks protocol {protocol}, not {m.PROTOCOL}: install the same version for its interpreter"
+    why = f"uses protocol {protocol}, not {m.PROTOCOL}: install the daemon's version for its interpreter"
     assert check_protocol(child, m.Hello(protocol, 77, "3.11"), 1.0) == [LogEvent("warning", "sink", f"killed: {why}"), Kill(SINK)]
     assert (child.state, child.pid, child.deadline_s) == (State.KILLED, 77, 6.0)
 

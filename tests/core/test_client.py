@@ -61,13 +61,13 @@ def test_a_switch_is_made_at_once_where_the_dwell_is_over() -> None:
 
 def test_a_switch_within_the_dwell_is_promised() -> None:
     shop = shop_of(2)
-    assert ask(shop, m.AskSwitch(), 2.0) == [replied("will switch as soon as the dwell is over")]
+    assert ask(shop, m.AskSwitch(), 2.0) == [replied("will switch when the dwell time ends")]
     assert shop.workers.regulate_due(3.0) == [switch("sim-3, sim-4")]
 
 
 def test_a_switch_is_refused_where_no_pool_has_another_cluster() -> None:
     for shop in (shop_of(0), Shop(1), Shop(pools=[pool_of(1, clusters=ClusterSpec(1, "ring"))])):
-        assert ask(shop, m.AskSwitch(), 3.0) == [refused("there is no other cluster to switch to")]
+        assert ask(shop, m.AskSwitch(), 3.0) == [refused("no other cluster to switch to")]
 
 
 def test_a_switch_is_refused_where_every_other_cluster_is_too_hot() -> None:
@@ -76,7 +76,7 @@ def test_a_switch_is_refused_where_every_other_cluster_is_too_hot() -> None:
         shop[number].zone.open(True)
         shop[number].zone.read(70.0, 3.0)
     shop.workers.regulators["p0"].regulate(3.0)
-    assert ask(shop, m.AskSwitch(), 3.0) == [refused("every other cluster is too hot; the cool sticks work on")]
+    assert ask(shop, m.AskSwitch(), 3.0) == [refused("every other cluster is too hot; the active sticks stay active")]
     assert shop.workers.regulators["p0"].active == ["sim-1", "sim-2"]
 
 
@@ -107,9 +107,9 @@ def test_the_reply_names_the_sticks_of_pools_that_have_switched_alone() -> None:
 
 
 def test_a_fault_is_injected_and_the_client_is_answered() -> None:
-    text = "sim-1 is pulled, and plugged in again after 5 s"
+    text = "sim-1 is unplugged for 5 s"
     assert ask(shop_of(2), m.AskFault("unplug", stick_id(1)), 3.0) == [
-        LogEvent("warning", "trouble", text),
+        LogEvent("warning", "fault", text),
         Unplug(stick_id(1)),
         replied(text),
     ]
@@ -146,8 +146,8 @@ def test_a_stick_of_a_pool_that_is_not_configured_is_ignored() -> None:
 def test_a_stick_that_is_pulled_gives_its_turn_away() -> None:
     shop = shop_of(2)
     assert bus(shop, StickGone(stick_id(1)), 5.0) == [
-        LogEvent("warning", "sim-1", "is gone: unplugged"),
-        LogEvent("warning", "worker sim-1", "killed: its stick is gone"),
+        LogEvent("warning", "sim-1", "is unplugged"),
+        LogEvent("warning", "worker sim-1", "killed: its stick is unplugged"),
         Kill(worker(1)),
     ]
     assert shop.workers.regulators["p0"].active == ["sim-2"]
@@ -156,10 +156,10 @@ def test_a_stick_that_is_pulled_gives_its_turn_away() -> None:
 
 def test_a_stick_that_gets_another_name_is_not_called_unplugged() -> None:
     shop = Shop(1)
-    text = "was left booted by another process; once reset it is called by the port it waits at"
+    text = "was left booted by another process; after a reset its id is its boot port"
     assert bus(shop, StickGone(stick_id(1), True), 5.0) == [
         LogEvent("info", "sim-1", text),
-        LogEvent("warning", "worker sim-1", "killed: its stick is gone"),
+        LogEvent("warning", "worker sim-1", "killed: its stick is unplugged"),
         Kill(worker(1)),
     ]
     assert shop[1].renamed is True
@@ -175,9 +175,7 @@ def test_no_stick_is_started_while_the_daemon_stops_but_one_may_go() -> None:
     shop.engine.stop(4.0)
     assert bus(shop, StickFound(spec(2)), 5.0) == []
     assert list(shop.sticks.by_id) == ["sim-1"]
-    assert bus(shop, StickGone(stick_id(1)), 5.0) == [LogEvent("warning", "sim-1", "is gone: unplugged")], (
-        "its worker stops already"
-    )
+    assert bus(shop, StickGone(stick_id(1)), 5.0) == [LogEvent("warning", "sim-1", "is unplugged")], "its worker stops already"
 
 
 def test_the_events_of_the_bus_are_a_closed_union_and_any_other_is_an_error_of_the_caller() -> None:

@@ -44,7 +44,7 @@ def test_a_stop_that_is_asked_for_begins_the_end_and_a_second_one_ends_at_once()
     shop.open(1)
     operate(shop, StopRequested())
     assert shop.engine.stopping is True
-    assert operate(shop, StopRequested())[:1] == [LogEvent("warning", "daemon", "asked again: ending at once")]
+    assert operate(shop, StopRequested())[:1] == [LogEvent("warning", "daemon", "second stop request: exiting now")]
 
 
 def test_new_settings_that_come_while_the_daemon_stops_are_not_applied() -> None:
@@ -116,7 +116,7 @@ def test_a_stick_with_other_options_starts_again_politely_which_is_no_failure() 
     pool = pool_of(1, 2)
     pool.sticks[0] = replace(pool.sticks[0], options={"latency_ms": 50})
     assert configure(shop, pools=[pool]) == [
-        LogEvent("info", "sim-1", "has new settings: it starts again"),
+        LogEvent("info", "sim-1", "has new settings: restarting"),
         Send(worker(1), m.Stop()),
         APPLIED,
     ]
@@ -162,7 +162,7 @@ def test_another_address_of_the_page_starts_it_again_and_the_same_one_does_not()
     engine.gateway.handle(m.Hello(m.PROTOCOL, 9, "3.11"), 1.0)
     assert Operator(engine).handle(Configured(gated(GatewaySpec("127.0.0.1", 8080))), 5.0) == [NO_DIFFERENCE]
     assert Operator(engine).handle(Configured(gated(GatewaySpec("127.0.0.1", 8081))), 5.0) == [
-        LogEvent("info", "page", "has new settings: it starts again"),
+        LogEvent("info", "gateway", "has new settings: restarting"),
         Send(GATEWAY, m.Stop()),
         APPLIED,
     ]

@@ -177,7 +177,7 @@ def test_a_camera_that_does_not_measure_any_more_is_killed() -> None:
     daemon.capture(0)
     daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
     assert daemon.run(106.0) == []
-    assert daemon.run(106.25) == killed(CAMERA, HANGS)
+    assert daemon.run(106.25) == killed(CAMERA, "no answer for 5 s: camera hangs")
 
 
 @pytest.mark.parametrize("endpoint", [CAMERA, ONE, SINK, GATEWAY])
@@ -185,7 +185,7 @@ def test_a_child_that_is_silent_is_killed(endpoint: Endpoint) -> None:
     daemon = running(gateway=True, sticks=2)
     daemon.run(102.0)
     assert daemon.run(106.75, silent=[endpoint]) == []
-    assert daemon.run(107.0, silent=[endpoint]) == killed(endpoint, "not a word in 5 s")
+    assert daemon.run(107.0, silent=[endpoint]) == killed(endpoint, "no heartbeat for 5 s")
 
 
 def test_a_worker_that_waits_for_its_turn_is_not_late() -> None:
@@ -200,7 +200,7 @@ def test_the_frame_of_a_worker_that_cannot_be_killed_goes_to_another_stick_at_a_
     daemon = running(sticks=2)
     daemon.capture(0)
     daemon.engine.sticks.by_id[StickId("sim-1")].child.kill(101.0, "hangs")
-    fenced = "process 77 does not die (stuck in the kernel): fenced until it is gone"
+    fenced = "process 77 survives SIGKILL (blocked in the kernel): fenced until it exits"
     assert daemon.run(105.75) == []
     assert daemon.run(106.0) == [LogEvent("error", "worker sim-1", fenced), infer(2, 0, TWO)]
 
@@ -229,7 +229,7 @@ def test_inferences_that_all_fail_are_noted_at_a_tick() -> None:
 def test_a_change_of_the_cluster_size_is_noted_at_a_tick() -> None:
     daemon = Daemon(installation(4, cluster_size=2, results=False))
     daemon.hear(BUS, e.StickGone(StickId("sim-4")))
-    assert daemon.run(100.25) == [LogEvent("warning", "clusters", "cluster size is now 1: 3 sticks are there")]
+    assert daemon.run(100.25) == [LogEvent("warning", "clusters", "cluster size is now 1: 3 sticks present")]
 
 
 def test_a_stick_that_ages_into_the_heat_rests_from_the_next_tick_on() -> None:
@@ -241,7 +241,7 @@ def test_a_stick_that_ages_into_the_heat_rests_from_the_next_tick_on() -> None:
     assert daemon.run(102.0) == []
     assert daemon.run(102.25) == [
         LogEvent("info", "sim-1", "is too hot (65.2 °C): resting"),
-        LogEvent("warning", "clusters", "every stick is too hot: no frame is worked on"),
+        LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
 
 

@@ -43,7 +43,7 @@ def test_a_camera_is_sent_its_source_and_then_its_pool_and_its_first_slots() -> 
     daemon.open(ONE, GATEWAY)
     assert daemon.hear(CAMERA, HELLO) == [Send(CAMERA, m.OpenSource(daemon.camera.spec, 0))]
     assert daemon.hear(CAMERA, OPENED) == [
-        LogEvent("info", "cam0", "gives pictures: a scene, 640x480"),
+        LogEvent("info", "cam0", "opened: a scene, 640x480"),
         MakePool(POOL),
         Send(CAMERA, m.MapPool(POOL), pool=1),
         Send(ONE, m.MapPool(POOL), pool=1),
@@ -57,7 +57,7 @@ def test_a_camera_is_sent_its_source_and_then_its_pool_and_its_first_slots() -> 
 
 
 def test_a_camera_of_another_version_is_killed() -> None:
-    why = f"speaks protocol 1, not {m.PROTOCOL}: install the same version for its interpreter"
+    why = f"uses protocol 1, not {m.PROTOCOL}: install the daemon's version for its interpreter"
     assert Daemon(installation(1)).hear(CAMERA, m.Hello(1, 77, "3.11")) == killed(CAMERA, why)
 
 
@@ -105,7 +105,7 @@ def test_a_frame_that_was_skipped_is_counted() -> None:
 def test_a_source_that_is_lost_or_ends_is_noted() -> None:
     daemon = running()
     assert daemon.hear(CAMERA, m.SourceLost("no cable")) == [LogEvent("warning", "cam0", "no signal: no cable")]
-    assert daemon.hear(CAMERA, m.SourceEnded(0)) == [LogEvent("info", "cam0", "has ended after 0 frames")]
+    assert daemon.hear(CAMERA, m.SourceEnded(0)) == [LogEvent("info", "cam0", "ended after 0 frames")]
 
 
 def test_the_rates_of_a_camera_are_kept_and_give_it_more_time_to_open() -> None:
@@ -158,7 +158,7 @@ def test_any_other_failure_of_a_source_ends_its_process_alone(case: str) -> None
 
 def test_a_camera_that_dies_starts_again_and_its_grants_are_free() -> None:
     daemon = running()
-    text = "ended (killed by SIGSEGV), starting it again"
+    text = "ended (killed by SIGSEGV), restarting"
     assert daemon.hear(CAMERA, e.Exited("killed by SIGSEGV", -11)) == [
         LogEvent("warning", "camera cam0", text),
         Spawn(CAMERA, "default"),
@@ -190,12 +190,14 @@ def test_sink_and_page_are_sent_what_to_open() -> None:
         Send(SINK, m.OpenSink(SinkSpec("jsonl", {"path": "results.jsonl"}, "results.jsonl"), 0, None))
     ]
     assert daemon.hear(GATEWAY, HELLO) == [Send(GATEWAY, m.OpenGateway(daemon.engine.settings.gateway, "runtime", True))]
-    assert daemon.hear(GATEWAY, m.GatewayOpened("127.0.0.1", 8080)) == [LogEvent("info", "page", "is at http://127.0.0.1:8080/")]
+    assert daemon.hear(GATEWAY, m.GatewayOpened("127.0.0.1", 8080)) == [
+        LogEvent("info", "gateway", "serves http://127.0.0.1:8080/")
+    ]
     assert daemon.hear(SINK, m.SinkOpened(0, 0)) == []
 
 
 def test_a_sink_of_another_version_is_killed() -> None:
-    why = f"speaks protocol 1, not {m.PROTOCOL}: install the same version for its interpreter"
+    why = f"uses protocol 1, not {m.PROTOCOL}: install the daemon's version for its interpreter"
     assert Daemon(installation(1)).hear(SINK, m.Hello(1, 77, "3.11")) == killed(SINK, why)
 
 
@@ -225,7 +227,7 @@ def test_a_reader_of_standard_output_that_goes_away_stops_the_daemon_once() -> N
     daemon = Daemon(msgspec.structs.replace(installation(1), sinks=[SinkSpec("jsonl", {"path": "-"}, "-")]))
     daemon.open(SINK)
     gone = m.Failed(m.NO_READER, "broken pipe", True)
-    note = LogEvent("info", "sink", "broken pipe: nothing is left to do")
+    note = LogEvent("info", "sink", "broken pipe: stopping")
     assert daemon.hear(SINK, gone) == [note, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     assert daemon.hear(SINK, gone) == []
 
@@ -249,11 +251,11 @@ def test_a_stick_that_is_plugged_in_while_the_daemon_stops_is_left_alone() -> No
 
 def test_a_stick_that_is_pulled_gets_no_more_work() -> None:
     daemon = running(sticks=2)
-    gone = [LogEvent("warning", "sim-1", "is gone: unplugged"), *killed(ONE, "its stick is gone")]
+    gone = [LogEvent("warning", "sim-1", "is unplugged"), *killed(ONE, "its stick is unplugged")]
     assert daemon.hear(BUS, e.StickGone(StickId("sim-1"))) == gone
     assert daemon.capture(0) == [grant(2), infer(1, 0, TWO)]
-    text = "was left booted by another process; once reset it is called by the port it waits at"
-    renamed = [LogEvent("info", "sim-2", text), *killed(TWO, "its stick is gone")]
+    text = "was left booted by another process; after a reset its id is its boot port"
+    renamed = [LogEvent("info", "sim-2", text), *killed(TWO, "its stick is unplugged")]
     assert daemon.hear(BUS, e.StickGone(StickId("sim-2"), renamed=True)) == renamed
 
 
@@ -268,13 +270,13 @@ def clusters_of_one() -> Daemon:
 
 
 def test_a_switch_is_refused_where_there_is_one_cluster() -> None:
-    assert running().hear(CLIENT, m.AskSwitch()) == [Send(CLIENT, m.Reply(error="there is no other cluster to switch to"))]
+    assert running().hear(CLIENT, m.AskSwitch()) == [Send(CLIENT, m.Reply(error="no other cluster to switch to"))]
 
 
 def test_a_switch_within_the_dwell_is_promised_and_later_made() -> None:
     daemon = clusters_of_one()
     daemon.now_s = 101.0
-    assert daemon.hear(CLIENT, m.AskSwitch()) == [replied("will switch as soon as the dwell is over")]
+    assert daemon.hear(CLIENT, m.AskSwitch()) == [replied("will switch when the dwell time ends")]
     assert daemon.engine.deadline_s == 100.25
     daemon.engine.wake(101.9)
     assert daemon.engine.deadline_s == 102.0
@@ -305,14 +307,14 @@ def test_a_switch_is_refused_where_every_other_cluster_is_too_hot() -> None:
     daemon.now_s = 102.0
     assert daemon.hear(CLIENT, m.AskSwitch()) == [
         LogEvent("info", "sim-2", "is too hot (70.0 °C): resting"),
-        Send(CLIENT, m.Reply(error="every other cluster is too hot; the cool sticks work on")),
+        Send(CLIENT, m.Reply(error="every other cluster is too hot; the active sticks stay active")),
     ]
 
 
 def test_trouble_is_made_for_simulated_sticks() -> None:
-    text = "sim-1 is pulled, and plugged in again after 5 s"
+    text = "sim-1 is unplugged for 5 s"
     asked = m.AskFault("unplug", StickId("sim-1"))
-    assert running().hear(CLIENT, asked) == [LogEvent("warning", "trouble", text), Unplug(StickId("sim-1")), replied(text)]
+    assert running().hear(CLIENT, asked) == [LogEvent("warning", "fault", text), Unplug(StickId("sim-1")), replied(text)]
     real = installation(1)
     pool = msgspec.structs.replace(real.pools[0], sticks=[StickSpec(StickId("sim-1"), "port", "myriad")])
     real = msgspec.structs.replace(real, pools=[pool])

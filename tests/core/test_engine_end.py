@@ -36,7 +36,7 @@ def test_the_daemon_stops_by_itself_when_every_source_has_ended_and_every_result
     daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
     assert daemon.run(101.5) == [], "a record is not written yet"
     daemon.hear(SINK, m.Acked(0, 100))
-    over = LogEvent("info", "daemon", "all sources have ended and every result is out")
+    over = LogEvent("info", "daemon", "all sources have ended and all results are written")
     assert daemon.run(101.75) == [over, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     assert daemon.run(102.0) == []
 
@@ -44,7 +44,7 @@ def test_the_daemon_stops_by_itself_when_every_source_has_ended_and_every_result
 def test_a_daemon_without_results_stops_by_itself_too() -> None:
     daemon = running(results=False)
     daemon.hear(CAMERA, m.SourceEnded(0))
-    over = LogEvent("info", "daemon", "all sources have ended and every result is out")
+    over = LogEvent("info", "daemon", "all sources have ended and all results are written")
     assert daemon.run(101.25) == [over, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
 
 
@@ -56,7 +56,7 @@ def test_the_operators_stop_stops() -> None:
 def test_a_second_stop_kills_everything_at_once() -> None:
     daemon = running(gateway=True)
     daemon.hear(OPERATOR, e.StopRequested())
-    again = LogEvent("warning", "daemon", "asked again: ending at once")
+    again = LogEvent("warning", "daemon", "second stop request: exiting now")
     kills = [Kill(CAMERA), Kill(ONE), Kill(SINK), Kill(GATEWAY)]
     assert daemon.hear(OPERATOR, e.StopRequested()) == [again, *kills, Exit(0)]
 
@@ -99,7 +99,7 @@ def test_a_frame_that_comes_back_while_the_daemon_drains_is_handed_over_again() 
     daemon.capture(0)
     daemon.hear(OPERATOR, e.StopRequested())
     assert daemon.hear(ONE, e.Exited("killed by SIGSEGV", -11)) == [
-        LogEvent("warning", "worker sim-1", "ended (killed by SIGSEGV), starting it again"),
+        LogEvent("warning", "worker sim-1", "ended (killed by SIGSEGV), restarting"),
         Spawn(ONE, "default"),
         infer(2, 0, TWO),
     ]
@@ -160,7 +160,7 @@ def test_records_that_could_not_be_written_are_counted_at_the_end() -> None:
     daemon.run(104.25)
     assert daemon.hear(SINK, e.Exited("exit code 0", 0)) == []
     assert daemon.run(104.5) == [
-        LogEvent("error", "sink", "1 result could not be written before the end"),
+        LogEvent("error", "sink", "1 result not written before exit"),
         LogEvent("info", "daemon", "stopped"),
         Exit(0),
     ]

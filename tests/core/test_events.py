@@ -59,12 +59,12 @@ def test_a_stick_that_is_found_is_started() -> None:
 @pytest.mark.parametrize(
     ("renamed", "note"),
     [
-        (False, LogEvent("warning", "sim-1", "is gone: unplugged")),
-        (True, LogEvent("info", "sim-1", "was left booted by another process; once reset it is called by the port it waits at")),
+        (False, LogEvent("warning", "sim-1", "is unplugged")),
+        (True, LogEvent("info", "sim-1", "was left booted by another process; after a reset its id is its boot port")),
     ],
 )
 def test_the_process_of_a_stick_that_is_gone_is_killed(renamed: bool, note: LogEvent) -> None:
-    killed: list[Action] = [LogEvent("warning", "worker sim-1", "killed: its stick is gone"), Kill(WORKER)]
+    killed: list[Action] = [LogEvent("warning", "worker sim-1", "killed: its stick is unplugged"), Kill(WORKER)]
     assert started().handle(BUS, e.StickGone(StickId("sim-1"), renamed), 1001.0) == [note, *killed]
 
 
@@ -94,14 +94,14 @@ def test_a_process_that_has_ended_is_tried_again(endpoint: Endpoint) -> None:
 def test_a_daemon_that_is_asked_to_stop_ends_and_asked_again_ends_at_once() -> None:
     empty = Engine(installation(0, (), results=False), 1000.0)
     assert empty.handle(OPERATOR, e.StopRequested(), 1001.0) == [
-        LogEvent("info", "daemon", "stopping: finishing what is under way"),
+        LogEvent("info", "daemon", "stopping: finishing frames in flight"),
         LogEvent("info", "daemon", "stopped"),
         Exit(0),
     ]
     engine = started()
     engine.handle(OPERATOR, e.StopRequested(), 1001.0)
     kills = [Kill(endpoint) for endpoint in (CAMERA, WORKER, SINK, GATEWAY)]
-    again = LogEvent("warning", "daemon", "asked again: ending at once")
+    again = LogEvent("warning", "daemon", "second stop request: exiting now")
     assert engine.handle(OPERATOR, e.StopRequested(), 1001.1) == [again, *kills, Exit(0)]
 
 

@@ -72,7 +72,7 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
 def test_a_heat_wave_comes_over_every_open_stick(named: str | None) -> None:
     text = "a heat wave: 15 °C warmer for 20 s"
     assert inject("heat", named, the_engine(2)) == [
-        LogEvent("warning", "trouble", text),
+        LogEvent("warning", "fault", text),
         Send(Endpoint("worker", "sim-1"), m.InjectFault("heat", 20.0)),
         Send(Endpoint("worker", "sim-2"), m.InjectFault("heat", 20.0)),
         replied(text),
@@ -81,15 +81,15 @@ def test_a_heat_wave_comes_over_every_open_stick(named: str | None) -> None:
 
 @pytest.mark.parametrize(("named", "chosen"), [("sim-1", "sim-1"), (None, "sim-2")])
 def test_the_stick_that_is_named_is_pulled_else_the_first_active_one(named: str | None, chosen: str) -> None:
-    text = f"{chosen} is pulled, and plugged in again after 5 s"
-    assert inject("unplug", named, the_engine(2)) == [LogEvent("warning", "trouble", text), Unplug(StickId(chosen)), replied(text)]
+    text = f"{chosen} is unplugged for 5 s"
+    assert inject("unplug", named, the_engine(2)) == [LogEvent("warning", "fault", text), Unplug(StickId(chosen)), replied(text)]
 
 
 @pytest.mark.parametrize(("named", "chosen"), [("sim-1", "sim-1"), (None, "sim-2")])
 def test_the_stick_that_is_named_hangs_else_the_first_active_one(named: str | None, chosen: str) -> None:
-    text = f"{chosen} hangs: it will not answer any more"
+    text = f"{chosen} hangs: no further answers"
     assert inject("hang", named, the_engine(2)) == [
-        LogEvent("warning", "trouble", text),
+        LogEvent("warning", "fault", text),
         Send(Endpoint("worker", chosen), m.InjectFault("hang", 10.0)),
         replied(text),
     ]
@@ -98,8 +98,8 @@ def test_the_stick_that_is_named_hangs_else_the_first_active_one(named: str | No
 def test_where_no_stick_is_active_the_first_open_one_is_chosen() -> None:
     engine = the_engine(2)
     engine.workers.regulators["default"].active = []
-    text = "sim-1 is pulled, and plugged in again after 5 s"
-    assert inject("unplug", None, engine) == [LogEvent("warning", "trouble", text), Unplug(StickId("sim-1")), replied(text)]
+    text = "sim-1 is unplugged for 5 s"
+    assert inject("unplug", None, engine) == [LogEvent("warning", "fault", text), Unplug(StickId("sim-1")), replied(text)]
 
 
 def test_of_several_pools_the_first_one_with_an_active_stick_is_chosen_from() -> None:

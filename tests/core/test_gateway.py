@@ -69,29 +69,29 @@ def test_a_gateway_that_greets_is_told_what_to_open() -> None:
 @pytest.mark.parametrize(
     ("host", "text"),
     [
-        ("127.0.0.1", "is at http://127.0.0.1:8081/"),
-        ("pi.local", "is at http://pi.local:8081/"),
-        ("0.0.0.0", "answers on all addresses of this machine, port 8081"),
-        ("::", "answers on all addresses of this machine, port 8081"),
+        ("127.0.0.1", "serves http://127.0.0.1:8081/"),
+        ("pi.local", "serves http://pi.local:8081/"),
+        ("0.0.0.0", "listens on all addresses, port 8081"),
+        ("::", "listens on all addresses, port 8081"),
     ],
 )
 def test_the_address_of_an_open_page_is_logged(host: str, text: str) -> None:
     gateway = started()
     gateway.handle(HELLO, 1.0)
-    assert gateway.handle(m.GatewayOpened(host, 8081), 2.0) == [LogEvent("info", "page", text), RING]
+    assert gateway.handle(m.GatewayOpened(host, 8081), 2.0) == [LogEvent("info", "gateway", text), RING]
     assert gateway.address == (host, 8081)
     assert (gateway.child.state, gateway.child.deadline_s) == (State.RUNNING, 9.0)
 
 
 def test_a_gateway_of_another_version_is_killed() -> None:
-    text = f"killed: speaks protocol {m.PROTOCOL + 1}, not {m.PROTOCOL}: install the same version for its interpreter"
+    text = f"killed: uses protocol {m.PROTOCOL + 1}, not {m.PROTOCOL}: install the daemon's version for its interpreter"
     assert started().handle(m.Hello(m.PROTOCOL + 1, 7, "3.11"), 1.0) == [LogEvent("warning", "gateway", text), Kill(GATEWAY)]
 
 
 def test_an_open_page_is_sent_the_picture_rings() -> None:
     gateway = started()
     gateway.handle(HELLO, 1.0)
-    where = LogEvent("info", "page", "is at http://127.0.0.1:8080/")
+    where = LogEvent("info", "gateway", "serves http://127.0.0.1:8080/")
     assert gateway.handle(m.GatewayOpened("127.0.0.1", 8080), 2.0) == [where, RING]
 
 
@@ -106,7 +106,7 @@ def test_a_page_that_ends_is_started_again_has_no_viewers_and_keeps_its_address(
     cameras = Cameras()
     gateway = opened(cameras)
     assert gateway.handle(Exited("killed by SIGSEGV", -11), 3.0) == [
-        LogEvent("warning", "gateway", "ended (killed by SIGSEGV), starting it again"),
+        LogEvent("warning", "gateway", "ended (killed by SIGSEGV), restarting"),
         Spawn(GATEWAY, "default"),
     ]
     assert cameras.asked == [(None, 0, 3.0)]
@@ -156,7 +156,7 @@ def test_a_page_with_another_address_starts_again_and_is_told_it() -> None:
     spec = GatewaySpec("127.0.0.1", 8081, "token")
     settings = msgspec.structs.replace(installation(gateway=True), runtime_dir="elsewhere")
     assert gateway.configure(spec, settings, 3.0) == [
-        LogEvent("info", "page", "has new settings: it starts again"),
+        LogEvent("info", "gateway", "has new settings: restarting"),
         Send(GATEWAY, m.Stop()),
     ]
     assert gateway.handle(Exited("exit code 0", 0), 4.0) == [Spawn(GATEWAY, "default")]

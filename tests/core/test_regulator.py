@@ -93,7 +93,7 @@ def test_a_stick_that_was_hot_and_comes_back_without_a_sensor_is_noted_as_such()
     hall[1].zone.open(False)
     assert hall.regulator.regulate(3.0) == [
         LogEvent("info", "sim-1", "has no sensor"),
-        LogEvent("info", "clusters", "a stick has cooled down: working again"),
+        LogEvent("info", "clusters", "a stick has cooled down: frames are processed again"),
     ]
 
 
@@ -103,12 +103,12 @@ def test_shedding_is_noted_once_when_it_begins_and_once_when_it_ends() -> None:
     hall.measure(1, 70.0, 2.0)
     assert hall.regulator.regulate(2.0) == [
         LogEvent("info", "sim-1", "is too hot (70.0 °C): resting"),
-        LogEvent("warning", "clusters", "every stick is too hot: no frame is worked on"),
+        LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
     assert (hall.regulator.shedding, hall.regulator.active) == (True, [])
     assert hall.regulator.regulate(2.1) == []
     hall.open(2)
-    assert hall.regulator.regulate(2.2) == [LogEvent("info", "clusters", "a stick has cooled down: working again")]
+    assert hall.regulator.regulate(2.2) == [LogEvent("info", "clusters", "a stick has cooled down: frames are processed again")]
     assert (hall.regulator.shedding, hall.regulator.active) == (False, ["sim-2"])
 
 
@@ -230,13 +230,13 @@ def test_a_change_of_the_cluster_size_is_noted_once_with_the_number_of_sticks() 
     hall = ring(4, 2)
     assert hall.regulator.report_size() == []
     hall.sticks.gone(stick_id(4), 5.0)
-    assert hall.regulator.report_size() == [LogEvent("warning", "clusters", "cluster size is now 1: 3 sticks are there")]
+    assert hall.regulator.report_size() == [LogEvent("warning", "clusters", "cluster size is now 1: 3 sticks present")]
     assert hall.regulator.report_size() == []
     hall.sticks.found(spec(4), 6.0)
-    assert hall.regulator.report_size() == [LogEvent("info", "clusters", "cluster size is now 2: 4 sticks are there")]
+    assert hall.regulator.report_size() == [LogEvent("info", "clusters", "cluster size is now 2: 4 sticks present")]
     for number in (4, 3, 2):
         hall.sticks.gone(stick_id(number), 7.0)
-    assert hall.regulator.report_size() == [LogEvent("warning", "clusters", "cluster size is now 1: 1 stick is there")]
+    assert hall.regulator.report_size() == [LogEvent("warning", "clusters", "cluster size is now 1: 1 stick present")]
 
 
 def test_the_cluster_size_is_not_noted_while_no_stick_is_there() -> None:
@@ -324,7 +324,7 @@ def test_a_stick_that_reports_nothing_is_hot_when_its_last_reading_is_too_old() 
     hall.open(2)
     hall.measure(1, 40.0, 2.0)
     assert hall.regulator.regulate(17.0) == []
-    assert hall.regulator.regulate(17.001) == [LogEvent("info", "sim-1", "does not tell its temperature: resting")]
+    assert hall.regulator.regulate(17.001) == [LogEvent("info", "sim-1", "reports no temperature: resting")]
     assert (hall.regulator.active, hall.duties) == (["sim-2"], {"sim-1": 0.0, "sim-2": 1.0})
 
 
@@ -403,7 +403,7 @@ def test_the_heat_of_one_pool_does_not_concern_the_other() -> None:
     assert both.cpu.regulate(2.0) == []
     assert both.usb.regulate(2.0) == [
         *(LogEvent("info", f"sim-{number}", "is too hot (62.0 °C): resting") for number in (1, 2, 3, 4)),
-        LogEvent("warning", "clusters", "every stick is too hot: no frame is worked on"),
+        LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
     assert both.duties() == [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]
     assert (both.usb.shedding, both.cpu.shedding) == (True, False)
@@ -415,7 +415,7 @@ def test_the_size_of_a_cluster_depends_on_the_sticks_of_its_own_pool() -> None:
     assert (both.usb.present, both.usb.cluster_size, both.cpu.present, both.cpu.cluster_size) == (4, 2, 4, 3)
     both.sticks.gone(stick_id(4), 3.0)
     assert both.cpu.report_size() == []
-    assert both.usb.report_size() == [LogEvent("warning", "clusters", "cluster size is now 1: 3 sticks are there")]
+    assert both.usb.report_size() == [LogEvent("warning", "clusters", "cluster size is now 1: 3 sticks present")]
 
 
 # -- new settings
@@ -479,7 +479,7 @@ def test_another_cluster_size_holds_at_once_and_the_turn_goes_on() -> None:
     assert (hall.regulator.active, hall.dispatcher.permits, hall.regulator.policy_deadline_s) == (["sim-3"], {"default": 1}, 22.0)
     assert hall.regulator.report_size() == [], "as it was asked for"
     hall.configure(ClusterSpec(3, "ring", 10.0, 65.0), 14.0)
-    assert hall.regulator.report_size() == [LogEvent("warning", "clusters", "cluster size is now 2: 4 sticks are there")]
+    assert hall.regulator.report_size() == [LogEvent("warning", "clusters", "cluster size is now 2: 4 sticks present")]
     hall.configure(ClusterSpec(3, "ring", 10.0, 70.0), 15.0)
     assert hall.regulator.report_size() == [], "once"
 

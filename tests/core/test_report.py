@@ -34,7 +34,7 @@ def test_the_picture_of_a_daemon_that_has_just_started() -> None:
             pid=7,
             uptime_s=0.0,
             state="down",
-            reasons=["cam0 gives no pictures: starting"],
+            reasons=["cam0 has no signal: starting"],
             ready=False,
             alive=True,
             policy="all",

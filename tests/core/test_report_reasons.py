@@ -123,8 +123,8 @@ def test_a_stick_that_is_away_is_a_reason_unless_it_has_another_name_now() -> No
     ("there", "state", "reasons"),
     [
         (6, "ok", []),
-        (5, "degraded", ["cluster size is 2 instead of 3: 5 sticks are there"]),
-        (1, "degraded", ["cluster size is 1 instead of 3: 1 stick is there"]),
+        (5, "degraded", ["cluster size is 2 instead of 3: 5 sticks present"]),
+        (1, "degraded", ["cluster size is 1 instead of 3: 1 stick present"]),
         (0, "down", ["no stick is ready yet"]),
     ],
 )
@@ -146,7 +146,7 @@ def test_a_camera_without_pictures_is_a_reason_until_its_end(detail: str | None,
     engine = at_work()
     camera = engine.cameras.by_name["cam0"]
     camera.signal, camera.detail, camera.child.last_error = False, detail, error
-    assert verdict(engine) == ("degraded", [f"cam0 gives no pictures: {why}"])
+    assert verdict(engine) == ("degraded", [f"cam0 has no signal: {why}"])
     camera.ended = True
     assert verdict(engine) == ("ok", [])
 
@@ -155,7 +155,7 @@ def test_a_pool_that_is_too_hot_is_down() -> None:
     engine = started(installation(1))
     stick_up(engine, temperature_c=80.0)
     camera_up(engine)
-    assert verdict(engine) == ("down", ["every stick is too hot: no frame is worked on"])
+    assert verdict(engine) == ("down", ["every stick is too hot: no frame is processed"])
     assert report.ready(engine, NOW_S) == "every stick is too hot"
     assert drawn(engine).daemon.ready is False
 
@@ -186,7 +186,7 @@ def test_a_pool_whose_sticks_still_start_is_down_and_one_that_works_is_enough() 
     engine = started(installation(2))
     camera_up(engine)
     assert verdict(engine) == ("down", ["no stick is ready yet"])
-    assert report.ready(engine, NOW_S) == "no stick is at work"
+    assert report.ready(engine, NOW_S) == "no usable stick"
     stick_up(engine)
     assert verdict(engine) == ("ok", [])
     assert report.ready(engine, NOW_S) is None

@@ -95,13 +95,13 @@ def test_a_process_that_does_not_stop_is_killed_after_four_and_a_half_seconds(le
     house.advance(103.5)
     house.exit(*({CAMERA, WORKER, SINK, GATEWAY} - {left}))
     assert house.advance(104.5) == []
-    late = LogEvent("warning", "daemon", "some processes did not stop in time")
+    late = LogEvent("warning", "daemon", "some processes did not stop within 4.5 s: killed")
     assert house.advance(104.501) == [late, Kill(left), Exit(0)]
 
 
 def test_processes_that_were_never_asked_to_stop_are_asked_and_killed_in_one_go_when_the_time_is_over() -> None:
     house = House()
-    late = LogEvent("warning", "daemon", "some processes did not stop in time")
+    late = LogEvent("warning", "daemon", "some processes did not stop within 4.5 s: killed")
     kills = [Kill(CAMERA), Kill(WORKER), Kill(SINK), Kill(GATEWAY)]
     assert house.advance(105.0, drained=False, written=False) == [*STOP_DOING, *STOP_SHOWING, late, *kills, Exit(0)]
 

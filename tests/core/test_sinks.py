@@ -57,7 +57,7 @@ def test_a_sink_that_greets_is_told_what_to_open() -> None:
 
 def test_a_sink_of_another_version_is_killed() -> None:
     sink = started()
-    text = f"killed: speaks protocol {m.PROTOCOL + 1}, not {m.PROTOCOL}: install the same version for its interpreter"
+    text = f"killed: uses protocol {m.PROTOCOL + 1}, not {m.PROTOCOL}: install the daemon's version for its interpreter"
     assert sink.handle(m.Hello(m.PROTOCOL + 1, 7, "3.11"), 1.0) == [LogEvent("warning", "sink", text), Kill(SINK)]
 
 
@@ -93,7 +93,7 @@ def test_a_sink_that_ends_is_started_again_and_its_outbox_is_closed() -> None:
     sink = opened()
     sink.outbox.put(record(0))
     assert sink.handle(DIED, 3.0) == [
-        LogEvent("warning", "sink", "ended (exit code 1), starting it again"),
+        LogEvent("warning", "sink", "ended (exit code 1), restarting"),
         Spawn(SINK, "default"),
     ]
     assert sink.outbox.open is False
@@ -105,7 +105,7 @@ def test_a_sink_that_cannot_write_says_why_and_that_it_writes_again() -> None:
     sink = opened()
     assert sink.handle(m.SinkBlocked("disk full"), 3.0) == [LogEvent("error", "sink", "cannot write: disk full")]
     assert sink.blocked == "disk full"
-    assert sink.handle(m.SinkBlocked(None), 4.0) == [LogEvent("info", "sink", "writes again")]
+    assert sink.handle(m.SinkBlocked(None), 4.0) == [LogEvent("info", "sink", "writing again")]
     assert sink.blocked is None
 
 
@@ -152,7 +152,7 @@ def test_another_failure_of_a_sink_is_the_reason_of_its_end(ever: bool) -> None:
     sink = opened(daemon) if ever else started(daemon)
     assert sink.handle(m.Failed("open", "busy"), 3.0) == []
     assert daemon.asked == []
-    again = "starting it again" if ever else "next try in 1 s"
+    again = "restarting" if ever else "next try in 1 s"
     assert sink.handle(DIED, 4.0)[0] == LogEvent("warning", "sink", f"ended (exit code 1; busy), {again}")
 
 
@@ -162,7 +162,7 @@ def test_a_sink_whose_only_reader_has_gone_stops_the_daemon(stopping: bool) -> N
     daemon = FakeDaemon()
     sink = opened(daemon)
     daemon.stopping = stopping
-    said = [LogEvent("info", "sink", "no reader any more: nothing is left to do"), STOPPED]
+    said = [LogEvent("info", "sink", "no reader any more: stopping"), STOPPED]
     assert sink.handle(m.Failed(m.NO_READER, "no reader any more", permanent=True), 3.0) == ([] if stopping else said)
     assert daemon.asked == ([] if stopping else [3.0])
 

@@ -143,7 +143,7 @@ def test_a_stick_that_is_reset_in_place_is_starting_and_counted() -> None:
     world.run(0.1)
     first = said(world)["sticks"][0]
     assert (first["state"], first["resets"], first["restarts"]) == ("starting", 1, 0)
-    assert first["last_error"] == "no answer in time: it hangs"
+    assert first["last_error"] == "no result in time: stick hangs"
     world.run(2.0)
     assert said(world)["sticks"][0]["state"] == "active"
     assert said(world)["sticks"][0]["firmware"] == "virtual firmware"

@@ -69,8 +69,8 @@ def test_a_stick_that_is_pulled_is_noted_and_its_worker_is_killed() -> None:
     rack = Rack(1)
     rack.open(1)
     assert rack.sticks.gone(stick_id(1), 5.0) == [
-        LogEvent("warning", "sim-1", "is gone: unplugged"),
-        LogEvent("warning", "worker sim-1", "killed: its stick is gone"),
+        LogEvent("warning", "sim-1", "is unplugged"),
+        LogEvent("warning", "worker sim-1", "killed: its stick is unplugged"),
         Kill(worker(1)),
     ]
     assert (rack[1].present, rack[1].renamed, rack[1].child.last_error, rack[1].usable) == (False, False, "unplugged", False)
@@ -83,7 +83,7 @@ def test_a_stick_that_is_pulled_is_noted_and_its_worker_is_killed() -> None:
 def test_a_stick_that_is_pulled_while_its_worker_waits_for_its_next_try_has_nothing_to_kill() -> None:
     rack = Rack(1)
     rack[1].child.exited("exit code 1", 1.0)
-    assert rack.sticks.gone(stick_id(1), 5.0) == [LogEvent("warning", "sim-1", "is gone: unplugged")]
+    assert rack.sticks.gone(stick_id(1), 5.0) == [LogEvent("warning", "sim-1", "is unplugged")]
     assert rack[1].child.state is State.DOWN
 
 
@@ -91,14 +91,14 @@ def test_a_stick_that_is_pulled_while_its_worker_stops_is_left_to_that() -> None
     rack = Rack(1)
     rack.open(1)
     rack[1].child.stop(4.0)
-    assert rack.sticks.gone(stick_id(1), 5.0) == [LogEvent("warning", "sim-1", "is gone: unplugged")]
+    assert rack.sticks.gone(stick_id(1), 5.0) == [LogEvent("warning", "sim-1", "is unplugged")]
     assert (rack[1].child.state, rack[1].child.deadline_s) == (State.STOPPING, 7.0)
 
 
 def test_a_stick_that_gets_another_name_is_not_called_unplugged() -> None:
     rack = Rack(1)
     rack[1].child.exited("exit code 1", 1.0)
-    text = "was left booted by another process; once reset it is called by the port it waits at"
+    text = "was left booted by another process; after a reset its id is its boot port"
     assert rack.sticks.gone(stick_id(1), 5.0, renamed=True) == [LogEvent("info", "sim-1", text)]
     assert (rack[1].present, rack[1].renamed) == (False, True)
 
@@ -107,7 +107,10 @@ def test_a_stick_that_is_plugged_in_again_starts_anew() -> None:
     rack = Rack(1)
     rack[1].child.exited("exit code 1", 1.0)
     rack.sticks.gone(stick_id(1), 5.0, renamed=True)
-    assert rack.sticks.found(spec(1, port="other"), 6.0) == [LogEvent("info", "sim-1", "is back"), Spawn(worker(1), "default")]
+    assert rack.sticks.found(spec(1, port="other"), 6.0) == [
+        LogEvent("info", "sim-1", "is plugged in again"),
+        Spawn(worker(1), "default"),
+    ]
     assert (rack[1].present, rack[1].renamed, rack[1].spec.port, rack[1].child.failures) == (True, False, "other", 0)
 
 
@@ -115,7 +118,7 @@ def test_a_stick_that_is_back_before_its_worker_has_died_starts_at_its_death() -
     rack = Rack(1)
     rack.open(1)
     rack.sticks.gone(stick_id(1), 5.0)
-    assert rack.sticks.found(spec(1), 5.1) == [LogEvent("info", "sim-1", "is back")]
+    assert rack.sticks.found(spec(1), 5.1) == [LogEvent("info", "sim-1", "is plugged in again")]
     assert rack[1].child.exited("killed by SIGKILL", 5.2) == [Spawn(worker(1), "default")]
 
 
@@ -290,7 +293,7 @@ def test_a_stick_with_other_options_starts_again_politely_which_is_no_failure() 
     pool = pool_of(1, 2)
     pool.sticks[0] = changed
     assert rack.sticks.configure([pool], 5.0) == [
-        LogEvent("info", "sim-1", "has new settings: it starts again"),
+        LogEvent("info", "sim-1", "has new settings: restarting"),
         Send(worker(1), Stop()),
     ]
     assert (rack[1].spec, rack[1].child.state, rack[2].child.state) == (changed, State.STOPPING, State.RUNNING)
@@ -308,14 +311,17 @@ def test_an_unplugged_stick_with_other_options_is_started_with_them_once_it_is_b
     pool.sticks.append(spec(1, port="other", runtime="py39"))
     assert rack.sticks.configure([pool], 5.0) == []
     assert (rack[1].present, rack[1].child.state, rack[1].spec.port) == (False, State.DOWN, "other")
-    assert rack.sticks.found(pool.sticks[0], 6.0) == [LogEvent("info", "sim-1", "is back"), Spawn(worker(1), "py39")]
+    assert rack.sticks.found(pool.sticks[0], 6.0) == [LogEvent("info", "sim-1", "is plugged in again"), Spawn(worker(1), "py39")]
 
 
 def test_a_stick_that_is_back_at_another_runtime_starts_with_that() -> None:
     rack = Rack(1)
     rack.sticks.gone(stick_id(1), 1.0)
     rack[1].child.exited("killed by SIGKILL", 1.1)
-    assert rack.sticks.found(spec(1, runtime="py39"), 6.0) == [LogEvent("info", "sim-1", "is back"), Spawn(worker(1), "py39")]
+    assert rack.sticks.found(spec(1, runtime="py39"), 6.0) == [
+        LogEvent("info", "sim-1", "is plugged in again"),
+        Spawn(worker(1), "py39"),
+    ]
 
 
 @pytest.mark.parametrize("exited", [False, True])
@@ -340,7 +346,7 @@ def test_a_removed_stick_that_is_plugged_in_again_before_its_process_is_gone_is_
     rack = Rack(1)
     rack.open(1)
     rack.sticks.configure([pool_of()], 5.0)
-    assert rack.sticks.found(spec(1), 5.1) == [LogEvent("info", "sim-1", "is back")]
+    assert rack.sticks.found(spec(1), 5.1) == [LogEvent("info", "sim-1", "is plugged in again")]
     rack[1].child.state = State.DOWN
     rack.sticks.forget_removed()
     assert (list(rack.sticks.by_id), rack[1].removed) == (["sim-1"], False)
@@ -365,7 +371,7 @@ def test_a_stick_that_moves_to_another_pool_starts_again_there() -> None:
     sticks = two_pools()
     pools = [pool_of(3, clusters=ClusterSpec(switch_temp_c=60.0, time_scale=20.0), name="usb"), pool_of(2, 1, name="cpu")]
     assert sticks.configure(pools, 5.0) == [
-        LogEvent("info", "sim-1", "has new settings: it starts again"),
+        LogEvent("info", "sim-1", "has new settings: restarting"),
         Send(worker(1), Stop()),
     ]
     first = sticks.by_id[stick_id(1)]

@@ -395,7 +395,7 @@ def test_a_record_that_is_too_long_for_a_message_is_replaced_by_one_that_says_so
     assert len(msgspec.msgpack.encode(record(first, "demo", Outcome(error=most), None))) == LONGEST_RECORD == 190_000
     house.streams.give_up(first, most, 10.5)
     house.streams.publish(second, Outcome(error=most + "x"), 10.5)
-    replaced = Outcome(error="the result is too long to be written (190001 bytes)")
+    replaced = Outcome(error="result of 190001 bytes is longer than 190000 bytes")
     assert house.records == [record(first, "demo", Outcome(error=most), None), record(second, "demo", replaced, None)]
 
 

@@ -16,7 +16,7 @@ from ncs_cluster.types import Outcome
 from tests.core.onepool import GRAPH, stick_id, worker
 from tests.core.oneshop import CAMERA, POOL, Shop
 
-HANGS = "no answer in time: it hangs"
+HANGS = "no result in time: stick hangs"
 
 
 def test_the_messages_of_a_worker_are_a_closed_union_and_any_other_is_an_error_of_the_caller() -> None:
@@ -41,7 +41,7 @@ def test_a_hello_is_answered_with_what_to_open_and_then_with_every_pool() -> Non
 
 def test_a_worker_of_another_version_is_killed() -> None:
     shop = Shop()
-    why = f"speaks protocol 1, not {m.PROTOCOL}: install the same version for its interpreter"
+    why = f"uses protocol 1, not {m.PROTOCOL}: install the daemon's version for its interpreter"
     assert shop.hear(1, m.Hello(1, 77, "3.11"), 1.0) == [LogEvent("warning", "worker sim-1", f"killed: {why}"), Kill(worker(1))]
 
 
@@ -67,7 +67,7 @@ def test_a_stick_that_is_opened_unasked_ends_its_worker() -> None:
     shop = Shop()
     shop.open(1)
     assert shop.hear(1, m.StickOpened("a device", False, 2), 2.0) == [
-        LogEvent("warning", "worker sim-1", "killed: says that it has opened a stick, unasked"),
+        LogEvent("warning", "worker sim-1", "killed: sent StickOpened, not requested"),
         Kill(worker(1)),
     ]
     assert shop.duties == {"sim-1": 0.0}
@@ -102,7 +102,7 @@ def test_a_reading_is_acted_on_at_once() -> None:
     shop.hear(1, m.StickOpened("a device", True, 2), 1.0)
     assert shop.hear(1, m.Telemetry(70.0), 2.0) == [
         LogEvent("info", "sim-1", "is too hot (70.0 °C): resting"),
-        LogEvent("warning", "clusters", "every stick is too hot: no frame is worked on"),
+        LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
 
 
@@ -149,7 +149,7 @@ def test_a_stick_that_is_lost_is_opened_again_by_its_worker_while_its_frame_goes
     shop.open(1, 2)
     unit = shop.hand_over(0, 10.0)
     assert shop.hear(1, m.StickLost("stick sim-1: it hangs"), 11.0) == [
-        LogEvent("warning", "worker sim-1", "it hangs: it is reset and opened again"),
+        LogEvent("warning", "worker sim-1", "it hangs: resetting and reopening the stick"),
         Send(worker(1), m.Reopen()),
     ]
     assert (shop[1].reset_epoch, shop[1].resets, shop[1].child.failures, shop[1].child.state) == (1, 1, 1, State.OPENING)
@@ -162,7 +162,7 @@ def test_a_lost_stick_that_has_to_wait_is_reopened_when_its_turn_comes() -> None
     shop.open(1)
     shop.sticks.boots.request(stick_id(9), 10.0)
     assert shop.hear(1, m.StickLost("it hangs"), 10.1) == [
-        LogEvent("warning", "worker sim-1", "it hangs: it is reset and opened again")
+        LogEvent("warning", "worker sim-1", "it hangs: resetting and reopening the stick")
     ]
     assert shop.workers.open_due(10.4) == []
     assert shop.workers.open_due(10.5) == [Send(worker(1), m.Reopen())]
@@ -183,7 +183,7 @@ def test_a_stick_that_is_lost_before_it_was_open_ends_its_worker(opening: bool) 
     if opening:
         shop.hear(1, m.Hello(m.PROTOCOL, 77, "3.11"), 1.0)
     assert shop.hear(1, m.StickLost("it hangs"), 2.0) == [
-        LogEvent("warning", "worker sim-1", "killed: says that it has lost a stick which it had not opened"),
+        LogEvent("warning", "worker sim-1", "killed: sent StickLost before StickOpened"),
         Kill(worker(1)),
     ]
     assert (shop[1].reset_epoch, shop[1].resets) == (0, 0)
@@ -196,7 +196,7 @@ def test_a_stick_that_is_lost_again_and_again_ends_its_worker() -> None:
         shop.hear(1, m.StickLost("it hangs"), now_s)
         shop.hear(1, m.StickOpened("a device", False, 2), now_s + 0.5)
     assert shop.hear(1, m.StickLost("it hangs"), 13.0) == [
-        LogEvent("warning", "worker sim-1", "killed: it hangs, and that again and again"),
+        LogEvent("warning", "worker sim-1", "killed: it hangs, 4 times in a row"),
         Kill(worker(1)),
     ]
     assert (shop[1].reset_epoch, shop[1].resets) == (4, 3)
@@ -230,7 +230,7 @@ def test_a_frame_that_three_sticks_died_with_is_given_up_with_their_names() -> N
     assert (unit.ended, shop.count) == ("given_up", Count(begun=1, given_up=1))
     shop.outbox.opened(0, b"")
     ((_, record),) = shop.outbox.sendable()
-    assert record.outcome == Outcome(error="given up: 3 times a stick died with it in hand (sim-1, sim-2, sim-3)")
+    assert record.outcome == Outcome(error="given up: 3 stick failures with this frame in flight (sim-1, sim-2, sim-3)")
 
 
 def test_a_worker_that_dies_is_started_again_and_its_frame_goes_to_another() -> None:
@@ -238,13 +238,13 @@ def test_a_worker_that_dies_is_started_again_and_its_frame_goes_to_another() -> 
     shop.open(1, 2)
     shop.hand_over(0, 10.0)
     assert shop.hear(1, e.Exited("killed by SIGSEGV", -11), 11.0) == [
-        LogEvent("warning", "worker sim-1", "ended (killed by SIGSEGV), starting it again"),
+        LogEvent("warning", "worker sim-1", "ended (killed by SIGSEGV), restarting"),
         Spawn(worker(1), "default"),
     ]
     assert (shop[1].child.failures, shop[1].child.last_error, shop.duties) == (1, "killed by SIGSEGV", {"sim-2": 1.0})
     assert [each.stick for each in shop.dispatcher.assign(11.0)] == ["sim-2"]
     assert shop.hear(2, e.Exited("killed by SIGSEGV", -11), 12.0)[:1] == [
-        LogEvent("warning", "worker sim-2", "ended (killed by SIGSEGV), starting it again")
+        LogEvent("warning", "worker sim-2", "ended (killed by SIGSEGV), restarting")
     ]
     assert (shop[2].child.failures, shop.regulator.active) == (0, []), "the frame is to blame"
 

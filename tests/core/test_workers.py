@@ -19,7 +19,7 @@ from ncs_cluster.types import GraphName
 from tests.core.onepool import GRAPH, pool_of, spec, stick_id, worker
 from tests.core.oneshop import POOL, Shop, settings_of
 
-HANGS = "no answer in time: it hangs"
+HANGS = "no result in time: stick hangs"
 HELLO = m.Hello(m.PROTOCOL, 77, "3.11")
 STRICTER = GraphSpec(GraphName("demo"), "demo.xml", "ssd", threshold=0.9)
 
@@ -92,12 +92,12 @@ def test_telemetry_of_a_worker_that_has_no_seat_is_kept() -> None:
     shop.dispatcher.detach(stick_id(1))
     assert shop.hear(1, m.Telemetry(40.0, 2), 2.0) == [
         LogEvent("info", "sim-1", "is too hot: its firmware throttles it: resting"),
-        LogEvent("warning", "clusters", "every stick is too hot: no frame is worked on"),
+        LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
     assert shop[1].zone.temperature_c(2.0) == 40.0
     assert shop.hear(1, m.Telemetry(40.0), 3.0) == [
         LogEvent("info", "sim-1", "has cooled down"),
-        LogEvent("info", "clusters", "a stick has cooled down: working again"),
+        LogEvent("info", "clusters", "a stick has cooled down: frames are processed again"),
     ]
 
 
@@ -292,7 +292,7 @@ def test_a_stick_with_other_options_gives_its_turn_away_until_it_is_open_again()
     pool = pool_of(1, 2)
     pool.sticks[0] = msgspec.structs.replace(pool.sticks[0], options={"latency_ms": 50})
     assert shop.workers.configure([pool], [GRAPH], 5.0) == [
-        LogEvent("info", "sim-1", "has new settings: it starts again"),
+        LogEvent("info", "sim-1", "has new settings: restarting"),
         Send(worker(1), m.Stop()),
     ]
     assert shop.duties == {"sim-1": 0.0, "sim-2": 1.0}

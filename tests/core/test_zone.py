@@ -107,7 +107,7 @@ def test_it_says_whether_it_is_too_hot_still_too_hot_or_silent() -> None:
     stick.read(64.2, 1.0)
     assert is_hot(stick, 1.0)
     assert stick.hot_reason(1.0) == "is still too hot (64.2 °C)"
-    assert stick.hot_reason(1.0 + UNKNOWN_S + 0.01) == "does not tell its temperature"
+    assert stick.hot_reason(1.0 + UNKNOWN_S + 0.01) == "reports no temperature"
 
 
 def test_headroom_is_the_time_to_the_limit_at_the_present_rise() -> None:
@@ -125,7 +125,7 @@ def test_a_new_zone_has_no_sensor_and_is_cool() -> None:
     stick = Zone(65.0)
     assert (stick.switch_temp_c, stick.has_sensor, stick.has_reading, is_hot(stick, 0.0)) == (65.0, False, True, False)
     assert (stick.temperature_c(0.0), stick.age_s(0.0), stick.deadline_s, stick.headroom_s(0.0)) == (None, None, None, None)
-    assert stick.hot_reason(0.0) == "does not tell its temperature"
+    assert stick.hot_reason(0.0) == "reports no temperature"
     stick.read(40.0, 100.0)
     stick.read(45.0, 105.0)
     assert stick.headroom_s(105.0) == pytest.approx(20.0 / 0.5)
@@ -190,7 +190,7 @@ def test_a_stick_that_is_opened_again_has_forgotten_all_but_that_it_was_hot() ->
 
 def test_a_zone_that_was_never_read_is_hot_where_it_has_a_sensor() -> None:
     stick = zone()
-    assert (is_hot(stick, 0.0), stick.hot_reason(0.0)) == (True, "does not tell its temperature")
+    assert (is_hot(stick, 0.0), stick.hot_reason(0.0)) == (True, "reports no temperature")
 
 
 @pytest.mark.parametrize(("level", "hot"), [(0, False), (1, False), (2, True), (3, True)])

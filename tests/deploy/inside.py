@@ -45,8 +45,10 @@ def until(holds: Callable[[dict[str, str]], bool], timeout_s: float = 40.0) -> d
 
 
 def at_work(restarts: int) -> Callable[[dict[str, str]], bool]:
-    """Started again so many times, and at work: "sim-1, sim-2 of 4 at work"."""
-    return lambda now: now["NRestarts"] == str(restarts) and now["ActiveState"] == "active" and now["StatusText"].startswith("sim-")
+    """Started again so many times, and at work: "active: sim-1, sim-2; sticks present: 4"."""
+    return lambda now: (
+        now["NRestarts"] == str(restarts) and now["ActiveState"] == "active" and now["StatusText"].startswith("active: sim-")
+    )
 
 
 def page(token: str) -> int | str:

@@ -123,7 +123,7 @@ def test_starting_returns_when_the_daemon_says_that_it_is_ready(told: dict[str, 
 
 def test_status_text_says_which_sticks_are_at_work(told: dict[str, Any]) -> None:
     # which ones depends on who is ready first
-    assert re.fullmatch(r"sim-\d(, sim-\d)? of 4 at work", told["at work"]["StatusText"])
+    assert re.fullmatch(r"active: sim-\d(, sim-\d)?; sticks present: 4", told["at work"]["StatusText"])
     code, said = told["status"]
     assert code in (0, 1), said
     status = json.loads(said)

@@ -82,7 +82,7 @@ def test_a_frame_that_kills_every_stick_is_given_up_and_the_job_goes_on(tmp_path
     records, log = run_job(tmp_path, sticks(4, "poisoned", latency_ms=10.0), frames=60, runtimes=runtimes)
     assert [record["frame"] for record in records] == list(range(60))
     assert [record["frame"] for record in records if "error" in record] == [17]
-    assert records[17]["error"].startswith("given up: 3 times a stick died with it in hand (sim-")
+    assert records[17]["error"].startswith("given up: 3 stick failures with this frame in flight (sim-")
     assert len(set(records[17]["error"].rpartition("(")[2].rstrip(")").split(", "))) == 3
     assert records[17]["latency_ms"] is None
     assert log.count("exit code 9") == 3

@@ -304,7 +304,7 @@ def test_a_reader_who_has_gone_ends_the_sink_which_says_so() -> None:
         os.close(reading)
         driven.put(record(0))
         failed = driven.until(Failed)
-        assert failed == Failed(NO_READER, "standard output has no reader any more", permanent=True)
+        assert failed == Failed(NO_READER, "standard output has no reader", permanent=True)
         driven.child.drain()
         assert driven.child.process.wait(10) == 1
 

@@ -51,7 +51,7 @@ class Scripted:
 
     def collect(self) -> list[Completed]:
         if self.HANGS in self.taken:
-            raise StickError(self.reason, "no answer in time: it hangs")
+            raise StickError(self.reason, "no result in time: stick hangs")
         done, self.taken, self.due_s = [Completed(tag, None, 0.0) for tag in self.taken], [], None
         return done
 
@@ -118,7 +118,7 @@ def test_a_stick_that_hangs_is_lost_then_opened_again_and_works_on(reason: str) 
         channel.send(infer(1))
         assert hear(channel, Inferred).ticket == 1  # type: ignore[attr-defined]
         channel.send(infer(Scripted.HANGS))
-        assert hear(channel, StickLost) == StickLost("no answer in time: it hangs")
+        assert hear(channel, StickLost) == StickLost("no result in time: stick hangs")
         channel.send(Reopen())
         assert hear(channel, Phase) == Phase("opening")
         assert hear(channel, StickOpened) == StickOpened("scripted stick", True, 2, "1.2.3", can_reset=True)
@@ -154,8 +154,8 @@ def _next(channel: Channel[object]) -> object:
 
 def test_a_stick_is_reset_when_the_supervisor_says_that_it_hangs() -> None:
     with working() as channel:
-        channel.send(ResetStick("no answer in time: it hangs"))
-        assert hear(channel, StickLost) == StickLost("no answer in time: it hangs")
+        channel.send(ResetStick("no result in time: stick hangs"))
+        assert hear(channel, StickLost) == StickLost("no result in time: stick hangs")
         channel.send(Reopen())
         assert isinstance(hear(channel, Phase), Phase)
         assert isinstance(hear(channel, StickOpened), StickOpened)
@@ -200,7 +200,7 @@ def test_a_stick_that_cannot_be_opened_again_ends_its_worker() -> None:
 
 
 def test_a_stick_that_hangs_while_its_worker_is_to_stop_is_not_waited_for() -> None:
-    with pytest.raises(StickError, match="it hangs"), working(first=[infer(Scripted.HANGS), Stop()]):
+    with pytest.raises(StickError, match="stick hangs"), working(first=[infer(Scripted.HANGS), Stop()]):
         pass
 
 

@@ -81,7 +81,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         daemon.process.terminate()
         assert daemon.wait(4 * END_S) == 0
         assert gone(tree, timeout_s=2.0)
-        assert "asked again: ending at once" in daemon.log_end()
+        assert "second stop request: exiting now" in daemon.log_end()
 
 
 def test_it_ends_in_time_though_nothing_has_started_yet(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_ready_status_watchdog_and_stopping_really_arrive(tmp_path: Path, manage
     env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6))}
     with running(settings(tmp_path, sticks(2), [synthetic()]), env) as daemon:
         manager.until("READY=1")
-        manager.until("STATUS=sim-1, sim-2 of 2 at work")
+        manager.until("STATUS=active: sim-1, sim-2; sticks present: 2")
         manager.until("WATCHDOG=1", 4 * WATCHDOG_S)
         manager.until("WATCHDOG=1", 4 * WATCHDOG_S)
         os.kill(daemon.pid, signal.SIGSTOP)
