@@ -1,4 +1,4 @@
-"""What the core wants done, in order. The supervisor performs them without thinking."""
+"""The actions of the core. The supervisor performs them in the order of their list and decides nothing itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ncs_cluster.types import CameraName, PoolLayout, StickId
 
 
 class Send(Struct, frozen=True):
-    """Put a message on a channel. `pool` or `pictures` names shared memory whose descriptor goes with it."""
+    """Send a message to an endpoint. `pool` or `pictures`: the shared memory whose descriptor is sent with it."""
 
     to: Endpoint
     message: Any
@@ -20,14 +20,14 @@ class Send(Struct, frozen=True):
 
 
 class Spawn(Struct, frozen=True):
-    """Start this child."""
+    """Start the child process of an endpoint in a runtime (an interpreter named in the settings)."""
 
     endpoint: Endpoint
     runtime: str
 
 
 class Kill(Struct, frozen=True):
-    """Close the channel, so that no late word is heard, and send SIGKILL."""
+    """Close the channel, so that later messages are not received, and send SIGKILL."""
 
     endpoint: Endpoint
 
@@ -39,13 +39,13 @@ class MakePool(Struct, frozen=True):
 
 
 class DropPool(Struct, frozen=True):
-    """Nobody needs this pool any more."""
+    """Release the shared memory of a frame pool."""
 
     pool: int
 
 
 class MakePictures(Struct, frozen=True):
-    """Create a camera's picture ring, in place of an older one."""
+    """Create a camera's picture ring; it replaces an older ring of that camera."""
 
     camera: CameraName
     slots: int
@@ -54,23 +54,23 @@ class MakePictures(Struct, frozen=True):
 
 
 class Unplug(Struct, frozen=True):
-    """Simulated sticks: pull it out, and plug it in again after a while."""
+    """Unplug a simulated stick; it is plugged in again after discovery.UNPLUGGED_S."""
 
     stick: StickId
 
 
 class LogEvent(Struct, frozen=True):
-    """One line for the log and for `ncsctl events`. Edges, not levels: said once when something changes."""
+    """One line of the log and of `ncsctl events`. An event reports a change once, not a state repeatedly."""
 
     level: str
     """ "info", "warning" or "error"."""
     origin: str
-    """What it is about: a stick, a camera, "sink", "clusters", "daemon"."""
+    """The part of the daemon it concerns: a stick, a camera, a child's endpoint, "clusters", "fault" or "daemon"."""
     text: str
 
 
 class Exit(Struct, frozen=True):
-    """Everything is down; end with this code."""
+    """End the daemon with this exit code."""
 
     code: int
 

@@ -1,4 +1,8 @@
-"""Sticks are told to open one after another: each draws its most current while it boots, and a hub's supply is finite."""
+"""The order and the times of the sticks' boots: a stick draws its highest current while it boots, and a USB hub's supply is
+limited.
+
+It decides when a boot may begin. Whether a boot succeeds or takes too long is decided by `child`.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,16 @@ from collections import deque
 from ncs_cluster.types import StickId
 
 EXCLUSIVE_MIN_S = 3.0
-"""A boot from whose end something is to be learned has at least so long to itself."""
+"""Least time from the beginning of an exclusive boot to the next boot: the port at which its stick returns is learned in it."""
 EXCLUSIVE_MAX_S = 15.0
-"""And until its end, but no longer than this."""
+"""The longest time the next boot waits for the end of an exclusive boot."""
 
 
 class Boots:
-    """Who may begin now."""
+    """A queue of boots, oldest request first."""
 
     def __init__(self, stagger_s: float) -> None:
-        """`stagger_s`: from one beginning to the next; 0: all at once."""
+        """`stagger_s`: least time between the beginnings of two boots; 0: all boots at once."""
         self._stagger_s = stagger_s
         self._waiting: deque[tuple[StickId, bool]] = deque()
         self._next_s = 0.0
@@ -25,7 +29,7 @@ class Boots:
 
     @property
     def deadline_s(self) -> float | None:
-        """When the next one may begin; None when nobody waits."""
+        """When the next boot may begin; None when none waits."""
         return self._next_s if self._waiting else None
 
     @property
@@ -33,7 +37,8 @@ class Boots:
         return [stick for stick, _ in self._waiting]
 
     def request(self, stick: StickId, now_s: float, *, exclusive: bool = False) -> bool:
-        """May it begin at once? If not it waits, until `next_due` names it. `exclusive`: the next one waits longer."""
+        """True: the boot begins now. False: it is queued until `next_due` returns the stick. `exclusive`: no other boot begins
+        until it ends, for at least EXCLUSIVE_MIN_S and at most EXCLUSIVE_MAX_S."""
         if not self._waiting and now_s >= self._next_s:
             self._begin(stick, now_s, exclusive)
             return True
@@ -42,7 +47,7 @@ class Boots:
         return False
 
     def next_due(self, now_s: float) -> StickId | None:
-        """The one whose turn has come, if any; ask again for the next."""
+        """The stick whose boot begins now; None when none is due. Call it until it returns None."""
         if not self._waiting or now_s < self._next_s:
             return None
         stick, exclusive = self._waiting.popleft()
@@ -50,12 +55,12 @@ class Boots:
         return stick
 
     def cancel(self, stick: StickId, now_s: float) -> None:
-        """Its process has ended."""
+        """The stick's process has exited: its request is removed, its boot is over."""
         self._waiting = deque(each for each in self._waiting if each[0] != stick)
         self.finish(stick, now_s)
 
     def finish(self, stick: StickId, now_s: float) -> None:
-        """Its boot is over, well or not."""
+        """The stick's boot is over, whether it succeeded or not."""
         if stick == self._exclusive:
             self._exclusive = None
             self._next_s = max(now_s, self._exclusive_until_s)

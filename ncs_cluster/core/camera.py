@@ -1,6 +1,7 @@
-"""One camera: the producer of a stream. It owns its process, its frame pools and their grants, and the results it is measuring.
+"""One camera: the producer of a stream. It owns its process, its frame pools and grants, and the results that wait for distances.
 
-A result goes from its stick to the camera, which adds distances from that same frame's depth, and then to the sinks.
+A result goes from the stick to the camera process, which adds distances from the depth plane of the same frame, then to the sinks.
+The order of results is decided by `streams`, the size of pools by `frame_pools`.
 """
 
 from __future__ import annotations
@@ -28,30 +29,30 @@ CameraMessage = Union[m.FromCamera, e.ProcessEvent]
 
 
 class Camera:
-    """A camera's process, its source, its slots. See stream.Producer."""
+    """The process, source and slots of one camera. See stream.Producer."""
 
     def __init__(self, spec: CameraSpec, cameras: Cameras) -> None:
         self.spec = spec
         self.child = Child(Endpoint("camera", spec.name), spec.runtime, cameras.limits)
         self.stream: Stream | None = None
-        """Open once the source has given its first description."""
+        """None until the first SourceOpened, which tells whether the source is ordered."""
         self.info: m.SourceOpened | None = None
         self.detail: str | None = None
-        """Why it has no signal, for people."""
+        """Why there is no signal, for the operator."""
         self.signal = False
         self.ended = False
         self.removed = False
-        """No longer configured; it is forgotten once its process and its pools are gone."""
+        """No longer configured; deleted once its process and its pools are gone."""
         self.slots: Slots | None = None
         self.retired: list[Slots] = []
         self.next_frame = 0
         self.frames = 0
         self.unreadable = 0
         self.reads = True
-        """The last frame could be read."""
+        """The last captured frame had no error."""
         self.measuring: dict[int, tuple[Unit, Outcome]] = {}
         self.measuring_since_s = 0.0
-        """Since when the oldest of them waits."""
+        """Since when the oldest result in `measuring` waits for its distances."""
         self.viewers = 0
         self.sent_rate: m.DetectionRate | None = None
         self.drawing = Latency()
@@ -62,7 +63,7 @@ class Camera:
 
     @property
     def drawn(self) -> bool:
-        """Somebody looks at its pictures."""
+        """Its pictures are shown, on a page or in a window."""
         return self.viewers > 0 or self.spec.window
 
     @property
@@ -73,7 +74,7 @@ class Camera:
     def ever_opened(self) -> bool:
         return self.info is not None
 
-    # -- what its process says
+    # -- messages of its process
 
     def handle(self, message: CameraMessage, now_s: float) -> list[Action]:
         child = self.child
@@ -97,7 +98,7 @@ class Camera:
                     self._cameras.streams.skip(self.stream)
                 return []
             case m.SourceOpened() | m.SourceEnded() | m.SourceLost() if not child.listening:
-                # it was told to stop; what it says of its source may not be true of the next one
+                # the camera is stopping: its source's state says nothing about the next process's source
                 return []
             case m.SourceOpened():
                 return self._opened(message, now_s)
@@ -107,7 +108,7 @@ class Camera:
                 return [self._end()]
             case m.CameraRates(capture_fps=capture_fps, preview_fps=preview_fps):
                 self.capture_fps, self.preview_fps = capture_fps, preview_fps
-                # opening a source takes as long as it takes, and the camera itself watches for a library that hangs
+                # opening a source has no deadline here: the camera process itself detects a library that hangs
                 child.extend_opening(now_s)
                 return []
             case m.QuitRequested():
@@ -115,7 +116,7 @@ class Camera:
             case m.Hello():
                 return check_protocol(child, message, now_s) or self._hello(now_s)
             case m.Failed(permanent=True, detail=detail) if not self.ever_opened and not self._cameras.daemon.stopping:
-                # a wrong path, or a file that is no video: another try ends the same way
+                # a wrong path, or a file that is not a video: another attempt would fail too
                 return self._cameras.daemon.refuse(self.spec.name, detail)
             case e.Exited(how=how):
                 self._exited(now_s)
@@ -128,12 +129,12 @@ class Camera:
     def _hello(self, now_s: float) -> list[Action]:
         self.child.hello(now_s)
         self.sent_rate = None
-        # a camera that starts again draws "no signal" where the pictures of the process before it still stand
+        # the restarted camera draws "no signal" over the last picture of the process before it
         pictures = [self._cameras.pools.pictures(self, self.child.endpoint)] if self.slots is not None else []
         return [Send(self.child.endpoint, m.OpenSource(self.spec, self.next_frame)), *pictures]
 
     def _opened(self, info: m.SourceOpened, now_s: float) -> list[Action]:
-        """The source gives frames: its pool is made, or the old one goes on where the size is the same."""
+        """The source delivers frames: a pool is created, or the present one is kept where its size fits."""
         fresh = not self.child.running
         self.child.ready(now_s)
         back = not self.signal
@@ -194,7 +195,7 @@ class Camera:
         return [LogEvent("warning", self.spec.name, f"no signal: {detail}")] if edge else []
 
     def _exited(self, now_s: float) -> None:
-        """Slots it was about to write are free again, and its results go on without distances."""
+        """The process exited: its grants are revoked, and results that wait for distances are published without them."""
         self.signal = False
         for slots in [self.slots, *self.retired]:
             if slots is not None:
@@ -206,7 +207,7 @@ class Camera:
     # -- results
 
     def enrich(self, unit: Unit, outcome: Outcome, now_s: float) -> list[Action] | None:
-        """Send it to the camera for its distances, and to be drawn; None when the camera adds nothing."""
+        """Send the result to the camera process, which adds distances and draws it; None: published as it is."""
         if not self.child.listening or self.info is None:
             self.go_without(now_s)
             return None
@@ -222,7 +223,7 @@ class Camera:
     def _measured(self, ticket: int, detections: list[Detection], now_s: float) -> None:
         if ticket not in self.measuring:
             return
-        # answers come in the order of the questions: a question that was passed over is not answered any more
+        # Measured messages arrive in the order of Measure: an older ticket that is still open will get none
         while (first := next(iter(self.measuring))) != ticket:
             self._cameras.streams.publish(*self.measuring.pop(first), now_s)
         unit, outcome = self.measuring.pop(ticket)
@@ -234,7 +235,7 @@ class Camera:
         self._cameras.streams.publish(unit, Outcome(detections, outcome.classes, outcome.error), now_s)
 
     def go_without(self, now_s: float) -> None:
-        """Results that wait for their distances are published without them."""
+        """Publish the results that wait for distances without them."""
         for unit, outcome in self.abandon(now_s):
             self._cameras.streams.publish(unit, outcome, now_s)
 
@@ -243,7 +244,7 @@ class Camera:
         return list(waiting.values())
 
     def send_detection_rate(self, now_s: float) -> list[Action]:
-        """For the overlay, when they have changed."""
+        """Send the detection rate, which the overlay shows, when it has changed."""
         per_s = self.stream.detection.per_s(now_s) if self.stream is not None else 0.0
         rates = m.DetectionRate(round(per_s, 1), self.viewers > 0)
         if not self.child.listening or self.sent_rate == rates:
@@ -254,7 +255,7 @@ class Camera:
     # -- slots
 
     def grant(self) -> list[Action]:
-        """Let the camera write ahead, as far as slots are free."""
+        """Grant up to GRANTS free slots, which the camera process may write."""
         actions: list[Action] = []
         if self._cameras.stopping or self.removed or self.slots is None or not self.child.running:
             return actions

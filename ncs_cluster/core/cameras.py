@@ -1,4 +1,4 @@
-"""All cameras: added and removed while the daemon runs, kept in time, granted slots."""
+"""All cameras: adding, changing and removing them while the daemon runs, their viewers, and their deadlines."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ncs_cluster.messages import CameraGone, PictureReady
 from ncs_cluster.specs import CameraSpec
 
 LIVE_FIELDS = {"weight", "shown"}
-"""Fields of a CameraSpec that its process need not know: a change is applied to the stream."""
+"""Fields of a CameraSpec that its process does not use: a change is applied to the stream, without a restart."""
 
 
 class Cameras:
-    """By name."""
+    """The cameras by name, in the order in which they were added."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Cameras:
         daemon: Daemon,
         limits: Limits,
     ) -> None:
-        """`workers`: endpoints of the workers that listen, which map every frame pool."""
+        """`workers`: endpoints of the running workers; each maps every frame pool."""
         self.by_name: dict[str, Camera] = {}
         self.streams = streams
         self.pools = FramePools(len(streams.graphs), dispatcher)
@@ -40,7 +40,7 @@ class Cameras:
         self.daemon = daemon
         self.limits = limits
         self.gateway: Gateway | None = None
-        """Set once it exists; None without a page."""
+        """None before the gateway is created, or with --no-web."""
 
     @property
     def stopping(self) -> bool:
@@ -53,7 +53,7 @@ class Cameras:
         return camera.child.start(now_s)
 
     def configure(self, specs: list[CameraSpec], now_s: float) -> list[Action]:
-        """Add, remove and change cameras until they are as in `specs`; those that stay as they are notice nothing."""
+        """Add, remove and change cameras to match `specs`; unchanged cameras go on undisturbed."""
         actions: list[Action] = []
         wanted = {spec.name: spec for spec in specs}
         for camera in list(self.by_name.values()):
@@ -81,7 +81,7 @@ class Cameras:
             if camera.stream is not None:
                 self.streams.set_weight(camera.stream.name, spec.weight)
             return [LogEvent("info", spec.name, f"has new settings: {', '.join(sorted(changed))}")]
-        # another source, or drawn in another way: its process starts again, and frames go on with the next number
+        # another source or another picture mode: the process restarts, and the frame numbers continue
         self.close_stream(camera, now_s)
         camera.ended, camera.child.runtime = False, spec.runtime
         return [LogEvent("info", spec.name, "has new settings: restarting"), *camera.child.restart(now_s)]
@@ -99,22 +99,22 @@ class Cameras:
                 self.streams.publish(unit, outcome, now_s)
             camera.stream = None
 
-    # -- the gateway draws what they show
+    # -- pictures for the gateway
 
     def drawn(self, camera: Camera, frame: int) -> list[Action]:
-        """A new picture lies in the camera's ring."""
+        """A new picture is in the camera's ring."""
         if self.gateway is not None and self.gateway.child.running and camera.viewers:
             return [Send(GATEWAY, PictureReady(camera.spec.name, frame))]
         return []
 
     def reopened(self, camera: Camera) -> list[Action]:
-        """The camera may draw into another ring now."""
+        """The camera's source was opened again: its ring may be a new one."""
         if self.gateway is not None and self.gateway.child.running:
             return [self.pools.pictures(camera, GATEWAY)]
         return []
 
     def watched(self, name: str | None, viewers: int, now_s: float) -> list[Action]:
-        """So many people look at this camera now; None: at every one of them."""
+        """The camera has `viewers` viewers now; `name` None: every camera has."""
         if name is None:
             for camera in self.by_name.values():
                 camera.viewers = viewers
@@ -125,13 +125,13 @@ class Cameras:
         return watched.send_detection_rate(now_s)
 
     def rings(self) -> list[Action]:
-        """Every ring of pictures, for a gateway that has just opened."""
+        """The picture ring of every camera, for a gateway that has just opened."""
         return [self.pools.pictures(camera, GATEWAY) for camera in self.by_name.values() if camera.slots and not camera.removed]
 
     # -- time
 
     def overdue(self, now_s: float) -> list[Action]:
-        """A camera that captures but does not answer any more is killed."""
+        """Kill a camera process that captures but has not answered Measure for limits.silent_s."""
         late_s = now_s - self.limits.silent_s
         actions: list[Action] = []
         for camera in self.by_name.values():
@@ -140,17 +140,17 @@ class Cameras:
         return actions
 
     def extend_deadlines(self, now_s: float) -> None:
-        """The supervisor itself stood still."""
+        """After a stall of the event loop: restart the waiting time of all measurements."""
         for camera in self.by_name.values():
             camera.measuring_since_s = now_s
 
     def tick(self, now_s: float) -> list[Action]:
-        """Retired pools that no process needs go; a pool too small for the sticks of today is replaced; slots are granted."""
+        """Drop retired pools that no process uses, replace pools too small for the present sticks, grant slots."""
         actions: list[Action] = []
         workers = self.workers()
         for name, camera in list(self.by_name.items()):
             if camera.child.state is State.FENCED:
-                # its slots stay its own: it may still write
+                # its grants are kept: a process that cannot be killed may still write
                 camera.go_without(now_s)
             actions += self.pools.drop_idle(camera, workers)
             if self.pools.too_small(camera):
@@ -167,5 +167,5 @@ class Cameras:
 
     @property
     def finished(self) -> bool:
-        """All sources have come to their end."""
+        """Every source has ended."""
         return bool(self.by_name) and all(camera.ended for camera in self.by_name.values())

@@ -1,17 +1,17 @@
-"""The life of one child process: when it is started, how long each phase may take, when it is tried again.
+"""The states of one child process: when it starts, how long each state may last, when it restarts.
 
                 start            Hello             ready
         DOWN ----------> STARTING -----> OPENING ----------> RUNNING
           ^                  |  exit         |  exit   <- lost -- |  exit
           |  exit            v               v                  v
-      STOPPING <-- stop -- any of them ... BACKOFF -- its time has come --> STARTING
+      STOPPING <-- stop -- any of them ... BACKOFF -- deadline passed --> STARTING
                              |
-                             +-- too late, or asked to --> KILLED -- exit --> BACKOFF (or DOWN when it was to stop)
+                             +-- deadline passed, or kill --> KILLED -- exit --> BACKOFF (DOWN after stop)
                                                              |
                                                              +-- cannot be killed --> FENCED -- exit --> BACKOFF
 
-A child that dies after it was healthy starts again at once, unless that happens often; one that never became healthy waits 1 s to
-60 s. It is tried for ever: there is no state for giving up.
+A child that exits after it was healthy restarts at once, QUICK_RESTARTS times; one that never became healthy waits 1 s to 60 s.
+Restarts never end: there is no final failed state. What a child's messages mean is decided by its owner.
 """
 
 from __future__ import annotations
@@ -40,33 +40,33 @@ ALIVE = frozenset({State.STARTING, State.OPENING, State.RUNNING, State.STOPPING,
 
 
 class Limits(Struct, frozen=True):
-    """How long a child of one kind may take, seconds. Generous where a slow machine imports big libraries."""
+    """The longest time in each state, seconds. Starting is generous: a slow machine imports large libraries."""
 
     starting_s: float = 45.0
     opening_s: float = 60.0
     compiling_s: float = 180.0
     silent_s: float = 5.0
-    """Without a word while running; every child says something each second."""
+    """Longest time without a message while running; every child sends one each second."""
     stopping_s: float = 3.0
     killed_s: float = 5.0
-    """After SIGKILL a process that is still there hangs in the kernel."""
+    """A process that exists for longer after SIGKILL is blocked in the kernel."""
 
 
 QUICK_RESTARTS = 3
-"""Deaths after health that are answered at once, before backoff begins."""
+"""Exits of a healthy child that lead to a restart at once, before backoff begins."""
 STABLE_S = 30.0
-"""Healthy for this long: earlier deaths are forgotten."""
+"""After so long in good health the failure count is reset."""
 QUARANTINE = 5
-"""Deaths in a row that make a stick "quarantined" in status; it is still tried, every 60 s."""
+"""Failures in a row that make a stick "quarantined" in status; it is still restarted, every 60 s."""
 DEVICE_MISSING_S = 2.0
-"""What it drives is gone: whether it was pulled, or has only reset itself, shows in this time."""
+"""Least backoff after a stick was not found: within it discovery sees whether the stick was pulled or is resetting."""
 LONGEST_BACKOFF_S = 60.0
 LONGEST_ERROR = 400
-"""Characters kept of a child's last word."""
+"""Characters kept of a child's error text."""
 
 
 class Child:
-    """One child process as the core sees it. Every method returns what must be done."""
+    """One child process. The methods return the actions to perform."""
 
     def __init__(self, endpoint: Endpoint, runtime: str, limits: Limits | None = None) -> None:
         self.endpoint = endpoint
@@ -77,7 +77,7 @@ class Child:
         self.deadline_s: float | None = None
         self.restarts = 0
         self.failures = 0
-        """Deaths in a row without a stable time between."""
+        """Failures in a row, with less than STABLE_S in good health between two."""
         self.last_error: str | None = None
         self._wanted = False
         self._healthy_since_s: float | None = None
@@ -87,17 +87,17 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """A process exists, in whatever state."""
+        """A process exists, in any state."""
         return self.state in ALIVE
 
     @property
     def listening(self) -> bool:
-        """Messages may be sent to it: it has said Hello, and its first word was sent with the answer."""
+        """It has sent Hello and was sent its opening message, so other messages may follow."""
         return self.state in (State.OPENING, State.RUNNING)
 
     @property
     def accepts(self) -> bool:
-        """What it says counts. Not the late words of one that was killed."""
+        """Its messages are handled. Messages of a killed child, received late, are not."""
         return self.state in (State.STARTING, State.OPENING, State.RUNNING, State.STOPPING)
 
     @property
@@ -109,12 +109,12 @@ class Child:
         return self.failures >= QUARANTINE
 
     def start(self, now_s: float) -> list[Action]:
-        """From now on this child shall run."""
+        """Run this child from now on."""
         self._wanted = True
         return [] if self.alive else self._spawn(now_s)
 
     def stop(self, now_s: float) -> list[Action]:
-        """From now on it shall not; Stop first, SIGKILL when it takes too long."""
+        """Stop this child: Stop first, SIGKILL after limits.stopping_s."""
         self._wanted = False
         if self.state in (State.STARTING, State.OPENING, State.RUNNING):
             self._enter(State.STOPPING, now_s + self.limits.stopping_s)
@@ -124,7 +124,7 @@ class Child:
         return []
 
     def restart(self, now_s: float) -> list[Action]:
-        """It shall run with new settings: stop it politely and start it again. This is no death."""
+        """Stop and start the child, with new settings. This does not count as a failure."""
         if self.state in (State.BACKOFF, State.DOWN):
             self._wanted, self.failures = True, 0
             return self._spawn(now_s)
@@ -133,7 +133,7 @@ class Child:
         return actions
 
     def kill(self, now_s: float, reason: str) -> list[Action]:
-        """It misbehaves: end it now. Restarted like any other death."""
+        """Kill the child for `reason`. It restarts as after any failure."""
         if not self.alive or self.state in (State.KILLED, State.FENCED):
             return []
         self._exit_reason = reason
@@ -144,7 +144,7 @@ class Child:
         self.pid = pid
 
     def message_received(self, now_s: float) -> None:
-        """Any message came: a running child is alive."""
+        """A message arrived: a running child gets a new deadline."""
         if self.state is State.RUNNING:
             self.deadline_s = now_s + self.limits.silent_s
 
@@ -153,25 +153,26 @@ class Child:
             self._enter(State.OPENING, now_s + self.limits.opening_s)
 
     def extend_opening(self, now_s: float) -> None:
-        """It has started or opens what it drives, and what it waits for is not its own doing."""
+        """Restart the deadline of a child that waits for something outside it, such as its turn to boot."""
         if self.state is State.STARTING:
             self.deadline_s = now_s + self.limits.starting_s
         elif self.state is State.OPENING:
             self.deadline_s = now_s + self.limits.opening_s
 
     def phase(self, name: str, now_s: float) -> None:
-        """A long step begins; while it lasts nothing is expected to be heard."""
+        """A long blocking step begins; no heartbeat is expected until it ends."""
         if self.state in (State.OPENING, State.RUNNING):
             self.deadline_s = now_s + (self.limits.compiling_s if name == "compiling" else self.limits.opening_s)
 
     def ready(self, now_s: float) -> None:
-        """It is healthy: it does what it is for."""
+        """The child is open and healthy."""
         if self.state is State.OPENING:
             self._enter(State.RUNNING, now_s + self.limits.silent_s)
             self._healthy_since_s = now_s
 
     def device_lost(self, detail: str, now_s: float, *, not_at_fault: bool = False) -> list[Action]:
-        """A running one has lost what it drives and opens it again by itself. It counts as a death; too many end it."""
+        """A running worker lost its stick and opens it again itself. It counts as a failure unless `not_at_fault`; after
+        QUICK_RESTARTS failures the process is killed instead."""
         if self.state is not State.RUNNING:
             return []
         self._end_healthy_period(now_s)
@@ -184,13 +185,14 @@ class Child:
         return [LogEvent("warning", str(self.endpoint), f"{self.last_error}: resetting and reopening the stick")]
 
     def record_failure(self, detail: str, *, permanent: bool, device_missing: bool = False) -> None:
-        """The child reports why it fails. A permanent failure is retried after the longest backoff. `device_missing`: the stick it
-        drives is not there."""
+        """The child reports why it will exit. `permanent`: the next attempt waits LONGEST_BACKOFF_S. `device_missing`: its stick
+        was not found. The first report counts."""
         self._exit_reason = self._exit_reason or self._shorten(detail)
         self._slow_retry, self._device_missing = permanent, device_missing
 
     def exited(self, how: str, now_s: float, *, not_at_fault: bool = False) -> list[Action]:
-        """The process is gone. `not_at_fault`: what it was given has killed others too, so the death does not count against it."""
+        """The process exited. `not_at_fault`: it held a unit that other sticks failed with too, so the exit does not count as a
+        failure."""
         if not self.alive:
             return []
         was, self.pid = self.state, None
@@ -200,7 +202,7 @@ class Child:
             self._enter(State.DOWN, None)
             return []
         if was is State.STOPPING:
-            # asked to, and since then to run again: no death
+            # a restart was requested: this exit is no failure
             return self._spawn(now_s)
         self.last_error = reason or how
         if not not_at_fault:
@@ -221,24 +223,24 @@ class Child:
         return actions
 
     def _shorten(self, detail: str) -> str:
-        """Without its own name in front: that is said anyway."""
+        """At most LONGEST_ERROR characters, without the stick's name, which the log line has already."""
         return detail.removeprefix(f"stick {self.endpoint.name}: ")[:LONGEST_ERROR]
 
     def _end_healthy_period(self, now_s: float) -> bool:
-        """Health is over: was it ever? After a stable time earlier deaths are forgotten."""
+        """Returns whether the child was healthy. After STABLE_S in good health the failure count is reset."""
         since_s, self._healthy_since_s = self._healthy_since_s, None
         if since_s is not None and now_s - since_s >= STABLE_S:
             self.failures = 0
         return since_s is not None
 
     def backoff_s(self) -> float:
-        """1, 2, 4 ... 60 s by the number of deaths in a row."""
+        """1, 2, 4 ... 60 s by the number of failures in a row."""
         if self._slow_retry:
             return LONGEST_BACKOFF_S
         return float(min(LONGEST_BACKOFF_S, 2.0 ** min(self.failures - 1, 6))) if self.failures > 0 else 1.0
 
     def tick(self, now_s: float) -> list[Action]:
-        """Act on a deadline that has passed."""
+        """Act on a deadline that has passed: start, kill or fence the process."""
         if self.deadline_s is None or now_s < self.deadline_s:
             return []
         if self.state is State.BACKOFF:
@@ -261,19 +263,19 @@ class Child:
         return self.kill(now_s, too_long[self.state])
 
     def extend_deadlines(self, now_s: float) -> None:
-        """The supervisor itself was stopped for a while: nobody is late."""
+        """After a stall of the event loop: a deadline that passed meanwhile is extended by limits.silent_s."""
         if self.state is State.RUNNING:
             self.message_received(now_s)
         elif self.deadline_s is not None and self.deadline_s < now_s:
             self.deadline_s = now_s + self.limits.silent_s
 
     def retry_now(self, now_s: float) -> list[Action]:
-        """The reason for waiting is over (the stick was plugged in again)."""
+        """Start at once and forget earlier failures: the stick was plugged in again."""
         self.failures = 0
         return self._spawn(now_s) if self.state is State.BACKOFF else []
 
     def _spawn(self, now_s: float) -> list[Action]:
-        # the last words of one that was to stop are not the next one's
+        # a reason reported while stopping does not belong to the next process
         self._exit_reason, self._slow_retry, self._device_missing = None, False, False
         self._enter(State.STARTING, now_s + self.limits.starting_s)
         return [Spawn(self.endpoint, self.runtime)]

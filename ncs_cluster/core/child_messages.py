@@ -1,4 +1,4 @@
-"""What every child may say, whatever it is for."""
+"""Handling of the messages and events that all kinds of children share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ CommonMessage = Union[m.Heartbeat, m.Phase, m.Failed, e.Spawned, e.SpawnFailed]
 
 
 def accepts(child: Child, message: object) -> bool:
-    """False for late messages of a child that was killed, and for a second Hello. Events of its process always count."""
+    """False: drop the message. Dropped are messages of a killed child and a second Hello, never the events of its process."""
     if isinstance(message, m.Hello):
         return child.state is State.STARTING
     return child.accepts or isinstance(message, (e.Spawned, e.SpawnFailed, e.Exited))
 
 
 def check_protocol(child: Child, hello: m.Hello, now_s: float) -> list[Action]:
-    """Kills a child of another version; no actions for one of this version."""
+    """Kill a child that uses another protocol version; no actions for this version."""
     child.spawned(hello.pid)
     if hello.protocol == m.PROTOCOL:
         return []
@@ -28,7 +28,7 @@ def check_protocol(child: Child, hello: m.Hello, now_s: float) -> list[Action]:
 
 
 def handle_common(child: Child, message: CommonMessage, now_s: float) -> list[Action]:
-    """A message that means the same from every kind of child."""
+    """Handle a message with one meaning for every kind of child."""
     match message:
         case m.Heartbeat():
             return []

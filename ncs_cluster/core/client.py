@@ -1,4 +1,4 @@
-"""Peers that are no children: clients of the control socket, and the buses where sticks are plugged in."""
+"""Peers that are not child processes: clients of the control socket, and the buses on which sticks are found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ncs_cluster.core.engine import Engine
 
 ClientMessage = Union[m.AskSwitch, m.AskFault]
-"""Requests that change something; the supervisor answers the others itself."""
+"""Requests that change the state; the supervisor answers the read-only ones."""
 
 
 class Client:
@@ -37,7 +37,7 @@ class Client:
                 assert_never(message)
 
     def _switch(self, now_s: float) -> list[Action]:
-        """The next cluster of every pool that has one."""
+        """Switch every pool that has more than one cluster."""
         regulators = [each for each in self._engine.workers.regulators.values() if len(each.clusters(now_s)) > 1]
         if not regulators:
             return [refuse(self._endpoint, "no other cluster to switch to")]
@@ -54,7 +54,7 @@ class Client:
 
 
 class Bus:
-    """Where sticks are plugged in and pulled out."""
+    """The bus: sticks are plugged in and unplugged."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""The operator: asks the daemon to stop, or gives it new settings, which are applied as a difference."""
+"""The operator's requests: stop, and new settings, of which the difference to the present ones is applied."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from ncs_cluster.core.engine import Engine
 
 LIVE_GRAPH_FIELDS = {"threshold", "labels", "decoder_options"}
-"""Fields of a GraphSpec that a worker applies to a graph that is loaded."""
+"""Fields of a GraphSpec that a worker applies to a loaded graph."""
 
 
 class Operator:
-    """See events.OperatorEvent."""
+    """Handles events.OperatorEvent."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -45,7 +45,7 @@ class Operator:
 
 
 def restart_needed(old: Settings, new: Settings) -> list[str]:
-    """Keys that changed and cannot be applied while the daemon runs."""
+    """Changed keys that take effect only at the next start of the daemon."""
     keys = [name for name in ("runtime_dir", "state_dir", "runtimes", "log_level") if getattr(old, name) != getattr(new, name)]
     if [_model(graph) for graph in old.graphs] != [_model(graph) for graph in new.graphs]:
         keys.append("graphs")
@@ -60,5 +60,5 @@ def restart_needed(old: Settings, new: Settings) -> list[str]:
 
 
 def _model(graph: GraphSpec) -> list[object]:
-    """The fields of a graph that its loaded model depends on."""
+    """The fields of a graph on which its loaded model depends."""
     return [getattr(graph, name) for name in graph.__struct_fields__ if name not in LIVE_GRAPH_FIELDS]

@@ -1,4 +1,4 @@
-"""What a peer may ask of the whole daemon."""
+"""What a peer may request of the whole daemon."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ncs_cluster.core.actions import Action
 
 
 class Daemon(Protocol):
-    """The engine, as its parts see it."""
+    """The part of the engine that cameras, sinks and the gateway use."""
 
     @property
     def stopping(self) -> bool:
         """A shutdown has begun."""
 
     def stop(self, now_s: float) -> list[Action]:
-        """Drain and end; a second time: end at once."""
+        """Drain, then exit; a second call exits at once."""
 
     def refuse(self, origin: str, detail: str) -> list[Action]:
-        """A configured place or source can never work, and never has: end with exit code 78."""
+        """A configured source or sink has never worked and cannot work: exit with code 78."""

@@ -1,12 +1,12 @@
-"""Which unit goes to which stick, and when. Never more than the permitted number of sticks at work; nothing lost.
+"""Which unit goes to which stick, and when. At most the permitted number of sticks work at once, and no unit is lost.
 
-A lane is one graph of one stream. A live lane holds its newest frame only. It hands the frame over just before a stick needs it,
-so that the frame is fresh: a busy stick gets one more request shortly before an executor of it is expected to be free (expected end
-minus lead). An ordered lane is a queue and fills a stick to its max_in_flight; beside live lanes its frames are handed over like
-theirs, or it would always be there first. Lanes with work take turns by weight (virtual time, as in fair queueing).
+A lane is one graph of one stream. A live lane holds its newest frame only and sends it as late as possible, so that the frame is
+fresh: a busy stick gets one more request shortly before one of its executors is expected to be free (expected end minus lead). An
+ordered lane is a queue and fills a stick to its max_in_flight; beside live lanes it sends as late as they do, since otherwise it
+would take every free executor first. Lanes with work take turns by weight (virtual time, as in fair queueing).
 
-A unit whose stick died goes back to the head of its lane. It is retried alone on a stick, so that the next death has one possible
-cause; after MOST_TRIES deaths it is given up. A live unit gives way to a newer frame instead.
+A unit whose stick failed returns to the head of its lane. It is retried isolated, as the only unit on its stick, so that the next
+failure has one possible cause; after MOST_TRIES failures it is given up. A live unit is dropped for a newer frame instead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Lane:
         self.cost = 1.0 / weight
         self.ordered = ordered
         self.held = False
-        """A sink of its stream cannot take more for now."""
+        """A sink of its stream is full; the lane sends nothing until the sink has room."""
         self.virtual_s = 0.0
         self.pending: deque[Unit] = deque()
 
@@ -44,18 +44,18 @@ class Dispatcher:
         self.lanes: dict[tuple[str, int], Lane] = {}
         self.queues: dict[StickId, StickQueue] = {}
         self.permits: dict[str, int] = {}
-        """By pool: how many of its sticks may be at work at once; 0: all."""
+        """By pool: how many of its sticks may work at once; 0: all."""
         self.deadline_s: float | None = None
-        """When `assign` should be called again although nothing has happened."""
+        """When `assign` is due although no event happens; None: only after an event."""
         self._tickets = 0
         self._virtual_s = 0.0
         self._any_live = False
         self._unchanged = False
         """`assign` found nothing to do, and nothing has changed since."""
         self._kept_free: StickId | None = None
-        """Gets no second request, so that a retried unit, which travels alone, finds an idle stick."""
+        """This stick gets no second request, so that it becomes idle for a unit that is retried isolated."""
 
-    # -- streams and sticks come and go
+    # -- opening and closing of streams and sticks
 
     def open_lanes(self, stream: str, graphs: Sequence[int], weight: float, *, ordered: bool) -> None:
         """A lane for each graph; the stream's weight is divided among them."""
@@ -64,7 +64,8 @@ class Dispatcher:
         self._lanes_changed()
 
     def close_lanes(self, stream: str) -> list[Unit]:
-        """The stream ends. Returns the units that wait in its lanes; those on sticks are marked as closed and come back later."""
+        """Close the lanes of a stream. Returns the units that waited in them; units in flight are marked as closed and answered
+        later."""
         for queue in self.queues.values():
             for unit in queue.in_flight.values():
                 unit.closed = unit.closed or unit.stream == stream
@@ -82,13 +83,13 @@ class Dispatcher:
     def attach(
         self, stick: StickId, max_in_flight: int, *, pool: str = "default", can_reset: bool = False, executors: int = 1
     ) -> StickQueue:
-        """The stick can take work. What was known of its speed starts anew. `can_reset`: its worker can reset it."""
+        """The stick is open and can take work; its service time is unknown again. `can_reset`: its worker can reset it."""
         self.queues[stick] = StickQueue(stick, max_in_flight, pool=pool, can_reset=can_reset, executors=executors)
         self._unchanged = False
         return self.queues[stick]
 
     def detach(self, stick: StickId) -> list[Unit]:
-        """The stick is gone: its units go back to their lanes. Returns those that are given up."""
+        """The stick is closed: its units return to their lanes. Returns the units that are given up."""
         queue = self.queues.pop(stick, None)
         if queue is None:
             return []
@@ -108,35 +109,35 @@ class Dispatcher:
         return given_up
 
     def not_at_fault(self, stick: StickId) -> bool:
-        """What the stick has in hand has already cost another one its life."""
+        """The stick holds a retried unit, with which another stick has failed before."""
         queue = self.queues.get(stick)
         return queue is not None and queue.isolated
 
     def set_duties(self, duties: Mapping[StickId, float]) -> None:
-        """The duty of each of these sticks; others keep theirs."""
+        """Set the duty of each of these sticks; other sticks keep theirs."""
         for stick, duty in duties.items():
             queue = self.queues.get(stick)
             if queue is not None and duty != queue.duty:
                 queue.duty, self._unchanged = duty, False
 
     def permit(self, pool: str, sticks: int) -> None:
-        """How many sticks of the pool may be at work at once; 0: all."""
+        """Set how many sticks of the pool may work at once; 0: all."""
         if sticks != self.permits.get(pool):
             self.permits[pool], self._unchanged = sticks, False
 
     def hold(self, stream: str, *, held: bool) -> None:
-        """The stream's lanes wait: a sink of it cannot take more for now."""
+        """Hold or release the stream's lanes: a held lane sends nothing."""
         for lane in self.lanes.values():
             if lane.stream == stream and lane.held != held:
                 lane.held, self._unchanged = held, False
                 if not held:
-                    # the time it waited gives it no turns
+                    # a lane saves up no turns while it is held
                     lane.virtual_s = max(lane.virtual_s, self._virtual_s)
 
-    # -- work comes, goes out, comes back
+    # -- units: offered, assigned, answered
 
     def offer(self, unit: Unit) -> None:
-        """New work. In a live lane an older frame makes room for it."""
+        """Add a unit to its lane. In a live lane it replaces an older frame."""
         lane = self.lanes[unit.stream, unit.graph]
         self.ledger.begin(unit)
         replaced = False
@@ -145,13 +146,13 @@ class Dispatcher:
                 older = lane.pending.popleft()
                 replaced = not older.tried
                 self.ledger.end(older, DROPPED)
-        # a newer frame in the place of an older one finds the sticks as that one found them
+        # a unit that replaces another one changes nothing for `assign`
         self._unchanged = self._unchanged and replaced
         self._wake(lane)
         lane.pending.append(unit)
 
     def assign(self, now_s: float) -> list[Unit]:
-        """Hand over whatever can be handed over now; each unit says which stick gets it, and its ticket."""
+        """The units to send now, each with its `stick` and `ticket` set."""
         if self._unchanged and (self.deadline_s is None or now_s < self.deadline_s):
             return []
         self._unchanged = True
@@ -178,13 +179,14 @@ class Dispatcher:
         return handed
 
     def answered(self, stick: StickId, ticket: int, latency_s: float, now_s: float) -> Unit | None:
-        """A stick's answer. None when nobody waits for it: it is dropped."""
+        """The unit that a stick has answered; None for an unknown ticket, whose answer is dropped. `latency_s` is the worker's
+        figure."""
         queue = self.queues.get(stick)
         unit = queue.in_flight.pop(ticket, None) if queue else None
         if queue is None or unit is None:
             return None
         seen_s = now_s - max(unit.sent_s, queue.last_done_s)
-        # the worker's own clock does not stand still when the supervisor does; or its patience would grow to minutes
+        # a stall of the supervisor is not in the worker's latency; with the stall the patience would grow to minutes
         queue.record(unit.graph, min(seen_s, latency_s) if latency_s > 0.0 else seen_s)
         queue.latency.add(latency_s)
         queue.last_done_s = now_s
@@ -195,7 +197,7 @@ class Dispatcher:
         return unit
 
     def overdue(self, now_s: float) -> list[StickId]:
-        """Sticks that should have answered long ago."""
+        """Sticks whose oldest request has taken longer than StickQueue.patience_s."""
         return [
             queue.stick
             for queue in self.queues.values()
@@ -203,8 +205,8 @@ class Dispatcher:
         ]
 
     def drain(self) -> list[Unit]:
-        """The daemon stops: units that wait are taken out and returned. Those of an ordered stream that have been on a stick stay:
-        finished frames wait for them."""
+        """The daemon stops: units that wait are removed and returned. Retried units of ordered streams stay, since results of later
+        frames wait for them."""
         left: list[Unit] = []
         for lane in self.lanes.values():
             under_way = [unit for unit in lane.pending if lane.ordered and unit.tried]
@@ -213,7 +215,7 @@ class Dispatcher:
         return left
 
     def abandon(self) -> None:
-        """Nothing is waited for any more: answers that still come are dropped."""
+        """Forget all units: later answers are dropped."""
         for queue in self.queues.values():
             queue.in_flight.clear()
             queue.recompute()
@@ -222,14 +224,14 @@ class Dispatcher:
         self._unchanged = False
 
     def extend_deadlines(self, now_s: float) -> None:
-        """The supervisor itself was stopped for a while: nobody is late."""
+        """After a stall of the event loop: restart the waiting time of the requests in flight."""
         for queue in self.queues.values():
             queue.last_done_s = max(queue.last_done_s, now_s)
             queue.recompute()
         self._unchanged = False
 
     def at_work(self, pool: str) -> int:
-        """Sticks of the pool with a request in hand."""
+        """How many sticks of the pool have a request in flight."""
         return sum(1 for queue in self.queues.values() if queue.in_flight and queue.pool == pool)
 
     def _may_begin(self, pool: str) -> bool:
@@ -246,7 +248,8 @@ class Dispatcher:
     # -- choosing
 
     def _queue_for(self, unit: Unit, lane: Lane, now_s: float) -> StickQueue | None:
-        """The stick that takes this unit now: the idle one that has rested longest, else a busy one that ends its request soon."""
+        """The queue that takes this unit now: the stick that is idle longest, else a busy one that is ready for one more
+        request."""
         queues = [queue for queue in self.queues.values() if queue.duty > 0.0]
         if unit.tried and self._other_choice(unit):
             queues = [queue for queue in queues if queue.stick not in unit.tried]
@@ -255,7 +258,7 @@ class Dispatcher:
             free = {pool: self._may_begin(pool) for pool in {queue.pool for queue in idle}}
             idle = [queue for queue in idle if free[queue.pool]]
         if idle:
-            # one that its firmware slows down only where no other is free
+            # a stick that its firmware throttles is the last choice
             return min(idle, key=lambda queue: (queue.throttled, queue.last_sent_s))
         if unit.tried:
             return None
@@ -271,13 +274,13 @@ class Dispatcher:
         return min(ready, key=lambda queue: (len(queue.in_flight) - queue.executors, queue.last_sent_s), default=None)
 
     def _for_a_retry(self) -> StickId | None:
-        """The busy stick that will be idle first, when the head of a lane waits for an idle one."""
+        """The busy stick that will be idle first, if a retried unit waits for an idle stick."""
         waits = any(lane.pending and lane.pending[0].tried and not lane.held for lane in self.lanes.values())
         busy = [queue for queue in self.queues.values() if queue.in_flight and queue.duty > 0.0] if waits else []
         return min(busy, key=lambda queue: (len(queue.in_flight), queue.expected_end_s())).stick if busy else None
 
     def _too_soon(self, queue: StickQueue, now_s: float) -> bool:
-        """A stick at rate r rests (1 - r) / r of the time it worked."""
+        """A stick with duty d rests (1 - d) / d of the time it has worked."""
         if queue.duty >= 1.0 or queue.service.mean_s is None:
             return False
         turn_s = queue.last_sent_s + queue.service.mean_s / queue.duty
@@ -293,6 +296,6 @@ class Dispatcher:
             self.deadline_s = when_s
 
     def _wake(self, lane: Lane) -> None:
-        """A lane that was empty does not save up its turns."""
+        """A lane saves up no turns while it is empty."""
         if not lane.pending:
             lane.virtual_s = max(lane.virtual_s, self._virtual_s)

@@ -1,7 +1,7 @@
-"""The switchboard: an event comes in, the peer it came from decides, actions go out. No rule of its own beyond start, time and end.
+"""The engine: routes each event to the peer it came from and returns the actions. Its own rules are start, tick and shutdown only.
 
-`handle` and `wake` are the only ways to change anything; time is an argument. `deadline_s` says when `wake` is due although nothing
-happens. The same events at the same times lead to the same actions.
+`handle` and `wake` are the only methods that change state, `start`, `stop` and `refuse` aside; time is an argument. `deadline_s` is
+the time at which `wake` is due if no event comes first. The same events at the same times lead to the same actions.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from ncs_cluster.specs import Settings
 from ncs_cluster.types import StickId
 
 TICK_S = 0.25
-"""How often deadlines of processes are looked at; frames have their own clock."""
+"""The period of `_tick`, which checks the deadlines of processes; frames have deadlines of their own."""
 STALL_S = 1.0
-"""The event loop itself stood still for longer: deadlines of children are extended."""
+"""After a longer stall of the event loop the deadlines of children are extended."""
 
 
 class Peer(Protocol):
-    """The other end of one channel. `message` is of the closed union that its channel decodes."""
+    """Handles the messages of one endpoint: the closed union that its channel decodes."""
 
     def handle(self, message: Any, now_s: float) -> list[Action]: ...
 
 
 class Engine:
-    """The daemon's decisions."""
+    """All decisions of the daemon."""
 
     def __init__(self, settings: Settings, now_s: float, limits: Limits | None = None) -> None:
         limits = limits or Limits()
@@ -58,7 +58,7 @@ class Engine:
             self.gateway = Gateway(settings.gateway, settings, self, limits, rings=rings, watched=watched)
         self.cameras.gateway = self.gateway
         self.idle_s = now_s
-        """When there was nothing to do last."""
+        """When no unit was open last."""
         self.shutdown: Shutdown | None = None
         self._next_tick_s = now_s + TICK_S
         self._last_tick_s = now_s
@@ -79,7 +79,7 @@ class Engine:
         return self.shutdown is not None
 
     def start(self, now_s: float) -> list[Action]:
-        """Everything that is configured begins."""
+        """Start every configured sink, stick and camera, and the gateway."""
         actions: list[Action] = [LogEvent("info", "daemon", text) for text in self.settings.notices]
         for child in self._consumers():
             actions += child.start(now_s)
@@ -90,12 +90,12 @@ class Engine:
         return actions
 
     def handle(self, endpoint: Endpoint, message: Any, now_s: float) -> list[Action]:
-        """One event; the actions it leads to, in order."""
+        """Handle one event. Returns its actions, in order."""
         peer = self._peer(endpoint)
         return (peer.handle(message, now_s) if peer is not None else []) + self._hand_over(now_s)
 
     def wake(self, now_s: float) -> list[Action]:
-        """Time has passed."""
+        """Act on every deadline that has passed."""
         actions = self._tick(now_s) if now_s >= self._next_tick_s else []
         return actions + self._hand_over(now_s)
 
@@ -121,7 +121,7 @@ class Engine:
     # -- frames
 
     def _hand_over(self, now_s: float) -> list[Action]:
-        """Sticks get the frames they can take now, and sinks the records."""
+        """Send frames to the sticks that can take them, and records to the sinks."""
         actions = self.workers.open_due(now_s) + self.workers.regulate_due(now_s)
         if (due_s := self.streams.deadline_s) is not None and now_s >= due_s:
             actions += self.streams.release(now_s)
@@ -130,7 +130,7 @@ class Engine:
         if not self.ledger.open:
             self.idle_s = now_s
         if self.shutdown is not None and self.shutdown.closing:
-            # nothing is handed over any more, so nothing is waited for either
+            # the sticks are closing: no unit is assigned any more
             self.dispatcher.deadline_s = None
             return actions
         for unit in self.dispatcher.assign(now_s):
@@ -179,11 +179,11 @@ class Engine:
     # -- end
 
     def refuse(self, origin: str, detail: str) -> list[Action]:
-        """What was configured can never work, and never has: say so and end, rather than try for ever."""
+        """A configured source or sink has never worked and cannot work: exit with code 78 instead of endless restarts."""
         return [LogEvent("error", origin, detail), *killed(self.children()), Exit(EX_CONFIG)]
 
     def stop(self, now_s: float) -> list[Action]:
-        """Drain and end; asked a second time, end at once."""
+        """Drain, then exit; a second call exits at once."""
         if self.shutdown is not None:
             return [LogEvent("warning", "daemon", "second stop request: exiting now"), *killed(self.children()), Exit(0)]
         self.shutdown = Shutdown(self._producers(), self._consumers(), now_s)
@@ -204,7 +204,7 @@ class Engine:
         return actions
 
     def _give_up_the_rest(self, now_s: float) -> list[Action]:
-        """Nobody will finish it. Finished frames of an ordered stream are not held back by those that will not be."""
+        """Give up all open units. Results of an ordered stream that waited for them are published first or with them."""
         actions = self.streams.flush(now_s)
         for camera in self.cameras.by_name.values():
             camera.go_without(now_s)
@@ -216,7 +216,7 @@ class Engine:
     # -- children
 
     def children(self) -> list[Child]:
-        """Every child that is configured."""
+        """All children."""
         return self._producers() + self._consumers()
 
     def _producers(self) -> list[Child]:
@@ -225,7 +225,7 @@ class Engine:
         return cameras + [stick.child for stick in self.sticks.by_id.values()]
 
     def _consumers(self) -> list[Child]:
-        """Sinks and the gateway, which end last."""
+        """Sinks and the gateway, which stop last."""
         children = [sink.child for sink in self.sinks.by_name.values()]
         return [*children, self.gateway.child] if self.gateway is not None else children
 

@@ -1,5 +1,5 @@
-"""Events of the core beside the messages of children and clients. An event is (endpoint, message); the endpoint is the channel the
-message came by, so a worker cannot report another's death.
+"""Events of the core other than the messages of children and clients. An event is a pair (endpoint, message): the endpoint is that
+of the channel on which the message arrived, so a worker cannot report the exit of another one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ncs_cluster.types import StickId
 
 
 class Endpoint(NamedTuple):
-    """One end of the supervisor's wires."""
+    """The address of a peer of the supervisor."""
 
     kind: str
     """ "worker", "camera", "sink", "gateway", "client", "bus" or "operator"."""
@@ -37,30 +37,31 @@ class StickFound(Struct, frozen=True):
 
 
 class StickGone(Struct, frozen=True):
-    """A stick was pulled; or `renamed`: it was called by a port that is not its home, and is found under another name."""
+    """A stick was unplugged. `renamed`: instead, its id came from a port that is not its boot port, and it is found under another
+    id."""
 
     id: StickId
     renamed: bool = False
 
 
 class Spawned(Struct, frozen=True):
-    """The process runs; nothing was heard of it yet."""
+    """The process exists; it has sent no message yet."""
 
     pid: int
 
 
 class SpawnFailed(Struct, frozen=True):
-    """The process could not be started at all."""
+    """The process could not be started."""
 
     detail: str
 
 
 class Exited(Struct, frozen=True):
-    """The process is gone and reaped. `how` is for people: "exit code 7", "killed by SIGSEGV"."""
+    """The process has ended and is reaped. `how`, for the operator: "exit code 7", "killed by SIGSEGV"."""
 
     how: str
     code: int
-    """As subprocess gives it: negative is a signal."""
+    """As in subprocess.returncode: negative is a signal's number."""
 
 
 ProcessEvent = Union[Spawned, SpawnFailed, Exited]
@@ -68,13 +69,13 @@ BusEvent = Union[StickFound, StickGone]
 
 
 class Configured(Struct, frozen=True):
-    """New settings, judged whole by config: the difference is applied, and nothing restarts that need not."""
+    """New settings, validated by config: the difference to the present ones is applied; what is unchanged does not restart."""
 
     settings: Settings
 
 
 class StopRequested(Struct, frozen=True):
-    """SIGTERM, Ctrl-C, or q in a window: drain and end. A second one ends at once."""
+    """SIGTERM or Ctrl-C: drain, then exit. A second one exits at once."""
 
 
 OperatorEvent = Union[StopRequested, Configured]

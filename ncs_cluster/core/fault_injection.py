@@ -1,4 +1,4 @@
-"""Faults on request, with simulated sticks only: what the page's three buttons do."""
+"""Faults on request, with simulated sticks only: the page's three buttons."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ HEAT_WAVE_S = 20.0
 
 
 def inject(endpoint: Endpoint, kind: str, stick: StickId | None, engine: Engine) -> list[Action]:
-    """A heat wave over all sticks, or a fault of one: the stick named, else one that works now."""
+    """A heat wave for all sticks, or a fault of one stick: `stick`, else the first active one. `kind`: "heat", "unplug" or
+    "hang"."""
     if not engine.settings.simulated:
         return [refuse(endpoint, "faults are for simulated sticks only (--backend simulated)")]
     usable = [known for known in engine.sticks.by_id.values() if known.usable]

@@ -1,4 +1,5 @@
-"""Frame pools: which one a camera writes into, and which processes map it. A retired pool goes when its last frame was read."""
+"""Frame pools: which pool a camera writes into, its size, and which processes map it. A retired pool is dropped once its last frame
+was read. Who holds a slot is decided by `slots`."""
 
 from __future__ import annotations
 
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from ncs_cluster.core.camera import Camera
 
 GRANTS = 2
-"""Slots the camera holds in advance: one being written, one for the next frame."""
+"""Slots granted to a camera in advance: one being written, one for the next frame."""
 PICTURE_SLOTS = 4
 
 
 class FramePools:
-    """The frame pools of all cameras, and their rings of drawn pictures."""
+    """The frame pools and picture rings of all cameras."""
 
     def __init__(self, graphs: int, dispatcher: Dispatcher) -> None:
         self.by_number: dict[int, Slots] = {}
@@ -29,7 +30,7 @@ class FramePools:
         self._next = 1
 
     def drop_idle(self, camera: Camera, workers: list[Endpoint]) -> list[Action]:
-        """Its retired pools that nobody needs any more go."""
+        """Drop the camera's retired pools in which no slot is granted or leased."""
         actions: list[Action] = []
         for slots in [slots for slots in camera.retired if slots.idle]:
             camera.retired.remove(slots)
@@ -42,7 +43,7 @@ class FramePools:
         return actions
 
     def retire(self, camera: Camera) -> list[Action]:
-        """The camera is gone for good: its present pool goes too, once every frame in it was read."""
+        """Retire the present pool of a removed camera; it is dropped once every frame in it was read."""
         if camera.slots is not None:
             camera.slots.revoke_grants()
             camera.slots.retired = True
@@ -51,27 +52,27 @@ class FramePools:
         return []
 
     def too_small(self, camera: Camera) -> bool:
-        """There are more sticks now than its pool was made for."""
+        """The present sticks need more slots than the camera's pool has."""
         return camera.slots is not None and camera.child.running and camera.slots.layout.slots < self._slots_wanted(camera)
 
     def maps(self, worker: Endpoint) -> list[Action]:
-        """Every pool, for a worker that has just come."""
+        """Map every pool in a worker that has just opened."""
         return [Send(worker, MapPool(slots.layout), pool=pool) for pool, slots in self.by_number.items()]
 
     def _slots_wanted(self, camera: Camera) -> int:
-        """For every stick as many as it may hold, one waiting per lane, what the camera holds, and some being measured."""
+        """Slots for the requests of every stick, one waiting frame per lane, the camera's grants, and frames being measured."""
         queues = list(self._dispatcher.queues.values())
         held = sum(queue.max_in_flight if camera.ordered else queue.executors + 1 for queue in queues)
         return GRANTS + self._graphs + 4 + max(8, held)
 
     def make(self, camera: Camera, workers: list[Endpoint]) -> list[Action]:
-        """A pool for what the source gives now; the one before it retires."""
+        """Create a pool for the source's present frame size, and retire the one before."""
         info = camera.info
         assert info is not None
         if camera.slots is not None:
             camera.slots.retired = True
             camera.retired.append(camera.slots)
-        # room to grow, so that sticks that come one after another do not make a pool each
+        # twice the need, so that sticks found one after another do not lead to a new pool each
         slots = 2 * self._slots_wanted(camera)
         camera.slots = Slots(PoolLayout(self._next, slots, info.width, info.height, info.depth_scale_m))
         self.by_number[self._next] = camera.slots
@@ -79,13 +80,13 @@ class FramePools:
         return [MakePool(camera.slots.layout), *self.map(camera, [camera.child.endpoint, *workers])]
 
     def map(self, camera: Camera, whom: list[Endpoint]) -> list[Action]:
-        """Tell them where the camera's frames lie."""
+        """Map the camera's frame pool in these processes."""
         assert camera.slots is not None
         layout = camera.slots.layout
         return [Send(endpoint, MapPool(layout), pool=layout.pool) for endpoint in whom]
 
     def pictures(self, camera: Camera, to: Endpoint) -> Action:
-        """Tell somebody where the drawn pictures lie."""
+        """Map the camera's picture ring in one process."""
         assert camera.slots is not None
         layout = camera.slots.layout
         ring = MapPictures(camera.spec.name, PICTURE_SLOTS, layout.max_width, layout.max_height)
