@@ -1,4 +1,4 @@
-"""The gateway: one process that serves the page. It may die or hang without touching the rest."""
+"""The gateway: the process that serves the page and the HTTP interface. Its failures do not affect other processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GatewayMessage = Union[m.FromGateway, e.ProcessEvent]
 
 
 class Gateway:
-    """The page's process."""
+    """The gateway process."""
 
     def __init__(
         self,
@@ -30,11 +30,11 @@ class Gateway:
         rings: Callable[[], list[Action]],
         watched: Callable[[str | None, int, float], list[Action]],
     ) -> None:
-        """`rings` sends every camera's ring of pictures to the gateway. `watched(camera, viewers, now_s)`: so many people look at
-        the camera now; None: at every camera."""
+        """`rings()`: the actions that map every camera's picture ring in the gateway. `watched(camera, viewers, now_s)`: sets the
+        number of viewers of a camera; `camera` None: of every camera."""
         self.child = Child(GATEWAY, "default", limits)
         self.address: tuple[str, int] | None = None
-        """Where the page answers; stays known while the process is away for a moment."""
+        """Host and port of the page; kept while the process restarts."""
         self.spec = spec
         self._settings = settings
         self._daemon = daemon
@@ -72,7 +72,7 @@ class Gateway:
                 assert_never(message)
 
     def configure(self, spec: GatewaySpec, settings: Settings, now_s: float) -> list[Action]:
-        """Another address, token or allowed host: the process starts again."""
+        """A changed address, token or allowed host restarts the process."""
         changed, self.spec, self._settings = spec != self.spec, spec, settings
         if not changed:
             return []

@@ -1,15 +1,15 @@
-"""Whether inferences succeed: sticks that answer at once, each time with an error, look healthy by all other signs."""
+"""Error-rate alarm: reports when every inference fails. Sticks that answer each frame with an error look healthy otherwise."""
 
 from __future__ import annotations
 
 from ncs_cluster.core.actions import Action, LogEvent
 
 FAILING_S = 5.0
-"""Nothing but errors for so long, and still going on."""
+"""The alarm is raised after so long with errors only, the newest no older than this."""
 
 
 class InferenceHealth:
-    """Told of each how it went."""
+    """The outcome of every inference of the daemon."""
 
     def __init__(self) -> None:
         self.last_good_s: float | None = None
@@ -27,12 +27,12 @@ class InferenceHealth:
         self._error, self._last_s = error, now_s
 
     def failing(self, now_s: float) -> str | None:
-        """For people; None while inferences succeed, or where there are none."""
+        """The alarm's text; None while inferences succeed, or while there are none."""
         fails = self._since_s is not None and now_s - self._since_s > FAILING_S and now_s - self._last_s < FAILING_S
         return f"every inference fails: {self._error}" if fails else None
 
     def report(self, now_s: float) -> list[Action]:
-        """Once when it begins, once when it is over."""
+        """One event when the alarm begins, one when inferences succeed again."""
         reason = self.failing(now_s)
         if (reason is not None) == self._reported:
             return []
@@ -40,5 +40,5 @@ class InferenceHealth:
         if reason is not None:
             self._succeeded = False
             return [LogEvent("error", "daemon", reason)]
-        # they may also just have come to an end
+        # the alarm also ends when there are no inferences any more, which is no success
         return [LogEvent("info", "daemon", "inferences succeed again")] if self._succeeded else []

@@ -1,8 +1,8 @@
-"""Results of one lane leave in the order of their frames.
+"""Results of one lane are released in the order of their frames.
 
-A live lane holds a result while frames that were handed out before it are still on their sticks, so that sticks of varying times
-lose no results. It holds a result no longer than HOLD_S plus HOLD_SHARE of the time its own inference took. A frame on a stick that
-hangs is passed over then, once, and its own result is late. An ordered lane waits for every frame, also for one that was given up.
+A live lane holds a result while frames sent before it are still on their sticks, so that sticks of different speed lose no results.
+It holds a result at most HOLD_S plus HOLD_SHARE of the result's own latency. A frame on a stick that hangs is then skipped, and its
+result is late. An ordered lane waits for every frame, including those that are given up.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from ncs_cluster.core.work import Unit
 from ncs_cluster.types import Outcome
 
 HOLD_SHARE, HOLD_S = 1.0, 0.01
-"""Two requests of one stick's usual time differ by less than one such time."""
+"""The latencies of two requests on equal sticks differ by less than one latency."""
 
 
 class Held(NamedTuple):
-    """A result that waits for the frames before it."""
+    """A held result: it waits for earlier frames, until `until_s` at the latest."""
 
     unit: Unit
     outcome: Outcome
@@ -26,37 +26,37 @@ class Held(NamedTuple):
 
 
 class LiveOrder:
-    """One graph of a live stream: `sent` each time a unit goes to a stick, `arrived` when its result comes, `ready` afterwards."""
+    """The order of one graph of a live stream. Call `sent` when a unit goes to a stick, `arrived` with its result, then `ready`."""
 
     def __init__(self) -> None:
         self._newest = -1
-        """Number of the newest frame whose result has left."""
+        """Number of the newest frame whose result was released."""
         self._sent: deque[tuple[Unit, int]] = deque()
-        """Units on sticks with the ticket of their hand-over, oldest first."""
+        """Units on sticks, each with its ticket when it was sent, oldest first."""
         self._held: dict[int, Held] = {}
 
     def sent(self, unit: Unit) -> None:
-        """The unit was handed to a stick."""
+        """The unit was sent to a stick."""
         self._sent.append((unit, unit.ticket))
 
     def arrived(self, unit: Unit, outcome: Outcome, latency_s: float, now_s: float) -> bool:
-        """The result came after `latency_s` on the stick. False: the result of a later frame has left; this one is late."""
+        """A result arrived after `latency_s` on the stick. False: it is late, since the result of a later frame was released."""
         if unit.number <= self._newest:
             return False
         self._held[unit.number] = Held(unit, outcome, now_s + HOLD_S + HOLD_SHARE * latency_s)
         return True
 
     def ready(self, now_s: float) -> list[tuple[Unit, Outcome]]:
-        """Results that may leave now, in order."""
+        """The results to release now, in order."""
         leaving: list[tuple[Unit, Outcome]] = []
-        # a result may be due before one of an earlier frame, which leaves with it
+        # a result due before one of an earlier frame releases that one too
         due = max((number for number, held in self._held.items() if now_s >= held.until_s), default=-1)
         while self._held:
             number = min(self._held)
             held = self._held[number]
             while self._sent and (self._passed(*self._sent[0]) or self._sent[0][0].number < due):
                 self._sent.popleft()
-            # hand-overs are in the order of frames, but for a retried one, which may be late
+            # units are sent in the order of frames, except a retried one, whose result may be late
             if self._sent and self._sent[0][0].number < number:
                 break
             del self._held[number]
@@ -66,7 +66,7 @@ class LiveOrder:
 
     @property
     def deadline_s(self) -> float | None:
-        """When a held result leaves at the latest; None when none is held."""
+        """When a held result is released at the latest; None when none is held."""
         return min((held.until_s for held in self._held.values()), default=None)
 
     @property
@@ -74,7 +74,7 @@ class LiveOrder:
         return [held.unit for held in self._held.values()]
 
     def flush(self) -> list[tuple[Unit, Outcome]]:
-        """All held results, in order: no frame is waited for any more."""
+        """Release all held results, in order, without waiting for earlier frames."""
         leaving = [(self._held[number].unit, self._held[number].outcome) for number in sorted(self._held)]
         if self._held:
             self._newest = max(self._held)
@@ -83,23 +83,23 @@ class LiveOrder:
         return leaving
 
     def _passed(self, unit: Unit, ticket: int) -> bool:
-        """The hand-over is over: the unit has ended, has its result here, or went back to its lane."""
+        """The unit is not on its stick any more: it has ended, its result is held, or it returned to its lane."""
         return unit.ended is not None or unit.ticket != ticket or unit.number in self._held
 
 
 class Reorder:
-    """One graph of an ordered stream: results of frames finished early wait for those before them."""
+    """The order of one graph of an ordered stream: a result waits until the results of all earlier frames are released."""
 
     def __init__(self) -> None:
         self._turns: deque[int] = deque()
         self._waiting: dict[int, tuple[Unit, Outcome]] = {}
 
     def expect(self, frame: int) -> None:
-        """This frame was captured; its turn comes after those before it."""
+        """The frame was captured: its result is released after those of earlier frames."""
         self._turns.append(frame)
 
     def finished(self, unit: Unit, outcome: Outcome) -> list[tuple[Unit, Outcome]]:
-        """Results that may leave now, in order."""
+        """The results to release now, in order."""
         self._waiting[unit.number] = (unit, outcome)
         ready = []
         while self._turns and self._turns[0] in self._waiting:
@@ -107,7 +107,7 @@ class Reorder:
         return ready
 
     def flush(self) -> list[tuple[Unit, Outcome]]:
-        """All results that wait, in order: no frame is waited for any more."""
+        """Release all waiting results, in order, without waiting for earlier frames."""
         leaving = [self._waiting[number] for number in sorted(self._waiting)]
         self._turns.clear()
         self._waiting.clear()

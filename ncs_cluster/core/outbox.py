@@ -1,10 +1,10 @@
-"""Records on their way to one sink: kept until acknowledged, so that a killed sink process loses none and repeats none.
+"""The records for one sink, kept until acknowledged, so that a killed sink process loses none and repeats none.
 
-put ---> queued ---> sent, not acknowledged ---> acknowledged (forgotten)
+put ---> queued ---> sent, not acknowledged ---> acknowledged (deleted)
            ^                   |
-           +---- sink died ----+   records that the next sink process finds written count as acknowledged
+           +--- sink exited ---+   records that the next sink process finds written count as acknowledged
 
-A record gets its number when it is sent: a live record that is lost before that leaves no gap.
+A record is numbered when it is sent: a live record dropped before that leaves no gap.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from typing import NamedTuple
 from ncs_cluster.types import Record
 
 CREDITS = 64
-"""Records that may be sent and not acknowledged."""
+"""Most records sent and not acknowledged."""
 HIGH_WATER = 256
-"""Ordered streams wait when so many records are kept."""
+"""Ordered streams are held while so many records are kept."""
 MOST_KEPT, MOST_BYTES = 20_000, 64_000_000
-"""Live streams do not wait: beyond either of these their oldest unsent record is lost, and counted. Ordered streams lose none."""
+"""Live streams are not held: beyond either limit their oldest unsent record is dropped and counted as lost. Ordered streams lose
+none."""
 _RECORD_BYTES, _OBJECT_BYTES = 400, 250
-"""What a record costs in memory, about: itself, and each detection or class in it."""
+"""Approximate memory of a record without its objects, and of each detection or class in it."""
 
 
 class Kept(NamedTuple):
-    """A record until it is acknowledged."""
+    """A record that is not acknowledged yet."""
 
     record: Record
     live: bool
@@ -39,9 +40,9 @@ class Outbox:
         self._kept: deque[Kept] = deque()
         self._bytes = 0
         self._sent = 0
-        """How many of `_kept`, from the left, have been sent to the present sink process."""
+        """How many of `_kept`, from the left, were sent to the present sink process."""
         self.token: bytes | None = None
-        """Where the next sink process resumes; None until one has opened."""
+        """The newest resume token, for the next sink process; None until a sink has opened."""
         self.written = 0
         """Records acknowledged; the number of the oldest kept record."""
         self.lost = 0
@@ -53,7 +54,7 @@ class Outbox:
         self._kept.append(Kept(record, live, size))
         self._bytes += size
         while len(self._kept) > MOST_KEPT or self._bytes > MOST_BYTES:
-            # behind the credits: a record that was sent, be it to a sink that has died since, may be written already
+            # not among the first CREDITS records: those may have been sent, to an earlier sink process too, and be written
             oldest = next((index for index in range(CREDITS, len(self._kept)) if self._kept[index].live), None)
             if oldest is None:
                 break
@@ -62,7 +63,7 @@ class Outbox:
             self.lost += 1
 
     def opened(self, wanted: int, token: bytes) -> None:
-        """A sink process is ready. It wants record `wanted` first: those before it are written."""
+        """A sink process is ready. Its first record is `wanted`: earlier ones are written."""
         while self._kept and self.written < wanted:
             self._done()
         self._sent = 0
@@ -70,12 +71,12 @@ class Outbox:
         self.open = True
 
     def closed(self) -> None:
-        """The sink process ended: unacknowledged records are sent again, as far as the next one does not find them written."""
+        """The sink process exited. Unacknowledged records that the next process does not find written are sent again."""
         self._sent = 0
         self.open = False
 
     def sendable(self) -> list[tuple[int, Record]]:
-        """The next records to send, with their numbers; they count as sent now."""
+        """The next records to send, with their numbers; they count as sent from now on."""
         if not self.open:
             return []
         batch = []

@@ -1,4 +1,4 @@
-"""Small running figures: how often, how long."""
+"""Running figures: events per second, latency percentiles, service time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ncs_cluster.status import LatencyStatus
 
 
 class Rate:
-    """Events per second, smoothed over about two seconds; it falls by itself when nothing comes."""
+    """Events per second, smoothed exponentially over TAU_S = 2 s; it decays while no event is counted."""
 
     TAU_S = 2.0
 
@@ -22,7 +22,7 @@ class Rate:
         if self._at_s is None:
             self._began_s = now_s
         else:
-            # an event stands for the time since the one before it
+            # one event in `since_s` is a rate of 1 / since_s over that time
             since_s = max(now_s - self._at_s, 1e-6)
             kept = math.exp(-since_s / self.TAU_S)
             self._value = self._value * kept + (1.0 - kept) / since_s
@@ -31,7 +31,7 @@ class Rate:
     def per_s(self, now_s: float) -> float:
         if self._at_s is None:
             return 0.0
-        # right after the start the average has not filled yet: divide by the share that has
+        # correct the bias of the first seconds, while the average covers a part of its window only
         filled = 1.0 - math.exp((self._began_s - self._at_s) / self.TAU_S)
         if filled < 0.05:
             return 0.0
@@ -39,7 +39,7 @@ class Rate:
 
 
 class Latency:
-    """Percentiles over the last few hundred."""
+    """Percentiles of the last `size` latencies."""
 
     def __init__(self, size: int = 300) -> None:
         self._last: deque[float] = deque(maxlen=size)
@@ -48,7 +48,7 @@ class Latency:
         self._last.append(seconds)
 
     def status(self) -> LatencyStatus:
-        """Milliseconds."""
+        """Median and 99th percentile in milliseconds, 1 decimal."""
         if not self._last:
             return LatencyStatus(None, None)
         ordered = sorted(self._last)

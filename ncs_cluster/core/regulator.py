@@ -1,8 +1,8 @@
-"""Decides which sticks of one pool work now, and how hard. The policy advises; what is too hot, and how many may work, is decided
-here.
+"""Decides which sticks of one pool work, and their duty. The policy proposes duties; the limits of temperature and of the number of
+sticks at work are applied here.
 
-`regulate` looks at every temperature, asks the policy and sets the duties. It is due after each change of what may work, at each
-tick, and at `deadline_s`; telemetry that changes nothing only moves the deadline.
+`regulate` updates every thermal zone, asks the policy and sets the duties. It is due after each change of the usable sticks, at
+each tick, and at `deadline_s`; telemetry without such a change only moves the deadline.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ncs_cluster.specs import ClusterSpec, PoolSpec
 from ncs_cluster.types import StickId
 
 POLICY_FIELDS = {"policy", "policy_options", "switch_interval_s"}
-"""Fields of a ClusterSpec that its policy is made of."""
+"""Fields of a ClusterSpec from which its policy is created."""
 
 
 class Regulator:
@@ -28,14 +28,14 @@ class Regulator:
         self.active: list[StickId] = []
         self.switches = 0
         self.last_switch: tuple[float, str] | None = None
-        """Real seconds of the monotonic clock, and why."""
+        """Real seconds of the monotonic clock, and the reason."""
         self.shedding = False
         self.policy_deadline_s: float | None = None
-        """Real seconds: when the policy wants to be asked again."""
+        """Real seconds: when the policy is due next."""
         self.reading_deadline_s: float | None = None
-        """Real seconds: when a stick that reports nothing counts as hot."""
+        """Real seconds: when a stick without new telemetry counts as hot."""
         self.no_alternative = False
-        """The time of the active cluster is over, and no other can take its turn."""
+        """The active cluster's interval has ended, and no other cluster can replace it."""
         self._sticks = sticks
         self._dispatcher = dispatcher
         self._policy = policies.create(pool.clusters)
@@ -58,12 +58,12 @@ class Regulator:
         return min(policy_s, reading_s)
 
     def measured(self, stick: Stick) -> None:
-        """Telemetry of a member came and changed nothing for now."""
+        """Telemetry of a member arrived and changed neither `usable` nor `is_hot`: only the deadline moves."""
         if stick.usable and (when_s := stick.zone.deadline_s) is not None:
             self.reading_deadline_s = min(self.reading_deadline_s or float("inf"), when_s / self.spec.time_scale)
 
     def regulate(self, now_s: float, *, asked: bool = False) -> list[Action]:
-        """`asked`: an operator wants the next cluster."""
+        """`asked`: an operator requested a switch to the next cluster."""
         if asked:
             self._policy.ask_switch()
         plant_s = now_s * self.spec.time_scale
@@ -91,7 +91,7 @@ class Regulator:
         return actions + self._report_shedding(usable and not allowed, bool(allowed))
 
     def view(self, now_s: float) -> View:
-        """What the policy may know. Changes nothing."""
+        """The policy's view of the pool. Read-only."""
         plant_s = now_s * self.spec.time_scale
         views = []
         for stick in self.members:
@@ -102,7 +102,7 @@ class Regulator:
 
     @property
     def cluster_size(self) -> int:
-        """K as it holds now: where turns are taken, never more than half of the sticks that are there."""
+        """The cluster size in force: at most half of the present sticks under a policy that takes turns. 0: all sticks."""
         size = self.spec.cluster_size
         if not size or not self.takes_turns:
             return size
@@ -118,18 +118,19 @@ class Regulator:
 
     @property
     def switch_pending(self) -> bool:
-        """An operator has asked for the next cluster, and will get it."""
+        """An operator's switch request is not carried out yet."""
         return self._policy.asked
 
     def resting(self, stick: StickId) -> bool:
-        """It was too hot when last regulated."""
+        """The stick was too hot at the last `regulate`."""
         return stick in self._hot
 
     def clusters(self, now_s: float) -> list[list[StickId]]:
         return self._policy.clusters(self.view(now_s))
 
     def configure(self, pool: PoolSpec, now_s: float) -> list[Action]:
-        """New temperature, interval, cluster size or policy; the policy starts anew only where it or its options are others."""
+        """Apply a new temperature, interval, cluster size or policy; a new policy object only where the policy or its options
+        changed."""
         before, self.pool = self.spec, pool
         if pool.clusters == before:
             return []
@@ -143,7 +144,8 @@ class Regulator:
         return [LogEvent("info", "clusters", f"new settings: {', '.join(changed)}"), *self.regulate(now_s)]
 
     def report_size(self) -> list[Action]:
-        """An event when K has changed. Now and then, not at once: sticks that are found at the start come one after another."""
+        """An event when the cluster size in force has changed. Called at ticks only, since at the start sticks are found one after
+        another."""
         if self.cluster_size == self._reported_size or not self.present:
             return []
         level = "warning" if self.cluster_size < self._reported_size else "info"
@@ -152,7 +154,7 @@ class Regulator:
         return [LogEvent(level, "clusters", f"cluster size is now {self._reported_size}: {present} present")]
 
     def _report_hot(self, view: View) -> list[Action]:
-        """An event when a stick gets hot and one when it has cooled down."""
+        """One event when a stick gets too hot, one when it has cooled down."""
         hot = {stick.id: stick for stick in view.sticks if stick.hot}
         actions: list[Action] = [
             LogEvent("info", stick, f"{seen.why_hot}: resting") for stick, seen in hot.items() if stick not in self._hot

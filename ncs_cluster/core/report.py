@@ -1,4 +1,4 @@
-"""Makes the status document from the engine. Reading changes nothing. The document is a contract, see docs/status.md."""
+"""Builds the status document from the engine, read-only. The document is a contract, see docs/status.md."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ncs_cluster.status import (
 )
 
 READY_S = 5.0
-"""A result younger than this proves that the pool works."""
+"""A younger result shows that the sticks work."""
 
 
 def status(
@@ -41,7 +41,7 @@ def status(
     machine: MachineStatus | None,
     usage: Mapping[int, tuple[float, float]],
 ) -> Status:
-    """Everything as of now. `now_at` is unix time; `usage` maps a process id to (CPU percent of a core, memory in MB)."""
+    """The status at `now_s`. `now_at`: Unix seconds. `usage`: process id -> (CPU percent of one core, memory in MB)."""
     regulators = list(engine.workers.regulators.values())
     first = regulators[0]
     sticks = [_stick(engine, stick, now_s) for stick in engine.sticks.by_id.values() if not stick.renamed and not stick.removed]
@@ -108,14 +108,14 @@ def _pool(regulator: Regulator, now_s: float) -> PoolStatus:
 
 
 def _next_switch_s(regulator: Regulator, now_s: float) -> float | None:
-    """Seconds until the timer passes the turn; None where no timer runs."""
+    """Seconds until the policy switches by timer; None where no timer runs."""
     timed = regulator.active and regulator.takes_turns and regulator.spec.switch_interval_s > 0 and not regulator.no_alternative
     due_s = regulator.policy_deadline_s if timed else None
     return None if due_s is None else round(max(0.0, due_s - now_s), 2)
 
 
 def _shedding(engine: Engine) -> bool:
-    """No pool works: every usable stick is too hot."""
+    """Load is shed: every usable stick of every pool is too hot."""
     regulators = engine.workers.regulators.values()
     return any(each.shedding for each in regulators) and not any(each.active for each in regulators)
 
@@ -125,7 +125,7 @@ def _throttled_s(engine: Engine, stick: Stick) -> float:
 
 
 def ready(engine: Engine, now_s: float) -> str | None:
-    """None when the pool has just proved itself, or has nothing to do; else why not."""
+    """None when a result is younger than READY_S, or no work is open; else the reason for not being ready."""
     if engine.stopping:
         return "stopping"
     if not any(stick.usable for stick in engine.sticks.by_id.values()):
@@ -134,13 +134,13 @@ def ready(engine: Engine, now_s: float) -> str | None:
         return "every stick is too hot"
     if (reason := engine.workers.health.failing(now_s)) is not None:
         return reason
-    # work that has only just come is no reason to worry
+    # work counts from when it arrived, not from the last result before a pause
     proof_s = max(engine.workers.health.last_good_s or 0.0, engine.idle_s)
     return "no result in the last 5 s" if engine.ledger.open and now_s - proof_s > READY_S else None
 
 
 def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
-    """What is not as it should be, for people; and whether nothing works at all."""
+    """The reasons for the state "degraded" or "down", for the operator; and whether it is "down"."""
     reasons = []
     for stick in engine.sticks.by_id.values():
         state = _stick_state(engine, stick)

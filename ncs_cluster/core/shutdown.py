@@ -1,5 +1,5 @@
-"""How the daemon ends, within LONGEST_S: no new frames; what is under way finishes; sources and sticks close; what they led to is
-written; then sink and page; then nothing is left.
+"""The shutdown, in at most LONGEST_S: drain (no new frames; frames in flight finish), stop cameras and workers, write the remaining
+results, stop sinks and gateway, exit.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from ncs_cluster.core.actions import Action, Exit, Kill, LogEvent
 from ncs_cluster.core.child import Child
 
 DRAIN_S = 2.0
-"""How long what is under way may take."""
+"""Longest time for frames in flight to finish."""
 CLOSE_S = 0.5
-"""How long the last answers may come while sticks are being closed."""
+"""Longest additional time for answers while the workers close their sticks."""
 WRITE_S = 1.0
-"""How much longer results may take to be written."""
+"""Longest additional time for results to be written."""
 LONGEST_S = 4.5
 
 
 class Shutdown:
-    """The steps, each taken when the one before is done or has taken too long."""
+    """The steps of the shutdown; each begins when the one before is done or its time is over."""
 
     def __init__(self, producers: list[Child], consumers: list[Child], now_s: float) -> None:
-        """`producers`: sources and sticks. `consumers`: sink and page, which go last."""
+        """`producers`: cameras and workers. `consumers`: sinks and gateway, which stop last."""
         self.began_s = now_s
         self._producers = producers
         self._consumers = consumers
@@ -30,11 +30,11 @@ class Shutdown:
 
     @property
     def closing(self) -> bool:
-        """Sticks are being closed: they get no more work."""
+        """Cameras and workers are stopping: no unit is assigned any more."""
         return self._step > 0
 
     def too_late(self, now_s: float) -> bool:
-        """What is not finished now will not be: there must be time left to write what it held back."""
+        """Open units are given up now, so that time is left to write the results that waited for them."""
         closed = not any(child.alive for child in self._producers)
         return self.closing and (closed or now_s - self.began_s > DRAIN_S + CLOSE_S)
 
@@ -50,19 +50,19 @@ class Shutdown:
             self._step = 2
             for child in self._consumers:
                 actions += child.stop(now_s)
-        everybody = [*self._producers, *self._consumers]
-        if self._step == 2 and not any(child.alive for child in everybody):
+        children = [*self._producers, *self._consumers]
+        if self._step == 2 and not any(child.alive for child in children):
             return [*actions, LogEvent("info", "daemon", "stopped"), Exit(0)]
         if waited_s > LONGEST_S:
             return [
                 *actions,
                 LogEvent("warning", "daemon", f"some processes did not stop within {LONGEST_S} s: killed"),
-                *killed(everybody),
+                *killed(children),
                 Exit(0),
             ]
         return actions
 
 
 def killed(children: list[Child]) -> list[Action]:
-    """End them all at once."""
+    """Kill every child that is alive."""
     return [Kill(child.endpoint) for child in children if child.alive]

@@ -1,4 +1,4 @@
-"""The sinks: each is a process of its own that writes records to one place, with an outbox that outlives the process."""
+"""The sinks: each is a process that writes records to one destination. Its outbox is kept here and survives the process."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Sink:
         self.child = Child(Endpoint("sink", spec.name), "default", limits)
         self.outbox = Outbox()
         self.blocked: str | None = None
-        """Why nothing can be written at present."""
+        """Why writing fails at present; None while it works."""
         self.closing = False
-        """No longer configured: it writes what it has, then its process ends."""
+        """No longer configured: it writes its kept records, then its process stops."""
 
     @property
     def ever_opened(self) -> bool:
@@ -71,7 +71,7 @@ class Sink:
                 assert_never(message)
 
     def pump(self) -> list[Action]:
-        """Send the records that may be sent."""
+        """Send the next records, as far as credits allow."""
         return [Send(self.child.endpoint, m.Write(number, record)) for number, record in self.outbox.sendable()]
 
     def _event(self, level: str, text: str) -> LogEvent:
@@ -84,12 +84,12 @@ class Sinks:
     def __init__(self, specs: Sequence[SinkSpec], daemon: Daemon, limits: Limits) -> None:
         self.by_name = {spec.name: Sink(spec, daemon, limits) for spec in specs}
         self._following: dict[str, Sink] = {}
-        """Begin once the sink of their name is gone; they take its place for records at once, so that none is lost between."""
+        """Sinks that start once the closing sink of the same name is gone; they take new records at once, so that none is lost."""
         self._daemon = daemon
         self._limits = limits
 
     def configure(self, specs: Sequence[SinkSpec], now_s: float) -> list[Action]:
-        """Add and remove sinks until they are as in `specs`; one that is removed writes what it has first."""
+        """Add and remove sinks to match `specs`; a removed sink writes its kept records first."""
         actions: list[Action] = []
         wanted = {spec.name: spec for spec in specs}
         for name, sink in self.by_name.items():
@@ -108,7 +108,7 @@ class Sinks:
         return [action for sink in self.by_name.values() for action in sink.child.start(now_s)]
 
     def put(self, record: Record, names: Sequence[str] | None, *, live: bool) -> None:
-        """`names`: the sinks it goes to; None: all."""
+        """`names`: the sinks that get the record; None: all."""
         for sink in self._named(names):
             sink.outbox.put(record, live=live)
 
@@ -119,8 +119,8 @@ class Sinks:
         return [action for sink in self.by_name.values() for action in sink.pump()]
 
     def retire(self, now_s: float) -> list[Action]:
-        """A closing sink that has written everything stops, and is forgotten once its process is gone; then one that was added
-        under its name begins."""
+        """Stop closing sinks that have written all their records, delete them once their process has exited, and then start the
+        sinks that follow under their names."""
         actions: list[Action] = []
         for name, sink in list(self.by_name.items()):
             if sink.closing and not sink.outbox.kept:

@@ -1,7 +1,8 @@
-"""Who may touch which pool slot: granted to the camera for one write, then leased to everything that still needs the frame.
+"""Access to the slots of a frame pool: a slot is granted to the camera for one write, then leased by each unit that needs the
+frame.
 
-A slot is free, or granted once, or leased by at least one holder; never two of these. Free slots are reused newest first, so a
-large pool that is little used costs little memory. Leases of a dead process are returned by whoever held them for it.
+A slot is free, granted once, or leased by at least one unit; never two of these. Free slots are reused newest first, so a large
+pool that is little used costs little memory. A lease belongs to a unit and not to a process: a process that exits returns none.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ class Slots:
         self._granted: set[int] = set()
         self._leases: dict[int, int] = {}
         self.retired = False
-        """No more grants: a newer pool has taken its place."""
+        """No more grants: a newer pool has replaced this one."""
 
     def grant(self) -> int | None:
-        """A slot that may be written once, or None when all are in use."""
+        """Grant a slot for one write; None when all slots are in use."""
         if self.retired or not self._free:
             return None
         slot = self._free.pop()
@@ -41,7 +42,8 @@ class Slots:
         return len(self._free)
 
     def written(self, slot: int, holders: int) -> bool:
-        """The granted slot holds a frame now, needed by so many. False when it was never granted: the message is a lie."""
+        """The granted slot holds a frame now, leased by `holders` units. False: the slot was not granted, and the message is
+        invalid."""
         if slot not in self._granted:
             return False
         self._granted.remove(slot)
@@ -52,7 +54,7 @@ class Slots:
         return True
 
     def release(self, slot: int) -> None:
-        """One holder less."""
+        """Return one lease of the slot; without leases it is free."""
         left = self._leases[slot] - 1
         if left:
             self._leases[slot] = left
@@ -61,11 +63,11 @@ class Slots:
             self._free.append(slot)
 
     def revoke_grants(self) -> None:
-        """The camera is gone, and with it whatever it was about to write."""
+        """Free all granted slots: the camera process has exited and writes no more."""
         self._free.extend(sorted(self._granted, reverse=True))
         self._granted.clear()
 
     @property
     def idle(self) -> bool:
-        """Nothing is granted or leased: a retired pool can go."""
+        """No slot is granted or leased: a retired pool may be dropped."""
         return not self._granted and not self._leases

@@ -1,4 +1,4 @@
-"""One stick as the core knows it: its process, its zone, what it has said of itself."""
+"""One stick: its worker's child, its thermal zone, and its reported state."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ class Stick:
         self.zone = Zone(switch_temp_c)
         self.present = True
         self.removed = False
-        """No longer configured; it is forgotten once its process is gone."""
+        """No longer configured; deleted once its process has exited."""
         self.device: str | None = None
         self.firmware: str | None = None
         self.resets = 0
-        """How often it was reset in place, its process living on."""
+        """How often the stick was reset without a restart of its process."""
         self.reset_epoch = 0
-        """StickLost messages of its present worker."""
+        """How many StickLost messages its present worker has sent."""
         self.throttle_level: int | None = None
         self.throttled_s = 0.0
         """Plant seconds at a throttle level above 0."""
         self.reported_missing = False
-        """Its worker ended because it could not find the stick any more."""
+        """Its worker exited because it did not find the stick."""
         self.renamed = False
-        """It is gone, but nothing is missing: another name means the same stick."""
+        """Gone under this id: the same stick has another id now."""
         self.inferences = 0
         self.measured_s: float | None = None
         """Plant time of the newest telemetry."""
 
     @property
     def usable(self) -> bool:
-        """It may be given work, if it is not too hot."""
+        """Present, open, and with a reading where it has a sensor. Heat is judged by `zone`."""
         return self.present and self.child.running and self.zone.has_reading
 
     def measured(self, message: Telemetry, plant_s: float, age_s: float) -> bool:
-        """Telemetry came at plant time `plant_s`; its reading is `age_s` plant seconds old. True: the stick may work now and might
-        not before, or the other way round."""
+        """Telemetry arrived at plant time `plant_s`; its reading is `age_s` plant seconds old. True: `usable` or the zone's
+        `is_hot` has changed."""
         before = self.usable, self.zone.is_hot
         if self.throttle_level and self.measured_s is not None:
             self.throttled_s += plant_s - self.measured_s

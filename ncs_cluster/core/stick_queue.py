@@ -1,4 +1,4 @@
-"""A stick as the dispatcher sees it: what it has in hand, how fast it is, when its turn comes, how long it is waited for."""
+"""A stick's dispatch state: its requests in flight, its service time, when it takes the next request, when it counts as hung."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ncs_cluster.core.work import Unit
 from ncs_cluster.types import StickId
 
 LEAST_LEAD_S = 0.003
-"""Covers a hand-over through two processes and the 1 ms grain of the supervisor's clock."""
+"""Covers the way of a request through two processes and the 1 ms resolution of the supervisor's timer."""
 SHORT_SERVICE_S = 0.006
-"""Below this a timer is too coarse for a hand-over just in time: the stick has two requests."""
+"""Below this service time a 1 ms timer is too coarse to send just in time: the stick always has one request more than executors."""
 UNKNOWN_PATIENCE_S = 10.0
 LEAST_PATIENCE_S = 2.0
 THROTTLED_PATIENCE_S = 15.0
@@ -19,7 +19,7 @@ THROTTLED_PATIENCE_S = 15.0
 
 
 class StickQueue:
-    """One stick that can take work."""
+    """The queue of one open stick."""
 
     def __init__(
         self, stick: StickId, max_in_flight: int, *, pool: str = "default", can_reset: bool = False, executors: int = 1
@@ -33,7 +33,7 @@ class StickQueue:
         self.reset_s: float | None = None
         """When its worker was asked to reset it."""
         self.duty = 0.0
-        """0: rests. 1: full speed. Between: paced."""
+        """Share of the time it may work, 0..1. 0: it rests; below 1: it is paced."""
         self.in_flight: dict[int, Unit] = {}
         self.service = Service()
         self.latency = Latency()
@@ -42,16 +42,16 @@ class StickQueue:
         self.last_sent_s = 0.0
         self.throttled = False
         self._slept = False
-        """It was throttled at some time since its last answer."""
+        """Its firmware throttled it at some time since its last answer."""
         self._by_graph: dict[int, Service] = {}
         self.ready_s = 0.0
-        """When a live lane may give it one more request while it is busy: at once while an executor is free, else just before one
-        is expected to be; infinite while a request waits already."""
+        """When it may get one more request of a live lane while it is busy: at once while an executor is free, else shortly before
+        one is expected to be free; infinite while a request already waits."""
         self.isolated = False
-        """It holds a retried unit, which travels alone."""
+        """It holds a retried unit and gets no second request."""
 
     def recompute(self) -> None:
-        """Its units have changed. The dispatcher looks at dozens of sticks for each frame, so the answers are kept ready."""
+        """Call after each change of the requests in flight: `isolated` and `ready_s` are read for every stick at every frame."""
         self.isolated = self.holds_retry()
         self.ready_s = self._ready_s()
 
@@ -66,7 +66,7 @@ class StickQueue:
         return 0.0 if mean_s < SHORT_SERVICE_S else self.expected_end_s() - self.lead_s()
 
     def expected_end_s(self) -> float:
-        """When the request now on the stick will be answered."""
+        """When the oldest request is expected to be answered."""
         begun_s = max(next(iter(self.in_flight.values())).sent_s, self.last_done_s)
         return begun_s + (self.service.mean_s or 0.0)
 
@@ -74,18 +74,18 @@ class StickQueue:
         return min(self.service.mean_s or 0.0, LEAST_LEAD_S + 2 * self.service.deviation_s)
 
     def throttle(self, level: int) -> None:
-        """Its firmware slows it, or does not any more. A request that has fallen asleep sleeps on when the level is 0 again."""
+        """The firmware's throttle level. A request that the firmware delays stays delayed when the level returns to 0."""
         self.throttled = level > 0
         self._slept = self._slept or self.throttled
 
     def record(self, graph: int, took_s: float) -> None:
-        """It has answered, after so long."""
+        """Record the service time of an answered request."""
         self.service.add(took_s)
         self._by_graph.setdefault(graph, Service()).add(took_s)
         self._slept = self.throttled
 
     def patience_s(self) -> float:
-        """How long the request now on the stick may take before it counts as hung. A quick graph says nothing of a slow one."""
+        """How long the oldest request may take before the stick counts as hung. Service times are kept by graph."""
         if self._slept:
             return THROTTLED_PATIENCE_S
         unit = next(iter(self.in_flight.values()), None)

@@ -1,4 +1,4 @@
-"""All sticks: their coming and going, and their turns to boot."""
+"""All sticks: found, gone and configured, and the order in which they boot. Which of them work is decided by `regulator`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ncs_cluster.types import StickId
 
 
 class Sticks:
-    """By id, in ring order."""
+    """The sticks by id, in ring order: by their numbers, sim-2 before sim-10."""
 
     def __init__(self, pools: Sequence[PoolSpec], graphs: list[GraphSpec], dispatcher: Dispatcher, limits: Limits) -> None:
         self.by_id: dict[StickId, Stick] = {}
@@ -30,7 +30,7 @@ class Sticks:
     def of_pool(self, name: str) -> list[Stick]:
         return self._by_pool.get(name, [])
 
-    # -- coming and going
+    # -- found, gone, configured
 
     def found(self, spec: StickSpec, now_s: float) -> list[Action]:
         known = self.by_id.get(spec.id)
@@ -42,12 +42,12 @@ class Sticks:
             self._order()
             return stick.child.start(now_s)
         if known.present:
-            # something was learned of it, for its next worker
+            # its options have changed, for its next worker
             known.spec = spec
             if not spec.exclusive_boot:
                 self.boots.finish(spec.id, now_s)
             return []
-        # its process, if one is still there, is on its way out
+        # a process that still exists is stopping
         known.present, known.renamed, known.removed, known.spec = True, False, False, spec
         known.child.runtime = spec.runtime
         return [LogEvent("info", spec.id, "is plugged in again"), *known.child.retry_now(now_s), *known.child.start(now_s)]
@@ -62,12 +62,12 @@ class Sticks:
         if renamed:
             text = "was left booted by another process; after a reset its id is its boot port"
             actions = [LogEvent("info", stick, text)]
-        # a stick that is not there cannot be closed: a polite stop may block for long
+        # closing a stick that is unplugged may block for long
         stopping = known.child.stop(now_s)
         return actions + (known.child.kill(now_s, "its stick is unplugged") if stopping else [])
 
     def configure(self, pools: Sequence[PoolSpec], now_s: float) -> list[Action]:
-        """Counted sticks that are new begin, those that are no longer configured stop."""
+        """Start new counted sticks, stop those that are no longer configured, restart those that changed."""
         before, self._pools = self._pools, {pool.name: pool for pool in pools}
         wanted = {stick.id: stick for pool in pools for stick in pool.sticks}
         actions: list[Action] = []
@@ -87,7 +87,8 @@ class Sticks:
         return actions
 
     def _change(self, stick: Stick, spec: StickSpec, now_s: float) -> list[Action]:
-        """It starts again with its new settings, in its new pool; one that is unplugged does so once it is back."""
+        """Restart the stick's worker with the new settings, in the new pool; an unplugged stick gets them when it is plugged in
+        again."""
         back, stick.removed = stick.removed, False
         stick.present = stick.present or back
         stick.spec, stick.child.runtime = spec, spec.runtime
@@ -98,7 +99,7 @@ class Sticks:
         return [LogEvent("info", spec.id, text), *stick.child.restart(now_s)] if stick.present else []
 
     def forget_removed(self) -> None:
-        """Sticks that are no longer configured, and whose process is gone."""
+        """Delete sticks that are no longer configured and whose process has exited."""
         for stick in [stick for stick in self.by_id.values() if stick.removed and not stick.child.alive]:
             del self.by_id[stick.spec.id]
             self._order()
@@ -106,11 +107,11 @@ class Sticks:
     # -- opening
 
     def hello(self, stick: Stick, now_s: float) -> list[Action]:
-        """Its worker is there; it may have to wait for its turn to open the stick, and hears nothing before."""
+        """The worker has sent Hello. OpenStick follows now or, where other sticks boot first, at its turn."""
         return self.open(stick, now_s) if self.boots.request(stick.spec.id, now_s, exclusive=stick.spec.exclusive_boot) else []
 
     def extend_boot_deadlines(self, now_s: float) -> None:
-        """The time a worker waits for its turn does not count."""
+        """The time for which a worker waits for its turn to boot does not count against its deadline."""
         for stick in self.boots.waiting:
             self.by_id[stick].child.extend_opening(now_s)
 
@@ -124,7 +125,7 @@ class Sticks:
 
     def open(self, stick: Stick, now_s: float) -> list[Action]:
         stick.child.hello(now_s)
-        # from here on a boot explains that it is away
+        # from here on a boot explains that the stick is missing on the bus
         stick.reported_missing = False
         stick.reset_epoch = 0
         return [Send(stick.child.endpoint, OpenStick(stick.spec, self.graphs, self.time_scale(stick)))]
@@ -150,7 +151,7 @@ class Sticks:
 
     @property
     def without_boot(self) -> set[StickId]:
-        """Sticks that are open, or that their workers say are gone: when they are away, no boot explains it."""
+        """Sticks with no boot ahead, either open or reported missing by their worker: one missing on the bus is unplugged."""
         return {stick.spec.id for stick in self.by_id.values() if stick.child.running or stick.reported_missing}
 
     @property

@@ -1,6 +1,6 @@
-"""A stream: frames on their way through graphs to sinks. What feeds it is its producer: a camera process, later a job or a client.
+"""A stream: the frames of one producer, the graphs that run on them, and the sinks that get the results. A producer is a camera.
 
-A live stream is interested in its newest frame, an ordered one in every frame, once and in order.
+A live stream processes its newest frame, an ordered stream every frame, once and in order.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ncs_cluster.types import Outcome
 
 
 class Producer(Protocol):
-    """Feeds a stream. It owns the process, the frame pool and its grants."""
+    """Feeds a stream. It owns the process, the frame pool and the grants."""
 
     def enrich(self, unit: Unit, outcome: Outcome, now_s: float) -> list[Action] | None:
-        """Add what only the producer knows (distances), then call Streams.publish. None: nothing to add."""
+        """Add distances, which only the producer can measure, then call Streams.publish. None: nothing to add."""
 
     def grant(self) -> list[Action]:
-        """Slots may be free now: let frames be written into them."""
+        """Grant free slots; called when slots may have become free."""
 
     def abandon(self, now_s: float) -> list[tuple[Unit, Outcome]]:
-        """Nothing is added any more: the results that waited for it, oldest first."""
+        """Stop measuring. Returns the results that waited for distances, oldest first."""
 
 
 class Stream:
@@ -41,7 +41,7 @@ class Stream:
         ordered: bool = False,
         sinks: Sequence[str] | None = None,
     ) -> None:
-        """`graphs`: indices of the graphs that run on each frame. `sinks`: names of the sinks it goes to; None: all."""
+        """`graphs`: indices of the graphs that run on each frame. `sinks`: names of the sinks that get its results; None: all."""
         self.name = name
         self.producer = producer
         self.graphs = tuple(graphs)
@@ -51,8 +51,8 @@ class Stream:
         self.live_orders = {graph: LiveOrder() for graph in self.graphs}
         self.reorders = {graph: Reorder() for graph in self.graphs}
         self.published: dict[int, int] = {}
-        """Newest frame that was published, by graph."""
+        """Number of the newest published frame, by graph."""
         self.detection = Rate()
         self.latency = Latency()
         self.closing = False
-        """Its producer is gone for good: nothing new comes, and results still under way are dropped."""
+        """The stream is closed: it gets no more frames, and later results are dropped."""

@@ -1,4 +1,4 @@
-"""All streams: units begin when a frame is offered, and each ends exactly once, published in the order of frames."""
+"""All streams. A unit begins when its frame is offered and ends exactly once; results are published in the order of frames."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ncs_cluster.core.work import DROPPED, GIVEN_UP, LATE, RESULT, Frame, Ledger
 from ncs_cluster.types import Outcome, Record
 
 LONGEST_RECORD = 190_000
-"""Bytes; a longer one would not fit into a message to a sink."""
+"""Bytes of a record as msgpack; a longer one does not fit into a message to a sink."""
 
 
 class Streams:
-    """Opened and closed while the daemon runs."""
+    """The open streams by name. Streams are opened and closed while the daemon runs."""
 
     def __init__(self, graphs: Sequence[str], dispatcher: Dispatcher, ledger: Ledger, sinks: Sinks) -> None:
         self.by_name: dict[str, Stream] = {}
         self.graphs = list(graphs) or ["none"]
-        """Without a graph (simulated sticks that only take time) each frame is one unit all the same."""
+        """Without a graph, as with simulated sticks that only take time, each frame is one unit."""
         self._dispatcher = dispatcher
         self._ledger = ledger
         self._sinks = sinks
@@ -31,18 +31,18 @@ class Streams:
         """Live streams with a held result."""
 
     def indices(self, names: Sequence[str]) -> list[int]:
-        """Of the graphs of these names; of all where none is named."""
+        """The indices of the graphs of these names; of all graphs where `names` is empty."""
         return [index for index, name in enumerate(self.graphs) if not names or name in names]
 
-    # -- open and close
+    # -- opening and closing
 
     def open(self, stream: Stream) -> None:
         self.by_name[stream.name] = stream
         self._dispatcher.open_lanes(stream.name, stream.graphs, stream.weight, ordered=stream.ordered)
 
     def close(self, name: str, now_s: float) -> None:
-        """Frames that wait for a stick are dropped, and so are results that come later. The counters stay. Results that have waited
-        for their turn are recorded."""
+        """Close a stream: waiting frames and later results are dropped, ordered results that wait for earlier frames are recorded,
+        the counters are kept."""
         stream = self.by_name.pop(name, None)
         if stream is None:
             return
@@ -64,7 +64,7 @@ class Streams:
     # -- frames
 
     def offer(self, stream: Stream, frame: Frame, *, error: str | None, now_s: float) -> None:
-        """One unit per graph begins. With `error` the frame holds nothing: its units are given up at once."""
+        """Begin one unit per graph. With `error` the frame has no pixels: its units are given up at once."""
         for graph in stream.graphs:
             unit = Unit(stream.name, frame, graph)
             if stream.ordered:
@@ -76,19 +76,19 @@ class Streams:
                 self.give_up(unit, error, now_s)
 
     def skip(self, stream: Stream) -> None:
-        """A frame found no free slot."""
+        """Count a frame that found no free slot as dropped."""
         self._ledger.skip(stream.name, len(stream.graphs))
 
     # -- results
 
     def sent(self, unit: Unit) -> None:
-        """The dispatcher has handed the unit to a stick."""
+        """The unit was sent to a stick."""
         stream = self.by_name[unit.stream]
         if not stream.ordered:
             stream.live_orders[unit.graph].sent(unit)
 
     def inferred(self, unit: Unit, outcome: Outcome, latency_s: float, now_s: float) -> list[Action]:
-        """A stick has answered, after `latency_s` on the stick."""
+        """A stick has answered the unit; `latency_s` is its time on the stick."""
         stream = self._of(unit)
         if stream is None:
             self._ledger.end(unit, DROPPED)
@@ -103,7 +103,7 @@ class Streams:
         return self._release(stream, now_s) + stream.producer.grant()
 
     def release(self, now_s: float) -> list[Action]:
-        """Held results whose time has come, or that wait for nothing any more."""
+        """Release held results that are due or wait for no earlier frame."""
         actions: list[Action] = []
         for stream in list(self._holding.values()):
             actions += self._release(stream, now_s) + stream.producer.grant()
@@ -118,7 +118,7 @@ class Streams:
         return min((when_s for when_s in due if when_s is not None), default=None)
 
     def publish(self, unit: Unit, outcome: Outcome, now_s: float) -> None:
-        """The unit ends with a result: to the sinks, in its turn."""
+        """End the unit with a result and record it in the order of frames."""
         stream = self._of(unit)
         if not self._ledger.end(unit, RESULT if stream else DROPPED) or stream is None:
             return
@@ -127,13 +127,13 @@ class Streams:
         self._in_turn(stream, unit, outcome, now_s)
 
     def give_up(self, unit: Unit, error: str, now_s: float) -> None:
-        """The unit ends without a result. In an ordered stream a record says why; a live one goes on."""
+        """End the unit without a result. An ordered stream records `error`; a live one records nothing."""
         stream = self._of(unit)
         if self._ledger.end(unit, GIVEN_UP) and stream is not None and stream.ordered:
             self._in_turn(stream, unit, Outcome(error=error), now_s)
 
     def flush(self, now_s: float) -> list[Action]:
-        """Held results leave: the frames before them will not be finished."""
+        """Release all held results: earlier frames will not finish."""
         actions: list[Action] = []
         for stream in self.by_name.values():
             for order in stream.live_orders.values():
@@ -143,17 +143,17 @@ class Streams:
         return actions
 
     def full(self, stream: Stream) -> bool:
-        """A sink of this stream has as many records waiting as it may."""
+        """A sink of this stream is full."""
         return self._sinks.full(stream.sinks)
 
     def hold_full(self) -> None:
-        """Ordered lanes wait while one of their sinks is full."""
+        """Hold the lanes of ordered streams while one of their sinks is full."""
         for stream in self.by_name.values():
             if stream.ordered:
                 self._dispatcher.hold(stream.name, held=self.full(stream))
 
     def _of(self, unit: Unit) -> Stream | None:
-        """Its stream; None when that was closed since."""
+        """The unit's stream; None when it was closed meanwhile."""
         return None if unit.closed else self.by_name.get(unit.stream)
 
     def _release(self, stream: Stream, now_s: float) -> list[Action]:

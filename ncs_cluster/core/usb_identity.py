@@ -1,10 +1,10 @@
-"""Which USB device is which stick. A stick has no serial number, so it is named by its home: the port where it waits for its boot.
+"""Matches USB devices to sticks. A stick has no serial number: its identity is its boot port, at which its boot ROM appears.
 
-    home 1-1.2, in its boot ROM  -- boot -->  away for a moment  -->  booted at 2-1.2, or on a Pi 4 at 2-2
+    boot port 1-1.2, in the boot ROM  -- boot -->  missing  -->  booted at 2-1.2, or on a Pi 4 at 2-2
 
-A port is bus and chain. After its boot a stick is on the bus of the faster half of its socket, mostly with the same chain; where
-the chain differs too, the pair of ports is learned while no other stick is away. A stick that is away is not gone yet: booting,
-resetting and coming back take a moment.
+A port is "bus-chain". After its boot a stick appears on the bus of the faster half of its socket, mostly with the same chain. Where
+the chain differs too, the pair (port after the boot, boot port) is learned while no other stick is missing. A missing stick counts
+as gone only after RETURN_S or BOOT_S, since a boot or a reset takes a moment. What follows from it is decided by `sticks`.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 
 RETURN_S = 1.0
-"""A settled stick, one that was open, was pulled when it is away for so long."""
+"""A stick with no boot ahead was unplugged when it is missing for so long."""
 BOOT_S = 5.0
-"""Any other may be booting, or be reset by its worker or its own watchdog."""
+"""Any other stick may be booting, or be reset by its worker or by its watchdog, and is gone after this time."""
 
 
 class UsbIdentity:
-    """The sticks that are plugged in, by their homes."""
+    """The sticks that are plugged in, by boot port."""
 
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
-        """`pairs`: port after the boot -> home, as learned before."""
+        """`pairs`: port after the boot -> boot port, as learned by an earlier instance."""
         self.pairs = dict(pairs or {})
         self.port_of: dict[str, str] = {}
-        """Home -> where it is now, or was last."""
+        """Boot port -> the present port, or the last one of a missing stick."""
         self._missing_since_s: dict[str, float] = {}
         self._may_be_booting: set[str] = set()
         self._unidentified: set[str] = set()
-        """Found booted at a port nobody knew: named by that port until they are reset and show their homes."""
+        """Sticks found booted at an unknown port: identified by that port until a reset shows their boot port."""
         self._ambiguous: set[str] = set()
-        """Homes whose sticks were told from others by their turn alone: one that is called so may be another."""
+        """Boot ports matched by the order of return only: the stick matched to one may be another stick."""
         self.renamed: list[str] = []
-        """Those of the last look's gone that were no home: their sticks are called by another one now."""
+        """The ports that the last `update` returned as gone because their sticks were identified by a boot port."""
 
     def update(self, seen: Mapping[str, bool], no_boot_expected: Container[str], now_s: float) -> tuple[list[str], list[str]]:
         """Boot ports of new sticks and of gone sticks. `seen`: port -> whether it has booted; `no_boot_expected`: boot
         ports of sticks with no boot ahead."""
         waiting = sorted(port for port, has_booted in seen.items() if not has_booted)
-        # one that resets itself may be back on the slower bus before the faster one has noticed that it left
+        # after a reset a stick may appear on the slower bus before the kernel removes it from the faster one
         shadows = {self.port_of[boot_port] for boot_port in waiting if boot_port in self.port_of}
         booted = sorted(port for port, has_booted in seen.items() if has_booted and port not in shadows)
         matched = {boot_port: boot_port for boot_port in waiting}
@@ -66,9 +66,9 @@ class UsbIdentity:
         return found, gone
 
     def _match_known(self, matched: dict[str, str], booted: Sequence[str], seen: Container[str]) -> None:
-        """Those whose home is known, the surest first: so that each device is one stick, whatever had been thought before."""
+        """Match booted devices whose boot port is known: by learned pair, then by their own port, then by the last port."""
         for port in booted:
-            # not believed while something is plugged in where the home should be
+            # the pair is wrong where another device is at the boot port
             if (
                 (boot_port := self.pairs.get(port)) is not None
                 and boot_port not in matched
@@ -90,33 +90,35 @@ class UsbIdentity:
         return [boot_port for boot_port in self.port_of if boot_port not in matched and boot_port not in gone]
 
     def _match_returned(self, port: str, missing: list[str]) -> str:
-        """Whose first look after its boot this is: the one away with the same chain, else the one that left first."""
+        """The boot port of a device that has just booted: of the missing stick with the same chain, else of the one missing
+        longest."""
         same = [boot_port for boot_port in missing if _chain(boot_port) == _chain(port)]
         candidates = same or missing
         if not candidates:
             self._unidentified.add(port)
             return port
-        # sticks are alike: to mix two up for this once does no harm, to remember it would
+        # a mix-up of two equal sticks is harmless, a learned wrong pair is not
         boot_port = min(candidates, key=lambda each: self._missing_since_s.get(each, float("inf")))
-        doubtful = [each for each in self._ambiguous if not same or _chain(each) == _chain(port)]
+        uncertain = [each for each in self._ambiguous if not same or _chain(each) == _chain(port)]
         if len(candidates) > 1:
             self._ambiguous.add(boot_port)
-        elif not doubtful:
+        elif not uncertain:
             self._learn(port, boot_port)
         return boot_port
 
     def _superseded(self, boot_port: str, missing: list[str]) -> list[str]:
-        """Orphans that are called by this home from now on: one was reset, and its home shows for the first time."""
+        """The unidentified sticks replaced by a new boot port: one of them was reset, and its boot port appears for the first
+        time."""
         unidentified = [name for name in missing if name in self._unidentified]
         same = [name for name in unidentified if _chain(name) == _chain(boot_port)]
         candidates = same or unidentified
         if len(candidates) == 1:
             self._learn(candidates[0], boot_port)
-        # of several it cannot be told which it is; their names would be taken for second sticks as soon as they have booted
+        # with several candidates all are dropped: each would count as a second stick once the devices have booted
         return candidates
 
     def _learn(self, port: str, boot_port: str) -> None:
-        """A socket has one other half; what was thought before was wrong."""
+        """Learn a pair. A boot port has one port after the boot, so an earlier pair is replaced."""
         self.pairs = {known: known_boot_port for known, known_boot_port in self.pairs.items() if known_boot_port != boot_port}
         self.pairs[port] = boot_port
 

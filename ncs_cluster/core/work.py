@@ -1,4 +1,5 @@
-"""The unit of work, (frame, graph), and the ledger that sees each one end exactly once: result, dropped, late or given up."""
+"""The unit of work, (frame, graph), and the ledger, which checks that each unit ends exactly once: result, dropped, late, given
+up."""
 
 from __future__ import annotations
 
@@ -11,14 +12,14 @@ RESULT, DROPPED, LATE, GIVEN_UP = "result", "dropped", "late", "given_up"
 
 
 class Frame:
-    """A captured frame, its pixels leased while a unit of it is open."""
+    """A captured frame; each open unit of it holds a lease of its slot."""
 
     __slots__ = ("captured_at", "captured_s", "item", "ref", "slots")
 
     def __init__(self, ref: FrameRef, slots: Slots | None, captured_s: float, captured_at: float, item: str | None) -> None:
         self.ref = ref
         self.slots = slots
-        """None when the frame holds no pixels (a corrupt picture)."""
+        """None when the frame has no pixels, as with a corrupt picture."""
         self.captured_s = captured_s
         self.captured_at = captured_at
         self.item = item
@@ -34,14 +35,14 @@ class Unit:
         self.frame = frame
         self.graph = graph
         self.ticket = -1
-        """Of the hand-over now under way; a new one each time."""
+        """The number of the request in flight; each request has a new one. -1: not in flight."""
         self.stick: StickId | None = None
         self.sent_s = 0.0
         self.tried: list[StickId] = []
-        """Sticks that died with this unit in hand; a stick that is alone dies of it more than once."""
+        """Sticks that failed with this unit in flight; the only stick may be listed several times."""
         self.ended: str | None = None
         self.closed = False
-        """Its stream was closed while a stick had it."""
+        """Its stream was closed while it was in flight."""
         self.holds_pixels = frame.slots is not None
 
     @property
@@ -49,14 +50,14 @@ class Unit:
         return self.frame.ref.frame
 
     def let_go(self) -> None:
-        """The pixels are not needed any more."""
+        """Return the lease of the frame's slot."""
         if self.holds_pixels and self.frame.slots is not None:
             self.holds_pixels = False
             self.frame.slots.release(self.frame.ref.slot)
 
 
 class Count(Struct):
-    """How the units of one stream have ended."""
+    """The units of one stream, counted by how they ended."""
 
     begun: int = 0
     result: int = 0
@@ -70,7 +71,8 @@ class Count(Struct):
 
 
 class Ledger:
-    """Counts beginnings and ends. `doubled` can only rise by a mistake of ours, and is shown to everybody."""
+    """Counts how units begin and end. `doubled` and `lost` differ from 0 only by a fault of this program; both are in the
+    status."""
 
     def __init__(self) -> None:
         self.streams: dict[str, Count] = {}
@@ -83,7 +85,7 @@ class Ledger:
         self.open.add(unit)
 
     def end(self, unit: Unit, how: str) -> bool:
-        """False when it had ended before."""
+        """End the unit. False: it had ended before, which is counted in `doubled`."""
         if unit.ended is not None:
             self.doubled += 1
             return False
@@ -95,7 +97,7 @@ class Ledger:
         return True
 
     def skip(self, stream: str, units: int) -> None:
-        """A frame that found no free slot: its units begin and are dropped at once."""
+        """Count the units of a frame that found no free slot as begun and dropped."""
         count = self.count(stream)
         count.begun += units
         count.dropped += units
@@ -105,5 +107,5 @@ class Ledger:
 
     @property
     def lost(self) -> int:
-        """Units that are neither open nor ended: must be zero, always."""
+        """Units that are neither open nor ended; always 0 unless this program is at fault."""
         return sum(count.open for count in self.streams.values()) - len(self.open)

@@ -1,4 +1,4 @@
-"""One worker: the process that drives a stick, and what becomes of the work of one that falls silent."""
+"""One worker, the process that drives a stick: its messages, and the units of a stick that hangs, is lost or exits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ncs_cluster.core.workers import Workers
 
 RESETTING_S = 3.0
-"""A worker that is asked to reset its stick reports StickLost within this time."""
+"""A worker reports StickLost within this time after ResetStick; else it is killed."""
 HANGS = "no result in time: stick hangs"
 
 WorkerMessage = Union[m.FromWorker, e.ProcessEvent]
@@ -56,13 +56,13 @@ class Worker:
                 assert_never(message)
 
     def open(self, now_s: float) -> list[Action]:
-        """Its turn to boot the stick has come."""
+        """It is this stick's turn to boot: send OpenStick, or Reopen after a loss."""
         if self.stick.child.state is State.OPENING:
             return [Send(self.stick.child.endpoint, m.Reopen())]
         return self._with_pools(self._workers.sticks.open(self.stick, now_s))
 
     def hangs(self, now_s: float) -> list[Action]:
-        """Its stick should have answered long ago: it is reset in place where the worker can; else the process ends."""
+        """The stick's oldest request is overdue: reset the stick where its worker can, else kill the process."""
         queue = self._workers.dispatcher.queues[self.stick.spec.id]
         if queue.can_reset and queue.reset_s is None and self.stick.child.running:
             queue.reset_s = now_s
@@ -72,7 +72,7 @@ class Worker:
         return self.stick.child.kill(now_s, HANGS)
 
     def take_back(self, now_s: float) -> None:
-        """The stick will not answer any more: its frames go to others, except those that have cost too many sticks."""
+        """Return the stick's units to their lanes; give up those with which dispatch.MOST_TRIES sticks have failed."""
         for unit in self._workers.dispatcher.detach(self.stick.spec.id):
             reason = f"given up: {len(unit.tried)} stick failures with this frame in flight ({', '.join(unit.tried)})"
             self._workers.streams.give_up(unit, reason, now_s)
@@ -100,7 +100,7 @@ class Worker:
         return actions + self._workers.regulate(self.stick, now_s)
 
     def _lost(self, detail: str, now_s: float) -> list[Action]:
-        """The worker resets its stick and opens it again; meanwhile it is as if the process had died."""
+        """The worker has lost its stick, resets it and opens it again; its units return to their lanes as after an exit."""
         stick, child = self.stick, self.stick.child
         if child.state in (State.STARTING, State.OPENING):
             return child.kill(now_s, "sent StickLost before StickOpened")
@@ -125,5 +125,5 @@ class Worker:
         return actions + self._workers.regulate(stick, now_s)
 
     def _with_pools(self, opening: list[Action]) -> list[Action]:
-        """The worker hears what to open first, then of every frame pool."""
+        """The opening message first, then every frame pool; nothing without an opening message."""
         return opening + self._workers.pools.maps(self.stick.child.endpoint) if opening else []

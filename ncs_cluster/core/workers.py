@@ -1,4 +1,4 @@
-"""All workers, and the parts of the core that they share."""
+"""All workers, the regulators of their pools, and the parts of the core they share."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Workers:
     # -- heat
 
     def measured(self, stick: Stick, message: m.Telemetry, now_s: float) -> list[Action]:
-        """Telemetry came: the pool is regulated at once where it changes what may work."""
+        """Telemetry arrived: the pool is regulated at once where the stick's `usable` or `is_hot` changed."""
         scale = self.sticks.time_scale(stick)
         changed = stick.measured(message, now_s * scale, message.age_s * scale)
         queue = self.dispatcher.queues.get(stick.spec.id)
@@ -59,7 +59,7 @@ class Workers:
         return []
 
     def regulate(self, stick: Stick, now_s: float) -> list[Action]:
-        """The pool of this stick, after a change."""
+        """Regulate the pool of this stick after a change."""
         regulator = self.regulators.get(stick.spec.pool)
         return regulator.regulate(now_s) if regulator else []
 
@@ -82,18 +82,18 @@ class Workers:
     # -- time
 
     def open_due(self, now_s: float) -> list[Action]:
-        """Workers whose turn to boot has come."""
+        """Open the sticks whose turn to boot it is."""
         return [action for stick in self.sticks.due(now_s) for action in Worker(stick, self).open(now_s)]
 
     def tick(self, now_s: float) -> list[Action]:
-        """Sticks that should have answered long ago."""
+        """Reset or kill the workers of sticks that are overdue."""
         actions: list[Action] = []
         for late in self.dispatcher.overdue(now_s):
             actions += Worker(self.sticks.by_id[late], self).hangs(now_s)
         return actions
 
     def take_back_fenced(self, now_s: float) -> None:
-        """Frames in the hands of processes that cannot be killed go to others."""
+        """Return the units of fenced workers, which cannot be killed, to their lanes."""
         for stick in self.sticks.by_id.values():
             if stick.child.state is State.FENCED:
                 Worker(stick, self).take_back(now_s)
@@ -101,7 +101,7 @@ class Workers:
     # -- configured
 
     def configure(self, pools: Sequence[PoolSpec], graphs: list[GraphSpec], now_s: float) -> list[Action]:
-        """Pools and the settings of graphs. A graph's model stays the one that is loaded."""
+        """Apply new pools and graph settings. Loaded models are not replaced."""
         actions: list[Action] = []
         for spec in pools:
             if spec.name in self.regulators:

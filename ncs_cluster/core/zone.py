@@ -1,7 +1,7 @@
-"""The temperature of one stick as the core believes it: validity, age, the trip at switch-temp with hysteresis, the trend.
+"""The thermal zone of one stick: validity and age of its readings, the trip at switch-temp with hysteresis, the trend.
 
-A stick without a sensor is never hot by reading. With one, a value that is missing, not a number or absurd counts as hot, and an
-old one is taken to have risen meanwhile. Times here are plant seconds: real seconds times `time_scale`.
+A stick without a sensor is never hot by reading. With one, a missing value, NaN or a value outside LOWEST_C..HIGHEST_C counts as
+hot, and an old reading is assumed to have risen since. Times are plant seconds: real seconds times `time_scale`.
 
         hot   ............+-----------<--- at or over switch-temp
                           |          ^
@@ -14,13 +14,13 @@ import math
 
 LOWEST_C, HIGHEST_C = -20.0, 125.0
 FRESH_S = 2.0
-"""Two telemetry periods: a younger reading is taken as it is."""
+"""Two telemetry periods: a younger reading is used without ageing."""
 AGEING_C_PER_S = 0.54
-"""Steepest rise of a die at full load: 24 K over 45 s. An old reading may have risen that fast since."""
+"""Steepest rise of a die at full load, 24 K in 45 s: the assumed rise since an old reading."""
 UNKNOWN_S = 15.0
 HYSTERESIS_C = 3.0
 CRITICAL_LEVEL = 2
-"""Throttle level of a stick that all but stops by itself: its own judgement counts, whatever the reading says."""
+"""At this throttle level the firmware pauses 10 s after each inference: the stick counts as hot whatever its reading."""
 _TREND_S = 10.0
 
 
@@ -37,7 +37,7 @@ class Zone:
         self._critical = False
 
     def open(self, has_sensor: bool) -> None:
-        """The stick was opened (again): what was known before is history, but whether it was hot is remembered."""
+        """The stick was opened: earlier readings are dropped, the state hot is kept where it has a sensor."""
         self.has_sensor = has_sensor
         self._valid_c = self._read_s = None
         self._slope_c_per_s = 0.0
@@ -46,7 +46,7 @@ class Zone:
             self._hot = False
 
     def read(self, value_c: float | None, now_s: float) -> None:
-        """A reading came, maybe an absurd one."""
+        """A reading in °C, which may be missing or invalid, taken at `now_s`."""
         if value_c is None or not math.isfinite(value_c) or not LOWEST_C <= value_c <= HIGHEST_C:
             self._valid_c, self._read_s = None, now_s
             self._hot = self.has_sensor
@@ -59,12 +59,12 @@ class Zone:
         self._trip(value_c)
 
     def throttle(self, level: int) -> None:
-        """How far its firmware slows it by itself: 0, 1, 2."""
+        """The firmware's throttle level: 0, 1 or 2."""
         self._critical = level >= CRITICAL_LEVEL
 
     @property
     def has_reading(self) -> bool:
-        """There is something to judge by: a reading since it was opened, or no sensor at all."""
+        """It has no sensor, or a reading since it was opened."""
         return not self.has_sensor or self._read_s is not None
 
     def temperature_c(self, now_s: float) -> float | None:
@@ -81,45 +81,46 @@ class Zone:
         return None if self._read_s is None else now_s - self._read_s
 
     def update(self, now_s: float) -> None:
-        """Let the newest reading age up to now. Call before `is_hot` is asked for a decision."""
+        """Age the newest reading to `now_s` and apply the trip. Call it before a decision by `is_hot`."""
         if not self.has_sensor:
             return
-        believed_c = self.temperature_c(now_s)
-        if believed_c is None:
+        aged_c = self.temperature_c(now_s)
+        if aged_c is None:
             self._hot = True
         else:
-            self._trip(believed_c)
+            self._trip(aged_c)
 
     @property
     def is_hot(self) -> bool:
-        """As of the last update. True: no frame for this stick, under every policy."""
+        """As of the last update. True: the stick gets no frame under any policy."""
         return self.has_sensor and (self._hot or self._critical)
 
     @property
     def deadline_s(self) -> float | None:
-        """When it will be hot if no reading comes: the last one has aged up to the trip, or is too old."""
+        """When the zone becomes hot without a new reading: the aged reading reaches the trip, or is too old. None: never, or hot
+        already."""
         if not self.has_sensor or self._hot or self._valid_c is None or self._read_s is None:
             return None
         return self._read_s + min(max(FRESH_S, (self.switch_temp_c - self._valid_c) / AGEING_C_PER_S), UNKNOWN_S)
 
     def hot_reason(self, now_s: float) -> str:
-        """The reason for being hot, for people: what may follow its name."""
-        believed_c = self.temperature_c(now_s)
+        """Why it is hot, for the operator, to follow the stick's name."""
+        aged_c = self.temperature_c(now_s)
         if self._critical:
             return "is too hot: its firmware throttles it"
-        if believed_c is None:
+        if aged_c is None:
             return "reports no temperature"
-        return f"is {'too' if believed_c >= self.switch_temp_c else 'still too'} hot ({believed_c:.1f} °C)"
+        return f"is {'too' if aged_c >= self.switch_temp_c else 'still too'} hot ({aged_c:.1f} °C)"
 
     def headroom_s(self, now_s: float) -> float | None:
         """Plant seconds until switch-temp at the present rate of rise; None when it does not rise or is unknown."""
-        believed_c = self.temperature_c(now_s)
-        if believed_c is None or self._slope_c_per_s < 0.01:
+        aged_c = self.temperature_c(now_s)
+        if aged_c is None or self._slope_c_per_s < 0.01:
             return None
-        return max(0.0, (self.switch_temp_c - believed_c) / self._slope_c_per_s)
+        return max(0.0, (self.switch_temp_c - aged_c) / self._slope_c_per_s)
 
-    def _trip(self, believed_c: float) -> None:
-        if believed_c >= self.switch_temp_c:
+    def _trip(self, aged_c: float) -> None:
+        if aged_c >= self.switch_temp_c:
             self._hot = True
-        elif believed_c <= self.switch_temp_c - HYSTERESIS_C:
+        elif aged_c <= self.switch_temp_c - HYSTERESIS_C:
             self._hot = False
