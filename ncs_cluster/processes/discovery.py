@@ -1,7 +1,7 @@
-"""Sticks that come and go: real ones as the kernel lists them, simulated ones that an operator unplugs.
+"""Discovery: real sticks as the kernel lists them, simulated sticks as an operator unplugs them.
 
-Real sticks are looked for in sysfs: some small reads twice a second, which find every change that a user could see, need no rights,
-and may read a made-up tree. `core.usb_identity` tells which port is whose; learned pairs of ports are kept in the state directory.
+Real sticks are found in sysfs by a few small reads every 0.5 s. This needs no privileges, and a test may give another tree.
+`core.usb_identity` matches ports to sticks; learned pairs of ports are kept in the state directory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ncs_cluster.specs import DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
 from ncs_cluster.usb_ids import MYRIAD_X
 
-LOOK_S = 0.5
+SCAN_PERIOD_S = 0.5
 UNPLUGGED_S = 5.0
 """A simulated stick is plugged in again after this time."""
 LARGEST_FILE = 1 << 16
@@ -31,13 +31,13 @@ log = logging.getLogger(__name__)
 
 
 class UsbBus:
-    """Real sticks. An id is the prefix of the kind and the port at which the stick waits for its boot: ncs-1-1.2."""
+    """Real sticks. An id is the prefix of the kind of device and the boot port: ncs-1-1.2."""
 
     def __init__(self, spec: DiscoverySpec, state_dir: Path) -> None:
         self._spec = spec
         self._kind = _matched(spec.backend)
         self._sysfs = Path(spec.sysfs)
-        # each kind of device has ports of its own
+        # each kind of device has a file of its own
         self._kept = state_dir / ("ports.json" if self._kind.usb == MYRIAD_X else f"ports-{self._kind.prefix}.json")
         self._identity = UsbIdentity(_read(self._kept))
         self._saved_pairs = dict(self._identity.pairs)
@@ -47,10 +47,10 @@ class UsbBus:
         """Changes since the last scan, when the next scan is due. `no_boot_expected`: sticks with no boot ahead of them."""
         if now_s < self.deadline_s:
             return []
-        self.deadline_s = now_s + LOOK_S
+        self.deadline_s = now_s + SCAN_PERIOD_S
         seen = plugged_in(self._sysfs, self._kind.usb)
-        unchanging = {boot_port for boot_port in self._identity.port_of if self._id(boot_port) in no_boot_expected}
-        found, gone = self._identity.update(seen, unchanging, now_s)
+        no_boot = {boot_port for boot_port in self._identity.port_of if self._id(boot_port) in no_boot_expected}
+        found, gone = self._identity.update(seen, no_boot, now_s)
         learned: list[str] = []
         if self._identity.pairs != self._saved_pairs:
             learned = [
@@ -60,10 +60,10 @@ class UsbBus:
             ]
             self._saved_pairs = dict(self._identity.pairs)
             _write(self._kept, self._saved_pairs)
-        told: list[StickFound | StickGone] = [
+        events: list[StickFound | StickGone] = [
             StickGone(self._id(boot_port), boot_port in self._identity.renamed) for boot_port in gone
         ]
-        return told + [
+        return events + [
             StickFound(self._stick(boot_port)) for boot_port in (*found, *learned) if boot_port in self._identity.port_of
         ]
 
@@ -72,7 +72,7 @@ class UsbBus:
         options = dict(spec.options)
         back = next((port for port, known in self._identity.pairs.items() if known == boot_port), None)
         if back is not None and self._kind.booted_port is not None:
-            # the worker cannot tell its stick by the chain of ports where that changes with the boot
+            # where the chain changes with the boot, the worker finds its stick by this port only
             options[self._kind.booted_port] = back
         return StickSpec(
             self._id(boot_port), boot_port, spec.backend, options, spec.runtime, pool=spec.pool, exclusive_boot=back is None
@@ -90,7 +90,7 @@ def _matched(backend: str) -> Matched:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Learned pairs of ports; empty where the file is missing or damaged."""
+    """Read learned pairs; empty where the file is missing or damaged."""
     try:
         with path.open("rb") as file:
             pairs = json.loads(file.read(LARGEST_FILE))
@@ -100,7 +100,7 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _write(path: Path, pairs: dict[str, str]) -> None:
-    """Replace the file atomically. Where that fails the pairs are learned again at the next start."""
+    """Replace the file atomically. On failure the pairs are learned again at the next start."""
     fresh = path.with_suffix(".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,14 +113,14 @@ def _write(path: Path, pairs: dict[str, str]) -> None:
 
 
 class SimulatedBus:
-    """The simulated sticks that are unplugged, and when each comes back."""
+    """Simulated sticks: which are unplugged, and when each is plugged in again."""
 
     def __init__(self, sticks: list[StickSpec]) -> None:
         self._sticks = {stick.id: stick for stick in sticks}
         self._away: dict[StickId, float] = {}
 
     def configure(self, sticks: list[StickSpec]) -> None:
-        """These sticks are configured from now on."""
+        """Replace the configured sticks."""
         self._sticks = {stick.id: stick for stick in sticks}
         self._away = {stick: back_s for stick, back_s in self._away.items() if stick in self._sticks}
 
@@ -131,7 +131,7 @@ class SimulatedBus:
         return [StickGone(stick)]
 
     def wake(self, now_s: float) -> list[StickFound]:
-        """Sticks that are plugged in again by now."""
+        """The sticks that are plugged in again."""
         back = [stick for stick, when_s in self._away.items() if when_s <= now_s]
         for stick in back:
             del self._away[stick]

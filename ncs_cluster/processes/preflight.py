@@ -1,7 +1,7 @@
 """Tries every graph once, in a process of its own, before the daemon starts anything else.
 
-A damaged model may crash the library that reads it, or hang it, and the daemon must neither load that library nor go down with
-it. The process prints nothing and exits 0, or prints one line for the operator and exits 78. Runs on CPython 3.9; `check` imports
+A damaged model may crash or hang the library that reads it; the daemon must neither load that library nor crash with it. The
+process prints nothing and exits 0, or prints one line for the operator and exits 78. Runs on CPython 3.9; `check` imports
 no vendor library.
 """
 
@@ -26,7 +26,7 @@ LIMIT_S = 60.0
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """What the process tries."""
+    """The input of the process: the graphs, and the backend's hook that loads them."""
 
     preflight: str
     graphs: List[GraphSpec]
@@ -69,7 +69,7 @@ def check(
 
 
 def refused(graphs: List[GraphSpec], preflight: str) -> Optional[str]:
-    """Let the backend's hook try every graph, and ask the graph's decoder whether it understands the outputs."""
+    """Load every graph by the backend's hook and check its outputs by its decoder. None, or the reason for the first refusal."""
     tried: Iterator[Mapping[str, Any]] = load(preflight)(graphs)
     for graph in graphs:
         try:
@@ -85,7 +85,7 @@ def refused(graphs: List[GraphSpec], preflight: str) -> Optional[str]:
 
 
 def unfit(graphs: List[GraphSpec]) -> Optional[str]:
-    """As `check`, of graphs compiled for a Myriad X, whatever drives it."""
+    """As `check`, for graphs compiled for a Myriad X, with any backend."""
     return refused(graphs, "ncs_cluster.backends._preflight:of_blobs")
 
 
@@ -93,7 +93,7 @@ def main() -> None:
     """The process: a Trial as msgpack on standard input."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answer = os.dup(1)
-    os.dup2(2, 1)  # libraries print to standard output too
+    os.dup2(2, 1)  # libraries print to standard output, which is for the answer only
     trial = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Trial)
     try:
         line = refused(trial.graphs, trial.preflight)

@@ -1,8 +1,8 @@
-"""The sink: one process that writes results. It may be killed at any moment: what it had written is found again, the rest is sent
-again.
+"""The sink process, which writes records. It may be killed at any time: the next process finds the written records, the rest is
+sent again.
 
-Records are written as they come and acknowledged in bundles. When writing fails (disk full) it says so once and keeps trying;
-nothing is taken out of turn meanwhile.
+Records are written in order and acknowledged in batches. When writing fails (disk full), it reports SinkBlocked once and retries
+every RETRY_S.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ncs_cluster.specs import SinkSpec
 HEARTBEAT_S = 1.0
 RETRY_S = 1.0
 LONGEST_WRITING_S = 1.0
-"""Then the supervisor hears something, however slow the disk or the reader is."""
+"""Longest time of one batch, so that heartbeats are sent however slow the disk or the reader is."""
 
 
 class Writer:
@@ -43,7 +43,7 @@ class Writer:
         self._stopping = False
 
     def run(self) -> None:
-        """Until Stop, then until everything is written. EOFError: the supervisor is gone."""
+        """Run until Stop, then until every record is written. Raises EOFError when the supervisor has closed the channel."""
         heartbeat_s = time.monotonic()
         while not self._stopping or self._waiting:
             now_s = time.monotonic()
@@ -69,12 +69,12 @@ class Writer:
             self._stopping = True
 
     def _write(self) -> None:
-        """All that waits, as far as the time goes, and one acknowledgement for it."""
+        """Write waiting records for at most LONGEST_WRITING_S and acknowledge them with one message."""
         acked: Optional[Acked] = None
         until_s = time.monotonic() + LONGEST_WRITING_S
         try:
             if (token := self._sink.follow()) is not None:
-                # at once: a sink process that follows this one resumes at the new place
+                # sent before the next write, so that the next sink process resumes at the new place
                 self._channel.send(Acked(self._last, token))
             while self._waiting and time.monotonic() < until_s:
                 token = self._sink.write(self._waiting[0].record)
@@ -85,10 +85,10 @@ class Writer:
         except OSError as error:
             if not isinstance(error, BlockingIOError):
                 self._retry_s = time.monotonic() + RETRY_S
-            why = error.strerror or str(error)
-            if self._blocked != why:
-                self._blocked = why
-                self._channel.send(SinkBlocked(why))
+            reason = error.strerror or str(error)
+            if self._blocked != reason:
+                self._blocked = reason
+                self._channel.send(SinkBlocked(reason))
         else:
             if self._blocked:
                 self._blocked = None
@@ -98,9 +98,9 @@ class Writer:
 
 
 def main() -> NoReturn:
-    """The process. Exit code 0 after Stop, 1 after a failure that was told."""
+    """The process. Exit code 0 after Stop, 1 after a reported failure."""
     channel = child.enter("sink", ToSink)
-    # a file that reaches the size limit is an error to be told, not a death
+    # at the file size limit write fails with EFBIG, which is reported, instead of SIGXFSZ
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         request = child.first_message(channel, OpenSink)
@@ -108,7 +108,7 @@ def main() -> NoReturn:
         try:
             opened = sink.open(request.first, request.token)
         except OSError as error:
-            # another process that holds the place may be dying, or a backup
+            # EBUSY: the process that locks the file may be exiting, or a backup
             permanent = request.token is None and error.errno != errno.EBUSY
             child.fail(channel, Failed("open", f"{request.sink.shown} cannot be written: {error.strerror}", permanent=permanent))
         channel.send(SinkOpened(opened.next, opened.token))

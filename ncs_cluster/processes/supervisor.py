@@ -1,11 +1,11 @@
-"""The supervisor process: a loop that receives events, asks the core, and performs actions. It decides nothing and never blocks.
+"""The supervisor process: a loop that receives events, calls the engine and performs its actions. It decides nothing, never blocks.
 
     while not ended:  for each readable channel: events -> queue
-                      for each event of the queue: engine.handle -> perform   (what performing makes goes to the end of the queue)
-                      when a deadline has come: engine.wake -> perform
+                      for each event of the queue: engine.handle -> perform   (events it causes go to the end of the queue)
+                      after a deadline: engine.wake -> perform
 
-It touches no vendor library, no pixel, and no disk but for a line about USB ports once in a stick's life. Standard error carries
-the log: the action and its reason.
+It uses no vendor library, reads no pixel, and writes to disk only when a pair of USB ports is learned. The log goes to standard
+error.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ from ncs_cluster.types import CameraName
 
 
 def run(settings: Settings, reload: Callable[[], Settings] | None = None) -> int:
-    """Run the daemon until it ends; returns its exit code. Raises ConfigError before anything is started.
+    """Run the daemon; returns its exit code. Raises ConfigError before any child is started.
 
-    `reload` is called at SIGHUP and returns new settings, which are applied as a difference. None: SIGHUP ends the process.
+    `reload` is called at SIGHUP and returns new settings; the difference to the present ones is applied. None: SIGHUP ends the
+    process.
     """
     runtime_dir = Path(settings.runtime_dir)
     lock = control.claim(runtime_dir)
@@ -56,14 +57,14 @@ def run(settings: Settings, reload: Callable[[], Settings] | None = None) -> int
 
 
 class Supervisor:
-    """The loop and everything it holds on to."""
+    """The event loop, and the descriptors and processes it owns."""
 
     def __init__(self, settings: Settings, runtime_dir: Path, reload: Callable[[], Settings] | None = None) -> None:
         self._reload = reload
         self._settings = settings
         self._runtime_dir = runtime_dir
         self._selector = selectors.DefaultSelector()
-        # before anybody can see that there is a daemon: who does may stop it
+        # before the control socket exists, since a client that sees it may send SIGTERM
         self._catch_signals()
         self._control = control.ControlSocket(runtime_dir, self._selector, self._request, self._client_left)
         self._engine = Engine(settings, time.monotonic())
@@ -71,7 +72,7 @@ class Supervisor:
         self._bus = SimulatedBus([stick for stick in settings.sticks if stick.simulated])
         self._usb = [UsbBus(spec, Path(settings.state_dir)) for spec in settings.discoveries]
         self._events: deque[tuple[Endpoint, object]] = deque()
-        """Events that wait for the core."""
+        """Events not yet handled by the engine."""
         self._processes: dict[Endpoint, Process] = {}
         self._links: dict[Endpoint, BufferedChannel[object]] = {}
         self._pools: dict[int, int] = {}
@@ -106,7 +107,7 @@ class Supervisor:
             [self._engine.deadline_s, self._bus.deadline_s or self._engine.deadline_s, *(usb.deadline_s for usb in self._usb)]
         )
         for key, mask in self._selector.select(max(0.0, due_s - now_s)):
-            # an earlier one of this round may have closed this channel, and its number may be another's already
+            # a callback of this round may have closed this channel, and its descriptor number may be in use again
             if self._selector.get_map().get(key.fd) is key:
                 key.data(mask)
                 self._handle_events()
@@ -120,23 +121,23 @@ class Supervisor:
         if now_s >= self._engine.deadline_s:
             self._perform(self._engine.wake(now_s))
             self._handle_events()
-            self._keep_house(now_s)
+            self._periodic_work(now_s)
 
     def _raise(self, endpoint: Endpoint, message: object) -> None:
-        """Put an event into the queue."""
+        """Queue an event for the engine."""
         self._events.append((endpoint, message))
 
     def _handle_events(self) -> None:
         while self._events:
             endpoint, message = self._events.popleft()
-            # once the end is decided, later events change nothing; handled all the same, the last log line would not be the reason
+            # events after Exit are dropped, so that the last log line is the reason for the exit
             if self._exit_code is None:
                 self._perform(self._engine.handle(endpoint, message, time.monotonic()))
             if isinstance(message, e.Configured):
                 self._bus.configure([stick for stick in self._engine.settings.sticks if stick.simulated])
 
-    def _keep_house(self, now_s: float) -> None:
-        """After the core has looked at every deadline: this is what the watchdog's ping stands for."""
+    def _periodic_work(self, now_s: float) -> None:
+        """Periodic work after the engine has checked every deadline; the watchdog ping confirms that check."""
         if now_s >= self._usage.next_s:
             self._usage.sample([*self._pids(), *self._spawner.pids()], now_s)
         self._spawner.tick(now_s, self._pids)
@@ -148,7 +149,7 @@ class Supervisor:
             active = [stick for regulator in self._engine.workers.regulators.values() for stick in regulator.active]
             self._notifier.status(f"active: {', '.join(active) or 'none'}; sticks present: {self._engine.sticks.present}")
 
-    # -- doing what the core says
+    # -- performing actions
 
     def _perform(self, actions: list[a.Action]) -> None:
         for action in actions:
@@ -202,12 +203,15 @@ class Supervisor:
             return
         self._processes[endpoint] = process
         self._links[endpoint] = BufferedChannel(
-            process.channel, self._selector, lambda message: self._raise(endpoint, message), lambda why: self._broken(endpoint, why)
+            process.channel,
+            self._selector,
+            lambda message: self._raise(endpoint, message),
+            lambda reason: self._broken(endpoint, reason),
         )
         self._spawner.start(process, runtime)
 
     def _started(self, process: Process) -> None:
-        """The spawner's answer; a process that is killed meanwhile is killed as soon as it has started."""
+        """The process has started. One that was killed while it started is killed now."""
         assert process.pid is not None
         self._selector.register(process.pidfd, selectors.EVENT_READ, lambda _mask: self._exited(process.endpoint, process))
         self._raise(process.endpoint, e.Spawned(process.pid))
@@ -229,12 +233,12 @@ class Supervisor:
         if process is not None:
             process.kill()
 
-    def _broken(self, endpoint: Endpoint, why: str) -> None:
-        """Its channel is closed. At its end the process says so by itself; one that talks rubbish is ended."""
+    def _broken(self, endpoint: Endpoint, reason: str) -> None:
+        """The channel is closed. With a `reason`, invalid data, the process is killed; else its exit follows by itself."""
         self._links.pop(endpoint, None)
         process = self._processes.get(endpoint)
-        if why and process is not None:
-            self._log.add("error", str(endpoint), f"{why}: killed")
+        if reason and process is not None:
+            self._log.add("error", str(endpoint), f"{reason}: killed")
             process.kill()
 
     def _exited(self, endpoint: Endpoint, process: Process) -> None:
@@ -254,7 +258,7 @@ class Supervisor:
     def _client_left(self, client: str) -> None:
         self._requests.left(client)
 
-    # -- beginning and end
+    # -- signals and shutdown
 
     def _catch_signals(self) -> None:
         ours, theirs = socket.socketpair()
@@ -274,7 +278,7 @@ class Supervisor:
                 self._raise(OPERATOR, e.Configured(self._reload()))
 
     def _end(self) -> None:
-        """Nothing of ours stays: children are killed where they still are, and reaped."""
+        """Kill and reap the children that are left; wait at most 1 s."""
         self._spawner.close()
         for process in list(self._processes.values()):
             process.kill()

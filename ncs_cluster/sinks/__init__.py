@@ -1,6 +1,6 @@
-"""Sinks, where results go: one file each, with an `Options` dataclass and one class. The registry is literal.
+"""The registry of sinks, the destinations of results: one file each, with an `Options` dataclass and a class.
 
-A sink writes whole records in the order given and can say, after any death, which of them are really written.
+A sink writes whole records in order and can tell, after any exit of its process, which records are written.
 """
 
 from ncs_cluster.plugins import Registry

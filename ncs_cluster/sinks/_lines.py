@@ -1,9 +1,9 @@
-"""A file of lines, or standard output: whole lines only, whatever ended the process that wrote them. Runs on CPython 3.9.
+"""A file of lines, or standard output. A crash of the writing process leaves whole lines only. Runs on CPython 3.9.
 
-A line counts when its line end is there. What a crash tore off is cut away at the next opening, so a reader never meets half a line
-followed by another; a file whose end was never a result is refused, not cut, and so is one that another daemon writes. A file that
-was moved or removed is begun anew under its name. Standard output cannot be looked back into: there a killed sink may repeat what
-was not acknowledged. A reader who pauses is waited for without blocking.
+A line is complete with its line end. A partial last line is cut off at the next opening, so that no reader gets half a line
+followed by another; a file whose last line is not a result is refused, not cut, and so is a file that another daemon writes. A file
+that was moved or removed is created again under its name. Standard output cannot be read back: a killed sink may repeat records
+there that were not acknowledged. A reader that pauses blocks no write for longer than READER_S.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from typing import NamedTuple, Optional
 STDOUT = "-"
 _BLOCK = 1 << 20
 LONGEST_TAIL = 2 << 20
-"""No record is longer: a message has 200,000 bytes at most, and JSON writes a byte as six at most."""
+"""Bytes; no line is longer: a message has at most 200,000 bytes, and JSON uses at most six bytes for one."""
 MOST_ZEROS = 64 << 20
 READER_S = 1.0
-"""How long a write waits for a reader: well below the silence for which a child is killed."""
+"""Longest wait of a write for its reader: well below Limits.silent_s, after which a child is killed."""
 OTHER_S, LOOK_AGAIN_S = 2.0, 0.05
-"""The sink of a daemon that was killed takes a moment to die."""
+"""How long the lock of another process is waited for (a killed daemon's sink exits after a moment), and how often it is tried."""
 LOOK_S = 1.0
-"""How often is looked whether the file still has its name."""
+"""How often is checked whether the file still has its name."""
 
 
 class Found(NamedTuple):
-    """What an opened file held."""
+    """The content of an opened file."""
 
     written: int
-    """Whole lines behind the offset it was told; 0 when none was told."""
+    """Whole lines after the given offset; 0 without an offset."""
     offset: int
-    """Where the next line begins, bytes."""
+    """Bytes: where the next line begins."""
 
 
 class LineFile:
@@ -46,16 +46,16 @@ class LineFile:
         self._path = path
         self._fd = -1
         self._offset = 0
-        """Where the present line begins. Others may have cut the file or written to it: it is looked up for each line."""
+        """Where the present line begins; read again before each line, since other processes may cut the file or append to it."""
         self._look_s = 0.0
         self._regular = False
         self._seekable = False
-        """It can be looked back into and cut."""
+        """It can be read back and cut."""
         self._done = 0
-        """Bytes of the present line that are out already, after a write that failed half-way."""
+        """Bytes of the present line written before a write failed."""
 
     def open(self, offset: Optional[int]) -> Found:
-        """Raises OSError when the file cannot be opened for appending, or what stands in it are no results."""
+        """Raises OSError when the file cannot be opened for appending, or its content is not results."""
         if self._path == STDOUT:
             self._fd = 1
         else:
@@ -68,14 +68,14 @@ class LineFile:
         try:
             return self._found(offset)
         except OSError:
-            # what was refused is not written to later
+            # a refused file must not be written to later
             self.close()
             raise
 
     def _found(self, offset: Optional[int]) -> Found:
         self._lock()
         size = os.fstat(self._fd).st_size
-        end = self._end_of_words(size)
+        end = self._end_of_text(size)
         whole = self._end_of_last_line(end)
         if whole < end and offset is None and self._is_whole_but_for_its_end(whole, end):
             os.ftruncate(self._fd, end)
@@ -88,7 +88,7 @@ class LineFile:
         return Found(written, whole)
 
     def follow(self) -> Optional[int]:
-        """The offset in a new file, once the old one has lost its name; None while it has it. Looked at once a second."""
+        """The offset in a new file once the open one has lost its name, else None. Checked once per second."""
         now_s = time.monotonic()
         if self._fd >= 0:
             if not self._seekable or now_s < self._look_s:
@@ -101,8 +101,8 @@ class LineFile:
         return self.open(None).offset
 
     def write(self, text: bytes) -> int:
-        """Append `text` as a line; returns the offset behind it. After an OSError the same text must be given again: half a line is
-        taken back, or finished where it cannot be."""
+        """Append `text` as a line; returns the offset after it. After an OSError call it again with the same text: a partial line
+        is cut off, or completed where it cannot be cut."""
         line = text + b"\n"
         if self._seekable:
             self._take_back()
@@ -139,7 +139,7 @@ class LineFile:
                 return None
 
     def _take_back(self) -> None:
-        """What is half out, unless it is not the end of the file any more."""
+        """Cut off a partial line, if it is still at the end of the file."""
         if self._done and os.fstat(self._fd).st_size == self._offset + self._done:
             os.ftruncate(self._fd, self._offset)
         self._done = 0
@@ -153,7 +153,7 @@ class LineFile:
         return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
     def _piece(self, line: bytes) -> bytes:
-        """What may be written now. To a pipe: no more than it takes at once when it is said to be writable."""
+        """The bytes to write now. To a pipe at most PIPE_BUF, which a writable pipe takes without blocking."""
         if self._regular:
             return line[self._done :]
         if not select.select([], [self._fd], [], READER_S)[1]:
@@ -161,19 +161,19 @@ class LineFile:
         return line[self._done : self._done + select.PIPE_BUF]
 
     def _is_whole_but_for_its_end(self, begin: int, size: int) -> bool:
-        """Of the last line of a file somebody else may have written: True for a whole object, False for a torn one. Raises OSError
-        when it is neither, so that no file is damaged that was named by mistake."""
+        """Whether the last line, which has no line end, is a whole JSON object (True) or a partial one (False). Raises OSError when
+        it is neither, so that a file named by mistake is not damaged."""
         tail = os.pread(self._fd, min(LONGEST_TAIL + 1, size - begin), begin)
         if size - begin > LONGEST_TAIL or tail[:1] not in (b"{", b""):
-            raise OSError(errno.EINVAL, "its last line is no result; choose another file")
+            raise OSError(errno.EINVAL, "its last line is not a result; choose another file")
         try:
             json.loads(tail)
         except ValueError:
             return False
         return True
 
-    def _end_of_words(self, size: int) -> int:
-        """Where the zeros begin that a power cut may leave at the end of a file. Raises OSError for more than any cut leaves."""
+    def _end_of_text(self, size: int) -> int:
+        """Offset of the zero bytes that a power cut may leave at the end of a file. Raises OSError for more than MOST_ZEROS."""
         end = size
         while end > 0:
             begin = max(0, end - _BLOCK)
@@ -182,11 +182,11 @@ class LineFile:
             if words:
                 break
             if size - end > MOST_ZEROS:
-                raise OSError(errno.EINVAL, "it ends in zeros, which are no results; choose another file")
+                raise OSError(errno.EINVAL, "it ends in zero bytes, which are not results; choose another file")
         return end
 
     def _end_of_last_line(self, size: int) -> int:
-        """Offset behind the last line end of the file."""
+        """Offset after the last line end of the file."""
         end = size
         while end > 0:
             begin = max(0, end - _BLOCK)

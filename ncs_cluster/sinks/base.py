@@ -1,4 +1,4 @@
-"""What every sink looks like to its process. Raises OSError when writing fails; the process tries again."""
+"""The interface of a sink. A sink raises OSError when writing fails; its process retries."""
 
 from __future__ import annotations
 
@@ -13,58 +13,58 @@ if TYPE_CHECKING:
 
 
 class Opened(NamedTuple):
-    """Where an opened sink goes on."""
+    """The state of an opened sink."""
 
     next: int
-    """Number of the record it wants first: those before it are written."""
+    """Number of the first record to write: earlier records are written."""
     token: bytes
-    """Whatever lets a later sink process resume here; nobody else looks into it."""
+    """The state from which a later sink process resumes; opaque to all others."""
 
 
 class Sink(Protocol):
-    """One open place for results. Made with its `Options`."""
+    """One destination for results, created with its `Options`."""
 
     def open(self, first: int, token: Optional[bytes]) -> Opened:
-        """`first`: number of the first record that was not acknowledged. `token`: the newest one of the process before, None at
-        the daemon's start. What is half written is undone."""
+        """`first`: number of the first record that was not acknowledged. `token`: the newest token of the process before, None at
+        the daemon's start. A partly written record is removed. Raises OSError."""
 
     def follow(self) -> Optional[bytes]:
-        """Called when every record written so far has been acknowledged. A sink whose place was moved or removed goes on to a new
-        one and returns the token for it, else None. Raises OSError."""
+        """Called before each batch of writes, when all records written so far are acknowledged. A sink whose destination was moved
+        or removed opens a new one and returns its token, else None. Raises OSError."""
 
     def write(self, record: Record) -> bytes:
-        """Write one record whole, or nothing of it; returns the token behind it. Raises OSError."""
+        """Write one record whole, or nothing of it; returns the token after it. Raises OSError."""
 
     def close(self) -> None: ...
 
 
 class Parsed(NamedTuple):
-    """What a SPEC of --results means."""
+    """A parsed SPEC of --results."""
 
     options: Dict[str, Any]
     """Fields of the sink's `Options`."""
     shown: str
-    """The place for people, passwords taken out."""
+    """The destination for the operator, without passwords."""
 
 
 Place = Callable[[str], "Path"]
-"""A file that can be written, by a path as it was given -> its absolute path. Raises ValueError, one line."""
+"""Turns the given path of a writable file into its absolute path. Raises ValueError, one line."""
 
 
 class SinkPlugin(Struct, frozen=True, kw_only=True):
-    """What is known of a sink without importing it: its line of the registry. Strings that name code are "module:attribute".
+    """The registry entry of a sink, known without importing it. Strings that name code are "module:attribute".
 
-    A sink is asked for by its name, `--results NAME:REST`; the one with `files` also by a path.
+    A sink is selected by its name, `--results NAME:REST`; the one with `files` also by a path.
     """
 
     name: str
     form: str
-    """Its SPECs, for people."""
+    """The form of its SPECs, for the help text."""
     driver: str
     """The class, called with the options: see Sink."""
     options: str
-    """The frozen dataclass of its options. Its `__post_init__` raises ValueError, one line, for values that make no sense."""
+    """The frozen dataclass of its options. Its `__post_init__` raises ValueError, one line, for invalid values."""
     parse: str
     """`(spec: str, place: Place) -> Parsed`; `spec` is what follows "NAME:". Raises ValueError, one line."""
     files: bool = False
-    """It takes SPECs that are no other sink's."""
+    """It takes SPECs without the name of a sink, as file names."""

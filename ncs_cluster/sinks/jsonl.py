@@ -13,7 +13,7 @@ from ncs_cluster.types import Record
 
 @dataclass(frozen=True)
 class Options:
-    """Where the lines go."""
+    """The destination of the lines."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -33,7 +33,7 @@ class JsonLines:
         self._file = LineFile(options.path)
 
     def open(self, first: int, token: Optional[bytes]) -> Opened:
-        """Raises OSError when the file cannot be opened for appending, or its last line is no result."""
+        """Raises OSError when the file cannot be opened for appending, or its last line is not a result."""
         found = self._file.open(None if token is None else int(token))
         return Opened(first + found.written, _token(found.offset))
 

@@ -10,7 +10,7 @@ import pytest
 
 from ncs_cluster.backends.sysfs import plugged_in
 from ncs_cluster.core.events import StickFound, StickGone
-from ncs_cluster.processes.discovery import LOOK_S, UsbBus
+from ncs_cluster.processes.discovery import SCAN_PERIOD_S, UsbBus
 from ncs_cluster.specs import DiscoverySpec
 from ncs_cluster.types import StickId
 from ncs_cluster.usb_ids import MYRIAD_X
@@ -72,7 +72,7 @@ def test_a_stick_found_is_driven_as_asked_for_and_called_by_its_port(tree: Tree)
     assert stick.options == {"firmware": "/f.mvcmd"}
     assert stick.exclusive_boot, "where it comes back is not known yet"
     assert usb.wake(10.1, ()) == [], "it is looked for now and then"
-    assert usb.deadline_s == 10.0 + LOOK_S
+    assert usb.deadline_s == 10.0 + SCAN_PERIOD_S
 
 
 def test_a_stick_at_work_that_is_pulled_is_gone_and_one_that_boots_is_not(tree: Tree) -> None:
@@ -82,7 +82,7 @@ def test_a_stick_at_work_that_is_pulled_is_gone_and_one_that_boots_is_not(tree: 
     usb.wake(0.0, ())
     tree.pull("1-1.1")
     tree.pull("1-1.2")
-    said = [change for step in range(1, 6) for change in usb.wake(step * LOOK_S, {StickId("ncs-1-1.1")})]
+    said = [change for step in range(1, 6) for change in usb.wake(step * SCAN_PERIOD_S, {StickId("ncs-1-1.1")})]
     assert said == [StickGone(StickId("ncs-1-1.1"))]
     tree.plug("2-1.2", "f63b")
     (learned,) = usb.wake(10.0, ())

@@ -239,7 +239,7 @@ def test_a_file_that_is_no_results_is_refused_for_good_and_left_alone(tmp_path: 
     path.write_text("dear diary")
     failed = refusal(path)
     assert failed.permanent
-    assert failed.detail == f"{path} cannot be written: its last line is no result; choose another file"
+    assert failed.detail == f"{path} cannot be written: its last line is not a result; choose another file"
     assert path.read_text() == "dear diary"
 
 

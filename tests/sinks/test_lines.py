@@ -85,7 +85,7 @@ def test_a_whole_record_that_only_lacks_its_line_end_is_kept_at_the_daemons_star
 def test_a_file_whose_end_was_never_a_result_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "named-by-mistake"
     path.write_bytes(content)
-    with pytest.raises(OSError, match="no result"):
+    with pytest.raises(OSError, match="is not a result"):
         opened(path)
     assert path.read_bytes() == content
 
@@ -176,7 +176,7 @@ def test_what_lies_in_its_place_and_is_no_result_is_refused_and_never_written_to
     path.rename(tmp_path / "out.1")
     path.write_bytes(b"some notes, no line end")
     for _ in range(2):
-        with pytest.raises(OSError, match="no result"):
+        with pytest.raises(OSError, match="is not a result"):
             sink.follow()
     assert path.read_bytes() == b"some notes, no line end"
     path.unlink()
