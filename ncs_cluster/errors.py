@@ -1,13 +1,13 @@
-"""The error tree. The class says who must act; the text is one line saying what is wrong and what to do.
+"""The error tree. The class tells who must act; the text says in one line what is wrong and what to do.
 
     NcsClusterError
       ConfigError          the operator: a setting, a path or a graph is wrong. Exit code 78.
       NotRunning           the operator: no daemon answers on the control socket. Exit code 3.
-      StickError           nobody: the stick is opened again in place, or its process ends and is started again. `reason` says why.
-      SourceError          nobody: the camera is opened again with backoff. `permanent` ends the camera instead.
-      ProtocolError        us: a message that should not exist. The channel it came by is dropped.
+      StickError           none: the stick is opened again in place, or its process restarts. `reason` tells which fault it was.
+      SourceError          none: the source is opened again with backoff. `permanent` ends the camera process instead.
+      ProtocolError        the developers: an invalid message. The channel on which it arrived is closed.
 
-Doors raise only these, with `raise ... from`.
+Backends, sources and other plugins raise only these, with `raise ... from`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class NcsClusterError(Exception):
 
 
 PERMANENT_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG})
-"""What the system says of a path that is wrong for good. Anything else may be over soon: a share that is not mounted yet."""
+"""Errors of a path that a retry cannot cure. Any other may be temporary, as with a share that is not mounted yet."""
 
 
 def format_os_error(error: OSError) -> str:
-    """What the system said no to, in one line."""
+    """The file, where known, and the reason, in one line."""
     return f"{error.filename}: {error.strerror}" if error.filename is not None else str(error.strerror or error)
 
 
@@ -43,8 +43,8 @@ class StickError(NcsClusterError):
     """A stick, or the library driving it, failed.
 
     `reason` is machine-readable: "open", "graph", "gone", "hang", "link", "infer", "protocol".
-    After "hang" and "link" (what is plugged in does not answer any more) a backend with the capability Reopening opens it in place.
-    A "graph" failure is permanent: the graph itself is refused and another try would end the same way.
+    After "hang" and "link" (the stick does not answer) a backend with the capability Reopening opens it in place.
+    A "graph" failure is permanent: the graph itself is refused, and a retry would fail too.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -54,7 +54,7 @@ class StickError(NcsClusterError):
 
 
 class SourceError(NcsClusterError):
-    """A source could not be opened, or stopped giving frames."""
+    """A source could not be opened, or delivers no more frames."""
 
     def __init__(self, detail: str, *, permanent: bool = False) -> None:
         super().__init__(detail)
@@ -63,4 +63,4 @@ class SourceError(NcsClusterError):
 
 
 class ProtocolError(NcsClusterError):
-    """A peer sent bytes that are no message of this channel."""
+    """A peer sent bytes that are not a message of this channel."""

@@ -1,8 +1,9 @@
 """The messages between processes: one closed union per channel and direction. msgpack by msgspec; never pickle.
 
-A message is positional (`array_like`) with its class name as tag, so both ends must run the same version: `Hello.protocol` says so.
-Times called `_s` are time.monotonic() of this machine, comparable between its processes. Values that harm another process when they
-are out of range have bounds here: such a message does not decode, and the supervisor kills its sender. Runs on CPython 3.9.
+A message is positional (`array_like`) with its class name as tag, so both ends must run the same version: Hello carries PROTOCOL.
+Times named `_s` are time.monotonic() of this machine, comparable between its processes. Values that harm another process
+when they are out of range have bounds here: such a message does not decode, and the supervisor kills its sender. Runs on CPython
+3.9.
 
     supervisor <-> worker    ToWorker  / FromWorker
     supervisor <-> camera    ToCamera  / FromCamera
@@ -32,9 +33,9 @@ PROTOCOL = 3
 
 Depth = Annotated[int, Meta(ge=1, le=64)]
 Side = Annotated[int, Meta(ge=1, le=16384)]
-"""Width or height of a picture, pixels."""
+"""Width or height of a frame, pixels."""
 Seconds = Annotated[float, Meta(ge=0.0, le=1e6)]
-"""NaN is none."""
+"""NaN does not decode."""
 Item = Annotated[str, Meta(max_length=4096)]
 """A file's name below its folder: PATH_MAX of Linux."""
 
@@ -47,7 +48,7 @@ class Message(Struct, frozen=True, array_like=True, tag=True):
 
 
 class Hello(Message, frozen=True):
-    """First word of a child."""
+    """The first message of a child."""
 
     protocol: int
     pid: int
@@ -55,7 +56,7 @@ class Hello(Message, frozen=True):
 
 
 class Heartbeat(Message, frozen=True):
-    """The child's loop turned. Sent every second when there is nothing else to say."""
+    """The child's event loop runs. Sent every second."""
 
 
 class Phase(Message, frozen=True):
@@ -69,7 +70,7 @@ NO_READER = "no-reader"
 
 
 class Failed(Message, frozen=True):
-    """The child's last word before it exits. `reason` as in errors.StickError; a permanent failure is not retried quickly."""
+    """The child's last message before it exits. `reason`: as errors.StickError.reason. `permanent`: the restart waits 60 s."""
 
     reason: str
     detail: str
@@ -77,14 +78,14 @@ class Failed(Message, frozen=True):
 
 
 class Stop(Message, frozen=True):
-    """Finish what is under way, close, exit 0."""
+    """Finish the requests in flight, close, exit with code 0."""
 
 
 # -- worker -----------------------------------------------------------------------------------------------------------
 
 
 class OpenStick(Message, frozen=True):
-    """First word to a worker. Infer names graphs by their index here."""
+    """The first message to a worker. Infer.graph is an index into `graphs`."""
 
     stick: StickSpec
     graphs: List[GraphSpec]
@@ -98,7 +99,7 @@ class MapPool(Message, frozen=True):
 
 
 class UnmapPool(Message, frozen=True):
-    """The pool is gone; drop the mapping."""
+    """The pool is dropped; unmap it."""
 
     pool: int
 
@@ -110,11 +111,12 @@ class Infer(Message, frozen=True):
     graph: int
     frame: FrameRef
     reset_epoch: int = 0
-    """How many StickLost of this worker had been heard when it was sent: where there have been more, it has gone to others."""
+    """How many StickLost of this worker the supervisor had received when it sent this; after a later loss the unit is on other
+    sticks, and the worker ignores this message."""
 
 
 class ChangeGraphs(Message, frozen=True):
-    """New thresholds, labels and decoder options. The graphs are the same ones in the same order, and their models stay loaded."""
+    """New thresholds, labels and decoder options, for the same graphs in the same order; their models stay loaded."""
 
     graphs: List[GraphSpec]
 
@@ -127,24 +129,24 @@ class InjectFault(Message, frozen=True):
 
 
 class ResetStick(Message, frozen=True):
-    """The stick hangs: reset it in place. Only to those that can."""
+    """The stick hangs: reset it in place. Sent only where StickOpened.can_reset."""
 
     detail: str
 
 
 class Reopen(Message, frozen=True):
-    """After StickLost: it is this stick's turn to boot."""
+    """After StickLost: it is the stick's turn to boot; open it again."""
 
 
 class StickOpened(Message, frozen=True):
-    """The stick is ready (again): one real inference per graph has run where the backend can."""
+    """The stick is open, after OpenStick or Reopen: one inference per graph has run where the backend can."""
 
     device: str
     has_sensor: bool
     max_in_flight: Depth
     """Requests that may be in flight at once: the stick's credits."""
     firmware: Optional[str] = None
-    """What runs on the stick, where it says so."""
+    """The version of the firmware on the stick, where known."""
     can_reset: bool = False
     """Its worker can reset the stick in place: StickLost, then, after Reopen, StickOpened again."""
     executors: Depth = 1
@@ -152,23 +154,23 @@ class StickOpened(Message, frozen=True):
 
 
 class StickLost(Message, frozen=True):
-    """The stick hangs, or its link is down; the worker lives and opens it again, once told to Reopen. What it had in hand is not
-    answered."""
+    """The stick hangs, or its link is down. The worker goes on and opens it again after Reopen; requests in flight get no
+    answer."""
 
     detail: str
 
 
 class Telemetry(Message, frozen=True):
-    """Every second divided by time_scale, at work or not. None: no temperature this time; a level that is not told."""
+    """Sent every (1 s / time_scale), at work or not. None: no temperature could be read; the throttle level is unknown."""
 
     temperature_c: Optional[float]
     throttle_level: Optional[int] = None
     age_s: Seconds = 0.0
-    """How old the reading is already; the core ages it from there."""
+    """Age of the reading when sent, real seconds; the core ages it further."""
 
 
 class Inferred(Message, frozen=True):
-    """A unit is done. `latency_s`: from hand-over to the stick until its answer, without waiting in the worker's queue."""
+    """The answer to Infer. `latency_s`: from the start of the request on the stick to its answer, without the worker's queue."""
 
     ticket: int
     outcome: Outcome
@@ -183,7 +185,7 @@ FromWorker = Union[Hello, Heartbeat, Phase, StickOpened, StickLost, Telemetry, I
 
 
 class OpenSource(Message, frozen=True):
-    """First word to a camera. Frames are numbered from `first_frame` (a restarted camera goes on where it was)."""
+    """The first message to a camera. Frames are numbered from `first_frame`; a restarted camera continues the numbers."""
 
     camera: CameraSpec
     first_frame: int = 0
@@ -206,7 +208,7 @@ class Grant(Message, frozen=True):
 
 
 class Measure(Message, frozen=True):
-    """Add distances to the detections from this frame's own depth, and draw them as the picture mode says."""
+    """Add distances from the depth plane of the same frame to the detections, and draw them as the picture mode says."""
 
     ticket: int
     frame: FrameRef
@@ -215,7 +217,7 @@ class Measure(Message, frozen=True):
 
 
 class DetectionRate(Message, frozen=True):
-    """For the overlay: detections per second of this camera. `watched`: somebody looks; else nothing is drawn."""
+    """For the overlay: results per second of this camera. `watched`: it has viewers; else the page gets no pictures."""
 
     detection_fps: float
     watched: bool
@@ -234,7 +236,7 @@ class SourceOpened(Message, frozen=True):
 
 
 class FrameCaptured(Message, frozen=True):
-    """A granted slot was written. With `error` the slot holds nothing: the item is recorded as given up."""
+    """A granted slot was written. With `error` the slot has no pixels, and the item is recorded as given up."""
 
     frame: FrameRef
     captured_s: float
@@ -244,26 +246,26 @@ class FrameCaptured(Message, frozen=True):
 
 
 class Skipped(Message, frozen=True):
-    """A frame arrived and no slot was free: it has a number, and is counted as dropped."""
+    """A frame arrived while no slot was granted: it has a number and counts as dropped."""
 
     frame: FrameNumber
 
 
 class Measured(Message, frozen=True):
-    """Answer to Measure."""
+    """The answer to Measure."""
 
     ticket: int
     detections: List[Detection]
 
 
 class SourceLost(Message, frozen=True):
-    """The source is away; the camera tries again by itself. The picture says "no signal"."""
+    """The source was lost; the camera opens it again itself. The picture shows "no signal"."""
 
     detail: str
 
 
 class SourceEnded(Message, frozen=True):
-    """A finite source has given its last frame. `frames`: how many numbers were used."""
+    """A finite source has ended. `frames`: how many frame numbers were used."""
 
     frames: int
 
@@ -277,14 +279,14 @@ class Drawn(Message, frozen=True):
 
 
 class CameraRates(Message, frozen=True):
-    """Every second: frames captured and pictures drawn per second."""
+    """Sent every second: frames captured and pictures drawn per second."""
 
     capture_fps: float
     preview_fps: float
 
 
 class QuitRequested(Message, frozen=True):
-    """Somebody pressed q in the window."""
+    """The key q was pressed in the window."""
 
 
 ToCamera = Union[OpenSource, MapPool, UnmapPool, MapPictures, Grant, Measure, DetectionRate, Stop]
@@ -311,8 +313,8 @@ FromCamera = Union[
 class OpenSink(Message, frozen=True):
     """First message to a sink. `token`: the newest resume token of the sink process before it, None at the daemon's start.
 
-    `first`: number of the first record that was not acknowledged. A sink that starts again finds out which records from `first` on
-    are written all the same (SinkOpened.next), and undoes what is half written.
+    `first`: number of the first record that was not acknowledged. A restarted sink finds which records from `first` on are
+    written (SinkOpened.next), and removes a partly written one.
     """
 
     sink: SinkSpec
@@ -328,16 +330,16 @@ class Write(Message, frozen=True):
 
 
 class SinkOpened(Message, frozen=True):
-    """The sink is ready. `next`: the record it wants first; those before it are written. `token`: as in Acked."""
+    """The sink is open. `next`: number of the first record to send; earlier records are written. `token`: as in Acked."""
 
     next: int
     token: bytes = b""
 
 
 class Acked(Message, frozen=True):
-    """All records up to and with `number` are with the operating system, or with the server where there is one.
+    """All records up to and including `number` were passed to the operating system, or to a server.
 
-    `token` is opaque to everyone else: a sink process that starts again gets it back and resumes there.
+    `token` is opaque to the supervisor: a restarted sink gets it back and resumes there.
     """
 
     number: int
@@ -345,7 +347,7 @@ class Acked(Message, frozen=True):
 
 
 class SinkBlocked(Message, frozen=True):
-    """Writing fails (disk full); the sink keeps trying. None: it works again."""
+    """Writing fails (disk full); the sink retries. `detail` None: writing works again."""
 
     detail: Optional[str]
 
@@ -358,7 +360,7 @@ FromSink = Union[Hello, Heartbeat, SinkOpened, Acked, SinkBlocked, Failed]
 
 
 class OpenGateway(Message, frozen=True):
-    """First word to the gateway. Status and events it asks for over the control socket, as any client."""
+    """The first message to the gateway. It requests status and events over the control socket, as any client."""
 
     gateway: GatewaySpec
     runtime_dir: str
@@ -366,7 +368,7 @@ class OpenGateway(Message, frozen=True):
 
 
 class PictureReady(Message, frozen=True):
-    """A new picture lies in the camera's ring."""
+    """A new picture is in the camera's ring."""
 
     camera: CameraName
     frame: int
@@ -379,14 +381,14 @@ class CameraGone(Message, frozen=True):
 
 
 class GatewayOpened(Message, frozen=True):
-    """The page answers at this address."""
+    """The page is served at this address."""
 
     host: str
     port: int
 
 
 class Watch(Message, frozen=True):
-    """How many people look at this camera now."""
+    """The number of viewers of a camera has changed."""
 
     camera: CameraName
     viewers: int
@@ -410,14 +412,14 @@ class Fork(Message, frozen=True):
 
 
 class Forked(Message, frozen=True):
-    """The process exists, as a child of the supervisor. It goes on once this has been sent."""
+    """The process exists, as a child of the supervisor. It runs once this message is sent."""
 
     ticket: int
     pid: int
 
 
 class ForkFailed(Message, frozen=True):
-    """The kernel refused (EAGAIN, ENOMEM), or the new process died at once."""
+    """fork failed (EAGAIN, ENOMEM), or the new process exited at once."""
 
     ticket: int
     detail: str

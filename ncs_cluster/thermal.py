@@ -1,9 +1,9 @@
-"""How a stick warms and cools: a two-node RC model, the firmware's throttle, and what its sensor says. Pure; time is an argument.
+"""The thermal model of a stick: a two-node RC model, the firmware's throttle, and the sensor's error. Pure; time is an argument.
 
     power --> die (C1) --R1--> case (C2) --R2--> ambient
 
-The values are chosen to agree with what users measured on sticks (about 60 C after an hour of a 0.9 W stick, throttling at 70 to
-75 C); they are a model, not a measurement of one. Seconds here are the model's: who speeds heat up passes scaled ones.
+The values agree with what users report of sticks (about 60 C after an hour of a 0.9 W stick, throttling at 70 to 75 C); they are
+not measured. Seconds are model seconds: a caller that speeds up heat passes scaled seconds.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ AMBIENT_C = 25.0
 
 LEVEL_1_C, LEVEL_2_C = 70.0, 75.0
 RELEASE_K = 3.0
-"""A throttle level is left this far below where it began."""
+"""A throttle level ends this far below the temperature at which it began."""
 REST_S = (0.0, 0.1, 10.0)
-"""Pause the firmware puts after each inference at level 0, 1, 2."""
+"""The firmware's pause after each inference at level 0, 1, 2."""
 
 
 class Heat(NamedTuple):
-    """Where the heat is."""
+    """The temperatures of the two nodes, in C."""
 
     die_c: float
     case_c: float
@@ -43,13 +43,13 @@ class Plant(NamedTuple):
         return self.idle_w + self.work_w * utilisation
 
     def steady(self, utilisation: float, ambient_c: float) -> Heat:
-        """Where it ends when nothing changes."""
+        """The steady state at this utilisation and ambient temperature."""
         power_w = self.power_w(utilisation)
         case_c = ambient_c + self.case_air_k_w * power_w
         return Heat(case_c + self.die_case_k_w * power_w, case_c)
 
     def step(self, heat: Heat, dt_s: float, utilisation: float, ambient_c: float) -> Heat:
-        """The heat `dt_s` later, utilisation and ambient held: the exact solution, so any step is stable.
+        """The state after `dt_s` at constant utilisation and ambient: the exact solution, so any step is stable.
 
         With x the distance from the steady state, x' = A x and x(t) = exp(A t) x(0). A is 2x2 with two real negative
         eigenvalues l1 > l2, hence exp(A t) = f0 I + f1 A (Cayley-Hamilton).
@@ -72,9 +72,9 @@ class Plant(NamedTuple):
 
 
 def throttle_level(level: int, die_c: float) -> int:
-    """The next throttle level 0..2, from the present one and the die's temperature.
+    """The next throttle level 0..2, from the present level and the die's temperature.
 
-    0 --70--> 1 --75--> 2       up at once, two at a time if need be
+    0 --70--> 1 --75--> 2       rises at once, by two levels where needed
     0 <--67-- 1 <--72-- 2
     """
     if die_c >= LEVEL_2_C or (level == 2 and die_c > LEVEL_2_C - RELEASE_K):
@@ -85,9 +85,9 @@ def throttle_level(level: int, die_c: float) -> int:
 
 
 def sensor_reading(true_c: float, error_c: float = 0.0, step_c: float = 1.0) -> float:
-    """What the sensor says, in C: the truth with this reading's own error, in whole steps; `step_c` 0: none.
+    """The reading of a sensor, in C: `true_c` plus the error of this reading, rounded to steps of `step_c` (0: not rounded).
 
-    Real ones: errors of about 0.4 (sigma), steps of 0.5 to 1.1.
+    Real sensors: errors of about 0.4 (sigma), steps of 0.5 to 1.1.
     """
     value = true_c + error_c
     return round(value / step_c) * step_c if step_c else value

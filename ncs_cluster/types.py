@@ -1,4 +1,4 @@
-"""Values that walk through the whole house. Frozen, no behaviour, units in names or types.
+"""Values that all layers use. Frozen, without behaviour, units in names or types.
 
 Runs on CPython 3.9: annotations inside structs are written with Optional, Tuple and List.
 """
@@ -10,14 +10,14 @@ from typing import Annotated, List, NamedTuple, NewType, Optional, Tuple
 from msgspec import Meta, Struct
 
 StickId = NewType("StickId", str)
-"""A physical place: "sim-1", or bus and port chain "1.2.3". An NCS2 has no serial number of its own."""
+"""The place of a stick: "sim-1", or a prefix and its boot port, "ncs-1-1.2". An NCS2 has no serial number of its own."""
 CameraName = NewType("CameraName", str)
 GraphName = NewType("GraphName", str)
 Celsius = NewType("Celsius", float)
 Box = Tuple[float, float, float, float]
 """x1, y1, x2, y2, normalised to 0..1 of the frame."""
 FrameNumber = Annotated[int, Meta(ge=0, lt=2**53)]
-"""Exact in JSON and in JavaScript; the next number can always be encoded."""
+"""Below 2^53: exact in JSON and JavaScript, and the next number can be encoded."""
 
 
 class Detection(Struct, frozen=True, array_like=True):
@@ -40,7 +40,7 @@ class Classified(Struct, frozen=True, array_like=True):
 
 
 class Outcome(Struct, frozen=True, array_like=True):
-    """What a graph said about one frame. Either list may be empty; `error` is set when the frame was given up."""
+    """The output of a graph for one frame, decoded. Either list may be empty; `error` is set when the frame was given up."""
 
     detections: List[Detection] = []
     classes: List[Classified] = []
@@ -48,7 +48,7 @@ class Outcome(Struct, frozen=True, array_like=True):
 
 
 class Record(Struct, frozen=True, array_like=True):
-    """How one unit of work, (frame, graph), has ended: what a sink writes. A sink chooses its own form for it."""
+    """The result of one unit of work, (frame, graph), which sinks write. A sink chooses its format."""
 
     stream: str
     frame: FrameNumber
@@ -57,7 +57,7 @@ class Record(Struct, frozen=True, array_like=True):
     item: Optional[str]
     """File name, for images and folders."""
     stick: Optional[str]
-    """The stick that inferred, or had the frame last."""
+    """The stick that answered, or had the frame last."""
     graph: str
     latency_s: Optional[float]
     """From capture to the result's arrival in the supervisor; None for a frame that was given up."""
@@ -65,7 +65,7 @@ class Record(Struct, frozen=True, array_like=True):
 
 
 class ResizeTransform(NamedTuple):
-    """How a frame lies in a graph's input, to carry boxes back: input = frame * scale + offset, all normalised 0..1."""
+    """The mapping of a frame into a graph's input, inverted for boxes: input = frame * scale + offset, all normalised 0..1."""
 
     scale_x: float = 1.0
     scale_y: float = 1.0
@@ -74,7 +74,7 @@ class ResizeTransform(NamedTuple):
 
 
 class FrameRef(Struct, frozen=True, array_like=True):
-    """A frame in a pool slot: about 100 bytes that stand for the pixels.
+    """A reference to a frame in a pool slot, about 100 bytes instead of its pixels.
 
     The colour plane is uint8 BGR [height, width, 3] at the slot's start; the depth plane, where the pool has one, is uint16
     [height, width] in units of the pool's `depth_scale_m`.
@@ -89,7 +89,7 @@ class FrameRef(Struct, frozen=True, array_like=True):
 
 
 class PoolLayout(Struct, frozen=True, array_like=True):
-    """Geometry of one frame pool. `max_width` x `max_height` is what a slot can hold."""
+    """Geometry of one frame pool. A slot holds at most `max_width` x `max_height` pixels."""
 
     pool: int
     slots: int
@@ -100,7 +100,7 @@ class PoolLayout(Struct, frozen=True, array_like=True):
 
 
 class Truth(Struct, frozen=True, array_like=True):
-    """One object of a synthetic scene as it really is: distance = median depth of its visible pixels."""
+    """The true values of one object of a synthetic scene: distance = median depth of its visible pixels."""
 
     label: str
     label_id: int

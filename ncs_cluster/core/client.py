@@ -42,7 +42,7 @@ class Client:
         if not regulators:
             return [refuse(self._endpoint, "no other cluster to switch to")]
         before = {each: each.switches for each in regulators}
-        actions = [action for each in regulators for action in each.regulate(now_s, asked=True)]
+        actions = [action for each in regulators for action in each.regulate(now_s, switch_requested=True)]
         active = [stick for each in regulators if each.switches > before[each] for stick in each.active]
         if active:
             reply = answer(self._endpoint, Done(f"switched to {', '.join(active)}"))

@@ -79,11 +79,11 @@ class FramePools:
         self._next += 1
         return [MakePool(camera.slots.layout), *self.map(camera, [camera.child.endpoint, *workers])]
 
-    def map(self, camera: Camera, whom: list[Endpoint]) -> list[Action]:
+    def map(self, camera: Camera, endpoints: list[Endpoint]) -> list[Action]:
         """Map the camera's frame pool in these processes."""
         assert camera.slots is not None
         layout = camera.slots.layout
-        return [Send(endpoint, MapPool(layout), pool=layout.pool) for endpoint in whom]
+        return [Send(endpoint, MapPool(layout), pool=layout.pool) for endpoint in endpoints]
 
     def pictures(self, camera: Camera, to: Endpoint) -> Action:
         """Map the camera's picture ring in one process."""

@@ -58,7 +58,7 @@ class Gateway:
                 self.address = (host, port)
                 every = host in ("0.0.0.0", "::")
                 where = f"listens on all addresses, port {port}" if every else f"serves http://{host}:{port}/"
-                return [LogEvent("info", "gateway", where), *self._rings()]
+                return [LogEvent("info", "page", where), *self._rings()]
             case m.Watch(camera=name, viewers=viewers):
                 return self._watched(name, viewers, now_s)
             case m.Failed(permanent=True, detail=detail) if self.address is None and not self._daemon.stopping:
@@ -76,4 +76,4 @@ class Gateway:
         changed, self.spec, self._settings = spec != self.spec, spec, settings
         if not changed:
             return []
-        return [LogEvent("info", "gateway", "has new settings: restarting"), *self.child.restart(now_s)]
+        return [LogEvent("info", "page", "has new settings: restarting"), *self.child.restart(now_s)]

@@ -62,9 +62,9 @@ class Regulator:
         if stick.usable and (when_s := stick.zone.deadline_s) is not None:
             self.reading_deadline_s = min(self.reading_deadline_s or float("inf"), when_s / self.spec.time_scale)
 
-    def regulate(self, now_s: float, *, asked: bool = False) -> list[Action]:
-        """`asked`: an operator requested a switch to the next cluster."""
-        if asked:
+    def regulate(self, now_s: float, *, switch_requested: bool = False) -> list[Action]:
+        """`switch_requested`: an operator wants the next cluster."""
+        if switch_requested:
             self._policy.ask_switch()
         plant_s = now_s * self.spec.time_scale
         members = self.members

@@ -31,7 +31,7 @@ class StickQueue:
         """Requests it executes at once; one more may wait for a free executor."""
         self.can_reset = can_reset
         self.reset_s: float | None = None
-        """When its worker was asked to reset it."""
+        """When ResetStick was sent to its worker."""
         self.duty = 0.0
         """Share of the time it may work, 0..1. 0: it rests; below 1: it is paced."""
         self.in_flight: dict[int, Unit] = {}

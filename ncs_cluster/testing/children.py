@@ -24,23 +24,23 @@ class Child:
 
     def __init__(self, process: subprocess.Popen[bytes], channel: Channel[Any]) -> None:
         self.process, self.channel = process, channel
-        self.heard: list[Any] = []
+        self.received: list[Any] = []
         """Every message received so far, in order."""
 
     def send(self, message: Any, *fds: int) -> None:
         self.channel.send(message, *fds)
 
     def receive(self, timeout_s: float = 10.0) -> Any:
-        """The next message. Raises TimeoutError, and EOFError when the child has gone."""
+        """The next message. Raises TimeoutError, and EOFError when the child has closed its end."""
         if not select.select([self.channel.fileno()], [], [], max(0.0, timeout_s))[0]:
-            raise TimeoutError(f"nothing heard for {timeout_s} s; before that: {self.heard[-5:]}")
+            raise TimeoutError(f"no message for {timeout_s} s; the last ones: {self.received[-5:]}")
         received = self.channel.receive()
         assert received is not None
-        self.heard.append(received.message)
+        self.received.append(received.message)
         return received.message
 
     def expect(self, kind: type[M], timeout_s: float = 10.0) -> M:
-        """The next message of one kind; others on the way are kept in `heard`."""
+        """The next message of one kind; messages of other kinds before it are kept in `received`."""
         until_s = time.monotonic() + timeout_s
         while True:
             message = self.receive(until_s - time.monotonic())
@@ -48,13 +48,13 @@ class Child:
                 return message
 
     def drain(self) -> list[Any]:
-        """Hear all that comes until the child has closed its end."""
-        before = len(self.heard)
+        """Receive all messages until the child has closed its end."""
+        before = len(self.received)
         try:
             while True:
                 self.receive()
         except EOFError:
-            return self.heard[before:]
+            return self.received[before:]
 
 
 def start_child(
@@ -67,7 +67,7 @@ def start_child(
     stdout: int | None = None,
     options: Sequence[str] = (),
 ) -> Child:
-    """Start `python -m module`; `incoming` is the union of what it may say, `stdout` a descriptor. The caller ends it."""
+    """Start `python -m module`; `incoming`: the union of its messages. `stdout`: a descriptor. The caller kills it."""
     ours, theirs = pair()
     with theirs:
         command = [python, "-m", module, "--channel", str(theirs.fileno()), "--parent", str(os.getpid()), "--log-level", log_level]
@@ -82,7 +82,7 @@ def start_child(
 
 @contextmanager
 def running(module: str, incoming: Any, **settings: Any) -> Iterator[Child]:
-    """`start_child`, ended for certain when the block is left."""
+    """`start_child`; the child is killed when the block is left."""
     child = start_child(module, incoming, **settings)
     try:
         yield child

@@ -1,9 +1,9 @@
-"""A real daemon for tests and benchmarks: its own runtime directory, its log in a file, asked over its control socket.
+"""A real daemon for tests and benchmarks, with its own runtime directory and log file, queried over its control socket.
 
     with running(settings(tmp_path, sticks(4), [synthetic()])) as daemon:
         daemon.until(lambda status: status["daemon"]["state"] == "ok", "is well")
 
-It is started with ready-made settings (`python -m ncs_cluster.testing.daemon FILE`), so a test says exactly what it means.
+It starts with given settings (`python -m ncs_cluster.testing.daemon FILE`) and reads no configuration.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ncs_cluster.specs import CameraSpec, ClusterSpec, PoolSpec, RuntimeSpec, Se
 from ncs_cluster.types import CameraName, StickId
 
 START_S = 60.0
-"""A slow machine, busy with other tests, imports for long."""
+"""Generous: a slow machine that runs other tests imports slowly."""
 POLL_S = 0.02
 PR_SET_PDEATHSIG = 1
 
@@ -38,7 +38,7 @@ Status = dict[str, Any]
 
 
 def sticks(count: int, runtime: str = "default", first: int = 1, **options: Any) -> list[StickSpec]:
-    """Simulated sticks sim-1, sim-2 ... with these fields of the backend's Options."""
+    """Simulated sticks sim-1, sim-2 ...; `options`: fields of the backend's Options."""
     options = {"latency_ms": 20.0, **options}
     return [
         StickSpec(StickId(f"sim-{number}"), f"simulated port {number}", SIMULATED, options, runtime, simulated=True)
@@ -47,7 +47,7 @@ def sticks(count: int, runtime: str = "default", first: int = 1, **options: Any)
 
 
 def synthetic(name: str = "cam0", *, ordered: bool = False, **options: Any) -> CameraSpec:
-    """A synthetic camera; small, because most tests look at frames' ways and not at their pixels."""
+    """A synthetic camera of 64x48 pixels, since most tests follow frames and ignore pixels."""
     options = {"width": 64, "height": 48, **options}
     return CameraSpec(CameraName(name), "synthetic", options, "synthetic", ordered=ordered)
 
@@ -55,7 +55,8 @@ def synthetic(name: str = "cam0", *, ordered: bool = False, **options: Any) -> C
 def settings(
     folder: Path, pool: list[StickSpec], cameras: list[CameraSpec], clusters: ClusterSpec | None = None, **more: Any
 ) -> Settings:
-    """Settings with runtime and state directory below `folder`; `results`: the file they go to; the rest are Settings' fields."""
+    """Settings with runtime and state directory below `folder`. `results`: the file of results; other arguments: fields of
+    Settings."""
     results = more.pop("results", None)
     if results is not None:
         more["sinks"] = [SinkSpec("jsonl", {"path": os.fspath(results)}, os.fspath(results))]
@@ -75,15 +76,15 @@ class Daemon:
     """A started daemon."""
 
     logs: ClassVar[list[Path]] = []
-    """Of all that this process has started; a failed test shows them."""
+    """The logs of all daemons that this process has started; a failed test prints their ends."""
 
-    def __init__(self, asked: Settings, env: Mapping[str, str] | None = None) -> None:
-        self.runtime_dir = Path(asked.runtime_dir)
+    def __init__(self, given: Settings, env: Mapping[str, str] | None = None) -> None:
+        self.runtime_dir = Path(given.runtime_dir)
         self.runtime_dir.parent.mkdir(parents=True, exist_ok=True)
         self.log = self.runtime_dir.with_suffix(".log")
         self.logs.append(self.log)
         file = self.runtime_dir.with_suffix(".settings")
-        file.write_bytes(msgspec.msgpack.encode(asked))
+        file.write_bytes(msgspec.msgpack.encode(given))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "ncs_cluster.testing.daemon", os.fspath(file)],
@@ -101,7 +102,7 @@ class Daemon:
         return Client(self.runtime_dir, timeout_s=timeout_s)
 
     def status(self) -> Status:
-        """The status document, as JSON shows it."""
+        """The status document as in JSON."""
         with self.client() as client:
             return client.status_document()
 
@@ -109,9 +110,9 @@ class Daemon:
         with self.client() as client:
             return [msgspec.to_builtins(event) for event in client.events()]
 
-    def story(self, who: str) -> list[str]:
-        """The texts of all events about one."""
-        return [event["text"] for event in self.events() if event["who"] == who]
+    def story(self, origin: str) -> list[str]:
+        """The texts of all events of one origin."""
+        return [event["text"] for event in self.events() if event["who"] == origin]
 
     def listens(self, timeout_s: float = START_S) -> None:
         """Wait for the control socket. Raises TimeoutError with the log's end."""
@@ -143,13 +144,13 @@ class Daemon:
             time.sleep(POLL_S)
 
     def well(self, timeout_s: float = START_S) -> Status:
-        """Wait until all is well: "ok", every stick there, every process running, and results come."""
+        """Wait until the state is "ok", every stick and process runs, and every camera has new results."""
         seen: dict[str, int] = {}
 
         def holds(status: Status) -> bool:
-            calm = status["daemon"]["state"] == "ok" and all(process["state"] == "running" for process in status["processes"])
-            at_hand = all(stick["state"] in ("active", "standby", "resting") for stick in status["sticks"])
-            if not (calm and at_hand):
+            running = status["daemon"]["state"] == "ok" and all(process["state"] == "running" for process in status["processes"])
+            open_ = all(stick["state"] in ("active", "standby", "resting") for stick in status["sticks"])
+            if not (running and open_):
                 seen.clear()
                 return False
             results = {camera["name"]: camera["results"] for camera in status["cameras"]}
@@ -165,19 +166,19 @@ class Daemon:
         return pid
 
     def tree(self) -> list[psutil.Process]:
-        """The daemon and all below it."""
+        """The daemon and all its descendants."""
         root = psutil.Process(self.pid)
         return [root, *root.children(recursive=True)]
 
     def wait(self, timeout_s: float) -> int:
-        """Its exit code. Raises TimeoutError with the log's end."""
+        """Wait for its exit code. Raises TimeoutError with the log's end."""
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise TimeoutError(f"still running after {timeout_s:g} s\n{self.log_end()}") from None
 
     def stop(self, timeout_s: float = 20.0) -> int:
-        """SIGTERM, and wait. Returns the exit code."""
+        """Send SIGTERM and wait. Returns the exit code."""
         self.process.terminate()
         return self.wait(timeout_s)
 
@@ -186,9 +187,9 @@ class Daemon:
 
 
 @contextmanager
-def running(asked: Settings, env: Mapping[str, str] | None = None) -> Iterator[Daemon]:
-    """A daemon that listens; whatever is left of it is killed when the block is left."""
-    daemon = Daemon(asked, env)
+def running(given: Settings, env: Mapping[str, str] | None = None) -> Iterator[Daemon]:
+    """A daemon that listens; it is killed when the block is left."""
+    daemon = Daemon(given, env)
     try:
         daemon.listens()
         yield daemon
@@ -198,16 +199,16 @@ def running(asked: Settings, env: Mapping[str, str] | None = None) -> Iterator[D
 
 
 def alive(process: psutil.Process) -> bool:
-    """False once it has ended, also while it is not reaped; a process id used again is another process."""
+    """False once the process has ended, also while it is not reaped; a reused process id is another process."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        # it ended between the two questions
+        # it ended between the two calls
         return False
 
 
 def gone(processes: list[psutil.Process], timeout_s: float) -> bool:
-    """True when all of these have ended within the time."""
+    """Whether all processes end within `timeout_s`."""
     until_s = time.monotonic() + timeout_s
     while any(map(alive, processes)):
         if time.monotonic() > until_s:
@@ -217,12 +218,12 @@ def gone(processes: list[psutil.Process], timeout_s: float) -> bool:
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """Every record of a --results file. Raises ValueError on a line that is no record."""
+    """Every record of a --results file. Raises ValueError for a line that is not JSON."""
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def main() -> int:
-    """The process: as ncs-clusterd after its configuration was read. It never outlives the test that started it."""
+    """The process: ncs-clusterd after its configuration was read. It is killed with the test process."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     from ncs_cluster.processes.supervisor import run
 

@@ -1,6 +1,6 @@
-"""What stands around the processes of a virtual machine room and outlives them: sticks, sources, the place of results.
+"""The simulated hardware of testing.world, which outlives the processes: sticks, sources, the file of results.
 
-Traits may be changed at any time; a process looks at those of its own piece whenever it does something.
+Traits may be changed at any time; a process reads those of its own device whenever it acts.
 """
 
 from __future__ import annotations
@@ -15,40 +15,41 @@ from ncs_cluster.types import FrameRef
 
 @dataclass
 class StickTraits:
-    """A stick as hardware."""
+    """The traits of a stick."""
 
     latency_s: float = 0.1
     slower: dict[int, float] = field(default_factory=dict)
-    """Graphs that take another time than `latency_s`."""
+    """Latency by graph, seconds, where it differs from `latency_s`."""
     max_in_flight: int = 2
     sensor: bool = True
     temperature_c: float | None = 40.0
-    """What its sensor says when there is no `plant`; None: nothing."""
+    """The sensor's reading without a `plant`; None: no reading."""
     throttle_level: int | None = 0
     plant: Plant | None = None
     heat: Heat = field(default_factory=lambda: Heat(25.0, 25.0))
     poison: Callable[[FrameRef], bool] = lambda _: False
-    """Frames it dies of when it begins with them."""
+    """Frames at which its worker crashes."""
     hangs: bool = False
-    """Answers nothing more; still reports its temperature. Over when its process ends, or it was reset."""
+    """Answers no request, but reports its temperature. Ends with its process or with a reset."""
     can_reset: bool = False
-    """Its worker resets it in place: when it is told to, or notices after `notices_s`. It is open again after World.open_s."""
+    """Its worker resets it in place: on ResetStick, or `notices_s` after a hang. It is open again after World.open_s."""
     notices_s: float = 1.5
     obeys: bool = True
+    """Its worker acts on ResetStick."""
     refuses: bool = False
-    """Answers each frame at once with an error."""
+    """Answers each request at once with an error."""
     mute: bool = False
-    """Reports nothing."""
+    """Reports no telemetry."""
     done: int = 0
 
 
 @dataclass
 class CameraTraits:
-    """A source."""
+    """The traits of a camera's source."""
 
     period_s: float = 1 / 30
     frames: int | None = None
-    """How many there are; None: for ever."""
+    """Number of frames; None: endless."""
     ordered: bool = False
     size: tuple[int, int] = (640, 480)
     depth_scale_m: float | None = 0.001
@@ -60,18 +61,18 @@ class CameraTraits:
 
 @dataclass
 class SinkTraits:
-    """The place where results go."""
+    """The traits of the sink and its file."""
 
     write_s: float = 0.0005
     ack_s: float = 0.0005
     full: bool = False
     file: list[bytes] = field(default_factory=list)
-    """What a reader of the file sees."""
+    """The records in the file."""
 
     def size(self) -> int:
         return sum(len(record) + 1 for record in self.file)
 
     def behind(self, offset: int) -> int:
-        """Whole records after so many bytes."""
+        """How many whole records end after `offset` bytes."""
         ends = itertools.accumulate(len(record) + 1 for record in self.file)
         return sum(1 for end in ends if end > offset)

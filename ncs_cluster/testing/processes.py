@@ -1,6 +1,5 @@
-"""The children of a virtual machine room, a class for each kind: it says what the real one says, well or badly by its traits.
-
-A process lives from its spawn to its end; what outlives it is in `hardware`, and `world` moves the messages and the time.
+"""The simulated child processes of testing.world, one class per kind: each sends the messages of the real one, with faults by its
+traits. State that outlives a process is in `hardware`; `world` moves messages and time.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ BOX = Outcome([Detection("thing", 1, 0.9, (0.1, 0.1, 0.5, 0.5))])
 
 
 class Process:
-    """A child from its spawn to its end."""
+    """A child process from its spawn to its exit."""
 
     def __init__(self, world: World, endpoint: Endpoint) -> None:
         self.world, self.endpoint = world, endpoint
         self.alive = True
         self.connected = True
         self.stuck = False
-        """Neither works nor can be killed."""
+        """Blocked in the kernel: does nothing and cannot be killed."""
         self.frozen = False
-        """SIGSTOP: does nothing, dies when killed."""
+        """Stopped by SIGSTOP: does nothing, but can be killed."""
         self.hello_sent = False
         self.received: list[object] = []
         world.after(world.start_s, self._hello)
@@ -48,7 +47,7 @@ class Process:
             self.world.deliver(self.endpoint, message)
 
     def _send_heartbeats(self) -> None:
-        """Once a second."""
+        """Send a heartbeat, then again every `heartbeat_period_s`."""
         if self.alive:
             self.heartbeat()
             self.world.after(self.heartbeat_period_s, self._send_heartbeats)
@@ -69,7 +68,7 @@ class Process:
 
 
 class Worker(Process):
-    """Drives a stick: one inference at a time, the next begins when the last one ends."""
+    """Drives a stick: one inference at a time."""
 
     def __init__(self, world: World, endpoint: Endpoint) -> None:
         super().__init__(world, endpoint)
@@ -93,9 +92,9 @@ class Worker(Process):
             case m.Reopen() if not self.open:
                 self.world.after(self.world.open_s, self._reopened)
             case m.Infer() if not self.open:
-                pass  # it was on its way when the stick was lost
+                pass  # sent before the stick was lost
             case m.Infer() if message.reset_epoch != self._reset_epoch:
-                pass  # sent before the loss was heard
+                pass  # sent before the supervisor received StickLost
             case m.Infer():
                 if self.stick.refuses:
                     self.send(m.Inferred(message.ticket, Outcome(error="cannot"), 0.0))
@@ -113,7 +112,7 @@ class Worker(Process):
         self.heartbeat()
 
     def lose_stick(self) -> None:
-        """The stick is lost: say so, forget what it had, and open it again when it is its turn."""
+        """The stick is lost: send StickLost, drop its requests, open it again after Reopen."""
         if not self.alive or self.frozen or not self.open:
             return
         self.open = self._loss_pending = False
@@ -160,7 +159,7 @@ class Worker(Process):
         self.send(m.Telemetry(stick.heat.die_c if stick.plant else stick.temperature_c, stick.throttle_level))
 
     def warm(self) -> None:
-        """Bring the plant up to now."""
+        """Advance the plant to the present time."""
         dt_s = self.world.now_s - self._warmed_s
         if self.stick.plant and dt_s > 0:
             plant_s = dt_s * self.world.time_scale
@@ -170,7 +169,7 @@ class Worker(Process):
 
 
 class Camera(Process):
-    """Captures into granted slots. A live one skips when it has none, an ordered one waits."""
+    """Captures into granted slots. Without one a live camera skips the frame, an ordered one waits."""
 
     def __init__(self, world: World, endpoint: Endpoint) -> None:
         super().__init__(world, endpoint)
@@ -198,7 +197,7 @@ class Camera(Process):
                 self.world.after(self.source.measure_s, lambda: self._measured(message))
 
     def opened(self) -> None:
-        """The source gives frames (again); call it once more after changing its size."""
+        """The source is open; call it again after a change of its size."""
         source, first = self.source, not self.open
         self.open = True
         self.grants = deque(grant for grant in self.grants if self._sizes[grant.pool] == source.size)
@@ -242,7 +241,7 @@ class Camera(Process):
 
 
 class Sink(Process):
-    """Writes to a file that outlives it."""
+    """Writes to SinkTraits.file, which outlives the process."""
 
     def __init__(self, world: World, endpoint: Endpoint) -> None:
         super().__init__(world, endpoint)
@@ -276,7 +275,7 @@ class Sink(Process):
 
 
 class Gateway(Process):
-    """The page."""
+    """The gateway process."""
 
     def react(self, message: object) -> None:
         if isinstance(message, m.OpenGateway):

@@ -1,11 +1,11 @@
-"""A virtual machine room for the core: an Engine, children that behave well or badly, and a clock that jumps from event to event.
+"""A simulation around the core: an Engine, child processes with faults on demand, and a clock that jumps from event to event.
 
-    world = World(house(sticks=5, cluster_size=2))
-    world.run(3600.0)                        # an hour of rotation in a blink
+    world = World(installation(sticks=5, cluster_size=2))
+    world.run(3600.0)                        # an hour of rotation in a moment
 
-Actions are performed as the supervisor performs them: one after the other; events they make (a spawned process) follow the last
-one. A message takes `hop_s`; the core is woken on a grid of `grain_s`, as epoll does it. Traits of sticks, cameras and sink
-(`hardware`) outlive their `processes` and may be changed at any time. No thread, no sleep, no real clock.
+Actions are performed as by the supervisor, in order; events they cause (a spawned process) follow the last one. A message takes
+`hop_s`; the core is woken at multiples of `grain_s`, as by epoll. Traits of sticks, cameras and sink (`hardware`) outlive their
+`processes` and may be changed at any time. No thread, no sleep, no real clock.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ncs_cluster.testing.processes import KINDS, Camera, Process, Worker
 from ncs_cluster.types import CameraName, FrameRef, GraphName, StickId
 
 EPOCH_S = 1000.0
-"""Where the monotonic clock stands when the world begins."""
+"""The monotonic time at which a world begins."""
 
 
 def installation(
@@ -80,7 +80,7 @@ def installation(
 
 
 class World:
-    """Everything around one Engine."""
+    """The simulated processes and hardware around one Engine."""
 
     def __init__(self, settings: Settings, *, hop_s: float = 0.0002, grain_s: float = 0.001, limits: Limits | None = None) -> None:
         self.settings = settings
@@ -99,12 +99,12 @@ class World:
         self.replies: list[m.Reply] = []
         self.pixels: dict[tuple[int, int], tuple[str, int]] = {}
         self.torn = 0
-        """Frames that were overwritten while somebody read them."""
+        """Frames that were overwritten while a process read them."""
         self.wakes = 0
         self.exit_code: int | None = None
         self.exited_s: float | None = None
         self.watchers: list[Callable[[a.Action], None]] = []
-        """Called with each action just before it is performed."""
+        """Called with each action before it is performed."""
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._stalled = False
@@ -126,7 +126,7 @@ class World:
         self.at(self.now_s + in_s, do)
 
     def run(self, for_s: float) -> None:
-        """Until that much time has passed or the daemon has ended."""
+        """Run for `for_s` of simulated time, or until the daemon ends."""
         end_s = self.now_s + for_s
         while self.exit_code is None:
             wake_s = math.ceil(self.engine.deadline_s / self.grain_s - 1e-6) * self.grain_s
@@ -137,7 +137,7 @@ class World:
                 self.now_s = max(self.now_s, event_s)
                 heapq.heappop(self._queue)[2]()
             else:
-                # a real clock never stands still
+                # a real clock always advances
                 self.now_s = max(self.now_s + 1e-6, wake_s)
                 self.wakes += 1
                 self._perform(self.engine.wake(self.now_s))
@@ -145,7 +145,7 @@ class World:
         self.now_s = max(self.now_s, end_s)
 
     def stall(self, for_s: float) -> None:
-        """The supervisor stands still; its children do not."""
+        """The supervisor's event loop stalls; its children run."""
         end_s = self.now_s + for_s
         self._stalled = True
         while self._queue and self._queue[0][0] <= end_s:
@@ -157,10 +157,10 @@ class World:
             if process is None or process.connected:
                 self.deliver(endpoint, message)
 
-    # -- what happens to it
+    # -- events
 
     def deliver(self, endpoint: Endpoint, message: object) -> None:
-        """An event for the core."""
+        """Deliver an event to the core."""
         if self.exit_code is not None:
             return
         if self._stalled:
@@ -171,7 +171,7 @@ class World:
             self._drain()
 
     def _drain(self) -> None:
-        """Handle the events that wait, those that the handling itself made included."""
+        """Handle the queued events, including those that the handling causes."""
         while self._inbox:
             endpoint, message = self._inbox.popleft()
             if self.exit_code is not None:
@@ -181,7 +181,7 @@ class World:
             self._perform(self.engine.handle(endpoint, message, self.now_s))
 
     def crash(self, endpoint: Endpoint, how: str = "killed by SIGSEGV") -> None:
-        """The process ends by itself; what it has said before is still heard."""
+        """The process crashes; messages it has sent are still delivered."""
         if endpoint in self.processes:
             self.exits(self.processes[endpoint], how, -11)
 
@@ -209,7 +209,7 @@ class World:
         return 2 + abs(hash(endpoint)) % 30_000
 
     def read(self, frame: FrameRef) -> None:
-        """Somebody has just finished reading these pixels."""
+        """A process has finished reading this frame: counts it as torn where the slot holds another one."""
         if self.pixels.get((frame.pool, frame.slot)) != (frame.camera, frame.frame):
             self.torn += 1
 
@@ -225,7 +225,7 @@ class World:
     def log_text(self) -> str:
         return "\n".join(f"{when_s - EPOCH_S:9.3f} {note.origin}: {note.text}" for when_s, note in self.log_events)
 
-    # -- what the core wants
+    # -- actions
 
     def _perform(self, actions: list[a.Action]) -> None:
         self._performing = True

@@ -26,9 +26,7 @@ def worker(number: int) -> Endpoint:
 def spec(
     number: int, *, port: str = "port", exclusive_boot: bool = False, pool: str = "default", runtime: str = "default"
 ) -> StickSpec:
-    return StickSpec(
-        stick_id(number), port, "simulated", {}, runtime, exclusive_boot=exclusive_boot, simulated=True, pool=pool
-    )
+    return StickSpec(stick_id(number), port, "simulated", {}, runtime, exclusive_boot=exclusive_boot, simulated=True, pool=pool)
 
 
 def pool_of(*numbers: int, clusters: ClusterSpec | None = None, stagger_s: float | None = None, name: str = "default") -> PoolSpec:

@@ -98,7 +98,7 @@ def test_a_pool_without_another_cluster_is_left_alone() -> None:
 
 def test_the_reply_names_the_sticks_of_pools_that_have_switched_alone() -> None:
     shop = shop_of(2, 2)
-    shop.workers.regulators["p0"].regulate(2.5, asked=True)
+    shop.workers.regulators["p0"].regulate(2.5, switch_requested=True)
     shop.workers.regulators["p0"].regulate(3.0)
     assert ask(shop, m.AskSwitch(), 3.5) == [switch("sim-7, sim-8"), replied("switched to sim-7, sim-8")]
 

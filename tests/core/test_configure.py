@@ -162,7 +162,7 @@ def test_another_address_of_the_page_starts_it_again_and_the_same_one_does_not()
     engine.gateway.handle(m.Hello(m.PROTOCOL, 9, "3.11"), 1.0)
     assert Operator(engine).handle(Configured(gated(GatewaySpec("127.0.0.1", 8080))), 5.0) == [NO_DIFFERENCE]
     assert Operator(engine).handle(Configured(gated(GatewaySpec("127.0.0.1", 8081))), 5.0) == [
-        LogEvent("info", "gateway", "has new settings: restarting"),
+        LogEvent("info", "page", "has new settings: restarting"),
         Send(GATEWAY, m.Stop()),
         APPLIED,
     ]

@@ -190,9 +190,7 @@ def test_sink_and_page_are_sent_what_to_open() -> None:
         Send(SINK, m.OpenSink(SinkSpec("jsonl", {"path": "results.jsonl"}, "results.jsonl"), 0, None))
     ]
     assert daemon.hear(GATEWAY, HELLO) == [Send(GATEWAY, m.OpenGateway(daemon.engine.settings.gateway, "runtime", True))]
-    assert daemon.hear(GATEWAY, m.GatewayOpened("127.0.0.1", 8080)) == [
-        LogEvent("info", "gateway", "serves http://127.0.0.1:8080/")
-    ]
+    assert daemon.hear(GATEWAY, m.GatewayOpened("127.0.0.1", 8080)) == [LogEvent("info", "page", "serves http://127.0.0.1:8080/")]
     assert daemon.hear(SINK, m.SinkOpened(0, 0)) == []
 
 

@@ -78,7 +78,7 @@ def test_a_gateway_that_greets_is_told_what_to_open() -> None:
 def test_the_address_of_an_open_page_is_logged(host: str, text: str) -> None:
     gateway = started()
     gateway.handle(HELLO, 1.0)
-    assert gateway.handle(m.GatewayOpened(host, 8081), 2.0) == [LogEvent("info", "gateway", text), RING]
+    assert gateway.handle(m.GatewayOpened(host, 8081), 2.0) == [LogEvent("info", "page", text), RING]
     assert gateway.address == (host, 8081)
     assert (gateway.child.state, gateway.child.deadline_s) == (State.RUNNING, 9.0)
 
@@ -91,7 +91,7 @@ def test_a_gateway_of_another_version_is_killed() -> None:
 def test_an_open_page_is_sent_the_picture_rings() -> None:
     gateway = started()
     gateway.handle(HELLO, 1.0)
-    where = LogEvent("info", "gateway", "serves http://127.0.0.1:8080/")
+    where = LogEvent("info", "page", "serves http://127.0.0.1:8080/")
     assert gateway.handle(m.GatewayOpened("127.0.0.1", 8080), 2.0) == [where, RING]
 
 
@@ -156,7 +156,7 @@ def test_a_page_with_another_address_starts_again_and_is_told_it() -> None:
     spec = GatewaySpec("127.0.0.1", 8081, "token")
     settings = msgspec.structs.replace(installation(gateway=True), runtime_dir="elsewhere")
     assert gateway.configure(spec, settings, 3.0) == [
-        LogEvent("info", "gateway", "has new settings: restarting"),
+        LogEvent("info", "page", "has new settings: restarting"),
         Send(GATEWAY, m.Stop()),
     ]
     assert gateway.handle(Exited("exit code 0", 0), 4.0) == [Spawn(GATEWAY, "default")]

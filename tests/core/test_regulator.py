@@ -192,7 +192,7 @@ def test_the_times_of_a_policy_are_plant_times() -> None:
 def test_a_switch_that_the_operator_asks_for_waits_for_the_dwell() -> None:
     hall = ring(4, 2)
     hall.regulator.regulate(2.0)
-    assert hall.regulator.regulate(3.0, asked=True) == []
+    assert hall.regulator.regulate(3.0, switch_requested=True) == []
     assert (hall.regulator.switch_pending, hall.regulator.policy_deadline_s) == (True, 4.0)
     assert hall.regulator.regulate(4.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: asked for by the operator")]
     assert hall.regulator.switch_pending is False
@@ -348,7 +348,7 @@ def test_asking_for_what_is_shown_changes_nothing() -> None:
                 assert vars(hall.regulator) | {"_sticks": None, "_dispatcher": None, "_policy": None} == before
                 assert vars(hall.regulator._policy) == policy
                 assert [vars(hall[each].zone) for each in range(1, 6)] == zones
-            done.append((hall.regulator.regulate(now_s, asked=step % 97 == 0), hall.duties, hall.regulator.deadline_s))
+            done.append((hall.regulator.regulate(now_s, switch_requested=step % 97 == 0), hall.duties, hall.regulator.deadline_s))
         assert done[0] == done[1]
     assert asked.regulator.switches == silent.regulator.switches > 10
 
@@ -497,5 +497,5 @@ def test_other_options_of_a_policy_apply_at_once() -> None:
     hall.regulator.regulate(2.0)
     new = ClusterSpec(2, "ring", 10.0, 65.0, policy_options={"dwell_s": 0.0})
     assert hall.configure(new, 2.5)[:1] == [LogEvent("info", "clusters", "new settings: policy_options")]
-    hall.regulator.regulate(3.0, asked=True)
+    hall.regulator.regulate(3.0, switch_requested=True)
     assert hall.regulator.active == ["sim-3", "sim-4"]

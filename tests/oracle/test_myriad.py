@@ -186,7 +186,7 @@ def test_while_another_process_holds_the_plugins_lock_results_flow_and_the_tempe
         frames = Frames(child)
         while child.expect(Telemetry).temperature_c is None:
             pass  # the first reading is under way, and needs the lock too
-        before = len(child.heard)
+        before = len(child.received)
         held = os.open(LOCK, os.O_RDWR)
         try:
             fcntl.flock(held, fcntl.LOCK_EX)
@@ -196,7 +196,7 @@ def test_while_another_process_holds_the_plugins_lock_results_flow_and_the_tempe
                 child.expect(Inferred, 2)
         finally:
             os.close(held)
-        told = [message for message in child.heard[before:] if isinstance(message, Telemetry)]
+        told = [message for message in child.received[before:] if isinstance(message, Telemetry)]
         assert len(told) >= 3
         assert max(message.age_s for message in told) > 2
         assert all(message.temperature_c is not None for message in told)

@@ -74,7 +74,7 @@ def test_what_lies_in_the_slot_is_detected(backend: str, coco: GraphSpec, test_d
         cat, black = answers[11], answers[12]
         assert cat.outcome.detections[0].label == "cat"
         assert black.outcome.detections == []
-        assert Phase("compiling") in child.heard
+        assert Phase("compiling") in child.received
 
 
 def test_a_simulated_stick_keeps_its_latency_while_it_really_infers(coco: GraphSpec) -> None:

@@ -100,10 +100,10 @@ def test_a_silent_daemon_costs_the_truth_not_the_heartbeat(tmp_path: Path) -> No
         assert opened.get("/").status == 200
         assert opened.get("/api/status").status == 503
         assert opened.get("/metrics").body.count(b"\nncs_cluster_up 0.0") == 1
-        beats = sum(isinstance(message, Heartbeat) for message in opened.child.heard)
+        beats = sum(isinstance(message, Heartbeat) for message in opened.child.received)
         for _ in range(3):
             opened.child.expect(Heartbeat, 3.0)
-        assert sum(isinstance(message, Heartbeat) for message in opened.child.heard) > beats
+        assert sum(isinstance(message, Heartbeat) for message in opened.child.received) > beats
         opened.control.mute = False
         while opened.get("/healthz").status != 200:
             assert time.monotonic() < until_s
