@@ -13,7 +13,7 @@ from ncs_cluster.messages import FrameCaptured, FromCamera, Skipped, Write
 from ncs_cluster.sinks._json import encode
 from ncs_cluster.sinks._lines import LONGEST_TAIL
 from ncs_cluster.types import CameraName, FrameRef, Outcome
-from tests.core.onecamera import House, ref
+from tests.core.onecamera import CameraSetup, ref
 
 LAST = 2**53 - 1
 
@@ -44,10 +44,10 @@ def test_an_item_longer_than_any_path_is_refused() -> None:
 
 def test_the_longest_record_fits_into_a_message_and_its_line_into_what_is_looked_back_for() -> None:
     """JSON writes a control character as six bytes."""
-    house = House(ordered=True).open()
-    house.hears(FrameCaptured(ref(0), 10.0, 1.7e9, "\x01" * 4096, "\x01" * 150_000))
-    house.hears(FrameCaptured(ref(1, 1), 10.0, 1.7e9, "\x01" * 4096, "\x01" * MAX_MESSAGE))
-    longest, replaced = house.records
+    setup = CameraSetup(ordered=True).open()
+    setup.receive(FrameCaptured(ref(0), 10.0, 1.7e9, "\x01" * 4096, "\x01" * 150_000))
+    setup.receive(FrameCaptured(ref(1, 1), 10.0, 1.7e9, "\x01" * 4096, "\x01" * MAX_MESSAGE))
+    longest, replaced = setup.records
     assert len(longest.outcome.error or "") == 150_000
     assert replaced.outcome == Outcome(error="result of 204130 bytes is longer than 190000 bytes")
     assert len(msgspec.msgpack.encode(Write(LAST, longest))) <= LONGEST_RECORD + 100 < MAX_MESSAGE

@@ -79,8 +79,8 @@ def opened_outbox(outbox: Outbox) -> Outbox:
     return outbox
 
 
-class House:
-    """One camera with what stands around it."""
+class CameraSetup:
+    """One camera with streams, dispatcher, a sink and a gateway."""
 
     def __init__(
         self,
@@ -104,13 +104,13 @@ class House:
         assert self.cameras.add(self.spec, 0.0) == [Spawn(CAMERA, "default")]
         self.camera: Camera = self.cameras.by_name["cam0"]
 
-    def hears(self, message: object, now_s: float = 10.0) -> list[Action]:
+    def receive(self, message: object, now_s: float = 10.0) -> list[Action]:
         """What the camera says, or is heard of its process."""
         return self.camera.handle(message, now_s)  # type: ignore[arg-type]
 
-    def open(self, source: m.SourceOpened | None = None) -> House:
-        self.hears(HELLO, 0.0)
-        self.hears(source or info(), 0.0)
+    def open(self, source: m.SourceOpened | None = None) -> CameraSetup:
+        self.receive(HELLO, 0.0)
+        self.receive(source or info(), 0.0)
         return self
 
     def inferred(self, unit: Unit, outcome: Outcome, now_s: float, latency_s: float = 0.25) -> list[Action]:

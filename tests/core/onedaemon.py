@@ -42,7 +42,7 @@ class Daemon:
         self.now_s = 100.0
         self.started = self.engine.start(100.0)
 
-    def hear(self, endpoint: Endpoint, message: object) -> list[Action]:
+    def receive(self, endpoint: Endpoint, message: object) -> list[Action]:
         return self.engine.handle(endpoint, message, self.now_s)
 
     def open(self, *whom: Endpoint) -> list[Action]:
@@ -55,7 +55,7 @@ class Daemon:
             "gateway": m.GatewayOpened("127.0.0.1", 8080),
         }
         for endpoint in whom:
-            actions += self.hear(endpoint, HELLO) + self.hear(endpoint, ready[endpoint.kind])
+            actions += self.receive(endpoint, HELLO) + self.receive(endpoint, ready[endpoint.kind])
         return actions
 
     def run(self, until_s: float, silent: Container[Endpoint] = ()) -> list[Action]:
@@ -65,12 +65,12 @@ class Daemon:
             self.now_s += 0.25
             for child in self.engine.children():
                 if child.running and child.endpoint not in silent:
-                    actions += self.hear(child.endpoint, m.Heartbeat())
+                    actions += self.receive(child.endpoint, m.Heartbeat())
             actions += self.engine.wake(self.now_s)
         return actions
 
     def capture(self, frame: int) -> list[Action]:
-        return self.hear(CAMERA, m.FrameCaptured(ref(frame), self.now_s, 1.7e9))
+        return self.receive(CAMERA, m.FrameCaptured(ref(frame), self.now_s, 1.7e9))
 
     @property
     def camera(self) -> Camera:

@@ -35,7 +35,7 @@ def pool_of(*numbers: int, clusters: ClusterSpec | None = None, stagger_s: float
     return PoolSpec(clusters or ClusterSpec(), [spec(number, pool=name) for number in numbers], discovery, name)
 
 
-class Rack:
+class SticksSetup:
     """One pool's sticks and the dispatcher."""
 
     def __init__(self, count: int = 1, *, clusters: ClusterSpec | None = None, stagger_s: float = 0.0) -> None:

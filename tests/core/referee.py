@@ -48,7 +48,7 @@ class Referee:
                     assert self.world.pixels[frame.pool, frame.slot] == (frame.camera, frame.frame)
 
     def first_word(self, to: Any, message: object) -> None:
-        """A child hears how to open before anything else, except that it shall stop."""
+        """The first message to a child is its opening message or Stop."""
         process = self.world.processes.get(to)
         if process is None or isinstance(message, m.Stop):
             return
@@ -56,7 +56,7 @@ class Referee:
             assert process not in self.opened, f"{to} is opened twice"
             self.opened.add(process)
         else:
-            assert process in self.opened, f"{to} hears {message} before it was told what to open"
+            assert process in self.opened, f"{to} receives {message} before its opening message"
 
     def infer(self, stick: str, infer: m.Infer) -> None:
         engine, now_s = self.engine, self.world.now_s

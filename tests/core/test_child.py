@@ -217,12 +217,12 @@ def child_in(state: State) -> Child:
     return child
 
 
-def told(level: str, text: str) -> LogEvent:
+def logged(level: str, text: str) -> LogEvent:
     return LogEvent(level, "worker 1", text)
 
 
 def killed(why: str) -> list[Action]:
-    return [told("warning", f"killed: {why}"), Kill(WHO)]
+    return [logged("warning", f"killed: {why}"), Kill(WHO)]
 
 
 SPAWN: list[Action] = [Spawn(WHO, "default")]
@@ -335,7 +335,7 @@ def test_what_a_child_drives_is_lost_only_while_it_runs(state: State) -> None:
     child, runs = child_in(state), state is State.RUNNING
     text = "it hangs: resetting and reopening the stick"
     failures = child.failures
-    assert child.device_lost("stick 1: it hangs", 100.0) == ([told("warning", text)] if runs else [])
+    assert child.device_lost("stick 1: it hangs", 100.0) == ([logged("warning", text)] if runs else [])
     if runs:
         assert (child.state, child.deadline_s, child.failures, child.last_error) == (State.OPENING, 160.0, 1, "it hangs")
     else:
@@ -345,11 +345,15 @@ def test_what_a_child_drives_is_lost_only_while_it_runs(state: State) -> None:
 def test_the_fourth_loss_in_a_row_ends_the_child_unless_it_is_innocent() -> None:
     child = healthy()
     child.failures = 2
-    assert child.device_lost("it hangs", 1.0, not_at_fault=True) == [told("warning", "it hangs: resetting and reopening the stick")]
+    assert child.device_lost("it hangs", 1.0, not_at_fault=True) == [
+        logged("warning", "it hangs: resetting and reopening the stick")
+    ]
     assert child.failures == 2
     child.ready(2.0)
     child.failures = 3
-    assert child.device_lost("it hangs", 3.0, not_at_fault=True) == [told("warning", "it hangs: resetting and reopening the stick")]
+    assert child.device_lost("it hangs", 3.0, not_at_fault=True) == [
+        logged("warning", "it hangs: resetting and reopening the stick")
+    ]
     child.ready(4.0)
     assert child.device_lost("it hangs", 5.0) == killed("it hangs, 4 times in a row")
 
@@ -366,7 +370,7 @@ def test_only_the_first_failure_is_kept_and_its_text_is_cut() -> None:
     child = healthy()
     child.record_failure("stick 1: " + "x" * 500, permanent=False)
     child.record_failure("other", permanent=False)
-    assert child.exited("exit code 1", 1.0) == [told("warning", f"ended (exit code 1; {'x' * 400}), restarting"), *SPAWN]
+    assert child.exited("exit code 1", 1.0) == [logged("warning", f"ended (exit code 1; {'x' * 400}), restarting"), *SPAWN]
     assert (child.last_error, child.restarts, child.failures, child.pid) == ("x" * 400, 1, 1, None)
 
 
@@ -378,13 +382,13 @@ def test_the_next_try_after_health_waits_where_there_is_a_reason(permanent: bool
     child = healthy()
     child.failures = failures
     child.record_failure("because", permanent=permanent, device_missing=away)
-    assert child.exited("exit code 1", 1.0) == [told("warning", f"ended (exit code 1; because), next try in {wait_s} s")]
+    assert child.exited("exit code 1", 1.0) == [logged("warning", f"ended (exit code 1; because), next try in {wait_s} s")]
     assert (child.state, child.deadline_s) == (State.BACKOFF, 1.0 + wait_s)
     assert child.tick(1.0 + wait_s) == SPAWN
     child.hello(2.0)
     child.ready(3.0)
     child.failures = 0
-    assert child.exited("exit code 1", 4.0) == [told("warning", "ended (exit code 1), restarting"), *SPAWN], "the next time"
+    assert child.exited("exit code 1", 4.0) == [logged("warning", "ended (exit code 1), restarting"), *SPAWN], "the next time"
 
 
 @pytest.mark.parametrize(("failures", "quick"), [(0, True), (2, True), (3, False)])
@@ -392,7 +396,7 @@ def test_three_deaths_after_health_are_answered_at_once(failures: int, quick: bo
     child = healthy()
     child.failures = failures
     again = "restarting" if quick else "next try in 8 s"
-    assert child.exited("exit code 1", 1.0) == [told("warning", f"ended (exit code 1), {again}"), *(SPAWN if quick else [])]
+    assert child.exited("exit code 1", 1.0) == [logged("warning", f"ended (exit code 1), {again}"), *(SPAWN if quick else [])]
     assert (child.last_error, child.failures) == ("exit code 1", failures + 1)
 
 
@@ -400,13 +404,13 @@ def test_the_exit_of_a_child_that_was_killed_is_not_noted_again() -> None:
     child = child_in(State.KILLED)
     assert child.exited("killed by SIGKILL", 100.0) == SPAWN
     assert child.last_error == "hangs"
-    assert child.exited("exit code 1", 101.0) == [told("warning", "ended (exit code 1), next try in 2 s")], "only that one"
+    assert child.exited("exit code 1", 101.0) == [logged("warning", "ended (exit code 1), next try in 2 s")], "only that one"
 
 
 def test_the_exit_of_a_child_that_was_fenced_is_noted() -> None:
     child = child_in(State.FENCED)
     assert child.exited("killed by SIGKILL", 100.0) == [
-        told("warning", "ended (killed by SIGKILL; hangs), restarting"),
+        logged("warning", "ended (killed by SIGKILL; hangs), restarting"),
         *SPAWN,
     ]
 
@@ -444,7 +448,7 @@ def test_five_deaths_in_a_row_are_a_quarantine(failures: int, quarantined: bool)
         (
             State.KILLED,
             104.0,
-            [told("error", "process 7 survives SIGKILL (blocked in the kernel): fenced until it exits")],
+            [logged("error", "process 7 survives SIGKILL (blocked in the kernel): fenced until it exits")],
             State.FENCED,
         ),
     ],
@@ -494,7 +498,7 @@ def test_a_failure_of_a_stopped_process_does_not_affect_the_next_one() -> None:
     assert child.exited("exit code 1", 2.0) == []
     child.record_failure("late", permanent=True, device_missing=True)
     assert child.start(3.0) == SPAWN
-    assert child.exited("exit code 1", 4.0) == [told("warning", "ended (exit code 1), next try in 1 s")]
+    assert child.exited("exit code 1", 4.0) == [logged("warning", "ended (exit code 1), next try in 1 s")]
 
 
 # -- started again with new settings
@@ -524,7 +528,7 @@ def test_a_child_that_has_stopped_to_start_again_is_started_at_once_which_is_no_
     assert child.exited("exit code 1", 101.0) == [Spawn(WHO, "py39")]
     assert (child.state, child.deadline_s, child.pid) == (State.STARTING, 146.0, None)
     assert (child.failures, child.restarts, child.last_error) == (3, 0, None)
-    assert child.exited("exit code 1", 102.0) == [told("warning", "ended (exit code 1), next try in 8 s")], "only that end"
+    assert child.exited("exit code 1", 102.0) == [logged("warning", "ended (exit code 1), next try in 8 s")], "only that end"
     assert (child.failures, child.restarts) == (4, 1)
 
 
@@ -533,7 +537,7 @@ def test_a_child_that_waits_for_its_next_try_starts_again_at_once_and_its_deaths
     child.failures = 4
     assert child.restart(100.0) == SPAWN
     assert child.failures == 0
-    assert child.exited("exit code 1", 101.0) == [told("warning", "ended (exit code 1), next try in 1 s")]
+    assert child.exited("exit code 1", 101.0) == [logged("warning", "ended (exit code 1), next try in 1 s")]
 
 
 def test_a_child_that_does_not_stop_in_time_to_start_again_is_killed_and_then_started() -> None:

@@ -17,119 +17,121 @@ from ncs_cluster.core.events import GATEWAY, Configured, Endpoint, OperatorEvent
 from ncs_cluster.specs import ClusterSpec, DiscoverySpec, GatewaySpec, PoolSpec, Settings, SinkSpec
 from ncs_cluster.types import CameraName, GraphName
 from tests.core.onepool import GRAPH, pool_of, stick_id, worker
-from tests.core.oneshop import CAMERA, Shop, settings_of
+from tests.core.oneworkers import CAMERA, WorkersSetup, settings_of
 
 APPLIED = LogEvent("info", "daemon", "new settings are applied")
 NO_DIFFERENCE = LogEvent("info", "daemon", "new settings: no difference")
 STRICTER = replace(GRAPH, threshold=0.9)
 
 
-def operate(shop: Shop, message: OperatorEvent, now_s: float = 5.0) -> list[Action]:
-    return Operator(shop.engine).handle(message, now_s)
+def operate(setup: WorkersSetup, message: OperatorEvent, now_s: float = 5.0) -> list[Action]:
+    return Operator(setup.engine).handle(message, now_s)
 
 
-def configure(shop: Shop, now_s: float = 5.0, **changed: Any) -> list[Action]:
-    """The settings of the shop with these fields changed."""
-    return operate(shop, Configured(replace(shop.engine.settings, **changed)), now_s)
+def configure(setup: WorkersSetup, now_s: float = 5.0, **changed: Any) -> list[Action]:
+    """The present settings with these fields changed."""
+    return operate(setup, Configured(replace(setup.engine.settings, **changed)), now_s)
 
 
 def test_the_events_of_the_operator_are_a_closed_union_and_any_other_is_an_error_of_the_caller() -> None:
     assert set(get_args(OperatorEvent)) == {StopRequested, Configured}
     with pytest.raises(AssertionError):
-        operate(Shop(1), m.Stop())  # type: ignore[arg-type]
+        operate(WorkersSetup(1), m.Stop())  # type: ignore[arg-type]
 
 
 def test_a_stop_that_is_asked_for_begins_the_end_and_a_second_one_ends_at_once() -> None:
-    shop = Shop(1)
-    shop.open(1)
-    operate(shop, StopRequested())
-    assert shop.engine.stopping is True
-    assert operate(shop, StopRequested())[:1] == [LogEvent("warning", "daemon", "second stop request: exiting now")]
+    setup = WorkersSetup(1)
+    setup.open(1)
+    operate(setup, StopRequested())
+    assert setup.engine.stopping is True
+    assert operate(setup, StopRequested())[:1] == [LogEvent("warning", "daemon", "second stop request: exiting now")]
 
 
 def test_new_settings_that_come_while_the_daemon_stops_are_not_applied() -> None:
-    shop = Shop(1)
-    operate(shop, StopRequested())
-    before = shop.engine.settings
-    assert configure(shop, pools=[pool_of(1, 2)]) == []
-    assert (shop.engine.settings, list(shop.sticks.by_id)) == (before, ["sim-1"])
+    setup = WorkersSetup(1)
+    operate(setup, StopRequested())
+    before = setup.engine.settings
+    assert configure(setup, pools=[pool_of(1, 2)]) == []
+    assert (setup.engine.settings, list(setup.sticks.by_id)) == (before, ["sim-1"])
 
 
 def test_the_same_settings_are_no_difference() -> None:
-    shop = Shop(2)
-    shop.open(1, 2)
-    assert configure(shop) == [NO_DIFFERENCE]
-    assert [shop[number].child.state for number in (1, 2)] == [State.RUNNING, State.RUNNING]
+    setup = WorkersSetup(2)
+    setup.open(1, 2)
+    assert configure(setup) == [NO_DIFFERENCE]
+    assert [setup[number].child.state for number in (1, 2)] == [State.RUNNING, State.RUNNING]
 
 
 # -- applied as a difference
 
 
 def test_new_thresholds_are_sent_to_every_worker_that_listens_and_nothing_starts_again() -> None:
-    shop = Shop(3)
-    shop.open(1, 2)
-    assert configure(shop, graphs=[STRICTER]) == [
+    setup = WorkersSetup(3)
+    setup.open(1, 2)
+    assert configure(setup, graphs=[STRICTER]) == [
         Send(worker(1), m.ChangeGraphs([STRICTER])),
         Send(worker(2), m.ChangeGraphs([STRICTER])),
         APPLIED,
     ]
-    assert shop.engine.settings.graphs == [STRICTER]
-    assert configure(shop, graphs=[STRICTER]) == [NO_DIFFERENCE]
+    assert setup.engine.settings.graphs == [STRICTER]
+    assert configure(setup, graphs=[STRICTER]) == [NO_DIFFERENCE]
 
 
 def test_new_thresholds_are_applied_also_where_no_worker_listens_yet() -> None:
-    shop = Shop(1)
-    assert configure(shop, graphs=[STRICTER]) == [APPLIED]
-    assert shop.hear(1, m.Hello(m.PROTOCOL, 77, "3.11"), 6.0)[:1] == [Send(worker(1), m.OpenStick(shop[1].spec, [STRICTER], 1.0))]
+    setup = WorkersSetup(1)
+    assert configure(setup, graphs=[STRICTER]) == [APPLIED]
+    assert setup.receive(1, m.Hello(m.PROTOCOL, 77, "3.11"), 6.0)[:1] == [
+        Send(worker(1), m.OpenStick(setup[1].spec, [STRICTER], 1.0))
+    ]
 
 
 def test_another_policy_interval_and_temperature_hold_without_a_stick_that_starts_again() -> None:
-    shop = Shop(4)
-    shop.open(1, 2, 3, 4)
-    assert configure(shop, pools=[pool_of(1, 2, 3, 4, clusters=ClusterSpec(2, "ring", 20.0, 55.0))]) == [
+    setup = WorkersSetup(4)
+    setup.open(1, 2, 3, 4)
+    assert configure(setup, pools=[pool_of(1, 2, 3, 4, clusters=ClusterSpec(2, "ring", 20.0, 55.0))]) == [
         LogEvent("info", "clusters", "new settings: cluster_size, policy, switch_interval_s, switch_temp_c"),
         APPLIED,
     ]
-    assert (shop.regulator.active, shop.regulator.policy_deadline_s) == (["sim-1", "sim-2"], 25.0)
-    assert [shop[number].zone.switch_temp_c for number in (1, 2, 3, 4)] == [55.0] * 4
-    assert [shop[number].child.state for number in (1, 2, 3, 4)] == [State.RUNNING] * 4
+    assert (setup.regulator.active, setup.regulator.policy_deadline_s) == (["sim-1", "sim-2"], 25.0)
+    assert [setup[number].zone.switch_temp_c for number in (1, 2, 3, 4)] == [55.0] * 4
+    assert [setup[number].child.state for number in (1, 2, 3, 4)] == [State.RUNNING] * 4
 
 
 def test_counted_sticks_are_added_and_removed() -> None:
-    shop = Shop(2)
-    shop.open(1, 2)
-    assert configure(shop, pools=[pool_of(2, 3)]) == [
+    setup = WorkersSetup(2)
+    setup.open(1, 2)
+    assert configure(setup, pools=[pool_of(2, 3)]) == [
         LogEvent("info", "sim-1", "is removed"),
         Send(worker(1), m.Stop()),
         LogEvent("info", "sim-3", "is added"),
         Spawn(worker(3), "default"),
         APPLIED,
     ]
-    assert shop.hear(1, e.Exited("exit code 0", 0), 5.2) == []
-    shop.engine.wake(5.25)
-    assert list(shop.sticks.by_id) == ["sim-2", "sim-3"]
+    assert setup.receive(1, e.Exited("exit code 0", 0), 5.2) == []
+    setup.engine.wake(5.25)
+    assert list(setup.sticks.by_id) == ["sim-2", "sim-3"]
 
 
 def test_a_stick_with_other_options_starts_again_politely_which_is_no_failure() -> None:
-    shop = Shop(2)
-    shop.open(1, 2)
+    setup = WorkersSetup(2)
+    setup.open(1, 2)
     pool = pool_of(1, 2)
     pool.sticks[0] = replace(pool.sticks[0], options={"latency_ms": 50})
-    assert configure(shop, pools=[pool]) == [
+    assert configure(setup, pools=[pool]) == [
         LogEvent("info", "sim-1", "has new settings: restarting"),
         Send(worker(1), m.Stop()),
         APPLIED,
     ]
-    assert shop.hear(1, e.Exited("exit code 0", 0), 5.2) == [Spawn(worker(1), "default")]
-    assert (shop[1].child.failures, shop[1].child.restarts) == (0, 0)
+    assert setup.receive(1, e.Exited("exit code 0", 0), 5.2) == [Spawn(worker(1), "default")]
+    assert (setup[1].child.failures, setup[1].child.restarts) == (0, 0)
 
 
 def test_sinks_then_sticks_then_cameras_then_the_page_are_changed() -> None:
-    shop = Shop(1)
-    other_camera = replace(shop.settings.cameras[0], name=CameraName("cam1"))
+    setup = WorkersSetup(1)
+    other_camera = replace(setup.settings.cameras[0], name=CameraName("cam1"))
     other_sink = SinkSpec("jsonl", {"path": "other.jsonl"}, "other.jsonl", "other")
     assert configure(
-        shop, sinks=[*shop.settings.sinks, other_sink], pools=[pool_of(1, 2)], cameras=[*shop.settings.cameras, other_camera]
+        setup, sinks=[*setup.settings.sinks, other_sink], pools=[pool_of(1, 2)], cameras=[*setup.settings.cameras, other_camera]
     ) == [
         LogEvent("info", "sink other", "is added: other.jsonl"),
         Spawn(Endpoint("sink", "other"), "default"),
@@ -139,7 +141,7 @@ def test_sinks_then_sticks_then_cameras_then_the_page_are_changed() -> None:
         Spawn(Endpoint("camera", "cam1"), "default"),
         APPLIED,
     ]
-    assert configure(shop, sinks=[], pools=[pool_of(2)], cameras=[other_camera]) == [
+    assert configure(setup, sinks=[], pools=[pool_of(2)], cameras=[other_camera]) == [
         LogEvent("info", "sink", "is removed"),
         LogEvent("info", "sink other", "is removed"),
         Send(Endpoint("sink", "other"), m.Stop()),
@@ -224,13 +226,13 @@ def test_a_page_that_is_taken_away_is_not_applied_while_the_daemon_runs() -> Non
 def test_settings_that_need_a_start_of_the_daemon_are_refused_in_one_line_and_nothing_is_applied(
     changed: dict[str, Any], keys: str
 ) -> None:
-    shop = Shop(2)
-    shop.open(1, 2)
-    before, regulated = shop.engine.settings, shop.regulator.pool
+    setup = WorkersSetup(2)
+    setup.open(1, 2)
+    before, regulated = setup.engine.settings, setup.regulator.pool
     text = f"new settings are not applied: {keys} changed, which takes effect at the next start of the daemon"
     everything: dict[str, Any] = {"cameras": [], "sinks": [], "pools": [pool_of(2, 3, clusters=ClusterSpec(1, "ring"))]}
-    assert configure(shop, **(everything | changed)) == [LogEvent("warning", "daemon", text)]
-    assert (shop.engine.settings, shop.regulator.pool) == (before, regulated)
-    assert (list(shop.sticks.by_id), shop.sticks.graphs) == (["sim-1", "sim-2"], [GRAPH])
-    assert (list(shop.engine.cameras.by_name), list(shop.engine.sinks.by_name)) == (["cam0"], [""])
-    assert shop.sticks.by_id[stick_id(1)].child.state is State.RUNNING
+    assert configure(setup, **(everything | changed)) == [LogEvent("warning", "daemon", text)]
+    assert (setup.engine.settings, setup.regulator.pool) == (before, regulated)
+    assert (list(setup.sticks.by_id), setup.sticks.graphs) == (["sim-1", "sim-2"], [GRAPH])
+    assert (list(setup.engine.cameras.by_name), list(setup.engine.sinks.by_name)) == (["cam0"], [""])
+    assert setup.sticks.by_id[stick_id(1)].child.state is State.RUNNING

@@ -51,7 +51,7 @@ def test_the_limits_of_its_children_can_be_given() -> None:
 def test_a_house_without_results_and_page_has_neither_sink_nor_page() -> None:
     daemon = Daemon(installation(1, results=False))
     assert daemon.started == [Spawn(ONE, "default"), Spawn(CAMERA, "default")]
-    assert (daemon.hear(SINK, HELLO), daemon.hear(GATEWAY, HELLO)) == ([], [])
+    assert (daemon.receive(SINK, HELLO), daemon.receive(GATEWAY, HELLO)) == ([], [])
 
 
 def test_the_deadline_is_the_first_of_all_that_is_due() -> None:
@@ -79,14 +79,14 @@ def test_a_tick_comes_each_quarter_of_a_second_and_not_before() -> None:
     "endpoint", [Endpoint("worker", "sim-9"), Endpoint("camera", "cam9"), Endpoint("sink", "b"), Endpoint("x")]
 )
 def test_an_event_of_an_unknown_endpoint_leads_to_no_action(endpoint: Endpoint) -> None:
-    assert Daemon(installation(1)).hear(endpoint, m.Heartbeat()) == []
+    assert Daemon(installation(1)).receive(endpoint, m.Heartbeat()) == []
 
 
 @pytest.mark.parametrize("endpoint", [CLIENT, BUS, OPERATOR, ONE, CAMERA, SINK, GATEWAY])
 def test_a_message_that_the_channel_of_an_endpoint_does_not_carry_is_a_fault_of_ours(endpoint: Endpoint) -> None:
     daemon = running(gateway=True)
     with pytest.raises(AssertionError):
-        daemon.hear(endpoint, m.AskStatus())
+        daemon.receive(endpoint, m.AskStatus())
 
 
 # -- handing over
@@ -94,8 +94,8 @@ def test_a_message_that_the_channel_of_an_endpoint_does_not_carry_is_a_fault_of_
 
 def test_a_worker_whose_turn_to_boot_has_come_is_sent_its_stick_before_any_tick() -> None:
     daemon = Daemon(installation(2, stagger_s=0.125))
-    daemon.hear(ONE, HELLO)
-    assert daemon.hear(TWO, HELLO) == []
+    daemon.receive(ONE, HELLO)
+    assert daemon.receive(TWO, HELLO) == []
     spec = daemon.engine.settings.sticks[1]
     assert daemon.engine.wake(100.125) == [Send(TWO, m.OpenStick(spec, daemon.engine.settings.graphs, 1.0))]
 
@@ -136,7 +136,7 @@ def test_the_daemon_was_idle_last_before_the_frame_that_is_open() -> None:
     daemon.engine.wake(101.1)
     assert daemon.engine.idle_s == 101.0
     daemon.now_s = 101.2
-    daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
+    daemon.receive(ONE, m.Inferred(1, Outcome(), 0.1))
     assert daemon.engine.idle_s == 101.2
 
 
@@ -173,9 +173,9 @@ def test_a_stick_that_does_not_answer_ends_its_worker() -> None:
 
 def test_a_camera_that_does_not_measure_any_more_is_killed() -> None:
     daemon = running(gateway=True)
-    daemon.hear(GATEWAY, m.Watch(CAM0, 1))
+    daemon.receive(GATEWAY, m.Watch(CAM0, 1))
     daemon.capture(0)
-    daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
+    daemon.receive(ONE, m.Inferred(1, Outcome(), 0.1))
     assert daemon.run(106.0) == []
     assert daemon.run(106.25) == killed(CAMERA, "no answer for 5 s: camera hangs")
 
@@ -190,8 +190,8 @@ def test_a_child_that_is_silent_is_killed(endpoint: Endpoint) -> None:
 
 def test_a_worker_that_waits_for_its_turn_is_not_late() -> None:
     daemon = Daemon(installation(2, stagger_s=1000.0))
-    daemon.hear(ONE, HELLO)
-    daemon.hear(TWO, HELLO)
+    daemon.receive(ONE, HELLO)
+    daemon.receive(TWO, HELLO)
     daemon.run(144.0)
     assert daemon.engine.sticks.by_id[StickId("sim-2")].child.deadline_s == 189.0
 
@@ -207,9 +207,9 @@ def test_the_frame_of_a_worker_that_cannot_be_killed_goes_to_another_stick_at_a_
 
 def test_a_frame_that_waits_for_a_camera_that_cannot_be_killed_is_published_without_distances() -> None:
     daemon = running(gateway=True, results=False)
-    daemon.hear(GATEWAY, m.Watch(CAM0, 1))
+    daemon.receive(GATEWAY, m.Watch(CAM0, 1))
     daemon.capture(0)
-    daemon.hear(ONE, m.Inferred(1, Outcome([FOUND]), 0.1))
+    daemon.receive(ONE, m.Inferred(1, Outcome([FOUND]), 0.1))
     daemon.camera.child.kill(101.0, "hangs")
     daemon.camera.measuring_since_s = 1000.0
     daemon.run(105.75)
@@ -228,15 +228,15 @@ def test_inferences_that_all_fail_are_noted_at_a_tick() -> None:
 
 def test_a_change_of_the_cluster_size_is_noted_at_a_tick() -> None:
     daemon = Daemon(installation(4, cluster_size=2, results=False))
-    daemon.hear(BUS, e.StickGone(StickId("sim-4")))
+    daemon.receive(BUS, e.StickGone(StickId("sim-4")))
     assert daemon.run(100.25) == [LogEvent("warning", "clusters", "cluster size is now 1: 3 sticks present")]
 
 
 def test_a_stick_that_ages_into_the_heat_rests_from_the_next_tick_on() -> None:
     daemon = Daemon(installation(1, results=False))
-    daemon.hear(ONE, HELLO)
-    daemon.hear(ONE, m.StickOpened("a device", True, 2))
-    daemon.hear(ONE, m.Telemetry(64.0))
+    daemon.receive(ONE, HELLO)
+    daemon.receive(ONE, m.StickOpened("a device", True, 2))
+    daemon.receive(ONE, m.Telemetry(64.0))
     daemon.engine.workers.regulators["default"].reading_deadline_s = None
     assert daemon.run(102.0) == []
     assert daemon.run(102.25) == [

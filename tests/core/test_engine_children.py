@@ -41,8 +41,8 @@ from tests.core.onedaemon import (
 def test_a_camera_is_sent_its_source_and_then_its_pool_and_its_first_slots() -> None:
     daemon = Daemon(installation(2, gateway=True))
     daemon.open(ONE, GATEWAY)
-    assert daemon.hear(CAMERA, HELLO) == [Send(CAMERA, m.OpenSource(daemon.camera.spec, 0))]
-    assert daemon.hear(CAMERA, OPENED) == [
+    assert daemon.receive(CAMERA, HELLO) == [Send(CAMERA, m.OpenSource(daemon.camera.spec, 0))]
+    assert daemon.receive(CAMERA, OPENED) == [
         LogEvent("info", "cam0", "opened: a scene, 640x480"),
         MakePool(POOL),
         Send(CAMERA, m.MapPool(POOL), pool=1),
@@ -58,7 +58,7 @@ def test_a_camera_is_sent_its_source_and_then_its_pool_and_its_first_slots() -> 
 
 def test_a_camera_of_another_version_is_killed() -> None:
     why = f"uses protocol 1, not {m.PROTOCOL}: install the daemon's version for its interpreter"
-    assert Daemon(installation(1)).hear(CAMERA, m.Hello(1, 77, "3.11")) == killed(CAMERA, why)
+    assert Daemon(installation(1)).receive(CAMERA, m.Hello(1, 77, "3.11")) == killed(CAMERA, why)
 
 
 def test_a_frame_goes_to_a_stick_and_its_result_to_the_sink() -> None:
@@ -66,17 +66,19 @@ def test_a_frame_goes_to_a_stick_and_its_result_to_the_sink() -> None:
     assert daemon.capture(0) == [grant(2), infer(1, 0)]
     daemon.now_s = 101.125
     record = Record("cam0", 0, 1.7e9, None, "sim-1", "demo", 0.125, Outcome())
-    assert daemon.hear(ONE, m.Inferred(1, Outcome(), 0.125)) == [Send(SINK, m.Write(0, record))]
+    assert daemon.receive(ONE, m.Inferred(1, Outcome(), 0.125)) == [Send(SINK, m.Write(0, record))]
     assert daemon.count == Count(begun=1, result=1)
 
 
 def test_a_frame_is_measured_before_it_is_published_where_pictures_are_watched() -> None:
     daemon = running(gateway=True)
-    assert daemon.hear(GATEWAY, m.Watch(CAM0, 1)) == [Send(CAMERA, m.DetectionRate(0.0, True))]
+    assert daemon.receive(GATEWAY, m.Watch(CAM0, 1)) == [Send(CAMERA, m.DetectionRate(0.0, True))]
     daemon.capture(0)
-    assert daemon.hear(ONE, m.Inferred(1, Outcome([FOUND]), 0.1)) == [Send(CAMERA, m.Measure(1, ref(0), "demo", Outcome([FOUND])))]
+    assert daemon.receive(ONE, m.Inferred(1, Outcome([FOUND]), 0.1)) == [
+        Send(CAMERA, m.Measure(1, ref(0), "demo", Outcome([FOUND])))
+    ]
     daemon.camera.slots.revoke_grants()  # type: ignore[union-attr]
-    *grants, write = daemon.hear(CAMERA, m.Measured(1, [FOUND]))
+    *grants, write = daemon.receive(CAMERA, m.Measured(1, [FOUND]))
     assert grants == [grant(0), grant(1)]
     assert isinstance(write, Send)
     assert (write.to, write.message.number, daemon.count) == (SINK, 0, Count(begun=1, result=1))
@@ -84,42 +86,42 @@ def test_a_frame_is_measured_before_it_is_published_where_pictures_are_watched()
 
 def test_a_picture_is_announced_to_the_page_while_its_camera_has_viewers() -> None:
     daemon = running(gateway=True)
-    assert daemon.hear(CAMERA, m.Drawn(5, 100.0, 100.025)) == []
-    daemon.hear(GATEWAY, m.Watch(CAM0, 1))
-    assert daemon.hear(CAMERA, m.Drawn(6, 100.0, 100.025)) == [Send(GATEWAY, m.PictureReady(CAM0, 6))]
+    assert daemon.receive(CAMERA, m.Drawn(5, 100.0, 100.025)) == []
+    daemon.receive(GATEWAY, m.Watch(CAM0, 1))
+    assert daemon.receive(CAMERA, m.Drawn(6, 100.0, 100.025)) == [Send(GATEWAY, m.PictureReady(CAM0, 6))]
     assert daemon.camera.drawing.status() == LatencyStatus(25.0, 25.0)
 
 
 def test_a_picture_without_a_frame_has_no_latency() -> None:
     daemon = running()
-    assert daemon.hear(CAMERA, m.Drawn(0, 0.0, 100.0)) == []
+    assert daemon.receive(CAMERA, m.Drawn(0, 0.0, 100.0)) == []
     assert daemon.camera.drawing.status() == LatencyStatus(None, None)
 
 
 def test_a_frame_that_was_skipped_is_counted() -> None:
     daemon = running()
-    assert daemon.hear(CAMERA, m.Skipped(4)) == []
+    assert daemon.receive(CAMERA, m.Skipped(4)) == []
     assert (daemon.count, daemon.camera.next_frame, daemon.camera.frames) == (Count(begun=1, dropped=1), 5, 1)
 
 
 def test_a_source_that_is_lost_or_ends_is_noted() -> None:
     daemon = running()
-    assert daemon.hear(CAMERA, m.SourceLost("no cable")) == [LogEvent("warning", "cam0", "no signal: no cable")]
-    assert daemon.hear(CAMERA, m.SourceEnded(0)) == [LogEvent("info", "cam0", "ended after 0 frames")]
+    assert daemon.receive(CAMERA, m.SourceLost("no cable")) == [LogEvent("warning", "cam0", "no signal: no cable")]
+    assert daemon.receive(CAMERA, m.SourceEnded(0)) == [LogEvent("info", "cam0", "ended after 0 frames")]
 
 
 def test_the_rates_of_a_camera_are_kept_and_give_it_more_time_to_open() -> None:
     daemon = Daemon(installation(1))
-    daemon.hear(CAMERA, HELLO)
+    daemon.receive(CAMERA, HELLO)
     daemon.now_s = 110.0
-    assert daemon.hear(CAMERA, m.CameraRates(30.0, 15.0)) == []
+    assert daemon.receive(CAMERA, m.CameraRates(30.0, 15.0)) == []
     assert (daemon.camera.capture_fps, daemon.camera.preview_fps, daemon.camera.child.deadline_s) == (30.0, 15.0, 170.0)
 
 
 def test_every_message_of_a_camera_or_the_sink_extends_its_deadline() -> None:
     daemon = running()
     daemon.now_s = 104.0
-    assert daemon.hear(CAMERA, m.Heartbeat()) + daemon.hear(SINK, m.Heartbeat()) == []
+    assert daemon.receive(CAMERA, m.Heartbeat()) + daemon.receive(SINK, m.Heartbeat()) == []
     assert (daemon.camera.child.deadline_s, daemon.engine.sinks.by_name[""].child.deadline_s) == (109.0, 109.0)
 
 
@@ -127,39 +129,39 @@ def test_late_messages_of_a_camera_or_a_sink_that_was_killed_are_ignored() -> No
     daemon = running()
     daemon.camera.child.kill(101.0, "hangs")
     daemon.engine.sinks.by_name[""].child.kill(101.0, "hangs")
-    assert daemon.hear(CAMERA, m.SourceLost("no cable")) + daemon.hear(SINK, m.SinkBlocked("disk full")) == []
+    assert daemon.receive(CAMERA, m.SourceLost("no cable")) + daemon.receive(SINK, m.SinkBlocked("disk full")) == []
 
 
 def test_q_in_a_window_stops_the_daemon_once() -> None:
     daemon = running()
-    assert daemon.hear(CAMERA, m.QuitRequested()) == [STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
-    assert daemon.hear(CAMERA, m.QuitRequested()) == []
+    assert daemon.receive(CAMERA, m.QuitRequested()) == [STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+    assert daemon.receive(CAMERA, m.QuitRequested()) == []
 
 
 def test_a_source_that_can_never_work_ends_the_daemon() -> None:
     daemon = Daemon(installation(1))
-    daemon.hear(CAMERA, HELLO)
+    daemon.receive(CAMERA, HELLO)
     ends = [LogEvent("error", "cam0", "no such file"), Kill(CAMERA), Kill(ONE), Kill(SINK), Exit(78)]
-    assert daemon.hear(CAMERA, m.Failed("source", "no such file", True)) == ends
+    assert daemon.receive(CAMERA, m.Failed("source", "no such file", True)) == ends
 
 
 @pytest.mark.parametrize("case", ["not permanent", "was open before", "is stopping"])
 def test_any_other_failure_of_a_source_ends_its_process_alone(case: str) -> None:
     daemon = Daemon(installation(1))
-    daemon.hear(CAMERA, HELLO)
+    daemon.receive(CAMERA, HELLO)
     if case == "was open before":
-        daemon.hear(CAMERA, OPENED)
+        daemon.receive(CAMERA, OPENED)
     if case == "is stopping":
-        daemon.hear(OPERATOR, e.StopRequested())
-    assert daemon.hear(CAMERA, m.Failed("source", "no such file", case != "not permanent")) == []
-    daemon.hear(CAMERA, e.Exited("exit code 1", 1))
+        daemon.receive(OPERATOR, e.StopRequested())
+    assert daemon.receive(CAMERA, m.Failed("source", "no such file", case != "not permanent")) == []
+    daemon.receive(CAMERA, e.Exited("exit code 1", 1))
     assert daemon.camera.child.last_error == (None if case == "is stopping" else "no such file")
 
 
 def test_a_camera_that_dies_starts_again_and_its_grants_are_free() -> None:
     daemon = running()
     text = "ended (killed by SIGSEGV), restarting"
-    assert daemon.hear(CAMERA, e.Exited("killed by SIGSEGV", -11)) == [
+    assert daemon.receive(CAMERA, e.Exited("killed by SIGSEGV", -11)) == [
         LogEvent("warning", "camera cam0", text),
         Spawn(CAMERA, "default"),
     ]
@@ -169,14 +171,14 @@ def test_a_camera_that_dies_starts_again_and_its_grants_are_free() -> None:
 
 def test_a_camera_whose_source_has_ended_is_not_started_again() -> None:
     daemon = running()
-    daemon.hear(CAMERA, m.SourceEnded(0))
-    assert daemon.hear(CAMERA, e.Exited("exit code 0", 0)) == []
+    daemon.receive(CAMERA, m.SourceEnded(0))
+    assert daemon.receive(CAMERA, e.Exited("exit code 0", 0)) == []
     assert daemon.camera.child.state is State.DOWN
 
 
 def test_the_process_id_of_camera_and_sink_is_recorded() -> None:
     daemon = Daemon(installation(1))
-    assert daemon.hear(CAMERA, e.Spawned(5)) + daemon.hear(SINK, e.Spawned(6)) == []
+    assert daemon.receive(CAMERA, e.Spawned(5)) + daemon.receive(SINK, e.Spawned(6)) == []
     assert (daemon.camera.child.pid, daemon.engine.sinks.by_name[""].child.pid) == (5, 6)
 
 
@@ -186,25 +188,27 @@ def test_the_process_id_of_camera_and_sink_is_recorded() -> None:
 def test_sink_and_page_are_sent_what_to_open() -> None:
     daemon = Daemon(installation(1, gateway=True))
     assert daemon.engine.settings.gateway is not None
-    assert daemon.hear(SINK, HELLO) == [
+    assert daemon.receive(SINK, HELLO) == [
         Send(SINK, m.OpenSink(SinkSpec("jsonl", {"path": "results.jsonl"}, "results.jsonl"), 0, None))
     ]
-    assert daemon.hear(GATEWAY, HELLO) == [Send(GATEWAY, m.OpenGateway(daemon.engine.settings.gateway, "runtime", True))]
-    assert daemon.hear(GATEWAY, m.GatewayOpened("127.0.0.1", 8080)) == [LogEvent("info", "page", "serves http://127.0.0.1:8080/")]
-    assert daemon.hear(SINK, m.SinkOpened(0, 0)) == []
+    assert daemon.receive(GATEWAY, HELLO) == [Send(GATEWAY, m.OpenGateway(daemon.engine.settings.gateway, "runtime", True))]
+    assert daemon.receive(GATEWAY, m.GatewayOpened("127.0.0.1", 8080)) == [
+        LogEvent("info", "page", "serves http://127.0.0.1:8080/")
+    ]
+    assert daemon.receive(SINK, m.SinkOpened(0, 0)) == []
 
 
 def test_a_sink_of_another_version_is_killed() -> None:
     why = f"uses protocol 1, not {m.PROTOCOL}: install the daemon's version for its interpreter"
-    assert Daemon(installation(1)).hear(SINK, m.Hello(1, 77, "3.11")) == killed(SINK, why)
+    assert Daemon(installation(1)).receive(SINK, m.Hello(1, 77, "3.11")) == killed(SINK, why)
 
 
 @pytest.mark.parametrize("endpoint", [SINK, GATEWAY])
 def test_a_sink_or_a_page_that_can_never_work_ends_the_daemon(endpoint: Endpoint) -> None:
     daemon = Daemon(installation(1, gateway=True))
-    daemon.hear(endpoint, HELLO)
+    daemon.receive(endpoint, HELLO)
     ends = [LogEvent("error", endpoint.kind, "denied"), Kill(CAMERA), Kill(ONE), Kill(SINK), Kill(GATEWAY), Exit(78)]
-    assert daemon.hear(endpoint, m.Failed("open", "denied", True)) == ends
+    assert daemon.receive(endpoint, m.Failed("open", "denied", True)) == ends
 
 
 @pytest.mark.parametrize("endpoint", [SINK, GATEWAY])
@@ -213,10 +217,10 @@ def test_any_other_failure_of_sink_or_page_is_only_tried_again(endpoint: Endpoin
     daemon = Daemon(installation(1, gateway=True))
     daemon.open(*((endpoint,) if case == "was open before" else ()))
     if case == "is stopping":
-        daemon.hear(OPERATOR, e.StopRequested())
-    assert daemon.hear(endpoint, m.Failed("open", "denied", case != "not permanent")) == []
+        daemon.receive(OPERATOR, e.StopRequested())
+    assert daemon.receive(endpoint, m.Failed("open", "denied", case != "not permanent")) == []
     wait_s = 1 if case == "not permanent" else 60
-    assert daemon.hear(endpoint, e.Exited("exit code 1", 1)) == [
+    assert daemon.receive(endpoint, e.Exited("exit code 1", 1)) == [
         LogEvent("warning", endpoint.kind, f"ended (exit code 1; denied), next try in {wait_s} s")
     ]
 
@@ -226,8 +230,8 @@ def test_a_reader_of_standard_output_that_goes_away_stops_the_daemon_once() -> N
     daemon.open(SINK)
     gone = m.Failed(m.NO_READER, "broken pipe", True)
     note = LogEvent("info", "sink", "broken pipe: stopping")
-    assert daemon.hear(SINK, gone) == [note, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
-    assert daemon.hear(SINK, gone) == []
+    assert daemon.receive(SINK, gone) == [note, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+    assert daemon.receive(SINK, gone) == []
 
 
 # -- bus and clients
@@ -237,24 +241,24 @@ def test_a_stick_that_is_plugged_in_is_noted_once() -> None:
     daemon = Daemon(installation(1))
     spec = StickSpec(StickId("sim-9"), "port", "simulated")
     plugged: list[Action] = [LogEvent("info", "sim-9", "is plugged in"), Spawn(Endpoint("worker", "sim-9"), "default")]
-    assert daemon.hear(BUS, e.StickFound(spec)) == plugged
-    assert daemon.hear(BUS, e.StickFound(spec)) == []
+    assert daemon.receive(BUS, e.StickFound(spec)) == plugged
+    assert daemon.receive(BUS, e.StickFound(spec)) == []
 
 
 def test_a_stick_that_is_plugged_in_while_the_daemon_stops_is_left_alone() -> None:
     daemon = Daemon(installation(1))
-    daemon.hear(OPERATOR, e.StopRequested())
-    assert daemon.hear(BUS, e.StickFound(StickSpec(StickId("sim-9"), "port", "simulated"))) == []
+    daemon.receive(OPERATOR, e.StopRequested())
+    assert daemon.receive(BUS, e.StickFound(StickSpec(StickId("sim-9"), "port", "simulated"))) == []
 
 
 def test_a_stick_that_is_pulled_gets_no_more_work() -> None:
     daemon = running(sticks=2)
     gone = [LogEvent("warning", "sim-1", "is unplugged"), *killed(ONE, "its stick is unplugged")]
-    assert daemon.hear(BUS, e.StickGone(StickId("sim-1"))) == gone
+    assert daemon.receive(BUS, e.StickGone(StickId("sim-1"))) == gone
     assert daemon.capture(0) == [grant(2), infer(1, 0, TWO)]
     text = "was left booted by another process; after a reset its id is its boot port"
     renamed = [LogEvent("info", "sim-2", text), *killed(TWO, "its stick is unplugged")]
-    assert daemon.hear(BUS, e.StickGone(StickId("sim-2"), renamed=True)) == renamed
+    assert daemon.receive(BUS, e.StickGone(StickId("sim-2"), renamed=True)) == renamed
 
 
 def replied(text: str) -> Send:
@@ -268,13 +272,13 @@ def clusters_of_one() -> Daemon:
 
 
 def test_a_switch_is_refused_where_there_is_one_cluster() -> None:
-    assert running().hear(CLIENT, m.AskSwitch()) == [Send(CLIENT, m.Reply(error="no other cluster to switch to"))]
+    assert running().receive(CLIENT, m.AskSwitch()) == [Send(CLIENT, m.Reply(error="no other cluster to switch to"))]
 
 
 def test_a_switch_within_the_dwell_is_promised_and_later_made() -> None:
     daemon = clusters_of_one()
     daemon.now_s = 101.0
-    assert daemon.hear(CLIENT, m.AskSwitch()) == [replied("will switch when the dwell time ends")]
+    assert daemon.receive(CLIENT, m.AskSwitch()) == [replied("will switch when the dwell time ends")]
     assert daemon.engine.deadline_s == 100.25
     daemon.engine.wake(101.9)
     assert daemon.engine.deadline_s == 102.0
@@ -284,7 +288,7 @@ def test_a_switch_within_the_dwell_is_promised_and_later_made() -> None:
 def test_a_switch_after_the_dwell_is_made_at_once() -> None:
     daemon = clusters_of_one()
     daemon.now_s = 102.0
-    assert daemon.hear(CLIENT, m.AskSwitch()) == [
+    assert daemon.receive(CLIENT, m.AskSwitch()) == [
         LogEvent("info", "clusters", "switch to sim-2: asked for by the operator"),
         replied("switched to sim-2"),
     ]
@@ -294,7 +298,7 @@ def test_a_switch_names_every_stick_of_the_next_cluster() -> None:
     daemon = Daemon(installation(4, cluster_size=2, results=False))
     daemon.open(*(Endpoint("worker", f"sim-{number}") for number in range(1, 5)))
     daemon.now_s = 102.0
-    assert daemon.hear(CLIENT, m.AskSwitch())[-1] == replied("switched to sim-3, sim-4")
+    assert daemon.receive(CLIENT, m.AskSwitch())[-1] == replied("switched to sim-3, sim-4")
 
 
 def test_a_switch_is_refused_where_every_other_cluster_is_too_hot() -> None:
@@ -303,7 +307,7 @@ def test_a_switch_is_refused_where_every_other_cluster_is_too_hot() -> None:
     zone.open(True)
     zone.read(70.0, 102.0)
     daemon.now_s = 102.0
-    assert daemon.hear(CLIENT, m.AskSwitch()) == [
+    assert daemon.receive(CLIENT, m.AskSwitch()) == [
         LogEvent("info", "sim-2", "is too hot (70.0 °C): resting"),
         Send(CLIENT, m.Reply(error="every other cluster is too hot; the active sticks stay active")),
     ]
@@ -312,9 +316,9 @@ def test_a_switch_is_refused_where_every_other_cluster_is_too_hot() -> None:
 def test_trouble_is_made_for_simulated_sticks() -> None:
     text = "sim-1 is unplugged for 5 s"
     asked = m.AskFault("unplug", StickId("sim-1"))
-    assert running().hear(CLIENT, asked) == [LogEvent("warning", "fault", text), Unplug(StickId("sim-1")), replied(text)]
+    assert running().receive(CLIENT, asked) == [LogEvent("warning", "fault", text), Unplug(StickId("sim-1")), replied(text)]
     real = installation(1)
     pool = msgspec.structs.replace(real.pools[0], sticks=[StickSpec(StickId("sim-1"), "port", "myriad")])
     real = msgspec.structs.replace(real, pools=[pool])
     why = "faults are for simulated sticks only (--backend simulated)"
-    assert Daemon(real).hear(CLIENT, asked) == [Send(CLIENT, m.Reply(error=why))]
+    assert Daemon(real).receive(CLIENT, asked) == [Send(CLIENT, m.Reply(error=why))]

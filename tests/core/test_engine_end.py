@@ -26,16 +26,16 @@ from tests.core.onedaemon import (
 def finished() -> Daemon:
     daemon = running(ordered=True)
     daemon.capture(0)
-    daemon.hear(CAMERA, m.SourceEnded(1))
+    daemon.receive(CAMERA, m.SourceEnded(1))
     return daemon
 
 
 def test_the_daemon_stops_by_itself_when_every_source_has_ended_and_every_result_is_written() -> None:
     daemon = finished()
     assert daemon.run(101.25) == [], "a frame is under way"
-    daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
+    daemon.receive(ONE, m.Inferred(1, Outcome(), 0.1))
     assert daemon.run(101.5) == [], "a record is not written yet"
-    daemon.hear(SINK, m.Acked(0, 100))
+    daemon.receive(SINK, m.Acked(0, 100))
     over = LogEvent("info", "daemon", "all sources have ended and all results are written")
     assert daemon.run(101.75) == [over, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     assert daemon.run(102.0) == []
@@ -43,43 +43,43 @@ def test_the_daemon_stops_by_itself_when_every_source_has_ended_and_every_result
 
 def test_a_daemon_without_results_stops_by_itself_too() -> None:
     daemon = running(results=False)
-    daemon.hear(CAMERA, m.SourceEnded(0))
+    daemon.receive(CAMERA, m.SourceEnded(0))
     over = LogEvent("info", "daemon", "all sources have ended and all results are written")
     assert daemon.run(101.25) == [over, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
 
 
 def test_the_operators_stop_stops() -> None:
     daemon = running()
-    assert daemon.hear(OPERATOR, e.StopRequested()) == [STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+    assert daemon.receive(OPERATOR, e.StopRequested()) == [STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
 
 
 def test_a_second_stop_kills_everything_at_once() -> None:
     daemon = running(gateway=True)
-    daemon.hear(OPERATOR, e.StopRequested())
+    daemon.receive(OPERATOR, e.StopRequested())
     again = LogEvent("warning", "daemon", "second stop request: exiting now")
     kills = [Kill(CAMERA), Kill(ONE), Kill(SINK), Kill(GATEWAY)]
-    assert daemon.hear(OPERATOR, e.StopRequested()) == [again, *kills, Exit(0)]
+    assert daemon.receive(OPERATOR, e.StopRequested()) == [again, *kills, Exit(0)]
 
 
 def test_a_stop_waits_for_what_is_under_way_and_drops_what_waits() -> None:
     daemon = running()
     daemon.capture(0)
     daemon.capture(1)
-    assert daemon.hear(OPERATOR, e.StopRequested()) == [STOPPING]
+    assert daemon.receive(OPERATOR, e.StopRequested()) == [STOPPING]
     assert (daemon.count, daemon.engine.cameras.stopping) == (Count(begun=2, dropped=1), True)
     assert daemon.engine.dispatcher.waiting() == 0
     assert daemon.run(101.25) == []
     assert daemon.capture(2) == [], "no new frames"
-    (write,) = daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
+    (write,) = daemon.receive(ONE, m.Inferred(1, Outcome(), 0.1))
     assert isinstance(write, Send)
     assert write.to == SINK
     assert daemon.run(101.5) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
-    daemon.hear(CAMERA, e.Exited("exit code 0", 0))
-    daemon.hear(ONE, e.Exited("exit code 0", 0))
+    daemon.receive(CAMERA, e.Exited("exit code 0", 0))
+    daemon.receive(ONE, e.Exited("exit code 0", 0))
     assert daemon.run(101.75) == [], "a record is not written yet"
-    daemon.hear(SINK, m.Acked(0, 100))
+    daemon.receive(SINK, m.Acked(0, 100))
     assert daemon.run(102.0) == [Send(SINK, m.Stop())]
-    daemon.hear(SINK, e.Exited("exit code 0", 0))
+    daemon.receive(SINK, e.Exited("exit code 0", 0))
     assert daemon.run(102.25) == [LogEvent("info", "daemon", "stopped"), Exit(0)]
 
 
@@ -87,9 +87,9 @@ def test_a_stop_waits_for_what_is_under_way_and_drops_what_waits() -> None:
 def test_a_frame_that_a_stick_died_with_was_under_way_in_an_ordered_stream_alone(ordered: bool) -> None:
     daemon = running(ordered=ordered, sticks=1)
     daemon.capture(0)
-    daemon.hear(ONE, e.Exited("killed by SIGSEGV", -11))
+    daemon.receive(ONE, e.Exited("killed by SIGSEGV", -11))
     assert daemon.engine.dispatcher.waiting() == 1
-    daemon.hear(OPERATOR, e.StopRequested())
+    daemon.receive(OPERATOR, e.StopRequested())
     left = Count(begun=1) if ordered else Count(begun=1, dropped=1)
     assert (daemon.count, daemon.engine.dispatcher.waiting()) == (left, 1 if ordered else 0)
 
@@ -97,8 +97,8 @@ def test_a_frame_that_a_stick_died_with_was_under_way_in_an_ordered_stream_alone
 def test_a_frame_that_comes_back_while_the_daemon_drains_is_handed_over_again() -> None:
     daemon = running(ordered=True, sticks=2)
     daemon.capture(0)
-    daemon.hear(OPERATOR, e.StopRequested())
-    assert daemon.hear(ONE, e.Exited("killed by SIGSEGV", -11)) == [
+    daemon.receive(OPERATOR, e.StopRequested())
+    assert daemon.receive(ONE, e.Exited("killed by SIGSEGV", -11)) == [
         LogEvent("warning", "worker sim-1", "ended (killed by SIGSEGV), restarting"),
         Spawn(ONE, "default"),
         infer(2, 0, TWO),
@@ -109,14 +109,14 @@ def test_frames_that_were_never_handed_over_are_dropped_at_a_stop_in_an_ordered_
     daemon = running(ordered=True)
     for frame in range(3):
         daemon.capture(frame)
-    daemon.hear(OPERATOR, e.StopRequested())
+    daemon.receive(OPERATOR, e.StopRequested())
     assert (daemon.count, daemon.engine.dispatcher.waiting()) == (Count(begun=3, dropped=1), 0)
 
 
 def test_while_sticks_are_closed_nothing_is_handed_over_or_waited_for() -> None:
     daemon = running(ordered=True)
     daemon.capture(0)
-    daemon.hear(OPERATOR, e.StopRequested())
+    daemon.receive(OPERATOR, e.StopRequested())
     daemon.run(103.0)
     assert daemon.run(103.25) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     daemon.engine.dispatcher.detach(StickId("sim-1"))
@@ -129,7 +129,7 @@ def test_while_sticks_are_closed_nothing_is_handed_over_or_waited_for() -> None:
 def test_what_is_not_finished_in_time_is_given_up_and_written_with_its_reason() -> None:
     daemon = running(ordered=True)
     daemon.capture(0)
-    daemon.hear(OPERATOR, e.StopRequested())
+    daemon.receive(OPERATOR, e.StopRequested())
     assert daemon.run(103.5) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     assert (daemon.count, daemon.engine.dispatcher.at_work("default")) == (Count(begun=1), 1)
     (write,) = daemon.run(103.75)
@@ -140,10 +140,10 @@ def test_what_is_not_finished_in_time_is_given_up_and_written_with_its_reason() 
 
 def test_a_result_that_waits_for_its_distances_is_written_without_them_when_the_time_is_over() -> None:
     daemon = running(gateway=True)
-    daemon.hear(GATEWAY, m.Watch(CAM0, 1))
+    daemon.receive(GATEWAY, m.Watch(CAM0, 1))
     daemon.capture(0)
-    daemon.hear(ONE, m.Inferred(1, Outcome([FOUND]), 0.1))
-    daemon.hear(OPERATOR, e.StopRequested())
+    daemon.receive(ONE, m.Inferred(1, Outcome([FOUND]), 0.1))
+    daemon.receive(OPERATOR, e.StopRequested())
     daemon.run(103.5)
     assert daemon.count == Count(begun=1)
     daemon.run(103.75)
@@ -153,12 +153,12 @@ def test_a_result_that_waits_for_its_distances_is_written_without_them_when_the_
 def test_records_that_could_not_be_written_are_counted_at_the_end() -> None:
     daemon = running()
     daemon.capture(0)
-    daemon.hear(ONE, m.Inferred(1, Outcome(), 0.1))
-    daemon.hear(OPERATOR, e.StopRequested())
+    daemon.receive(ONE, m.Inferred(1, Outcome(), 0.1))
+    daemon.receive(OPERATOR, e.StopRequested())
     for endpoint in (CAMERA, ONE):
-        daemon.hear(endpoint, e.Exited("exit code 0", 0))
+        daemon.receive(endpoint, e.Exited("exit code 0", 0))
     daemon.run(104.25)
-    assert daemon.hear(SINK, e.Exited("exit code 0", 0)) == []
+    assert daemon.receive(SINK, e.Exited("exit code 0", 0)) == []
     assert daemon.run(104.5) == [
         LogEvent("error", "sink", "1 result not written before exit"),
         LogEvent("info", "daemon", "stopped"),

@@ -14,7 +14,7 @@ from ncs_cluster.core.events import Endpoint
 from ncs_cluster.specs import DiscoverySpec
 from ncs_cluster.types import StickId
 from tests.core.onepool import pool_of, stick_id
-from tests.core.oneshop import settings_of
+from tests.core.oneworkers import settings_of
 
 CLIENT = Endpoint("client", "1")
 

@@ -17,11 +17,11 @@ from ncs_cluster.messages import StickOpened, Telemetry
 from ncs_cluster.policies.base import Advice, StickView, View
 from ncs_cluster.specs import ClusterSpec, PoolSpec
 from ncs_cluster.types import StickId
-from tests.core.onepool import Rack, pool_of, spec, stick_id
+from tests.core.onepool import SticksSetup, pool_of, spec, stick_id
 
 
-class Hall(Rack):
-    """A rack and the regulator of its pool."""
+class RegulatorSetup(SticksSetup):
+    """The sticks of a pool and its regulator."""
 
     def __init__(self, count: int = 1, *, clusters: ClusterSpec | None = None) -> None:
         super().__init__(count, clusters=clusters)
@@ -36,102 +36,102 @@ class Hall(Rack):
 
 
 def test_a_new_regulator_has_decided_nothing() -> None:
-    hall = Hall(0, clusters=ClusterSpec(2, "ring"))
-    regulator = hall.regulator
-    assert (regulator.pool, regulator.spec, regulator.members, regulator.present) == (hall.pool, ClusterSpec(2, "ring"), [], 0)
+    setup = RegulatorSetup(0, clusters=ClusterSpec(2, "ring"))
+    regulator = setup.regulator
+    assert (regulator.pool, regulator.spec, regulator.members, regulator.present) == (setup.pool, ClusterSpec(2, "ring"), [], 0)
     assert (regulator.active, regulator.switches, regulator.last_switch, regulator.shedding) == ([], 0, None, False)
     assert (regulator.policy_deadline_s, regulator.reading_deadline_s, regulator.deadline_s) == (None, None, None)
-    assert (regulator.no_alternative, regulator.switch_pending, hall.dispatcher.permits) == (False, False, {})
+    assert (regulator.no_alternative, regulator.switch_pending, setup.dispatcher.permits) == (False, False, {})
 
 
 def test_with_no_stick_open_regulating_leads_to_nothing() -> None:
-    hall = Hall(2)
-    assert hall.regulator.regulate(1.0) == []
+    setup = RegulatorSetup(2)
+    assert setup.regulator.regulate(1.0) == []
     assert (
-        hall.regulator.active,
-        hall.regulator.policy_deadline_s,
-        hall.regulator.reading_deadline_s,
-        hall.regulator.shedding,
+        setup.regulator.active,
+        setup.regulator.policy_deadline_s,
+        setup.regulator.reading_deadline_s,
+        setup.regulator.shedding,
     ) == (
         [],
         None,
         None,
         False,
     )
-    assert (hall.regulator.switches, hall.regulator.last_switch, hall.regulator.no_alternative) == (0, None, False)
+    assert (setup.regulator.switches, setup.regulator.last_switch, setup.regulator.no_alternative) == (0, None, False)
 
 
 def test_every_stick_that_is_not_hot_works_under_the_policy_all() -> None:
-    hall = Hall(3)
-    hall.open(1, 2, 3, sensor=True)
-    hall.measure(1, 40.0, 2.0)
-    hall.measure(2, 65.0, 2.0)
-    assert hall.regulator.regulate(2.0) == [LogEvent("info", "sim-2", "is too hot (65.0 °C): resting")]
-    assert (hall.regulator.active, hall.duties) == (["sim-1"], {"sim-1": 1.0, "sim-2": 0.0, "sim-3": 0.0})
-    assert [hall.regulator.resting(stick_id(number)) for number in (1, 2, 3)] == [False, True, False]
-    assert hall.regulator.regulate(2.1) == [], "once"
-    hall.measure(2, 62.0, 3.0)
-    assert hall.regulator.regulate(3.0) == [LogEvent("info", "sim-2", "has cooled down")]
-    assert hall.regulator.active == ["sim-1", "sim-2"]
+    setup = RegulatorSetup(3)
+    setup.open(1, 2, 3, sensor=True)
+    setup.measure(1, 40.0, 2.0)
+    setup.measure(2, 65.0, 2.0)
+    assert setup.regulator.regulate(2.0) == [LogEvent("info", "sim-2", "is too hot (65.0 °C): resting")]
+    assert (setup.regulator.active, setup.duties) == (["sim-1"], {"sim-1": 1.0, "sim-2": 0.0, "sim-3": 0.0})
+    assert [setup.regulator.resting(stick_id(number)) for number in (1, 2, 3)] == [False, True, False]
+    assert setup.regulator.regulate(2.1) == [], "once"
+    setup.measure(2, 62.0, 3.0)
+    assert setup.regulator.regulate(3.0) == [LogEvent("info", "sim-2", "has cooled down")]
+    assert setup.regulator.active == ["sim-1", "sim-2"]
 
 
 def test_a_stick_that_was_hot_and_is_closed_is_not_noted_as_cooled_down() -> None:
-    hall = Hall(2)
-    hall.open(1, 2, sensor=True)
-    hall.measure(1, 70.0, 2.0)
-    hall.measure(2, 40.0, 2.0)
-    hall.regulator.regulate(2.0)
-    hall[1].child.exited("exit code 1", 2.5)
-    assert hall.regulator.regulate(3.0) == []
+    setup = RegulatorSetup(2)
+    setup.open(1, 2, sensor=True)
+    setup.measure(1, 70.0, 2.0)
+    setup.measure(2, 40.0, 2.0)
+    setup.regulator.regulate(2.0)
+    setup[1].child.exited("exit code 1", 2.5)
+    assert setup.regulator.regulate(3.0) == []
 
 
 def test_a_stick_that_was_hot_and_comes_back_without_a_sensor_is_noted_as_such() -> None:
-    hall = Hall(2)
-    hall.open(1, 2, sensor=True)
-    hall.measure(1, 70.0, 2.0)
-    hall.regulator.regulate(2.0)
-    hall[1].zone.open(False)
-    assert hall.regulator.regulate(3.0) == [
+    setup = RegulatorSetup(2)
+    setup.open(1, 2, sensor=True)
+    setup.measure(1, 70.0, 2.0)
+    setup.regulator.regulate(2.0)
+    setup[1].zone.open(False)
+    assert setup.regulator.regulate(3.0) == [
         LogEvent("info", "sim-1", "has no sensor"),
         LogEvent("info", "clusters", "a stick has cooled down: frames are processed again"),
     ]
 
 
 def test_shedding_is_noted_once_when_it_begins_and_once_when_it_ends() -> None:
-    hall = Hall(2)
-    hall.open(1, sensor=True)
-    hall.measure(1, 70.0, 2.0)
-    assert hall.regulator.regulate(2.0) == [
+    setup = RegulatorSetup(2)
+    setup.open(1, sensor=True)
+    setup.measure(1, 70.0, 2.0)
+    assert setup.regulator.regulate(2.0) == [
         LogEvent("info", "sim-1", "is too hot (70.0 °C): resting"),
         LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
-    assert (hall.regulator.shedding, hall.regulator.active) == (True, [])
-    assert hall.regulator.regulate(2.1) == []
-    hall.open(2)
-    assert hall.regulator.regulate(2.2) == [LogEvent("info", "clusters", "a stick has cooled down: frames are processed again")]
-    assert (hall.regulator.shedding, hall.regulator.active) == (False, ["sim-2"])
+    assert (setup.regulator.shedding, setup.regulator.active) == (True, [])
+    assert setup.regulator.regulate(2.1) == []
+    setup.open(2)
+    assert setup.regulator.regulate(2.2) == [LogEvent("info", "clusters", "a stick has cooled down: frames are processed again")]
+    assert (setup.regulator.shedding, setup.regulator.active) == (False, ["sim-2"])
 
 
 def test_shedding_ends_without_a_note_when_the_last_hot_stick_is_closed() -> None:
-    hall = Hall(1)
-    hall.open(1, sensor=True)
-    hall.measure(1, 70.0, 2.0)
-    hall.regulator.regulate(2.0)
-    hall[1].child.exited("exit code 1", 2.5)
-    assert hall.regulator.regulate(3.0) == []
-    assert hall.regulator.shedding is False
+    setup = RegulatorSetup(1)
+    setup.open(1, sensor=True)
+    setup.measure(1, 70.0, 2.0)
+    setup.regulator.regulate(2.0)
+    setup[1].child.exited("exit code 1", 2.5)
+    assert setup.regulator.regulate(3.0) == []
+    assert setup.regulator.shedding is False
 
 
 def test_the_next_look_is_when_the_first_reading_will_have_aged_up_to_the_trip() -> None:
-    hall = Hall(3, clusters=ClusterSpec(time_scale=10.0))
-    hall.open(1, 2, sensor=True)
-    hall.measure(1, 63.65, 2.0)
-    hall.measure(2, 40.0, 1.9)
-    hall.regulator.regulate(2.0)
-    assert hall.regulator.reading_deadline_s == pytest.approx((20.0 + 2.5) / 10)
-    hall[1].child.exited("exit code 1", 2.0)
-    hall.regulator.regulate(2.0)
-    assert hall.regulator.reading_deadline_s == pytest.approx((19.0 + 15.0) / 10)
+    setup = RegulatorSetup(3, clusters=ClusterSpec(time_scale=10.0))
+    setup.open(1, 2, sensor=True)
+    setup.measure(1, 63.65, 2.0)
+    setup.measure(2, 40.0, 1.9)
+    setup.regulator.regulate(2.0)
+    assert setup.regulator.reading_deadline_s == pytest.approx((20.0 + 2.5) / 10)
+    setup[1].child.exited("exit code 1", 2.0)
+    setup.regulator.regulate(2.0)
+    assert setup.regulator.reading_deadline_s == pytest.approx((19.0 + 15.0) / 10)
 
 
 class Reckless:
@@ -151,60 +151,60 @@ class Reckless:
 
 def test_a_stick_that_is_hot_or_not_usable_does_not_work_whatever_the_policy_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies, "create", lambda spec: Reckless())
-    hall = Hall(4)
-    hall.open(1, 2, 3)
-    hall[2].zone.open(True)
-    hall[2].zone.read(70.0, 2.0)
-    hall[3].child.kill(2.0, "hangs")
-    assert hall.regulator.regulate(2.0) == [LogEvent("info", "sim-2", "is too hot (70.0 °C): resting")]
-    assert (hall.regulator.active, hall.duties) == (["sim-1"], {"sim-1": 0.5, "sim-2": 0.0, "sim-3": 0.0})
+    setup = RegulatorSetup(4)
+    setup.open(1, 2, 3)
+    setup[2].zone.open(True)
+    setup[2].zone.read(70.0, 2.0)
+    setup[3].child.kill(2.0, "hangs")
+    assert setup.regulator.regulate(2.0) == [LogEvent("info", "sim-2", "is too hot (70.0 °C): resting")]
+    assert (setup.regulator.active, setup.duties) == (["sim-1"], {"sim-1": 0.5, "sim-2": 0.0, "sim-3": 0.0})
 
 
-def ring(count: int, size: int, *, time_scale: float = 1.0, sensor: bool = False) -> Hall:
-    hall = Hall(count, clusters=ClusterSpec(size, "ring", 10.0, 65.0, time_scale))
-    hall.open(*range(1, count + 1), sensor=sensor)
+def ring(count: int, size: int, *, time_scale: float = 1.0, sensor: bool = False) -> RegulatorSetup:
+    setup = RegulatorSetup(count, clusters=ClusterSpec(size, "ring", 10.0, 65.0, time_scale))
+    setup.open(*range(1, count + 1), sensor=sensor)
     if sensor:
         for number in range(1, count + 1):
-            hall.measure(number, 40.0, 2.0)
-    return hall
+            setup.measure(number, 40.0, 2.0)
+    return setup
 
 
 def test_the_turn_passes_when_its_time_is_over() -> None:
-    hall = ring(4, 2)
-    assert hall.regulator.regulate(2.0) == []
-    assert (hall.regulator.active, hall.regulator.policy_deadline_s) == (["sim-1", "sim-2"], 12.0)
-    assert hall.dispatcher.permits == {"default": 2}
-    assert hall.regulator.clusters(2.0) == [["sim-1", "sim-2"], ["sim-3", "sim-4"]]
-    assert hall.regulator.regulate(12.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: its time is over")]
-    assert (hall.regulator.active, hall.duties) == (["sim-3", "sim-4"], {"sim-1": 0.0, "sim-2": 0.0, "sim-3": 1.0, "sim-4": 1.0})
-    assert (hall.regulator.switches, hall.regulator.last_switch) == (1, (12.0, "its time is over"))
-    assert hall.regulator.policy_deadline_s == 22.0
+    setup = ring(4, 2)
+    assert setup.regulator.regulate(2.0) == []
+    assert (setup.regulator.active, setup.regulator.policy_deadline_s) == (["sim-1", "sim-2"], 12.0)
+    assert setup.dispatcher.permits == {"default": 2}
+    assert setup.regulator.clusters(2.0) == [["sim-1", "sim-2"], ["sim-3", "sim-4"]]
+    assert setup.regulator.regulate(12.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: its time is over")]
+    assert (setup.regulator.active, setup.duties) == (["sim-3", "sim-4"], {"sim-1": 0.0, "sim-2": 0.0, "sim-3": 1.0, "sim-4": 1.0})
+    assert (setup.regulator.switches, setup.regulator.last_switch) == (1, (12.0, "its time is over"))
+    assert setup.regulator.policy_deadline_s == 22.0
 
 
 def test_the_times_of_a_policy_are_plant_times() -> None:
-    hall = ring(4, 2, time_scale=10.0)
-    hall.regulator.regulate(2.0)
-    assert hall.regulator.policy_deadline_s == 3.0
-    assert hall.regulator.regulate(3.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: its time is over")]
-    assert hall.regulator.last_switch == (3.0, "its time is over")
+    setup = ring(4, 2, time_scale=10.0)
+    setup.regulator.regulate(2.0)
+    assert setup.regulator.policy_deadline_s == 3.0
+    assert setup.regulator.regulate(3.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: its time is over")]
+    assert setup.regulator.last_switch == (3.0, "its time is over")
 
 
 def test_a_switch_that_the_operator_asks_for_waits_for_the_dwell() -> None:
-    hall = ring(4, 2)
-    hall.regulator.regulate(2.0)
-    assert hall.regulator.regulate(3.0, switch_requested=True) == []
-    assert (hall.regulator.switch_pending, hall.regulator.policy_deadline_s) == (True, 4.0)
-    assert hall.regulator.regulate(4.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: asked for by the operator")]
-    assert hall.regulator.switch_pending is False
+    setup = ring(4, 2)
+    setup.regulator.regulate(2.0)
+    assert setup.regulator.regulate(3.0, switch_requested=True) == []
+    assert (setup.regulator.switch_pending, setup.regulator.policy_deadline_s) == (True, 4.0)
+    assert setup.regulator.regulate(4.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: asked for by the operator")]
+    assert setup.regulator.switch_pending is False
 
 
 def test_a_cluster_that_no_other_can_relieve_stays() -> None:
-    hall = Hall(2, clusters=ClusterSpec(1, "ring", 10.0))
-    hall.open(1)
-    hall.regulator.regulate(2.0)
-    assert hall.regulator.no_alternative is False
-    assert hall.regulator.regulate(12.0) == []
-    assert (hall.regulator.no_alternative, hall.regulator.active, hall.regulator.policy_deadline_s) == (True, ["sim-1"], 14.0)
+    setup = RegulatorSetup(2, clusters=ClusterSpec(1, "ring", 10.0))
+    setup.open(1)
+    setup.regulator.regulate(2.0)
+    assert setup.regulator.no_alternative is False
+    assert setup.regulator.regulate(12.0) == []
+    assert (setup.regulator.no_alternative, setup.regulator.active, setup.regulator.policy_deadline_s) == (True, ["sim-1"], 14.0)
 
 
 @pytest.mark.parametrize(
@@ -222,36 +222,36 @@ def test_a_cluster_that_no_other_can_relieve_stays() -> None:
 def test_a_cluster_is_never_more_than_half_of_the_sticks_where_turns_are_taken(
     policy: str, size: int, sticks: int, holds: int
 ) -> None:
-    hall = Hall(sticks, clusters=ClusterSpec(size, policy))
-    assert (hall.regulator.cluster_size, hall.regulator.present) == (holds, sticks)
+    setup = RegulatorSetup(sticks, clusters=ClusterSpec(size, policy))
+    assert (setup.regulator.cluster_size, setup.regulator.present) == (holds, sticks)
 
 
 def test_a_change_of_the_cluster_size_is_noted_once_with_the_number_of_sticks() -> None:
-    hall = ring(4, 2)
-    assert hall.regulator.report_size() == []
-    hall.sticks.gone(stick_id(4), 5.0)
-    assert hall.regulator.report_size() == [LogEvent("warning", "clusters", "cluster size is now 1: 3 sticks present")]
-    assert hall.regulator.report_size() == []
-    hall.sticks.found(spec(4), 6.0)
-    assert hall.regulator.report_size() == [LogEvent("info", "clusters", "cluster size is now 2: 4 sticks present")]
+    setup = ring(4, 2)
+    assert setup.regulator.report_size() == []
+    setup.sticks.gone(stick_id(4), 5.0)
+    assert setup.regulator.report_size() == [LogEvent("warning", "clusters", "cluster size is now 1: 3 sticks present")]
+    assert setup.regulator.report_size() == []
+    setup.sticks.found(spec(4), 6.0)
+    assert setup.regulator.report_size() == [LogEvent("info", "clusters", "cluster size is now 2: 4 sticks present")]
     for number in (4, 3, 2):
-        hall.sticks.gone(stick_id(number), 7.0)
-    assert hall.regulator.report_size() == [LogEvent("warning", "clusters", "cluster size is now 1: 1 stick present")]
+        setup.sticks.gone(stick_id(number), 7.0)
+    assert setup.regulator.report_size() == [LogEvent("warning", "clusters", "cluster size is now 1: 1 stick present")]
 
 
 def test_the_cluster_size_is_not_noted_while_no_stick_is_there() -> None:
-    assert Hall(0, clusters=ClusterSpec(2, "ring")).regulator.report_size() == []
+    assert RegulatorSetup(0, clusters=ClusterSpec(2, "ring")).regulator.report_size() == []
 
 
 def test_the_view_of_a_policy_holds_every_recorded_stick_with_its_temperature() -> None:
-    hall = Hall(4, clusters=ClusterSpec(2, "ring", time_scale=10.0))
-    hall.open(1, 2, sensor=True)
-    hall.open(3)
-    hall.measure(1, 70.0, 2.0)
-    hall.measure(2, 40.0, 2.0)
-    hall[4].zone.open(True)
-    hall[4].zone.read(80.0, 20.0)
-    assert hall.regulator.view(2.0) == View(
+    setup = RegulatorSetup(4, clusters=ClusterSpec(2, "ring", time_scale=10.0))
+    setup.open(1, 2, sensor=True)
+    setup.open(3)
+    setup.measure(1, 70.0, 2.0)
+    setup.measure(2, 40.0, 2.0)
+    setup[4].zone.open(True)
+    setup[4].zone.read(80.0, 20.0)
+    assert setup.regulator.view(2.0) == View(
         20.0,
         [
             StickView(stick_id(1), True, True, 70.0, "is too hot (70.0 °C)"),
@@ -270,62 +270,62 @@ def test_the_view_of_a_policy_holds_every_recorded_stick_with_its_temperature() 
 def test_the_deadline_is_that_of_the_policy_or_of_a_reading_whichever_is_first(
     policy_s: float | None, reading_s: float | None, deadline_s: float | None
 ) -> None:
-    hall = Hall(1)
-    hall.regulator.policy_deadline_s, hall.regulator.reading_deadline_s = policy_s, reading_s
-    assert hall.regulator.deadline_s == deadline_s
+    setup = RegulatorSetup(1)
+    setup.regulator.policy_deadline_s, setup.regulator.reading_deadline_s = policy_s, reading_s
+    assert setup.regulator.deadline_s == deadline_s
 
 
 @pytest.mark.parametrize(
     ("value_c", "reading_deadline_s"), [(63.65, 2.0 + 2.5), (50.0, 2.0 + 15.0), (20.0, 2.0 + 15.0), (None, 17.0), (70.0, 17.0)]
 )
 def test_telemetry_that_changes_nothing_moves_the_deadline_of_readings(value_c: float | None, reading_deadline_s: float) -> None:
-    hall = Hall(2)
-    hall.open(1, 2, sensor=True)
-    hall.measure(1, 40.0, 2.0)
-    hall.regulator.regulate(2.0)
-    assert hall.regulator.reading_deadline_s == 17.0
-    hall.measure(2, value_c, 2.0)
-    hall.regulator.measured(hall[2])
-    assert hall.regulator.reading_deadline_s == pytest.approx(reading_deadline_s), "where it is hot already there is none"
+    setup = RegulatorSetup(2)
+    setup.open(1, 2, sensor=True)
+    setup.measure(1, 40.0, 2.0)
+    setup.regulator.regulate(2.0)
+    assert setup.regulator.reading_deadline_s == 17.0
+    setup.measure(2, value_c, 2.0)
+    setup.regulator.measured(setup[2])
+    assert setup.regulator.reading_deadline_s == pytest.approx(reading_deadline_s), "where it is hot already there is none"
 
 
 def test_the_deadline_of_the_first_reading_is_in_real_seconds() -> None:
-    hall = Hall(1, clusters=ClusterSpec(time_scale=10.0))
-    hall.open(1, sensor=True)
-    hall.measure(1, 40.0, 2.0)
-    hall.regulator.measured(hall[1])
-    assert hall.regulator.reading_deadline_s == (20.0 + 15.0) / 10
+    setup = RegulatorSetup(1, clusters=ClusterSpec(time_scale=10.0))
+    setup.open(1, sensor=True)
+    setup.measure(1, 40.0, 2.0)
+    setup.regulator.measured(setup[1])
+    assert setup.regulator.reading_deadline_s == (20.0 + 15.0) / 10
 
 
 def test_a_newer_reading_moves_the_deadline_on_only_when_the_pool_is_regulated() -> None:
-    hall = Hall(1)
-    hall.open(1, sensor=True)
-    hall.measure(1, 40.0, 2.0)
-    hall.regulator.regulate(2.0)
-    hall.measure(1, 40.0, 3.0)
-    hall.regulator.measured(hall[1])
-    assert hall.regulator.reading_deadline_s == 17.0
-    hall.regulator.regulate(3.0)
-    assert hall.regulator.reading_deadline_s == 18.0
+    setup = RegulatorSetup(1)
+    setup.open(1, sensor=True)
+    setup.measure(1, 40.0, 2.0)
+    setup.regulator.regulate(2.0)
+    setup.measure(1, 40.0, 3.0)
+    setup.regulator.measured(setup[1])
+    assert setup.regulator.reading_deadline_s == 17.0
+    setup.regulator.regulate(3.0)
+    assert setup.regulator.reading_deadline_s == 18.0
 
 
 def test_the_reading_of_a_stick_that_is_not_usable_has_no_deadline() -> None:
-    hall = Hall(1)
-    hall.open(1, sensor=True)
-    hall.measure(1, 40.0, 2.0)
-    hall[1].child.stop(2.0)
-    hall.regulator.measured(hall[1])
-    assert hall.regulator.reading_deadline_s is None
+    setup = RegulatorSetup(1)
+    setup.open(1, sensor=True)
+    setup.measure(1, 40.0, 2.0)
+    setup[1].child.stop(2.0)
+    setup.regulator.measured(setup[1])
+    assert setup.regulator.reading_deadline_s is None
 
 
 def test_a_stick_that_reports_nothing_is_hot_when_its_last_reading_is_too_old() -> None:
-    hall = Hall(2)
-    hall.open(1, sensor=True)
-    hall.open(2)
-    hall.measure(1, 40.0, 2.0)
-    assert hall.regulator.regulate(17.0) == []
-    assert hall.regulator.regulate(17.001) == [LogEvent("info", "sim-1", "reports no temperature: resting")]
-    assert (hall.regulator.active, hall.duties) == (["sim-2"], {"sim-1": 0.0, "sim-2": 1.0})
+    setup = RegulatorSetup(2)
+    setup.open(1, sensor=True)
+    setup.open(2)
+    setup.measure(1, 40.0, 2.0)
+    assert setup.regulator.regulate(17.0) == []
+    assert setup.regulator.regulate(17.001) == [LogEvent("info", "sim-1", "reports no temperature: resting")]
+    assert (setup.regulator.active, setup.duties) == (["sim-2"], {"sim-1": 0.0, "sim-2": 1.0})
 
 
 def test_asking_for_what_is_shown_changes_nothing() -> None:
@@ -334,21 +334,23 @@ def test_asking_for_what_is_shown_changes_nothing() -> None:
     for step in range(400):
         now_s = 2.0 + step / 4
         done = []
-        for hall in (asked, silent):
+        for setup in (asked, silent):
             number, value_c = 1 + step % 5, 30.0 + (step * 7) % 40 if step % 11 else None
             if step % 60 < 45:
-                hall.measure(number, value_c, now_s)
-            if hall is asked:
-                before = copy.deepcopy(vars(hall.regulator) | {"_sticks": None, "_dispatcher": None, "_policy": None})
-                policy = copy.deepcopy(vars(hall.regulator._policy))
-                zones = [copy.copy(vars(hall[each].zone)) for each in range(1, 6)]
+                setup.measure(number, value_c, now_s)
+            if setup is asked:
+                before = copy.deepcopy(vars(setup.regulator) | {"_sticks": None, "_dispatcher": None, "_policy": None})
+                policy = copy.deepcopy(vars(setup.regulator._policy))
+                zones = [copy.copy(vars(setup[each].zone)) for each in range(1, 6)]
                 for ahead_s in (0.0, 20.0, 0.0):
-                    assert hall.regulator.view(now_s + ahead_s) == hall.regulator.view(now_s + ahead_s)
-                    assert hall.regulator.clusters(now_s + ahead_s) == hall.regulator.clusters(now_s + ahead_s)
-                assert vars(hall.regulator) | {"_sticks": None, "_dispatcher": None, "_policy": None} == before
-                assert vars(hall.regulator._policy) == policy
-                assert [vars(hall[each].zone) for each in range(1, 6)] == zones
-            done.append((hall.regulator.regulate(now_s, switch_requested=step % 97 == 0), hall.duties, hall.regulator.deadline_s))
+                    assert setup.regulator.view(now_s + ahead_s) == setup.regulator.view(now_s + ahead_s)
+                    assert setup.regulator.clusters(now_s + ahead_s) == setup.regulator.clusters(now_s + ahead_s)
+                assert vars(setup.regulator) | {"_sticks": None, "_dispatcher": None, "_policy": None} == before
+                assert vars(setup.regulator._policy) == policy
+                assert [vars(setup[each].zone) for each in range(1, 6)] == zones
+            done.append(
+                (setup.regulator.regulate(now_s, switch_requested=step % 97 == 0), setup.duties, setup.regulator.deadline_s)
+            )
         assert done[0] == done[1]
     assert asked.regulator.switches == silent.regulator.switches > 10
 
@@ -422,80 +424,86 @@ def test_the_size_of_a_cluster_depends_on_the_sticks_of_its_own_pool() -> None:
 
 
 def test_the_same_settings_lead_to_nothing() -> None:
-    hall = ring(4, 2)
-    hall.regulator.regulate(2.0)
-    assert hall.configure(ClusterSpec(2, "ring", 10.0, 65.0), 12.0) == []
-    assert hall.regulator.active == ["sim-1", "sim-2"], "nothing was regulated"
+    setup = ring(4, 2)
+    setup.regulator.regulate(2.0)
+    assert setup.configure(ClusterSpec(2, "ring", 10.0, 65.0), 12.0) == []
+    assert setup.regulator.active == ["sim-1", "sim-2"], "nothing was regulated"
 
 
 def test_another_switch_temperature_holds_at_once_and_the_turn_goes_on() -> None:
-    hall = ring(4, 2, sensor=True)
-    hall.regulator.regulate(2.0)
-    hall.regulator.regulate(12.0)
+    setup = ring(4, 2, sensor=True)
+    setup.regulator.regulate(2.0)
+    setup.regulator.regulate(12.0)
     for number in (1, 2, 3, 4):
-        hall.measure(number, 58.0 if number == 3 else 40.0, 12.0)
-    hall.regulator.regulate(12.0)
-    assert hall.regulator.active == ["sim-3", "sim-4"]
-    assert hall.configure(ClusterSpec(2, "ring", 10.0, 70.0), 13.0) == [LogEvent("info", "clusters", "new settings: switch_temp_c")]
-    assert (hall.regulator.active, hall.regulator.policy_deadline_s) == (["sim-3", "sim-4"], 22.0), "the turn is the same"
-    assert hall.configure(ClusterSpec(2, "ring", 10.0, 58.0), 14.0) == [
+        setup.measure(number, 58.0 if number == 3 else 40.0, 12.0)
+    setup.regulator.regulate(12.0)
+    assert setup.regulator.active == ["sim-3", "sim-4"]
+    assert setup.configure(ClusterSpec(2, "ring", 10.0, 70.0), 13.0) == [
+        LogEvent("info", "clusters", "new settings: switch_temp_c")
+    ]
+    assert (setup.regulator.active, setup.regulator.policy_deadline_s) == (["sim-3", "sim-4"], 22.0), "the turn is the same"
+    assert setup.configure(ClusterSpec(2, "ring", 10.0, 58.0), 14.0) == [
         LogEvent("info", "clusters", "new settings: switch_temp_c"),
         LogEvent("info", "sim-3", "is too hot (58.0 °C): resting"),
         LogEvent("info", "clusters", "switch to sim-1, sim-2: sim-3 is too hot (58.0 °C)"),
     ]
-    assert [stick.zone.switch_temp_c for stick in hall.regulator.members] == [58.0] * 4
-    assert hall.configure(ClusterSpec(2, "ring", 10.0, 63.0), 15.0) == [
+    assert [stick.zone.switch_temp_c for stick in setup.regulator.members] == [58.0] * 4
+    assert setup.configure(ClusterSpec(2, "ring", 10.0, 63.0), 15.0) == [
         LogEvent("info", "clusters", "new settings: switch_temp_c"),
         LogEvent("info", "sim-3", "has cooled down"),
     ]
 
 
 def test_another_interval_begins_the_turns_anew() -> None:
-    hall = ring(4, 2)
-    hall.regulator.regulate(2.0)
-    hall.regulator.regulate(12.0)
-    assert hall.configure(ClusterSpec(2, "ring", 30.0, 65.0), 13.0) == [
+    setup = ring(4, 2)
+    setup.regulator.regulate(2.0)
+    setup.regulator.regulate(12.0)
+    assert setup.configure(ClusterSpec(2, "ring", 30.0, 65.0), 13.0) == [
         LogEvent("info", "clusters", "new settings: switch_interval_s")
     ]
-    assert (hall.regulator.active, hall.regulator.policy_deadline_s, hall.regulator.switches) == (["sim-1", "sim-2"], 43.0, 1)
+    assert (setup.regulator.active, setup.regulator.policy_deadline_s, setup.regulator.switches) == (["sim-1", "sim-2"], 43.0, 1)
 
 
 def test_another_policy_decides_from_now_on() -> None:
-    hall = ring(4, 2)
-    hall.regulator.regulate(2.0)
-    assert hall.configure(ClusterSpec(3, "all", 10.0, 65.0), 3.0) == [
+    setup = ring(4, 2)
+    setup.regulator.regulate(2.0)
+    assert setup.configure(ClusterSpec(3, "all", 10.0, 65.0), 3.0) == [
         LogEvent("info", "clusters", "new settings: cluster_size, policy")
     ]
-    assert (hall.regulator.active, hall.regulator.policy_deadline_s) == (["sim-1", "sim-2", "sim-3", "sim-4"], None)
-    assert (hall.regulator.takes_turns, hall.dispatcher.permits) == (False, {"default": 3})
-    assert set(hall.duties.values()) == {1.0}
+    assert (setup.regulator.active, setup.regulator.policy_deadline_s) == (["sim-1", "sim-2", "sim-3", "sim-4"], None)
+    assert (setup.regulator.takes_turns, setup.dispatcher.permits) == (False, {"default": 3})
+    assert set(setup.duties.values()) == {1.0}
 
 
 def test_another_cluster_size_holds_at_once_and_the_turn_goes_on() -> None:
-    hall = ring(4, 2)
-    hall.regulator.regulate(2.0)
-    hall.regulator.regulate(12.0)
-    assert hall.configure(ClusterSpec(1, "ring", 10.0, 65.0), 13.0) == [LogEvent("info", "clusters", "new settings: cluster_size")]
-    assert (hall.regulator.active, hall.dispatcher.permits, hall.regulator.policy_deadline_s) == (["sim-3"], {"default": 1}, 22.0)
-    assert hall.regulator.report_size() == [], "as it was asked for"
-    hall.configure(ClusterSpec(3, "ring", 10.0, 65.0), 14.0)
-    assert hall.regulator.report_size() == [LogEvent("warning", "clusters", "cluster size is now 2: 4 sticks present")]
-    hall.configure(ClusterSpec(3, "ring", 10.0, 70.0), 15.0)
-    assert hall.regulator.report_size() == [], "once"
+    setup = ring(4, 2)
+    setup.regulator.regulate(2.0)
+    setup.regulator.regulate(12.0)
+    assert setup.configure(ClusterSpec(1, "ring", 10.0, 65.0), 13.0) == [LogEvent("info", "clusters", "new settings: cluster_size")]
+    assert (setup.regulator.active, setup.dispatcher.permits, setup.regulator.policy_deadline_s) == (
+        ["sim-3"],
+        {"default": 1},
+        22.0,
+    )
+    assert setup.regulator.report_size() == [], "as it was asked for"
+    setup.configure(ClusterSpec(3, "ring", 10.0, 65.0), 14.0)
+    assert setup.regulator.report_size() == [LogEvent("warning", "clusters", "cluster size is now 2: 4 sticks present")]
+    setup.configure(ClusterSpec(3, "ring", 10.0, 70.0), 15.0)
+    assert setup.regulator.report_size() == [], "once"
 
 
 def test_new_sticks_of_a_pool_with_the_same_clusters_are_no_change_here() -> None:
-    hall = ring(4, 2)
-    hall.regulator.regulate(2.0)
-    assert hall.regulator.configure(pool_of(1, 2, clusters=hall.pool.clusters), 3.0) == []
-    assert len(hall.regulator.pool.sticks) == 2
+    setup = ring(4, 2)
+    setup.regulator.regulate(2.0)
+    assert setup.regulator.configure(pool_of(1, 2, clusters=setup.pool.clusters), 3.0) == []
+    assert len(setup.regulator.pool.sticks) == 2
 
 
 def test_other_options_of_a_policy_apply_at_once() -> None:
     """With a dwell of 0 s the operator's switch needs no waiting."""
-    hall = ring(4, 2)
-    hall.regulator.regulate(2.0)
+    setup = ring(4, 2)
+    setup.regulator.regulate(2.0)
     new = ClusterSpec(2, "ring", 10.0, 65.0, policy_options={"dwell_s": 0.0})
-    assert hall.configure(new, 2.5)[:1] == [LogEvent("info", "clusters", "new settings: policy_options")]
-    hall.regulator.regulate(3.0, switch_requested=True)
-    assert hall.regulator.active == ["sim-3", "sim-4"]
+    assert setup.configure(new, 2.5)[:1] == [LogEvent("info", "clusters", "new settings: policy_options")]
+    setup.regulator.regulate(3.0, switch_requested=True)
+    assert setup.regulator.active == ["sim-3", "sim-4"]

@@ -32,7 +32,7 @@ def test_a_stick_that_hangs_is_reset_by_its_worker_and_its_frames_go_to_others()
 
 
 def test_a_stick_that_was_opened_again_while_the_supervisor_stood_still_reads_no_frame_that_others_got() -> None:
-    """The supervisor hands over first and hears of the loss then; its frame goes to another, and its slot is written anew."""
+    """The supervisor sends a frame before it receives StickLost; the frame goes to another stick, and its slot is written again."""
     world, referee = watched(World(installation(5, ("cam0", "cam1"))))
     world.start().run(1.0)
     world.sticks["sim-1"].can_reset = True

@@ -5,12 +5,12 @@ from __future__ import annotations
 from ncs_cluster.core.ordering import LiveOrder, Reorder
 from ncs_cluster.core.stream import Producer, Stream
 from ncs_cluster.status import LatencyStatus
-from tests.core.onecamera import House
+from tests.core.onecamera import CameraSetup
 
 
 def producer() -> Producer:
     """A camera is one."""
-    return House().camera
+    return CameraSetup().camera
 
 
 def test_a_new_stream_has_published_nothing() -> None:

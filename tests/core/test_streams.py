@@ -12,7 +12,7 @@ from ncs_cluster.core.stream import Stream
 from ncs_cluster.core.streams import LONGEST_RECORD, Streams
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.types import Outcome, StickId
-from tests.core.onecamera import FOUND, House, captured, measure, opened_outbox, record, ref
+from tests.core.onecamera import FOUND, CameraSetup, captured, measure, opened_outbox, record, ref
 
 
 class FakeProducer:
@@ -36,10 +36,10 @@ def frame(number: int) -> Frame:
     return Frame(ref(number), None, 10.0, 1.7e9, None)
 
 
-def job(house: House, name: str = "job-1", graphs: tuple[int, ...] = (0,), sinks: tuple[str, ...] | None = None) -> Stream:
+def job(setup: CameraSetup, name: str = "job-1", graphs: tuple[int, ...] = (0,), sinks: tuple[str, ...] | None = None) -> Stream:
     """An ordered stream that no camera feeds."""
     stream = Stream(name, FakeProducer(), graphs=graphs, ordered=True, sinks=sinks)
-    house.streams.open(stream)
+    setup.streams.open(stream)
     return stream
 
 
@@ -47,399 +47,399 @@ def job(house: House, name: str = "job-1", graphs: tuple[int, ...] = (0,), sinks
 
 
 def test_the_graphs_of_some_names_are_found_and_all_where_none_is_named() -> None:
-    streams = House(("demo", "faces", "hands")).streams
+    streams = CameraSetup(("demo", "faces", "hands")).streams
     assert streams.indices([]) == [0, 1, 2]
     assert streams.indices(["hands", "demo", "unknown"]) == [0, 2]
-    assert House(()).streams.indices([]) == [0]
+    assert CameraSetup(()).streams.indices([]) == [0]
 
 
 def test_an_opened_stream_has_a_lane_for_each_of_its_graphs() -> None:
-    house = House(("demo", "faces", "hands"))
+    setup = CameraSetup(("demo", "faces", "hands"))
     stream = Stream("job-1", FakeProducer(), graphs=[0, 2], weight=4.0, ordered=True)
-    house.streams.open(stream)
-    assert house.streams.by_name == {"job-1": stream}
-    lanes = house.dispatcher.lanes
+    setup.streams.open(stream)
+    assert setup.streams.by_name == {"job-1": stream}
+    lanes = setup.dispatcher.lanes
     assert {key: (lane.cost, lane.ordered) for key, lane in lanes.items()} == {("job-1", 0): (0.5, True), ("job-1", 2): (0.5, True)}
 
 
 def test_frames_that_wait_for_a_stick_are_dropped_when_their_stream_closes() -> None:
-    house = House(("demo", "faces")).open()
-    stream = house.stream
-    house.hears(captured(0))
-    other = job(house)
-    house.streams.offer(other, frame(0), error=None, now_s=10.0)
-    house.streams.close("cam0", 11.0)
-    assert (house.streams.by_name, stream.closing) == ({"job-1": other}, True)
-    assert list(house.dispatcher.lanes) == [("job-1", 0)]
-    assert house.counted(begun=2, dropped=2)
-    assert (house.records, house.slots.leased, house.ledger.doubled) == ([], 0, 0)
+    setup = CameraSetup(("demo", "faces")).open()
+    stream = setup.stream
+    setup.receive(captured(0))
+    other = job(setup)
+    setup.streams.offer(other, frame(0), error=None, now_s=10.0)
+    setup.streams.close("cam0", 11.0)
+    assert (setup.streams.by_name, stream.closing) == ({"job-1": other}, True)
+    assert list(setup.dispatcher.lanes) == [("job-1", 0)]
+    assert setup.counted(begun=2, dropped=2)
+    assert (setup.records, setup.slots.leased, setup.ledger.doubled) == ([], 0, 0)
 
 
 def test_a_stream_that_is_not_open_can_be_closed() -> None:
-    house = House().open()
-    house.streams.close("cam9", 11.0)
-    assert list(house.streams.by_name) == ["cam0"]
+    setup = CameraSetup().open()
+    setup.streams.close("cam9", 11.0)
+    assert list(setup.streams.by_name) == ["cam0"]
 
 
 @pytest.mark.parametrize("outcome", [FOUND, Outcome(error="no memory")])
 def test_a_result_that_comes_after_its_stream_was_closed_is_dropped(outcome: Outcome) -> None:
-    house = House().open()
-    unit = house.on_stick(0)
-    house.streams.close("cam0", 11.0)
-    assert house.inferred(unit, outcome, 11.5) == []
-    assert house.counted(begun=1, dropped=1)
-    assert house.records == []
+    setup = CameraSetup().open()
+    unit = setup.on_stick(0)
+    setup.streams.close("cam0", 11.0)
+    assert setup.inferred(unit, outcome, 11.5) == []
+    assert setup.counted(begun=1, dropped=1)
+    assert setup.records == []
 
 
 def test_a_result_of_a_closed_stream_is_not_one_of_a_new_stream_of_its_name() -> None:
-    house = House(ordered=True).open()
-    house.dispatcher.attach(StickId("sim-1"), 4).duty = 1.0
-    house.hears(captured(0))
-    (unit,) = house.dispatcher.assign(10.0)
-    house.cameras.close_stream(house.camera, 11.0)
+    setup = CameraSetup(ordered=True).open()
+    setup.dispatcher.attach(StickId("sim-1"), 4).duty = 1.0
+    setup.receive(captured(0))
+    (unit,) = setup.dispatcher.assign(10.0)
+    setup.cameras.close_stream(setup.camera, 11.0)
     assert unit.closed is True
-    new = job(house, "cam0")
-    house.streams.offer(new, frame(0), error=None, now_s=11.0)
-    assert house.inferred(unit, FOUND, 11.5) == []
-    assert (unit.ended, house.records, new.published) == ("dropped", [], {})
-    assert house.counted(begun=2, dropped=1)
+    new = job(setup, "cam0")
+    setup.streams.offer(new, frame(0), error=None, now_s=11.0)
+    assert setup.inferred(unit, FOUND, 11.5) == []
+    assert (unit.ended, setup.records, new.published) == ("dropped", [], {})
+    assert setup.counted(begun=2, dropped=1)
 
 
 def test_a_unit_of_a_closed_stream_that_is_published_or_given_up_leaves_no_record() -> None:
-    house = House(ordered=True).open()
-    first, second = house.unit(0), house.unit(1)
-    house.streams.close("cam0", 11.0)
-    house.streams.publish(first, FOUND, 11.5)
-    house.streams.give_up(second, "why", 11.5)
-    assert house.counted(begun=2, dropped=1, given_up=1)
-    assert house.records == []
+    setup = CameraSetup(ordered=True).open()
+    first, second = setup.unit(0), setup.unit(1)
+    setup.streams.close("cam0", 11.0)
+    setup.streams.publish(first, FOUND, 11.5)
+    setup.streams.give_up(second, "why", 11.5)
+    assert setup.counted(begun=2, dropped=1, given_up=1)
+    assert setup.records == []
 
 
 def test_results_that_are_held_are_dropped_when_their_stream_closes() -> None:
-    house = House().open()
-    first, second = house.on_stick(0), house.on_stick(1)
-    house.inferred(second, FOUND, 10.5)
-    house.streams.close("cam0", 10.6)
-    assert (second.ended, house.streams.deadline_s, house.streams.release(99.0)) == ("dropped", None, [])
-    house.inferred(first, FOUND, 10.7)
-    assert house.counted(begun=2, dropped=2)
-    assert (house.records, house.ledger.doubled) == ([], 0)
+    setup = CameraSetup().open()
+    first, second = setup.on_stick(0), setup.on_stick(1)
+    setup.inferred(second, FOUND, 10.5)
+    setup.streams.close("cam0", 10.6)
+    assert (second.ended, setup.streams.deadline_s, setup.streams.release(99.0)) == ("dropped", None, [])
+    setup.inferred(first, FOUND, 10.7)
+    assert setup.counted(begun=2, dropped=2)
+    assert (setup.records, setup.ledger.doubled) == ([], 0)
 
 
 def test_finished_results_that_wait_for_their_turn_are_recorded_when_their_stream_closes() -> None:
     """They count as results."""
-    house = House(("demo", "faces"), ordered=True).open()
-    units = [house.unit(number) for number in range(4)]
-    other = house.unit(0, graph=1)
+    setup = CameraSetup(("demo", "faces"), ordered=True).open()
+    units = [setup.unit(number) for number in range(4)]
+    other = setup.unit(0, graph=1)
     for unit in (units[3], units[1]):
-        house.streams.publish(unit, FOUND, 10.5)
-    house.streams.give_up(units[2], "why", 10.5)
-    assert house.records == []
-    house.streams.close("cam0", 11.0)
-    assert house.records == [
+        setup.streams.publish(unit, FOUND, 10.5)
+    setup.streams.give_up(units[2], "why", 10.5)
+    assert setup.records == []
+    setup.streams.close("cam0", 11.0)
+    assert setup.records == [
         record(units[1], "demo", FOUND, 1.0),
         record(units[2], "demo", Outcome(error="why"), None),
         record(units[3], "demo", FOUND, 1.0),
     ]
     for unit in (units[0], other):
-        house.streams.publish(unit, FOUND, 11.5)
-    assert house.counted(begun=5, result=2, given_up=1, dropped=2)
-    assert (house.records, house.ledger.out_of_order) == ([], 0)
+        setup.streams.publish(unit, FOUND, 11.5)
+    assert setup.counted(begun=5, result=2, given_up=1, dropped=2)
+    assert (setup.records, setup.ledger.out_of_order) == ([], 0)
 
 
 # -- frames
 
 
 def test_an_offered_frame_is_one_unit_for_each_graph_of_its_stream() -> None:
-    house = House(("demo", "faces", "hands"))
-    stream = job(house, graphs=(0, 2))
-    house.streams.offer(stream, frame(3), error=None, now_s=10.0)
-    assert house.pending == [(0, 3), (2, 3)]
-    assert house.ledger.count("job-1").open == 2
+    setup = CameraSetup(("demo", "faces", "hands"))
+    stream = job(setup, graphs=(0, 2))
+    setup.streams.offer(stream, frame(3), error=None, now_s=10.0)
+    assert setup.pending == [(0, 3), (2, 3)]
+    assert setup.ledger.count("job-1").open == 2
 
 
 def test_the_units_of_a_frame_that_holds_nothing_are_given_up_at_once() -> None:
-    house = House(("demo", "faces"))
-    stream = job(house, graphs=(0, 1))
-    house.streams.offer(stream, frame(0), error="torn", now_s=10.0)
-    assert house.pending == []
+    setup = CameraSetup(("demo", "faces"))
+    stream = job(setup, graphs=(0, 1))
+    setup.streams.offer(stream, frame(0), error="torn", now_s=10.0)
+    assert setup.pending == []
     empty = [Unit("job-1", frame(0), graph) for graph in (0, 1)]
     torn = Outcome(error="torn")
-    assert house.records == [record(empty[0], "demo", torn, None), record(empty[1], "faces", torn, None)]
-    assert house.ledger.count("job-1").given_up == 2
+    assert setup.records == [record(empty[0], "demo", torn, None), record(empty[1], "faces", torn, None)]
+    assert setup.ledger.count("job-1").given_up == 2
 
 
 def test_a_skipped_frame_is_dropped_by_each_graph_of_its_stream() -> None:
-    house = House(("demo", "faces", "hands"))
-    house.streams.skip(job(house, graphs=(0, 2)))
-    assert (house.ledger.count("job-1").begun, house.ledger.count("job-1").dropped) == (2, 2)
+    setup = CameraSetup(("demo", "faces", "hands"))
+    setup.streams.skip(job(setup, graphs=(0, 2)))
+    assert (setup.ledger.count("job-1").begun, setup.ledger.count("job-1").dropped) == (2, 2)
 
 
 # -- results of live streams
 
 
 def test_a_live_result_leaves_at_once_where_no_earlier_frame_is_on_a_stick() -> None:
-    house = House().open()
-    unit = house.on_stick(0)
-    later = house.on_stick(1)
-    assert house.inferred(unit, FOUND, 10.5) == []
-    assert house.records == [record(unit, "demo", FOUND, 0.5)]
-    assert (house.streams.deadline_s, later.ended) == (None, None)
+    setup = CameraSetup().open()
+    unit = setup.on_stick(0)
+    later = setup.on_stick(1)
+    assert setup.inferred(unit, FOUND, 10.5) == []
+    assert setup.records == [record(unit, "demo", FOUND, 0.5)]
+    assert (setup.streams.deadline_s, later.ended) == (None, None)
 
 
 def test_a_live_result_is_held_while_an_earlier_frame_is_on_a_stick() -> None:
-    house = House(("demo", "faces")).open()
-    first, second, other = house.on_stick(0), house.on_stick(1), house.on_stick(0, graph=1)
-    assert house.inferred(second, FOUND, 10.5) == []
-    assert (house.records, second.ended) == ([], None)
-    house.inferred(other, FOUND, 10.5)
-    assert house.records == [record(other, "faces", FOUND, 0.5)], "each graph has its own order"
-    house.inferred(first, Outcome(), 11.0)
-    assert house.records == [record(first, "demo", Outcome(), 1.0), record(second, "demo", FOUND, 1.0)]
-    assert (house.streams.deadline_s, house.ledger.out_of_order) == (None, 0)
-    assert house.counted(begun=3, result=3)
+    setup = CameraSetup(("demo", "faces")).open()
+    first, second, other = setup.on_stick(0), setup.on_stick(1), setup.on_stick(0, graph=1)
+    assert setup.inferred(second, FOUND, 10.5) == []
+    assert (setup.records, second.ended) == ([], None)
+    setup.inferred(other, FOUND, 10.5)
+    assert setup.records == [record(other, "faces", FOUND, 0.5)], "each graph has its own order"
+    setup.inferred(first, Outcome(), 11.0)
+    assert setup.records == [record(first, "demo", Outcome(), 1.0), record(second, "demo", FOUND, 1.0)]
+    assert (setup.streams.deadline_s, setup.ledger.out_of_order) == (None, 0)
+    assert setup.counted(begun=3, result=3)
 
 
 def test_a_held_result_leaves_when_its_time_has_come_and_the_one_before_it_is_late() -> None:
-    house = House().open()
-    first, second = house.on_stick(0), house.on_stick(1)
-    house.inferred(second, FOUND, 10.5, latency_s=0.25)
-    assert house.streams.deadline_s == 10.75 + HOLD_S
-    assert house.streams.release(10.75) == []
-    assert house.records == []
-    assert house.streams.release(11.0) == []
-    assert house.records == [record(second, "demo", FOUND, 1.0)]
-    assert house.streams.deadline_s is None
-    assert house.inferred(first, FOUND, 11.5) == []
-    assert (first.ended, house.records) == ("late", [])
-    assert house.counted(begun=2, result=1, late=1)
+    setup = CameraSetup().open()
+    first, second = setup.on_stick(0), setup.on_stick(1)
+    setup.inferred(second, FOUND, 10.5, latency_s=0.25)
+    assert setup.streams.deadline_s == 10.75 + HOLD_S
+    assert setup.streams.release(10.75) == []
+    assert setup.records == []
+    assert setup.streams.release(11.0) == []
+    assert setup.records == [record(second, "demo", FOUND, 1.0)]
+    assert setup.streams.deadline_s is None
+    assert setup.inferred(first, FOUND, 11.5) == []
+    assert (first.ended, setup.records) == ("late", [])
+    assert setup.counted(begun=2, result=1, late=1)
 
 
 def test_the_deadline_is_that_of_the_stream_that_is_due_first() -> None:
-    house = House().open()
-    assert house.streams.deadline_s is None
-    house.on_stick(0)
-    house.inferred(house.on_stick(1), FOUND, 10.5, latency_s=0.5)
+    setup = CameraSetup().open()
+    assert setup.streams.deadline_s is None
+    setup.on_stick(0)
+    setup.inferred(setup.on_stick(1), FOUND, 10.5, latency_s=0.5)
     other = Stream("hall", FakeProducer(), graphs=[0])
-    house.streams.open(other)
+    setup.streams.open(other)
     units = [Unit("hall", frame(number), 0) for number in (0, 1)]
     for ticket, unit in enumerate(units, 900):
         unit.ticket = ticket
-        house.ledger.begin(unit)
-        house.streams.sent(unit)
-    house.streams.inferred(units[1], FOUND, 0.25, 10.5)
-    assert house.streams.deadline_s == 10.75 + HOLD_S
+        setup.ledger.begin(unit)
+        setup.streams.sent(unit)
+    setup.streams.inferred(units[1], FOUND, 0.25, 10.5)
+    assert setup.streams.deadline_s == 10.75 + HOLD_S
     assert isinstance(other.producer, FakeProducer)
     granted = other.producer.grants
-    house.streams.release(10.8)
-    assert [each.stream for each in house.records] == ["hall"]
+    setup.streams.release(10.8)
+    assert [each.stream for each in setup.records] == ["hall"]
     assert other.producer.grants == granted + 1
-    assert house.streams.deadline_s == 11.0 + HOLD_S
+    assert setup.streams.deadline_s == 11.0 + HOLD_S
 
 
 @pytest.mark.parametrize("how", ["answered", "released", "flushed", "closed", "never held"])
 def test_a_stream_that_holds_nothing_is_not_looked_at_when_results_are_released(how: str) -> None:
-    house = House()
+    setup = CameraSetup()
     producer = FakeProducer()
-    house.streams.open(Stream("cam0", producer, graphs=[0]))
-    first, second = house.on_stick(0), house.on_stick(1)
+    setup.streams.open(Stream("cam0", producer, graphs=[0]))
+    first, second = setup.on_stick(0), setup.on_stick(1)
     if how == "never held":
-        house.inferred(first, FOUND, 10.5)
+        setup.inferred(first, FOUND, 10.5)
     else:
-        house.inferred(second, FOUND, 10.5)
+        setup.inferred(second, FOUND, 10.5)
     if how == "answered":
-        house.inferred(first, FOUND, 10.6)
+        setup.inferred(first, FOUND, 10.6)
     elif how == "released":
-        house.streams.release(20.0)
+        setup.streams.release(20.0)
     elif how == "flushed":
-        house.streams.flush(10.6)
+        setup.streams.flush(10.6)
     elif how == "closed":
-        house.streams.close("cam0", 10.6)
+        setup.streams.close("cam0", 10.6)
     before = producer.grants
-    assert house.streams.release(30.0) == []
+    assert setup.streams.release(30.0) == []
     assert producer.grants == before
 
 
 def test_a_frame_whose_inference_failed_is_waited_for_no_more() -> None:
-    house = House().open()
-    first, second = house.on_stick(0), house.on_stick(1)
-    house.inferred(second, FOUND, 10.5)
-    house.inferred(first, Outcome(error="no memory"), 11.0)
-    assert house.records == [record(second, "demo", FOUND, 1.0)]
-    assert house.streams.deadline_s is None
-    assert house.counted(begun=2, result=1, given_up=1)
+    setup = CameraSetup().open()
+    first, second = setup.on_stick(0), setup.on_stick(1)
+    setup.inferred(second, FOUND, 10.5)
+    setup.inferred(first, Outcome(error="no memory"), 11.0)
+    assert setup.records == [record(second, "demo", FOUND, 1.0)]
+    assert setup.streams.deadline_s is None
+    assert setup.counted(begun=2, result=1, given_up=1)
 
 
 def test_held_results_that_are_released_go_to_the_camera_for_their_distances() -> None:
-    house = House(window=True).open()
-    house.on_stick(0)
-    second = house.on_stick(1)
-    assert house.inferred(second, FOUND, 10.5) == []
-    assert house.streams.release(20.0) == measure(second)
+    setup = CameraSetup(window=True).open()
+    setup.on_stick(0)
+    second = setup.on_stick(1)
+    assert setup.inferred(second, FOUND, 10.5) == []
+    assert setup.streams.release(20.0) == measure(second)
 
 
 def test_held_results_leave_when_nothing_is_waited_for_any_more() -> None:
-    house = House(("demo", "faces"), window=True).open()
-    first, second, third = house.on_stick(0), house.on_stick(1), house.on_stick(2)
-    house.inferred(third, FOUND, 10.4)
-    house.inferred(second, FOUND, 10.5)
-    assert house.streams.flush(10.6) == measure(second) + measure(third)
-    assert (house.streams.deadline_s, house.streams.flush(10.7)) == (None, [])
-    house.inferred(first, FOUND, 10.8)
+    setup = CameraSetup(("demo", "faces"), window=True).open()
+    first, second, third = setup.on_stick(0), setup.on_stick(1), setup.on_stick(2)
+    setup.inferred(third, FOUND, 10.4)
+    setup.inferred(second, FOUND, 10.5)
+    assert setup.streams.flush(10.6) == measure(second) + measure(third)
+    assert (setup.streams.deadline_s, setup.streams.flush(10.7)) == (None, [])
+    setup.inferred(first, FOUND, 10.8)
     assert first.ended == "late"
 
 
 def test_a_live_result_behind_a_newer_one_of_its_graph_is_late() -> None:
-    house = House(("demo", "faces")).open()
-    older, newer, other = house.unit(0), house.unit(1), house.unit(0, graph=1)
+    setup = CameraSetup(("demo", "faces")).open()
+    older, newer, other = setup.unit(0), setup.unit(1), setup.unit(0, graph=1)
     for unit in (newer, older, other):
-        assert house.inferred(unit, FOUND, 10.5) == []
-    assert house.counted(begun=3, result=2, late=1)
-    assert (older.ended, house.ledger.doubled) == ("late", 0)
-    assert house.records == [record(newer, "demo", FOUND, 0.5), record(other, "faces", FOUND, 0.5)]
+        assert setup.inferred(unit, FOUND, 10.5) == []
+    assert setup.counted(begun=3, result=2, late=1)
+    assert (older.ended, setup.ledger.doubled) == ("late", 0)
+    assert setup.records == [record(newer, "demo", FOUND, 0.5), record(other, "faces", FOUND, 0.5)]
 
 
 # -- results of ordered streams
 
 
 def test_an_ordered_result_is_never_late_or_held() -> None:
-    house = House(ordered=True).open()
-    first, second = house.on_stick(0), house.on_stick(1)
-    house.inferred(second, FOUND, 10.5)
-    assert (house.records, house.streams.deadline_s, second.ended) == ([], None, "result")
-    assert house.streams.flush(10.5) == []
-    house.inferred(first, FOUND, 11.0)
-    assert house.records == [record(first, "demo", FOUND, 1.0), record(second, "demo", FOUND, 1.0)]
-    assert house.counted(begun=2, result=2)
+    setup = CameraSetup(ordered=True).open()
+    first, second = setup.on_stick(0), setup.on_stick(1)
+    setup.inferred(second, FOUND, 10.5)
+    assert (setup.records, setup.streams.deadline_s, second.ended) == ([], None, "result")
+    assert setup.streams.flush(10.5) == []
+    setup.inferred(first, FOUND, 11.0)
+    assert setup.records == [record(first, "demo", FOUND, 1.0), record(second, "demo", FOUND, 1.0)]
+    assert setup.counted(begun=2, result=2)
 
 
 def test_an_ordered_result_is_measured() -> None:
-    house = House(ordered=True, window=True).open()
-    unit = house.unit(0)
-    assert house.inferred(unit, FOUND, 10.5) == measure(unit)
+    setup = CameraSetup(ordered=True, window=True).open()
+    unit = setup.unit(0)
+    assert setup.inferred(unit, FOUND, 10.5) == measure(unit)
 
 
 @pytest.mark.parametrize("ordered", [False, True])
 def test_an_inference_that_failed_is_given_up_with_its_reason(ordered: bool) -> None:
-    house = House(ordered=ordered, window=True).open()
-    unit = house.unit(0)
-    assert house.inferred(unit, Outcome(error="no memory"), 10.5) == []
-    assert house.counted(begun=1, given_up=1)
-    assert house.records == ([record(unit, "demo", Outcome(error="no memory"), None)] if ordered else [])
+    setup = CameraSetup(ordered=ordered, window=True).open()
+    unit = setup.unit(0)
+    assert setup.inferred(unit, Outcome(error="no memory"), 10.5) == []
+    assert setup.counted(begun=1, given_up=1)
+    assert setup.records == ([record(unit, "demo", Outcome(error="no memory"), None)] if ordered else [])
 
 
 # -- publish
 
 
 def test_a_published_result_counts_for_the_rate_and_the_latency() -> None:
-    house = House().open()
+    setup = CameraSetup().open()
     for number, now_s in ((0, 10.5), (1, 11.0), (2, 11.5)):
-        house.streams.publish(house.unit(number), Outcome(), now_s)
-    assert house.stream.detection.per_s(11.5) == pytest.approx(2.0)
-    status = house.stream.latency.status()
+        setup.streams.publish(setup.unit(number), Outcome(), now_s)
+    assert setup.stream.detection.per_s(11.5) == pytest.approx(2.0)
+    status = setup.stream.latency.status()
     assert (status.p50, status.p99) == (1000.0, 1500.0)
 
 
 def test_a_unit_that_has_ended_is_neither_published_nor_given_up_again() -> None:
-    house = House(ordered=True).open()
-    unit = house.unit(0)
-    house.streams.publish(unit, Outcome(), 10.5)
-    house.streams.publish(unit, Outcome(), 10.6)
-    house.streams.give_up(unit, "why", 10.7)
-    assert house.records == [record(unit, "demo", Outcome(), 0.5)]
-    assert house.counted(begun=1, result=1)
-    assert house.ledger.doubled == 2
-    assert house.stream.latency.status().p99 == 500.0
+    setup = CameraSetup(ordered=True).open()
+    unit = setup.unit(0)
+    setup.streams.publish(unit, Outcome(), 10.5)
+    setup.streams.publish(unit, Outcome(), 10.6)
+    setup.streams.give_up(unit, "why", 10.7)
+    assert setup.records == [record(unit, "demo", Outcome(), 0.5)]
+    assert setup.counted(begun=1, result=1)
+    assert setup.ledger.doubled == 2
+    assert setup.stream.latency.status().p99 == 500.0
 
 
 def test_a_result_that_leaves_behind_a_later_one_of_its_graph_is_counted_as_out_of_order() -> None:
-    house = House(("demo", "faces")).open()
+    setup = CameraSetup(("demo", "faces")).open()
     seen = []
     for number, graph in ((0, 0), (1, 0), (0, 1), (1, 0), (0, 0)):
-        house.streams.publish(house.unit(number, graph=graph), Outcome(), 10.5)
-        seen.append(house.ledger.out_of_order)
+        setup.streams.publish(setup.unit(number, graph=graph), Outcome(), 10.5)
+        seen.append(setup.ledger.out_of_order)
     assert seen == [0, 0, 0, 1, 2]
-    assert house.stream.published == {0: 0, 1: 0}
+    assert setup.stream.published == {0: 0, 1: 0}
 
 
 @pytest.mark.parametrize("ordered", [False, True])
 def test_records_of_live_streams_may_be_lost_and_those_of_ordered_ones_may_not(ordered: bool) -> None:
-    house = House(ordered=ordered).open()
-    house.streams.publish(house.unit(0), Outcome(), 10.5)
-    assert [kept.live for kept in house.outbox._kept] == [not ordered]
+    setup = CameraSetup(ordered=ordered).open()
+    setup.streams.publish(setup.unit(0), Outcome(), 10.5)
+    assert [kept.live for kept in setup.outbox._kept] == [not ordered]
 
 
 def test_without_a_sink_results_are_published_and_not_kept() -> None:
-    house = House(sinks=()).open()
-    house.streams.publish(house.unit(0), Outcome(), 10.5)
-    assert house.counted(begun=1, result=1)
-    assert house.sinks.kept == 0
+    setup = CameraSetup(sinks=()).open()
+    setup.streams.publish(setup.unit(0), Outcome(), 10.5)
+    assert setup.counted(begun=1, result=1)
+    assert setup.sinks.kept == 0
 
 
 def test_records_go_to_the_sinks_of_their_stream_or_to_all() -> None:
-    house = House(sinks=("", "mqtt", "job")).open()
-    stream = job(house, sinks=("job", "unknown"))
-    house.streams.offer(stream, frame(0), error="torn", now_s=10.0)
-    unit = house.unit(0)
-    house.streams.publish(unit, Outcome(), 10.5)
+    setup = CameraSetup(sinks=("", "mqtt", "job")).open()
+    stream = job(setup, sinks=("job", "unknown"))
+    setup.streams.offer(stream, frame(0), error="torn", now_s=10.0)
+    unit = setup.unit(0)
+    setup.streams.publish(unit, Outcome(), 10.5)
     camera, other = record(unit, "demo", Outcome(), 0.5), record(Unit("job-1", frame(0), 0), "demo", Outcome(error="torn"), None)
-    sent = {name: [each for _, each in sink.outbox.sendable()] for name, sink in house.sinks.by_name.items()}
+    sent = {name: [each for _, each in sink.outbox.sendable()] for name, sink in setup.sinks.by_name.items()}
     assert sent == {"": [camera], "mqtt": [camera], "job": [other, camera]}
 
 
 def test_a_record_that_is_too_long_for_a_message_is_replaced_by_one_that_says_so() -> None:
-    house = House(ordered=True).open()
-    first, second = house.unit(0), house.unit(1)
+    setup = CameraSetup(ordered=True).open()
+    first, second = setup.unit(0), setup.unit(1)
     empty = len(msgspec.msgpack.encode(record(first, "demo", Outcome(error="x" * 70_000), None))) - 70_000
     most = "x" * (LONGEST_RECORD - empty)
     assert len(msgspec.msgpack.encode(record(first, "demo", Outcome(error=most), None))) == LONGEST_RECORD == 190_000
-    house.streams.give_up(first, most, 10.5)
-    house.streams.publish(second, Outcome(error=most + "x"), 10.5)
+    setup.streams.give_up(first, most, 10.5)
+    setup.streams.publish(second, Outcome(error=most + "x"), 10.5)
     replaced = Outcome(error="result of 190001 bytes is longer than 190000 bytes")
-    assert house.records == [record(first, "demo", Outcome(error=most), None), record(second, "demo", replaced, None)]
+    assert setup.records == [record(first, "demo", Outcome(error=most), None), record(second, "demo", replaced, None)]
 
 
 # -- sinks that are full
 
 
 def test_a_stream_is_full_when_one_of_its_sinks_is() -> None:
-    house = House(sinks=("", "mqtt", "job")).open()
-    stream = job(house, sinks=("", "job"))
-    unit = house.unit(0)
+    setup = CameraSetup(sinks=("", "mqtt", "job")).open()
+    stream = job(setup, sinks=("", "job"))
+    unit = setup.unit(0)
     for _ in range(HIGH_WATER):
-        assert not house.streams.full(stream)
-        house.sinks.by_name["job"].outbox.put(record(unit, "demo", Outcome(), 0.5))
-    assert house.streams.full(stream)
-    assert house.streams.full(house.stream), "a camera's go to all"
-    assert not house.streams.full(job(house, "job-2", sinks=("mqtt",)))
+        assert not setup.streams.full(stream)
+        setup.sinks.by_name["job"].outbox.put(record(unit, "demo", Outcome(), 0.5))
+    assert setup.streams.full(stream)
+    assert setup.streams.full(setup.stream), "a camera's go to all"
+    assert not setup.streams.full(job(setup, "job-2", sinks=("mqtt",)))
 
 
 def test_ordered_lanes_wait_while_a_sink_of_theirs_is_full() -> None:
-    house = House(sinks=("", "job")).open()
-    job(house, "job-1", sinks=("job",))
-    job(house, "job-2", sinks=("",))
-    outbox = house.sinks.by_name["job"].outbox
-    unit = house.unit(0)
+    setup = CameraSetup(sinks=("", "job")).open()
+    job(setup, "job-1", sinks=("job",))
+    job(setup, "job-2", sinks=("",))
+    outbox = setup.sinks.by_name["job"].outbox
+    unit = setup.unit(0)
     for _ in range(HIGH_WATER):
         outbox.put(record(unit, "demo", Outcome(), 0.5))
-    house.streams.hold_full()
-    assert {key[0]: lane.held for key, lane in house.dispatcher.lanes.items()} == {"cam0": False, "job-1": True, "job-2": False}
+    setup.streams.hold_full()
+    assert {key[0]: lane.held for key, lane in setup.dispatcher.lanes.items()} == {"cam0": False, "job-1": True, "job-2": False}
     opened_outbox(outbox).sendable()
     outbox.acked(0, b"")
-    house.streams.hold_full()
-    assert [lane.held for lane in house.dispatcher.lanes.values()] == [False, False, False]
+    setup.streams.hold_full()
+    assert [lane.held for lane in setup.dispatcher.lanes.values()] == [False, False, False]
 
 
 def test_a_new_weight_is_that_of_the_stream_and_of_its_lanes() -> None:
-    house = House(("demo", "faces")).open()
-    house.streams.set_weight("cam0", 4.0)
-    assert house.stream.weight == 4.0
-    assert [lane.cost for lane in house.dispatcher.lanes.values()] == [0.5, 0.5]
+    setup = CameraSetup(("demo", "faces")).open()
+    setup.streams.set_weight("cam0", 4.0)
+    assert setup.stream.weight == 4.0
+    assert [lane.cost for lane in setup.dispatcher.lanes.values()] == [0.5, 0.5]
 
 
 def test_streams_are_published_in_whatever_graphs_there_are() -> None:
-    house = House(())
-    assert isinstance(house.streams, Streams)
-    stream = job(house)
-    house.streams.offer(stream, frame(0), error="torn", now_s=10.0)
-    assert [each.graph for each in house.records] == ["none"]
+    setup = CameraSetup(())
+    assert isinstance(setup.streams, Streams)
+    stream = job(setup)
+    setup.streams.offer(stream, frame(0), error="torn", now_s=10.0)
+    assert [each.graph for each in setup.records] == ["none"]

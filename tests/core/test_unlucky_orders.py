@@ -17,7 +17,7 @@ from tests.core.referee import watched
 SIM1 = StickId("sim-1")
 
 
-def told(world: World) -> Status:
+def status_of(world: World) -> Status:
     return report.status(world.engine, world.now_s, 0.0, version="", pid=1, machine=None, usage={})
 
 
@@ -74,13 +74,13 @@ def test_a_pool_whose_every_inference_fails_is_not_ready_and_says_why() -> None:
     for stick in ("sim-1", "sim-2"):
         world.sticks[stick].refuses = True
     world.start().run(60.0)
-    seen = told(world).daemon
+    seen = status_of(world).daemon
     assert (seen.state, seen.ready) == ("down", False)
     assert seen.reasons[0].startswith("every inference fails: ")
     assert world.log_text.count("every inference fails") == 1
     world.sticks["sim-2"].refuses = False
     world.run(5.0)
-    seen = told(world).daemon
+    seen = status_of(world).daemon
     assert (seen.state, seen.ready) == ("ok", True)
     assert "inferences succeed again" in world.log_text
 
@@ -96,7 +96,7 @@ def test_results_do_not_wait_for_a_camera_that_cannot_even_be_killed() -> None:
     world.run(60.0)
     assert world.engine.cameras.by_name["cam0"].child.state is State.FENCED
     assert not world.engine.ledger.open
-    assert told(world).daemon.ready
+    assert status_of(world).daemon.ready
 
 
 @pytest.mark.parametrize(("sticks", "stagger_s", "exclusive_boot"), [(18, 0.3, True), (6, 10.0, False), (3, 60.0, False)])
@@ -113,12 +113,12 @@ def test_a_countdown_is_shown_only_where_a_switch_can_follow() -> None:
     world = World(installation(4, cluster_size=2, interval_s=5.0))
     world.sticks["sim-3"].temperature_c = 70.0
     world.start().run(4.0)
-    assert told(world).clusters.next_switch_s is not None, "not known yet"
+    assert status_of(world).clusters.next_switch_s is not None, "not known yet"
     world.run(20.0)
-    assert told(world).clusters.next_switch_s is None
+    assert status_of(world).clusters.next_switch_s is None
     world.sticks["sim-3"].temperature_c = 40.0
     world.run(5.0)
-    seen = told(world).clusters
+    seen = status_of(world).clusters
     assert seen.switches == 1
     assert seen.next_switch_s is not None
 
@@ -167,7 +167,7 @@ def test_throttled_time_is_counted_alike_for_one_stick_and_for_all() -> None:
     world.start().run(3.0)
     world.sticks["sim-1"].throttle_level = 1
     world.run(20.0)
-    seen = told(world)
+    seen = status_of(world)
     assert seen.counters.throttled_s == seen.sticks[0].throttled_s == pytest.approx(20.0, abs=0.5)
 
 

@@ -25,7 +25,7 @@ def settings_of(*pools: PoolSpec, ordered: bool = True) -> Settings:
     return Settings(list(pools), [GRAPH], [camera], {}, "runtime", "state", [sink])
 
 
-class Shop:
+class WorkersSetup:
     """The sticks sim-1, sim-2, ... found at 0 s."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Shop:
     def regulator(self) -> Regulator:
         return self.workers.regulators["default"]
 
-    def hear(self, number: int, message: object, now_s: float) -> list[Action]:
+    def receive(self, number: int, message: object, now_s: float) -> list[Action]:
         known = self.workers.of(stick_id(number))
         assert known is not None
         return known.handle(message, now_s)  # type: ignore[arg-type]
@@ -68,8 +68,8 @@ class Shop:
     def open(self, *numbers: int, sensor: bool = False, can_reset: bool = False) -> None:
         """Their workers have opened them, at 1 s; without a sensor they work."""
         for number in numbers:
-            self.hear(number, m.Hello(m.PROTOCOL, 100 + number, "3.11"), 1.0)
-            self.hear(number, m.StickOpened("a device", sensor, 2, None, can_reset), 1.0)
+            self.receive(number, m.Hello(m.PROTOCOL, 100 + number, "3.11"), 1.0)
+            self.receive(number, m.StickOpened("a device", sensor, 2, None, can_reset), 1.0)
 
     def hand_over(self, frame: int, now_s: float) -> Unit:
         """A frame is captured into the slot of its number and given to a stick."""
