@@ -200,7 +200,7 @@ class Camera:
         for slots in [self.slots, *self.retired]:
             if slots is not None:
                 slots.revoke_grants()
-        self.go_without(now_s)
+        self.publish_unmeasured(now_s)
         if self.ended:
             self.child.stop(now_s)
 
@@ -209,7 +209,7 @@ class Camera:
     def enrich(self, unit: Unit, outcome: Outcome, now_s: float) -> list[Action] | None:
         """Send the result to the camera process, which adds distances and draws it; None: published as it is."""
         if not self.child.listening or self.info is None:
-            self.go_without(now_s)
+            self.publish_unmeasured(now_s)
             return None
         if not self.measuring:
             if not self.drawn and (self.info.depth_scale_m is None or not outcome.detections):
@@ -234,7 +234,7 @@ class Camera:
         del self.range_errors[:-200]
         self._cameras.streams.publish(unit, Outcome(detections, outcome.classes, outcome.error), now_s)
 
-    def go_without(self, now_s: float) -> None:
+    def publish_unmeasured(self, now_s: float) -> None:
         """Publish the results that wait for distances without them."""
         for unit, outcome in self.abandon(now_s):
             self._cameras.streams.publish(unit, outcome, now_s)

@@ -113,7 +113,7 @@ class Cameras:
             return [self.pools.pictures(camera, GATEWAY)]
         return []
 
-    def watched(self, name: str | None, viewers: int, now_s: float) -> list[Action]:
+    def set_viewers(self, name: str | None, viewers: int, now_s: float) -> list[Action]:
         """The camera has `viewers` viewers now; `name` None: every camera has."""
         if name is None:
             for camera in self.by_name.values():
@@ -151,7 +151,7 @@ class Cameras:
         for name, camera in list(self.by_name.items()):
             if camera.child.state is State.FENCED:
                 # its grants are kept: a process that cannot be killed may still write
-                camera.go_without(now_s)
+                camera.publish_unmeasured(now_s)
             actions += self.pools.drop_idle(camera, workers)
             if self.pools.too_small(camera):
                 actions += self.pools.make(camera, workers)

@@ -52,7 +52,7 @@ class Dispatcher:
         self._any_live = False
         self._unchanged = False
         """`assign` found nothing to do, and nothing has changed since."""
-        self._kept_free: StickId | None = None
+        self._reserved: StickId | None = None
         """This stick gets no second request, so that it becomes idle for a unit that is retried isolated."""
 
     # -- opening and closing of streams and sticks
@@ -158,7 +158,7 @@ class Dispatcher:
         self._unchanged = True
         handed: list[Unit] = []
         self.deadline_s = None
-        self._kept_free = self._for_a_retry()
+        self._reserved = self._reserved_for_retry()
         ready = sorted((lane for lane in self.lanes.values() if lane.pending), key=lambda lane: lane.virtual_s)
         while ready:
             lane = ready[0]
@@ -251,9 +251,9 @@ class Dispatcher:
         """The queue that takes this unit now: the stick that is idle longest, else a busy one that is ready for one more
         request."""
         queues = [queue for queue in self.queues.values() if queue.duty > 0.0]
-        if unit.tried and self._other_choice(unit):
+        if unit.tried and self._has_alternative(unit):
             queues = [queue for queue in queues if queue.stick not in unit.tried]
-        idle = [queue for queue in queues if not queue.in_flight and not self._too_soon(queue, now_s)]
+        idle = [queue for queue in queues if not queue.in_flight and not self._paced(queue, now_s)]
         if idle and self.permits:
             free = {pool: self._may_begin(pool) for pool in {queue.pool for queue in idle}}
             idle = [queue for queue in idle if free[queue.pool]]
@@ -263,7 +263,7 @@ class Dispatcher:
         if unit.tried:
             return None
         busy = [queue for queue in queues if queue.in_flight and queue.duty >= 1.0 and not queue.isolated]
-        busy = [queue for queue in busy if queue.stick != self._kept_free]
+        busy = [queue for queue in busy if queue.stick != self._reserved]
         if lane.ordered and not self._any_live:
             ready = [queue for queue in busy if len(queue.in_flight) < queue.max_in_flight]
         else:
@@ -273,13 +273,13 @@ class Dispatcher:
                 self._wake_at(next_s)
         return min(ready, key=lambda queue: (len(queue.in_flight) - queue.executors, queue.last_sent_s), default=None)
 
-    def _for_a_retry(self) -> StickId | None:
+    def _reserved_for_retry(self) -> StickId | None:
         """The busy stick that will be idle first, if a retried unit waits for an idle stick."""
         waits = any(lane.pending and lane.pending[0].tried and not lane.held for lane in self.lanes.values())
         busy = [queue for queue in self.queues.values() if queue.in_flight and queue.duty > 0.0] if waits else []
         return min(busy, key=lambda queue: (len(queue.in_flight), queue.expected_end_s())).stick if busy else None
 
-    def _too_soon(self, queue: StickQueue, now_s: float) -> bool:
+    def _paced(self, queue: StickQueue, now_s: float) -> bool:
         """A stick with duty d rests (1 - d) / d of the time it has worked."""
         if queue.duty >= 1.0 or queue.service.mean_s is None:
             return False
@@ -288,7 +288,7 @@ class Dispatcher:
             self._wake_at(turn_s)
         return turn_s > now_s
 
-    def _other_choice(self, unit: Unit) -> bool:
+    def _has_alternative(self, unit: Unit) -> bool:
         return any(queue.duty > 0.0 and queue.stick not in unit.tried for queue in self.queues.values())
 
     def _wake_at(self, when_s: float) -> None:

@@ -54,8 +54,8 @@ class Engine:
         self.workers = Workers(settings.pools, self.sticks, self.streams, self.dispatcher, self.cameras.pools)
         self.gateway: Gateway | None = None
         if settings.gateway is not None:
-            rings, watched = self.cameras.rings, self.cameras.watched
-            self.gateway = Gateway(settings.gateway, settings, self, limits, rings=rings, watched=watched)
+            rings, set_viewers = self.cameras.rings, self.cameras.set_viewers
+            self.gateway = Gateway(settings.gateway, settings, self, limits, rings=rings, set_viewers=set_viewers)
         self.cameras.gateway = self.gateway
         self.idle_s = now_s
         """When no unit was open last."""
@@ -154,7 +154,7 @@ class Engine:
         self.sticks.extend_boot_deadlines(now_s)
         for child in self.children():
             actions += child.tick(now_s)
-        self.workers.take_back_fenced(now_s)
+        self.workers.requeue_fenced(now_s)
         actions += self.workers.health.report(now_s)
         for regulator in self.workers.regulators.values():
             actions += regulator.regulate(now_s) + regulator.report_size()
@@ -195,7 +195,7 @@ class Engine:
         assert self.shutdown is not None
         actions: list[Action] = []
         if self.ledger.open and self.shutdown.too_late(now_s):
-            actions += self._give_up_the_rest(now_s)
+            actions += self._give_up_open_units(now_s)
         actions += self.shutdown.advance(now_s, drained=lambda: not self.ledger.open, written=lambda: not self.sinks.kept)
         if self.sinks.kept and any(isinstance(action, Exit) for action in actions):
             kept = self.sinks.kept
@@ -203,11 +203,11 @@ class Engine:
             return [LogEvent("error", "sink", unwritten), *actions]
         return actions
 
-    def _give_up_the_rest(self, now_s: float) -> list[Action]:
+    def _give_up_open_units(self, now_s: float) -> list[Action]:
         """Give up all open units. Results of an ordered stream that waited for them are published first or with them."""
         actions = self.streams.flush(now_s)
         for camera in self.cameras.by_name.values():
-            camera.go_without(now_s)
+            camera.publish_unmeasured(now_s)
         self.dispatcher.abandon()
         for unit in list(self.ledger.open):
             self.streams.give_up(unit, "not finished: the daemon was stopped", now_s)

@@ -28,10 +28,10 @@ class Gateway:
         limits: Limits,
         *,
         rings: Callable[[], list[Action]],
-        watched: Callable[[str | None, int, float], list[Action]],
+        set_viewers: Callable[[str | None, int, float], list[Action]],
     ) -> None:
-        """`rings()`: the actions that map every camera's picture ring in the gateway. `watched(camera, viewers, now_s)`: sets the
-        number of viewers of a camera; `camera` None: of every camera."""
+        """`rings()`: the actions that map every camera's picture ring in the gateway. `set_viewers(camera, viewers, now_s)`: sets
+        the number of viewers of a camera; `camera` None: of every camera."""
         self.child = Child(GATEWAY, "default", limits)
         self.address: tuple[str, int] | None = None
         """Host and port of the page; kept while the process restarts."""
@@ -39,7 +39,7 @@ class Gateway:
         self._settings = settings
         self._daemon = daemon
         self._rings = rings
-        self._watched = watched
+        self._set_viewers = set_viewers
 
     def handle(self, message: GatewayMessage, now_s: float) -> list[Action]:
         child = self.child
@@ -60,11 +60,11 @@ class Gateway:
                 where = f"listens on all addresses, port {port}" if every else f"serves http://{host}:{port}/"
                 return [LogEvent("info", "page", where), *self._rings()]
             case m.Watch(camera=name, viewers=viewers):
-                return self._watched(name, viewers, now_s)
+                return self._set_viewers(name, viewers, now_s)
             case m.Failed(permanent=True, detail=detail) if self.address is None and not self._daemon.stopping:
                 return self._daemon.refuse("gateway", detail)
             case e.Exited(how=how):
-                self._watched(None, 0, now_s)
+                self._set_viewers(None, 0, now_s)
                 return child.exited(how, now_s)
             case m.Heartbeat() | m.Failed() | e.Spawned() | e.SpawnFailed():
                 return handle_common(child, message, now_s)

@@ -57,7 +57,7 @@ class Regulator:
             return reading_s if policy_s is None else policy_s
         return min(policy_s, reading_s)
 
-    def measured(self, stick: Stick) -> None:
+    def update_reading_deadline(self, stick: Stick) -> None:
         """Telemetry of a member arrived and changed neither `usable` nor `is_hot`: only the deadline moves."""
         if stick.usable and (when_s := stick.zone.deadline_s) is not None:
             self.reading_deadline_s = min(self.reading_deadline_s or float("inf"), when_s / self.spec.time_scale)

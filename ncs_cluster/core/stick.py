@@ -41,7 +41,7 @@ class Stick:
         """Present, open, and with a reading where it has a sensor. Heat is judged by `zone`."""
         return self.present and self.child.running and self.zone.has_reading
 
-    def measured(self, message: Telemetry, plant_s: float, age_s: float) -> bool:
+    def record_telemetry(self, message: Telemetry, plant_s: float, age_s: float) -> bool:
         """Telemetry arrived at plant time `plant_s`; its reading is `age_s` plant seconds old. True: `usable` or the zone's
         `is_hot` has changed."""
         before = self.usable, self.zone.is_hot

@@ -49,7 +49,7 @@ class Unit:
     def number(self) -> int:
         return self.frame.ref.frame
 
-    def let_go(self) -> None:
+    def release_pixels(self) -> None:
         """Return the lease of the frame's slot."""
         if self.holds_pixels and self.frame.slots is not None:
             self.holds_pixels = False
@@ -90,7 +90,7 @@ class Ledger:
             self.doubled += 1
             return False
         unit.ended = how
-        unit.let_go()
+        unit.release_pixels()
         self.open.discard(unit)
         count = self.count(unit.stream)
         setattr(count, how, getattr(count, how) + 1)

@@ -37,7 +37,7 @@ class Worker:
             case m.Inferred():
                 return self._inferred(message, now_s)
             case m.Telemetry():
-                return self._workers.measured(stick, message, now_s)
+                return self._workers.record_telemetry(stick, message, now_s)
             case m.StickLost(detail=detail):
                 return self._lost(detail, now_s)
             case m.StickOpened():
@@ -61,7 +61,7 @@ class Worker:
             return [Send(self.stick.child.endpoint, m.Reopen())]
         return self._with_pools(self._workers.sticks.open(self.stick, now_s))
 
-    def hangs(self, now_s: float) -> list[Action]:
+    def handle_hang(self, now_s: float) -> list[Action]:
         """The stick's oldest request is overdue: reset the stick where its worker can, else kill the process."""
         queue = self._workers.dispatcher.queues[self.stick.spec.id]
         if queue.can_reset and queue.reset_s is None and self.stick.child.running:
@@ -71,7 +71,7 @@ class Worker:
             return []
         return self.stick.child.kill(now_s, HANGS)
 
-    def take_back(self, now_s: float) -> None:
+    def requeue(self, now_s: float) -> None:
         """Return the stick's units to their lanes; give up those with which dispatch.MOST_TRIES sticks have failed."""
         for unit in self._workers.dispatcher.detach(self.stick.spec.id):
             reason = f"given up: {len(unit.tried)} stick failures with this frame in flight ({', '.join(unit.tried)})"
@@ -106,7 +106,7 @@ class Worker:
             return child.kill(now_s, "sent StickLost before StickOpened")
         stick.reset_epoch += 1
         not_at_fault = self._workers.dispatcher.not_at_fault(stick.spec.id)
-        self.take_back(now_s)
+        self.requeue(now_s)
         actions = child.device_lost(detail, now_s, not_at_fault=not_at_fault)
         if actions and child.listening:
             stick.resets += 1
@@ -117,7 +117,7 @@ class Worker:
     def _exited(self, how: str, now_s: float) -> list[Action]:
         stick = self.stick
         not_at_fault = self._workers.dispatcher.not_at_fault(stick.spec.id)
-        self.take_back(now_s)
+        self.requeue(now_s)
         self._workers.sticks.boots.cancel(stick.spec.id, now_s)
         actions = stick.child.exited(how, now_s, not_at_fault=not_at_fault)
         if not stick.present:

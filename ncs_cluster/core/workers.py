@@ -43,10 +43,10 @@ class Workers:
 
     # -- heat
 
-    def measured(self, stick: Stick, message: m.Telemetry, now_s: float) -> list[Action]:
+    def record_telemetry(self, stick: Stick, message: m.Telemetry, now_s: float) -> list[Action]:
         """Telemetry arrived: the pool is regulated at once where the stick's `usable` or `is_hot` changed."""
         scale = self.sticks.time_scale(stick)
-        changed = stick.measured(message, now_s * scale, message.age_s * scale)
+        changed = stick.record_telemetry(message, now_s * scale, message.age_s * scale)
         queue = self.dispatcher.queues.get(stick.spec.id)
         if queue is not None:
             queue.throttle(message.throttle_level or 0)
@@ -55,7 +55,7 @@ class Workers:
             return []
         if changed:
             return regulator.regulate(now_s)
-        regulator.measured(stick)
+        regulator.update_reading_deadline(stick)
         return []
 
     def regulate(self, stick: Stick, now_s: float) -> list[Action]:
@@ -89,14 +89,14 @@ class Workers:
         """Reset or kill the workers of sticks that are overdue."""
         actions: list[Action] = []
         for late in self.dispatcher.overdue(now_s):
-            actions += Worker(self.sticks.by_id[late], self).hangs(now_s)
+            actions += Worker(self.sticks.by_id[late], self).handle_hang(now_s)
         return actions
 
-    def take_back_fenced(self, now_s: float) -> None:
+    def requeue_fenced(self, now_s: float) -> None:
         """Return the units of fenced workers, which cannot be killed, to their lanes."""
         for stick in self.sticks.by_id.values():
             if stick.child.state is State.FENCED:
-                Worker(stick, self).take_back(now_s)
+                Worker(stick, self).requeue(now_s)
 
     # -- configured
 

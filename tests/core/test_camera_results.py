@@ -138,7 +138,7 @@ def test_what_waits_for_its_distances_can_go_on_without_them() -> None:
     units = [setup.unit(frame) for frame in range(2)]
     for unit in units:
         setup.inferred(unit, FOUND, 10.5)
-    setup.camera.go_without(11.0)
+    setup.camera.publish_unmeasured(11.0)
     assert setup.camera.measuring == {}
     assert setup.records == [record(unit, "demo", FOUND, 1.0) for unit in units]
 

@@ -47,7 +47,12 @@ def with_page(setup: CameraSetup) -> CameraSetup:
     """A gateway that runs."""
     cameras = setup.cameras
     gateway = Gateway(
-        GatewaySpec("127.0.0.1", 8080), settings(gateway=True), setup.daemon, Limits(), rings=cameras.rings, watched=cameras.watched
+        GatewaySpec("127.0.0.1", 8080),
+        settings(gateway=True),
+        setup.daemon,
+        Limits(),
+        rings=cameras.rings,
+        set_viewers=cameras.set_viewers,
     )
     gateway.child.start(0.0)
     gateway.child.hello(0.0)
@@ -306,12 +311,12 @@ def test_the_rings_are_those_of_all_cameras_that_have_a_pool() -> None:
 def test_a_camera_that_is_watched_is_told_so_once() -> None:
     setup = CameraSetup().open()
     setup.cameras.add(CAM1, 0.0)
-    assert setup.cameras.watched("cam0", 2, 3.0) == [Send(CAMERA, DetectionRate(0.0, True))]
+    assert setup.cameras.set_viewers("cam0", 2, 3.0) == [Send(CAMERA, DetectionRate(0.0, True))]
     assert (setup.camera.viewers, setup.cameras.by_name["cam1"].viewers) == (2, 0)
-    assert setup.cameras.watched("cam0", 1, 4.0) == []
+    assert setup.cameras.set_viewers("cam0", 1, 4.0) == []
     assert setup.camera.viewers == 1
-    assert setup.cameras.watched("cam0", 0, 5.0) == [Send(CAMERA, DetectionRate(0.0, False))]
-    assert setup.cameras.watched("cam9", 1, 6.0) == []
+    assert setup.cameras.set_viewers("cam0", 0, 5.0) == [Send(CAMERA, DetectionRate(0.0, False))]
+    assert setup.cameras.set_viewers("cam9", 1, 6.0) == []
 
 
 def test_all_cameras_can_lose_their_viewers_at_once() -> None:
@@ -319,7 +324,7 @@ def test_all_cameras_can_lose_their_viewers_at_once() -> None:
     setup.cameras.add(CAM1, 0.0)
     for camera in setup.cameras.by_name.values():
         camera.viewers = 3
-    assert setup.cameras.watched(None, 0, 3.0) == []
+    assert setup.cameras.set_viewers(None, 0, 3.0) == []
     assert [camera.viewers for camera in setup.cameras.by_name.values()] == [0, 0]
 
 

@@ -32,20 +32,20 @@ class Cameras:
     def rings(self) -> list[Action]:
         return [RING]
 
-    def watched(self, name: str | None, viewers: int, now_s: float) -> list[Action]:
+    def set_viewers(self, name: str | None, viewers: int, now_s: float) -> list[Action]:
         self.asked.append((name, viewers, now_s))
         return [TOLD]
 
 
 def started(cameras: Cameras | None = None, daemon: FakeDaemon | None = None) -> Gateway:
-    rooms = cameras or Cameras()
+    cameras = cameras or Cameras()
     gateway = Gateway(
         SPEC,
         installation(gateway=True),
         daemon or FakeDaemon(),
         Limits(silent_s=7.0),
-        rings=rooms.rings,
-        watched=rooms.watched,
+        rings=cameras.rings,
+        set_viewers=cameras.set_viewers,
     )
     assert gateway.child.start(0.0) == [Spawn(GATEWAY, "default")]
     return gateway

@@ -29,7 +29,7 @@ class RegulatorSetup(SticksSetup):
 
     def measure(self, number: int, value_c: float | None, now_s: float) -> bool:
         scale = self.pool.clusters.time_scale
-        return self[number].measured(Telemetry(value_c), now_s * scale, 0.0)
+        return self[number].record_telemetry(Telemetry(value_c), now_s * scale, 0.0)
 
     def configure(self, clusters: ClusterSpec, now_s: float) -> list[Action]:
         return self.regulator.configure(PoolSpec(clusters, self.pool.sticks), now_s)
@@ -285,7 +285,7 @@ def test_telemetry_that_changes_nothing_moves_the_deadline_of_readings(value_c: 
     setup.regulator.regulate(2.0)
     assert setup.regulator.reading_deadline_s == 17.0
     setup.measure(2, value_c, 2.0)
-    setup.regulator.measured(setup[2])
+    setup.regulator.update_reading_deadline(setup[2])
     assert setup.regulator.reading_deadline_s == pytest.approx(reading_deadline_s), "where it is hot already there is none"
 
 
@@ -293,7 +293,7 @@ def test_the_deadline_of_the_first_reading_is_in_real_seconds() -> None:
     setup = RegulatorSetup(1, clusters=ClusterSpec(time_scale=10.0))
     setup.open(1, sensor=True)
     setup.measure(1, 40.0, 2.0)
-    setup.regulator.measured(setup[1])
+    setup.regulator.update_reading_deadline(setup[1])
     assert setup.regulator.reading_deadline_s == (20.0 + 15.0) / 10
 
 
@@ -303,7 +303,7 @@ def test_a_newer_reading_moves_the_deadline_on_only_when_the_pool_is_regulated()
     setup.measure(1, 40.0, 2.0)
     setup.regulator.regulate(2.0)
     setup.measure(1, 40.0, 3.0)
-    setup.regulator.measured(setup[1])
+    setup.regulator.update_reading_deadline(setup[1])
     assert setup.regulator.reading_deadline_s == 17.0
     setup.regulator.regulate(3.0)
     assert setup.regulator.reading_deadline_s == 18.0
@@ -314,7 +314,7 @@ def test_the_reading_of_a_stick_that_is_not_usable_has_no_deadline() -> None:
     setup.open(1, sensor=True)
     setup.measure(1, 40.0, 2.0)
     setup[1].child.stop(2.0)
-    setup.regulator.measured(setup[1])
+    setup.regulator.update_reading_deadline(setup[1])
     assert setup.regulator.reading_deadline_s is None
 
 
@@ -374,7 +374,7 @@ class TwoPools:
                 stick = self.sticks.by_id[each.id]
                 self.sticks.hello(stick, 1.0)
                 self.sticks.opened(stick, StickOpened("a device", True, 2), 1.0)
-                stick.measured(Telemetry(40.0), 2.0 * pool.clusters.time_scale, 0.0)
+                stick.record_telemetry(Telemetry(40.0), 2.0 * pool.clusters.time_scale, 0.0)
         self.usb, self.cpu = (Regulator(pool, self.sticks, self.dispatcher) for pool in pools)
 
     def duties(self) -> list[float]:
@@ -400,8 +400,8 @@ def test_the_heat_of_one_pool_does_not_concern_the_other() -> None:
     both.usb.regulate(2.0)
     both.cpu.regulate(2.0)
     for number in (1, 2, 3, 4):
-        both.sticks.by_id[stick_id(number)].measured(Telemetry(62.0), 20.0, 0.0)
-    both.sticks.by_id[stick_id(5)].measured(Telemetry(62.0), 2.0, 0.0)
+        both.sticks.by_id[stick_id(number)].record_telemetry(Telemetry(62.0), 20.0, 0.0)
+    both.sticks.by_id[stick_id(5)].record_telemetry(Telemetry(62.0), 2.0, 0.0)
     assert both.cpu.regulate(2.0) == []
     assert both.usb.regulate(2.0) == [
         *(LogEvent("info", f"sim-{number}", "is too hot (62.0 °C): resting") for number in (1, 2, 3, 4)),

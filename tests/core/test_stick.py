@@ -38,7 +38,7 @@ def test_a_new_stick_is_present_and_nothing_is_known_of_it() -> None:
 def test_a_stick_with_a_sensor_is_usable_after_its_first_reading(sensor: bool, usable: bool) -> None:
     stick = running(sensor=sensor)
     assert stick.usable is usable
-    assert stick.measured(Telemetry(40.0), 2.0, 0.0) is not usable, "it may work now and might not before"
+    assert stick.record_telemetry(Telemetry(40.0), 2.0, 0.0) is not usable, "it may work now and might not before"
     assert stick.usable is True
     stick.present = False
     assert stick.usable is False
@@ -52,16 +52,16 @@ def test_a_stick_whose_worker_does_not_run_is_not_usable() -> None:
 
 def test_a_reading_is_kept_in_plant_time_with_its_age() -> None:
     stick = running()
-    assert stick.measured(Telemetry(40.0, 1, 99.0), 50.0, 5.0) is True
+    assert stick.record_telemetry(Telemetry(40.0, 1, 99.0), 50.0, 5.0) is True
     assert (stick.zone.temperature_c(50.0), stick.zone.age_s(50.0)) == (pytest.approx(40.0 + 0.54 * 5.0), 5.0)
     assert (stick.throttle_level, stick.measured_s, stick.throttled_s) == (1, 50.0, 0.0)
-    assert stick.measured(Telemetry(40.0), 52.5, 0.0) is False
+    assert stick.record_telemetry(Telemetry(40.0), 52.5, 0.0) is False
     assert (stick.throttle_level, stick.measured_s, stick.throttled_s) == (None, 52.5, 2.5)
-    assert stick.measured(Telemetry(40.0, 0), 60.0, 0.0) is False
+    assert stick.record_telemetry(Telemetry(40.0, 0), 60.0, 0.0) is False
     assert stick.throttled_s == 2.5, "it was not throttled since the last reading"
-    stick.measured(Telemetry(40.0, 2), 61.0, 0.0)
-    stick.measured(Telemetry(40.0, 2), 62.0, 0.0)
-    stick.measured(Telemetry(40.0, 1), 64.0, 0.0)
+    stick.record_telemetry(Telemetry(40.0, 2), 61.0, 0.0)
+    stick.record_telemetry(Telemetry(40.0, 2), 62.0, 0.0)
+    stick.record_telemetry(Telemetry(40.0, 1), 64.0, 0.0)
     assert stick.throttled_s == 2.5 + 3.0
 
 
@@ -85,29 +85,29 @@ def test_a_reading_is_kept_in_plant_time_with_its_age() -> None:
 )
 def test_telemetry_says_whether_it_changes_what_may_work(before: Telemetry, then: Telemetry, changed: bool) -> None:
     stick = running()
-    stick.measured(before, 2.0, 0.0)
+    stick.record_telemetry(before, 2.0, 0.0)
     hot = stick.zone.is_hot
-    assert stick.measured(then, 3.0, 0.0) is changed
+    assert stick.record_telemetry(then, 3.0, 0.0) is changed
     assert (stick.zone.is_hot != hot) is changed
 
 
 def test_a_reading_that_is_too_old_when_it_comes_makes_the_stick_hot() -> None:
     stick = running()
-    stick.measured(Telemetry(64.0), 20.0, 0.0)
-    assert stick.measured(Telemetry(64.0), 21.0, 2.0) is False
-    assert stick.measured(Telemetry(64.0), 22.0, 2.1) is True
+    stick.record_telemetry(Telemetry(64.0), 20.0, 0.0)
+    assert stick.record_telemetry(Telemetry(64.0), 21.0, 2.0) is False
+    assert stick.record_telemetry(Telemetry(64.0), 22.0, 2.1) is True
     assert (stick.zone.is_hot, stick.zone.temperature_c(22.0)) == (True, pytest.approx(64.0 + 0.54 * 2.1))
 
 
 def test_telemetry_of_a_stick_without_a_sensor_changes_its_throttle_level_alone() -> None:
     stick = running(sensor=False)
-    assert stick.measured(Telemetry(80.0, 2), 2.0, 0.0) is False
+    assert stick.record_telemetry(Telemetry(80.0, 2), 2.0, 0.0) is False
     assert (stick.zone.is_hot, stick.zone.temperature_c(2.0), stick.throttle_level, stick.usable) == (False, None, 2, True)
 
 
 def test_telemetry_of_a_stick_that_is_not_open_is_kept_and_changes_what_may_work_where_it_is_too_hot() -> None:
     stick = running()
     stick.child.stop(2.0)
-    assert stick.measured(Telemetry(40.0), 2.0, 0.0) is False
+    assert stick.record_telemetry(Telemetry(40.0), 2.0, 0.0) is False
     assert stick.zone.temperature_c(2.0) == 40.0
-    assert stick.measured(Telemetry(70.0), 3.0, 0.0) is True
+    assert stick.record_telemetry(Telemetry(70.0), 3.0, 0.0) is True

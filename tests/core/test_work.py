@@ -51,16 +51,16 @@ def test_a_unit_holds_pixels_where_its_frame_has_a_slot(with_pixels: bool) -> No
 def test_a_unit_lets_go_of_its_pixels_once() -> None:
     slots = a_pool()
     one, other = a_unit(slots=slots), a_unit(slots=slots)
-    one.let_go()
-    one.let_go()
+    one.release_pixels()
+    one.release_pixels()
     assert (one.holds_pixels, slots.leased, slots.free) == (False, 1, 3)
-    other.let_go()
+    other.release_pixels()
     assert (other.holds_pixels, slots.leased, slots.free) == (False, 0, 4)
 
 
 def test_a_unit_without_pixels_has_nothing_to_let_go() -> None:
     unit = a_unit()
-    unit.let_go()
+    unit.release_pixels()
     assert unit.holds_pixels is False
 
 

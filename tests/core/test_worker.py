@@ -337,10 +337,10 @@ def test_the_frame_of_a_worker_that_cannot_be_killed_goes_to_another_stick() -> 
     setup.open(1, 2)
     setup.hand_over(0, 10.0)
     setup[1].child.kill(11.0, "hangs")
-    setup.workers.take_back_fenced(15.9)
+    setup.workers.requeue_fenced(15.9)
     assert sorted(setup.dispatcher.queues) == ["sim-1", "sim-2"]
     setup[1].child.tick(16.0)
-    setup.workers.take_back_fenced(16.0)
+    setup.workers.requeue_fenced(16.0)
     assert sorted(setup.dispatcher.queues) == ["sim-2"]
     assert [each.stick for each in setup.dispatcher.assign(16.0)] == ["sim-2"]
 

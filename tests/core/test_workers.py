@@ -153,7 +153,7 @@ def test_after_a_change_the_pool_of_that_stick_is_regulated() -> None:
     assert (setup.workers.regulators["usb"].active, setup.workers.regulators["cpu"].active) == ([], ["sim-3"])
     del setup.workers.regulators["cpu"]
     assert setup.workers.regulate(setup[3], 2.0) == [], "its pool is gone"
-    assert setup.workers.measured(setup[3], m.Telemetry(40.0), 2.0) == []
+    assert setup.workers.record_telemetry(setup[3], m.Telemetry(40.0), 2.0) == []
 
 
 def test_workers_whose_turn_to_boot_has_come_are_told_what_to_open() -> None:
@@ -195,12 +195,12 @@ def test_the_frames_of_workers_that_cannot_be_killed_go_to_others() -> None:
     units = [setup.hand_over(frame, 10.0) for frame in (0, 1)]
     for number in (1, 2):
         setup[number].child.kill(11.0, "hangs")
-    setup.workers.take_back_fenced(11.0)
+    setup.workers.requeue_fenced(11.0)
     assert sorted(setup.dispatcher.queues) == ["sim-1", "sim-2", "sim-3"]
     for number in (1, 2):
         setup[number].child.tick(16.0)
         assert setup[number].child.state is State.FENCED
-    setup.workers.take_back_fenced(16.0)
+    setup.workers.requeue_fenced(16.0)
     assert (sorted(setup.dispatcher.queues), [unit.tried for unit in units]) == (["sim-3"], [["sim-1"], ["sim-2"]])
 
 
