@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ncs_cluster.core.events import OPERATOR, Configured
 from ncs_cluster.specs import ClusterSpec, Settings
-from ncs_cluster.testing.world import house
+from ncs_cluster.testing.world import installation
 from tests.core.test_any_order import CAMERAS, AnyOrder
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ class AnyOrderReconfigured(AnyOrder):
         self, cameras: set[str], weight: float, window: bool, sticks: int, clusters: ClusterSpec, threshold: float, results: bool
     ) -> None:
         old = self.world.engine.settings
-        new = house(sticks, tuple(sorted(cameras)), tuple(graph.name for graph in old.graphs), results=results)
+        new = installation(sticks, tuple(sorted(cameras)), tuple(graph.name for graph in old.graphs), results=results)
         changed = replace(
             old,
             cameras=[replace(camera, weight=weight, window=window) for camera in new.cameras],
