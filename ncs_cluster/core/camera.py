@@ -41,6 +41,8 @@ class Camera:
         """Why there is no signal, for the operator."""
         self.signal = False
         self.ended = False
+        self.added = False
+        """Configured while the daemon ran, which goes on where the source can never be opened."""
         self.removed = False
         """No longer configured; deleted once its process and its pools are gone."""
         self.slots: Slots | None = None
@@ -115,7 +117,7 @@ class Camera:
                 return [] if self._cameras.daemon.stopping else self._cameras.daemon.stop(now_s)
             case m.Hello():
                 return check_protocol(child, message, now_s) or self._hello(now_s)
-            case m.Failed(permanent=True, detail=detail) if not self.ever_opened and not self._cameras.daemon.stopping:
+            case m.Failed(permanent=True, detail=detail) if not (self.ever_opened or self.added or self._cameras.daemon.stopping):
                 # a wrong path, or a file that is not a video: another attempt would fail too
                 return self._cameras.daemon.refuse(self.spec.name, detail)
             case e.Exited(how=how):

@@ -65,6 +65,7 @@ class Cameras:
         for name, spec in wanted.items():
             if name not in self.by_name:
                 actions += [LogEvent("info", name, "is added"), *self.add(spec, now_s)]
+                self.by_name[name].added = True
         return actions
 
     def _remove(self, camera: Camera, now_s: float) -> list[Action]:
@@ -83,7 +84,7 @@ class Cameras:
             return [LogEvent("info", spec.name, f"has new settings: {', '.join(sorted(changed))}")]
         # another source or another picture mode: the process restarts, and the frame numbers continue
         self.close_stream(camera, now_s)
-        camera.ended, camera.child.runtime = False, spec.runtime
+        camera.added, camera.ended, camera.child.runtime = True, False, spec.runtime
         return [LogEvent("info", spec.name, "has new settings: restarting"), *camera.child.restart(now_s)]
 
     def open_stream(self, camera: Camera) -> Stream:

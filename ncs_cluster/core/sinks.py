@@ -22,9 +22,11 @@ SinkMessage = Union[m.FromSink, e.ProcessEvent]
 class Sink:
     """One sink's process and its outbox."""
 
-    def __init__(self, spec: SinkSpec, daemon: Daemon, limits: Limits) -> None:
+    def __init__(self, spec: SinkSpec, daemon: Daemon, limits: Limits, *, added: bool = False) -> None:
+        """`added`: to a daemon that runs, which goes on where the place can never be written."""
         self.spec = spec
         self._daemon = daemon
+        self._added = added
         self.child = Child(Endpoint("sink", spec.name), "default", limits)
         self.outbox = Outbox()
         self.blocked: str | None = None
@@ -58,7 +60,7 @@ class Sink:
             case m.SinkBlocked(detail=detail):
                 self.blocked = detail
                 return [self._event("error", f"cannot write: {detail}") if detail else self._event("info", "writing again")]
-            case m.Failed(permanent=True, detail=detail) if not self.ever_opened and not self._daemon.stopping:
+            case m.Failed(permanent=True, detail=detail) if not (self.ever_opened or self._added or self._daemon.stopping):
                 return self._daemon.refuse(str(child.endpoint), detail)
             case m.Failed(reason=m.NO_READER, detail=detail) if not self._daemon.stopping:
                 return [self._event("info", f"{detail}: stopping"), *self._daemon.stop(now_s)]
@@ -99,7 +101,7 @@ class Sinks:
         following, self._following = self._following, {}
         for name, spec in wanted.items():
             if name not in self.by_name or self.by_name[name].closing:
-                sink = self._following[name] = Sink(spec, self._daemon, self._limits)
+                sink = self._following[name] = Sink(spec, self._daemon, self._limits, added=True)
                 if name in following:
                     sink.outbox = following[name].outbox
         return actions + self.retire(now_s)

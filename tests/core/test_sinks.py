@@ -256,6 +256,18 @@ def test_settings_without_a_difference_change_no_sink() -> None:
     assert sinks.by_name == before
 
 
+def test_a_place_that_can_never_be_written_does_not_end_a_daemon_that_ran_before_it_was_configured() -> None:
+    daemon = FakeDaemon()
+    sinks = Sinks([MAIN], daemon, Limits())
+    sinks.configure([MAIN, OTHER], 1.0)
+    added = sinks.by_name["other"]
+    added.handle(HELLO, 2.0)
+    assert added.handle(m.Failed("open", "is a directory", permanent=True), 3.0) == []
+    text = "ended (exit code 1; is a directory), next try in 60 s"
+    assert added.handle(DIED, 4.0) == [LogEvent("warning", "sink other", text)]
+    assert daemon.asked == []
+
+
 def test_a_sink_that_is_new_in_the_settings_begins() -> None:
     sinks = Sinks([MAIN], FakeDaemon(), Limits(silent_s=7.0))
     main = running(sinks.by_name[""])
