@@ -93,6 +93,13 @@ class Outbox:
             self._sent -= 1
         self.token = token
 
+    def discard(self) -> int:
+        """The records that are kept are lost; says how many."""
+        discarded, self._sent, self._bytes = len(self._kept), 0, 0
+        self._kept.clear()
+        self.lost += discarded
+        return discarded
+
     def _done(self) -> None:
         self._bytes -= self._kept.popleft().size
         self.written += 1

@@ -16,6 +16,9 @@ from ncs_cluster.core.outbox import Outbox
 from ncs_cluster.specs import SinkSpec
 from ncs_cluster.types import Record
 
+GIVE_UP_S = 10.0
+"""A closing sink that has acknowledged nothing for so long (its disk is full) loses what it has: its successor shall begin."""
+
 SinkMessage = Union[m.FromSink, e.ProcessEvent]
 
 
@@ -33,6 +36,8 @@ class Sink:
         """Why writing fails at present; None while it works."""
         self.closing = False
         """No longer configured: it writes its kept records, then its process stops."""
+        self._progress = (0, 0.0)
+        """Records written when a closing sink was last seen to write, and when."""
 
     @property
     def ever_opened(self) -> bool:
@@ -76,6 +81,22 @@ class Sink:
         """Send the next records, as far as credits allow."""
         return [Send(self.child.endpoint, m.Write(number, record)) for number, record in self.outbox.sendable()]
 
+    def close(self, now_s: float) -> list[Action]:
+        """It is no longer configured."""
+        self.closing, self._progress = True, (self.outbox.written, now_s)
+        return [self._event("info", "is removed")]
+
+    def give_up(self, now_s: float) -> list[Action]:
+        """A closing sink that does not write any more ends without what it has."""
+        written, since_s = self._progress
+        if written != self.outbox.written:
+            self._progress = (self.outbox.written, now_s)
+        elif now_s - since_s > GIVE_UP_S and (lost := self.outbox.discard()):
+            text = f"{lost} result{'' if lost == 1 else 's'} could not be written before it was removed"
+            self.child.stop(now_s)
+            return [self._event("error", text), *self.child.kill(now_s, self.blocked or "it does not write")]
+        return []
+
     def _event(self, level: str, text: str) -> LogEvent:
         return LogEvent(level, str(self.child.endpoint), text)
 
@@ -96,8 +117,7 @@ class Sinks:
         wanted = {spec.name: spec for spec in specs}
         for name, sink in self.by_name.items():
             if sink.spec != wanted.get(name) and not sink.closing:
-                sink.closing = True
-                actions.append(LogEvent("info", str(sink.child.endpoint), "is removed"))
+                actions += sink.close(now_s)
         following, self._following = self._following, {}
         for name, spec in wanted.items():
             if name not in self.by_name or self.by_name[name].closing:
@@ -121,10 +141,12 @@ class Sinks:
         return [action for sink in self.by_name.values() for action in sink.pump()]
 
     def retire(self, now_s: float) -> list[Action]:
-        """Stop closing sinks that have written all their records, delete them once their process has exited, and then start the
-        sinks that follow under their names."""
+        """Stop closing sinks that have written all their records, or that do not write any more, delete them once their process has
+        exited, and then start the sinks that follow under their names."""
         actions: list[Action] = []
         for name, sink in list(self.by_name.items()):
+            if sink.closing:
+                actions += sink.give_up(now_s)
             if sink.closing and not sink.outbox.kept:
                 actions += sink.child.stop(now_s)
                 if not sink.child.alive:

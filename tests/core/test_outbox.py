@@ -284,3 +284,18 @@ def test_the_bytes_of_what_is_kept_are_bounded_too(
     outbox.opened(1, b"")
     outbox.put(record(65, detections=detections, classes=classes))
     assert (outbox.kept, outbox.lost) == (65 - short, short), "what is written makes room"
+
+
+def test_records_that_are_discarded_are_lost_and_the_outbox_is_empty() -> None:
+    outbox = Outbox()
+    outbox.opened(0, token(0))
+    for number in range(3):
+        outbox.put(record(number), live=False)
+    assert frames(outbox.sendable()) == [0, 1, 2]
+    assert outbox.discard() == 3
+    assert (outbox.kept, outbox.lost, outbox.discard()) == (0, 3, 0)
+    # what its process acknowledges late counts for nothing
+    outbox.acked(1, token(2))
+    assert (outbox.written, outbox.sendable()) == (0, [])
+    outbox.put(record(4, detections=MOST_BYTES // 500))
+    assert (outbox.kept, outbox.lost) == (1, 3), "bytes are counted anew"

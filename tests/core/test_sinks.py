@@ -354,6 +354,48 @@ def test_a_sink_that_is_replaced_under_its_name_goes_before_the_new_one_begins()
     assert new.handle(HELLO, 6.0) == [Send(OTHER_END, m.OpenSink(spec, 0, None))]
 
 
+def test_a_replaced_sink_that_does_not_write_any_more_makes_room_for_the_new_one() -> None:
+    sinks = two()
+    old = sinks.by_name["other"]
+    replaced(sinks)
+    sinks.put(record(1), ["other"], live=False)
+    old.handle(m.SinkBlocked("disk full"), 1.5)
+    assert sinks.retire(11.0) == [], "it has 10 s"
+    text = "1 result could not be written before it was removed"
+    assert sinks.retire(11.1) == [
+        LogEvent("error", "sink other", text),
+        LogEvent("warning", "sink other", "killed: disk full"),
+        Kill(OTHER_END),
+    ]
+    assert (sinks.retire(11.2), old.outbox.lost, old.outbox.kept) == ([], 1, 0)
+    assert old.handle(DIED, 11.3) == []
+    assert sinks.retire(11.4) == [LogEvent("info", "sink other", "is added: new.jsonl"), Spawn(OTHER_END, "default")]
+    assert kept(sinks) == {"": 1, "other": 1}, "the record that came since is not lost"
+
+
+def test_a_removed_sink_that_writes_slowly_is_waited_for() -> None:
+    sinks = two()
+    slow = sinks.by_name["other"]
+    for frame in range(3):
+        sinks.put(record(frame), ["other"], live=True)
+    sinks.pump()
+    sinks.configure([MAIN], 1.0)
+    for number, now_s in enumerate((10.0, 19.0)):
+        slow.handle(m.Acked(number, b"40"), now_s)
+        assert sinks.retire(now_s) == []
+    assert sinks.retire(29.0) == []
+    slow.handle(m.Acked(2, b"120"), 29.1)
+    assert sinks.retire(29.2) == [stop(OTHER_END)]
+
+
+def test_a_removed_sink_that_was_never_opened_is_given_up_too() -> None:
+    sinks = Sinks([MAIN], FakeDaemon(), Limits())
+    sinks.put(record(0), None, live=True)
+    sinks.configure([], 1.0)
+    assert sinks.retire(11.1) == [LogEvent("error", "sink", "1 result could not be written before it was removed")]
+    assert sinks.by_name == {}
+
+
 def test_records_that_come_while_a_sink_is_replaced_go_to_the_new_one() -> None:
     sinks = two()
     spec = replaced(sinks)
