@@ -53,6 +53,12 @@ class MakePictures(Struct, frozen=True):
     max_height: int
 
 
+class DropPictures(Struct, frozen=True):
+    """The camera is gone for good, and its picture ring with it."""
+
+    camera: CameraName
+
+
 class Unplug(Struct, frozen=True):
     """Unplug a simulated stick; it is plugged in again after discovery.UNPLUGGED_S."""
 
@@ -75,4 +81,4 @@ class Exit(Struct, frozen=True):
     code: int
 
 
-Action = Union[Send, Spawn, Kill, MakePool, DropPool, MakePictures, Unplug, LogEvent, Exit]
+Action = Union[Send, Spawn, Kill, MakePool, DropPool, MakePictures, DropPictures, Unplug, LogEvent, Exit]

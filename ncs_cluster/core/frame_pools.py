@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ncs_cluster.core.actions import Action, DropPool, MakePool, Send
+from ncs_cluster.core.actions import Action, DropPictures, DropPool, MakePool, Send
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.slots import Slots
@@ -43,13 +43,14 @@ class FramePools:
         return actions
 
     def retire(self, camera: Camera) -> list[Action]:
-        """Retire the present pool of a removed camera; it is dropped once every frame in it was read."""
-        if camera.slots is not None:
-            camera.slots.revoke_grants()
-            camera.slots.retired = True
-            camera.retired.append(camera.slots)
-            camera.slots = None
-        return []
+        """Drop the picture ring of a removed camera and retire its present pool, which is dropped once every frame in it was read."""
+        if camera.slots is None:
+            return []
+        camera.slots.revoke_grants()
+        camera.slots.retired = True
+        camera.retired.append(camera.slots)
+        camera.slots = None
+        return [DropPictures(camera.spec.name)]
 
     def too_small(self, camera: Camera) -> bool:
         """The present sticks need more slots than the camera's pool has."""

@@ -168,6 +168,8 @@ class Supervisor:
                     if camera in self._pictures:
                         os.close(self._pictures[camera])
                     self._pictures[camera] = pictures.create(slots, width, height)
+                case a.DropPictures(camera=camera):
+                    os.close(self._pictures.pop(camera))
                 case a.Unplug(stick=stick):
                     for gone in self._bus.unplug(stick, time.monotonic()):
                         self._raise(BUS, gone)

@@ -28,6 +28,7 @@ EXAMPLES: list[a.Action] = [
     a.MakePool(LAYOUT),
     a.DropPool(3),
     a.MakePictures(CAM0, 4, 64, 48),
+    a.DropPictures(CAM0),
     a.Unplug(STICK),
     a.LogEvent("info", "daemon", "text"),
     a.Exit(7),
@@ -91,7 +92,8 @@ def test_the_union_names_every_action_of_the_module_and_each_has_an_example() ->
 
 
 def test_the_supervisor_performs_actions_in_their_order(performer: Performer) -> None:
-    performer._perform([action for action in EXAMPLES if not isinstance(action, (a.MakePool, a.DropPool, a.MakePictures))])
+    memory = (a.MakePool, a.DropPool, a.MakePictures, a.DropPictures)
+    performer._perform([action for action in EXAMPLES if not isinstance(action, memory)])
     assert performer.done == [
         ("send", a.Send(SINK, Stop())),
         ("spawn", WORKER, "default"),
@@ -124,6 +126,14 @@ def test_the_supervisor_replaces_the_picture_ring_of_a_camera(performer: Perform
     assert list(performer._pictures) == [CAM0]
     assert os.fstat(performer._pictures[CAM0]).st_size > first_size >= 4 * 64 * 48 * 3
     assert open_descriptors() == descriptors, "the first one is closed"
+
+
+def test_the_supervisor_frees_the_picture_ring_of_a_camera_that_is_gone(performer: Performer) -> None:
+    performer._perform([a.MakePictures(CAM0, 4, 64, 48)])
+    memory = performer._pictures[CAM0]
+    performer._perform([a.DropPictures(CAM0)])
+    assert performer._pictures == {}
+    assert not is_open(memory)
 
 
 def test_what_is_no_action_is_an_error_of_the_supervisor(performer: Performer) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ncs_cluster import messages as m
-from ncs_cluster.core.actions import DropPool, Kill, LogEvent, MakePictures, MakePool, Send, Spawn
+from ncs_cluster.core.actions import DropPictures, DropPool, Kill, LogEvent, MakePictures, MakePool, Send, Spawn
 from ncs_cluster.core.cameras import LIVE_FIELDS
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.events import GATEWAY, Endpoint, Exited
@@ -224,7 +224,7 @@ def test_a_removed_camera_stops_and_is_forgotten_with_its_pools() -> None:
     assert (waiting.ended, setup.streams.by_name, setup.camera.removed) == ("dropped", {}, True)
     assert setup.cameras.tick(11.2) == [], "its process may still write"
     assert setup.receive(STOPPED, 11.3) == []
-    assert setup.cameras.tick(11.4) == []
+    assert setup.cameras.tick(11.4) == [DropPictures(NAME)]
     assert setup.cameras.tick(11.5) == [Send(WORKER, UnmapPool(1)), DropPool(1)]
     assert (setup.cameras.by_name, setup.cameras.pools.by_number) == ({}, {})
     assert setup.counted(begun=1, dropped=1), "what it was counted stays"
@@ -237,8 +237,8 @@ def test_a_removed_camera_waits_for_the_last_reader_of_its_frames() -> None:
     (unit,) = setup.dispatcher.assign(10.0)
     setup.cameras.configure([], 11.0)
     setup.receive(STOPPED, 11.1)
-    for now_s in (11.2, 11.3):
-        assert setup.cameras.tick(now_s) == []
+    assert setup.cameras.tick(11.2) == [DropPictures(NAME)]
+    assert setup.cameras.tick(11.3) == []
     setup.inferred(unit, FOUND, 11.4)
     assert (unit.ended, setup.records) == ("dropped", [])
     assert setup.cameras.tick(11.5) == [DropPool(1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ncs_cluster.core.actions import DropPool, MakePool, Send
+from ncs_cluster.core.actions import DropPictures, DropPool, MakePool, Send
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import GATEWAY, Endpoint
@@ -157,7 +157,7 @@ def test_the_pool_of_a_camera_that_is_gone_for_good_goes_with_its_last_frame_and
     slots.grant()
     slots.grant()
     slots.written(0, 1)
-    assert setup.retire(cam0) == []
+    assert setup.retire(cam0) == [DropPictures(cam0.spec.name)]
     assert (cam0.slots, cam0.retired, slots.retired, slots.granted, slots.leased) == (None, [slots], True, 0, 1)
     assert setup.retire(cam0) == []
     assert cam0.retired == [slots]
