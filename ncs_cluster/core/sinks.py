@@ -8,7 +8,7 @@ from typing import Union, assert_never
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import Action, LogEvent, Send
-from ncs_cluster.core.child import Child, Limits
+from ncs_cluster.core.child import Child, Limits, State
 from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
 from ncs_cluster.core.daemon import Daemon
 from ncs_cluster.core.events import Endpoint
@@ -42,6 +42,11 @@ class Sink:
     @property
     def ever_opened(self) -> bool:
         return self.outbox.token is not None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is written, for people: it is blocked, or its process cannot be kept running."""
+        return self.blocked or (self.child.last_error if self.child.state is State.BACKOFF else None)
 
     def handle(self, message: SinkMessage, now_s: float) -> list[Action]:
         child = self.child
@@ -91,11 +96,16 @@ class Sink:
         written, since_s = self._progress
         if written != self.outbox.written:
             self._progress = (self.outbox.written, now_s)
-        elif now_s - since_s > GIVE_UP_S and (lost := self.outbox.discard()):
-            text = f"{lost} result{'' if lost == 1 else 's'} could not be written before it was removed"
+        elif now_s - since_s > GIVE_UP_S and (actions := self.discard()):
             self.child.stop(now_s)
-            return [self._event("error", text), *self.child.kill(now_s, self.blocked or "it does not write")]
+            return [*actions, *self.child.kill(now_s, self.blocked or "it does not write")]
         return []
+
+    def discard(self) -> list[Action]:
+        """What it has is lost."""
+        lost = self.outbox.discard()
+        text = f"{lost} result{'' if lost == 1 else 's'} could not be written before it was removed"
+        return [self._event("error", text)] if lost else []
 
     def _event(self, level: str, text: str) -> LogEvent:
         return LogEvent(level, str(self.child.endpoint), text)
@@ -108,6 +118,8 @@ class Sinks:
         self.by_name = {spec.name: Sink(spec, daemon, limits) for spec in specs}
         self._following: dict[str, Sink] = {}
         """Sinks that start once the closing sink of the same name is gone; they take new records at once, so that none is lost."""
+        self._order = list(self.by_name)
+        """As configured."""
         self._daemon = daemon
         self._limits = limits
 
@@ -118,12 +130,15 @@ class Sinks:
         for name, sink in self.by_name.items():
             if sink.spec != wanted.get(name) and not sink.closing:
                 actions += sink.close(now_s)
+        self._order = list(wanted)
         following, self._following = self._following, {}
         for name, spec in wanted.items():
             if name not in self.by_name or self.by_name[name].closing:
                 sink = self._following[name] = Sink(spec, self._daemon, self._limits, added=True)
                 if name in following:
-                    sink.outbox = following[name].outbox
+                    sink.outbox = following.pop(name).outbox
+        for sink in following.values():
+            actions += sink.discard()
         return actions + self.retire(now_s)
 
     def start(self, now_s: float) -> list[Action]:
@@ -155,6 +170,9 @@ class Sinks:
         for name in free:
             sink = self.by_name[name] = self._following.pop(name)
             actions += [LogEvent("info", str(sink.child.endpoint), f"is added: {sink.spec.shown}"), *sink.child.start(now_s)]
+        if free:
+            ordered = [name for name in self._order if name in self.by_name]
+            self.by_name = {name: self.by_name[name] for name in dict.fromkeys([*ordered, *self.by_name])}
         return actions
 
     @property

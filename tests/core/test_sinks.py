@@ -417,6 +417,34 @@ def test_records_that_come_while_a_sink_is_replaced_go_to_the_new_one() -> None:
     assert sinks.kept == 4
 
 
+def test_records_of_a_sink_that_is_removed_before_it_has_begun_are_counted_as_lost() -> None:
+    sinks = two()
+    replaced(sinks)
+    sinks.put(record(1), ["other"], live=False)
+    text = "1 result could not be written before it was removed"
+    assert sinks.configure([MAIN], 1.5) == [LogEvent("error", "sink other", text)]
+    assert sinks.kept == 2, "one of each sink that runs"
+
+
+def test_sinks_stay_in_the_order_of_the_settings_when_one_is_replaced() -> None:
+    sinks = two()
+    sinks.configure([SinkSpec("jsonl", {"path": "new.jsonl"}, "new.jsonl"), OTHER], 1.0)
+    sinks.by_name[""].handle(ENDED, 2.0)
+    sinks.retire(3.0)
+    assert [sink.spec.shown for sink in sinks.by_name.values()] == ["new.jsonl", "other.jsonl"]
+
+
+def test_a_sink_whose_process_cannot_be_kept_running_says_why_nothing_is_written() -> None:
+    sink = started()
+    assert sink.trouble is None
+    sink.handle(HELLO, 1.0)
+    sink.handle(m.Failed("open", "busy"), 2.0)
+    sink.handle(DIED, 3.0)
+    assert (sink.blocked, sink.trouble) == (None, "busy")
+    sink.child.tick(4.0)
+    assert sink.trouble is None, "it is tried again"
+
+
 def test_a_sink_that_has_not_begun_yet_holds_up_ordered_streams_when_it_is_full() -> None:
     sinks = two()
     replaced(sinks)
