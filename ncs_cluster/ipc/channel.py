@@ -76,7 +76,11 @@ class Channel(Generic[R]):
         """None when the queue is empty and the socket is non-blocking. Raises EOFError when the peer has closed its end,
         ProtocolError when the bytes are not a message of `R`."""
         try:
-            size, ancillary, flags, _ = self.sock.recvmsg_into([self._buffer], self._ancillary, socket.MSG_CMSG_CLOEXEC)
+            try:
+                size, ancillary, flags, _ = self._receive()
+            except ConnectionResetError:
+                # the peer closed its end before it had read everything; once this is told, its own last messages can be read
+                size, ancillary, flags, _ = self._receive()
         except (BlockingIOError, InterruptedError):
             return None
         except ConnectionResetError as error:
@@ -98,6 +102,9 @@ class Channel(Generic[R]):
 
     def close(self) -> None:
         self.sock.close()
+
+    def _receive(self) -> Tuple[int, List[Tuple[int, int, bytes]], int, Any]:
+        return self.sock.recvmsg_into([self._buffer], self._ancillary, socket.MSG_CMSG_CLOEXEC)
 
 
 def pair() -> Tuple[socket.socket, socket.socket]:

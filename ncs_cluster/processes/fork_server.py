@@ -127,8 +127,12 @@ def _fork_twice() -> Optional[str]:
 def _wait_for_go(theirs: socket.socket) -> None:
     """In the child: send the process id, and wait until the supervisor has been sent it. The intermediate process has exited by
     then, so PR_SET_PDEATHSIG refers to the supervisor."""
-    theirs.send(str(os.getpid()).encode())
-    if not theirs.recv(1):
+    try:
+        theirs.send(str(os.getpid()).encode())
+        if not theirs.recv(1):
+            os._exit(1)
+    except OSError:
+        # the fork server was killed
         os._exit(1)
     theirs.close()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc.channel import MAX_MESSAGE, Channel, pair
-from ncs_cluster.messages import FromWorker, Grant, Heartbeat, Inferred, MapPool, ToCamera, ToWorker
+from ncs_cluster.messages import Failed, FromWorker, Grant, Heartbeat, Inferred, MapPool, ToCamera, ToWorker
 from ncs_cluster.types import Outcome, PoolLayout
 from tests.descriptors import open_descriptors
 
@@ -55,6 +55,20 @@ def test_the_end_of_the_peer_is_told_to_reader_and_writer(wire) -> None:
         ours.receive()
     with pytest.raises(BrokenPipeError):
         ours.send(Heartbeat())
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_the_last_messages_of_a_peer_that_ended_before_it_had_read_everything_are_heard(wire, blocking: bool) -> None:
+    ours, theirs = wire
+    ours.sock.setblocking(blocking)
+    ours.send(Grant(1, 2))
+    theirs.send(Heartbeat())
+    theirs.send(Failed("open", "no such device"))
+    theirs.close()
+    assert [ours.receive().message for _ in range(2)] == [Heartbeat(), Failed("open", "no such device")]
+    for _ in range(2):
+        with pytest.raises(EOFError):
+            ours.receive()
 
 
 def test_a_full_queue_is_false_and_an_empty_one_none(wire) -> None:
