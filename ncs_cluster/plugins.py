@@ -17,6 +17,8 @@ from typing import Any, Dict, Generic, Iterable, List, Mapping, Protocol, Type, 
 
 from ncs_cluster.errors import ConfigError
 
+REMEDY = "repair or uninstall that package"
+
 
 class Descriptor(Protocol):
     """What the descriptors of every kind have in common."""
@@ -67,11 +69,11 @@ class Registry(Generic[D]):
         try:
             found = offers[0].load()
         except Exception as error:
-            raise ConfigError(f"{where} cannot be loaded: {reason(error)}; repair or uninstall that package") from error
+            raise ConfigError(f"{where} cannot be loaded: {reason(error)}; {REMEDY}") from error
         if not isinstance(found, self._type):
-            raise ConfigError(f"{where} is no {self._type.__name__}; repair or uninstall that package")
+            raise ConfigError(f"{where} is no {self._type.__name__}; {REMEDY}")
         if found.name != name:
-            raise ConfigError(f'{where} calls itself "{found.name}"; repair or uninstall that package')
+            raise ConfigError(f'{where} calls itself "{found.name}"; {REMEDY}')
         descriptor: D = found
         return descriptor
 
@@ -85,11 +87,25 @@ def load(path: str) -> Any:
         raise ConfigError(f"{path} cannot be loaded: {reason(error)}") from error
 
 
+def call(path: str, *arguments: Any) -> Any:
+    """The answer of the function that "module:attribute" names. ConfigError, ValueError and OSError are its own to raise; any other
+    exception is a defect of its package, told as ConfigError in one line."""
+    function = load(path)
+    try:
+        return function(*arguments)
+    except (ConfigError, ValueError, OSError):
+        raise
+    except Exception as error:
+        raise ConfigError(f"{path} fails: {reason(error)}; {REMEDY}") from error
+
+
 def made(options: str, given: Mapping[str, Any]) -> Any:
     """The `Options` that "module:attribute" names, made of what was given. Raises ValueError, one line, for what makes no sense."""
     try:
         return load(options)(**given)
-    except TypeError as error:
+    except (ConfigError, ValueError):
+        raise
+    except Exception as error:
         raise ValueError(reason(error)) from error
 
 

@@ -17,7 +17,7 @@ from ncs_cluster.config.model import options_table
 from ncs_cluster.config.paths import state_dir
 from ncs_cluster.config.request import PoolRequest
 from ncs_cluster.config.runtimes import interpreter
-from ncs_cluster.plugins import load, made
+from ncs_cluster.plugins import call, load, made
 
 BESIDE = {"runtime", "time_scale"}
 """Keys of a backend's table that are no options of its own."""
@@ -36,7 +36,7 @@ def chosen(pool: PoolRequest) -> BackendPlugin:
             continue
         count = f"1 {plugin.matched.device} is" if len(ports) == 1 else f"{len(ports)} {plugin.matched.device}s are"
         seen = f"{count} plugged in (port {', '.join(ports)})"
-        obstacle = None if plugin.obstacle is None else load(plugin.obstacle)(BackendHost(pool, plugin))
+        obstacle = None if plugin.obstacle is None else call(plugin.obstacle, BackendHost(pool, plugin))
         if obstacle is None:
             context.notices.append(f"{seen}: driven by backend {plugin.name}")
             return plugin
@@ -58,7 +58,7 @@ def options(pool: PoolRequest, plugin: BackendPlugin) -> dict[str, Any]:
     except ValueError as error:
         option = next((name for name in host.set if name in str(error)), None)
         host.refuse(option, str(error))
-    return host.set if plugin.configure is None else {**host.set, **load(plugin.configure)(host)}
+    return host.set if plugin.configure is None else {**host.set, **call(plugin.configure, host)}
 
 
 def judge(context: Context, plugin: BackendPlugin, given: dict[str, Any]) -> None:

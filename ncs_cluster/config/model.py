@@ -16,7 +16,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.config.error_text import shown
-from ncs_cluster.plugins import Registry, load
+from ncs_cluster.errors import ConfigError
+from ncs_cluster.plugins import REMEDY, Registry, load, reason
 from ncs_cluster.policies import POLICIES
 from ncs_cluster.sources import SOURCES
 
@@ -148,16 +149,20 @@ def options_table(path: str, **more: Any) -> type[Table]:
     """The `Options` that "module:attribute" names as a table, with `more` keys beside them. The dataclass's own checks run when it
     is made of the values."""
     options = load(path)
-    hints = typing.get_type_hints(options)
-    fields: dict[str, Any] = dict(more)
-    for each in dataclasses.fields(options):
-        default: Any = ...
-        if each.default is not dataclasses.MISSING:
-            default = each.default
-        elif each.default_factory is not dataclasses.MISSING:
-            default = Field(default_factory=each.default_factory)
-        fields[each.name] = (hints[each.name], default)
-    return create_model(path, __base__=Table, **fields)
+    try:
+        hints = typing.get_type_hints(options)
+        fields: dict[str, Any] = dict(more)
+        for each in dataclasses.fields(options):
+            default: Any = ...
+            if each.default is not dataclasses.MISSING:
+                default = each.default
+            elif each.default_factory is not dataclasses.MISSING:
+                default = Field(default_factory=each.default_factory)
+            fields[each.name] = (hints[each.name], default)
+        return create_model(path, __base__=Table, **fields)
+    except Exception as error:
+        # no dataclass, or types that nobody can judge
+        raise ConfigError(f"{path} cannot be used as Options: {reason(error)}; {REMEDY}") from error
 
 
 _RUNTIME = (str, key("default", "The interpreter its workers run under: a [runtimes.NAME]."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Optional
 
+from ncs_cluster import policies
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.backends.sysfs import plugged_in
@@ -14,7 +15,7 @@ from ncs_cluster.config.model import tables
 from ncs_cluster.config.policy import policy_of
 from ncs_cluster.config.request import PoolRequest, requests
 from ncs_cluster.config.spec import NAME, NAME_RULE
-from ncs_cluster.plugins import load, made
+from ncs_cluster.plugins import REMEDY, call, made, reason
 from ncs_cluster.specs import ClusterSpec, DiscoverySpec, PoolSpec, StickSpec
 from ncs_cluster.types import StickId
 from ncs_cluster.usb_ids import UsbIds
@@ -49,9 +50,12 @@ def sticks(pool: PoolRequest, plugin: BackendPlugin) -> list[StickSpec]:
     count = wanted or plugin.counted.default
     given = options(pool, plugin)
     if plugin.divide is not None:
-        given = load(plugin.divide)(given, count)
+        given = call(plugin.divide, given, count)
     whole = made(plugin.options, given)
-    place = plugin.counted.port.format_map({name: getattr(whole, name) for name in whole.__dataclass_fields__})
+    try:
+        place = plugin.counted.port.format_map({name: getattr(whole, name) for name in whole.__dataclass_fields__})
+    except Exception as error:
+        pool.refuse("backend", because=f"backend {plugin.name} cannot say where its sticks are: {reason(error)}; {REMEDY}")
     runtime = BackendHost(pool, plugin).runtime
     return [
         StickSpec(
@@ -106,7 +110,7 @@ def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpe
             "cluster_size",
             because=f"{size} of {count} stick{'s' * (count > 1)}: at most half may work while the others cool; {remedy}",
         )
-    return ClusterSpec(
+    spec = ClusterSpec(
         cluster_size=size,
         policy=policy.name,
         policy_options=policy_options,
@@ -114,3 +118,9 @@ def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpe
         switch_temp_c=pool.value("switch_temp"),
         time_scale=getattr(context.root, plugin.name).time_scale if plugin.simulated else 1.0,
     )
+    try:
+        policies.create(spec)
+    except Exception as error:
+        # the supervisor makes it again
+        pool.refuse("policy", because=f"policy {policy.name} cannot be made: {reason(error)}; {REMEDY}")
+    return spec

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ncs_cluster.config.context import Context, refusal
 from ncs_cluster.config.model import options_table
 from ncs_cluster.errors import ConfigError
-from ncs_cluster.plugins import load, made
+from ncs_cluster.plugins import call, made
 from ncs_cluster.sinks import SINKS
 from ncs_cluster.sinks.base import Parsed, SinkPlugin
 from ncs_cluster.specs import SinkSpec
@@ -38,7 +38,7 @@ def _parsed(context: Context, text: str) -> tuple[SinkPlugin, Parsed]:
             plugin, spec = SINKS.get(word), rest
         else:
             plugin, spec = next(each for each in SINKS.builtin.values() if each.files), text
-        return plugin, load(plugin.parse)(spec, lambda path: _place(context, path))
+        return plugin, call(plugin.parse, spec, lambda path: _place(context, path))
     except ConfigError as error:
         # an error of a path names its key already
         if str(error).startswith(context.layers.where(("results",))):

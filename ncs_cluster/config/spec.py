@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from ncs_cluster.errors import ConfigError
-from ncs_cluster.plugins import load
+from ncs_cluster.plugins import call
 from ncs_cluster.provision.places import expanded
 from ncs_cluster.sources import SOURCES
 from ncs_cluster.sources._secret import redacted
@@ -39,7 +39,7 @@ def parse(text: str, base: Path) -> Spec:
     """`base` is what relative paths are relative to. Raises ValueError with one line for people."""
     plugin = _plugin(text, base)
     try:
-        return Spec(plugin, load(plugin.parse)(text, lambda path: _existing(path, base)))
+        return Spec(plugin, call(plugin.parse, text, lambda path: _existing(path, base)))
     except ConfigError as error:
         raise ValueError(str(error)) from error
 
