@@ -485,7 +485,8 @@ def test_a_policy_named_by_a_flag_leaves_out_the_options_of_the_files_policy(wri
         ("cluster-size = 2\n[policy]\ndwell_ms = 2", "ncs.toml: policy.dwell_ms: unknown key; did you mean dwell_s?"),
         ("cluster-size = 2\n[policy]\ndwell_s = 'x'", 'ncs.toml: policy.dwell_s: must be a number, not "x"'),
         ("cluster-size = 2\n[policy]\ndwell_s = -1", "ncs.toml: policy.dwell_s: dwell_s must be 0 or more"),
-        ("[policy]\nname = 'all'\ndwell_s = 2", "ncs.toml: policy.dwell_s: unknown key; there are no keys here"),
+        ("[policy]\nname = 'all'\ndwell_s = 2", "ncs.toml: policy.dwell_s: unknown key; known here: name"),
+        ("[policy]\nnam = 'all'", "ncs.toml: policy.nam: unknown key; did you mean name?"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_told_with_its_key(write: Write, text: str, line: str) -> None:

@@ -112,6 +112,10 @@ def test_a_backend_given_by_flag_makes_one_pool_instead_of_the_files(machine: Ma
             "[pools.a]\nbackend = 'simulated'\noptions.depth = 0\n",
             "c.toml: pools.a.options.depth: depth must be 1 to 64",
         ),
+        (
+            "[pools.a]\nbackend = 'simulated'\noptions.faults = ['sneeze@5']\n",
+            'c.toml: pools.a.options.faults: faults: fault "sneeze@5": kind',
+        ),
         ("[pools.a]\nbackend = 'simulated'\nruntime = 'old'\n", "c.toml: pools.a.runtime: there is no [runtimes.old]"),
         (
             "[pools.a]\nbackend = 'simulated'\ncluster-size = 3\n",
@@ -124,7 +128,7 @@ def test_a_backend_given_by_flag_makes_one_pool_instead_of_the_files(machine: Ma
         ("[pools.a]\nbackend = 'simulated'\npolicy = 'rnig'\n", 'c.toml: pools.a.policy: there is no policy "rnig"'),
         (
             "[pools.a]\nbackend = 'simulated'\n[pools.a.policy]\nname = 'all'\ndwell_s = 1\n",
-            "c.toml: pools.a.policy.dwell_s: unknown key; there are no keys here",
+            "c.toml: pools.a.policy.dwell_s: unknown key; known here: name",
         ),
         ("[pools.'A b']\nbackend = 'simulated'\n", 'c.toml: pools.A b: pool name "A b": a name is made of a-z'),
         ("[simulated]\ntime_scale = 2\n[pools.a]\nbackend = 'xlink'\n", "c.toml: simulated.time_scale: only simulated sticks can"),

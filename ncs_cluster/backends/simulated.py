@@ -68,7 +68,10 @@ class Options:
         if not 1 <= self.depth <= 64:
             raise ValueError("depth must be 1 to 64")
         for text in self.faults:
-            _faults.parse(text)
+            try:
+                _faults.parse(text)
+            except ValueError as error:
+                raise ValueError(f"faults: {error}") from error
 
 
 class _Request:

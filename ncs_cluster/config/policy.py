@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from pydantic import ValidationError
 
@@ -26,7 +26,7 @@ def policy_of(pool: PoolRequest, cluster_size: int) -> tuple[PolicyPlugin, dict[
         plugin = POLICIES.get(table.name or (TURNS if cluster_size else NO_TURNS))
     except ConfigError as error:
         pool.refuse("policy", because=str(error))
-    options = options_table(plugin.options)
+    options = options_table(plugin.options, name=(Optional[str], None))
     try:
         judged = options.model_validate(given).model_dump(exclude_unset=True)
     except ValidationError as error:
