@@ -43,7 +43,7 @@ class FramePools:
         return actions
 
     def retire(self, camera: Camera) -> list[Action]:
-        """Drop the picture ring of a removed camera and retire its present pool, which is dropped once every frame in it was read."""
+        """Drop the picture ring of a removed camera and retire its pool, which is dropped once every frame in it was read."""
         if camera.slots is None:
             return []
         camera.slots.revoke_grants()

@@ -39,6 +39,7 @@ def test_a_new_camera_has_given_nothing() -> None:
         "detail": None,
         "signal": False,
         "ended": False,
+        "added": False,
         "removed": False,
         "slots": None,
         "retired": [],

@@ -109,16 +109,16 @@ def test_a_camera_that_is_new_in_the_settings_is_added() -> None:
 
 
 def test_a_source_that_can_never_open_does_not_end_a_daemon_that_ran_before_it_was_configured() -> None:
-    house = House()
-    wrong = changed(house, source="video", options={"path": "nope.mp4"})
-    house.cameras.configure([wrong, CAM1], 1.0)
-    house.hears(STOPPED, 1.5)
-    for camera in house.cameras.by_name.values():
+    setup = CameraSetup()
+    wrong = changed(setup, source="video", options={"path": "nope.mp4"})
+    setup.cameras.configure([wrong, CAM1], 1.0)
+    setup.receive(STOPPED, 1.5)
+    for camera in setup.cameras.by_name.values():
         camera.handle(HELLO, 2.0)
         assert camera.handle(m.Failed("open", "no such file", permanent=True), 3.0) == []
         text = "ended (exit code 0; no such file), next try in 60 s"
         assert camera.handle(STOPPED, 4.0) == [LogEvent("warning", str(camera.child.endpoint), text)]
-    assert house.daemon.asked == []
+    assert setup.daemon.asked == []
 
 
 # -- changed

@@ -54,7 +54,7 @@ class AnyOrderReconfigured(AnyOrder):
             # a source that is new to the world gets its traits before its process starts
             self.world.cameras[camera.name].period_s = max(0.15, self.world.cameras[camera.name].period_s)
         self.world.settings = changed
-        self.world.tell(OPERATOR, Configured(changed))
+        self.world.deliver(OPERATOR, Configured(changed))
         assert self.world.engine.settings == changed or self.world.exit_code is not None
 
 
