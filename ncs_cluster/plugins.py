@@ -109,11 +109,6 @@ def made(options: str, given: Mapping[str, Any]) -> Any:
         raise ValueError(reason(error)) from error
 
 
-def option_names(options: str) -> List[str]:
-    """Names of the fields of the `Options` that "module:attribute" names."""
-    return list(load(options).__dataclass_fields__)
-
-
 def reason(error: Exception) -> str:
     """An exception in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

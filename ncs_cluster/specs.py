@@ -27,7 +27,7 @@ class GraphSpec(Struct, frozen=True):
     model: str
     """Absolute path of the model file."""
     decoder: str
-    """A name of `decoders.DECODERS`."""
+    """The name of a decoder."""
     labels: List[str] = []
     threshold: float = 0.6
     colour: str = "BGR"
@@ -82,7 +82,7 @@ class CameraSpec(Struct, frozen=True):
 
     name: CameraName
     source: str
-    """A name of `sources.SOURCES`."""
+    """The name of a source plugin."""
     options: Dict[str, Any]
     """Fields of the source's `Options`. May hold a password."""
     shown: str
@@ -130,13 +130,13 @@ class SinkSpec(Struct, frozen=True):
     """One place where results are written, by a process of its own."""
 
     kind: str
-    """A key of `sinks.SINKS`."""
+    """The name of a sink plugin."""
     options: Dict[str, Any]
     """Fields of the sink's `Options`. May hold a password."""
     shown: str
     """The place for people, passwords taken out."""
     name: str = ""
-    """Empty: the sink of --results."""
+    """By its place among --results: empty for the first, then "2", "3", ..."""
 
     def __repr__(self) -> str:
         """Without the options: an address may hold a password."""

@@ -142,7 +142,7 @@ class SinkStatus(Struct, frozen=True):
     lost: int
     detail: str | None
     name: str = ""
-    """Empty: the sink of --results."""
+    """By its place among --results: empty for the first, then "2", "3", ..."""
 
 
 class PoolStatus(Struct, frozen=True):

@@ -26,7 +26,7 @@ class Endpoint(NamedTuple):
 BUS = Endpoint("bus")
 OPERATOR = Endpoint("operator")
 SINK = Endpoint("sink")
-"""The sink of --results."""
+"""The sink of the first --results."""
 GATEWAY = Endpoint("gateway")
 
 

@@ -161,7 +161,7 @@ def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
         reasons.append(failing)
     if not engine.sticks.by_id:
         reasons.append("no stick is plugged in" if engine.settings.discoveries else "no sticks")
-    reasons += [f"results cannot be written: {sink.trouble}" for sink in engine.sinks.by_name.values() if sink.trouble]
+    reasons += [f"results cannot be written: {sink.detail}" for sink in engine.sinks.by_name.values() if sink.detail]
     down = _shedding(engine) or failing is not None or not any(stick.usable for stick in engine.sticks.by_id.values())
     if down and not reasons:
         reasons.append("no stick is ready yet")
@@ -256,4 +256,4 @@ def _process(name: str, pid: int | None, state: str, restarts: int, usage: Mappi
 
 def _sink(sink: Sink) -> SinkStatus:
     state = "blocked" if sink.blocked else sink.child.state.value
-    return SinkStatus(sink.spec.shown, state, sink.outbox.written, sink.outbox.kept, sink.outbox.lost, sink.trouble, sink.spec.name)
+    return SinkStatus(sink.spec.shown, state, sink.outbox.written, sink.outbox.kept, sink.outbox.lost, sink.detail, sink.spec.name)

@@ -44,7 +44,7 @@ class Sink:
         return self.outbox.token is not None
 
     @property
-    def trouble(self) -> str | None:
+    def detail(self) -> str | None:
         """Why nothing is written, for people: it is blocked, or its process cannot be kept running."""
         return self.blocked or (self.child.last_error if self.child.state is State.BACKOFF else None)
 

@@ -41,7 +41,7 @@ class Spawner:
         note: Callable[[str, str, str], None],
     ) -> None:
         """Each `start` is answered by `started(process)` or `failed(process, detail)`, at once or later. `note` logs a line, as
-        Supervisor._note does."""
+        EventLog.add does."""
         self._runtimes = {"default": RuntimeSpec(sys.executable), **settings.runtimes}
         self._runtime_dir = Path(settings.runtime_dir)
         self._log_level = settings.log_level

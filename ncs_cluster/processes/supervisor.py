@@ -61,7 +61,6 @@ class Supervisor:
 
     def __init__(self, settings: Settings, runtime_dir: Path, reload: Callable[[], Settings] | None = None) -> None:
         self._reload = reload
-        self._settings = settings
         self._runtime_dir = runtime_dir
         self._selector = selectors.DefaultSelector()
         # before the control socket exists, since a client that sees it may send SIGTERM

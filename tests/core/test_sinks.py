@@ -436,13 +436,13 @@ def test_sinks_stay_in_the_order_of_the_settings_when_one_is_replaced() -> None:
 
 def test_a_sink_whose_process_cannot_be_kept_running_says_why_nothing_is_written() -> None:
     sink = started()
-    assert sink.trouble is None
+    assert sink.detail is None
     sink.handle(HELLO, 1.0)
     sink.handle(m.Failed("open", "busy"), 2.0)
     sink.handle(DIED, 3.0)
-    assert (sink.blocked, sink.trouble) == (None, "busy")
+    assert (sink.blocked, sink.detail) == (None, "busy")
     sink.child.tick(4.0)
-    assert sink.trouble is None, "it is tried again"
+    assert sink.detail is None, "it is tried again"
 
 
 def test_a_sink_that_has_not_begun_yet_holds_up_ordered_streams_when_it_is_full() -> None:
