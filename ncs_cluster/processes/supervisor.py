@@ -25,6 +25,7 @@ from ncs_cluster.core import actions as a
 from ncs_cluster.core import events as e
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, OPERATOR, Endpoint
+from ncs_cluster.errors import ConfigError
 from ncs_cluster.ipc import pictures, pool
 from ncs_cluster.processes import child, control, usage
 from ncs_cluster.processes.buffered_channel import MAX_QUEUED, BufferedChannel
@@ -276,7 +277,10 @@ class Supervisor:
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._raise(OPERATOR, e.StopRequested())
             elif number == signal.SIGHUP and self._reload is not None:
-                self._raise(OPERATOR, e.Configured(self._reload()))
+                try:
+                    self._raise(OPERATOR, e.Configured(self._reload()))
+                except (ConfigError, OSError) as error:
+                    self._log.add("error", "daemon", f"new settings are not applied: {error}")
 
     def _end(self) -> None:
         """Kill and reap the children that are left; wait at most 1 s."""

@@ -72,3 +72,14 @@ def test_settings_that_need_a_new_start_are_refused_whole(tmp_path: Path) -> Non
         assert [camera["name"] for camera in daemon.status()["cameras"]] == ["a"]
         (refusal,) = [text for text in daemon.story("daemon") if "not applied" in text]
         assert "state_dir" in refusal
+
+
+def test_settings_that_cannot_be_read_change_nothing(tmp_path: Path) -> None:
+    old = settings(tmp_path, sticks(1), [synthetic("a")])
+    with running(old) as daemon:
+        daemon.until(lambda s: s["cameras"][0]["results"] > 5, "results")
+        daemon.runtime_dir.with_suffix(".settings").unlink()
+        os.kill(daemon.pid, signal.SIGHUP)
+        daemon.until(lambda s: any("not applied" in text for text in daemon.story("daemon")), "the refusal")
+        before = daemon.status()["cameras"][0]["results"]
+        daemon.until(lambda s: s["cameras"][0]["results"] > before, "results after it")
