@@ -185,6 +185,6 @@ class Event(Struct, frozen=True):
     level: str
     """info|warning|error"""
     who: str
-    """"daemon", "stick sim-1", "camera cam0", "sink", "gateway"."""
+    """ "daemon", "clusters", "page", the name of a stick or camera, or a process: "worker sim-1"."""
     text: str
     """For people; it may change."""

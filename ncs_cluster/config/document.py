@@ -254,8 +254,8 @@ def _extra(field: FieldInfo) -> dict[str, str]:
     return typing.cast("dict[str, str]", field.json_schema_extra)
 
 
-def _about(door: str) -> str:
-    text = inspect.getdoc(import_module(door.split(":")[0])) or ""
+def _about(plugin: str) -> str:
+    text = inspect.getdoc(import_module(plugin.split(":")[0])) or ""
     return text.split("\n\n")[0] + "\n"
 
 
