@@ -12,6 +12,7 @@ from ncs_cluster.core.actions import Action, LogEvent
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.stick import Stick
 from ncs_cluster.core.sticks import Sticks
+from ncs_cluster.policies.all import All
 from ncs_cluster.policies.base import StickView, View
 from ncs_cluster.specs import ClusterSpec, PoolSpec
 from ncs_cluster.types import StickId
@@ -64,8 +65,6 @@ class Regulator:
 
     def regulate(self, now_s: float, *, switch_requested: bool = False) -> list[Action]:
         """`switch_requested`: an operator wants the next cluster."""
-        if switch_requested:
-            self._policy.ask_switch()
         plant_s = now_s * self.spec.time_scale
         members = self.members
         for stick in members:
@@ -73,7 +72,13 @@ class Regulator:
                 stick.zone.update(plant_s)
         view = self.view(now_s)
         actions = self._report_hot(view)
-        advice = self._policy.advise(view)
+        try:
+            if switch_requested:
+                self._policy.ask_switch()
+            advice = self._policy.advise(view)
+        except Exception as error:  # a policy may be another package's
+            actions.append(self._replace_policy(error))
+            advice = self._policy.advise(view)
         allowed = {stick.id for stick in view.sticks if stick.usable and not stick.hot}
         duties = {stick: duty for stick, duty in advice.duties.items() if stick in allowed}
         self._dispatcher.set_duties({stick.spec.id: duties.get(stick.spec.id, 0.0) for stick in members})
@@ -126,7 +131,18 @@ class Regulator:
         return stick in self._hot
 
     def clusters(self, now_s: float) -> list[list[StickId]]:
-        return self._policy.clusters(self.view(now_s))
+        view = self.view(now_s)
+        try:
+            return self._policy.clusters(view)
+        except Exception:  # `regulate` replaces a policy that fails; reading changes nothing
+            return [[stick.id for stick in view.sticks]]
+
+    def _replace_policy(self, error: Exception) -> LogEvent:
+        """The policy failed: from now on every cool stick works, as far as the cluster size allows."""
+        failed, self._policy = self.spec.policy, All()
+        return LogEvent(
+            "error", "clusters", f"policy {failed} failed ({type(error).__name__}: {error}): every cool stick works now"
+        )
 
     def configure(self, pool: PoolSpec, now_s: float) -> list[Action]:
         """Apply a new temperature, interval, cluster size or policy; a new policy object only where the policy or its options

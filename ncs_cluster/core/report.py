@@ -12,6 +12,7 @@ from ncs_cluster.core.regulator import Regulator
 from ncs_cluster.core.sinks import Sink
 from ncs_cluster.core.stick import Stick
 from ncs_cluster.core.stick_queue import StickQueue
+from ncs_cluster.core.work import Count
 from ncs_cluster.status import (
     CameraStatus,
     ClusterStatus,
@@ -219,7 +220,7 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
 
 def _camera(engine: Engine, camera: Camera, now_s: float) -> CameraStatus:
     stream = camera.stream
-    count = engine.ledger.count(camera.spec.name)
+    count = engine.ledger.streams.get(camera.spec.name) or Count()
     if camera.ended:
         state = "ended"
     elif camera.child.state is State.BACKOFF:

@@ -507,3 +507,32 @@ def test_other_options_of_a_policy_apply_at_once() -> None:
     assert setup.configure(new, 2.5)[:1] == [LogEvent("info", "clusters", "new settings: policy_options")]
     setup.regulator.regulate(3.0, switch_requested=True)
     assert setup.regulator.active == ["sim-3", "sim-4"]
+
+
+class Broken:
+    """A policy with a fault in its code."""
+
+    asked = False
+
+    def advise(self, view: View) -> Advice:
+        raise KeyError("sim-9")
+
+    def ask_switch(self) -> None:
+        raise ValueError("no")
+
+    def clusters(self, view: View) -> list[list[StickId]]:
+        raise KeyError("sim-9")
+
+
+@pytest.mark.parametrize(("switch_requested", "reason"), [(False, "KeyError: 'sim-9'"), (True, "ValueError: no")])
+def test_a_policy_that_raises_is_replaced_and_every_cool_stick_works(
+    monkeypatch: pytest.MonkeyPatch, switch_requested: bool, reason: str
+) -> None:
+    monkeypatch.setattr(policies, "create", lambda spec: Broken())
+    setup = RegulatorSetup(3, clusters=ClusterSpec(2, "all"))
+    setup.open(1, 2, 3)
+    assert setup.regulator.clusters(2.0) == [["sim-1", "sim-2", "sim-3"]]
+    text = f"policy all failed ({reason}): every cool stick works now"
+    assert setup.regulator.regulate(2.0, switch_requested=switch_requested) == [LogEvent("error", "clusters", text)]
+    assert (setup.regulator.active, setup.dispatcher.permits) == (["sim-1", "sim-2", "sim-3"], {"default": 2})
+    assert setup.regulator.regulate(3.0) == [], "once"
