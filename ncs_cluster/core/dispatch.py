@@ -275,8 +275,12 @@ class Dispatcher:
 
     def _reserved_for_retry(self) -> StickId | None:
         """The busy stick that will be idle first, if a retried unit waits for an idle stick."""
-        waits = any(lane.pending and lane.pending[0].tried and not lane.held for lane in self.lanes.values())
-        busy = [queue for queue in self.queues.values() if queue.in_flight and queue.duty > 0.0] if waits else []
+        for lane in self.lanes.values():
+            if lane.pending and lane.pending[0].tried and not lane.held:
+                break
+        else:
+            return None
+        busy = [queue for queue in self.queues.values() if queue.in_flight and queue.duty > 0.0]
         return min(busy, key=lambda queue: (len(queue.in_flight), queue.expected_end_s())).stick if busy else None
 
     def _paced(self, queue: StickQueue, now_s: float) -> bool:

@@ -122,7 +122,9 @@ class Engine:
 
     def _hand_over(self, now_s: float) -> list[Action]:
         """Send frames to the sticks that can take them, and records to the sinks."""
-        actions = self.workers.open_due(now_s) + self.workers.regulate_due(now_s)
+        actions = self.workers.open_due(now_s) if self.sticks.boots.deadline_s is not None else []
+        if (due_s := self.workers.deadline_s) is not None and now_s >= due_s:
+            actions += self.workers.regulate_due(now_s)
         if (due_s := self.streams.deadline_s) is not None and now_s >= due_s:
             actions += self.streams.release(now_s)
         actions += self.sinks.pump()

@@ -27,6 +27,7 @@ class Streams:
         self._dispatcher = dispatcher
         self._ledger = ledger
         self._sinks = sinks
+        self._ordered: list[Stream] = []
         self._holding: dict[str, Stream] = {}
         """Live streams with a held result."""
 
@@ -38,6 +39,7 @@ class Streams:
 
     def open(self, stream: Stream) -> None:
         self.by_name[stream.name] = stream
+        self._ordered = [each for each in self.by_name.values() if each.ordered]
         self._dispatcher.open_lanes(stream.name, stream.graphs, stream.weight, ordered=stream.ordered)
 
     def close(self, name: str, now_s: float) -> None:
@@ -47,6 +49,7 @@ class Streams:
         if stream is None:
             return
         stream.closing = True
+        self._ordered = [each for each in self.by_name.values() if each.ordered]
         for unit in self._dispatcher.close_lanes(name):
             self._ledger.end(unit, DROPPED)
         for order in stream.live_orders.values():
@@ -148,9 +151,8 @@ class Streams:
 
     def hold_full(self) -> None:
         """Hold the lanes of ordered streams while one of their sinks is full."""
-        for stream in self.by_name.values():
-            if stream.ordered:
-                self._dispatcher.hold(stream.name, held=self.full(stream))
+        for stream in self._ordered:
+            self._dispatcher.hold(stream.name, held=self.full(stream))
 
     def _of(self, unit: Unit) -> Stream | None:
         """The unit's stream; None when it was closed meanwhile."""
@@ -185,6 +187,8 @@ class Streams:
         if unit.number <= stream.published.get(unit.graph, -1):
             self._ledger.out_of_order += 1
         stream.published[unit.graph] = unit.number
+        if not self._sinks.by_name:
+            return
         latency_s = None if outcome.error is not None else now_s - unit.frame.captured_s
         frame, graph = unit.frame, self.graphs[unit.graph]
         record = Record(stream.name, unit.number, frame.captured_at, frame.item, unit.stick, graph, latency_s, outcome)

@@ -39,6 +39,9 @@ from ncs_cluster.processes.spawn import Spawner
 from ncs_cluster.specs import Settings
 from ncs_cluster.types import CameraName
 
+SPAWNER_S = 0.25
+"""Period at which fork servers are checked and orphans are reaped."""
+
 
 def run(settings: Settings, reload: Callable[[], Settings] | None = None) -> int:
     """Run the daemon; returns its exit code. Raises ConfigError before any child is started.
@@ -80,7 +83,7 @@ class Supervisor:
         self._exit_code: int | None = None
         self._usage = usage.Usage()
         self._notifier = Notifier()
-        self._next_ping_s = 0.0
+        self._next_ping_s = self._next_spawner_s = 0.0
         self._spawner = Spawner(settings, self._selector, self._started, self._not_started, self._log.add)
         self._requests = Requests(
             self._engine,
@@ -140,8 +143,11 @@ class Supervisor:
         """Periodic work after the engine has checked every deadline; the watchdog ping confirms that check."""
         if now_s >= self._usage.next_s:
             self._usage.sample([*self._pids(), *self._spawner.pids()], now_s)
-        self._spawner.tick(now_s, self._pids)
-        self._handle_events()
+        if now_s >= self._next_spawner_s:
+            # the kernel looks through all children for an exited one: dozens, for each of thousands of wakes per second
+            self._next_spawner_s = now_s + SPAWNER_S
+            self._spawner.tick(now_s, self._pids)
+            self._handle_events()
         if now_s >= self._next_ping_s:
             self._next_ping_s = now_s + min(1.0, self._notifier.ping_every_s or 1.0)
             if self._notifier.ping_every_s is not None:
