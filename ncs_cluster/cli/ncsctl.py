@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from ncs_cluster.cli import lean
 from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning, format_os_error
@@ -43,7 +44,9 @@ def main() -> None:
         code = 1
     if lean_command:
         # nothing is left to clean up, and the interpreter's own shutdown would be a tenth of the command's CPU
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
 

@@ -150,7 +150,8 @@ def test_a_field_an_older_daemon_lacks_is_named_in_one_line(daemon: FakeControl,
             " restart it, or use the ncsctl it was installed with\n"
         )
     printed = ncsctl("status", "--json", place=tmp_path)
-    assert (printed.returncode, json.loads(printed.stdout)) == (1, json.loads(msgspec.json.encode(daemon.document)))
+    assert (printed.returncode, printed.stderr.count("\n")) == (1, 1), "the document is printed whole, and the missing field named"
+    assert json.loads(printed.stdout) == json.loads(msgspec.json.encode(daemon.document))
 
 
 def test_url_waits_for_a_page_that_is_not_ready_and_for_no_other_refusal(daemon: FakeControl, tmp_path: Path) -> None:
