@@ -1,4 +1,4 @@
-"""Plugins: a name leads to a descriptor, built in or of another package.
+"""Registries of plugins: each maps a name to a descriptor, built in or of another package.
 
 Built-in descriptors are literal, so a child that looks one up reads nothing else. Another package offers a plugin by an entry point
 of the group, whose name is the plugin's and whose object is the descriptor:
@@ -21,7 +21,7 @@ REMEDY = "repair or uninstall that package"
 
 
 class Descriptor(Protocol):
-    """What the descriptors of every kind have in common."""
+    """Fields that the descriptors of every kind have."""
 
     @property
     def name(self) -> str: ...
@@ -34,7 +34,7 @@ class Registry(Generic[D]):
     """The plugins of one kind."""
 
     def __init__(self, kind: str, group: str, descriptors: Iterable[D]) -> None:
-        """`kind`: for people, "backend". `group`: of the entry points, "ncs_cluster.backends"."""
+        """`kind`: word in messages, such as "backend". `group`: entry-point group, such as "ncs_cluster.backends"."""
         self.kind, self.group = kind, group
         self.builtin: Dict[str, D] = {each.name: each for each in descriptors}
         self._type: Type[Any] = type(next(iter(self.builtin.values())))
@@ -48,7 +48,7 @@ class Registry(Generic[D]):
         return found
 
     def offered(self) -> List[str]:
-        """Names that other packages offer, sorted. Nothing of theirs is imported."""
+        """Sorted names of the plugins of other packages. No package is imported."""
         return sorted(set(_entry_points(self.group)) - set(self.builtin))
 
     def names(self) -> List[str]:
@@ -88,8 +88,8 @@ def load(path: str) -> Any:
 
 
 def call(path: str, *arguments: Any) -> Any:
-    """The answer of the function that "module:attribute" names. ConfigError, ValueError and OSError are its own to raise; any other
-    exception is a defect of its package, told as ConfigError in one line."""
+    """Call the hook that "module:attribute" names. Its ConfigError, ValueError and OSError pass; any other exception is a defect
+    of its package and becomes a ConfigError of one line."""
     function = load(path)
     try:
         return function(*arguments)
@@ -100,7 +100,7 @@ def call(path: str, *arguments: Any) -> Any:
 
 
 def made(options: str, given: Mapping[str, Any]) -> Any:
-    """The `Options` that "module:attribute" names, made of what was given. Raises ValueError, one line, for what makes no sense."""
+    """Create the `Options` that "module:attribute" names. Raises ValueError, one line, for an invalid or unknown option."""
     try:
         return load(options)(**given)
     except (ConfigError, ValueError):
@@ -110,12 +110,12 @@ def made(options: str, given: Mapping[str, Any]) -> Any:
 
 
 def reason(error: Exception) -> str:
-    """An exception in one line."""
+    """Type and text of an exception in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _entry_points(group: str) -> Dict[str, List[Any]]:
-    """Entry points of a group by name. Children that use built-in plugins never come here: the module costs them 3 MB."""
+    """Entry points of a group by name. Called for names that are not built in: importlib.metadata takes 3 MB."""
     from importlib import metadata
 
     everything: Any = metadata.entry_points()

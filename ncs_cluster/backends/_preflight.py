@@ -26,7 +26,7 @@ def on_openvino(graphs: List[GraphSpec]) -> Iterator[Outputs]:
 
 
 def of_blobs(graphs: List[GraphSpec]) -> Iterator[Outputs]:
-    """Read what each graph's blob says of itself, which cannot crash. The outputs are zeros."""
+    """Parse each graph's blob and return outputs of zeros. The parser is pure Python: a damaged blob raises, it cannot crash."""
     from ncs_cluster.backends._tensors import Tensors
     from ncs_cluster.xlink.blob import Blob, BlobError
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def configure(host: Host) -> Dict[str, Any]:
-    """The firmware, looked into, and libusb where somebody names it."""
+    """The options `firmware`, a path whose content was verified, and `libusb` where it is set."""
     found: Dict[str, Any] = {"libusb": _libusb(host)} if host.given("libusb") else {}
     return {**found, "firmware": str(_whole_firmware(host))}
 
@@ -35,7 +35,7 @@ def _get_firmware(host: Host) -> str:
 
 
 def _whole_firmware(host: Host) -> Path:
-    """What somebody names may be another release's; what was installed is ours to the last byte."""
+    """A firmware that is named by an option may be of another release; an installed one must match its checksum."""
     path, named = _firmware(host), host.given("firmware")
     option = "firmware" if named else None
     if not path.is_file():

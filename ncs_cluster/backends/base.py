@@ -122,31 +122,31 @@ class Counted(Struct, frozen=True, kw_only=True):
     """Devices that are simply there: as many as `--sticks` says."""
 
     default: int
-    """How many where `--sticks` says nothing."""
+    """Number of devices without `--sticks`."""
     prefix: str
-    """Of their ids: "sim" gives sim-1, sim-2, ..."""
+    """Prefix of the devices' ids: "sim" gives sim-1, sim-2, ..."""
     port: str
-    """Where they are, for people, before the number; {NAME} is the value of an option."""
+    """`port` of the status, before the device's number; {NAME} is the value of an option."""
 
 
 class Matched(Struct, frozen=True, kw_only=True):
     """Devices that are found on the USB bus, and come and go."""
 
     device: str
-    """What one is called: "neural compute stick"."""
+    """Name of one device in messages: "neural compute stick"."""
     usb: UsbIds
     prefix: str
-    """Of their ids, before the port: "ncs" gives ncs-1-1.2."""
+    """Prefix of the devices' ids, before the port: "ncs" gives ncs-1-1.2."""
     booted_port: Optional[str] = None
     """The option that takes the port at which a device comes back after its boot, where that has been learned."""
 
 
 class BackendPlugin(Struct, frozen=True, kw_only=True):
-    """What is known of a backend without importing it: its line of the registry. Strings that name code are "module:attribute"."""
+    """The registry entry of a backend, known without importing it. Strings that name code are "module:attribute"."""
 
     name: str
     title: str
-    """What it is, for people."""
+    """Name in `--help` and docs."""
     driver: str
     """The class: see Backend."""
     options: str
@@ -169,8 +169,8 @@ class BackendPlugin(Struct, frozen=True, kw_only=True):
     divide: Optional[str] = None
     """`(options: Dict[str, Any], count: int) -> Dict[str, Any]`: options of each of `count` workers that share this machine."""
     obstacle: Optional[str] = None
-    """`(host: Host) -> Optional[str]`, for `--backend auto`: why it cannot drive the devices that are plugged in; "" where nobody
-    asked for it; None where it can."""
+    """`(host: Host) -> Optional[str]`, for `--backend auto`: None where the backend can drive the plugged-in devices, else the
+    reason why it cannot; "" where its settings are missing, so that `auto` passes it over without a notice."""
 
 
 Outputs = Mapping[str, Any]
@@ -184,13 +184,14 @@ class Host(Protocol):
     def state_dir(self) -> Path: ...
 
     def given(self, option: str) -> bool:
-        """True when somebody set this option, or "runtime"."""
+        """True when the file, a variable or a flag sets this option; "runtime" counts as an option."""
 
     def option(self, name: str) -> Any:
         """Its value as set, or its default."""
 
     def path(self, option: str) -> Path:
-        """The path that an option names; a relative one is relative to the file that sets it. Refuses one that cannot be."""
+        """The absolute path that an option names; a relative path starts at the folder of the file that sets the option. Raises
+        ConfigError for an empty path and for a folder that this user may not enter."""
 
     def interpreter(self) -> Tuple[str, Dict[str, str]]:
         """The Python its workers run under, and their environment."""

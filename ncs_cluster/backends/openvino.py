@@ -104,7 +104,7 @@ class OpenVino:
 
 
 def divide(options: Dict[str, Any], count: int) -> Dict[str, Any]:
-    """Options of each of `count` workers: the CPU's cores shared out, unless somebody set `threads`."""
+    """Options of each of `count` workers: the CPU's cores shared out, unless `threads` is set."""
     if count == 1 or "threads" in options:
         return options
     return {**options, "threads": max(1, len(os.sched_getaffinity(0)) // count)}

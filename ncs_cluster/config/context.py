@@ -34,7 +34,7 @@ class Context:
 
     def path(self, text: str, *key: str) -> Path:
         """The absolute path that a key names: relative to the file that sets the key, else to the working folder. A path that does
-        not exist is accepted; one that this user may not look for is refused."""
+        not exist is accepted. Raises ConfigError for an empty path and for a folder that this user may not enter."""
         if not text:
             self.refuse(*key, because="must not be empty; leave it out for the default")
         try:

@@ -71,7 +71,7 @@ def _compiled(context: Context, text: str, graph: GraphSpec) -> GraphSpec:
 
 
 def _overrides(context: Context, name: str) -> bool:
-    """True when a higher layer sets the general threshold than the one that sets this graph's own."""
+    """True when `threshold` is set by a higher layer (file, environment, flag, --set) than `graphs.NAME.threshold`."""
     rank = ("file", "environment", "flag", "set")
     general, own = (context.layers.origins.get(path) for path in (("threshold",), ("graphs", name, "threshold")))
     return general is not None and own is not None and rank.index(general.kind) > rank.index(own.kind)

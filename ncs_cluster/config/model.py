@@ -161,7 +161,7 @@ def options_table(path: str, **more: Any) -> type[Table]:
             fields[each.name] = (hints[each.name], default)
         return create_model(path, __base__=Table, **fields)
     except Exception as error:
-        # no dataclass, or types that nobody can judge
+        # `options` is no dataclass, or pydantic cannot validate a type of its fields
         raise ConfigError(f"{path} cannot be used as Options: {reason(error)}; {REMEDY}") from error
 
 

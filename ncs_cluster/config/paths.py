@@ -14,7 +14,7 @@ LONGEST_SOCKET_PATH = 107
 
 
 def runtime_dir(context: Context) -> str:
-    """The folder of the control socket. Without a setting: the one that clients look into."""
+    """The folder of the control socket. The default is the folder in which `ncsctl` looks for it."""
     if context.root.runtime_dir is not None:
         path = context.path(context.root.runtime_dir, "runtime_dir")
     else:

@@ -12,7 +12,7 @@ class PoolRequest:
     """The keys of a pool and where each was given: in `[pools.NAME]`, else as the flag of the same name says."""
 
     def __init__(self, context: Context, name: Optional[str] = None) -> None:
-        """`name`: of the table; None where there is none and the general keys make the one pool."""
+        """`name`: of the table [pools.NAME]; None where the file has no such table, and the general keys make the only pool."""
         self.context, self.name = context, name
 
     def value(self, key: str) -> Any:

@@ -31,7 +31,7 @@ DECODERS = Registry(
 
 
 def create(graph: GraphSpec) -> Decode:
-    """The graph's decoder with its options. Raises ConfigError for one that cannot be had, ValueError for options it refuses."""
+    """The graph's decoder with its options. Raises ConfigError for an unknown or broken plugin, ValueError for invalid options."""
     plugin = DECODERS.get(graph.decoder)
     decode, options = load(plugin.decode), made(plugin.options, graph.decoder_options)
 

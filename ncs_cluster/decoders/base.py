@@ -1,4 +1,4 @@
-"""What every decoder looks like. Runs on CPython 3.9, numpy only."""
+"""The interface of decoders. Runs on CPython 3.9, numpy only."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Decoder(Protocol):
 
 
 class DecoderPlugin(Struct, frozen=True, kw_only=True):
-    """What is known of a decoder without importing it: its line of the registry. Strings that name code are "module:attribute"."""
+    """The registry entry of a decoder, known without importing it. Strings that name code are "module:attribute"."""
 
     name: str
     title: str
-    """What it decodes, for people."""
+    """Kind of outputs it decodes, for help and docs."""
     decode: str
     """The function: see Decoder."""
     options: str
     """The frozen dataclass of its options, keys of `[decoder]` in graph.toml. Its `__post_init__` raises ValueError, one line, for
     values that make no sense."""
     check_outputs: Optional[str] = None
-    """`(outputs, options) -> Optional[str]`: why these outputs are not for this decoder, one line. Asked before anything starts."""
+    """`(outputs, options) -> Optional[str]`: why the outputs are not for this decoder, one line. Called before a child starts."""

@@ -28,7 +28,7 @@ POLICIES = Registry(
 
 
 def create(spec: ClusterSpec) -> Policy:
-    """The policy that a pool asks for. Raises ConfigError for one that cannot be had, ValueError for options it refuses."""
+    """The policy that a pool asks for. Raises ConfigError for an unknown or broken plugin, ValueError for options it refuses."""
     plugin = POLICIES.get(spec.policy)
     policy: Policy = load(plugin.create)(spec, made(plugin.options, spec.policy_options))
     return policy

@@ -36,7 +36,7 @@ class Advice(Struct, frozen=True):
 
     duties: dict[StickId, float]
     switched: str | None = None
-    """Why the active set was changed just now, for people; None when it was not a switch."""
+    """Reason of the switch, for the event and the status; None: the active set did not change, or not by a switch."""
     next_s: float | None = None
     """When the policy wants to be asked again at the latest."""
     no_alternative: bool = False
@@ -60,11 +60,11 @@ class Policy(Protocol):
 
 
 class PolicyPlugin(Struct, frozen=True, kw_only=True):
-    """What is known of a policy without importing it: its line of the registry. Strings that name code are "module:attribute"."""
+    """The registry entry of a policy, known without importing it. Strings that name code are "module:attribute"."""
 
     name: str
     title: str
-    """What it does, for people."""
+    """What it does, for help and docs."""
     create: str
     """`(spec: ClusterSpec, options: Options) -> Policy`."""
     options: str

@@ -85,20 +85,20 @@ class Skipping(Protocol):
 
 
 class Parsed(NamedTuple):
-    """What a SPEC means."""
+    """A parsed SPEC."""
 
     options: Dict[str, Any]
     """Fields of the source's `Options`."""
     shown: str
-    """The SPEC for people, passwords taken out."""
+    """The SPEC as logs and status show it, without passwords."""
 
 
 Find = Callable[[str], "Path"]
-"""A file or folder that must be there, by a path as it was given -> its absolute path. Raises ValueError, one line."""
+"""Turns the given path of an existing file or folder into its absolute path. Raises ValueError, one line."""
 
 
 class SourcePlugin(Struct, frozen=True, kw_only=True):
-    """What is known of a source without importing it: its line of the registry. Strings that name code are "module:attribute".
+    """The registry entry of a source, known without importing it. Strings that name code are "module:attribute".
 
     A source of another package is asked for by its name, NAME or NAME:REST; of the fields that say which SPECs are a source's,
     only those of built-in sources count.
@@ -106,23 +106,23 @@ class SourcePlugin(Struct, frozen=True, kw_only=True):
 
     name: str
     form: str
-    """Its SPECs, for people: "usb:N or /dev/videoN"."""
+    """The form of its SPECs in help and docs: "usb:N or /dev/videoN"."""
     driver: str
     """The class, called with the options: see Source."""
     options: str
     """The frozen dataclass of its options. Its `__post_init__` raises ValueError, one line, for values that make no sense."""
     parse: str
-    """`(spec: str, find: Find) -> Parsed`. Raises ValueError, one line, for a SPEC that means nothing."""
+    """`(spec: str, find: Find) -> Parsed`. Raises ValueError, one line, for an invalid SPEC."""
     words: List[str] = []
-    """SPECs that are this word alone, or begin with it and a colon."""
+    """Words of its SPECs: WORD alone, or WORD:REST."""
     addresses: List[str] = []
-    """SPECs of the form WORD://..."""
+    """URL schemes of its SPECs: SCHEME://..."""
     prefixes: List[str] = []
     suffixes: List[str] = []
-    """Files that end so."""
+    """Endings of its files, such as ".bag"."""
     folders: bool = False
     files: bool = False
-    """Files that are no other source's."""
+    """True: it takes every file that matches no suffix of another source."""
     size: Optional[Tuple[str, str]] = None
     """Options that --size sets: those for width and height."""
     fps: Optional[str] = None
@@ -130,10 +130,10 @@ class SourcePlugin(Struct, frozen=True, kw_only=True):
     loop: Optional[str] = None
     """The option that --loop sets to true."""
     every_frame: Optional[Dict[str, Any]] = None
-    """Options that --every-frame sets; None for one that never ends."""
+    """Options that --every-frame sets; None for a source without an end."""
     ends_with: Optional[str] = None
-    """--loop and --every-frame are understood only where this option is set; None: always."""
+    """Option without which --loop and --every-frame do not apply to the source; None: they always do."""
     ordered: bool = False
-    """Every frame counts, each once and in order, asked for or not."""
+    """True: the stream is ordered also without --every-frame."""
     demo: bool = False
-    """The demo graph knows what it shows."""
+    """True: the demo graph detects the objects of this source."""

@@ -1,4 +1,4 @@
-"""What the descriptors and options of all kinds have in common."""
+"""Checks of a descriptor and its Options, for plugins of every kind."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ncs_cluster.plugins import Registry, load, made
 
 
 class OptionsConformance:
-    """Of a plugin's descriptor and its `Options`."""
+    """Base of the conformance classes: checks the plugin's descriptor and its `Options`."""
 
     registry: ClassVar[Registry[Any]]
     plugin: str
     """The plugin's name."""
     options: Mapping[str, Any] = {}
-    """Options that every check uses."""
+    """Options with which every check creates the plugin."""
     refused_options: Sequence[Mapping[str, Any]] = ()
-    """Options that must be refused, beside unknown ones."""
+    """Options that `Options` must refuse with ValueError; an unknown option is always checked."""
 
     @property
     def descriptor(self) -> Any:
@@ -57,7 +57,7 @@ class OptionsConformance:
 
 
 def assert_one_line(text: str) -> None:
-    """An operator reads it: something, in one line, that is not a traceback."""
+    """Fails unless `text` is one line that is not empty and no traceback."""
     assert text.strip() == text != ""
     assert "\n" not in text
     assert "Traceback" not in text

@@ -1,4 +1,4 @@
-"""What every backend must do. A device is opened for real: give `options` and `port` that reach one, or an emulated one."""
+"""Checks of every backend. A device is really opened: a subclass sets the `options` and `port` of a real or an emulated one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ncs_cluster.testing.conformance._options import OptionsConformance, assert_
 from ncs_cluster.types import StickId
 
 PATIENCE_S = 60.0
-"""The longest any step may take; nothing here measures a speed."""
+"""Time-out of each step, seconds; no check measures a speed."""
 REASONS = {"open", "graph", "gone", "hang", "link", "infer", "protocol"}
 WORKER = "ncs_cluster.processes.worker"
 
@@ -36,12 +36,12 @@ class BackendConformance(OptionsConformance):
 
     registry = BACKENDS
     port = "1"
-    """Where the device is plugged in, where it is found on a bus."""
+    """USB port of the device, for a backend whose devices are found on a bus."""
     python: str | None = None
-    """The interpreter of its worker, where it needs one of its own."""
+    """Interpreter of the worker, for a backend that needs another Python."""
 
     def graphs(self) -> list[GraphSpec]:
-        """What it is given to run: the demo graph, where it needs one."""
+        """The graphs that the device opens: the demo graph for a backend that needs one."""
         if not self.descriptor.needs_graph:
             return []
         graph = graph_folder.read(graph_folder.named()["demo"], "demo", None)
@@ -50,7 +50,7 @@ class BackendConformance(OptionsConformance):
         return [structs.replace(graph, blob=str(blobs.find(graph, places.for_tools())))]
 
     def break_device(self, backend: Backend) -> None:
-        """Make the open device fail, as far as that can be done here."""
+        """Make the open device fail, by fault injection or by a subclass."""
         if not isinstance(backend, FaultInjection):
             pytest.skip("nothing here can make the device fail")
         backend.inject_fault("unplug", 1.0)
@@ -75,7 +75,7 @@ class BackendConformance(OptionsConformance):
             backend.close()
 
     def work(self, backend: Backend, device: DeviceInfo, rounds: int = 2) -> list[Completed]:
-        """As many requests as the device holds, several times."""
+        """Fill the device to max_in_flight several times and collect every answer."""
         done: list[Completed] = []
         for number in range(rounds):
             tags = [number * device.max_in_flight + place for place in range(device.max_in_flight)]
@@ -207,7 +207,7 @@ def picture(seed: int) -> NDArray[np.uint8]:
 
 
 def collect(backend: Backend, count: int) -> list[Completed]:
-    """So many answers, waited for as a worker does: on `wake_fd`, at most until `due_s`."""
+    """The next `count` answers. The wait is a worker's: on `wake_fd`, at most until `due_s`."""
     done: list[Completed] = []
     until_s = time.monotonic() + PATIENCE_S
     while len(done) < count:

@@ -25,14 +25,14 @@ NONSENSE = (math.nan, math.inf, -math.inf, 0.0, -1.0, 1e30, -1e30)
 
 
 class DecoderConformance(OptionsConformance):
-    """Give `outputs`, `detections` or both."""
+    """A subclass sets `plugin` and defines `outputs`."""
 
     registry = DECODERS
     labels = ["first", "second"]
 
     def outputs(self) -> Mapping[str, NDArray[Any]]:
-        """Outputs of a graph of its kind, in which something is seen."""
-        raise NotImplementedError
+        """Outputs of a graph of the decoder's kind, with at least one detection or class over the threshold."""
+        raise NotImplementedError(f"{type(self).__name__} must define outputs()")
 
     def graph(self, threshold: float = 0.5, **options: Any) -> GraphSpec:
         given = {**self.options, **options}
@@ -93,7 +93,7 @@ class DecoderConformance(OptionsConformance):
 
 
 def assert_is_sane(outcome: Outcome) -> None:
-    """Numbers that are finite, scores and boxes within 0..1, boxes with an area."""
+    """All numbers are finite, scores and boxes are within 0..1, and every box has an area."""
     for detection in outcome.detections:
         assert 0.0 <= detection.score <= 1.0
         x1, y1, x2, y2 = detection.box

@@ -1,4 +1,4 @@
-"""What every policy must do: pools of sticks that come, go, heat up and cool down, at random but the same each time."""
+"""Checks of every policy on pools whose sticks come, go, heat up and cool down: random histories from fixed seeds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ncs_cluster.types import StickId
 
 
 class PolicyConformance(OptionsConformance):
-    """Advise, switch, and bear whatever a pool does."""
+    """Checks of `advise`, `ask_switch` and `clusters` along the history of a pool."""
 
     registry = POLICIES
     cluster_size = 2
@@ -26,7 +26,7 @@ class PolicyConformance(OptionsConformance):
         return policies.create(ClusterSpec(self.cluster_size, self.plugin, 10.0, policy_options=dict(self.options)))
 
     def run(self, seed: int, policy: Policy, *, switches: bool = False) -> Iterator[tuple[View, Any]]:
-        """What it advises along one story of a pool; it is asked again when it wants to be, or when something changes."""
+        """Each Advice along one history of a pool. The policy is asked at its `next_s` and after each change of the pool."""
         next_s, story = None, pool(seed, self.cluster_size)
         for view in story:
             if next_s is not None and next_s < view.now_s:

@@ -1,4 +1,4 @@
-"""What every sink must do. Records are written for real: give a `spec` of a place, and `count` what stands there."""
+"""Checks of every sink. Records are really written: a subclass defines the destination (`spec`) and counts records (`count`)."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class SinkConformance(OptionsConformance):
     registry = SINKS
 
     def spec(self, folder: Path) -> str:
-        """What --results is given; `folder` is an empty one for what it needs."""
+        """The SPEC that --results gets. `folder`: an empty folder in which the sink may write."""
         return f"{self.plugin}:{folder / 'results'}"
 
     def count(self, folder: Path) -> int:
-        """How many whole records stand at the place."""
-        raise NotImplementedError
+        """The number of whole records that the sink has written below `folder`."""
+        raise NotImplementedError(f"{type(self).__name__} must define count()")
 
     refused_specs: tuple[str, ...] = ()
-    """What --results must refuse; {folder} is the folder."""
+    """SPECs that --results must refuse; {folder} stands for an empty folder."""
 
     def sink_spec(self, folder: Path, text: str | None = None) -> SinkSpec:
         settings = [word for name, value in self.options.items() for word in ("--set", f"sinks.{self.plugin}.{name}={value}")]

@@ -1,4 +1,4 @@
-"""What every source must do. A device or file is opened for real: give a `spec` that reaches one."""
+"""Checks of every source. A device or file is really opened: a subclass defines its SPEC (`spec`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ncs_cluster.testing.conformance._options import OptionsConformance, assert_
 
 PATIENCE_S = 60.0
 MOST_FRAMES = 20
-"""Frames read of a source that does not end before."""
+"""Frames that the checks read from a source that does not end earlier."""
 
 
 class SourceConformance(OptionsConformance):
@@ -29,13 +29,13 @@ class SourceConformance(OptionsConformance):
     registry = SOURCES
 
     def spec(self, folder: Path) -> str:
-        """A SPEC of something that is there; `folder` is an empty one for what it needs."""
+        """The SPEC of a source that opens. `folder`: an empty folder for the files that the source needs."""
         return self.plugin
 
     refused_specs: tuple[str, ...] = ()
-    """SPECs that mean nothing."""
+    """SPECs that the parser must refuse."""
     missing: tuple[str, ...] = ()
-    """SPECs or paths, below the folder, of what cannot be opened: `open` must raise SourceError."""
+    """SPECs, or paths below the folder, that parse and cannot be opened: `open` must raise SourceError."""
 
     def made(self, folder: Path, spec: str | None = None) -> Source:
         plugin, parsed = specs.parse(spec or self.spec(folder), folder)
@@ -164,13 +164,13 @@ class SourceConformance(OptionsConformance):
 
 
 def planes_of(info: SourceInfo) -> Planes:
-    """A pool slot of the source's size, full of what was there before."""
+    """A pool slot of the source's size, filled with the pixels of an older frame."""
     depth = None if info.depth_scale_m is None else np.full((info.height, info.width), 0xABCD, np.uint16)
     return Planes(np.full((info.height, info.width, 3), 0xEE, np.uint8), depth)
 
 
 def read(source: Source, info: SourceInfo, most: int = MOST_FRAMES) -> list[tuple[Captured, Planes]]:
-    """The next frames, each in planes of its own, at most `most`."""
+    """At most `most` further frames, each in planes of its own."""
     frames: list[tuple[Captured, Planes]] = []
     while len(frames) < most:
         room = planes_of(info)
