@@ -1,0 +1,123 @@
+"""The messages between processes: one closed union per channel and direction. msgpack by msgspec; never pickle.
+
+A message is positional (`array_like`) with its class name as tag, so both ends must run the same version: Hello carries PROTOCOL.
+Times named `_s` are time.monotonic() of this machine, comparable between its processes. Values that harm another process
+when they are out of range have bounds here: such a message does not decode, and the supervisor kills its sender. Runs on CPython
+3.9.
+
+    supervisor <-> worker    ToWorker  / FromWorker
+    supervisor <-> camera    ToCamera  / FromCamera
+    supervisor <-> sink      ToSink    / FromSink
+    supervisor <-> gateway   ToGateway / FromGateway
+    supervisor <-> fork server  ToForkServer / FromForkServer
+    client     <-> supervisor  Request / Reply           (the control socket: control_messages.py)
+"""
+
+from __future__ import annotations
+
+from ncs_cluster.control_messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, Reply, Request
+from ncs_cluster.messages.camera import (
+    CameraRates,
+    DetectionRate,
+    Drawn,
+    FrameCaptured,
+    FromCamera,
+    Grant,
+    Measure,
+    Measured,
+    OpenSource,
+    QuitRequested,
+    Skipped,
+    SourceEnded,
+    SourceLost,
+    SourceOpened,
+    ToCamera,
+)
+from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Phase, Stop
+from ncs_cluster.messages.fork_server import Fork, Forked, ForkFailed, FromForkServer, ToForkServer
+from ncs_cluster.messages.gateway import CameraGone, FromGateway, GatewayOpened, OpenGateway, PictureReady, ToGateway, Watch
+from ncs_cluster.messages.memory import MapPictures, MapPool, UnmapPool
+from ncs_cluster.messages.sink import NO_READER, Acked, FromSink, OpenSink, SinkBlocked, SinkOpened, ToSink, Write
+from ncs_cluster.messages.worker import (
+    ChangeGraphs,
+    FromWorker,
+    Infer,
+    Inferred,
+    InjectFault,
+    OpenStick,
+    Reopen,
+    ResetStick,
+    StickLost,
+    StickOpened,
+    Telemetry,
+    ToWorker,
+)
+
+PROTOCOL = 3
+
+__all__ = [
+    "NO_READER",
+    "PROTOCOL",
+    "Acked",
+    "AskEvents",
+    "AskFault",
+    "AskStatus",
+    "AskSwitch",
+    "AskUrl",
+    "CameraGone",
+    "CameraRates",
+    "ChangeGraphs",
+    "DetectionRate",
+    "Drawn",
+    "Failed",
+    "Fork",
+    "ForkFailed",
+    "Forked",
+    "FrameCaptured",
+    "FromCamera",
+    "FromForkServer",
+    "FromGateway",
+    "FromSink",
+    "FromWorker",
+    "GatewayOpened",
+    "Grant",
+    "Heartbeat",
+    "Hello",
+    "Infer",
+    "Inferred",
+    "InjectFault",
+    "MapPictures",
+    "MapPool",
+    "Measure",
+    "Measured",
+    "Message",
+    "OpenGateway",
+    "OpenSink",
+    "OpenSource",
+    "OpenStick",
+    "Phase",
+    "PictureReady",
+    "QuitRequested",
+    "Reopen",
+    "Reply",
+    "Request",
+    "ResetStick",
+    "SinkBlocked",
+    "SinkOpened",
+    "Skipped",
+    "SourceEnded",
+    "SourceLost",
+    "SourceOpened",
+    "StickLost",
+    "StickOpened",
+    "Stop",
+    "Telemetry",
+    "ToCamera",
+    "ToForkServer",
+    "ToGateway",
+    "ToSink",
+    "ToWorker",
+    "UnmapPool",
+    "Watch",
+    "Write",
+]

@@ -1,0 +1,49 @@
+"""supervisor <-> gateway. Runs on CPython 3.9."""
+
+from __future__ import annotations
+
+from typing import Union
+
+from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Stop
+from ncs_cluster.messages.memory import MapPictures
+from ncs_cluster.specs import GatewaySpec
+from ncs_cluster.types import CameraName
+
+
+class OpenGateway(Message, frozen=True):
+    """The first message to the gateway. It requests status and events over the control socket, as any client."""
+
+    gateway: GatewaySpec
+    runtime_dir: str
+    simulated: bool
+
+
+class PictureReady(Message, frozen=True):
+    """A new picture is in the camera's ring."""
+
+    camera: CameraName
+    frame: int
+
+
+class CameraGone(Message, frozen=True):
+    """The camera is no longer configured."""
+
+    camera: CameraName
+
+
+class GatewayOpened(Message, frozen=True):
+    """The page is served at this address."""
+
+    host: str
+    port: int
+
+
+class Watch(Message, frozen=True):
+    """The number of viewers of a camera has changed."""
+
+    camera: CameraName
+    viewers: int
+
+
+ToGateway = Union[OpenGateway, MapPictures, PictureReady, CameraGone, Stop]
+FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, Failed]
