@@ -65,10 +65,10 @@ class Ring:
         if hot:
             return self._turn(view, here, f"{hot[0].id} {hot[0].why_hot}", safety=True)
         if self.asked:
-            return self._turn(view, here, "asked for by the operator")
+            return self._turn(view, here, "requested by the operator")
         due_s = self._due_s()
         if due_s is not None and view.now_s >= due_s:
-            return self._turn(view, here, "its time is over")
+            return self._turn(view, here, "switch interval is over")
         return self._work(here, None, due_s)
 
     def clusters(self, view: View) -> list[list[StickId]]:

@@ -16,7 +16,7 @@ from ncs_cluster import messages as m
 from ncs_cluster.core.events import GATEWAY, SINK, Endpoint
 from ncs_cluster.testing.hardware import StickTraits
 from ncs_cluster.testing.world import World, installation
-from ncs_cluster.types import CameraName, FrameRef
+from ncs_cluster.types import CameraName, FrameRef, Outcome
 from tests.core.referee import Referee
 
 pytestmark = pytest.mark.slow
@@ -209,7 +209,7 @@ class AnyOrder(RuleBasedStateMachine):
         endpoint = Endpoint("worker", stick)
         mine = self.world.engine.dispatcher.queues.get(stick)  # type: ignore[call-overload]
         if endpoint in self.world.processes and (mine is None or ticket not in mine.in_flight):
-            self.world.processes[endpoint].send(m.Inferred(ticket, m.Outcome(), 0.1))
+            self.world.processes[endpoint].send(m.Inferred(ticket, Outcome(), 0.1))
 
     @rule(stick=STICKS)
     def a_worker_opens_twice(self, stick: str) -> None:
@@ -258,7 +258,7 @@ class AnyOrder(RuleBasedStateMachine):
                 m.StickOpened("late", True, 2),
                 m.StickLost("late"),
                 m.Telemetry(30.0),
-                m.Inferred(ticket, m.Outcome(), 0.1),
+                m.Inferred(ticket, Outcome(), 0.1),
             ],
             "camera": [m.SourceOpened(320, 240, None, None, False, False, "late"), m.SourceEnded(3)],
             "sink": [m.SinkOpened(3, 0), m.Acked(10_000, 10_000)],

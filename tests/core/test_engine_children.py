@@ -282,14 +282,14 @@ def test_a_switch_within_the_dwell_is_promised_and_later_made() -> None:
     assert daemon.engine.deadline_s == 100.25
     daemon.engine.wake(101.9)
     assert daemon.engine.deadline_s == 102.0
-    assert daemon.engine.wake(102.0) == [LogEvent("info", "clusters", "switch to sim-2: asked for by the operator")]
+    assert daemon.engine.wake(102.0) == [LogEvent("info", "clusters", "switch to sim-2: requested by the operator")]
 
 
 def test_a_switch_after_the_dwell_is_made_at_once() -> None:
     daemon = clusters_of_one()
     daemon.now_s = 102.0
     assert daemon.receive(CLIENT, m.AskSwitch()) == [
-        LogEvent("info", "clusters", "switch to sim-2: asked for by the operator"),
+        LogEvent("info", "clusters", "switch to sim-2: requested by the operator"),
         replied("switched to sim-2"),
     ]
 

@@ -146,9 +146,9 @@ def test_the_turn_passes_when_its_time_is_over() -> None:
     assert (setup.regulator.active, setup.regulator.policy_deadline_s) == (["sim-1", "sim-2"], 12.0)
     assert setup.dispatcher.permits == {"default": 2}
     assert setup.regulator.clusters(2.0) == [["sim-1", "sim-2"], ["sim-3", "sim-4"]]
-    assert setup.regulator.regulate(12.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: its time is over")]
+    assert setup.regulator.regulate(12.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: switch interval is over")]
     assert (setup.regulator.active, setup.duties) == (["sim-3", "sim-4"], {"sim-1": 0.0, "sim-2": 0.0, "sim-3": 1.0, "sim-4": 1.0})
-    assert (setup.regulator.switches, setup.regulator.last_switch) == (1, (12.0, "its time is over"))
+    assert (setup.regulator.switches, setup.regulator.last_switch) == (1, (12.0, "switch interval is over"))
     assert setup.regulator.policy_deadline_s == 22.0
 
 
@@ -156,8 +156,8 @@ def test_the_times_of_a_policy_are_plant_times() -> None:
     setup = ring(4, 2, time_scale=10.0)
     setup.regulator.regulate(2.0)
     assert setup.regulator.policy_deadline_s == 3.0
-    assert setup.regulator.regulate(3.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: its time is over")]
-    assert setup.regulator.last_switch == (3.0, "its time is over")
+    assert setup.regulator.regulate(3.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: switch interval is over")]
+    assert setup.regulator.last_switch == (3.0, "switch interval is over")
 
 
 def test_a_switch_that_the_operator_asks_for_waits_for_the_dwell() -> None:
@@ -165,7 +165,7 @@ def test_a_switch_that_the_operator_asks_for_waits_for_the_dwell() -> None:
     setup.regulator.regulate(2.0)
     assert setup.regulator.regulate(3.0, switch_requested=True) == []
     assert (setup.regulator.switch_pending, setup.regulator.policy_deadline_s) == (True, 4.0)
-    assert setup.regulator.regulate(4.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: asked for by the operator")]
+    assert setup.regulator.regulate(4.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: requested by the operator")]
     assert setup.regulator.switch_pending is False
 
 

@@ -53,7 +53,7 @@ def test_each_pool_has_its_own_policy_size_and_time_scale() -> None:
     assert (both.usb.active, both.cpu.active) == (["sim-1", "sim-2"], ["sim-5", "sim-6", "sim-7", "sim-8"])
     assert (both.usb.policy_deadline_s, both.cpu.policy_deadline_s) == (3.0, None)
     assert (both.usb.reading_deadline_s, both.cpu.reading_deadline_s) == (3.5, 17.0)
-    assert both.usb.regulate(3.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: its time is over")]
+    assert both.usb.regulate(3.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: switch interval is over")]
     assert both.duties() == [0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     assert (both.usb.switches, both.cpu.switches) == (1, 0)
 

@@ -245,12 +245,12 @@ def ring() -> Engine:
 def test_clusters_are_drawn_with_the_time_to_the_next_switch_and_the_last_one() -> None:
     engine = ring()
     pool = regulator(engine)
-    pool.switches, pool.last_switch, pool.policy_deadline_s = 6, (998.1234, "its time is over"), 1009.456
+    pool.switches, pool.last_switch, pool.policy_deadline_s = 6, (998.1234, "switch interval is over"), 1009.456
     assert drawn(engine, 1002.0).clusters == s.ClusterStatus(
         active=["sim-1", "sim-2"],
         next_switch_s=7.46,
         switches=6,
-        last_switch=s.LastSwitch(1699999996.123, "its time is over"),
+        last_switch=s.LastSwitch(1699999996.123, "switch interval is over"),
         shedding=False,
         ring=[["sim-1", "sim-2"], ["sim-3", "sim-4"]],
     )

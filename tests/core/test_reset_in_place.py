@@ -7,7 +7,7 @@ import pytest
 from ncs_cluster import messages as m
 from ncs_cluster.core.child import State
 from ncs_cluster.testing.world import World, installation
-from ncs_cluster.types import FrameRef
+from ncs_cluster.types import FrameRef, Outcome
 from tests.core.referee import frames, ordered, watched
 
 
@@ -55,10 +55,10 @@ def test_answers_from_before_a_reset_are_not_taken_for_others() -> None:
     assert old
     worker.lose_stick()
     for ticket in old:
-        worker.send(m.Inferred(ticket, m.Outcome(), 0.1))
+        worker.send(m.Inferred(ticket, Outcome(), 0.1))
     world.run(2.0)
     for ticket in old:
-        worker.send(m.Inferred(ticket, m.Outcome(), 0.1))
+        worker.send(m.Inferred(ticket, Outcome(), 0.1))
     world.run(2.0)
     referee.check()
 

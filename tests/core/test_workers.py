@@ -131,7 +131,7 @@ def test_a_pool_is_regulated_when_its_own_deadline_has_come() -> None:
     assert (usb.active, cpu.active, usb.deadline_s, cpu.deadline_s) == (["sim-1"], ["sim-3", "sim-4"], 11.0, None)
     usb.active, cpu.active = [], []
     assert (setup.workers.regulate_due(10.999), usb.active) == ([], [])
-    assert setup.workers.regulate_due(11.0) == [LogEvent("info", "clusters", "switch to sim-2: its time is over")]
+    assert setup.workers.regulate_due(11.0) == [LogEvent("info", "clusters", "switch to sim-2: switch interval is over")]
     assert (usb.active, usb.deadline_s, cpu.active) == (["sim-2"], 21.0, [])
 
 
@@ -140,8 +140,8 @@ def test_every_pool_whose_deadline_has_come_is_regulated() -> None:
     setup = WorkersSetup(pools=[pool_of(1, 2, clusters=ring, name="usb"), pool_of(3, 4, clusters=ring, name="cpu")])
     setup.open(1, 2, 3, 4)
     assert setup.workers.regulate_due(11.0) == [
-        LogEvent("info", "clusters", "switch to sim-2: its time is over"),
-        LogEvent("info", "clusters", "switch to sim-4: its time is over"),
+        LogEvent("info", "clusters", "switch to sim-2: switch interval is over"),
+        LogEvent("info", "clusters", "switch to sim-4: switch interval is over"),
     ]
 
 

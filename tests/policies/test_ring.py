@@ -108,12 +108,12 @@ def test_a_stick_that_comes_back_has_its_place_again() -> None:
 
 
 def test_a_stick_ready_before_the_first_of_the_ring_does_not_keep_the_turn() -> None:
-    """As when they boot one after the other, and the second is quicker: its time is over while it is alone."""
+    """As when they boot one after the other, and the second is quicker: switch interval is over while it is alone."""
     ring = Ring(2.0)
     assert at_work(ring, view(0.0, sticks=2, size=1, away=(1,))) == "2"
     assert at_work(ring, view(2.5, sticks=2, size=1, away=(1,))) == "2"
     advice = ring.advise(view(4.5, sticks=2, size=1))
-    assert (list(advice.duties), advice.switched) == (["1"], "its time is over")
+    assert (list(advice.duties), advice.switched) == (["1"], "switch interval is over")
     assert at_work(ring, view(6.5, sticks=2, size=1)) == "2"
 
 
