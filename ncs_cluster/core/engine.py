@@ -1,7 +1,7 @@
 """The engine: routes each event to the peer it came from and returns the actions. Its own rules are start, tick and shutdown only.
 
-`handle` and `wake` are the only methods that change state, `start`, `stop` and `refuse` aside; time is an argument. `deadline_s` is
-the time at which `wake` is due if no event comes first. The same events at the same times lead to the same actions.
+`receive`, `hand_over` and `wake` are the only methods that change state, `start`, `stop` and `refuse` aside; time is an argument.
+`deadline_s` is the time at which `wake` is due if no event comes first. The same events at the same times lead to the same actions.
 """
 
 from __future__ import annotations
@@ -89,15 +89,19 @@ class Engine:
             actions += self.cameras.add(camera, now_s)
         return actions
 
-    def handle(self, endpoint: Endpoint, message: Any, now_s: float) -> list[Action]:
-        """Handle one event. Returns its actions, in order."""
+    def receive(self, endpoint: Endpoint, message: Any, now_s: float) -> list[Action]:
+        """Handle one event; `hand_over` follows after the last event of a turn. Returns its actions, in order."""
         peer = self._peer(endpoint)
-        return (peer.handle(message, now_s) if peer is not None else []) + self._hand_over(now_s)
+        return peer.handle(message, now_s) if peer is not None else []
+
+    def handle(self, endpoint: Endpoint, message: Any, now_s: float) -> list[Action]:
+        """Handle one event that comes alone."""
+        return self.receive(endpoint, message, now_s) + self.hand_over(now_s)
 
     def wake(self, now_s: float) -> list[Action]:
         """Act on every deadline that has passed."""
         actions = self._tick(now_s) if now_s >= self._next_tick_s else []
-        return actions + self._hand_over(now_s)
+        return actions + self.hand_over(now_s)
 
     def _peer(self, endpoint: Endpoint) -> Peer | None:
         match endpoint.kind:
@@ -120,7 +124,7 @@ class Engine:
 
     # -- frames
 
-    def _hand_over(self, now_s: float) -> list[Action]:
+    def hand_over(self, now_s: float) -> list[Action]:
         """Send frames to the sticks that can take them, and records to the sinks."""
         actions = self.workers.open_due(now_s) if self.sticks.boots.deadline_s is not None else []
         if (due_s := self.workers.deadline_s) is not None and now_s >= due_s:

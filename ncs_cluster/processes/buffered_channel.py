@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import logging
 import os
-import select
-import selectors
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc.channel import Channel
+from ncs_cluster.processes.loop import READ, WRITE, Loop
 
 MAX_QUEUED = 4096
-MAX_READS_PER_TURN = 64
-"""Messages read from one channel before the loop turns to the next one."""
 
 M = TypeVar("M")
 
@@ -31,21 +28,20 @@ class BufferedChannel(Generic[M]):
     def __init__(
         self,
         channel: Channel[M],
-        selector: selectors.BaseSelector,
+        loop: Loop,
         on_message: Callable[[M], None],
         on_close: Callable[[str], None],
     ) -> None:
         """`on_close(reason)` is called once when the peer ends the channel: "" for end of file, else the error in its messages."""
         self.channel = channel
-        self._selector = selector
+        self._loop = loop
         self._on_message = on_message
         self._on_close = on_close
         self._queue: deque[tuple[bytes, int | None]] = deque()
         """Waiting messages, each with a duplicate of its descriptor: the caller may close the original."""
         self._closed = False
-        self._more = select.poll()
-        self._more.register(channel.sock, select.POLLIN)
-        selector.register(channel.sock, selectors.EVENT_READ, self._on_ready)
+        self._fd = channel.fileno()
+        loop.watch(self._fd, self._on_ready)
 
     def send(self, message: object, fd: int | None = None, *, droppable: bool = False) -> bool:
         """Send a message, or queue it. False when the peer is hung. A droppable message is dropped where it would be queued."""
@@ -71,8 +67,13 @@ class BufferedChannel(Generic[M]):
             return True
         if not sent and not droppable:
             self._enqueue(data, fd)
-            self._selector.modify(self.channel.sock, selectors.EVENT_READ | selectors.EVENT_WRITE, self._on_ready)
+            self._loop.watch(self._fd, self._on_ready, READ | WRITE)
         return True
+
+    @property
+    def waiting(self) -> int:
+        """Messages that the kernel does not accept yet."""
+        return len(self._queue)
 
     def drain(self) -> None:
         """Read all messages that are in the socket: the last ones of a process that has exited."""
@@ -82,34 +83,29 @@ class BufferedChannel(Generic[M]):
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._selector.unregister(self.channel.sock)
+            self._loop.forget(self._fd)
             self.channel.close()
             self._clear_queue()
 
-    def _on_ready(self, mask: int) -> None:
-        if mask & selectors.EVENT_WRITE:
+    def _on_ready(self, ready: int) -> None:
+        if ready & WRITE:
             self._flush()
-        if mask & selectors.EVENT_READ:
-            for _ in range(MAX_READS_PER_TURN):
-                # a receive that finds nothing raises BlockingIOError, which costs seven times as much as poll
-                if self._closed or not self._read_one() or not self._more.poll(0):
-                    break
+        if ready & READ and not self._closed:
+            # one message a turn: a peer that sends many keeps no other one waiting
+            self._read_one()
 
     def _read_one(self) -> bool:
         try:
-            received = self.channel.receive()
+            message = self.channel.receive_message()
         except EOFError:
             self._fail("")
             return False
         except (ProtocolError, OSError) as error:
             self._fail(str(error))
             return False
-        if received is None:
+        if message is None:
             return False
-        for fd in received.fds:
-            # no message to the supervisor carries a descriptor
-            os.close(fd)
-        self._on_message(received.message)
+        self._on_message(message)
         return True
 
     def _flush(self) -> None:
@@ -123,7 +119,7 @@ class BufferedChannel(Generic[M]):
             if not sent:
                 return
             self._drop_first()
-        self._selector.modify(self.channel.sock, selectors.EVENT_READ, self._on_ready)
+        self._loop.watch(self._fd, self._on_ready)
 
     def _enqueue(self, data: bytes, fd: int | None) -> None:
         self._queue.append((data, None if fd is None else os.dup(fd)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import selectors
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
 from ncs_cluster.messages import Request
 from ncs_cluster.processes.buffered_channel import BufferedChannel
+from ncs_cluster.processes.loop import Loop
 
 MAX_CLIENTS = 16
 LISTEN_BACKLOG = 128
@@ -55,11 +55,11 @@ class ControlSocket:
     def __init__(
         self,
         folder: Path,
-        selector: selectors.BaseSelector,
+        loop: Loop,
         on_request: Callable[[str, Request], None],
         on_disconnect: Callable[[str], None],
     ) -> None:
-        self._selector = selector
+        self._loop = loop
         self._on_request = on_request
         self._on_disconnect = on_disconnect
         self._path = folder / CONTROL_SOCKET
@@ -75,7 +75,7 @@ class ControlSocket:
         self._clients: dict[str, BufferedChannel[Request]] = {}
         """In the order of their last requests, the oldest first."""
         self._next_client = 1
-        selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        loop.watch(self._listener.fileno(), self._accept)
 
     def reply(self, client: str, message: object) -> None:
         """Send to a client. Disconnects one that does not read its replies."""
@@ -95,7 +95,7 @@ class ControlSocket:
         client, self._next_client = str(self._next_client), self._next_client + 1
         self._clients[client] = BufferedChannel(
             Channel(sock, Request),
-            self._selector,
+            self._loop,
             lambda message: self._received(client, message),
             lambda why: self._disconnect(client, why),
         )
@@ -111,7 +111,7 @@ class ControlSocket:
             self._on_disconnect(client)
 
     def close(self) -> None:
-        self._selector.unregister(self._listener)
+        self._loop.forget(self._listener.fileno())
         self._listener.close()
         self._path.unlink(missing_ok=True)
         for client in list(self._clients):

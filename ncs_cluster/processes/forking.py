@@ -5,13 +5,13 @@ Nothing here blocks. While no fork server runs, and when it does not answer in t
 
 from __future__ import annotations
 
-import selectors
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ncs_cluster.messages import Fork, Forked, ForkFailed
 from ncs_cluster.processes.buffered_channel import BufferedChannel
+from ncs_cluster.processes.loop import Loop
 from ncs_cluster.processes.process import Process, describe_exit
 
 STARTING_S = 25.0
@@ -36,14 +36,14 @@ class ForkServer:
     def __init__(
         self,
         start: Callable[[], Process],
-        selector: selectors.BaseSelector,
+        loop: Loop,
         forked: Callable[[Process], None],
         not_forked: Callable[[Process], None],
         note: Callable[[str, str], None],
     ) -> None:
         """`start` returns a started fork server or raises OSError. `forked` gets each started child, `not_forked` each process
         that needs an interpreter of its own. `note(level, text)` logs a line."""
-        self._start, self._selector = start, selector
+        self._start, self._loop = start, loop
         self._forked, self._not_forked, self._note = forked, not_forked, note
         self._process: Process | None = None
         self._link: BufferedChannel[object] | None = None
@@ -118,8 +118,8 @@ class ForkServer:
             self._wait(f"cannot be started ({error})")
             return
         self._process, self._ready = process, False
-        self._link = BufferedChannel(process.channel, self._selector, self._receive, self._closed)
-        self._selector.register(process.pidfd, selectors.EVENT_READ, lambda _mask: self._exited(process))
+        self._link = BufferedChannel(process.channel, self._loop, self._receive, self._closed)
+        self._loop.watch(process.pidfd, lambda _mask: self._exited(process))
 
     def _receive(self, message: object) -> None:
         self._ready, self._heard_s = True, time.monotonic()
@@ -146,7 +146,7 @@ class ForkServer:
 
     def _exited(self, process: Process) -> None:
         self._drain()
-        self._selector.unregister(process.pidfd)
+        self._loop.forget(process.pidfd)
         self._process = None
         self._wait(f"ended ({describe_exit(process.reap())})")
         # a request without an answer has no child: a child goes on only after its answer was sent

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import selectors
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from ncs_cluster.backends import BACKENDS
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.processes.fork_server import KINDS
 from ncs_cluster.processes.forking import ForkServer
+from ncs_cluster.processes.loop import Loop
 from ncs_cluster.processes.process import Process
 from ncs_cluster.specs import RuntimeSpec, Settings
 from ncs_cluster.status import ProcessStatus
@@ -35,7 +35,7 @@ class Spawner:
     def __init__(
         self,
         settings: Settings,
-        selector: selectors.BaseSelector,
+        loop: Loop,
         started: Callable[[Process], None],
         failed: Callable[[Process, str], None],
         note: Callable[[str, str, str], None],
@@ -46,7 +46,7 @@ class Spawner:
         self._runtime_dir = Path(settings.runtime_dir)
         self._log_level = settings.log_level
         self._preload = ",".join(preloaded(settings))
-        self._selector, self._started, self._failed, self._note = selector, started, failed, note
+        self._loop, self._started, self._failed, self._note = loop, started, failed, note
         self._fork_servers: dict[str, ForkServer] = {}
         self._runtime_of: dict[Process, str] = {}
         """The runtime of each process whose fork server has not answered."""
@@ -96,7 +96,7 @@ class Spawner:
             endpoint = Endpoint("fork-server", runtime)
             self._fork_servers[runtime] = ForkServer(
                 lambda: self._start_fork_server(endpoint),
-                self._selector,
+                self._loop,
                 self._forked,
                 self._not_forked,
                 lambda level, text: self._note(level, str(endpoint), text),

@@ -1,7 +1,8 @@
 """The supervisor process: a loop that receives events, calls the engine and performs its actions. It decides nothing, never blocks.
 
-    while not ended:  for each readable channel: events -> queue
-                      for each event of the queue: engine.handle -> perform   (events it causes go to the end of the queue)
+    while not ended:  for each readable channel: event -> queue
+                      for each event of the queue: engine.receive -> perform   (events it causes go to the end of the queue)
+                      engine.hand_over -> perform
                       after a deadline: engine.wake -> perform
 
 It uses no vendor library, reads no pixel, and writes to disk only when a pair of USB ports is learned. The log goes to standard
@@ -11,7 +12,6 @@ error.
 from __future__ import annotations
 
 import os
-import selectors
 import signal
 import socket
 import time
@@ -32,6 +32,7 @@ from ncs_cluster.processes.buffered_channel import MAX_QUEUED, BufferedChannel
 from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.log import NonBlockingHandler
+from ncs_cluster.processes.loop import Loop
 from ncs_cluster.processes.notify import Notifier
 from ncs_cluster.processes.process import Process, describe_exit
 from ncs_cluster.processes.requests import Requests
@@ -66,10 +67,10 @@ class Supervisor:
     def __init__(self, settings: Settings, runtime_dir: Path, reload: Callable[[], Settings] | None = None) -> None:
         self._reload = reload
         self._runtime_dir = runtime_dir
-        self._selector = selectors.DefaultSelector()
+        self._loop = Loop()
         # before the control socket exists, since a client that sees it may send SIGTERM
         self._catch_signals()
-        self._control = control.ControlSocket(runtime_dir, self._selector, self._request, self._client_left)
+        self._control = control.ControlSocket(runtime_dir, self._loop, self._request, self._client_left)
         self._engine = Engine(settings, time.monotonic())
         self._log = EventLog()
         self._bus = SimulatedBus([stick for stick in settings.sticks if stick.simulated])
@@ -84,7 +85,7 @@ class Supervisor:
         self._usage = usage.Usage()
         self._notifier = Notifier()
         self._next_ping_s = self._next_spawner_s = 0.0
-        self._spawner = Spawner(settings, self._selector, self._started, self._not_started, self._log.add)
+        self._spawner = Spawner(settings, self._loop, self._started, self._not_started, self._log.add)
         self._requests = Requests(
             self._engine,
             self._spawner,
@@ -109,11 +110,8 @@ class Supervisor:
         due_s = min(
             [self._engine.deadline_s, self._bus.deadline_s or self._engine.deadline_s, *(usb.deadline_s for usb in self._usb)]
         )
-        for key, mask in self._selector.select(max(0.0, due_s - now_s)):
-            # a callback of this round may have closed this channel, and its descriptor number may be in use again
-            if self._selector.get_map().get(key.fd) is key:
-                key.data(mask)
-                self._handle_events()
+        self._loop.turn(max(0.0, due_s - now_s))
+        self._handle_events()
         now_s = time.monotonic()
         for back in self._bus.wake(now_s):
             self._raise(BUS, back)
@@ -131,13 +129,18 @@ class Supervisor:
         self._events.append((endpoint, message))
 
     def _handle_events(self) -> None:
+        """Handle all queued events, then send what the sticks and sinks can take; neither follows after Exit, so that the last log
+        line is the reason for the exit."""
         while self._events:
-            endpoint, message = self._events.popleft()
-            # events after Exit are dropped, so that the last log line is the reason for the exit
+            now_s = time.monotonic()
+            while self._events:
+                endpoint, message = self._events.popleft()
+                if self._exit_code is None:
+                    self._perform(self._engine.receive(endpoint, message, now_s))
+                if isinstance(message, e.Configured):
+                    self._bus.configure([stick for stick in self._engine.settings.sticks if stick.simulated])
             if self._exit_code is None:
-                self._perform(self._engine.handle(endpoint, message, time.monotonic()))
-            if isinstance(message, e.Configured):
-                self._bus.configure([stick for stick in self._engine.settings.sticks if stick.simulated])
+                self._perform(self._engine.hand_over(now_s))
 
     def _periodic_work(self, now_s: float) -> None:
         """Periodic work after the engine has checked every deadline; the watchdog ping confirms that check."""
@@ -212,7 +215,7 @@ class Supervisor:
         self._processes[endpoint] = process
         self._links[endpoint] = BufferedChannel(
             process.channel,
-            self._selector,
+            self._loop,
             lambda message: self._raise(endpoint, message),
             lambda reason: self._broken(endpoint, reason),
         )
@@ -221,7 +224,7 @@ class Supervisor:
     def _started(self, process: Process) -> None:
         """The process has started. One that was killed while it started is killed now."""
         assert process.pid is not None
-        self._selector.register(process.pidfd, selectors.EVENT_READ, lambda _mask: self._exited(process.endpoint, process))
+        self._loop.watch(process.pidfd, lambda _ready: self._exited(process.endpoint, process))
         self._raise(process.endpoint, e.Spawned(process.pid))
 
     def _not_started(self, process: Process, detail: str) -> None:
@@ -255,7 +258,7 @@ class Supervisor:
             link.drain()
             link.close()
             self._links.pop(endpoint, None)
-        self._selector.unregister(process.pidfd)
+        self._loop.forget(process.pidfd)
         code = process.reap()
         del self._processes[endpoint]
         self._raise(endpoint, e.Exited(describe_exit(code), code))
@@ -276,7 +279,7 @@ class Supervisor:
         self._signals = (ours, theirs)
         for number in (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if self._reload else [])):
             signal.signal(number, lambda *_: None)
-        self._selector.register(ours, selectors.EVENT_READ, lambda _mask: self._signalled(ours))
+        self._loop.watch(ours.fileno(), lambda _ready: self._signalled(ours))
 
     def _signalled(self, ours: socket.socket) -> None:
         for number in ours.recv(64):

@@ -14,7 +14,8 @@ import heapq
 import itertools
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ncs_cluster import messages as m
 from ncs_cluster.backends import SIMULATED
@@ -109,7 +110,8 @@ class World:
         self._count = itertools.count()
         self._stalled = False
         self._inbox: deque[tuple[Endpoint, object]] = deque()
-        self._performing = False
+        self._queueing = False
+        """Events wait in the inbox."""
         self._undelivered: list[tuple[Endpoint, object, Process | None]] = []
 
     # -- time
@@ -135,7 +137,9 @@ class World:
                 break
             if event_s <= wake_s:
                 self.now_s = max(self.now_s, event_s)
-                heapq.heappop(self._queue)[2]()
+                with self._one_turn():
+                    while self._queue and self._queue[0][0] == event_s:
+                        heapq.heappop(self._queue)[2]()
             else:
                 # a real clock always advances
                 self.now_s = max(self.now_s + 1e-6, wake_s)
@@ -153,9 +157,10 @@ class World:
             heapq.heappop(self._queue)[2]()
         self.now_s, self._stalled = end_s, False
         late, self._undelivered = self._undelivered, []
-        for endpoint, message, process in late:
-            if process is None or process.connected:
-                self.deliver(endpoint, message)
+        with self._one_turn():
+            for endpoint, message, process in late:
+                if process is None or process.connected:
+                    self.deliver(endpoint, message)
 
     # -- events
 
@@ -167,18 +172,28 @@ class World:
             self._undelivered.append((endpoint, message, self.processes.get(endpoint)))
             return
         self._inbox.append((endpoint, message))
-        if not self._performing:
+        if not self._queueing:
             self._drain()
 
+    @contextmanager
+    def _one_turn(self) -> Iterator[None]:
+        """Events of this block are handled after it, in one turn of the event loop."""
+        self._queueing = True
+        yield
+        self._queueing = False
+        self._drain()
+
     def _drain(self) -> None:
-        """Handle the queued events, including those that the handling causes."""
-        while self._inbox:
-            endpoint, message = self._inbox.popleft()
-            if self.exit_code is not None:
-                continue
-            if isinstance(message, e.Exited):
-                self.processes.pop(endpoint, None)
-            self._perform(self.engine.handle(endpoint, message, self.now_s))
+        """Handle the queued events, including those that the handling causes, as the supervisor does."""
+        while self._inbox and self.exit_code is None:
+            while self._inbox:
+                endpoint, message = self._inbox.popleft()
+                if isinstance(message, e.Exited):
+                    self.processes.pop(endpoint, None)
+                if self.exit_code is None:
+                    self._perform(self.engine.receive(endpoint, message, self.now_s))
+            if self.exit_code is None:
+                self._perform(self.engine.hand_over(self.now_s))
 
     def crash(self, endpoint: Endpoint, how: str = "killed by SIGSEGV") -> None:
         """The process crashes; messages it has sent are still delivered."""
@@ -201,9 +216,8 @@ class World:
     def ask_stop(self) -> None:
         self.deliver(OPERATOR, e.StopRequested())
 
-    def ask_switch(self) -> m.Reply:
+    def ask_switch(self) -> None:
         self.deliver(Endpoint("client", "1"), m.AskSwitch())
-        return self.replies[-1]
 
     def pid(self, endpoint: Endpoint) -> int:
         return 2 + abs(hash(endpoint)) % 30_000
@@ -228,7 +242,7 @@ class World:
     # -- actions
 
     def _perform(self, actions: list[a.Action]) -> None:
-        self._performing = True
+        queueing, self._queueing = self._queueing, True
         for action in actions:
             for watch in self.watchers:
                 watch(action)
@@ -248,7 +262,7 @@ class World:
                         self.exit_code, self.exited_s = code, self.now_s
                 case _:
                     pass
-        self._performing = False
+        self._queueing = queueing
 
     def _send(self, to: Endpoint, message: object) -> None:
         if to.kind == "client":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import selectors
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from ncs_cluster.core.events import Endpoint
 from ncs_cluster.messages import Hello
 from ncs_cluster.processes import forking
 from ncs_cluster.processes.buffered_channel import BufferedChannel
+from ncs_cluster.processes.loop import Loop
 from ncs_cluster.processes.process import Process, describe_exit
 from ncs_cluster.processes.spawn import Spawner, environment, preloaded, reap_orphans
 from ncs_cluster.specs import GraphSpec, RuntimeSpec
@@ -65,7 +65,7 @@ class Supervisor:
     """A spawner and a loop, with all they report."""
 
     def __init__(self, folder: Path, runtimes: dict[str, RuntimeSpec]) -> None:
-        self.selector = selectors.DefaultSelector()
+        self.loop = Loop()
         self.notes: list[str] = []
         self.hellos: dict[Endpoint, Hello] = {}
         self.failed: dict[Endpoint, str] = {}
@@ -73,14 +73,12 @@ class Supervisor:
         self.processes: dict[Endpoint, Process] = {}
         self.links: list[BufferedChannel] = []
         asked = settings(folder, sticks(2), [], runtimes=runtimes)
-        self.spawner = Spawner(
-            asked, self.selector, self._started, self._failed, lambda _level, _origin, text: self.notes.append(text)
-        )
+        self.spawner = Spawner(asked, self.loop, self._started, self._failed, lambda _level, _origin, text: self.notes.append(text))
 
     def start(self, name: str, runtime: str = "default") -> Process:
         process = self.processes[Endpoint("worker", name)] = Process(Endpoint("worker", name))
         self.links.append(
-            BufferedChannel(process.channel, self.selector, lambda message: self._heard(process.endpoint, message), lambda _: None)
+            BufferedChannel(process.channel, self.loop, lambda message: self._heard(process.endpoint, message), lambda _: None)
         )
         self.spawner.start(process, runtime)
         return process
@@ -89,9 +87,7 @@ class Supervisor:
         until_s = time.monotonic() + DEADLINE_S
         while not holds():
             assert time.monotonic() < until_s, (self.notes, self.failed, self.ended)
-            for key, mask in self.selector.select(0.02):
-                if self.selector.get_map().get(key.fd) is key:
-                    key.data(mask)
+            self.loop.turn(0.02)
             self.spawner.tick(time.monotonic(), lambda: {process.pid for process in self.processes.values() if process.pid})
 
     def says_hello(self, process: Process) -> int:
@@ -107,10 +103,10 @@ class Supervisor:
         return pid
 
     def _started(self, process: Process) -> None:
-        self.selector.register(process.pidfd, selectors.EVENT_READ, lambda _mask: self._exited(process))
+        self.loop.watch(process.pidfd, lambda _ready: self._exited(process))
 
     def _exited(self, process: Process) -> None:
-        self.selector.unregister(process.pidfd)
+        self.loop.forget(process.pidfd)
         self.ended[process.endpoint] = describe_exit(process.reap())
 
     def _failed(self, process: Process, detail: str) -> None:
@@ -128,7 +124,7 @@ class Supervisor:
                 process.reap()
         for link in self.links:
             link.close()
-        self.selector.close()
+        self.loop.close()
 
 
 @pytest.fixture
