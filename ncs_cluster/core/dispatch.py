@@ -260,18 +260,24 @@ class Dispatcher:
         if idle:
             # a stick that its firmware throttles is the last choice
             return min(idle, key=lambda queue: (queue.throttled, queue.last_sent_s))
-        if unit.tried:
-            return None
-        busy = [queue for queue in queues if queue.in_flight and queue.duty >= 1.0 and not queue.isolated]
-        busy = [queue for queue in busy if queue.stick != self._reserved]
-        if lane.ordered and not self._any_live:
-            ready = [queue for queue in busy if len(queue.in_flight) < queue.max_in_flight]
-        else:
-            ready = [queue for queue in busy if queue.ready_s <= now_s]
-            next_s = min((queue.ready_s for queue in busy), default=math.inf) if not ready else math.inf
-            if next_s < math.inf:
-                self._wake_at(next_s)
-        return min(ready, key=lambda queue: (len(queue.in_flight) - queue.executors, queue.last_sent_s), default=None)
+        return None if unit.tried else self._busy_queue(queues, now_s, full=lane.ordered and not self._any_live)
+
+    def _busy_queue(self, queues: list[StickQueue], now_s: float, *, full: bool) -> StickQueue | None:
+        """The busy one that takes one more request now. `full`: each up to its max_in_flight; else shortly before it is needed, and
+        the time when the first of them will be ready is noted."""
+        ready: list[StickQueue] = []
+        next_s = math.inf
+        for queue in queues:
+            if queue.in_flight and queue.duty >= 1.0 and not queue.isolated and queue.stick != self._reserved:
+                if (len(queue.in_flight) < queue.max_in_flight) if full else queue.ready_s <= now_s:
+                    ready.append(queue)
+                elif queue.ready_s < next_s:
+                    next_s = queue.ready_s
+        if ready:
+            return min(ready, key=lambda queue: (len(queue.in_flight) - queue.executors, queue.last_sent_s))
+        if not full and next_s < math.inf:
+            self._wake_at(next_s)
+        return None
 
     def _reserved_for_retry(self) -> StickId | None:
         """The busy stick that will be idle first, if a retried unit waits for an idle stick."""

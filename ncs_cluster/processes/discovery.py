@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 from collections.abc import Container
 from pathlib import Path
 
@@ -138,5 +139,6 @@ class SimulatedBus:
         return [StickFound(self._sticks[stick]) for stick in back]
 
     @property
-    def deadline_s(self) -> float | None:
-        return min(self._away.values(), default=None)
+    def deadline_s(self) -> float:
+        """When the next stick is plugged in again; infinite while none is away."""
+        return min(self._away.values(), default=math.inf)

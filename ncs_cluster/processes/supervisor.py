@@ -107,22 +107,28 @@ class Supervisor:
 
     def _turn(self) -> None:
         now_s = time.monotonic()
-        due_s = min(
-            [self._engine.deadline_s, self._bus.deadline_s or self._engine.deadline_s, *(usb.deadline_s for usb in self._usb)]
-        )
+        due_s = min(self._engine.deadline_s, self._bus_deadline_s())
         self._loop.turn(max(0.0, due_s - now_s))
         self._handle_events()
         now_s = time.monotonic()
-        for back in self._bus.wake(now_s):
-            self._raise(BUS, back)
-        for usb in self._usb:
-            for change in usb.wake(now_s, self._engine.sticks.without_boot):
-                self._raise(BUS, change)
-        self._handle_events()
+        if now_s >= self._bus_deadline_s():
+            for back in self._bus.wake(now_s):
+                self._raise(BUS, back)
+            for usb in self._usb:
+                for change in usb.wake(now_s, self._engine.sticks.without_boot):
+                    self._raise(BUS, change)
+            self._handle_events()
         if now_s >= self._engine.deadline_s:
             self._perform(self._engine.wake(now_s))
             self._handle_events()
             self._periodic_work(now_s)
+
+    def _bus_deadline_s(self) -> float:
+        """When sticks are looked for next."""
+        due_s = self._bus.deadline_s
+        for usb in self._usb:
+            due_s = min(due_s, usb.deadline_s)
+        return due_s
 
     def _raise(self, endpoint: Endpoint, message: object) -> None:
         """Queue an event for the engine."""
