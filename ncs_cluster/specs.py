@@ -21,14 +21,14 @@ class RuntimeSpec(Struct, frozen=True):
 
 
 class GraphSpec(Struct, frozen=True):
-    """A graph folder, read. Labels are in line order: `labels[0]` is id 1."""
+    """A graph folder, read. `labels` are the names of its classes, by id."""
 
     name: GraphName
     model: str
     """Absolute path of the model file."""
     decoder: str
     """The name of a decoder."""
-    labels: List[str] = []
+    labels: Dict[int, str] = {}
     threshold: float = 0.6
     colour: str = "BGR"
     """Channel order the graph was trained on: "BGR" or "RGB"."""

@@ -58,7 +58,7 @@ def test_a_folder_describes_itself(folder: Path) -> None:
             name="street",  # type: ignore[arg-type]
             model=str(folder / "model.xml"),
             decoder="ssd",
-            labels=["person", "bus"],
+            labels={1: "person", 2: "bus"},
             threshold=0.4,
             colour="RGB",
             resize="letterbox",
@@ -73,14 +73,14 @@ def test_an_ssd_needs_no_description(folder: Path, xml: str) -> None:
     (folder / "model.xml").write_text(xml)
     (found,) = graphs("--graph", str(folder))
     assert (found.decoder, found.colour, found.resize, found.threshold) == ("ssd", "BGR", "stretch", 0.6)
-    assert found.labels == ["person", "bus"]
+    assert found.labels == {1: "person", 2: "bus"}
 
 
 def test_a_real_detector_is_recognised(test_data: Path) -> None:
     folder = test_data / "models" / "ssd_mobilenet_v1_coco"
     (found,) = graphs("--graph", str(folder), "--threshold", "0.5")
     assert (found.name, found.decoder, found.threshold) == ("ssd_mobilenet_v1_coco", "ssd", 0.5)
-    assert found.labels[0] == "person"
+    assert found.labels[1] == "person"
 
 
 def test_the_threshold_of_a_flag_beats_the_tables_which_beats_the_folders(folder: Path, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def _list(given: argparse.Namespace) -> int:
                 Cell(where),
                 Cell(graph.decoder),
                 Cell(_input(recipe.model)),
-                Cell(", ".join(graph.labels[:3]) + (f", … {len(graph.labels)}" if len(graph.labels) > 3 else "") or UNKNOWN),
+                Cell(_labels(graph.labels)),
                 Cell(f"{size / 1e6:.1f} MB"),
                 Cell(state, "" if found is not None else "warn"),
             ]
@@ -242,6 +242,12 @@ def _describe(path: Path, blob: Blob) -> list[list[Cell]]:
     several = f"{blob.executors} inferences at once" if blob.executors > 1 else "one inference at a time"
     lines.append(("needs", f"{blob.shaves} shaves, {blob.slices} slices, {blob.stages} stages; {several}"))
     return [[Cell(f"{word:<8}", "dim"), Cell(printable(text))] for word, text in lines]
+
+
+def _labels(labels: dict[int, str]) -> str:
+    """The first three names, and how many there are."""
+    names = list(labels.values())
+    return ", ".join(names[:3]) + (f", … {len(names)}" if len(names) > 3 else "") or UNKNOWN
 
 
 def _input(model: Path) -> str:

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.config.flags import choices, flag_of
-from ncs_cluster.config.graph_folder import GraphToml, Input
+from ncs_cluster.config.graph_folder import GraphToml, Input, Labels
 from ncs_cluster.config.model import (
     BACKEND_TABLES,
     GROUPS,
@@ -98,6 +98,12 @@ SINK = """\
 `--results` may be given several times; each sink has a process of its own. `NAME:...` is written by the sink of that name, any
 other place by `jsonl`. Options beside those that `--results` sets stand in `[sinks.NAME]`.
 """
+LABELS = """\
+`labels = "labels.txt"` above, or this table. A file of names is a list, a line each, or has an id before each name; JSON, pbtxt and
+the YAML of ultralytics are understood too. Where the ids of a list begin is read from the model (`DetectionOutput` of an IR tells
+its background and the number of classes), else from the first name, which may be the background's, else the decoder has a usual
+first id: 1 for `ssd`. Names that do not fit the model are refused.
+"""
 DECODER = """\
 `decoder = "ssd"` above, or this table with `name = "ssd"` and the decoder's options.
 """
@@ -159,7 +165,7 @@ def page() -> str:
         keys = _keys(options_table(sink.options), _descriptions(sink.options))
         parts += [f"### `[sinks.{sink.name}]`\n", _about(sink.driver), keys]
     parts += ["## graph.toml\n", GRAPH_TOML, _keys(GraphToml, skip=("input",)), "### `[input]`\n", _keys(Input)]
-    parts += ["### `[decoder]`\n", DECODER]
+    parts += ["### `[labels]`\n", LABELS, _keys(Labels), "### `[decoder]`\n", DECODER]
     for decoder in DECODERS.builtin.values():
         parts += [
             f"#### {decoder.name}\n",

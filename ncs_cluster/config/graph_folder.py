@@ -6,14 +6,15 @@ The folder may come from a stranger: what it names must lie inside it, and files
 from __future__ import annotations
 
 import tomllib
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 import ncs_cluster
+from ncs_cluster.config import ir, labels
 from ncs_cluster.config.error_text import error_text
+from ncs_cluster.config.label_file import LARGEST_ID, read_text
 from ncs_cluster.config.model import Table, Threshold, key, options_table
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.errors import PERMANENT_ERRNOS, ConfigError
@@ -21,8 +22,6 @@ from ncs_cluster.plugins import made
 from ncs_cluster.provision import places
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import GraphName
-
-LARGEST_TEXT, LARGEST_XML = 1 << 20, 64 << 20
 
 
 class Input(Table):
@@ -42,6 +41,19 @@ class Decoder(Table):
     name: str = key(..., "What the graph's outputs mean.")
 
 
+class Labels(Table):
+    """`[labels]`: the names of the classes."""
+
+    file: str = key(..., "Text, numbered text, JSON, pbtxt or YAML with the names of the classes.")
+    first_id: Optional[int] = key(
+        None,
+        "Id of the file's first name; without it the model or the decoder tells.",
+        ge=0,
+        le=LARGEST_ID,
+    )
+
+
+LabelFile = Annotated[Labels, BeforeValidator(lambda given: {"file": given} if isinstance(given, str) else given)]
 DecoderName = Annotated[Decoder, BeforeValidator(lambda given: {"name": given} if isinstance(given, str) else given)]
 
 
@@ -52,7 +64,11 @@ class GraphToml(Table):
     decoder: DecoderName = key(
         ..., "What its outputs mean: a name, or the table [decoder] with name and options.", shown="text or table"
     )
-    labels: Optional[str] = key(None, "The file of labels: line n is id n, from 1.")
+    labels: Optional[LabelFile] = key(
+        None,
+        "The names of the classes: a file, or the table [labels].",
+        shown="text or table",
+    )
     threshold: Threshold = key(0.6, "Detections below this score are left out.")
     input: Input = Field(default_factory=Input, description="What the graph was trained on.")
 
@@ -104,7 +120,7 @@ def _read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
         name=GraphName(name),
         model=str(_inside(folder, described.model, about, "model")),
         decoder=decoder,
-        labels=_labels(_inside(folder, described.labels, about, "labels")) if described.labels is not None else [],
+        labels=_names(folder, described, about),
         threshold=described.threshold if threshold is None else threshold,
         colour=described.input.colour,
         resize=described.input.resize,
@@ -112,6 +128,16 @@ def _read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
         scale=(s0, s1, s2),
         decoder_options=_options(decoder, described.decoder.model_extra or {}, about),
     )
+
+
+def _names(folder: Path, described: GraphToml, about: Path) -> dict[int, str]:
+    """Names of the classes by id."""
+    if described.labels is None:
+        return {}
+    classes = ir.classes(_inside(folder, described.model, about, "model"))
+    file = _inside(folder, described.labels.file, about, "labels")
+    usual = DECODERS.get(described.decoder.name).first_label_id if described.decoder.name in DECODERS else 0
+    return labels.read(file, classes, first_id=described.labels.first_id, usual_first_id=usual)
 
 
 def _options(decoder: str, given: dict[str, Any], about: Path) -> dict[str, Any]:
@@ -139,7 +165,7 @@ def _refusal(about: Path, error: ValidationError, table: type[Table], *at: str) 
 
 def _described(about: Path) -> GraphToml:
     try:
-        return GraphToml.model_validate(tomllib.loads(_text(about)))
+        return GraphToml.model_validate(tomllib.loads(read_text(about)))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{about}: is not TOML: {error}") from error
     except RecursionError as error:
@@ -155,35 +181,11 @@ def _recognised(folder: Path, name: str) -> GraphToml:
     if len(models) != 1:
         found = f"{len(models)} .xml models and no graph.toml" if models else "neither graph.toml nor an .xml model"
         raise ConfigError(f"graph {name}: {folder} holds {found}; {remedy}")
-    shapes = output_shapes(models[0])
+    shapes = ir.output_shapes(models[0])
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][:2] != ["1", "1"] or shapes[0][3] != "7":
         raise ConfigError(f"graph {name}: {models[0]}: its output is not that of an SSD, [1, 1, N, 7]; {remedy}")
-    return GraphToml(
-        model=models[0].name, decoder=Decoder(name="ssd"), labels="labels.txt" if (folder / "labels.txt").exists() else None
-    )
-
-
-def output_shapes(model: Path) -> list[list[str]]:
-    """Shapes of an IR's outputs: the inputs of its Result layers (IR 10 and later), else the ports without an edge."""
-    if model.stat().st_size > LARGEST_XML:
-        raise ConfigError(f"{model}: is larger than 64 MB; that is no IR description")
-    try:
-        data = model.read_bytes()
-        if b"<!" in data.replace(b"<!--", b""):
-            raise ConfigError(f"{model}: declares entities or a document type, as no IR does; the file is refused")
-        root = ElementTree.fromstring(data)
-    except (ElementTree.ParseError, OSError, ValueError) as error:
-        raise ConfigError(f"{model}: cannot be read: {error}; is the file damaged?") from error
-    layers = root.findall("./layers/layer")
-    results = [layer for layer in layers if layer.get("type") == "Result"]
-    if results:
-        ports = [port for layer in results for port in layer.findall("./input/port")]
-    else:
-        taken = {(edge.get("from-layer"), edge.get("from-port")) for edge in root.findall("./edges/edge")}
-        ports = [
-            port for layer in layers for port in layer.findall("./output/port") if (layer.get("id"), port.get("id")) not in taken
-        ]
-    return [[(dim.text or "").strip() for dim in port.findall("dim")] for port in ports]
+    names = Labels(file="labels.txt") if (folder / "labels.txt").exists() else None
+    return GraphToml(model=models[0].name, decoder=Decoder(name="ssd"), labels=names)
 
 
 def _inside(folder: Path, name: str, about: Path, key_name: str) -> Path:
@@ -197,21 +199,3 @@ def _inside(folder: Path, name: str, about: Path, key_name: str) -> Path:
     if not whole.is_file():
         raise ConfigError(f'{about}: {key_name}: there is no file "{name}" in {folder}')
     return folder.absolute() / name
-
-
-def _labels(path: Path) -> list[str]:
-    lines = [line.strip() for line in _text(path).splitlines()]
-    while lines and not lines[-1]:
-        lines.pop()
-    return lines
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > LARGEST_TEXT:
-            raise ConfigError(f"{path}: is larger than 1 MB; is it the right file?")
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error

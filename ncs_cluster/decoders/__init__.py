@@ -24,6 +24,7 @@ DECODERS = Registry(
             title="SSD graphs that end in DetectionOutput",
             decode="ncs_cluster.decoders.ssd:decode",
             options="ncs_cluster.decoders.ssd:Options",
+            first_label_id=1,
             check_outputs="ncs_cluster.decoders.ssd:check_outputs",
         ),
     ],

@@ -32,5 +32,7 @@ class DecoderPlugin(Struct, frozen=True, kw_only=True):
     options: str
     """The frozen dataclass of its options, keys of `[decoder]` in graph.toml. Its `__post_init__` raises ValueError, one line, for
     values that make no sense."""
+    first_label_id: int = 0
+    """Id of the first name of a label file without ids, where the model does not say it. 1: id 0 is the background."""
     check_outputs: Optional[str] = None
     """`(outputs, options) -> Optional[str]`: why the outputs are not for this decoder, one line. Called before a child starts."""

@@ -61,7 +61,7 @@ def decode(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, transform: Res
     detections = []
     for (_, label, score, *_), (x1, y1, x2, y2) in zip(rows[kept].tolist(), boxes[kept].tolist()):
         label_id = int(label)
-        name = graph.labels[label_id - 1] if 1 <= label_id <= len(graph.labels) else str(label_id)
+        name = graph.labels.get(label_id, str(label_id))
         detections.append(Detection(name, label_id, min(score, 1.0), (x1, y1, x2, y2)))
     return Outcome(detections=detections)
 

@@ -47,7 +47,7 @@ def published(test_data: Path) -> Callable[..., GraphSpec]:
 
     def describe(name: str, **spec: Any) -> GraphSpec:
         folder = test_data / "models" / name
-        labels = (folder / "labels.txt").read_text().splitlines()
+        labels = dict(enumerate((folder / "labels.txt").read_text().splitlines(), 1))
         return GraphSpec(GraphName(name), str(folder / f"{name}.xml"), "ssd", labels, **spec)
 
     return describe

@@ -189,7 +189,7 @@ USB, CPU = BASE.pools
         ({"graphs": [replace(GRAPH, model="other.xml")]}, ["graphs"]),
         ({"graphs": [replace(GRAPH, decoder="classes")]}, ["graphs"]),
         ({"graphs": [replace(GRAPH, mean=(1.0, 2.0, 3.0))]}, ["graphs"]),
-        ({"graphs": [replace(GRAPH, threshold=0.1, labels=["cat"])]}, []),
+        ({"graphs": [replace(GRAPH, threshold=0.1, labels={1: "cat"})]}, []),
         ({"gateway": GatewaySpec("127.0.0.1", 8080)}, ["gateway"]),
         ({"pools": [USB]}, ["pools"]),
         ({"pools": [CPU, USB]}, []),

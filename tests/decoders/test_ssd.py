@@ -15,7 +15,7 @@ from ncs_cluster.decoders.ssd import MOST, Options, check_outputs, decode
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Detection, GraphName, ResizeTransform
 
-GRAPH = GraphSpec(GraphName("g"), "g.xml", "ssd", labels=["cat", "dog"], threshold=0.5)
+GRAPH = GraphSpec(GraphName("g"), "g.xml", "ssd", labels={1: "cat", 2: "dog"}, threshold=0.5)
 WHOLE = ResizeTransform()
 END = [-1.0, 0, 0, 0, 0, 0, 0]
 rows = st.integers(0, 30).flatmap(lambda n: arrays(np.float32, (1, 1, n, 7), elements=st.floats(width=32)))
@@ -83,7 +83,7 @@ def test_outputs_of_another_kind_are_nothing_and_the_complaint_names_them() -> N
 
 @given(rows, st.floats(0, 1))
 def test_garbage_never_raises_and_never_leaks(array: np.ndarray, threshold: float) -> None:
-    graph = GraphSpec(GraphName("g"), "g.xml", "ssd", ["cat"], threshold)
+    graph = GraphSpec(GraphName("g"), "g.xml", "ssd", {1: "cat"}, threshold)
     for detection in decode({"out": array}, graph, ResizeTransform(0.5, 0.8, 0.1, 0.1), Options()).detections:
         x1, y1, x2, y2 = detection.box
         assert 0 <= x1 < x2 <= 1

@@ -34,7 +34,7 @@ LAYOUT = PoolLayout(pool=3, slots=2, max_width=1280, max_height=720)
 @pytest.fixture
 def coco(test_data: Path) -> GraphSpec:
     folder = test_data / "models/ssd_mobilenet_v1_coco"
-    labels = (folder / "labels.txt").read_text().splitlines()
+    labels = dict(enumerate((folder / "labels.txt").read_text().splitlines(), 1))
     return GraphSpec(GraphName("coco"), str(folder / "ssd_mobilenet_v1_coco.xml"), "ssd", labels, 0.5)
 
 
@@ -88,7 +88,7 @@ def test_a_simulated_stick_keeps_its_latency_while_it_really_infers(coco: GraphS
 
 def test_two_graphs_answer_for_themselves(coco: GraphSpec, test_data: Path) -> None:
     folder = test_data / "models/face-detection-retail-0004"
-    faces = GraphSpec(GraphName("faces"), str(folder / "face-detection-retail-0004.xml"), "ssd", ["face"], 0.4)
+    faces = GraphSpec(GraphName("faces"), str(folder / "face-detection-retail-0004.xml"), "ssd", {1: "face"}, 0.4)
     with worker("openvino", [coco, faces], threads=1) as child, mapped(child) as frames:
         frame = show(frames, 0, test_data / "media/voc_000001.jpg")
         child.send(Infer(1, 0, frame))

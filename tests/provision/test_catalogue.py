@@ -44,7 +44,7 @@ def test_a_pulled_model_is_a_graph_folder_that_is_found_by_its_name(site: Site, 
     assert sorted(os.listdir(folder)) == ["graph.toml", "labels.txt", "ours.bin", "ours.xml"]
     assert graph_folder.named(tmp_path) == {"ours": folder}
     graph = graph_folder.read(folder, "ours", None)
-    assert (graph.decoder, graph.labels, graph.colour, graph.resize) == ("ssd", ["cat", "dog"], "BGR", "stretch")
+    assert (graph.decoder, graph.labels, graph.colour, graph.resize) == ("ssd", {1: "cat", 2: "dog"}, "BGR", "stretch")
     assert graph.model == str(folder / "ours.xml")
 
 

@@ -28,7 +28,7 @@ class DecoderConformance(OptionsConformance):
     """A subclass sets `plugin` and defines `outputs`."""
 
     registry = DECODERS
-    labels = ["first", "second"]
+    labels = {1: "first", 2: "second"}
 
     def outputs(self) -> Mapping[str, NDArray[Any]]:
         """Outputs of a graph of the decoder's kind, with at least one detection or class over the threshold."""
@@ -36,7 +36,7 @@ class DecoderConformance(OptionsConformance):
 
     def graph(self, threshold: float = 0.5, **options: Any) -> GraphSpec:
         given = {**self.options, **options}
-        return GraphSpec(GraphName("g"), "g.xml", self.plugin, list(self.labels), threshold, decoder_options=given)
+        return GraphSpec(GraphName("g"), "g.xml", self.plugin, dict(self.labels), threshold, decoder_options=given)
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], threshold: float = 0.5) -> Outcome:
         return decoders.create(self.graph(threshold))(outputs, ResizeTransform())
@@ -88,7 +88,7 @@ class DecoderConformance(OptionsConformance):
         assert len(msgspec.msgpack.encode(self.decode(wide, 0.0))) < LARGEST_OUTCOME
 
     def test_a_graph_without_labels_is_no_error(self) -> None:
-        graph = structs.replace(self.graph(), labels=[])
+        graph = structs.replace(self.graph(), labels={})
         assert_is_sane(decoders.create(graph)(self.outputs(), ResizeTransform()))
 
 
