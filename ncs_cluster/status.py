@@ -75,6 +75,8 @@ class StickStatus(Struct, frozen=True):
     resets: int = 0
     """Resets of the hung stick without a restart of its process."""
     pool: str = "default"
+    recovered_s: float | None = None
+    """For how long it has worked since `last_error`; None: it does not, or there was none."""
 
 
 class CameraStatus(Struct, frozen=True):

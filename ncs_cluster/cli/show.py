@@ -111,7 +111,8 @@ def sticks(document: Status) -> Lines:
         if stick.firmware:
             firmware.setdefault(printable(stick.firmware), []).append(stick.id)
         if stick.last_error:
-            errors.append([Cell(f"  {stick.id}: {printable(stick.last_error)}", "dim")])
+            past = "" if stick.recovered_s is None else f"recovered, {duration(stick.recovered_s)} ago: "
+            errors.append([Cell(f"  {stick.id}: {past}{printable(stick.last_error)}", "dim" if past else "warn")])
     head = ["STICK", "PORT", "STATE", "TEMP", f"TO {limit:g} °C", "FPS", "MS P50/P99", *["RESETS"] * reset, "RESTARTS"]
     lines = table(head, rows, right=(3, 4, 5, 6, 7, 8))
     for version, on in firmware.items():

@@ -78,12 +78,32 @@ class Child:
         self.restarts = 0
         self.failures = 0
         """Failures in a row, with less than STABLE_S in good health between two."""
-        self.last_error: str | None = None
+        self.recovered_s: float | None = None
+        """When the child worked again after `last_error`; None while the error is the present state."""
+        self.spawned_s = 0.0
+        """When its present process was asked for."""
+        self.heard_s = 0.0
+        """When a running child sent its last message, or when its long step may end."""
+        self._last_error: str | None = None
         self._wanted = False
         self._healthy_since_s: float | None = None
         self._exit_reason: str | None = None
         self._slow_retry = False
         self._device_missing = False
+
+    @property
+    def last_error(self) -> str | None:
+        """The newest failure, present or past: see `recovered_s`."""
+        return self._last_error
+
+    @last_error.setter
+    def last_error(self, detail: str | None) -> None:
+        self._last_error, self.recovered_s = detail, None
+
+    @property
+    def wanted(self) -> bool:
+        """It shall run."""
+        return self._wanted
 
     @property
     def alive(self) -> bool:
@@ -137,6 +157,8 @@ class Child:
         if not self.alive or self.state in (State.KILLED, State.FENCED):
             return []
         self._exit_reason = reason
+        if self._wanted:
+            self.last_error = reason
         self._enter(State.KILLED, now_s + self.limits.killed_s)
         return [LogEvent("warning", str(self.endpoint), f"killed: {reason}"), Kill(self.endpoint)]
 
@@ -146,6 +168,7 @@ class Child:
     def message_received(self, now_s: float) -> None:
         """A message arrived: a running child gets a new deadline."""
         if self.state is State.RUNNING:
+            self.heard_s = now_s
             self.deadline_s = now_s + self.limits.silent_s
 
     def hello(self, now_s: float) -> None:
@@ -162,13 +185,19 @@ class Child:
     def phase(self, name: str, now_s: float) -> None:
         """A long blocking step begins; no heartbeat is expected until it ends."""
         if self.state in (State.OPENING, State.RUNNING):
-            self.deadline_s = now_s + (self.limits.compiling_s if name == "compiling" else self.limits.opening_s)
+            self.deadline_s = self.heard_s = now_s + (self.limits.compiling_s if name == "compiling" else self.limits.opening_s)
 
     def ready(self, now_s: float) -> None:
         """The child is open and healthy."""
         if self.state is State.OPENING:
             self._enter(State.RUNNING, now_s + self.limits.silent_s)
-            self._healthy_since_s = now_s
+            self._healthy_since_s = self.heard_s = now_s
+            self.works(now_s)
+
+    def works(self, now_s: float) -> None:
+        """It does what it is for: an earlier error is past."""
+        if self._last_error is not None and self.recovered_s is None:
+            self.recovered_s = now_s
 
     def device_lost(self, detail: str, now_s: float, *, not_at_fault: bool = False) -> list[Action]:
         """A running worker lost its stick and opens it again itself. It counts as a failure unless `not_at_fault`; after
@@ -247,13 +276,8 @@ class Child:
             return self._spawn(now_s)
         if self.state is State.KILLED:
             self._enter(State.FENCED, None)
-            return [
-                LogEvent(
-                    "error",
-                    str(self.endpoint),
-                    f"process {self.pid} survives SIGKILL (blocked in the kernel): fenced until it exits",
-                )
-            ]
+            self.last_error = f"process {self.pid} survives SIGKILL (blocked in the kernel)"
+            return [LogEvent("error", str(self.endpoint), f"{self.last_error}: fenced until it exits")]
         too_long = {
             State.STARTING: "did not start in time",
             State.OPENING: "was not ready in time",
@@ -276,6 +300,7 @@ class Child:
 
     def _spawn(self, now_s: float) -> list[Action]:
         # a reason reported while stopping does not belong to the next process
+        self.spawned_s = now_s
         self._exit_reason, self._slow_retry, self._device_missing = None, False, False
         self._enter(State.STARTING, now_s + self.limits.starting_s)
         return [Spawn(self.endpoint, self.runtime)]

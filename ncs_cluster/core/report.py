@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.child import State
+from ncs_cluster.core.child_health import complaint, last_error, shown_state
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.regulator import Regulator
 from ncs_cluster.core.sinks import Sink
@@ -50,7 +51,7 @@ def status(
     switched = [each.last_switch for each in regulators if each.last_switch is not None]
     last = max(switched, default=None)
     due = [when_s for each in regulators if (when_s := _next_switch_s(each, now_s)) is not None]
-    sinks = [_sink(sink) for sink in engine.sinks.by_name.values()]
+    sinks = [_sink(sink, now_s) for sink in engine.sinks.by_name.values()]
     return Status(
         daemon=DaemonStatus(
             version=version,
@@ -84,8 +85,10 @@ def status(
             throttled_s=round(sum(_throttled_s(engine, stick) for stick in engine.sticks.by_id.values()), 1),
         ),
         machine=machine,
-        processes=[_process("supervisor", pid, "running", 0, usage)]
-        + [_process(str(child.endpoint), child.pid, child.state.value, child.restarts, usage) for child in engine.children()],
+        processes=[
+            _process("supervisor", pid, "running", 0, usage),
+            *(_process(str(each.endpoint), each.pid, shown_state(each, now_s), each.restarts, usage) for each in engine.children()),
+        ],
         sink=sinks[0] if sinks else None,
         graphs=[str(graph.name) for graph in engine.settings.graphs],
         pools=[_pool(each, now_s) for each in regulators],
@@ -144,9 +147,8 @@ def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
     """The reasons for the state "degraded" or "down", for the operator; and whether it is "down"."""
     reasons = []
     for stick in engine.sticks.by_id.values():
-        state = _stick_state(engine, stick)
-        if not stick.renamed and not stick.removed and state in ("absent", "backoff", "quarantined"):
-            reasons.append(f"{stick.spec.id} is {state}" + (f": {stick.child.last_error}" if stick.child.last_error else ""))
+        if not stick.renamed and not stick.removed and (reason := _stick_reason(engine, stick, now_s)) is not None:
+            reasons.append(reason)
     for regulator in engine.workers.regulators.values():
         wanted, size = regulator.spec.cluster_size, regulator.cluster_size
         if size < wanted and regulator.present:
@@ -155,6 +157,8 @@ def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
     for camera in engine.cameras.by_name.values():
         if not camera.signal and not camera.ended and not camera.removed:
             reasons.append(f"{camera.spec.name} has no signal: {camera.detail or camera.child.last_error or 'starting'}")
+        elif not camera.ended and not camera.removed and (why := complaint(camera.child, now_s)) is not None:
+            reasons.append(f"camera {camera.spec.name}: {why}")
     if _shedding(engine):
         reasons.append("every stick is too hot: no frame is processed")
     failing = engine.workers.health.failing(now_s)
@@ -162,11 +166,26 @@ def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
         reasons.append(failing)
     if not engine.sticks.by_id:
         reasons.append("no stick is plugged in" if engine.settings.discoveries else "no sticks")
-    reasons += [f"results cannot be written: {sink.detail}" for sink in engine.sinks.by_name.values() if sink.detail]
+    for sink in engine.sinks.by_name.values():
+        if (why := sink.detail(now_s)) is not None:
+            reasons.append(f"results cannot be written: {f'{sink.spec.shown} {why}' if why.startswith('is ') else why}")
+    if engine.gateway is not None and (why := complaint(engine.gateway.child, now_s)) is not None:
+        reasons.append(f"the page does not answer: {why.removeprefix('is ')}")
     down = _shedding(engine) or failing is not None or not any(stick.usable for stick in engine.sticks.by_id.values())
     if down and not reasons:
         reasons.append("no stick is ready yet")
     return reasons, down
+
+
+def _stick_reason(engine: Engine, stick: Stick, now_s: float) -> str | None:
+    state, why = _stick_state(engine, stick), complaint(stick.child, now_s)
+    if state in ("absent", "backoff", "quarantined"):
+        return f"{stick.spec.id} is {state}" + (f": {stick.child.last_error}" if stick.child.last_error else "")
+    if why is None:
+        return None
+    if stick.child.running:
+        return f"{stick.spec.id}: {why}"
+    return f"{stick.spec.id} is {state}" + ("" if why.startswith("is ") else f": {why}")
 
 
 def _stick_state(engine: Engine, stick: Stick) -> str:
@@ -194,6 +213,7 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
     temperature_c = stick.zone.temperature_c(now_s * scale) if running else None
     age_s = stick.zone.age_s(now_s * scale) if running else None
     headroom_s = stick.zone.headroom_s(now_s * scale) if running else None
+    error, recovered_s = last_error(stick.child, now_s)
     return StickStatus(
         id=stick.spec.id,
         port=stick.spec.port,
@@ -209,12 +229,13 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
         in_flight=len(queue.in_flight),
         inferences=stick.inferences,
         restarts=stick.child.restarts,
-        last_error=stick.child.last_error,
+        last_error=error,
         pid=stick.child.pid,
         throttled_s=round(stick.throttled_s / scale, 1),
         firmware=stick.firmware,
         resets=stick.resets,
         pool=stick.spec.pool,
+        recovered_s=recovered_s,
     )
 
 
@@ -255,6 +276,7 @@ def _process(name: str, pid: int | None, state: str, restarts: int, usage: Mappi
     return ProcessStatus(name, pid, state, cpu_percent, memory_mb, restarts)
 
 
-def _sink(sink: Sink) -> SinkStatus:
-    state = "blocked" if sink.blocked else sink.child.state.value
-    return SinkStatus(sink.spec.shown, state, sink.outbox.written, sink.outbox.kept, sink.outbox.lost, sink.detail, sink.spec.name)
+def _sink(sink: Sink, now_s: float) -> SinkStatus:
+    state = "blocked" if sink.blocked else shown_state(sink.child, now_s)
+    outbox, detail = sink.outbox, sink.detail(now_s)
+    return SinkStatus(sink.spec.shown, state, outbox.written, outbox.kept, outbox.lost, detail, sink.spec.name)

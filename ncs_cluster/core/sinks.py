@@ -8,7 +8,8 @@ from typing import Union, assert_never
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import Action, LogEvent, Send
-from ncs_cluster.core.child import Child, Limits, State
+from ncs_cluster.core.child import Child, Limits
+from ncs_cluster.core.child_health import complaint
 from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
 from ncs_cluster.core.daemon import Daemon
 from ncs_cluster.core.events import Endpoint
@@ -43,10 +44,9 @@ class Sink:
     def ever_opened(self) -> bool:
         return self.outbox.token is not None
 
-    @property
-    def detail(self) -> str | None:
-        """Why nothing is written, for people: it is blocked, or its process cannot be kept running."""
-        return self.blocked or (self.child.last_error if self.child.state is State.BACKOFF else None)
+    def detail(self, now_s: float) -> str | None:
+        """Why nothing is written, for people: it is blocked, or its process does not run."""
+        return self.blocked or complaint(self.child, now_s)
 
     def handle(self, message: SinkMessage, now_s: float) -> list[Action]:
         child = self.child

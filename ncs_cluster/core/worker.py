@@ -83,6 +83,7 @@ class Worker:
             return []
         if message.outcome.error is None:
             self.stick.inferences += 1
+            self.stick.child.works(now_s)
             self._workers.health.succeeded(now_s)
         else:
             self.stick.child.last_error = message.outcome.error[:LONGEST_ERROR]

@@ -110,6 +110,12 @@ def test_trouble_is_told_with_its_reasons_and_exits_1(daemon: FakeControl, tmp_p
     assert "last errors\n  sim-1: stick did not [2J answer\n" in done.stdout
 
 
+def test_an_error_of_a_stick_that_works_again_is_told_as_past(daemon: FakeControl, tmp_path: Path) -> None:
+    first = msgspec.structs.replace(daemon.status.sticks[0], last_error="unplugged", recovered_s=40.4)
+    daemon.status = msgspec.structs.replace(daemon.status, sticks=[first, *daemon.status.sticks[1:]])
+    assert "last errors\n  sim-1: recovered, 40 s ago: unplugged\n" in ncsctl("status", place=tmp_path).stdout
+
+
 def test_sticks_that_are_all_too_hot_are_told(daemon: FakeControl, tmp_path: Path) -> None:
     change(daemon, "clusters", shedding=True)
     assert "every stick is too hot: no frame is processed" in ncsctl("status", place=tmp_path).stdout

@@ -20,6 +20,9 @@ NOTHING = LatencyStatus(None, None)
 
 
 def drawn(engine: Engine, now_s: float = NOW_S, usage: dict[int, tuple[float, float]] | None = None) -> s.Status:
+    """Its status; every child that runs has just sent a heartbeat."""
+    for child in engine.children():
+        child.message_received(now_s)
     return report.status(engine, now_s, NOW_AT, version="1.2.3", pid=7, machine=None, usage=usage or {})
 
 
@@ -27,6 +30,12 @@ def started(settings: Settings) -> Engine:
     engine = Engine(settings, 1000.0)
     engine.start(1000.0)
     return engine
+
+
+def sinks_up(engine: Engine) -> None:
+    for sink in engine.sinks.by_name.values():
+        engine.handle(sink.child.endpoint, m.Hello(m.PROTOCOL, 22, "3.11"), 1000.0)
+        engine.handle(sink.child.endpoint, m.SinkOpened(0, b""), 1000.0)
 
 
 def stick_up(engine: Engine, name: str = "sim-1", temperature_c: float = 40.0, now_s: float = 1001.0) -> None:
@@ -49,8 +58,9 @@ def regulator(engine: Engine) -> Regulator:
 
 
 def at_work(settings: Settings | None = None) -> Engine:
-    """One stick and one camera that run; nothing to complain of."""
+    """One stick, one camera and the sink that run; nothing to complain of."""
     engine = started(settings or installation(1))
+    sinks_up(engine)
     stick_up(engine)
     camera_up(engine)
     return engine

@@ -227,7 +227,7 @@ def test_the_sink_is_drawn_with_its_records() -> None:
     engine = started(installation(1))
     engine.sinks.by_name[""].outbox.written, engine.sinks.by_name[""].outbox.lost = 4, 5
     engine.sinks.by_name[""].outbox.put(Record("cam0", 0, 1.7e9, None, "sim-1", "demo", 0.1, Outcome()))
-    assert drawn(engine).sink == s.SinkStatus("results.jsonl", "starting", 4, 1, 5, None)
+    assert drawn(engine, 1002.0).sink == s.SinkStatus("results.jsonl", "starting", 4, 1, 5, None)
     engine.sinks.by_name[""].blocked = "disk full"
     assert drawn(engine).sink == s.SinkStatus("results.jsonl", "blocked", 4, 1, 5, "disk full")
 

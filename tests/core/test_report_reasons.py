@@ -5,14 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from ncs_cluster import messages as m
 from ncs_cluster.core import report
 from ncs_cluster.core.child import QUARANTINE, State
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import OPERATOR, Configured, StopRequested
+from ncs_cluster.core.events import OPERATOR, Configured, Endpoint, Exited, StopRequested
 from ncs_cluster.specs import DiscoverySpec
 from ncs_cluster.testing.world import installation
 from ncs_cluster.types import StickId
-from tests.core.oneengine import NOW_S, a_unit, at_work, camera_up, drawn, started, stick_up
+from tests.core.oneengine import NOW_AT, NOW_S, a_unit, at_work, camera_up, drawn, sinks_up, started, stick_up
 
 # -- states
 
@@ -76,6 +77,9 @@ def test_the_state_of_a_camera(state: State, signal: bool, ended: bool, detail: 
 
 
 def verdict(engine: Engine, now_s: float = NOW_S) -> tuple[str, list[str]]:
+    """Of an engine whose sinks run."""
+    if not all(sink.child.running for sink in engine.sinks.by_name.values()):
+        sinks_up(engine)
     daemon = drawn(engine, now_s).daemon
     return daemon.state, daemon.reasons
 
@@ -92,13 +96,13 @@ def test_a_pool_at_work_is_ok() -> None:
         (State.BACKOFF, 1, None, ["sim-2 is backoff"]),
         (State.BACKOFF, 1, "it hung", ["sim-2 is backoff: it hung"]),
         (State.BACKOFF, QUARANTINE, "it hung", ["sim-2 is quarantined: it hung"]),
-        (State.STARTING, 1, "it hung", []),
+        (State.STARTING, 1, "it hung", ["sim-2 is starting: it hung"]),
+        (State.OPENING, 1, "it hung", ["sim-2 is starting: it hung"]),
+        (State.STARTING, 0, None, ["sim-2 is starting"]),
         (State.STOPPING, 1, "it hung", []),
     ],
 )
-def test_a_stick_that_waits_for_its_next_start_is_a_reason(
-    state: State, failures: int, error: str | None, reasons: list[str]
-) -> None:
+def test_a_stick_that_does_not_work_is_a_reason(state: State, failures: int, error: str | None, reasons: list[str]) -> None:
     engine = started(installation(2))
     stick_up(engine)
     camera_up(engine)
@@ -135,7 +139,7 @@ def test_a_cluster_that_is_smaller_than_asked_for_is_a_reason(there: int, state:
         stick.present = number < there
         stick.renamed = not stick.present
     stick_up(engine)
-    assert verdict(engine) == (state, reasons)
+    assert verdict(engine, 1002.0) == (state, reasons)
 
 
 @pytest.mark.parametrize(
@@ -185,10 +189,11 @@ def test_a_pool_without_sticks_is_down_and_says_whether_they_are_looked_for() ->
 def test_a_pool_whose_sticks_still_start_is_down_and_one_that_works_is_enough() -> None:
     engine = started(installation(2))
     camera_up(engine)
-    assert verdict(engine) == ("down", ["no stick is ready yet"])
+    assert verdict(engine, 1002.0) == ("down", ["no stick is ready yet"])
+    assert verdict(engine, 1002.1) == ("down", ["sim-1 is starting", "sim-2 is starting"])
     assert report.ready(engine, NOW_S) == "no usable stick"
     stick_up(engine)
-    assert verdict(engine) == ("ok", [])
+    assert verdict(engine, 1002.0) == ("ok", [])
     assert report.ready(engine, NOW_S) is None
 
 
@@ -197,6 +202,81 @@ def test_results_that_cannot_be_written_are_a_reason() -> None:
     engine.sinks.by_name[""].blocked = "disk full"
     assert verdict(engine) == ("degraded", ["results cannot be written: disk full"])
     assert verdict(at_work(installation(1, results=False))) == ("ok", [])
+
+
+BUSY = m.Failed("open", "results.jsonl cannot be written: another daemon writes to it", permanent=False)
+
+
+def test_a_sink_that_fails_to_open_again_and_again_is_a_reason_all_the_time() -> None:
+    """While it waits for its next start, starts, and opens: no result is written in any of these."""
+    engine = at_work()
+    child, states = engine.sinks.by_name[""].child, []
+    child.restart(1000.0)
+
+    def written() -> list[str]:
+        states.append(child.state)
+        return drawn(engine, 1001.0 + len(states)).daemon.reasons
+
+    failed = ["results cannot be written: results.jsonl cannot be written: another daemon writes to it"]
+    child.exited("exit code 0", 1000.0)
+    for _ in range(3):
+        child.hello(1001.0)
+        engine.handle(child.endpoint, BUSY, 1001.0)
+        engine.handle(child.endpoint, Exited("exit code 1", 1), 1001.0)
+        assert written() == failed
+        child.retry_now(1001.0)
+        assert written() == failed
+        child.hello(1001.0)
+        assert written() == failed
+    assert states == [State.BACKOFF, State.STARTING, State.OPENING] * 3
+    child.ready(1001.0)
+    assert written() == []
+
+
+def test_a_sink_that_never_comes_up_is_a_reason_after_two_seconds() -> None:
+    engine = started(installation(1))
+    stick_up(engine)
+    camera_up(engine)
+    assert drawn(engine, 1002.0).daemon.reasons == []
+    assert drawn(engine, 1002.1).daemon.reasons == ["results cannot be written: results.jsonl is starting"]
+    assert drawn(engine, 1002.1).sinks[0].detail == "is starting"
+
+
+@pytest.mark.parametrize(
+    ("silent", "reason"),
+    [
+        (Endpoint("worker", "sim-1"), "sim-1: no heartbeat for 3 s"),
+        (Endpoint("camera", "cam0"), "camera cam0: no heartbeat for 3 s"),
+        (Endpoint("sink"), "results cannot be written: no heartbeat for 3 s"),
+        (Endpoint("gateway"), "the page does not answer: no heartbeat for 3 s"),
+    ],
+)
+def test_a_child_without_a_heartbeat_is_a_reason_before_it_is_killed(silent: Endpoint, reason: str) -> None:
+    engine = at_work(installation(1, gateway=True))
+    engine.handle(Endpoint("gateway"), m.Hello(m.PROTOCOL, 23, "3.11"), 1000.0)
+    engine.handle(Endpoint("gateway"), m.GatewayOpened("127.0.0.1", 8080), 1000.0)
+    for child in engine.children():
+        child.message_received(1001.0 if child.endpoint == silent else 1004.0)
+    status = report.status(engine, 1004.0, NOW_AT, version="1", pid=7, machine=None, usage={})
+    assert status.daemon.reasons == [reason]
+    assert {each.name: each.state for each in status.processes}[str(silent)] == "silent"
+
+
+def test_a_page_that_restarts_is_a_reason_and_so_is_a_process_that_cannot_be_killed() -> None:
+    engine = at_work(installation(1, gateway=True))
+    gateway = engine.gateway
+    assert gateway is not None
+    gateway.child.ready(1000.0)
+    gateway.child.state, gateway.child.last_error = State.STARTING, "killed by SIGSEGV"
+    assert verdict(engine) == ("degraded", ["the page does not answer: killed by SIGSEGV"])
+    gateway.child.state = State.OPENING
+    gateway.child.ready(NOW_S)
+    assert verdict(engine) == ("ok", [])
+    stick = engine.sticks.by_id[StickId("sim-1")].child
+    stick.kill(NOW_S, "no result in time: stick hangs")
+    assert verdict(engine) == ("down", ["sim-1 is backoff: no result in time: stick hangs"])
+    stick.tick(NOW_S + stick.limits.killed_s)
+    assert verdict(engine) == ("down", ["sim-1 is backoff: process 11 survives SIGKILL (blocked in the kernel)"])
 
 
 # -- ready

@@ -6,7 +6,7 @@ import pytest
 
 from ncs_cluster import messages as m
 from ncs_cluster.core.actions import Action, Kill, LogEvent, Send, Spawn
-from ncs_cluster.core.child import Limits
+from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.events import SINK, Endpoint, Exited
 from ncs_cluster.core.outbox import HIGH_WATER
 from ncs_cluster.core.sinks import Sink, Sinks
@@ -286,13 +286,16 @@ def test_sinks_stay_in_the_order_of_the_settings_when_one_is_replaced() -> None:
 
 def test_a_sink_whose_process_cannot_be_kept_running_says_why_nothing_is_written() -> None:
     sink = started()
-    assert sink.detail is None
+    assert sink.detail(0.0) is None
     sink.handle(HELLO, 1.0)
     sink.handle(m.Failed("open", "busy"), 2.0)
     sink.handle(DIED, 3.0)
-    assert (sink.blocked, sink.detail) == (None, "busy")
+    assert (sink.blocked, sink.detail(3.0)) == (None, "busy")
     sink.child.tick(4.0)
-    assert sink.detail is None, "it is tried again"
+    assert (sink.child.state, sink.detail(4.0)) == (State.STARTING, "busy")
+    sink.handle(HELLO, 5.0)
+    sink.handle(m.SinkOpened(0, b""), 5.0)
+    assert sink.detail(5.0) is None
 
 
 def test_a_sink_that_has_not_begun_yet_holds_up_ordered_streams_when_it_is_full() -> None:

@@ -41,6 +41,7 @@ CONTRACT: dict[str, dict[str, tuple[type, ...]]] = {
         "inferences": (int,),
         "restarts": (int,),
         "last_error": (str, type(None)),
+        "recovered_s": (float, type(None)),
     },
     "cameras": {
         "name": (str,),

@@ -1,4 +1,4 @@
-"""One daemon per runtime directory."""
+"""One daemon per runtime directory, and per file of results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ncs_cluster.testing.daemon import START_S, running, settings, sticks, synthetic
+from ncs_cluster.testing.daemon import START_S, Status, read_results, running, settings, sticks, synthetic
 from tests.tied import TIED
 
 
@@ -25,3 +25,27 @@ def test_a_second_daemon_refuses_names_the_first_and_does_not_disturb_it(tmp_pat
         assert os.fspath(first.runtime_dir) in line
         after = first.well()
         assert [process["pid"] for process in after["processes"]] == [process["pid"] for process in before["processes"]]
+
+
+def test_a_second_daemon_with_the_same_results_is_degraded_until_the_first_has_ended(tmp_path: Path) -> None:
+    """All the time, not only while its sink waits for the next try; and every record it kept is written then."""
+    results, frames = tmp_path / "results.jsonl", 40
+    camera = synthetic("second", frames=frames, fps=20.0)
+    with running(settings(tmp_path / "1", sticks(1), [synthetic("first")], results=results)) as first:
+        first.well()
+        with running(settings(tmp_path / "2", sticks(1), [camera], results=results)) as second:
+
+            def complains(status: Status) -> bool:
+                return any("another daemon writes to it" in reason for reason in status["daemon"]["reasons"])
+
+            def starts_again(status: Status) -> bool:
+                seen.append((status["sink"]["state"], status["daemon"]["state"], complains(status)))
+                return {"backoff", "starting", "opening"} <= {state for state, _, _ in seen}
+
+            seen: list[tuple[str, str, bool]] = []
+            second.until(complains, "complains")
+            second.until(starts_again, "has tried again")
+            assert {(state, told) for _, state, told in seen} == {("degraded", True)}
+            assert first.stop() == 0
+            assert second.wait(START_S) == 0
+    assert [record["frame"] for record in read_results(results) if record["camera"] == "second"] == list(range(frames))

@@ -61,7 +61,9 @@ function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS
   put(card.restarts.value, number(stick.restarts) + (stick.resets ? ` + ${number(stick.resets)} resets` : ""));
   put(card.firmware.value, stick.firmware ?? "");
   card.firmware.node.hidden = !stick.firmware;
-  put(card.error, stick.last_error ?? "");
+  const past = stick.last_error !== null && (stick.recovered_s ?? null) !== null;
+  put(card.error, past ? `recovered, ${number(stick.recovered_s, 0, "s")} ago: ${stick.last_error}` : stick.last_error ?? "");
+  card.error.classList.toggle("past", past);
 }
 
 function headroom(stick, limit) {

@@ -1,0 +1,41 @@
+"""What status says of a child: whether something is wrong with it now, and how long ago it was."""
+
+from __future__ import annotations
+
+from ncs_cluster.core.child import Child, State
+
+SILENT_S = 2.0
+"""A running child that has sent nothing for so long is reported (heartbeats come each second), and killed after Limits.silent_s."""
+SLOW_START_S = 2.0
+"""A child that has not failed may take so long to start before that is reported."""
+RECOVERED_S = 300.0
+"""An error is told for so long after the child works again."""
+
+
+def complaint(child: Child, now_s: float) -> str | None:
+    """What is wrong with it now, for the operator. None for one that works, and for one that shall not run."""
+    if not child.wanted or child.state is State.STOPPING:
+        return None
+    if child.running:
+        return f"no heartbeat for {now_s - child.heard_s:.0f} s" if silent(child, now_s) else None
+    if child.last_error is not None and child.recovered_s is None:
+        return child.last_error
+    return f"is {child.state.value}" if now_s - child.spawned_s > SLOW_START_S else None
+
+
+def silent(child: Child, now_s: float) -> bool:
+    """It runs, and sends nothing."""
+    return child.running and now_s - child.heard_s > SILENT_S
+
+
+def shown_state(child: Child, now_s: float) -> str:
+    """Its state in the list of processes."""
+    return "silent" if silent(child, now_s) else child.state.value
+
+
+def last_error(child: Child, now_s: float) -> tuple[str | None, float | None]:
+    """Its newest error, and for how many seconds it has worked since; None for both once that is RECOVERED_S."""
+    if child.recovered_s is None:
+        return child.last_error, None
+    ago_s = now_s - child.recovered_s
+    return (child.last_error, round(ago_s, 1)) if ago_s < RECOVERED_S else (None, None)
