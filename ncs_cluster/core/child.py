@@ -10,8 +10,9 @@
                                                              |
                                                              +-- cannot be killed --> FENCED -- exit --> BACKOFF
 
-A child that exits after it was healthy restarts at once, QUICK_RESTARTS times; one that never became healthy waits 1 s to 60 s.
-Restarts never end: there is no final failed state. What a child's messages mean is decided by its owner.
+A child that exits after it was healthy restarts at once, QUICK_RESTARTS times; then, and when it never became healthy, it waits 1 s
+to 60 s, at most 5 s where a restart costs others little or it has done real work. Restarts never end.
+What a child's messages mean is decided by its owner.
 """
 
 from __future__ import annotations
@@ -57,10 +58,13 @@ QUICK_RESTARTS = 3
 STABLE_S = 30.0
 """After so long in good health the failure count is reset."""
 QUARANTINE = 5
-"""Failures in a row that make a stick "quarantined" in status; it is still restarted, every 60 s."""
+"""Failures in a row that make a stick "quarantined" in status; it is still restarted, every 60 s, or LOW_BACKOFF_S if it worked."""
 DEVICE_MISSING_S = 2.0
 """Least backoff after a stick was not found: within it discovery sees whether the stick was pulled or is resetting."""
 LONGEST_BACKOFF_S = 60.0
+LOW_BACKOFF_S, WORKED_S = 5.0, 10.0
+"""The longest backoff of a gateway, sink or camera, and of a worker whose process was healthy for WORKED_S: to wait longer would
+cost more than a restart."""
 LONGEST_ERROR = 400
 """Characters kept of a child's error text."""
 
@@ -87,6 +91,8 @@ class Child:
         self._last_error: str | None = None
         self._wanted = False
         self._healthy_since_s: float | None = None
+        self._worked = False
+        """The present or last process was healthy for WORKED_S."""
         self._exit_reason: str | None = None
         self._slow_retry = False
         self._device_missing = False
@@ -258,15 +264,17 @@ class Child:
     def _end_healthy_period(self, now_s: float) -> bool:
         """Returns whether the child was healthy. After STABLE_S in good health the failure count is reset."""
         since_s, self._healthy_since_s = self._healthy_since_s, None
+        self._worked = self._worked or (since_s is not None and now_s - since_s >= WORKED_S)
         if since_s is not None and now_s - since_s >= STABLE_S:
             self.failures = 0
         return since_s is not None
 
     def backoff_s(self) -> float:
-        """1, 2, 4 ... 60 s by the number of failures in a row."""
+        """1, 2, 4 ... 60 s by the number of failures in a row, or up to LOW_BACKOFF_S."""
         if self._slow_retry:
             return LONGEST_BACKOFF_S
-        return float(min(LONGEST_BACKOFF_S, 2.0 ** min(self.failures - 1, 6))) if self.failures > 0 else 1.0
+        longest_s = LOW_BACKOFF_S if self._worked or self.endpoint.kind != "worker" else LONGEST_BACKOFF_S
+        return float(min(longest_s, 2.0 ** min(self.failures - 1, 6))) if self.failures > 0 else 1.0
 
     def tick(self, now_s: float) -> list[Action]:
         """Act on a deadline that has passed: start, kill or fence the process."""
@@ -301,7 +309,7 @@ class Child:
     def _spawn(self, now_s: float) -> list[Action]:
         # a reason reported while stopping does not belong to the next process
         self.spawned_s = now_s
-        self._exit_reason, self._slow_retry, self._device_missing = None, False, False
+        self._exit_reason, self._slow_retry, self._device_missing, self._worked = None, False, False, False
         self._enter(State.STARTING, now_s + self.limits.starting_s)
         return [Spawn(self.endpoint, self.runtime)]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Union, assert_never
 
+from msgspec import structs
+
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import Action, LogEvent, Send
@@ -13,6 +15,9 @@ from ncs_cluster.core.child_messages import accepts, check_protocol, handle_comm
 from ncs_cluster.core.daemon import Daemon
 from ncs_cluster.core.events import GATEWAY
 from ncs_cluster.specs import GatewaySpec, Settings
+
+SILENT_S = 3.0
+"""Its longest time without a heartbeat: a page that hangs loses nothing when it is killed."""
 
 GatewayMessage = Union[m.FromGateway, e.ProcessEvent]
 
@@ -32,7 +37,7 @@ class Gateway:
     ) -> None:
         """`rings()`: the actions that map every camera's picture ring in the gateway. `set_viewers(camera, viewers, now_s)`: sets
         the number of viewers of a camera; `camera` None: of every camera."""
-        self.child = Child(GATEWAY, "default", limits)
+        self.child = Child(GATEWAY, "default", structs.replace(limits, silent_s=min(limits.silent_s, SILENT_S)))
         self.address: tuple[str, int] | None = None
         """Host and port of the page; kept while the process restarts."""
         self.spec = spec

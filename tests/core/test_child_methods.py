@@ -254,6 +254,34 @@ def test_the_backoff_doubles_up_to_a_minute(failures: int, wait_s: float) -> Non
     assert child.backoff_s() == wait_s
 
 
+@pytest.mark.parametrize("kind", ["gateway", "sink", "camera"])
+def test_a_child_whose_restart_costs_little_waits_five_seconds_at_most(kind: str) -> None:
+    child = Child(Endpoint(kind), "default")
+    child.failures = 100
+    assert child.backoff_s() == 5.0
+    child.record_failure("no such file", permanent=True)
+    assert child.backoff_s() == 60.0, "another try would fail too"
+
+
+@pytest.mark.parametrize(("worked_s", "wait_s"), [(9.9, 60.0), (10.0, 5.0)])
+def test_a_stick_that_has_done_real_work_waits_five_seconds_at_most(worked_s: float, wait_s: float) -> None:
+    child = healthy()
+    child.failures = 100
+    child.exited("killed by SIGSEGV", worked_s)
+    assert child.deadline_s == worked_s + wait_s
+    child.tick(200.0)
+    child.exited("killed by SIGSEGV", 201.0)
+    assert child.deadline_s == 261.0, "the last process did not work at all"
+
+
+def test_a_stick_that_worked_and_was_lost_waits_five_seconds_at_most() -> None:
+    child = healthy()
+    child.failures = 50
+    child.device_lost("it hangs", 11.0)
+    child.exited("killed by SIGKILL", 12.0)
+    assert child.deadline_s == 17.0
+
+
 @pytest.mark.parametrize(("failures", "quarantined"), [(4, False), (5, True)])
 def test_five_deaths_in_a_row_are_a_quarantine(failures: int, quarantined: bool) -> None:
     child = fresh()

@@ -43,7 +43,7 @@ def started(cameras: Cameras | None = None, daemon: FakeDaemon | None = None) ->
         SPEC,
         installation(gateway=True),
         daemon or FakeDaemon(),
-        Limits(silent_s=7.0),
+        Limits(stopping_s=7.0),
         rings=cameras.rings,
         set_viewers=cameras.set_viewers,
     )
@@ -61,7 +61,7 @@ def opened(cameras: Cameras | None = None, daemon: FakeDaemon | None = None) -> 
 def test_a_gateway_that_greets_is_told_what_to_open() -> None:
     gateway = started()
     assert gateway.address is None
-    assert gateway.child.limits == Limits(silent_s=7.0)
+    assert gateway.child.limits == Limits(stopping_s=7.0, silent_s=3.0)
     assert gateway.handle(HELLO, 1.0) == [Send(GATEWAY, m.OpenGateway(SPEC, "runtime", True))]
     assert gateway.child.state is State.OPENING
 
@@ -80,7 +80,7 @@ def test_the_address_of_an_open_page_is_logged(host: str, text: str) -> None:
     gateway.handle(HELLO, 1.0)
     assert gateway.handle(m.GatewayOpened(host, 8081), 2.0) == [LogEvent("info", "page", text), RING]
     assert gateway.address == (host, 8081)
-    assert (gateway.child.state, gateway.child.deadline_s) == (State.RUNNING, 9.0)
+    assert (gateway.child.state, gateway.child.deadline_s) == (State.RUNNING, 5.0)
 
 
 def test_a_gateway_of_another_version_is_killed() -> None:
@@ -116,7 +116,7 @@ def test_a_page_that_ends_is_started_again_has_no_viewers_and_keeps_its_address(
 def test_a_word_of_the_page_says_that_it_lives() -> None:
     gateway = opened()
     assert gateway.handle(m.Heartbeat(), 3.0) == []
-    assert gateway.child.deadline_s == 10.0
+    assert gateway.child.deadline_s == 6.0
 
 
 def test_what_a_killed_page_still_says_does_not_count() -> None:
