@@ -1,9 +1,10 @@
 """A stick at its USB port: find it, reset old firmware, boot it, find the booted device.
 
 In its boot ROM a stick takes its firmware as one long write. It then leaves the bus and returns as another USB device: on most
-machines at the same port chain (of another bus at USB 3), on a Raspberry Pi 4 at another chain. A stick has no serial number,
-so the booted device is matched in this order: at the known port, at the same chain, else a device that has just come and that no
-other program has claimed. A claim excludes other programs, so several sticks may boot at the same time. Runs on CPython 3.9.
+machines at the same port chain (of another bus at USB 3), on a Raspberry Pi 4 at another chain. A stick has no serial number.
+Where the port of its return is known, only the device at that port is claimed. Where it is not, the core lets no other stick boot
+meanwhile, and the device at the same chain is claimed, else one that has just come. A boot has failed as soon as the boot ROM is
+back at the stick's own port. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
@@ -24,11 +25,10 @@ STALL_S = 2.0
 """Seconds for one chunk of firmware, as with the vendor; the ROM takes one in milliseconds."""
 ELSEWHERE_S = 1.0
 """Seconds after the ROM left in which only the stick's own chain is searched."""
-LATE_HOME_S = 3.0
-"""Seconds in which only the known port is searched: equal chains of two buses are two sticks."""
 RESET_S = 1.0
 DRAIN = 1 << 16
 """Bytes of one read of pending output: firmware with output pending does not read."""
+POWER = "look at its cable and the hub's power"
 PERMISSIONS = "put its user into the group of deploy/99-ncs-cluster.rules, install that file, and plug the stick in again"
 
 
@@ -38,8 +38,6 @@ class UsbStick:
     def __init__(self, context: Context, name: str, port: str, booted_port: Optional[str], chunk: int) -> None:
         self._context, self._name, self.port, self._chunk = context, name, port, chunk
         self.booted_port = booted_port
-        self._known_rom: Optional[Set[Tuple[int, int]]] = None
-        """Devices in their ROM right after this stick's last boot: none of them is this stick."""
         self._foreign: Set[Tuple[int, int]] = set()
         """Devices seen during this boot at the same chain of another bus, claimed by another program."""
         self._held: Optional[StickError] = None
@@ -64,9 +62,7 @@ class UsbStick:
         step()
         self._write(rom, firmware, boot_timeout_s)
         step()
-        pipe = self._await_booted(rom, others, boot_timeout_s)
-        self._known_rom = self._there(ROM)
-        return pipe
+        return self._await_booted(rom, others, boot_timeout_s)
 
     def _listed(self) -> List[Device]:
         try:
@@ -98,20 +94,15 @@ class UsbStick:
         return {(device.bus, device.address) for device in self._listed() if device.product == product}
 
     def _await_rom(self, timeout_s: float, waiting: Optional[Set[Tuple[int, int]]]) -> Device:
-        """The stick in its ROM. After a mix-up of two sticks it returns at another port: as a device that is not among `waiting`
-        (this stick was reset), else not among the ROMs of its last boot, and that no other program has claimed for some time."""
-        began_s = time.monotonic()
-        strangers, patience_s = (waiting, ELSEWHERE_S) if waiting is not None else (self._known_rom, LATE_HOME_S)
+        """The stick in its ROM. `waiting`: the ROMs on the bus before this stick was reset; where it is known by its chain only,
+        none of them is this stick."""
+        until_s = time.monotonic() + timeout_s
         while True:
             device = self._find()
             theirs = waiting if waiting is not None and device is not None and device.port not in self._ports else ()
             if device is not None and device.product == ROM and (device.bus, device.address) not in theirs:
                 return device
-            if strangers is not None and time.monotonic() > began_s + patience_s:
-                for each in self._listed():
-                    if each.product == ROM and (each.bus, each.address) not in strangers:
-                        return each
-            if time.monotonic() > began_s + timeout_s:
+            if time.monotonic() > until_s:
                 raise self._held or StickError("gone", f"{self._name}: no stick at USB port {self.port}")
             time.sleep(LOOK_S)
 
@@ -203,22 +194,27 @@ class UsbStick:
             pipe.close()
 
     def _await_booted(self, rom: Device, others: Set[Tuple[int, int]], timeout_s: float) -> Pipe:
+        """The booted stick, claimed. `others`: devices that were booted before this boot began."""
         until_s, left_s = time.monotonic() + timeout_s, None
         refused: Optional[StickError] = None
-        foreign: Set[str] = set()
+        neighbours: Set[str] = set()
         while time.monotonic() < until_s:
             listed = self._listed()
-            in_rom = {(device.bus, device.address) for device in listed if device.product == ROM}
-            foreign |= {device.chain for device in listed if device.product == ROM} - {rom.chain}
-            if left_s is None and (rom.bus, rom.address) not in in_rom:
+            in_rom = {device.port: device.address for device in listed if device.product == ROM}
+            if in_rom.get(rom.port, rom.address) != rom.address:
+                raise StickError("open", f"{self._name}: its boot failed: it is back in its boot ROM: {POWER}")
+            if left_s is None and rom.port not in in_rom:
                 left_s = time.monotonic()
-            away_s = time.monotonic() - left_s if left_s is not None else 0.0
-            elsewhere = away_s > ELSEWHERE_S
-            late = self.booted_port is None or away_s > min(LATE_HOME_S, timeout_s / 2)
+            neighbours |= set(in_rom) - {rom.port}
             new = [seen for seen in listed if seen.product == BOOTED and (seen.bus, seen.address) not in others]
-            own = [seen for seen in new if seen.port == self.booted_port]
-            own += [seen for seen in new if late and seen.chain == rom.chain and seen not in own]
-            own += [seen for seen in new if late and elsewhere and seen.chain not in foreign and seen not in own]
+            if self.booted_port is not None:
+                own = [seen for seen in new if seen.port == self.booted_port]
+            else:
+                own = [seen for seen in new if seen.chain == rom.chain]
+                # while a neighbour is away it may be the neighbour's
+                if left_s is not None and time.monotonic() > left_s + ELSEWHERE_S and neighbours <= set(in_rom):
+                    chains = {port.partition("-")[2] for port in neighbours}
+                    own += [seen for seen in new if seen.chain not in chains and seen not in own]
             for device in own:
                 try:
                     handle = self._claim(device)
@@ -233,4 +229,5 @@ class UsbStick:
             raise refused
         if left_s is None:
             raise StickError("open", f"{self._name}: its firmware did not start: is the file the one for USB (usb-ma2x8x.mvcmd)?")
-        raise StickError("gone", f"{self._name}: it did not come back after its boot: look at cable and hub's power")
+        where = f" at USB port {self.booted_port}" if self.booted_port is not None else ""
+        raise StickError("gone", f"{self._name}: it did not come back{where} after its boot: {POWER}")

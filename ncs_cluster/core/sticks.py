@@ -121,6 +121,8 @@ class Sticks:
         while (stick := self.boots.next_due(now_s)) is not None:
             if self.by_id[stick].child.state in (State.STARTING, State.OPENING):
                 due.append(self.by_id[stick])
+            else:
+                self.boots.finish(stick, now_s)
         return due
 
     def open(self, stick: Stick, now_s: float) -> list[Action]:

@@ -109,20 +109,52 @@ def test_a_neighbour_that_boots_meanwhile_is_not_mistaken_for_it(bus: Emulator, 
     other.close()
 
 
-def test_two_sticks_that_were_mixed_up_at_their_boot_can_still_be_reset(
+def test_a_stick_that_shows_at_the_home_of_another_is_left_to_that_one(bus: Emulator, context: Context) -> None:
+    """The learned port was another stick's: the core forgets it, and learns again in a boot of its own."""
+    bus.add("1-1.2", run_port="2-2")
+    boot(context, "1-1.2", "2-2").close()
+    with pytest.raises(StickError) as error:
+        UsbStick(context, "first", "1-1.1", "2-2", CHUNK).boot(FIRMWARE, GOODBYE, 2.0, 2.0)
+    assert error.value.reason == "gone"
+    assert (bus.state("1-1.2")["state"], bus.state("1-1.2")["boots"]) == ("rom", 1)
+
+
+@pytest.mark.parametrize("back", ["2-1", None], ids=["return port known", "unknown"])
+def test_a_boot_that_ends_in_the_boot_rom_is_told_at_once_and_no_neighbour_is_claimed(
+    bus: Emulator, context: Context, emulated_libusb: Path, back: str | None
+) -> None:
+    """A Raspberry Pi 4, whose chains change. The neighbour has just booted, and nobody holds it yet."""
+    bus.add("1-1.1", run_port="2-1", boot="rom", boot_s=10.0)
+    bus.add("1-1.2", run_port="2-2", boot_s=0.2)
+    other = Context(str(emulated_libusb))
+    with ThreadPoolExecutor(1) as threads:
+        booting = threads.submit(UsbStick(context, "stick", "1-1.1", back, CHUNK).boot, FIRMWARE, GOODBYE, 50.0, 5.0)
+        bus.await_state("1-1.1", "booting")
+        UsbStick(other, "neighbour", "1-1.2", "2-2", CHUNK).boot(FIRMWARE, GOODBYE, 5.0, 5.0).close()
+        with pytest.raises(StickError, match="its boot failed: it is back in its boot ROM") as error:
+            booting.result(timeout=30)
+    assert error.value.reason == "open"
+    assert bus.state("1-1.2")["claimed_by"] == []
+    other.close()
+
+
+def test_one_whose_place_is_unknown_takes_no_device_that_may_be_a_neighbours(
     bus: Emulator, context: Context, emulated_libusb: Path
 ) -> None:
-    """Where chains change, who took which stick is chance: one that is sent away may show at the home of the other."""
-    bus.add("1-1.1", run_port="2-1")
-    bus.add("1-1.2", run_port="2-2")
+    bus.add("1-1.1", run_port="2-1", boot_s=15.0)
+    bus.add("1-1.2", run_port="2-2", boot_s=0.2)
+    slow = UsbStick(context, "slow", "1-1.1", None, CHUNK)
     other = Context(str(emulated_libusb))
-    held = UsbStick(other, "second", "1-1.1", "2-1", CHUNK).boot(FIRMWARE, GOODBYE, 5.0, 5.0)
-    boot(context, "1-1.2", "2-2").close()
-    first = UsbStick(context, "first", "1-1.1", "2-2", CHUNK)
-    pipe = first.boot(FIRMWARE, GOODBYE, 5.0, 5.0)
-    assert (first.booted_port, bus.state("1-1.2")["boots"], bus.state("1-1.1")["boots"]) == ("2-2", 2, 1)
-    for each in (pipe, held):
-        each.close()
+    with ThreadPoolExecutor(1) as threads:
+        booting = threads.submit(slow.boot, FIRMWARE, GOODBYE, 50.0, 5.0)
+        bus.await_state("1-1.1", "booting")
+        UsbStick(other, "quick", "1-1.2", "2-2", CHUNK).boot(FIRMWARE, GOODBYE, 5.0, 5.0).close()
+        bus.await_state("1-1.1", "run", 20.0)
+        bus.pull("1-1.2")
+        bus.plug("1-1.2")
+        pipe = booting.result(timeout=30)
+    assert slow.booted_port == "2-1"
+    pipe.close()
     other.close()
 
 
@@ -215,8 +247,8 @@ def test_a_short_write_goes_on_with_the_rest(bus: Emulator, context: Context) ->
 def test_firmware_that_does_not_start_is_told_apart_from_a_stick_that_never_returns(bus: Emulator, context: Context) -> None:
     bus.add(PORT, boot="rom", any_firmware=True)
     bus.add("1-1.3", boot="never", any_firmware=True)
-    assert refused(context, timeout_s=1.0).reason in ("open", "gone")
-    with pytest.raises(StickError) as error:
+    assert "its boot failed" in refused(context).detail
+    with pytest.raises(StickError, match="it did not come back after its boot") as error:
         boot(context, "1-1.3", timeout_s=1.0)
     assert error.value.reason == "gone"
 

@@ -154,8 +154,20 @@ def test_a_stick_that_waited_to_boot_alone_does_so_when_its_turn_comes() -> None
     boots.request(A, 10.0)
     boots.request(B, 10.1, exclusive=True)
     boots.request(C, 10.2)
-    assert boots.next_due(10.5) == B
-    assert boots.deadline_s == 25.5
+    assert (boots.next_due(11.9), boots.deadline_s) == (None, 25.0), "the first one is still away"
+    boots.finish(A, 12.0)
+    assert boots.next_due(12.0) == B
+    assert boots.deadline_s == 27.0
+
+
+def test_a_boot_alone_waits_for_no_boot_for_ever_and_not_for_its_own_last_one() -> None:
+    boots = Boots(0.5)
+    boots.request(A, 10.0)
+    assert boots.request(B, 15.0, exclusive=True) is False
+    assert (boots.next_due(24.9), boots.next_due(25.0)) == (None, B)
+    alone = Boots(0.5)
+    alone.request(A, 10.0)
+    assert alone.request(A, 11.0, exclusive=True) is True
 
 
 @pytest.mark.parametrize(
