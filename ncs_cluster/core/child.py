@@ -306,6 +306,13 @@ class Child:
         self.failures = 0
         return self._spawn(now_s) if self.state is State.BACKOFF else []
 
+    def retry_within(self, wait_s: float, now_s: float) -> list[Action]:
+        """Shorten the backoff: the cause of the last failure may be over."""
+        if self.state is not State.BACKOFF or self.deadline_s is None or self.deadline_s <= now_s + wait_s:
+            return []
+        self.deadline_s = now_s + wait_s
+        return [LogEvent("info", self.endpoint.name, f"is back on the bus: next try in {wait_s:.0f} s")]
+
     def _spawn(self, now_s: float) -> list[Action]:
         # a reason reported while stopping does not belong to the next process
         self.spawned_s = now_s

@@ -185,7 +185,8 @@ def _stick_reason(engine: Engine, stick: Stick, now_s: float) -> str | None:
         return None
     if stick.child.running:
         return f"{stick.spec.id}: {why}"
-    return f"{stick.spec.id} is {state}" + ("" if why.startswith("is ") else f": {why}")
+    what = "being reopened" if state == "starting" and stick.child.last_error else state
+    return f"{stick.spec.id} is {what}" + ("" if why.startswith("is ") else f": {why}")
 
 
 def _stick_state(engine: Engine, stick: Stick) -> str:
