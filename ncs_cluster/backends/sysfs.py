@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Dict
+from typing import Dict, NamedTuple
 
 from ncs_cluster.usb_ids import UsbIds, text
 
 
-def plugged_in(sysfs: Path, ids: UsbIds) -> Dict[str, bool]:
-    """USB port -> whether its firmware runs, of every device with these ids. A device that vanishes meanwhile is left out."""
+class Listed(NamedTuple):
+    """One device as the kernel lists it."""
+
+    booted: bool
+    """Its firmware runs; else it is in its boot ROM."""
+    number: str
+    """The kernel gives a device another one each time it is plugged in, boots or resets."""
+
+
+def plugged_in(sysfs: Path, ids: UsbIds) -> Dict[str, Listed]:
+    """USB port -> device, of every device with these ids. A device that vanishes meanwhile is left out."""
     seen = {}
     products = {text(ids.booted): True, text(ids.boot_rom): False}
     devices = sysfs / "bus" / "usb" / "devices"
@@ -26,7 +35,7 @@ def plugged_in(sysfs: Path, ids: UsbIds) -> Dict[str, bool]:
         if ":" not in name and "-" in name and _word(devices / name / "idVendor") == text(ids.vendor):
             product = _word(devices / name / "idProduct")
             if product in products:
-                seen[name] = products[product]
+                seen[name] = Listed(products[product], _word(devices / name / "devnum"))
     return seen
 
 

@@ -277,8 +277,9 @@ class Xlink:
         self._done.append(Completed(result.tag, self._graphs[result.graph].outputs(result.data), latency_s, request.transform))
 
     def _lost(self, lost: Lost) -> NoReturn:
-        # protocol errors and refusals, as time-outs, lead to a reset in place
-        reason = "link" if lost.reason in ("protocol", "infer") else lost.reason
+        # protocol errors and refusals, as time-outs, lead to a reset in place; a graph's file was verified, so a status of the
+        # stick against it may pass
+        reason = {"protocol": "link", "infer": "link", "graph": "open"}.get(lost.reason, lost.reason)
         detail = lost.detail if lost.detail.startswith(self._name) else f"{self._name}: {lost.detail}"
         for number, tensors in enumerate(self._graphs):
             detail = re.sub(rf"\bgraph {number}\b", f"graph {tensors.spec.name}", detail)

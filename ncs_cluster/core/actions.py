@@ -65,6 +65,12 @@ class Unplug(Struct, frozen=True):
     stick: StickId
 
 
+class ForgetPort(Struct, frozen=True):
+    """The learned port of the stick's return is doubtful: it is learned again, in an exclusive boot."""
+
+    stick: StickId
+
+
 class LogEvent(Struct, frozen=True):
     """One line of the log and of `ncsctl events`. An event reports a change once, not a state repeatedly."""
 
@@ -81,4 +87,4 @@ class Exit(Struct, frozen=True):
     code: int
 
 
-Action = Union[Send, Spawn, Kill, MakePool, DropPool, MakePictures, DropPictures, Unplug, LogEvent, Exit]
+Action = Union[Send, Spawn, Kill, MakePool, DropPool, MakePictures, DropPictures, Unplug, ForgetPort, LogEvent, Exit]

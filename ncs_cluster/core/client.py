@@ -8,7 +8,7 @@ from ncs_cluster import messages as m
 from ncs_cluster.control_messages import Done
 from ncs_cluster.core import fault_injection
 from ncs_cluster.core.actions import Action, LogEvent
-from ncs_cluster.core.events import BusEvent, Endpoint, StickFound, StickGone
+from ncs_cluster.core.events import BusEvent, Endpoint, StickFound, StickGone, StickListed
 from ncs_cluster.core.replies import answer, refuse
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.types import StickId
@@ -65,6 +65,8 @@ class Bus:
                 return [] if self._engine.stopping else self._found(spec, now_s)
             case StickGone(id=id, renamed=renamed):
                 return self._engine.sticks.gone(id, now_s, renamed) + self._regulate(id, now_s)
+            case StickListed(id=id, state=state):
+                return self._engine.sticks.listed(id, state, now_s)
             case _:
                 assert_never(message)
 

@@ -44,6 +44,14 @@ class StickGone(Struct, frozen=True):
     renamed: bool = False
 
 
+class StickListed(Struct, frozen=True):
+    """The kernel lists the stick anew: it was plugged in, has booted, or has reset itself; or it lists the stick no more."""
+
+    id: StickId
+    state: str
+    """ "rom": it waits in its boot ROM; "booted"; "missing"."""
+
+
 class Spawned(Struct, frozen=True):
     """The process exists; it has sent no message yet."""
 
@@ -65,7 +73,7 @@ class Exited(Struct, frozen=True):
 
 
 ProcessEvent = Union[Spawned, SpawnFailed, Exited]
-BusEvent = Union[StickFound, StickGone]
+BusEvent = Union[StickFound, StickGone, StickListed]
 
 
 class Configured(Struct, frozen=True):

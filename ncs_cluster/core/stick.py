@@ -8,6 +8,9 @@ from ncs_cluster.core.zone import Zone
 from ncs_cluster.messages import Telemetry
 from ncs_cluster.specs import StickSpec
 
+ELSEWHERE_S = 1.5
+"""A longer contradiction is no delay: the bus is scanned twice a second, and a worker notices a reset at once."""
+
 
 class Stick:
     """One stick, present or not."""
@@ -30,6 +33,10 @@ class Stick:
         """Plant seconds at a throttle level above 0."""
         self.reported_missing = False
         """Its worker exited because it did not find the stick."""
+        self.listed = ""
+        """As events.StickListed.state; empty for a stick that is not found on a bus."""
+        self.listed_s = self.opened_s = self.exited_s = 0.0
+        """When `listed` changed; when its worker reported it open; when its last worker exited."""
         self.renamed = False
         """Gone under this id: the same stick has another id now."""
         self.inferences = 0
@@ -40,6 +47,11 @@ class Stick:
     def usable(self) -> bool:
         """Present, open, and with a reading where it has a sensor. Heat is judged by `zone`."""
         return self.present and self.child.running and self.zone.has_reading
+
+    def elsewhere(self, now_s: float) -> bool:
+        """A contradiction: its worker reports it open, while it waits in its boot ROM. The worker drives another stick."""
+        since_s = max(self.listed_s, self.opened_s)
+        return self.child.running and self.listed == "rom" and now_s >= since_s + ELSEWHERE_S
 
     def record_telemetry(self, message: Telemetry, plant_s: float, age_s: float) -> bool:
         """Telemetry arrived at plant time `plant_s`; its reading is `age_s` plant seconds old. True: `usable` or the zone's

@@ -14,6 +14,11 @@ from ncs_cluster.messages import OpenStick, StickOpened
 from ncs_cluster.specs import GraphSpec, PoolSpec, StickSpec
 from ncs_cluster.types import StickId
 
+SCAN_LAG_S = 1.0
+"""A change on the bus is seen within this time: it is scanned twice a second."""
+BACK_S, BACK_QUARANTINED_S = 2.0, 10.0
+"""The longest wait of a stick that is back on the bus: a loose plug bounces, and one in quarantine may reset itself for ever."""
+
 
 class Sticks:
     """The sticks by id, in ring order: by their numbers, sim-2 before sim-10."""
@@ -65,6 +70,27 @@ class Sticks:
         # closing a stick that is unplugged may block for long
         stopping = known.child.stop(now_s)
         return actions + (known.child.kill(now_s, "its stick is unplugged") if stopping else [])
+
+    def listed(self, stick: StickId, state: str, now_s: float) -> list[Action]:
+        """The kernel lists the stick anew. One that waits for its next try, and has been plugged in again or has reset itself, is
+        another one than the one that failed."""
+        known = self.by_id.get(stick)
+        if known is None or not known.present:
+            return []
+        known.listed, known.listed_s = state, now_s
+        # a boot that ended in the ROM is seen here after its worker has reported it
+        by_worker = not known.reported_missing and now_s < known.exited_s + SCAN_LAG_S
+        return known.child.retry_within(self._back_s(known), now_s) if state == "rom" and not by_worker else []
+
+    def exited(self, stick: Stick, now_s: float) -> list[Action]:
+        """The worker has exited. The bus may list a stick that it has not found."""
+        stick.exited_s = now_s
+        if stick.reported_missing and stick.listed == "rom" and stick.present:
+            return stick.child.retry_within(self._back_s(stick), now_s)
+        return []
+
+    def _back_s(self, stick: Stick) -> float:
+        return BACK_QUARANTINED_S if stick.child.quarantined else BACK_S
 
     def configure(self, pools: Sequence[PoolSpec], now_s: float) -> list[Action]:
         """Start new counted sticks, stop those that are no longer configured, restart those that changed."""
@@ -134,6 +160,7 @@ class Sticks:
 
     def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:
         stick.child.ready(now_s)
+        stick.opened_s = now_s
         self.boots.finish(stick.spec.id, now_s)
         stick.device, stick.firmware = message.device, message.firmware
         stick.throttle_level = stick.measured_s = None

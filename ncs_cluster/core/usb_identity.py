@@ -65,6 +65,12 @@ class UsbIdentity:
             self._remove(boot_port)
         return found, gone
 
+    def forget(self, boot_port: str) -> bool:
+        """Forget the learned port of a stick's return. True: there was one."""
+        before = len(self.pairs)
+        self.pairs = {port: known for port, known in self.pairs.items() if known != boot_port}
+        return len(self.pairs) < before
+
     def _match_known(self, matched: dict[str, str], booted: Sequence[str], seen: Container[str]) -> None:
         """Match booted devices whose boot port is known: by learned pair, then by their own port, then by the last port."""
         for port in booted:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Union, assert_never
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
-from ncs_cluster.core.actions import Action, Send
+from ncs_cluster.core.actions import Action, ForgetPort, Send
 from ncs_cluster.core.child import LONGEST_ERROR, State
 from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
 from ncs_cluster.core.stick import Stick
@@ -45,8 +45,9 @@ class Worker:
             case m.Hello():
                 return check_protocol(child, message, now_s) or self._with_pools(self._workers.sticks.hello(stick, now_s))
             case m.Failed(reason="gone", detail=detail):
-                stick.reported_missing = True
-                child.record_failure(detail, permanent=False, device_missing=True)
+                return self._missing(detail)
+            case m.Failed(reason="graph", detail=detail) if self._graphs_run_elsewhere():
+                child.record_failure(detail, permanent=False)
                 return []
             case e.Exited(how=how):
                 return self._exited(how, now_s)
@@ -70,6 +71,11 @@ class Worker:
         if queue.reset_s is not None and now_s < queue.reset_s + RESETTING_S:
             return []
         return self.stick.child.kill(now_s, HANGS)
+
+    def handle_elsewhere(self, now_s: float) -> list[Action]:
+        """The worker drives another stick than its own: end it, and learn where the stick returns."""
+        actions = self.stick.child.kill(now_s, "its stick is in its boot ROM: the worker drives another stick")
+        return [ForgetPort(self.stick.spec.id), *actions]
 
     def requeue(self, now_s: float) -> None:
         """Return the stick's units to their lanes; give up those with which dispatch.MOST_TRIES sticks have failed."""
@@ -115,12 +121,25 @@ class Worker:
                 actions.append(Send(child.endpoint, m.Reopen()))
         return actions + self._workers.regulate(stick, now_s)
 
+    def _graphs_run_elsewhere(self) -> bool:
+        """Another stick of the pool has loaded the same graphs, so a refusal is this stick's fault and may pass."""
+        others = self._workers.sticks.of_pool(self.stick.spec.pool)
+        return any(each.child.running for each in others if each is not self.stick)
+
+    def _missing(self, detail: str) -> list[Action]:
+        """The worker has lost its stick or does not find it. In a boot the reason may be that it returns at another port."""
+        stick, opening = self.stick, self.stick.child.state is State.OPENING
+        stick.reported_missing = True
+        stick.child.record_failure(detail, permanent=False, device_missing=True)
+        return [ForgetPort(stick.spec.id)] if opening and not stick.spec.exclusive_boot else []
+
     def _exited(self, how: str, now_s: float) -> list[Action]:
         stick = self.stick
         not_at_fault = self._workers.dispatcher.not_at_fault(stick.spec.id)
         self.requeue(now_s)
         self._workers.sticks.boots.cancel(stick.spec.id, now_s)
         actions = stick.child.exited(how, now_s, not_at_fault=not_at_fault)
+        actions += self._workers.sticks.exited(stick, now_s)
         if not stick.present:
             stick.child.last_error = "unplugged"
         return actions + self._workers.regulate(stick, now_s)

@@ -90,6 +90,9 @@ class Workers:
         actions: list[Action] = []
         for late in self.dispatcher.overdue(now_s):
             actions += Worker(self.sticks.by_id[late], self).handle_hang(now_s)
+        for stick in self.sticks.by_id.values():
+            if stick.elsewhere(now_s):
+                actions += Worker(stick, self).handle_elsewhere(now_s)
         return actions
 
     def requeue_fenced(self, now_s: float) -> None:

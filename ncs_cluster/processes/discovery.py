@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import Matched
-from ncs_cluster.backends.sysfs import plugged_in
-from ncs_cluster.core.events import StickFound, StickGone
+from ncs_cluster.backends.sysfs import Listed, plugged_in
+from ncs_cluster.core.events import BusEvent, StickFound, StickGone, StickListed
 from ncs_cluster.core.usb_identity import UsbIdentity
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.specs import DiscoverySpec, StickSpec
@@ -42,30 +42,46 @@ class UsbBus:
         self._kept = state_dir / ("ports.json" if self._kind.usb == MYRIAD_X else f"ports-{self._kind.prefix}.json")
         self._identity = UsbIdentity(_read(self._kept))
         self._saved_pairs = dict(self._identity.pairs)
+        self._listed: dict[str, Listed | None] = {}
+        """The device of each boot port at the last scan."""
+        self._forgotten: list[str] = []
         self.deadline_s = 0.0
 
-    def wake(self, now_s: float, no_boot_expected: Container[StickId]) -> list[StickFound | StickGone]:
+    def forget(self, stick: StickId) -> None:
+        """Forget at which port the stick returns after its boot. The next scan reports its new settings."""
+        for boot_port in self._identity.port_of:
+            if self._id(boot_port) == stick and self._identity.forget(boot_port):
+                self._forgotten.append(boot_port)
+
+    def wake(self, now_s: float, no_boot_expected: Container[StickId]) -> list[BusEvent]:
         """Changes since the last scan, when the next scan is due. `no_boot_expected`: sticks with no boot ahead of them."""
         if now_s < self.deadline_s:
             return []
         self.deadline_s = now_s + SCAN_PERIOD_S
         seen = plugged_in(self._sysfs, self._kind.usb)
         no_boot = {boot_port for boot_port in self._identity.port_of if self._id(boot_port) in no_boot_expected}
-        found, gone = self._identity.update(seen, no_boot, now_s)
-        learned: list[str] = []
+        found, gone = self._identity.update({port: device.booted for port, device in seen.items()}, no_boot, now_s)
+        learned, self._forgotten = self._forgotten, []
         if self._identity.pairs != self._saved_pairs:
-            learned = [
+            learned += [
                 boot_port
                 for port, boot_port in self._identity.pairs.items()
                 if self._saved_pairs.get(port) != boot_port and boot_port not in found
             ]
             self._saved_pairs = dict(self._identity.pairs)
             _write(self._kept, self._saved_pairs)
-        events: list[StickFound | StickGone] = [
-            StickGone(self._id(boot_port), boot_port in self._identity.renamed) for boot_port in gone
-        ]
-        return events + [
-            StickFound(self._stick(boot_port)) for boot_port in (*found, *learned) if boot_port in self._identity.port_of
+        events: list[BusEvent] = [StickGone(self._id(boot_port), boot_port in self._identity.renamed) for boot_port in gone]
+        present = self._identity.port_of
+        events += [StickFound(self._stick(boot_port)) for boot_port in (*found, *learned) if boot_port in present]
+        return events + self._changed({boot_port: seen.get(port) for boot_port, port in present.items()})
+
+    def _changed(self, listed: dict[str, Listed | None]) -> list[BusEvent]:
+        """The sticks whose device is another one than at the last scan."""
+        before, self._listed = self._listed, listed
+        return [
+            StickListed(self._id(boot_port), "missing" if device is None else "booted" if device.booted else "rom")
+            for boot_port, device in listed.items()
+            if boot_port not in before or before[boot_port] != device
         ]
 
     def _stick(self, boot_port: str) -> StickSpec:

@@ -188,6 +188,9 @@ class Supervisor:
                 case a.Unplug(stick=stick):
                     for gone in self._bus.unplug(stick, time.monotonic()):
                         self._raise(BUS, gone)
+                case a.ForgetPort(stick=stick):
+                    for usb in self._usb:
+                        usb.forget(stick)
                 case a.LogEvent(level=level, origin=origin, text=text):
                     self._log.add(level, origin, text)
                 case a.Exit(code=code):

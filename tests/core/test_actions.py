@@ -30,6 +30,7 @@ EXAMPLES: list[a.Action] = [
     a.MakePictures(CAM0, 4, 64, 48),
     a.DropPictures(CAM0),
     a.Unplug(STICK),
+    a.ForgetPort(STICK),
     a.LogEvent("info", "daemon", "text"),
     a.Exit(7),
 ]
@@ -51,6 +52,7 @@ class Performer(Supervisor):
     def __init__(self) -> None:
         self.done: list[tuple[Any, ...]] = []
         self._bus = SimulatedBus([StickSpec(STICK, "port 1", "simulated")])
+        self._usb: list[Any] = []
         self._pools: dict[int, int] = {}
         self._pictures: dict[CameraName, int] = {}
         self._exit_code: int | None = None
@@ -155,3 +157,13 @@ def test_a_message_is_sent_without_shared_memory_unless_that_is_named() -> None:
     plain = a.Send(SINK, Stop())
     assert (plain.pool, plain.pictures) == (None, None)
     assert a.Send(WORKER, MapPool(LAYOUT), pool=3) == a.Send(WORKER, MapPool(LAYOUT), 3, None)
+
+
+def test_a_doubtful_port_is_forgotten_by_every_bus(performer: Performer) -> None:
+    class Bus:
+        def forget(self, stick: StickId) -> None:
+            performer.done.append(("forget", stick))
+
+    performer._usb = [Bus(), Bus()]
+    performer._perform([a.ForgetPort(STICK)])
+    assert performer.done == [("forget", STICK), ("forget", STICK)]

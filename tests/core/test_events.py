@@ -25,6 +25,7 @@ SPEC = StickSpec(StickId("sim-1"), "port 1", "simulated")
 EXAMPLES: list[Any] = [
     e.StickFound(SPEC),
     e.StickGone(StickId("sim-1")),
+    e.StickListed(StickId("sim-1"), "rom"),
     e.Spawned(77),
     e.SpawnFailed("no such file"),
     e.Exited("exit code 7", 7),

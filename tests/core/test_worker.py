@@ -291,6 +291,16 @@ def test_any_other_failure_of_a_worker_is_handled_as_that_of_every_child() -> No
     ]
 
 
+def test_a_graph_that_another_stick_runs_is_not_refused_for_long() -> None:
+    setup = WorkersSetup()
+    setup.open(2)
+    setup.receive(1, m.Hello(m.PROTOCOL, 101, "3.11"), 1.0)
+    assert setup.receive(1, m.Failed("graph", "graph demo was refused: status 9", True), 5.0) == []
+    assert setup.receive(1, e.Exited("exit code 1", 1), 5.1) == [
+        LogEvent("warning", "worker sim-1", "ended (exit code 1; graph demo was refused: status 9), next try in 1 s")
+    ]
+
+
 # -- sticks that do not answer
 
 

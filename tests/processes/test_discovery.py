@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ncs_cluster.backends.sysfs import plugged_in
-from ncs_cluster.core.events import StickFound, StickGone
+from ncs_cluster.core.events import StickFound, StickGone, StickListed
 from ncs_cluster.processes.discovery import SCAN_PERIOD_S, UsbBus
 from ncs_cluster.specs import DiscoverySpec
 from ncs_cluster.types import StickId
@@ -20,7 +20,7 @@ class Tree:
     """A sysfs with nothing but what is looked at."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root, self.number = root, 0
         self.devices = root / "bus/usb/devices"
         for name, vendor, product in (("usb1", "1d6b", "0002"), ("1-1", "2109", "3431"), ("1-1.3", "046d", "c52b")):
             self.plug(name, product, vendor)
@@ -28,9 +28,11 @@ class Tree:
 
     def plug(self, port: str, product: str = "2485", vendor: str = "03e7") -> None:
         device = self.devices / port
+        self.number += 1
         device.mkdir(parents=True)
         (device / "idVendor").write_text(vendor + "\n")
         (device / "idProduct").write_text(product + "\n")
+        (device / "devnum").write_text(f"{self.number}\n")
 
     def pull(self, port: str) -> None:
         shutil.rmtree(self.devices / port)
@@ -49,7 +51,7 @@ def test_sticks_are_told_from_everything_else_on_the_bus(tree: Tree) -> None:
     tree.plug("1-1.2")
     tree.plug("2-1.4", "f63b")
     tree.plug("1-1.1", "2150")
-    assert plugged_in(tree.root, MYRIAD_X) == {"1-1.2": False, "2-1.4": True}
+    assert plugged_in(tree.root, MYRIAD_X) == {"1-1.2": (False, "4"), "2-1.4": (True, "5")}
 
 
 def test_entries_that_vanish_or_cannot_be_read_are_left_out(tree: Tree) -> None:
@@ -65,8 +67,9 @@ def test_entries_that_vanish_or_cannot_be_read_are_left_out(tree: Tree) -> None:
 def test_a_stick_found_is_driven_as_asked_for_and_called_by_its_port(tree: Tree) -> None:
     tree.plug("1-1.2")
     usb = bus(tree, firmware="/f.mvcmd")
-    (found,) = usb.wake(10.0, ())
+    found, listed = usb.wake(10.0, ())
     assert isinstance(found, StickFound)
+    assert listed == StickListed(StickId("ncs-1-1.2"), "rom")
     stick = found.stick
     assert (stick.id, stick.port, stick.backend, stick.runtime) == ("ncs-1-1.2", "1-1.2", "xlink", "old")
     assert stick.options == {"firmware": "/f.mvcmd"}
@@ -83,9 +86,11 @@ def test_a_stick_at_work_that_is_pulled_is_gone_and_one_that_boots_is_not(tree: 
     tree.pull("1-1.1")
     tree.pull("1-1.2")
     said = [change for step in range(1, 6) for change in usb.wake(step * SCAN_PERIOD_S, {StickId("ncs-1-1.1")})]
-    assert said == [StickGone(StickId("ncs-1-1.1"))]
+    away = [StickListed(StickId(f"ncs-{port}"), "missing") for port in ("1-1.1", "1-1.2")]
+    assert said == [*away, StickGone(StickId("ncs-1-1.1"))]
     tree.plug("2-1.2", "f63b")
-    (learned,) = usb.wake(10.0, ())
+    learned, listed = usb.wake(10.0, ())
+    assert listed == StickListed(StickId("ncs-1-1.2"), "booted")
     assert isinstance(learned, StickFound)
     assert (learned.stick.id, learned.stick.options, learned.stick.exclusive_boot) == ("ncs-1-1.2", {"booted_port": "2-1.2"}, False)
 
@@ -96,7 +101,7 @@ def test_a_stick_left_booted_by_another_process_has_one_name_once_its_home_shows
     usb.wake(0.0, ())
     tree.pull("2-2")
     tree.plug("1-1.2")
-    gone, found = usb.wake(1.0, ())
+    gone, found, _ = usb.wake(1.0, ())
     assert gone == StickGone(StickId("ncs-2-2"), renamed=True)
     assert isinstance(found, StickFound)
     assert found.stick.id == "ncs-1-1.2"
@@ -124,4 +129,33 @@ def test_a_state_directory_that_cannot_be_written_is_no_reason_to_stop(tree: Tre
     usb.wake(0.0, ())
     tree.pull("1-1.2")
     tree.plug("2-2", "f63b")
-    assert [type(change) for change in usb.wake(1.0, ())] == [StickFound], "what was learned is used all the same"
+    assert [type(change) for change in usb.wake(1.0, ())] == [StickFound, StickListed], "what was learned is used all the same"
+
+
+def test_a_stick_that_is_plugged_in_again_within_a_scan_is_listed_anew_and_one_that_stays_is_not(tree: Tree) -> None:
+    tree.plug("1-1.1")
+    tree.plug("1-1.2")
+    usb = bus(tree)
+    usb.wake(0.0, ())
+    assert usb.wake(1.0, ()) == []
+    tree.pull("1-1.2")
+    tree.plug("1-1.2")
+    assert usb.wake(2.0, ()) == [StickListed(StickId("ncs-1-1.2"), "rom")]
+
+
+def test_a_port_that_is_forgotten_is_learned_again_in_a_boot_alone(tree: Tree) -> None:
+    (tree.root / "state").mkdir()
+    kept = tree.root / "state/ports.json"
+    kept.write_text('{"2-1": "1-1.1", "2-2": "1-1.2"}')
+    tree.plug("1-1.1")
+    tree.plug("1-1.2")
+    usb = bus(tree)
+    usb.wake(0.0, ())
+    usb.forget(StickId("ncs-1-1.2"))
+    usb.forget(StickId("ncs-9-9"))
+    (again,) = usb.wake(1.0, ())
+    assert isinstance(again, StickFound)
+    assert (again.stick.id, again.stick.options, again.stick.exclusive_boot) == ("ncs-1-1.2", {}, True)
+    assert json.loads(kept.read_text()) == {"2-1": "1-1.1"}
+    usb.forget(StickId("ncs-1-1.2"))
+    assert usb.wake(2.0, ()) == [], "there is nothing left to forget"

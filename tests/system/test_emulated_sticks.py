@@ -144,6 +144,27 @@ def test_a_stick_whose_worker_is_killed_is_taken_up_again(house: House) -> None:
     house.well()
 
 
+def test_a_boot_that_fails_among_sticks_that_are_reset_leaves_each_worker_with_its_own_stick(house: House) -> None:
+    house.well()
+    house.bus.fault(PORTS[2], "boot", result="rom", times=1)
+    for port in PORTS:
+        house.bus.fault(port, "hang")
+    before = {port: house.stick(port) for port in PORTS}
+    house.daemon.until(
+        lambda status: all(
+            stick(status, port)["resets"] + stick(status, port)["restarts"] > before[port]["resets"] + before[port]["restarts"]
+            and stick(status, port)["state"] in ("active", "standby")
+            for port in PORTS[2:]
+        ),
+        "has its sticks back",
+    )
+    for port in PORTS[2:]:
+        assert house.bus.state(port)["claimed_by"] == [house.stick(port)["pid"]]
+    for port in PORTS:
+        house.bus.fault(port, "clear")
+    house.well()
+
+
 def test_a_stick_that_is_added_joins_the_ring(house: House) -> None:
     house.bus.add("1-1.5", **CHIP)
     house.until("1-1.5", lambda each: each["state"] in ("active", "standby"), "has joined")
