@@ -19,7 +19,11 @@ from ncs_cluster.errors import NcsClusterError
 HEADER = struct.Struct("<52s20I")
 HEADER_BYTES = 132
 MAGIC = 9709
+VERSION_AT = 60
+"""Offset of the version, two numbers."""
 VERSION = (6, 0)
+LUXONIS = (2021, 4)
+"""Luxonis's converter writes the release of OpenVINO over the version of the blob; that release's version is 6.0."""
 SHAVES, SLICES = 16, 19
 """SHAVE processors and CMX slices of a Myriad X."""
 MOST_EXECUTORS = 3
@@ -59,6 +63,7 @@ class Blob(NamedTuple):
     """A parsed and checked blob."""
 
     data: bytes
+    """As the stick takes it: with version 6.0."""
     version: Tuple[int, int]
     inputs: List[Port]
     outputs: List[Port]
@@ -84,6 +89,9 @@ class Blob(NamedTuple):
         (_bss, slices, shaves, _hw, _shave, _dma, input_table, output_table, _stages, constants) = words[10:]
         if head[:4].lower() != b"\x7felf" or magic != MAGIC:
             raise BlobError("not a blob for a Myriad X: compile the graph with ncsctl graphs compile")
+        if (major, minor) == LUXONIS:
+            (major, minor), at = VERSION, VERSION_AT
+            data = data[:at] + struct.pack("<2I", major, minor) + data[at + 8 :]
         if (major, minor) != VERSION:
             raise BlobError(
                 f"it is a blob of version {major}.{minor}, the stick's firmware takes {VERSION[0]}.{VERSION[1]}: compile it again"

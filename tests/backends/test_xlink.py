@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -266,6 +267,26 @@ def test_a_graph_the_stick_refuses_is_named_and_may_be_tried_again(bus: Emulator
     with pytest.raises(StickError, match="graph planar") as error:
         drive().open()
     assert error.value.reason == "open", "its file was verified: another try may end well"
+
+
+def test_a_blob_of_luxonis_converter_gives_the_same_outputs(
+    bus: Emulator, emulated_libusb: Path, files: Path, tmp_path: Path
+) -> None:
+    """The emulated stick refuses a blob that is not of version 6, as a real one does."""
+    bus.add(PORT, **QUICK_STICK)
+    (loaded, _) = write_blobs(tmp_path)
+    path = Path(loaded.blob or "")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<II", data, 60, 2021, 4)
+    path.write_bytes(data)
+    driver = Driver(PORT, files / "firmware", emulated_libusb, [loaded])
+    try:
+        driver.open()
+        driver.run(30)
+        assert driver.mixed == 0, "outputs that are not those of their inputs"
+        assert bus.state(PORT)["chip"]["violations"] == []
+    finally:
+        driver.backend.close()
 
 
 def test_what_is_missing_is_named_with_its_remedy(files: Path, tmp_path: Path) -> None:

@@ -157,3 +157,9 @@ def test_where_no_service_is_the_users_own_place_is_named(tmp_path: Path, monkey
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     with pytest.raises(NotRunning, match=str(tmp_path / "ncs-cluster" / CONTROL_SOCKET)):
         client.Client()
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_runtime_directory_may_be_a_string_or_a_path(tmp_path: Path, kind: type) -> None:
+    with pytest.raises(NotRunning, match=str(tmp_path / CONTROL_SOCKET)):
+        client.Client(kind(tmp_path))

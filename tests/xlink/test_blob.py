@@ -58,6 +58,14 @@ def changed(data: bytes, word: int, value: int) -> bytes:
     return data[:at] + struct.pack("<I", value) + data[at + 4 :]
 
 
+def test_a_blob_of_luxonis_converter_is_of_version_6():
+    """Its header has the release of OpenVINO where the version belongs."""
+    luxonis = changed(changed(FACES, 2, 2021), 3, 4)
+    assert luxonis != FACES
+    assert Blob.parse(luxonis) == Blob.parse(FACES)
+    assert Blob.parse(luxonis).data == FACES, "a stick refuses any other version"
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -66,6 +74,7 @@ def changed(data: bytes, word: int, value: int) -> bytes:
         (b"MA2x" + FACES[4:], "not a blob for a Myriad X"),
         (changed(FACES, 0, 9708), "not a blob for a Myriad X"),
         (changed(FACES, 2, 5), "version 5.0"),
+        (changed(changed(FACES, 2, 2022), 3, 1), "version 2022.1"),
         (FACES[:-1], "was cut off"),
         (changed(FACES, 4, 0), "0 inputs"),
         (changed(FACES, 5, 1 << 31), "outputs"),
