@@ -37,6 +37,7 @@ ONE_BY_ONE = (
 ONCE = (
     "tests/aarch64/",
     "tests/browser/test_page.py",
+    "tests/browser/test_proxy.py",
     "tests/cli/test_usb_aarch64.py",
     "tests/core/test_any_order.py",
     "tests/core/test_reconfigured_worlds.py",

@@ -13,9 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import socket
 import time
-from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -23,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ncs_cluster.processes.gateway.hosts import Hosts
 from ncs_cluster.processes.gateway.server import CannotListen
 from ncs_cluster.specs import GatewaySpec
 
@@ -33,10 +32,11 @@ _BODY_TOO_LONG = f"the body is longer than {MAX_BODY_BYTES} bytes"
 PUBLIC_PATHS = {"/healthz", "/readyz", "/login"}
 PUBLIC_PREFIX = "/static/"
 
+# frames of the same origin: Home Assistant shows the page in one
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
+    "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -51,29 +51,13 @@ class Authenticator:
                 f"--listen {spec.host}:{spec.port} would show the page to the network:"
                 " set a token with --token-file, or listen on 127.0.0.1"
             )
-        name = socket.gethostname().lower()
-        self._hosts = {
-            "localhost",
-            "127.0.0.1",
-            "::1",
-            name,
-            f"{name}.local",
-            spec.host.lower(),
-            *map(str.lower, spec.allowed_hosts),
-        }
-        self._hosts -= {"", "0.0.0.0", "::"}
+        self._hosts = Hosts(spec.host, spec.allowed_hosts)
         self._token = _digest(spec.token) if spec.token else None
         self._key = hmac.digest((spec.token or "").encode(), b"ncs-cluster session", "sha256")
 
     @property
     def needs_token(self) -> bool:
         return self._token is not None
-
-    def accepts_host(self, host: str | None, own_address: str | None = None) -> bool:
-        """`host`: the Host header. The connection's local address is accepted too: a rebound domain still sends its own name."""
-        name = host_name(host)
-        # a dual-stack socket reports an IPv4 address as ::ffff:1.2.3.4
-        return name is not None and (name in self._hosts or name == (own_address or "").removeprefix("::ffff:"))
 
     def accepts_token(self, token: str) -> bool:
         """False for every token where none is set. Compared in constant time."""
@@ -99,11 +83,11 @@ class Authenticator:
         """The response to a request that is refused; None when it may pass to its route. `now`: unix time, seconds."""
         host = request.headers.get("host")
         server = request.scope.get("server")
-        if not self.accepts_host(host, server[0] if server else None):
+        if not self._hosts.accepts(host, server[0] if server else None):
             return _error(421, "the Host header names another machine; add the name with --allowed-host")
         if self.needs_token and not self._is_authenticated(request, now):
             if request.scope["path"] == "/":
-                return RedirectResponse("/login", 303)
+                return RedirectResponse("login", 303)
             return _error(401, "a token is required: send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
         if request.method not in ("GET", "HEAD"):
             return self._refuse_cross_site(request)
@@ -124,8 +108,8 @@ class Authenticator:
     def _refuse_cross_site(self, request: Request) -> Response | None:
         origin, host = request.headers.get("origin"), request.headers["host"]
         site = request.headers.get("sec-fetch-site", "none")
-        if origin not in (None, f"http://{host}", f"https://{host}") or site not in ("none", "same-origin"):
-            return _error(403, "cross-site request refused")
+        if not (origin is None or self._hosts.accepts_origin(origin, host)) or site not in ("none", "same-origin"):
+            return _error(403, "cross-site request refused; behind a proxy, give the name it is called by with --allowed-host")
         form = request.scope["path"] == "/login"
         wanted = "application/x-www-form-urlencoded" if form else "application/json"
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != wanted:
@@ -166,18 +150,9 @@ class Guard:
         await response(scope, receive_limited, send_with_headers)
 
 
-def host_name(header: str | None) -> str | None:
-    """The name in a Host header: lower case, without port and brackets. None when it is no host name."""
-    if not header or any(c in "/?#@\\" for c in header):
-        return None
-    try:
-        return urlsplit(f"//{header}").hostname
-    except ValueError:
-        return None
-
-
 def session_cookie(response: Response, value: str) -> None:
-    response.set_cookie(COOKIE, value, max_age=SESSION_S, httponly=True, samesite="strict", path="/")
+    """Without a path: the browser takes the folder of the address it called, which only it knows behind a proxy's sub-path."""
+    response.set_cookie(COOKIE, value, max_age=SESSION_S, httponly=True, samesite="strict", path=None)
 
 
 def _digest(token: str) -> bytes:

@@ -1,4 +1,7 @@
-"""Routes. Each answers from the cache (daemon.py); auth.py has checked the request before."""
+"""Routes. Each answers from the cache (daemon.py); auth.py has checked the request before.
+
+Every address that is sent is relative: behind a proxy the page may be served below a path that only the browser knows.
+"""
 
 from __future__ import annotations
 
@@ -83,11 +86,11 @@ class Web:
         if "token" not in request.query_params:
             return self._file(request, "index.html")
         if not self._authenticator.needs_token:
-            return RedirectResponse("/", 303)
+            return RedirectResponse("./", 303)
         return await self._log_in(request.query_params["token"])
 
     async def login_page(self, request: Request) -> Response:
-        return self._file(request, "login.html") if self._authenticator.needs_token else RedirectResponse("/", 303)
+        return self._file(request, "login.html") if self._authenticator.needs_token else RedirectResponse("./", 303)
 
     async def login(self, request: Request) -> Response:
         form = parse_qs((await request.body()).decode(errors="replace"))
@@ -96,8 +99,8 @@ class Web:
     async def _log_in(self, token: str) -> Response:
         if not self._authenticator.accepts_token(token):
             await asyncio.sleep(LOGIN_PAUSE_S)
-            return RedirectResponse("/login#wrong", 303)
-        response = RedirectResponse("/", 303)
+            return RedirectResponse("login#wrong", 303)
+        response = RedirectResponse("./", 303)
         session_cookie(response, self._authenticator.new_session(time.time()))
         return response
 
@@ -264,7 +267,9 @@ class Stream(StreamingResponse):
 
 def make_app(authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool) -> ASGIApp:
     """The ASGI application with authentication."""
-    return Guard(Starlette(routes=list(Web(authenticator, daemon, pictures, simulated=simulated).routes())), authenticator)
+    app = Starlette(routes=list(Web(authenticator, daemon, pictures, simulated=simulated).routes()))
+    app.router.redirect_slashes = False  # such a redirect would name the Host that the proxy calls
+    return Guard(app, authenticator)
 
 
 async def _body(request: Request) -> dict[str, object]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ncs_cluster.messages import AskSwitch
-from ncs_cluster.processes.gateway.auth import SESSION_S, Authenticator, host_name
+from ncs_cluster.processes.gateway.auth import SESSION_S, Authenticator
+from ncs_cluster.processes.gateway.hosts import Hosts, host_name
 from ncs_cluster.processes.gateway.server import CannotListen
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.testing.gateway import TOKEN, Answer, Site, site
@@ -42,7 +43,7 @@ def test_the_port_is_no_part_of_a_hosts_name(header: str | None, name: str | Non
 
 
 def test_a_host_is_known_by_its_names_and_by_the_address_that_was_called() -> None:
-    rules = authenticator(TOKEN, "0.0.0.0", "cluster.example")
+    hosts = Hosts("0.0.0.0", ["cluster.example"])
     for host in (
         "localhost:8080",
         "127.0.0.1",
@@ -51,11 +52,38 @@ def test_a_host_is_known_by_its_names_and_by_the_address_that_was_called() -> No
         socket.gethostname(),
         f"{socket.gethostname()}.local",
     ):
-        assert rules.accepts_host(host)
-    assert rules.accepts_host("192.168.1.7:8080", "192.168.1.7")
-    assert rules.accepts_host("192.168.1.7:8080", "::ffff:192.168.1.7")
+        assert hosts.accepts(host)
+    assert hosts.accepts("192.168.1.7:8080", "192.168.1.7")
+    assert hosts.accepts("192.168.1.7:8080", "::ffff:192.168.1.7")
     for host in ("evil.example", "0.0.0.0", "192.168.1.8", "localhost.evil.example", "", "127.0.0.1.evil.example"):
-        assert not rules.accepts_host(host, "192.168.1.7")
+        assert not hosts.accepts(host, "192.168.1.7")
+
+
+def test_an_origin_is_the_host_called_or_a_name_or_address_of_this_machine() -> None:
+    """A reverse proxy on this machine calls 127.0.0.1; the browser's Origin is the name or address that the proxy answers to."""
+    hosts = Hosts("0.0.0.0", ["cams.example"])
+    for origin in (
+        "https://cams.example",
+        "https://CAMS.example:8443",
+        "http://localhost:3000",
+        "http://127.0.0.2",
+        f"http://{socket.gethostname()}.local",
+        "http://192.168.1.7:8080",
+    ):
+        assert hosts.accepts_origin(origin, "192.168.1.7:8080"), origin
+    for origin in (
+        "https://evil.example",
+        "https://cams.example.evil.example",
+        "https://cams.example@evil.example",
+        "https://192.0.2.1",
+        "https://0.0.0.0",
+        "ftp://cams.example",
+        "null",
+        "cams.example",
+        "https://",
+        "",
+    ):
+        assert not hosts.accepts_origin(origin, "192.168.1.7:8080"), origin
 
 
 def test_a_session_lasts_its_time_and_dies_with_its_token() -> None:
@@ -120,18 +148,20 @@ def test_a_program_shows_its_token_each_time(guarded_site: Site) -> None:
 
 
 def cookie_of(answer: Answer) -> str:
-    """The cookie that was set, after checking that no script can read it and no other site can use it."""
+    """The cookie that was set, after checking that no script can read it, no other site can use it, and that it is for the folder
+    of the address that the browser called."""
     value, *attributes = answer.headers["set-cookie"].split("; ")
-    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(attributes)
+    assert {"HttpOnly", "SameSite=strict"} <= set(attributes)
+    assert not any(each.startswith("Path") for each in attributes)
     assert TOKEN not in value
     return value
 
 
 def test_a_person_logs_in_once(guarded_site: Site) -> None:
-    assert guarded_site.get("/").headers["location"] == "/login"
+    assert guarded_site.get("/").headers["location"] == "login"
     assert b"<form" in guarded_site.get("/login").body
     answer = guarded_site.request("POST", "/login", f"token={TOKEN}", Content_Type=FORM)
-    assert (answer.status, answer.headers["location"]) == (303, "/")
+    assert (answer.status, answer.headers["location"]) == (303, "./")
     cookie = cookie_of(answer)
     assert guarded_site.get("/", Cookie=cookie).status == 200
     assert guarded_site.get("/api/status", Cookie=cookie).status == 200
@@ -140,13 +170,13 @@ def test_a_person_logs_in_once(guarded_site: Site) -> None:
 
 def test_an_address_with_the_token_logs_in_and_is_left_at_once(guarded_site: Site) -> None:
     answer = guarded_site.get(f"/?token={TOKEN}")
-    assert (answer.status, answer.headers["location"]) == (303, "/")
+    assert (answer.status, answer.headers["location"]) == (303, "./")
     assert guarded_site.get("/", Cookie=cookie_of(answer)).status == 200
 
 
 def test_a_wrong_token_opens_nothing(guarded_site: Site) -> None:
     for answer in (guarded_site.get("/?token=wrong"), guarded_site.request("POST", "/login", "token=wrong", Content_Type=FORM)):
-        assert answer.headers["location"] == "/login#wrong"
+        assert answer.headers["location"] == "login#wrong"
         assert "set-cookie" not in answer.headers
 
 
@@ -155,7 +185,8 @@ def test_a_wrong_token_opens_nothing(guarded_site: Site) -> None:
     [
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
-        ({"Origin": "http://127.0.0.1"}, 403),
+        ({"Origin": "http://127.0.0.1:9", "Sec_Fetch_Site": "same-site"}, 403),
+        ({"Origin": "http://127.0.0.1"}, 200),
         ({"Sec_Fetch_Site": "cross-site"}, 403),
         ({"Sec_Fetch_Site": "same-site"}, 403),
         ({"Content_Type": "text/plain"}, 415),

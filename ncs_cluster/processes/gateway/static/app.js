@@ -24,7 +24,7 @@ let retry = null;
 function connect() {
   disconnect();
   receivedMs = performance.now();
-  source = new EventSource("/api/live");
+  source = new EventSource("api/live");
   const on = (name, take) => source.addEventListener(name, (event) => {
     receivedMs = performance.now();
     take(JSON.parse(event.data));
@@ -54,8 +54,8 @@ async function broken() {
   cameras.set(false);
   lost("Connection lost. Reconnecting…");
   retry = setTimeout(connect, RETRY_MS);
-  const answer = await fetch("/api/status").catch(() => null);
-  if (answer?.status === 401) location.assign("/login");
+  const answer = await fetch("api/status").catch(() => null);
+  if (answer?.status === 401) location.assign("login");
 }
 
 function lost(why) {
@@ -136,7 +136,7 @@ async function post(path, body, answer) {
   }
 }
 
-$("#switch").addEventListener("click", () => post("/api/switch", {}, $("#switch-answer")));
+$("#switch").addEventListener("click", () => post("api/switch", {}, $("#switch-answer")));
 
 const FAULTS = [
   { kind: "heat", name: "Heat wave", see: "The air around all sticks becomes 15 °C warmer. The next cluster takes over before an active stick throttles." },
@@ -149,7 +149,7 @@ function showFaults(simulated) {
   section.hidden = !simulated;
   each(section.querySelector(".fault-list"), simulated ? FAULTS : [], ({ kind }) => kind, ({ kind, name, see }) => {
     const button = make("button", { type: "button", "data-kind": kind }, name);
-    button.addEventListener("click", () => post("/api/trouble", { kind }, section.querySelector(".answer")));
+    button.addEventListener("click", () => post("api/trouble", { kind }, section.querySelector(".answer")));
     return { node: make("div", {}, button, make("p", { class: "soft" }, see)) };
   }, () => {});
 }

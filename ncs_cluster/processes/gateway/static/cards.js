@@ -110,7 +110,7 @@ export class Cameras {
         make("dl", { class: "figures" }, ...Object.values(figures).map((it) => it.node))),
     );
     const camera = { node, img, note, source, figures, timer: null };
-    const address = `/cameras/${encodeURIComponent(name)}`;
+    const address = `cameras/${encodeURIComponent(name)}`;
     const again = (afterMs) => {
       clearTimeout(camera.timer);
       camera.timer = setTimeout(() => this.open && camera.begin(), afterMs);
