@@ -66,6 +66,8 @@ class Gateway:
                 return [LogEvent("info", "page", where), *self._rings()]
             case m.Watch(camera=name, viewers=viewers):
                 return self._set_viewers(name, viewers, now_s)
+            case m.Warned(text=text):
+                return [LogEvent("warning", "page", text)]
             case m.Failed(permanent=True, detail=detail) if self.address is None and not self._daemon.stopping:
                 return self._daemon.refuse("gateway", detail)
             case e.Exited(how=how):

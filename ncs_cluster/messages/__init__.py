@@ -35,7 +35,16 @@ from ncs_cluster.messages.camera import (
 )
 from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Phase, Stop
 from ncs_cluster.messages.fork_server import Fork, Forked, ForkFailed, FromForkServer, ToForkServer
-from ncs_cluster.messages.gateway import CameraGone, FromGateway, GatewayOpened, OpenGateway, PictureReady, ToGateway, Watch
+from ncs_cluster.messages.gateway import (
+    CameraGone,
+    FromGateway,
+    GatewayOpened,
+    OpenGateway,
+    PictureReady,
+    ToGateway,
+    Warned,
+    Watch,
+)
 from ncs_cluster.messages.memory import MapPictures, MapPool, UnmapPool
 from ncs_cluster.messages.sink import NO_READER, Acked, FromSink, OpenSink, SinkBlocked, SinkOpened, ToSink, Write
 from ncs_cluster.messages.worker import (
@@ -118,6 +127,7 @@ __all__ = [
     "ToSink",
     "ToWorker",
     "UnmapPool",
+    "Warned",
     "Watch",
     "Write",
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Union
+from typing import Annotated, Union
+
+from msgspec import Meta
 
 from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Stop
 from ncs_cluster.messages.memory import MapPictures
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.types import CameraName
+
+Line = Annotated[str, Meta(max_length=500)]
 
 
 class OpenGateway(Message, frozen=True):
@@ -45,5 +49,11 @@ class Watch(Message, frozen=True):
     viewers: int
 
 
+class Warned(Message, frozen=True):
+    """One line for the log of events."""
+
+    text: Line
+
+
 ToGateway = Union[OpenGateway, MapPictures, PictureReady, CameraGone, Stop]
-FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, Failed]
+FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, Warned, Failed]

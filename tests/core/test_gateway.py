@@ -167,3 +167,9 @@ def test_a_page_whose_settings_are_the_same_goes_on() -> None:
     gateway = opened()
     assert gateway.configure(GatewaySpec("127.0.0.1", 8080, "token"), installation(gateway=True), 3.0) == []
     assert gateway.child.state is State.RUNNING
+
+
+def test_a_warning_of_the_page_is_an_event() -> None:
+    assert opened().handle(m.Warned("3 wrong tokens from 192.168.1.9"), 3.0) == [
+        LogEvent("warning", "page", "3 wrong tokens from 192.168.1.9")
+    ]

@@ -4,6 +4,7 @@ __main__   the process: its channel to the supervisor, its heartbeat, its shutdo
 server     the listening socket; slow connections are closed
 auth       authentication, host check, cross-site check
 hosts      names of this machine, for Host and Origin
+peers      who asks, and the wrong tokens that came from there
 web        routes
 daemon     the supervisor's status and events, polled in one thread and cached
 history    five minutes of temperatures for the page's charts

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from typing import Any
 
 from ncs_cluster.errors import ProtocolError
@@ -20,6 +21,7 @@ from ncs_cluster.messages import (
     PictureReady,
     Stop,
     ToGateway,
+    Warned,
     Watch,
 )
 from ncs_cluster.processes import child
@@ -38,8 +40,11 @@ HEARTBEAT_S = 1.0
 class Gateway:
     """A gateway that has opened its port: the channel to the supervisor on one side, the HTTP server on the other."""
 
-    def __init__(self, channel: Channel[Any], server: Server, pictures: Pictures, daemon: DaemonCache) -> None:
+    def __init__(
+        self, channel: Channel[Any], server: Server, pictures: Pictures, daemon: DaemonCache, authenticator: Authenticator
+    ) -> None:
         self._channel, self._server, self._pictures, self._daemon = channel, server, pictures, daemon
+        self._authenticator = authenticator
         self._reported: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -57,6 +62,8 @@ class Gateway:
             await asyncio.sleep(HEARTBEAT_S)
             self.send(Heartbeat())
             self.report_viewers()
+            if (text := self._authenticator.wrong_tokens.report(time.monotonic())) is not None:
+                self.send(Warned(text))
 
     def report_viewers(self) -> None:
         """Send each camera's number of viewers where it has changed. When the channel is full, the next heartbeat tries again."""
@@ -110,7 +117,7 @@ def main() -> int:
     pictures = Pictures(on_watch=lambda: gateway.report_viewers())
     app = make_app(authenticator, daemon, pictures, simulated=opening.simulated)
     server = Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port)))
-    gateway = Gateway(channel, server, pictures, daemon)
+    gateway = Gateway(channel, server, pictures, daemon, authenticator)
     asyncio.run(gateway.run())
     return 0
 

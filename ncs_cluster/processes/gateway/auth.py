@@ -2,6 +2,7 @@
 
     Host         must be a name of this machine, against DNS rebinding (421)
     token        where one is set: `Authorization: Bearer` for programs, a signed cookie after one login for browsers (401)
+                 wrong ones are counted by peer: above a rate tokens of that peer are not looked at (429)
     POST         from this page or from a program, never from another site (403); JSON only (415); at most 64 KiB (413)
 
 The cookie holds its expiry, a random number and their HMAC. The HMAC's key is derived from the token, so a cookie stays valid when
@@ -12,16 +13,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 import time
+from contextlib import suppress
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ncs_cluster.processes.gateway.hosts import Hosts
+from ncs_cluster.processes.gateway.peers import WrongTokens, peer
 from ncs_cluster.processes.gateway.server import CannotListen
 from ncs_cluster.specs import GatewaySpec
 
@@ -54,6 +58,7 @@ class Authenticator:
         self._hosts = Hosts(spec.host, spec.allowed_hosts)
         self._token = _digest(spec.token) if spec.token else None
         self._key = hmac.digest((spec.token or "").encode(), b"ncs-cluster session", "sha256")
+        self.wrong_tokens = WrongTokens()
 
     @property
     def needs_token(self) -> bool:
@@ -62,6 +67,17 @@ class Authenticator:
     def accepts_token(self, token: str) -> bool:
         """False for every token where none is set. Compared in constant time."""
         return self._token is not None and hmac.compare_digest(_digest(token), self._token)
+
+    def try_token(self, request: Request, token: str) -> bool:
+        """Whether the token is right. Raises HTTPException 429, without looking at it, after too many wrong ones of this peer."""
+        visitor, now_s = peer(request), time.monotonic()
+        wait_s = self.wrong_tokens.wait_s(visitor, now_s)
+        if not wait_s and self.accepts_token(token):
+            return True
+        self.wrong_tokens.count(visitor, now_s)
+        if wait_s:
+            raise HTTPException(429, "too many wrong tokens; try again later", {"Retry-After": str(math.ceil(wait_s))})
+        return False
 
     def new_session(self, now: float) -> str:
         """A cookie's value, valid for SESSION_S. `now`: unix time, seconds."""
@@ -80,7 +96,8 @@ class Authenticator:
         return hmac.new(self._key, payload.encode(), hashlib.sha256).hexdigest()
 
     def refuse(self, request: Request, now: float) -> Response | None:
-        """The response to a request that is refused; None when it may pass to its route. `now`: unix time, seconds."""
+        """The response to a request that is refused; None when it may pass to its route. `now`: unix time, seconds. Raises
+        HTTPException."""
         host = request.headers.get("host")
         server = request.scope.get("server")
         if not self._hosts.accepts(host, server[0] if server else None):
@@ -102,7 +119,7 @@ class Authenticator:
             return True  # the route checks the token
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self.accepts_token(given.strip())
+            return self.try_token(request, given.strip())
         return self.accepts_session(request.cookies.get(COOKIE, ""), now)
 
     def _refuse_cross_site(self, request: Request) -> Response | None:
@@ -146,8 +163,13 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        response: ASGIApp = self._authenticator.refuse(Request(scope), time.time()) or self._app
-        await response(scope, receive_limited, send_with_headers)
+        response: ASGIApp
+        try:
+            response = self._authenticator.refuse(Request(scope), time.time()) or self._app
+        except HTTPException as refused:
+            response = _error(refused.status_code, refused.detail, dict(refused.headers or {}))
+        with suppress(ClientDisconnect):  # half a body came
+            await response(scope, receive_limited, send_with_headers)
 
 
 def session_cookie(response: Response, value: str) -> None:

@@ -1,7 +1,7 @@
 """The listening socket, and uvicorn with the limits it lacks.
 
 A request has a deadline, a client that does not read is disconnected after STALL_S, and from REPLACE_IDLE_FROM connections on a new
-one replaces the oldest idle one.
+one replaces another: one of the peer that has the most.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import errno
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.processes.gateway.peers import network
 
 REQUEST_S = 10.0
 """Deadline for a whole request with its body."""
@@ -28,7 +30,9 @@ STALL_S = 5.0
 REPLACE_IDLE_FROM = 64
 """From here on a new connection replaces an idle one."""
 MAX_CONNECTIONS = 96
-"""Beyond this new connections are closed, even when none is idle."""
+"""Beyond this a new connection replaces one that has a request in progress."""
+STREAMING = "ncs_cluster.streaming"
+"""Key of a request's scope: its response is a live stream."""
 GRACE_S = 1.0
 _SEND_BUFFER = 128 * 1024
 """Small, so that a slow viewer lags by a few pictures at most."""
@@ -78,24 +82,36 @@ class Connection(H11Protocol):
     _request_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
     _since_s = 0.0
+    peer = ""
 
     def connection_made(self, transport: Any) -> None:
-        if len(self.connections) >= REPLACE_IDLE_FROM:
-            self._close_oldest_idle()
         super().connection_made(transport)
         self._since_s = self.loop.time()
-        if len(self.connections) > MAX_CONNECTIONS:
-            self.transport.abort()
-        else:
-            self._start_request_timer()
+        self.peer = network(self.client[0]) if self.client else ""
+        if len(self.connections) > REPLACE_IDLE_FROM:
+            self._make_room()
+        self._start_request_timer()
 
-    def _close_oldest_idle(self) -> None:
-        """Close the oldest connection that has no request in progress."""
-        idle = [other for other in self.connections if isinstance(other, Connection) and not other.is_responding]
-        if idle:
-            oldest = min(idle, key=lambda other: other._since_s)
-            self.connections.discard(oldest)
-            oldest.transport.abort()
+    def _make_room(self) -> None:
+        """Close a connection of the peer that has the most: one that never had a request, else the oldest that is idle, else, when
+        there are too many, the one that waits longest for its response, else the oldest stream."""
+        others = [other for other in self.connections if isinstance(other, Connection)]
+        shares = Counter(other.peer for other in others)
+        others.remove(self)
+        choice = [other for other in others if not other.is_responding]
+        if not choice and len(self.connections) > MAX_CONNECTIONS:
+            choice = others
+        if choice:
+            given_up = min(choice, key=lambda other: (-shares[other.peer], other.rank, other._since_s))
+            self.connections.discard(given_up)
+            given_up.transport.abort()
+
+    @property
+    def rank(self) -> int:
+        """How much would be lost with this connection: 0, or 1 with a live stream or with a client that has asked before."""
+        if self.cycle is None:
+            return 0
+        return int(not self.is_responding or bool(self.cycle.scope.get(STREAMING)))
 
     @property
     def is_responding(self) -> bool:
@@ -114,6 +130,17 @@ class Connection(H11Protocol):
             self._start_request_timer()
         else:
             self._stop_request_timer()
+
+    def send_400_response(self, msg: str) -> None:
+        """The rest of a request is malformed: its response, if one is in progress, can be sent no more."""
+        cycle = self.cycle if self.is_responding else None
+        if cycle is None or not cycle.response_started:
+            super().send_400_response(msg)
+        else:
+            self.transport.abort()
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def _start_request_timer(self) -> None:
         if self._request_timer is None and not self.transport.is_closing():

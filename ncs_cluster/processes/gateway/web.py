@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from importlib import resources
@@ -28,12 +28,15 @@ from ncs_cluster.errors import NotRunning
 from ncs_cluster.processes.gateway import metrics
 from ncs_cluster.processes.gateway.auth import Authenticator, Guard, session_cookie
 from ncs_cluster.processes.gateway.daemon import DaemonCache
+from ncs_cluster.processes.gateway.peers import peer
 from ncs_cluster.processes.gateway.pictures import Pictures
+from ncs_cluster.processes.gateway.server import STREAMING
 from ncs_cluster.status import CameraStatus
 
 SNAPSHOT_S = 2.0
-LOGIN_PAUSE_S = 1.0
 MAX_STREAMS = 48
+MAX_STREAMS_EACH = 32
+"""Live streams of one peer."""
 SHOWN_EVENTS = 100
 MAX_ID_DIGITS = 18
 """Enough for any id; int() raises ValueError on thousands of digits."""
@@ -57,7 +60,8 @@ class Web:
 
     def __init__(self, authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool) -> None:
         self._authenticator, self._daemon, self._pictures, self._simulated = authenticator, daemon, pictures, simulated
-        self.streams = 0
+        self.streams: Counter[str] = Counter()
+        """Live streams by peer."""
         self._files = {
             file.name: file.read_bytes() for file in (resources.files(__package__) / "static").iterdir() if _media_type(file.name)
         }
@@ -87,18 +91,17 @@ class Web:
             return self._file(request, "index.html")
         if not self._authenticator.needs_token:
             return RedirectResponse("./", 303)
-        return await self._log_in(request.query_params["token"])
+        return self._log_in(request, request.query_params["token"])
 
     async def login_page(self, request: Request) -> Response:
         return self._file(request, "login.html") if self._authenticator.needs_token else RedirectResponse("./", 303)
 
     async def login(self, request: Request) -> Response:
         form = parse_qs((await request.body()).decode(errors="replace"))
-        return await self._log_in(form.get("token", [""])[0].strip())
+        return self._log_in(request, form.get("token", [""])[0].strip())
 
-    async def _log_in(self, token: str) -> Response:
-        if not self._authenticator.accepts_token(token):
-            await asyncio.sleep(LOGIN_PAUSE_S)
+    def _log_in(self, request: Request, token: str) -> Response:
+        if not self._authenticator.try_token(request, token):
             return RedirectResponse("login#wrong", 303)
         response = RedirectResponse("./", 303)
         session_cookie(response, self._authenticator.new_session(time.time()))
@@ -180,8 +183,7 @@ class Web:
     async def live(self, request: Request) -> Response:
         """Server-sent events: `hello` (history, last events) once; then `status` after each poll and new `events`; `lost` while the
         daemon does not answer."""
-        self._check_stream_limit()
-        return Stream(self, self._live(), "text/event-stream")
+        return Stream(self, self._stream_peer(request), self._live(), "text/event-stream")
 
     async def _live(self) -> AsyncGenerator[bytes]:
         daemon = self._daemon
@@ -200,8 +202,7 @@ class Web:
 
     async def stream(self, request: Request) -> Response:
         name = self._camera(request)
-        self._check_stream_limit()
-        return Stream(self, self._parts(name), f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+        return Stream(self, self._stream_peer(request), self._parts(name), f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
     async def _parts(self, name: str) -> AsyncGenerator[bytes]:
         """Each part ends with the boundary of the next: a browser shows a picture only after its boundary."""
@@ -241,27 +242,34 @@ class Web:
         status = self._daemon.status
         return None if status is None else next((each for each in status.cameras if each.name == name), None)
 
-    def _check_stream_limit(self) -> None:
-        if self.streams >= MAX_STREAMS:
+    def _stream_peer(self, request: Request) -> str:
+        """The peer of a request for a stream. Raises HTTPException at the limits."""
+        visitor = peer(request)
+        if self.streams.total() >= MAX_STREAMS:
             raise HTTPException(503, f"all {MAX_STREAMS} live streams are in use")
+        if self.streams[visitor] >= MAX_STREAMS_EACH:
+            raise HTTPException(429, f"{visitor} has {MAX_STREAMS_EACH} live streams already")
+        return visitor
 
 
 class Stream(StreamingResponse):
     """An endless response. Counted in `Web.streams` until the client disconnects; its generator is closed then."""
 
-    def __init__(self, web: Web, parts: AsyncGenerator[bytes], media_type: str) -> None:
+    def __init__(self, web: Web, visitor: str, parts: AsyncGenerator[bytes], media_type: str) -> None:
         super().__init__(parts, media_type=media_type, headers={"X-Accel-Buffering": "no"})
-        self._web, self._parts = web, parts
+        self._web, self._visitor, self._parts = web, visitor, parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._web.streams += 1
+        self._web.streams[self._visitor] += 1
+        scope[STREAMING] = True
         try:
             if scope["method"] == "HEAD":
                 await Response(headers=dict(self.headers))(scope, receive, send)
             else:
                 await super().__call__(scope, receive, send)
         finally:
-            self._web.streams -= 1
+            self._web.streams[self._visitor] -= 1
+            self._web.streams += Counter()  # drops a peer without streams
             await self._parts.aclose()
 
 
@@ -275,8 +283,9 @@ def make_app(authenticator: Authenticator, daemon: DaemonCache, pictures: Pictur
 async def _body(request: Request) -> dict[str, object]:
     """The JSON object in the request's body; {} for an empty body. Raises HTTPException 400 when it is no JSON object."""
     try:
-        sent = json.loads(await request.body() or b"{}")
-    except (ValueError, RecursionError) as error:
+        # unlike the standard library's, this decoder refuses half a surrogate pair
+        sent = msgspec.json.decode(await request.body() or b"{}")
+    except (msgspec.DecodeError, RecursionError) as error:
         raise HTTPException(400, "the body is not JSON") from error
     if not isinstance(sent, dict):
         raise HTTPException(400, "the body must be a JSON object")

@@ -98,6 +98,11 @@ def test_trouble_nobody_knows_is_refused(running_site: Site, body: Any) -> None:
     assert not any(isinstance(asked, AskFault) for asked in running_site.control.requests)
 
 
+def test_half_a_surrogate_pair_is_refused(running_site: Site) -> None:
+    body = '{"kind": "unplug", "stick": "\\ud800"}'
+    assert running_site.request("POST", "/api/trouble", body, Content_Type="application/json").status == 400
+
+
 def test_with_real_sticks_there_is_no_way_to_make_trouble(tmp_path: Path) -> None:
     with site(tmp_path, simulated=False) as opened:
         assert opened.post("/api/trouble", {"kind": "heat"}).status == 404
