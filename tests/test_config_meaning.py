@@ -112,6 +112,26 @@ def test_every_frame_makes_a_file_an_ordered_stream_at_the_pace_of_the_sticks(tm
     assert folder.ordered
 
 
+def test_an_ordered_source_is_drawn_exactly_whatever_is_asked(tmp_path: Path, write: Write) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"x")
+    pictures = ("--source", "scene=synthetic", "--source", f"pets={tmp_path}")
+    asked = simulated(*pictures)
+    assert [camera.picture for camera in asked.cameras] == ["live", "exact"]
+    assert asked.notices == []
+    asked = simulated(*pictures, "--picture", "live")
+    assert [camera.picture for camera in asked.cameras] == ["live", "exact"]
+    assert asked.notices == [
+        f"--picture: live has no effect on pets ({tmp_path}), whose frames are drawn each with its own results"
+    ]
+    (film,) = simulated("--source", f"{tmp_path}/film.mp4", "--every-frame").cameras
+    assert film.picture == "exact"
+    (film,) = simulated("--source", f"{tmp_path}/film.mp4").cameras
+    assert film.picture == "live"
+    table = write(f"[cameras.pets]\nsource = '{tmp_path}'\npicture = 'live'\n")
+    (notice,) = simulated(*table).notices
+    assert "cameras.pets.picture: live has no effect on pets" in notice
+
+
 def test_size_and_rate_reach_the_sources_that_know_them_and_are_told_where_none_does(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").write_bytes(b"x")
     (camera,) = simulated("--source", "usb:0", "--size", "320x240", "--fps", "15").cameras

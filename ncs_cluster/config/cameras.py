@@ -97,14 +97,19 @@ def _camera(context: Context, name: str, text: str, key: tuple[str, ...]) -> Cam
     options |= table.options
     at |= {option: ("cameras", name, "options", option) for option in table.options}
     context.check_runtime(table.runtime, "cameras", name, "runtime")
+    ordered = every_frame or plugin.ordered
+    picture = _key(context, name, "picture")
+    if ordered and context.given(*picture) and (table.picture or root.picture) == "live":
+        where = context.layers.where(picture)
+        context.notices.append(f"{where}: live has no effect on {name} ({shown}), whose frames are drawn each with its own results")
     return CameraSpec(
         name=CameraName(name),
         source=plugin.name,
         options=_checked(context, plugin, options, at),
         shown=shown,
         weight=table.weight,
-        ordered=every_frame or plugin.ordered,
-        picture=table.picture or root.picture,
+        ordered=ordered,
+        picture="exact" if ordered else table.picture or root.picture,
         background=table.background or root.background,
         window=root.window if table.window is None else table.window,
         runtime=table.runtime,

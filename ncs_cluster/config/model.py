@@ -244,7 +244,10 @@ class Keys(Table):
     )
 
     picture: Picture = key(
-        "live", "live: every frame at once with the newest boxes. exact: each result on its own frame.", PICTURES
+        "live",
+        "live: every frame at once with the newest boxes, which are left out when they are older than 1 s. exact: each frame with "
+        "its own results; pictures, folders and --every-frame are always drawn so.",
+        PICTURES,
     )
     background: Background = key("keep", "remove: what is behind the found objects is blanked out (cameras with depth).", PICTURES)
     window: bool = key(False, "Show the pictures in windows too (q quits).", PICTURES)

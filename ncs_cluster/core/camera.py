@@ -157,6 +157,8 @@ class Camera:
         if fresh or back:
             what = info.description or self.spec.shown
             events.append(LogEvent("info", self.spec.name, f"opened: {what}, {info.width}x{info.height}"))
+            if self.spec.background == "remove" and info.depth_scale_m is None:
+                events.append(LogEvent("warning", self.spec.name, "gives no depth: the background is not removed"))
         return [*events, *made, *self.grant(), *self._cameras.reopened(self)]
 
     def _captured(self, message: m.FrameCaptured, now_s: float) -> list[Action]:
@@ -217,10 +219,12 @@ class Camera:
             if not self.drawn and (self.info.depth_scale_m is None or not outcome.detections):
                 return None
             self.measuring_since_s = now_s
+        slots, slot = unit.frame.slots, unit.frame.ref.slot
+        sent = sum(other.frame is unit.frame for other, _ in self.measuring.values())
+        last = slots is None or slots.leases(slot) - sent <= 1
         self.measuring[unit.ticket] = (unit, outcome)
-        return [
-            Send(self.child.endpoint, m.Measure(unit.ticket, unit.frame.ref, self._cameras.streams.graphs[unit.graph], outcome))
-        ]
+        graph = self._cameras.streams.graphs[unit.graph]
+        return [Send(self.child.endpoint, m.Measure(unit.ticket, unit.frame.ref, graph, outcome, last))]
 
     def _measured(self, ticket: int, detections: list[Detection], now_s: float) -> None:
         if ticket not in self.measuring:
@@ -247,7 +251,7 @@ class Camera:
 
     def send_detection_rate(self, now_s: float) -> list[Action]:
         """Send the detection rate, which the overlay shows, when it has changed."""
-        per_s = self.stream.detection.per_s(now_s) if self.stream is not None else 0.0
+        per_s = self.stream.detection_fps(now_s) if self.stream is not None else 0.0
         rates = m.DetectionRate(round(per_s, 1), self.viewers > 0)
         if not self.child.listening or self.sent_rate == rates:
             return []

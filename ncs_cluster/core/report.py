@@ -260,7 +260,7 @@ def _camera(engine: Engine, camera: Camera, now_s: float) -> CameraStatus:
         depth=camera.info is not None and camera.info.depth_scale_m is not None,
         capture_fps=camera.capture_fps if camera.signal else 0.0,
         preview_fps=camera.preview_fps if camera.viewers or camera.spec.window else 0.0,
-        detection_fps=round(stream.detection.per_s(now_s), 1) if stream else 0.0,
+        detection_fps=round(stream.detection_fps(now_s), 1) if stream else 0.0,
         frames=camera.frames,
         results=count.result,
         dropped=count.dropped,

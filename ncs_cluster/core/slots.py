@@ -37,6 +37,10 @@ class Slots:
     def leased(self) -> int:
         return len(self._leases)
 
+    def leases(self, slot: int) -> int:
+        """How many units hold the slot."""
+        return self._leases.get(slot, 0)
+
     @property
     def free(self) -> int:
         return len(self._free)

@@ -56,3 +56,7 @@ class Stream:
         self.latency = Latency()
         self.closing = False
         """The stream is closed: it gets no more frames, and later results are dropped."""
+
+    def detection_fps(self, now_s: float) -> float:
+        """Results per second and graph: frames that were processed, if every graph processes the same."""
+        return self.detection.per_s(now_s) / max(1, len(self.graphs))

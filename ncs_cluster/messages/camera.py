@@ -32,16 +32,18 @@ class Grant(Message, frozen=True):
 
 
 class Measure(Message, frozen=True):
-    """Add distances from the depth plane of the same frame to the detections, and draw them as the picture mode says."""
+    """Add distances from the depth plane of the same frame to the detections, and draw them as the picture mode says. `last`: no
+    other graph has this frame still to do."""
 
     ticket: int
     frame: FrameRef
     graph: str
     outcome: Outcome
+    last: bool = True
 
 
 class DetectionRate(Message, frozen=True):
-    """For the overlay: results per second of this camera. `watched`: it has viewers; else the page gets no pictures."""
+    """For the overlay: results per second and graph of this camera. `watched`: it has viewers; else the page gets no pictures."""
 
     detection_fps: float
     watched: bool

@@ -2,7 +2,7 @@
 
 Two threads. The capture thread reads the source directly into a slot, sends FrameCaptured and, in `live` mode, draws that frame
 with the newest results; it is the only writer of slots, so a slot does not change while it is drawn. The main thread receives
-messages, measures distances (the frame is leased meanwhile) and, in `exact` mode, draws each result onto its own frame.
+messages, measures distances (the frame is leased meanwhile) and, in `exact` mode, draws each frame with its own results.
 A source that fails is opened again with backoff, and the preview shows the reason. Runs on CPython 3.9.
 """
 
@@ -211,8 +211,8 @@ class Camera:
             with self._granted:
                 self._grants.clear()
         self._info = info
-        self._preview.source_opened()
         ordered = info.ordered or self._spec.ordered
+        self._preview.source_opened(ordered=ordered)
         self._channel.send(
             SourceOpened(info.width, info.height, info.fps, info.depth_scale_m, info.finite, ordered, info.description)
         )
@@ -267,10 +267,10 @@ class Camera:
                 self._truths.popitem(last=False)
         # after FrameCaptured the supervisor may unmap the pool
         pool = self._pools[ref.pool]
-        self._preview.record_capture(ref.frame, captured.captured_s)
+        self._preview.record_capture(ref.frame, captured.captured_s, captured.item)
         self._channel.send(FrameCaptured(ref, captured.captured_s, captured.captured_at, captured.item, captured.error))
         if captured.error is None:
-            self._preview.draw_live(ref, captured.captured_s, pool, self._capture_fps)
+            self._preview.draw_live(ref, pool, self._capture_fps)
 
     def _take_grant(self, *, wait: bool) -> Optional[Tuple[int, int]]:
         """The next granted (pool, slot); None when there is none and `wait` is false. Grants of another size were sent before the

@@ -1,13 +1,13 @@
 """The preview of one camera. In `live` mode each frame is drawn when it is captured, with the newest results; in `exact` mode each
-result is drawn onto its own frame. Frame numbers of successive pictures never fall. Without a viewer nothing is drawn. Runs on
-CPython 3.9.
+frame is drawn with its own results, once those of all graphs are there. Ordered sources are always `exact`. Frame numbers of
+successive pictures never fall. Without a viewer nothing is drawn. Runs on CPython 3.9.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ncs_cluster.ipc.pictures import PictureRing
 from ncs_cluster.ipc.pool import FramePool
@@ -16,8 +16,19 @@ from ncs_cluster.specs import CameraSpec
 from ncs_cluster.types import Detection, FrameRef, Outcome
 
 FRESH_S = 1.0
-"""Results older than this are not drawn onto a newer frame."""
-MAX_CAPTURE_TIMES = 512
+"""In `live` mode results are drawn onto frames captured at most this long after the frame they belong to."""
+MAX_FRAMES = 1024
+"""Frames whose capture time and item are kept."""
+MAX_WAITED = 64
+"""In `exact` mode, after so many frames of which a graph gave no result, one is drawn without it."""
+
+
+class Result(NamedTuple):
+    """The newest result of one graph, and when its frame was captured."""
+
+    frame: int
+    captured_s: float
+    outcome: Outcome
 
 
 class Preview:
@@ -30,11 +41,14 @@ class Preview:
         self._ring: Optional[PictureRing] = None
         self._watched = False
         self._detection_fps = 0.0
-        self._newest: Dict[str, Outcome] = {}
-        self._newest_s: Dict[str, float] = {}
-        self._newest_frame = -1
+        self._exact = spec.picture == "exact" or spec.ordered
+        self._newest: Dict[str, Result] = {}
+        """By graph. Replaced, never changed: the other thread reads it."""
+        self._waiting: Dict[int, Dict[str, Outcome]] = {}
+        """In `exact` mode: results by frame and graph, of frames that are not drawn yet."""
         self._drawn_frame = -1
-        self._captured_s: Dict[int, float] = {}
+        self._captured: Dict[int, Tuple[float, Optional[str]]] = {}
+        """By frame: capture time, item."""
         self._pictures = 0
         self._lost_reason: Optional[str] = None
         self._lost_at = 0.0
@@ -61,38 +75,56 @@ class Preview:
         """Take the detection rate for the footer, and whether anybody watches."""
         self._watched, self._detection_fps = message.watched, message.detection_fps
 
-    def record_capture(self, frame: int, captured_s: float) -> None:
-        """Record the capture time of a frame, for the latency of its picture."""
-        self._captured_s[frame] = captured_s
-        if len(self._captured_s) > MAX_CAPTURE_TIMES:
-            del self._captured_s[next(iter(self._captured_s))]
+    def record_capture(self, frame: int, captured_s: float, item: Optional[str] = None) -> None:
+        """Record when a frame was captured, and the name of its file."""
+        self._captured[frame] = (captured_s, item)
+        if len(self._captured) > MAX_FRAMES:
+            del self._captured[next(iter(self._captured))]
 
-    def draw_live(self, ref: FrameRef, captured_s: float, pool: FramePool, capture_fps: float) -> None:
+    def draw_live(self, ref: FrameRef, pool: FramePool, capture_fps: float) -> None:
         """In `live` mode, draw a captured frame with the newest results. Called by the thread that writes slots."""
-        if self._spec.picture == "live" and self._has_viewer:
-            self._draw(ref, captured_s, pool, self.fresh_outcomes(time.monotonic()), capture_fps)
+        if not self._exact and self._has_viewer:
+            captured_s = self._captured[ref.frame][0]
+            self._draw(ref, pool, self.fresh_outcomes(captured_s), capture_fps, self._stale_notes(captured_s))
 
     def add_result(self, message: Measure, detections: List[Detection], pool: FramePool, capture_fps: float) -> None:
-        """Take a result with its distances; in `exact` mode, draw it onto its frame, which is leased during this call."""
+        """Take a result with its distances. In `exact` mode, draw its frame, which is leased during this call, unless the result of
+        another graph follows for it."""
         ref = message.frame
-        if ref.frame < self._newest_frame:
-            return
         outcome = Outcome(detections, message.outcome.classes, message.outcome.error)
-        # in `exact` mode a later frame replaces the results of all graphs, in `live` mode only those of this graph
-        keep = self._newest if ref.frame == self._newest_frame or self._spec.picture == "live" else {}
-        # the time first: the other thread may read between these two lines
-        self._newest_s[message.graph] = time.monotonic()
-        self._newest = {**keep, message.graph: outcome}
-        self._newest_frame = ref.frame
-        if self._spec.picture == "exact" and self._has_viewer:
-            self._draw(ref, self._captured_s.get(ref.frame, 0.0), pool, self._newest, capture_fps)
+        if not self._exact:
+            before, captured = self._newest.get(message.graph), self._captured.get(ref.frame)
+            if captured is not None and (before is None or before.frame <= ref.frame):
+                self._newest = {**self._newest, message.graph: Result(ref.frame, captured[0], outcome)}
+            return
+        if ref.frame < self._drawn_frame:
+            return
+        self._waiting.setdefault(ref.frame, {})[message.graph] = outcome
+        if not (message.last or len(self._waiting) > MAX_WAITED):
+            return
+        outcomes = self._waiting[ref.frame]
+        self._waiting = {frame: results for frame, results in self._waiting.items() if frame > ref.frame}
+        if self._has_viewer:
+            self._draw(ref, pool, outcomes, capture_fps, [])
 
-    def fresh_outcomes(self, now_s: float) -> Dict[str, Outcome]:
-        """The newest result of each graph that has given one within FRESH_S."""
-        return {graph: outcome for graph, outcome in self._newest.items() if now_s - self._newest_s[graph] < FRESH_S}
+    def fresh_outcomes(self, captured_s: float) -> Dict[str, Outcome]:
+        """The results to draw onto a frame captured then: the newest of each graph, if it is not older than FRESH_S."""
+        return {graph: result.outcome for graph, result in self._newest.items() if captured_s - result.captured_s <= FRESH_S}
 
-    def source_opened(self) -> None:
+    def _stale_notes(self, captured_s: float) -> List[str]:
+        """A line for each graph whose newest result is too old to be drawn."""
+        newest = self._newest
+        notes = []
+        for graph, result in newest.items():
+            age_s = captured_s - result.captured_s
+            if age_s > FRESH_S:
+                age = f"{age_s:.1f} s" if age_s < 60 else f"{age_s / 60:.0f} min"
+                notes.append(f"{graph + ': ' if len(newest) > 1 else ''}newest result {age} old, not drawn")
+        return notes
+
+    def source_opened(self, *, ordered: bool) -> None:
         """The source gives frames again: end the no-signal picture."""
+        self._exact = self._exact or ordered
         self._lost_reason = None
 
     def source_lost(self, detail: str) -> None:
@@ -117,9 +149,11 @@ class Preview:
         picture = None if ring is None else ring.newest()
         return bool(self._window.show(None if picture is None else picture.pixels))
 
-    def _draw(self, ref: FrameRef, captured_s: float, pool: FramePool, outcomes: Dict[str, Outcome], capture_fps: float) -> None:
+    def _draw(self, ref: FrameRef, pool: FramePool, outcomes: Dict[str, Outcome], capture_fps: float, notes: List[str]) -> None:
         from ncs_cluster.render.picture import Overlay, draw
 
+        # without a time: a process before this one captured it
+        captured_s, item = self._captured.get(ref.frame, (0.0, None))
         with self._lock:
             ring = self._ring
             if ring is None or ref.frame < self._drawn_frame or ref.width * ref.height > ring.max_width * ring.max_height:
@@ -132,8 +166,11 @@ class Preview:
                 from ncs_cluster.render.background import remove_background
 
                 found = [detection for outcome in outcomes.values() for detection in outcome.detections]
-                remove_background(picture, depth, pool.layout.depth_scale_m, found)
-            draw(picture, outcomes, Overlay(self._spec.name, capture_fps, self._detection_fps, has_depth=depth is not None))
+                if not remove_background(picture, depth, pool.layout.depth_scale_m, found):
+                    why = "found objects have no distance" if found else "nothing found" if outcomes else "no result yet"
+                    notes = [*notes, f"{why}, all is background"]
+            has_depth = depth is not None
+            draw(picture, outcomes, Overlay(self._spec.name, capture_fps, self._detection_fps, has_depth, item or "", notes))
             ring.commit(ref.frame, ref.width, ref.height)
         self._pictures += 1
         self._send(Drawn(ref.frame, captured_s, time.monotonic()))

@@ -31,14 +31,15 @@ def remove_background(
     depth_scale_m: float,
     detections: Iterable[Detection],
     margin_m: float = MARGIN_M,
-) -> None:
-    """Paint the backdrop over `picture`, in place.
+) -> bool:
+    """Paint the backdrop over `picture`, in place. False when no object was kept: none has a known distance.
 
     `picture` is uint8 BGR [height, width, 3]; `depth` is uint16 [height, width] in units of `depth_scale_m` metres, aligned to
     it, 0 for unknown. Call it before the boxes are drawn.
     """
     height, width = picture.shape[:2]
     keep = np.zeros((height, width), np.uint8)
+    kept = False
     for detection in detections:
         if detection.distance_m is None or not all(map(math.isfinite, (detection.distance_m, *detection.box))):
             continue
@@ -48,9 +49,11 @@ def remove_background(
         inside = np.ascontiguousarray(depth[rows, columns])
         if inside.size:
             farthest = min(65535, round((detection.distance_m + margin_m) / depth_scale_m))
+            kept = True
             keep[rows, columns] |= np.asarray(cv2.inRange(inside, 1, farthest), np.uint8)
     keep = np.asarray(cv2.medianBlur(keep, SPECKLE), np.uint8)
     cv2.copyTo(_backdrop((height, width)), cv2.bitwise_not(keep), picture)
+    return kept
 
 
 @lru_cache(maxsize=2)

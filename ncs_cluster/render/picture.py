@@ -11,9 +11,10 @@ import colorsys
 import itertools
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, List, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ncs_cluster.render.text import (
+    GREY,
     WHITE,
     Colour,
     Style,
@@ -40,13 +41,17 @@ MAX_PLACEMENTS = 16
 
 
 class Overlay(NamedTuple):
-    """The text of the footer. None and "" are omitted."""
+    """The text of the footer, and notes. None and "" are omitted."""
 
     camera: str = ""
     playback_fps: Optional[float] = None
     detection_fps: Optional[float] = None
     has_depth: bool = True
     """False: the camera has no depth, so no "-" is drawn for an unknown distance."""
+    item: str = ""
+    """The name of the file that the frame is."""
+    notes: Sequence[str] = ()
+    """What the viewer should know of this picture, one line each."""
 
 
 class _Rect(NamedTuple):
@@ -67,13 +72,16 @@ class _Rect(NamedTuple):
 def draw(picture: NDArray[np.uint8], outcome_by_graph: Mapping[str, Outcome], overlay: Overlay) -> None:
     """Draw boxes, labels, captions and the footer onto `picture`, uint8 BGR [height, width, 3], in place."""
     style = style_of(picture.shape[0])
+    name = f"{overlay.camera}: {overlay.item}" if overlay.item else overlay.camera
     rates = _rates_text(overlay)
-    below = footer_height(style) if overlay.camera or rates else 0
+    below = footer_height(style) if name or rates else 0
     area = _Rect(0, 0, picture.shape[1], picture.shape[0] - below)
     taken: List[_Rect] = []
     for graph, outcome in outcome_by_graph.items():
         if outcome.error is not None or outcome.classes:
             _draw_caption(picture, graph, outcome, area, taken, style)
+    for note in overlay.notes:
+        _draw_note(picture, note, area, taken, style)
     found = [detection for outcome in outcome_by_graph.values() for detection in outcome.detections]
     found = sorted((detection for detection in found if all(map(math.isfinite, detection.box))), key=lambda one: -one.score)
     for detection in reversed(found):  # the highest score on top
@@ -84,7 +92,7 @@ def draw(picture: NDArray[np.uint8], outcome_by_graph: Mapping[str, Outcome], ov
         if plate is not None:
             _draw_plate(picture, plate, text, colour_of(detection.label_id), style)
             taken.append(plate)
-    draw_footer(picture, overlay.camera, rates, style)
+    draw_footer(picture, name, rates, style, keep_left=bool(overlay.item))
 
 
 def label_text(detection: Detection, has_depth: bool = True) -> str:
@@ -156,12 +164,21 @@ def _draw_plate(picture: NDArray[np.uint8], plate: _Rect, text: str, colour: Col
 
 def _draw_caption(picture: NDArray[np.uint8], graph: str, outcome: Outcome, area: _Rect, taken: List[_Rect], style: Style) -> None:
     """Draw a classification's best class or a graph's error, top left, in larger text than a label."""
-    style = style._replace(scale=style.scale * 1.25, text=round(style.text * 1.25))
     best: Optional[Classified] = outcome.classes[0] if outcome.classes else None
     if outcome.error is not None or best is None:
         text, colour = f"{graph}: {outcome.error}", (90, 90, 240)
     else:
         text, colour = f"{best.label or best.label_id} {_percent(best.score)}", colour_of(best.label_id)
+    style = style._replace(scale=style.scale * 1.25, text=round(style.text * 1.25))
+    _draw_top_left(picture, text, colour, area, taken, style)
+
+
+def _draw_note(picture: NDArray[np.uint8], text: str, area: _Rect, taken: List[_Rect], style: Style) -> None:
+    _draw_top_left(picture, text, GREY, area, taken, style)
+
+
+def _draw_top_left(picture: NDArray[np.uint8], text: str, colour: Colour, area: _Rect, taken: List[_Rect], style: Style) -> None:
+    """Draw a plate below those that are there."""
     text = fit_text(text, area.width - 5 * style.pad, style.scale)
     width, height = _plate_size(text, style)
     y = max([style.pad] + [plate.y + plate.height + style.pad for plate in taken])

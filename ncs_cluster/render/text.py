@@ -82,8 +82,9 @@ def footer_height(style: Style) -> int:
     return style.text + 2 * style.pad
 
 
-def draw_footer(picture: NDArray[np.uint8], left: str, right: str, style: Style) -> None:
-    """Draw one line of text at the bottom, over everything else. When both texts do not fit, `left` is shortened."""
+def draw_footer(picture: NDArray[np.uint8], left: str, right: str, style: Style, *, keep_left: bool = False) -> None:
+    """Draw one line of text at the bottom, over everything else. When both texts do not fit, `left` is shortened; with `keep_left`
+    `right` is left out first."""
     if not left and not right:
         return
     height, width = picture.shape[:2]
@@ -91,6 +92,8 @@ def draw_footer(picture: NDArray[np.uint8], left: str, right: str, style: Style)
     darken(picture, 0, max(0, height - tall), width, tall, 0.35)
     right = fit_text(right, width - 2 * style.pad, scale)
     used = text_width(right, scale)
+    if keep_left and text_width(fit_text(left, width, scale), scale) > width - used - 4 * style.pad:
+        right, used = "", 0
     draw_text(picture, right, width - style.pad - used, y, scale, WHITE)
     left = fit_text(left, width - used - 4 * style.pad, scale)
     if left not in ("", ELLIPSIS):

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from msgspec.structs import replace
 
 from ncs_cluster import sources
 from ncs_cluster.errors import SourceError
@@ -35,12 +36,11 @@ from ncs_cluster.messages import (
     ToCamera,
 )
 from ncs_cluster.processes import camera
-from ncs_cluster.processes.preview import FRESH_S, Preview
 from ncs_cluster.sources.base import Captured, Planes, SourceInfo, SourcePlugin
 from ncs_cluster.specs import CameraSpec
 from ncs_cluster.testing import children
 from ncs_cluster.testing.interpreter import interpreter
-from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome, PoolLayout
+from ncs_cluster.types import CameraName, Detection, Outcome, PoolLayout
 
 SPEC = CameraSpec(CameraName("cam"), "scripted", {}, "scripted", ordered=True)
 
@@ -142,21 +142,6 @@ def test_a_source_that_opens_and_fails_at_once_is_tried_less_and_less_often(monk
             heard(channel, lambda said: any(isinstance(each, SourceOpened) for each in said), timeout_s=0.5)
 
 
-def test_boxes_of_a_graph_that_has_fallen_silent_are_not_drawn_though_another_goes_on() -> None:
-    preview = Preview(SPEC, lambda message: None)
-    layout = PoolLayout(1, 2, 64, 48, None)
-    pool = pools.FramePool(pools.create(layout), layout, writable=True)
-
-    def result(graph: str, frame: int) -> None:
-        preview.add_result(Measure(1, FrameRef(SPEC.name, 1, 0, frame, 64, 48), graph, Outcome()), [], pool, 30.0)
-
-    result("faces", 1)
-    result("people", 1)
-    preview._newest_s["faces"] -= FRESH_S
-    result("people", 2)
-    assert set(preview.fresh_outcomes(time.monotonic())) == {"people"}
-
-
 NATIVE = """
 import time
 from dataclasses import dataclass
@@ -190,7 +175,7 @@ def test_opencv_is_loaded_by_the_first_picture_that_is_drawn(tmp_path: Path) -> 
     """A frame that nobody looks at needs none, its distances included."""
     program = interpreter(tmp_path / "native", NATIVE).python
     with children.running("ncs_cluster.processes.camera", FromCamera, python=program) as child:
-        child.send(OpenSource(SPEC, 0))
+        child.send(OpenSource(replace(SPEC, ordered=False), 0))
         child.expect(SourceOpened)
         layout = PoolLayout(1, 2, 64, 48, 0.001)
         child.send(MapPool(layout), pools.create(layout))

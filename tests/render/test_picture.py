@@ -87,6 +87,30 @@ def test_the_line_at_the_bottom_holds_camera_and_rates() -> None:
     assert (one[:, 320:] != none[:, 320:]).any()
 
 
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_a_files_name_is_on_its_picture_before_the_rates_are(width: int, height: int) -> None:
+    named, other, nameless = blank(width, height), blank(width, height), blank(width, height)
+    draw(named, {}, Overlay("pets", 30.0, 20.0, item="a-long-name-of-a-picture-of-a-cat-0001.jpg"))
+    draw(other, {}, Overlay("pets", 30.0, 20.0, item="a-long-name-of-a-picture-of-a-cat-0002.jpg"))
+    draw(nameless, {}, Overlay("pets", 30.0, 20.0))
+    assert (named != other).any()
+    rates = changed(nameless)[:, -40:]
+    assert (named[:, -40:] == nameless[:, -40:])[rates].all() == (width > 320)
+
+
+def test_a_note_is_on_a_plate_top_left_and_labels_leave_it_free() -> None:
+    noted = blank()
+    draw(noted, {"ssd": Outcome([DOG])}, Overlay(notes=["nothing found, all is background"]))
+    rows = np.flatnonzero(changed(noted)[:, :240].any(axis=1))
+    assert rows.min() < 12
+    assert (noted[:30, :240].max(axis=2) > 150).sum() > 100
+    covered = blank()
+    draw(covered, {"ssd": Outcome([Detection("dog", 12, 0.9, (0.0, 0.0, 0.5, 0.5))])}, Overlay(notes=["nothing found"]))
+    plain = blank()
+    draw(plain, {"ssd": Outcome([Detection("dog", 12, 0.9, (0.0, 0.0, 0.5, 0.5))])}, Overlay())
+    assert (covered[8:20, 8:60] != plain[8:20, 8:60]).any()
+
+
 def test_a_camera_with_a_short_name_is_named() -> None:
     named, nameless = blank(), blank()
     draw(named, {}, Overlay("c", 30.0))
