@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ncs_cluster.testing.interpreter import interpreter
 from ncs_cluster.types import CameraName
 
 FRAMES, BITS, BLOCK = 120, 8, 16
+DAMAGED = (12, 50, 51)
 
 READS_THE_NUMBER = f"""
 from ncs_cluster.backends import simulated
@@ -53,6 +55,18 @@ def film(path: Path) -> None:
     writer.release()
 
 
+def damage(path: Path) -> None:
+    """Overwrite the frames of these numbers (chunk 00dc, size, content)."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"movi")
+    for number in range(FRAMES):
+        at = data.index(b"00dc", at + 4)
+        if number in DAMAGED:
+            size = struct.unpack_from("<I", data, at + 4)[0]
+            data[at + 8 : at + 8 + size] = bytes(size)
+    path.write_bytes(data)
+
+
 def kill_camera(daemon: Daemon, after_frames: int) -> None:
     def captured(status: dict[str, Any]) -> bool:
         return bool(status["cameras"][0]["frames"] >= after_frames and status["cameras"][0]["state"] == "running")
@@ -69,8 +83,9 @@ def kill_camera(daemon: Daemon, after_frames: int) -> None:
 
 
 def test_every_frame_of_a_file_once_and_each_with_its_own_pixels(tmp_path: Path) -> None:
-    """The camera is killed three times while the file plays."""
+    """The camera is killed three times while the file plays. A frame whose data are damaged has its record too."""
     film(tmp_path / "film.avi")
+    damage(tmp_path / "film.avi")
     options = {"path": os.fspath(tmp_path / "film.avi"), "paced": False}
     camera = CameraSpec(CameraName("cam0"), "video", options, "film.avi", ordered=True)
     results = tmp_path / "results.jsonl"
@@ -83,7 +98,8 @@ def test_every_frame_of_a_file_once_and_each_with_its_own_pixels(tmp_path: Path)
         assert daemon.log.read_text().count("ended (killed by SIGKILL)") == 3
     records = read_results(results)
     assert [record["frame"] for record in records] == list(range(FRAMES))
-    assert [int(record["detections"][0]["label"]) for record in records] == list(range(FRAMES))
+    seen = [record.get("error") or int(record["detections"][0]["label"]) for record in records]
+    assert seen == ["film.avi: cannot be decoded: its data are damaged" if n in DAMAGED else n for n in range(FRAMES)]
 
 
 def test_the_numbers_of_a_live_camera_go_on_rising(tmp_path: Path) -> None:

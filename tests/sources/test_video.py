@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
 import struct
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import cv2
@@ -14,11 +17,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._film import Film
 from ncs_cluster.sources._pace import LATE_S, Pace
 from ncs_cluster.sources.base import Planes
 from ncs_cluster.sources.video import Options, Video
 
 WIDTH, HEIGHT = 64, 48
+DECODES = "avfilter" in Path("/proc/self/maps").read_text() or cv2.__version__ < "4.13"
+"""OpenCV decodes interlaced video: before 4.13 itself, since then through FFmpeg's filters, which its headless builds lack."""
+
+
+# eight key frames of MPEG-2, 64x48, each of one grey; each frame says that it is interlaced
+INTERLACED = (
+    "eNqV0q0KwlAYxvH37LxBLCKKGGViWBC8hAUFWVz0DoyCxY8gJsEgypLZBbMKRi/F6qkWsRz3EQw+b3Btv8OB/x5GpE5Mnaa19zqRulSXpCh51JUK5FP6UrKv9GRj"
+    "n9mBqsx30aEXe/11EG5rUew2EnWgaqgMVc64CRkGZhiYYWCG+SNDCWtMivnlthd0B2G0WmQZSDVUhipnCGuMjvnlc+yVh0HoZhUANUJGKCY4whKt75Lpp/hZAkCN"
+    "kBHKCcIK4wdYAaBGyAjFBC2sMN2j/wGphspQ5QxhidkbZSDVUPlXP0eHLhw="
+)
+
+
+def interlaced(path: Path, progressive: tuple[int, ...] = ()) -> str:
+    """A film whose frame n has the brightness `grey(n)`; the frames of these numbers are not interlaced (ISO 13818-2, 6.2.3.1)."""
+    data, at = bytearray(zlib.decompress(base64.b64decode(INTERLACED))), 0
+    for n in range(8):
+        at = data.index(b"\0\0\1\xb5\x8f", at + 1)
+        if n in progressive:
+            data[at + 8] |= 0x80
+    path.write_bytes(data)
+    return str(path)
+
+
+def grey(n: int) -> float:
+    return 24.5 + 25.5 * n
 
 
 def record(path: Path, frames: int, fps: float = 30.0) -> str:
@@ -81,6 +110,93 @@ def test_frames_can_be_passed_over_without_waiting_for_their_time(tmp_path: Path
     video.skip(100)
     assert video.read(into) is None
     video.close()
+
+
+@pytest.mark.parametrize("progressive", [(), (0, 1, 2, 5), (3,)], ids=["all", "some", "most"])
+def test_interlaced_frames_are_shown_as_they_are_or_refused(tmp_path: Path, progressive: tuple[int, ...]) -> None:
+    """OpenCV since 4.13 says that it has read them, and gives black or the frame before."""
+    video = Video(Options(interlaced(tmp_path / "camcorder.m2v", progressive), paced=False))
+    if not DECODES and 0 not in progressive:
+        with pytest.raises(SourceError, match=r"is interlaced or of another size, which OpenCV .* cannot convert") as refusal:
+            video.open()
+        assert refusal.value.permanent
+        return
+    video.open()
+    into, seen = planes(), []
+    while (captured := video.read(into)) is not None:
+        assert (captured.error is None) == (DECODES or len(seen) in progressive)
+        seen.append(None if captured.error else round(float(into.colour.mean())))
+    assert seen == [None if each is None else pytest.approx(grey(n), abs=2) for n, each in enumerate(seen)]
+    assert len(seen) == 8
+    video.close()
+
+
+def test_an_interlaced_film_can_be_entered_in_the_middle_and_repeated(tmp_path: Path) -> None:
+    if not DECODES:
+        pytest.skip("this OpenCV decodes no interlaced video")
+    video = Video(Options(interlaced(tmp_path / "camcorder.m2v"), loop=True, paced=False))
+    video.open()
+    video.skip(5)
+    into = planes()
+    for n in (5, 6, 7, 0, 1):
+        assert video.read(into) is not None
+        assert into.colour.mean() == pytest.approx(grey(n), abs=2)
+    video.close()
+
+
+def damage(path: str, *frames: int) -> None:
+    """Overwrite these frames of an AVI file (chunk 00dc, size, content)."""
+    data = bytearray(Path(path).read_bytes())
+    at = data.index(b"movi")
+    for n in itertools.count():
+        at = data.index(b"00dc", at + 4)
+        size = struct.unpack_from("<I", data, at + 4)[0]
+        if n in frames:
+            data[at + 8 : at + 8 + size] = bytes(size)
+        if n == max(frames):
+            break
+    Path(path).write_bytes(data)
+
+
+def test_a_damaged_frame_costs_itself_alone(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.avi", 30)
+    damage(path, 0, 10, 20, 21, 22)
+    video = Video(Options(path, paced=False))
+    video.open()
+    into, seen = planes(), []
+    while (captured := video.read(into)) is not None:
+        seen.append(captured.error or round(float(into.colour.mean()) / 8))
+    damaged = "a.avi: cannot be decoded: its data are damaged"
+    assert seen == [damaged if n in (0, 10, 20, 21, 22) else n for n in range(30)]
+    video.close()
+
+
+def test_a_damaged_frame_keeps_its_number_for_a_reader_that_skips(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.avi", 30)
+    damage(path, 10, 11)
+    for frames, then in ((9, [9, 12, 13]), (10, [12, 13]), (11, [12, 13]), (12, [12, 13]), (13, [13])):
+        video = Video(Options(path, paced=False))
+        video.open()
+        video.skip(frames)
+        into, seen = planes(), []
+        for _ in range(14 - frames):
+            captured = video.read(into)
+            assert captured is not None
+            if captured.error is None:
+                seen.append(round(float(into.colour.mean()) / 8))
+        assert seen == then
+        video.close()
+
+
+def test_a_frame_of_another_size_than_the_first_is_shown_whole(tmp_path: Path) -> None:
+    film = Film(record(tmp_path / "a.avi", 2))
+    film.rewind()
+    small, large = np.zeros((HEIGHT // 3, WIDTH, 3), np.uint8), np.zeros((2 * HEIGHT, 2 * WIDTH, 3), np.uint8)
+    assert film.next(large) == (WIDTH, HEIGHT)
+    assert film.next(small) == (round(WIDTH / 3), HEIGHT // 3)
+    used = small.reshape(-1)[: round(WIDTH / 3) * HEIGHT // 3 * 3]
+    assert abs(used.astype(float) - 8).max() <= 2
+    film.release()
 
 
 def turned(path: str, degrees: int) -> None:

@@ -1,0 +1,124 @@
+"""OpenCV's FFmpeg captures, and the proof that a frame was really decoded.
+
+libswscale converts no interlaced frame into a progressive one, and OpenCV since 4.13 ignores that error: `read` returns True with a
+black picture, or with the frame before. Only FFmpeg's log tells, so its errors are counted per thread: libswscale reports in the
+thread that asks for the conversion.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from functools import cache
+from typing import TYPE_CHECKING, Any, Optional, Set
+
+from ncs_cluster.errors import SourceError
+
+if TYPE_CHECKING:
+    import cv2
+    import numpy as np
+    from numpy.typing import NDArray
+
+_LOG_ERROR = 16
+"""AV_LOG_ERROR of libavutil/log.h: this and lower levels are errors. The lowest byte holds the level."""
+_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_refused: Set[int] = set()
+"""Threads whose last conversion libswscale refused."""
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_TURNS = {90: ",transpose=clock", 180: ",hflip,vflip", 270: ",transpose=cclock"}
+
+
+class Unconverted(Exception):
+    """A frame was decoded and not converted: it is interlaced, or (OpenCV 4.10 to 4.12) larger than the frames before."""
+
+    def __str__(self) -> str:
+        import cv2
+
+        return f"interlaced or of another size, which OpenCV {cv2.__version__} cannot convert"
+
+
+def capture(address: str, parameters: Optional[list[int]] = None) -> cv2.VideoCapture:
+    """A capture of a file or address; ask isOpened. Frames of it are read by `retrieve`."""
+    import cv2
+
+    opened = cv2.VideoCapture(address, cv2.CAP_FFMPEG, parameters or [])
+    # OpenCV installs a listener of its own with its first capture
+    library = _libavutil()
+    if library is not None:
+        library.av_log_set_callback(_listener)
+    return opened
+
+
+def retrieve(grabbed: cv2.VideoCapture, slot: Optional[NDArray[np.uint8]] = None) -> Optional[NDArray[np.uint8]]:
+    """The grabbed frame, uint8 BGR [height, width, 3]: `slot` itself where it has the frame's shape, else a new array. None: it
+    cannot be decoded. Raises Unconverted."""
+    thread = threading.get_ident()
+    _refused.discard(thread)
+    ok, frame = grabbed.retrieve(slot)
+    if thread in _refused:
+        _refused.discard(thread)
+        raise Unconverted
+    if not ok:
+        return None
+    import numpy as np
+
+    if slot is not None and frame is not slot and frame.shape == slot.shape:
+        # a turned frame
+        slot[:] = frame
+        return slot
+    return np.asarray(frame, np.uint8)
+
+
+def deinterlacing(path: str, turn: float) -> Optional[cv2.VideoCapture]:
+    """A capture that gives the same frames as `capture` without interlacing, through FFmpeg's filters; None in builds without them.
+
+    It ends at the first damaged packet. `turn`: the file's CAP_PROP_ORIENTATION_META, degrees.
+    """
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
+    others = os.environ.get(_OPTIONS)
+    os.environ[_OPTIONS] = "input_format;lavfi"
+    try:
+        # by its descriptor: any other path would need two levels of escaping
+        opened = capture(f"movie=/proc/self/fd/{number},yadif=deint=interlaced{_TURNS.get(round(turn) % 360, '')}")
+    finally:
+        os.close(number)
+        del os.environ[_OPTIONS]
+        if others is not None:
+            os.environ[_OPTIONS] = others
+    return opened if opened.isOpened() else None
+
+
+@cache
+def _libavutil() -> Any:
+    """The library that OpenCV has loaded; None where it is linked into OpenCV without its symbols."""
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        paths = {line.split(maxsplit=5)[5].strip() for line in maps if "libavutil" in line}
+    for path in sorted(paths):
+        try:
+            library = ctypes.CDLL(path)
+            library.av_log_set_callback.argtypes = [_CALLBACK]
+            library.av_log_default_callback.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+        except (OSError, AttributeError):
+            continue
+        return library
+    return None
+
+
+def _listen(context: Optional[int], level: int, text: Optional[int], values: Optional[int]) -> None:
+    if context and level & 0xFF <= _LOG_ERROR and _class_name(context).lower() == b"swscaler":
+        _refused.add(threading.get_ident())
+    if os.environ.get("OPENCV_FFMPEG_LOGLEVEL", "-8") != "-8":
+        _libavutil().av_log_default_callback(context, level, text, values)
+
+
+def _class_name(context: int) -> bytes:
+    """The name in the AVClass that every logging context of FFmpeg begins with."""
+    described = ctypes.c_void_p.from_address(context).value
+    return (ctypes.c_char_p.from_address(described).value or b"") if described else b""
+
+
+_listener = _CALLBACK(_listen)

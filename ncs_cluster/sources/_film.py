@@ -1,0 +1,148 @@
+"""The frames of a video file in order, each once: its pixels, or the reason why there are none.
+
+A damaged packet costs a failed read, and the next read goes on behind it; only many failed reads in a row are the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
+
+from ncs_cluster.sources import _ffmpeg
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+END_READS = 250
+"""Failed reads in a row that are the end: 10 s of a film of 25 fps. At a file's real end they take milliseconds."""
+DAMAGED = "cannot be decoded: its data are damaged"
+
+
+class Size(NamedTuple):
+    """Size of a decoded frame, pixels."""
+
+    width: int
+    height: int
+
+
+class Film:
+    """A file, read from its start after `rewind`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._direct: Any = None
+        self._deinterlacing: Any = None
+        """A second capture of the file that the frames are read from, since one was interlaced."""
+        self._behind = 0
+        """Frames read through `_deinterlacing` that `_direct` has not passed."""
+        self._passed = 0
+        """Frames that `_direct` has passed, the grabbed one included."""
+        self._can_deinterlace = True
+        self._damaged = 0
+        """Damaged frames before the one that is grabbed."""
+        self._grabbed = False
+        self.size: Optional[Size] = None
+        """Of the first frame, because headers of rotated videos are wrong; None: the file is no video."""
+        self.declared_fps = 0.0
+
+    def rewind(self) -> None:
+        """Open the file, or start over. Raises Unconverted for its first frame."""
+        import cv2
+
+        self.release()
+        self._direct = _ffmpeg.capture(self._path)
+        self._behind = self._passed = self._damaged = 0
+        self._can_deinterlace, self._grabbed = True, False
+        self.declared_fps = float(self._direct.get(cv2.CAP_PROP_FPS))
+        frame = self._retrieve(None) if self._grab() else None
+        self.size = None if frame is None else Size(frame.shape[1], frame.shape[0])
+
+    def next(self, slot: NDArray[np.uint8]) -> Union[Size, str, None]:
+        """Write the next frame into the slot [height, width, 3], at its start where it is smaller. The reason when the frame cannot
+        be decoded; None after the last."""
+        if not self._grabbed and not self._grab():
+            return None
+        if self._damaged:
+            self._damaged -= 1
+            return DAMAGED
+        self._grabbed = False
+        try:
+            frame = self._retrieve(slot)
+        except _ffmpeg.Unconverted as error:
+            return str(error)
+        if frame is None:
+            return DAMAGED
+        return Size(slot.shape[1], slot.shape[0]) if frame is slot else _fit(frame, slot)
+
+    def skip(self) -> bool:
+        """Pass the next frame, decodable or not, without its pixels; False after the last."""
+        if not self._grabbed and not self._grab():
+            return False
+        if self._damaged:
+            self._damaged -= 1
+        else:
+            self._grabbed = False
+        return True
+
+    def release(self) -> None:
+        for capture in (self._direct, self._deinterlacing):
+            if capture is not None:
+                capture.release()
+        self._direct = self._deinterlacing = None
+
+    def _grab(self) -> bool:
+        """Grab the next frame that can be grabbed; `_damaged` frames precede it. False at the end."""
+        if self._deinterlacing is not None:
+            if self._deinterlacing.grab():
+                self._behind += 1
+                self._grabbed = True
+                return True
+            self._go_on_directly()
+        failed = 0
+        while not self._direct.grab():
+            failed += 1
+            if failed == END_READS:
+                return False
+        self._passed += 1
+        self._grabbed, self._damaged = True, failed
+        return True
+
+    def _retrieve(self, slot: Optional[NDArray[np.uint8]]) -> Optional[NDArray[np.uint8]]:
+        if self._deinterlacing is None:
+            try:
+                return _ffmpeg.retrieve(self._direct, slot)
+            except _ffmpeg.Unconverted:
+                if not self._can_deinterlace or not self._deinterlace():
+                    raise
+        return _ffmpeg.retrieve(self._deinterlacing, slot)
+
+    def _deinterlace(self) -> bool:
+        """Read the grabbed frame and those after it through FFmpeg's filters. False where that is impossible."""
+        import cv2
+
+        second = _ffmpeg.deinterlacing(self._path, self._direct.get(cv2.CAP_PROP_ORIENTATION_META))
+        if second is None or not all(second.grab() for _ in range(self._passed)):
+            self._can_deinterlace = False
+            return False
+        self._deinterlacing, self._behind = second, 0
+        return True
+
+    def _go_on_directly(self) -> None:
+        """The deinterlacing capture ended: at the film's end, or at a damaged packet."""
+        self._deinterlacing.release()
+        self._deinterlacing, self._can_deinterlace = None, False
+        for _ in range(self._behind):
+            self._direct.grab()
+        self._passed += self._behind
+
+
+def _fit(frame: NDArray[np.uint8], slot: NDArray[np.uint8]) -> Size:
+    """A frame of another size than the first: as it is where the slot has room, else scaled down with its aspect ratio."""
+    import cv2
+
+    height, width = frame.shape[:2]
+    scale = min(1.0, slot.shape[1] / width, slot.shape[0] / height)
+    size = Size(max(1, round(width * scale)), max(1, round(height * scale)))
+    room = slot.reshape(-1)[: size.width * size.height * 3].reshape(size.height, size.width, 3)
+    cv2.resize(frame, size, dst=room, interpolation=cv2.INTER_AREA)
+    return size
