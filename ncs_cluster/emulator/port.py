@@ -86,6 +86,9 @@ class Profile:
     """iSerial of the running firmware. None: one made from the port's name."""
     boot_s: float = 0.8
     """From the last byte of the firmware to the running stick."""
+    firmware_s: float = 0.0
+    """From the first byte of the firmware to the ROM's leave, at least; about 0.184 with a real stick, which is the time of the
+    write."""
     reset_s: float = 0.3
     """From the end of the running firmware to the ROM."""
     boot: str = "well"
@@ -123,6 +126,8 @@ class Port:
         self.device: Device | None = None
         self.chip: Chip | None = None
         self.stream = BootStream()
+        self.written_s = 0.0
+        """When the firmware's write ends at the earliest."""
         self.armed = faults.Armed()
         self.pace = faults.Pace()
         self.pulls: list[faults.Pull] = []

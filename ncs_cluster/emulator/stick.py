@@ -39,6 +39,9 @@ FAULTS = {
     "refuse": "the next `writes` (1) of the host are not acknowledged",
     "credit": "written bytes are never released",
     "double": "the next result comes twice",
+    "lost": "the next result never comes, though its tensor's credit does",
+    "swap": "the next two results change places",
+    "wrong": "the next `times` (1) results are all zeros",
     "short": "the next result lacks its last `bytes` (4)",
     "stray": "the next result comes on a stream that is not open",
     "chatter": "the stick pings the host without end, `pings` (16) at once",
@@ -93,6 +96,8 @@ class Stick:
         self._inferences = 0
         self._warmth = Warmth(initial_c, ambient_c, heat_scale, enabled=heat)
         self._faults: dict[str, dict[str, Any]] = {}
+        self._kept: bytes | None = None
+        """Fault `swap`: the result that comes behind the next one."""
 
     @property
     def violations(self) -> list[str]:
@@ -292,8 +297,25 @@ class Stick:
         short = self._faults.pop("short", None)
         if short is not None:
             output = output[: -int(short.get("bytes", 4))]
-        self._link.write(f"FIFO{job.fifo}", output, number=77 if self._faults.pop("stray", None) is not None else None)
-        if self._faults.pop("double", None) is not None:
-            self._link.write(f"FIFO{job.fifo}", output)
+        wrong = self._faults.get("wrong")
+        if wrong is not None:
+            output = bytes(len(output))
+            wrong["times"] = wrong.get("times", 1) - 1
+            if wrong["times"] <= 0:
+                del self._faults["wrong"]
+        for result in self._results(output):
+            self._link.write(f"FIFO{job.fifo}", result, number=77 if self._faults.pop("stray", None) is not None else None)
         if self._consume:
             self._link.release(*job.tensor)
+
+    def _results(self, output: bytes) -> list[bytes]:
+        """What the host gets for one inference: its output, unless a fault says otherwise."""
+        if self._faults.pop("lost", None) is not None:
+            return []
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            return [output, kept]
+        if self._faults.pop("swap", None) is not None:
+            self._kept = output
+            return []
+        return [output, output] if self._faults.pop("double", None) is not None else [output]

@@ -138,10 +138,14 @@ class Transfers(Ports):
         if self._moment(port, "firmware", now_s):
             return
         transfer.done = transfer.length
+        if not len(port.stream):
+            port.written_s = now_s + port.profile.firmware_s
         complete = port.stream.feed(transfer.data)
         self._end(transfer, Status.COMPLETED)
-        if complete:
+        if complete and now_s >= port.written_s:
             self._start(port, now_s)
+        elif complete:
+            self._later(port, port.written_s - now_s, now_s, lambda now_s: self._start(port, now_s))
 
     def _out(self, transfer: Transfer, port: Port, device: Device, now_s: float) -> None:
         pace = port.pace

@@ -91,6 +91,41 @@ def test_every_fault_is_told_in_a_sentence_and_an_unknown_one_refused() -> None:
         stick.fault("headache")
 
 
+def answered(kind: str, **how: float) -> list[int]:
+    """What comes for frames 1 to 4, which are on the stick together, with one fault; 0 is a result of zeros."""
+    wire: list[bytes] = []
+    pair = Pair([SMALL], latency_s=0.02).ready()
+    stick = pair.stick
+    stick.fault(kind, **how)
+    take = stick.take
+
+    def taken() -> list[bytes]:
+        out = take()
+        wire.extend(out)
+        return out
+
+    stick.take = taken  # type: ignore[method-assign]
+    for number in (1, 2, 3, 4):
+        pair.session.submit(number, 0, numbered(number, SMALL), pair.now_s)
+    pair.run(0.2)
+    assert stick.state()["in_flight"] == 0
+    return [int.from_bytes(data[:4], "little") for data in wire if len(data) == SMALL.outputs_size]
+
+
+@pytest.mark.parametrize(
+    ("fault", "results"),
+    [
+        ({"kind": "double"}, [1, 1, 2, 3, 4]),
+        ({"kind": "lost"}, [2, 3, 4]),
+        ({"kind": "swap"}, [2, 1, 3, 4]),
+        ({"kind": "wrong", "times": 2}, [0, 0, 3, 4]),
+    ],
+    ids=["double", "lost", "swap", "wrong"],
+)
+def test_a_result_may_come_twice_or_never_or_late_or_of_zeros(fault: dict[str, Any], results: list[int]) -> None:
+    assert answered(**fault)[: len(results)] == results
+
+
 def test_work_heats_it_and_heat_slows_it() -> None:
     """At twenty times the speed two minutes are as good as forty: a stick at full load throttles, as lone ones do."""
     pair = Pair([SMALL], latency_s=0.05, heat_scale=20.0, ambient_c=27.0).ready()

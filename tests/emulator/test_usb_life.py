@@ -50,6 +50,16 @@ def test_firmware_without_the_hosts_two_stores_does_not_boot(bus: Emulator, usb:
     bus.await_state("1-1.2", "run")
 
 
+def test_a_rom_shows_for_as_long_as_its_firmware_takes(bus: Emulator, usb: Usb) -> None:
+    bus.add(firmware_s=1000.0)
+    usb.open(usb.one()).write(patched())
+    assert (usb.one().product, bus.state()["state"], bus.state()["boots"]) == ("2485", "rom", 0)
+    bus.reset()
+    bus.add(firmware_s=0.1)
+    running(bus, usb, "1-1.2")
+    assert usb.one().product == "f63b"
+
+
 def test_any_firmware_boots_a_stick_that_is_told_so(bus: Emulator, usb: Usb) -> None:
     bus.add(any_firmware=True)
     usb.open(usb.one()).write(b"anything\xa4")
