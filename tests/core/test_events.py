@@ -210,7 +210,7 @@ SAID: dict[Endpoint, tuple[Any, list[Any]]] = {
         ],
     ),
     SINK: (m.FromSink, [m.Acked(0, 2), m.SinkBlocked("disk full"), m.Failed("x", "why")]),
-    GATEWAY: (m.FromGateway, [m.Watch(CameraName("cam0"), 1), m.Failed("x", "why")]),
+    GATEWAY: (m.FromGateway, [m.Watch(CameraName("cam0"), 1), m.Warned("40 wrong tokens"), m.Failed("x", "why")]),
 }
 BEFORE: dict[type, State] = {
     m.Hello: State.STARTING,
