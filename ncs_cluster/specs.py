@@ -150,6 +150,11 @@ class GatewaySpec(Struct, frozen=True):
     port: int
     token: Optional[str] = None
     allowed_hosts: List[str] = []
+    token_file: Optional[str] = None
+    """Absolute path of the file that `token` was read from; the gateway reads it again when it changes."""
+    viewer_token: Optional[str] = None
+    """Opens the pictures of cameras alone."""
+    viewer_token_file: Optional[str] = None
 
     @property
     def local(self) -> bool:

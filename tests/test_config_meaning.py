@@ -146,12 +146,24 @@ def test_a_token_opens_the_page_to_other_machines_when_only_its_owner_can_read_i
     token.chmod(0o640)
     page = simulated("--listen", "0.0.0.0:0", "--token-file", str(token)).gateway
     assert page is not None
-    assert (page.host, page.port, page.token) == ("0.0.0.0", 0, "a-good-long-token-1")
+    assert (page.host, page.port, page.token, page.token_file) == ("0.0.0.0", 0, "a-good-long-token-1", str(token))
     token.chmod(0o644)
     assert "can be read by everybody; chmod o-rwx" in refusal("--token-file", str(token))
     token.write_text("short")
     token.chmod(0o600)
     assert "16 characters or more" in refusal("--token-file", str(token))
+
+
+def test_a_token_for_pictures_is_another_one_beside_the_pages_own(tmp_path: Path) -> None:
+    token, viewer = tmp_path / "token", tmp_path / "viewer"
+    for path, text in ((token, "a-good-long-token-1"), (viewer, "a-good-long-token-2")):
+        path.write_text(text)
+        path.chmod(0o600)
+    page = simulated("--token-file", str(token), "--viewer-token-file", str(viewer)).gateway
+    assert page is not None
+    assert (page.viewer_token, page.viewer_token_file) == ("a-good-long-token-2", str(viewer))
+    assert "without --token-file pictures need no token" in refusal("--viewer-token-file", str(viewer))
+    assert "holds the token of --token-file" in refusal("--token-file", str(token), "--viewer-token-file", str(token))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LocalHost", "[::1]", "127.9.9.9"])

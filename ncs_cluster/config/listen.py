@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from typing import Optional
 
 from ncs_cluster.config.context import Context
 from ncs_cluster.specs import GatewaySpec
-
-SHORTEST_TOKEN = 16
+from ncs_cluster.token_file import read_token
 
 
 def gateway(context: Context) -> Optional[GatewaySpec]:
@@ -17,8 +14,13 @@ def gateway(context: Context) -> Optional[GatewaySpec]:
     host, port = _address(context, root.listen)
     if root.no_web:
         return None
-    token = _token(context, root.token_file) if root.token_file is not None else None
-    spec = GatewaySpec(host=host, port=port, token=token, allowed_hosts=list(root.allowed_host))
+    token, token_file = _token(context, "token_file", root.token_file)
+    viewer_token, viewer_token_file = _token(context, "viewer_token_file", root.viewer_token_file)
+    if viewer_token is not None and token is None:
+        context.refuse("viewer_token_file", because="without --token-file pictures need no token; give one, or leave this out")
+    if viewer_token is not None and viewer_token == token:
+        context.refuse("viewer_token_file", because="it holds the token of --token-file, which opens more; make another one")
+    spec = GatewaySpec(host, port, token, list(root.allowed_host), token_file, viewer_token, viewer_token_file)
     if token is None and not spec.local:
         context.refuse(
             "listen",
@@ -38,24 +40,12 @@ def _address(context: Context, text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _token(context: Context, text: str) -> str:
-    path = context.path(text, "token_file")
+def _token(context: Context, key: str, text: Optional[str]) -> tuple[Optional[str], Optional[str]]:
+    """The token in a file, and the file's absolute path."""
+    if text is None:
+        return None, None
+    path = context.path(text, key)
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
-                context.refuse("token_file", because=f"{path} is not a file")
-            if mode & stat.S_IROTH:
-                context.refuse("token_file", because=f"{path} can be read by everybody; chmod o-rwx {path}")
-            token = file.read(4097).decode("ascii").strip()
-    except UnicodeDecodeError:
-        context.refuse("token_file", because=f"{path}: a token is made of ASCII letters and digits")
-    except OSError as error:
-        context.refuse("token_file", because=f"{path} cannot be read: {error.strerror}")
-    if not SHORTEST_TOKEN <= len(token) <= 4096 or not all("!" <= c <= "~" for c in token):
-        context.refuse(
-            "token_file",
-            because=f"{path}: a token is {SHORTEST_TOKEN} characters or more on one line; "
-            "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe())'",
-        )
-    return token
+        return read_token(path), str(path)
+    except ValueError as error:
+        context.refuse(key, because=str(error))

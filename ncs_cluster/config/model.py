@@ -261,7 +261,13 @@ class Keys(Table):
 
     listen: str = key("127.0.0.1:8080", "Where the page answers. Other than localhost wants a --token-file.", PAGE, "HOST:PORT")
     token_file: Optional[str] = key(
-        None, "A file holding the page's token (16 characters or more, not world-readable).", PAGE, "FILE"
+        None,
+        "A file holding the page's token (16 characters or more, not world-readable); read again when it changes.",
+        PAGE,
+        "FILE",
+    )
+    viewer_token_file: Optional[str] = key(
+        None, "The same for a token that opens the pictures of cameras alone, also as ?token= and as a password.", PAGE, "FILE"
     )
     allowed_host: Lines = key([], "A host name the page may be called by, besides its address (repeatable).", PAGE, "NAME")
     no_web: bool = key(False, "No page.", PAGE)

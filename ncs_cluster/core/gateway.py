@@ -66,6 +66,10 @@ class Gateway:
                 return [LogEvent("info", "page", where), *self._rings()]
             case m.Watch(camera=name, viewers=viewers):
                 return self._set_viewers(name, viewers, now_s)
+            case m.TokenReplaced(token=token, viewer=viewer):
+                self.spec = structs.replace(self.spec, **{"viewer_token" if viewer else "token": token})
+                text = "new token for pictures" if viewer else "new token: sessions of the old one have ended"
+                return [LogEvent("info", "page", text)]
             case m.Warned(text=text):
                 return [LogEvent("warning", "page", text)]
             case m.Failed(permanent=True, detail=detail) if self.address is None and not self._daemon.stopping:

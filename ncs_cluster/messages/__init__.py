@@ -42,6 +42,7 @@ from ncs_cluster.messages.gateway import (
     OpenGateway,
     PictureReady,
     ToGateway,
+    TokenReplaced,
     Warned,
     Watch,
 )
@@ -126,6 +127,7 @@ __all__ = [
     "ToGateway",
     "ToSink",
     "ToWorker",
+    "TokenReplaced",
     "UnmapPool",
     "Warned",
     "Watch",

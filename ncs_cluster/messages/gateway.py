@@ -12,6 +12,7 @@ from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.types import CameraName
 
 Line = Annotated[str, Meta(max_length=500)]
+Token = Annotated[str, Meta(min_length=16, max_length=4096)]
 
 
 class OpenGateway(Message, frozen=True):
@@ -49,6 +50,17 @@ class Watch(Message, frozen=True):
     viewers: int
 
 
+class TokenReplaced(Message, frozen=True):
+    """The file of a token holds another one, which counts from now on. `viewer`: the token for pictures alone."""
+
+    token: Token
+    viewer: bool
+
+    def __repr__(self) -> str:
+        """The token is not for logs."""
+        return f"TokenReplaced(***, {self.viewer})"
+
+
 class Warned(Message, frozen=True):
     """One line for the log of events."""
 
@@ -56,4 +68,4 @@ class Warned(Message, frozen=True):
 
 
 ToGateway = Union[OpenGateway, MapPictures, PictureReady, CameraGone, Stop]
-FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, Warned, Failed]
+FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, TokenReplaced, Warned, Failed]

@@ -76,13 +76,14 @@ class Requests:
             self._reply(client, _body([event]))
 
     def _url(self) -> c.Reply:
-        spec, gateway = self._engine.settings.gateway, self._engine.gateway
-        if spec is None or gateway is None:
+        gateway = self._engine.gateway
+        if gateway is None:
             return c.Reply(error="there is no page: the daemon was started with --no-web", code=c.NO_PAGE)
         if gateway.address is None:
             return c.Reply(error="the page is not ready yet; try again in a moment", code=c.PAGE_NOT_READY)
         host, port = gateway.address
         host = socket.gethostname() if host in ("0.0.0.0", "::") else host
+        spec = gateway.spec
         url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
         return _body(c.PageUrl(f"{url}?token={quote(spec.token, safe='')}" if spec.token else url))
 

@@ -21,6 +21,7 @@ from ncs_cluster.types import CameraName
 
 GATEWAY = "ncs_cluster.processes.gateway"
 TOKEN = "a-token-of-some-length"
+VIEWER_TOKEN = "a-token-for-pictures-alone"
 
 
 class Answer(NamedTuple):
@@ -128,10 +129,15 @@ def site(
     simulated: bool = True,
     cameras: tuple[str, ...] = ("cam0",),
     allowed_hosts: tuple[str, ...] = (),
+    viewer_token: str | None = None,
+    token_file: Path | None = None,
+    viewer_token_file: Path | None = None,
 ) -> Iterator[Site]:
     """A gateway that has opened its port. Everything is closed when the block is left."""
+    paths = [None if path is None else str(path) for path in (token_file, viewer_token_file)]
+    spec = GatewaySpec(host, port, token, list(allowed_hosts), paths[0], viewer_token, paths[1])
     with control(runtime_dir) as fake, running(GATEWAY, FromGateway) as child:
-        child.send(OpenGateway(GatewaySpec(host, port, token, list(allowed_hosts)), str(runtime_dir), simulated))
+        child.send(OpenGateway(spec, str(runtime_dir), simulated))
         opened = Site(child, fake, child.expect(GatewayOpened))
         try:
             for name in cameras:

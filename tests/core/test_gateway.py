@@ -173,3 +173,15 @@ def test_a_warning_of_the_page_is_an_event() -> None:
     assert opened().handle(m.Warned("3 wrong tokens from 192.168.1.9"), 3.0) == [
         LogEvent("warning", "page", "3 wrong tokens from 192.168.1.9")
     ]
+
+
+def test_a_replaced_token_is_kept_for_the_next_process_and_is_in_no_event() -> None:
+    gateway = opened()
+    (event,) = gateway.handle(m.TokenReplaced("another-token-of-16", viewer=False), 3.0)
+    assert event == LogEvent("info", "page", "new token: sessions of the old one have ended")
+    (event,) = gateway.handle(m.TokenReplaced("a-token-for-pictures", viewer=True), 3.0)
+    assert event == LogEvent("info", "page", "new token for pictures")
+    gateway.handle(Exited("exit code 1", 1), 4.0)
+    (sent,) = gateway.handle(HELLO, 5.0)
+    assert sent == Send(GATEWAY, m.OpenGateway(gateway.spec, "runtime", True))
+    assert (gateway.spec.token, gateway.spec.viewer_token) == ("another-token-of-16", "a-token-for-pictures")

@@ -3,6 +3,7 @@
 __main__   the process: its channel to the supervisor, its heartbeat, its shutdown
 server     the listening socket; slow connections are closed
 auth       authentication, host check, cross-site check
+tokens     the tokens that count, and the sessions of browsers
 hosts      names of this machine, for Host and Origin
 peers      who asks, and the wrong tokens that came from there
 web        routes

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ncs_cluster.errors import ProtocolError
@@ -21,6 +22,7 @@ from ncs_cluster.messages import (
     PictureReady,
     Stop,
     ToGateway,
+    TokenReplaced,
     Warned,
     Watch,
 )
@@ -30,21 +32,32 @@ from ncs_cluster.processes.gateway.daemon import DaemonCache
 from ncs_cluster.processes.gateway.pictures import Pictures
 from ncs_cluster.processes.gateway.server import CannotListen, Server, listen
 from ncs_cluster.processes.gateway.web import make_app
+from ncs_cluster.specs import GatewaySpec
+from ncs_cluster.token_file import TokenFile
 from ncs_cluster.types import CameraName
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 1.0
+READ_AGAIN_S = 1.0
 
 
 class Gateway:
     """A gateway that has opened its port: the channel to the supervisor on one side, the HTTP server on the other."""
 
     def __init__(
-        self, channel: Channel[Any], server: Server, pictures: Pictures, daemon: DaemonCache, authenticator: Authenticator
+        self,
+        channel: Channel[Any],
+        server: Server,
+        pictures: Pictures,
+        daemon: DaemonCache,
+        authenticator: Authenticator,
+        spec: GatewaySpec,
     ) -> None:
         self._channel, self._server, self._pictures, self._daemon = channel, server, pictures, daemon
         self._authenticator = authenticator
+        files = [(spec.token_file, False), (spec.viewer_token_file, True)]
+        self._token_files = [(TokenFile(path), viewer) for path, viewer in files if path is not None]
         self._reported: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -52,7 +65,8 @@ class Gateway:
         loop = asyncio.get_running_loop()
         self._channel.sock.setblocking(False)
         loop.add_reader(self._channel.fileno(), self._receive)
-        tasks = [asyncio.create_task(self._send_heartbeats()), asyncio.create_task(self._daemon.run())]
+        work = [self._send_heartbeats(), self._daemon.run(), *(self._read_again(*each) for each in self._token_files)]
+        tasks = [asyncio.create_task(each) for each in work]
         for task in tasks:
             task.add_done_callback(_exit_on_failure)
         await self._server.serve()
@@ -64,6 +78,25 @@ class Gateway:
             self.report_viewers()
             if (text := self._authenticator.wrong_tokens.report(time.monotonic())) is not None:
                 self.send(Warned(text))
+
+    async def _read_again(self, file: TokenFile, viewer: bool) -> None:
+        """Look at the file of a token once a second; a disk that hangs holds up this task alone."""
+        tokens = self._authenticator.tokens
+        thread = ThreadPoolExecutor(1, "token")
+        while True:
+            try:
+                token = await asyncio.get_running_loop().run_in_executor(thread, file.changed)
+            except ValueError as error:
+                self.send(Warned(f"the token stays as it was: {error}"[:500]))
+                token = None
+            opens, set_token = (tokens.opens_pictures, tokens.set_viewer) if viewer else (tokens.opens_page, tokens.set_page)
+            other = tokens.opens_page if viewer else tokens.opens_pictures
+            if token is not None and other(token):
+                self.send(Warned(f"the token stays as it was: {file.path} holds the token of the other file"[:500]))
+            elif token is not None and not opens(token):
+                set_token(token)
+                self.send(TokenReplaced(token, viewer))
+            await asyncio.sleep(READ_AGAIN_S)
 
     def report_viewers(self) -> None:
         """Send each camera's number of viewers where it has changed. When the channel is full, the next heartbeat tries again."""
@@ -117,7 +150,7 @@ def main() -> int:
     pictures = Pictures(on_watch=lambda: gateway.report_viewers())
     app = make_app(authenticator, daemon, pictures, simulated=opening.simulated)
     server = Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port)))
-    gateway = Gateway(channel, server, pictures, daemon, authenticator)
+    gateway = Gateway(channel, server, pictures, daemon, authenticator, opening.gateway)
     asyncio.run(gateway.run())
     return 0
 

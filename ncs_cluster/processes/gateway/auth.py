@@ -1,21 +1,18 @@
 """Authentication, host check and cross-site check of every request, before any route; routes contain no check of their own.
 
-    Host         must be a name of this machine, against DNS rebinding (421)
-    token        where one is set: `Authorization: Bearer` for programs, a signed cookie after one login for browsers (401)
-                 wrong ones are counted by peer: above a rate tokens of that peer are not looked at (429)
-    POST         from this page or from a program, never from another site (403); JSON only (415); at most 64 KiB (413)
-
-The cookie holds its expiry, a random number and their HMAC. The HMAC's key is derived from the token, so a cookie stays valid when
-the gateway restarts, becomes invalid when the token changes, and does not reveal the token.
+Host         must be a name of this machine, against DNS rebinding (421)
+token        where one is set: `Authorization: Bearer` for programs, a signed cookie after one login for browsers (401); the one
+             for pictures opens them alone, also as `?token=` or as a password. Wrong ones are counted by peer: above a rate
+             tokens of that peer are not looked at (429)
+POST         from this page or from a program, never from another site (403); JSON only (415); at most 64 KiB (413)
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import base64
 import math
-import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from starlette.datastructures import MutableHeaders
@@ -27,14 +24,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ncs_cluster.processes.gateway.hosts import Hosts
 from ncs_cluster.processes.gateway.peers import WrongTokens, peer
 from ncs_cluster.processes.gateway.server import CannotListen
+from ncs_cluster.processes.gateway.tokens import SESSION_S, Credential, Tokens
 from ncs_cluster.specs import GatewaySpec
 
 COOKIE = "ncs_session"
-SESSION_S = 30 * 24 * 3600
 MAX_BODY_BYTES = 64 * 1024
 _BODY_TOO_LONG = f"the body is longer than {MAX_BODY_BYTES} bytes"
 PUBLIC_PATHS = {"/healthz", "/readyz", "/login"}
 PUBLIC_PREFIX = "/static/"
+PICTURES_PREFIX = "/cameras/"
+LET_IN_BY = "ncs_cluster.credential"
+"""Key of a request's scope: the Credential it was let in by; None where no token is needed."""
 
 # frames of the same origin: Home Assistant shows the page in one
 HEADERS = {
@@ -44,10 +44,13 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+PICTURE_REFERRER = "no-referrer"
+"""The address of a picture may hold a token."""
 
 
 class Authenticator:
-    """The rules for one set of settings. Raises CannotListen when the page would be open to the network without a token."""
+    """The rules for one set of settings; its tokens may be replaced. Raises CannotListen when the page would be open to the network
+    without a token."""
 
     def __init__(self, spec: GatewaySpec) -> None:
         if not spec.token and not spec.local:
@@ -56,44 +59,27 @@ class Authenticator:
                 " set a token with --token-file, or listen on 127.0.0.1"
             )
         self._hosts = Hosts(spec.host, spec.allowed_hosts)
-        self._token = _digest(spec.token) if spec.token else None
-        self._key = hmac.digest((spec.token or "").encode(), b"ncs-cluster session", "sha256")
+        self.tokens = Tokens(spec.token, spec.viewer_token)
         self.wrong_tokens = WrongTokens()
 
     @property
     def needs_token(self) -> bool:
-        return self._token is not None
+        return self.tokens.page is not None
 
-    def accepts_token(self, token: str) -> bool:
-        """False for every token where none is set. Compared in constant time."""
-        return self._token is not None and hmac.compare_digest(_digest(token), self._token)
-
-    def try_token(self, request: Request, token: str) -> bool:
-        """Whether the token is right. Raises HTTPException 429, without looking at it, after too many wrong ones of this peer."""
+    def try_token(self, request: Request, token: str, *opens: Callable[[str], Credential | None]) -> Credential | None:
+        """None for a wrong token. Raises HTTPException 429, without looking at it, after too many wrong ones of this peer."""
         visitor, now_s = peer(request), time.monotonic()
         wait_s = self.wrong_tokens.wait_s(visitor, now_s)
-        if not wait_s and self.accepts_token(token):
-            return True
-        self.wrong_tokens.count(visitor, now_s)
+        found = None if wait_s else next((credential for each in opens if (credential := each(token))), None)
+        if found is None:
+            self.wrong_tokens.count(visitor, now_s)
         if wait_s:
             raise HTTPException(429, "too many wrong tokens; try again later", {"Retry-After": str(math.ceil(wait_s))})
-        return False
+        return found
 
-    def new_session(self, now: float) -> str:
-        """A cookie's value, valid for SESSION_S. `now`: unix time, seconds."""
-        payload = f"{int(now) + SESSION_S}.{secrets.token_hex(16)}"
-        return f"{payload}.{self._sign(payload)}"
-
-    def accepts_session(self, cookie: str, now: float) -> bool:
-        """Whether this gateway's token signed the cookie and it has not expired. `now`: unix time, seconds."""
-        payload, _, signature = cookie.rpartition(".")
-        if not hmac.compare_digest(self._sign(payload).encode(), signature.encode()):
-            return False
-        expires = payload.partition(".")[0]
-        return expires.isdecimal() and now < int(expires)
-
-    def _sign(self, payload: str) -> str:
-        return hmac.new(self._key, payload.encode(), hashlib.sha256).hexdigest()
+    def log_in(self, request: Request, token: str, now: float) -> str | None:
+        """The value of a session's cookie; None for a wrong token. `now`: unix time, seconds. Raises as `try_token`."""
+        return None if self.try_token(request, token, self.tokens.opens_page) is None else self.tokens.new_session(now)
 
     def refuse(self, request: Request, now: float) -> Response | None:
         """The response to a request that is refused; None when it may pass to its route. `now`: unix time, seconds. Raises
@@ -102,25 +88,34 @@ class Authenticator:
         server = request.scope.get("server")
         if not self._hosts.accepts(host, server[0] if server else None):
             return _error(421, "the Host header names another machine; add the name with --allowed-host")
-        if self.needs_token and not self._is_authenticated(request, now):
-            if request.scope["path"] == "/":
-                return RedirectResponse("login", 303)
-            return _error(401, "a token is required: send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
+        if self.needs_token and not _is_public(request):
+            found = request.scope[LET_IN_BY] = self._credential(request, now)
+            if found is None:
+                if request.scope["path"] == "/":
+                    return RedirectResponse("login", 303)
+                return self._ask_for_token(request)
         if request.method not in ("GET", "HEAD"):
             return self._refuse_cross_site(request)
         return None
 
-    def _is_authenticated(self, request: Request, now: float) -> bool:
-        # not request.url, which contains the Host header
-        path = request.scope["path"]
-        if path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX):
-            return True
-        if path == "/" and "token" in request.query_params:
-            return True  # the route checks the token
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    def _credential(self, request: Request, now: float) -> Credential | None:
+        tokens, picture = self.tokens, _is_picture(request)
+        scheme, _, given = request.headers.get("authorization", "").strip().partition(" ")
         if scheme.lower() == "bearer":
-            return self.try_token(request, given.strip())
-        return self.accepts_session(request.cookies.get(COOKIE, ""), now)
+            opens = (tokens.opens_page, tokens.opens_pictures) if picture else (tokens.opens_page,)
+            return self.try_token(request, given.strip(), *opens)
+        if picture and tokens.viewer is not None:
+            token = _password(given) if scheme.lower() == "basic" else request.query_params.get("token")
+            if token is not None:
+                return self.try_token(request, token, tokens.opens_pictures)
+        return tokens.session(request.cookies.get(COOKIE, ""), now)
+
+    def _ask_for_token(self, request: Request) -> Response:
+        response = _error(401, "a token is required: send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
+        # not to the page, whose session may have ended: the browser would ask for a name and a password for each of its pictures
+        if _is_picture(request) and self.tokens.viewer is not None and COOKIE not in request.cookies:
+            response.headers.append("WWW-Authenticate", 'Basic realm="pictures of ncs_cluster", charset="UTF-8"')
+        return response
 
     def _refuse_cross_site(self, request: Request) -> Response | None:
         origin, host = request.headers.get("origin"), request.headers["host"]
@@ -160,6 +155,10 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
+                if scope["path"].startswith(PICTURES_PREFIX):
+                    headers["Referrer-Policy"] = PICTURE_REFERRER
+                    if (credential := scope.get(LET_IN_BY)) is not None and credential == self._authenticator.tokens.viewer:
+                        headers["Cross-Origin-Resource-Policy"] = "cross-origin"
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
@@ -172,13 +171,29 @@ class Guard:
             await response(scope, receive_limited, send_with_headers)
 
 
+def _is_public(request: Request) -> bool:
+    # not request.url, which contains the Host header
+    path = request.scope["path"]
+    # the route of "/" checks a token in its address
+    return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX) or (path == "/" and "token" in request.query_params)
+
+
+def _is_picture(request: Request) -> bool:
+    return request.method in ("GET", "HEAD") and str(request.scope["path"]).startswith(PICTURES_PREFIX)
+
+
+def _password(given: str) -> str:
+    """The password of HTTP Basic; the user's name where it is empty. "" for anything else."""
+    try:
+        user, _, password = base64.b64decode(given.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return ""
+    return password or user
+
+
 def session_cookie(response: Response, value: str) -> None:
     """Without a path: the browser takes the folder of the address it called, which only it knows behind a proxy's sub-path."""
     response.set_cookie(COOKIE, value, max_age=SESSION_S, httponly=True, samesite="strict", path=None)
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 def _error(status: int, why: str, headers: dict[str, str] | None = None) -> Response:

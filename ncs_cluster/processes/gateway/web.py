@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from importlib import resources
 from typing import Literal, get_args
@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ncs_cluster.client import Refused
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.processes.gateway import metrics
-from ncs_cluster.processes.gateway.auth import Authenticator, Guard, session_cookie
+from ncs_cluster.processes.gateway.auth import LET_IN_BY, Authenticator, Guard, session_cookie
 from ncs_cluster.processes.gateway.daemon import DaemonCache
 from ncs_cluster.processes.gateway.peers import peer
 from ncs_cluster.processes.gateway.pictures import Pictures
@@ -101,10 +101,11 @@ class Web:
         return self._log_in(request, form.get("token", [""])[0].strip())
 
     def _log_in(self, request: Request, token: str) -> Response:
-        if not self._authenticator.try_token(request, token):
+        session = self._authenticator.log_in(request, token, time.time())
+        if session is None:
             return RedirectResponse("login#wrong", 303)
         response = RedirectResponse("./", 303)
-        session_cookie(response, self._authenticator.new_session(time.time()))
+        session_cookie(response, session)
         return response
 
     async def static(self, request: Request) -> Response:
@@ -183,9 +184,14 @@ class Web:
     async def live(self, request: Request) -> Response:
         """Server-sent events: `hello` (history, last events) once; then `status` after each poll and new `events`; `lost` while the
         daemon does not answer."""
-        return Stream(self, self._stream_peer(request), self._live(), "text/event-stream")
+        return Stream(self, self._stream_peer(request), self._live(self._counts(request)), "text/event-stream")
 
-    async def _live(self) -> AsyncGenerator[bytes]:
+    def _counts(self, request: Request) -> Callable[[], bool]:
+        """Whether that by which the request was let in still counts: a stream ends with its token."""
+        credential = request.scope.get(LET_IN_BY)
+        return lambda: self._authenticator.tokens.holds(credential)
+
+    async def _live(self, counts: Callable[[], bool]) -> AsyncGenerator[bytes]:
         daemon = self._daemon
         await daemon.refreshed()
         known = daemon.events[-1].id if daemon.events else 0
@@ -195,6 +201,8 @@ class Web:
             yield sse("status", daemon.status_json)
         async with aclosing(daemon.updates()) as updates:
             async for _ in updates:
+                if not counts():
+                    return
                 yield sse("status", daemon.status_json) if daemon.is_fresh else sse("lost", _json({"reason": daemon.last_error}))
                 if news := [event for event in daemon.events if event.id > known]:
                     known = news[-1].id
@@ -202,14 +210,21 @@ class Web:
 
     async def stream(self, request: Request) -> Response:
         name = self._camera(request)
-        return Stream(self, self._stream_peer(request), self._parts(name), f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+        return Stream(
+            self,
+            self._stream_peer(request),
+            self._parts(name, self._counts(request)),
+            f"multipart/x-mixed-replace; boundary={BOUNDARY}",
+        )
 
-    async def _parts(self, name: str) -> AsyncGenerator[bytes]:
+    async def _parts(self, name: str, counts: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """Each part ends with the boundary of the next: a browser shows a picture only after its boundary."""
         with self._pictures.watch(name):
             yield f"--{BOUNDARY}\r\n".encode()
             number = self._pictures.newest(name)
             while not self._daemon.stopping and (jpeg := await self._pictures.next(name, number)) is not None:
+                if not counts():
+                    return
                 number = jpeg.number
                 head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg.data)}\r\n\r\n"
                 yield head.encode() + jpeg.data + f"\r\n--{BOUNDARY}\r\n".encode()

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from ncs_cluster.messages import AskSwitch
-from ncs_cluster.processes.gateway.auth import SESSION_S, Authenticator
+from ncs_cluster.processes.gateway.auth import Authenticator
 from ncs_cluster.processes.gateway.hosts import Hosts, host_name
 from ncs_cluster.processes.gateway.server import CannotListen
+from ncs_cluster.processes.gateway.tokens import SESSION_S, Tokens
 from ncs_cluster.specs import GatewaySpec
-from ncs_cluster.testing.gateway import TOKEN, Answer, Site, site
+from ncs_cluster.testing.gateway import TOKEN, VIEWER_TOKEN, Answer, Site, site
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -87,17 +88,22 @@ def test_an_origin_is_the_host_called_or_a_name_or_address_of_this_machine() -> 
 
 
 def test_a_session_lasts_its_time_and_dies_with_its_token() -> None:
-    cookie = authenticator().new_session(now=1000.0)
+    tokens = Tokens(TOKEN)
+    cookie = tokens.new_session(now=1000.0)
     assert TOKEN not in cookie
-    assert authenticator().accepts_session(cookie, 1000.0)
-    assert authenticator().accepts_session(cookie, 999.0 + SESSION_S)
-    assert not authenticator().accepts_session(cookie, 1001.0 + SESSION_S)
-    assert not authenticator("another token").accepts_session(cookie, 1000.0)
-    assert authenticator().new_session(now=1000.0) != cookie
+    assert Tokens(TOKEN).session(cookie, 1000.0) == tokens.page
+    assert tokens.session(cookie, 999.0 + SESSION_S)
+    assert not tokens.session(cookie, 1001.0 + SESSION_S)
+    assert tokens.new_session(now=1000.0) != cookie
+    credential = tokens.page
+    assert tokens.holds(credential)
+    tokens.set_page("another token")
+    assert not tokens.session(cookie, 1000.0)
+    assert not tokens.holds(credential)
 
 
 def test_a_session_that_was_touched_is_none() -> None:
-    cookie = authenticator().new_session(now=1000.0)
+    cookie = Tokens(TOKEN).new_session(now=1000.0)
     expires, number, signature = cookie.split(".")
     for forged in (
         f"{int(expires) + 1}.{number}.{signature}",
@@ -108,13 +114,18 @@ def test_a_session_that_was_touched_is_none() -> None:
         cookie + "0",
         "é.é.é",
     ):
-        assert not authenticator().accepts_session(forged, 1000.0)
+        assert not Tokens(TOKEN).session(forged, 1000.0)
 
 
 def test_no_token_fits_where_none_is_wanted() -> None:
-    assert not authenticator(None).accepts_token("")
-    assert not authenticator().accepts_token("")
-    assert authenticator().accepts_token(TOKEN)
+    assert not Tokens(None).opens_page("")
+    assert not Tokens(None).opens_pictures("")
+    assert not Tokens(TOKEN).opens_page("")
+    assert Tokens(TOKEN).opens_page(TOKEN)
+    assert not Tokens(TOKEN, VIEWER_TOKEN).opens_page(VIEWER_TOKEN)
+    assert not Tokens(TOKEN, VIEWER_TOKEN).opens_pictures(TOKEN)
+    assert Tokens(None).holds(None)
+    assert not Tokens(TOKEN).holds(None)
 
 
 def test_a_strangers_domain_reads_nothing(running_site: Site) -> None:

@@ -1,0 +1,54 @@
+"""A file that holds a token, as settings name it and as the gateway reads it again when it changes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+SHORTEST_TOKEN, LONGEST_TOKEN = 16, 4096
+
+
+def read_token(path: Path) -> str:
+    """The token in a file. Raises ValueError, one line without a part of the token, when there is none that may be used."""
+    try:
+        # a FIFO without a writer would be waited for
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise ValueError(f"{path} is not a file")
+            if mode & stat.S_IROTH:
+                raise ValueError(f"{path} can be read by everybody; chmod o-rwx {path}")
+            token = file.read(LONGEST_TOKEN + 2).decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: a token is made of ASCII letters and digits") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if not SHORTEST_TOKEN <= len(token) <= LONGEST_TOKEN or not all("!" <= c <= "~" for c in token):
+        raise ValueError(
+            f"{path}: a token is {SHORTEST_TOKEN} characters or more on one line; "
+            "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe())'"
+        )
+    return token
+
+
+class TokenFile:
+    """A token file that is looked at again and again."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self._seen: tuple[int, ...] | None = None
+
+    def changed(self) -> str | None:
+        """The token, when the file is not the one of the last call; else None. Raises ValueError as `read_token`, once for each
+        change."""
+        try:
+            found = self.path.stat()
+            now: tuple[int, ...] = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+        except OSError:
+            now = ()
+        if now == self._seen:
+            return None
+        self._seen = now
+        return read_token(self.path)
