@@ -5,6 +5,7 @@ Runs on CPython 3.9.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Dict, NamedTuple
@@ -22,13 +23,15 @@ class Listed(NamedTuple):
 
 
 def plugged_in(sysfs: Path, ids: UsbIds) -> Dict[str, Listed]:
-    """USB port -> device, of every device with these ids. A device that vanishes meanwhile is left out."""
+    """USB port -> device, of every device with these ids. A device that vanishes meanwhile is left out. Raises
+    OSError when this process has no descriptor left to look."""
     seen = {}
     products = {text(ids.booted): True, text(ids.boot_rom): False}
     devices = sysfs / "bus" / "usb" / "devices"
     try:
         names = sorted(os.listdir(devices))
-    except OSError:
+    except OSError as error:
+        _raise_without_descriptor(error)
         return {}
     for name in names:
         # "usb1" is a root hub, "1-1.2:1.0" an interface
@@ -43,5 +46,11 @@ def _word(path: Path) -> str:
     try:
         with path.open("rb", buffering=0) as file:
             return file.read(64).decode("ascii", "replace").strip().lower()
-    except OSError:
+    except OSError as error:
+        _raise_without_descriptor(error)
         return ""
+
+
+def _raise_without_descriptor(error: OSError) -> None:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        raise error

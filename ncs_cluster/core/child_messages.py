@@ -41,8 +41,8 @@ def handle_common(child: Child, message: CommonMessage, now_s: float) -> list[Ac
         case e.Spawned(pid=pid):
             child.spawned(pid)
             return []
-        case e.SpawnFailed(detail=detail):
-            child.record_failure(detail, permanent=True)
+        case e.SpawnFailed(detail=detail, permanent=permanent):
+            child.record_failure(detail, permanent=permanent)
             return child.exited("could not be started", now_s)
         case _:
             assert_never(message)

@@ -59,9 +59,10 @@ class Spawned(Struct, frozen=True):
 
 
 class SpawnFailed(Struct, frozen=True):
-    """The process could not be started."""
+    """The process could not be started. `permanent`: another try would fail too."""
 
     detail: str
+    permanent: bool = True
 
 
 class Exited(Struct, frozen=True):

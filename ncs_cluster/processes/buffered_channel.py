@@ -56,18 +56,15 @@ class BufferedChannel(Generic[M]):
             log.error("message dropped: %s", error)
             return True
         if self._queue:
-            if len(self._queue) >= MAX_QUEUED:
-                return False
-            self._enqueue(data, fd)
-            return True
+            return len(self._queue) < MAX_QUEUED and self._enqueue(data, fd)
         try:
             sent = self.channel.send_bytes(data) if fd is None else self.channel.send_bytes(data, fd)
         except OSError:
             # the peer has closed its end; the exit of its process is reported by its pidfd
             return True
         if not sent and not droppable:
-            self._enqueue(data, fd)
             self._loop.watch(self._fd, self._on_ready, READ | WRITE)
+            return self._enqueue(data, fd)
         return True
 
     @property
@@ -121,8 +118,13 @@ class BufferedChannel(Generic[M]):
             self._drop_first()
         self._loop.watch(self._fd, self._on_ready)
 
-    def _enqueue(self, data: bytes, fd: int | None) -> None:
-        self._queue.append((data, None if fd is None else os.dup(fd)))
+    def _enqueue(self, data: bytes, fd: int | None) -> bool:
+        """False where no descriptor is left for the duplicate."""
+        try:
+            self._queue.append((data, None if fd is None else os.dup(fd)))
+        except OSError:
+            return False
+        return True
 
     def _drop_first(self) -> None:
         _, fd = self._queue.popleft()

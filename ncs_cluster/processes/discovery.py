@@ -58,7 +58,12 @@ class UsbBus:
         if now_s < self.deadline_s:
             return []
         self.deadline_s = now_s + SCAN_PERIOD_S
-        seen = plugged_in(self._sysfs, self._kind.usb)
+        try:
+            seen = plugged_in(self._sysfs, self._kind.usb)
+        except OSError as error:
+            # to find no stick would be wrong: nothing is known
+            log.debug("%s cannot be read: %s", self._sysfs, error)
+            return []
         no_boot = {boot_port for boot_port in self._identity.port_of if self._id(boot_port) in no_boot_expected}
         found, gone = self._identity.update({port: device.booted for port, device in seen.items()}, no_boot, now_s)
         learned, self._forgotten = self._forgotten, []

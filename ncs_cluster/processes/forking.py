@@ -37,12 +37,12 @@ class ForkServer:
         self,
         start: Callable[[], Process],
         loop: Loop,
-        forked: Callable[[Process], None],
+        forked: Callable[[Process, int], None],
         not_forked: Callable[[Process], None],
         note: Callable[[str, str], None],
     ) -> None:
-        """`start` returns a started fork server or raises OSError. `forked` gets each started child, `not_forked` each process
-        that needs an interpreter of its own. `note(level, text)` logs a line."""
+        """`start` returns a fork server or raises OSError. `forked` gets each forked child and its process id, `not_forked`
+        each process that needs an interpreter of its own. `note(level, text)` logs a line."""
         self._start, self._loop = start, loop
         self._forked, self._not_forked, self._note = forked, not_forked, note
         self._process: Process | None = None
@@ -125,9 +125,7 @@ class ForkServer:
         self._ready, self._heard_s = True, time.monotonic()
         match message:
             case Forked(ticket=ticket, pid=pid) if ticket in self._requests:
-                process = self._requests.pop(ticket).process
-                process.started(pid)
-                self._forked(process)
+                self._forked(self._requests.pop(ticket).process, pid)
             case ForkFailed(ticket=ticket, detail=detail) if ticket in self._requests:
                 self._note("warning", f"cannot fork: {detail}")
                 self._not_forked(self._requests.pop(ticket).process)

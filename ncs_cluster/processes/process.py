@@ -38,10 +38,16 @@ class Process:
         self._code: int | None = None
 
     def started(self, pid: int, popen: subprocess.Popen[bytes] | None = None) -> None:
-        """The process exists and holds its end of the channel. `popen` where this interpreter has started it itself."""
+        """The process exists and holds its end of the channel. `popen` where this interpreter has started it itself. Raises OSError
+        where it cannot be watched; then it is killed, and is not this process's any more."""
         self.child_end.close()
+        try:
+            self.pidfd = os.pidfd_open(pid)
+        except OSError:
+            # not reaped yet, so the number is still its own
+            os.kill(pid, signal.SIGKILL)
+            raise
         self.pid, self._popen = pid, popen
-        self.pidfd = os.pidfd_open(pid)
         if self._killed:
             self.kill()
 

@@ -7,6 +7,7 @@ Must be called from the loop's own thread: PR_SET_PDEATHSIG fires when the threa
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import ncs_cluster
 from ncs_cluster.backends import BACKENDS
@@ -27,6 +29,14 @@ from ncs_cluster.status import ProcessStatus
 
 _PR_SET_CHILD_SUBREAPER = 36
 CLOSE_S = 1.0
+PASSING = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+"""Errors of a machine that has no descriptor, process or memory left at the moment."""
+
+
+class Failed(Protocol):
+    """Called where a process could not be started. `permanent`: another try would fail too."""
+
+    def __call__(self, process: Process, detail: str, *, permanent: bool) -> None: ...
 
 
 class Spawner:
@@ -37,7 +47,7 @@ class Spawner:
         settings: Settings,
         loop: Loop,
         started: Callable[[Process], None],
-        failed: Callable[[Process, str], None],
+        failed: Failed,
         note: Callable[[str, str, str], None],
     ) -> None:
         """Each `start` is answered by `started(process)` or `failed(process, detail)`, at once or later. `note` logs a line, as
@@ -105,13 +115,18 @@ class Spawner:
 
     def _start_fork_server(self, endpoint: Endpoint) -> Process:
         process = Process(endpoint)
-        popen = execute(process, self._runtimes[endpoint.name], self._runtime_dir, self._log_level, "--preload", self._preload)
-        process.started(popen.pid, popen)
+        try:
+            popen = execute(process, self._runtimes[endpoint.name], self._runtime_dir, self._log_level, "--preload", self._preload)
+            process.started(popen.pid, popen)
+        except OSError:
+            process.abandon()
+            process.channel.close()
+            raise
         return process
 
-    def _forked(self, process: Process) -> None:
-        del self._runtime_of[process]
-        self._started(process)
+    def _forked(self, process: Process, pid: int) -> None:
+        runtime = self._runtime_of.pop(process)
+        self._watch(process, runtime, pid, None)
 
     def _not_forked(self, process: Process) -> None:
         self._execute(process, self._runtime_of.pop(process))
@@ -121,10 +136,21 @@ class Spawner:
             popen = execute(process, self._runtimes[runtime], self._runtime_dir, self._log_level)
         except (OSError, KeyError) as error:
             process.abandon()
-            self._failed(process, f"runtime {runtime!r} cannot be started: {error}")
-            return
-        process.started(popen.pid, popen)
-        self._started(process)
+            self._fail(process, runtime, error)
+        else:
+            self._watch(process, runtime, popen.pid, popen)
+
+    def _watch(self, process: Process, runtime: str, pid: int, popen: subprocess.Popen[bytes] | None) -> None:
+        try:
+            process.started(pid, popen)
+        except OSError as error:
+            self._fail(process, runtime, error)
+        else:
+            self._started(process)
+
+    def _fail(self, process: Process, runtime: str, error: Exception) -> None:
+        passing = isinstance(error, OSError) and error.errno in PASSING
+        self._failed(process, f"runtime {runtime!r} cannot be started: {error}", permanent=not passing)
 
 
 def preloaded(settings: Settings) -> list[str]:

@@ -17,8 +17,9 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import actions as a
@@ -27,8 +28,9 @@ from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, OPERATOR, Endpoint
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.ipc import pictures, pool
-from ncs_cluster.processes import child, control, usage
+from ncs_cluster.processes import child, control, runtime_dir, usage
 from ncs_cluster.processes.buffered_channel import MAX_QUEUED, BufferedChannel
+from ncs_cluster.processes.camera_memory import CameraMemory
 from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.log import NonBlockingHandler
@@ -40,6 +42,8 @@ from ncs_cluster.processes.spawn import Spawner
 from ncs_cluster.specs import Settings
 from ncs_cluster.types import CameraName
 
+T = TypeVar("T")
+
 SPAWNER_S = 0.25
 """Period at which fork servers are checked and orphans are reaped."""
 
@@ -50,12 +54,12 @@ def run(settings: Settings, reload: Callable[[], Settings] | None = None) -> int
     `reload` is called at SIGHUP and returns new settings; the difference to the present ones is applied. None: SIGHUP ends the
     process.
     """
-    runtime_dir = Path(settings.runtime_dir)
-    lock = control.claim(runtime_dir)
+    folder = Path(settings.runtime_dir)
+    lock = runtime_dir.claim(folder)
     handler = NonBlockingHandler()
     child.log_to_stderr("ncs-clusterd", settings.log_level, handler)
     try:
-        return Supervisor(settings, runtime_dir, reload).run()
+        return Supervisor(settings, folder, reload).run()
     finally:
         handler.stop()
         os.close(lock)
@@ -64,13 +68,12 @@ def run(settings: Settings, reload: Callable[[], Settings] | None = None) -> int
 class Supervisor:
     """The event loop, and the descriptors and processes it owns."""
 
-    def __init__(self, settings: Settings, runtime_dir: Path, reload: Callable[[], Settings] | None = None) -> None:
+    def __init__(self, settings: Settings, folder: Path, reload: Callable[[], Settings] | None = None) -> None:
         self._reload = reload
-        self._runtime_dir = runtime_dir
         self._loop = Loop()
         # before the control socket exists, since a client that sees it may send SIGTERM
         self._catch_signals()
-        self._control = control.ControlSocket(runtime_dir, self._loop, self._request, self._client_left)
+        self._control = control.ControlSocket(folder, self._loop, self._request, self._client_left)
         self._engine = Engine(settings, time.monotonic())
         self._log = EventLog()
         self._bus = SimulatedBus([stick for stick in settings.sticks if stick.simulated])
@@ -79,8 +82,8 @@ class Supervisor:
         """Events not yet handled by the engine."""
         self._processes: dict[Endpoint, Process] = {}
         self._links: dict[Endpoint, BufferedChannel[object]] = {}
-        self._pools: dict[int, int] = {}
-        self._pictures: dict[CameraName, int] = {}
+        self._pools: dict[int, CameraMemory] = {}
+        self._pictures: dict[CameraName, CameraMemory] = {}
         self._exit_code: int | None = None
         self._usage = usage.Usage()
         self._notifier = Notifier()
@@ -91,7 +94,7 @@ class Supervisor:
             self._spawner,
             self._usage,
             self._log,
-            self._control.reply,
+            self._reply,
             lambda client, request: self._raise(Endpoint("client", client), request),
         )
 
@@ -108,9 +111,15 @@ class Supervisor:
     def _turn(self) -> None:
         now_s = time.monotonic()
         due_s = min(self._engine.deadline_s, self._bus_deadline_s())
+        if (client_s := self._control.deadline_s) is not None:
+            due_s = min(due_s, client_s)
         self._loop.turn(max(0.0, due_s - now_s))
         self._handle_events()
+        if self._control.offered:
+            self._serve_clients()
         now_s = time.monotonic()
+        if client_s is not None and now_s >= client_s:
+            self._control.wake(now_s)
         if now_s >= self._bus_deadline_s():
             for back in self._bus.wake(now_s):
                 self._raise(BUS, back)
@@ -129,6 +138,13 @@ class Supervisor:
         for usb in self._usb:
             due_s = min(due_s, usb.deadline_s)
         return due_s
+
+    def _serve_clients(self) -> None:
+        """After the children, one client in each turn; its cost is counted in CPU time, what it leads to included."""
+        began_s = time.thread_time()
+        self._control.serve(time.monotonic())
+        self._handle_events()
+        self._control.charge(time.thread_time() - began_s, time.monotonic())
 
     def _raise(self, endpoint: Endpoint, message: object) -> None:
         """Queue an event for the engine."""
@@ -176,15 +192,15 @@ class Supervisor:
                 case a.Kill(endpoint=endpoint):
                     self._kill(endpoint)
                 case a.MakePool(layout=layout):
-                    self._pools[layout.pool] = pool.create(layout)
+                    self._pools[layout.pool] = CameraMemory(partial(pool.create, layout))
                 case a.DropPool(pool=number):
-                    os.close(self._pools.pop(number))
+                    self._pools.pop(number).close()
                 case a.MakePictures(camera=camera, slots=slots, max_width=width, max_height=height):
                     if camera in self._pictures:
-                        os.close(self._pictures[camera])
-                    self._pictures[camera] = pictures.create(slots, width, height)
+                        self._pictures[camera].close()
+                    self._pictures[camera] = CameraMemory(partial(pictures.create, slots, width, height))
                 case a.DropPictures(camera=camera):
-                    os.close(self._pictures.pop(camera))
+                    self._pictures.pop(camera).close()
                 case a.Unplug(stick=stick):
                     for gone in self._bus.unplug(stick, time.monotonic()):
                         self._raise(BUS, gone)
@@ -201,25 +217,43 @@ class Supervisor:
     def _send(self, action: a.Send) -> None:
         to = action.to
         if to.kind == "client":
-            self._control.reply(to.name, action.message)
+            self._reply(to.name, action.message)
             return
         link = self._links.get(to)
         if link is None:
             return
-        fd = None
+        memory = None
         if action.pool is not None:
-            fd = self._pools[action.pool]
+            memory = self._pools[action.pool]
         elif action.pictures is not None:
-            fd = self._pictures[action.pictures]
-        if not link.send(action.message, fd, droppable=isinstance(action.message, m.PictureReady)):
-            self._log.add("warning", str(to), f"its queue of {MAX_QUEUED} messages is full: killed")
-            self._kill(to)
+            memory = self._pictures[action.pictures]
+        try:
+            fd = None if memory is None else self._with_room(memory.descriptor)
+            if link.send(action.message, fd, droppable=isinstance(action.message, m.PictureReady)):
+                return
+            why = f"its queue of {MAX_QUEUED} messages is full"
+        except OSError as error:
+            why = f"it cannot be given its memory: {error.strerror}"
+        self._log.add("warning", str(to), f"{why}: killed")
+        self._kill(to)
+
+    def _reply(self, client: str, message: object) -> None:
+        self._control.reply(client, message, time.monotonic())
+
+    def _with_room(self, make: Callable[[], T]) -> T:
+        """What `make` returns. While no descriptor is left for it, clients are disconnected. Raises OSError."""
+        while True:
+            try:
+                return make()
+            except OSError as error:
+                if error.errno not in control.NO_DESCRIPTOR or not self._control.shed():
+                    raise
 
     def _spawn(self, endpoint: Endpoint, runtime: str) -> None:
         try:
-            process = Process(endpoint)
+            process = self._with_room(partial(Process, endpoint))
         except OSError as error:
-            self._raise(endpoint, e.SpawnFailed(f"no channel: {error}"))
+            self._raise(endpoint, e.SpawnFailed(f"no channel: {error.strerror}", permanent=False))
             return
         self._processes[endpoint] = process
         self._links[endpoint] = BufferedChannel(
@@ -236,12 +270,12 @@ class Supervisor:
         self._loop.watch(process.pidfd, lambda _ready: self._exited(process.endpoint, process))
         self._raise(process.endpoint, e.Spawned(process.pid))
 
-    def _not_started(self, process: Process, detail: str) -> None:
+    def _not_started(self, process: Process, detail: str, *, permanent: bool) -> None:
         link = self._links.pop(process.endpoint, None)
         if link is not None:
             link.close()
         del self._processes[process.endpoint]
-        self._raise(process.endpoint, e.SpawnFailed(detail))
+        self._raise(process.endpoint, e.SpawnFailed(detail, permanent))
 
     def _pids(self) -> set[int]:
         return {process.pid for process in self._processes.values() if process.pid is not None}

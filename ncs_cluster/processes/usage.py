@@ -6,6 +6,7 @@ Each sample reads one process, so that no turn of the loop pays for all of them.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import psutil
 
@@ -26,14 +27,17 @@ class Usage:
         self.machine_percent = 0.0
         """CPU of all cores together over the last second, percent."""
         self._machine_s = 0.0
-        psutil.cpu_percent()
+        with suppress(OSError):
+            psutil.cpu_percent()
 
     def sample(self, pids: list[int], now_s: float) -> None:
         """Sample the next of these processes."""
         self.next_s = now_s + SAMPLE_S
         if now_s >= self._machine_s:
             # psutil measures from the last call: only this one calls it
-            self._machine_s, self.machine_percent = now_s + MACHINE_S, psutil.cpu_percent()
+            self._machine_s = now_s + MACHINE_S
+            with suppress(OSError):
+                self.machine_percent = psutil.cpu_percent()
         if not self._queue:
             self._queue = [os.getpid(), *pids]
             for gone in set(self._processes) - set(self._queue):
@@ -45,7 +49,8 @@ class Usage:
             process = self._processes.setdefault(pid, psutil.Process(pid))
             with process.oneshot():
                 cpu_percent, memory_mb = process.cpu_percent(), process.memory_info().rss / 1e6
-        except psutil.Error:
+        except (psutil.Error, OSError):
+            # OSError: no descriptor is left, for one
             self._processes.pop(pid, None)
             self.by_pid.pop(pid, None)
             return
@@ -53,11 +58,14 @@ class Usage:
             self.by_pid[pid] = (round(cpu_percent, 1), round(memory_mb, 1))
 
 
-def machine(cpu_percent: float) -> MachineStatus:
-    """The machine's figures for the status. `cpu_percent`: of all cores together."""
-    memory = psutil.virtual_memory()
+def machine(cpu_percent: float) -> MachineStatus | None:
+    """The machine's figures for the status; None where they cannot be read. `cpu_percent`: of all cores together."""
+    try:
+        memory, load = psutil.virtual_memory(), os.getloadavg()
+    except OSError:
+        return None
     return MachineStatus(
-        load_1m=round(os.getloadavg()[0], 2),
+        load_1m=round(load[0], 2),
         cpu_percent=cpu_percent,
         cores=psutil.cpu_count() or 1,
         memory_used_mb=round((memory.total - memory.available) / 1e6),

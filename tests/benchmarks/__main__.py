@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import cost, frames, inference, jitter, pictures, sticks
+from tests.benchmarks import clients, cost, frames, inference, jitter, pictures, sticks
 from tests.benchmarks.table import Load, head, row
 
 ROWS = {
@@ -25,6 +25,7 @@ ROWS = {
     "switching": frames.switching,
     "dispatcher": cost.dispatcher,
     "ncsctl": cost.ncsctl,
+    "clients": clients.clients,
     "openvino": inference.openvino,
     "myriad": sticks.myriad,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -93,6 +95,20 @@ def test_a_stick_at_work_that_is_pulled_is_gone_and_one_that_boots_is_not(tree: 
     assert listed == StickListed(StickId("ncs-1-1.2"), "booted")
     assert isinstance(learned, StickFound)
     assert (learned.stick.id, learned.stick.options, learned.stick.exclusive_boot) == ("ncs-1-1.2", {"booted_port": "2-1.2"}, False)
+
+
+def test_without_a_descriptor_to_look_no_stick_is_gone(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree.plug("1-1.1")
+    usb = bus(tree)
+    usb.wake(0.0, ())
+
+    def full(_: object) -> list[str]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", full)
+        assert [usb.wake(step * SCAN_PERIOD_S, {StickId("ncs-1-1.1")}) for step in range(1, 6)] == [[]] * 5
+    assert usb.wake(10.0, {StickId("ncs-1-1.1")}) == []
 
 
 def test_a_stick_left_booted_by_another_process_has_one_name_once_its_home_shows(tree: Tree) -> None:

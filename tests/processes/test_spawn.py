@@ -109,7 +109,7 @@ class Supervisor:
         self.loop.forget(process.pidfd)
         self.ended[process.endpoint] = describe_exit(process.reap())
 
-    def _failed(self, process: Process, detail: str) -> None:
+    def _failed(self, process: Process, detail: str, *, permanent: bool) -> None:
         self.failed[process.endpoint] = detail
 
     def _heard(self, endpoint: Endpoint, message: object) -> None:

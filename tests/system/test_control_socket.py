@@ -16,8 +16,9 @@ import pytest
 from ncs_cluster.client import Refused
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
 from ncs_cluster.messages import AskEvents, AskStatus
-from ncs_cluster.processes.control import MAX_CLIENTS
+from ncs_cluster.processes.control import MAX_CLIENTS, MAX_SILENT
 from ncs_cluster.testing.daemon import Daemon, running, settings, sticks, synthetic
+from tests.hostile import attack
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,33 @@ def test_one_who_asks_and_never_reads_is_hung_up_on(daemon: Daemon) -> None:
             if asked % 500 == 0:
                 assert daemon.status()["daemon"]["pid"] == daemon.pid
     pytest.fail("20,000 answers are kept for one who reads none")
+
+
+def test_sixteen_hostile_clients_cost_neither_detections_nor_memory(daemon: Daemon) -> None:
+    """Bounds are generous here; `tests.benchmarks clients` measures the share of detections that is left."""
+    supervisor = psutil.Process(daemon.pid)
+
+    def results_of_a_second(began_s: float) -> int:
+        before = daemon.status()["cameras"][0]["results"]
+        daemon.until(lambda status: status["daemon"]["uptime_s"] > began_s + 3.0, "has worked for a while")
+        after = daemon.status()
+        return int((after["cameras"][0]["results"] - before) / (after["daemon"]["uptime_s"] - began_s))
+
+    calm = results_of_a_second(daemon.status()["daemon"]["uptime_s"])
+    before = supervisor.memory_info().rss
+    with attack(daemon.runtime_dir):
+        attacked = results_of_a_second(daemon.status()["daemon"]["uptime_s"])
+        assert daemon.events(), "another client is answered"
+    assert attacked > calm / 2
+    assert supervisor.memory_info().rss < before + 30e6
+
+
+def test_silent_newcomers_do_not_turn_out_a_client_that_asks(daemon: Daemon) -> None:
+    with daemon.client() as client, contextlib.ExitStack() as stack:
+        assert client.status().daemon.pid == daemon.pid
+        for _ in range(3 * MAX_SILENT):
+            stack.enter_context(connect(daemon))
+        assert client.status().daemon.pid == daemon.pid
 
 
 def test_one_who_leaves_before_the_answer_harms_nobody(daemon: Daemon) -> None:
