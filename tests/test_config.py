@@ -30,6 +30,9 @@ def test_every_flag_is_a_key_of_the_file_and_a_variable(write: Write, tmp_path: 
     token = tmp_path / "token"
     token.write_text("0123456789abcdef\n")
     token.chmod(0o600)
+    viewers = tmp_path / "viewers"
+    viewers.write_text("fedcba9876543210\n")
+    viewers.chmod(0o600)
     keys: dict[str, str] = {
         "source": '["door=synthetic"]',
         "size": '"320x240"',
@@ -50,6 +53,7 @@ def test_every_flag_is_a_key_of_the_file_and_a_variable(write: Write, tmp_path: 
         "results": f'"{tmp_path}/out.jsonl"',
         "listen": '"0.0.0.0:9000"',
         "token_file": f'"{token}"',
+        "viewer_token_file": f'"{viewers}"',
         "allowed_host": '["pi.local"]',
         "no_web": "false",
         "runtime_dir": f'"{tmp_path}/run"',
