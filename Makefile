@@ -4,13 +4,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCE ?= synthetic
 ARGS   ?=
+# Versions that are tested together; make test VENV=.venv-oldest CONSTRAINTS=deploy/oldest.txt tries the oldest that are allowed.
+CONSTRAINTS ?= deploy/constraints.txt
 # Processes start often here: without bytecode on disk each of them compiles the package first.
 export PYTHONDONTWRITEBYTECODE :=
 
 # What `make test-fast` runs: the pure modules and the small ones, for every save of a file.
 FAST := $(wildcard tests/test_*.py) $(addprefix tests/,core decoders graphs ipc policies provision render sinks sources xlink)
 
-.PHONY: run test test-fast check bench docs clean
+.PHONY: run test test-fast check bench docs constraints clean
 
 # Four simulated sticks in two clusters; heat runs 20 times faster, so that turns pass every 6 s (120 / 20). The sticks start warm, so
 # that within half a minute turns pass by temperature too; then it is calm until somebody makes a heat wave.
@@ -35,6 +37,10 @@ check: $(VENV)/.ready-check
 bench: $(VENV)/.ready-test
 	$(BIN)/python -m tests.benchmarks
 
+# The newest versions that pyproject.toml allows, for these interpreters; commit them once .ci/run has passed.
+constraints:
+	$(PYTHON) deploy/renew_constraints.py $(PYTHON) $(OTHER_PYTHONS)
+
 docs: $(VENV)/.ready
 	$(BIN)/python -m ncs_cluster.config.document > docs/configuration.md
 
@@ -54,17 +60,17 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; } # half a one, for want of python3-venv, would be taken for whole
 
-$(VENV)/.ready: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+$(VENV)/.ready: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --disable-pip-version-check --editable .
 	$(settle_opencv)
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --disable-pip-version-check --editable '.[test]'
 	$(settle_opencv)
 	@$(BIN)/python -m compileall -q ncs_cluster tests
 	@touch $@
 
 $(VENV)/.ready-check: $(VENV)/.ready-test
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[check]'
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --disable-pip-version-check --editable '.[check]'
 	@touch $@

