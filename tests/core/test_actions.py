@@ -12,6 +12,7 @@ import pytest
 from ncs_cluster.core import actions as a
 from ncs_cluster.core.events import BUS, SINK, Endpoint, StickGone
 from ncs_cluster.messages import MapPool, Stop
+from ncs_cluster.processes.camera_memory import CameraMemory
 from ncs_cluster.processes.discovery import SimulatedBus
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.supervisor import Supervisor
@@ -53,8 +54,8 @@ class Performer(Supervisor):
         self.done: list[tuple[Any, ...]] = []
         self._bus = SimulatedBus([StickSpec(STICK, "port 1", "simulated")])
         self._usb: list[Any] = []
-        self._pools: dict[int, int] = {}
-        self._pictures: dict[CameraName, int] = {}
+        self._pools: dict[int, CameraMemory] = {}
+        self._pictures: dict[CameraName, CameraMemory] = {}
         self._exit_code: int | None = None
         self._log = Log(self.done)
 
@@ -75,8 +76,8 @@ class Performer(Supervisor):
 def performer() -> Iterator[Performer]:
     made = Performer()
     yield made
-    for descriptor in (*made._pools.values(), *made._pictures.values()):
-        os.close(descriptor)
+    for memory in (*made._pools.values(), *made._pictures.values()):
+        memory.close()
 
 
 def is_open(descriptor: int) -> bool:
@@ -114,7 +115,7 @@ def test_the_first_exit_code_stays(performer: Performer) -> None:
 def test_the_supervisor_keeps_the_memory_of_a_pool_until_it_is_dropped(performer: Performer) -> None:
     performer._perform([a.MakePool(LAYOUT)])
     assert list(performer._pools) == [3]
-    memory = performer._pools[3]
+    memory = performer._pools[3].descriptor()
     assert os.fstat(memory).st_size >= 2 * 64 * 48 * 3
     performer._perform([a.DropPool(3)])
     assert performer._pools == {}
@@ -123,16 +124,16 @@ def test_the_supervisor_keeps_the_memory_of_a_pool_until_it_is_dropped(performer
 
 def test_the_supervisor_replaces_the_picture_ring_of_a_camera(performer: Performer) -> None:
     performer._perform([a.MakePictures(CAM0, 4, 64, 48)])
-    first_size, descriptors = os.fstat(performer._pictures[CAM0]).st_size, open_descriptors()
+    first_size, descriptors = os.fstat(performer._pictures[CAM0].descriptor()).st_size, open_descriptors()
     performer._perform([a.MakePictures(CAM0, 4, 640, 480)])
     assert list(performer._pictures) == [CAM0]
-    assert os.fstat(performer._pictures[CAM0]).st_size > first_size >= 4 * 64 * 48 * 3
+    assert os.fstat(performer._pictures[CAM0].descriptor()).st_size > first_size >= 4 * 64 * 48 * 3
     assert open_descriptors() == descriptors, "the first one is closed"
 
 
 def test_the_supervisor_frees_the_picture_ring_of_a_camera_that_is_gone(performer: Performer) -> None:
     performer._perform([a.MakePictures(CAM0, 4, 64, 48)])
-    memory = performer._pictures[CAM0]
+    memory = performer._pictures[CAM0].descriptor()
     performer._perform([a.DropPictures(CAM0)])
     assert performer._pictures == {}
     assert not is_open(memory)
