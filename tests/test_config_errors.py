@@ -70,7 +70,7 @@ def test_a_wrong_key_is_told_with_file_key_and_remedy(write: Write, text: str, l
     [
         (b"\x80\x81\xff", "is not text"),
         (b"a = [", "is not TOML: "),
-        (b"a = " + b"[" * 100_000, "is nested too deeply"),
+        (b"a = " + b"[" * 100_000, "is not TOML: values are nested too deeply"),
         (b"#" * 10_000_000, "is larger than 1 MB"),
     ],
 )

@@ -5,14 +5,13 @@ The folder may come from a stranger: what it names must lie inside it, and files
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 import ncs_cluster
-from ncs_cluster.config import ir, labels
+from ncs_cluster.config import ir, labels, text_file
 from ncs_cluster.config.error_text import error_text
 from ncs_cluster.config.label_file import LARGEST_ID, read_text
 from ncs_cluster.config.model import Table, Threshold, key, options_table
@@ -165,11 +164,11 @@ def _refusal(about: Path, error: ValidationError, table: type[Table], *at: str) 
 
 def _described(about: Path) -> GraphToml:
     try:
-        return GraphToml.model_validate(tomllib.loads(read_text(about)))
-    except tomllib.TOMLDecodeError as error:
+        described = text_file.parse(read_text(about))
+    except ValueError as error:
         raise ConfigError(f"{about}: is not TOML: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{about}: is nested too deeply") from error
+    try:
+        return GraphToml.model_validate(described)
     except ValidationError as error:
         raise _refusal(about, error, GraphToml) from error
 

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Optional
 
+from ncs_cluster.config import text_file
 from ncs_cluster.config.labels import Classes
 from ncs_cluster.errors import ConfigError
 
@@ -50,9 +51,7 @@ def _integer(text: str) -> Optional[int]:
 
 def _root(model: Path) -> ElementTree.Element:
     try:
-        if model.stat().st_size > LARGEST_XML:
-            raise ConfigError(f"{model}: is larger than 64 MB; that is no IR description")
-        data = model.read_bytes()
+        data = text_file.read(model, LARGEST_XML, "that is no IR description")
         if b"<!" in data.replace(b"<!--", b""):
             raise ConfigError(f"{model}: declares entities or a document type, as no IR does; the file is refused")
         return ElementTree.fromstring(data)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Union
 
+from ncs_cluster.config import text_file
 from ncs_cluster.errors import ConfigError
 
 LARGEST_TEXT = 1 << 20
@@ -53,9 +54,7 @@ def read(path: Path) -> Names:
 def read_text(path: Path) -> str:
     """The text of a small UTF-8 file, without a byte order mark. Raises ConfigError."""
     try:
-        if path.stat().st_size > LARGEST_TEXT:
-            raise ConfigError(f"{path}: is larger than 1 MB; is it the right file?")
-        return path.read_text("utf-8-sig")
+        return text_file.read(path, LARGEST_TEXT).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text") from error
     except OSError as error:

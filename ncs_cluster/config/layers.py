@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import stat
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
+from ncs_cluster.config import text_file
 from ncs_cluster.errors import ConfigError
 
 PREFIX = "NCS_CLUSTER_"
 NOT_OURS = frozenset({"CI", "PYTHON39", "TEST_DATA"})
 """Variables of the test suite, which are no settings."""
-LARGEST_FILE = 1 << 20
 NAMED = ("cameras", "graphs", "runtimes", "pools", "sinks")
 """Tables of tables, under names that people choose."""
 
@@ -45,6 +43,9 @@ class Layers:
 
     def put(self, path: KeyPath, value: Any, origin: Origin) -> None:
         """Set a value. Tables are merged, all else is replaced."""
+        if len(path) > text_file.DEEPEST:
+            shown = ".".join(path[:3])
+            raise ConfigError(f"{origin.name}: {shown}...: a key has more than {text_file.DEEPEST} parts; no setting has")
         path = normal(path)
         if isinstance(value, dict) and not _is_leaf_table(path):
             self._table(path)
@@ -125,8 +126,8 @@ def _is_leaf_table(path: KeyPath) -> bool:
 def value_of(text: str) -> Any:
     """A TOML value where the text is one, else the text itself."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+        parsed = text_file.parse(f"value = {text}")
+    except ValueError:
         return text
     return (
         parsed["value"] if set(parsed) == {"value"} and isinstance(parsed["value"], (bool, int, float, str, list, dict)) else text
@@ -136,18 +137,11 @@ def value_of(text: str) -> Any:
 def from_file(path: Path) -> dict[str, Any]:
     """A TOML file. Raises ConfigError naming it and, for a syntax error, the line."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"{path}: is not a file; --config wants a TOML file")
-        if found.st_size > LARGEST_FILE:
-            raise ConfigError(f"{path}: is larger than 1 MB; that is no configuration file")
-        return tomllib.loads(path.read_text("utf-8-sig"))
+        return text_file.parse(text_file.read(path, otherwise="--config wants a TOML file").decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not text; --config wants a TOML file") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: is nested too deeply; that is no configuration file") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}; give --config a file that can") from error
 
@@ -168,7 +162,7 @@ def from_set(text: str) -> tuple[KeyPath, str]:
     try:
         if not equals:
             raise ValueError
-        here = tomllib.loads(f"{dotted} = 0")
+        here = text_file.parse(f"{dotted} = 0")
         path: list[str] = []
         while isinstance(here, dict):
             ((name, here),) = here.items()
