@@ -27,7 +27,7 @@ from ncs_cluster.control_messages import (
     Reply,
     Request,
 )
-from ncs_cluster.errors import NcsClusterError, NotRunning
+from ncs_cluster.errors import NcsClusterError, NotRunning, Starting
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET, default_runtime_dir
 from ncs_cluster.status import Event, Status
@@ -62,7 +62,7 @@ class Client:
     """
 
     def __init__(self, runtime_dir: str | Path | None = None, *, timeout_s: float = 5.0) -> None:
-        """Raises NotRunning when no daemon listens, or when this user may not connect."""
+        """Raises NotRunning when no daemon listens, or when this user may not connect; Starting when one will listen soon."""
         path = os.path.join(_running_dir() if runtime_dir is None else runtime_dir, CONTROL_SOCKET)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sock.settimeout(timeout_s)
@@ -75,6 +75,10 @@ class Client:
             ) from error
         except OSError as error:
             sock.close()
+            from ncs_cluster.ipc import starting
+
+            if (does := starting.read(os.path.dirname(path))) is not None:
+                raise Starting(f"ncs-clusterd is starting: {does}") from error
             raise NotRunning(
                 f"ncs-clusterd is not running: no process listens on {path} (--runtime-dir names another folder)"
             ) from error

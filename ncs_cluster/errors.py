@@ -3,6 +3,7 @@
     NcsClusterError
       ConfigError          the operator: a setting, a path or a graph is wrong. Exit code 78.
       NotRunning           the operator: no daemon answers on the control socket. Exit code 3.
+        Starting           the operator: wait; a daemon is about to listen. Exit code 1.
       StickError           none: the stick is opened again in place, or its process restarts. `reason` tells which fault it was.
       SourceError          none: the source is opened again with backoff. `permanent` ends the camera process instead.
       ProtocolError        the developers: an invalid message. The channel on which it arrived is closed.
@@ -37,6 +38,10 @@ class ConfigError(NcsClusterError):
 
 class NotRunning(NcsClusterError):
     """No daemon listens on the control socket."""
+
+
+class Starting(NotRunning):
+    """A daemon reads its settings or tries its graphs, and does not listen yet. Exit code 1."""
 
 
 class StickError(NcsClusterError):

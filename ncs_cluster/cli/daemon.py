@@ -7,8 +7,10 @@ process that runs for weeks.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import NoReturn, Optional
 
@@ -16,7 +18,12 @@ import msgspec
 
 import ncs_cluster
 from ncs_cluster.errors import EX_CONFIG, PERMANENT_ERRNOS, ConfigError, format_os_error
+from ncs_cluster.ipc import starting
+from ncs_cluster.processes.child import die_with_parent
 from ncs_cluster.specs import Settings
+
+SLOW_S = 1.0
+"""What takes longer is told."""
 
 
 def main() -> None:
@@ -24,6 +31,8 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"ncs-clusterd {ncs_cluster.__version__}")
         sys.exit(0)
+    # until the supervisor handles signals; nothing has been started yet that outlives this process
+    signal.signal(signal.SIGTERM, _stopped)
     settings = _settings(sys.argv[1:])
     if os.getuid() == 0:
         print(
@@ -41,11 +50,19 @@ def main() -> None:
     sys.exit(code)
 
 
+def _stopped(_number: int, _frame: object) -> NoReturn:
+    print("ncs-clusterd: stopped before it was ready", file=sys.stderr)
+    sys.exit(0)
+
+
 def _settings(argv: list[str]) -> Settings:
     """Checked settings. Exits where they are refused."""
     readable, writable = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        die_with_parent(parent)
         os.close(readable)
         try:
             answer = _encode(_load(argv))
@@ -87,9 +104,15 @@ def _load(argv: list[str]) -> Settings:
         settings = config.load(argv, os.environ)
         drivers = {(stick.backend, stick.runtime) for stick in settings.sticks}
         drivers |= {(found.backend, found.runtime) for found in settings.discoveries}
-        for backend, runtime in sorted(drivers):
-            if (line := _try_graphs(settings, backend, runtime)) is not None:
-                raise ConfigError(line)
+        what = f"checking graphs {', '.join(graph.name for graph in settings.graphs)}"
+        slow = threading.Timer(SLOW_S, print, [f"ncs-clusterd: {what} ..."], {"file": sys.stderr, "flush": True})
+        slow.daemon = True
+        slow.start()
+        with starting.told(settings.runtime_dir, what):
+            for backend, runtime in sorted(drivers):
+                if (line := _try_graphs(settings, backend, runtime)) is not None:
+                    raise ConfigError(line)
+        slow.cancel()
     except ConfigError as error:
         _refuse(error)
     except OSError as error:

@@ -1,6 +1,6 @@
 """ncsctl: shows and controls the running daemon over its control socket.
 
-Exit codes: 0 healthy, 1 degraded or down (or the daemon refused), 2 wrong usage, 3 not running.
+Exit codes: 0 healthy, 1 degraded, down or starting (or the daemon refused), 2 wrong usage, 3 not running.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 
 from ncs_cluster.cli import lean
-from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning, format_os_error
+from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning, Starting, format_os_error
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
         code = 0
     except NcsClusterError as error:
         print(f"ncsctl: {error}", file=sys.stderr)
-        code = EX_NOT_RUNNING if isinstance(error, NotRunning) else 1
+        code = EX_NOT_RUNNING if isinstance(error, NotRunning) and not isinstance(error, Starting) else 1
     except OSError as error:
         print(f"ncsctl: {format_os_error(error)}", file=sys.stderr)
         code = 1

@@ -199,7 +199,7 @@ class Engine:
 
     def _advance_shutdown(self, now_s: float) -> list[Action]:
         assert self.shutdown is not None
-        actions: list[Action] = []
+        actions: list[Action] = self.sinks.start_waiting(now_s)
         if self.ledger.open and self.shutdown.too_late(now_s):
             actions += self._give_up_open_units(now_s)
         actions += self.shutdown.advance(now_s, drained=lambda: not self.ledger.open, written=lambda: not self.sinks.kept)

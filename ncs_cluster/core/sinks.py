@@ -144,6 +144,14 @@ class Sinks:
     def start(self, now_s: float) -> list[Action]:
         return [action for sink in self.by_name.values() for action in sink.child.start(now_s)]
 
+    def start_waiting(self, now_s: float) -> list[Action]:
+        """Start the sinks that have records and wait for their next start: the daemon stops, and there is no later."""
+        actions: list[Action] = []
+        for sink in self.by_name.values():
+            if sink.outbox.kept:
+                actions += sink.child.retry_now(now_s)
+        return actions
+
     def put(self, record: Record, names: Sequence[str] | None, *, live: bool) -> None:
         """`names`: the sinks that get the record; None: all."""
         for sink in self._named(names):

@@ -1,8 +1,8 @@
 """The start and the end of every child process. Runs on CPython 3.9.
 
-A child dies with its parent (PR_SET_PDEATHSIG, then a check that the parent is still there), ignores SIGINT and SIGTERM (the
-supervisor sends Stop), takes its channel from the descriptor that the command line names, and sends Hello. Libraries may print on
-standard output; messages go over the channel only.
+A child dies with its parent (PR_SET_PDEATHSIG, then a check that the parent is still there), ignores SIGINT, SIGTERM and SIGHUP
+(the supervisor sends Stop), takes its channel from the descriptor that the command line names, and sends Hello. Libraries may
+print on standard output; messages go over the channel only.
 """
 
 from __future__ import annotations
@@ -23,23 +23,29 @@ log = logging.getLogger(__name__)
 M = TypeVar("M")
 
 SEND_FAILED_S = 1.0
+ALL_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that a terminal or an operator may send to all processes: the supervisor stops its children in order."""
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 
 def enter(kind: str, incoming: Any) -> Channel[Any]:
     """Become a child of the supervisor; returns the blocking channel to it. `incoming`: the union of its messages."""
     arguments = options()
-    prctl = ctypes.CDLL(None).prctl
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    prctl(_PR_SET_NAME, ("ncs-" + kind).encode()[:15])
-    if os.getppid() != int(arguments["--parent"]):
-        os._exit(1)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, ("ncs-" + kind).encode()[:15])
+    die_with_parent(int(arguments["--parent"]))
+    for number in ALL_STOPS:
         signal.signal(number, signal.SIG_IGN)
     log_to_stderr(arguments.get("--name", kind), arguments.get("--log-level", "info"))
     channel: Channel[Any] = Channel(socket.socket(fileno=int(arguments["--channel"])), incoming)
     channel.send(Hello(PROTOCOL, os.getpid(), ".".join(map(str, sys.version_info[:3]))))
     return channel
+
+
+def die_with_parent(parent: int) -> None:
+    """This process gets SIGKILL when its parent, whose process id this is, ends; it exits where that has ended already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def options() -> Dict[str, str]:

@@ -20,6 +20,7 @@ from ncs_cluster import decoders
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.errors import EX_CONFIG, ConfigError, StickError
 from ncs_cluster.plugins import load
+from ncs_cluster.processes import child
 from ncs_cluster.specs import GraphSpec
 
 LIMIT_S = 60.0
@@ -45,7 +46,7 @@ def check(
     environment: Dict[str, str] = {**os.environ, **(env or {})}
     try:
         ended = subprocess.run(
-            [python, "-m", "ncs_cluster.processes.preflight"],
+            [python, "-m", "ncs_cluster.processes.preflight", str(os.getpid())],
             input=msgspec.msgpack.encode(Trial(plugin.preflight, graphs)),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -91,6 +92,7 @@ def unfit(graphs: List[GraphSpec]) -> Optional[str]:
 
 def main() -> None:
     """The process: a Trial as msgpack on standard input."""
+    child.die_with_parent(int(sys.argv[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answer = os.dup(1)
     os.dup2(2, 1)  # libraries print to standard output, which is for the answer only

@@ -20,6 +20,7 @@ from typing import Protocol
 import ncs_cluster
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.core.events import Endpoint
+from ncs_cluster.processes.child import ALL_STOPS
 from ncs_cluster.processes.fork_server import KINDS
 from ncs_cluster.processes.forking import ForkServer
 from ncs_cluster.processes.loop import Loop
@@ -181,8 +182,8 @@ def execute(process: Process, runtime: RuntimeSpec, runtime_dir: Path, log_level
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Block SIGINT and SIGTERM: a child inherits that, so Ctrl-C does not end it before it ignores them (child.enter)."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    """Block child.ALL_STOPS: a child inherits that, so Ctrl-C does not end it before it ignores them (child.enter)."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_STOPS)
     try:
         yield
     finally:

@@ -51,8 +51,8 @@ SPAWNER_S = 0.25
 def run(settings: Settings, reload: Callable[[], Settings] | None = None) -> int:
     """Run the daemon; returns its exit code. Raises ConfigError before any child is started.
 
-    `reload` is called at SIGHUP and returns new settings; the difference to the present ones is applied. None: SIGHUP ends the
-    process.
+    `reload` is called at SIGHUP and returns new settings; the difference to the present ones is applied. None: SIGHUP stops a
+    daemon that has a terminal, and is ignored by any other.
     """
     folder = Path(settings.runtime_dir)
     lock = runtime_dir.claim(folder)
@@ -70,6 +70,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, folder: Path, reload: Callable[[], Settings] | None = None) -> None:
         self._reload = reload
+        self._has_terminal = _has_terminal()
         self._loop = Loop()
         # before the control socket exists, since a client that sees it may send SIGTERM
         self._catch_signals()
@@ -320,7 +321,9 @@ class Supervisor:
         theirs.setblocking(False)
         signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         self._signals = (ours, theirs)
-        for number in (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if self._reload else [])):
+        # nohup(1) has SIGHUP ignored
+        hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and self._reload is None else [signal.SIGHUP]
+        for number in (signal.SIGTERM, signal.SIGINT, *hangup):
             signal.signal(number, lambda *_: None)
         self._loop.watch(ours.fileno(), lambda _ready: self._signalled(ours))
 
@@ -328,11 +331,21 @@ class Supervisor:
         for number in ours.recv(64):
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._raise(OPERATOR, e.StopRequested())
-            elif number == signal.SIGHUP and self._reload is not None:
-                try:
-                    self._raise(OPERATOR, e.Configured(self._reload()))
-                except (ConfigError, OSError) as error:
-                    self._log.add("error", "daemon", f"new settings are not applied: {error}")
+            elif number == signal.SIGHUP:
+                self._hung_up()
+
+    def _hung_up(self) -> None:
+        """SIGHUP: new settings; or the end of the terminal from which the daemon was started."""
+        if self._reload is not None:
+            try:
+                self._raise(OPERATOR, e.Configured(self._reload()))
+            except (ConfigError, OSError) as error:
+                self._log.add("error", "daemon", f"new settings are not applied: {error}")
+        elif self._has_terminal:
+            self._log.add("warning", "daemon", "SIGHUP, as from a terminal that is closed: stopping")
+            self._raise(OPERATOR, e.StopRequested())
+        else:
+            self._log.add("warning", "daemon", "SIGHUP ignored: settings are read at the start only; restart the daemon")
 
     def _end(self) -> None:
         """Kill and reap the children that are left; wait at most 1 s."""
@@ -344,3 +357,12 @@ class Supervisor:
             while process.pid is not None and process.poll() is None and time.monotonic() < deadline_s:
                 time.sleep(0.005)
         self._control.close()
+
+
+def _has_terminal() -> bool:
+    """Whether this process was started from a terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True

@@ -63,7 +63,8 @@ def test_a_damaged_graph_is_one_line_and_exit_code_78(tmp_path: Path) -> None:
     (tmp_path / "m.xml").write_text("<net")
     done = clusterd("--backend", "simulated", "--graph", str(tmp_path), "--no-web", "--runtime-dir", str(tmp_path / "run"))
     assert done.returncode == 78
-    assert done.stderr.count("\n") == 1
+    # on a slow machine it is said before that graphs are tried
+    assert len([line for line in done.stderr.splitlines() if not line.endswith(" ...")]) == 1
     assert str(tmp_path / "m.xml") in done.stderr
     assert not (tmp_path / "run").exists()
 

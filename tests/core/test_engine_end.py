@@ -164,3 +164,33 @@ def test_records_that_could_not_be_written_are_counted_at_the_end() -> None:
         LogEvent("info", "daemon", "stopped"),
         Exit(0),
     ]
+
+
+def test_a_sink_that_waits_for_its_next_start_is_started_at_a_stop_and_writes_what_it_has() -> None:
+    """There is no later for what it holds."""
+    daemon = finished()
+    sink = daemon.engine.sinks.by_name[""].child
+    sink.failures = 3
+    daemon.receive(SINK, e.Exited("killed by SIGKILL", -9))
+    daemon.receive(ONE, m.Inferred(1, Outcome(), 0.1))
+    assert daemon.run(102.0) == [], "the sink waits for 5 s"
+    stopped = daemon.receive(OPERATOR, e.StopRequested())
+    assert stopped[:2] == [STOPPING, Spawn(SINK, "default")]
+    daemon.receive(SINK, e.Exited("exit code 1", 1))
+    assert Spawn(SINK, "default") in daemon.run(102.25), "and again when it fails"
+    (write,) = [action.message for action in daemon.open(SINK) if isinstance(action.message, m.Write)]  # type: ignore[union-attr]
+    assert write.record.frame == 0
+    daemon.receive(SINK, m.Acked(0, b"100"))
+    daemon.receive(CAMERA, e.Exited("exit code 0", 0))
+    daemon.receive(ONE, e.Exited("exit code 0", 0))
+    assert daemon.run(102.5) == [Send(SINK, m.Stop())]
+    daemon.receive(SINK, e.Exited("exit code 0", 0))
+    assert daemon.run(102.75) == [LogEvent("info", "daemon", "stopped"), Exit(0)]
+
+
+def test_a_sink_without_records_is_not_started_for_a_stop() -> None:
+    daemon = running()
+    daemon.receive(SINK, m.Failed("open", "busy"))
+    daemon.engine.sinks.by_name[""].child.failures = 3
+    daemon.receive(SINK, e.Exited("exit code 1", 1))
+    assert Spawn(SINK, "default") not in daemon.receive(OPERATOR, e.StopRequested())
