@@ -87,6 +87,8 @@ def story() -> dict[str, Any]:
     told["at work"] = until(at_work(0))
     told["status"] = call(*CTL, "status", "--json")
     pid = int(told["at work"]["MainPID"])
+    told["core size"] = next(line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if "core file" in line)
+    told["seccomp"] = "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text()
     told["user"] = Path(f"/proc/{pid}").owner()
     told["no new privileges"] = "NoNewPrivs:\t1" in Path(f"/proc/{pid}/status").read_text()
     told["runtime directory"] = oct(Path("/run/ncs-cluster").stat().st_mode & 0o777)

@@ -134,6 +134,8 @@ def test_status_text_says_which_sticks_are_at_work(told: dict[str, Any]) -> None
 def test_it_runs_as_its_own_user_without_privileges(told: dict[str, Any]) -> None:
     assert told["user"] == "ncs"
     assert told["no new privileges"]
+    assert told["seccomp"]
+    assert told["core size"].split()[-3:-1] == ["0", "0"]
     # a worker per stick, a camera and the page at least
     assert told["children"] >= 6
 
