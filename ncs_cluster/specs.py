@@ -60,6 +60,8 @@ class StickSpec(Struct, frozen=True):
     """It boots while no other stick does: the port at which it comes back is not known yet."""
     simulated: bool = False
     """Not real: faults may be injected."""
+    name: Optional[str] = None
+    """The operator's name of its port."""
 
 
 class DiscoverySpec(Struct, frozen=True):
@@ -75,6 +77,10 @@ class DiscoverySpec(Struct, frozen=True):
     """The PoolSpec that its sticks belong to."""
     simulated: bool = False
     """Not real: faults may be injected."""
+    exclude: List[str] = []
+    """Ports ("1-1.2"), or chains of any bus ("1.2"), whose devices are left alone."""
+    names: Dict[str, str] = {}
+    """The operator's names of ports or chains."""
 
 
 class CameraSpec(Struct, frozen=True):

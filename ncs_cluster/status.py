@@ -77,6 +77,8 @@ class StickStatus(Struct, frozen=True):
     pool: str = "default"
     recovered_s: float | None = None
     """For how long it has worked since `last_error`; None: it does not, or there was none."""
+    name: str | None = None
+    """The operator's name of its port."""
 
 
 class CameraStatus(Struct, frozen=True):
@@ -187,6 +189,8 @@ class Event(Struct, frozen=True):
     level: str
     """info|warning|error"""
     who: str
-    """ "daemon", "clusters", "page", the name of a stick or camera, or a process: "worker sim-1"."""
+    """ "daemon", "clusters", "usb", "page", the name of a stick or camera, or a process: "worker sim-1"."""
     text: str
     """For people; it may change."""
+    name: str | None = None
+    """The operator's name of the port of the stick that it is about."""

@@ -127,8 +127,44 @@ def test_auto_without_a_stick_is_this_cpu(machine: Machine) -> None:
     assert asked.sticks[0].backend == "openvino"
     assert asked.notices[0].startswith("no neural compute stick is plugged in")
     line = machine.refusal("--cluster-size", "2")
-    assert line.startswith("--cluster-size: 2 of 1 stick: ")
-    assert "no neural compute stick is plugged in: working on this CPU" in line
+    assert line == (
+        "--cluster-size: no neural compute stick is plugged in: working on this CPU (--backend simulated shows sticks), which "
+        "counts as 1 stick: at most half may work while the others cool; use --sticks 4, or --backend xlink for real ones"
+    )
+
+
+def test_devices_that_are_no_sticks_are_named_in_place_of_a_stick_that_is_missing(machine: Machine) -> None:
+    machine.plug("1-1.4", product="2150")
+    machine.plug("1-1.3")
+    assert machine.load("--set", "discovery.exclude=1.3").notices == [
+        "port 1-1.3 is left out by [discovery] exclude; port 1-1.4 has a Neural Compute Stick of the first generation (03e7:2150), "
+        "which cannot be driven: only a stick 2 can: working on this CPU (--backend simulated shows sticks)"
+    ]
+    machine.install_firmware()
+    machine.compile()
+    assert machine.load("--backend", "xlink", "--set", "discovery.exclude=1.3").notices == [], "the daemon says what is there"
+    asked = machine.load("--set", 'discovery.names={"1.3"="left", "2-1"="right"}')
+    assert asked.notices == ["1 neural compute stick is plugged in (port 1-1.3): driven by backend xlink"]
+    assert asked.discoveries[0].names == {"1.3": "left", "2-1": "right"}
+    file = machine.state.parent / "names.toml"
+    file.write_text('[discovery]\nexclude = ["2-4"]\n[discovery.names]\n"1-1.3" = "front-left"\n')
+    found = machine.load("--config", str(file)).discoveries[0]
+    assert (found.exclude, found.names) == (["2-4"], {"1-1.3": "front-left"})
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("discovery.exclude=front", '"front" is no USB port; a port is written "1-1.3" (bus 1), or "1.3" for any bus'),
+        ('discovery.names={"1.2.x"="left"}', '"1.2.x" is no USB port'),
+        ('discovery.names={"1.2"="front left"}', '"front left": a name is made of a-z'),
+        ('discovery.names={"1.2"="left", "1.3"="left"}', "two ports have one name"),
+    ],
+)
+def test_a_wrong_port_or_name_is_refused(machine: Machine, setting: str, said: str) -> None:
+    line = machine.refusal("--set", setting)
+    assert line.startswith(f"--set {setting.partition('=')[0]}: ")
+    assert said in line
 
 
 def test_a_folder_of_devices_is_relative_to_the_file_that_names_it_and_must_be_there(machine: Machine, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import Dict, NamedTuple
+from typing import Dict, Iterable, NamedTuple
 
-from ncs_cluster.usb_ids import UsbIds, text
+from ncs_cluster.usb_ids import CAMERA_MAKER, FOREIGN, UsbIds, is_at, text
 
 
 class Listed(NamedTuple):
@@ -22,24 +22,42 @@ class Listed(NamedTuple):
     """The kernel gives a device another one each time it is plugged in, boots or resets."""
 
 
-def plugged_in(sysfs: Path, ids: UsbIds) -> Dict[str, Listed]:
-    """USB port -> device, of every device with these ids. A device that vanishes meanwhile is left out. Raises
-    OSError when this process has no descriptor left to look."""
-    seen = {}
+class Scan(NamedTuple):
+    """What the kernel lists, by USB port."""
+
+    devices: Dict[str, Listed]
+    ignored: Dict[str, str]
+    """Devices that are left alone, and why: "is an OAK camera ...", for people."""
+
+
+def scan(sysfs: Path, ids: UsbIds, exclude: Iterable[str] = ()) -> Scan:
+    """Every device with these ids, and devices that may be taken for one. `exclude`: ports or chains that are left alone. A device
+    that vanishes meanwhile is left out. Raises OSError when this process has no descriptor left to look."""
+    found = Scan({}, {})
     products = {text(ids.booted): True, text(ids.boot_rom): False}
+    foreign = {text(product): what for (vendor, product), what in FOREIGN.items() if vendor == ids.vendor}
     devices = sysfs / "bus" / "usb" / "devices"
     try:
         names = sorted(os.listdir(devices))
     except OSError as error:
         _raise_without_descriptor(error)
-        return {}
+        return found
     for name in names:
         # "usb1" is a root hub, "1-1.2:1.0" an interface
-        if ":" not in name and "-" in name and _word(devices / name / "idVendor") == text(ids.vendor):
-            product = _word(devices / name / "idProduct")
-            if product in products:
-                seen[name] = Listed(products[product], _word(devices / name / "devnum"))
-    return seen
+        if ":" in name or "-" not in name or _word(devices / name / "idVendor") != text(ids.vendor):
+            continue
+        product = _word(devices / name / "idProduct")
+        if product not in products and product not in foreign:
+            continue
+        if any(is_at(name, place) for place in exclude):
+            found.ignored[name] = "is left out by [discovery] exclude"
+        elif product in foreign:
+            found.ignored[name] = f"has {foreign[product]}"
+        elif _word(devices / name / "product").startswith(CAMERA_MAKER.lower()):
+            found.ignored[name] = "has an OAK camera that another program drives"
+        else:
+            found.devices[name] = Listed(products[product], _word(devices / name / "devnum"))
+    return found
 
 
 def _word(path: Path) -> str:

@@ -98,7 +98,8 @@ def sticks(document: Status) -> Lines:
         rows.append(
             [
                 Cell(stick.id, "bold" if stick.state == "active" else ""),
-                Cell(_short(printable(stick.port), 12)),
+                # the id of a stick that is found on a bus holds its port
+                Cell(_short(printable(stick.name or stick.port), 12)),
                 Cell(stick.state, STICK.get(stick.state, "bad")),
                 Cell(number(heat, ".1f", " °C"), "bad" if hot else "warn" if heat is not None and heat >= limit - 5 else ""),
                 Cell(_heat(hot, stick.throttle_level, headroom), "bad" if hot or stick.throttle_level else ""),
@@ -213,7 +214,7 @@ def event(each: Event) -> list[Cell]:
     return [
         Cell(_clock(each.at, with_day=True) + "  ", "dim"),
         Cell(f"{level:<8}", {"error": "bad", "warning": "warn"}.get(level, "")),
-        Cell(f"{printable(each.who):<12}  "),
+        Cell(f"{printable(each.who) + (f' ({printable(each.name)})' if each.name else ''):<12}  "),
         Cell(printable(each.text)),
     ]
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ncs_cluster.backends import AUTO, BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
-from ncs_cluster.backends.sysfs import plugged_in
+from ncs_cluster.backends.sysfs import scan
 from ncs_cluster.config.context import Context, refusal
 from ncs_cluster.config.layers import KeyPath
 from ncs_cluster.config.model import options_table
@@ -29,10 +29,14 @@ def chosen(pool: PoolRequest) -> BackendPlugin:
     if wanted != "auto":
         return BACKENDS.get(wanted)
     context, seen = pool.context, ""
+    ignored = dict[str, str]()
     *found, last = (BACKENDS.get(name) for name in AUTO)
     for plugin in found:
-        ports = [] if plugin.matched is None else list(plugged_in(sysfs(context), plugin.matched.usb))
-        if plugin.matched is None or not ports:
+        if plugin.matched is None:
+            continue
+        listed = scan(sysfs(context), plugin.matched.usb, context.root.discovery.exclude)
+        ports, ignored = list(listed.devices), ignored | listed.ignored
+        if not ports:
             continue
         count = f"1 {plugin.matched.device} is" if len(ports) == 1 else f"{len(ports)} {plugin.matched.device}s are"
         seen = f"{count} plugged in (port {', '.join(ports)})"
@@ -46,7 +50,8 @@ def chosen(pool: PoolRequest) -> BackendPlugin:
         context.notices.append("working on this CPU")
     else:
         device = next(plugin.matched.device for plugin in found if plugin.matched is not None)
-        context.notices.append(f"no {device} is plugged in: working on this CPU (--backend simulated shows sticks)")
+        cause = [f"port {port} {why}" for port, why in ignored.items()] or [f"no {device} is plugged in"]
+        context.notices.append(f"{'; '.join(cause)}: working on this CPU (--backend simulated shows sticks)")
     return last
 
 

@@ -119,8 +119,8 @@ def _is_policy(path: KeyPath) -> bool:
 
 
 def _is_leaf_table(path: KeyPath) -> bool:
-    """`[runtimes.NAME.env]`: its keys are the names of variables."""
-    return len(path) == 3 and path[0] == "runtimes" and path[2] == "env"
+    """`[runtimes.NAME.env]`: its keys are the names of variables. `[discovery.names]`: ports."""
+    return (len(path) == 3 and path[0] == "runtimes" and path[2] == "env") or path == ("discovery", "names")
 
 
 def value_of(text: str) -> Any:

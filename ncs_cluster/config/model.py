@@ -7,6 +7,7 @@ file; tables are reached with --set. What a backend or a source understands is r
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Optional
@@ -16,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.config.error_text import shown
+from ncs_cluster.config.spec import NAME, NAME_RULE
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.plugins import REMEDY, Registry, load, reason
 from ncs_cluster.policies import POLICIES
@@ -37,6 +39,30 @@ def _variables(given: dict[str, str]) -> dict[str, str]:
 
 Variables = Annotated[dict[str, str], AfterValidator(_variables)]
 Lines = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+
+
+def _place(text: str) -> str:
+    if not re.fullmatch(r"(\d{1,3}-)?\d{1,3}(\.\d{1,3}){0,6}", text):
+        raise ValueError(
+            f'{shown(text)} is no USB port; a port is written "1-1.3" (bus 1), or "1.3" for any bus, as in /sys and lsusb -t'
+        )
+    return text
+
+
+def _names(given: dict[str, str]) -> dict[str, str]:
+    for place, name in given.items():
+        _place(place)
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{shown(name)}: {NAME_RULE}")
+    if len(set(given.values())) < len(given):
+        raise ValueError("two ports have one name; give each a name of its own")
+    return given
+
+
+Places = Annotated[
+    list[Annotated[str, AfterValidator(_place)]], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
+Names = Annotated[dict[str, str], AfterValidator(_names)]
 Size = Annotated[str, Field(pattern=r"^[0-9]{2,5}x[0-9]{2,5}$")]
 Rate = Annotated[float, Field(gt=0, le=1000)]
 Threshold = Annotated[float, Field(ge=0, le=1)]
@@ -143,6 +169,12 @@ class Discovery(Table):
     stagger_s: float = key(
         0.3, "Seconds from one stick's boot to the next one's: each draws its most current then. 0: all at once.", ge=0, le=60
     )
+    exclude: Places = key(
+        [],
+        'USB ports whose devices are left alone, such as OAK cameras, which have the ids of a stick: "1-1.3" (bus 1), or "1.3" on '
+        "any bus. A device that another program boots may come back at another port: name both.",
+    )
+    names: Names = key({}, 'Names of USB ports, for status, page and log: "1.2.3" = "front-left".')
 
 
 def options_table(path: str, **more: Any) -> type[Table]:

@@ -8,7 +8,7 @@ from typing import Optional
 from ncs_cluster import policies
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
-from ncs_cluster.backends.sysfs import plugged_in
+from ncs_cluster.backends.sysfs import scan
 from ncs_cluster.config.backend import BackendHost, chosen, judge, of_table, options, sysfs
 from ncs_cluster.config.context import Context
 from ncs_cluster.config.model import tables
@@ -77,10 +77,21 @@ def discovery(pool: PoolRequest, plugin: BackendPlugin) -> Optional[DiscoverySpe
         return None
     context, runtime = pool.context, BackendHost(pool, plugin).runtime
     given, devices = options(pool, plugin), sysfs(pool.context)
-    if not plugged_in(devices, plugin.matched.usb):
+    table = context.root.discovery
+    seen = scan(devices, plugin.matched.usb, table.exclude)
+    if not seen.devices and not seen.ignored:
+        # else the daemon says what is there instead, and why it is left alone
         context.notices.append(f"no {plugin.matched.device} is plugged in yet: waiting for one")
-    stagger_s = context.root.discovery.stagger_s
-    return DiscoverySpec(plugin.name, given, runtime, str(devices), stagger_s, pool=pool.name or plugin.name)
+    return DiscoverySpec(
+        plugin.name,
+        given,
+        runtime,
+        str(devices),
+        table.stagger_s,
+        pool=pool.name or plugin.name,
+        exclude=table.exclude,
+        names=table.names,
+    )
 
 
 def judge_tables(context: Context, used: Collection[str]) -> None:
@@ -103,13 +114,15 @@ def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpe
         pool.refuse("policy", because=f"{policy.name} takes turns between clusters; give --cluster-size K too")
     if policy.takes_turns and size * 2 > count and plugin.counted is not None:
         remedy = f"use --cluster-size {count // 2}, or --sticks {size * 2}" if count > 1 else f"use --sticks {size * 2}"
+        what = f"{size} of {count} stick{'s' * (count > 1)}"
         if pool.value("backend") == "auto":
-            # the operator has sticks and must read why they are not used
-            remedy = "; ".join([remedy, *context.notices])
-        pool.refuse(
-            "cluster_size",
-            because=f"{size} of {count} stick{'s' * (count > 1)}: at most half may work while the others cool; {remedy}",
-        )
+            # why no real stick is used goes first, and waiting for one is a remedy too
+            cause = "; ".join(context.notices)
+            what, remedy = (
+                f"{cause}, which counts as {count} stick{'s' * (count > 1)}",
+                f"{remedy}, or --backend xlink for real ones",
+            )
+        pool.refuse("cluster_size", because=f"{what}: at most half may work while the others cool; {remedy}")
     spec = ClusterSpec(
         cluster_size=size,
         policy=policy.name,

@@ -77,7 +77,7 @@ class LogEvent(Struct, frozen=True):
     level: str
     """ "info", "warning" or "error"."""
     origin: str
-    """The part of the daemon it concerns: a stick, a camera, a child's endpoint, "page", "clusters", "fault" or "daemon"."""
+    """The part of the daemon it concerns: a stick, a camera, a child's endpoint, "page", "clusters", "usb", "fault" or "daemon"."""
     text: str
 
 

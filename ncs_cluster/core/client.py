@@ -8,7 +8,7 @@ from ncs_cluster import messages as m
 from ncs_cluster.control_messages import Done
 from ncs_cluster.core import fault_injection
 from ncs_cluster.core.actions import Action, LogEvent
-from ncs_cluster.core.events import BusEvent, Endpoint, StickFound, StickGone, StickListed
+from ncs_cluster.core.events import BusEvent, DeviceIgnored, Endpoint, StickFound, StickGone, StickListed
 from ncs_cluster.core.replies import answer, refuse
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.types import StickId
@@ -67,6 +67,8 @@ class Bus:
                 return self._engine.sticks.gone(id, now_s, renamed) + self._regulate(id, now_s)
             case StickListed(id=id, state=state):
                 return self._engine.sticks.listed(id, state, now_s)
+            case DeviceIgnored(port=port, why=why):
+                return self._engine.sticks.ignore(port, why)
             case _:
                 assert_never(message)
 

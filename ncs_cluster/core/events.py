@@ -44,6 +44,14 @@ class StickGone(Struct, frozen=True):
     renamed: bool = False
 
 
+class DeviceIgnored(Struct, frozen=True):
+    """A device that may be taken for a stick is plugged in and left alone."""
+
+    port: str
+    why: str
+    """ "has an OAK camera ...", for people; empty when it has left."""
+
+
 class StickListed(Struct, frozen=True):
     """The kernel lists the stick anew: it was plugged in, has booted, or has reset itself; or it lists the stick no more."""
 
@@ -74,7 +82,7 @@ class Exited(Struct, frozen=True):
 
 
 ProcessEvent = Union[Spawned, SpawnFailed, Exited]
-BusEvent = Union[StickFound, StickGone, StickListed]
+BusEvent = Union[StickFound, StickGone, StickListed, DeviceIgnored]
 
 
 class Configured(Struct, frozen=True):

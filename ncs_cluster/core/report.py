@@ -165,7 +165,8 @@ def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
     if failing is not None:
         reasons.append(failing)
     if not engine.sticks.by_id:
-        reasons.append("no stick is plugged in" if engine.settings.discoveries else "no sticks")
+        ignored = [f"port {port} {why}" for port, why in engine.sticks.ignored.items()]
+        reasons.append("; ".join(["no stick is plugged in", *ignored]) if engine.settings.discoveries else "no sticks")
     for sink in engine.sinks.by_name.values():
         if (why := sink.detail(now_s)) is not None:
             reasons.append(f"results cannot be written: {f'{sink.spec.shown} {why}' if why.startswith('is ') else why}")
@@ -180,13 +181,13 @@ def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
 def _stick_reason(engine: Engine, stick: Stick, now_s: float) -> str | None:
     state, why = _stick_state(engine, stick), complaint(stick.child, now_s)
     if state in ("absent", "backoff", "quarantined"):
-        return f"{stick.spec.id} is {state}" + (f": {stick.child.last_error}" if stick.child.last_error else "")
+        return f"{stick.label} is {state}" + (f": {stick.child.last_error}" if stick.child.last_error else "")
     if why is None:
         return None
     if stick.child.running:
-        return f"{stick.spec.id}: {why}"
+        return f"{stick.label}: {why}"
     what = "being reopened" if state == "starting" and stick.child.last_error else state
-    return f"{stick.spec.id} is {what}" + ("" if why.startswith("is ") else f": {why}")
+    return f"{stick.label} is {what}" + ("" if why.startswith("is ") else f": {why}")
 
 
 def _stick_state(engine: Engine, stick: Stick) -> str:
@@ -237,6 +238,7 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
         resets=stick.resets,
         pool=stick.spec.pool,
         recovered_s=recovered_s,
+        name=stick.spec.name,
     )
 
 

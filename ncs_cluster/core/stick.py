@@ -44,6 +44,11 @@ class Stick:
         """Plant time of the newest telemetry."""
 
     @property
+    def label(self) -> str:
+        """Its id, and the name of its port where it has one."""
+        return f"{self.spec.id} ({self.spec.name})" if self.spec.name else self.spec.id
+
+    @property
     def usable(self) -> bool:
         """Present, open, and with a reading where it has a sensor. Heat is judged by `zone`."""
         return self.present and self.child.running and self.zone.has_reading

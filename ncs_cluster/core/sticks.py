@@ -26,6 +26,8 @@ class Sticks:
     def __init__(self, pools: Sequence[PoolSpec], graphs: list[GraphSpec], dispatcher: Dispatcher, limits: Limits) -> None:
         self.by_id: dict[StickId, Stick] = {}
         self.graphs = graphs
+        self.ignored: dict[str, str] = {}
+        """Devices that are left alone: port -> why."""
         self.boots = Boots(max((pool.discovery.stagger_s for pool in pools if pool.discovery), default=0.0))
         self._pools = {pool.name: pool for pool in pools}
         self._by_pool: dict[str, list[Stick]] = {name: [] for name in self._pools}
@@ -34,6 +36,11 @@ class Sticks:
 
     def of_pool(self, name: str) -> list[Stick]:
         return self._by_pool.get(name, [])
+
+    def name_of(self, origin: str) -> str | None:
+        """The operator's name of the port of a stick, which is given as the origin of a log event."""
+        stick = self.by_id.get(StickId(origin.removeprefix("worker ")))
+        return stick.spec.name if stick is not None else None
 
     # -- found, gone, configured
 
@@ -70,6 +77,14 @@ class Sticks:
         # closing a stick that is unplugged may block for long
         stopping = known.child.stop(now_s)
         return actions + (known.child.kill(now_s, "its stick is unplugged") if stopping else [])
+
+    def ignore(self, port: str, why: str) -> list[Action]:
+        """A device that is no stick of ours came, or left where `why` is empty."""
+        if not why:
+            self.ignored.pop(port, None)
+            return []
+        self.ignored[port] = why
+        return [LogEvent("info", "usb", f"port {port} {why}")]
 
     def listed(self, stick: StickId, state: str, now_s: float) -> list[Action]:
         """The kernel lists the stick anew. One that waits for its next try, and has been plugged in again or has reset itself, is

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import Matched
-from ncs_cluster.backends.sysfs import Listed, plugged_in
-from ncs_cluster.core.events import BusEvent, StickFound, StickGone, StickListed
+from ncs_cluster.backends.sysfs import Listed, scan
+from ncs_cluster.core.events import BusEvent, DeviceIgnored, StickFound, StickGone, StickListed
 from ncs_cluster.core.usb_identity import UsbIdentity
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.specs import DiscoverySpec, StickSpec
 from ncs_cluster.types import StickId
-from ncs_cluster.usb_ids import MYRIAD_X
+from ncs_cluster.usb_ids import MYRIAD_X, is_at
 
 SCAN_PERIOD_S = 0.5
 UNPLUGGED_S = 5.0
@@ -44,6 +44,7 @@ class UsbBus:
         self._saved_pairs = dict(self._identity.pairs)
         self._listed: dict[str, Listed | None] = {}
         """The device of each boot port at the last scan."""
+        self._ignored: dict[str, str] = {}
         self._forgotten: list[str] = []
         self.deadline_s = 0.0
 
@@ -59,7 +60,7 @@ class UsbBus:
             return []
         self.deadline_s = now_s + SCAN_PERIOD_S
         try:
-            seen = plugged_in(self._sysfs, self._kind.usb)
+            seen, ignored = scan(self._sysfs, self._kind.usb, self._excluded())
         except OSError as error:
             # to find no stick would be wrong: nothing is known
             log.debug("%s cannot be read: %s", self._sysfs, error)
@@ -75,10 +76,22 @@ class UsbBus:
             ]
             self._saved_pairs = dict(self._identity.pairs)
             _write(self._kept, self._saved_pairs)
-        events: list[BusEvent] = [StickGone(self._id(boot_port), boot_port in self._identity.renamed) for boot_port in gone]
+        events: list[BusEvent] = self._passed_over(ignored)
+        events += [StickGone(self._id(boot_port), boot_port in self._identity.renamed) for boot_port in gone]
         present = self._identity.port_of
         events += [StickFound(self._stick(boot_port)) for boot_port in (*found, *learned) if boot_port in present]
         return events + self._changed({boot_port: seen.get(port) for boot_port, port in present.items()})
+
+    def _excluded(self) -> list[str]:
+        """The excluded ports, and the learned ports of return of the sticks at them."""
+        exclude = self._spec.exclude
+        back = [port for port, known in self._identity.pairs.items() if any(is_at(known, place) for place in exclude)]
+        return [*exclude, *back]
+
+    def _passed_over(self, ignored: dict[str, str]) -> list[BusEvent]:
+        before, self._ignored = self._ignored, ignored
+        left: list[BusEvent] = [DeviceIgnored(port, "") for port in before if port not in ignored]
+        return left + [DeviceIgnored(port, why) for port, why in ignored.items() if before.get(port) != why]
 
     def _changed(self, listed: dict[str, Listed | None]) -> list[BusEvent]:
         """The sticks whose device is another one than at the last scan."""
@@ -97,8 +110,20 @@ class UsbBus:
             # where the chain changes with the boot, the worker finds its stick by this port only
             options[self._kind.booted_port] = back
         return StickSpec(
-            self._id(boot_port), boot_port, spec.backend, options, spec.runtime, pool=spec.pool, exclusive_boot=back is None
+            self._id(boot_port),
+            boot_port,
+            spec.backend,
+            options,
+            spec.runtime,
+            pool=spec.pool,
+            exclusive_boot=back is None,
+            name=self._name(boot_port),
         )
+
+    def _name(self, boot_port: str) -> str | None:
+        """The operator's name of the port; a name of the port itself goes before one of its chain."""
+        names = self._spec.names
+        return names.get(boot_port) or next((name for place, name in names.items() if is_at(boot_port, place)), None)
 
     def _id(self, boot_port: str) -> StickId:
         return StickId(f"{self._kind.prefix}-{boot_port}")

@@ -22,7 +22,9 @@ log = logging.getLogger("ncs_cluster.processes.supervisor")
 class EventLog:
     """The newest events of each level."""
 
-    def __init__(self) -> None:
+    def __init__(self, name_of: Callable[[str], str | None] = lambda origin: None) -> None:
+        """`name_of`: the operator's name of the stick that an origin means."""
+        self._name_of = name_of
         self._routine: deque[Event] = deque(maxlen=KEPT)
         self._important: deque[Event] = deque(maxlen=KEPT)
         self._next_id = 1
@@ -34,8 +36,9 @@ class EventLog:
         data = text.encode(errors="replace")
         if len(data) > LONGEST_TEXT:
             text = data[:LONGEST_TEXT].decode(errors="ignore") + "..."
-        log.log(LEVELS.get(level, logging.INFO), "%s: %s", origin, text)
-        event = Event(self._next_id, round(time.time(), 3), level, origin, text)
+        name = self._name_of(origin)
+        log.log(LEVELS.get(level, logging.INFO), "%s: %s", f"{origin} ({name})" if name else origin, text)
+        event = Event(self._next_id, round(time.time(), 3), level, origin, text, name)
         self._next_id += 1
         (self._routine if level == "info" else self._important).append(event)
         for follower in list(self.followers):

@@ -76,7 +76,7 @@ class Supervisor:
         self._catch_signals()
         self._control = control.ControlSocket(folder, self._loop, self._request, self._client_left)
         self._engine = Engine(settings, time.monotonic())
-        self._log = EventLog()
+        self._log = EventLog(self._engine.sticks.name_of)
         self._bus = SimulatedBus([stick for stick in settings.sticks if stick.simulated])
         self._usb = [UsbBus(spec, Path(settings.state_dir)) for spec in settings.discoveries]
         self._events: deque[tuple[Endpoint, object]] = deque()

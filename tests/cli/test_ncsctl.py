@@ -70,7 +70,14 @@ def test_a_healthy_daemon_is_shown_in_full_and_exits_0(daemon: FakeControl, tmp_
 def test_real_sticks_show_firmware_resets_and_what_their_firmware_does_about_heat(daemon: FakeControl, tmp_path: Path) -> None:
     sticks = [
         msgspec.structs.replace(
-            stick, id=f"ncs-1-1.{at}", port=f"1-1.{at}", backend="xlink", firmware="2021.4", resets=at, throttle_level=at
+            stick,
+            id=f"ncs-1-1.{at}",
+            port=f"1-1.{at}",
+            backend="xlink",
+            firmware="2021.4",
+            resets=at,
+            throttle_level=at,
+            name="rear" if at == 2 else None,
         )
         for at, stick in enumerate(daemon.status.sticks[:3])
     ]
@@ -80,7 +87,7 @@ def test_real_sticks_show_firmware_resets_and_what_their_firmware_does_about_hea
     assert ", backend xlink\n" in said
     assert "TO 65 °C  FPS  MS P50/P99  RESETS  RESTARTS" in said
     assert re.search(r"ncs-1-1.1  1-1.1  active   45.0 °C  slowed 1 .* 1         0\n", said)
-    assert "slowed 2" in said
+    assert re.search(r"ncs-1-1.2  rear  .* slowed 2", said)
     assert "firmware  2021.4\n" in said
     assert max(len(line) for line in said.splitlines()) <= 80
 

@@ -10,7 +10,7 @@ import pytest
 from ncs_cluster import messages as m
 from ncs_cluster.core.actions import Action, Kill, LogEvent, Send, Spawn, Unplug
 from ncs_cluster.core.client import Bus, Client, ClientMessage
-from ncs_cluster.core.events import BusEvent, Endpoint, StickFound, StickGone, StickListed
+from ncs_cluster.core.events import BusEvent, DeviceIgnored, Endpoint, StickFound, StickGone, StickListed
 from ncs_cluster.specs import ClusterSpec
 from tests.core.onepool import pool_of, spec, stick_id, worker
 from tests.core.oneworkers import WorkersSetup
@@ -179,6 +179,6 @@ def test_no_stick_is_started_while_the_daemon_stops_but_one_may_go() -> None:
 
 
 def test_the_events_of_the_bus_are_a_closed_union_and_any_other_is_an_error_of_the_caller() -> None:
-    assert set(get_args(BusEvent)) == {StickFound, StickGone, StickListed}
+    assert set(get_args(BusEvent)) == {StickFound, StickGone, StickListed, DeviceIgnored}
     with pytest.raises(AssertionError):
         bus(WorkersSetup(1), m.Stop(), 5.0)  # type: ignore[arg-type]

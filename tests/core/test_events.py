@@ -26,6 +26,7 @@ EXAMPLES: list[Any] = [
     e.StickFound(SPEC),
     e.StickGone(StickId("sim-1")),
     e.StickListed(StickId("sim-1"), "rom"),
+    e.DeviceIgnored("1-1.4", "has an OAK camera"),
     e.Spawned(77),
     e.SpawnFailed("no such file"),
     e.Exited("exit code 7", 7),

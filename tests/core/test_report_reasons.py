@@ -7,9 +7,10 @@ import pytest
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import report
+from ncs_cluster.core.actions import LogEvent
 from ncs_cluster.core.child import QUARANTINE, State
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import OPERATOR, Configured, Endpoint, Exited, StopRequested
+from ncs_cluster.core.events import BUS, OPERATOR, Configured, DeviceIgnored, Endpoint, Exited, StopRequested
 from ncs_cluster.specs import DiscoverySpec
 from ncs_cluster.testing.world import installation
 from ncs_cluster.types import StickId
@@ -184,6 +185,22 @@ def test_a_pool_without_sticks_is_down_and_says_whether_they_are_looked_for() ->
     engine = started(looking)
     camera_up(engine)
     assert verdict(engine) == ("down", ["no stick is plugged in"])
+    told = engine.handle(BUS, DeviceIgnored("1-1.4", "has an OAK camera"), NOW_S)
+    assert LogEvent("info", "usb", "port 1-1.4 has an OAK camera") in told
+    assert verdict(engine) == ("down", ["no stick is plugged in; port 1-1.4 has an OAK camera"])
+    engine.handle(BUS, DeviceIgnored("1-1.4", ""), NOW_S)
+    assert verdict(engine) == ("down", ["no stick is plugged in"])
+
+
+def test_the_name_of_a_port_is_in_the_status_the_reasons_and_the_events() -> None:
+    engine = started(installation(1))
+    stick = engine.sticks.by_id[StickId("sim-1")]
+    stick.spec = msgspec.structs.replace(stick.spec, name="front-left")
+    stick.child.state, stick.child.last_error = State.BACKOFF, "it hung"
+    assert drawn(engine).sticks[0].name == "front-left"
+    assert "sim-1 (front-left) is backoff: it hung" in verdict(engine)[1]
+    names = [engine.sticks.name_of(origin) for origin in ("sim-1", "worker sim-1", "daemon", "worker sim-2")]
+    assert names == ["front-left", "front-left", None, None]
 
 
 def test_a_pool_whose_sticks_still_start_is_down_and_one_that_works_is_enough() -> None:

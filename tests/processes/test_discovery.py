@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ncs_cluster.backends.sysfs import plugged_in
-from ncs_cluster.core.events import StickFound, StickGone, StickListed
+from ncs_cluster.backends.sysfs import scan
+from ncs_cluster.core.events import DeviceIgnored, StickFound, StickGone, StickListed
 from ncs_cluster.processes.discovery import SCAN_PERIOD_S, UsbBus
 from ncs_cluster.specs import DiscoverySpec
 from ncs_cluster.types import StickId
@@ -53,7 +53,7 @@ def test_sticks_are_told_from_everything_else_on_the_bus(tree: Tree) -> None:
     tree.plug("1-1.2")
     tree.plug("2-1.4", "f63b")
     tree.plug("1-1.1", "2150")
-    assert plugged_in(tree.root, MYRIAD_X) == {"1-1.2": (False, "4"), "2-1.4": (True, "5")}
+    assert scan(tree.root, MYRIAD_X).devices == {"1-1.2": (False, "4"), "2-1.4": (True, "5")}
 
 
 def test_entries_that_vanish_or_cannot_be_read_are_left_out(tree: Tree) -> None:
@@ -62,8 +62,8 @@ def test_entries_that_vanish_or_cannot_be_read_are_left_out(tree: Tree) -> None:
     (tree.devices / "1-1.4").symlink_to("nowhere")
     (tree.devices / "1-1.5").mkdir()
     (tree.devices / "1-1.5/idVendor").write_bytes(b"\xff\xfe\x00")
-    assert plugged_in(tree.root, MYRIAD_X) == {}
-    assert plugged_in(tree.root / "none", MYRIAD_X) == {}
+    assert scan(tree.root, MYRIAD_X).devices == {}
+    assert scan(tree.root / "none", MYRIAD_X).devices == {}
 
 
 def test_a_stick_found_is_driven_as_asked_for_and_called_by_its_port(tree: Tree) -> None:
@@ -157,6 +157,48 @@ def test_a_stick_that_is_plugged_in_again_within_a_scan_is_listed_anew_and_one_t
     tree.pull("1-1.2")
     tree.plug("1-1.2")
     assert usb.wake(2.0, ()) == [StickListed(StickId("ncs-1-1.2"), "rom")]
+
+
+def test_a_port_has_the_name_that_the_operator_gave_it_or_its_chain(tree: Tree) -> None:
+    for port in ("1-1.2", "3-1.2", "1-1.4"):
+        tree.plug(port)
+    named = DiscoverySpec("xlink", sysfs=str(tree.root), names={"1.2": "left", "3-1.2": "rear"})
+    found = [each.stick for each in UsbBus(named, tree.root / "state").wake(0.0, ()) if isinstance(each, StickFound)]
+    assert {stick.port: stick.name for stick in found} == {"1-1.2": "left", "1-1.4": None, "3-1.2": "rear"}
+
+
+def test_an_excluded_port_has_no_stick_before_and_after_a_boot(tree: Tree) -> None:
+    (tree.root / "state").mkdir()
+    (tree.root / "state/ports.json").write_text('{"2-3": "1-1.4"}')
+    tree.plug("1-1.4")
+    tree.plug("1-1.2")
+    usb = UsbBus(DiscoverySpec("xlink", sysfs=str(tree.root), exclude=["1.4"]), tree.root / "state")
+    ignored = DeviceIgnored("1-1.4", "is left out by [discovery] exclude")
+    said = usb.wake(0.0, ())
+    assert said[0] == ignored
+    assert [each.stick.port for each in said if isinstance(each, StickFound)] == ["1-1.2"]
+    tree.pull("1-1.4")
+    assert usb.wake(1.0, ()) == [DeviceIgnored("1-1.4", "")]
+    tree.plug("2-3", "f63b")
+    assert usb.wake(2.0, ()) == [DeviceIgnored("2-3", "is left out by [discovery] exclude")]
+    assert usb.wake(3.0, ()) == [], "once"
+
+
+@pytest.mark.parametrize(
+    ("product", "name", "why"),
+    [
+        ("2150", "Movidius MA2X5X", "has a Neural Compute Stick of the first generation (03e7:2150), which cannot be driven"),
+        ("f63c", "Luxonis Bootloader", "has an OAK camera in its bootloader (03e7:f63c)"),
+        ("f63b", "Luxonis Device", "has an OAK camera that another program drives"),
+    ],
+)
+def test_a_device_that_is_no_stick_is_told_and_left_alone(tree: Tree, product: str, name: str, why: str) -> None:
+    tree.plug("1-1.4", product)
+    (tree.devices / "1-1.4/product").write_text(name + "\n")
+    (ignored,) = bus(tree).wake(0.0, ())
+    assert isinstance(ignored, DeviceIgnored)
+    assert ignored.port == "1-1.4"
+    assert ignored.why.startswith(why)
 
 
 def test_a_port_that_is_forgotten_is_learned_again_in_a_boot_alone(tree: Tree) -> None:

@@ -79,7 +79,8 @@ def house(start_emulators: Callable[..., Emulator], tmp_path_factory: pytest.Tem
     for port in PORTS[2:]:
         # as on a Raspberry Pi 4, where the chain is another one after the boot
         bus.add(port, run_port=f"2-{port[-1]}", **CHIP)
-    turns = ["--cluster-size", "2", "--switch-temp", "65", "--switch-interval", "0"]
+    named = ["--set", 'discovery.names={"1.2"="rear"}']
+    turns = [*named, "--cluster-size", "2", "--switch-temp", "65", "--switch-interval", "0"]
     with started(bus, folder, "--backend", "xlink", *turns) as daemon:
         yield House(daemon, bus, folder / "found.jsonl")
 
@@ -87,6 +88,8 @@ def house(start_emulators: Callable[..., Emulator], tmp_path_factory: pytest.Tem
 def test_four_sticks_are_found_booted_and_two_of_them_work(house: House) -> None:
     status = house.well()
     assert [each["port"] for each in status["sticks"]] == PORTS
+    assert [each["name"] for each in status["sticks"]] == [None, "rear", None, None]
+    assert "ncs-1-1.2 (rear): is ready" in house.daemon.log.read_text()
     for each in status["sticks"]:
         assert each["id"] == f"ncs-{each['port']}"
         assert each["firmware"]

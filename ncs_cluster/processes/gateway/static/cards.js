@@ -47,7 +47,7 @@ function makeStick() {
 
 function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS }) {
   put(card.name, stick.id);
-  put(card.port, [stick.port, stick.device].filter(Boolean).join(" · "));
+  put(card.port, [stick.name, stick.port, stick.device].filter(Boolean).join(" · "));
   card.port.title = card.port.textContent;
   put(card.state, stick.state);
   card.state.title = STATES[stick.state] ?? "";
@@ -218,7 +218,7 @@ export class Events {
       const at = new Date(event.at * 1000);
       const day = at.toDateString() === new Date().toDateString() ? "" : `${at.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} `;
       const time = make("time", { datetime: at.toISOString() }, day + at.toLocaleTimeString("en-GB"));
-      this.list.prepend(make("li", { "data-level": event.level }, time, make("b", {}, event.who), make("span", {}, event.text)));
+      this.list.prepend(make("li", { "data-level": event.level }, time, make("b", {}, event.name ? `${event.who} (${event.name})` : event.who), make("span", {}, event.text)));
     }
     while (this.list.children.length > 100) this.list.lastElementChild.remove();
   }

@@ -1,0 +1,16 @@
+"""The events of the daemon, as lines of the log and as they are kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from ncs_cluster.processes.event_log import EventLog
+
+
+def test_an_event_about_a_stick_has_the_name_of_its_port(caplog: pytest.LogCaptureFixture) -> None:
+    events = EventLog({"ncs-1-1.2": "front-left"}.get)
+    with caplog.at_level("INFO"):
+        events.add("warning", "ncs-1-1.2", "is unplugged")
+        events.add("info", "ncs-1-1.3", "is unplugged")
+    assert caplog.messages == ["ncs-1-1.2 (front-left): is unplugged", "ncs-1-1.3: is unplugged"]
+    assert [(event.who, event.name) for event in events.newer(0)] == [("ncs-1-1.2", "front-left"), ("ncs-1-1.3", None)]
