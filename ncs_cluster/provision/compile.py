@@ -15,6 +15,7 @@ import re
 import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,9 @@ from typing import Any, Optional
 
 from ncs_cluster import emulator
 from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.plugins import reason
 from ncs_cluster.provision import places
+from ncs_cluster.provision._downgrade import Unequal, downgraded
 from ncs_cluster.provision.blobs import COMPILER, Recipe, sidecar
 from ncs_cluster.provision.fetch import write
 from ncs_cluster.xlink.blob import Blob, BlobError
@@ -39,6 +42,7 @@ SHAVES, SLICES = 8, 9
 """Half of a stick's shaves and slices: the compiler reserves room for two inferences."""
 COMPILE_S, START_S = 600.0, 30.0
 LARGEST = 512 << 20
+REMEDY = "take the model's files for OpenVINO 2021.4, or its ONNX"
 
 
 class CompileError(NcsClusterError):
@@ -88,17 +92,15 @@ def judge(recipe: Recipe) -> None:
     if not model.is_file():
         raise CompileError(f"{model}: there is no such file")
     if recipe.weights is not None:
-        with model.open("rb") as file:
-            found = re.search(rb"<net\s[^>]*?\bversion\s*=\s*[\"'](\d+)", file.read(1 << 16))
-        if found is None:
+        version = version_of(recipe)
+        if version is None:
             raise CompileError(f"{model}: is not an IR of OpenVINO")
-        if found[1] != b"10":
-            raise CompileError(
-                f"{model}: is IR version {found[1][:9].decode()}, the compiler reads version 10: "
-                "take the model's files for OpenVINO 2021.4, or its ONNX"
-            )
+        if version not in (b"10", b"11"):
+            raise CompileError(f"{model}: is IR version {version[:9].decode()}, the compiler reads versions 10 and 11: {REMEDY}")
         if not recipe.weights.is_file():
             raise CompileError(f"{model}: there is no {recipe.weights.name} beside it")
+        if version == b"11":
+            _as_version_10(recipe)
     if shaves is None and slices is None:
         return
     if shaves is None or slices is None:
@@ -107,6 +109,26 @@ def judge(recipe: Recipe) -> None:
         raise CompileError(
             f"--shaves {shaves} --slices {slices}: shaves are 1 to {SHAVES}, slices at least as many and at most {SLICES}"
         )
+
+
+def version_of(recipe: Recipe) -> Optional[bytes]:
+    """The digits of an IR's version; None for another file. Raises OSError."""
+    if recipe.model.suffix != ".xml":
+        return None
+    with recipe.model.open("rb") as file:
+        found = re.search(rb"<net\s[^>]*?\bversion\s*=\s*[\"'](\d+)", file.read(1 << 16))
+    return found[1] if found is not None else None
+
+
+def _as_version_10(recipe: Recipe) -> bytes:
+    """An IR of version 11 for the compiler, which reads version 10. Raises CompileError."""
+    assert recipe.weights is not None
+    try:
+        return downgraded(recipe.model.read_bytes(), recipe.weights.read_bytes())
+    except Unequal as error:
+        raise CompileError(f"{recipe.model}: is IR version 11, the compiler reads version 10: {error}: {REMEDY}") from error
+    except (ValueError, SyntaxError, AttributeError, TypeError, IndexError, KeyError, struct.error) as error:
+        raise CompileError(f"{recipe.model}: is IR version 11 and damaged: {reason(error)}") from error
 
 
 def environment_lines(folder: Path) -> list[str]:
@@ -140,11 +162,16 @@ def _interpreter(python: Optional[Path], state: Path) -> str:
 
 
 def _made(recipe: Recipe, python: str, scratch: Path) -> bytes:
-    blob, request = scratch / "made.blob", scratch / "request.json"
+    blob, request, model = scratch / "made.blob", scratch / "request.json", recipe.model.absolute()
+    if version_of(recipe) == b"11":
+        assert recipe.weights is not None
+        model = scratch / "version10.xml"
+        model.write_bytes(_as_version_10(recipe))
+        model.with_suffix(".bin").symlink_to(recipe.weights.absolute())
     request.write_text(
         json.dumps(
             {
-                "model": str(recipe.model.absolute()),
+                "model": str(model),
                 "blob": str(blob),
                 "folder": str(scratch),
                 "mean": recipe.mean,
