@@ -39,8 +39,9 @@ def add(command: Add) -> None:
         return each
 
     one("list", _list, "graphs that --graph takes by name")
-    check = one("check", _check, "describe a graph and its blob, and check that a stick can run them")
+    check = one("check", _check, "describe a graph and its blob, and check that the backend can run them")
     check.add_argument("what", metavar="NAME|DIR|FILE.blob")
+    check.add_argument("--backend", metavar="NAME", help="as the daemon's (default: that of --config, else what auto would choose)")
     compile = one("compile", _compile, "make a blob, which sticks run; on Linux on x86-64, without a stick")
     compile.add_argument("what", metavar="NAME|DIR|FILE.xml|FILE.onnx")
     where = compile.add_mutually_exclusive_group()
@@ -120,14 +121,37 @@ def _check(given: argparse.Namespace) -> int:
     _print([[Cell(f"{word:<8}", "dim"), Cell(printable(text))] for word, text in [*head, ("pixels", arithmetic)]])
     found = blobs.find(graph, settings.state)
     if found is None:
-        why = "the blob beside its model is of another model" if blobs.outdated(blobs.Recipe.of(graph)) else "it has no blob"
-        raise NcsClusterError(f"{given.what}: {why}, so no stick can run it; make one with: ncsctl graphs compile {given.what}")
+        return _check_model(graph, given.what, stick=settings.needs_blob())
     _print(_describe(found, _blob(found)))
     from ncs_cluster.processes import preflight
 
     # the check that the daemon makes before it starts
     if (problem := preflight.unfit([structs.replace(graph, blob=str(found))])) is not None:
         raise NcsClusterError(problem)
+    return 0
+
+
+def _check_model(graph: GraphSpec, what: str, *, stick: bool) -> int:
+    """Check a graph without a blob. `stick`: only a stick will do. Raises NcsClusterError."""
+    import importlib.util
+
+    from ncs_cluster.processes import preflight
+    from ncs_cluster.provision import blobs, compile
+
+    runs_here = importlib.util.find_spec("openvino") is not None
+    if runs_here and (problem := preflight.check([graph], "openvino")) is not None:
+        raise NcsClusterError(problem)
+    recipe = blobs.Recipe.of(graph)
+    why = "the blob beside its model is of another model" if blobs.outdated(recipe) else "it has no blob"
+    remedy = f"make one with: ncsctl graphs compile {what}"
+    try:
+        compile.judge(recipe)
+    except compile.CompileError as error:
+        remedy = f"none can be made: {error}"
+    if stick or not runs_here:
+        raise NcsClusterError(f"{what}: {why}, so no stick can run it; {remedy}")
+    for word, text in (("runs", "on this CPU"), ("sticks", f"{why}; {remedy}")):
+        _print([[Cell(f"{word:<8}", "dim"), Cell(printable(text))]])
     return 0
 
 
@@ -201,6 +225,21 @@ class _Settings:
             hint = f"; fetch it with: ncsctl graphs pull {what}" if what in [each.name for each in MODELS] else ""
             raise ConfigError(f'"{what}": there is no such folder, and no graph of this name ({", ".join(known)}){hint}')
         return graph_folder.read(folder, what if what in known else folder.name, None)
+
+    def needs_blob(self) -> bool:
+        """Whether the backend that would drive the sticks runs blobs. Raises ConfigError for an unknown backend."""
+        from ncs_cluster.backends import AUTO, BACKENDS
+        from ncs_cluster.backends.sysfs import scan
+        from ncs_cluster.usb_ids import MYRIAD_X
+
+        name = self._given.backend or self._file.get("backend") or "auto"
+        if name == "auto":
+            discovery = self._file.get("discovery")
+            sysfs = discovery.get("sysfs", "/sys") if isinstance(discovery, dict) else "/sys"
+            name = "xlink" if scan(self._base / str(sysfs), MYRIAD_X).devices else AUTO[-1]
+        if name not in BACKENDS:
+            raise ConfigError(f"--backend {name}: must be one of {', '.join(['auto', *BACKENDS.names()])}")
+        return BACKENDS.get(str(name)).artifact == "blob"
 
     def python(self) -> Optional[Path]:
         """The interpreter of --python or --runtime, None where neither is given. Raises ConfigError."""

@@ -7,8 +7,10 @@ import shutil
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ncs_cluster.xlink.blob import HEADER
@@ -97,17 +99,99 @@ def test_a_blob_no_stick_can_take_is_refused_with_the_reason(tmp_path: Path, con
     assert done.stderr.count("\n") == 1
 
 
-def test_a_graph_without_a_blob_is_told_how_to_get_one(tmp_path: Path) -> None:
+def test_a_graph_without_a_blob_is_right_for_a_cpu_and_for_a_stick_it_is_told_how_to_get_one(tmp_path: Path) -> None:
     mine = folder(tmp_path, blob=False)
-    done = ncsctl("check", mine, "--state-dir", tmp_path)
-    assert done.returncode == 1
-    assert done.stderr == f"ncsctl: {mine}: it has no blob, so no stick can run it; make one with: ncsctl graphs compile {mine}\n"
+    done = ncsctl("check", mine, "--state-dir", tmp_path, "--backend", "openvino")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[3:] == [
+        "runs    on this CPU",
+        f"sticks  it has no blob; make one with: ncsctl graphs compile {mine}",
+    ]
+    config = tmp_path / "ncs.toml"
+    config.write_text('backend = "xlink"\n')
+    for named in (["--backend", "xlink"], ["--config", config]):
+        done = ncsctl("check", mine, "--state-dir", tmp_path, *named)
+        assert done.returncode == 1
+        told = f"ncsctl: {mine}: it has no blob, so no stick can run it; make one with: ncsctl graphs compile {mine}\n"
+        assert done.stderr == told
+    assert "must be one of auto, simulated," in ncsctl("check", mine, "--backend", "cpu").stderr
+
+
+def plugged(tmp_path: Path) -> Path:
+    """The settings of a machine with a stick."""
+    device = tmp_path / "sys/bus/usb/devices/1-1.2"
+    device.mkdir(parents=True)
+    (device / "idVendor").write_text("03e7\n")
+    (device / "idProduct").write_text("2485\n")
+    config = tmp_path / "plugged.toml"
+    config.write_text('[discovery]\nsysfs = "sys"\n')
+    return config
+
+
+def test_where_a_stick_is_plugged_in_a_graph_is_judged_for_it(tmp_path: Path) -> None:
+    mine = folder(tmp_path, blob=False)
+    assert ncsctl("check", mine, "--config", plugged(tmp_path)).returncode == 1
+    assert ncsctl("check", mine, "--config", plugged(tmp_path / "other"), "--backend", "openvino").returncode == 0
+
+
+def renumbered(mine: Path, version: int) -> None:
+    model = mine / "demo.xml"
+    model.write_bytes(model.read_bytes().replace(b'version="10"', f'version="{version}"'.encode(), 1))
+
+
+def two_inputs(mine: Path) -> None:
+    import openvino
+    from openvino import opset1 as op
+
+    sources = [op.parameter([1, 3, 4, 5], np.float32, name=name) for name in ("left", "right")]
+    openvino.save_model(openvino.Model([op.add(*sources)], sources, "m"), mine / "demo.xml")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda mine: renumbered(mine, 3), "IR version 3 is too old, 10 is the oldest that loads"),
+        (lambda mine: renumbered(mine, 6), "IR version 6 is too old, 10 is the oldest that loads"),
+        (two_inputs, "it has 2 inputs (left, right): a graph has exactly one, a picture"),
+        (lambda mine: (mine / "demo.bin").unlink(), "its weights demo.bin are missing beside it"),
+    ],
+    ids=["IR 3", "IR 6", "two inputs", "no weights"],
+)
+def test_what_is_wrong_with_a_model_is_told_before_its_blob_is_missed(
+    tmp_path: Path, change: Callable[[Path], None], told: str
+) -> None:
+    mine = folder(tmp_path, blob=False)
+    change(mine)
+    for backend in ("openvino", "xlink"):
+        done = ncsctl("check", mine, "--state-dir", tmp_path, "--backend", backend)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"ncsctl: graph mine: {mine}/demo.xml: ")
+        assert told in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_an_ir_11_that_cannot_be_compiled_is_right_for_a_cpu_and_the_operation_is_named(tmp_path: Path) -> None:
+    import openvino
+    from openvino import opset11 as op
+
+    mine = folder(tmp_path, blob=False)
+    source = op.parameter([1, 3, 8, 8], np.float32, name="pixels")
+    resized = op.interpolate(
+        source, op.constant(np.array([4, 4], np.int32)), "nearest", "sizes", axes=op.constant(np.array([2, 3], np.int32))
+    )
+    rows = op.reshape(resized, op.constant(np.array([1, 1, 6, 8])), special_zero=False)
+    seven = op.strided_slice(rows, *(op.constant(np.array(each)) for each in ([0] * 4, [1, 1, 6, 7], [1] * 4)), [0] * 4, [0] * 4)
+    openvino.save_model(openvino.Model([seven], [source], "m"), mine / "demo.xml")
+    done = ncsctl("check", mine, "--state-dir", tmp_path, "--backend", "openvino")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "none can be made" in done.stdout
+    assert "Interpolate of opset11" in done.stdout
 
 
 def test_a_blob_of_another_model_is_not_taken(tmp_path: Path) -> None:
     mine = folder(tmp_path)
-    (mine / "demo.bin").write_bytes(bytes(8))
-    done = ncsctl("check", mine, "--state-dir", tmp_path)
+    (mine / "demo.xml").write_bytes((mine / "demo.xml").read_bytes() + b"\n")
+    done = ncsctl("check", mine, "--state-dir", tmp_path, "--backend", "xlink")
     assert done.returncode == 1
     assert "the blob beside its model is of another model" in done.stderr
 
