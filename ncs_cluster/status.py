@@ -79,6 +79,8 @@ class StickStatus(Struct, frozen=True):
     """For how long it has worked since `last_error`; None: it does not, or there was none."""
     name: str | None = None
     """The operator's name of its port."""
+    max_in_flight: int | None = None
+    """Requests that it may have in flight; fewer than its backend allows after failures at depth."""
 
 
 class CameraStatus(Struct, frozen=True):

@@ -88,6 +88,13 @@ class Dispatcher:
         self._unchanged = False
         return self.queues[stick]
 
+    def limit(self, stick: StickId, requests: int) -> None:
+        """The stick may have so many requests in flight from now on."""
+        queue = self.queues.get(stick)
+        if queue is not None and requests != queue.max_in_flight:
+            queue.limit(requests)
+            self._unchanged = False
+
     def detach(self, stick: StickId) -> list[Unit]:
         """The stick is closed: its units return to their lanes. Returns the units that are given up."""
         queue = self.queues.pop(stick, None)

@@ -63,7 +63,7 @@ class FramePools:
     def _slots_wanted(self, camera: Camera) -> int:
         """Slots for the requests of every stick, one waiting frame per lane, the camera's grants, and frames being measured."""
         queues = list(self._dispatcher.queues.values())
-        held = sum(queue.max_in_flight if camera.ordered else queue.executors + 1 for queue in queues)
+        held = sum(queue.capacity if camera.ordered else queue.executors + 1 for queue in queues)
         return GRANTS + self._graphs + 4 + max(8, held)
 
     def make(self, camera: Camera, workers: list[Endpoint]) -> list[Action]:

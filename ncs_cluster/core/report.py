@@ -239,6 +239,7 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
         pool=stick.spec.pool,
         recovered_s=recovered_s,
         name=stick.spec.name,
+        max_in_flight=queue.max_in_flight if running else None,
     )
 
 

@@ -26,8 +26,9 @@ class StickQueue:
     ) -> None:
         self.stick = stick
         self.pool = pool
-        self.max_in_flight = max(1, max_in_flight)
-        self.executors = min(self.max_in_flight, max(1, executors))
+        self.capacity = self.max_in_flight = max(1, max_in_flight)
+        """Requests that the device takes; those it may have, see `limit`."""
+        self._executors = self.executors = min(self.capacity, max(1, executors))
         """Requests it executes at once; one more may wait for a free executor."""
         self.can_reset = can_reset
         self.reset_s: float | None = None
@@ -49,6 +50,12 @@ class StickQueue:
         one is expected to be free; infinite while a request already waits."""
         self.isolated = False
         """It holds a retried unit and gets no second request."""
+
+    def limit(self, requests: int) -> None:
+        """It may have so many requests in flight, at most as many as the device takes."""
+        self.max_in_flight = max(1, min(requests, self.capacity))
+        self.executors = min(self.max_in_flight, self._executors)
+        self.recompute()
 
     def recompute(self) -> None:
         """Call after each change of the requests in flight: `isolated` and `ready_s` are read for every stick at every frame."""

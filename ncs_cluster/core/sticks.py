@@ -69,6 +69,7 @@ class Sticks:
         if known is None or not known.present:
             return []
         known.present, known.renamed = False, renamed
+        known.depth.unplugged(now_s)
         known.child.last_error = "unplugged"
         actions: list[Action] = [LogEvent("warning", stick, "is unplugged")]
         if renamed:
@@ -187,7 +188,19 @@ class Sticks:
             can_reset=message.can_reset,
             executors=message.executors,
         )
-        return [LogEvent("info", stick.spec.id, f"is ready: {message.device}")]
+        told = stick.depth.opened(message.max_in_flight, now_s)
+        self._dispatcher.limit(stick.spec.id, stick.depth.allowed)
+        ready = LogEvent("info", stick.spec.id, f"is ready: {message.device}")
+        return [ready] if told is None else [LogEvent("warning", stick.spec.id, told), ready]
+
+    def raise_depth(self, now_s: float) -> list[Action]:
+        """More requests in flight, on trial, for sticks that were limited and have worked for long."""
+        actions: list[Action] = []
+        for stick in self.by_id.values():
+            if stick.child.running and (told := stick.depth.raise_due(now_s)) is not None:
+                self._dispatcher.limit(stick.spec.id, stick.depth.allowed)
+                actions.append(LogEvent("info", stick.spec.id, told))
+        return actions
 
     def time_scale(self, stick: Stick) -> float:
         pool = self._pools.get(stick.spec.pool)

@@ -112,7 +112,7 @@ class Worker:
         if child.state in (State.STARTING, State.OPENING):
             return child.kill(now_s, "sent StickLost before StickOpened")
         stick.reset_epoch += 1
-        not_at_fault = self._workers.dispatcher.not_at_fault(stick.spec.id)
+        not_at_fault = self._failed(now_s)
         self.requeue(now_s)
         actions = child.device_lost(detail, now_s, not_at_fault=not_at_fault)
         if actions and child.listening:
@@ -120,6 +120,15 @@ class Worker:
             if self._workers.sticks.boots.request(stick.spec.id, now_s, exclusive=stick.spec.exclusive_boot):
                 actions.append(Send(child.endpoint, m.Reopen()))
         return actions + self._workers.regulate(stick, now_s)
+
+    def _failed(self, now_s: float) -> bool:
+        """The stick failed at its present depth. True: it is not at fault, since other sticks failed with a unit of its too."""
+        stick, queue = self.stick, self._workers.dispatcher.queues.get(self.stick.spec.id)
+        not_at_fault = self._workers.dispatcher.not_at_fault(stick.spec.id)
+        real = stick.present and not stick.spec.simulated and stick.child.state is not State.STOPPING
+        if queue is not None and real and not not_at_fault:
+            stick.depth.failed(len(queue.in_flight), now_s)
+        return not_at_fault
 
     def _graphs_run_elsewhere(self) -> bool:
         """Another stick of the pool has loaded the same graphs, so a refusal is this stick's fault and may pass."""
@@ -135,7 +144,7 @@ class Worker:
 
     def _exited(self, how: str, now_s: float) -> list[Action]:
         stick = self.stick
-        not_at_fault = self._workers.dispatcher.not_at_fault(stick.spec.id)
+        not_at_fault = self._failed(now_s)
         self.requeue(now_s)
         self._workers.sticks.boots.cancel(stick.spec.id, now_s)
         actions = stick.child.exited(how, now_s, not_at_fault=not_at_fault)
