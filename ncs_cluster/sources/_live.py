@@ -2,18 +2,20 @@
 
 One thread owns the VideoCapture from opening to release. It grabs every frame, so that none ages in the device's queue, and decodes
 a frame (the costly half) only for a waiting reader, into the reader's slot. A device that blocks holds up this thread only: the
-reader times out after `silence_s`, and the thread ends when the device's call returns.
+reader times out after `silence_s`, and the thread ends when the device's call returns. A frame that cannot be decoded is dropped;
+a device is lost when many fail in a row.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._ffmpeg import Unconverted, retrieve
 from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._planes import colour_room
 from ncs_cluster.sources.base import Captured, Planes
@@ -26,6 +28,10 @@ CLOSED = "the source is closed"
 RELEASE_S = 1.0
 RETRIEVE_S = 5.0
 """Seconds a reader waits for a decode into its slot, which computes and does not block."""
+LOST_READS = 100
+"""Failed reads in a row after which the stream has ended: at its end they fail at once."""
+UNCONVERTED_FRAMES = 25
+"""Frames in a row that cannot be converted after which the camera gives no signal."""
 
 
 class Opened(NamedTuple):
@@ -39,13 +45,23 @@ class Opened(NamedTuple):
 class Live:
     """What V4L2 and network cameras share: open, read, close, and open again."""
 
-    def __init__(self, name: str, start: Callable[[], cv2.VideoCapture], *, open_s: float, silence_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        start: Callable[[], cv2.VideoCapture],
+        *,
+        open_s: float,
+        silence_s: float,
+        repeat_s: Optional[float] = None,
+    ) -> None:
         """`name` begins every message. `start` runs in the owning thread and raises SourceError.
 
-        `open_s`, `silence_s`: how long to wait for the first and for the next frame.
+        `open_s`, `silence_s`: how long to wait for the first and for the next frame. `repeat_s`: a stream that ends after a frame
+        is started again, this long after its last start at the earliest; None: it is lost.
         """
         self._name = name
         self._start = start
+        self._repeat_s = repeat_s
         self._open_s = open_s
         self._silence_s = silence_s
         self._capture: Optional[_Capture] = None
@@ -56,7 +72,7 @@ class Live:
         if self._capture is not None:
             self._capture.close()
             self._capture.wait_released(RELEASE_S)
-        self._capture = capture = _Capture(self._start)
+        self._capture = capture = _Capture(self._start, self._repeat_s)
         try:
             return capture.opened(self._open_s)
         except SourceError as error:
@@ -86,8 +102,11 @@ class Live:
 class _Capture:
     """One VideoCapture and the thread that owns it; opened once, closed once."""
 
-    def __init__(self, start: Callable[[], cv2.VideoCapture]) -> None:
+    def __init__(self, start: Callable[[], cv2.VideoCapture], repeat_s: Optional[float]) -> None:
         self._start = start
+        self._repeat_s = repeat_s
+        self._pause_s = 0.0
+        """How long it may be silent between two streams."""
         self._change = threading.Condition()
         self._size: Optional[Opened] = None
         self._error: Optional[SourceError] = None
@@ -111,7 +130,7 @@ class _Capture:
             if self._error is not None or self._size is None:
                 raise self._error or SourceError(CLOSED)
             self._taken, self._wanted = None, colour_room(into.colour, self._size.width, self._size.height)
-            self._change.wait_for(lambda: self._taken or self._error, timeout_s)
+            self._change.wait_for(lambda: self._taken or self._error, timeout_s + self._pause_s)
             self._change.wait_for(lambda: not self._writing, RETRIEVE_S)
             self._wanted = None
             if self._taken is not None:
@@ -132,48 +151,70 @@ class _Capture:
 
     def _run(self) -> None:
         try:
-            capture = self._start()
-            try:
-                self._take_frames(capture)
-            finally:
-                capture.release()
+            while True:
+                started_s = time.monotonic()
+                capture = self._start()
+                try:
+                    frames = self._take_frames(capture)
+                finally:
+                    capture.release()
+                if not frames:
+                    raise SourceError("opens, but gives no frame")
+                if self._repeat_s is None:
+                    raise SourceError("the stream ended or stopped giving frames")
+                with self._change:
+                    self._pause_s = self._repeat_s
+                    rest_s = started_s + self._repeat_s - time.monotonic()
+                    if self._change.wait_for(lambda: self._error is not None, max(0.0, rest_s)):
+                        return
         except SourceError as error:
             self._fail(error)
         except Exception as error:  # cv2.error or any other exception of a driver must reach the reader
             self._fail(SourceError(f"OpenCV failed: {' '.join(str(error).split())[:200]}"))
 
-    def _take_frames(self, capture: cv2.VideoCapture) -> None:
-        import cv2
-
-        ok, frame = capture.read()
-        if not ok:
-            raise SourceError("opens, but gives no frame")
-        height, width = frame.shape[:2]
-        with self._change:
-            self._size = Opened(width, height, float(capture.get(cv2.CAP_PROP_FPS)))
-            self._change.notify_all()
-        while True:
+    def _take_frames(self, capture: cv2.VideoCapture) -> int:
+        """Give frames to readers until the stream ends or the device is closed; returns how many came."""
+        frames = failed = unconverted = 0
+        while failed < LOST_READS:
             ok = capture.grab()
             captured_s, captured_at = time.monotonic(), time.time()
             with self._change:
                 if self._error is not None:
-                    return
-                slot, self._writing = self._wanted, ok and self._wanted is not None
-            if not ok:
-                raise SourceError("the stream ended or stopped giving frames")
-            if slot is None:
+                    return max(1, frames)
+                slot = self._wanted if ok else None
+                self._writing = slot is not None
+            failed = 0 if ok else failed + 1
+            if not ok or (slot is None and self._size is not None):
+                frames += ok
                 continue
-            filled = False
+            size = None
             try:
-                ok, frame = capture.retrieve(slot)
-                if ok and frame.shape != slot.shape:
-                    raise SourceError(f"the frame size changed to {frame.shape[1]}x{frame.shape[0]}")
-                if ok and frame is not slot:
-                    slot[:] = frame
-                filled = ok
+                size = self._decode(capture, slot)
+                unconverted = 0
+            except Unconverted as error:
+                unconverted += 1
+                if unconverted == UNCONVERTED_FRAMES:
+                    raise SourceError(str(error)) from error
             finally:
                 with self._change:
                     self._writing = False
-                    if filled:
-                        self._wanted, self._taken = None, Captured(captured_s, captured_at, width, height)
+                    if size is not None and slot is not None:
+                        self._wanted, self._taken = None, Captured(captured_s, captured_at, *size)
                     self._change.notify_all()
+            frames += size is not None
+        return frames
+
+    def _decode(self, capture: cv2.VideoCapture, slot: Optional[NDArray[np.uint8]]) -> Optional[Tuple[int, int]]:
+        """Decode the grabbed frame into the slot, or the first frame for its size; None when that fails."""
+        import cv2
+
+        frame = retrieve(capture, slot)
+        if frame is None:
+            return None
+        height, width = frame.shape[:2]
+        if self._size is None:
+            with self._change:
+                self._size = Opened(width, height, float(capture.get(cv2.CAP_PROP_FPS)))
+        elif slot is not None and frame is not slot:
+            raise SourceError(f"the frame size changed to {width}x{height}")
+        return width, height

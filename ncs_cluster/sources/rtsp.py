@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Optional
 from urllib.parse import urlsplit
 
 from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._ffmpeg import capture
 from ncs_cluster.sources._live import Live
 from ncs_cluster.sources._secret import redacted
 from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
@@ -23,23 +24,28 @@ PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 CONNECT_S = 2.0
 MOST_PATIENCE_S = 15.0
 """Seconds; a camera process that is silent for longer counts as stuck."""
+LONGEST_INTERVAL_S = 10.0
 TRANSPORT = "rtsp_transport;tcp"
 """TCP: a UDP datagram lost on a radio link corrupts the picture. OPENCV_FFMPEG_CAPTURE_OPTIONS in the environment overrides it."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """`open_timeout_s` also covers the wait for the first key frame."""
+    """`open_timeout_s` also covers the wait for the first key frame. `snapshot_interval_s`: http only, between two requests to an
+    address that gives single pictures."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
     url: str
     open_timeout_s: float = 10.0
     read_timeout_s: float = 5.0
+    snapshot_interval_s: float = 1.0
 
     def __post_init__(self) -> None:
         if not (0 < self.open_timeout_s <= MOST_PATIENCE_S and 0 < self.read_timeout_s <= MOST_PATIENCE_S):
             raise ValueError(f"open_timeout_s and read_timeout_s must be within 0..{MOST_PATIENCE_S:g}")
+        if not 0 < self.snapshot_interval_s <= LONGEST_INTERVAL_S:
+            raise ValueError(f"snapshot_interval_s must be within 0..{LONGEST_INTERVAL_S:g}")
 
 
 def parse(spec: str, find: Find) -> Parsed:
@@ -62,7 +68,10 @@ class Rtsp:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._shown = redacted(options.url)
-        self._live = Live(self._shown, self._start, open_s=options.open_timeout_s, silence_s=options.read_timeout_s)
+        # over http a stream that ends may be one picture, or have been cut off by a part that is none
+        repeat_s = options.snapshot_interval_s if options.url.startswith("http") else None
+        open_s, silence_s = options.open_timeout_s, options.read_timeout_s
+        self._live = Live(self._shown, self._start, open_s=open_s, silence_s=silence_s, repeat_s=repeat_s)
 
     def open(self) -> SourceInfo:
         """Waits for the first frame. SourceError when no server answers, or without a video stream."""
@@ -84,9 +93,8 @@ class Rtsp:
 
         options = self._options
         self._check_connection()
-        capture = cv2.VideoCapture(
+        opened = capture(
             options.url,
-            cv2.CAP_FFMPEG,
             [
                 cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
                 int(1000 * options.open_timeout_s),
@@ -94,9 +102,9 @@ class Rtsp:
                 int(1000 * options.read_timeout_s),
             ],
         )
-        if not capture.isOpened():
+        if not opened.isOpened():
             raise SourceError("answers, but gives no stream: check the path, user and password")
-        return capture
+        return opened
 
     def _check_connection(self) -> None:
         """Connect once over TCP: OpenCV reports a refused connection only as "not opened"."""

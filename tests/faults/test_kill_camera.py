@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ncs_cluster.specs import CameraSpec
 from ncs_cluster.testing.daemon import Daemon, read_results, running, settings, sticks, synthetic
 from ncs_cluster.testing.interpreter import interpreter
 from ncs_cluster.types import CameraName
+from tests.sources.films import damage
 
 FRAMES, BITS, BLOCK = 120, 8, 16
 DAMAGED = (12, 50, 51)
@@ -55,18 +55,6 @@ def film(path: Path) -> None:
     writer.release()
 
 
-def damage(path: Path) -> None:
-    """Overwrite the frames of these numbers (chunk 00dc, size, content)."""
-    data = bytearray(path.read_bytes())
-    at = data.index(b"movi")
-    for number in range(FRAMES):
-        at = data.index(b"00dc", at + 4)
-        if number in DAMAGED:
-            size = struct.unpack_from("<I", data, at + 4)[0]
-            data[at + 8 : at + 8 + size] = bytes(size)
-    path.write_bytes(data)
-
-
 def kill_camera(daemon: Daemon, after_frames: int) -> None:
     def captured(status: dict[str, Any]) -> bool:
         return bool(status["cameras"][0]["frames"] >= after_frames and status["cameras"][0]["state"] == "running")
@@ -85,7 +73,7 @@ def kill_camera(daemon: Daemon, after_frames: int) -> None:
 def test_every_frame_of_a_file_once_and_each_with_its_own_pixels(tmp_path: Path) -> None:
     """The camera is killed three times while the file plays. A frame whose data are damaged has its record too."""
     film(tmp_path / "film.avi")
-    damage(tmp_path / "film.avi")
+    damage(tmp_path / "film.avi", *DAMAGED)
     options = {"path": os.fspath(tmp_path / "film.avi"), "paced": False}
     camera = CameraSpec(CameraName("cam0"), "video", options, "film.avi", ordered=True)
     results = tmp_path / "results.jsonl"

@@ -34,6 +34,12 @@ class HttpCamera(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.brightness = 50
         self.size = (WIDTH, HEIGHT)
+        self.parts = 0
+        self.bad: Callable[[bytes], tuple[str, bytes]] | None = None
+        """Type and content of every fifth part, from a picture."""
+        self.connections = 0
+        self.film = b""
+        """Served again and again at /film."""
         self.silent = threading.Event()
         self.gone = threading.Event()
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
@@ -60,7 +66,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("WWW-Authenticate", 'Basic realm="camera"')
             self.end_headers()
             return
+        self.server.connections += 1
         self.send_response(200)
+        if self.path == "/film":
+            self.send_header("Content-Type", "video/mpeg")
+            self.end_headers()
+            self.play_film()
+            return
+        if self.path == "/snap.jpeg":
+            data = jpeg(self.server.brightness, *self.server.size)
+            self.send_header("Content-Type", "image/jpeg")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+            return
         if self.path == "/text":
             self.send_header("Content-Type", "text/html")
             self.end_headers()
@@ -70,12 +89,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         while not self.server.gone.is_set():
             if not self.server.silent.is_set():
-                data = jpeg(self.server.brightness, *self.server.size)
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                kind, data = "image/jpeg", jpeg(self.server.brightness, *self.server.size)
+                self.server.parts += 1
+                if self.server.bad is not None and self.server.parts % 5 == 0:
+                    kind, data = self.server.bad(data)
+                head = f"--frame\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n"
                 try:
                     self.wfile.write(head.encode() + data + b"\r\n")
                 except OSError:
                     return
+            time.sleep(1 / FPS)
+
+    def play_film(self) -> None:
+        while not self.server.gone.is_set():
+            try:
+                self.wfile.write(self.server.film)
+            except OSError:
+                return
             time.sleep(1 / FPS)
 
     def log_message(self, *_: object) -> None:

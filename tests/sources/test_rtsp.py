@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any, Callable
 
 import cv2
@@ -15,6 +16,7 @@ from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._secret import redacted
 from ncs_cluster.sources.base import Planes
 from ncs_cluster.sources.rtsp import Options, Rtsp
+from tests.sources.films import grey, interlaced
 
 WIDTH, HEIGHT = 160, 120
 
@@ -164,6 +166,60 @@ def test_an_rtsp_camera_is_read_lost_found_again_and_its_password_kept(
     written = "".join(capfd.readouterr())
     assert "s3cret" not in written
     assert "wr0ng" not in written
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda picture: ("image/jpeg", bytes(len(picture))),
+        lambda picture: ("image/jpeg", b""),
+        lambda picture: ("image/jpeg", b"<html>busy</html>"),
+        lambda picture: ("text/html", b"<html>busy</html>"),
+    ],
+    ids=["zeros", "empty", "a page called jpeg", "a page"],
+)
+def test_a_part_that_is_no_picture_costs_itself_alone(camera: Any, bad: Callable[[bytes], tuple[str, bytes]]) -> None:
+    source = Rtsp(Options(camera.url, snapshot_interval_s=0.01))
+    source.open()
+    camera.bad = bad
+    until(source, 50)
+    before = camera.parts
+    while camera.parts < before + 30:
+        into = planes()
+        source.read(into)
+        assert into.colour.mean() == pytest.approx(50, abs=4)
+    source.close()
+
+
+def test_an_address_of_single_pictures_is_asked_again_and_again(camera: Any) -> None:
+    source = Rtsp(Options(camera.url.replace("/video.mjpg", "/snap.jpeg"), snapshot_interval_s=0.05))
+    info = source.open()
+    assert (info.width, info.height) == (WIDTH, HEIGHT)
+    for brightness in (50, 120, 200):
+        camera.brightness = brightness
+        until(source, brightness)
+    assert camera.connections >= 4
+    camera.stop()
+    with pytest.raises(SourceError, match=r"no answer from|gives no stream"):
+        drain(source)
+    source.close()
+
+
+@pytest.mark.skipif(cv2.__version__ < "4.13", reason="this OpenCV gives interlaced frames as they are")
+def test_interlaced_frames_of_a_camera_are_never_shown(camera: Any, tmp_path: Path) -> None:
+    """OpenCV says that it has read them, and gives black or the frame before."""
+    address = camera.url.replace("/video.mjpg", "/film")
+    camera.film = Path(interlaced(tmp_path / "a.m2v")).read_bytes()
+    with pytest.raises(SourceError, match=r"/film: interlaced or of another size, which OpenCV .* cannot convert"):
+        Rtsp(Options(address)).open()
+    camera.film = Path(interlaced(tmp_path / "a.m2v", progressive=(0,))).read_bytes()
+    source, into = Rtsp(Options(address)), planes()
+    source.open()
+    for _ in range(20):
+        into.colour[:] = 0
+        source.read(into)
+        assert into.colour.reshape(-1)[: 64 * 48 * 3].mean() == pytest.approx(grey(0), abs=2)
+    source.close()
 
 
 def test_a_web_page_is_no_stream(camera: Any) -> None:

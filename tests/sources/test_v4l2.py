@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,11 @@ class Scripted:
 
     def __init__(self) -> None:
         self.frame = 0
+        self.fails: Callable[[int], bool] = lambda frame: False
         self.silent = threading.Event()
         self.let_go = threading.Event()
         self.released = threading.Event()
         self.shape = (HEIGHT, WIDTH, 3)
-
-    def read(self) -> tuple[bool, Any]:
-        return True, np.zeros(self.shape, np.uint8)
 
     def get(self, _key: int) -> float:
         return 100.0
@@ -39,10 +38,10 @@ class Scripted:
             return False
         time.sleep(0.01)
         self.frame += 1
-        return True
+        return not self.fails(self.frame)
 
     def retrieve(self, slot: Any) -> tuple[bool, Any]:
-        if slot.shape != self.shape:
+        if slot is None or slot.shape != self.shape:
             return True, np.zeros(self.shape, np.uint8)
         slot[:] = self.frame % 256
         return True, slot
@@ -119,9 +118,12 @@ def test_silence_is_reported_and_a_frame_that_comes_too_late_leaves_the_slot_alo
     into.colour[:] = 255
     capture.silent.clear()
     capture.let_go.set()
-    assert capture.released.wait(5)
+    grabbed = capture.frame
+    while capture.frame < grabbed + 5:
+        time.sleep(0.01)
     assert (into.colour == 255).all()
     source.close()
+    assert capture.released.wait(5)
 
 
 def test_closing_does_not_wait_for_a_blocked_camera_which_is_released_when_it_lets_go() -> None:
@@ -149,6 +151,19 @@ def test_a_frame_of_another_size_is_an_error_rather_than_a_stale_slot() -> None:
     assert source.open() == (WIDTH, HEIGHT, 100.0)
     source.read(planes())
     source.close()
+
+
+def test_a_frame_that_cannot_be_read_costs_itself_alone_and_a_hundred_in_a_row_the_camera() -> None:
+    capture = Scripted()
+    capture.fails = lambda frame: frame % 3 == 0
+    source, into = live(capture, silence_s=5.0), planes()
+    for _ in range(10):
+        source.read(into)
+        assert int(into.colour[0, 0, 0]) % 3
+    capture.fails = lambda frame: True
+    with pytest.raises(SourceError, match="camera x: the stream ended or stopped giving frames"):
+        drain(source, into)
+    assert capture.released.wait(5)
 
 
 def test_many_readers_and_closers_in_turn_never_hang() -> None:
