@@ -1,7 +1,8 @@
 """Pictures: one file, or all files of a folder and its subfolders in natural order (2 before 10), each once and in order.
 
-An unreadable picture becomes a record with its reason. Headers are checked before decoding, and links out of the folder are not
-followed, because a folder of pictures may come from an untrusted source.
+An unreadable picture becomes a record with its reason, and a video among them too; other files are counted in the description.
+Headers are checked before decoding, and links out of the folder are not followed, because a folder of pictures may come from an
+untrusted source. Large JPEGs are scaled down while they are decoded.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import re
 import stat
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
 from ncs_cluster.errors import SourceError
+from ncs_cluster.sources._exif import upright
 from ncs_cluster.sources._header import Header, header
 from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._planes import colour_room
@@ -24,11 +27,30 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-MOST_PIXELS = 20_000_000
+PICTURES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".avif", ".jp2", ".j2k"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"),
+)
+FOREIGN = (
+    *(".heic", ".heif", ".jxl", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"),
+    *(".hdr", ".exr", ".ras", ".sr", ".xcf", ".tga", ".ico"),
+)
+"""Pictures that OpenCV cannot decode, or not in every build."""
+VIDEOS = (
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".3gp", ".wmv", ".flv", ".dv"),
+    *(".ogv", ".vob", ".bag", ".db3"),
+)
 MOST_SIDE = 8192
 """Longest side of a slot in pixels: a pool has several slots."""
-MOST_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 256 * 1024 * 1024
+MOST_DECODED = 512 * 1024 * 1024
+"""Bytes of a decoded picture, three per pixel."""
+MEMORY_SHARE = 4
+"""A decoded picture may take this part of the machine's memory."""
+KNOWN = "JPEG, PNG, BMP, WebP, GIF, TIFF, JPEG 2000, AVIF, Netpbm"
+ALWAYS = ("JPEG", "PNG", "BMP", "WebP", "Netpbm")
+NAMED = 5
+"""Kinds of files without pictures that the description names."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +97,11 @@ class Images:
         try:
             self._single = not os.path.isdir(path)
             self._folder = os.path.dirname(path) if self._single else path
-            self._items = [os.path.basename(path)] if self._single else _pictures(path)
+            self._items, others = ([os.path.basename(path)], "") if self._single else _listed(path)
         except OSError as error:
             raise SourceError(f"{options.path}: {error.strerror}", permanent=True) from error
         if not self._items:
-            raise SourceError(f"no picture ({', '.join(SUFFIXES)}) in {options.path}", permanent=True)
+            raise SourceError(f"no picture in {options.path}{others}", permanent=True)
         self._next = self._shown_in_pass = 0
         self._closed.clear()
         width, height = options.max_width, options.max_height
@@ -95,7 +117,7 @@ class Images:
             fps=None,
             finite=not options.loop,
             ordered=True,
-            description=f"{os.path.basename(path)} ({count})",
+            description=f"{os.path.basename(path)} ({count}{others})",
         )
 
     def read(self, into: Planes) -> Optional[Captured]:
@@ -129,7 +151,10 @@ class Images:
 
     def skip(self, frames: int) -> None:
         """Skip pictures, to continue where another reader stopped."""
-        self._next = min(len(self._items), self._next + frames)
+        if self._options.loop:
+            self._next = (self._next + frames) % len(self._items)
+        else:
+            self._next = min(len(self._items), self._next + frames)
 
     def close(self) -> None:
         """From any thread, any number of times."""
@@ -140,18 +165,32 @@ class Images:
         import cv2
         import numpy as np
 
+        if item.lower().endswith(VIDEOS):
+            raise Unreadable("is a video: give it as a source of its own")
         data = self._bytes(item)
         head = header(data)
-        if head is None:
-            raise Unreadable("is not a JPEG, PNG, BMP or WebP picture")
-        _check(head)
+        if head is None or item.lower().endswith(FOREIGN):
+            raise Unreadable(f"is no picture that OpenCV can decode ({KNOWN}): convert it")
+        shrink = self._shrink(head)
+        _check(head, shrink)
+        flags = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
         try:
-            picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            picture = cv2.imdecode(
+                np.frombuffer(data, np.uint8), flags.get(shrink, cv2.IMREAD_REDUCED_COLOR_8) | cv2.IMREAD_IGNORE_ORIENTATION
+            )
         except cv2.error as error:
             raise Unreadable("is corrupt") from error
         if picture is None:
-            raise Unreadable("is corrupt")
-        return np.asarray(picture, np.uint8)
+            unless = "" if head.format in ALWAYS else f", or {head.format}, which not every build of OpenCV decodes"
+            raise Unreadable(f"is corrupt{unless}")
+        return np.ascontiguousarray(upright(np.asarray(picture, np.uint8), data, head.format))
+
+    def _shrink(self, head: Header) -> int:
+        """The factor by which the decoder may scale the picture down; it stays at least as large as it is shown."""
+        width, height = self._fit((head.height, head.width))
+        # the picture may be turned: neither side may become too short
+        factor = min(head.width / max(width, height), head.height / max(width, height)) if head.shrinks else 1.0
+        return next((shrink for shrink in (8, 4, 2) if shrink <= factor), 1)
 
     def _bytes(self, item: str) -> bytes:
         path = os.path.join(self._folder, item)
@@ -178,20 +217,33 @@ class Images:
         return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _check(head: Header) -> None:
-    if head.width * head.height > MOST_PIXELS:
-        raise Unreadable(f"has {head.width}x{head.height} pixels, more than {MOST_PIXELS // 1_000_000} million")
+def _check(head: Header, shrink: int) -> None:
+    needs = 3 * head.width * head.height // shrink**2
+    most = min(MOST_DECODED, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MEMORY_SHARE)
+    if needs > most:
+        raise Unreadable(f"has {head.width}x{head.height} pixels, which take {needs >> 20} MB, more than {most >> 20}")
     if not head.whole:
         raise Unreadable("is truncated: its end is missing")
 
 
-def _pictures(path: str) -> List[str]:
-    found = []
+def _listed(path: str) -> Tuple[List[str], str]:
+    """Pictures and videos in and below a folder, in order; and for people how many other files there are."""
+    found: List[str] = []
+    others: Counter[str] = Counter()
     for folder, below, files in os.walk(path, onerror=_raise):
         below[:] = [name for name in below if not name.startswith(".")]
-        names = [name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
-        found += [os.path.relpath(os.path.join(folder, name), path) for name in names]
-    return sorted(found, key=_natural)
+        others["linked folders"] += sum(os.path.islink(os.path.join(folder, name)) for name in below)
+        for name in files:
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(PICTURES + FOREIGN + VIDEOS):
+                found.append(os.path.relpath(os.path.join(folder, name), path))
+            else:
+                suffix = os.path.splitext(name)[1]
+                others[suffix if suffix.isalnum() or suffix[1:].isalnum() else "other files"] += 1
+    kinds = [f"{count} {kind}" for kind, count in others.most_common() if count]
+    left_out = ", ".join(kinds[:NAMED] + (["others"] if len(kinds) > NAMED else []))
+    return sorted(found, key=_natural), f"; left out: {left_out}" if left_out else ""
 
 
 def _natural(path: str) -> List[Tuple[int, int, str]]:
