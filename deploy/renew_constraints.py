@@ -1,5 +1,6 @@
-"""Writes constraints.txt beside this file: the newest versions that pyproject.toml allows of the product's libraries, and of those of
-its tests and checks. `make constraints` calls it; then `.ci/run` tries them.
+"""Writes constraints.txt beside this file: the newest versions that pyproject.toml allows, of tests and checks too.
+
+`make constraints` calls it; then `.ci/run` tries them.
 
     python deploy/renew_constraints.py python3.11 python3.13
 
