@@ -48,6 +48,10 @@ class Camera:
         self.slots: Slots | None = None
         self.retired: list[Slots] = []
         self.next_frame = 0
+        self.source_from = 0
+        """Number of the first frame of its present source."""
+        self.starts_over = False
+        """Its next process has another source, which begins at its start."""
         self.frames = 0
         self.unreadable = 0
         self.reads = True
@@ -133,7 +137,10 @@ class Camera:
         self.sent_rate = None
         # the restarted camera draws "no signal" over the last picture of the process before it
         pictures = [self._cameras.pools.pictures(self, self.child.endpoint)] if self.slots is not None else []
-        return [Send(self.child.endpoint, m.OpenSource(self.spec, self.next_frame)), *pictures]
+        if self.starts_over:
+            self.source_from, self.starts_over = self.next_frame, False
+        done = self.next_frame - self.source_from
+        return [Send(self.child.endpoint, m.OpenSource(self.spec, self.next_frame, done)), *pictures]
 
     def _opened(self, info: m.SourceOpened, now_s: float) -> list[Action]:
         """The source delivers frames: a pool is created, or the present one is kept where its size fits."""

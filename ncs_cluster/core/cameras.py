@@ -20,6 +20,9 @@ from ncs_cluster.specs import CameraSpec
 LIVE_FIELDS = {"weight", "shown"}
 """Fields of a CameraSpec that its process does not use: a change is applied to the stream, without a restart."""
 
+SOURCE_FIELDS = {"source", "options"}
+"""Fields of a CameraSpec that make it another source, which begins at its start."""
+
 
 class Cameras:
     """The cameras by name, in the order in which they were added."""
@@ -82,6 +85,8 @@ class Cameras:
             if camera.stream is not None:
                 self.streams.set_weight(camera.stream.name, spec.weight)
             return [LogEvent("info", spec.name, f"has new settings: {', '.join(sorted(changed))}")]
+        if back or changed & SOURCE_FIELDS:
+            camera.starts_over = True
         # another source or another picture mode: the process restarts, and the frame numbers continue
         self.close_stream(camera, now_s)
         camera.added, camera.ended, camera.child.runtime = True, False, spec.runtime

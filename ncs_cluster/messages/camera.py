@@ -18,10 +18,15 @@ Item = Annotated[str, Meta(max_length=4096)]
 
 
 class OpenSource(Message, frozen=True):
-    """The first message to a camera. Frames are numbered from `first_frame`; a restarted camera continues the numbers."""
+    """The first message to a camera. Frames are numbered from `first_frame`; a restarted camera continues the numbers.
+
+    `done`: frames that were captured of this source before. A source with an end goes on behind them, and so does one whose every
+    frame counts: with `--loop` its passes stay whole.
+    """
 
     camera: CameraSpec
     first_frame: int = 0
+    done: int = 0
 
 
 class Grant(Message, frozen=True):

@@ -65,6 +65,8 @@ class Camera:
         self._channel = channel
         self._spec = settings.camera
         self._next_frame = settings.first_frame
+        self._done = settings.done
+        """Frames captured of this source, by processes before this one too."""
         self._preview = Preview(settings.camera, channel.send)
         self._pools: Dict[int, FramePool] = {}
         self._grants: Deque[Tuple[int, int]] = deque()
@@ -200,10 +202,11 @@ class Camera:
         info = source.open()
         self._reading_since_s = None
         child.trim_memory()
-        if info.finite and self._next_frame:
+        ordered = info.ordered or self._spec.ordered
+        if self._done and (info.finite or (ordered and isinstance(source, Skipping))):
             # skipping into a long video takes long
-            self._reading_since_s = time.monotonic() + self._next_frame * SKIP_FRAME_S
-            self._skip(source, info, self._next_frame)
+            self._reading_since_s = time.monotonic() + self._done * SKIP_FRAME_S
+            self._skip(source, info, self._done)
             self._reading_since_s = None
         shape = (info.width, info.height, info.depth_scale_m)
         if self._info is not None and shape != (self._info.width, self._info.height, self._info.depth_scale_m):
@@ -218,7 +221,7 @@ class Camera:
         )
 
     def _skip(self, source: Source, info: SourceInfo, frames: int) -> None:
-        """Skip the frames of a finite source that were captured before it failed or this process was restarted."""
+        """Skip the frames that were captured before the source failed or this process was restarted."""
         if isinstance(source, Skipping):
             source.skip(frames)
             return
@@ -253,6 +256,7 @@ class Camera:
                     self._channel.send(SourceEnded(self._next_frame))
                 return True
             frame, self._next_frame = self._next_frame, self._next_frame + 1
+            self._done += 1
             self._captured += 1
             if grant is None:
                 self._channel.send(Skipped(frame))

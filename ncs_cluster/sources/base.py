@@ -78,7 +78,8 @@ class Source(Protocol):
 
 @runtime_checkable
 class Skipping(Protocol):
-    """A finite source that can skip frames without decoding them; frames of others are read and dropped."""
+    """A source that can skip frames without decoding them, repeated passes included; frames of other finite sources are read and
+    dropped."""
 
     def skip(self, frames: int) -> None:
         """Called between `open` and the first `read`: a restarted camera process goes on at the frame it had reached."""

@@ -59,6 +59,8 @@ def test_a_new_camera_has_given_nothing() -> None:
         "slots": None,
         "retired": [],
         "next_frame": 0,
+        "source_from": 0,
+        "starts_over": False,
         "frames": 0,
         "unreadable": 0,
         "reads": True,
@@ -134,7 +136,7 @@ def test_a_camera_that_greets_again_goes_on_with_its_numbers_and_its_ring_of_pic
     setup = CameraSetup().open()
     setup.camera.next_frame = 7
     setup.receive(DIED, 1.0)
-    assert setup.receive(HELLO, 2.0) == [Send(CAMERA, OpenSource(setup.spec, 7)), pictures()]
+    assert setup.receive(HELLO, 2.0) == [Send(CAMERA, OpenSource(setup.spec, 7, 7)), pictures()]
 
 
 def test_what_a_killed_camera_still_says_does_not_count() -> None:

@@ -154,7 +154,7 @@ def test_a_new_source_restarts_the_camera_and_frames_go_on_with_the_next_number(
     # its process had written one more frame before it heard of it
     assert setup.receive(captured(1, slot=1), 11.1) == []
     assert setup.receive(STOPPED, 11.2) == [Spawn(CAMERA, "old")]
-    assert setup.receive(HELLO, 11.3) == [Send(CAMERA, OpenSource(spec, 2)), pictures()]
+    assert setup.receive(HELLO, 11.3) == [Send(CAMERA, OpenSource(spec, 2, 0)), pictures()]
     assert setup.receive(info(320, 240), 11.4) == [
         LogEvent("info", "cam0", "opened: a scene, 320x240"),
         MakePool(PoolLayout(2, 30, 320, 240)),
@@ -253,6 +253,15 @@ def test_a_removed_camera_that_never_opened_is_forgotten_at_once() -> None:
     assert setup.cameras.by_name == {}
 
 
+def test_a_changed_picture_restarts_the_camera_and_its_source_goes_on() -> None:
+    setup = CameraSetup().open()
+    setup.receive(captured(0))
+    spec = changed(setup, picture="exact")
+    setup.cameras.configure([spec], 11.0)
+    setup.receive(STOPPED, 11.1)
+    assert setup.receive(HELLO, 11.2) == [Send(CAMERA, OpenSource(spec, 1, 1)), pictures()]
+
+
 def test_a_camera_that_is_configured_again_before_it_has_stopped_starts_again() -> None:
     setup = CameraSetup().open()
     setup.receive(captured(0))
@@ -261,7 +270,7 @@ def test_a_camera_that_is_configured_again_before_it_has_stopped_starts_again() 
     assert setup.camera.removed is False
     assert setup.receive(STOPPED, 11.2) == [Spawn(CAMERA, "default")]
     assert setup.cameras.tick(11.3) == []
-    assert setup.receive(HELLO, 11.4) == [Send(CAMERA, OpenSource(setup.spec, 1)), pictures()]
+    assert setup.receive(HELLO, 11.4) == [Send(CAMERA, OpenSource(setup.spec, 1, 0)), pictures()]
     assert setup.cameras.by_name == {"cam0": setup.camera}
 
 

@@ -90,6 +90,27 @@ def test_every_frame_of_a_file_once_and_each_with_its_own_pixels(tmp_path: Path)
     assert seen == ["film.avi: cannot be decoded: its data are damaged" if n in DAMAGED else n for n in range(FRAMES)]
 
 
+def test_every_frame_of_a_film_that_is_repeated_counts_in_each_pass(tmp_path: Path) -> None:
+    """The camera is killed in the first, second and third pass; no frame of a pass is lost or comes twice."""
+    film(tmp_path / "film.avi")
+    damage(tmp_path / "film.avi", *DAMAGED)
+    options = {"path": os.fspath(tmp_path / "film.avi"), "paced": False, "loop": True}
+    camera = CameraSpec(CameraName("cam0"), "video", options, "film.avi", ordered=True)
+    results = tmp_path / "results.jsonl"
+    runtimes = {"reader": interpreter(tmp_path / "reader", READS_THE_NUMBER)}
+    asked = settings(tmp_path, sticks(2, "reader", latency_ms=10.0), [camera], results=results, runtimes=runtimes)
+    with running(asked) as daemon:
+        for frames in (30, FRAMES + 60, 2 * FRAMES + 90):
+            kill_camera(daemon, frames)
+        daemon.until(lambda status: status["cameras"][0]["frames"] > 4 * FRAMES, "has played it four times")
+        assert daemon.stop() == 0
+    records = read_results(results)
+    assert len(records) > 3 * FRAMES
+    assert [record["frame"] for record in records] == list(range(len(records)))
+    seen = [-1 if record.get("error") else int(record["detections"][0]["label"]) for record in records]
+    assert seen == [-1 if n % FRAMES in DAMAGED else n % FRAMES for n in range(len(records))]
+
+
 def test_the_numbers_of_a_live_camera_go_on_rising(tmp_path: Path) -> None:
     """No number is used twice, and results come again."""
     results = tmp_path / "results.jsonl"
