@@ -91,7 +91,9 @@ class Regulator:
         if advice.switched is not None:
             self.switches += 1
             self.last_switch = (now_s, advice.switched)
-            actions.append(LogEvent("info", "clusters", f"switch to {', '.join(self.active)}: {advice.switched}"))
+            by_heat = any(stick.hot and stick.why_hot and stick.why_hot in advice.switched for stick in view.sticks)
+            text = f"switch to {', '.join(self.active)}: {advice.switched}"
+            actions.append(LogEvent("info", "clusters", text, "switches by heat" if by_heat else ""))
         usable = any(stick.usable for stick in view.sticks)
         return actions + self._report_shedding(usable and not allowed, bool(allowed))
 
@@ -173,12 +175,14 @@ class Regulator:
         """One event when a stick gets too hot, one when it has cooled down."""
         hot = {stick.id: stick for stick in view.sticks if stick.hot}
         actions: list[Action] = [
-            LogEvent("info", stick, f"{seen.why_hot}: resting") for stick, seen in hot.items() if stick not in self._hot
+            LogEvent("info", stick, f"{seen.why_hot}: resting", "rests of hot sticks")
+            for stick, seen in hot.items()
+            if stick not in self._hot
         ]
         for stick in view.sticks:
             if stick.id in self._hot and not stick.hot and stick.usable:
                 text = "has cooled down" if stick.temperature_c is not None else "has no sensor"
-                actions.append(LogEvent("info", stick.id, text))
+                actions.append(LogEvent("info", stick.id, text, "ends of rests"))
         self._hot = set(hot)
         return actions
 

@@ -7,6 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from ncs_cluster.core.actions import LogEvent
+from ncs_cluster.processes.repeats import Repeats
 from ncs_cluster.status import Event
 
 KEPT = 500
@@ -28,11 +30,21 @@ class EventLog:
         self._routine: deque[Event] = deque(maxlen=KEPT)
         self._important: deque[Event] = deque(maxlen=KEPT)
         self._next_id = 1
+        self._repeats = Repeats()
         self.followers: list[Callable[[Event], None]] = []
         """Called with each event as it happens."""
 
-    def add(self, level: str, origin: str, text: str) -> None:
-        """Log a line about `origin` and keep it. A text that is too long is cut."""
+    def add(self, level: str, origin: str, text: str, group: str | None = None) -> None:
+        """Log a line about `origin` and keep it, unless it repeats: see actions.LogEvent. A text that is too long is cut."""
+        if self._repeats.passes(LogEvent(level, origin, text, group), time.monotonic()):
+            self._tell(level, origin, text)
+
+    def tick(self, now_s: float) -> None:
+        """Tell what has repeated."""
+        for event in self._repeats.due(now_s):
+            self._tell(event.level, event.origin, event.text)
+
+    def _tell(self, level: str, origin: str, text: str) -> None:
         data = text.encode(errors="replace")
         if len(data) > LONGEST_TEXT:
             text = data[:LONGEST_TEXT].decode(errors="ignore") + "..."

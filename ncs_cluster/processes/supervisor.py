@@ -174,6 +174,7 @@ class Supervisor:
             self._next_spawner_s = now_s + SPAWNER_S
             self._spawner.tick(now_s, self._pids)
             self._handle_events()
+        self._log.tick(now_s)
         if now_s >= self._next_ping_s:
             self._next_ping_s = now_s + min(1.0, self._notifier.ping_every_s or 1.0)
             if self._notifier.ping_every_s is not None:
@@ -208,8 +209,8 @@ class Supervisor:
                 case a.ForgetPort(stick=stick):
                     for usb in self._usb:
                         usb.forget(stick)
-                case a.LogEvent(level=level, origin=origin, text=text):
-                    self._log.add(level, origin, text)
+                case a.LogEvent(level=level, origin=origin, text=text, group=group):
+                    self._log.add(level, origin, text, group)
                 case a.Exit(code=code):
                     self._exit_code = code if self._exit_code is None else self._exit_code
                 case _:

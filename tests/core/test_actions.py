@@ -43,7 +43,7 @@ class Log(EventLog):
     def __init__(self, done: list[tuple[Any, ...]]) -> None:
         self._done = done
 
-    def add(self, level: str, origin: str, text: str) -> None:
+    def add(self, level: str, origin: str, text: str, group: str | None = None) -> None:
         self._done.append(("note", level, origin, text))
 
 

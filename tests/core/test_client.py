@@ -47,7 +47,7 @@ def refused(why: str) -> Send:
 
 
 def switch(sticks: str) -> LogEvent:
-    return LogEvent("info", "clusters", f"switch to {sticks}: requested by the operator")
+    return LogEvent("info", "clusters", f"switch to {sticks}: requested by the operator", "")
 
 
 # -- a client asks for the next cluster

@@ -282,14 +282,14 @@ def test_a_switch_within_the_dwell_is_promised_and_later_made() -> None:
     assert daemon.engine.deadline_s == 100.25
     daemon.engine.wake(101.9)
     assert daemon.engine.deadline_s == 102.0
-    assert daemon.engine.wake(102.0) == [LogEvent("info", "clusters", "switch to sim-2: requested by the operator")]
+    assert daemon.engine.wake(102.0) == [LogEvent("info", "clusters", "switch to sim-2: requested by the operator", "")]
 
 
 def test_a_switch_after_the_dwell_is_made_at_once() -> None:
     daemon = clusters_of_one()
     daemon.now_s = 102.0
     assert daemon.receive(CLIENT, m.AskSwitch()) == [
-        LogEvent("info", "clusters", "switch to sim-2: requested by the operator"),
+        LogEvent("info", "clusters", "switch to sim-2: requested by the operator", ""),
         replied("switched to sim-2"),
     ]
 
@@ -308,7 +308,7 @@ def test_a_switch_is_refused_where_every_other_cluster_is_too_hot() -> None:
     zone.read(70.0, 102.0)
     daemon.now_s = 102.0
     assert daemon.receive(CLIENT, m.AskSwitch()) == [
-        LogEvent("info", "sim-2", "is too hot (70.0 °C): resting"),
+        LogEvent("info", "sim-2", "is too hot (70.0 °C): resting", "rests of hot sticks"),
         Send(CLIENT, m.Reply(error="every other cluster is too hot; the active sticks stay active")),
     ]
 

@@ -46,12 +46,12 @@ def test_every_stick_that_is_not_hot_works_under_the_policy_all() -> None:
     setup.open(1, 2, 3, sensor=True)
     setup.measure(1, 40.0, 2.0)
     setup.measure(2, 65.0, 2.0)
-    assert setup.regulator.regulate(2.0) == [LogEvent("info", "sim-2", "is too hot (65.0 °C): resting")]
+    assert setup.regulator.regulate(2.0) == [LogEvent("info", "sim-2", "is too hot (65.0 °C): resting", "rests of hot sticks")]
     assert (setup.regulator.active, setup.duties) == (["sim-1"], {"sim-1": 1.0, "sim-2": 0.0, "sim-3": 0.0})
     assert [setup.regulator.resting(stick_id(number)) for number in (1, 2, 3)] == [False, True, False]
     assert setup.regulator.regulate(2.1) == [], "once"
     setup.measure(2, 62.0, 3.0)
-    assert setup.regulator.regulate(3.0) == [LogEvent("info", "sim-2", "has cooled down")]
+    assert setup.regulator.regulate(3.0) == [LogEvent("info", "sim-2", "has cooled down", "ends of rests")]
     assert setup.regulator.active == ["sim-1", "sim-2"]
 
 
@@ -72,7 +72,7 @@ def test_a_stick_that_was_hot_and_comes_back_without_a_sensor_is_noted_as_such()
     setup.regulator.regulate(2.0)
     setup[1].zone.open(False)
     assert setup.regulator.regulate(3.0) == [
-        LogEvent("info", "sim-1", "has no sensor"),
+        LogEvent("info", "sim-1", "has no sensor", "ends of rests"),
         LogEvent("info", "clusters", "a stick has cooled down: frames are processed again"),
     ]
 
@@ -82,7 +82,7 @@ def test_shedding_is_noted_once_when_it_begins_and_once_when_it_ends() -> None:
     setup.open(1, sensor=True)
     setup.measure(1, 70.0, 2.0)
     assert setup.regulator.regulate(2.0) == [
-        LogEvent("info", "sim-1", "is too hot (70.0 °C): resting"),
+        LogEvent("info", "sim-1", "is too hot (70.0 °C): resting", "rests of hot sticks"),
         LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
     assert (setup.regulator.shedding, setup.regulator.active) == (True, [])
@@ -136,7 +136,7 @@ def test_a_stick_that_is_hot_or_not_usable_does_not_work_whatever_the_policy_say
     setup[2].zone.open(True)
     setup[2].zone.read(70.0, 2.0)
     setup[3].child.kill(2.0, "hangs")
-    assert setup.regulator.regulate(2.0) == [LogEvent("info", "sim-2", "is too hot (70.0 °C): resting")]
+    assert setup.regulator.regulate(2.0) == [LogEvent("info", "sim-2", "is too hot (70.0 °C): resting", "rests of hot sticks")]
     assert (setup.regulator.active, setup.duties) == (["sim-1"], {"sim-1": 0.5, "sim-2": 0.0, "sim-3": 0.0})
 
 
@@ -146,7 +146,7 @@ def test_the_turn_passes_when_its_time_is_over() -> None:
     assert (setup.regulator.active, setup.regulator.policy_deadline_s) == (["sim-1", "sim-2"], 12.0)
     assert setup.dispatcher.permits == {"default": 2}
     assert setup.regulator.clusters(2.0) == [["sim-1", "sim-2"], ["sim-3", "sim-4"]]
-    assert setup.regulator.regulate(12.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: switch interval is over")]
+    assert setup.regulator.regulate(12.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: switch interval is over", "")]
     assert (setup.regulator.active, setup.duties) == (["sim-3", "sim-4"], {"sim-1": 0.0, "sim-2": 0.0, "sim-3": 1.0, "sim-4": 1.0})
     assert (setup.regulator.switches, setup.regulator.last_switch) == (1, (12.0, "switch interval is over"))
     assert setup.regulator.policy_deadline_s == 22.0
@@ -156,7 +156,7 @@ def test_the_times_of_a_policy_are_plant_times() -> None:
     setup = ring(4, 2, time_scale=10.0)
     setup.regulator.regulate(2.0)
     assert setup.regulator.policy_deadline_s == 3.0
-    assert setup.regulator.regulate(3.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: switch interval is over")]
+    assert setup.regulator.regulate(3.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: switch interval is over", "")]
     assert setup.regulator.last_switch == (3.0, "switch interval is over")
 
 
@@ -165,7 +165,7 @@ def test_a_switch_that_the_operator_asks_for_waits_for_the_dwell() -> None:
     setup.regulator.regulate(2.0)
     assert setup.regulator.regulate(3.0, switch_requested=True) == []
     assert (setup.regulator.switch_pending, setup.regulator.policy_deadline_s) == (True, 4.0)
-    assert setup.regulator.regulate(4.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: requested by the operator")]
+    assert setup.regulator.regulate(4.0) == [LogEvent("info", "clusters", "switch to sim-3, sim-4: requested by the operator", "")]
     assert setup.regulator.switch_pending is False
 
 
@@ -295,7 +295,7 @@ def test_a_stick_that_reports_nothing_is_hot_when_its_last_reading_is_too_old() 
     setup.open(2)
     setup.measure(1, 40.0, 2.0)
     assert setup.regulator.regulate(17.0) == []
-    assert setup.regulator.regulate(17.001) == [LogEvent("info", "sim-1", "reports no temperature: resting")]
+    assert setup.regulator.regulate(17.001) == [LogEvent("info", "sim-1", "reports no temperature: resting", "rests of hot sticks")]
     assert (setup.regulator.active, setup.duties) == (["sim-2"], {"sim-1": 0.0, "sim-2": 1.0})
 
 

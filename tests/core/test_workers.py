@@ -57,9 +57,11 @@ def test_the_first_reading_and_one_that_crosses_the_trip_are_acted_on_at_once() 
     setup.open(1, 2, sensor=True)
     assert (setup.receive(1, m.Telemetry(40.0), 2.0), setup.duties) == ([], {"sim-1": 1.0, "sim-2": 0.0})
     assert (setup.receive(2, m.Telemetry(40.0), 2.1), setup.duties) == ([], {"sim-1": 1.0, "sim-2": 1.0})
-    assert setup.receive(1, m.Telemetry(65.0), 3.0) == [LogEvent("info", "sim-1", "is too hot (65.0 °C): resting")]
+    assert setup.receive(1, m.Telemetry(65.0), 3.0) == [
+        LogEvent("info", "sim-1", "is too hot (65.0 °C): resting", "rests of hot sticks")
+    ]
     assert setup.duties == {"sim-1": 0.0, "sim-2": 1.0}
-    assert setup.receive(1, m.Telemetry(62.0), 4.0) == [LogEvent("info", "sim-1", "has cooled down")]
+    assert setup.receive(1, m.Telemetry(62.0), 4.0) == [LogEvent("info", "sim-1", "has cooled down", "ends of rests")]
     assert setup.duties == {"sim-1": 1.0, "sim-2": 1.0}
 
 
@@ -91,12 +93,12 @@ def test_telemetry_of_a_worker_that_has_no_seat_is_kept() -> None:
     setup.open(1, sensor=True)
     setup.dispatcher.detach(stick_id(1))
     assert setup.receive(1, m.Telemetry(40.0, 2), 2.0) == [
-        LogEvent("info", "sim-1", "is too hot: its firmware throttles it: resting"),
+        LogEvent("info", "sim-1", "is too hot: its firmware throttles it: resting", "rests of hot sticks"),
         LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
     assert setup[1].zone.temperature_c(2.0) == 40.0
     assert setup.receive(1, m.Telemetry(40.0), 3.0) == [
-        LogEvent("info", "sim-1", "has cooled down"),
+        LogEvent("info", "sim-1", "has cooled down", "ends of rests"),
         LogEvent("info", "clusters", "a stick has cooled down: frames are processed again"),
     ]
 
@@ -131,7 +133,7 @@ def test_a_pool_is_regulated_when_its_own_deadline_has_come() -> None:
     assert (usb.active, cpu.active, usb.deadline_s, cpu.deadline_s) == (["sim-1"], ["sim-3", "sim-4"], 11.0, None)
     usb.active, cpu.active = [], []
     assert (setup.workers.regulate_due(10.999), usb.active) == ([], [])
-    assert setup.workers.regulate_due(11.0) == [LogEvent("info", "clusters", "switch to sim-2: switch interval is over")]
+    assert setup.workers.regulate_due(11.0) == [LogEvent("info", "clusters", "switch to sim-2: switch interval is over", "")]
     assert (usb.active, usb.deadline_s, cpu.active) == (["sim-2"], 21.0, [])
 
 
@@ -140,8 +142,8 @@ def test_every_pool_whose_deadline_has_come_is_regulated() -> None:
     setup = WorkersSetup(pools=[pool_of(1, 2, clusters=ring, name="usb"), pool_of(3, 4, clusters=ring, name="cpu")])
     setup.open(1, 2, 3, 4)
     assert setup.workers.regulate_due(11.0) == [
-        LogEvent("info", "clusters", "switch to sim-2: switch interval is over"),
-        LogEvent("info", "clusters", "switch to sim-4: switch interval is over"),
+        LogEvent("info", "clusters", "switch to sim-2: switch interval is over", ""),
+        LogEvent("info", "clusters", "switch to sim-4: switch interval is over", ""),
     ]
 
 

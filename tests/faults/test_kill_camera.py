@@ -83,7 +83,6 @@ def test_every_frame_of_a_file_once_and_each_with_its_own_pixels(tmp_path: Path)
         for frames in (10, 35, 60):
             kill_camera(daemon, frames)
         assert daemon.wait(120.0) == 0
-        assert daemon.log.read_text().count("ended (killed by SIGKILL)") == 3
     records = read_results(results)
     assert [record["frame"] for record in records] == list(range(FRAMES))
     seen = [record.get("error") or int(record["detections"][0]["label"]) for record in records]

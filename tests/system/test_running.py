@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from ncs_cluster.specs import ClusterSpec, RuntimeSpec
-from ncs_cluster.testing.daemon import Daemon, gone, read_results, running, settings, sticks, synthetic
+from ncs_cluster.testing.daemon import Daemon, Status, gone, read_results, running, settings, sticks, synthetic
 
 END_S = 5.0
 """Contract: SIGTERM and Ctrl-C drain and end within this time."""
@@ -32,10 +32,13 @@ def test_frames_flow_and_clusters_take_turns_by_the_clock(tmp_path: Path) -> Non
     """Two clusters of two share the work; what must stay zero stays zero."""
     with running(settings(tmp_path, sticks(4), [synthetic()], ClusterSpec(2, "ring", 5.0, 65.0, time_scale=10.0))) as daemon:
         daemon.well()
-        status = daemon.until(lambda status: status["clusters"]["switches"] >= 5, "switched five times by the clock")
+
+        def took_turns(status: Status) -> bool:
+            return bool(status["clusters"]["switches"] >= 5 and all(stick["inferences"] for stick in status["sticks"]))
+
+        status = daemon.until(took_turns, "switched five times by the clock, and every stick has worked")
         assert sorted(status["clusters"]["ring"]) == [["sim-1", "sim-2"], ["sim-3", "sim-4"]]
         assert len(status["clusters"]["active"]) == 2
-        assert all(stick["inferences"] for stick in status["sticks"])
         assert status["counters"] == {"frames_lost": 0, "frames_doubled": 0, "out_of_order": 0, "throttled_s": 0.0}
         turns = [text.partition(":")[0] for text in daemon.story("clusters") if text.startswith("switch to")][-4:]
         assert sorted(set(turns)) == ["switch to sim-1, sim-2", "switch to sim-3, sim-4"]
