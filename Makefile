@@ -61,16 +61,19 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; } # half a one, for want of python3-venv, would be taken for whole
 
 $(VENV)/.ready: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --disable-pip-version-check --editable .
+	@echo "Installing ncs_cluster and what it needs (OpenCV, OpenVINO ...) into $(VENV), once: about half a minute"
+	@$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --disable-pip-version-check --editable .
 	$(settle_opencv)
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready
-	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --disable-pip-version-check --editable '.[test]'
+	@echo "Installing what the tests need into $(VENV), once"
+	@$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --disable-pip-version-check --editable '.[test]'
 	$(settle_opencv)
 	@$(BIN)/python -m compileall -q ncs_cluster tests
 	@touch $@
 
 $(VENV)/.ready-check: $(VENV)/.ready-test
-	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --disable-pip-version-check --editable '.[check]'
+	@echo "Installing what the checks need into $(VENV), once"
+	@$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --disable-pip-version-check --editable '.[check]'
 	@touch $@

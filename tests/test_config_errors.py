@@ -99,6 +99,11 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         (["--size", "99999x48"], "--size: width x height must be 64x48 to 4096x4096, not 99999x48"),
         (["--size", "big"], '--size: must look like 640x480, not "big"'),
         (["--switch-tmp", "5"], "--switch-tmp: unknown flag; did you mean --switch-temp?"),
+        (
+            ["-csc", "10000"],
+            "-csc: is a flag of MultiStickSSDwithRealSense.py; here it is --switch-interval S, in seconds (docs/fl",
+        ),
+        (["-ht", "240"], "-ht: is a flag of MultiStickSSDwithRealSense.py; here it is --size WxH (docs/flags.md has them all)"),
         (["usb:0"], "usb:0: is no flag; a source is given as --source usb:0"),
         (["--sticks"], "--sticks: expected one argument; ncs-clusterd --help lists all flags"),
         (["--source", "http://[::1"], '--source: "***" is no address of a camera'),
@@ -146,6 +151,9 @@ def test_a_wrong_flag_is_told_with_its_remedy(argv: list[str], line: str) -> Non
 
 def test_an_unknown_variable_is_told() -> None:
     assert refusal(NCS_CLUSTER_STICS="4") == "NCS_CLUSTER_STICS: unknown key; did you mean sticks?"
+    assert (
+        refusal(NCS_CLUSTER_FOO="4") == "NCS_CLUSTER_FOO: unknown key; ncs-clusterd --help and docs/configuration.md list all keys"
+    )
 
 
 @given(text=st.text(max_size=200))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from ncs_cluster.config import load
+from ncs_cluster.config.flags import ORIGINAL
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.ipc.control_socket import default_runtime_dir
+from tests.conftest import ROOT
 from tests.oneconfig import Write, refusal, simulated
 
 
@@ -286,3 +289,16 @@ def test_results_go_to_each_sink_that_is_given_once(tmp_path: Path) -> None:
     assert refusal("--results", "-", "--set", "sinks.jsonl.size=1").startswith(
         "--set sinks.jsonl.size: unknown key; known here: path"
     )
+
+
+def test_an_interval_of_hours_is_asked_about() -> None:
+    """The original script counts milliseconds."""
+    assert simulated("--switch-interval", "3600").notices == []
+    asked = simulated("--cluster-size", "2", "--switch-interval", "10000")
+    assert asked.notices == ["switch interval: 10000 s are 2.8 h; are milliseconds meant?"]
+    assert asked.pools[0].clusters.switch_interval_s == 10_000
+
+
+def test_every_flag_of_the_original_script_that_the_page_has_is_pointed_to_ours() -> None:
+    page = (ROOT / "docs" / "flags.md").read_text()
+    assert set(re.findall(r"^\| `(-[a-z]+)", page, re.MULTILINE)) | {"-ht"} == set(ORIGINAL)

@@ -37,7 +37,7 @@ def error_text(error: Mapping[str, Any], root: type[BaseModel]) -> str:
             return "unknown key here; it belongs to no table: in a file it stands above the first one"
         if not known:
             return "unknown key; there are no keys here"
-        near = difflib.get_close_matches(name, known, 1, 0.5)
+        near = difflib.get_close_matches(name, known, 1, 0.6)
         here = (
             f"known here: {', '.join(known)}"
             if len(known) < MANY

@@ -27,6 +27,26 @@ While it runs: ncsctl status, ncsctl url.
 """
 
 
+ORIGINAL = {
+    "-grp": "--graph DIR",
+    "-mod": "--source realsense or --source usb:N",
+    "-wd": "--size WxH",
+    "-ht": "--size WxH",
+    "-tp": "--background remove",
+    "-sd": "--graph DIR",
+    "-fd": "one more --graph DIR",
+    "-snc": "--cluster-size K",
+    "-csc": "--switch-interval S, in seconds",
+    "-cst": "--switch-temp C",
+    "-numncs": "nothing: sticks are found",
+    "-cn": "--source usb:N",
+    "-vidfps": "--fps N",
+    "-vf": "--source FILE",
+    "-skpfrm": "nothing: the newest frame is worked on",
+}
+"""Flags of the original script, and what they are here: docs/flags.md."""
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports errors as all settings do: one line, exit code 78, after which systemd does not restart the daemon."""
 
@@ -93,6 +113,9 @@ def parser() -> argparse.ArgumentParser:
 
 def parse(argv: Sequence[str]) -> dict[str, Any]:
     """The flags that were given, by key: a text, a list of texts, or True. Raises ConfigError."""
+    for word in argv:
+        if (ours := ORIGINAL.get(word.split("=")[0])) is not None:
+            raise ConfigError(f"{word}: is a flag of MultiStickSSDwithRealSense.py; here it is {ours} (docs/flags.md has them all)")
     made = parser()
     given, unknown = made.parse_known_args(list(argv))
     if unknown:

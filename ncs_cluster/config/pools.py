@@ -20,6 +20,9 @@ from ncs_cluster.specs import ClusterSpec, DiscoverySpec, PoolSpec, StickSpec
 from ncs_cluster.types import StickId
 from ncs_cluster.usb_ids import UsbIds
 
+LONG_INTERVAL_S = 3600.0
+"""A longer switch interval is asked about: the original script counts milliseconds."""
+
 
 def pools(context: Context) -> tuple[list[PoolSpec], list[BackendPlugin]]:
     """The pools, and the backend of each."""
@@ -123,6 +126,9 @@ def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpe
                 f"{remedy}, or --backend xlink for real ones",
             )
         pool.refuse("cluster_size", because=f"{what}: at most half may work while the others cool; {remedy}")
+    interval_s = pool.value("switch_interval")
+    if interval_s > LONG_INTERVAL_S:
+        context.notices.append(f"switch interval: {interval_s:g} s are {interval_s / 3600:.1f} h; are milliseconds meant?")
     spec = ClusterSpec(
         cluster_size=size,
         policy=policy.name,
