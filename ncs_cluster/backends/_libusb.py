@@ -16,6 +16,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 IO, ACCESS, NO_DEVICE, NOT_FOUND, BUSY, TIMEOUT, NO_MEM = -1, -3, -4, -5, -6, -7, -11
 COMPLETED, FAILED, TIMED_OUT, CANCELLED, STALLED, GONE, OVERFLOWED = range(7)
 """How a transfer ended."""
+CONTROL_MS = 1000
 _BULK = 2
 _ABANDONED: List[Any] = []
 """Contexts whose transfers the kernel kept: freeing them would let libusb write into freed memory."""
@@ -118,6 +119,7 @@ def load(name: str) -> Any:
         getattr(library, f"libusb_{call}").argtypes = [c_void_p]
     for call in ("set_configuration", "claim_interface", "release_interface", "detach_kernel_driver"):
         getattr(library, f"libusb_{call}").argtypes = [c_void_p, c_int]
+    library.libusb_control_transfer.argtypes = [c_void_p, c_uint8, c_uint8, c_uint16, c_uint16, c_void_p, c_uint16, c_uint]
     return library
 
 
@@ -209,6 +211,12 @@ class Handle:
         """Reset the port. UsbError NOT_FOUND: the device returns under another address."""
         self._context.check(self._context.functions.libusb_reset_device(self.raw))
 
+    def control(self, kind: int, request: int, value: int, index: int, length: int = 0) -> bytes:
+        """A control transfer that reads `length` bytes, or sends none. Blocks for at most CONTROL_MS. Raises UsbError."""
+        data = (c_ubyte * max(1, length))()
+        call = self._context.functions.libusb_control_transfer
+        return bytes(data[: self._context.check(call(self.raw, kind, request, value, index, data, length, CONTROL_MS))])
+
     def transfer(self, endpoint: int) -> Transfer:
         return Transfer(self._context, self.raw, endpoint)
 
@@ -262,10 +270,10 @@ class Context:
         ended, self._ended = self._ended, []
         return ended
 
-    def devices(self, vendor: int) -> List[Device]:
-        """Devices of this vendor that are plugged in now. Raises UsbError."""
+    def devices(self, vendor: Optional[int]) -> List[Device]:
+        """Devices of this vendor, or of any, that are plugged in now. Raises UsbError."""
         with self._listed() as listed:
-            return [device for device, _ in listed if device.vendor == vendor]
+            return [device for device, _ in listed if vendor in (None, device.vendor)]
 
     def open(self, device: Device) -> Handle:
         """Open a listed device. Raises UsbError: ACCESS, BUSY, NO_DEVICE (also when it left after the listing), ..."""

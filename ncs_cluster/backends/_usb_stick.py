@@ -13,6 +13,7 @@ import time
 from typing import Callable, List, Optional, Set, Tuple
 
 from ncs_cluster.backends import _libusb as usb
+from ncs_cluster.backends._hub_power import CannotSwitch
 from ncs_cluster.backends._libusb import Context, Device, Handle, UsbError
 from ncs_cluster.backends._usb_pipe import Pipe
 from ncs_cluster.errors import StickError
@@ -32,12 +33,29 @@ POWER = "look at its cable and the hub's power"
 PERMISSIONS = "put its user into the group of deploy/99-ncs-cluster.rules, install that file, and plug the stick in again"
 
 
+class _Mute(Exception):
+    """The stick is on the bus and answers nothing. The message says to what."""
+
+
 class UsbStick:
     """One stick. Every error begins with `name`; `port` is the kernel's name of its port ("1-1.2"), before or after its boot."""
 
-    def __init__(self, context: Context, name: str, port: str, booted_port: Optional[str], chunk: int) -> None:
+    def __init__(
+        self,
+        context: Context,
+        name: str,
+        port: str,
+        booted_port: Optional[str],
+        chunk: int,
+        *,
+        place: Optional[str] = None,
+        switch: Optional[Callable[[List[str]], None]] = None,
+    ) -> None:
+        """`place`: the port for people. `switch` switches ports off and on, for a stick that answers nothing. It raises
+        CannotSwitch."""
         self._context, self._name, self.port, self._chunk = context, name, port, chunk
         self.booted_port = booted_port
+        self._place, self._switch = place or port, switch
         self._foreign: Set[Tuple[int, int]] = set()
         """Devices seen during this boot at the same chain of another bus, claimed by another program."""
         self._held: Optional[StickError] = None
@@ -49,6 +67,24 @@ class UsbStick:
         """Boot the stick from any state. `goodbye` is the frame that makes running firmware reset; firmware that does not read it
         has `watchdog_s` to be reset by its watchdog. `step` is called before each step with a time-out of its own. Raises
         StickError("open", "gone", "link" or "hang", ...)."""
+        hand = f"it needs a hand: unplug the stick at port {self._place} and plug it in again"
+        try:
+            return self._boot(firmware, goodbye, boot_timeout_s, watchdog_s, step)
+        except _Mute as mute:
+            if self._switch is None:
+                raise StickError("hang", f"{self._name}: {mute}: {hand}, {POWER}") from mute
+            step()
+            try:
+                self._switch(self._ports)
+            except CannotSwitch as error:
+                detail = f"{self._name}: {mute}, and its port cannot be switched off: {error}: {hand}"
+                raise StickError("hang", detail) from error
+        try:
+            return self._boot(firmware, goodbye, boot_timeout_s, watchdog_s, step)
+        except _Mute as mute:
+            raise StickError("hang", f"{self._name}: {mute}, after its port was switched off and on: {hand}") from mute
+
+    def _boot(self, firmware: bytes, goodbye: bytes, boot_timeout_s: float, watchdog_s: float, step: Callable[[], None]) -> Pipe:
         # the kernel reuses addresses
         self._held, self._foreign = None, set()
         booted, waiting = self._find(), self._there(ROM)
@@ -153,7 +189,7 @@ class UsbStick:
         finally:
             pipe.close()
         if not left and not self._await_departure(device, watchdog_s):
-            raise StickError("hang", f"{self._name}: no answer and no watchdog reset: unplug it, look at the hub's power")
+            raise _Mute("no answer and no watchdog reset")
         return True
 
     def _await_departure(self, device: Device, timeout_s: float, pipe: Optional[Pipe] = None) -> bool:
@@ -183,9 +219,7 @@ class UsbStick:
                 if pipe.unsent != left:
                     moved_s, left = time.monotonic(), pipe.unsent
                 if time.monotonic() > min(until_s, moved_s + STALL_S):
-                    raise StickError(
-                        "open", f"{self._name}: it does not take its firmware: plug it in again, look at the hub's power"
-                    )
+                    raise _Mute("it does not take its firmware")
         except StickError as error:
             # a chip that leaves during the last chunk has begun to boot
             if error.reason != "gone" or pipe.unsent > self._chunk:

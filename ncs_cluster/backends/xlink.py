@@ -11,9 +11,11 @@ import re
 import time
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, NoReturn, Optional
 
+from ncs_cluster.backends import _hub_power
 from ncs_cluster.backends._libusb import Context, UsbError
 from ncs_cluster.backends._preprocess import preprocess
 from ncs_cluster.backends._service_time import begun_s
@@ -68,6 +70,8 @@ class Options:
     """KiB of a USB transfer at once: the kernel has 16 MB for all sticks together."""
     libusb: str = "libusb-1.0.so.0"
     """The library's name or path."""
+    power_cycle: bool = False
+    """Switch the port of a stick that answers nothing off and on, where its hub switches single ports."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.executors <= MOST_EXECUTORS:
@@ -120,7 +124,8 @@ class Xlink:
         self._firmware = _firmware(options.firmware)
         self._name = f"stick {stick.id}"
         self._context = _context(options.libusb)
-        self._stick = UsbStick(self._context, self._name, stick.port, options.booted_port, options.chunk_kib << 10)
+        self._place = f"{stick.port} ({stick.name})" if stick.name else stick.port
+        self._stick = self._usb_stick(stick.port, options.booted_port)
         return self._begin(phase)
 
     def reopen(self, phase: Callable[[str], None]) -> DeviceInfo:
@@ -131,11 +136,16 @@ class Xlink:
             self._pipe.close()
         if self._context.stuck:
             self._context = _context(self._options.libusb)
-            port, booted = self._stick.port, self._stick.booted_port
-            self._stick = UsbStick(self._context, self._name, port, booted, self._options.chunk_kib << 10)
+            self._stick = self._usb_stick(self._stick.port, self._stick.booted_port)
         self._pipe = None
         self._forget()
         return self._begin(phase)
+
+    def _usb_stick(self, port: str, booted_port: Optional[str]) -> UsbStick:
+        assert self._context is not None
+        options, chunk = self._options, self._options.chunk_kib << 10
+        switch = partial(_hub_power.cycle, options.libusb) if options.power_cycle else None
+        return UsbStick(self._context, self._name, port, booted_port, chunk, place=self._place, switch=switch)
 
     def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
         assert image is not None

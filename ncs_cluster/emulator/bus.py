@@ -80,11 +80,12 @@ class Bus(Transfers):
     def _open(self, client: Any, device: Device | None, now_s: float) -> tuple[int, int]:
         if device is None:
             return Error.NO_DEVICE, 0
-        if device.port is None or not device.port.profile.access:
+        if device.hub is None and (device.port is None or not device.port.profile.access):
             return Error.ACCESS, 0
         handle = Handle(next(self._ids) & 0x7FFFFFFF, client, device)
         self._handles[handle.id] = handle
-        self._moment(device.port, "open", now_s)
+        if device.port is not None:
+            self._moment(device.port, "open", now_s)
         return Error.SUCCESS, handle.id
 
     def _close(self, handle: Handle, a: int, b: int, now_s: float) -> tuple[int, int]:

@@ -84,6 +84,21 @@ def run(speed: int, serial: str) -> Descriptors:
     )
 
 
+HUB_PORTS = 7
+
+
+def hub(speed: int) -> Descriptors:
+    """A hub between a root hub and a stick."""
+    release = 0x300 if speed == SUPER else 0x200
+    return Descriptors(_device(release, 9, 0x2109, 0x0817, (1, 2, 0), 64), b"", ("VIA Labs, Inc.", "USB Hub"), speed)
+
+
+def hub_class(switching: int, speed: int) -> bytes:
+    """The class descriptor: seven ports, 100 ms until the power is good."""
+    head = struct.pack("<BBBHBB", 12 if speed == SUPER else 9, 0x2A if speed == SUPER else 0x29, HUB_PORTS, switching, 50, 0)
+    return head + (bytes(5) if speed == SUPER else b"\0\xff")
+
+
 def root_hub(speed: int) -> Descriptors:
     release, product = (0x300, 3) if speed == SUPER else (0x200, 2)
     strings = ("Linux", "xHCI Host Controller", "emulated")

@@ -51,6 +51,10 @@ class Device:
     present: bool = True
     configuration: int = 1
     claims: dict[int, Handle] = field(default_factory=dict)
+    hub: str | None = None
+    """How a hub that programs may open switches the power of its ports: one of HUBS."""
+    off: set[int] = field(default_factory=set)
+    """Ports of the hub without power."""
     waiting: dict[int, deque[Transfer]] = field(default_factory=dict)
     """Pending transfers by endpoint, oldest first."""
     arrived: deque[bytes] = field(default_factory=deque)
@@ -99,11 +103,15 @@ class Profile:
     """True: the caller may open it, as with the udev rule."""
     config: str | None = None
     """A wrong configuration descriptor in hex, in ROM and running, for robustness tests of hosts."""
+    hub: str | None = None
+    """How the hubs of its ports switch power: single, ganged (all ports together) or none. Without it they cannot be opened."""
     port_reset: str = "kept"
     """What libusb_reset_device does to the running firmware: kept or rom."""
 
 
 BOOTS = ("well", "never", "rom")
+HUBS = {"ganged": 0, "single": 1, "none": 2}
+"""Two bits of a hub's characteristics."""
 PROFILE = frozenset(item.name for item in fields(Profile))
 
 
@@ -117,6 +125,8 @@ class Port:
         parse_name(self.run_name)
         if profile.boot not in BOOTS or profile.port_reset not in ("kept", "rom"):
             raise ValueError("boot is well, never or rom, and port_reset kept or rom")
+        if profile.hub not in (None, *HUBS):
+            raise ValueError(f"hub is {', '.join(HUBS)}")
         if len(bytes.fromhex(profile.config or "")) > 0xFFFF:
             raise ValueError("config: more than 65535 bytes")
         self._chip_of = chip_of
@@ -128,10 +138,12 @@ class Port:
         self.stream = BootStream()
         self.written_s = 0.0
         """When the firmware's write ends at the earliest."""
+        self.dark = False
+        """Its hub has switched it off."""
         self.armed = faults.Armed()
         self.pace = faults.Pace()
         self.pulls: list[faults.Pull] = []
-        self.counts = {"boots": 0, "pulls": 0, "resets": 0}
+        self.counts = {"boots": 0, "pulls": 0, "resets": 0, "cuts": 0}
         self.boots: deque[str] = deque()
         """Results of the next boots; after them the profile's counts."""
 

@@ -93,8 +93,42 @@ class Ports(ABC):
         for root in {parse_name(name)[0], parse_name(port.run_name)[0]} - {device.bus for device in self.devices.values()}:
             speed = descriptors.SUPER if root != parse_name(name)[0] else descriptors.HIGH
             self._arrive(root, (), descriptors.root_hub(speed), None)
+        if profile.hub is not None:
+            for each in {name, port.run_name}:
+                self._make_hub(each, profile.hub)
         self.ports[name] = port
         self.plug(name, now_s)
+
+    def _hub_of(self, name: str) -> Device | None:
+        """The hub that has this port."""
+        bus, chain = parse_name(name)
+        return next((device for device in self.devices.values() if (device.bus, device.chain) == (bus, chain[:-1])), None)
+
+    def _make_hub(self, name: str, switching: str) -> None:
+        """The hub of this port can be opened, and switches power as told."""
+        bus, chain = parse_name(name)
+        hub = self._hub_of(name)
+        if hub is None:
+            root = self._hub_of(f"{bus}-1")
+            speed = root.descriptors.speed if root is not None else descriptors.HIGH
+            hub = self._arrive(bus, chain[:-1], descriptors.hub(speed), None)
+        hub.hub = switching
+
+    def power(self, hub: Device, number: int, now_s: float, *, on: bool) -> None:
+        """A hub switches a port, or all of its ports where it has one switch. A stick is without power when all its ports are."""
+        numbers = {number} if hub.hub == "single" else set(range(1, descriptors.HUB_PORTS + 1))
+        hub.off = set() if hub.hub == "none" else hub.off - numbers if on else hub.off | numbers
+        for port in self.ports.values():
+            hubs = [(self._hub_of(name), parse_name(name)[1][-1]) for name in {port.name, port.run_name}]
+            dark = all(each is not None and last in each.off for each, last in hubs)
+            if dark and port.state != "absent":
+                port.counts["cuts"] += 1
+                self._vanish(port, now_s)
+                port.state, port.dark = "absent", True
+                port.pace.refuse_out = False
+            elif not dark and port.dark:
+                port.dark = False
+                self.plug(port.name, now_s)
 
     def plug(self, name: str, now_s: float) -> None:
         port = self.port(name)

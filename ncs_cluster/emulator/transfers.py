@@ -7,15 +7,19 @@ size, a packet that does not fit ends it with an overflow and is lost, transfers
 from __future__ import annotations
 
 import heapq
+import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ncs_cluster.emulator.descriptors import HUB_PORTS, hub_class
 from ncs_cluster.emulator.faults import CallFault
 from ncs_cluster.emulator.loopback import Chip
-from ncs_cluster.emulator.port import Device, Handle, Port, Transfer
+from ncs_cluster.emulator.port import HUBS, Device, Handle, Port, Transfer
 from ncs_cluster.emulator.ports import Ports
 from ncs_cluster.emulator.wire import CALLS, Error, Op, Status
+
+PORT_POWER = 8
 
 
 class Transfers(Ports):
@@ -51,7 +55,7 @@ class Transfers(Ports):
             self._answer(handle.client, id, Op.SUBMIT, fault.status)
             return
         if endpoint in (0, 0x80):
-            self._control(transfer)
+            self._control(transfer, now_s)
         elif (wrong := self._wrong(transfer, length, len(data))) is not None:
             self._answer(handle.client, id, Op.SUBMIT, wrong)
         else:
@@ -123,16 +127,30 @@ class Transfers(Ports):
             data = transfer.got[0] if len(transfer.got) == 1 else b"".join(transfer.got)
             self.answers.append((transfer.client, transfer.id, Op.SUBMIT, int(status), transfer.done, data))
 
-    def _control(self, transfer: Transfer) -> None:
-        """Control transfers: only descriptors are supported."""
-        setup, what = transfer.data[:8], transfer.handle.device.descriptors
+    def _control(self, transfer: Transfer, now_s: float) -> None:
+        """Control transfers: descriptors, and of a hub the power of its ports."""
+        device = transfer.handle.device
+        setup, what = transfer.data[:8], device.descriptors
         found: bytes | None = None
         if len(setup) == 8 and setup[:2] == b"\x80\x06":
             found = {1: what.device, 2: what.config, 3: what.string(setup[2])}.get(setup[3])
+        elif len(setup) == 8 and device.hub is not None:
+            found = self._hub_request(device, setup, now_s)
         if found is not None:
             found = found[: int.from_bytes(setup[6:8], "little")]
         status = Status.STALL if found is None else Status.COMPLETED
         self._answer(transfer.client, transfer.id, Op.SUBMIT, status, len(found or b""), found or b"")
+
+    def _hub_request(self, hub: Device, setup: bytes, now_s: float) -> bytes | None:
+        """The hub class's descriptor, and its feature PORT_POWER; None stalls."""
+        kind, request, value, number, _ = struct.unpack("<BBHHH", setup)
+        described = hub_class(HUBS[hub.hub or "none"], hub.descriptors.speed)
+        if (kind, request, value >> 8) == (0xA0, 6, described[1]):
+            return described
+        if kind == 0x23 and request in (1, 3) and value == PORT_POWER and 1 <= number <= HUB_PORTS:
+            self.power(hub, number, now_s, on=request == 3)
+            return b""
+        return None
 
     def _firmware(self, transfer: Transfer, port: Port, now_s: float) -> None:
         if self._moment(port, "firmware", now_s):

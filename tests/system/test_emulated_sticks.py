@@ -232,3 +232,25 @@ def test_sticks_that_are_plugged_in_are_taken_without_asking(start_emulator: Cal
     with started(bus, tmp_path) as daemon:
         assert [each["backend"] for each in daemon.well()["sticks"]] == ["xlink", "xlink"]
         assert [each["id"] for each in daemon.status()["sticks"]] == ["ncs-1-1.1", "ncs-1-1.2"]
+
+
+@pytest.mark.parametrize("hub", ["single", "ganged"])
+def test_a_stick_that_answers_nothing_gets_its_power_back_or_needs_a_hand(
+    start_emulator: Callable[..., Emulator], tmp_path: Path, hub: str
+) -> None:
+    """No reset helps: its firmware takes no byte, and its watchdog is off."""
+    bus = start_emulator()
+    bus.add("1-1.2", hub=hub, **{**CHIP, "watchdog_s": 1e9})
+    settings = ["--set", "xlink.power_cycle=true", "--set", "xlink.watchdog_s=0.5", "--set", 'discovery.names={"1.2"="rear"}']
+    with started(bus, tmp_path, "--backend", "xlink", *settings) as daemon:
+        daemon.until(lambda status: stick(status, "1-1.2").get("inferences", 0) > 5, "finds things")
+        bus.fault("1-1.2", "silent")
+        bus.fault("1-1.2", "pace", refuse_out=True)
+        if hub == "single":
+            daemon.until(lambda _: bus.state("1-1.2")["cuts"] == 1, "has switched its port off")
+            before = stick(daemon.status(), "1-1.2")["inferences"]
+            daemon.until(lambda status: stick(status, "1-1.2")["inferences"] > before + 5, "finds things again")
+        else:
+            told = "it needs a hand: unplug the stick at port 1-1.2 (rear) and plug it in again"
+            daemon.until(lambda status: any(told in reason for reason in status["daemon"]["reasons"]), "asks for a hand")
+            assert bus.state("1-1.2")["cuts"] == 0
