@@ -107,6 +107,8 @@ class CameraStatus(Struct, frozen=True):
     """Capture to drawn picture; None without a viewer."""
     distance_error: float | None
     """Synthetic scenes: median of |measured - true| / true over the last detections."""
+    ordered: bool = False
+    """Every frame is processed, in order: it is read ahead of the sticks, and `latency_ms` is mostly that."""
 
 
 class CountersStatus(Struct, frozen=True):

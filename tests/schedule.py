@@ -36,6 +36,7 @@ ONE_BY_ONE = (
 """Files whose tests share no daemon and no bus."""
 ONCE = (
     "tests/aarch64/",
+    "tests/browser/test_layout.py",
     "tests/browser/test_page.py",
     "tests/browser/test_proxy.py",
     "tests/cli/test_usb_aarch64.py",

@@ -141,7 +141,7 @@ def cameras(document: Status) -> Lines:
                 Cell(f"{size[0]}x{size[1]}" if size else UNKNOWN),
                 Cell(number(camera.capture_fps, ".1f")),
                 Cell(number(camera.detection_fps, ".1f")),
-                Cell(_pair(camera.latency_ms)),
+                Cell(f"{number(camera.latency_ms.p50)} ahead" if camera.ordered else _pair(camera.latency_ms)),
                 Cell(str(camera.frames)),
                 Cell(str(camera.dropped + camera.late + camera.given_up)),
             ]

@@ -272,6 +272,7 @@ def _camera(engine: Engine, camera: Camera, now_s: float) -> CameraStatus:
         latency_ms=stream.latency.status() if stream else LatencyStatus(None, None),
         picture_ms=camera.drawing.status(),
         distance_error=round(statistics.median(camera.range_errors), 4) if camera.range_errors else None,
+        ordered=camera.ordered,
     )
 
 

@@ -56,6 +56,7 @@ def browser(chromium: Any) -> Iterator[Any]:
     chromium.get("about:blank")
     chromium.execute_cdp_cmd("Network.clearBrowserCookies", {})
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     for log in ("browser", "performance"):
         chromium.get_log(log)
     yield chromium

@@ -87,7 +87,7 @@ def test_clusters_take_turns_faults_are_survived_and_the_counters_stay_0(browser
         return texts(browser, "#ring .visually-hidden")
 
     if picture := os.environ.get("SCREENSHOT"):
-        size = {"width": 1280, "height": 1005, "deviceScaleFactor": 1, "mobile": False}
+        size = {"width": 1280, "height": 1186, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         browser.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
         time.sleep(60)

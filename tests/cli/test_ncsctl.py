@@ -22,6 +22,7 @@ import pytest
 
 from ncs_cluster.cli import commands, lean, parser
 from ncs_cluster.control_messages import NO_PAGE, PAGE_NOT_READY
+from ncs_cluster.status import LatencyStatus
 from ncs_cluster.testing.control import FakeControl, control, some_status
 
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
@@ -121,6 +122,12 @@ def test_an_error_of_a_stick_that_works_again_is_told_as_past(daemon: FakeContro
     first = msgspec.structs.replace(daemon.status.sticks[0], last_error="unplugged", recovered_s=40.4)
     daemon.status = msgspec.structs.replace(daemon.status, sticks=[first, *daemon.status.sticks[1:]])
     assert "last errors\n  sim-1: recovered, 40 s ago: unplugged\n" in ncsctl("status", place=tmp_path).stdout
+
+
+def test_the_time_for_which_an_ordered_source_is_read_ahead_is_called_so(daemon: FakeControl, tmp_path: Path) -> None:
+    camera = msgspec.structs.replace(daemon.status.cameras[0], ordered=True, latency_ms=LatencyStatus(3433.4, 10219.0))
+    daemon.status = msgspec.structs.replace(daemon.status, cameras=[camera])
+    assert " 3433 ahead " in ncsctl("status", place=tmp_path).stdout
 
 
 def test_sticks_that_are_all_too_hot_are_told(daemon: FakeControl, tmp_path: Path) -> None:

@@ -203,6 +203,12 @@ def test_the_rate_of_pictures_is_drawn_for_a_window_too() -> None:
     assert drawn(engine).cameras[0].preview_fps == 12.5
 
 
+def test_a_camera_of_files_is_drawn_as_ordered() -> None:
+    settings = installation(1)
+    cameras = [msgspec.structs.replace(camera, ordered=True) for camera in settings.cameras]
+    assert drawn(at_work(msgspec.structs.replace(settings, cameras=cameras))).cameras[0].ordered is True
+
+
 def test_processes_are_drawn_with_what_they_use() -> None:
     engine = started(installation(2, gateway=True))
     stick_up(engine)

@@ -1,6 +1,7 @@
 // Connection to the gateway: data comes by server-sent events from /api/live, commands go by POST.
 
-import { Cameras, Events, showMachine, showSticks, showCounters } from "./cards.js";
+import { Cameras } from "./cameras.js";
+import { Events, showMachine, showSticks, showCounters } from "./cards.js";
 import { duration, each, make, number, put } from "./dom.js";
 import { History } from "./line.js";
 import { Ring } from "./ring.js";
@@ -124,14 +125,17 @@ function lastSwitch({ switches, last_switch: last }) {
 // -- commands --
 
 async function post(path, body, answer) {
+  answer.classList.remove("refused");
   put(answer, "…");
   try {
     const response = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
     const reply = await response.json().catch(() => ({}));
+    answer.classList.toggle("refused", !response.ok);
     put(answer, reply.text ?? reply.error ?? `refused (${response.status})`);
     clearTimeout(answer.fading);
     answer.fading = setTimeout(() => put(answer, ""), ANSWER_MS);
   } catch {
+    answer.classList.add("refused");
     put(answer, "The gateway does not answer.");
   }
 }
@@ -144,13 +148,20 @@ const FAULTS = [
   { kind: "hang", name: "Hang a stick", see: "An active stick stops answering. Its process is killed at the deadline and started again; the other sticks are not affected." },
 ];
 
+const HINT = "See what the daemon does about it.";
+
 function showFaults(simulated) {
   const section = $("#faults");
   section.hidden = !simulated;
+  if (simulated && !section.shown) {
+    section.shown = true;
+    put($("#fault-hint"), HINT);
+  }
   each(section.querySelector(".fault-list"), simulated ? FAULTS : [], ({ kind }) => kind, ({ kind, name, see }) => {
-    const button = make("button", { type: "button", "data-kind": kind }, name);
+    const button = make("button", { type: "button", "data-kind": kind, title: see }, name);
     button.addEventListener("click", () => post("api/trouble", { kind }, section.querySelector(".answer")));
-    return { node: make("div", {}, button, make("p", { class: "soft" }, see)) };
+    for (const [event, text] of [["pointerenter", see], ["focus", see], ["pointerleave", HINT], ["blur", HINT]]) button.addEventListener(event, () => put($("#fault-hint"), text));
+    return { node: button };
   }, () => {});
 }
 

@@ -1,9 +1,10 @@
 // One card for each part of the status document.
 
 import { drawLine, makeLine } from "./line.js";
-import { each, figure, make, number, put, UNKNOWN } from "./dom.js";
+import { columns, each, figure, make, number, pair, put, UNKNOWN } from "./dom.js";
 
-const STREAMS = 3; // a browser opens six connections to one host; further cameras show a snapshot every second
+const STICK_PX = 236;
+const WIDE_PX = 460; // from here on a stick's chart stands beside its figures
 
 const STATES = {
   starting: "booting, or loading its graphs",
@@ -20,26 +21,38 @@ const STATES = {
 
 export function showSticks(parent, sticks, view) {
   each(parent, sticks, (stick) => stick.id, makeStick, (card, stick) => updateStick(card, stick, view));
+  arrange(parent);
+  if (!parent.observed) (parent.observed = new ResizeObserver(() => arrange(parent))).observe(parent);
+}
+
+function arrange(parent) {
+  const width = parent.clientWidth;
+  const count = columns(parent.children.length, width + 16, STICK_PX + 16);
+  parent.style.setProperty("--columns", count);
+  parent.classList.toggle("wide-cards", width / count > WIDE_PX);
 }
 
 function makeStick() {
   const name = make("h3");
-  const port = make("span", { class: "soft" });
+  const port = make("p", { class: "soft port" });
   const state = make("span", { class: "pill" });
   const celsius = make("strong", { class: "celsius" });
   const headroom = make("span", { class: "soft headroom" });
   const line = makeLine();
   const [rate, latency, restarts, firmware] = [
-    figure("inferences"), figure("latency p50/p99", "From sending a frame to the stick to its result"),
+    figure("inferences"), figure("latency", "p50 / p99, from sending a frame to the stick to its result"),
     figure("restarts", "Restarts of its process, and resets of the hung stick without a restart"), figure("firmware", "Firmware version, as the stick reports it"),
   ];
   const error = make("p", { class: "error" });
   const node = make(
     "article", { class: "card stick" },
-    make("div", { class: "row" }, make("div", {}, name, port), state),
-    make("div", { class: "row heat" }, celsius, headroom),
-    line.node,
-    make("dl", { class: "figures" }, rate.node, latency.node, restarts.node, firmware.node),
+    make("div", { class: "stick-body" },
+      make("div", { class: "stick-text" },
+        make("div", { class: "row" }, name, state),
+        port,
+        make("div", { class: "row heat" }, celsius, headroom)),
+      line.node,
+      make("dl", { class: "figures" }, rate.node, latency.node, restarts.node, firmware.node)),
     error,
   );
   return { node, name, port, state, celsius, headroom, line, rate, latency, restarts, firmware, error };
@@ -48,7 +61,6 @@ function makeStick() {
 function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS }) {
   put(card.name, stick.id);
   put(card.port, [stick.name, stick.port, stick.device].filter(Boolean).join(" · "));
-  card.port.title = card.port.textContent;
   put(card.state, stick.state);
   card.state.title = STATES[stick.state] ?? "";
   card.node.dataset.state = stick.state;
@@ -73,102 +85,11 @@ function headroom(stick, limit) {
   return stick.headroom_s === null ? "" : `${limit}° in ${number(stick.headroom_s, stick.headroom_s < 10 ? 1 : 0, "s")}`;
 }
 
-// -- cameras --
-
-export class Cameras {
-  constructor(parent) {
-    this.parent = parent;
-    this.open = false;
-  }
-
-  update(cameras) {
-    this.parent.dataset.count = Math.min(cameras.length, 3);
-    each(this.parent, cameras, (camera) => camera.name, (camera) => this.make(camera), updateCamera);
-  }
-
-  /** Start or stop all streams. A stopped one keeps its last picture. */
-  set(open) {
-    this.open = open;
-    for (const camera of this.parent.known?.values() ?? []) open ? camera.begin() : camera.end();
-  }
-
-  make({ name }) {
-    const img = make("img", { alt: `Live picture of ${name}` });
-    const note = make("p", { class: "note" });
-    const title = make("h2", {}, name);
-    const source = make("span", { class: "soft" });
-    const figures = {
-      capture: figure("captured"), detection: figure("detected"), latency: figure("to result p50/p99", "From capture to result"),
-      picture: figure("to picture", "From capture to drawn picture (median)"),
-      dropped: figure("dropped", "Frames dropped because a newer one was captured"),
-      distance: figure("distance error", "Median of |measured - true| / true distance; only the synthetic scene knows the true one"),
-    };
-    const node = make(
-      "figure", { class: "card camera" },
-      make("div", { class: "screen" }, img, note),
-      make("figcaption", {}, make("div", { class: "row" }, title, source),
-        make("dl", { class: "figures" }, ...Object.values(figures).map((it) => it.node))),
-    );
-    const camera = { node, img, note, source, figures, timer: null };
-    const address = `cameras/${encodeURIComponent(name)}`;
-    const again = (afterMs) => {
-      clearTimeout(camera.timer);
-      camera.timer = setTimeout(() => this.open && camera.begin(), afterMs);
-    };
-    camera.begin = () => {
-      camera.single = [...this.parent.known.values()].indexOf(camera) >= STREAMS;
-      img.src = `${address}.${camera.single ? "jpg" : "mjpg"}?${Date.now()}`;
-    };
-    camera.end = () => {
-      clearTimeout(camera.timer);
-      freeze(img);
-    };
-    img.addEventListener("load", () => {
-      img.classList.add("shown");
-      if (camera.single && this.open) again(1000);
-    });
-    img.addEventListener("error", () => this.open && again(2000));
-    if (this.open) queueMicrotask(camera.begin);
-    return camera;
-  }
-}
-
-function updateCamera(camera, status) {
-  put(camera.source, [status.source, status.size ? `${status.size[0]}×${status.size[1]}` : null, status.depth ? "with depth" : null].filter(Boolean).join(" · "));
-  if (status.size) camera.img.style.aspectRatio = `${status.size[0]} / ${status.size[1]}`;
-  put(camera.note, status.state === "running" ? "" : `${status.state}${status.detail ? `: ${status.detail}` : ""}`);
-  const { capture, detection, latency, picture, dropped, distance } = camera.figures;
-  put(capture.value, number(status.capture_fps, 1, "/s"));
-  put(detection.value, number(status.detection_fps, 1, "/s"));
-  put(latency.value, pair(status.latency_ms));
-  put(picture.value, number(status.picture_ms.p50, 0, "ms"));
-  put(dropped.value, number(status.dropped));
-  distance.node.hidden = status.distance_error === null;
-  put(distance.value, status.distance_error === null ? "" : number(100 * status.distance_error, 1, "%"));
-}
-
-function pair({ p50, p99 }) {
-  return p50 === null ? UNKNOWN : `${number(p50)} / ${number(p99, 0, "ms")}`;
-}
-
-/** Stop loading; keep the last picture on a canvas. */
-function freeze(img) {
-  if (!img.naturalWidth) return img.removeAttribute("src");
-  const canvas = make("canvas", { width: img.naturalWidth, height: img.naturalHeight, role: "img", "aria-label": img.alt });
-  canvas.getContext("2d").drawImage(img, 0, 0);
-  canvas.style.aspectRatio = img.style.aspectRatio;
-  img.parentNode.querySelector("canvas")?.remove();
-  img.parentNode.prepend(canvas);
-  img.removeAttribute("src");
-  img.classList.remove("shown");
-  img.addEventListener("load", () => canvas.remove(), { once: true });
-}
-
 // -- counters, machine, events --
 
 const COUNTERS = [
-  ["frames_lost", "frames lost", 0, ""],
-  ["frames_doubled", "frames doubled", 0, ""],
+  ["frames_lost", "lost", 0, ""],
+  ["frames_doubled", "doubled", 0, ""],
   ["out_of_order", "out of order", 0, ""],
   ["throttled_s", "throttled", 1, "s"],
 ];

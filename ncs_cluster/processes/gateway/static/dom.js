@@ -63,3 +63,16 @@ export function duration(seconds) {
   if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   return `${Math.round(minutes / 1440)} days`;
 }
+
+/** Two percentiles in milliseconds. */
+export function pair({ p50, p99 }) {
+  return p50 === null ? UNKNOWN : `${number(p50)} / ${number(p99, 0, "ms")}`;
+}
+
+/** How many of `count` equal boxes of at least `least` pixels stand in a row of `width`: rows as equal as they can be. */
+export function columns(count, width, least, most = Infinity) {
+  const fit = Math.max(1, Math.min(most, Math.floor(width / least)));
+  if (count <= fit) return Math.max(1, count);
+  for (let each = fit; each > fit / 2; each--) if (count % each === 0) return each;
+  return Math.ceil(count / Math.ceil(count / fit));
+}
