@@ -257,6 +257,19 @@ def test_a_person_logs_in_with_the_token(browser: Any, tmp_path: Path) -> None:
         assert browser.execute_script("return document.cookie") == ""
 
 
+def test_a_page_whose_token_was_replaced_asks_for_the_new_one(browser: Any, tmp_path: Path) -> None:
+    (file := tmp_path / "token").write_text(TOKEN)
+    file.chmod(0o600)
+    with site(tmp_path, token=TOKEN, token_file=file) as opened:
+        opened.live(pictures_per_s=5)
+        browser.get(f"{opened.url}/?token={TOKEN}")
+        until(lambda: count(browser, ".stick") == 4)
+        file.write_text("another-token-of-some-length")
+        until(lambda: browser.current_url.endswith("/login"))
+        sign_in(browser, "another-token-of-some-length")
+        until(lambda: count(browser, ".stick") == 4)
+
+
 def test_an_address_with_the_token_leaves_no_token_in_sight(browser: Any, tmp_path: Path) -> None:
     with site(tmp_path, token=TOKEN) as opened:
         browser.get(f"{opened.url}/?token={TOKEN}")

@@ -25,6 +25,8 @@ class Jpeg(NamedTuple):
 
     number: int
     data: bytes
+    at_s: float
+    """When it was encoded, by the event loop's clock."""
 
 
 class View:
@@ -97,7 +99,7 @@ class Pictures:
                     number, data = await loop.run_in_executor(self._thread, encode_newest, ring, after)
                     if ring is view.ring and data is not None:
                         view.last_encoded = number
-                        view.jpeg = Jpeg(view.jpeg.number + 1 if view.jpeg else 1, data)
+                        view.jpeg = Jpeg(view.jpeg.number + 1 if view.jpeg else 1, data, loop.time())
                         waited, view.next = view.next, asyncio.Event()
                         waited.set()
                 if not view.drawn_meanwhile:
@@ -123,6 +125,12 @@ class Pictures:
         """The number of the newest picture so far, 0 when there is none."""
         view = self._views.get(camera)
         return view.jpeg.number if view is not None and view.jpeg is not None else 0
+
+    def recent(self, camera: str, seconds: float) -> Jpeg | None:
+        """The newest picture so far, when it is not older."""
+        view = self._views.get(camera)
+        jpeg = None if view is None else view.jpeg
+        return jpeg if jpeg is not None and asyncio.get_running_loop().time() - jpeg.at_s <= seconds else None
 
     @contextmanager
     def watch(self, camera: str) -> Iterator[None]:

@@ -34,6 +34,8 @@ from ncs_cluster.processes.gateway.server import STREAMING
 from ncs_cluster.status import CameraStatus
 
 SNAPSHOT_S = 2.0
+RECENT_S = 10.0
+"""A snapshot may be so old where pictures come slowly: one for each result, of a graph that takes seconds."""
 MAX_STREAMS = 48
 MAX_STREAMS_EACH = 32
 """Live streams of one peer."""
@@ -221,7 +223,8 @@ class Web:
         """Each part ends with the boundary of the next: a browser shows a picture only after its boundary."""
         with self._pictures.watch(name):
             yield f"--{BOUNDARY}\r\n".encode()
-            number = self._pictures.newest(name)
+            recent = self._pictures.recent(name, RECENT_S)
+            number = self._pictures.newest(name) - int(recent is not None)
             while not self._daemon.stopping and (jpeg := await self._pictures.next(name, number)) is not None:
                 if not counts():
                     return
@@ -235,6 +238,8 @@ class Web:
             try:
                 jpeg = await asyncio.wait_for(self._pictures.next(name, self._pictures.newest(name)), SNAPSHOT_S)
             except TimeoutError:
+                if (jpeg := self._pictures.recent(name, RECENT_S)) is not None:
+                    return Response(jpeg.data, media_type="image/jpeg")
                 return PlainTextResponse(self._no_picture_reason(name) + "\n", 503)
         if jpeg is None:
             raise HTTPException(404)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -67,6 +68,24 @@ def test_a_camera_that_draws_nothing_says_why(tmp_path: Path) -> None:
         assert answer.status == 503
         assert answer.body == b"no picture: the camera is backoff (cannot open /dev/video0)\n"
         assert opened.get("/cameras/other.jpg").status == 404
+
+
+def test_where_pictures_come_slowly_the_one_before_is_shown(tmp_path: Path) -> None:
+    """As where each is drawn with its own results, and a result takes seconds."""
+    with site(tmp_path) as opened, ThreadPoolExecutor(1) as pool:
+        opened.live(pictures_per_s=0.001)
+        first = pool.submit(opened.get, "/cameras/cam0.jpg")
+        opened.until_watched("cam0", 1)
+        opened.draw("cam0")
+        assert first.result(20).status == 200
+        again = opened.get("/cameras/cam0.jpg")
+        assert (again.status, again.body) == (200, first.result().body)
+        connection = http.client.HTTPConnection("127.0.0.1", opened.port, timeout=10)
+        connection.request("GET", "/cameras/cam0.mjpg")
+        response = connection.getresponse()
+        assert parts(response, 1) == [first.result().body]
+        response.close()
+        connection.close()
 
 
 def test_a_new_ring_takes_the_old_ones_place_under_open_eyes(running_site: Site) -> None:
