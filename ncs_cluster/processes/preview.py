@@ -73,6 +73,9 @@ class Preview:
 
     def set_detection_rate(self, message: DetectionRate) -> None:
         """Take the detection rate for the footer, and whether anybody watches."""
+        if message.watched and not self._watched:
+            # without a viewer results without distances do not come: the newest of before is not the newest there was
+            self._newest = {}
         self._watched, self._detection_fps = message.watched, message.detection_fps
 
     def record_capture(self, frame: int, captured_s: float, item: Optional[str] = None) -> None:

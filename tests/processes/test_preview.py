@@ -106,6 +106,15 @@ def test_boxes_older_than_the_bound_go_and_the_picture_says_so(live: Desk) -> No
     assert live.shows(4, {}, ("newest result 10 min old, not drawn",))
 
 
+def test_a_viewer_who_comes_later_is_not_told_of_results_that_nobody_waited_for(live: Desk) -> None:
+    live.capture(0, 100.0)
+    live.result(0, found(0.1))
+    live.preview.set_detection_rate(DetectionRate(5.0, watched=False))
+    live.preview.set_detection_rate(DetectionRate(5.0, watched=True))
+    live.capture(1, 700.0)
+    assert live.shows(1, {})
+
+
 def test_boxes_of_a_graph_that_has_fallen_silent_go_though_another_goes_on(live: Desk) -> None:
     live.capture(0, 100.0)
     live.result(0, found(0.1), "faces")
