@@ -32,6 +32,11 @@ def format_os_error(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}" if error.filename is not None else str(error.strerror or error)
 
 
+def one_line(text: str) -> str:
+    """The text with every character that is not printable written as an escape: a file's name may hold a newline."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class ConfigError(NcsClusterError):
     """A setting is wrong; the message names the file or flag, the key and the remedy."""
 

@@ -79,6 +79,8 @@ def test_a_source_spec_names_its_door_and_shows_no_password(tmp_path: Path) -> N
         f"realsense:{tmp_path}/take.bag": ("realsense", {"recording": f"{tmp_path}/take.bag"}, f"realsense:{tmp_path}/take.bag"),
         "usb:3": ("v4l2", {"device": "3"}, "usb:3"),
         "/dev/video3": ("v4l2", {"device": "/dev/video3"}, "/dev/video3"),
+        "RTSP://H/S": ("rtsp", {"url": "rtsp://H/S"}, "rtsp://H/S"),
+        "rtmp://h/live/geheim": ("rtsp", {"url": "rtmp://h/live/geheim"}, "rtmp://h/live/***"),
         "rtsp://u:geheim@h/s?pwd=geheim": ("rtsp", {"url": "rtsp://u:geheim@h/s?pwd=geheim"}, "rtsp://***@h/s?pwd=***"),
         f"{tmp_path}/film.mp4": ("video", {"path": f"{tmp_path}/film.mp4"}, f"{tmp_path}/film.mp4"),
         f"{tmp_path}/one.JPG": ("images", {"path": f"{tmp_path}/one.JPG"}, f"{tmp_path}/one.JPG"),
@@ -92,6 +94,35 @@ def test_a_source_spec_names_its_door_and_shows_no_password(tmp_path: Path) -> N
 def test_a_password_is_in_no_complaint() -> None:
     for argv in (["--every-frame"], ["--picture", "rtsp://u:geheim@h"], ["--source", "x=rtsq://u:geheim@h"]):
         assert "geheim" not in refusal("--source", "rtsp://u:geheim@h/s?pwd=geheim", *argv)
+    for before in ("rtsp//u:", "rtsp:/u:", "rtsp:u:", "u:", "rtsp://u:1#", "door=rtsp//u:"):
+        typo = f"{before}geheim@h/s"
+        assert "geheim" not in refusal("--source", typo)
+        assert "geheim" not in refusal("--picture", typo)
+
+
+def test_a_password_that_must_be_escaped_is_told_how() -> None:
+    for password, told in (("pa#ss", "# as %23"), ("p/w", "/ as %2F"), ("p?#", "# as %23, ? as %3F")):
+        assert f"in user and password write {told}" in refusal("--source", f"rtsp://u:{password}@h/s")
+    (made,) = simulated("--source", "rtsp://u:pa%23ss@h/s").cameras
+    assert made.options == {"url": "rtsp://u:pa%23ss@h/s"}
+
+
+def test_a_film_in_shared_memory_is_a_file(tmp_path: Path) -> None:
+    path = Path("/dev/shm") / f"{tmp_path.name}-{os.getpid()}.mp4"
+    path.write_bytes(b"x")
+    try:
+        (film,) = simulated("--source", str(path), "--every-frame").cameras
+        assert (film.source, film.options["path"]) == ("video", str(path))
+    finally:
+        path.unlink()
+    assert "there is no such file" in refusal("--source", str(path))
+
+
+def test_a_newline_in_a_files_name_makes_no_second_line(tmp_path: Path) -> None:
+    (tmp_path / "a\nforged: line.mp4").write_bytes(b"x")
+    (film,) = simulated("--source", f"{tmp_path}/a\nforged: line.mp4").cameras
+    assert film.shown == f"{tmp_path}/a\\nforged: line.mp4"
+    assert "\n" not in refusal("--source", f"{tmp_path}/b\nforged: line.mp4")
 
 
 def test_sources_are_named_by_their_place_or_as_one_likes() -> None:

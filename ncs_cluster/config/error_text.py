@@ -70,7 +70,7 @@ def shown(value: object) -> str:
         return str(value).lower()
     if not isinstance(value, str):
         return str(value)[:40]
-    text = redacted(value) if "://" in value else value
+    text = redacted(value)
     return '"' + "".join(c if c.isprintable() else "?" for c in text[:40]) + ('..."' if len(text) > 40 else '"')
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from ncs_cluster.errors import ConfigError
+from ncs_cluster.errors import ConfigError, one_line
 from ncs_cluster.plugins import call
 from ncs_cluster.provision.places import expanded
 from ncs_cluster.sources import SOURCES
@@ -39,7 +39,8 @@ def parse(text: str, base: Path) -> Spec:
     """`base` is what relative paths are relative to. Raises ValueError with one line for people."""
     plugin = _plugin(text, base)
     try:
-        return Spec(plugin, call(plugin.parse, text, lambda path: _existing(path, base)))
+        parsed = call(plugin.parse, text, lambda path: _existing(path, base))
+        return Spec(plugin, parsed._replace(shown=one_line(parsed.shown)))
     except ConfigError as error:
         raise ValueError(str(error)) from error
 
@@ -52,9 +53,9 @@ def forms() -> str:
 def _plugin(text: str, base: Path) -> SourcePlugin:
     word, plugins = text.partition(":")[0], SOURCES.builtin.values()
     for plugin in plugins:
-        if word in plugin.words or text.startswith(tuple(plugin.prefixes)):
+        if word in plugin.words or (text.startswith(tuple(plugin.prefixes)) and not _is_stored(text)):
             return plugin
-        if "://" in text and word in plugin.addresses:
+        if "://" in text and word.lower() in plugin.addresses:
             return plugin
     if "://" not in text and os.path.exists(_at(text or "?", base)):
         return _of_file(_existing(text, base))
@@ -62,7 +63,7 @@ def _plugin(text: str, base: Path) -> SourcePlugin:
         return SOURCES.get(word)
     if "://" in text:
         known = ", ".join(f"{address}://" for plugin in plugins for address in plugin.addresses)
-        raise ValueError(f'"{redacted(text)}" is no address of a camera; known are {known}')
+        raise ValueError(f'"{_quoted(text)}" is no address of a camera; known are {known}')
     return _of_file(_existing(text, base))
 
 
@@ -75,15 +76,26 @@ def _of_file(path: Path) -> SourcePlugin:
     return next(own, next(plugin for plugin in plugins if plugin.files))
 
 
+def _is_stored(text: str) -> bool:
+    """A file or folder where devices are, as in /dev/shm."""
+    return text.startswith("/dev/shm/") or os.path.isfile(text) or os.path.isdir(text)
+
+
 def _existing(text: str, base: Path) -> Path:
     path = _at(text or "?", base)
     try:
         path.stat()
     except PermissionError as error:
-        raise ValueError(f'"{text}": cannot be looked for: {error.strerror}; choose a place this user can reach') from error
+        raise ValueError(
+            f'"{_quoted(text)}": cannot be looked for: {error.strerror}; choose a place this user can reach'
+        ) from error
     except (OSError, ValueError):
-        raise ValueError(f'"{text}": there is no such file or folder; a source is {forms()}') from None
+        raise ValueError(f'"{_quoted(text)}": there is no such file or folder; a source is {forms()}') from None
     return path.absolute()
+
+
+def _quoted(text: str) -> str:
+    return one_line(redacted(text))
 
 
 def _at(text: str, base: Path) -> Path:

@@ -15,6 +15,7 @@ import socket
 import sys
 from typing import Any, Dict, NoReturn, Optional, Type, TypeVar
 
+from ncs_cluster.errors import one_line
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages import PROTOCOL, Failed, Hello, Stop
 
@@ -93,12 +94,19 @@ def log_to_stderr(name: str, level: str, handler: Optional[logging.Handler] = No
     """Log to standard error, one line per event, with the process's name; under systemd with the priority as `<N>` in front."""
     prefix = "<%(priority)d>" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
     handler = handler or logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(prefix + name + ": %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_OneLine(prefix + name + ": %(message)s", "%H:%M:%S"))
     handler.addFilter(_priority)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # the level is for this package; libraries log warnings and errors only
     for ours in ("ncs_cluster", "__main__"):
         logging.getLogger(ours).setLevel(level.upper())
+
+
+class _OneLine(logging.Formatter):
+    """One line per record, whatever a message quotes; a traceback, at level debug, follows it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return one_line(super().formatMessage(record))
 
 
 def _priority(record: logging.LogRecord) -> bool:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ncs_cluster.core.actions import LogEvent
+from ncs_cluster.errors import one_line
 from ncs_cluster.processes.repeats import Repeats
 from ncs_cluster.status import Event
 
@@ -45,6 +46,8 @@ class EventLog:
             self._tell(event.level, event.origin, event.text)
 
     def _tell(self, level: str, origin: str, text: str) -> None:
+        # a text may quote the name of a file
+        text = one_line(text)
         data = text.encode(errors="replace")
         if len(data) > LONGEST_TEXT:
             text = data[:LONGEST_TEXT].decode(errors="ignore") + "..."

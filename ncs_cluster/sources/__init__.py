@@ -50,11 +50,11 @@ SOURCES = Registry(
         ),
         SourcePlugin(
             name="rtsp",
-            form="rtsp://..., http://...",
+            form="rtsp://..., rtmp://..., http://...",
             driver="ncs_cluster.sources.rtsp:Rtsp",
             options="ncs_cluster.sources.rtsp:Options",
             parse="ncs_cluster.sources.rtsp:parse",
-            addresses=["rtsp", "rtsps", "http", "https"],
+            addresses=["rtsp", "rtsps", "rtmp", "rtmps", "http", "https"],
         ),
         SourcePlugin(
             name="images",

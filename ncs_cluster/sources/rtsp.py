@@ -1,4 +1,4 @@
-"""A network camera: rtsp://, or MJPEG and the like over http(s)://, through OpenCV's FFmpeg. The newest frame wins.
+"""A network camera: rtsp://, rtmp://, or MJPEG and the like over http(s)://, through OpenCV's FFmpeg. The newest frame wins.
 
 The address may contain a password, so messages show its redacted form.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 from urllib.parse import urlsplit
 
-from ncs_cluster.errors import SourceError
+from ncs_cluster.errors import SourceError, one_line
 from ncs_cluster.sources._ffmpeg import capture
 from ncs_cluster.sources._live import Live
 from ncs_cluster.sources._secret import redacted
@@ -20,7 +20,9 @@ from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
 if TYPE_CHECKING:
     import cv2
 
-PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
+CODES = {"%": "%25", "#": "%23", "/": "%2F", "?": "%3F", "[": "%5B", "]": "%5D"}
+"""Characters that end or change the part of an address in which user and password stand; RFC 3986, 2.1."""
 CONNECT_S = 2.0
 MOST_PATIENCE_S = 15.0
 """Seconds; a camera process that is silent for longer counts as stuck."""
@@ -49,15 +51,20 @@ class Options:
 
 
 def parse(spec: str, find: Find) -> Parsed:
-    if not _has_host(spec):
-        raise ValueError(f'"{redacted(spec)}" is no address of a camera: it has no host, or no such port')
-    return Parsed({"url": spec}, redacted(spec))
+    scheme, slashes, rest = spec.partition("://")
+    url = scheme.lower() + slashes + rest
+    if not _has_host(url):
+        odd = [f"{found} as {code}" for found, code in CODES.items() if found in rest.rpartition("@")[0]]
+        why = f"in user and password write {', '.join(odd)}" if odd else "it has no host, or no such port"
+        raise ValueError(f'"{one_line(redacted(url))}" is no address of a camera: {why}')
+    return Parsed({"url": url}, redacted(url))
 
 
 def _has_host(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and (parts.port is None or parts.port > 0) and url.isprintable()
+        whole = "@" not in parts.fragment  # else a password with # ended the host
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0) and whole and url.isprintable()
     except ValueError:
         return False
 

@@ -14,3 +14,11 @@ def test_an_event_about_a_stick_has_the_name_of_its_port(caplog: pytest.LogCaptu
         events.add("info", "ncs-1-1.3", "is unplugged")
     assert caplog.messages == ["ncs-1-1.2 (front-left): is unplugged", "ncs-1-1.3: is unplugged"]
     assert [(event.who, event.name) for event in events.newer(0)] == [("ncs-1-1.2", "front-left"), ("ncs-1-1.3", None)]
+
+
+def test_a_text_is_one_line_whatever_it_quotes(caplog: pytest.LogCaptureFixture) -> None:
+    events = EventLog()
+    with caplog.at_level("INFO"):
+        events.add("info", "cam0", "ended: a\n12:00:00 daemon: all is well\x1b[2K")
+    assert caplog.messages == ["cam0: ended: a\\n12:00:00 daemon: all is well\\x1b[2K"]
+    assert events.newer(0)[0].text == "ended: a\\n12:00:00 daemon: all is well\\x1b[2K"

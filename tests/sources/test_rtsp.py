@@ -210,7 +210,7 @@ def test_interlaced_frames_of_a_camera_are_never_shown(camera: Any, tmp_path: Pa
     """OpenCV says that it has read them, and gives black or the frame before."""
     address = camera.url.replace("/video.mjpg", "/film")
     camera.film = Path(interlaced(tmp_path / "a.m2v")).read_bytes()
-    with pytest.raises(SourceError, match=r"/film: interlaced or of another size, which OpenCV .* cannot convert"):
+    with pytest.raises(SourceError, match=r": interlaced or of another size, which OpenCV .* cannot convert"):
         Rtsp(Options(address)).open()
     camera.film = Path(interlaced(tmp_path / "a.m2v", progressive=(0,))).read_bytes()
     source, into = Rtsp(Options(address)), planes()
@@ -273,7 +273,22 @@ def test_closing_from_another_thread_wakes_a_waiting_read(camera: Any) -> None:
         ("http://cam/user=admin_password=1234_channel=1/x", "http://cam/user=***/x"),
         ("http://cam/v?pwd=1234&high#pw", "http://cam/v?pwd=***&***"),
         ("http://[bad/pw", "***"),
-        ("rtsp://cam/plain", "rtsp://cam/plain"),
+        ("rtsp://cam/plain", "rtsp://cam/***"),
+        ("rtsp://10.0.0.7/live/geheim", "rtsp://10.0.0.7/live/***"),
+        ("rtmp://cam/live/abcd-1234", "rtmp://cam/live/***"),
+        ("rtsp://cam/stream1", "rtsp://cam/stream1"),
+        ("rtsp://cam/Streaming/Channels/101", "rtsp://cam/Streaming/Channels/101"),
+        ("rtsp://cam/h264Preview_01_main", "rtsp://cam/h264Preview_01_main"),
+        ("http://cam/axis-cgi/mjpg/video.cgi", "http://cam/axis-cgi/mjpg/video.cgi"),
+        ("http://cam/snap.jpeg", "http://cam/snap.jpeg"),
+        ("rtsp://cam/1234", "rtsp://cam/***"),
+        ("rtsp//admin:geheim@cam/1", "rtsp//***@cam/1"),
+        ("rtsp:/admin:geheim@cam/live/geheim", "rtsp:/***@cam/live/***"),
+        ("rtsp:admin:geheim@cam", "***@cam"),
+        ("rtsp//geheim@cam", "rtsp//***@cam"),
+        ("admin:geheim@cam", "***@cam"),
+        ("holiday@home/film.mp4", "holiday@home/film.mp4"),
+        ("/media/me@home/film.mp4", "/media/me@home/film.mp4"),
         ("rtsp://admin:se/cret@10.0.0.7/x", "rtsp://***@10.0.0.7/x"),
         ("rtsp://admin:pa#ss@10.0.0.7/x", "rtsp://***@10.0.0.7/x"),
         ("rtsp://admin:12?34@10.0.0.7:554/x", "rtsp://***@10.0.0.7:554/x"),
