@@ -6,6 +6,7 @@ The order of results is decided by `streams`, the size of pools by `frame_pools`
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Union, assert_never
 
 from ncs_cluster import messages as m
@@ -25,6 +26,9 @@ from ncs_cluster.types import Detection, Outcome
 if TYPE_CHECKING:
     from ncs_cluster.core.cameras import Cameras
 
+UNREADABLE_LOG_S = 10.0
+"""At most one frame that cannot be read is logged in this time, seconds; sinks have a record of each."""
+
 CameraMessage = Union[m.FromCamera, e.ProcessEvent]
 
 
@@ -43,6 +47,8 @@ class Camera:
         self.ended = False
         self.added = False
         """Configured while the daemon ran, which goes on where the source can never be opened."""
+        self.refused = False
+        """Its source has never been opened, and another attempt would fail too."""
         self.removed = False
         """No longer configured; deleted once its process and its pools are gone."""
         self.slots: Slots | None = None
@@ -54,8 +60,8 @@ class Camera:
         """Its next process has another source, which begins at its start."""
         self.frames = 0
         self.unreadable = 0
-        self.reads = True
-        """The last captured frame had no error."""
+        self.unreadable_logged_s = -math.inf
+        """When a frame with an error was logged last."""
         self.measuring: dict[int, tuple[Unit, Outcome]] = {}
         self.measuring_since_s = 0.0
         """Since when the oldest result in `measuring` waits for its distances."""
@@ -123,7 +129,7 @@ class Camera:
                 return check_protocol(child, message, now_s) or self._hello(now_s)
             case m.Failed(permanent=True, detail=detail) if not (self.ever_opened or self.added or self._cameras.daemon.stopping):
                 # a wrong path, or a file that is not a video: another attempt would fail too
-                return self._cameras.daemon.refuse(self.spec.name, detail)
+                return self._refused(detail)
             case e.Exited(how=how):
                 self._exited(now_s)
                 return child.exited(how, now_s)
@@ -147,7 +153,7 @@ class Camera:
         fresh = not self.child.running
         self.child.ready(now_s)
         back = not self.signal
-        self.info, self.signal, self.detail = info, True, None
+        self.info, self.signal, self.detail, self.refused = info, True, None, False
         if self.stream is None and not self.removed:
             self.stream = self._cameras.open_stream(self)
         pools, workers = self._cameras.pools, self._cameras.workers()
@@ -168,6 +174,14 @@ class Camera:
                 events.append(LogEvent("warning", self.spec.name, "gives no depth: the background is not removed"))
         return [*events, *made, *self.grant(), *self._cameras.reopened(self)]
 
+    def _refused(self, detail: str) -> list[Action]:
+        """The source can never be opened. The daemon ends when no other can either, and else works on with those."""
+        self.refused, self.detail = True, detail
+        if all(camera.refused for camera in self._cameras.by_name.values()):
+            return self._cameras.daemon.refuse(self.spec.name, detail)
+        self.child.record_failure(detail, permanent=True)
+        return [LogEvent("error", self.spec.name, f"no signal: {detail}")]
+
     def _captured(self, message: m.FrameCaptured, now_s: float) -> list[Action]:
         ref = message.frame
         slots = next((own for own in [self.slots, *self.retired] if own is not None and own.layout.pool == ref.pool), None)
@@ -187,8 +201,10 @@ class Camera:
         events: list[Action] = []
         if message.error:
             self.unreadable += 1
-            events = [LogEvent("warning", self.spec.name, f"frame cannot be read: {message.error}")] if self.reads else []
-        self.reads = not message.error
+            if now_s >= self.unreadable_logged_s + UNREADABLE_LOG_S:
+                self.unreadable_logged_s = now_s
+                so_far = f" ({self.unreadable} so far)" if self.unreadable > 1 else ""
+                events = [LogEvent("warning", self.spec.name, f"frame cannot be read: {message.error}{so_far}")]
         frame = Frame(ref, None if message.error else slots, message.captured_s, message.captured_at, message.item)
         self._cameras.streams.offer(stream, frame, error=message.error or None, now_s=now_s)
         return [*events, *self.grant()]

@@ -173,5 +173,6 @@ class Cameras:
 
     @property
     def finished(self) -> bool:
-        """Every source has ended."""
-        return bool(self.by_name) and all(camera.ended for camera in self.by_name.values())
+        """Every source has ended, those aside that can never be opened."""
+        cameras = self.by_name.values()
+        return any(camera.ended for camera in cameras) and all(camera.ended or camera.refused for camera in cameras)

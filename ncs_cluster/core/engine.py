@@ -173,7 +173,9 @@ class Engine:
         if self.shutdown is not None:
             actions += self._advance_shutdown(now_s)
         elif self.cameras.finished and not self.ledger.open and not self.sinks.kept:
-            actions += [LogEvent("info", "daemon", "all sources have ended and all results are written"), *self.stop(now_s)]
+            hint = "; --loop repeats them and keeps the page" if self.gateway is not None else ""
+            over = f"all sources have ended and all results are written{hint}"
+            actions += [LogEvent("info", "daemon", over), *self.stop(now_s)]
         return actions
 
     def _extend_deadlines(self, now_s: float) -> None:

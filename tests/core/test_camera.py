@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from msgspec.structs import replace
 
@@ -56,6 +58,7 @@ def test_a_new_camera_has_given_nothing() -> None:
         "ended": False,
         "added": False,
         "removed": False,
+        "refused": False,
         "slots": None,
         "retired": [],
         "next_frame": 0,
@@ -63,7 +66,7 @@ def test_a_new_camera_has_given_nothing() -> None:
         "starts_over": False,
         "frames": 0,
         "unreadable": 0,
-        "reads": True,
+        "unreadable_logged_s": -math.inf,
         "measuring": {},
         "measuring_since_s": 0.0,
         "viewers": 0,
@@ -209,6 +212,37 @@ def test_a_source_that_can_never_open_and_never_has_ends_the_daemon(opened: bool
     assert setup.daemon.asked == ([("cam0", "no such file")] if refused else [])
     assert setup.receive(m.Failed("open", "busy")) == []
     assert setup.daemon.asked == ([("cam0", "no such file")] if refused else [])
+
+
+def test_a_source_that_can_never_open_beside_others_costs_itself_alone() -> None:
+    setup = CameraSetup()
+    spec = replace(setup.spec, name=CameraName("film"))
+    setup.cameras.add(spec, 0.0)
+    film = setup.cameras.by_name["film"]
+    film.handle(HELLO, 1.0)
+    why = "film.mp4 is not a video"
+    assert film.handle(m.Failed("open", why, permanent=True), 2.0) == [LogEvent("error", "film", f"no signal: {why}")]
+    assert (setup.daemon.asked, film.detail) == ([], why)
+    setup.open()
+    assert not setup.cameras.finished
+    setup.receive(SourceEnded(0))
+    assert setup.cameras.finished
+    film.handle(e.Exited("exit code 1", 1), 3.0)
+    assert film.child.tick(70.0) == [Spawn(film.child.endpoint, "default")]
+    film.handle(HELLO, 71.0)
+    film.handle(info(), 72.0)
+    assert not setup.cameras.finished, "somebody has replaced the file"
+
+
+def test_sources_that_can_all_never_open_end_the_daemon() -> None:
+    setup = CameraSetup()
+    setup.cameras.add(replace(setup.spec, name=CameraName("film")), 0.0)
+    setup.receive(m.Failed("open", "no such file", permanent=True))
+    assert setup.daemon.asked == []
+    film = setup.cameras.by_name["film"]
+    film.handle(HELLO, 1.0)
+    assert film.handle(m.Failed("open", "no video", permanent=True), 2.0) == [REFUSED]
+    assert setup.daemon.asked == [("film", "no video")]
 
 
 @pytest.mark.parametrize("stopping", [False, True])

@@ -70,17 +70,18 @@ def test_a_frame_in_a_retired_pool_is_offered_where_its_slot_was_granted() -> No
     assert (old.leased, setup.slots.leased) == (1, 0)
 
 
-def test_a_live_frame_that_cannot_be_read_is_given_up_without_a_record_and_said_once() -> None:
+def test_a_live_frame_that_cannot_be_read_is_given_up_without_a_record_and_said_every_ten_seconds() -> None:
     setup = CameraSetup(("demo", "faces")).open()
     said = LogEvent("warning", "cam0", "frame cannot be read: torn")
     assert setup.receive(captured(0, error="torn")) == [said, *granted(0)]
     assert setup.receive(captured(1, slot=1, error="torn")) == granted(1)
-    assert (setup.camera.frames, setup.camera.unreadable, setup.camera.reads) == (2, 2, False)
+    assert (setup.camera.frames, setup.camera.unreadable) == (2, 2)
     assert setup.counted(begun=4, given_up=4)
     assert (setup.records, setup.pending, setup.slots.leased) == ([], [], 0)
     setup.receive(captured(2))
-    assert (setup.camera.unreadable, setup.camera.reads) == (2, True)
-    assert setup.receive(captured(3, slot=1, error="gone"))[0] == LogEvent("warning", "cam0", "frame cannot be read: gone")
+    assert setup.receive(captured(3, slot=1, error="gone"), 19.9) == granted(1)
+    said = LogEvent("warning", "cam0", "frame cannot be read: gone (4 so far)")
+    assert setup.receive(captured(4, slot=1, error="gone"), 20.0)[0] == said
 
 
 def test_an_ordered_frame_that_cannot_be_read_has_its_record_in_its_turn() -> None:

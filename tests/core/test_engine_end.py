@@ -48,6 +48,13 @@ def test_a_daemon_without_results_stops_by_itself_too() -> None:
     assert daemon.run(101.25) == [over, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
 
 
+def test_a_daemon_with_a_page_hints_at_what_would_keep_it() -> None:
+    daemon = running(results=False, gateway=True)
+    daemon.receive(CAMERA, m.SourceEnded(0))
+    text = "all sources have ended and all results are written; --loop repeats them and keeps the page"
+    assert daemon.run(101.25)[0] == LogEvent("info", "daemon", text)
+
+
 def test_the_operators_stop_stops() -> None:
     daemon = running()
     assert daemon.receive(OPERATOR, e.StopRequested()) == [STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]

@@ -239,14 +239,13 @@ def test_a_folder_of_corrupt_pictures_alone_comes_to_its_end() -> None:
     assert world.exit_code == 0
 
 
-def test_a_picture_that_cannot_be_read_is_told_when_it_begins_and_counted_at_the_end() -> None:
+def test_the_first_picture_that_cannot_be_read_is_told_and_all_are_counted_at_the_end() -> None:
     world, _ = watched(World(installation(1)))
     ordered(world, count=5)
     world.cameras["cam0"].corrupt = frozenset((1, 2, 4))
     world.start().run(20.0)
     told = [line for line in world.log_text.splitlines() if "read" in line and "cam0" in line]
     assert [line.split("cam0: ")[1] for line in told] == [
-        "frame cannot be read: no picture",
         "frame cannot be read: no picture",
         "ended after 5 frames, 3 of them unreadable",
     ]
