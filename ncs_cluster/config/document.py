@@ -125,6 +125,7 @@ COMMON = {
     "ambient_c": "Temperature of the air around it.",
     "open_timeout_s": "How long to wait for the first picture.",
     "read_timeout_s": "How long to wait for the next picture.",
+    "fourcc": "Format asked of the camera; without it, or with none given here, it chooses its own.",
     "snapshot_interval_s": "http only: seconds between two requests to an address that gives single pictures.",
 }
 """For keys whose Options say nothing of their own."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -89,6 +91,59 @@ def test_a_file_that_is_no_camera_is_refused() -> None:
 def test_a_mode_that_makes_no_sense_is_refused(mode: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be more than 0"):
         Options("0", **mode)
+
+
+class Settable(Scripted):
+    """A camera that keeps what it is asked for, and has only these formats."""
+
+    def __init__(self, formats: tuple[str, ...]) -> None:
+        super().__init__()
+        self.formats = formats
+        self.format = "YUYV"
+        self.asked: list[tuple[int, float]] = []
+
+    def isOpened(self) -> bool:
+        return True
+
+    def set(self, key: int, value: float) -> bool:
+        self.asked.append((key, value))
+        name = int(value).to_bytes(4, "little").decode() if key == cv2.CAP_PROP_FOURCC else None
+        if name in self.formats:
+            self.format = name
+        return key != cv2.CAP_PROP_FOURCC or name in self.formats
+
+    def get(self, key: int) -> float:
+        return cv2.VideoWriter.fourcc(*self.format) if key == cv2.CAP_PROP_FOURCC else 30.0
+
+
+@pytest.mark.parametrize(
+    ("formats", "fourcc", "chosen"),
+    [
+        (("YUYV", "MJPG"), "MJPG", "MJPG"),
+        (("YUYV",), "MJPG", "YUYV"),
+        (("YUYV", "MJPG"), "YUYV", "YUYV"),
+        (("MJPG",), None, "YUYV"),
+    ],
+)
+def test_a_camera_is_asked_for_compressed_frames_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, formats: tuple[str, ...], fourcc: str, chosen: str
+) -> None:
+    capture = Settable(formats)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: capture)
+    (tmp_path / "video0").write_bytes(b"")
+    options = {} if fourcc == "MJPG" else {"fourcc": fourcc}
+    source = V4l2(Options(str(tmp_path / "video0"), width=WIDTH, fps=15, **options))
+    assert source.open().description.endswith(f"({WIDTH}x{HEIGHT}, 30 fps, {chosen})")
+    asked = [(cv2.CAP_PROP_FRAME_WIDTH, WIDTH), (cv2.CAP_PROP_FPS, 15)]
+    assert capture.asked == ([(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*fourcc))] if fourcc else []) + asked
+    source.close()
+    assert capture.released.wait(5)
+
+
+@pytest.mark.parametrize("fourcc", ["MJPEG", "H\u00e4h!"])
+def test_a_format_that_is_none_is_refused(fourcc: str) -> None:
+    with pytest.raises(ValueError, match="fourcc must be empty or four characters"):
+        Options("0", fourcc=fourcc)
 
 
 def test_a_closed_camera_says_so() -> None:
