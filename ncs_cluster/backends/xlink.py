@@ -44,6 +44,7 @@ MOST_EXECUTORS = 3
 LONGEST_STEP_S = 50.0
 """Seconds of one step of a boot: the supervisor grants a worker 60 s for each."""
 WARM_UP = -1
+"""The first tag of the warm-up; others are below it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Options:
     executors: int = 0
     """Inferences the stick runs side by side, of each graph; 0: as many as the graph was compiled for. It holds twice as many."""
     infer_timeout_s: float = 20.0
-    """A busy stick without a result for this long hangs."""
+    """A busy stick without a result for this long hangs; once its usual time is known, four of these, at least 0.5 s."""
     boot_timeout_s: float = 10.0
     """Seconds from the firmware to the stick's return to the bus."""
     watchdog_s: float = 20.0
@@ -195,7 +196,7 @@ class Xlink:
         self.due_s, self._look_s = None, 0.0
 
     def _begin(self, phase: Callable[[str], None]) -> DeviceInfo:
-        """Boot the stick, load its graphs, and run each of them once."""
+        """Boot the stick, load its graphs, and run each of them as often as it holds inferences."""
         options = self._options
         self._pipe = self._stick.boot(
             self._firmware, session.GOODBYE, options.boot_timeout_s, options.watchdog_s, lambda: phase("opening")
@@ -211,7 +212,9 @@ class Xlink:
             self._wait()
         for graph, tensors in enumerate(self._graphs):
             self._spare[graph] = []
-            self._start(WARM_UP, graph, _InFlight(tensors.blank(), ResizeTransform(), time.monotonic()))
+            # as many as it holds: the session learns how long its results take one behind another
+            for number in range(self._ready.depths[graph]):
+                self._start(WARM_UP - number, graph, _InFlight(tensors.blank(), ResizeTransform(), time.monotonic()))
             while self._in_flight:
                 self._wait()
                 self._turn()

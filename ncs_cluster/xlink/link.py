@@ -28,6 +28,10 @@ SLOWEST_BYTES_S = 4e6
 """Assumed bytes/s for payload time-outs: a tenth of USB 2."""
 
 
+class UnexpectedPayload(ProtocolError):
+    """A payload on a stream where none is expected: one too many."""
+
+
 class Wait:
     """A future reply, or a future payload as `value`."""
 
@@ -81,6 +85,11 @@ class Stream:
 
     def has_credit(self, size: int) -> bool:
         return self.unreleased + size <= self.size and self.packets < MOST_PACKETS
+
+    @property
+    def waiting(self) -> int:
+        """Payloads that wait for credit."""
+        return len(self._queue)
 
     def until_s(self) -> float:
         """Time-out of the oldest queued or expected payload."""
@@ -198,7 +207,7 @@ class Link:
     def _payload_comes(self, header: Header) -> None:
         stream = self._known(header)
         if not stream._expected:
-            raise ProtocolError(f"received {header.size} bytes on {stream.name}, expected none")
+            raise UnexpectedPayload(f"received {header.size} bytes on {stream.name}, expected none")
         if header.size != stream._expected[0].size:
             raise ProtocolError(f"received {header.size} bytes on {stream.name}, expected {stream._expected[0].size}")
         self._coming, self._coming_id, self.wanted = stream, header.id, header.size

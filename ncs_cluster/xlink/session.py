@@ -6,8 +6,9 @@
     watch      from the capabilities on: a ping of the firmware's watchdog each second, and the temperature
     close      FIFOs, graphs and streams, then RESET: the chip goes back to its boot ROM. With work in flight RESET at once
 
-A script of scripts.py continues when the reply, payload or time it waits for has come. A protocol violation or a time-out ends the
-session with `Lost`: no byte is taken or sent after it, because a late answer could be matched to another request. CPython 3.9.
+A script of scripts.py continues when the reply, payload or time it waits for has come; results.py says which result is whose, and
+which is overdue. A protocol violation or a time-out ends the session with `Lost`: no byte is taken or sent after it, because a late
+answer could be matched to another request. CPython 3.9.
 
 How the owner of the USB stick drives a session:
     session.start(now)                          then, on every event:
@@ -27,15 +28,18 @@ from typing import Callable, Deque, List, NamedTuple, Optional, Sequence
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.xlink import scripts
 from ncs_cluster.xlink.blob import Blob
-from ncs_cluster.xlink.events import Closed, Event, Lost, Ready, Result, Thermal
+from ncs_cluster.xlink.events import Closed, Event, Lost, Ready, Thermal
 from ncs_cluster.xlink.frames import FIRST_EVENT, FrameType, Header
-from ncs_cluster.xlink.link import NEVER_S, Data, Link, Stream, Wait
-from ncs_cluster.xlink.scripts import Loaded, Refused, Script, Step
+from ncs_cluster.xlink.link import NEVER_S, Data, Link, Stream, UnexpectedPayload, Wait
+from ncs_cluster.xlink.results import Lane, Patience, Results
+from ncs_cluster.xlink.scripts import Refused, Script, Step
 
 GOODBYE = Header(FIRST_EVENT, FrameType.RESET_REQ).encode()
 """One transfer that makes running firmware reset the chip in any state of the protocol."""
 LATE_S = 1.0
 """Seconds: a call this much after `due_s` means that the host was suspended; that time counts towards no time-out."""
+LATE_TICK_S = 0.05
+"""Seconds: a tick this much after `due_s` means that the host stood still; bytes that came in time may not have been read."""
 
 
 class Options(NamedTuple):
@@ -52,8 +56,14 @@ class Options(NamedTuple):
     """The vendor's time-out of a watchdog ping."""
     allocate_timeout_s: float = 30.0
     infer_timeout_s: float = 20.0
-    """From the trigger, or from the result before, to a result. A stick with several graphs answers them in turns, so for each
-    graph the time-out is multiplied by their number."""
+    """From the trigger, or from the result before, to a result, as long as the usual time is unknown or the firmware throttles. A
+    stick with several graphs answers them in turns, so for each graph the time-out is multiplied by their number."""
+    shortest_timeout_s: float = 0.5
+    """The same once the usual time is known: results.PATIENCE usual times, but no less than this."""
+    ask_s: float = 1.0
+    """For the answer of a stick without a result to the question for its throttle level."""
+    prove_every: int = 1000
+    """Results after which the stick runs empty once, so that they are counted."""
     close_timeout_s: float = 2.0
 
 
@@ -63,24 +73,6 @@ class _Job(NamedTuple):
     tag: int
     graph: int
     tensor: Data
-
-
-class _InFlight(NamedTuple):
-    """An inference whose tensor has been sent."""
-
-    tag: int
-    sent_s: float
-    result: Wait
-
-
-class _Lane:
-    """A loaded graph: its results come in the order of its inferences."""
-
-    def __init__(self, graph: Loaded) -> None:
-        self.graph = graph
-        self.in_flight: Deque[_InFlight] = deque()
-        self.progress_s = 0.0
-        """Time of its last result, or of the first tensor after a pause."""
 
 
 class _Running:
@@ -103,7 +95,8 @@ class Session:
     def __init__(self, blobs: Sequence[Blob], options: Options = Options()) -> None:  # noqa: B008  (a tuple)
         self._blobs, self._options = list(blobs), options
         self._link = Link(options.reply_timeout_s)
-        self._lanes: List[_Lane] = []
+        patience = Patience(options.infer_timeout_s, options.shortest_timeout_s, options.ask_s)
+        self._results = Results(self._link, patience, options.prove_every)
         self._jobs: Deque[_Job] = deque()
         self._more: Optional[Wait] = None
         self._events: List[Event] = []
@@ -152,18 +145,16 @@ class Session:
 
     def _due_s(self) -> float:
         """`due_s` on the session's clock, which leaves out suspended time."""
-        due_s = min(self._link.due_s(), self._leave_by_s)
+        due_s = min(self._link.due_s(), self._leave_by_s, self._results.due_s())
         for running in self._scripts:
             if isinstance(running.step, float):
                 due_s = min(due_s, running.step)
-        for lane in self._lanes:
-            due_s = min(due_s, self._patience_s(lane))
         return due_s
 
     @property
     def in_flight(self) -> int:
         """Inferences submitted and not answered."""
-        return len(self._jobs) + sum(len(lane.in_flight) for lane in self._lanes)
+        return len(self._jobs) + self._results.on_stick + self._results.held
 
     def submit(self, tag: int, graph: int, tensor: Data, now_s: float) -> None:
         """Begin an inference: `inputs_size` bytes, each input at its offset, unchanged until its Result. Exactly one Result
@@ -193,9 +184,10 @@ class Session:
         try:
             self._link.received(data)
         except ProtocolError as error:
-            self._lose("protocol", str(error))
+            too_many = isinstance(error, UnexpectedPayload)
+            self._lose("protocol", self._results.doubt(str(error)) if too_many else str(error))
             return
-        self._collect()
+        self._events += self._results.collect()
         self._run()
         if self._link.left and not self.ended:
             self._lose("gone", "the stick has reset itself")
@@ -204,21 +196,24 @@ class Session:
         """Check time-outs. Call only after `received` has taken every byte that came."""
         if self.ended:
             return
+        host_stood_still = now_s >= self._due_s() + self._suspended_s + LATE_TICK_S
         self._turn(now_s)
         due_s = self._due_s()
         if now_s >= due_s + self._suspended_s:
             # adding and subtracting the suspended time may have lost the last bit
             self._link.now_s = max(self._link.now_s, due_s)
         overdue = self._link.overdue()
-        for number, lane in enumerate(self._lanes):
-            if self._link.now_s >= self._patience_s(lane):
-                overdue = overdue or f"no result of graph {number} for {self._link.now_s - lane.progress_s:.3g} s"
         if self._link.now_s >= self._leave_by_s:
             overdue = overdue or "no reply to RESET"
+        if not overdue and self._device is not None and self._results.must_ask(host_stood_still):
+            self._begin(self._look(self._link, self._device))
+        else:
+            overdue = overdue or self._results.overdue()
         if overdue:
             self._lose("hang", overdue)
-        else:
-            self._run()
+            return
+        self._events += self._results.settle(host_stood_still)
+        self._run()
 
     def close(self, now_s: float) -> None:
         """Begin to close: Closed follows when the stick has acknowledged RESET, or Lost after `close_timeout_s`."""
@@ -255,9 +250,9 @@ class Session:
         for number, blob in enumerate(self._blobs):
             executors = max(1, min(blob.executors, capabilities.max_executors, options.executors or blob.executors))
             graph = yield from scripts.allocate(link, self._monitor, number, blob, executors, options.allocate_timeout_s)
-            self._lanes.append(_Lane(graph))
+            self._results.lanes.append(Lane(graph, link.now_s))
         self.phase = "ready"
-        graphs = [lane.graph for lane in self._lanes]
+        graphs = [lane.graph for lane in self._results.lanes]
         self._events.append(Ready(capabilities, tuple(graph.depth for graph in graphs), tuple(graph.stages for graph in graphs)))
         yield from self._infer(self._monitor)
 
@@ -268,12 +263,9 @@ class Session:
                 self._more = Wait()
                 yield self._more
                 continue
-            lane = self._lanes[job.graph]
-            if not lane.in_flight:
-                lane.progress_s = self._link.now_s
-            result = Wait()
-            lane.in_flight.append(_InFlight(job.tag, self._link.now_s, result))
-            yield from scripts.infer(self._link, monitor, lane.graph, job.tensor, result, self._options.infer_timeout_s)
+            result = self._results.begin(job.graph, job.tag)
+            graph = self._results.lanes[job.graph].graph
+            yield from scripts.infer(self._link, monitor, graph, job.tensor, result, self._options.infer_timeout_s)
 
     def _each(self, period_s: float, script: Callable[[Link, Stream], Script], device: Stream) -> Script:
         due_s = self._link.now_s
@@ -284,12 +276,13 @@ class Session:
 
     def _look(self, link: Link, device: Stream) -> Script:
         level, temperature_c = yield from scripts.look(link, device)
+        self._results.throttle(level)
         self._events.append(Thermal(int(level) if level in (0, 1, 2) else 0, temperature_c))
 
     def _close(self, orderly: bool) -> Script:
         link, device, monitor = self._link, self._device, self._monitor
         if orderly and device is not None and monitor is not None:
-            for lane in self._lanes:
+            for lane in self._results.lanes:
                 yield from scripts.release(link, monitor, lane.graph)
             yield link.close(device)
             yield link.close(monitor)
@@ -298,30 +291,14 @@ class Session:
         self._end(Closed())
 
     def _next(self) -> Optional[_Job]:
-        """The oldest job whose graph has a free place."""
+        """The oldest job whose graph has a free place; None also while results are in doubt."""
+        if self._results.in_doubt:
+            return None
         for place, job in enumerate(self._jobs):
-            lane = self._lanes[job.graph]
-            if len(lane.in_flight) < lane.graph.depth:
+            if self._results.lanes[job.graph].has_room:
                 del self._jobs[place]
                 return job
         return None
-
-    def _collect(self) -> None:
-        now_s = self._link.now_s
-        for number, lane in enumerate(self._lanes):
-            while lane.in_flight and lane.in_flight[0].result.done:
-                request = lane.in_flight.popleft()
-                lane.progress_s = now_s
-                self._events.append(Result(request.tag, number, request.result.value, now_s - request.sent_s))
-
-    def _patience_s(self, lane: _Lane) -> float:
-        """When the graph's oldest inference is overdue: the stick gave no result of any graph for the time-out, or none of this
-        graph for the time-out times the number of graphs."""
-        if not lane.in_flight:
-            return NEVER_S
-        latest_s = max(each.progress_s for each in self._lanes)
-        timeout_s = self._options.infer_timeout_s
-        return min(latest_s + timeout_s, lane.progress_s + timeout_s * len(self._lanes))
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -368,4 +345,4 @@ class Session:
         self._events.append(event)
         self._scripts.clear()
         self._jobs.clear()
-        self._lanes.clear()
+        self._results.clear()
