@@ -96,14 +96,16 @@ class StickQueue:
         self._slept = self.throttled
 
     def patience_s(self) -> float:
-        """How long the oldest request may take before the stick counts as hung. Service times are kept by graph."""
+        """How long the oldest request may take before the stick counts as hung. Service times are kept by graph. A worker that can
+        reset its stick tells a hang itself, and may hold answers until all that the stick holds are there."""
         if self._slept:
             return THROTTLED_PATIENCE_S
         unit = next(iter(self.in_flight.values()), None)
         service = self.service if unit is None else self._by_graph.get(unit.graph, Service())
-        return (
-            UNKNOWN_PATIENCE_S if service.mean_s is None else max(LEAST_PATIENCE_S, 5 * (service.mean_s + 4 * service.deviation_s))
-        )
+        if service.mean_s is None:
+            return UNKNOWN_PATIENCE_S
+        services = max(5, 2 * self.max_in_flight + 2) if self.can_reset else 5
+        return max(LEAST_PATIENCE_S, services * (service.mean_s + 4 * service.deviation_s))
 
     def holds_retry(self) -> bool:
         return any(unit.tried for unit in self.in_flight.values())

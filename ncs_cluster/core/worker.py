@@ -8,6 +8,7 @@ from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import Action, ForgetPort, Send
 from ncs_cluster.core.child import LONGEST_ERROR, State
+from ncs_cluster.core.child_health import silent
 from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
 from ncs_cluster.core.stick import Stick
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 RESETTING_S = 3.0
 """A worker reports StickLost within this time after ResetStick; else it is killed."""
 HANGS = "no result in time: stick hangs"
+STOPPED = "no result in time and no heartbeat: worker hangs"
 
 WorkerMessage = Union[m.FromWorker, e.ProcessEvent]
 
@@ -63,8 +65,11 @@ class Worker:
         return self._with_pools(self._workers.sticks.open(self.stick, now_s))
 
     def handle_hang(self, now_s: float) -> list[Action]:
-        """The stick's oldest request is overdue: reset the stick where its worker can, else kill the process."""
+        """The stick's oldest request is overdue: reset the stick where its worker can, else kill the process. A worker without a
+        heartbeat cannot: it is stopped itself."""
         queue = self._workers.dispatcher.queues[self.stick.spec.id]
+        if queue.can_reset and silent(self.stick.child, now_s):
+            return self.stick.child.kill(now_s, STOPPED)
         if queue.can_reset and queue.reset_s is None and self.stick.child.running:
             queue.reset_s = now_s
             return [Send(self.stick.child.endpoint, m.ResetStick(HANGS))]

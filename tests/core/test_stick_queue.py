@@ -114,6 +114,13 @@ def test_the_patience_is_five_times_the_service_and_at_least_two_seconds(took_s:
     assert queue.patience_s() == patience_s
 
 
+@pytest.mark.parametrize(("max_in_flight", "services"), [(1, 5), (2, 6), (4, 10), (6, 14)])
+def test_a_stick_whose_worker_resets_it_may_answer_after_all_that_it_holds(max_in_flight: int, services: int) -> None:
+    queue = StickQueue(STICK, max_in_flight, can_reset=True)
+    queue.record(0, 1.0)
+    assert queue.patience_s() == services * (1.0 + 4 * queue.service.deviation_s)
+
+
 def test_a_graph_that_has_never_answered_is_waited_for_ten_seconds() -> None:
     queue = a_seat()
     assert queue.patience_s() == 10.0

@@ -316,9 +316,23 @@ def test_a_stick_that_can_be_reset_in_place_has_three_seconds_to_begin_with_that
     setup = WorkersSetup()
     setup.open(1, can_reset=True)
     setup.hand_over(0, 10.0)
+    setup.receive(1, m.Heartbeat(), 20.9)
     assert setup.workers.tick(21.0) == [Send(worker(1), m.ResetStick(HANGS))]
+    setup.receive(1, m.Heartbeat(), 23.9)
     assert setup.workers.tick(23.999) == []
     assert setup.workers.tick(24.0) == [LogEvent("warning", "worker sim-1", f"killed: {HANGS}"), Kill(worker(1))]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_worker_that_sends_no_heartbeat_is_not_given_the_time_to_reset_its_stick(asked: bool) -> None:
+    setup = WorkersSetup()
+    setup.open(1, can_reset=True)
+    setup.hand_over(0, 10.0)
+    if asked:
+        setup.receive(1, m.Heartbeat(), 20.0)
+        assert setup.workers.tick(21.0) == [Send(worker(1), m.ResetStick(HANGS))]
+    killed = LogEvent("warning", "worker sim-1", "killed: no result in time and no heartbeat: worker hangs")
+    assert setup.workers.tick(22.1) == [killed, Kill(worker(1))]
 
 
 def test_every_stick_that_is_late_is_ended() -> None:
@@ -359,10 +373,12 @@ def test_a_stick_that_is_asked_to_reset_itself_is_asked_again_after_its_next_ope
     setup = WorkersSetup(1)
     setup.open(1, can_reset=True)
     setup.hand_over(0, 10.0)
+    setup.receive(1, m.Heartbeat(), 20.9)
     assert setup.workers.tick(21.0) == [Send(worker(1), m.ResetStick(HANGS))]
     setup.receive(1, m.StickLost("it hangs"), 21.5)
     setup.receive(1, m.StickOpened("a device", False, 2, None, True), 22.0)
     setup.dispatcher.assign(22.0)
+    setup.receive(1, m.Heartbeat(), 32.0)
     assert setup.workers.tick(32.5) == [Send(worker(1), m.ResetStick(HANGS))]
 
 
