@@ -102,6 +102,8 @@ class CameraSpec(Struct, frozen=True):
     background: str = "keep"
     window: bool = False
     runtime: str = "default"
+    written: Dict[str, int] = {}
+    """The newest frame of each graph whose result an earlier run has written: later frames are processed."""
 
     def __repr__(self) -> str:
         """Without the options: an address may hold a password."""

@@ -23,6 +23,7 @@ from ncs_cluster.config.listen import gateway
 from ncs_cluster.config.model import Keys, Root, root_for
 from ncs_cluster.config.paths import runtime_dir, state_dir
 from ncs_cluster.config.pools import pools
+from ncs_cluster.config.resume import resumed
 from ncs_cluster.config.runtimes import runtimes
 from ncs_cluster.config.sinks import sinks
 from ncs_cluster.provision.places import expanded
@@ -40,10 +41,11 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     environments = runtimes(context)
     seen = cameras(context)
     written, page = sinks(context), gateway(context)
+    wanted = graphs(context, plugins, seen)
     return Settings(
         pools=found,
-        graphs=graphs(context, plugins, seen),
-        cameras=seen,
+        graphs=wanted,
+        cameras=resumed(seen, wanted, written, context.notices),
         runtimes=environments,
         runtime_dir=runtime_dir(context),
         state_dir=state_dir(context),

@@ -53,7 +53,8 @@ class Camera:
         """No longer configured; deleted once its process and its pools are gone."""
         self.slots: Slots | None = None
         self.retired: list[Slots] = []
-        self.next_frame = 0
+        # an earlier run has written the results of those before
+        self.next_frame = min(spec.written.values()) + 1 if spec.written else 0
         self.source_from = 0
         """Number of the first frame of its present source."""
         self.starts_over = False
@@ -187,7 +188,7 @@ class Camera:
         slots = next((own for own in [self.slots, *self.retired] if own is not None and own.layout.pool == ref.pool), None)
         wrong = ref.camera != self.spec.name or ref.frame < self.next_frame
         stream = None if self._cameras.stopping or self.removed else self.stream
-        holders = 0 if message.error or wrong or stream is None else len(stream.graphs)
+        holders = 0 if message.error or wrong or stream is None else len(stream.due(ref.frame))
         if slots is None or not slots.written(ref.slot, holders):
             text = f"wrote slot {ref.slot} of pool {ref.pool}, which was not granted: ignored"
             return [LogEvent("error", self.spec.name, text)]

@@ -17,7 +17,7 @@ from ncs_cluster.core.streams import Streams
 from ncs_cluster.messages import CameraGone, PictureReady
 from ncs_cluster.specs import CameraSpec
 
-LIVE_FIELDS = {"weight", "shown"}
+LIVE_FIELDS = {"weight", "shown", "written"}
 """Fields of a CameraSpec that its process does not use: a change is applied to the stream, without a restart."""
 
 SOURCE_FIELDS = {"source", "options"}
@@ -94,7 +94,9 @@ class Cameras:
 
     def open_stream(self, camera: Camera) -> Stream:
         graphs = self.streams.indices(camera.spec.graphs)
-        stream = Stream(camera.spec.name, camera, graphs=graphs, weight=camera.spec.weight, ordered=camera.ordered)
+        names = self.streams.graphs
+        written = {graph: camera.spec.written[names[graph]] for graph in graphs if names[graph] in camera.spec.written}
+        stream = Stream(camera.spec.name, camera, graphs=graphs, weight=camera.spec.weight, ordered=camera.ordered, written=written)
         self.streams.open(stream)
         return stream
 

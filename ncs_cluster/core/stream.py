@@ -5,7 +5,7 @@ A live stream processes its newest frame, an ordered stream every frame, once an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ncs_cluster.core.actions import Action
@@ -40,8 +40,10 @@ class Stream:
         weight: float = 1.0,
         ordered: bool = False,
         sinks: Sequence[str] | None = None,
+        written: Mapping[int, int] | None = None,
     ) -> None:
-        """`graphs`: indices of the graphs that run on each frame. `sinks`: names of the sinks that get its results; None: all."""
+        """`graphs`: indices of the graphs that run on each frame. `sinks`: names of the sinks that get its results; None: all.
+        `written`: the newest frame of a graph whose result an earlier run has written."""
         self.name = name
         self.producer = producer
         self.graphs = tuple(graphs)
@@ -54,9 +56,18 @@ class Stream:
         """Number of the newest published frame, by graph."""
         self.detection = Rate()
         self.latency = Latency()
+        self._written = dict(written or {})
         self.closing = False
         """The stream is closed: it gets no more frames, and later results are dropped."""
 
     def detection_fps(self, now_s: float) -> float:
         """Results per second and graph: frames that were processed, if every graph processes the same."""
         return self.detection.per_s(now_s) / max(1, len(self.graphs))
+
+    def due(self, frame: int) -> tuple[int, ...]:
+        """The graphs whose result of this frame is not written yet."""
+        if not self._written:
+            return self.graphs
+        if frame > max(self._written.values()):
+            self._written.clear()
+        return tuple(graph for graph in self.graphs if frame > self._written.get(graph, -1))

@@ -68,7 +68,7 @@ class Streams:
 
     def offer(self, stream: Stream, frame: Frame, *, error: str | None, now_s: float) -> None:
         """Begin one unit per graph. With `error` the frame has no pixels: its units are given up at once."""
-        for graph in stream.graphs:
+        for graph in stream.due(frame.ref.frame):
             unit = Unit(stream.name, frame, graph)
             if stream.ordered:
                 stream.reorders[graph].expect(unit.number)

@@ -72,6 +72,7 @@ SOURCES = Registry(
             loop="loop",
             every_frame={},
             ordered=True,
+            items="ncs_cluster.sources.images:items",
         ),
         SourcePlugin(
             name="video",

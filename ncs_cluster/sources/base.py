@@ -136,5 +136,8 @@ class SourcePlugin(Struct, frozen=True, kw_only=True):
     """Option without which --loop and --every-frame do not apply to the source; None: they always do."""
     ordered: bool = False
     """True: the stream is ordered also without --every-frame."""
+    items: Optional[str] = None
+    """`(options) -> List[str]`: the `item` of each frame, in order, of a source that knows them before it is opened; empty where
+    there is no end. A daemon goes on where the results of an earlier run end. Raises nothing."""
     demo: bool = False
     """True: the demo graph detects the objects of this source."""

@@ -73,6 +73,22 @@ def parse(spec: str, find: Find) -> Parsed:
     return Parsed({"path": str(find(spec))}, spec)
 
 
+def items(options: Options) -> List[str]:
+    """The names that records of these pictures have, in order; empty with `loop`, for a single picture, and for a folder that
+    cannot be listed."""
+    try:
+        if options.loop or not os.path.isdir(options.path):
+            return []
+        return [_shown(item) for item in _listed(os.path.abspath(options.path))[0]]
+    except OSError:
+        return []
+
+
+def _shown(item: str) -> str:
+    """File names need not be UTF-8, records must be."""
+    return item.encode("utf-8", "backslashreplace").decode()
+
+
 class Unreadable(Exception):
     """The reason why one picture cannot be read."""
 
@@ -132,7 +148,7 @@ class Images:
             self._next = self._shown_in_pass = 0
         item = self._items[self._next]
         self._next += 1
-        shown = item.encode("utf-8", "backslashreplace").decode()  # file names need not be UTF-8, records must be
+        shown = _shown(item)
         now_s, now = time.monotonic(), time.time()
         try:
             picture = self._decode(item)

@@ -128,7 +128,7 @@ def test_a_new_weight_is_applied_to_the_open_stream_and_restarts_nothing() -> No
     setup = CameraSetup(("demo", "faces")).open()
     setup.receive(captured(0))
     lanes = list(setup.dispatcher.lanes.values())
-    assert sorted(LIVE_FIELDS) == ["shown", "weight"]
+    assert sorted(LIVE_FIELDS) == ["shown", "weight", "written"]
     assert setup.cameras.configure([changed(setup, weight=4.0, shown="the door")], 1.0) == [
         LogEvent("info", "cam0", "has new settings: shown, weight")
     ]

@@ -37,3 +37,9 @@ def test_each_graph_of_a_stream_has_its_own_order() -> None:
     assert [type(reorder) for reorder in reorders] == [Reorder] * 3
     assert len({id(each) for each in orders + reorders}) == 6
     assert first.published is not second.published
+
+
+def test_graphs_whose_result_an_earlier_run_has_written_are_not_due() -> None:
+    new = Stream("door", producer(), graphs=[0, 2], written={0: 4, 2: 6})
+    assert [new.due(frame) for frame in (4, 5, 6, 7, 5)] == [(), (0,), (0,), (0, 2), (0, 2)]
+    assert Stream("door", producer(), graphs=[0, 2]).due(0) == (0, 2)

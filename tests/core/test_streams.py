@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ncs_cluster.core.stream import Stream
 from ncs_cluster.core.work import Unit
+from ncs_cluster.testing.world import World, installation
 from ncs_cluster.types import Outcome, StickId
 from tests.core.onecamera import FOUND, CameraSetup, captured, record
 from tests.core.onestream import FakeProducer, frame, job
@@ -140,3 +142,18 @@ def test_a_skipped_frame_is_dropped_by_each_graph_of_its_stream() -> None:
     setup = CameraSetup(("demo", "faces", "hands"))
     setup.streams.skip(job(setup, graphs=(0, 2)))
     assert (setup.ledger.count("job-1").begun, setup.ledger.count("job-1").dropped) == (2, 2)
+
+
+def test_a_stream_goes_on_behind_what_an_earlier_run_has_written() -> None:
+    """Each graph where its results end: the camera begins at the first frame that one of them lacks."""
+    settings = installation(1, graphs=("a", "b"))
+    cameras = [msgspec.structs.replace(camera, ordered=True, written={"a": 2, "b": 4}) for camera in settings.cameras]
+    world = World(msgspec.structs.replace(settings, cameras=cameras))
+    world.cameras["cam0"].frames = 8
+    world.cameras["cam0"].ordered = True
+    world.start().run(30.0)
+    written = [msgspec.json.decode(line) for line in world.sink.file]
+    assert [record["frame"] for record in written if record["graph"] == "a"] == [3, 4, 5, 6, 7]
+    assert [record["frame"] for record in written if record["graph"] == "b"] == [5, 6, 7]
+    assert world.exit_code == 0
+    assert (world.engine.ledger.lost, world.engine.ledger.doubled) == (0, 0)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from ncs_cluster.testing.daemon import Daemon, gone, running, settings, sticks, synthetic
+from ncs_cluster.testing.daemon import Daemon, gone, read_results, running, settings, sticks, synthetic
+from tests.tied import TIED
 
 pytestmark = pytest.mark.slow
 
@@ -51,3 +55,38 @@ def test_a_daemon_killed_many_times_in_a_row_leaves_no_process(tmp_path: Path) -
             daemon.process.kill()
             daemon.process.wait()
         assert gone(tree, 4 * CHILDREN_GONE_S)
+
+
+def test_a_folder_goes_on_where_its_results_end(tmp_path: Path) -> None:
+    """The same command after kill -9, twice at random moments: each picture once, in order."""
+    pictures, results = tmp_path / "pictures", tmp_path / "results.jsonl"
+    pictures.mkdir()
+    for number in range(150):
+        (pictures / f"p{number}.ppm").write_bytes(b"P6 32 24 255\n" + bytes([number]) * (32 * 24 * 3))
+    command = [
+        *TIED,
+        sys.executable,
+        "-m",
+        "ncs_cluster.cli.daemon",
+        "--source",
+        os.fspath(pictures),
+        "--results",
+        os.fspath(results),
+    ]
+    command += ["--backend", "simulated", "--sticks", "2", "--graph", "none", "--no-web", "--set", "simulated.latency_ms=50"]
+    command += ["--runtime-dir", os.fspath(tmp_path / "run")]
+    lines = 0
+    for _ in range(2):
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            enough, until_s = lines + random.randrange(5, 40), time.monotonic() + 60
+            while lines < enough:
+                assert process.poll() is None
+                assert time.monotonic() < until_s
+                time.sleep(0.01)
+                lines = len(results.read_bytes().splitlines()) if results.exists() else 0
+            process.kill()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0
+    assert "of 150: " in done.stderr
+    records = read_results(results)
+    assert [(record["frame"], record["item"]) for record in records] == [(number, f"p{number}.ppm") for number in range(150)]
