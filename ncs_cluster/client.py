@@ -118,6 +118,9 @@ class Client:
     def _ask(self, request: Request) -> msgspec.Raw:
         try:
             self._channel.send(request)
+        except UnicodeEncodeError as error:
+            # half of a surrogate pair, which JSON can write
+            raise Refused(f"{error.object[:40]!a} is not text") from error
         except OSError as error:
             raise NotRunning("ncs-clusterd closed the connection") from error
         return self._receive()

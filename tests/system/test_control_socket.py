@@ -151,6 +151,8 @@ def test_what_cannot_be_done_is_refused_with_a_reason(daemon: Daemon) -> None:
             client.trouble("earthquake")
         with pytest.raises(Refused, match="stick sim-99 is not usable now"):
             client.trouble("hang", "sim-99")
+        with pytest.raises(Refused, match="is not text"):
+            client.trouble("heat", "\ud800")
         with pytest.raises(Refused, match="no page"):
             client.url()
         assert client.status().daemon.pid == daemon.pid
