@@ -22,6 +22,7 @@ import msgspec
 
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
 from ncs_cluster.messages import AskEvents, AskStatus
+from tests.tied import TIED
 
 KINDS = ("unread-status", "unread-events", "loop", "reconnect", "silent", "garbage")
 SIXTEEN = (*["unread-status"] * 5, *["unread-events"] * 5, *["loop"] * 4, "reconnect", "garbage")
@@ -61,7 +62,7 @@ def for_ever(kind: str, path: str) -> None:
 @contextmanager
 def attack(runtime_dir: Path, kinds: tuple[str, ...] = SIXTEEN) -> Iterator[None]:
     """They are at work until the block is left."""
-    command = [sys.executable, "-m", "tests.hostile", os.fspath(runtime_dir), *kinds]
+    command = [*TIED, sys.executable, "-m", "tests.hostile", os.fspath(runtime_dir), *kinds]
     with subprocess.Popen(command) as process:
         try:
             yield
