@@ -80,7 +80,7 @@ class StickStatus(Struct, frozen=True):
     name: str | None = None
     """The operator's name of its port."""
     max_in_flight: int | None = None
-    """Requests that it may have in flight; fewer than its backend allows after failures at depth."""
+    """Requests that it may have in flight; fewer than its backend allows after failures with several."""
 
 
 class CameraStatus(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ncs_cluster.core.child import Child, Limits
-from ncs_cluster.core.depth import Depth
+from ncs_cluster.core.in_flight_limit import InFlightLimit
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.zone import Zone
 from ncs_cluster.messages import Telemetry
@@ -20,7 +20,7 @@ class Stick:
         self.spec = spec
         self.child = Child(Endpoint("worker", spec.id), spec.runtime, limits)
         self.zone = Zone(switch_temp_c)
-        self.depth = Depth()
+        self.in_flight_limit = InFlightLimit()
         self.present = True
         self.removed = False
         """No longer configured; deleted once its process has exited."""

@@ -69,7 +69,7 @@ class Sticks:
         if known is None or not known.present:
             return []
         known.present, known.renamed = False, renamed
-        known.depth.unplugged(now_s)
+        known.in_flight_limit.unplugged(now_s)
         known.child.last_error = "unplugged"
         actions: list[Action] = [LogEvent("warning", stick, "is unplugged")]
         if renamed:
@@ -188,17 +188,17 @@ class Sticks:
             can_reset=message.can_reset,
             executors=message.executors,
         )
-        told = stick.depth.opened(message.max_in_flight, now_s)
-        self._dispatcher.limit(stick.spec.id, stick.depth.allowed)
+        told = stick.in_flight_limit.opened(message.max_in_flight, now_s)
+        self._dispatcher.limit(stick.spec.id, stick.in_flight_limit.allowed)
         ready = LogEvent("info", stick.spec.id, f"is ready: {message.device}")
         return [ready] if told is None else [LogEvent("warning", stick.spec.id, told), ready]
 
-    def raise_depth(self, now_s: float) -> list[Action]:
+    def raise_in_flight(self, now_s: float) -> list[Action]:
         """More requests in flight, on trial, for sticks that were limited and have worked for long."""
         actions: list[Action] = []
         for stick in self.by_id.values():
-            if stick.child.running and (told := stick.depth.raise_due(now_s)) is not None:
-                self._dispatcher.limit(stick.spec.id, stick.depth.allowed)
+            if stick.child.running and (told := stick.in_flight_limit.raise_due(now_s)) is not None:
+                self._dispatcher.limit(stick.spec.id, stick.in_flight_limit.allowed)
                 actions.append(LogEvent("info", stick.spec.id, told))
         return actions
 

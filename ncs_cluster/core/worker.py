@@ -127,12 +127,12 @@ class Worker:
         return actions + self._workers.regulate(stick, now_s)
 
     def _failed(self, now_s: float) -> bool:
-        """The stick failed at its present depth. True: it is not at fault, since other sticks failed with a unit of its too."""
+        """The stick failed with its present requests in flight. True: it is not at fault, since other sticks failed with a unit of its too."""
         stick, queue = self.stick, self._workers.dispatcher.queues.get(self.stick.spec.id)
         not_at_fault = self._workers.dispatcher.not_at_fault(stick.spec.id)
         real = stick.present and not stick.spec.simulated and stick.child.state is not State.STOPPING
         if queue is not None and real and not not_at_fault:
-            stick.depth.failed(len(queue.in_flight), now_s)
+            stick.in_flight_limit.failed(len(queue.in_flight), now_s)
         return not_at_fault
 
     def _graphs_run_elsewhere(self) -> bool:

@@ -93,7 +93,7 @@ class Workers:
         for stick in self.sticks.by_id.values():
             if stick.elsewhere(now_s):
                 actions += Worker(stick, self).handle_elsewhere(now_s)
-        return actions + self.sticks.raise_depth(now_s)
+        return actions + self.sticks.raise_in_flight(now_s)
 
     def requeue_fenced(self, now_s: float) -> None:
         """Return the units of fenced workers, which cannot be killed, to their lanes."""

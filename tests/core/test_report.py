@@ -127,6 +127,7 @@ def test_a_stick_that_runs_is_drawn_with_its_heat_in_real_seconds_and_its_figure
         headroom_s=20.3,
         fps=3.3,
         latency_ms=LatencyStatus(51.2, 51.2),
+        max_in_flight=4,
         in_flight=1,
         inferences=5,
         restarts=3,
@@ -135,7 +136,6 @@ def test_a_stick_that_runs_is_drawn_with_its_heat_in_real_seconds_and_its_figure
         throttled_s=1.2,
         firmware="fw",
         resets=2,
-        max_in_flight=2,
     )
     assert seen.counters.throttled_s == 1.2
     engine.sticks.by_id[StickId("sim-2")].throttled_s = 25.4

@@ -1,4 +1,4 @@
-"""How many requests one stick may have in flight: fewer on a stick that fails at depth, more again with care.
+"""How many requests one stick may have in flight: fewer on a stick that fails with several, more again with care.
 
 Some sticks fail within minutes with four requests in flight, within hours with two, and never with one. After FAILURES failures
 within WINDOW_S, each with more than one request in flight, the limit is halved. After a time without failure it is doubled on
@@ -18,7 +18,7 @@ UNPLUGGED_S = 8.0
 """A stick that is gone from the bus is told to be unplugged within this time of its worker's error."""
 
 
-class Depth:
+class InFlightLimit:
     """The limit of one stick. It outlives its worker."""
 
     def __init__(self) -> None:
