@@ -1,6 +1,6 @@
 // The cameras: one large picture, and with several cameras a strip to choose from. #camera=NAME, or ?camera=NAME, shows one alone.
 
-import { columns, each, figure, make, number, pair, put } from "./dom.js";
+import { arrange, each, figure, make, number, pair, put } from "./dom.js";
 
 const THUMB_MS = 1000; // a browser opens six connections to one host: one stream, and the strip by snapshots
 const AGAIN_MS = 2000;
@@ -21,7 +21,7 @@ export class Cameras {
     addEventListener("keydown", (event) => {
       if (event.key === "Escape" && alone() !== null) leave();
     });
-    new ResizeObserver(() => this.arrange()).observe(this.strip);
+    new ResizeObserver(() => arrange(this.strip, THUMB_PX, MOST_IN_A_ROW)).observe(this.strip);
   }
 
   update(cameras) {
@@ -37,7 +37,7 @@ export class Cameras {
     const listed = cameras.length > 1 && name === null ? cameras : [];
     this.strip.hidden = !listed.length;
     each(this.strip, listed, (camera) => camera.name, (camera) => this.makeThumb(camera), (thumb, camera) => updateThumb(thumb, camera, camera === shown));
-    this.arrange();
+    arrange(this.strip, THUMB_PX, MOST_IN_A_ROW);
   }
 
   /** Start or stop all pictures. A stopped one stays as it is. */
@@ -45,10 +45,6 @@ export class Cameras {
     this.open = open;
     open ? this.large.begin() : this.large.end();
     for (const thumb of this.strip.known?.values() ?? []) open ? thumb.begin() : thumb.end();
-  }
-
-  arrange() {
-    this.strip.style.setProperty("--columns", columns(this.strip.children.length, this.strip.clientWidth, THUMB_PX, MOST_IN_A_ROW));
   }
 
   makeThumb({ name }) {

@@ -1,7 +1,7 @@
 // One card for each part of the status document.
 
 import { drawLine, makeLine } from "./line.js";
-import { columns, each, figure, make, number, pair, put, UNKNOWN } from "./dom.js";
+import { arrange, each, figure, make, number, pair, put, UNKNOWN } from "./dom.js";
 
 const STICK_PX = 236;
 const WIDE_PX = 460; // from here on a stick's chart stands beside its figures
@@ -21,15 +21,9 @@ const STATES = {
 
 export function showSticks(parent, sticks, view) {
   each(parent, sticks, (stick) => stick.id, makeStick, (card, stick) => updateStick(card, stick, view));
-  arrange(parent);
-  if (!parent.observed) (parent.observed = new ResizeObserver(() => arrange(parent))).observe(parent);
-}
-
-function arrange(parent) {
-  const width = parent.clientWidth;
-  const count = columns(parent.children.length, width + 16, STICK_PX + 16);
-  parent.style.setProperty("--columns", count);
-  parent.classList.toggle("wide-cards", width / count > WIDE_PX);
+  const place = () => parent.classList.toggle("wide-cards", arrange(parent, STICK_PX) > WIDE_PX);
+  place();
+  if (!parent.observed) (parent.observed = new ResizeObserver(place)).observe(parent);
 }
 
 function makeStick() {

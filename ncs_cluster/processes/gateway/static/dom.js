@@ -69,10 +69,27 @@ export function pair({ p50, p99 }) {
   return p50 === null ? UNKNOWN : `${number(p50)} / ${number(p99, 0, "ms")}`;
 }
 
-/** How many of `count` equal boxes of at least `least` pixels stand in a row of `width`: rows as equal as they can be. */
-export function columns(count, width, least, most = Infinity) {
-  const fit = Math.max(1, Math.min(most, Math.floor(width / least)));
-  if (count <= fit) return Math.max(1, count);
-  for (let each = fit; each > fit / 2; each--) if (count % each === 0) return each;
-  return Math.ceil(count / Math.ceil(count / fit));
+/** Arrange the children of `parent` in rows as equal as they can be: none narrower than `least` pixels, at most `most` in a row. The
+ * row of each child has as many as its --columns says. Returns the width of the narrowest. */
+export function arrange(parent, least, most = Infinity) {
+  const gap = parseFloat(getComputedStyle(parent).columnGap) || 0;
+  const width = parent.clientWidth;
+  const rows = rowsOf(parent.children.length, Math.max(1, Math.min(most, Math.floor((width + gap) / (least + gap)))));
+  let at = 0;
+  for (const row of rows) {
+    for (let left = row; left > 0; left--) {
+      const { style } = parent.children[at++];
+      if (style.getPropertyValue("--columns") !== String(row)) style.setProperty("--columns", row);
+    }
+  }
+  const longest = Math.max(1, ...rows);
+  return (width - gap * (longest - 1)) / longest;
+}
+
+/** The lengths of the rows of `count` boxes, at most `fit` in each. */
+function rowsOf(count, fit) {
+  if (count <= fit) return [count];
+  for (let each = fit; each > fit / 2; each--) if (count % each === 0) return Array(count / each).fill(each);
+  const rows = Math.ceil(count / fit);
+  return Array.from({ length: rows }, (_, at) => Math.floor(count / rows) + (at < count % rows ? 1 : 0));
 }
