@@ -5,7 +5,7 @@ server     the listening socket; slow connections are closed
 auth       authentication, host check, cross-site check
 tokens     the tokens that count, and the sessions of browsers
 hosts      names of this machine, for Host and Origin
-peers      who asks, and the wrong tokens that came from there
+visitors      who asks, and the wrong tokens that came from there
 web        routes
 daemon     the supervisor's status and events, polled in one thread and cached
 history    five minutes of temperatures for the page's charts

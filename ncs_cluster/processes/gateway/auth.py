@@ -2,8 +2,8 @@
 
 Host         must be a name of this machine, against DNS rebinding (421)
 token        where one is set: `Authorization: Bearer` for programs, a signed cookie after one login for browsers (401); the one
-             for pictures opens them alone, also as `?token=` or as a password. Wrong ones are counted by peer: above a rate
-             tokens of that peer are not looked at (429)
+             for pictures opens them alone, also as `?token=` or as a password. Wrong ones are counted by visitor: above a rate
+             tokens of that visitor are not looked at (429)
 POST         from this page or from a program, never from another site (403); JSON only (415); at most 64 KiB (413)
 """
 
@@ -22,9 +22,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ncs_cluster.processes.gateway.hosts import Hosts
-from ncs_cluster.processes.gateway.peers import WrongTokens, peer
 from ncs_cluster.processes.gateway.server import CannotListen
 from ncs_cluster.processes.gateway.tokens import SESSION_S, Credential, Tokens
+from ncs_cluster.processes.gateway.visitors import WrongTokens, visitor_of
 from ncs_cluster.specs import GatewaySpec
 
 COOKIE = "ncs_session"
@@ -67,8 +67,8 @@ class Authenticator:
         return self.tokens.page is not None
 
     def try_token(self, request: Request, token: str, *opens: Callable[[str], Credential | None]) -> Credential | None:
-        """None for a wrong token. Raises HTTPException 429, without looking at it, after too many wrong ones of this peer."""
-        visitor, now_s = peer(request), time.monotonic()
+        """None for a wrong token. Raises HTTPException 429, without looking at it, after too many wrong ones of this visitor."""
+        visitor, now_s = visitor_of(request), time.monotonic()
         wait_s = self.wrong_tokens.wait_s(visitor, now_s)
         found = None if wait_s else next((credential for each in opens if (credential := each(token))), None)
         if found is None:

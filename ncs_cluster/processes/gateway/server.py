@@ -1,7 +1,7 @@
 """The listening socket, and uvicorn with the limits it lacks.
 
 A request has a deadline, a client that does not read is disconnected after STALL_S, and from REPLACE_IDLE_FROM connections on a new
-one replaces another: one of the peer that has the most.
+one replaces another: one of the visitor that has the most.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ncs_cluster.errors import NcsClusterError
-from ncs_cluster.processes.gateway.peers import network
+from ncs_cluster.processes.gateway.visitors import network
 
 REQUEST_S = 10.0
 """Deadline for a whole request with its body."""
@@ -82,27 +82,27 @@ class Connection(H11Protocol):
     _request_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
     _since_s = 0.0
-    peer = ""
+    visitor = ""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._since_s = self.loop.time()
-        self.peer = network(self.client[0]) if self.client else ""
+        self.visitor = network(self.client[0]) if self.client else ""
         if len(self.connections) > REPLACE_IDLE_FROM:
             self._make_room()
         self._start_request_timer()
 
     def _make_room(self) -> None:
-        """Close a connection of the peer that has the most: one that never had a request, else the oldest that is idle, else, when
-        there are too many, the one that waits longest for its response, else the oldest stream."""
+        """Close a connection of the visitor that has the most: one that never had a request, else the oldest that is idle, else,
+        when there are too many, the one that waits longest for its response, else the oldest stream."""
         others = [other for other in self.connections if isinstance(other, Connection)]
-        shares = Counter(other.peer for other in others)
+        shares = Counter(other.visitor for other in others)
         others.remove(self)
         choice = [other for other in others if not other.is_responding]
         if not choice and len(self.connections) > MAX_CONNECTIONS:
             choice = others
         if choice:
-            given_up = min(choice, key=lambda other: (-shares[other.peer], other.rank, other._since_s))
+            given_up = min(choice, key=lambda other: (-shares[other.visitor], other.rank, other._since_s))
             self.connections.discard(given_up)
             given_up.transport.abort()
 

@@ -8,10 +8,10 @@ from collections import OrderedDict
 from starlette.requests import Request
 
 BURST = 20.0
-"""Wrong tokens of one peer that are looked at without waiting."""
+"""Wrong tokens of one visitor that are looked at without waiting."""
 PER_S = 2.0
-"""Wrong tokens of one peer that are looked at per second after that: a program with an old token never reaches it."""
-MAX_PEERS = 1024
+"""Wrong tokens of one visitor that are looked at per second after that: a program with an old token never reaches it."""
+MAX_VISITORS = 1024
 REPORT_S = 60.0
 """Least time between two reports of wrong tokens."""
 
@@ -27,8 +27,8 @@ def network(address: str) -> str:
     return str(ip)
 
 
-def peer(request: Request) -> str:
-    """The peer of a request. A proxy on this machine names it in X-Forwarded-For, whose last entry is the proxy's own."""
+def visitor_of(request: Request) -> str:
+    """The visitor of a request. A proxy on this machine names it in X-Forwarded-For, whose last entry is the proxy's own."""
     address = request.client.host if request.client else ""
     forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
     try:
@@ -40,26 +40,26 @@ def peer(request: Request) -> str:
 
 
 class WrongTokens:
-    """Wrong tokens by peer: a token bucket each. `now_s`: seconds of any one monotonic clock."""
+    """Wrong tokens by visitor: a token bucket each. `now_s`: seconds of any one monotonic clock."""
 
     def __init__(self) -> None:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        """By peer: attempts left at a time, and that time. The peer of the last attempt is last."""
+        """By visitor: attempts left at a time, and that time. The visitor of the last attempt is last."""
         self._unreported: dict[str, int] = {}
         self._reported_s = float("-inf")
 
-    def wait_s(self, peer: str, now_s: float) -> float:
-        """Seconds until the peer may send another token; 0: now."""
-        return max(0.0, (1.0 - self._attempts(peer, now_s)) / PER_S)
+    def wait_s(self, visitor: str, now_s: float) -> float:
+        """Seconds until the visitor may send another token; 0: now."""
+        return max(0.0, (1.0 - self._attempts(visitor, now_s)) / PER_S)
 
-    def count(self, peer: str, now_s: float) -> None:
-        """A wrong token, or one that was refused unread, came from the peer."""
-        self._left[peer] = (max(0.0, self._attempts(peer, now_s) - 1.0), now_s)
-        self._left.move_to_end(peer)
-        if len(self._left) > MAX_PEERS:
+    def count(self, visitor: str, now_s: float) -> None:
+        """A wrong token, or one that was refused unread, came from the visitor."""
+        self._left[visitor] = (max(0.0, self._attempts(visitor, now_s) - 1.0), now_s)
+        self._left.move_to_end(visitor)
+        if len(self._left) > MAX_VISITORS:
             self._left.popitem(last=False)
-        if peer in self._unreported or len(self._unreported) < MAX_PEERS:
-            self._unreported[peer] = self._unreported.get(peer, 0) + 1
+        if visitor in self._unreported or len(self._unreported) < MAX_VISITORS:
+            self._unreported[visitor] = self._unreported.get(visitor, 0) + 1
 
     def report(self, now_s: float) -> str | None:
         """What has come since the last report, for the owner; None for nothing, or sooner than REPORT_S after the last."""
@@ -70,6 +70,6 @@ class WrongTokens:
         tokens = "1 wrong token" if count == 1 else f"{count} wrong tokens"
         return f"{tokens} from {most}" if len(found) == 1 else f"{tokens} from {len(found)} addresses, most of them from {most}"
 
-    def _attempts(self, peer: str, now_s: float) -> float:
-        left, at_s = self._left.get(peer, (BURST, now_s))
+    def _attempts(self, visitor: str, now_s: float) -> float:
+        left, at_s = self._left.get(visitor, (BURST, now_s))
         return min(BURST, left + (now_s - at_s) * PER_S)

@@ -28,9 +28,9 @@ from ncs_cluster.errors import NotRunning
 from ncs_cluster.processes.gateway import metrics
 from ncs_cluster.processes.gateway.auth import LET_IN_BY, Authenticator, Guard, session_cookie
 from ncs_cluster.processes.gateway.daemon import DaemonCache
-from ncs_cluster.processes.gateway.peers import peer
 from ncs_cluster.processes.gateway.pictures import Pictures
 from ncs_cluster.processes.gateway.server import STREAMING
+from ncs_cluster.processes.gateway.visitors import visitor_of
 from ncs_cluster.status import CameraStatus
 
 SNAPSHOT_S = 2.0
@@ -38,7 +38,7 @@ RECENT_S = 10.0
 """A snapshot may be so old where pictures come slowly: one for each result, of a graph that takes seconds."""
 MAX_STREAMS = 48
 MAX_STREAMS_EACH = 32
-"""Live streams of one peer."""
+"""Live streams of one visitor."""
 SHOWN_EVENTS = 100
 MAX_ID_DIGITS = 18
 """Enough for any id; int() raises ValueError on thousands of digits."""
@@ -63,7 +63,7 @@ class Web:
     def __init__(self, authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool) -> None:
         self._authenticator, self._daemon, self._pictures, self._simulated = authenticator, daemon, pictures, simulated
         self.streams: Counter[str] = Counter()
-        """Live streams by peer."""
+        """Live streams by visitor."""
         self._files = {
             file.name: file.read_bytes() for file in (resources.files(__package__) / "static").iterdir() if _media_type(file.name)
         }
@@ -186,7 +186,7 @@ class Web:
     async def live(self, request: Request) -> Response:
         """Server-sent events: `hello` (history, last events) once; then `status` after each poll and new `events`; `lost` while the
         daemon does not answer."""
-        return Stream(self, self._stream_peer(request), self._live(self._counts(request)), "text/event-stream")
+        return Stream(self, self._stream_visitor(request), self._live(self._counts(request)), "text/event-stream")
 
     def _counts(self, request: Request) -> Callable[[], bool]:
         """Whether that by which the request was let in still counts: a stream ends with its token."""
@@ -214,7 +214,7 @@ class Web:
         name = self._camera(request)
         return Stream(
             self,
-            self._stream_peer(request),
+            self._stream_visitor(request),
             self._parts(name, self._counts(request)),
             f"multipart/x-mixed-replace; boundary={BOUNDARY}",
         )
@@ -262,9 +262,9 @@ class Web:
         status = self._daemon.status
         return None if status is None else next((each for each in status.cameras if each.name == name), None)
 
-    def _stream_peer(self, request: Request) -> str:
-        """The peer of a request for a stream. Raises HTTPException at the limits."""
-        visitor = peer(request)
+    def _stream_visitor(self, request: Request) -> str:
+        """The visitor of a request for a stream. Raises HTTPException at the limits."""
+        visitor = visitor_of(request)
         if self.streams.total() >= MAX_STREAMS:
             raise HTTPException(503, f"all {MAX_STREAMS} live streams are in use")
         if self.streams[visitor] >= MAX_STREAMS_EACH:
@@ -289,7 +289,7 @@ class Stream(StreamingResponse):
                 await super().__call__(scope, receive, send)
         finally:
             self._web.streams[self._visitor] -= 1
-            self._web.streams += Counter()  # drops a peer without streams
+            self._web.streams += Counter()  # drops a visitor without streams
             await self._parts.aclose()
 
 

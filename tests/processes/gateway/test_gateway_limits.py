@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ncs_cluster.messages import Warned
-from ncs_cluster.processes.gateway.peers import BURST, PER_S, REPORT_S, WrongTokens, network
 from ncs_cluster.processes.gateway.server import MAX_CONNECTIONS, REPLACE_IDLE_FROM, REQUEST_S, STALL_S
+from ncs_cluster.processes.gateway.visitors import BURST, PER_S, REPORT_S, WrongTokens, network
 from ncs_cluster.processes.gateway.web import MAX_STREAMS_EACH
 from ncs_cluster.testing.gateway import TOKEN, Site, site
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def connect(site: Site, source: str = "127.0.0.1") -> socket.socket:
-    """A connection of the peer `source`: every address 127.x.x.x is this machine's."""
+    """A connection of the visitor `source`: every address 127.x.x.x is this machine's."""
     return socket.create_connection(("127.0.0.1", site.port), 4 * max(REQUEST_S, STALL_S), source_address=(source, 0))
 
 
@@ -94,7 +94,7 @@ def test_a_hundred_wrong_logins_at_once_shut_out_nobody(guarded_site: Site) -> N
 
 
 @pytest.mark.parametrize("sent", ["", "GET /cameras/cam0.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n"], ids=["silent", "waiting"])
-def test_a_flood_of_one_peer_closes_its_own_connections_and_no_other(tmp_path: Path, sent: str) -> None:
+def test_a_flood_of_one_visitor_closes_its_own_connections_and_no_other(tmp_path: Path, sent: str) -> None:
     with site(tmp_path) as quiet, contextlib.ExitStack() as open_sockets:
         idle, viewer = (open_sockets.enter_context(connect(quiet)) for _ in range(2))
         assert ask(idle, "GET", "/healthz").status == 200
@@ -118,7 +118,7 @@ def test_silent_newcomers_replace_each_other_and_not_a_client_that_has_asked(tmp
                 open_sockets.enter_context(connect(quiet))
 
 
-def test_one_peer_has_at_most_its_share_of_the_streams(running_site: Site) -> None:
+def test_one_visitor_has_at_most_its_share_of_the_streams(running_site: Site) -> None:
     with contextlib.ExitStack() as open_sockets:
 
         def stream(source: str) -> int:
@@ -129,7 +129,7 @@ def test_one_peer_has_at_most_its_share_of_the_streams(running_site: Site) -> No
         assert stream("127.0.0.1") == 200
 
 
-def test_wrong_tokens_are_bounded_by_peer_and_the_owner_is_told_once(guarded_site: Site) -> None:
+def test_wrong_tokens_are_bounded_by_visitor_and_the_owner_is_told_once(guarded_site: Site) -> None:
     def bearer(source: str, token: str, *headers: str) -> http.client.HTTPResponse:
         with connect(guarded_site, source) as client:
             return ask(client, "GET", "/metrics", f"Authorization: Bearer {token}", "Connection: close", *headers)
@@ -168,14 +168,14 @@ def test_wrong_tokens_are_reported_together() -> None:
     assert wrong.report(0.0) is None
     wrong.count("192.168.1.9", 0.0)
     assert wrong.report(1.0) == "1 wrong token from 192.168.1.9"
-    for peer in ("192.168.1.9", "192.168.1.8", "192.168.1.9"):
-        wrong.count(peer, 2.0)
+    for visitor in ("192.168.1.9", "192.168.1.8", "192.168.1.9"):
+        wrong.count(visitor, 2.0)
     assert wrong.report(REPORT_S) is None
     assert wrong.report(1.0 + REPORT_S) == "3 wrong tokens from 2 addresses, most of them from 192.168.1.9"
     assert wrong.report(10 * REPORT_S) is None
 
 
-def test_the_addresses_of_one_ipv6_network_are_one_peer() -> None:
+def test_the_addresses_of_one_ipv6_network_are_one_visitor() -> None:
     assert network("2001:db8:1:2::5") == network("2001:db8:1:2:ffff::1") == "2001:db8:1:2::"
     assert network("2001:db8:1:3::5") != network("2001:db8:1:2::5")
     assert network("::ffff:192.0.2.7") == "192.0.2.7"
