@@ -32,7 +32,7 @@ def one_line(error: Exception) -> str:
 
 
 def write_bgr(rs: Any, frame: Any, slot: Any) -> None:
-    """Write a colour frame into `slot`, uint8 BGR [height, width, 3]. Permanent SourceError for a format that is not colour."""
+    """Write a colour or infrared frame into `slot`, uint8 BGR [height, width, 3]. Permanent SourceError for any other format."""
     import cv2
     import numpy as np
 
@@ -42,6 +42,7 @@ def write_bgr(rs: Any, frame: Any, slot: Any) -> None:
         np.copyto(slot, pixels)
         return
     codes = {
+        rs.format.y8: cv2.COLOR_GRAY2BGR,
         rs.format.rgb8: cv2.COLOR_RGB2BGR,
         rs.format.bgra8: cv2.COLOR_BGRA2BGR,
         rs.format.rgba8: cv2.COLOR_RGBA2BGR,

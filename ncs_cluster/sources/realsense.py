@@ -1,4 +1,5 @@
-"""An Intel RealSense camera, or a recording of one: colour, and depth aligned to it, written straight into the slot.
+"""An Intel RealSense camera, or a recording of one: colour, and depth aligned to it, written straight into the slot. Of a camera
+without colour (D430, D421) the left infrared picture takes its place, in grey.
 
 librealsense's pipeline matches depth to colour for cameras, recordings (.bag, .db3) and an injected device alike. Waits are cut
 into slices of 200 ms, so that silence is detected and a close from another thread takes effect.
@@ -85,6 +86,8 @@ class RealSense:
         self._handle: Handle[_Running] = Handle(_stop)
         self._name = options.recording or (f"RealSense {options.serial}" if options.serial else "RealSense")
         self._first: Any = None
+        self._infrared = False
+        """The picture is infrared, since there is no colour."""
         self._depth_scale_m: Optional[float] = None
         self._depth_seen: Tuple[int, float] = (-1, 0.0)
         """Number of the last depth frame, and its time in ms of the camera's clock."""
@@ -155,7 +158,7 @@ class RealSense:
                 self._choose_recorded(rs, context, config)
             elif self._injected is not None:
                 pipeline.set_device(self._injected)
-                _enable(rs, config, _streams(rs, self._injected))
+                self._enable(rs, config, _streams(rs, self._injected))
             else:
                 self._choose_mode(rs, context, config, pipeline)
             profile = pipeline.start(config)
@@ -165,7 +168,7 @@ class RealSense:
         playback = device.as_playback() if options.recording is not None else None
         if playback is not None:
             playback.set_real_time(options.paced)
-        return _Running(pipeline, profile, device, playback, rs.align(rs.stream.color))
+        return _Running(pipeline, profile, device, playback, rs.align(self._picture(rs)))
 
     def _choose_recorded(self, rs: Any, context: Any, config: Any) -> None:
         path = os.path.abspath(self._options.recording or "")
@@ -175,19 +178,23 @@ class RealSense:
             raise SourceError(f"{self._options.recording} is not a recording: .bag or .db3 is needed", permanent=True)
         streams = _streams(rs, context.load_device(path))
         context.unload_device(path)
-        if rs.stream.color not in streams:
-            raise SourceError(f"{self._options.recording} holds no colour stream", permanent=True)
+        if not streams - {rs.stream.depth}:
+            raise SourceError(f"{self._options.recording} holds no colour or infrared stream", permanent=True)
         config.enable_device_from_file(path, repeat_playback=self._options.loop)
-        _enable(rs, config, streams)
+        self._enable(rs, config, streams)
 
     def _choose_mode(self, rs: Any, context: Any, config: Any, pipeline: Any) -> None:
         options = self._options
-        found = [device.get_info(rs.camera_info.serial_number) for device in context.query_devices()]
+        devices = {device.get_info(rs.camera_info.serial_number): device for device in context.query_devices()}
+        found = list(devices)
         if options.serial is not None and options.serial not in found:
             raise SourceError(f"{self._name} is not plugged in (found: {', '.join(found) or 'no RealSense camera'})")
         if not found:
             raise SourceError("no RealSense camera found; plug one into a USB 3 port")
-        config.enable_device(options.serial or found[0])
+        serial = options.serial or found[0]
+        config.enable_device(serial)
+        self._infrared = rs.stream.color not in _streams(rs, devices[serial])
+        picture = (rs.stream.infrared, 1, rs.format.y8) if self._infrared else (rs.stream.color, -1, rs.format.bgr8)
         asked = options.width is not None or options.height is not None or options.fps is not None
         width, height, fps = options.width or 0, options.height or 0, options.fps or 0
         if not asked:
@@ -195,24 +202,39 @@ class RealSense:
         modes = [(width, height, fps, width, height), (width, height, fps, 0, 0)] + ([] if asked else [(0, 0, 0, 0, 0)])
         for width, height, fps, depth_width, depth_height in modes:
             config.disable_all_streams()
-            config.enable_stream(rs.stream.color, -1, width, height, rs.format.bgr8, fps)
+            config.enable_stream(picture[0], picture[1], width, height, picture[2], fps)
             config.enable_stream(rs.stream.depth, -1, depth_width, depth_height, rs.format.z16, fps)
             if config.can_resolve(rs.pipeline_wrapper(pipeline)):
                 return
         wanted = f"{options.width or 'any'}x{options.height or 'any'} at {options.fps or 'any'} fps"
         raise SourceError(f"{self._name} has no mode {wanted}: choose another --size or --fps, or a USB 3 port")
 
+    def _enable(self, rs: Any, config: Any, streams: Any) -> None:
+        self._infrared = rs.stream.color not in streams
+        for stream in streams & {rs.stream.depth, self._picture(rs)}:
+            if stream == rs.stream.infrared:
+                config.enable_stream(stream, 1)
+            else:
+                config.enable_stream(stream)
+
+    def _picture(self, rs: Any) -> Any:
+        """The stream that gives the picture."""
+        return rs.stream.infrared if self._infrared else rs.stream.color
+
+    def _picture_of(self, frames: Any) -> Any:
+        return frames.get_infrared_frame(1) if self._infrared else frames.get_color_frame()
+
     def _next(self, running: _Running, patience_s: float) -> Any:
-        """The next frameset with a colour frame; None at the end of a recording."""
+        """The next frameset with a picture; None at the end of a recording."""
         deadline_s = time.monotonic() + patience_s
         while True:
             try:
                 arrived, frames = running.pipeline.try_wait_for_frames(SLICE_MS)
-                if arrived and frames.get_color_frame():
+                if arrived and self._picture_of(frames):
                     return frames
                 if not arrived and self._played(running):
                     last = running.pipeline.poll_for_frames()
-                    return last if last and last.get_color_frame() else None
+                    return last if last and self._picture_of(last) else None
                 connected = running.playback or running.device.is_connected()
             except RuntimeError as error:
                 raise SourceError(f"{self._name}: {one_line(error)}") from error
@@ -227,7 +249,7 @@ class RealSense:
         return running.playback and not self._options.loop and "stopped" in str(running.playback.current_status())
 
     def _info(self, rs: Any, running: _Running, frames: Any) -> SourceInfo:
-        colour = running.profile.get_stream(rs.stream.color).as_video_stream_profile()
+        colour = running.profile.get_stream(self._picture(rs), 1 if self._infrared else -1).as_video_stream_profile()
         depth = frames.get_depth_frame()
         self._depth_scale_m = None
         if depth or any(stream.stream_type() == rs.stream.depth for stream in running.profile.get_streams()):
@@ -245,17 +267,19 @@ class RealSense:
             depth_scale_m=self._depth_scale_m,
             finite=self._options.recording is not None and not self._options.loop,
             ordered=self._options.recording is not None and not self._options.paced,
-            description=f"{name}{serial}{recording}",
+            description=f"{name}{serial}{recording}{', infrared' if self._infrared else ''}",
         )
 
     def _write(self, rs: Any, align: Any, frames: Any, into: Planes) -> Tuple[int, int]:
         import numpy as np
 
         fresh = into.depth is not None and self._fresh(frames)
-        if fresh:
-            frames = align.process(frames)
-        colour = frames.get_color_frame()
+        colour, depth = self._picture_of(frames), frames.get_depth_frame()
         width, height = colour.get_width(), colour.get_height()
+        # depth is computed in the left infrared camera's pixels
+        if fresh and not (self._infrared and (depth.get_width(), depth.get_height()) == (width, height)):
+            frames = align.process(frames)
+            colour = self._picture_of(frames)
         write_bgr(rs, colour, colour_room(into.colour, width, height))
         if into.depth is not None:
             slot = depth_room(into.depth, width, height)
@@ -271,7 +295,7 @@ class RealSense:
 
     def _fresh(self, frames: Any) -> bool:
         """True when there is a depth frame and it is not stale."""
-        depth, now_ms = frames.get_depth_frame(), frames.get_color_frame().get_timestamp()
+        depth, now_ms = frames.get_depth_frame(), self._picture_of(frames).get_timestamp()
         if not depth:
             return False
         number, since_ms = self._depth_seen
@@ -281,14 +305,9 @@ class RealSense:
 
 
 def _streams(rs: Any, device: Any) -> Any:
-    """Colour and depth streams of a device."""
+    """Colour, infrared and depth streams of a device."""
     kinds = {profile.stream_type() for sensor in device.query_sensors() for profile in sensor.get_stream_profiles()}
-    return kinds & {rs.stream.color, rs.stream.depth}
-
-
-def _enable(rs: Any, config: Any, streams: Any) -> None:
-    for stream in streams:
-        config.enable_stream(stream)
+    return kinds & {rs.stream.color, rs.stream.infrared, rs.stream.depth}
 
 
 def _stop(running: _Running) -> None:

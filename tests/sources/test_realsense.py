@@ -48,19 +48,24 @@ def stream(kind: Any, uid: int, form: Any, size: int, focal: float) -> Any:
 class Stage:
     """A software device that looks at a near wall on the left and a far one on the right, its colour camera 15 mm aside."""
 
-    def __init__(self, colour_format: Optional[str] = None, units: float = 0.001) -> None:
-        form = getattr(rs.format, colour_format or "bgr8")
+    def __init__(self, colour_format: Optional[str] = None, units: float = 0.001, infrared: bool = False) -> None:
+        """`infrared`: it has an infrared camera at the depth camera's place instead of the colour camera."""
+        form = getattr(rs.format, "y8" if infrared else colour_format or "bgr8")
         self.units = units
         self.device = rs.software_device()
         self.device.register_info(rs.camera_info.name, "Stage")
         self.device.register_info(rs.camera_info.serial_number, "42")
         self.depth_sensor, self.colour_sensor = self.device.add_sensor("Depth"), self.device.add_sensor("Color")
-        self.bytes = 2 if form in (rs.format.yuyv, rs.format.uyvy) else 3
+        self.bytes = 1 if infrared else 2 if form in (rs.format.yuyv, rs.format.uyvy) else 3
         self.depth_profile = self.depth_sensor.add_video_stream(stream(rs.stream.depth, 0, rs.format.z16, 2, DEPTH_FOCAL))
-        self.colour_profile = self.colour_sensor.add_video_stream(stream(rs.stream.color, 1, form, self.bytes, COLOUR_FOCAL))
+        picture = stream(rs.stream.color, 1, form, self.bytes, COLOUR_FOCAL)
+        if infrared:
+            picture = stream(rs.stream.infrared, 1, form, self.bytes, DEPTH_FOCAL)
+            picture.index = 1
+        self.colour_profile = self.colour_sensor.add_video_stream(picture)
         self.depth_sensor.add_read_only_option(rs.option.depth_units, units)
         aside = rs.extrinsics()
-        aside.rotation, aside.translation = [1, 0, 0, 0, 1, 0, 0, 0, 1], [BASELINE_M, 0, 0]
+        aside.rotation, aside.translation = [1, 0, 0, 0, 1, 0, 0, 0, 1], [0 if infrared else BASELINE_M, 0, 0]
         self.depth_profile.register_extrinsics_to(self.colour_profile, aside)
         self.device.create_matcher(rs.matchers.dlr_c)
         self.depth = np.empty((HEIGHT, WIDTH), np.uint16)
@@ -159,6 +164,24 @@ def test_other_colour_formats_become_bgr(stage: Stage, colour: tuple[int, int, i
     into = planes(info)
     assert source.read(into) is not None
     assert np.abs(into.colour[100, 100].astype(int) - colour).max() <= 40
+    source.close()
+
+
+@pytest.mark.parametrize("stage", [(None, 0.001, True)], indirect=True)
+def test_a_camera_without_colour_gives_its_infrared_picture_and_distances(stage: Stage) -> None:
+    source = RealSense(Options(), device=stage.device)
+    info = source.open()
+    assert (info.width, info.height, info.description) == (WIDTH, HEIGHT, "Stage (serial 42), infrared")
+    stage.colour[:, : WIDTH // 2], stage.colour[:, WIDTH // 2 :] = 60, 180
+    into = planes(info)
+    for _ in range(10):
+        read_paired(source, into)
+    assert (into.colour[:, : WIDTH // 2] == 60).all()
+    assert (into.colour[:, WIDTH // 2 :] == 180).all()
+    assert into.depth is not None
+    row = into.depth[HEIGHT // 2]
+    assert np.abs(row[:EDGE].astype(int) - round(NEAR_M * 1000)).max() <= 1
+    assert np.abs(row[EDGE + 1 :].astype(int) - round(FAR_M * 1000)).max() <= 1
     source.close()
 
 
