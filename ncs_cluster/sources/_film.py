@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 END_READS = 250
 """Failed reads in a row that are the end: 10 s of a film of 25 fps. At a file's real end they take milliseconds."""
 DAMAGED = "cannot be decoded: its data are damaged"
+SHORT_FRAMES, SHORT_SHARE = 5, 0.05
+"""A file may lack this many frames of those it declares: an edit list may hide some."""
 
 
 class Size(NamedTuple):
@@ -38,6 +40,10 @@ class Film:
         self._passed = 0
         """Frames that `_direct` has passed, the grabbed one included."""
         self._can_deinterlace = True
+        self._items = 0
+        """Frames given and passed, those that cannot be decoded too."""
+        self._declared = 0
+        """Frames the file should have; 0: unknown."""
         self._damaged = 0
         """Damaged frames before the one that is grabbed."""
         self._grabbed = False
@@ -51,7 +57,8 @@ class Film:
 
         self.release()
         self._direct = _ffmpeg.capture(self._path)
-        self._behind = self._passed = self._damaged = 0
+        self._behind = self._passed = self._damaged = self._items = 0
+        self._declared = int(self._direct.get(cv2.CAP_PROP_FRAME_COUNT)) if _counts_frames(self._path) else 0
         self._can_deinterlace, self._grabbed = True, False
         self.declared_fps = float(self._direct.get(cv2.CAP_PROP_FPS))
         frame = self._retrieve(None) if self._grab() else None
@@ -61,7 +68,8 @@ class Film:
         """Write the next frame into the slot [height, width, 3], at its start where it is smaller. The reason when the frame cannot
         be decoded; None after the last."""
         if not self._grabbed and not self._grab():
-            return None
+            return self._lacking()
+        self._items += 1
         if self._damaged:
             self._damaged -= 1
             return DAMAGED
@@ -77,12 +85,20 @@ class Film:
     def skip(self) -> bool:
         """Pass the next frame, decodable or not, without its pixels; False after the last."""
         if not self._grabbed and not self._grab():
-            return False
+            return self._lacking() is not None
+        self._items += 1
         if self._damaged:
             self._damaged -= 1
         else:
             self._grabbed = False
         return True
+
+    def _lacking(self) -> Optional[str]:
+        """At the end, once: the reason why the frames after it are missing; None when the film is whole."""
+        declared, self._declared = self._declared, 0
+        if declared - self._items <= max(SHORT_FRAMES, SHORT_SHARE * declared):
+            return None
+        return f"ends after {self._items} of {declared} frames: it is truncated"
 
     def release(self) -> None:
         for capture in (self._direct, self._deinterlacing):
@@ -134,6 +150,16 @@ class Film:
         for _ in range(self._behind):
             self._direct.grab()
         self._passed += self._behind
+
+
+def _counts_frames(path: str) -> bool:
+    """The file's header holds the number of frames (MP4, AVI); for others OpenCV estimates it."""
+    try:
+        with open(path, "rb") as file:
+            begins = file.read(12)
+    except OSError:
+        return False
+    return begins[4:8] == b"ftyp" or (begins[:4], begins[8:]) == (b"RIFF", b"AVI ")
 
 
 def _fit(frame: NDArray[np.uint8], slot: NDArray[np.uint8]) -> Size:

@@ -161,3 +161,6 @@ _READERS: Dict[bytes, Callable[[bytes], Optional[Header]]] = {
     b"\0\0\0\x0cjP  ": _jpeg2000,
     b"\xff\x4f\xff\x51": _jpeg2000,
 }
+
+MARKS = tuple(_READERS)
+"""What files of the known formats begin with, AVIF and Netpbm aside."""

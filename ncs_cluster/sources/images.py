@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, List, Optional, Tuple
 
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._exif import upright
-from ncs_cluster.sources._header import Header, header
+from ncs_cluster.sources._header import MARKS, Header, header
 from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._planes import colour_room
 from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
@@ -185,6 +185,8 @@ class Images:
             raise Unreadable("is a video: give it as a source of its own")
         data = self._bytes(item)
         head = header(data)
+        if head is None and data.startswith(MARKS):
+            raise Unreadable("is corrupt or truncated: it has no size")
         if head is None or item.lower().endswith(FOREIGN):
             raise Unreadable(f"is no picture that OpenCV can decode ({KNOWN}): convert it")
         shrink = self._shrink(head)

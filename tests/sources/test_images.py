@@ -333,7 +333,7 @@ def test_a_looping_folder_starts_again_unless_nothing_in_it_can_be_shown(tmp_pat
 def test_an_empty_or_missing_folder_and_a_broken_single_file_are_refused_for_good(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 nothing")
-    for name, why in (("empty", "no picture"), ("absent", "No such file"), ("broken.jpg", "is no picture")):
+    for name, why in (("empty", "no picture"), ("absent", "No such file"), ("broken.jpg", "is corrupt or truncated")):
         with pytest.raises(SourceError, match=why) as refused:
             Images(Options(str(tmp_path / name))).open()
         assert refused.value.permanent

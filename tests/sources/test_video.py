@@ -149,6 +149,26 @@ def test_a_damaged_frame_keeps_its_number_for_a_reader_that_skips(tmp_path: Path
         video.close()
 
 
+@pytest.mark.parametrize("loop", [False, True])
+def test_a_truncated_film_says_what_is_missing(tmp_path: Path, loop: bool) -> None:
+    path = Path(record(tmp_path / "a.avi", 30))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    seen: list[str | int] = []
+    video = Video(Options(str(path), loop=loop, paced=False))
+    video.open()
+    into = planes()
+    while len(seen) < 40 and (captured := video.read(into)) is not None:
+        seen.append(captured.error or round(float(into.colour.mean()) / 8))
+    whole = seen.index(f"a.avi: ends after {len(set(seen)) - 1} of 30 frames: it is truncated")
+    assert 0 < whole < 25
+    assert seen[:whole] == list(range(whole))
+    assert seen[whole + 1 :] == ([*seen[: whole + 1]] * 40)[: 39 - whole] if loop else len(seen) == whole + 1
+    video.open()
+    video.skip(whole + 1)
+    assert (video.read(into) is None) == (not loop)
+    video.close()
+
+
 def test_a_frame_of_another_size_than_the_first_is_shown_whole(tmp_path: Path) -> None:
     film = Film(record(tmp_path / "a.avi", 2))
     film.rewind()
