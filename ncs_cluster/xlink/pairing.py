@@ -121,6 +121,8 @@ class Pairing:
         self._answers: Deque[_Earlier] = deque(maxlen=WINDOW)
         self._unusual: List[Tuple[_Key, float]] = []
         self._weak = float(WEAK_SIGNS)
+        self._uneven = False
+        """At some time since the last proof a lost answer could have hidden among late ones."""
         self._owed_s: Optional[float] = None
         """By how much the last late answer was late, less what the early ones behind it have made up for."""
         self.made_up = False
@@ -135,6 +137,7 @@ class Pairing:
         usual = self._usual.get(key)
         mean_s = took_s if usual is None or not usual.count or not even else usual.mean_s
         self._answers.append(_Earlier(answer.graph, answer.came_s, took_s - mean_s))
+        self._uneven = self._uneven or not self._even
         counted = [self._judge_credit(answer), self._judge_order(answer)]
         sign = next((sign for sign in counted if sign is not None), None)
         if sign is not None:
@@ -144,7 +147,7 @@ class Pairing:
 
     def proved(self) -> None:
         """The stick ran empty, and as many answers came as it had inferences: what was unusual is usual."""
-        self.since_proof = 0
+        self.since_proof, self._uneven = 0, False
         for key, took_s in self._unusual:
             self._usual[key].add_strange(took_s)
         self._unusual.clear()
@@ -157,7 +160,14 @@ class Pairing:
 
     @property
     def tells(self) -> bool:
-        """Times are so even that every answer that is lost stands out."""
+        """Since the last proof every answer that was lost or doubled would have stood out."""
+        exact = all(fewest == most for fewest, most in self._credit.values())
+        consumed = any(in_flight > max(0, most) for (_, in_flight), (_, most) in self._credit.items())
+        return not self._uneven or (exact and consumed)
+
+    @property
+    def _even(self) -> bool:
+        """Two usual times are longer than any is."""
         gaps = [usual for key, usual in self._usual.items() if key[0] == 1]
         return all(2 * usual.shortest_s > LATE * usual.longest_s + SLACK_S for usual in gaps)
 

@@ -165,8 +165,8 @@ class Results:
         given = self._pairing.since_proof - len(self._held)
         if self._doubt is not None and self._doubt is not COUNTED:
             detail = f"{detail}; a result was lost or doubled: {self._doubt.text}"
-            if self._pairing.tells:
-                return detail
+        if self._pairing.tells and self._doubt is not COUNTED:
+            return detail
         return f"{detail}; {given} earlier result{'s' * (given > 1)} may belong to other frames" if given > 0 else detail
 
     def clear(self) -> None:
