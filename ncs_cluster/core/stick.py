@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ncs_cluster.core.child import Child, Limits
-from ncs_cluster.core.in_flight_limit import InFlightLimit
 from ncs_cluster.core.events import Endpoint
+from ncs_cluster.core.in_flight_limit import InFlightLimit
 from ncs_cluster.core.zone import Zone
 from ncs_cluster.messages import Telemetry
 from ncs_cluster.specs import StickSpec

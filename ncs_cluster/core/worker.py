@@ -127,7 +127,8 @@ class Worker:
         return actions + self._workers.regulate(stick, now_s)
 
     def _failed(self, now_s: float) -> bool:
-        """The stick failed with its present requests in flight. True: it is not at fault, since other sticks failed with a unit of its too."""
+        """The stick failed with its present requests in flight. True: it is not at fault, since other sticks failed with one of its
+        units too."""
         stick, queue = self.stick, self._workers.dispatcher.queues.get(self.stick.spec.id)
         not_at_fault = self._workers.dispatcher.not_at_fault(stick.spec.id)
         real = stick.present and not stick.spec.simulated and stick.child.state is not State.STOPPING

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ncs_cluster.core.in_flight_limit import FIRST_TRIAL_S, LAST_TRIAL_S, WINDOW_S, InFlightLimit
 from ncs_cluster.core.events import Endpoint
+from ncs_cluster.core.in_flight_limit import FIRST_TRIAL_S, LAST_TRIAL_S, WINDOW_S, InFlightLimit
 from ncs_cluster.testing.world import World, installation
 from ncs_cluster.types import StickId
 from tests.core.referee import ordered
