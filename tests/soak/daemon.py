@@ -114,14 +114,19 @@ class Observer:
         self.late: list[str] = []
         self.never: list[str] = []
         self.unanswered = 0
+        self.slowest_s = 0.0
+        """The longest wait for a status."""
 
     def status(self) -> Status | None:
+        began_s = time.monotonic()
         try:
             with Client(self._daemon.runtime_dir, timeout_s=5.0) as client:
                 return client.status_document()
         except NotRunning:
             self.unanswered += 1
             return None
+        finally:
+            self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
 
     def fault(self, status: Status) -> None:
         """Something happens to somebody to whom nothing happens at present."""
@@ -142,22 +147,20 @@ class Observer:
         else:
             name = choice.choice([each for each in CHILDREN if each not in busy])
             pid = next((each["pid"] for each in status["processes"] if each["name"] == name and each["state"] == "running"), None)
-            how = choice.choice(tuple(SIGNALS))
+            # a fork server that stands still is seen when a child is to be started, not before
+            how = choice.choice(("kill", "crash") if name.startswith("fork-server") else tuple(SIGNALS))
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, SIGNALS[how])
-                    # no child waits for the fork server while none is started: its stop may stay unseen
-                    follow = not (name.startswith("fork-server") and how == "stop")
-                    self._begin(f"{how} {name.split()[0]}", name, now_s, status, follow=follow)
+                    self._begin(f"{how} {name.split()[0]}", name, now_s, status)
 
-    def _begin(self, kind: str, who: str, now_s: float, status: Status, *, follow: bool) -> None:
+    def _begin(self, kind: str, who: str, now_s: float, status: Status, *, follow: bool = True) -> None:
         self.made[kind] += 1
         if follow:
             self._open.append(Fault(kind, who, now_s, count(status, who)))
 
-    def look(self, status: Status) -> None:
-        """What the status says of each fault that is not over."""
-        now_s = time.monotonic()
+    def look(self, status: Status, now_s: float) -> None:
+        """What the status, asked for at `now_s`, says of each fault that is not over."""
         if self._attack is not None and now_s > self._attack[1].began_s + ATTACK_S:
             self._attack[0].kill()
             self._attack[0].wait()
@@ -213,7 +216,7 @@ def soak(minutes: float, seed: int, folder: Path) -> int:
         while (now_s := time.monotonic()) < end_s or (not observer.quiet and now_s < end_s + WELL_S):
             status = observer.status()
             if status is not None:
-                observer.look(status)
+                observer.look(status, now_s)
                 if next_s <= now_s < end_s:
                     next_s = now_s + observer._choice.expovariate(1 / MEAN_S)
                     observer.fault(status)
@@ -252,6 +255,7 @@ def judge(observer: Observer, records: Records, early: tuple[float, int], late: 
     }
     print(f"\n{records.seen} records of every frame, {records.given_up} of them given up; {records.live} live ones")
     print("; ".join(f"{what} {value}" for what, value in rows.items()))
+    print(f"the slowest answer to a question for the status: {observer.slowest_s:.2f} s")
     print(f"supervisor: memory {early[0]:.1f} -> {late[0]:.1f} MB, descriptors {early[1]} -> {late[1]}")
     for line in [*observer.late[:20], *observer.never[:20]]:
         print(f"  {line}")
