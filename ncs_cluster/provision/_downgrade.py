@@ -1,23 +1,26 @@
-"""Rewrites an IR of version 11 as one of version 10, which the vendor's compiler reads. The weights stay as they are.
+"""Rewrites an IR of version 11 as one of version 10, which the vendor's compiler reads.
 
 Both versions describe the same graph; the compiler knows operations up to opset 7. Of a later one each operation here has an equal
-in opset 1, when its attributes and constants allow; any other is named and refused.
+in an earlier opset, when its attributes and constants allow; any other is named and refused. The weights stay as they are; new
+constants follow them.
 """
 
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 from xml.etree import ElementTree
 
+from ncs_cluster.provision._ir import Graph
+
 NEWEST_OPSET = 7
 MOST_NAMED = 3
 """Operations that one message names."""
-INTEGERS = {"i64": "q", "i32": "i", "u8": "B", "i8": "b", "u64": "Q", "u32": "I"}
 PRIOR = 4
 """Numbers of one prior box in `proposals` of DetectionOutput, 5 where it is not normalized."""
+FURTHEST = 1 << 62
+"""Bounds of a slice beyond any side: they end at the side's end."""
 
 Xml = Any
 
@@ -26,42 +29,12 @@ class Unequal(ValueError):
     """The graph has no equal in version 10. The message is one line: the operations, and why."""
 
 
-class _Graph:
-    """The layers of one IR, and the values of its constants."""
-
-    def __init__(self, root: Xml, weights: bytes) -> None:
-        self.layers: dict[str, Xml] = {layer.get("id"): layer for layer in root.findall("layers/layer")}
-        self._edges = root.findall("edges/edge")
-        self._weights = weights
-
-    def is_used(self, layer: Xml, port: str) -> bool:
-        return any((edge.get("from-layer"), edge.get("from-port")) == (layer.get("id"), port) for edge in self._edges)
-
-    def integers(self, layer: Xml, at: int) -> tuple[int, ...] | None:
-        """The values of an input, where it is a constant of whole numbers."""
-        port = layer.findall("input/port")[at].get("id")
-        sources = [
-            self.layers[edge.get("from-layer")]
-            for edge in self._edges
-            if (edge.get("to-layer"), edge.get("to-port")) == (layer.get("id"), port)
-        ]
-        source = sources[0] if sources else layer
-        data = source.find("data")
-        if source.get("type") != "Const" or data.get("element_type") not in INTEGERS:
-            return None
-        kind, start, size = INTEGERS[data.get("element_type")], int(data.get("offset")), int(data.get("size"))
-        return struct.unpack(f"<{size // struct.calcsize(kind)}{kind}", self._weights[start : start + size])
-
-    @staticmethod
-    def shape(layer: Xml, at: int) -> list[int]:
-        return [int(dim.text) for dim in layer.findall("input/port")[at].findall("dim")]
-
-
-def downgraded(xml: bytes, weights: bytes) -> bytes:
-    """The same graph as an IR of version 10. Raises Unequal; ValueError and its kin for a damaged file."""
+def downgraded(xml: bytes, weights: bytes) -> tuple[bytes, bytes]:
+    """The same graph as an IR of version 10, and the bytes to append to its weights. Raises Unequal; ValueError and its kin for a
+    damaged file."""
     root = ElementTree.fromstring(xml)
-    graph, refused = _Graph(root, weights), list[str]()
-    for layer in graph.layers.values():
+    graph, refused = Graph(root, weights), list[str]()
+    for layer in list(graph.layers.values()):
         refused += _rewrite(layer, graph)
     if refused:
         more = f" and {len(refused) - MOST_NAMED} more" if len(refused) > MOST_NAMED else ""
@@ -70,29 +43,29 @@ def downgraded(xml: bytes, weights: bytes) -> bytes:
     for parent in list(root.iter()):
         for about in parent.findall("rt_info"):
             parent.remove(about)
-    return ElementTree.tostring(root)
+    return ElementTree.tostring(root), graph.added
 
 
-def _rewrite(layer: Xml, graph: _Graph) -> Iterator[str]:
+def _rewrite(layer: Xml, graph: Graph) -> Iterator[str]:
     """Replace the operation by its equal. Yields what has none, and why."""
     for inner in layer.iter("layer"):
-        operation = f"{inner.get('type')} of {inner.get('version')}"
-        label = f"{operation} ({inner.get('name')})"
+        label = f"{inner.get('type')} of {inner.get('version')} ({inner.get('name')})"
         if inner.get("type") == "Parameter" and re.search(r"[?<>]|\.\.|-1", inner.find("data").get("shape", "")):
             yield f"the dynamic shape of its input {inner.get('name')}"
         found = re.fullmatch(r"opset(\d{1,3})", inner.get("version", ""))
         if found is None or int(found[1]) <= NEWEST_OPSET:
             continue
         rule = RULES.get((inner.get("type", ""), inner.get("version", ""))) if inner is layer else None
-        why = "" if rule is None else rule(inner, graph)
-        if rule is None or why:
-            yield label + (f": {why}" if why else "")
+        if rule is None:
+            yield label
+        elif why := rule[1](inner, graph):
+            yield f"{label}: {why}"
         else:
-            inner.set("version", "opset1")
+            inner.set("version", rule[0])
 
 
-def _gather(layer: Xml, graph: _Graph) -> str:
-    data, indices = layer.find("data"), graph.integers(layer, 1)
+def _gather(layer: Xml, graph: Graph) -> str:
+    data, indices = layer.find("data"), graph.values(layer, 1)
     if data is not None and data.get("batch_dims", "0") != "0":
         return f"batch_dims is {data.get('batch_dims')}"
     if indices is None or min(indices, default=0) < 0:
@@ -102,11 +75,13 @@ def _gather(layer: Xml, graph: _Graph) -> str:
     return ""
 
 
-def _max_pool(layer: Xml, graph: _Graph) -> str:
+def _pool(layer: Xml, graph: Graph) -> str:
     data = layer.find("data")
     dilations = data.get("dilations", "1").replace(" ", "")
     if set(dilations.split(",")) != {"1"}:
         return f"its dilations are {dilations}"
+    if data.get("rounding_type", "floor") not in ("floor", "ceil"):
+        return f"it rounds by {data.get('rounding_type')}"
     outputs = layer.find("output")
     for port in outputs.findall("port")[1:]:
         if graph.is_used(layer, port.get("id")):
@@ -117,14 +92,14 @@ def _max_pool(layer: Xml, graph: _Graph) -> str:
     return ""
 
 
-def _softmax(layer: Xml, graph: _Graph) -> str:
+def _softmax(layer: Xml, graph: Graph) -> str:
     data = layer.find("data")
     axis = int(data.get("axis"))
     data.set("axis", str(axis + len(graph.shape(layer, 0)) if axis < 0 else axis))
     return ""
 
 
-def _detection_output(layer: Xml, graph: _Graph) -> str:
+def _detection_output(layer: Xml, graph: Graph) -> str:
     """Opset 8 infers the number of classes from the shapes."""
     data = layer.find("data")
     scores, proposals = graph.shape(layer, 1)[1], graph.shape(layer, 2)[2]
@@ -135,18 +110,83 @@ def _detection_output(layer: Xml, graph: _Graph) -> str:
     return ""
 
 
-def _prior_box(layer: Xml, graph: _Graph) -> str:
+def _prior_box(layer: Xml, graph: Graph) -> str:
     if layer.find("data").attrib.pop("min_max_aspect_ratios_order", "true") not in ("true", "1"):
         return "its boxes have another order"
     return ""
 
 
-RULES: dict[tuple[str, str], Callable[[Xml, _Graph], str]] = {
-    ("Gather", "opset8"): _gather,
-    ("MaxPool", "opset8"): _max_pool,
-    ("SoftMax", "opset8"): _softmax,
-    ("Softmax", "opset8"): _softmax,
-    ("DetectionOutput", "opset8"): _detection_output,
-    ("PriorBox", "opset8"): _prior_box,
+def _slice(layer: Xml, graph: Graph) -> str:
+    """Becomes a StridedSlice, which names the bounds of every axis."""
+    rank = len(graph.shape(layer, 0))
+    begins, ends, steps = (graph.values(layer, at) for at in (1, 2, 3))
+    axes = graph.values(layer, 4) if graph.inputs(layer) > 4 else tuple(range(len(begins or ())))
+    if begins is None or ends is None or steps is None or axes is None:
+        return "its bounds are computed"
+    if min(steps, default=1) < 1:
+        return "it goes backwards"
+    whole = dict.fromkeys(range(rank), (0, 0, 1))
+    cut = {axis % rank: each for axis, *each in zip(axes, begins, ends, steps, strict=True)}
+    bounds = [cut.get(axis, whole[axis]) for axis in range(rank)]
+    for at in reversed(range(4, graph.inputs(layer))):
+        graph.remove(layer, at)
+    for at, values in enumerate(zip(*bounds, strict=True), 1):
+        graph.replace(layer, at, [max(-FURTHEST, min(FURTHEST, value)) for value in values], "i64")
+    ignored = ",".join(str(int(axis not in cut)) for axis in range(rank))
+    about = dict.fromkeys(("new_axis_mask", "shrink_axis_mask", "ellipsis_mask"), "")
+    layer.insert(0, ElementTree.Element("data", {"begin_mask": ignored, "end_mask": ignored, **about}))
+    layer.set("type", "StridedSlice")
+    return ""
+
+
+def _interpolate(layer: Xml, graph: Graph) -> str:
+    """Opset 4 takes sizes and scales, opset 11 one of them."""
+    data = layer.find("data")
+    if data.get("mode") not in ("nearest", "linear", "linear_onnx", "cubic"):
+        return f"its mode is {data.get('mode')}"
+    if set(re.findall(r"-?\d+", f"{data.get('pads_begin')},{data.get('pads_end')}")) - {"0"}:
+        return "it pads"
+    before, after = graph.shape(layer, 0), graph.shape(layer, 0, "output")
+    axes = graph.values(layer, 2) if graph.inputs(layer) > 2 else tuple(range(len(before)))
+    if axes is None:
+        return "its axes are computed"
+    axes = tuple(axis % len(before) for axis in axes)
+    scales = [after[axis] / before[axis] for axis in axes]
+    if data.get("shape_calculation_mode") == "scales":
+        given = graph.values(layer, 1)
+        if given is None:
+            return "its scales are computed"
+        scales = list(given)
+    while graph.inputs(layer) > 1:
+        graph.remove(layer, 1)
+    graph.replace(layer, 1, [after[axis] for axis in axes], "i64")
+    graph.replace(layer, 2, scales, "f32")
+    graph.replace(layer, 3, axes, "i64")
+    return ""
+
+
+def _top_k(layer: Xml, graph: Graph) -> str:
+    return "it is stable" if layer.find("data").attrib.pop("stable", "false") in ("true", "1") else ""
+
+
+def _pad(layer: Xml, graph: Graph) -> str:
+    """Opset 12 also crops."""
+    pads = graph.values(layer, 1), graph.values(layer, 2)
+    return "" if all(each is not None and min(each, default=0) >= 0 for each in pads) else "its pads may be negative"
+
+
+RULES: dict[tuple[str, str], tuple[str, Callable[[Xml, Graph], str]]] = {
+    ("Gather", "opset8"): ("opset1", _gather),
+    ("MaxPool", "opset8"): ("opset1", _pool),
+    ("MaxPool", "opset14"): ("opset1", _pool),
+    ("AvgPool", "opset14"): ("opset1", _pool),
+    ("SoftMax", "opset8"): ("opset1", _softmax),
+    ("Softmax", "opset8"): ("opset1", _softmax),
+    ("DetectionOutput", "opset8"): ("opset1", _detection_output),
+    ("PriorBox", "opset8"): ("opset1", _prior_box),
+    ("Slice", "opset8"): ("opset1", _slice),
+    ("Interpolate", "opset11"): ("opset4", _interpolate),
+    ("TopK", "opset11"): ("opset3", _top_k),
+    ("Pad", "opset12"): ("opset1", _pad),
 }
-"""Operation and opset -> makes it one of opset 1, in place; returns why it cannot."""
+"""Operation and opset -> the opset that has its equal, and what makes it that, in place, or returns why it cannot."""

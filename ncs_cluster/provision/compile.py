@@ -120,11 +120,13 @@ def version_of(recipe: Recipe) -> Optional[bytes]:
     return found[1] if found is not None else None
 
 
-def _as_version_10(recipe: Recipe) -> bytes:
-    """An IR of version 11 for the compiler, which reads version 10. Raises CompileError."""
+def _as_version_10(recipe: Recipe) -> tuple[bytes, bytes]:
+    """An IR of version 11 for the compiler, which reads version 10, and its weights. Raises CompileError."""
     assert recipe.weights is not None
     try:
-        return downgraded(recipe.model.read_bytes(), recipe.weights.read_bytes())
+        weights = recipe.weights.read_bytes()
+        xml, added = downgraded(recipe.model.read_bytes(), weights)
+        return xml, weights + added
     except Unequal as error:
         raise CompileError(f"{recipe.model}: is IR version 11, the compiler reads version 10: {error}: {REMEDY}") from error
     except (ValueError, SyntaxError, AttributeError, TypeError, IndexError, KeyError, struct.error) as error:
@@ -164,10 +166,9 @@ def _interpreter(python: Optional[Path], state: Path) -> str:
 def _made(recipe: Recipe, python: str, scratch: Path) -> bytes:
     blob, request, model = scratch / "made.blob", scratch / "request.json", recipe.model.absolute()
     if version_of(recipe) == b"11":
-        assert recipe.weights is not None
         model = scratch / "version10.xml"
-        model.write_bytes(_as_version_10(recipe))
-        model.with_suffix(".bin").symlink_to(recipe.weights.absolute())
+        for path, content in zip((model, model.with_suffix(".bin")), _as_version_10(recipe), strict=True):
+            path.write_bytes(content)
     request.write_text(
         json.dumps(
             {

@@ -177,7 +177,7 @@ def test_an_ir_11_that_cannot_be_compiled_is_right_for_a_cpu_and_the_operation_i
     mine = folder(tmp_path, blob=False)
     source = op.parameter([1, 3, 8, 8], np.float32, name="pixels")
     resized = op.interpolate(
-        source, op.constant(np.array([4, 4], np.int32)), "nearest", "sizes", axes=op.constant(np.array([2, 3], np.int32))
+        source, op.constant(np.array([4, 4], np.int32)), "bilinear_pillow", "sizes", axes=op.constant(np.array([2, 3], np.int32))
     )
     rows = op.reshape(resized, op.constant(np.array([1, 1, 6, 8])), special_zero=False)
     seven = op.strided_slice(rows, *(op.constant(np.array(each)) for each in ([0] * 4, [1, 1, 6, 7], [1] * 4)), [0] * 4, [0] * 4)
