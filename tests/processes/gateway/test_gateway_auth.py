@@ -7,12 +7,16 @@ import socket
 from pathlib import Path
 
 import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from ncs_cluster.messages import AskSwitch
+from ncs_cluster.processes.gateway import auth
 from ncs_cluster.processes.gateway.auth import Authenticator
 from ncs_cluster.processes.gateway.hosts import Hosts, host_name
 from ncs_cluster.processes.gateway.server import CannotListen
 from ncs_cluster.processes.gateway.tokens import SESSION_S, Tokens
+from ncs_cluster.processes.gateway.visitors import BURST, PER_S
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.testing.gateway import TOKEN, VIEWER_TOKEN, Answer, Site, site
 
@@ -115,6 +119,32 @@ def test_a_session_that_was_touched_is_none() -> None:
         "é.é.é",
     ):
         assert not Tokens(TOKEN).session(forged, 1000.0)
+
+
+def test_after_too_many_wrong_tokens_a_right_one_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever guesses does not learn from the answer that one was right."""
+    now_s = 1000.0
+    monkeypatch.setattr(auth.time, "monotonic", lambda: now_s)
+    rules = authenticator()
+
+    def tried(token: str, address: str = "192.168.1.9", **headers: str) -> bool:
+        raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        request = Request({"type": "http", "client": (address, 1), "headers": raw})
+        return rules.try_token(request, token, rules.tokens.opens_page) is not None
+
+    assert tried(TOKEN)
+    assert [tried("wrong") for _ in range(int(BURST))] == [False] * int(BURST)
+    with pytest.raises(HTTPException) as refused:
+        tried(TOKEN)
+    assert refused.value.status_code == 429
+    assert tried(TOKEN, "192.168.1.8")
+    assert not tried("wrong", "127.0.0.1", x_forwarded_for="203.0.113.7, 192.168.1.7")
+    with pytest.raises(HTTPException):
+        tried(TOKEN, "127.0.0.1", x_forwarded_for="203.0.113.7, 192.168.1.9")
+    with pytest.raises(HTTPException):
+        tried(TOKEN, x_forwarded_for="203.0.113.7")  # only a proxy on this machine is believed
+    now_s += 1 / PER_S
+    assert tried(TOKEN)
 
 
 def test_no_token_fits_where_none_is_wanted() -> None:

@@ -134,12 +134,11 @@ def test_wrong_tokens_are_bounded_by_visitor_and_the_owner_is_told_once(guarded_
         with connect(guarded_site, source) as client:
             return ask(client, "GET", "/metrics", f"Authorization: Bearer {token}", "Connection: close", *headers)
 
-    answers = [bearer("127.0.0.2", f"guess-{at}") for at in range(100)]
-    assert {answer.status for answer in answers} == {401, 429}
-    assert answers[0].status == 401
-    assert (answers[-1].status, answers[-1].headers["retry-after"]) == (429, "1")
-    # not looked at: whoever guesses does not learn from the answer that one was right
-    assert bearer("127.0.0.2", TOKEN).status == 429
+    assert bearer("127.0.0.2", "a guess").status == 401
+    until_s = time.monotonic() + 60
+    while (answer := bearer("127.0.0.2", "a guess")).status == 401:
+        assert time.monotonic() < until_s
+    assert (answer.status, answer.headers["retry-after"]) == (429, "1")
     assert bearer("127.0.0.1", TOKEN).status == 200
     assert bearer("127.0.0.2", TOKEN, "X-Forwarded-For: 203.0.113.7").status == 200
     until_s = time.monotonic() + 15
