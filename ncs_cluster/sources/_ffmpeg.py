@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import threading
 from functools import cache
-from typing import TYPE_CHECKING, Any, Optional, Set
+from typing import TYPE_CHECKING, Any, List, Optional, Set
 
 from ncs_cluster.errors import SourceError
 
@@ -38,7 +39,7 @@ class Unconverted(Exception):
         return f"interlaced or of another size, which OpenCV {cv2.__version__} cannot convert"
 
 
-def capture(address: str, parameters: Optional[list[int]] = None) -> cv2.VideoCapture:
+def capture(address: str, parameters: Optional[List[int]] = None) -> cv2.VideoCapture:
     """A capture of a file or address; ask isOpened. Frames of it are read by `retrieve`."""
     import cv2
 
@@ -79,25 +80,57 @@ def deinterlacing(path: str, turn: float) -> Optional[cv2.VideoCapture]:
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
+    try:
+        # by its descriptor: any other path would have to be escaped
+        opened = _filtered(f"movie=/proc/self/fd/{number},yadif=deint=interlaced{_TURNS.get(round(turn) % 360, '')}")
+    finally:
+        os.close(number)
+    return opened if opened.isOpened() else None
+
+
+def deinterlacing_stream(url: str, timeout_s: float) -> cv2.VideoCapture:
+    """A capture of a live stream without interlacing; ask isOpened. Only where `has_filters`."""
+    given = os.environ.get(_OPTIONS, "")
+    options = dict(pair.split(";", 1) for pair in given.split("|") if ";" in pair)
+    limit = "timeout" if url.startswith("rtsp") else "rw_timeout"
+    options.setdefault(limit, str(int(1e6 * timeout_s)))
+    listed = ":".join(f"{key}={value}" for key, value in options.items())
+    return _filtered(f"movie=filename={_escaped(url)}:format_opts={_escaped(listed)},yadif=deint=interlaced")
+
+
+def has_filters() -> bool:
+    """FFmpeg's filters are there: not in OpenCV's headless builds, nor before 4.13."""
+    return bool(_mapped("libavfilter"))
+
+
+def _filtered(graph: str) -> cv2.VideoCapture:
     others = os.environ.get(_OPTIONS)
     os.environ[_OPTIONS] = "input_format;lavfi"
     try:
-        # by its descriptor: any other path would need two levels of escaping
-        opened = capture(f"movie=/proc/self/fd/{number},yadif=deint=interlaced{_TURNS.get(round(turn) % 360, '')}")
+        return capture(graph)
     finally:
-        os.close(number)
         del os.environ[_OPTIONS]
         if others is not None:
             os.environ[_OPTIONS] = others
-    return opened if opened.isOpened() else None
+
+
+def _escaped(text: str) -> str:
+    """A value in a graph: once for the filter's options, once for the graph (ffmpeg-filters, "Notes on filtergraph escaping")."""
+    for _ in range(2):
+        text = re.sub(r"([\\':,;=\[\]])", r"\\\1", text)
+    return text
+
+
+def _mapped(library: str) -> List[str]:
+    """Paths of the libraries of this name that the process has loaded."""
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        return sorted({line.split(maxsplit=5)[5].strip() for line in maps if library in line})
 
 
 @cache
 def _libavutil() -> Any:
     """The library that OpenCV has loaded; None where it is linked into OpenCV without its symbols."""
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-        paths = {line.split(maxsplit=5)[5].strip() for line in maps if "libavutil" in line}
-    for path in sorted(paths):
+    for path in _mapped("libavutil"):
         try:
             library = ctypes.CDLL(path)
             library.av_log_set_callback.argtypes = [_CALLBACK]

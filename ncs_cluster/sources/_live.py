@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, Tuple
 import numpy as np
 
 from ncs_cluster.errors import SourceError
-from ncs_cluster.sources._ffmpeg import Unconverted, retrieve
+from ncs_cluster.sources._ffmpeg import Unconverted, has_filters, retrieve
 from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._planes import colour_room
 from ncs_cluster.sources.base import Captured, Planes
@@ -31,7 +31,7 @@ RETRIEVE_S = 5.0
 LOST_READS = 100
 """Failed reads in a row after which the stream has ended: at its end they fail at once."""
 UNCONVERTED_FRAMES = 25
-"""Frames in a row that cannot be converted after which the camera gives no signal."""
+"""Frames in a row that cannot be converted after which the camera gives no signal, where nothing can convert them."""
 
 
 class Opened(NamedTuple):
@@ -53,15 +53,18 @@ class Live:
         open_s: float,
         silence_s: float,
         repeat_s: Optional[float] = None,
+        deinterlace: Optional[Callable[[], cv2.VideoCapture]] = None,
     ) -> None:
         """`name` begins every message. `start` runs in the owning thread and raises SourceError.
 
         `open_s`, `silence_s`: how long to wait for the first and for the next frame. `repeat_s`: a stream that ends after a frame
-        is started again, this long after its last start at the earliest; None: it is lost.
+        is started again, this long after its last start at the earliest; None: it is lost. `deinterlace` starts a stream whose
+        frames cannot be converted because they are interlaced.
         """
         self._name = name
         self._start = start
         self._repeat_s = repeat_s
+        self._deinterlace = deinterlace
         self._open_s = open_s
         self._silence_s = silence_s
         self._capture: Optional[_Capture] = None
@@ -72,7 +75,9 @@ class Live:
         if self._capture is not None:
             self._capture.close()
             self._capture.wait_released(RELEASE_S)
-        self._capture = capture = _Capture(self._start, self._repeat_s)
+            if self._capture.interlaced and self._deinterlace is not None:
+                self._start = self._deinterlace
+        self._capture = capture = _Capture(self._start, self._repeat_s, self._deinterlace)
         try:
             return capture.opened(self._open_s)
         except SourceError as error:
@@ -102,9 +107,17 @@ class Live:
 class _Capture:
     """One VideoCapture and the thread that owns it; opened once, closed once."""
 
-    def __init__(self, start: Callable[[], cv2.VideoCapture], repeat_s: Optional[float]) -> None:
+    def __init__(
+        self,
+        start: Callable[[], cv2.VideoCapture],
+        repeat_s: Optional[float],
+        deinterlace: Optional[Callable[[], cv2.VideoCapture]],
+    ) -> None:
         self._start = start
         self._repeat_s = repeat_s
+        self._deinterlace = deinterlace
+        self.interlaced = False
+        """The stream was started again by `deinterlace`."""
         self._pause_s = 0.0
         """How long it may be silent between two streams."""
         self._change = threading.Condition()
@@ -156,6 +169,11 @@ class _Capture:
                 capture = self._start()
                 try:
                     frames = self._take_frames(capture)
+                except Unconverted as error:
+                    if self._deinterlace is None or self.interlaced or not has_filters():
+                        raise SourceError(str(error)) from error
+                    self._start, self.interlaced = self._deinterlace, True
+                    continue
                 finally:
                     capture.release()
                 if not frames:
@@ -173,7 +191,7 @@ class _Capture:
             self._fail(SourceError(f"OpenCV failed: {' '.join(str(error).split())[:200]}"))
 
     def _take_frames(self, capture: cv2.VideoCapture) -> int:
-        """Give frames to readers until the stream ends or the device is closed; returns how many came."""
+        """Give frames to readers until the stream ends or the device is closed; returns how many came. Raises Unconverted."""
         frames = failed = unconverted = 0
         while failed < LOST_READS:
             ok = capture.grab()
@@ -191,10 +209,10 @@ class _Capture:
             try:
                 size = self._decode(capture, slot)
                 unconverted = 0
-            except Unconverted as error:
+            except Unconverted:
                 unconverted += 1
-                if unconverted == UNCONVERTED_FRAMES:
-                    raise SourceError(str(error)) from error
+                if unconverted == UNCONVERTED_FRAMES or has_filters():
+                    raise
             finally:
                 with self._change:
                     self._writing = False

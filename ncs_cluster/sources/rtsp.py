@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 from urllib.parse import urlsplit
 
 from ncs_cluster.errors import SourceError, one_line
-from ncs_cluster.sources._ffmpeg import capture
+from ncs_cluster.sources._ffmpeg import capture, deinterlacing_stream
 from ncs_cluster.sources._live import Live
 from ncs_cluster.sources._secret import redacted
 from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
@@ -78,7 +78,14 @@ class Rtsp:
         # over http a stream that ends may be one picture, or have been cut off by a part that is none
         repeat_s = options.snapshot_interval_s if options.url.startswith("http") else None
         open_s, silence_s = options.open_timeout_s, options.read_timeout_s
-        self._live = Live(self._shown, self._start, open_s=open_s, silence_s=silence_s, repeat_s=repeat_s)
+        self._live = Live(
+            self._shown,
+            self._start,
+            open_s=open_s,
+            silence_s=silence_s,
+            repeat_s=repeat_s,
+            deinterlace=self._start_deinterlacing,
+        )
 
     def open(self) -> SourceInfo:
         """Waits for the first frame. SourceError when no server answers, or without a video stream."""
@@ -95,20 +102,28 @@ class Rtsp:
         self._live.close()
 
     def _start(self) -> cv2.VideoCapture:
-        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", TRANSPORT)
         import cv2
 
         options = self._options
-        self._check_connection()
-        opened = capture(
-            options.url,
-            [
-                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-                int(1000 * options.open_timeout_s),
-                cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-                int(1000 * options.read_timeout_s),
-            ],
+        return self._opened(
+            lambda: capture(
+                options.url,
+                [
+                    cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+                    int(1000 * options.open_timeout_s),
+                    cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+                    int(1000 * options.read_timeout_s),
+                ],
+            )
         )
+
+    def _start_deinterlacing(self) -> cv2.VideoCapture:
+        return self._opened(lambda: deinterlacing_stream(self._options.url, self._options.read_timeout_s))
+
+    def _opened(self, start: Callable[[], cv2.VideoCapture]) -> cv2.VideoCapture:
+        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", TRANSPORT)
+        self._check_connection()
+        opened = start()
         if not opened.isOpened():
             raise SourceError("answers, but gives no stream: check the path, user and password")
         return opened

@@ -68,7 +68,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         self.server.connections += 1
         self.send_response(200)
-        if self.path == "/film":
+        if self.path.startswith("/film"):
             self.send_header("Content-Type", "video/mpeg")
             self.end_headers()
             self.play_film()

@@ -7,6 +7,10 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
+
+DECODES = "avfilter" in Path("/proc/self/maps").read_text() or cv2.__version__ < "4.13"
+"""OpenCV decodes interlaced video: before 4.13 itself, since then through FFmpeg's filters, which its headless builds lack."""
 # eight key frames of MPEG-2, 64x48, each of one grey; each frame says that it is interlaced
 INTERLACED = (
     "eNqV0q0KwlAYxvH37LxBLCKKGGViWBC8hAUFWVz0DoyCxY8gJsEgypLZBbMKRi/F6qkWsRz3EQw+b3Btv8OB/x5GpE5Mnaa19zqRulSXpCh51JUK5FP6UrKv9GRj"

@@ -16,7 +16,7 @@ from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._secret import redacted
 from ncs_cluster.sources.base import Planes
 from ncs_cluster.sources.rtsp import Options, Rtsp
-from tests.sources.films import grey, interlaced
+from tests.sources.films import DECODES, grey, interlaced
 
 WIDTH, HEIGHT = 160, 120
 
@@ -79,7 +79,7 @@ def test_a_frame_smaller_than_the_slot_lies_at_its_start(camera: Any) -> None:
     source.close()
 
 
-@pytest.mark.skipif(cv2.__version__.startswith("4"), reason="OpenCV 4 silently repeats its last picture then")
+@pytest.mark.skipif(cv2.__version__ < "4.13", reason="this OpenCV loses the stream for a moment, or shows garbage")
 def test_a_camera_that_changes_its_size_is_scaled_to_the_one_it_opened_with(camera: Any) -> None:
     source = Rtsp(Options(camera.url))
     source.open()
@@ -205,20 +205,46 @@ def test_an_address_of_single_pictures_is_asked_again_and_again(camera: Any) -> 
     source.close()
 
 
+def film_planes() -> Planes:
+    return planes(64, 48)
+
+
+@pytest.mark.parametrize("progressive", [(), (0, 1, 2)], ids=["all frames", "some frames"])
+def test_an_interlaced_camera_gives_its_pictures(camera: Any, tmp_path: Path, progressive: tuple[int, ...]) -> None:
+    """OpenCV since 4.13 says that it has read them, and gives black or the frame before."""
+    if not DECODES:
+        pytest.skip("this OpenCV decodes no interlaced video")
+    camera.film = Path(interlaced(tmp_path / "a.m2v", progressive)).read_bytes()
+    # what FFmpeg's filters would take for the ends of options and filters
+    source = Rtsp(Options(camera.url.replace("/video.mjpg", r"/film?a=b,c;[d]:'\e")))
+    for _ in range(2):
+        assert source.open()[:2] == (64, 48)
+        seen, into = set(), film_planes()
+        for _ in range(100):
+            source.read(into)
+            number = (float(into.colour.mean()) - grey(0)) / 25.5
+            assert abs(number - round(number)) < 0.1
+            seen.add(round(number))
+        assert seen == set(range(8))
+    source.close()
+
+
 @pytest.mark.skipif(cv2.__version__ < "4.13", reason="this OpenCV gives interlaced frames as they are")
-def test_interlaced_frames_of_a_camera_are_never_shown(camera: Any, tmp_path: Path) -> None:
-    """OpenCV says that it has read them, and gives black or the frame before."""
+def test_interlaced_frames_that_cannot_be_converted_are_never_shown(
+    camera: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ncs_cluster.sources._live.has_filters", lambda: False)
     address = camera.url.replace("/video.mjpg", "/film")
     camera.film = Path(interlaced(tmp_path / "a.m2v")).read_bytes()
     with pytest.raises(SourceError, match=r": interlaced or of another size, which OpenCV .* cannot convert"):
         Rtsp(Options(address)).open()
     camera.film = Path(interlaced(tmp_path / "a.m2v", progressive=(0,))).read_bytes()
-    source, into = Rtsp(Options(address)), planes()
+    source, into = Rtsp(Options(address)), film_planes()
     source.open()
     for _ in range(20):
         into.colour[:] = 0
         source.read(into)
-        assert into.colour.reshape(-1)[: 64 * 48 * 3].mean() == pytest.approx(grey(0), abs=2)
+        assert into.colour.mean() == pytest.approx(grey(0), abs=2)
     source.close()
 
 

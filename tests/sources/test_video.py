@@ -18,11 +18,9 @@ from ncs_cluster.sources._film import Film
 from ncs_cluster.sources._pace import LATE_S, Pace
 from ncs_cluster.sources.base import Planes
 from ncs_cluster.sources.video import Options, Video
-from tests.sources.films import damage, grey, interlaced
+from tests.sources.films import DECODES, damage, grey, interlaced
 
 WIDTH, HEIGHT = 64, 48
-DECODES = "avfilter" in Path("/proc/self/maps").read_text() or cv2.__version__ < "4.13"
-"""OpenCV decodes interlaced video: before 4.13 itself, since then through FFmpeg's filters, which its headless builds lack."""
 
 
 def record(path: Path, frames: int, fps: float = 30.0) -> str:
