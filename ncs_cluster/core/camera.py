@@ -6,7 +6,6 @@ The order of results is decided by `streams`, the size of pools by `frame_pools`
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Union, assert_never
 
 from ncs_cluster import messages as m
@@ -19,15 +18,13 @@ from ncs_cluster.core.frame_pools import GRANTS, PICTURE_SLOTS, fits
 from ncs_cluster.core.rates import Latency
 from ncs_cluster.core.slots import Slots
 from ncs_cluster.core.stream import Stream
+from ncs_cluster.core.unreadable import CRASHES, Unreadable
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import CameraSpec
-from ncs_cluster.types import Detection, Outcome
+from ncs_cluster.types import Detection, FrameRef, Outcome
 
 if TYPE_CHECKING:
     from ncs_cluster.core.cameras import Cameras
-
-UNREADABLE_LOG_S = 10.0
-"""At most one frame that cannot be read is logged in this time, seconds; sinks have a record of each."""
 
 CameraMessage = Union[m.FromCamera, e.ProcessEvent]
 
@@ -60,9 +57,9 @@ class Camera:
         self.starts_over = False
         """Its next process has another source, which begins at its start."""
         self.frames = 0
-        self.unreadable = 0
-        self.unreadable_logged_s = -math.inf
-        """When a frame with an error was logged last."""
+        self.unreadable = Unreadable()
+        self.captured_at = 0.0
+        """Unix seconds, when the last frame was captured."""
         self.measuring: dict[int, tuple[Unit, Outcome]] = {}
         self.measuring_since_s = 0.0
         """Since when the oldest result in `measuring` waits for its distances."""
@@ -131,9 +128,10 @@ class Camera:
             case m.Failed(permanent=True, detail=detail) if not (self.ever_opened or self.added or self._cameras.daemon.stopping):
                 # a wrong path, or a file that is not a video: another attempt would fail too
                 return self._refused(detail)
-            case e.Exited(how=how):
+            case e.Exited(how=how, code=code):
+                crashes = self._crashed(how, now_s) if code in CRASHES else []
                 self._exited(now_s)
-                return child.exited(how, now_s)
+                return [*crashes, *child.exited(how, now_s)]
             case m.Heartbeat() | m.Phase() | m.Failed() | e.Spawned() | e.SpawnFailed():
                 return handle_common(child, message, now_s)
             case _:
@@ -195,17 +193,13 @@ class Camera:
         if wrong:
             text = f"captured frame {ref.frame} of {ref.camera}, expected frame {self.next_frame}: ignored"
             return [LogEvent("error", self.spec.name, text), *self.grant()]
-        self.next_frame = ref.frame + 1
+        self.next_frame, self.captured_at = ref.frame + 1, message.captured_at
         self.frames += 1
         if stream is None:
             return []
         events: list[Action] = []
         if message.error:
-            self.unreadable += 1
-            if now_s >= self.unreadable_logged_s + UNREADABLE_LOG_S:
-                self.unreadable_logged_s = now_s
-                so_far = f" ({self.unreadable} so far)" if self.unreadable > 1 else ""
-                events = [LogEvent("warning", self.spec.name, f"frame cannot be read: {message.error}{so_far}")]
+            events = [LogEvent("warning", self.spec.name, text) for text in self.unreadable.add(message.error, now_s)]
         frame = Frame(ref, None if message.error else slots, message.captured_s, message.captured_at, message.item)
         self._cameras.streams.offer(stream, frame, error=message.error or None, now_s=now_s)
         return [*events, *self.grant()]
@@ -213,14 +207,28 @@ class Camera:
     def _end(self) -> LogEvent:
         self.ended = True
         text = f"ended after {self.frames} frame{'' if self.frames == 1 else 's'}"
-        if self.unreadable:
-            return LogEvent("warning", self.spec.name, f"{text}, {self.unreadable} of them unreadable")
+        if self.unreadable.count:
+            return LogEvent("warning", self.spec.name, f"{text}, {self.unreadable.count} of them unreadable")
         return LogEvent("info", self.spec.name, text)
 
     def _lost(self, detail: str) -> list[Action]:
         edge, self.signal = self.signal or self.detail != detail, False
         self.detail = detail
         return [LogEvent("warning", self.spec.name, f"no signal: {detail}")] if edge else []
+
+    def _crashed(self, how: str, now_s: float) -> list[Action]:
+        """A library has crashed the process: where every frame counts, the frame it was reading is given up in the end."""
+        if self.stream is None or not self.stream.ordered or self.ended or not self.signal:
+            return []
+        why = self.unreadable.crashed(self.next_frame, how)
+        if why is None:
+            return []
+        lost = FrameRef(self.spec.name, 0, 0, self.next_frame, 0, 0)
+        self.next_frame += 1
+        self.frames += 1
+        self.unreadable.count += 1
+        self._cameras.streams.offer(self.stream, Frame(lost, None, now_s, self.captured_at, None), error=why, now_s=now_s)
+        return [LogEvent("warning", self.spec.name, f"frame {lost.frame} is given up: {why}")]
 
     def _exited(self, now_s: float) -> None:
         """The process exited: its grants are revoked, and results that wait for distances are published without them."""

@@ -31,7 +31,7 @@ _TURNS = {90: ",transpose=clock", 180: ",hflip,vflip", 270: ",transpose=cclock"}
 
 
 class Unconverted(Exception):
-    """A frame was decoded and not converted: it is interlaced, or (OpenCV 4.10 to 4.12) larger than the frames before."""
+    """A frame was decoded and not converted: it is interlaced, or (OpenCV before 4.13) larger than the frames before."""
 
     def __str__(self) -> str:
         import cv2

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import LogEvent
 from ncs_cluster.core.outbox import HIGH_WATER
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.messages import Skipped
 from ncs_cluster.types import Outcome
-from tests.core.onecamera import HELLO, CameraSetup, captured, granted, record, ref
+from tests.core.onecamera import HELLO, CameraSetup, captured, granted, info, record, ref
 
 # -- frames come
 
@@ -75,7 +76,7 @@ def test_a_live_frame_that_cannot_be_read_is_given_up_without_a_record_and_said_
     said = LogEvent("warning", "cam0", "frame cannot be read: torn")
     assert setup.receive(captured(0, error="torn")) == [said, *granted(0)]
     assert setup.receive(captured(1, slot=1, error="torn")) == granted(1)
-    assert (setup.camera.frames, setup.camera.unreadable) == (2, 2)
+    assert (setup.camera.frames, setup.camera.unreadable.count) == (2, 2)
     assert setup.counted(begun=4, given_up=4)
     assert (setup.records, setup.pending, setup.slots.leased) == ([], [], 0)
     setup.receive(captured(2))
@@ -95,12 +96,40 @@ def test_an_ordered_frame_that_cannot_be_read_has_its_record_in_its_turn() -> No
     assert setup.records == [record(first, "demo", Outcome(), 0.5), record(torn, "demo", Outcome(error="torn"), None)]
 
 
+def test_an_ordered_frame_that_crashes_the_process_three_times_is_given_up() -> None:
+    setup = CameraSetup(ordered=True).open()
+    setup.receive(captured(0))
+    (first,) = setup.dispatcher.lanes["cam0", 0].pending
+    crash = e.Exited("killed by SIGSEGV", -11)
+    for again in (1, 2):
+        assert not [each for each in setup.receive(crash, 10.0 + again) if "is given up" in str(each)]
+        setup.receive(HELLO, 10.1 + again)
+        setup.receive(info(), 10.2 + again)
+    text = "the camera process has crashed 3 times at this frame (killed by SIGSEGV)"
+    assert setup.receive(crash, 13.0)[0] == LogEvent("warning", "cam0", f"frame 1 is given up: {text}")
+    setup.receive(HELLO, 13.1)
+    setup.streams.publish(first, Outcome(), 13.5)
+    assert [(each.frame, each.outcome.error) for each in setup.records] == [(0, None), (1, text)]
+    assert (setup.camera.next_frame, setup.camera.unreadable.count) == (2, 1)
+
+
+@pytest.mark.parametrize(("ordered", "code"), [(False, -11), (True, -9), (True, 1)])
+def test_a_frame_is_not_given_up_when_none_has_to_be_or_the_process_was_killed(ordered: bool, code: int) -> None:
+    setup = CameraSetup(ordered=ordered).open()
+    for again in range(5):
+        setup.receive(e.Exited("gone", code), 10.0 * again)
+        setup.camera.child.tick(10.0 * again + 9.0)
+        setup.receive(HELLO, 10.0 * again + 9.1)
+        setup.receive(info(), 10.0 * again + 9.2)
+    assert (setup.camera.next_frame, setup.camera.unreadable.count) == (0, 0)
+
+
 def test_frames_that_come_while_the_daemon_stops_are_numbered_and_not_worked_on() -> None:
     setup = CameraSetup().open()
     setup.daemon.stopping = True
     assert setup.receive(captured(0, error="torn")) == []
     assert setup.receive(captured(1, slot=1)) == []
-    assert (setup.camera.next_frame, setup.camera.frames, setup.camera.unreadable) == (2, 2, 0)
+    assert (setup.camera.next_frame, setup.camera.frames, setup.camera.unreadable.count) == (2, 2, 0)
     assert (setup.pending, setup.slots.granted, setup.slots.leased) == ([], 0, 0)
     assert setup.counted()
 
@@ -174,7 +203,7 @@ def test_frames_of_a_camera_without_a_stream_or_that_is_removed_are_numbered_and
     assert setup.receive(captured(0)) == []
     assert setup.receive(captured(1, slot=1, error="torn")) == []
     assert setup.receive(Skipped(4)) == []
-    assert (setup.camera.next_frame, setup.camera.frames, setup.camera.unreadable) == (5, 3, 0)
+    assert (setup.camera.next_frame, setup.camera.frames, setup.camera.unreadable.count) == (5, 3, 0)
     assert (setup.pending, setup.slots.granted, setup.slots.leased) == ([], 0, 0)
     assert setup.counted(**({"begun": 1, "dropped": 1} if stream_open else {}))
 

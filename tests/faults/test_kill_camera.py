@@ -55,6 +55,24 @@ def film(path: Path) -> None:
     writer.release()
 
 
+CRASHES_AT_THE_SECOND = """
+import os
+from ncs_cluster.processes import camera
+from ncs_cluster.sources.images import Images
+
+decode = Images._decode
+
+def crash(self, item):
+    if item == "2.png":
+        os.abort()
+    return decode(self, item)
+
+Images._decode = crash
+camera.main()
+"""
+"""A camera whose picture library crashes on one picture."""
+
+
 def kill_camera(daemon: Daemon, after_frames: int) -> None:
     def captured(status: dict[str, Any]) -> bool:
         return bool(status["cameras"][0]["frames"] >= after_frames and status["cameras"][0]["state"] == "running")
@@ -121,3 +139,23 @@ def test_the_numbers_of_a_live_camera_go_on_rising(tmp_path: Path) -> None:
         assert daemon.stop() == 0
     numbers = [record["frame"] for record in read_results(results)]
     assert numbers == sorted(set(numbers))
+
+
+def test_a_picture_that_crashes_its_decoder_has_a_record_and_the_others_follow(tmp_path: Path) -> None:
+    """The process is started three times for it, and once more for the rest."""
+    (tmp_path / "pictures").mkdir()
+    for number in range(1, 6):
+        assert cv2.imwrite(os.fspath(tmp_path / "pictures" / f"{number}.png"), np.zeros((8, 8, 3), np.uint8))
+    results = tmp_path / "results.jsonl"
+    runtimes = {"crashes": interpreter(tmp_path / "crashes", CRASHES_AT_THE_SECOND)}
+    options = {"path": os.fspath(tmp_path / "pictures")}
+    camera = CameraSpec(CameraName("cam0"), "images", options, "pictures", ordered=True, runtime="crashes")
+    with running(settings(tmp_path, sticks(1, latency_ms=5.0), [camera], results=results, runtimes=runtimes)) as daemon:
+        assert daemon.wait(120.0) == 0
+    assert [(record["frame"], record.get("error")) for record in read_results(results)] == [
+        (0, None),
+        (1, "the camera process has crashed 3 times at this frame (killed by SIGABRT)"),
+        (2, None),
+        (3, None),
+        (4, None),
+    ]
