@@ -8,6 +8,7 @@ thread that asks for the conversion.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import re
 import threading
@@ -26,6 +27,8 @@ _LOG_ERROR = 16
 _CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 _refused: Set[int] = set()
 """Threads whose last conversion libswscale refused."""
+_errors = itertools.count()
+"""Counts the errors in FFmpeg's log."""
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _TURNS = {90: ",transpose=clock", 180: ",hflip,vflip", 270: ",transpose=cclock"}
 
@@ -98,6 +101,11 @@ def deinterlacing_stream(url: str, timeout_s: float) -> cv2.VideoCapture:
     return _filtered(f"movie=filename={_escaped(url)}:format_opts={_escaped(listed)},yadif=deint=interlaced")
 
 
+def errors() -> int:
+    """A number that has grown by more than one since the last call when FFmpeg has logged an error meanwhile."""
+    return next(_errors)
+
+
 def has_filters() -> bool:
     """FFmpeg's filters are there: not in OpenCV's headless builds, nor before 4.13."""
     return bool(_mapped("libavfilter"))
@@ -142,8 +150,10 @@ def _libavutil() -> Any:
 
 
 def _listen(context: Optional[int], level: int, text: Optional[int], values: Optional[int]) -> None:
-    if context and level & 0xFF <= _LOG_ERROR and _class_name(context).lower() == b"swscaler":
-        _refused.add(threading.get_ident())
+    if level & 0xFF <= _LOG_ERROR:
+        next(_errors)
+        if context and _class_name(context).lower() == b"swscaler":
+            _refused.add(threading.get_ident())
     if os.environ.get("OPENCV_FFMPEG_LOGLEVEL", "-8") != "-8":
         _libavutil().av_log_default_callback(context, level, text, values)
 

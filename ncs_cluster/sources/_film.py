@@ -44,6 +44,8 @@ class Film:
         """Frames given and passed, those that cannot be decoded too."""
         self._declared = 0
         """Frames the file should have; 0: unknown."""
+        self._failed_at_end = False
+        """FFmpeg has logged errors behind the last frame, so that there were data."""
         self._damaged = 0
         """Damaged frames before the one that is grabbed."""
         self._grabbed = False
@@ -59,7 +61,7 @@ class Film:
         self._direct = _ffmpeg.capture(self._path)
         self._behind = self._passed = self._damaged = self._items = 0
         self._declared = int(self._direct.get(cv2.CAP_PROP_FRAME_COUNT)) if _counts_frames(self._path) else 0
-        self._can_deinterlace, self._grabbed = True, False
+        self._can_deinterlace, self._grabbed, self._failed_at_end = True, False, False
         self.declared_fps = float(self._direct.get(cv2.CAP_PROP_FPS))
         frame = self._retrieve(None) if self._grab() else None
         self.size = None if frame is None else Size(frame.shape[1], frame.shape[0])
@@ -94,11 +96,16 @@ class Film:
         return True
 
     def _lacking(self) -> Optional[str]:
-        """At the end, once: the reason why the frames after it are missing; None when the film is whole."""
-        declared, self._declared = self._declared, 0
-        if declared - self._items <= max(SHORT_FRAMES, SHORT_SHARE * declared):
-            return None
-        return f"ends after {self._items} of {declared} frames: it is truncated"
+        """At the end: the reason why a frame that the file declares is missing; None when there is no further one."""
+        missing = self._declared - self._items
+        if missing > max(SHORT_FRAMES, SHORT_SHARE * self._declared):
+            reason = f"ends after {self._items} of {self._declared} frames: it is truncated"
+            self._declared = 0
+            return reason
+        if missing > 0 and self._failed_at_end:
+            self._items += 1
+            return DAMAGED
+        return None
 
     def release(self) -> None:
         for capture in (self._direct, self._deinterlacing):
@@ -114,10 +121,11 @@ class Film:
                 self._grabbed = True
                 return True
             self._go_on_directly()
-        failed = 0
+        failed, before = 0, _ffmpeg.errors()
         while not self._direct.grab():
             failed += 1
             if failed == END_READS:
+                self._failed_at_end = self._failed_at_end or _ffmpeg.errors() > before + 1
                 return False
         self._passed += 1
         self._grabbed, self._damaged = True, failed

@@ -17,7 +17,7 @@ from ncs_cluster.types import CameraName
 from tests.sources.films import damage
 
 FRAMES, BITS, BLOCK = 120, 8, 16
-DAMAGED = (12, 50, 51)
+DAMAGED = (12, 50, 51, 119)
 
 READS_THE_NUMBER = f"""
 from ncs_cluster.backends import simulated

@@ -117,16 +117,19 @@ def test_an_interlaced_film_can_be_entered_in_the_middle_and_repeated(tmp_path: 
     video.close()
 
 
+DAMAGED = (0, 10, 20, 21, 22, 28, 29)
+
+
 def test_a_damaged_frame_costs_itself_alone(tmp_path: Path) -> None:
     path = record(tmp_path / "a.avi", 30)
-    damage(path, 0, 10, 20, 21, 22)
+    damage(path, *DAMAGED)
     video = Video(Options(path, paced=False))
     video.open()
     into, seen = planes(), []
     while (captured := video.read(into)) is not None:
         seen.append(captured.error or round(float(into.colour.mean()) / 8))
     damaged = "a.avi: cannot be decoded: its data are damaged"
-    assert seen == [damaged if n in (0, 10, 20, 21, 22) else n for n in range(30)]
+    assert seen == [damaged if n in DAMAGED else n for n in range(30)]
     video.close()
 
 
