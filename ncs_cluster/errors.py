@@ -52,8 +52,9 @@ class Starting(NotRunning):
 class StickError(NcsClusterError):
     """A stick, or the library driving it, failed.
 
-    `reason` is machine-readable: "open", "graph", "gone", "hang", "link", "infer", "protocol".
+    `reason` is machine-readable: "open", "graph", "gone", "hang", "link", "infer", "protocol", "wrong".
     After "hang" and "link" (the stick does not answer) a backend with the capability Reopening opens it in place.
+    After "wrong" (the stick computes wrongly) it is quarantined: opened again once a minute, and checked each time.
     A "graph" failure is permanent: the graph itself is refused, and a retry would fail too.
     """
 

@@ -50,6 +50,8 @@ class DeviceInfo(NamedTuple):
     """What runs on it, where it says so."""
     executors: int = 1
     """Requests it executes at once; the others in flight wait inside it."""
+    answers: Tuple[Tuple[float, ...], ...] = ()
+    """Of each graph, figures of its answer to a known picture, equal on all devices of the backend; empty where there is none."""
 
 
 class Completed(NamedTuple):

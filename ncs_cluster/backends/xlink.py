@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, NoReturn, Optional
 
 from ncs_cluster.backends import _hub_power
+from ncs_cluster.backends._known_picture import KnownAnswer, draw
 from ncs_cluster.backends._libusb import Context, UsbError
 from ncs_cluster.backends._preprocess import preprocess
 from ncs_cluster.backends._service_time import begun_s
@@ -43,8 +44,8 @@ MOST_WAITING = 10_000
 MOST_EXECUTORS = 3
 LONGEST_STEP_S = 50.0
 """Seconds of one step of a boot: the supervisor grants a worker 60 s for each."""
-WARM_UP = -1
-"""The first tag of the warm-up; others are below it."""
+KNOWN = -1
+"""The first tag of inferences of the known picture; others are below it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Options:
     """Inferences the stick runs side by side, of each graph; 0: as many as the graph was compiled for. It holds twice as many."""
     infer_timeout_s: float = 20.0
     """A busy stick without a result for this long hangs; once its usual time is known, four of these, at least 0.5 s."""
+    check_s: float = 300.0
+    """Seconds of work after which the known picture is inferred again; 0: its answers are not checked."""
     boot_timeout_s: float = 10.0
     """Seconds from the firmware to the stick's return to the bus."""
     watchdog_s: float = 20.0
@@ -79,6 +82,8 @@ class Options:
             raise ValueError(f"executors must be 0 to {MOST_EXECUTORS}")
         if not 0 < self.infer_timeout_s <= 600:
             raise ValueError("infer_timeout_s must be over 0, at most 600")
+        if not 0 <= self.check_s <= 86400:
+            raise ValueError("check_s must be 0 to 86400")
         for name in ("boot_timeout_s", "watchdog_s"):
             if not 0 < getattr(self, name) <= LONGEST_STEP_S:
                 raise ValueError(f"{name} must be over 0, at most {LONGEST_STEP_S:g}: a step of a boot has 60 s")
@@ -108,6 +113,8 @@ class Xlink:
         self._pipe: Optional[Pipe] = None
         self._session = session.Session([])
         self._done: List[Completed] = []
+        self._check_s = float("inf")
+        """When the known picture is due; time.monotonic()."""
         self._forget()
 
     @property
@@ -122,6 +129,7 @@ class Xlink:
             raise StickError("open", f"xlink stick {stick.id}: {error}") from error
         _one_thread_for_opencv()
         self._graphs = [Tensors(spec, _blob(spec)) for spec in graphs]
+        self._known = [KnownAnswer() for _ in graphs]
         self._firmware = _firmware(options.firmware)
         self._name = f"stick {stick.id}"
         self._context = _context(options.libusb)
@@ -150,6 +158,10 @@ class Xlink:
 
     def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
         assert image is not None
+        if self._options.check_s and time.monotonic() >= self._check_s:
+            self._check_s = time.monotonic() + self._options.check_s
+            for number in range(len(self._graphs)):
+                self._infer_known(number, 1)
         tensors = self._graphs[graph]
         buffer = self._spare[graph].pop() if self._spare[graph] else tensors.blank()
         transform = preprocess(image, tensors.spec, tensors.width, tensors.height, tensors.picture(buffer), tensors.layout)
@@ -194,6 +206,7 @@ class Xlink:
         self._thermal: Optional[Thermal] = None
         self._ready: Optional[Ready] = None
         self.due_s, self._look_s = None, 0.0
+        self._known_tag, self._unchecked = KNOWN + 1, 0
 
     def _begin(self, phase: Callable[[str], None]) -> DeviceInfo:
         """Boot the stick, load its graphs, and run each of them as often as it holds inferences."""
@@ -210,19 +223,31 @@ class Xlink:
         while self._ready is None:
             self._turn()
             self._wait()
-        for graph, tensors in enumerate(self._graphs):
+        for graph in range(len(self._graphs)):
             self._spare[graph] = []
             # as many as it holds: the session learns how long its results take one behind another
-            for number in range(self._ready.depths[graph]):
-                self._start(WARM_UP - number, graph, _InFlight(tensors.blank(), ResizeTransform(), time.monotonic()))
+            self._infer_known(graph, self._ready.depths[graph])
             while self._in_flight:
                 self._wait()
                 self._turn()
-        self._done.clear()
+        self._check_s, self._unchecked = time.monotonic() + options.check_s, 0
         version = self._ready.capabilities.firmware
         return DeviceInfo(
-            "Intel NCS2 (Myriad X)", has_sensor=True, max_in_flight=max(self._ready.depths, default=1), firmware=version
+            "Intel NCS2 (Myriad X)",
+            has_sensor=True,
+            max_in_flight=max(self._ready.depths, default=1),
+            firmware=version,
+            answers=tuple(tuple(known.fingerprint()) for known in self._known) if options.check_s else (),
         )
+
+    def _infer_known(self, graph: int, times: int) -> None:
+        """Infer the known picture; its answers come before those of frames that are submitted later."""
+        tensors = self._graphs[graph]
+        buffer = tensors.blank()
+        draw(tensors.picture(buffer))
+        for _ in range(times):
+            self._known_tag -= 1
+            self._start(self._known_tag, graph, _InFlight(buffer, ResizeTransform(), time.monotonic()))
 
     def _start(self, tag: int, graph: int, request: _InFlight) -> None:
         self._in_flight[tag] = request
@@ -282,12 +307,28 @@ class Xlink:
 
     def _completed(self, result: Result) -> None:
         request = self._in_flight.pop(result.tag)
-        self._spare[result.graph].append(request.buffer)
+        outputs = self._graphs[result.graph].outputs(result.data)
+        if result.tag > KNOWN:
+            self._spare[result.graph].append(request.buffer)
+            self._unchecked += 1
+        elif self._options.check_s:
+            self._judge_known(result.graph, outputs)
         now_s = time.monotonic()
         executors = self._ready.depths[result.graph] // 2 if self._ready is not None else 1
         latency_s = now_s - begun_s(request.submitted_s, self._answers_s, executors)
         self._answers_s.append(now_s)
-        self._done.append(Completed(result.tag, self._graphs[result.graph].outputs(result.data), latency_s, request.transform))
+        if result.tag > KNOWN:
+            self._done.append(Completed(result.tag, outputs, latency_s, request.transform))
+
+    def _judge_known(self, graph: int, outputs: Dict[str, NDArray[np.float32]]) -> None:
+        """Raises StickError("wrong", ...)."""
+        wrong = self._known[graph].judge(outputs)
+        if wrong is None:
+            self._unchecked = 0
+            return
+        detail = f"{self._name}: graph {self._graphs[graph].spec.name}: a known picture gives {wrong}"
+        doubt = f"; {self._unchecked} results since its last right answer may be wrong" if self._unchecked else ""
+        raise StickError("wrong", detail + doubt)
 
     def _lost(self, lost: Lost) -> NoReturn:
         # protocol errors and refusals, as time-outs, lead to a reset in place; a graph's file was verified, so a status of the

@@ -96,6 +96,7 @@ class Child:
         self._exit_reason: str | None = None
         self._slow_retry = False
         self._device_missing = False
+        self._distrusted = False
 
     @property
     def last_error(self) -> str | None:
@@ -225,6 +226,11 @@ class Child:
         self._exit_reason = self._exit_reason or self._shorten(detail)
         self._slow_retry, self._device_missing = permanent, device_missing
 
+    def distrust(self, detail: str) -> None:
+        """Its stick computes wrongly: after its exit it is quarantined, and opened again every LONGEST_BACKOFF_S."""
+        self.record_failure(detail, permanent=True)
+        self._distrusted = True
+
     def exited(self, how: str, now_s: float, *, not_at_fault: bool = False) -> list[Action]:
         """The process exited. `not_at_fault`: it held a unit that other sticks failed with too, so the exit does not count as a
         failure."""
@@ -242,11 +248,13 @@ class Child:
         self.last_error = reason or how
         if not not_at_fault:
             self.failures += 1
+        if self._distrusted:
+            self.failures = max(self.failures, QUARANTINE)
         quick = healthy and self.failures <= QUICK_RESTARTS and not self._slow_retry
         wait_s = 0.0 if quick else self.backoff_s()
         if self._device_missing:
             quick, wait_s = False, max(DEVICE_MISSING_S, wait_s)
-        self._slow_retry = self._device_missing = False
+        self._slow_retry = self._device_missing = self._distrusted = False
         self.restarts += 1
         actions: list[Action] = []
         if was is not State.KILLED or reason is None:
@@ -317,6 +325,7 @@ class Child:
         # a reason reported while stopping does not belong to the next process
         self.spawned_s = now_s
         self._exit_reason, self._slow_retry, self._device_missing, self._worked = None, False, False, False
+        self._distrusted = False
         self._enter(State.STARTING, now_s + self.limits.starting_s)
         return [Spawn(self.endpoint, self.runtime)]
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Union, assert_never
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
-from ncs_cluster.core.actions import Action, ForgetPort, Send
+from ncs_cluster.core.actions import Action, ForgetPort, LogEvent, Send
 from ncs_cluster.core.child import LONGEST_ERROR, State
 from ncs_cluster.core.child_health import silent
 from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
+from ncs_cluster.core.known_answers import Answers
 from ncs_cluster.core.stick import Stick
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 RESETTING_S = 3.0
 """A worker reports StickLost within this time after ResetStick; else it is killed."""
 HANGS = "no result in time: stick hangs"
+UNLIKE = "gives another answer to the known picture than most sticks"
 STOPPED = "no result in time and no heartbeat: worker hangs"
 
 WorkerMessage = Union[m.FromWorker, e.ProcessEvent]
@@ -48,6 +50,9 @@ class Worker:
                 return check_protocol(child, message, now_s) or self._with_pools(self._workers.sticks.hello(stick, now_s))
             case m.Failed(reason="gone", detail=detail):
                 return self._missing(detail)
+            case m.Failed(reason="wrong", detail=detail):
+                child.distrust(detail)
+                return []
             case m.Failed(reason="graph", detail=detail) if self._graphs_run_elsewhere():
                 child.record_failure(detail, permanent=False)
                 return []
@@ -109,7 +114,24 @@ class Worker:
             actions = child.kill(now_s, "sent StickOpened, not requested")
         else:
             actions = self._workers.sticks.opened(self.stick, message, now_s)
+            actions += self._compare(message.answers, now_s)
         return actions + self._workers.regulate(self.stick, now_s)
+
+    def _compare(self, answers: Answers, now_s: float) -> list[Action]:
+        """Compare the stick's answers to the known picture with those of the other sticks; quarantine a minority."""
+        known, stick = self._workers.known_answers, self.stick.spec
+        known.set(stick.id, stick.backend, answers)
+        differ, wrong = known.differing(stick.id)
+        actions: list[Action] = []
+        for each in wrong:
+            known.forget(each)
+            child = self._workers.sticks.by_id[each].child
+            child.distrust(UNLIKE)
+            actions += child.kill(now_s, UNLIKE)
+        if differ and not wrong:
+            text = f"gives another answer to the known picture than {', '.join(differ)}: one of them computes wrongly"
+            actions.append(LogEvent("warning", stick.id, text))
+        return actions
 
     def _lost(self, detail: str, now_s: float) -> list[Action]:
         """The worker has lost its stick, resets it and opens it again; its units return to their lanes as after an exit."""
@@ -150,6 +172,7 @@ class Worker:
 
     def _exited(self, how: str, now_s: float) -> list[Action]:
         stick = self.stick
+        self._workers.known_answers.forget(stick.spec.id)
         not_at_fault = self._failed(now_s)
         self.requeue(now_s)
         self._workers.sticks.boots.cancel(stick.spec.id, now_s)

@@ -11,6 +11,7 @@ from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.frame_pools import FramePools
 from ncs_cluster.core.inference_health import InferenceHealth
+from ncs_cluster.core.known_answers import KnownAnswers
 from ncs_cluster.core.regulator import Regulator
 from ncs_cluster.core.stick import Stick
 from ncs_cluster.core.sticks import Sticks
@@ -31,6 +32,7 @@ class Workers:
         self.dispatcher = dispatcher
         self.pools = pools
         self.health = InferenceHealth()
+        self.known_answers = KnownAnswers()
         self.regulators = {spec.name: Regulator(spec, sticks, dispatcher) for spec in pool_specs}
 
     def of(self, stick: StickId) -> Worker | None:

@@ -71,6 +71,8 @@ class StickOpened(Message, frozen=True):
     """Its worker can reset the stick in place: StickLost, then, after Reopen, StickOpened again."""
     executors: Depth = 1
     """Requests the stick executes at once; the others in flight wait inside it."""
+    answers: List[List[float]] = []
+    """Of each graph, figures of its answer to a known picture; sticks of one backend that work have the same. Empty: not known."""
 
 
 class StickLost(Message, frozen=True):

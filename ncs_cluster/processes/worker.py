@@ -224,7 +224,8 @@ def main() -> NoReturn:
 
 def _opened(device: DeviceInfo, backend: Backend) -> StickOpened:
     can_reset = isinstance(backend, Reopening)
-    return StickOpened(device.name, device.has_sensor, device.max_in_flight, device.firmware, can_reset, device.executors)
+    answers = [list(figures) for figures in device.answers]
+    return StickOpened(device.name, device.has_sensor, device.max_in_flight, device.firmware, can_reset, device.executors, answers)
 
 
 def _send_phase(channel: Channel[Any], name: str) -> None:

@@ -32,6 +32,8 @@ STRANGE = 300
 """Answers within which a second outlier makes both usual: one alone would hide answers that are lost behind it."""
 MADE_UP = 0.35
 """Answers are made up for when their times add up to their means, but for this share of one mean."""
+PAYS = 0.8
+"""An answer that took less than this share of the mean makes up for some of it."""
 WEAK_SIGNS, WEAK_EVERY = 3, 400
 """Weak signs followed up at once, and answers after which one more is."""
 GRACE, LEAST_GRACE_S, SLOWER = 1.25, 0.02, 4.0
@@ -199,10 +201,12 @@ class Pairing:
         self.made_up = False
         if self._owed_s is None:
             return
-        self._owed_s = self._owed_s + took_s - mean_s if took_s < EARLY * mean_s else None
-        if self._owed_s is not None and self._owed_s <= MADE_UP * mean_s:
+        self._owed_s += took_s - mean_s
+        if abs(self._owed_s) <= MADE_UP * mean_s:
             self.made_up, self._owed_s = True, None
             self._unusual.clear()
+        elif took_s > PAYS * mean_s or self._owed_s < 0:
+            self._owed_s = None
 
     def _was_late(self, mean_s: float) -> bool:
         """Answers before the newest were late by as much as it is early."""
@@ -216,7 +220,8 @@ class Pairing:
         if sign is None:
             return None
         if sign.late:
-            self._owed_s = took_s - mean_s
+            # also late after those further back, it owes nothing new
+            self._owed_s = took_s - mean_s if took_s - mean_s > MADE_UP * mean_s else None
         elif self.made_up or self._owed_s is not None:
             return None
         elif host_stood_still:

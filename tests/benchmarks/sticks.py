@@ -214,7 +214,7 @@ def _ground(folder: Path) -> Ground:
         vendor.do("export", net="demo", path=blob)
         vendor.end()
     ours = python39.Runtime(sys.executable, dict(os.environ))
-    hosts = [Host("myriad", old, {}), Host("xlink", ours, {"firmware": os.fspath(firmware)})]
+    hosts = [Host("myriad", old, {}), Host("xlink", ours, {"firmware": os.fspath(firmware), "check_s": 0})]
     return Ground(library, replace(graph, blob=os.fspath(blob)), hosts)
 
 

@@ -1,0 +1,58 @@
+"""Sticks that answer the known picture differently from others of their kind compute wrongly, though each time the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ncs_cluster.types import StickId
+
+TOLERANCE = 0.02
+"""Share of a figure, and of the largest figure of its graph."""
+
+Answers = Sequence[Sequence[float]]
+"""Of each graph, figures of its answer to the known picture."""
+
+
+class KnownAnswers:
+    """The answers of all open sticks."""
+
+    def __init__(self) -> None:
+        self._answers: dict[StickId, tuple[str, Answers]] = {}
+
+    def set(self, stick: StickId, backend: str, answers: Answers) -> None:
+        """A stick is open. Sticks of one backend are of one kind. `answers` is empty for one that does not tell."""
+        self._answers[stick] = backend, answers
+
+    def forget(self, stick: StickId) -> None:
+        self._answers.pop(stick, None)
+
+    def differing(self, stick: StickId) -> tuple[list[StickId], list[StickId]]:
+        """Sticks of the same kind that answer differently from this one, and those that are wrong: all that differ from a majority.
+        No one is known to be wrong where there is none, as with two sticks."""
+        backend, answers = self._answers[stick]
+        kind = {each: theirs for each, (its, theirs) in self._answers.items() if its == backend and len(theirs) == len(answers)}
+        if not answers:
+            return [], []
+        groups: list[list[StickId]] = []
+        for each, theirs in kind.items():
+            group = next((group for group in groups if equal(kind[group[0]], theirs)), None)
+            if group is None:
+                groups.append([each])
+            else:
+                group.append(each)
+        differ = [each for each in kind if not any(each in group and stick in group for group in groups)]
+        largest = max(groups, key=len)
+        wrong = [each for each in kind if each not in largest] if 2 * len(largest) > len(kind) and len(largest) > 1 else []
+        return differ, wrong
+
+
+def equal(one: Answers, other: Answers) -> bool:
+    """The same figures, within TOLERANCE."""
+    return len(one) == len(other) and all(_close(figures, others) for figures, others in zip(one, other, strict=True))
+
+
+def _close(figures: Sequence[float], others: Sequence[float]) -> bool:
+    least = TOLERANCE * max((abs(figure) for figure in figures), default=0.0)
+    return len(figures) == len(others) and all(
+        abs(a - b) <= max(least, TOLERANCE * abs(a)) for a, b in zip(figures, others, strict=True)
+    )
