@@ -211,7 +211,15 @@ SAID: dict[Endpoint, tuple[Any, list[Any]]] = {
         ],
     ),
     SINK: (m.FromSink, [m.Acked(0, 2), m.SinkBlocked("disk full"), m.Failed("x", "why")]),
-    GATEWAY: (m.FromGateway, [m.Watch(CameraName("cam0"), 1), m.Warned("40 wrong tokens"), m.Failed("x", "why")]),
+    GATEWAY: (
+        m.FromGateway,
+        [
+            m.Watch(CameraName("cam0"), 1),
+            m.Warned("40 wrong tokens"),
+            m.TokenReplaced("0123456789abcdef", False),
+            m.Failed("x", "why"),
+        ],
+    ),
 }
 BEFORE: dict[type, State] = {
     m.Hello: State.STARTING,

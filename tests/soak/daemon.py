@@ -145,7 +145,10 @@ class Observer:
                 client.trouble(kind, stick)
                 self._begin(f"{kind} stick", f"worker {stick}", now_s, status, follow=kind != "heat")
         else:
-            name = choice.choice([each for each in CHILDREN if each not in busy])
+            idle = [each for each in CHILDREN if each not in busy]
+            if not idle:
+                return
+            name = choice.choice(idle)
             pid = next((each["pid"] for each in status["processes"] if each["name"] == name and each["state"] == "running"), None)
             # a fork server that stands still is seen when a child is to be started, not before
             how = choice.choice(("kill", "crash") if name.startswith("fork-server") else tuple(SIGNALS))
