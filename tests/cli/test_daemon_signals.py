@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -43,6 +45,20 @@ def slow(runtime_dir: Path) -> subprocess.Popen[str]:
         assert time.monotonic() < until_s
         time.sleep(0.01)
     return process
+
+
+def heed_sighup() -> None:
+    """In a new process: what is started under nohup ignores SIGHUP, and so do its children."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def killed_at_last(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def answers(runtime_dir: Path) -> list[psutil.Process]:
@@ -94,7 +110,9 @@ def test_a_stop_while_graphs_are_tried_ends_at_once_in_one_line(tmp_path: Path) 
 
 def test_sighup_is_ignored_by_a_daemon_without_a_terminal(tmp_path: Path) -> None:
     command = [*TIED, sys.executable, "-m", "ncs_cluster.cli.daemon", *SMALL, "--runtime-dir", str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with killed_at_last(
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_sighup)
+    ) as process:
         tree = answers(tmp_path)
         for each in tree:
             each.send_signal(signal.SIGHUP)
@@ -116,6 +134,7 @@ def test_a_terminal_that_is_closed_ends_the_daemon_in_order_and_leaves_nothing(t
     script = f"import sys; sys.argv = {argv!r}; from ncs_cluster.cli.daemon import main; main()"
     pid, terminal = pty.fork()
     if pid == 0:
+        heed_sighup()
         os.execv(sys.executable, [sys.executable, "-c", script])
     tree = answers(tmp_path / "run")
     os.close(terminal)
