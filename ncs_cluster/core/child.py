@@ -88,6 +88,8 @@ class Child:
         """When its present process was asked for."""
         self.heard_s = 0.0
         """When a running child sent its last message, or when its long step may end."""
+        self.step = ""
+        """The long step that a child which opens has reported: "opening", "compiling"."""
         self._last_error: str | None = None
         self._wanted = False
         self._healthy_since_s: float | None = None
@@ -191,6 +193,7 @@ class Child:
 
     def phase(self, name: str, now_s: float) -> None:
         """A long blocking step begins; no heartbeat is expected until it ends."""
+        self.step = name
         if self.state in (State.OPENING, State.RUNNING):
             self.deadline_s = self.heard_s = now_s + (self.limits.compiling_s if name == "compiling" else self.limits.opening_s)
 
@@ -323,7 +326,7 @@ class Child:
 
     def _spawn(self, now_s: float) -> list[Action]:
         # a reason reported while stopping does not belong to the next process
-        self.spawned_s = now_s
+        self.spawned_s, self.step = now_s, ""
         self._exit_reason, self._slow_retry, self._device_missing, self._worked = None, False, False, False
         self._distrusted = False
         self._enter(State.STARTING, now_s + self.limits.starting_s)

@@ -8,6 +8,8 @@ SILENT_S = 2.0
 """A running child that has sent nothing for so long is reported (heartbeats come each second), and killed after Limits.silent_s."""
 SLOW_START_S = 2.0
 """A child that has not failed may take so long to start before that is reported."""
+STEPS = {"compiling": "loading its graphs"}
+"""What a child does in a step, where its state does not say it."""
 RECOVERED_S = 300.0
 """An error is told for so long after the child works again."""
 
@@ -20,7 +22,9 @@ def complaint(child: Child, now_s: float) -> str | None:
         return f"no heartbeat for {now_s - child.heard_s:.0f} s" if silent(child, now_s) else None
     if child.last_error is not None and child.recovered_s is None:
         return child.last_error
-    return f"is {child.state.value}" if now_s - child.spawned_s > SLOW_START_S else None
+    if now_s - child.spawned_s <= SLOW_START_S:
+        return None
+    return f"is {STEPS.get(child.step, child.state.value) if child.state is State.OPENING else child.state.value}"
 
 
 def silent(child: Child, now_s: float) -> bool:

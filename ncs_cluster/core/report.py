@@ -187,7 +187,8 @@ def _stick_reason(engine: Engine, stick: Stick, now_s: float) -> str | None:
     if stick.child.running:
         return f"{stick.label}: {why}"
     what = "being reopened" if state == "starting" and stick.child.last_error else state
-    return f"{stick.label} is {what}" + ("" if why.startswith("is ") else f": {why}")
+    does = why.removeprefix("is ")
+    return f"{stick.label} is {what}" + ("" if does in (state, "opening") else f": {does}")
 
 
 def _stick_state(engine: Engine, stick: Stick) -> str:

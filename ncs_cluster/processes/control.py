@@ -28,7 +28,7 @@ MAX_SILENT = 8
 """Connections without a request. One more takes the place of the oldest."""
 LISTEN_BACKLOG = 128
 """Connections not yet accepted; beyond it a client's connect() fails."""
-SHARE, BURST_S = 0.02, 0.05
+SHARE, BURST_S = 0.03, 0.05
 """Clients may cost this share of the time, and so much at once after a quiet time."""
 RESERVED = 6
 """Descriptors that clients leave for starting a child."""

@@ -22,6 +22,8 @@ def test_its_first_start_may_take_two_seconds() -> None:
     assert (complaint(child, 12.0), complaint(child, 12.1)) == (None, "is starting")
     child.hello(12.5)
     assert complaint(child, 12.6) == "is opening"
+    child.phase("compiling", 12.7)
+    assert complaint(child, 12.7) == "is loading its graphs"
     child.ready(13.0)
     assert complaint(child, 13.1) is None
 
