@@ -227,19 +227,27 @@ class _Settings:
         return graph_folder.read(folder, what if what in known else folder.name, None)
 
     def needs_blob(self) -> bool:
-        """Whether the backend that would drive the sticks runs blobs. Raises ConfigError for an unknown backend."""
+        """Whether a backend that would drive sticks runs blobs. Raises ConfigError for an unknown backend."""
         from ncs_cluster.backends import AUTO, BACKENDS
         from ncs_cluster.backends.sysfs import scan
         from ncs_cluster.usb_ids import MYRIAD_X
 
-        name = self._given.backend or self._file.get("backend") or "auto"
-        if name == "auto":
-            discovery = self._file.get("discovery")
-            sysfs = discovery.get("sysfs", "/sys") if isinstance(discovery, dict) else "/sys"
-            name = "xlink" if scan(self._base / str(sysfs), MYRIAD_X).devices else AUTO[-1]
-        if name not in BACKENDS:
-            raise ConfigError(f"--backend {name}: must be one of {', '.join(['auto', *BACKENDS.names()])}")
-        return BACKENDS.get(str(name)).artifact == "blob"
+        pools = self._file.get("pools")
+        tables = [pool for pool in pools.values() if isinstance(pool, dict)] if isinstance(pools, dict) else []
+        general = str(self._file.get("backend") or "auto")
+        names = (
+            [self._given.backend] if self._given.backend else [str(pool.get("backend") or general) for pool in tables] or [general]
+        )
+        discovery = self._file.get("discovery")
+        sysfs = discovery.get("sysfs", "/sys") if isinstance(discovery, dict) else "/sys"
+        for name in names:
+            if name == "auto":
+                name = "xlink" if scan(self._base / str(sysfs), MYRIAD_X).devices else AUTO[-1]
+            if name not in BACKENDS:
+                raise ConfigError(f"--backend {name}: must be one of {', '.join(['auto', *BACKENDS.names()])}")
+            if BACKENDS.get(name).artifact == "blob":
+                return True
+        return False
 
     def python(self) -> Optional[Path]:
         """The interpreter of --python or --runtime, None where neither is given. Raises ConfigError."""

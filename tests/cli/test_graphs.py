@@ -109,7 +109,9 @@ def test_a_graph_without_a_blob_is_right_for_a_cpu_and_for_a_stick_it_is_told_ho
     ]
     config = tmp_path / "ncs.toml"
     config.write_text('backend = "xlink"\n')
-    for named in (["--backend", "xlink"], ["--config", config]):
+    pools = tmp_path / "pools.toml"
+    pools.write_text('[pools.cpu]\nbackend = "openvino"\n[pools.usb]\nbackend = "xlink"\n')
+    for named in (["--backend", "xlink"], ["--config", config], ["--config", pools]):
         done = ncsctl("check", mine, "--state-dir", tmp_path, *named)
         assert done.returncode == 1
         told = f"ncsctl: {mine}: it has no blob, so no stick can run it; make one with: ncsctl graphs compile {mine}\n"
