@@ -39,6 +39,8 @@ class Stick:
         """As events.StickListed.state; empty for a stick that is not found on a bus."""
         self.listed_s = self.opened_s = self.exited_s = 0.0
         """When `listed` changed; when its worker reported it open; when its last worker exited."""
+        self.opened_as: StickSpec | None = None
+        """Its spec as its present or last worker has it."""
         self.renamed = False
         """Gone under this id: the same stick has another id now."""
         self.inferences = 0

@@ -171,7 +171,7 @@ class Sticks:
         stick.child.hello(now_s)
         # from here on a boot explains that the stick is missing on the bus
         stick.reported_missing = False
-        stick.reset_epoch = 0
+        stick.reset_epoch, stick.opened_as = 0, stick.spec
         return [Send(stick.child.endpoint, OpenStick(stick.spec, self.graphs, self.time_scale(stick)))]
 
     def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:

@@ -85,7 +85,12 @@ class Worker:
     def handle_elsewhere(self, now_s: float) -> list[Action]:
         """The worker drives another stick than its own: end it, and learn where the stick returns."""
         actions = self.stick.child.kill(now_s, "its stick is in its boot ROM: the worker drives another stick")
-        return [ForgetPort(self.stick.spec.id), *actions]
+        return [*self._forget_port(), *actions]
+
+    def _forget_port(self) -> list[Action]:
+        """The port of return that its worker has is doubtful; one that was learned since is not."""
+        stick = self.stick
+        return [ForgetPort(stick.spec.id)] if not stick.spec.exclusive_boot and stick.spec == stick.opened_as else []
 
     def requeue(self, now_s: float) -> None:
         """Return the stick's units to their lanes; give up those with which dispatch.MOST_TRIES sticks have failed."""
@@ -168,7 +173,7 @@ class Worker:
         stick, opening = self.stick, self.stick.child.state is State.OPENING
         stick.reported_missing = True
         stick.child.record_failure(detail, permanent=False, device_missing=True)
-        return [ForgetPort(stick.spec.id)] if opening and not stick.spec.exclusive_boot else []
+        return self._forget_port() if opening else []
 
     def _exited(self, how: str, now_s: float) -> list[Action]:
         stick = self.stick

@@ -10,7 +10,7 @@ from ncs_cluster.core.child import State
 from ncs_cluster.core.events import BUS, Exited, StickListed
 from ncs_cluster.testing.world import World, installation
 from ncs_cluster.types import StickId
-from tests.core.onepool import stick_id, worker
+from tests.core.onepool import spec, stick_id, worker
 from tests.core.oneworkers import WorkersSetup
 
 SIM1 = StickId("sim-1")
@@ -111,6 +111,13 @@ def test_a_stick_that_is_not_found_again_in_its_boot_may_return_elsewhere(known:
     setup = WorkersSetup(1, exclusive_boot=not known)
     setup.receive(1, m.Hello(m.PROTOCOL, 7, "3.11"), 1.0)
     assert setup.receive(1, m.Failed("gone", "it did not come back at USB port 2-2 after its boot"), 9.0) == expected
+
+
+def test_a_port_that_was_learned_since_the_worker_began_is_kept() -> None:
+    setup = WorkersSetup(1)
+    setup.receive(1, m.Hello(m.PROTOCOL, 7, "3.11"), 1.0)
+    setup.sticks.found(spec(1, port="another"), 2.0)
+    assert setup.receive(1, m.Failed("gone", "it did not come back at USB port 2-2 after its boot"), 9.0) == []
 
 
 def test_a_stick_that_is_lost_at_work_keeps_its_port() -> None:

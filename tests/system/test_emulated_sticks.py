@@ -254,3 +254,22 @@ def test_a_stick_that_answers_nothing_gets_its_power_back_or_needs_a_hand(
             told = "it needs a hand: unplug the stick at port 1-1.2 (rear) and plug it in again"
             daemon.until(lambda status: any(told in reason for reason in status["daemon"]["reasons"]), "asks for a hand")
             assert bus.state("1-1.2")["cuts"] == 0
+
+
+def test_a_port_that_was_learned_wrong_is_learned_again(start_emulator: Callable[..., Emulator], tmp_path: Path) -> None:
+    """Two sticks of a Raspberry Pi 4 that were exchanged, or moved to another hub, while no daemon ran."""
+    bus = start_emulator()
+    for number in (1, 2):
+        bus.add(f"1-1.{number}", run_port=f"2-{number}", **CHIP)
+    (tmp_path / "state").mkdir()
+    learned = tmp_path / "state/ports.json"
+    learned.write_text(json.dumps({"2-2": "1-1.1", "2-7": "1-1.2"}))
+    with started(bus, tmp_path, "--backend", "xlink", "--set", "xlink.boot_timeout_s=3") as daemon:
+        daemon.until(
+            lambda status: (
+                json.loads(learned.read_text()) == {"2-1": "1-1.1", "2-2": "1-1.2"}
+                and all(stick(status, port)["state"] == "active" for port in PORTS[:2])
+                and all(bus.state(port)["claimed_by"] == [stick(status, port)["pid"]] for port in PORTS[:2])
+            ),
+            "has learned where its sticks return, and drives each by its own worker",
+        )
