@@ -64,6 +64,8 @@ class Camera:
         self.measuring_since_s = 0.0
         """Since when the oldest result in `measuring` waits for its distances."""
         self.viewers = 0
+        self.streamed = True
+        """One of the viewers looks at every picture. Without viewers it means nothing."""
         self.sent_rate: m.DetectionRate | None = None
         self.drawing = Latency()
         self.capture_fps = 0.0
@@ -284,7 +286,7 @@ class Camera:
     def send_detection_rate(self, now_s: float) -> list[Action]:
         """Send the detection rate, which the overlay shows, when it has changed."""
         per_s = self.stream.detection_fps(now_s) if self.stream is not None else 0.0
-        rates = m.DetectionRate(round(per_s, 1), self.viewers > 0)
+        rates = m.DetectionRate(round(per_s, 1), self.viewers > 0, self.streamed)
         if not self.child.listening or self.sent_rate == rates:
             return []
         self.sent_rate = rates

@@ -121,15 +121,15 @@ class Cameras:
             return [self.pools.pictures(camera, GATEWAY)]
         return []
 
-    def set_viewers(self, name: str | None, viewers: int, now_s: float) -> list[Action]:
-        """The camera has `viewers` viewers now; `name` None: every camera has."""
+    def set_viewers(self, name: str | None, viewers: int, now_s: float, streamed: bool = True) -> list[Action]:
+        """The camera has `viewers` viewers now; `name` None: every camera has. `streamed`: one of them looks at every picture."""
         if name is None:
             for camera in self.by_name.values():
-                camera.viewers = viewers
+                camera.viewers, camera.streamed = viewers, streamed
             return []
         if (watched := self.by_name.get(name)) is None:
             return []
-        watched.viewers = viewers
+        watched.viewers, watched.streamed = viewers, streamed or not viewers
         return watched.send_detection_rate(now_s)
 
     def rings(self) -> list[Action]:

@@ -33,10 +33,10 @@ class Gateway:
         limits: Limits,
         *,
         rings: Callable[[], list[Action]],
-        set_viewers: Callable[[str | None, int, float], list[Action]],
+        set_viewers: Callable[[str | None, int, float, bool], list[Action]],
     ) -> None:
-        """`rings()`: the actions that map every camera's picture ring in the gateway. `set_viewers(camera, viewers, now_s)`: sets
-        the number of viewers of a camera; `camera` None: of every camera."""
+        """`rings()`: the actions that map every camera's picture ring in the gateway. `set_viewers(camera, viewers, now_s,
+        streamed)`: sets the viewers of a camera; `camera` None: of every camera."""
         self.child = Child(GATEWAY, "default", structs.replace(limits, silent_s=min(limits.silent_s, SILENT_S)))
         self.address: tuple[str, int] | None = None
         """Host and port of the page; kept while the process restarts."""
@@ -64,8 +64,8 @@ class Gateway:
                 every = host in ("0.0.0.0", "::")
                 where = f"listens on all addresses, port {port}" if every else f"serves http://{host}:{port}/"
                 return [LogEvent("info", "page", where), *self._rings()]
-            case m.Watch(camera=name, viewers=viewers):
-                return self._set_viewers(name, viewers, now_s)
+            case m.Watch(camera=name, viewers=viewers, streamed=streamed):
+                return self._set_viewers(name, viewers, now_s, streamed)
             case m.TokenReplaced(token=token, viewer=viewer):
                 self.spec = structs.replace(self.spec, **{"viewer_token" if viewer else "token": token})
                 text = "new token for pictures" if viewer else "new token: sessions of the old one have ended"
@@ -75,7 +75,7 @@ class Gateway:
             case m.Failed(permanent=True, detail=detail) if self.address is None and not self._daemon.stopping:
                 return self._daemon.refuse("gateway", detail)
             case e.Exited(how=how):
-                self._set_viewers(None, 0, now_s)
+                self._set_viewers(None, 0, now_s, True)
                 return child.exited(how, now_s)
             case m.Heartbeat() | m.Failed() | e.Spawned() | e.SpawnFailed():
                 return handle_common(child, message, now_s)

@@ -48,10 +48,12 @@ class Measure(Message, frozen=True):
 
 
 class DetectionRate(Message, frozen=True):
-    """For the overlay: results per second and graph of this camera. `watched`: it has viewers; else the page gets no pictures."""
+    """For the overlay: results per second and graph of this camera. `watched`: it has viewers; else the page gets no pictures.
+    `streamed`: one of them looks at every picture; else they ask for single ones."""
 
     detection_fps: float
     watched: bool
+    streamed: bool = True
 
 
 class SourceOpened(Message, frozen=True):

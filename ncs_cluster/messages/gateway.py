@@ -44,10 +44,11 @@ class GatewayOpened(Message, frozen=True):
 
 
 class Watch(Message, frozen=True):
-    """The number of viewers of a camera has changed."""
+    """The viewers of a camera have changed. `streamed`: one of them looks at every picture; else they ask for single ones."""
 
     camera: CameraName
     viewers: int
+    streamed: bool = True
 
 
 class TokenReplaced(Message, frozen=True):

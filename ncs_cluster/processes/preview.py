@@ -17,6 +17,8 @@ from ncs_cluster.types import Detection, FrameRef, Outcome
 
 FRESH_S = 1.0
 """In `live` mode results are drawn onto frames captured at most this long after the frame they belong to."""
+SINGLE_S = 0.4
+"""Least time between two live pictures for viewers who ask for single ones, as the page's strip does."""
 MAX_FRAMES = 1024
 """Frames whose capture time and item are kept."""
 MAX_WAITED = 64
@@ -40,6 +42,7 @@ class Preview:
         self._lock = threading.Lock()
         self._ring: Optional[PictureRing] = None
         self._watched = False
+        self._streamed = True
         self._detection_fps = 0.0
         self._exact = spec.picture == "exact" or spec.ordered
         self._newest: Dict[str, Result] = {}
@@ -47,6 +50,7 @@ class Preview:
         self._waiting: Dict[int, Dict[str, Outcome]] = {}
         """In `exact` mode: results by frame and graph, of frames that are not drawn yet."""
         self._drawn_frame = -1
+        self._drawn_s = float("-inf")
         self._captured: Dict[int, Tuple[float, Optional[str]]] = {}
         """By frame: capture time, item."""
         self._pictures = 0
@@ -76,7 +80,7 @@ class Preview:
         if message.watched and not self._watched:
             # without a viewer results without distances do not come: the newest of before is not the newest there was
             self._newest = {}
-        self._watched, self._detection_fps = message.watched, message.detection_fps
+        self._watched, self._streamed, self._detection_fps = message.watched, message.streamed, message.detection_fps
 
     def record_capture(self, frame: int, captured_s: float, item: Optional[str] = None) -> None:
         """Record when a frame was captured, and the name of its file."""
@@ -86,9 +90,13 @@ class Preview:
 
     def draw_live(self, ref: FrameRef, pool: FramePool, capture_fps: float) -> None:
         """In `live` mode, draw a captured frame with the newest results. Called by the thread that writes slots."""
-        if not self._exact and self._has_viewer:
+        if not self._exact and self._has_viewer and self._is_due():
             captured_s = self._captured[ref.frame][0]
             self._draw(ref, pool, self.fresh_outcomes(captured_s), capture_fps, self._stale_notes(captured_s))
+
+    def _is_due(self) -> bool:
+        """False while the viewers ask for single pictures and the last one is young enough for them."""
+        return self._streamed or self._window is not None or time.monotonic() - self._drawn_s >= SINGLE_S
 
     def add_result(self, message: Measure, detections: List[Detection], pool: FramePool, capture_fps: float) -> None:
         """Take a result with its distances. In `exact` mode, draw its frame, which is leased during this call, unless the result of
@@ -176,7 +184,8 @@ class Preview:
             draw(picture, outcomes, Overlay(self._spec.name, capture_fps, self._detection_fps, has_depth, item or "", notes))
             ring.commit(ref.frame, ref.width, ref.height)
         self._pictures += 1
-        self._send(Drawn(ref.frame, captured_s, time.monotonic()))
+        self._drawn_s = time.monotonic()
+        self._send(Drawn(ref.frame, captured_s, self._drawn_s))
 
     def _draw_no_signal(self) -> None:
         with self._lock:

@@ -42,7 +42,7 @@ class Site:
         self.port = opened.port
         self.writers: dict[str, PictureWriter] = {}
         self.watched: dict[str, list[int]] = {}
-        """The viewers of every Watch received, by camera."""
+        """Each number of viewers that a camera had, one after another."""
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -94,7 +94,9 @@ class Site:
                 if select.select([self.child.channel.fileno()], [], [], 0.1)[0]:
                     message = self.child.receive()
                     if isinstance(message, Watch):
-                        self.watched.setdefault(message.camera, []).append(message.viewers)
+                        viewers = self.watched.setdefault(message.camera, [])
+                        if viewers[-1:] != [message.viewers]:
+                            viewers.append(message.viewers)
 
     def _draw(self, period_s: float) -> None:
         with contextlib.suppress(OSError):

@@ -68,6 +68,7 @@ def test_a_new_camera_has_given_nothing() -> None:
         "measuring": {},
         "measuring_since_s": 0.0,
         "viewers": 0,
+        "streamed": True,
         "sent_rate": None,
         "capture_fps": 0.0,
         "preview_fps": 0.0,

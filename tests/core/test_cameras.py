@@ -341,6 +341,14 @@ def test_a_camera_that_is_watched_is_told_so_once() -> None:
     assert setup.cameras.set_viewers("cam9", 1, 6.0) == []
 
 
+def test_a_camera_is_told_whether_somebody_looks_at_every_picture() -> None:
+    setup = CameraSetup().open()
+    assert setup.cameras.set_viewers("cam0", 1, 3.0, streamed=False) == [Send(CAMERA, DetectionRate(0.0, True, streamed=False))]
+    assert setup.cameras.set_viewers("cam0", 2, 4.0, streamed=False) == []
+    assert setup.cameras.set_viewers("cam0", 3, 5.0, streamed=True) == [Send(CAMERA, DetectionRate(0.0, True))]
+    assert setup.cameras.set_viewers("cam0", 0, 6.0, streamed=False) == [Send(CAMERA, DetectionRate(0.0, False))]
+
+
 def test_all_cameras_can_lose_their_viewers_at_once() -> None:
     setup = CameraSetup().open()
     setup.cameras.add(CAM1, 0.0)

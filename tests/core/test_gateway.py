@@ -27,13 +27,13 @@ class Cameras:
     """What a gateway sees of the cameras."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str | None, int, float]] = []
+        self.asked: list[tuple[str | None, int, float, bool]] = []
 
     def rings(self) -> list[Action]:
         return [RING]
 
-    def set_viewers(self, name: str | None, viewers: int, now_s: float) -> list[Action]:
-        self.asked.append((name, viewers, now_s))
+    def set_viewers(self, name: str | None, viewers: int, now_s: float, streamed: bool) -> list[Action]:
+        self.asked.append((name, viewers, now_s, streamed))
         return [TOLD]
 
 
@@ -98,8 +98,8 @@ def test_an_open_page_is_sent_the_picture_rings() -> None:
 def test_the_viewers_of_a_camera_are_told_to_the_cameras() -> None:
     cameras = Cameras()
     gateway = opened(cameras)
-    assert gateway.handle(m.Watch(CameraName("cam0"), 2), 3.0) == [TOLD]
-    assert cameras.asked == [("cam0", 2, 3.0)]
+    assert gateway.handle(m.Watch(CameraName("cam0"), 2, streamed=False), 3.0) == [TOLD]
+    assert cameras.asked == [("cam0", 2, 3.0, False)]
 
 
 def test_a_page_that_ends_is_started_again_has_no_viewers_and_keeps_its_address() -> None:
@@ -109,7 +109,7 @@ def test_a_page_that_ends_is_started_again_has_no_viewers_and_keeps_its_address(
         LogEvent("warning", "gateway", "ended (killed by SIGSEGV), restarting"),
         Spawn(GATEWAY, "default"),
     ]
-    assert cameras.asked == [(None, 0, 3.0)]
+    assert cameras.asked == [(None, 0, 3.0, True)]
     assert gateway.address == ("127.0.0.1", 8080)
 
 

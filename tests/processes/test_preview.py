@@ -11,6 +11,7 @@ from ncs_cluster.ipc import pictures
 from ncs_cluster.ipc import pool as pools
 from ncs_cluster.ipc.pictures import PictureRing
 from ncs_cluster.messages import DetectionRate, Drawn, MapPictures, Measure
+from ncs_cluster.processes import preview
 from ncs_cluster.processes.preview import FRESH_S, MAX_WAITED, Preview
 from ncs_cluster.render.background import remove_background
 from ncs_cluster.render.picture import Overlay, draw
@@ -131,6 +132,22 @@ def test_a_result_that_comes_after_a_newer_one_replaces_nothing(live: Desk) -> N
     live.result(1, found(0.1))
     live.capture(3, 100.3)
     assert live.shows(3, {"pets": found(0.2)})
+
+
+def test_for_single_pictures_few_are_drawn_and_for_a_stream_all(live: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 50.0
+    monkeypatch.setattr(preview.time, "monotonic", lambda: now_s)
+    live.preview.set_detection_rate(DetectionRate(5.0, watched=True, streamed=False))
+    for frame in range(30):
+        live.capture(frame, 100.0 + frame / 10)
+        now_s += 0.1
+    # every 0.4 s, as exactly as these sums are
+    assert len(live.frames) in (6, 7, 8)
+    assert live.frames[0] == 0
+    live.preview.set_detection_rate(DetectionRate(5.0, watched=True))
+    for frame in range(30, 40):
+        live.capture(frame, 103.0 + frame / 10)
+    assert live.frames[-10:] == list(range(30, 40))
 
 
 def test_an_ordered_source_is_drawn_with_each_frames_own_boxes_however_late_they_come(ordered: Desk) -> None:

@@ -58,7 +58,7 @@ class Gateway:
         self._authenticator = authenticator
         files = [(spec.token_file, False), (spec.viewer_token_file, True)]
         self._token_files = [(TokenFile(path), viewer) for path, viewer in files if path is not None]
-        self._reported: dict[str, int] = {}
+        self._reported: dict[str, tuple[int, bool]] = {}
 
     async def run(self) -> None:
         """Serve until Stop. The process exits at once when the supervisor closes the channel."""
@@ -99,10 +99,10 @@ class Gateway:
             await asyncio.sleep(READ_AGAIN_S)
 
     def report_viewers(self) -> None:
-        """Send each camera's number of viewers where it has changed. When the channel is full, the next heartbeat tries again."""
-        for camera, viewers in self._pictures.watched().items():
-            if self._reported.get(camera, 0) != viewers and self.send(Watch(CameraName(camera), viewers)):
-                self._reported[camera] = viewers
+        """Send each camera's viewers where they have changed. When the channel is full, the next heartbeat tries again."""
+        for camera, watched in self._pictures.watched().items():
+            if self._reported.get(camera, (0, False)) != watched and self.send(Watch(CameraName(camera), *watched)):
+                self._reported[camera] = watched
 
     def _receive(self) -> None:
         try:

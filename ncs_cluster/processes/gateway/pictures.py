@@ -35,7 +35,7 @@ class View:
     def __init__(self) -> None:
         self.ring: PictureRing | None = None
         self.last_encoded = 0
-        self.viewers = 0
+        self.viewers = self.streams = 0
         self.grace_timer: asyncio.TimerHandle | None = None
         self.jpeg: Jpeg | None = None
         self.next = asyncio.Event()
@@ -46,6 +46,11 @@ class View:
     def watched(self) -> int:
         """Number of viewers; 1 during the grace period."""
         return max(self.viewers, int(self.grace_timer is not None))
+
+    @property
+    def streamed(self) -> bool:
+        """One of the viewers looks at every picture."""
+        return self.streams > 0
 
 
 class Pictures:
@@ -133,10 +138,11 @@ class Pictures:
         return jpeg if jpeg is not None and asyncio.get_running_loop().time() - jpeg.at_s <= seconds else None
 
     @contextmanager
-    def watch(self, camera: str) -> Iterator[None]:
-        """Count one viewer of the camera while the block runs."""
+    def watch(self, camera: str, *, stream: bool) -> Iterator[None]:
+        """Count one viewer of the camera while the block runs. `stream`: of all its pictures."""
         view = self._views[camera]
         view.viewers += 1
+        view.streams += stream
         if view.grace_timer is not None:
             view.grace_timer.cancel()
             view.grace_timer = None
@@ -145,6 +151,7 @@ class Pictures:
             yield
         finally:
             view.viewers -= 1
+            view.streams -= stream
             if not view.viewers:
                 view.grace_timer = asyncio.get_running_loop().call_later(GRACE_S, self._end_grace, view)
             self._on_watch()
@@ -153,9 +160,10 @@ class Pictures:
         view.grace_timer = None
         self._on_watch()
 
-    def watched(self) -> dict[str, int]:
-        """Viewers by camera; a viewer who left less than GRACE_S ago counts as one."""
-        return {camera: view.watched for camera, view in self._views.items()}
+    def watched(self) -> dict[str, tuple[int, bool]]:
+        """Viewers by camera, and whether one of them looks at every picture; a viewer who left less than GRACE_S ago counts as
+        one."""
+        return {camera: (view.watched, view.streamed) for camera, view in self._views.items()}
 
 
 def encode_newest(ring: PictureRing, after: int) -> tuple[int, bytes | None]:

@@ -221,7 +221,7 @@ class Web:
 
     async def _parts(self, name: str, counts: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """Each part ends with the boundary of the next: a browser shows a picture only after its boundary."""
-        with self._pictures.watch(name):
+        with self._pictures.watch(name, stream=True):
             yield f"--{BOUNDARY}\r\n".encode()
             recent = self._pictures.recent(name, RECENT_S)
             number = self._pictures.newest(name) - int(recent is not None)
@@ -234,7 +234,7 @@ class Web:
 
     async def snapshot(self, request: Request) -> Response:
         name = self._camera(request)
-        with self._pictures.watch(name):
+        with self._pictures.watch(name, stream=False):
             try:
                 jpeg = await asyncio.wait_for(self._pictures.next(name, self._pictures.newest(name)), SNAPSHOT_S)
             except TimeoutError:

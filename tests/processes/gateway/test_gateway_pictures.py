@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -139,8 +140,10 @@ def test_many_viewers_cost_one_encoding_each_picture(monkeypatch: pytest.MonkeyP
 
     async def look() -> None:
         desk = Desk()
-        with desk.pictures.watch("cam0"), desk.pictures.watch("cam0"), desk.pictures.watch("cam0"):
-            assert desk.pictures.watched() == {"cam0": 3}
+        with contextlib.ExitStack() as viewers:
+            for _ in range(3):
+                viewers.enter_context(desk.pictures.watch("cam0", stream=True))
+            assert desk.pictures.watched() == {"cam0": (3, True)}
             waiting = [asyncio.create_task(desk.pictures.next("cam0", 0)) for _ in range(3)]
             await asyncio.sleep(0)
             desk.draw()
@@ -156,7 +159,7 @@ def test_many_viewers_cost_one_encoding_each_picture(monkeypatch: pytest.MonkeyP
 def test_who_is_slow_gets_the_newest_and_not_the_next() -> None:
     async def look() -> None:
         desk = Desk()
-        with desk.pictures.watch("cam0"):
+        with desk.pictures.watch("cam0", stream=True):
             for level in (20, 120, 220):
                 desk.draw((level, level, level))
                 before = desk.pictures.newest("cam0")
@@ -202,7 +205,7 @@ def test_a_picture_overwritten_while_it_was_read_is_never_shown(monkeypatch: pyt
 def test_who_waits_for_a_camera_that_goes_is_told() -> None:
     async def look() -> None:
         desk = Desk()
-        with desk.pictures.watch("cam0"):
+        with desk.pictures.watch("cam0", stream=True):
             waiting = asyncio.create_task(desk.pictures.next("cam0", 0))
             await asyncio.sleep(0)
             desk.pictures.gone("cam0")

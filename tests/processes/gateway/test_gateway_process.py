@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ncs_cluster.messages import CameraGone, Failed, FromGateway, GatewayOpened, Heartbeat, Hello, OpenGateway, Stop
+from ncs_cluster.messages import CameraGone, Failed, FromGateway, GatewayOpened, Heartbeat, Hello, OpenGateway, Stop, Watch
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.testing.children import running
 from ncs_cluster.testing.control import some_status
@@ -127,6 +127,20 @@ def test_a_camera_is_watched_exactly_while_somebody_looks(running_site: Site) ->
         running_site.until_watched("cam0", 1)
     running_site.until_watched("cam0", 0)
     assert running_site.watched["cam0"] == [1, 0]
+
+
+def test_a_camera_learns_whether_somebody_looks_at_all_its_pictures(running_site: Site) -> None:
+    def told() -> list[tuple[int, bool]]:
+        return [(each.viewers, each.streamed) for each in running_site.child.received if isinstance(each, Watch)]
+
+    assert running_site.get("/cameras/cam0.jpg").status == 200
+    assert told() == [(1, False)]
+    with socket.create_connection(("127.0.0.1", running_site.port), timeout=10) as viewer:
+        viewer.sendall(f"GET /cameras/cam0.mjpg HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\n\r\n".encode())
+        assert viewer.recv(10)
+        assert running_site.get("/cameras/cam0.jpg").status == 200
+    running_site.until_watched("cam0", 0)
+    assert told() == [(1, False), (1, True), (2, True), (1, True), (1, False), (0, False)]
 
 
 def test_a_camera_that_is_gone_ends_its_pictures(running_site: Site) -> None:
