@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 END_READS = 250
 """Failed reads in a row that are the end: 10 s of a film of 25 fps. At a file's real end they take milliseconds."""
 DAMAGED = "cannot be decoded: its data are damaged"
+LONGEST_DELAY = 64
+"""Frames between a failed read and the gap that its frame leaves: decoders hold frames back, for their order and their threads."""
 SHORT_FRAMES, SHORT_SHARE = 5, 0.05
 """A file may lack this many frames of those it declares: an edit list may hide some."""
 
@@ -44,6 +46,10 @@ class Film:
         """Frames given and passed, those that cannot be decoded too."""
         self._declared = 0
         """Frames the file should have; 0: unknown."""
+        self._failed = self._delay = 0
+        """Failed reads whose frames have not been told yet, and for how many frames."""
+        self._time_ms = 0.0
+        """Of the frame that was grabbed last, from the film's start."""
         self._failed_at_end = False
         """FFmpeg has logged errors behind the last frame, so that there were data."""
         self._damaged = 0
@@ -59,10 +65,11 @@ class Film:
 
         self.release()
         self._direct = _ffmpeg.capture(self._path)
-        self._behind = self._passed = self._damaged = self._items = 0
+        self._behind = self._passed = self._damaged = self._items = self._failed = self._delay = 0
         self._declared = int(self._direct.get(cv2.CAP_PROP_FRAME_COUNT)) if _counts_frames(self._path) else 0
         self._can_deinterlace, self._grabbed, self._failed_at_end = True, False, False
         self.declared_fps = float(self._direct.get(cv2.CAP_PROP_FPS))
+        self._time_ms = -1000.0 / self.declared_fps if self.declared_fps > 0 else 0.0
         frame = self._retrieve(None) if self._grab() else None
         self.size = None if frame is None else Size(frame.shape[1], frame.shape[0])
 
@@ -97,6 +104,10 @@ class Film:
 
     def _lacking(self) -> Optional[str]:
         """At the end: the reason why a frame that the file declares is missing; None when there is no further one."""
+        if self._failed:
+            self._failed -= 1
+            self._items += 1
+            return DAMAGED
         missing = self._declared - self._items
         if missing > max(SHORT_FRAMES, SHORT_SHARE * self._declared):
             reason = f"ends after {self._items} of {self._declared} frames: it is truncated"
@@ -128,8 +139,22 @@ class Film:
                 self._failed_at_end = self._failed_at_end or _ffmpeg.errors() > before + 1
                 return False
         self._passed += 1
-        self._grabbed, self._damaged = True, failed
+        self._failed += failed
+        self._grabbed, self._damaged = True, self._gap()
         return True
+
+    def _gap(self) -> int:
+        """How many frames just before the grabbed one were those of failed reads: where its time leaves a gap, or at once in a film
+        without times."""
+        import cv2
+
+        before_ms, self._time_ms = self._time_ms, float(self._direct.get(cv2.CAP_PROP_POS_MSEC))
+        self._delay = self._delay + 1 if self._failed else 0
+        gap = self._failed
+        if 1.0 <= self.declared_fps <= 240.0 and self._time_ms > before_ms and self._delay <= LONGEST_DELAY:
+            gap = max(0, min(gap, round((self._time_ms - before_ms) * self.declared_fps / 1000.0) - 1))
+        self._failed -= gap
+        return gap
 
     def _retrieve(self, slot: Optional[NDArray[np.uint8]]) -> Optional[NDArray[np.uint8]]:
         if self._deinterlacing is None:

@@ -18,7 +18,7 @@ from ncs_cluster.sources._film import Film
 from ncs_cluster.sources._pace import LATE_S, Pace
 from ncs_cluster.sources.base import Planes
 from ncs_cluster.sources.video import Options, Video
-from tests.sources.films import DECODES, damage, grey, interlaced
+from tests.sources.films import DECODES, damage, damage_mp4, grey, interlaced, reordered
 
 WIDTH, HEIGHT = 64, 48
 
@@ -148,6 +148,26 @@ def test_a_damaged_frame_keeps_its_number_for_a_reader_that_skips(tmp_path: Path
                 seen.append(round(float(into.colour.mean()) / 8))
         assert seen == then
         video.close()
+
+
+def pixels(path: str) -> list[np.ndarray | None]:
+    """Every frame of a film; None for one that cannot be decoded."""
+    video = Video(Options(path, paced=False))
+    video.open()
+    into, seen = planes(), []
+    while (captured := video.read(into)) is not None:
+        seen.append(None if captured.error else into.colour.copy())
+    video.close()
+    return seen
+
+
+@pytest.mark.parametrize(("packet", "frame"), [(3, 1), (4, 3), (8, 7)])
+def test_a_damaged_frame_is_told_in_its_own_place_though_it_is_decoded_earlier(tmp_path: Path, packet: int, frame: int) -> None:
+    whole = pixels(reordered(tmp_path / "a.mp4"))
+    damage_mp4(tmp_path / "a.mp4", packet)
+    seen = pixels(str(tmp_path / "a.mp4"))
+    assert [n for n, each in enumerate(seen) if each is None] == [frame]
+    assert [n for n, (each, wanted) in enumerate(zip(seen, whole, strict=True)) if not np.array_equal(each, wanted)] == [frame]
 
 
 @pytest.mark.parametrize("loop", [False, True])
