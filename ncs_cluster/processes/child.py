@@ -94,7 +94,7 @@ def log_to_stderr(name: str, level: str, handler: Optional[logging.Handler] = No
     """Log to standard error, one line per event, with the process's name; under systemd with the priority as `<N>` in front."""
     prefix = "<%(priority)d>" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
     handler = handler or logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine(prefix + name + ": %(message)s", "%H:%M:%S"))
+    handler.setFormatter(OneLine(prefix + name + ": %(message)s", "%H:%M:%S"))
     handler.addFilter(_priority)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # the level is for this package; libraries log warnings and errors only
@@ -102,7 +102,7 @@ def log_to_stderr(name: str, level: str, handler: Optional[logging.Handler] = No
         logging.getLogger(ours).setLevel(level.upper())
 
 
-class _OneLine(logging.Formatter):
+class OneLine(logging.Formatter):
     """One line per record, whatever a message quotes; a traceback, at level debug, follows it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:

@@ -30,6 +30,8 @@ RETRIEVE_S = 5.0
 """Seconds a reader waits for a decode into its slot, which computes and does not block."""
 LOST_READS = 100
 """Failed reads in a row after which the stream has ended: at its end they fail at once."""
+FAILED_READS = 3
+"""So many are no silence: a read that fails for want of data has waited for the time-out."""
 UNCONVERTED_FRAMES = 25
 """Frames in a row that cannot be converted after which the camera gives no signal, where nothing can convert them."""
 
@@ -120,6 +122,8 @@ class _Capture:
         """The stream was started again by `deinterlace`."""
         self._pause_s = 0.0
         """How long it may be silent between two streams."""
+        self._failed = 0
+        """Reads that failed since the last frame."""
         self._change = threading.Condition()
         self._size: Optional[Opened] = None
         self._error: Optional[SourceError] = None
@@ -148,7 +152,8 @@ class _Capture:
             self._wanted = None
             if self._taken is not None:
                 return self._taken
-            raise self._error or SourceError(f"no frame for {timeout_s:g} s")
+            many = f": {self._failed} in a row cannot be decoded" if self._failed >= FAILED_READS else ""
+            raise self._error or SourceError(f"no frame for {timeout_s:g} s{many}")
 
     def close(self) -> None:
         self._fail(SourceError(CLOSED))
@@ -192,8 +197,8 @@ class _Capture:
 
     def _take_frames(self, capture: cv2.VideoCapture) -> int:
         """Give frames to readers until the stream ends or the device is closed; returns how many came. Raises Unconverted."""
-        frames = failed = unconverted = 0
-        while failed < LOST_READS:
+        frames = unconverted = self._failed = 0
+        while self._failed < LOST_READS:
             ok = capture.grab()
             captured_s, captured_at = time.monotonic(), time.time()
             with self._change:
@@ -201,7 +206,7 @@ class _Capture:
                     return max(1, frames)
                 slot = self._wanted if ok else None
                 self._writing = slot is not None
-            failed = 0 if ok else failed + 1
+            self._failed = 0 if ok else self._failed + 1
             if not ok or (slot is None and self._size is not None):
                 frames += ok
                 continue

@@ -62,7 +62,7 @@ class Captured(NamedTuple):
     truth: Optional[List[Truth]] = None
     """Synthetic scenes only."""
     error: Optional[str] = None
-    """Set when this item cannot be shown (a corrupt picture): it is recorded as given up, and the source goes on."""
+    """Set when this item cannot be shown (a corrupt picture, a damaged frame): it is recorded as given up; the source goes on."""
 
 
 class Source(Protocol):

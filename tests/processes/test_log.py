@@ -13,9 +13,15 @@ from pathlib import Path
 
 from ncs_cluster.client import Client
 from ncs_cluster.errors import NotRunning
+from ncs_cluster.processes.child import OneLine
 from ncs_cluster.processes.log import MAX_QUEUED_LINES, NonBlockingHandler
 from ncs_cluster.status import StickStatus
 from tests.tied import TIED
+
+
+def test_a_message_is_one_line_whatever_it_quotes() -> None:
+    record = logging.LogRecord("x", logging.WARNING, "x.py", 1, "no video at %s", ("a\nall is well\x1b[2K",), None)
+    assert OneLine("camera: %(message)s").format(record) == "camera: no video at a\\nall is well\\x1b[2K"
 
 
 def test_who_logs_waits_for_nobody_and_what_was_left_out_is_counted() -> None:

@@ -36,7 +36,8 @@ class HttpCamera(http.server.ThreadingHTTPServer):
         self.size = (WIDTH, HEIGHT)
         self.parts = 0
         self.bad: Callable[[bytes], tuple[str, bytes]] | None = None
-        """Type and content of every fifth part, from a picture."""
+        """Type and content of each `every`-th part, from a picture."""
+        self.every = 5
         self.connections = 0
         self.film = b""
         """Served again and again at /film."""
@@ -91,7 +92,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if not self.server.silent.is_set():
                 kind, data = "image/jpeg", jpeg(self.server.brightness, *self.server.size)
                 self.server.parts += 1
-                if self.server.bad is not None and self.server.parts % 5 == 0:
+                if self.server.bad is not None and self.server.parts % self.server.every == 0:
                     kind, data = self.server.bad(data)
                 head = f"--frame\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n"
                 try:

@@ -191,6 +191,16 @@ def test_a_part_that_is_no_picture_costs_itself_alone(camera: Any, bad: Callable
     source.close()
 
 
+def test_a_camera_that_gives_nothing_that_can_be_decoded_is_called_so(camera: Any) -> None:
+    source = Rtsp(Options(camera.url, read_timeout_s=0.6))
+    source.open()
+    camera.every = 1
+    camera.bad = lambda picture: ("image/jpeg", bytes(len(picture)))
+    with pytest.raises(SourceError, match=r"no frame for 0\.6 s: \d+ in a row cannot be decoded"):
+        drain(source)
+    source.close()
+
+
 def test_an_address_of_single_pictures_is_asked_again_and_again(camera: Any) -> None:
     source = Rtsp(Options(camera.url.replace("/video.mjpg", "/snap.jpeg"), snapshot_interval_s=0.05))
     info = source.open()
