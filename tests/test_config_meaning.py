@@ -100,6 +100,13 @@ def test_a_password_is_in_no_complaint() -> None:
         assert "geheim" not in refusal("--picture", typo)
 
 
+def test_an_address_with_a_typo_is_told_from_a_file() -> None:
+    for typo in ("rtsp//u:geheim@h", "RTSP:/h/s", "http;//h", "rtsp:u:geheim@h"):
+        scheme = typo[:4].lower()
+        assert f"is no address of a camera: it begins with {scheme}://" in refusal("--source", typo)
+    assert "there is no such file" in refusal("--source", "pictures//1.jpg")
+
+
 def test_a_password_that_must_be_escaped_is_told_how() -> None:
     for password, told in (("pa#ss", "# as %23"), ("p/w", "/ as %2F"), ("p?#", "# as %23, ? as %3F")):
         assert f"in user and password write {told}" in refusal("--source", f"rtsp://u:{password}@h/s")

@@ -15,6 +15,8 @@ from ncs_cluster.sources._secret import redacted
 from ncs_cluster.sources.base import Parsed, SourcePlugin
 
 NAME = re.compile(r"(?!\.+$)[a-z0-9._-]{1,64}")
+_TYPED = re.compile(r"([A-Za-z]+)(?:[:;]?/|:[^/]*@)")
+"""How an address with a typo begins: "rtsp//", "rtsp:/", "rtsp:user:password@"."""
 NAME_RULE = "a name is made of a-z, 0-9, dot, dash and underscore, at most 64"
 
 
@@ -64,6 +66,9 @@ def _plugin(text: str, base: Path) -> SourcePlugin:
     if "://" in text:
         known = ", ".join(f"{address}://" for plugin in plugins for address in plugin.addresses)
         raise ValueError(f'"{_quoted(text)}" is no address of a camera; known are {known}')
+    scheme = _TYPED.match(text)
+    if scheme is not None and any(scheme[1].lower() in plugin.addresses for plugin in plugins):
+        raise ValueError(f'"{_quoted(text)}" is no address of a camera: it begins with {scheme[1].lower()}://')
     return _of_file(_existing(text, base))
 
 
