@@ -62,6 +62,8 @@ class Options:
     """A busy stick without a result for this long hangs; once its usual time is known, four of these, at least 0.5 s."""
     check_s: float = 300.0
     """Seconds of work after which the known picture is inferred again; 0: its answers are not checked."""
+    warm_up: int = 0
+    """Inferences of each graph at the opening; 0: as many as it holds, so that its usual times are known from the start."""
     boot_timeout_s: float = 10.0
     """Seconds from the firmware to the stick's return to the bus."""
     watchdog_s: float = 20.0
@@ -82,6 +84,8 @@ class Options:
             raise ValueError(f"executors must be 0 to {MOST_EXECUTORS}")
         if not 0 < self.infer_timeout_s <= 600:
             raise ValueError("infer_timeout_s must be over 0, at most 600")
+        if not 0 <= self.warm_up <= 100:
+            raise ValueError("warm_up must be 0 to 100")
         if not 0 <= self.check_s <= 86400:
             raise ValueError("check_s must be 0 to 86400")
         for name in ("boot_timeout_s", "watchdog_s"):
@@ -209,7 +213,7 @@ class Xlink:
         self._known_tag, self._unchecked = KNOWN + 1, 0
 
     def _begin(self, phase: Callable[[str], None]) -> DeviceInfo:
-        """Boot the stick, load its graphs, and run each of them as often as it holds inferences."""
+        """Boot the stick, load its graphs, and warm each of them up."""
         options = self._options
         self._pipe = self._stick.boot(
             self._firmware, session.GOODBYE, options.boot_timeout_s, options.watchdog_s, lambda: phase("opening")
@@ -225,8 +229,8 @@ class Xlink:
             self._wait()
         for graph in range(len(self._graphs)):
             self._spare[graph] = []
-            # as many as it holds: the session learns how long its results take one behind another
-            self._infer_known(graph, self._ready.depths[graph])
+            # the session learns how long its results take one behind another
+            self._infer_known(graph, options.warm_up or self._ready.depths[graph])
             while self._in_flight:
                 self._wait()
                 self._turn()
@@ -241,10 +245,11 @@ class Xlink:
         )
 
     def _infer_known(self, graph: int, times: int) -> None:
-        """Infer the known picture; its answers come before those of frames that are submitted later."""
+        """Infer the known picture, or a black one where it is not checked; its answers come before those of later frames."""
         tensors = self._graphs[graph]
         buffer = tensors.blank()
-        draw(tensors.picture(buffer))
+        if self._options.check_s:
+            draw(tensors.picture(buffer))
         for _ in range(times):
             self._known_tag -= 1
             self._start(self._known_tag, graph, _InFlight(buffer, ResizeTransform(), time.monotonic()))

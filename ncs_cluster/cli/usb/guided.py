@@ -117,7 +117,7 @@ def _graph(given: argparse.Namespace) -> GraphSpec:
     return msgspec.structs.replace(spec, blob=str(blob.absolute()))
 
 
-def _options(given: argparse.Namespace) -> dict[str, str]:
+def _options(given: argparse.Namespace) -> dict[str, str | int]:
     if shutil.which(given.python) is None:
         raise NcsClusterError(f"--python {given.python}: is not an executable")
     if not _takes_blob(given):
@@ -127,7 +127,8 @@ def _options(given: argparse.Namespace) -> dict[str, str]:
     found = given.firmware or firmware.check(places.for_tools())
     if not found.is_file():
         raise NcsClusterError(f"--firmware {found}: no such file; omit it after: ncsctl firmware install")
-    return {"firmware": str(found.absolute())}
+    # as the vendor's plugin is driven: one inference of a black picture at the opening
+    return {"firmware": str(found.absolute()), "warm_up": 1, "check_s": 0}
 
 
 def _port(libusb: str | None, wanted: str | None) -> str:
