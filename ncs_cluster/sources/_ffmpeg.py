@@ -154,8 +154,14 @@ def _listen(context: Optional[int], level: int, text: Optional[int], values: Opt
         next(_errors)
         if context and _class_name(context).lower() == b"swscaler":
             _refused.add(threading.get_ident())
-    if os.environ.get("OPENCV_FFMPEG_LOGLEVEL", "-8") != "-8":
+    if _passes_on():
         _libavutil().av_log_default_callback(context, level, text, values)
+
+
+@cache
+def _passes_on() -> bool:
+    """The log was asked for, see _opencv."""
+    return os.environ.get("OPENCV_FFMPEG_LOGLEVEL", "-8") != "-8"
 
 
 def _class_name(context: int) -> bytes:
