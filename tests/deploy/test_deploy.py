@@ -91,9 +91,14 @@ def test_the_example_configuration_is_one(tmp_path: Path) -> None:
     everything = re.sub(r"^# (?=[a-z-]+ = |\[)", "", example, flags=re.MULTILINE)
     everything = everything.replace('graph = ["demo"]\n', "", 1).replace("/var/lib/ncs-cluster/", f"{tmp_path}/")
     everything = everything.replace("/opt/graphs/ssd_mobilenet_v1_coco", "demo")
-    flags = ["--backend", "simulated", "--sticks", "4", "--token-file", str(token)]
+    viewer = tmp_path / "viewer-token"
+    viewer.write_text("fedcba9876543210")
+    viewer.chmod(0o640)
+    flags = ["--backend", "simulated", "--sticks", "4", "--token-file", str(token), "--viewer-token-file", str(viewer)]
     asked = load(["--config", str(write(tmp_path, everything)), *flags], {})
     assert [camera.name for camera in asked.cameras] == ["scene", "door", "desk"]
+    assert asked.gateway is not None
+    assert asked.gateway.viewer_token == "fedcba9876543210"
     assert asked.pools[0].clusters.cluster_size == 2
     assert [sink.kind for sink in asked.sinks] == ["jsonl"]
 
