@@ -23,7 +23,9 @@ def main(settings: str, pictures: str) -> None:
     asked, images = json.loads(settings), np.load(pictures)
     graphs = [GraphSpec(GraphName(f"g{n}"), blob, "ssd", blob=blob) for n, blob in enumerate(asked["blobs"])]
     backend = Xlink()
-    stick = StickSpec(StickId("stick"), asked["port"], "xlink", {"firmware": asked["firmware"]})
+    # one inference of a black picture at the opening, as the vendor's plugin has in these tests
+    options = {"firmware": asked["firmware"], "warm_up": 1, "check_s": 0}
+    stick = StickSpec(StickId("stick"), asked["port"], "xlink", options)
     backend.open(stick, graphs, lambda _: None)
     for graph in range(len(graphs)):
         print("ready", flush=True)
