@@ -140,6 +140,10 @@ def test_a_terminal_that_is_closed_ends_the_daemon_in_order_and_leaves_nothing(t
         heed_sighup()
         os.execv(sys.executable, [sys.executable, "-c", script])
     tree = answers(tmp_path / "run")
+    until_s = time.monotonic() + 60
+    while not results.exists() or not results.stat().st_size:
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
     os.close(terminal)
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
