@@ -173,7 +173,7 @@ def _plugins_close(ground: Ground, host: Host) -> float:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-bus-")))
         emulator = stack.enter_context(Emulator(folder / "bus", ground.libusb))
         vendor = stack.enter_context(plugin(host.runtime, emulator.env, folder / "plugin"))
-        emulator.add(PORTS[0], graphs="zero")
+        emulator.add(PORTS[0], graphs="echo")
         vendor.do("load", net="demo", device="MYRIAD", model=ground.graph.model)
         emulator.pull(PORTS[0])
         began_s = time.monotonic()
@@ -209,7 +209,7 @@ def _ground(folder: Path) -> Ground:
     graph = graph_folder.read(ROOT / "graphs" / "demo", "demo", None)
     blob = folder / "demo.blob"
     with Emulator(folder / "bus", library) as emulator, plugin(old, emulator.env, folder / "plugin") as vendor:
-        emulator.add(PORTS[0], graphs="zero")
+        emulator.add(PORTS[0], graphs="echo")
         vendor.do("load", net="demo", device="MYRIAD", model=graph.model)
         vendor.do("export", net="demo", path=blob)
         vendor.end()
@@ -227,7 +227,7 @@ def _sticks(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-bus-")))
         emulator = stack.enter_context(Emulator(folder / "bus", ground.libusb))
         for port in PORTS:
-            emulator.add(port, **{"graphs": "zero", "latency_s": 0.03, **stick})
+            emulator.add(port, **{"graphs": "echo", "latency_s": 0.03, **stick})
         host = host._replace(options={**host.options, **(options or {})})
         sticks = [stack.enter_context(_worker(ground, host, emulator, port, ask=False)) for port in ports]
         for each in sticks:
