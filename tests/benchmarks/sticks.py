@@ -1,7 +1,7 @@
 """The vendor's plugin against ours: workers with the backends `myriad` and `xlink` on the same emulated sticks, in one run.
 
 Times are those of the emulator, which boots in 0.8 s and resets a stick nobody feeds after 10 s: what counts is the difference. The
-sticks answer zeros, so that no inference on this CPU limits them. Pictures are of the graph's own size.
+sticks answer with a part of their input, so that no inference on this CPU limits them. Pictures are of the graph's own size.
 """
 
 from __future__ import annotations
