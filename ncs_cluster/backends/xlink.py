@@ -59,7 +59,7 @@ class Options:
     executors: int = 0
     """Inferences the stick runs side by side, of each graph; 0: as many as the graph was compiled for. It holds twice as many."""
     infer_timeout_s: float = 20.0
-    """A busy stick without a result for this long hangs; once its usual time is known, four of these, at least 0.5 s."""
+    """A busy stick without a result for this long hangs; once its usual time is known, four of these, at least 1 s."""
     check_s: float = 300.0
     """Seconds of work after which the known picture is inferred again; 0: its answers are not checked."""
     warm_up: int = 0

@@ -28,6 +28,8 @@ SLACK_S = 0.003
 """Longer than LATE allows, for all answers alike: the resolution of timers and of USB."""
 FORGET, LEARN = 0.003, 0.05
 """Shares by which the shortest and longest usual times, and the mean, move towards each answer's time; at first by more."""
+SETTLED = 32
+"""Answers after which their usual times are known."""
 STRANGE = 300
 """Answers within which a second outlier makes both usual: one alone would hide answers that are lost behind it."""
 MADE_UP = 0.35
@@ -159,6 +161,11 @@ class Pairing:
         """The longest usual time from a tensor or an answer to the next answer; None: unknown."""
         known = [usual.longest_s for usual in self._usual.values() if usual.count]
         return max(known) if known else None
+
+    @property
+    def settled(self) -> bool:
+        """So many answers have come that their times are known."""
+        return sum(usual.count for usual in self._usual.values()) >= SETTLED
 
     @property
     def tells(self) -> bool:

@@ -22,6 +22,8 @@ from ncs_cluster.xlink.scripts import Loaded
 
 PATIENCE = 4.0
 """Usual times after which a result is overdue."""
+UNSETTLED = 2.0
+"""Factor of the shortest time-out while few results are known, as at the opening of several sticks at once."""
 SLEEP_S = 12.0
 """Longer than firmware that throttles sleeps."""
 COUNTED = Sign("its results are counted now and then")
@@ -160,12 +162,15 @@ class Results:
                 return self.doubt(text) if self._doubt is not None or lane.has_room else text
         return None
 
-    def doubt(self, detail: str) -> str:
-        """`detail`, the end of a session whose results may have come in the wrong number, and what that says about earlier ones."""
+    def doubt(self, detail: str, *, too_many: bool = False) -> str:
+        """`detail`, the end of a session whose results may have come in the wrong number, and what that says about earlier ones.
+        `too_many`: a result came that no inference waits for."""
         given = self._pairing.since_proof - len(self._held)
-        if self._doubt is not None and self._doubt is not COUNTED:
+        signed = self._doubt is not None and self._doubt is not COUNTED
+        if self._doubt is not None and signed:
             detail = f"{detail}; a result was lost or doubled: {self._doubt.text}"
-        if self._pairing.tells and self._doubt is not COUNTED:
+        # even times show each lost result, but a doubled one may hide among those that a stalled host reads at once
+        if self._pairing.tells and self._doubt is not COUNTED and (signed or not too_many):
             return detail
         return f"{detail}; {given} earlier result{'s' * (given > 1)} may belong to other frames" if given > 0 else detail
 
@@ -216,4 +221,5 @@ class Results:
         usual_s, patience = self._pairing.service_s, self._patience
         if usual_s is None or self._slept:
             return patience.longest_s
-        return min(patience.longest_s, max(patience.shortest_s, PATIENCE * usual_s))
+        shortest_s = patience.shortest_s if self._pairing.settled else UNSETTLED * patience.shortest_s
+        return min(patience.longest_s, max(shortest_s, PATIENCE * usual_s))

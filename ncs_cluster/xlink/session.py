@@ -58,9 +58,9 @@ class Options(NamedTuple):
     infer_timeout_s: float = 20.0
     """From the trigger, or from the result before, to a result, as long as the usual time is unknown or the firmware throttles. A
     stick with several graphs answers them in turns, so for each graph the time-out is multiplied by their number."""
-    shortest_timeout_s: float = 0.5
+    shortest_timeout_s: float = 1.0
     """The same once the usual time is known: results.PATIENCE usual times, but no less than this."""
-    ask_s: float = 1.0
+    ask_s: float = 0.5
     """For the answer of a stick without a result to the question for its throttle level."""
     prove_every: int = 1000
     """Results after which the stick runs empty once, so that they are counted."""
@@ -185,7 +185,7 @@ class Session:
             self._link.received(data)
         except ProtocolError as error:
             too_many = isinstance(error, UnexpectedPayload)
-            self._lose("protocol", self._results.doubt(str(error)) if too_many else str(error))
+            self._lose("protocol", self._results.doubt(str(error), too_many=True) if too_many else str(error))
             return
         self._events += self._results.collect()
         self._run()

@@ -26,9 +26,11 @@ def until(holds: Callable[[], object], timeout_s: float = 20.0) -> None:
 
 
 def put(path: Path, token: str) -> Path:
-    path.write_text(token + "\n")
-    path.chmod(0o600)
-    return path
+    """Replace the file at once: the gateway may look between two writes."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(token + "\n")
+    fresh.chmod(0o600)
+    return fresh.replace(path)
 
 
 @pytest.fixture
