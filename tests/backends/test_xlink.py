@@ -412,7 +412,7 @@ def test_a_result_that_has_changed_places_with_the_known_pictures_is_found(bus: 
             bus.fault(PORT, "swap")
             driver.run(4)
 
-    with pytest.raises(StickError, match="another answer than at first|a result was lost or doubled"):
+    with pytest.raises(StickError, match=r"another answer than at first|a result was lost or doubled"):
         swap_often()
 
 
