@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ncs_cluster.core.child import Child, State
 
-SILENT_S = 2.0
+SILENT_S = 1.75
 """A running child that has sent nothing for so long is reported (heartbeats come each second), and killed after Limits.silent_s."""
 SLOW_START_S = 2.0
 """A child that has not failed may take so long to start before that is reported."""

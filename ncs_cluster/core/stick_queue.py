@@ -16,7 +16,7 @@ that is free early waits only for the way of the next request."""
 SHORT_SERVICE_S = 0.006
 """Below this service time a 1 ms timer is too coarse to send just in time: the stick always has one request more than executors."""
 UNKNOWN_PATIENCE_S = 10.0
-LEAST_PATIENCE_S = 2.0
+LEAST_PATIENCE_S = 1.5
 THROTTLED_PATIENCE_S = 15.0
 """A stick at throttle level 2 sleeps 10 s between inferences and is not hung."""
 

@@ -166,7 +166,7 @@ def test_a_stick_pulled_while_it_is_closed_is_closed(bus: Emulator, drive: Drive
 @pytest.mark.parametrize("fault", ["hang", "silent"])
 def test_a_stick_that_hangs_is_reset_in_place_and_works_on(bus: Emulator, drive: Drive, fault: str) -> None:
     bus.add(PORT, **QUICK_STICK, watchdog_s=1.5)
-    driver = drive(infer_timeout_s=0.3)
+    driver = drive(infer_timeout_s=1.0)
     driver.open()
     driver.run(10)
     bus.fault(PORT, fault)
@@ -198,7 +198,7 @@ def test_a_stick_that_never_stops_talking_works_on_and_hangs_like_any_other(
     """Also where the host never catches up with it: then it hears one message a turn."""
     monkeypatch.setattr(xlink, "LOOK_S", look_s)
     bus.add(PORT, **QUICK_STICK, watchdog_s=1.5)
-    driver = drive(infer_timeout_s=0.3)
+    driver = drive(infer_timeout_s=1.0)
     driver.open()
     bus.fault(PORT, "chatter")
     driver.run(20)
@@ -376,7 +376,7 @@ def test_both_graphs_have_worked_before_it_is_ready(bus: Emulator, drive: Drive,
     """A graph that never answers keeps the stick from being ready."""
     bus.add(PORT, **{**QUICK_STICK, "latency_s": 60.0})
     with pytest.raises(StickError) as error:
-        drive(graphs=len(GRAPHS), infer_timeout_s=0.3).open()
+        drive(graphs=len(GRAPHS), infer_timeout_s=1.0).open()
     assert error.value.reason == "hang"
 
 

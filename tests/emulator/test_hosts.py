@@ -33,7 +33,7 @@ def drive(files: Path, emulator: Emulator, emulated_libusb: Path, monkeypatch: p
     drivers: list[Driver] = []
 
     def make() -> Driver:
-        drivers.append(Driver(PORT, files / "firmware", emulated_libusb, numbered.graphs(files), infer_timeout_s=0.5))
+        drivers.append(Driver(PORT, files / "firmware", emulated_libusb, numbered.graphs(files), infer_timeout_s=1.0))
         return drivers[-1]
 
     yield make
