@@ -12,7 +12,7 @@ LEAST_LEAD_S = 0.003
 """Covers the way of a request through two processes and the 1 ms resolution of the supervisor's timer."""
 LEAD_SHARE = 0.05
 """Share of the mean service time by which its deviation may add to the lead: a frame that waits at a stick grows old, and a stick
-that is free early waits only for the way of the next request."""
+that is free early waits only for the way of the next request. That way is long where a CPU with several executors is the device."""
 SHORT_SERVICE_S = 0.006
 """Below this service time a 1 ms timer is too coarse to send just in time: the stick always has one request more than executors."""
 UNKNOWN_PATIENCE_S = 10.0
@@ -81,8 +81,10 @@ class StickQueue:
         return begun_s + (self.service.mean_s or 0.0)
 
     def lead_s(self) -> float:
-        mean_s = self.service.mean_s or 0.0
-        return min(mean_s, LEAST_LEAD_S + min(2 * self.service.deviation_s, LEAD_SHARE * mean_s))
+        mean_s, added_s = self.service.mean_s or 0.0, 2 * self.service.deviation_s
+        if self.executors == 1:
+            added_s = min(added_s, LEAD_SHARE * mean_s)
+        return min(mean_s, LEAST_LEAD_S + added_s)
 
     def throttle(self, level: int) -> None:
         """The firmware's throttle level. A request that the firmware delays stays delayed when the level returns to 0."""

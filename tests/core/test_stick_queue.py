@@ -89,6 +89,12 @@ def test_the_lead_is_3_ms_and_two_deviations_of_at_most_a_twentieth_of_the_servi
     assert queue.lead_s() == pytest.approx(lead_s, abs=1e-12)
 
 
+def test_the_whole_deviation_counts_on_a_device_with_several_executors() -> None:
+    queue = StickQueue(STICK, 3, executors=2)
+    queue.service.mean_s, queue.service.deviation_s = 0.25, 0.02
+    assert queue.lead_s() == pytest.approx(0.043, abs=1e-12)
+
+
 def test_an_answer_is_counted_for_the_stick_and_for_its_graph() -> None:
     queue = a_seat(1.0)
     assert (queue.service.mean_s, queue.service.deviation_s) == (1.0, 0.25)
