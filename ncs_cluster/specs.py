@@ -161,7 +161,7 @@ class GatewaySpec(Struct, frozen=True):
     token_file: Optional[str] = None
     """Absolute path of the file that `token` was read from; the gateway reads it again when it changes."""
     viewer_token: Optional[str] = None
-    """Opens the pictures of cameras alone."""
+    """The token that opens the pictures of cameras and nothing else."""
     viewer_token_file: Optional[str] = None
 
     @property

@@ -76,7 +76,7 @@ class StickStatus(Struct, frozen=True):
     """Resets of the hung stick without a restart of its process."""
     pool: str = "default"
     recovered_s: float | None = None
-    """For how long it has worked since `last_error`; None: it does not, or there was none."""
+    """Seconds for which the stick has worked since `last_error`; None: the error is present, or there was no error."""
     name: str | None = None
     """The operator's name of its port."""
     max_in_flight: int | None = None
@@ -197,4 +197,4 @@ class Event(Struct, frozen=True):
     text: str
     """For people; it may change."""
     name: str | None = None
-    """The operator's name of the port of the stick that it is about."""
+    """The operator's name of the port of the stick that the event concerns."""

@@ -26,7 +26,7 @@ HUB_GET, HUB_SET = 0xA0, 0x23
 GET_DESCRIPTOR, CLEAR_FEATURE, SET_FEATURE = 6, 1, 3
 PORT_POWER = 8
 HUB_DESCRIPTORS = (0x2900, 0x2A00)
-"""Of hubs up to USB 2, and of USB 3."""
+"""Descriptor types of a hub: up to USB 2, and of USB 3."""
 SWITCHING, SINGLE_PORTS = 3, 1
 """Bits of wHubCharacteristics, and their value where each port is switched by itself."""
 

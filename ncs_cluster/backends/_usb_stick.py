@@ -34,7 +34,7 @@ PERMISSIONS = "put its user into the group of deploy/99-ncs-cluster.rules, insta
 
 
 class _Mute(Exception):
-    """The stick is on the bus and answers nothing. The message says to what."""
+    """The stick is on the bus and does not answer. The message names the request."""
 
 
 class UsbStick:

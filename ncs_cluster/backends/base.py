@@ -51,7 +51,8 @@ class DeviceInfo(NamedTuple):
     executors: int = 1
     """Requests it executes at once; the others in flight wait inside it."""
     answers: Tuple[Tuple[float, ...], ...] = ()
-    """Of each graph, figures of its answer to a known picture, equal on all devices of the backend; empty where there is none."""
+    """For each graph, the figures of its answer to the known picture, which all working devices of the backend share. Empty: the
+    backend infers no known picture."""
 
 
 class Completed(NamedTuple):

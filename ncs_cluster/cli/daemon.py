@@ -23,7 +23,7 @@ from ncs_cluster.processes.child import die_with_parent
 from ncs_cluster.specs import Settings
 
 SLOW_S = 1.0
-"""What takes longer is told."""
+"""A start step that takes longer is announced on standard error."""
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ class Classes(NamedTuple):
     """What a model says of its classes."""
 
     background: int
-    """Id of the class that is no object; -1: there is none."""
+    """Id of the background class; -1: the model has no background class."""
     total: Optional[int]
     """Classes, the background included; None where the model does not say."""
 

@@ -21,7 +21,7 @@ _NOT_IN_A_KEY = re.compile(r"[,=\[\]{}#/:]")
 
 
 def read(path: Path, largest: int = LARGEST, otherwise: str = "is it the right file?") -> bytes:
-    """The content of a file. Raises ConfigError for one that is larger, and for a folder, FIFO or device; OSError where it
+    """The content of a file. Raises ConfigError for a file over the limit, a folder, a FIFO or a device; OSError for a file that
     cannot be read."""
     # opening a FIFO would wait for its writer
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

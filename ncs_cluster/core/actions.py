@@ -80,8 +80,8 @@ class LogEvent(Struct, frozen=True):
     """The part of the daemon it concerns: a stick, a camera, a child's endpoint, "page", "clusters", "usb", "fault" or "daemon"."""
     text: str
     group: str | None = None
-    """What many such events are called together, as in "12 switches by heat in 30 s". None: those of one origin whose texts differ
-    in numbers only are told together; empty: each is told."""
+    """Plural under which such events are grouped, as in "12 switches by heat in 30 s". None: events of one origin whose texts
+    differ only in their numbers form a group; empty: the event is never grouped."""
 
 
 class Exit(Struct, frozen=True):

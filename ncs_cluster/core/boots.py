@@ -27,7 +27,7 @@ class Boots:
         self._exclusive: StickId | None = None
         self._exclusive_until_s = 0.0
         self._begun_s: dict[StickId, float] = {}
-        """When each boot began that is not over."""
+        """Start time of each boot under way."""
 
     @property
     def deadline_s(self) -> float | None:

@@ -85,7 +85,7 @@ class Child:
         self.recovered_s: float | None = None
         """When the child worked again after `last_error`; None while the error is the present state."""
         self.spawned_s = 0.0
-        """When its present process was asked for."""
+        """When the start of the present process was requested."""
         self.heard_s = 0.0
         """When a running child sent its last message, or when its long step may end."""
         self.step = ""
@@ -111,7 +111,7 @@ class Child:
 
     @property
     def wanted(self) -> bool:
-        """It shall run."""
+        """The core wants this process to run."""
         return self._wanted
 
     @property
@@ -205,7 +205,7 @@ class Child:
             self.works(now_s)
 
     def works(self, now_s: float) -> None:
-        """It does what it is for: an earlier error is past."""
+        """The child works: its last error is past."""
         if self._last_error is not None and self.recovered_s is None:
             self.recovered_s = now_s
 

@@ -9,13 +9,13 @@ SILENT_S = 1.75
 SLOW_START_S = 2.0
 """A child that has not failed may take so long to start before that is reported."""
 STEPS = {"compiling": "loading its graphs"}
-"""What a child does in a step, where its state does not say it."""
+"""Words for the phases of a child that its state does not name."""
 RECOVERED_S = 300.0
-"""An error is told for so long after the child works again."""
+"""`last_error` stays in the status for this time after the child works again."""
 
 
 def complaint(child: Child, now_s: float) -> str | None:
-    """What is wrong with it now, for the operator. None for one that works, and for one that shall not run."""
+    """What is wrong with the child now, for the operator. None for a child that works, and for one that is not supposed to run."""
     if not child.wanted or child.state is State.STOPPING:
         return None
     if child.running:
@@ -28,7 +28,7 @@ def complaint(child: Child, now_s: float) -> str | None:
 
 
 def silent(child: Child, now_s: float) -> bool:
-    """It runs, and sends nothing."""
+    """The child runs and has sent no message for SILENT_S."""
     return child.running and now_s - child.heard_s > SILENT_S
 
 
@@ -38,7 +38,7 @@ def shown_state(child: Child, now_s: float) -> str:
 
 
 def last_error(child: Child, now_s: float) -> tuple[str | None, float | None]:
-    """Its newest error, and for how many seconds it has worked since; None for both once that is RECOVERED_S."""
+    """The child's newest error, and the seconds for which it has worked since. (None, None) after RECOVERED_S."""
     if child.recovered_s is None:
         return child.last_error, None
     ago_s = now_s - child.recovered_s

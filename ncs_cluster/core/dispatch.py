@@ -89,7 +89,7 @@ class Dispatcher:
         return self.queues[stick]
 
     def limit(self, stick: StickId, requests: int) -> None:
-        """The stick may have so many requests in flight from now on."""
+        """Limit the requests in flight of a stick."""
         queue = self.queues.get(stick)
         if queue is not None and requests != queue.max_in_flight:
             queue.limit(requests)
@@ -270,8 +270,8 @@ class Dispatcher:
         return None if unit.tried else self._busy_queue(queues, now_s, full=lane.ordered and not self._any_live)
 
     def _busy_queue(self, queues: list[StickQueue], now_s: float, *, full: bool) -> StickQueue | None:
-        """The busy one that takes one more request now. `full`: each up to its max_in_flight; else shortly before it is needed, and
-        the time when the first of them will be ready is noted."""
+        """The busy stick that takes one more request now; None: no stick does. `full`: every stick is filled to its max_in_flight.
+        Else a stick takes its next request shortly before it needs it, and `assign` is woken for the first stick that will."""
         ready: list[StickQueue] = []
         next_s = math.inf
         for queue in queues:

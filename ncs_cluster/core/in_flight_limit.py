@@ -37,17 +37,17 @@ class InFlightLimit:
         return self._device if self.limit is None else min(self.limit, self._device)
 
     def failed(self, in_flight: int, now_s: float) -> None:
-        """The stick failed with so many requests in flight. `opened` draws the conclusion."""
+        """Record a failure with `in_flight` requests. `opened` lowers the limit when failures repeat."""
         self._quiet_since_s = now_s
         if in_flight > 1:
             self._failures_s = [each for each in self._failures_s if each > now_s - WINDOW_S] + [now_s]
 
     def unplugged(self, now_s: float) -> None:
-        """Somebody has pulled the stick: a failure just before was none."""
+        """The stick was pulled: a failure within UNPLUGGED_S before does not count."""
         self._failures_s = [each for each in self._failures_s if each < now_s - UNPLUGGED_S]
 
     def opened(self, device: int, now_s: float) -> str | None:
-        """The stick is open and takes `device` requests. Returns what is to be told of a lower limit."""
+        """The stick is open and takes `device` requests. Returns the log line of a lowered limit; None: the limit is unchanged."""
         self._device, self._quiet_since_s = device, now_s
         on_trial = self._trial_s is not None and now_s - self._trial_s < WINDOW_S
         count, before = len(self._failures_s), self.allowed
@@ -60,7 +60,7 @@ class InFlightLimit:
         return f"failed {times} with {before} requests in flight: {self.limit} at most from now on"
 
     def raise_due(self, now_s: float) -> str | None:
-        """Raise the limit if it is time. Returns what is to be told of it."""
+        """Raise the limit on trial when its time has come. Returns the log line of a raised limit."""
         if self._trial_s is not None and now_s - self._trial_s >= WINDOW_S:
             # the trial is passed
             self._trial_s, self._wait_s = None, FIRST_TRIAL_S

@@ -10,7 +10,7 @@ TOLERANCE = 0.02
 """Share of a figure, and of the largest figure of its graph."""
 
 Answers = Sequence[Sequence[float]]
-"""Of each graph, figures of its answer to the known picture."""
+"""For each graph, the figures of its answer to the known picture."""
 
 
 class KnownAnswers:
@@ -20,15 +20,16 @@ class KnownAnswers:
         self._answers: dict[StickId, tuple[str, Answers]] = {}
 
     def set(self, stick: StickId, backend: str, answers: Answers) -> None:
-        """A stick is open. Sticks of one backend are of one kind. `answers` is empty for one that does not tell."""
+        """Record the answers of a stick that has opened. Sticks of one backend are of one kind. `answers` is empty for a backend
+        that infers no known picture."""
         self._answers[stick] = backend, answers
 
     def forget(self, stick: StickId) -> None:
         self._answers.pop(stick, None)
 
     def differing(self, stick: StickId) -> tuple[list[StickId], list[StickId]]:
-        """Sticks of the same kind that answer differently from this one, and those that are wrong: all that differ from a majority.
-        No one is known to be wrong where there is none, as with two sticks."""
+        """Sticks of the same kind whose answers differ from this stick's, and the sticks that compute wrongly: those that differ
+        from a majority. Without a majority, as with two sticks, no stick is known to compute wrongly."""
         backend, answers = self._answers[stick]
         kind = {each: theirs for each, (its, theirs) in self._answers.items() if its == backend and len(theirs) == len(answers)}
         if not answers:

@@ -25,16 +25,16 @@ class ClientLink:
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self.asked = False
-        """It has sent a request."""
+        """The client has sent a request."""
         self.deadline_s: float | None = None
-        """When it must have read; None while nothing waits."""
+        """When the client must have read what waits for it; None while nothing waits."""
 
     def fileno(self) -> int:
         return self._channel.fileno()
 
     @property
     def waits(self) -> bool:
-        """Something waits to be sent."""
+        """Bytes wait to be sent to the client."""
         return bool(self._waiting)
 
     def receive(self) -> Request | None:

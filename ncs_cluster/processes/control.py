@@ -62,7 +62,7 @@ class ControlSocket:
         self.offered = False
         """In this turn a client is ready to be served."""
         self._accepts = False
-        """It was the turn of a new client."""
+        """The last turn served a new client; the next one serves a known one."""
         self._epoll = select.epoll()
         self._epoll.register(self._listener, select.EPOLLIN)
         self._loop.watch(self._epoll.fileno(), self._offer)
@@ -100,7 +100,7 @@ class ControlSocket:
                 return
 
     def charge(self, cost_s: float, now_s: float) -> None:
-        """Clients have cost so much. Where that is more than they may, they wait."""
+        """Charge `cost_s` of the loop's time to the clients. Over their share, all clients wait."""
         self._credit_s = min(BURST_S, self._credit_s + SHARE * (now_s - self._credit_at_s)) - cost_s
         self._credit_at_s = now_s
         if self._credit_s < 0:
@@ -123,7 +123,8 @@ class ControlSocket:
             self._epoll.modify(link, select.EPOLLOUT)
 
     def shed(self) -> bool:
-        """Disconnect the client that is least missed, to free a descriptor. False when there is none."""
+        """Disconnect one client to free its descriptor: one without a request, else the one with the oldest.
+        False without clients."""
         client = next((name for name, link in self._clients.items() if not link.asked), next(iter(self._clients), None))
         if client is not None:
             self._disconnect(client)

@@ -41,7 +41,7 @@ class EventLog:
             self._tell(level, origin, text)
 
     def tick(self, now_s: float) -> None:
-        """Tell what has repeated."""
+        """Log one line for each group of repeated events whose window has ended."""
         for event in self._repeats.due(now_s):
             self._tell(event.level, event.origin, event.text)
 

@@ -42,14 +42,15 @@ GRACE, LEAST_GRACE_S, SLOWER = 1.25, 0.02, 4.0
 """How long an empty stick is listened to: GRACE times the longest usual time, and the seconds beside it; a stick that may just have
 become slow has up to SLOWER times as long."""
 MOST_EXECUTORS, WINDOW = 3, 8
-"""Answers that are looked back at: for the executors, and for a host that stood still."""
+"""Earlier answers that a judgement looks back at: MOST_EXECUTORS for times, WINDOW for a host that stood still."""
 
 _Key = Tuple[int, ...]
-"""How many answers before this one its time counts from, and the graphs of those between; 0: from its own tensor."""
+"""A kind of time: the number of answers back from which it is measured (0: from the inference's own tensor), and the graphs of the
+answers between."""
 
 
 class Sign(NamedTuple):
-    """Why an answer is suspicious."""
+    """The sign of a suspicion: why one answer may belong to another inference."""
 
     text: str
     late: bool = False
@@ -76,7 +77,7 @@ class _Usual:
         self.mean_s += (took_s - self.mean_s) * max(LEARN, 1 / self.count)
 
     def add_strange(self, took_s: float) -> None:
-        """An outlier, which was right."""
+        """Learn from an outlier that the count has confirmed."""
         if took_s > self.longest_s:
             (at, before_s), self._late = self._late, (self.count, took_s)
             if self.count - at < STRANGE:
@@ -104,7 +105,7 @@ class Answer(NamedTuple):
 
 
 class _Earlier(NamedTuple):
-    """An earlier answer. `surplus_s`: how much longer than usual it took."""
+    """An earlier answer. `surplus_s`: seconds by which it took longer than the mean."""
 
     graph: int
     came_s: float
@@ -176,7 +177,7 @@ class Pairing:
 
     @property
     def _even(self) -> bool:
-        """Two usual times are longer than any is."""
+        """Usual times are even: two of the shortest together exceed the bound for a late answer, so a lost answer stands out."""
         gaps = [usual for key, usual in self._usual.items() if key[0] == 1]
         return all(2 * usual.shortest_s > LATE * usual.longest_s + SLACK_S for usual in gaps)
 

@@ -36,7 +36,7 @@ class Patience(NamedTuple):
     """While the usual time is unknown, and while the firmware throttles."""
     shortest_s: float
     ask_s: float
-    """For the answer to the question for the throttle level."""
+    """Longest wait for the stick's throttle level after it was asked."""
 
 
 class _InFlight(NamedTuple):
@@ -63,7 +63,7 @@ class Lane:
 
 
 class Results:
-    """Of all graphs of one session."""
+    """The inferences in flight of one session, by graph, and the results that are held back."""
 
     def __init__(self, link: Link, patience: Patience, prove_every: int) -> None:
         self.lanes: List[Lane] = []
@@ -73,13 +73,13 @@ class Results:
         self._doubt: Optional[Sign] = None
         self._held: List[Result] = []
         self._settled_s = NEVER_S
-        """When the empty stick has been listened to for long enough."""
+        """When an empty stick has sent no further result for the grace time; NEVER_S: it is not empty."""
         self._throttles = self._slept = False
-        """The firmware throttles; it did at some time since the last result."""
+        """The firmware throttles now; it has throttled since the last result."""
         self._asked_s: Optional[float] = None
-        """The stick was asked for its throttle level, and has until then to answer."""
+        """Deadline of the stick's answer to the question for its throttle level; None: not asked."""
         self._excused = False
-        """The oldest inferences have got their time again because the host had stood still."""
+        """The time-out of the oldest inferences was restarted because the host had stood still."""
 
     @property
     def on_stick(self) -> int:
@@ -136,7 +136,7 @@ class Results:
             self._asked_s = None if self._throttles else self._link.now_s
 
     def due_s(self) -> float:
-        """When `settle` or `overdue` has something to say."""
+        """When `settle` or `overdue` is due."""
         return min([self._settled_s] + [self._until_s(lane) for lane in self.lanes if lane.in_flight])
 
     def must_ask(self, host_stood_still: bool) -> bool:

@@ -13,7 +13,7 @@ import secrets
 SESSION_S = 30 * 24 * 3600
 
 Credential = bytes
-"""The digest of a token: what a request was let in by."""
+"""The credential of a request: the digest of the token it came with."""
 
 
 class Tokens:
@@ -40,7 +40,7 @@ class Tokens:
         return self.viewer if self.viewer is not None and hmac.compare_digest(_digest(token), self.viewer) else None
 
     def holds(self, credential: Credential | None) -> bool:
-        """Whether what a request was let in by still counts; None: no token was needed."""
+        """Whether a credential is still valid. None, the credential of requests that need no token, always is."""
         return self.page is None if credential is None else credential in (self.page, self.viewer)
 
     def new_session(self, now: float) -> str:

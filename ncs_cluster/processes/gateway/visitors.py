@@ -1,4 +1,4 @@
-"""Who is at the other end, and how many wrong tokens came from there."""
+"""Visitors of the gateway, by address, and their wrong tokens."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ class WrongTokens:
             self._unreported[visitor] = self._unreported.get(visitor, 0) + 1
 
     def report(self, now_s: float) -> str | None:
-        """What has come since the last report, for the owner; None for nothing, or sooner than REPORT_S after the last."""
+        """The warning about wrong tokens since the last report; None without wrong tokens, and within REPORT_S of the
+        last report."""
         if not self._unreported or now_s - self._reported_s < REPORT_S:
             return None
         found, self._unreported, self._reported_s = self._unreported, {}, now_s

@@ -189,7 +189,7 @@ class Web:
         return Stream(self, self._stream_visitor(request), self._live(self._counts(request)), "text/event-stream")
 
     def _counts(self, request: Request) -> Callable[[], bool]:
-        """Whether that by which the request was let in still counts: a stream ends with its token."""
+        """Whether the credential of the request is still valid: a stream ends with its token."""
         credential = request.scope.get(LET_IN_BY)
         return lambda: self._authenticator.tokens.holds(credential)
 
