@@ -9,13 +9,15 @@ from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import Endpoint
+from ncs_cluster.core.gateway import Gateway
 from ncs_cluster.core.outbox import Outbox
 from ncs_cluster.core.sinks import Sinks
 from ncs_cluster.core.slots import Slots
 from ncs_cluster.core.stream import Stream
 from ncs_cluster.core.streams import Streams
 from ncs_cluster.core.work import Count, Frame, Ledger, Unit
-from ncs_cluster.specs import CameraSpec, SinkSpec
+from ncs_cluster.specs import CameraSpec, GatewaySpec, SinkSpec
+from ncs_cluster.testing.world import installation
 from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome, Record, StickId
 
 NAME = CameraName("cam0")
@@ -158,3 +160,21 @@ class CameraSetup:
         made = self.unit(frame, graph=graph)
         self.streams.sent(made)
         return made
+
+
+def with_page(setup: CameraSetup) -> CameraSetup:
+    """A gateway that runs."""
+    cameras = setup.cameras
+    gateway = Gateway(
+        GatewaySpec("127.0.0.1", 8080),
+        installation(gateway=True),
+        setup.daemon,
+        Limits(),
+        rings=cameras.rings,
+        set_viewers=cameras.set_viewers,
+    )
+    gateway.child.start(0.0)
+    gateway.child.hello(0.0)
+    gateway.child.ready(0.0)
+    cameras.gateway = gateway
+    return setup

@@ -8,15 +8,13 @@ import msgspec
 import pytest
 
 from ncs_cluster import messages as m
-from ncs_cluster.core.actions import DropPictures, DropPool, Kill, LogEvent, MakePictures, MakePool, Send, Spawn
+from ncs_cluster.core.actions import DropPictures, DropPool, LogEvent, MakePictures, MakePool, Send, Spawn
 from ncs_cluster.core.cameras import LIVE_FIELDS
-from ncs_cluster.core.child import Limits, State
+from ncs_cluster.core.child import State
 from ncs_cluster.core.events import GATEWAY, Endpoint, Exited
-from ncs_cluster.core.gateway import Gateway
-from ncs_cluster.messages import DetectionRate, MapPool, Measured, OpenSource, SourceEnded, UnmapPool
-from ncs_cluster.specs import CameraSpec, GatewaySpec
-from ncs_cluster.testing.world import installation as settings
-from ncs_cluster.types import CameraName, GraphName, Outcome, PoolLayout, StickId
+from ncs_cluster.messages import MapPool, Measured, OpenSource, SourceEnded, UnmapPool
+from ncs_cluster.specs import CameraSpec
+from ncs_cluster.types import CameraName, GraphName, PoolLayout, StickId
 from tests.core.onecamera import (
     BALL,
     CAMERA,
@@ -30,7 +28,7 @@ from tests.core.onecamera import (
     info,
     measure,
     pictures,
-    record,
+    with_page,
 )
 
 CAM1 = CameraSpec(CameraName("cam1"), "synthetic", {}, "another scene")
@@ -41,28 +39,6 @@ REMOVED = LogEvent("info", "cam0", "is removed")
 
 def changed(setup: CameraSetup, **fields: Any) -> CameraSpec:
     return msgspec.structs.replace(setup.camera.spec, **fields)
-
-
-def with_page(setup: CameraSetup) -> CameraSetup:
-    """A gateway that runs."""
-    cameras = setup.cameras
-    gateway = Gateway(
-        GatewaySpec("127.0.0.1", 8080),
-        settings(gateway=True),
-        setup.daemon,
-        Limits(),
-        rings=cameras.rings,
-        set_viewers=cameras.set_viewers,
-    )
-    gateway.child.start(0.0)
-    gateway.child.hello(0.0)
-    gateway.child.ready(0.0)
-    cameras.gateway = gateway
-    return setup
-
-
-def ring(name: str = "cam0", width: int = 640, height: int = 480) -> Send:
-    return Send(GATEWAY, m.MapPictures(CameraName(name), 4, width, height), pictures=CameraName(name))
 
 
 # -- added
@@ -289,138 +265,3 @@ def test_a_page_that_does_not_run_is_not_told_that_a_camera_is_gone() -> None:
     assert setup.cameras.gateway is not None
     setup.cameras.gateway.child.exited("exit code 1", 1.0)
     assert setup.cameras.configure([], 11.0) == [REMOVED, STOP]
-
-
-# -- the page
-
-
-def test_a_new_picture_is_told_to_a_page_that_runs_while_the_camera_is_watched() -> None:
-    setup = CameraSetup().open()
-    setup.camera.viewers = 1
-    drawn = m.Drawn(42, 10.0, 10.1)
-    assert setup.receive(drawn) == [], "there is no page"
-    with_page(setup)
-    assert setup.receive(drawn) == [Send(GATEWAY, m.PictureReady(NAME, 42))]
-    setup.camera.viewers = 0
-    assert setup.receive(drawn) == []
-    setup.camera.viewers = 1
-    assert setup.cameras.gateway is not None
-    setup.cameras.gateway.child.exited("exit code 1", 11.0)
-    assert setup.receive(drawn) == []
-
-
-def test_a_ring_of_pictures_is_sent_to_a_page_that_runs_whenever_a_source_opens() -> None:
-    setup = CameraSetup().open()
-    assert setup.receive(info(), 1.0) == []
-    with_page(setup)
-    assert setup.receive(info(), 2.0) == [ring()]
-    assert setup.receive(info(320, 240), 3.0)[-1] == ring("cam0", 320, 240)
-    assert setup.cameras.gateway is not None
-    setup.cameras.gateway.child.exited("exit code 1", 11.0)
-    assert setup.receive(info(320, 240), 12.0) == []
-
-
-def test_the_rings_are_those_of_all_cameras_that_have_a_pool() -> None:
-    setup = CameraSetup().open()
-    for spec in (CAM1, msgspec.structs.replace(CAM1, name=CameraName("cam2"))):
-        setup.cameras.add(spec, 0.0)
-    cam1 = setup.cameras.by_name["cam1"]
-    cam1.handle(HELLO, 0.0)
-    cam1.handle(info(320, 240), 0.0)
-    assert setup.cameras.rings() == [ring(), ring("cam1", 320, 240)]
-
-
-def test_a_camera_that_is_watched_is_told_so_once() -> None:
-    setup = CameraSetup().open()
-    setup.cameras.add(CAM1, 0.0)
-    assert setup.cameras.set_viewers("cam0", 2, 3.0) == [Send(CAMERA, DetectionRate(0.0, True))]
-    assert (setup.camera.viewers, setup.cameras.by_name["cam1"].viewers) == (2, 0)
-    assert setup.cameras.set_viewers("cam0", 1, 4.0) == []
-    assert setup.camera.viewers == 1
-    assert setup.cameras.set_viewers("cam0", 0, 5.0) == [Send(CAMERA, DetectionRate(0.0, False))]
-    assert setup.cameras.set_viewers("cam9", 1, 6.0) == []
-
-
-def test_a_camera_is_told_whether_somebody_looks_at_every_picture() -> None:
-    setup = CameraSetup().open()
-    assert setup.cameras.set_viewers("cam0", 1, 3.0, streamed=False) == [Send(CAMERA, DetectionRate(0.0, True, streamed=False))]
-    assert setup.cameras.set_viewers("cam0", 2, 4.0, streamed=False) == []
-    assert setup.cameras.set_viewers("cam0", 3, 5.0, streamed=True) == [Send(CAMERA, DetectionRate(0.0, True))]
-    assert setup.cameras.set_viewers("cam0", 0, 6.0, streamed=False) == [Send(CAMERA, DetectionRate(0.0, False))]
-
-
-def test_all_cameras_can_lose_their_viewers_at_once() -> None:
-    setup = CameraSetup().open()
-    setup.cameras.add(CAM1, 0.0)
-    for camera in setup.cameras.by_name.values():
-        camera.viewers = 3
-    assert setup.cameras.set_viewers(None, 0, 3.0) == []
-    assert [camera.viewers for camera in setup.cameras.by_name.values()] == [0, 0]
-
-
-def test_each_camera_that_listens_is_told_its_rates() -> None:
-    setup = CameraSetup().open()
-    setup.cameras.add(CAM1, 0.0)
-    assert setup.cameras.send_detection_rate(1.0) == [Send(CAMERA, DetectionRate(0.0, False))]
-    setup.cameras.by_name["cam1"].handle(HELLO, 1.0)
-    assert setup.cameras.send_detection_rate(2.0) == [Send(Endpoint("camera", "cam1"), DetectionRate(0.0, False))]
-
-
-# -- time
-
-
-@pytest.mark.parametrize(("now_s", "late"), [(15.5, False), (15.51, True)])
-def test_a_camera_that_does_not_measure_in_five_seconds_is_killed(now_s: float, late: bool) -> None:
-    setup = CameraSetup(window=True).open()
-    assert setup.cameras.overdue(100.0) == []
-    setup.inferred(setup.unit(0), FOUND, 10.5)
-    killed = [LogEvent("warning", "camera cam0", "killed: no answer for 5 s: camera hangs"), Kill(CAMERA)]
-    assert setup.cameras.overdue(now_s) == (killed if late else [])
-
-
-def test_a_camera_is_not_overdue_for_a_time_in_which_the_supervisor_stood_still() -> None:
-    setup = CameraSetup(window=True).open()
-    setup.inferred(setup.unit(0), FOUND, 10.5)
-    setup.cameras.extend_deadlines(20.0)
-    assert setup.cameras.overdue(25.0) == []
-    assert len(setup.cameras.overdue(25.1)) == 2
-
-
-def test_results_of_a_camera_whose_process_does_not_die_go_on_without_distances() -> None:
-    setup = CameraSetup(window=True).open()
-    unit = setup.unit(0)
-    setup.inferred(unit, FOUND, 10.5)
-    setup.camera.child.kill(11.0, "it hangs")
-    assert setup.cameras.tick(10.75) == []
-    assert setup.records == []
-    setup.camera.child.tick(16.0)
-    assert setup.camera.child.state is State.FENCED
-    assert setup.cameras.tick(11.0) == []
-    assert setup.records == [record(unit, "demo", FOUND, 1.0)]
-    assert setup.slots.granted == 2, "it may still write"
-
-
-def test_a_pool_that_has_become_too_small_is_replaced_and_goes_when_it_is_idle() -> None:
-    setup = CameraSetup(ordered=True, workers=(WORKER,)).open()
-    assert setup.cameras.tick(1.0) == []
-    setup.dispatcher.attach(StickId("sim-1"), 24)
-    layout = PoolLayout(2, 62, 640, 480)
-    assert setup.cameras.tick(2.0) == [
-        MakePool(layout),
-        Send(CAMERA, MapPool(layout), pool=2),
-        Send(WORKER, MapPool(layout), pool=2),
-        *granted(0, 1, pool=2),
-    ]
-    assert setup.cameras.tick(3.0) == []
-    setup.camera.retired[0].revoke_grants()
-    assert setup.cameras.tick(4.0) == [Send(WORKER, UnmapPool(1)), Send(CAMERA, UnmapPool(1)), DropPool(1)]
-
-
-def test_slots_that_have_become_free_are_granted_in_time() -> None:
-    setup = CameraSetup(ordered=True).open()
-    setup.slots.revoke_grants()
-    for frame in range(256):
-        setup.outbox.put(record(setup.unit(frame), "demo", Outcome(), 0.5))
-    assert setup.cameras.tick(1.0) == []
-    setup.outbox.opened(1, b"")
-    assert setup.cameras.tick(2.0) == granted(0, 1)
