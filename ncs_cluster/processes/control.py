@@ -89,7 +89,7 @@ class ControlSocket:
         new = ready.pop(self._listener.fileno(), 0)
         self._accepts = bool(new) and not (self._accepts and ready)
         if self._accepts:
-            # what asks as soon as it has connected is never taken for silent
+            # a client that sends its request with the connection never counts as silent
             client = self._accept(now_s)
             if client is not None:
                 self._handle(client, select.EPOLLIN, now_s)
@@ -119,7 +119,7 @@ class ControlSocket:
         if not kept:
             self._disconnect(client)
         elif link.waits != waited:
-            # until it has read, its requests wait too
+            # requests of a client wait until it has read its replies
             self._epoll.modify(link, select.EPOLLOUT)
 
     def shed(self) -> bool:

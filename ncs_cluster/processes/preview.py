@@ -46,13 +46,13 @@ class Preview:
         self._detection_fps = 0.0
         self._exact = spec.picture == "exact" or spec.ordered
         self._newest: Dict[str, Result] = {}
-        """By graph. Replaced, never changed: the other thread reads it."""
+        """The newest result of each graph. The dictionary is replaced, never changed: the other thread reads it."""
         self._waiting: Dict[int, Dict[str, Outcome]] = {}
         """In `exact` mode: results by frame and graph, of frames that are not drawn yet."""
         self._drawn_frame = -1
         self._drawn_s = float("-inf")
         self._captured: Dict[int, Tuple[float, Optional[str]]] = {}
-        """By frame: capture time, item."""
+        """Capture time and item, by frame."""
         self._pictures = 0
         self._lost_reason: Optional[str] = None
         self._lost_at = 0.0

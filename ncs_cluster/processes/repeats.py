@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 class Kind(NamedTuple):
-    """What events have in common that are told together."""
+    """The key of a group of repeated events."""
 
     level: str
     origin: str
@@ -41,7 +41,7 @@ class Repeats:
         self._windows: dict[Kind, Window] = {}
 
     def passes(self, event: LogEvent, now_s: float) -> bool:
-        """Whether the event is told now; else it is counted, for `due`."""
+        """Whether the event is logged now; else it is counted, for `due`."""
         if event.group == "":
             return True
         kind = Kind(event.level, "", event.group) if event.group else Kind(event.level, event.origin, _NUMBER.sub("#", event.text))
@@ -55,7 +55,7 @@ class Repeats:
         return window.count <= FREE
 
     def due(self, now_s: float) -> list[LogEvent]:
-        """One event for each kind whose window has ended and that has events which were not told. Its next window begins."""
+        """One summary for each group whose window has ended with counted events. The group's next window begins."""
         events = []
         for kind, window in [each for each in self._windows.items() if now_s >= each[1].end_s]:
             if window.count <= FREE:
@@ -66,7 +66,7 @@ class Repeats:
             else:
                 text, origin = f"{window.count} {kind.text} in {WINDOW_S:.0f} s", "clusters"
             events.append(LogEvent(kind.level, origin, text, group=""))
-            # what goes on is told once in each window from now on
+            # a group that goes on is summed up once per window
             again = self._windows[kind] = Window(now_s + WINDOW_S)
             again.count = FREE
         return events

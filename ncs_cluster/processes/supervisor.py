@@ -134,7 +134,7 @@ class Supervisor:
             self._periodic_work(now_s)
 
     def _bus_deadline_s(self) -> float:
-        """When sticks are looked for next."""
+        """When the buses are scanned next."""
         due_s = self._bus.deadline_s
         for usb in self._usb:
             due_s = min(due_s, usb.deadline_s)
@@ -243,7 +243,7 @@ class Supervisor:
         self._control.reply(client, message, time.monotonic())
 
     def _with_room(self, make: Callable[[], T]) -> T:
-        """What `make` returns. While no descriptor is left for it, clients are disconnected. Raises OSError."""
+        """Call `make`, disconnecting clients while it lacks a file descriptor. Raises OSError when none is left to disconnect."""
         while True:
             try:
                 return make()
@@ -322,7 +322,7 @@ class Supervisor:
         theirs.setblocking(False)
         signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         self._signals = (ours, theirs)
-        # nohup(1) has SIGHUP ignored
+        # started by nohup(1), SIGHUP stays ignored
         hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and self._reload is None else [signal.SIGHUP]
         for number in (signal.SIGTERM, signal.SIGINT, *hangup):
             signal.signal(number, lambda *_: None)

@@ -16,7 +16,7 @@ from ncs_cluster.provision._ir import Graph
 
 NEWEST_OPSET = 7
 MOST_NAMED = 3
-"""Operations that one message names."""
+"""Most operations that one error message names."""
 PRIOR = 4
 """Numbers of one prior box in `proposals` of DetectionOutput, 5 where it is not normalized."""
 FURTHEST = 1 << 62

@@ -67,7 +67,7 @@ class Graph:
         ElementTree.SubElement(self._edges, "edge", edge)
 
     def remove(self, layer: Xml, at: int) -> None:
-        """Remove an input."""
+        """Remove input `at` of the layer."""
         port = layer.findall("input/port")[at]
         for edge in [edge for edge in self._edges if self._leads_to(edge, layer, port)]:
             self._edges.remove(edge)

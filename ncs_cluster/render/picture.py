@@ -49,9 +49,9 @@ class Overlay(NamedTuple):
     has_depth: bool = True
     """False: the camera has no depth, so no "-" is drawn for an unknown distance."""
     item: str = ""
-    """The name of the file that the frame is."""
+    """Name of the file that the frame was read from."""
     notes: Sequence[str] = ()
-    """What the viewer should know of this picture, one line each."""
+    """Notes for the viewer of this picture, one line each."""
 
 
 class _Rect(NamedTuple):
@@ -178,7 +178,7 @@ def _draw_note(picture: NDArray[np.uint8], text: str, area: _Rect, taken: List[_
 
 
 def _draw_top_left(picture: NDArray[np.uint8], text: str, colour: Colour, area: _Rect, taken: List[_Rect], style: Style) -> None:
-    """Draw a plate below those that are there."""
+    """Draw a plate below the plates already drawn."""
     text = fit_text(text, area.width - 5 * style.pad, style.scale)
     width, height = _plate_size(text, style)
     y = max([style.pad] + [plate.y + plate.height + style.pad for plate in taken])

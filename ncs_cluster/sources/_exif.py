@@ -1,4 +1,4 @@
-"""How a picture is turned. OpenCV applies EXIF in some formats, in some versions.
+"""The orientation of a picture. OpenCV applies EXIF in some formats, in some versions.
 
 The tag: EXIF 2.3, 4.6.4; where it lies: JPEG, APP1; PNG, chunk eXIf; WebP, chunk EXIF, with or without the prefix of JPEG. The
 TIFF decoder turns its pictures itself; AVIF pictures are shown as they are stored.

@@ -68,7 +68,7 @@ def retrieve(grabbed: cv2.VideoCapture, slot: Optional[NDArray[np.uint8]] = None
     import numpy as np
 
     if slot is not None and frame is not slot and frame.shape == slot.shape:
-        # a turned frame
+        # a rotated frame
         slot[:] = frame
         return slot
     return np.asarray(frame, np.uint8)
@@ -160,7 +160,7 @@ def _listen(context: Optional[int], level: int, text: Optional[int], values: Opt
 
 @cache
 def _passes_on() -> bool:
-    """The log was asked for, see _opencv."""
+    """FFmpeg's log was requested by an environment variable, see _opencv."""
     return os.environ.get("OPENCV_FFMPEG_LOGLEVEL", "-8") != "-8"
 
 

@@ -43,7 +43,7 @@ class Film:
         """Frames that `_direct` has passed, the grabbed one included."""
         self._can_deinterlace = True
         self._items = 0
-        """Frames given and passed, those that cannot be decoded too."""
+        """Frames returned or skipped, undecodable ones included."""
         self._declared = 0
         """Frames the file should have; 0: unknown."""
         self._failed = self._delay = 0

@@ -26,7 +26,7 @@ class Jpeg(NamedTuple):
     number: int
     data: bytes
     at_s: float
-    """When it was encoded, by the event loop's clock."""
+    """Time of encoding, by the event loop's clock."""
 
 
 class View:
@@ -132,7 +132,7 @@ class Pictures:
         return view.jpeg.number if view is not None and view.jpeg is not None else 0
 
     def recent(self, camera: str, seconds: float) -> Jpeg | None:
-        """The newest picture so far, when it is not older."""
+        """The newest picture, if it is not older than `seconds`; else None."""
         view = self._views.get(camera)
         jpeg = None if view is None else view.jpeg
         return jpeg if jpeg is not None and asyncio.get_running_loop().time() - jpeg.at_s <= seconds else None

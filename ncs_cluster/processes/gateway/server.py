@@ -108,7 +108,7 @@ class Connection(H11Protocol):
 
     @property
     def rank(self) -> int:
-        """How much would be lost with this connection: 0, or 1 with a live stream or with a client that has asked before."""
+        """Rank of a connection for closing: 0 goes first; 1 is a live stream, or a client that has sent a request before."""
         if self.cycle is None:
             return 0
         return int(not self.is_responding or bool(self.cycle.scope.get(STREAMING)))

@@ -24,7 +24,7 @@ class Tokens:
         self.set_viewer(viewer)
 
     def set_page(self, token: str | None) -> None:
-        """From now on. Sessions of the token before end."""
+        """Replace the token. Sessions of the former token end."""
         self.page = _digest(token) if token else None
         self._key = hmac.digest((token or "").encode(), b"ncs-cluster session", "sha256")
 
@@ -36,7 +36,7 @@ class Tokens:
         return self.page if self.page is not None and hmac.compare_digest(_digest(token), self.page) else None
 
     def opens_pictures(self, token: str) -> Credential | None:
-        """The same for the token for pictures."""
+        """As `opens_page`, for the token that opens pictures alone."""
         return self.viewer if self.viewer is not None and hmac.compare_digest(_digest(token), self.viewer) else None
 
     def holds(self, credential: Credential | None) -> bool:

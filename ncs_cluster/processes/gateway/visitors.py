@@ -53,7 +53,7 @@ class WrongTokens:
         return max(0.0, (1.0 - self._attempts(visitor, now_s)) / PER_S)
 
     def count(self, visitor: str, now_s: float) -> None:
-        """A wrong token, or one that was refused unread, came from the visitor."""
+        """Count one wrong token of the visitor, or one that was refused unread."""
         self._left[visitor] = (max(0.0, self._attempts(visitor, now_s) - 1.0), now_s)
         self._left.move_to_end(visitor)
         if len(self._left) > MAX_VISITORS:
