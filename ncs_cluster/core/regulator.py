@@ -175,14 +175,14 @@ class Regulator:
         """One event when a stick gets too hot, one when it has cooled down."""
         hot = {stick.id: stick for stick in view.sticks if stick.hot}
         actions: list[Action] = [
-            LogEvent("info", stick, f"{seen.why_hot}: resting", "rests of hot sticks")
+            LogEvent("info", stick, f"{seen.why_hot}: resting", "times a stick was too hot")
             for stick, seen in hot.items()
             if stick not in self._hot
         ]
         for stick in view.sticks:
             if stick.id in self._hot and not stick.hot and stick.usable:
                 text = "has cooled down" if stick.temperature_c is not None else "has no sensor"
-                actions.append(LogEvent("info", stick.id, text, "ends of rests"))
+                actions.append(LogEvent("info", stick.id, text, "times a stick cooled down"))
         self._hot = set(hot)
         return actions
 

@@ -241,7 +241,7 @@ def test_a_stick_that_ages_into_the_heat_rests_from_the_next_tick_on() -> None:
     daemon.engine.workers.regulators["default"].reading_deadline_s = None
     assert daemon.run(102.0) == []
     assert daemon.run(102.25) == [
-        LogEvent("info", "sim-1", "is too hot (65.2 °C): resting", "rests of hot sticks"),
+        LogEvent("info", "sim-1", "is too hot (65.2 °C): resting", "times a stick was too hot"),
         LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
 

@@ -308,7 +308,7 @@ def test_a_switch_is_refused_where_every_other_cluster_is_too_hot() -> None:
     zone.read(70.0, 102.0)
     daemon.now_s = 102.0
     assert daemon.receive(CLIENT, m.AskSwitch()) == [
-        LogEvent("info", "sim-2", "is too hot (70.0 °C): resting", "rests of hot sticks"),
+        LogEvent("info", "sim-2", "is too hot (70.0 °C): resting", "times a stick was too hot"),
         Send(CLIENT, m.Reply(error="every other cluster is too hot; the active sticks stay active")),
     ]
 

@@ -46,12 +46,14 @@ def test_every_stick_that_is_not_hot_works_under_the_policy_all() -> None:
     setup.open(1, 2, 3, sensor=True)
     setup.measure(1, 40.0, 2.0)
     setup.measure(2, 65.0, 2.0)
-    assert setup.regulator.regulate(2.0) == [LogEvent("info", "sim-2", "is too hot (65.0 °C): resting", "rests of hot sticks")]
+    assert setup.regulator.regulate(2.0) == [
+        LogEvent("info", "sim-2", "is too hot (65.0 °C): resting", "times a stick was too hot")
+    ]
     assert (setup.regulator.active, setup.duties) == (["sim-1"], {"sim-1": 1.0, "sim-2": 0.0, "sim-3": 0.0})
     assert [setup.regulator.resting(stick_id(number)) for number in (1, 2, 3)] == [False, True, False]
     assert setup.regulator.regulate(2.1) == [], "once"
     setup.measure(2, 62.0, 3.0)
-    assert setup.regulator.regulate(3.0) == [LogEvent("info", "sim-2", "has cooled down", "ends of rests")]
+    assert setup.regulator.regulate(3.0) == [LogEvent("info", "sim-2", "has cooled down", "times a stick cooled down")]
     assert setup.regulator.active == ["sim-1", "sim-2"]
 
 
@@ -72,7 +74,7 @@ def test_a_stick_that_was_hot_and_comes_back_without_a_sensor_is_noted_as_such()
     setup.regulator.regulate(2.0)
     setup[1].zone.open(False)
     assert setup.regulator.regulate(3.0) == [
-        LogEvent("info", "sim-1", "has no sensor", "ends of rests"),
+        LogEvent("info", "sim-1", "has no sensor", "times a stick cooled down"),
         LogEvent("info", "clusters", "a stick has cooled down: frames are processed again"),
     ]
 
@@ -82,7 +84,7 @@ def test_shedding_is_noted_once_when_it_begins_and_once_when_it_ends() -> None:
     setup.open(1, sensor=True)
     setup.measure(1, 70.0, 2.0)
     assert setup.regulator.regulate(2.0) == [
-        LogEvent("info", "sim-1", "is too hot (70.0 °C): resting", "rests of hot sticks"),
+        LogEvent("info", "sim-1", "is too hot (70.0 °C): resting", "times a stick was too hot"),
         LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
     assert (setup.regulator.shedding, setup.regulator.active) == (True, [])
@@ -136,7 +138,9 @@ def test_a_stick_that_is_hot_or_not_usable_does_not_work_whatever_the_policy_say
     setup[2].zone.open(True)
     setup[2].zone.read(70.0, 2.0)
     setup[3].child.kill(2.0, "hangs")
-    assert setup.regulator.regulate(2.0) == [LogEvent("info", "sim-2", "is too hot (70.0 °C): resting", "rests of hot sticks")]
+    assert setup.regulator.regulate(2.0) == [
+        LogEvent("info", "sim-2", "is too hot (70.0 °C): resting", "times a stick was too hot")
+    ]
     assert (setup.regulator.active, setup.duties) == (["sim-1"], {"sim-1": 0.5, "sim-2": 0.0, "sim-3": 0.0})
 
 
@@ -295,7 +299,9 @@ def test_a_stick_that_reports_nothing_is_hot_when_its_last_reading_is_too_old() 
     setup.open(2)
     setup.measure(1, 40.0, 2.0)
     assert setup.regulator.regulate(17.0) == []
-    assert setup.regulator.regulate(17.001) == [LogEvent("info", "sim-1", "reports no temperature: resting", "rests of hot sticks")]
+    assert setup.regulator.regulate(17.001) == [
+        LogEvent("info", "sim-1", "reports no temperature: resting", "times a stick was too hot")
+    ]
     assert (setup.regulator.active, setup.duties) == (["sim-2"], {"sim-1": 0.0, "sim-2": 1.0})
 
 

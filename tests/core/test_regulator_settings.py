@@ -67,7 +67,10 @@ def test_the_heat_of_one_pool_does_not_concern_the_other() -> None:
     both.sticks.by_id[stick_id(5)].record_telemetry(Telemetry(62.0), 2.0, 0.0)
     assert both.cpu.regulate(2.0) == []
     assert both.usb.regulate(2.0) == [
-        *(LogEvent("info", f"sim-{number}", "is too hot (62.0 °C): resting", "rests of hot sticks") for number in (1, 2, 3, 4)),
+        *(
+            LogEvent("info", f"sim-{number}", "is too hot (62.0 °C): resting", "times a stick was too hot")
+            for number in (1, 2, 3, 4)
+        ),
         LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
     assert both.duties() == [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]
@@ -107,13 +110,13 @@ def test_another_switch_temperature_holds_at_once_and_the_turn_goes_on() -> None
     assert (setup.regulator.active, setup.regulator.policy_deadline_s) == (["sim-3", "sim-4"], 22.0), "the turn is the same"
     assert setup.configure(ClusterSpec(2, "ring", 10.0, 58.0), 14.0) == [
         LogEvent("info", "clusters", "new settings: switch_temp_c"),
-        LogEvent("info", "sim-3", "is too hot (58.0 °C): resting", "rests of hot sticks"),
+        LogEvent("info", "sim-3", "is too hot (58.0 °C): resting", "times a stick was too hot"),
         LogEvent("info", "clusters", "switch to sim-1, sim-2: sim-3 is too hot (58.0 °C)", "switches by heat"),
     ]
     assert [stick.zone.switch_temp_c for stick in setup.regulator.members] == [58.0] * 4
     assert setup.configure(ClusterSpec(2, "ring", 10.0, 63.0), 15.0) == [
         LogEvent("info", "clusters", "new settings: switch_temp_c"),
-        LogEvent("info", "sim-3", "has cooled down", "ends of rests"),
+        LogEvent("info", "sim-3", "has cooled down", "times a stick cooled down"),
     ]
 
 

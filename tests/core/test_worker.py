@@ -99,7 +99,7 @@ def test_a_reading_is_acted_on_at_once() -> None:
     setup.receive(1, m.Hello(m.PROTOCOL, 77, "3.11"), 1.0)
     setup.receive(1, m.StickOpened("a device", True, 2), 1.0)
     assert setup.receive(1, m.Telemetry(70.0), 2.0) == [
-        LogEvent("info", "sim-1", "is too hot (70.0 °C): resting", "rests of hot sticks"),
+        LogEvent("info", "sim-1", "is too hot (70.0 °C): resting", "times a stick was too hot"),
         LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
 

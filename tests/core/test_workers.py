@@ -58,10 +58,10 @@ def test_the_first_reading_and_one_that_crosses_the_trip_are_acted_on_at_once() 
     assert (setup.receive(1, m.Telemetry(40.0), 2.0), setup.duties) == ([], {"sim-1": 1.0, "sim-2": 0.0})
     assert (setup.receive(2, m.Telemetry(40.0), 2.1), setup.duties) == ([], {"sim-1": 1.0, "sim-2": 1.0})
     assert setup.receive(1, m.Telemetry(65.0), 3.0) == [
-        LogEvent("info", "sim-1", "is too hot (65.0 °C): resting", "rests of hot sticks")
+        LogEvent("info", "sim-1", "is too hot (65.0 °C): resting", "times a stick was too hot")
     ]
     assert setup.duties == {"sim-1": 0.0, "sim-2": 1.0}
-    assert setup.receive(1, m.Telemetry(62.0), 4.0) == [LogEvent("info", "sim-1", "has cooled down", "ends of rests")]
+    assert setup.receive(1, m.Telemetry(62.0), 4.0) == [LogEvent("info", "sim-1", "has cooled down", "times a stick cooled down")]
     assert setup.duties == {"sim-1": 1.0, "sim-2": 1.0}
 
 
@@ -93,12 +93,12 @@ def test_telemetry_of_a_worker_that_has_no_seat_is_kept() -> None:
     setup.open(1, sensor=True)
     setup.dispatcher.detach(stick_id(1))
     assert setup.receive(1, m.Telemetry(40.0, 2), 2.0) == [
-        LogEvent("info", "sim-1", "is too hot: its firmware throttles it: resting", "rests of hot sticks"),
+        LogEvent("info", "sim-1", "is too hot: its firmware throttles it: resting", "times a stick was too hot"),
         LogEvent("warning", "clusters", "every stick is too hot: no frame is processed"),
     ]
     assert setup[1].zone.temperature_c(2.0) == 40.0
     assert setup.receive(1, m.Telemetry(40.0), 3.0) == [
-        LogEvent("info", "sim-1", "has cooled down", "ends of rests"),
+        LogEvent("info", "sim-1", "has cooled down", "times a stick cooled down"),
         LogEvent("info", "clusters", "a stick has cooled down: frames are processed again"),
     ]
 

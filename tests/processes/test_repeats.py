@@ -33,9 +33,9 @@ def test_what_goes_on_is_told_once_in_each_window_and_what_has_ended_is_news_aga
 
 def test_a_group_counts_events_of_all_origins() -> None:
     repeats = Repeats()
-    told = [repeats.passes(LogEvent("info", f"sim-{n}", f"too hot ({n} C)", "rests of hot sticks"), 0.0) for n in range(12)]
+    told = [repeats.passes(LogEvent("info", f"sim-{n}", f"too hot ({n} C)", "times a stick was too hot"), 0.0) for n in range(12)]
     assert told.count(True) == 2
-    assert repeats.due(31.0) == [LogEvent("info", "clusters", "12 rests of hot sticks in 30 s", group="")]
+    assert repeats.due(31.0) == [LogEvent("info", "clusters", "12 times a stick was too hot in 30 s", group="")]
 
 
 def test_an_event_that_is_never_grouped_is_told_each_time() -> None:
