@@ -73,7 +73,8 @@ class Results:
         self._doubt: Optional[Sign] = None
         self._held: List[Result] = []
         self._settled_s = NEVER_S
-        """When an empty stick has sent no further result for the grace time; NEVER_S: it is not empty."""
+        """When an empty stick has sent no further result for the grace time; NEVER_S: it is not empty, or asked."""
+        self._asked_if_empty = False
         self._throttles = self._slept = False
         """The firmware throttles now; it has throttled since the last result."""
         self._asked_s: Optional[float] = None
@@ -113,18 +114,21 @@ class Results:
                 given += self._take(number, lane)
         if self._doubt is None and self._pairing.since_proof >= self._prove_every and not self._slept:
             self._doubt = COUNTED
-        if self._doubt is not None and not self.on_stick and self._settled_s == NEVER_S:
+        if self._doubt is not None and not self.on_stick and self._settled_s == NEVER_S and not self._asked_if_empty:
             self._settled_s = self._link.now_s + self._grace_s()
         return given
 
-    def settle(self, host_stood_still: bool) -> List[Result]:
-        """The results that may be given out because the stick has run empty by now."""
-        if self._link.now_s < self._settled_s:
-            return []
-        if host_stood_still:
-            # an answer too many may not have been read yet
-            self._settled_s = self._link.now_s + self._grace_s()
-            return []
+    @property
+    def may_settle(self) -> bool:
+        """The stick is empty and has sent no further result for the grace time."""
+        return self._link.now_s >= self._settled_s
+
+    def ask_if_empty(self) -> None:
+        """The host stood still, so it may not have read a further result: `settle` follows the stick's next answer instead."""
+        self._settled_s, self._asked_if_empty = NEVER_S, True
+
+    def settle(self) -> List[Result]:
+        """The stick has run empty, as many results came as there were inferences: those held back."""
         self._pairing.proved()
         return self._go_on()
 
@@ -136,7 +140,7 @@ class Results:
             self._asked_s = None if self._throttles else self._link.now_s
 
     def due_s(self) -> float:
-        """When `settle` or `overdue` is due."""
+        """When `may_settle` or `overdue` is due."""
         return min([self._settled_s] + [self._until_s(lane) for lane in self.lanes if lane.in_flight])
 
     def must_ask(self, host_stood_still: bool) -> bool:
@@ -200,7 +204,7 @@ class Results:
 
     def _go_on(self) -> List[Result]:
         held, self._held = self._held, []
-        self._doubt, self._settled_s = None, NEVER_S
+        self._doubt, self._settled_s, self._asked_if_empty = None, NEVER_S, False
         return held
 
     def _grace_s(self) -> float:

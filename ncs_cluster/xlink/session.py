@@ -212,7 +212,12 @@ class Session:
         if overdue:
             self._lose("hang", overdue)
             return
-        self._events += self._results.settle(host_stood_still)
+        if self._results.may_settle:
+            if host_stood_still and self._device is not None:
+                self._results.ask_if_empty()
+                self._begin(self._listen(self._link, self._device))
+            else:
+                self._events += self._results.settle()
         self._run()
 
     def close(self, now_s: float) -> None:
@@ -278,6 +283,11 @@ class Session:
         level, temperature_c = yield from scripts.look(link, device)
         self._results.throttle(level)
         self._events.append(Thermal(int(level) if level in (0, 1, 2) else 0, temperature_c))
+
+    def _listen(self, link: Link, device: Stream) -> Script:
+        """The stick's answer comes behind all its results, however late the host reads them."""
+        yield from self._look(link, device)
+        self._events += self._results.settle()
 
     def _close(self, orderly: bool) -> Script:
         link, device, monitor = self._link, self._device, self._monitor

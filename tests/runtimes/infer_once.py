@@ -27,7 +27,8 @@ def main() -> None:
     backend.submit(7, 0, numpy.arange(8 * 8 * 3, dtype=numpy.uint8).reshape(8, 8, 3))
     until_s, done = time.monotonic() + 60, []
     while not done and time.monotonic() < until_s:
-        select.select([backend.wake_fd], [], [], 0.1)
+        due_s = 0.1 if backend.due_s is None else backend.due_s - time.monotonic()
+        select.select([backend.wake_fd], [], [], max(0.0, min(0.1, due_s)))
         done = backend.collect()
     outputs = done[0].outputs
     assert outputs is not None

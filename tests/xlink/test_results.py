@@ -87,6 +87,22 @@ def test_a_host_that_stood_still_reads_what_has_come_before_it_judges():
     assert [event.tag for event in events if isinstance(event, Result)] == [20, 21]
 
 
+def test_an_owner_whose_every_tick_is_late_gets_the_results_that_were_held_back():
+    """In doubt the stick runs empty; its answer to a question shows that no further result is unread."""
+    pair = warm(0.01, Options(prove_every=41), results=40)
+    pair.session.submit(40, 0, numbered(40, SMALL), pair.now_s)
+    for _ in range(500):
+        pair.now_s += 0.01
+        pair.stick.tick(pair.now_s)
+        pair.carry()
+        due_s = pair.session.due_s
+        if due_s is not None and due_s <= pair.now_s - 0.055:
+            pair.session.tick(pair.now_s)
+        pair.seen += [(pair.now_s, event) for event in pair.session.events()]
+    assert [event.tag for _, event in pair.seen if isinstance(event, Result)] == [40]
+    assert not any(isinstance(event, Lost) for _, event in pair.seen)
+
+
 def test_a_stick_that_becomes_slower_within_four_times_is_no_hanging_one():
     pair = warm(0.2)
     pair.stick.fault("slow", factor=3.5)
