@@ -14,6 +14,8 @@ StickId = NewType("StickId", str)
 CameraName = NewType("CameraName", str)
 GraphName = NewType("GraphName", str)
 Celsius = NewType("Celsius", float)
+Size = Tuple[int, int]
+"""Width and height, pixels."""
 Box = Tuple[float, float, float, float]
 """x1, y1, x2, y2, normalised to 0..1 of the frame."""
 FrameNumber = Annotated[int, Meta(ge=0, lt=2**53)]
@@ -40,11 +42,14 @@ class Classified(Struct, frozen=True, array_like=True):
 
 
 class Outcome(Struct, frozen=True, array_like=True):
-    """The output of a graph for one frame, decoded. Either list may be empty; `error` is set when the frame was given up."""
+    """The output of a graph for one frame, decoded: detections, classes or features. The lists may be empty; `error` is set when
+    the frame was given up."""
 
     detections: List[Detection] = []
     classes: List[Classified] = []
     error: Optional[str] = None
+    features: Optional[bytes] = None
+    """A vector, float32, little-endian."""
 
 
 class Record(Struct, frozen=True, array_like=True):
@@ -62,6 +67,10 @@ class Record(Struct, frozen=True, array_like=True):
     latency_s: Optional[float]
     """From capture to the result's arrival in the supervisor; None for a frame that was given up."""
     outcome: Outcome
+    size: Optional[Size] = None
+    """Of the picture as its file has it, before it was scaled down into a slot; None where the source does not say."""
+    item_frame: Optional[FrameNumber] = None
+    """The frame's number in its item, for films that are items of a job."""
 
 
 class ResizeTransform(NamedTuple):

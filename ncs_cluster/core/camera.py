@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Union, assert_never
 
+from msgspec import structs
+
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import Action, LogEvent, MakePictures, Send
@@ -202,7 +204,15 @@ class Camera:
         events: list[Action] = []
         if message.error:
             events = [LogEvent("warning", self.spec.name, text) for text in self.unreadable.add(message.error, now_s)]
-        frame = Frame(ref, None if message.error else slots, message.captured_s, message.captured_at, message.item)
+        frame = Frame(
+            ref,
+            None if message.error else slots,
+            message.captured_s,
+            message.captured_at,
+            message.item,
+            message.size,
+            message.item_frame,
+        )
         self._cameras.streams.offer(stream, frame, error=message.error or None, now_s=now_s)
         return [*events, *self.grant()]
 
@@ -272,7 +282,7 @@ class Camera:
             if found.distance_m is not None and found.true_distance_m:
                 self.range_errors.append(abs(found.distance_m - found.true_distance_m) / found.true_distance_m)
         del self.range_errors[:-200]
-        self._cameras.streams.publish(unit, Outcome(detections, outcome.classes, outcome.error), now_s)
+        self._cameras.streams.publish(unit, structs.replace(outcome, detections=detections), now_s)
 
     def publish_unmeasured(self, now_s: float) -> None:
         """Publish the results that wait for distances without them."""

@@ -50,7 +50,7 @@ class Outbox:
 
     def put(self, record: Record, *, live: bool = True) -> None:
         outcome = record.outcome
-        size = _RECORD_BYTES + _OBJECT_BYTES * (len(outcome.detections) + len(outcome.classes))
+        size = _RECORD_BYTES + _OBJECT_BYTES * (len(outcome.detections) + len(outcome.classes)) + len(outcome.features or b"")
         self._kept.append(Kept(record, live, size))
         self._bytes += size
         while len(self._kept) > MOST_KEPT or self._bytes > MOST_BYTES:

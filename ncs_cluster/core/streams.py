@@ -191,7 +191,18 @@ class Streams:
             return
         latency_s = None if outcome.error is not None else now_s - unit.frame.captured_s
         frame, graph = unit.frame, self.graphs[unit.graph]
-        record = Record(stream.name, unit.number, frame.captured_at, frame.item, unit.stick, graph, latency_s, outcome)
+        record = Record(
+            stream.name,
+            unit.number,
+            frame.captured_at,
+            frame.item,
+            unit.stick,
+            graph,
+            latency_s,
+            outcome,
+            frame.size,
+            frame.item_frame,
+        )
         size = len(msgspec.msgpack.encode(record))
         if size > LONGEST_RECORD:
             too_long = Outcome(error=f"result of {size} bytes is longer than {LONGEST_RECORD} bytes")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from ncs_cluster.core.slots import Slots
-from ncs_cluster.types import FrameRef, StickId
+from ncs_cluster.types import FrameRef, Size, StickId
 
 RESULT, DROPPED, LATE, GIVEN_UP = "result", "dropped", "late", "given_up"
 
@@ -14,15 +14,26 @@ RESULT, DROPPED, LATE, GIVEN_UP = "result", "dropped", "late", "given_up"
 class Frame:
     """A captured frame; each open unit of it holds a lease of its slot."""
 
-    __slots__ = ("captured_at", "captured_s", "item", "ref", "slots")
+    __slots__ = ("captured_at", "captured_s", "item", "item_frame", "ref", "size", "slots")
 
-    def __init__(self, ref: FrameRef, slots: Slots | None, captured_s: float, captured_at: float, item: str | None) -> None:
+    def __init__(
+        self,
+        ref: FrameRef,
+        slots: Slots | None,
+        captured_s: float,
+        captured_at: float,
+        item: str | None,
+        size: Size | None = None,
+        item_frame: int | None = None,
+    ) -> None:
         self.ref = ref
         self.slots = slots
         """None when the frame has no pixels, as with a corrupt picture."""
         self.captured_s = captured_s
         self.captured_at = captured_at
         self.item = item
+        self.size = size
+        self.item_frame = item_frame
 
 
 class Unit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, List, Optional, Union
+from typing import Annotated, List, Optional, Tuple, Union
 
 from msgspec import Meta
 
@@ -76,6 +76,8 @@ class FrameCaptured(Message, frozen=True):
     captured_at: float
     item: Optional[Item] = None
     error: Optional[str] = None
+    size: Optional[Tuple[Side, Side]] = None
+    item_frame: Optional[FrameNumber] = None
 
 
 class Skipped(Message, frozen=True):

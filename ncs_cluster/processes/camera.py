@@ -272,7 +272,9 @@ class Camera:
         # after FrameCaptured the supervisor may unmap the pool
         pool = self._pools[ref.pool]
         self._preview.record_capture(ref.frame, captured.captured_s, captured.item)
-        self._channel.send(FrameCaptured(ref, captured.captured_s, captured.captured_at, captured.item, captured.error))
+        seen = captured
+        message = FrameCaptured(ref, seen.captured_s, seen.captured_at, seen.item, seen.error, seen.size, seen.item_frame)
+        self._channel.send(message)
         if captured.error is None:
             self._preview.draw_live(ref, pool, self._capture_fps)
 

@@ -9,6 +9,8 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from msgspec import structs
+
 from ncs_cluster.ipc.pictures import PictureRing
 from ncs_cluster.ipc.pool import FramePool
 from ncs_cluster.messages import DetectionRate, Drawn, MapPictures, Measure
@@ -102,7 +104,7 @@ class Preview:
         """Take a result with its distances. In `exact` mode, draw its frame, which is leased during this call, unless the result of
         another graph follows for it."""
         ref = message.frame
-        outcome = Outcome(detections, message.outcome.classes, message.outcome.error)
+        outcome = structs.replace(message.outcome, detections=detections)
         if not self._exact:
             before, captured = self._newest.get(message.graph), self._captured.get(ref.frame)
             if captured is not None and (before is None or before.frame <= ref.frame):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from typing import List, Optional, Union
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from ncs_cluster.types import Box, Outcome, Record
+from ncs_cluster.types import Box, Outcome, Record, Size
 
 SCHEMA = 1
 
@@ -38,7 +39,10 @@ class RecordForm(Struct):
     latency_ms: Optional[float]
     detections: List[DetectionForm]
     classes: Union[List[ClassForm], UnsetType] = UNSET
+    features: Union[List[float], UnsetType] = UNSET
     error: Union[str, UnsetType] = UNSET
+    size: Union[Size, UnsetType] = UNSET
+    item_frame: Union[int, UnsetType] = UNSET
 
 
 _encode = msgspec.json.Encoder().encode
@@ -59,9 +63,17 @@ def encode(record: Record) -> bytes:
             latency_ms=None if record.latency_s is None else round(record.latency_s * 1000, 2),
             detections=_detections(outcome),
             classes=[ClassForm(c.label, c.label_id, round(c.score, 4)) for c in outcome.classes] if outcome.classes else UNSET,
+            features=UNSET if outcome.features is None else _floats(outcome.features),
             error=UNSET if outcome.error is None else outcome.error,
+            size=UNSET if record.size is None else record.size,
+            item_frame=UNSET if record.item_frame is None else record.item_frame,
         )
     )
+
+
+def _floats(features: bytes) -> List[float]:
+    """With the nine significant digits that give a float32 back exactly."""
+    return [float(f"{value:.9g}") for value in struct.unpack(f"<{len(features) // 4}f", features)]
 
 
 def _detections(outcome: Outcome) -> List[DetectionForm]:

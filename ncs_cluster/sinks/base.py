@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -36,6 +36,18 @@ class Sink(Protocol):
         """Write one record whole, or nothing of it; returns the token after it. Raises OSError."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Finishing(Protocol):
+    """A sink that can be a job's: its output survives a power cut, and has its final form once the job is done."""
+
+    def sync(self) -> None:
+        """Records written so far survive a power cut. The job's ledger notes the newest token afterwards. Raises OSError."""
+
+    def finish(self) -> None:
+        """Every record of the job is written: give the output its final form and name. Called again where the process exits before
+        it returns; `open` and `close` may come between. Raises OSError."""
 
 
 class Parsed(NamedTuple):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ncs_cluster.types import Truth
+    from ncs_cluster.types import Size, Truth
 
 
 class SourceInfo(NamedTuple):
@@ -63,6 +63,10 @@ class Captured(NamedTuple):
     """Synthetic scenes only."""
     error: Optional[str] = None
     """Set when this item cannot be shown (a corrupt picture, a damaged frame): it is recorded as given up; the source goes on."""
+    size: Optional[Size] = None
+    """Of the picture before it was scaled down; see types.Record."""
+    item_frame: Optional[int] = None
+    """The frame's number in its item, where an item has several."""
 
 
 class Source(Protocol):

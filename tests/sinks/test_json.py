@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from typing import Any
 
 import msgspec
@@ -61,3 +62,16 @@ def test_the_text_is_one_line_of_utf_8_whatever_a_file_is_called(item: str) -> N
     assert b"\n" not in written
     assert b"\r" not in written
     assert json.loads(written.decode())["item"] == item
+
+
+def test_the_text_of_a_feature_vector_gives_each_float32_back_exactly() -> None:
+    values = [0.1, -3.4028235e38, 1e-45, 16777217.0, 0.0]
+    features = struct.pack("<5f", *values)
+    told = json.loads(text(outcome=Outcome(features=features)))["features"]
+    assert struct.pack("<5f", *told) == features
+
+
+def test_the_text_names_the_pictures_size_and_the_frames_number_in_its_film_where_they_are_known() -> None:
+    assert text(size=(4000, 3000), item_frame=7) == HEAD + ALL + (
+        b'"latency_ms":50.0,"detections":[],"size":[4000,3000],"item_frame":7}'
+    )
