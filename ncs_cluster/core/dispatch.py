@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from ncs_cluster.core.stick_queue import StickQueue
-from ncs_cluster.core.work import DROPPED, Ledger, Unit
+from ncs_cluster.core.work import DROPPED, Tally, Unit
 from ncs_cluster.types import StickId
 
 MOST_TRIES = 3
@@ -39,8 +39,8 @@ class Lane:
 class Dispatcher:
     """All lanes, and a queue for each stick that can take work."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
         self.lanes: dict[tuple[str, int], Lane] = {}
         self.queues: dict[StickId, StickQueue] = {}
         self.permits: dict[str, int] = {}
@@ -107,7 +107,7 @@ class Dispatcher:
             unit.stick, unit.ticket = None, -1
             lane = self.lanes.get((unit.stream, unit.graph))
             if lane is None or unit.closed or (not lane.ordered and lane.pending):
-                self.ledger.end(unit, DROPPED)
+                self.tally.end(unit, DROPPED)
             elif len(unit.tried) >= MOST_TRIES:
                 given_up.append(unit)
             else:
@@ -146,13 +146,13 @@ class Dispatcher:
     def offer(self, unit: Unit) -> None:
         """Add a unit to its lane. In a live lane it replaces an older frame."""
         lane = self.lanes[unit.stream, unit.graph]
-        self.ledger.begin(unit)
+        self.tally.begin(unit)
         replaced = False
         if not lane.ordered:
             while lane.pending:
                 older = lane.pending.popleft()
                 replaced = not older.tried
-                self.ledger.end(older, DROPPED)
+                self.tally.end(older, DROPPED)
         # a unit that replaces another one changes nothing for `assign`
         self._unchanged = self._unchanged and replaced
         self._wake(lane)

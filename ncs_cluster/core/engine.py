@@ -20,7 +20,7 @@ from ncs_cluster.core.shutdown import Shutdown, killed
 from ncs_cluster.core.sinks import Sinks
 from ncs_cluster.core.sticks import Sticks
 from ncs_cluster.core.streams import Streams
-from ncs_cluster.core.work import DROPPED, Ledger
+from ncs_cluster.core.work import DROPPED, Tally
 from ncs_cluster.core.workers import Workers
 from ncs_cluster.errors import EX_CONFIG
 from ncs_cluster.specs import Settings
@@ -45,11 +45,11 @@ class Engine:
         limits = limits or Limits()
         self.settings = settings
         self.began_s = now_s
-        self.ledger = Ledger()
-        self.dispatcher = Dispatcher(self.ledger)
+        self.tally = Tally()
+        self.dispatcher = Dispatcher(self.tally)
         self.sinks = Sinks(settings.sinks, self, limits)
         self.sticks = Sticks(settings.pools, settings.graphs, self.dispatcher, limits)
-        self.streams = Streams([str(graph.name) for graph in settings.graphs], self.dispatcher, self.ledger, self.sinks)
+        self.streams = Streams([str(graph.name) for graph in settings.graphs], self.dispatcher, self.tally, self.sinks)
         self.cameras = Cameras(self.streams, self.dispatcher, self._listening_workers, self, limits)
         self.workers = Workers(settings.pools, self.sticks, self.streams, self.dispatcher, self.cameras.pools)
         self.gateway: Gateway | None = None
@@ -133,7 +133,7 @@ class Engine:
             actions += self.streams.release(now_s)
         actions += self.sinks.pump()
         self.streams.hold_full()
-        if not self.ledger.open:
+        if not self.tally.open:
             self.idle_s = now_s
         if self.shutdown is not None and self.shutdown.closing:
             # the sticks are closing: no unit is assigned any more
@@ -172,7 +172,7 @@ class Engine:
             actions += self.cameras.send_detection_rate(now_s)
         if self.shutdown is not None:
             actions += self._advance_shutdown(now_s)
-        elif self.cameras.finished and not self.ledger.open and not self.sinks.kept:
+        elif self.cameras.finished and not self.tally.open and not self.sinks.kept:
             hint = "; --loop repeats them and keeps the page" if self.gateway is not None else ""
             over = f"all sources have ended and all results are written{hint}"
             actions += [LogEvent("info", "daemon", over), *self.stop(now_s)]
@@ -196,15 +196,15 @@ class Engine:
             return [LogEvent("warning", "daemon", "second stop request: exiting now"), *killed(self.children()), Exit(0)]
         self.shutdown = Shutdown(self._producers(), self._consumers(), now_s)
         for unit in self.dispatcher.drain():
-            self.ledger.end(unit, DROPPED)
+            self.tally.end(unit, DROPPED)
         return [LogEvent("info", "daemon", "stopping: finishing frames in flight"), *self._advance_shutdown(now_s)]
 
     def _advance_shutdown(self, now_s: float) -> list[Action]:
         assert self.shutdown is not None
         actions: list[Action] = self.sinks.start_waiting(now_s)
-        if self.ledger.open and self.shutdown.too_late(now_s):
+        if self.tally.open and self.shutdown.too_late(now_s):
             actions += self._give_up_open_units(now_s)
-        actions += self.shutdown.advance(now_s, drained=lambda: not self.ledger.open, written=lambda: not self.sinks.kept)
+        actions += self.shutdown.advance(now_s, drained=lambda: not self.tally.open, written=lambda: not self.sinks.kept)
         if self.sinks.kept and any(isinstance(action, Exit) for action in actions):
             kept = self.sinks.kept
             unwritten = f"{kept} result{'' if kept == 1 else 's'} not written before exit"
@@ -217,7 +217,7 @@ class Engine:
         for camera in self.cameras.by_name.values():
             camera.publish_unmeasured(now_s)
         self.dispatcher.abandon()
-        for unit in list(self.ledger.open):
+        for unit in list(self.tally.open):
             self.streams.give_up(unit, "not finished: the daemon was stopped", now_s)
         return actions
 

@@ -79,9 +79,9 @@ def status(
         sticks=sticks,
         cameras=[_camera(engine, camera, now_s) for camera in engine.cameras.by_name.values() if not camera.removed],
         counters=CountersStatus(
-            frames_lost=engine.ledger.lost,
-            frames_doubled=engine.ledger.doubled,
-            out_of_order=engine.ledger.out_of_order,
+            frames_lost=engine.tally.lost,
+            frames_doubled=engine.tally.doubled,
+            out_of_order=engine.tally.out_of_order,
             throttled_s=round(sum(_throttled_s(engine, stick) for stick in engine.sticks.by_id.values()), 1),
         ),
         machine=machine,
@@ -140,7 +140,7 @@ def ready(engine: Engine, now_s: float) -> str | None:
         return reason
     # work counts from when it arrived, not from the last result before a pause
     proof_s = max(engine.workers.health.last_good_s or 0.0, engine.idle_s)
-    return "no result in the last 5 s" if engine.ledger.open and now_s - proof_s > READY_S else None
+    return "no result in the last 5 s" if engine.tally.open and now_s - proof_s > READY_S else None
 
 
 def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
@@ -246,7 +246,7 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
 
 def _camera(engine: Engine, camera: Camera, now_s: float) -> CameraStatus:
     stream = camera.stream
-    count = engine.ledger.streams.get(camera.spec.name) or Count()
+    count = engine.tally.streams.get(camera.spec.name) or Count()
     if camera.ended:
         state = "ended"
     elif camera.child.state is State.BACKOFF:

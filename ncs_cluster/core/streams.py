@@ -10,7 +10,7 @@ from ncs_cluster.core.actions import Action
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.sinks import Sinks
 from ncs_cluster.core.stream import Stream
-from ncs_cluster.core.work import DROPPED, GIVEN_UP, LATE, RESULT, Frame, Ledger, Unit
+from ncs_cluster.core.work import DROPPED, GIVEN_UP, LATE, RESULT, Frame, Tally, Unit
 from ncs_cluster.types import Outcome, Record
 
 LONGEST_RECORD = 190_000
@@ -20,12 +20,12 @@ LONGEST_RECORD = 190_000
 class Streams:
     """The open streams by name. Streams are opened and closed while the daemon runs."""
 
-    def __init__(self, graphs: Sequence[str], dispatcher: Dispatcher, ledger: Ledger, sinks: Sinks) -> None:
+    def __init__(self, graphs: Sequence[str], dispatcher: Dispatcher, tally: Tally, sinks: Sinks) -> None:
         self.by_name: dict[str, Stream] = {}
         self.graphs = list(graphs) or ["none"]
         """Without a graph, as with simulated sticks that only take time, each frame is one unit."""
         self._dispatcher = dispatcher
-        self._ledger = ledger
+        self._tally = tally
         self._sinks = sinks
         self._ordered: list[Stream] = []
         self._holding: dict[str, Stream] = {}
@@ -51,10 +51,10 @@ class Streams:
         stream.closing = True
         self._ordered = [each for each in self.by_name.values() if each.ordered]
         for unit in self._dispatcher.close_lanes(name):
-            self._ledger.end(unit, DROPPED)
+            self._tally.end(unit, DROPPED)
         for order in stream.live_orders.values():
             for unit, _ in order.flush():
-                self._ledger.end(unit, DROPPED)
+                self._tally.end(unit, DROPPED)
         for reorder in stream.reorders.values():
             for unit, outcome in reorder.flush():
                 self._record(stream, unit, outcome, now_s)
@@ -75,12 +75,12 @@ class Streams:
             if error is None:
                 self._dispatcher.offer(unit)
             else:
-                self._ledger.begin(unit)
+                self._tally.begin(unit)
                 self.give_up(unit, error, now_s)
 
     def skip(self, stream: Stream) -> None:
         """Count a frame that found no free slot as dropped."""
-        self._ledger.skip(stream.name, len(stream.graphs))
+        self._tally.skip(stream.name, len(stream.graphs))
 
     # -- results
 
@@ -94,7 +94,7 @@ class Streams:
         """A stick has answered the unit; `latency_s` is its time on the stick."""
         stream = self._of(unit)
         if stream is None:
-            self._ledger.end(unit, DROPPED)
+            self._tally.end(unit, DROPPED)
             return []
         if outcome.error is not None:
             self.give_up(unit, outcome.error, now_s)
@@ -102,7 +102,7 @@ class Streams:
         if stream.ordered:
             return self._enrich(stream, unit, outcome, now_s) + stream.producer.grant()
         if not stream.live_orders[unit.graph].arrived(unit, outcome, latency_s, now_s):
-            self._ledger.end(unit, LATE)
+            self._tally.end(unit, LATE)
         return self._release(stream, now_s) + stream.producer.grant()
 
     def release(self, now_s: float) -> list[Action]:
@@ -123,7 +123,7 @@ class Streams:
     def publish(self, unit: Unit, outcome: Outcome, now_s: float) -> None:
         """End the unit with a result and record it in the order of frames."""
         stream = self._of(unit)
-        if not self._ledger.end(unit, RESULT if stream else DROPPED) or stream is None:
+        if not self._tally.end(unit, RESULT if stream else DROPPED) or stream is None:
             return
         stream.detection.count(now_s)
         stream.latency.add(now_s - unit.frame.captured_s)
@@ -132,7 +132,7 @@ class Streams:
     def give_up(self, unit: Unit, error: str, now_s: float) -> None:
         """End the unit without a result. An ordered stream records `error`; a live one records nothing."""
         stream = self._of(unit)
-        if self._ledger.end(unit, GIVEN_UP) and stream is not None and stream.ordered:
+        if self._tally.end(unit, GIVEN_UP) and stream is not None and stream.ordered:
             self._in_turn(stream, unit, Outcome(error=error), now_s)
 
     def flush(self, now_s: float) -> list[Action]:
@@ -185,7 +185,7 @@ class Streams:
 
     def _record(self, stream: Stream, unit: Unit, outcome: Outcome, now_s: float) -> None:
         if unit.number <= stream.published.get(unit.graph, -1):
-            self._ledger.out_of_order += 1
+            self._tally.out_of_order += 1
         stream.published[unit.graph] = unit.number
         if not self._sinks.by_name:
             return

@@ -1,4 +1,4 @@
-"""The unit of work, (frame, graph), and the ledger, which checks that each unit ends exactly once: result, dropped, late, given
+"""The unit of work, (frame, graph), and the tally, which checks that each unit ends exactly once: result, dropped, late, given
 up."""
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Count(Struct):
         return self.begun - self.result - self.dropped - self.late - self.given_up
 
 
-class Ledger:
+class Tally:
     """Counts how units begin and end. `doubled` and `lost` differ from 0 only by a fault of this program; both are in the
     status."""
 

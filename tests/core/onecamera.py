@@ -15,7 +15,7 @@ from ncs_cluster.core.sinks import Sinks
 from ncs_cluster.core.slots import Slots
 from ncs_cluster.core.stream import Stream
 from ncs_cluster.core.streams import Streams
-from ncs_cluster.core.work import Count, Frame, Ledger, Unit
+from ncs_cluster.core.work import Count, Frame, Tally, Unit
 from ncs_cluster.specs import CameraSpec, GatewaySpec, SinkSpec
 from ncs_cluster.testing.world import installation
 from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome, Record, StickId
@@ -94,12 +94,12 @@ class CameraSetup:
         workers: tuple[Endpoint, ...] = (),
     ) -> None:
         self.daemon = FakeDaemon()
-        self.ledger = Ledger()
-        self.dispatcher = Dispatcher(self.ledger)
+        self.tally = Tally()
+        self.dispatcher = Dispatcher(self.tally)
         self.sinks = Sinks([SinkSpec("jsonl", {}, name, name) for name in sinks], self.daemon, Limits())
         for sink in self.sinks.by_name.values():
             opened_outbox(sink.outbox)
-        self.streams = Streams(graphs, self.dispatcher, self.ledger, self.sinks)
+        self.streams = Streams(graphs, self.dispatcher, self.tally, self.sinks)
         self.workers = list(workers)
         self.cameras = Cameras(self.streams, self.dispatcher, lambda: self.workers, self.daemon, Limits())
         self.spec = CameraSpec(NAME, "synthetic", {}, "a scene", weight=2.0, ordered=ordered, window=window)
@@ -144,13 +144,13 @@ class CameraSetup:
         return [each for _, each in self.outbox.sendable()]
 
     def counted(self, **ends: int) -> bool:
-        return self.ledger.count("cam0") == Count(**ends)
+        return self.tally.count("cam0") == Count(**ends)
 
     def unit(self, frame: int, ticket: int = 0, graph: int = 0) -> Unit:
         """One that a stick has had in hand since 10.0; its turn has come in an ordered stream."""
         made = Unit("cam0", Frame(ref(frame), None, 10.0, 1.7e9, None), graph)
         made.ticket, made.stick = ticket or frame + 100, StickId("sim-1")
-        self.ledger.begin(made)
+        self.tally.begin(made)
         if self.camera.stream is not None and self.camera.stream.ordered:
             self.camera.stream.reorders[graph].expect(frame)
         return made

@@ -78,7 +78,7 @@ class Daemon:
 
     @property
     def count(self) -> Count:
-        return self.engine.ledger.count("cam0")
+        return self.engine.tally.count("cam0")
 
 
 def ref(frame: int) -> FrameRef:

@@ -1,10 +1,10 @@
-"""A dispatcher and its ledger, with short names: for tests of exact hand-overs."""
+"""A dispatcher and its tally, with short names: for tests of exact hand-overs."""
 
 from __future__ import annotations
 
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.stick_queue import StickQueue
-from ncs_cluster.core.work import Frame, Ledger, Unit
+from ncs_cluster.core.work import Frame, Tally, Unit
 from ncs_cluster.types import CameraName, FrameRef, StickId
 
 A, B = StickId("a"), StickId("b")
@@ -18,8 +18,8 @@ class DispatcherSetup:
     """A dispatcher with one stream, cam0, and sticks at full speed."""
 
     def __init__(self, *sticks: StickId, ordered: bool = False, max_in_flight: int = 2, graphs: int = 1) -> None:
-        self.ledger = Ledger()
-        self.dispatcher = Dispatcher(self.ledger)
+        self.tally = Tally()
+        self.dispatcher = Dispatcher(self.tally)
         self.dispatcher.open_lanes("cam0", range(graphs), 1.0, ordered=ordered)
         for stick in sticks:
             self.dispatcher.attach(stick, max_in_flight)

@@ -7,7 +7,7 @@ from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.stick import Stick
 from ncs_cluster.core.sticks import Sticks
-from ncs_cluster.core.work import Ledger
+from ncs_cluster.core.work import Tally
 from ncs_cluster.messages import StickOpened
 from ncs_cluster.specs import ClusterSpec, DiscoverySpec, GraphSpec, PoolSpec, StickSpec
 from ncs_cluster.types import GraphName, StickId
@@ -40,7 +40,7 @@ class SticksSetup:
 
     def __init__(self, count: int = 1, *, clusters: ClusterSpec | None = None, stagger_s: float = 0.0) -> None:
         self.pool = pool_of(*range(1, count + 1), clusters=clusters, stagger_s=stagger_s)
-        self.dispatcher = Dispatcher(Ledger())
+        self.dispatcher = Dispatcher(Tally())
         self.sticks = Sticks([self.pool], [GRAPH], self.dispatcher, Limits())
         for number in range(1, count + 1):
             self.sticks.found(spec(number), 0.0)

@@ -37,7 +37,7 @@ class WorkersSetup:
         self.settings = settings_of(*(pools or [counted]))
         self.engine = Engine(self.settings, 0.0)
         self.sticks, self.workers, self.dispatcher = self.engine.sticks, self.engine.workers, self.engine.dispatcher
-        self.ledger, self.outbox = self.engine.ledger, self.engine.sinks.by_name[""].outbox
+        self.tally, self.outbox = self.engine.tally, self.engine.sinks.by_name[""].outbox
         self.engine.cameras.add(self.settings.cameras[0], 0.0)
         self.camera = self.engine.cameras.by_name[CAM0]
         self.camera.handle(m.Hello(m.PROTOCOL, 21, "3.11"), 0.0)
@@ -84,4 +84,4 @@ class WorkersSetup:
 
     @property
     def count(self) -> Count:
-        return self.ledger.count("cam0")
+        return self.tally.count("cam0")

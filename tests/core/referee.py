@@ -105,10 +105,10 @@ class Referee:
 
     def check(self) -> None:
         engine = self.engine
-        ledger = engine.ledger
-        assert (ledger.lost, ledger.doubled, ledger.out_of_order) == (0, 0, 0)
-        for name, count in ledger.streams.items():
-            mine = [unit for unit in ledger.open if unit.stream == name]
+        tally = engine.tally
+        assert (tally.lost, tally.doubled, tally.out_of_order) == (0, 0, 0)
+        for name, count in tally.streams.items():
+            mine = [unit for unit in tally.open if unit.stream == name]
             assert count.begun == count.result + count.dropped + count.late + count.given_up + len(mine)
         assert self.world.torn == 0, "a frame was overwritten under its reader"
         self.every_unit_is_somewhere()
@@ -126,12 +126,12 @@ class Referee:
         for stream in engine.streams.by_name.values():
             places += [unit for order in stream.live_orders.values() for unit in order.holding]
         assert len(places) == len(set(places)), "a unit is in two places"
-        assert set(places) == engine.ledger.open, "a unit is nowhere, or has ended and is still somewhere"
+        assert set(places) == engine.tally.open, "a unit is nowhere, or has ended and is still somewhere"
 
     def slots_add_up(self) -> None:
         engine = self.engine
         leased: dict[tuple[int, int], int] = defaultdict(int)
-        for unit in engine.ledger.open:
+        for unit in engine.tally.open:
             if unit.holds_pixels:
                 leased[unit.frame.ref.pool, unit.frame.ref.slot] += 1
         for number, slots in engine.cameras.pools.by_number.items():
@@ -172,7 +172,7 @@ class Referee:
 
     def drained(self) -> None:
         """Nothing is under way any more: nothing may be held."""
-        assert not self.engine.ledger.open
+        assert not self.engine.tally.open
         for slots in self.engine.cameras.pools.by_number.values():
             assert slots.leased == 0
             assert slots.free + slots.granted == slots.layout.slots

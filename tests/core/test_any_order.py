@@ -307,7 +307,7 @@ class AnyOrder(RuleBasedStateMachine):
             source.period_s = periods[name]
         world.run(5.0)
         self.referee.check()
-        streams = world.engine.ledger.streams
+        streams = world.engine.tally.streams
         before = {camera.name: streams[camera.name].result for camera in world.engine.settings.cameras}
         world.run(10.0)
         self.referee.check()

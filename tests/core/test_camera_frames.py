@@ -26,7 +26,7 @@ def test_a_captured_frame_is_offered_to_each_graph_and_another_slot_is_granted()
     assert (setup.camera.next_frame, setup.camera.frames, setup.slots.leased) == (1, 1, 1)
     assert setup.counted(begun=2)
     for lane in setup.dispatcher.lanes.values():
-        setup.ledger.end(lane.pending[0], "dropped")
+        setup.tally.end(lane.pending[0], "dropped")
     assert setup.slots.leased == 0
 
 
@@ -224,7 +224,7 @@ def test_a_frame_goes_to_the_graphs_of_its_stream_only() -> None:
     assert setup.counted(begun=2)
     assert setup.slots.leased == 1
     for lane in setup.dispatcher.lanes.values():
-        setup.ledger.end(lane.pending[0], "dropped")
+        setup.tally.end(lane.pending[0], "dropped")
     assert setup.slots.leased == 0
 
 
@@ -236,5 +236,5 @@ def test_an_answer_of_a_stick_lets_the_camera_write_on() -> None:
             setup.slots.grant()
         setup.slots.written(slot, 1)
     held = Unit("cam0", Frame(ref(0, 3), setup.slots, 10.0, 1.7e9, None), 0)
-    setup.ledger.begin(held)
+    setup.tally.begin(held)
     assert setup.inferred(held, Outcome(), 10.5) == granted(3)

@@ -21,7 +21,7 @@ def answered(setup: CameraSetup, graph: int, ticket: int) -> list[object]:
     """A stick answers the frame that waits for this graph; whether the camera is told that it is the last of its frame."""
     unit = setup.dispatcher.lanes["cam0", graph].pending.popleft()
     unit.ticket, unit.stick = ticket, StickId("sim-1")
-    setup.ledger.begin(unit)
+    setup.tally.begin(unit)
     setup.streams.sent(unit)
     sent = [each.message for each in setup.inferred(unit, FOUND, 11.0) if isinstance(each, Send)]
     return [(each.frame.frame, each.graph, each.last) for each in sent if isinstance(each, m.Measure)]
@@ -43,7 +43,7 @@ def test_the_camera_is_told_which_result_of_a_frame_is_the_last(ordered: bool) -
 def test_a_graph_that_dropped_the_frame_is_not_waited_for() -> None:
     setup = CameraSetup(("demo", "faces"), window=True).open()
     setup.receive(captured(0))
-    setup.ledger.end(setup.dispatcher.lanes["cam0", 1].pending.popleft(), "dropped")
+    setup.tally.end(setup.dispatcher.lanes["cam0", 1].pending.popleft(), "dropped")
     assert answered(setup, 0, 1) == [(0, "demo", True)]
 
 

@@ -90,7 +90,7 @@ def test_the_slot_of_a_measured_frame_may_be_written_again() -> None:
     for slot in range(30):
         setup.slots.written(slot, 1)
     unit = Unit("cam0", Frame(ref(0, 4), setup.slots, 10.0, 1.7e9, None), 0)
-    setup.ledger.begin(unit)
+    setup.tally.begin(unit)
     assert setup.inferred(unit, FOUND, 10.5) == measure(unit)
     assert setup.receive(Measured(unit.ticket, []), 11.0) == granted(4)
 

@@ -185,7 +185,7 @@ def test_results_that_are_measured_or_on_a_stick_while_their_stream_closes_are_d
     assert setup.receive(Measured(900, [BALL]), 22.0) == []
     assert setup.records == []
     assert setup.counted(begun=2, dropped=2)
-    assert setup.ledger.doubled == setup.ledger.lost == 0
+    assert setup.tally.doubled == setup.tally.lost == 0
 
 
 # -- removed

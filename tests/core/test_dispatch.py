@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.work import Count, Ledger
+from ncs_cluster.core.work import Count, Tally
 from ncs_cluster.types import StickId
 from tests.core.onedispatcher import A, B, DispatcherSetup, a_unit
 
 
 def test_a_new_dispatcher_has_nothing_to_do() -> None:
-    dispatcher = Dispatcher(Ledger())
+    dispatcher = Dispatcher(Tally())
     assert (dispatcher.lanes, dispatcher.queues, dispatcher.permits) == ({}, {}, {})
     assert (dispatcher.deadline_s, dispatcher.assign(1.0), dispatcher.deadline_s) == (None, [], None)
     assert (dispatcher.at_work("default"), dispatcher.waiting(), dispatcher.not_at_fault(A), dispatcher.detach(A)) == (
@@ -25,7 +25,7 @@ def test_a_new_dispatcher_has_nothing_to_do() -> None:
 
 
 def test_a_stick_that_can_work_has_a_new_seat_which_rests() -> None:
-    dispatcher = Dispatcher(Ledger())
+    dispatcher = Dispatcher(Tally())
     first = dispatcher.attach(A, 3)
     assert (first.stick, first.max_in_flight, first.can_reset, first.duty) == (A, 3, False, 0.0)
     assert first.pool == "default"
@@ -49,7 +49,7 @@ def test_a_live_lane_fills_every_executor_at_once_and_one_request_more_just_in_t
 
 
 def test_the_graphs_of_a_stream_share_its_weight() -> None:
-    dispatcher = Dispatcher(Ledger())
+    dispatcher = Dispatcher(Tally())
     dispatcher.open_lanes("cam0", [0, 2], 4.0, ordered=True)
     assert list(dispatcher.lanes) == [("cam0", 0), ("cam0", 2)]
     lane = dispatcher.lanes["cam0", 2]
@@ -58,7 +58,7 @@ def test_the_graphs_of_a_stream_share_its_weight() -> None:
 
 
 def test_another_weight_of_a_stream_is_shared_by_its_graphs_and_by_no_other() -> None:
-    dispatcher = Dispatcher(Ledger())
+    dispatcher = Dispatcher(Tally())
     dispatcher.open_lanes("cam0", [0, 1], 4.0, ordered=True)
     dispatcher.open_lanes("cam1", [0], 4.0, ordered=True)
     dispatcher.set_weight("cam0", 8.0)
@@ -75,7 +75,7 @@ def test_a_unit_is_handed_over_once_with_a_ticket_of_its_own() -> None:
     assert setup.dispatcher.assign(10.0) == [one, two]
     assert (one.ticket, one.stick, one.sent_s, two.ticket, two.stick, two.sent_s) == (1, A, 10.0, 2, B, 10.0)
     assert (setup.dispatcher.queues[A].in_flight, setup.dispatcher.queues[B].in_flight) == ({1: one}, {2: two})
-    assert (setup.dispatcher.queues[A].last_sent_s, setup.dispatcher.at_work("default"), setup.ledger.open) == (10.0, 2, {one, two})
+    assert (setup.dispatcher.queues[A].last_sent_s, setup.dispatcher.at_work("default"), setup.tally.open) == (10.0, 2, {one, two})
     assert setup.dispatcher.assign(10.1) == []
 
 
@@ -83,8 +83,8 @@ def test_a_live_lane_keeps_its_newest_frame_alone_and_an_ordered_one_all() -> No
     live, ordered = DispatcherSetup(), DispatcherSetup(ordered=True)
     live.offer(1, 2, 3)
     ordered.offer(1, 2, 3)
-    assert (live.pending(), live.ledger.count("cam0")) == ([3], Count(begun=3, dropped=2))
-    assert (ordered.pending(), ordered.ledger.count("cam0")) == ([1, 2, 3], Count(begun=3))
+    assert (live.pending(), live.tally.count("cam0")) == ([3], Count(begun=3, dropped=2))
+    assert (ordered.pending(), ordered.tally.count("cam0")) == ([1, 2, 3], Count(begun=3))
     assert (ordered.dispatcher.waiting(), ordered.dispatcher.waiting("cam0"), ordered.dispatcher.waiting("cam1")) == (3, 3, 0)
 
 

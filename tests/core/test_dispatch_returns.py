@@ -19,19 +19,19 @@ def test_a_stick_that_dies_returns_its_frames_to_the_head_of_the_lane_in_their_o
     assert setup.dispatcher.detach(A) == []
     assert (setup.pending(), setup.dispatcher.queues) == ([1, 2, 3, 4], {})
     assert [(unit.tried, unit.stick, unit.ticket) for unit in units] == [([A], None, -1)] * 3
-    assert setup.ledger.count("cam0") == Count(begun=4)
+    assert setup.tally.count("cam0") == Count(begun=4)
 
 
 def test_a_live_frame_whose_stick_dies_makes_room_for_a_newer_one_else_it_is_tried_again() -> None:
     setup = DispatcherSetup(A)
     setup.offer(1)
     setup.assign(10.0)
-    assert (setup.dispatcher.detach(A), setup.pending(), setup.ledger.count("cam0")) == ([], [1], Count(begun=1))
+    assert (setup.dispatcher.detach(A), setup.pending(), setup.tally.count("cam0")) == ([], [1], Count(begun=1))
     setup.dispatcher.attach(A, 1)
     setup.dispatcher.set_duties({A: 1.0})
     setup.assign(11.0)
     setup.offer(2)
-    assert (setup.dispatcher.detach(A), setup.pending(), setup.ledger.count("cam0")) == ([], [2], Count(begun=2, dropped=1))
+    assert (setup.dispatcher.detach(A), setup.pending(), setup.tally.count("cam0")) == ([], [2], Count(begun=2, dropped=1))
 
 
 @pytest.mark.parametrize(("tried", "given_up"), [(0, False), (1, False), (2, True)])
@@ -179,7 +179,7 @@ def test_a_frame_of_a_closed_stream_whose_stick_dies_is_dropped_also_where_a_new
         if opened_again:
             setup.dispatcher.open_lanes("cam0", [0], 1.0, ordered=True)
         assert setup.dispatcher.detach(A) == []
-        assert (unit.ended, setup.dispatcher.waiting(), setup.ledger.count("cam0")) == ("dropped", 0, Count(begun=1, dropped=1))
+        assert (unit.ended, setup.dispatcher.waiting(), setup.tally.count("cam0")) == ("dropped", 0, Count(begun=1, dropped=1))
 
 
 def test_a_closed_stream_whose_lanes_are_opened_again_begins_without_frames() -> None:

@@ -29,11 +29,11 @@ def test_saturated_sticks_are_never_idle(sticks: int, latency_s: float) -> None:
     for number in range(sticks):
         world.sticks[f"sim-{number + 1}"].latency_s = latency_s
     world.start().run(START_S)
-    before = world.engine.ledger.count("cam0").result
+    before = world.engine.tally.count("cam0").result
     world.run(8.0)
-    done = world.engine.ledger.count("cam0").result - before
-    assert done + world.engine.ledger.count("cam0").late >= 0.99 * 8.0 * sticks / latency_s
-    assert world.engine.ledger.count("cam0").late <= 0.002 * done
+    done = world.engine.tally.count("cam0").result - before
+    assert done + world.engine.tally.count("cam0").late >= 0.99 * 8.0 * sticks / latency_s
+    assert world.engine.tally.count("cam0").late <= 0.002 * done
 
 
 @pytest.mark.parametrize("sticks", [1, 2])
@@ -51,7 +51,7 @@ def test_unsaturated_sticks_answer_at_once() -> None:
     times = sorted(latencies_ms(world)[10:])
     assert times[len(times) // 2] <= 105
     assert times[int(len(times) * 0.99)] <= 110
-    count = world.engine.ledger.count("cam0")
+    count = world.engine.tally.count("cam0")
     assert count.dropped <= 20
 
 
@@ -83,7 +83,7 @@ def test_saturated_streams_share_by_weight(weights: tuple[float, float], sticks:
         world.sticks[f"sim-{number + 1}"].latency_s = 0.1 + 0.0173 * number
     world.start().run(40.0)
     referee.check()
-    one, two = (world.engine.ledger.count(name).result for name in ("cam0", "cam1"))
+    one, two = (world.engine.tally.count(name).result for name in ("cam0", "cam1"))
     assert one / (one + two) == pytest.approx(weights[0] / sum(weights), abs=0.03)
 
 
@@ -92,7 +92,7 @@ def test_graphs_of_one_camera_share_its_weight() -> None:
     for name in ("cam0", "cam1"):
         world.cameras[name].period_s = 1 / 200
     world.start().run(60.0)
-    counts = [world.engine.ledger.count(name).result for name in ("cam0", "cam1")]
+    counts = [world.engine.tally.count(name).result for name in ("cam0", "cam1")]
     assert counts[0] == pytest.approx(counts[1], rel=0.05)
     graphs = [line["graph"] for line in map(json.loads, world.sink.file)]
     assert graphs.count("one") == pytest.approx(graphs.count("two"), rel=0.05)
@@ -122,6 +122,6 @@ def test_sixty_four_sticks_are_all_at_work() -> None:
     for number in range(64):
         world.sticks[f"sim-{number + 1}"].latency_s = 0.033
     world.start().run(2.0)
-    before = world.engine.ledger.count("cam0").result
+    before = world.engine.tally.count("cam0").result
     world.run(1.0)
-    assert world.engine.ledger.count("cam0").result - before >= 0.97 * 64 / 0.033
+    assert world.engine.tally.count("cam0").result - before >= 0.97 * 64 / 0.033

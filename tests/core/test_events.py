@@ -178,7 +178,7 @@ def at_work() -> Engine:
         engine.handle(endpoint, opened, 1000.0)
     engine.handle(CAMERA, m.FrameCaptured(frame(0), 1000.0, 1.7e9), 1000.0)
     measured = Unit("cam0", Frame(frame(0), None, 1000.0, 1.7e9, None), 0)
-    engine.ledger.begin(measured)
+    engine.tally.begin(measured)
     engine.cameras.by_name["cam0"].measuring[5] = (measured, Outcome())
     engine.sinks.by_name[""].outbox.put(Record("cam0", 0, 1.7e9, None, "sim-1", "demo", 0.1, Outcome()))
     engine.handle(SINK, m.Heartbeat(), 1000.0)

@@ -9,7 +9,7 @@ from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import GATEWAY, Endpoint
 from ncs_cluster.core.frame_pools import FramePools, fits
-from ncs_cluster.core.work import Ledger
+from ncs_cluster.core.work import Tally
 from ncs_cluster.messages import MapPictures, MapPool, SourceOpened, UnmapPool
 from ncs_cluster.specs import CameraSpec
 from ncs_cluster.types import CameraName, PoolLayout, StickId
@@ -35,7 +35,7 @@ def camera(name: str = "cam0", *, ordered: bool = False) -> Camera:
 
 def pools(graphs: int = 1, depths: tuple[int, ...] = ()) -> FramePools:
     """`depths`: of the sticks that are seated."""
-    dispatcher = Dispatcher(Ledger())
+    dispatcher = Dispatcher(Tally())
     for number, max_in_flight in enumerate(depths):
         dispatcher.attach(StickId(f"sim-{number + 1}"), max_in_flight)
     return FramePools(graphs, dispatcher)
@@ -171,7 +171,7 @@ def test_the_pool_of_a_camera_that_is_gone_for_good_goes_with_its_last_frame_and
 @pytest.mark.parametrize(("max_in_flight", "too_small"), [(22, False), (23, False), (24, True)])
 def test_a_pool_is_too_small_when_more_slots_are_wanted_than_it_has(max_in_flight: int, too_small: bool) -> None:
     """Of its 30 slots 7 are for lane and camera."""
-    dispatcher = Dispatcher(Ledger())
+    dispatcher = Dispatcher(Tally())
     setup, cam0 = FramePools(1, dispatcher), camera(ordered=True)
     setup.make(cam0, [])
     dispatcher.attach(StickId("sim-1"), max_in_flight)
@@ -179,7 +179,7 @@ def test_a_pool_is_too_small_when_more_slots_are_wanted_than_it_has(max_in_fligh
 
 
 def test_a_camera_without_a_pool_or_that_does_not_run_has_none_that_is_too_small() -> None:
-    dispatcher = Dispatcher(Ledger())
+    dispatcher = Dispatcher(Tally())
     setup, cam0 = FramePools(1, dispatcher), camera(ordered=True)
     dispatcher.attach(StickId("sim-1"), 1)
     assert setup.too_small(cam0) is False

@@ -57,9 +57,9 @@ def test_a_heat_wave_comes_and_goes_and_all_is_as_before(policy: str, size: int)
     world = hot_room(5, size, policy=policy)
     referee, log = Referee(world), Log(world)
     world.start().run(600.0)
-    before = world.engine.ledger.count("cam0").result
+    before = world.engine.tally.count("cam0").result
     world.run(200.0)
-    normal = world.engine.ledger.count("cam0").result - before
+    normal = world.engine.tally.count("cam0").result - before
     world.ambient_c = 40.0
     for _ in range(9):
         world.run(60.0)
@@ -67,9 +67,9 @@ def test_a_heat_wave_comes_and_goes_and_all_is_as_before(policy: str, size: int)
     hot_switches = len(log.switches)
     world.ambient_c = 25.0
     world.run(1500.0)
-    before = world.engine.ledger.count("cam0").result
+    before = world.engine.tally.count("cam0").result
     world.run(200.0)
-    after = world.engine.ledger.count("cam0").result - before
+    after = world.engine.tally.count("cam0").result - before
     referee.check()
     # all sticks at once are at the limit even in a cool room, and the room was cooler before
     assert after >= (0.97 if size else 0.9) * normal
@@ -103,7 +103,7 @@ def test_a_stick_without_a_sensor_takes_its_turns_by_the_clock() -> None:
     world.start().run(120.0)
     referee.check()
     assert len(log.switches) == 11
-    assert world.engine.ledger.count("cam0").result > 400
+    assert world.engine.tally.count("cam0").result > 400
 
 
 @pytest.mark.parametrize("reading", [None, float("nan"), -89.7, 200.0])

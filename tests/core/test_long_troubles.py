@@ -83,10 +83,10 @@ def test_an_hour_without_a_stick_costs_no_cpu_and_ends_with_the_first_that_is_ba
     seen = status(world)
     assert (seen.daemon.state, seen.daemon.ready, seen.daemon.alive) == ("down", False, True)
     assert seen.daemon.reasons == [f"{stick} is absent: unplugged" for stick in ALL]
-    results = world.engine.ledger.count("cam0").result
+    results = world.engine.tally.count("cam0").result
     world.plug("sim-3")
     world.run(5.0)
-    assert world.engine.ledger.count("cam0").result > results
+    assert world.engine.tally.count("cam0").result > results
     assert (status(world).daemon.state, status(world).daemon.ready) == ("degraded", True)
 
 

@@ -44,9 +44,9 @@ def test_a_frame_number_that_goes_backwards_costs_the_camera_no_slot() -> None:
         world.deliver(CAM, m.FrameCaptured(lie, world.now_s, world.now_s))
         world.run(0.1)
     referee.check()
-    before = world.engine.ledger.count("cam0").result
+    before = world.engine.tally.count("cam0").result
     world.run(2.0)
-    assert world.engine.ledger.count("cam0").result > before + 15
+    assert world.engine.tally.count("cam0").result > before + 15
 
 
 def test_an_ordered_stream_goes_on_past_a_number_its_camera_left_out() -> None:
@@ -57,9 +57,9 @@ def test_an_ordered_stream_goes_on_past_a_number_its_camera_left_out() -> None:
     assert camera is not None
     camera.next_frame += 3
     world.run(3.0)
-    assert world.engine.ledger.count("cam0").result > 50
+    assert world.engine.tally.count("cam0").result > 50
     assert frames(world)[-1] > 45
-    assert world.engine.ledger.out_of_order == 0
+    assert world.engine.tally.out_of_order == 0
 
 
 def test_results_stay_in_order_when_a_killed_camera_takes_time_to_die() -> None:
@@ -131,7 +131,7 @@ def test_a_stick_that_answers_with_errors_at_once_makes_no_other_sticks_result_l
     world.sticks["sim-3"].refuses = True
     world.run(10.0)
     referee.check()
-    count = world.engine.ledger.count("cam0")
+    count = world.engine.tally.count("cam0")
     assert count.given_up > 20
     assert count.late <= 5
     assert count.result > 150
@@ -149,7 +149,7 @@ def test_a_live_stream_is_not_starved_by_an_ordered_one(max_in_flight: int) -> N
     for name in ("sim-1", "sim-2"):
         world.sticks[name].max_in_flight = max_in_flight
     world.start().run(60.0)
-    job, live = world.engine.ledger.count("cam0").result, world.engine.ledger.count("cam1").result
+    job, live = world.engine.tally.count("cam0").result, world.engine.tally.count("cam1").result
     assert live == pytest.approx(job, rel=0.1)
     assert live + job >= 0.95 * 2 * 59 / 0.1
 
@@ -172,8 +172,8 @@ def test_a_suspect_finds_a_stick_although_another_stream_fills_them_all() -> Non
     world.start().run(60.0)
     referee.check()
     assert len(deaths) == 3
-    assert world.engine.ledger.count("cam0").given_up == 1
-    assert world.engine.ledger.count("cam1").given_up == 0
+    assert world.engine.tally.count("cam0").given_up == 1
+    assert world.engine.tally.count("cam1").given_up == 0
     errors = [line["frame"] for line in map(json.loads, world.sink.file) if "error" in line]
     assert errors == [20]
     assert len(frames(world, "cam0")) > 200
@@ -305,7 +305,7 @@ def test_results_of_a_drain_that_took_too_long_are_still_written() -> None:
     world.ask_stop()
     world.run(6.0)
     assert world.exit_code == 0
-    assert len(world.sink.file) == world.engine.ledger.count("cam0").result
+    assert len(world.sink.file) == world.engine.tally.count("cam0").result
     referee.check()
 
 

@@ -10,7 +10,7 @@ from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.regulator import Regulator
 from ncs_cluster.core.sticks import Sticks
-from ncs_cluster.core.work import Ledger
+from ncs_cluster.core.work import Tally
 from ncs_cluster.messages import StickOpened, Telemetry
 from ncs_cluster.policies.base import Advice, View
 from ncs_cluster.specs import ClusterSpec
@@ -25,7 +25,7 @@ class TwoPools:
     """sim-1 to sim-4 take turns by 2, ten times faster; sim-5 to sim-8 all work, no more than 3 at once. All are open."""
 
     def __init__(self) -> None:
-        self.dispatcher = Dispatcher(Ledger())
+        self.dispatcher = Dispatcher(Tally())
         pools = [
             pool_of(1, 2, 3, 4, clusters=ClusterSpec(2, "ring", 10.0, 60.0, 10.0), name="usb"),
             pool_of(5, 6, 7, 8, clusters=ClusterSpec(3, "all"), name="cpu"),

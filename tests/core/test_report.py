@@ -158,7 +158,7 @@ def test_a_camera_that_runs_is_drawn_with_its_figures() -> None:
     camera.stream.detection, camera.range_errors = rate(1000.0, 1000.3, 1000.6, 1000.9, 1001.2, 1001.5, 1001.8), [0.9, 0.1, 0.23456]
     camera.stream.latency.add(0.1)
     camera.drawing.add(0.04)
-    engine.ledger.streams["cam0"] = Count(begun=17, result=6, dropped=5, late=3, given_up=2)
+    engine.tally.streams["cam0"] = Count(begun=17, result=6, dropped=5, late=3, given_up=2)
     assert drawn(engine).cameras == [
         s.CameraStatus(
             name="cam0",
@@ -180,7 +180,7 @@ def test_a_camera_that_runs_is_drawn_with_its_figures() -> None:
             distance_error=0.2346,
         )
     ]
-    engine.ledger.doubled, engine.ledger.out_of_order = 2, 3
+    engine.tally.doubled, engine.tally.out_of_order = 2, 3
     assert drawn(engine).counters == s.CountersStatus(frames_lost=1, frames_doubled=2, out_of_order=3, throttled_s=0.0)
 
 

@@ -318,7 +318,7 @@ def test_a_pool_is_ready_while_it_is_idle_or_has_proved_itself_in_the_last_five_
 ) -> None:
     engine = at_work()
     for _ in range(open_units):
-        engine.ledger.begin(a_unit())
+        engine.tally.begin(a_unit())
     engine.workers.health.last_good_s, engine.idle_s = good_s, idle_s
     assert report.ready(engine, 1000.0) == (None if ready else "no result in the last 5 s")
 

@@ -8,7 +8,7 @@ from ncs_cluster.core.actions import Kill, LogEvent, Send, Spawn
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.sticks import Sticks
-from ncs_cluster.core.work import Ledger
+from ncs_cluster.core.work import Tally
 from ncs_cluster.messages import OpenStick, StickOpened, Stop
 from ncs_cluster.specs import ClusterSpec, StickSpec
 from ncs_cluster.types import StickId
@@ -16,14 +16,14 @@ from tests.core.onepool import GRAPH, SticksSetup, pool_of, spec, stick_id, work
 
 
 def test_a_new_set_of_sticks_is_empty_and_without_a_stagger_all_boot_at_once() -> None:
-    sticks = Sticks([pool_of()], [], Dispatcher(Ledger()), Limits())
+    sticks = Sticks([pool_of()], [], Dispatcher(Tally()), Limits())
     assert (sticks.by_id, sticks.of_pool("default"), sticks.present, sticks.without_boot) == ({}, [], 0, set())
     assert [sticks.boots.request(StickId(name), 0.0) for name in ("a", "b")] == [True, True]
 
 
 def test_the_longest_stagger_of_all_pools_holds() -> None:
     pools = [pool_of(stagger_s=0.3), pool_of(name="usb", stagger_s=0.5), pool_of(name="cpu")]
-    sticks = Sticks(pools, [], Dispatcher(Ledger()), Limits())
+    sticks = Sticks(pools, [], Dispatcher(Tally()), Limits())
     assert [sticks.boots.request(StickId(name), 10.0) for name in ("a", "b")] == [True, False]
     assert sticks.boots.deadline_s == 10.5
 
@@ -197,7 +197,7 @@ def test_a_stick_of_a_pool_that_is_not_configured_is_ignored_with_a_note() -> No
 def two_pools() -> Sticks:
     """sim-1 and sim-3 in the pool usb, which has the trip at 60 °C and runs 20 times faster, sim-2 in the pool cpu."""
     pools = [pool_of(1, 3, clusters=ClusterSpec(switch_temp_c=60.0, time_scale=20.0), name="usb"), pool_of(2, name="cpu")]
-    sticks = Sticks(pools, [GRAPH], Dispatcher(Ledger()), Limits())
+    sticks = Sticks(pools, [GRAPH], Dispatcher(Tally()), Limits())
     for pool in pools:
         for each in pool.sticks:
             assert sticks.found(each, 0.0) == [Spawn(worker(int(each.id[-1])), "default")]

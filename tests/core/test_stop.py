@@ -17,12 +17,12 @@ def test_a_stop_drains_what_is_under_way_and_writes_it() -> None:
     world = World(installation(3, gateway=True))
     referee = Referee(world)
     world.start().run(3.0)
-    open_before = len(world.engine.ledger.open)
+    open_before = len(world.engine.tally.open)
     assert open_before
     asked_s = world.now_s
     world.ask_stop()
     world.run(6.0)
-    count = world.engine.ledger.count("cam0")
+    count = world.engine.tally.count("cam0")
     assert world.exit_code == 0
     assert world.exited_s is not None
     assert world.exited_s - asked_s < 2.0
@@ -97,7 +97,7 @@ def test_finite_sources_end_the_daemon_when_every_record_is_acknowledged(ordered
     world.run(10.0)
     assert world.exit_code == 0
     lines = referee.records()
-    results = sum(count.result for count in world.engine.ledger.streams.values())
+    results = sum(count.result for count in world.engine.tally.streams.values())
     assert len(lines) == results
     if ordered:
         assert results == 65

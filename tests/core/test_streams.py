@@ -41,7 +41,7 @@ def test_frames_that_wait_for_a_stick_are_dropped_when_their_stream_closes() -> 
     assert (setup.streams.by_name, stream.closing) == ({"job-1": other}, True)
     assert list(setup.dispatcher.lanes) == [("job-1", 0)]
     assert setup.counted(begun=2, dropped=2)
-    assert (setup.records, setup.slots.leased, setup.ledger.doubled) == ([], 0, 0)
+    assert (setup.records, setup.slots.leased, setup.tally.doubled) == ([], 0, 0)
 
 
 def test_a_stream_that_is_not_open_can_be_closed() -> None:
@@ -92,7 +92,7 @@ def test_results_that_are_held_are_dropped_when_their_stream_closes() -> None:
     assert (second.ended, setup.streams.deadline_s, setup.streams.release(99.0)) == ("dropped", None, [])
     setup.inferred(first, FOUND, 10.7)
     assert setup.counted(begun=2, dropped=2)
-    assert (setup.records, setup.ledger.doubled) == ([], 0)
+    assert (setup.records, setup.tally.doubled) == ([], 0)
 
 
 def test_finished_results_that_wait_for_their_turn_are_recorded_when_their_stream_closes() -> None:
@@ -113,7 +113,7 @@ def test_finished_results_that_wait_for_their_turn_are_recorded_when_their_strea
     for unit in (units[0], other):
         setup.streams.publish(unit, FOUND, 11.5)
     assert setup.counted(begun=5, result=2, given_up=1, dropped=2)
-    assert (setup.records, setup.ledger.out_of_order) == ([], 0)
+    assert (setup.records, setup.tally.out_of_order) == ([], 0)
 
 
 # -- frames
@@ -124,7 +124,7 @@ def test_an_offered_frame_is_one_unit_for_each_graph_of_its_stream() -> None:
     stream = job(setup, graphs=(0, 2))
     setup.streams.offer(stream, frame(3), error=None, now_s=10.0)
     assert setup.pending == [(0, 3), (2, 3)]
-    assert setup.ledger.count("job-1").open == 2
+    assert setup.tally.count("job-1").open == 2
 
 
 def test_the_units_of_a_frame_that_holds_nothing_are_given_up_at_once() -> None:
@@ -135,13 +135,13 @@ def test_the_units_of_a_frame_that_holds_nothing_are_given_up_at_once() -> None:
     empty = [Unit("job-1", frame(0), graph) for graph in (0, 1)]
     torn = Outcome(error="torn")
     assert setup.records == [record(empty[0], "demo", torn, None), record(empty[1], "faces", torn, None)]
-    assert setup.ledger.count("job-1").given_up == 2
+    assert setup.tally.count("job-1").given_up == 2
 
 
 def test_a_skipped_frame_is_dropped_by_each_graph_of_its_stream() -> None:
     setup = CameraSetup(("demo", "faces", "hands"))
     setup.streams.skip(job(setup, graphs=(0, 2)))
-    assert (setup.ledger.count("job-1").begun, setup.ledger.count("job-1").dropped) == (2, 2)
+    assert (setup.tally.count("job-1").begun, setup.tally.count("job-1").dropped) == (2, 2)
 
 
 def test_a_stream_goes_on_behind_what_an_earlier_run_has_written() -> None:
@@ -156,4 +156,4 @@ def test_a_stream_goes_on_behind_what_an_earlier_run_has_written() -> None:
     assert [record["frame"] for record in written if record["graph"] == "a"] == [3, 4, 5, 6, 7]
     assert [record["frame"] for record in written if record["graph"] == "b"] == [5, 6, 7]
     assert world.exit_code == 0
-    assert (world.engine.ledger.lost, world.engine.ledger.doubled) == (0, 0)
+    assert (world.engine.tally.lost, world.engine.tally.doubled) == (0, 0)

@@ -35,7 +35,7 @@ def test_a_live_result_is_held_while_an_earlier_frame_is_on_a_stick() -> None:
     assert setup.records == [record(other, "faces", FOUND, 0.5)], "each graph has its own order"
     setup.inferred(first, Outcome(), 11.0)
     assert setup.records == [record(first, "demo", Outcome(), 1.0), record(second, "demo", FOUND, 1.0)]
-    assert (setup.streams.deadline_s, setup.ledger.out_of_order) == (None, 0)
+    assert (setup.streams.deadline_s, setup.tally.out_of_order) == (None, 0)
     assert setup.counted(begun=3, result=3)
 
 
@@ -64,7 +64,7 @@ def test_the_deadline_is_that_of_the_stream_that_is_due_first() -> None:
     units = [Unit("hall", frame(number), 0) for number in (0, 1)]
     for ticket, unit in enumerate(units, 900):
         unit.ticket = ticket
-        setup.ledger.begin(unit)
+        setup.tally.begin(unit)
         setup.streams.sent(unit)
     setup.streams.inferred(units[1], FOUND, 0.25, 10.5)
     assert setup.streams.deadline_s == 10.75 + HOLD_S
@@ -134,7 +134,7 @@ def test_a_live_result_behind_a_newer_one_of_its_graph_is_late() -> None:
     for unit in (newer, older, other):
         assert setup.inferred(unit, FOUND, 10.5) == []
     assert setup.counted(begun=3, result=2, late=1)
-    assert (older.ended, setup.ledger.doubled) == ("late", 0)
+    assert (older.ended, setup.tally.doubled) == ("late", 0)
     assert setup.records == [record(newer, "demo", FOUND, 0.5), record(other, "faces", FOUND, 0.5)]
 
 
@@ -187,7 +187,7 @@ def test_a_unit_that_has_ended_is_neither_published_nor_given_up_again() -> None
     setup.streams.give_up(unit, "why", 10.7)
     assert setup.records == [record(unit, "demo", Outcome(), 0.5)]
     assert setup.counted(begun=1, result=1)
-    assert setup.ledger.doubled == 2
+    assert setup.tally.doubled == 2
     assert setup.stream.latency.status().p99 == 500.0
 
 
@@ -196,7 +196,7 @@ def test_a_result_that_leaves_behind_a_later_one_of_its_graph_is_counted_as_out_
     seen = []
     for number, graph in ((0, 0), (1, 0), (0, 1), (1, 0), (0, 0)):
         setup.streams.publish(setup.unit(number, graph=graph), Outcome(), 10.5)
-        seen.append(setup.ledger.out_of_order)
+        seen.append(setup.tally.out_of_order)
     assert seen == [0, 0, 0, 1, 2]
     assert setup.stream.published == {0: 0, 1: 0}
 

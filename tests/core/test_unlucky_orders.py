@@ -22,7 +22,7 @@ def status_of(world: World) -> Status:
 
 
 def results(world: World, *cameras: str) -> list[int]:
-    return [world.engine.ledger.count(camera).result for camera in cameras]
+    return [world.engine.tally.count(camera).result for camera in cameras]
 
 
 @pytest.mark.slow
@@ -95,7 +95,7 @@ def test_results_do_not_wait_for_a_camera_that_cannot_even_be_killed() -> None:
     world.processes[Endpoint("camera", "cam0")].stuck = True
     world.run(60.0)
     assert world.engine.cameras.by_name["cam0"].child.state is State.FENCED
-    assert not world.engine.ledger.open
+    assert not world.engine.tally.open
     assert status_of(world).daemon.ready
 
 
@@ -193,7 +193,7 @@ def test_at_the_end_finished_frames_of_an_ordered_stream_do_not_wait_for_those_o
     world.run(0.9)
     world.ask_stop()
     world.run(8.0)
-    count = world.engine.ledger.count("cam0")
+    count = world.engine.tally.count("cam0")
     assert (world.exit_code, count.open) == (0, 0)
     assert len(world.sink.file) == count.result + count.given_up
     referee.check()

@@ -1,11 +1,11 @@
-"""The ledger of work and the lease of a frame's pixels: exact counts after each beginning and end."""
+"""The tally of work and the lease of a frame's pixels: exact counts after each beginning and end."""
 
 from __future__ import annotations
 
 import pytest
 
 from ncs_cluster.core.slots import Slots
-from ncs_cluster.core.work import DROPPED, GIVEN_UP, LATE, RESULT, Count, Frame, Ledger, Unit
+from ncs_cluster.core.work import DROPPED, GIVEN_UP, LATE, RESULT, Count, Frame, Tally, Unit
 from ncs_cluster.types import CameraName, FrameRef, PoolLayout
 
 
@@ -69,15 +69,15 @@ def test_the_open_units_of_a_stream_are_those_begun_less_those_ended() -> None:
     assert Count(begun=100, result=1, dropped=20, late=3, given_up=40).open == 36
 
 
-def test_an_empty_ledger_has_counted_nothing() -> None:
-    ledger = Ledger()
-    assert (ledger.streams, ledger.doubled, ledger.out_of_order, ledger.open, ledger.lost) == ({}, 0, 0, set(), 0)
+def test_an_empty_tally_has_counted_nothing() -> None:
+    tally = Tally()
+    assert (tally.streams, tally.doubled, tally.out_of_order, tally.open, tally.lost) == ({}, 0, 0, set(), 0)
 
 
 def test_a_unit_that_begins_is_open() -> None:
-    ledger, unit = Ledger(), a_unit()
-    ledger.begin(unit)
-    assert (ledger.streams, ledger.open, ledger.lost) == ({"cam0": Count(begun=1)}, {unit}, 0)
+    tally, unit = Tally(), a_unit()
+    tally.begin(unit)
+    assert (tally.streams, tally.open, tally.lost) == ({"cam0": Count(begun=1)}, {unit}, 0)
 
 
 @pytest.mark.parametrize(
@@ -90,45 +90,45 @@ def test_a_unit_that_begins_is_open() -> None:
     ],
 )
 def test_each_end_is_counted_as_what_it_is_and_frees_the_pixels(how: str, count: Count) -> None:
-    ledger, slots = Ledger(), a_pool()
+    tally, slots = Tally(), a_pool()
     unit = a_unit(slots=slots)
-    ledger.begin(unit)
-    assert ledger.end(unit, how) is True
-    assert (ledger.streams, ledger.open, ledger.lost, ledger.doubled) == ({"cam0": count}, set(), 0, 0)
+    tally.begin(unit)
+    assert tally.end(unit, how) is True
+    assert (tally.streams, tally.open, tally.lost, tally.doubled) == ({"cam0": count}, set(), 0, 0)
     assert (unit.ended, unit.holds_pixels, slots.leased) == (how, False, 1)
 
 
 def test_a_second_end_changes_nothing_and_is_counted_as_doubled() -> None:
-    ledger, slots = Ledger(), a_pool()
+    tally, slots = Tally(), a_pool()
     unit = a_unit(slots=slots)
-    ledger.begin(unit)
-    ledger.end(unit, DROPPED)
-    assert ledger.end(unit, RESULT) is False
-    assert ledger.end(unit, LATE) is False
-    assert (ledger.doubled, unit.ended, slots.leased) == (2, DROPPED, 1)
-    assert ledger.streams == {"cam0": Count(begun=1, dropped=1)}
+    tally.begin(unit)
+    tally.end(unit, DROPPED)
+    assert tally.end(unit, RESULT) is False
+    assert tally.end(unit, LATE) is False
+    assert (tally.doubled, unit.ended, slots.leased) == (2, DROPPED, 1)
+    assert tally.streams == {"cam0": Count(begun=1, dropped=1)}
 
 
 def test_the_units_of_a_skipped_frame_begin_and_are_dropped_at_once() -> None:
-    ledger = Ledger()
-    ledger.skip("cam0", 2)
-    ledger.skip("cam0", 3)
-    assert (ledger.streams, ledger.open, ledger.lost) == ({"cam0": Count(begun=5, dropped=5)}, set(), 0)
+    tally = Tally()
+    tally.skip("cam0", 2)
+    tally.skip("cam0", 3)
+    assert (tally.streams, tally.open, tally.lost) == ({"cam0": Count(begun=5, dropped=5)}, set(), 0)
 
 
 def test_each_stream_has_its_own_count_which_is_kept() -> None:
-    ledger = Ledger()
-    assert ledger.count("cam0") is ledger.count("cam0")
-    ledger.skip("cam1", 1)
-    assert ledger.streams == {"cam0": Count(), "cam1": Count(begun=1, dropped=1)}
+    tally = Tally()
+    assert tally.count("cam0") is tally.count("cam0")
+    tally.skip("cam1", 1)
+    assert tally.streams == {"cam0": Count(), "cam1": Count(begun=1, dropped=1)}
 
 
 def test_a_unit_that_is_neither_open_nor_ended_is_lost() -> None:
-    ledger, one, other = Ledger(), a_unit(1), a_unit(2)
-    ledger.begin(one)
-    ledger.begin(other)
-    assert ledger.lost == 0
-    ledger.open.discard(one)
-    assert ledger.lost == 1
-    assert ledger.end(other, RESULT) is True
-    assert ledger.lost == 1
+    tally, one, other = Tally(), a_unit(1), a_unit(2)
+    tally.begin(one)
+    tally.begin(other)
+    assert tally.lost == 0
+    tally.open.discard(one)
+    assert tally.lost == 1
+    assert tally.end(other, RESULT) is True
+    assert tally.lost == 1
