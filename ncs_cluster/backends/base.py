@@ -114,6 +114,14 @@ class Reopening(Protocol):
 
 
 @runtime_checkable
+class Doubting(Protocol):
+    """A backend that knows whether a stick's earlier results may belong to other frames."""
+
+    def doubt(self, detail: str) -> str:
+        """`detail`, why the supervisor calls for a reset, and what it means for earlier results. Called before `reopen`."""
+
+
+@runtime_checkable
 class FaultInjection(Protocol):
     """A backend that misbehaves on command, for demonstrations and tests."""
 

@@ -154,6 +154,10 @@ class Xlink:
         self._forget()
         return self._begin(phase)
 
+    def doubt(self, detail: str) -> str:
+        """See base.Doubting."""
+        return self._session.doubt(detail)
+
     def _usb_stick(self, port: str, booted_port: Optional[str]) -> UsbStick:
         assert self._context is not None
         options, chunk = self._options, self._options.chunk_kib << 10

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, List, NamedTuple, NoReturn, 
 
 from ncs_cluster import decoders
 from ncs_cluster.backends import BACKENDS
-from ncs_cluster.backends.base import Backend, Completed, DeviceInfo, FaultInjection, Reopening
+from ncs_cluster.backends.base import Backend, Completed, DeviceInfo, Doubting, FaultInjection, Reopening
 from ncs_cluster.errors import NcsClusterError, StickError
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages import (
@@ -86,7 +86,7 @@ class Worker:
                     self._complete(completed)
                 self._receive()
                 if self._hang_detail is not None:
-                    raise StickError("hang", self._hang_detail)
+                    raise StickError("hang", self._doubted(self._hang_detail))
                 self._submit()
                 self._send_telemetry()
             except StickError as error:
@@ -114,6 +114,9 @@ class Worker:
         self._hang_detail = None
         self._max_in_flight, self._next_telemetry_s = device.max_in_flight, time.monotonic()
         self._channel.send(_opened(device, self._backend))
+
+    def _doubted(self, detail: str) -> str:
+        return self._backend.doubt(detail) if isinstance(self._backend, Doubting) else detail
 
     def _wait(self) -> None:
         watched: List[int] = [self._channel.fileno()]

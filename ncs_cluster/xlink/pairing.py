@@ -177,7 +177,10 @@ class Pairing:
 
     @property
     def _even(self) -> bool:
-        """Usual times are even: two of the shortest together exceed the bound for a late answer, so a lost answer stands out."""
+        """Usual times are known and even: two of the shortest together exceed the bound for a late answer, so a lost one stands
+        out."""
+        if not self.settled:
+            return False
         gaps = [usual for key, usual in self._usual.items() if key[0] == 1]
         return all(2 * usual.shortest_s > LATE * usual.longest_s + SLACK_S for usual in gaps)
 

@@ -166,6 +166,11 @@ class Results:
                 return self.doubt(text) if self._doubt is not None or lane.has_room else text
         return None
 
+    def doubt_of_silence(self, detail: str) -> str:
+        """`detail`, the end of a session whose owner waits for a result no longer: a lost one is missing at the end."""
+        waits = any(lane.in_flight and (self._doubt is not None or lane.has_room) for lane in self.lanes)
+        return self.doubt(detail) if waits else detail
+
     def doubt(self, detail: str, *, too_many: bool = False) -> str:
         """`detail`, the end of a session whose results may have come in the wrong number, and what that says about earlier ones.
         `too_many`: a result came that no inference waits for."""

@@ -220,6 +220,10 @@ class Session:
                 self._events += self._results.settle()
         self._run()
 
+    def doubt(self, detail: str) -> str:
+        """`detail`, why the owner ends the session, and what it means for earlier results."""
+        return self._results.doubt_of_silence(detail)
+
     def close(self, now_s: float) -> None:
         """Begin to close: Closed follows when the stick has acknowledged RESET, or Lost after `close_timeout_s`."""
         if self.ended or self.phase == "closing":

@@ -164,6 +164,17 @@ def test_a_stick_is_reset_when_the_supervisor_says_that_it_hangs() -> None:
         channel.send(Stop())
 
 
+def test_a_reset_that_the_supervisor_calls_for_tells_what_the_backend_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scripted, "doubt", lambda _, detail: f"{detail}; 3 earlier results may be wrong", raising=False)
+    with working() as channel:
+        channel.send(ResetStick("no result in time"))
+        assert hear(channel, StickLost) == StickLost("no result in time; 3 earlier results may be wrong")
+        channel.send(Reopen())
+        assert isinstance(hear(channel, Phase), Phase)
+        assert isinstance(hear(channel, StickOpened), StickOpened)
+        channel.send(Stop())
+
+
 def test_a_lost_stick_waits_for_its_turn_to_boot_and_a_stop_meanwhile_is_the_end() -> None:
     def waits(channel: Channel[object]) -> None:
         channel.send(infer(Scripted.HANGS))

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from msgspec import structs
+
 from ncs_cluster.testing.daemon import START_S, Status, read_results, running, settings, sticks, synthetic
 from tests.tied import TIED
 
@@ -30,7 +32,7 @@ def test_a_second_daemon_refuses_names_the_first_and_does_not_disturb_it(tmp_pat
 def test_a_second_daemon_with_the_same_results_is_degraded_until_the_first_has_ended(tmp_path: Path) -> None:
     """All the time, not only while its sink waits for the next try; and every record it kept is written then."""
     results, frames = tmp_path / "results.jsonl", 40
-    camera = synthetic("second", frames=frames, fps=20.0)
+    camera = structs.replace(synthetic("second", frames=frames, fps=20.0), ordered=True)
     with running(settings(tmp_path / "1", sticks(1), [synthetic("first")], results=results)) as first:
         first.well()
         with running(settings(tmp_path / "2", sticks(1), [camera], results=results)) as second:

@@ -175,6 +175,25 @@ def test_what_no_sign_tells_is_found_when_the_results_are_counted_and_told(fault
     assert len(seen.results) <= 40 + 2 * 50
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_an_owner_that_ends_the_wait_for_a_result_is_told_which_earlier_ones_may_be_wrong(seed: int):
+    """As at the end of a film: the lost result is missing at last, and the owner's patience is shorter than the session's."""
+    host = Host(seed, 0.95, release="received")
+    pair = host.pair
+    pair.stick.fault("lost")
+    pair.seen.clear()
+    for number in range(host.depth * 3):
+        host.submit(number)
+        pair.run(LATENCY_S)
+    pair.run(1.0)
+    wrong = sum(event.tag != number_of(event) for _, event in pair.seen if isinstance(event, Result))
+    told = re.search(r"; (\d+) earlier results? may belong to other frames", pair.session.doubt("no result"))
+    assert not pair.session.ended
+    assert pair.session.in_flight
+    assert told is not None or not wrong
+    assert wrong <= (int(told[1]) if told else 0)
+
+
 def test_the_count_costs_less_than_one_in_200():
     host = Host()
     seen = host.work(3000)
