@@ -9,46 +9,20 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from ncs_cluster.errors import SourceError
-from ncs_cluster.sources._exif import upright
-from ncs_cluster.sources._header import MARKS, Header, header
 from ncs_cluster.sources._opencv import need_opencv
+from ncs_cluster.sources._picture import FOREIGN, PICTURES, VIDEOS, Decoded, Unreadable, decode, fit, resized, shown
 from ncs_cluster.sources._planes import colour_room
 from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-PICTURES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".avif", ".jp2", ".j2k"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"),
-)
-FOREIGN = (
-    *(".heic", ".heif", ".jxl", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"),
-    *(".hdr", ".exr", ".ras", ".sr", ".xcf", ".tga", ".ico"),
-)
-"""Pictures that OpenCV cannot decode, or not in every build."""
-VIDEOS = (
-    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".3gp", ".wmv", ".flv", ".dv"),
-    *(".ogv", ".vob", ".bag", ".db3"),
-)
 MOST_SIDE = 8192
 """Longest side of a slot in pixels: a pool has several slots."""
-MOST_BYTES = 256 * 1024 * 1024
-MOST_DECODED = 512 * 1024 * 1024
-"""Bytes of a decoded picture, three per pixel."""
-MEMORY_SHARE = 4
-"""A decoded picture may take this part of the machine's memory."""
-KNOWN = "JPEG, PNG, BMP, WebP, GIF, TIFF, JPEG 2000, AVIF, Netpbm"
-ALWAYS = ("JPEG", "PNG", "BMP", "WebP", "Netpbm")
 NAMED = 5
 """Kinds of files without pictures that the description names."""
 
@@ -79,18 +53,9 @@ def items(options: Options) -> List[str]:
     try:
         if options.loop or not os.path.isdir(options.path):
             return []
-        return [_shown(item) for item in _listed(os.path.abspath(options.path))[0]]
+        return [shown(item) for item in _listed(os.path.abspath(options.path))[0]]
     except OSError:
         return []
-
-
-def _shown(item: str) -> str:
-    """File names need not be UTF-8, records must be."""
-    return item.encode("utf-8", "backslashreplace").decode()
-
-
-class Unreadable(Exception):
-    """The reason why one picture cannot be read."""
 
 
 class Images:
@@ -123,7 +88,8 @@ class Images:
         width, height = options.max_width, options.max_height
         if self._single:
             try:
-                width, height = self._fit(self._decode(self._items[0]).shape)
+                height, width = self._decode(self._items[0]).pixels.shape[:2]
+                width, height = fit(width, height, self._most)
             except Unreadable as error:
                 raise SourceError(f"{options.path}: {error}", permanent=True) from error
         count = f"{len(self._items)} picture{'s' if len(self._items) > 1 else ''}"
@@ -148,22 +114,16 @@ class Images:
             self._next = self._shown_in_pass = 0
         item = self._items[self._next]
         self._next += 1
-        shown = _shown(item)
+        name = shown(item)
         now_s, now = time.monotonic(), time.time()
         try:
             picture = self._decode(item)
         except Unreadable as error:
-            return Captured(now_s, now, 0, 0, item=shown, error=f"{shown}: {error}")
-        width, height = self._fit(picture.shape)
-        slot = colour_room(into.colour, width, height)
-        if picture.shape == slot.shape:
-            slot[:] = picture
-        else:
-            import cv2
-
-            cv2.resize(picture, (width, height), dst=slot, interpolation=cv2.INTER_AREA)
+            return Captured(now_s, now, 0, 0, item=name, error=f"{name}: {error}")
+        width, height = fit(picture.pixels.shape[1], picture.pixels.shape[0], self._most)
+        resized(picture.pixels, (width, height), colour_room(into.colour, width, height))
         self._shown_in_pass += 1
-        return Captured(now_s, now, width, height, item=shown)
+        return Captured(now_s, now, width, height, item=name, size=picture.size)
 
     def skip(self, frames: int) -> None:
         """Skip pictures, to continue where another reader stopped."""
@@ -176,72 +136,13 @@ class Images:
         """From any thread, any number of times."""
         self._closed.set()
 
-    def _decode(self, item: str) -> NDArray[np.uint8]:
-        """uint8 BGR [height, width, 3]. EXIF rotation is applied. Raises Unreadable."""
-        import cv2
-        import numpy as np
+    @property
+    def _most(self) -> Tuple[int, int]:
+        return self._options.max_width, self._options.max_height
 
-        if item.lower().endswith(VIDEOS):
-            raise Unreadable("is a video: give it as a source of its own")
-        data = self._bytes(item)
-        head = header(data)
-        if head is None and data.startswith(MARKS):
-            raise Unreadable("is corrupt or truncated: it has no size")
-        if head is None or item.lower().endswith(FOREIGN):
-            raise Unreadable(f"is no picture that OpenCV can decode ({KNOWN}): convert it")
-        shrink = self._shrink(head)
-        _check(head, shrink)
-        flags = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
-        try:
-            picture = cv2.imdecode(
-                np.frombuffer(data, np.uint8), flags.get(shrink, cv2.IMREAD_REDUCED_COLOR_8) | cv2.IMREAD_IGNORE_ORIENTATION
-            )
-        except cv2.error as error:
-            raise Unreadable("is corrupt") from error
-        if picture is None:
-            unless = "" if head.format in ALWAYS else f", or {head.format}, which not every build of OpenCV decodes"
-            raise Unreadable(f"is corrupt{unless}")
-        return np.ascontiguousarray(upright(np.asarray(picture, np.uint8), data, head.format))
-
-    def _shrink(self, head: Header) -> int:
-        """The factor by which the decoder may scale the picture down; it stays at least as large as it is shown."""
-        width, height = self._fit((head.height, head.width))
-        # the picture may be turned: neither side may become too short
-        factor = min(head.width / max(width, height), head.height / max(width, height)) if head.shrinks else 1.0
-        return next((shrink for shrink in (8, 4, 2) if shrink <= factor), 1)
-
-    def _bytes(self, item: str) -> bytes:
-        path = os.path.join(self._folder, item)
-        try:
-            if not self._single:
-                home, real = os.path.realpath(self._folder), os.path.realpath(path)
-                if os.path.commonpath([home, real]) != home:
-                    raise Unreadable("is a link out of the folder")
-            # non-blocking: a named pipe called x.jpg would block
-            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-                status = os.fstat(file.fileno())
-                if not stat.S_ISREG(status.st_mode):
-                    raise Unreadable("is no regular file")
-                if status.st_size > MOST_BYTES:
-                    raise Unreadable(f"has {status.st_size >> 20} MB, more than {MOST_BYTES >> 20}")
-                return file.read(MOST_BYTES)
-        except OSError as error:
-            raise Unreadable(f"cannot be read ({error.strerror})") from error
-
-    def _fit(self, shape: Tuple[int, ...]) -> Tuple[int, int]:
-        """Width and height after scaling down into the largest size; never scaled up."""
-        height, width = shape[:2]
-        scale = min(1.0, self._options.max_width / width, self._options.max_height / height)
-        return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _check(head: Header, shrink: int) -> None:
-    needs = 3 * head.width * head.height // shrink**2
-    most = min(MOST_DECODED, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MEMORY_SHARE)
-    if needs > most:
-        raise Unreadable(f"has {head.width}x{head.height} pixels, which take {needs >> 20} MB, more than {most >> 20}")
-    if not head.whole:
-        raise Unreadable("is truncated: its end is missing")
+    def _decode(self, item: str) -> Decoded:
+        """Raises Unreadable."""
+        return decode(os.path.join(self._folder, item), self._most, None if self._single else self._folder)
 
 
 def _listed(path: str) -> Tuple[List[str], str]:

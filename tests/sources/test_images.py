@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ncs_cluster.errors import SourceError
-from ncs_cluster.sources import images
+from ncs_cluster.sources import _picture
 from ncs_cluster.sources._header import header
 from ncs_cluster.sources.base import Captured, Planes
 from ncs_cluster.sources.images import Images, Options
@@ -204,7 +204,7 @@ def test_formats_beside_the_usual_ones_are_read_or_have_a_reason(tmp_path: Path)
 
 def test_a_photograph_of_a_hundred_million_pixels_is_decoded_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its pixels would take 306 MB; an eighth of each side takes 5."""
-    monkeypatch.setattr(images, "MOST_DECODED", 64 << 20)
+    monkeypatch.setattr(_picture, "MOST_DECODED", 64 << 20)
     rows = cv2.imencode(".jpg", np.full((64, 12_000, 3), 130, np.uint8))[1].tobytes()
     (tmp_path / "wide.jpg").write_bytes(rows)
     photo = np.full((8500, 12_000), 90, np.uint8)
