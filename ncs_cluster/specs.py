@@ -104,6 +104,8 @@ class CameraSpec(Struct, frozen=True):
     runtime: str = "default"
     written: Dict[str, int] = {}
     """The newest frame of each graph whose result an earlier run has written: later frames are processed."""
+    resumable: bool = False
+    """A later run does the frames that are not finished at the end: they have no record."""
 
     def __repr__(self) -> str:
         """Without the options: an address may hold a password."""
@@ -144,7 +146,9 @@ class SinkSpec(Struct, frozen=True):
     shown: str
     """The place for people, passwords taken out."""
     name: str = ""
-    """By its place among --results: empty for the first, then "2", "3", ..."""
+    """By its place among --results: empty for the first, then "2", "3", ...; of a job its format."""
+    ledger: Optional[str] = None
+    """Absolute path of the ledger of the job whose results it writes; None: it is no job's."""
 
     def __repr__(self) -> str:
         """Without the options: an address may hold a password."""

@@ -1,29 +1,15 @@
-"""ncs-clusterd: read the settings, load the graphs once, become the supervisor.
-
-A forked process reads the settings and exits, because pydantic and the plugins' checks would otherwise stay in the memory of a
-process that runs for weeks.
-"""
+"""ncs-clusterd: read the settings, load the graphs once, become the supervisor."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-import tempfile
-import threading
-from pathlib import Path
-from typing import NoReturn, Optional
-
-import msgspec
+from typing import NoReturn
 
 import ncs_cluster
-from ncs_cluster.errors import EX_CONFIG, PERMANENT_ERRNOS, ConfigError, format_os_error
-from ncs_cluster.ipc import starting
-from ncs_cluster.processes.child import die_with_parent
-from ncs_cluster.specs import Settings
-
-SLOW_S = 1.0
-"""A start step that takes longer is announced on standard error."""
+from ncs_cluster.cli.settings import read, refuse
+from ncs_cluster.errors import ConfigError
 
 
 def main() -> None:
@@ -33,7 +19,7 @@ def main() -> None:
         sys.exit(0)
     # until the supervisor handles signals; nothing has been started yet that outlives this process
     signal.signal(signal.SIGTERM, _stopped)
-    settings = _settings(sys.argv[1:])
+    settings = read("ncs-clusterd", sys.argv[1:])
     if os.getuid() == 0:
         print(
             "ncs-clusterd: running as root, which is not needed; deploy/ has a systemd unit with a user of its own", file=sys.stderr
@@ -43,7 +29,7 @@ def main() -> None:
 
         code = run(settings)
     except ConfigError as error:
-        _refuse(error)
+        refuse("ncs-clusterd", error)
     except KeyboardInterrupt:
         # only before the supervisor handles signals; no process has been started yet
         code = 130
@@ -53,95 +39,6 @@ def main() -> None:
 def _stopped(_number: int, _frame: object) -> NoReturn:
     print("ncs-clusterd: stopped before it was ready", file=sys.stderr)
     sys.exit(0)
-
-
-def _settings(argv: list[str]) -> Settings:
-    """Checked settings. Exits where they are refused."""
-    readable, writable = os.pipe()
-    parent = os.getpid()
-    child = os.fork()
-    if child == 0:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        die_with_parent(parent)
-        os.close(readable)
-        try:
-            answer = _encode(_load(argv))
-            with os.fdopen(writable, "wb") as pipe:
-                pipe.write(answer)
-            code = 0
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0
-        except KeyboardInterrupt:
-            code = 130
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    os.close(writable)
-    with os.fdopen(readable, "rb") as pipe:
-        try:
-            answer = pipe.read()
-            _, status = os.waitpid(child, 0)
-        except KeyboardInterrupt:
-            sys.exit(130)
-    if not answer or status != 0:
-        sys.exit(os.waitstatus_to_exitcode(status))
-    return msgspec.msgpack.decode(answer, type=Settings)
-
-
-def _encode(settings: Settings) -> bytes:
-    try:
-        return msgspec.msgpack.encode(settings)
-    except UnicodeEncodeError as error:
-        from ncs_cluster.config.error_text import shown
-
-        _refuse(ConfigError(f"{shown(error.object)}: is not UTF-8; rename the file or folder"))
-
-
-def _load(argv: list[str]) -> Settings:
-    from ncs_cluster import config
-
-    try:
-        settings = config.load(argv, os.environ)
-        drivers = {(stick.backend, stick.runtime) for stick in settings.sticks}
-        drivers |= {(found.backend, found.runtime) for found in settings.discoveries}
-        what = f"checking graphs {', '.join(graph.name for graph in settings.graphs)}"
-        slow = threading.Timer(SLOW_S, print, [f"ncs-clusterd: {what} ..."], {"file": sys.stderr, "flush": True})
-        slow.daemon = True
-        slow.start()
-        with starting.told(settings.runtime_dir, what):
-            for backend, runtime in sorted(drivers):
-                if (line := _try_graphs(settings, backend, runtime)) is not None:
-                    raise ConfigError(line)
-        slow.cancel()
-    except ConfigError as error:
-        _refuse(error)
-    except OSError as error:
-        # a folder on the way to a named path is closed to this user
-        if error.errno in PERMANENT_ERRNOS:
-            _refuse(ConfigError(f"{format_os_error(error)}; give this user access"))
-        # such as a share that is not mounted yet: the next start may succeed
-        print(f"ncs-clusterd: {format_os_error(error)}", file=sys.stderr)
-        sys.exit(1)
-    return settings
-
-
-def _try_graphs(settings: Settings, backend: str, runtime: str) -> Optional[str]:
-    """Load the graphs once, in the interpreter that will run them. Returns what is wrong, one line."""
-    from ncs_cluster.processes import preflight, spawn
-
-    spec = settings.runtimes.get(runtime)
-    if spec is None:
-        return preflight.check(settings.graphs, backend)
-    with tempfile.TemporaryDirectory() as folder:
-        environment = spawn.environment(spec, Path(folder))
-        return preflight.check(settings.graphs, backend, spec.python, environment)
-
-
-def _refuse(error: ConfigError) -> NoReturn:
-    # the text may quote a file or an environment variable: keep control characters off the terminal
-    line = "".join(c if c.isprintable() else "?" for c in str(error))
-    print(f"ncs-clusterd: {line}", file=sys.stderr)
-    sys.exit(EX_CONFIG)
 
 
 if __name__ == "__main__":

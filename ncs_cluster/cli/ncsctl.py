@@ -17,6 +17,10 @@ def main() -> None:
     """The command."""
     lean_command = False
     try:
+        if sys.argv[1:2] == ["run"]:
+            from ncs_cluster.cli import run
+
+            sys.exit(run.main(sys.argv[2:]))
         lean.import_msgspec()
         from ncs_cluster.cli import commands
 

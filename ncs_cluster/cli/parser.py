@@ -42,6 +42,7 @@ def make() -> argparse.ArgumentParser:
     events = ask("events", "events, oldest first")
     events.add_argument("--follow", "-f", action="store_true", help="then print each new event, until Ctrl-C")
     ask("url", "the page's address, with its token")
+    command("run", lambda _: 2, "work through files: detect, classify or extract; ncsctl run --help says how")
     firmware.add(command)
     graphs.add(command)
     usb.add(command)

@@ -223,7 +223,7 @@ class Keys(Table):
 
     source: Lines = key(
         [],
-        f"A frame source (repeatable): [NAME=] {', '.join(plugin.form for plugin in SOURCES.builtin.values())}. "
+        f"A frame source (repeatable): [NAME=] {', '.join(plugin.form for plugin in SOURCES.builtin.values() if plugin.form)}. "
         "Without any: synthetic.",
         SEEN,
         "SPEC",

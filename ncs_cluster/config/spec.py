@@ -49,7 +49,7 @@ def parse(text: str, base: Path) -> Spec:
 
 def forms() -> str:
     """All kinds of SPEC, for people."""
-    return ", ".join([*(plugin.form for plugin in SOURCES.builtin.values()), *SOURCES.offered()])
+    return ", ".join([*(plugin.form for plugin in SOURCES.builtin.values() if plugin.form), *SOURCES.offered()])
 
 
 def _plugin(text: str, base: Path) -> SourcePlugin:

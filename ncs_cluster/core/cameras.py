@@ -96,7 +96,15 @@ class Cameras:
         graphs = self.streams.indices(camera.spec.graphs)
         names = self.streams.graphs
         written = {graph: camera.spec.written[names[graph]] for graph in graphs if names[graph] in camera.spec.written}
-        stream = Stream(camera.spec.name, camera, graphs=graphs, weight=camera.spec.weight, ordered=camera.ordered, written=written)
+        stream = Stream(
+            camera.spec.name,
+            camera,
+            graphs=graphs,
+            weight=camera.spec.weight,
+            ordered=camera.ordered,
+            written=written,
+            resumable=camera.spec.resumable,
+        )
         self.streams.open(stream)
         return stream
 

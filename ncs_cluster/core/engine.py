@@ -218,7 +218,7 @@ class Engine:
             camera.publish_unmeasured(now_s)
         self.dispatcher.abandon()
         for unit in list(self.tally.open):
-            self.streams.give_up(unit, "not finished: the daemon was stopped", now_s)
+            self.streams.abandon(unit, "not finished: the daemon was stopped", now_s)
         return actions
 
     # -- children

@@ -41,15 +41,18 @@ class Stream:
         ordered: bool = False,
         sinks: Sequence[str] | None = None,
         written: Mapping[int, int] | None = None,
+        resumable: bool = False,
     ) -> None:
         """`graphs`: indices of the graphs that run on each frame. `sinks`: names of the sinks that get its results; None: all.
-        `written`: the newest frame of a graph whose result an earlier run has written."""
+        `written`: the newest frame of a graph whose result an earlier run has written. `resumable`: a later run does what is not
+        finished at the end."""
         self.name = name
         self.producer = producer
         self.graphs = tuple(graphs)
         self.weight = weight
         self.ordered = ordered
         self.sinks = sinks
+        self.resumable = resumable
         self.live_orders = {graph: LiveOrder() for graph in self.graphs}
         self.reorders = {graph: Reorder() for graph in self.graphs}
         self.published: dict[int, int] = {}

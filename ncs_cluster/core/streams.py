@@ -135,6 +135,14 @@ class Streams:
         if self._tally.end(unit, GIVEN_UP) and stream is not None and stream.ordered:
             self._in_turn(stream, unit, Outcome(error=error), now_s)
 
+    def abandon(self, unit: Unit, error: str, now_s: float) -> None:
+        """The daemon ends before this unit: a resumable stream has no record of it."""
+        stream = self._of(unit)
+        if stream is not None and stream.resumable:
+            self._tally.end(unit, DROPPED)
+        else:
+            self.give_up(unit, error, now_s)
+
     def flush(self, now_s: float) -> list[Action]:
         """Release all held results: earlier frames will not finish."""
         actions: list[Action] = []

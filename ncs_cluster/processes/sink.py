@@ -11,15 +11,19 @@ import errno
 import os
 import select
 import signal
+import threading
 import time
 from collections import deque
-from typing import Any, Deque, NoReturn, Optional
+from typing import Any, Deque, List, NoReturn, Optional
 
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.ipc.channel import Channel
+from ncs_cluster.jobs.ledger import Ledger
+from ncs_cluster.jobs.schema import LedgerError
 from ncs_cluster.messages import NO_READER, Acked, Failed, Heartbeat, OpenSink, SinkBlocked, SinkOpened, Stop, ToSink, Write
 from ncs_cluster.plugins import load, made
 from ncs_cluster.processes import child
+from ncs_cluster.processes.ledgered_sink import LedgeredSink
 from ncs_cluster.sinks import SINKS
 from ncs_cluster.sinks.base import Sink
 from ncs_cluster.specs import SinkSpec
@@ -58,6 +62,27 @@ class Writer:
                 timeout_s = 0.0
             if self._waiting and time.monotonic() >= self._retry_s:
                 self._write()
+            if isinstance(self._sink, LedgeredSink) and self._sink.due and time.monotonic() >= self._retry_s:
+                self._note(self._sink)
+
+    def _note(self, sink: LedgeredSink) -> None:
+        """Sync in a thread: a slow disk takes seconds, and heartbeats go on."""
+        failed: List[OSError] = []
+
+        def note() -> None:
+            try:
+                sink.note()
+            except OSError as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=note, name="sync", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(HEARTBEAT_S)
+            if thread.is_alive():
+                self._channel.send(Heartbeat())
+        if failed:
+            self._failed(failed[0])
 
     def _receive(self) -> None:
         received = self._channel.receive()
@@ -83,18 +108,21 @@ class Writer:
         except BrokenPipeError:
             child.fail(self._channel, Failed(NO_READER, "standard output has no reader", permanent=True))
         except OSError as error:
-            if not isinstance(error, BlockingIOError):
-                self._retry_s = time.monotonic() + RETRY_S
-            reason = error.strerror or str(error)
-            if self._blocked != reason:
-                self._blocked = reason
-                self._channel.send(SinkBlocked(reason))
+            self._failed(error)
         else:
             if self._blocked:
                 self._blocked = None
                 self._channel.send(SinkBlocked(None))
         if acked is not None:
             self._channel.send(acked)
+
+    def _failed(self, error: OSError) -> None:
+        if not isinstance(error, BlockingIOError):
+            self._retry_s = time.monotonic() + RETRY_S
+        reason = error.strerror or str(error)
+        if self._blocked != reason:
+            self._blocked = reason
+            self._channel.send(SinkBlocked(reason))
 
 
 def main() -> NoReturn:
@@ -104,8 +132,8 @@ def main() -> NoReturn:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         request = child.first_message(channel, OpenSink)
-        sink = _create(request.sink)
         try:
+            sink = _create(request.sink)
             opened = sink.open(request.first, request.token)
         except OSError as error:
             # EBUSY: the process that locks the file may be exiting, or a backup
@@ -116,7 +144,7 @@ def main() -> NoReturn:
         sink.close()
     except (EOFError, BrokenPipeError):
         os._exit(1)
-    except (ConfigError, ValueError) as error:
+    except (ConfigError, LedgerError, ValueError) as error:
         child.fail(channel, Failed("open", str(error), permanent=True))
     os._exit(0)
 
@@ -124,7 +152,7 @@ def main() -> NoReturn:
 def _create(spec: SinkSpec) -> Sink:
     plugin = SINKS.get(spec.kind)
     sink: Sink = load(plugin.driver)(made(plugin.options, spec.options))
-    return sink
+    return sink if spec.ledger is None else LedgeredSink(sink, Ledger(spec.ledger), spec.name)
 
 
 if __name__ == "__main__":

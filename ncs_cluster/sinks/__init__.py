@@ -16,6 +16,7 @@ SINKS = Registry(
             driver="ncs_cluster.sinks.jsonl:JsonLines",
             options="ncs_cluster.sinks.jsonl:Options",
             parse="ncs_cluster.sinks.jsonl:parse",
+            output="results.jsonl",
             files=True,
         ),
     ],

@@ -78,5 +78,7 @@ class SinkPlugin(Struct, frozen=True, kw_only=True):
     """The frozen dataclass of its options. Its `__post_init__` raises ValueError, one line, for invalid values."""
     parse: str
     """`(spec: str, place: Place) -> Parsed`; `spec` is what follows "NAME:". Raises ValueError, one line."""
+    output: Optional[str] = None
+    """The file or folder it writes in a job's folder, its option `path`; None: it cannot serve a job."""
     files: bool = False
     """It takes SPECs without the name of a sink, as file names."""

@@ -84,5 +84,14 @@ SOURCES = Registry(
             loop="loop",
             every_frame={"paced": False},
         ),
+        SourcePlugin(
+            name="job",
+            form="",
+            driver="ncs_cluster.sources.job:Job",
+            options="ncs_cluster.sources.job:Options",
+            parse="ncs_cluster.sources.job:parse",
+            size=("max_width", "max_height"),
+            ordered=True,
+        ),
     ],
 )

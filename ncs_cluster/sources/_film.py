@@ -73,6 +73,11 @@ class Film:
         frame = self._retrieve(None) if self._grab() else None
         self.size = None if frame is None else Size(frame.shape[1], frame.shape[0])
 
+    @property
+    def declared(self) -> int:
+        """Frames the file should have; 0: unknown."""
+        return self._declared
+
     def next(self, slot: NDArray[np.uint8]) -> Union[Size, str, None]:
         """Write the next frame into the slot [height, width, 3], at its start where it is smaller. The reason when the frame cannot
         be decoded; None after the last."""

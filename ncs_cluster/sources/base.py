@@ -111,7 +111,7 @@ class SourcePlugin(Struct, frozen=True, kw_only=True):
 
     name: str
     form: str
-    """The form of its SPECs in help and docs: "usb:N or /dev/videoN"."""
+    """The form of its SPECs in help and docs: "usb:N or /dev/videoN"; empty: no SPEC asks for it."""
     driver: str
     """The class, called with the options: see Source."""
     options: str

@@ -1,0 +1,94 @@
+"""The command line of `ncsctl run`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ncs_cluster.sinks import SINKS
+
+DESCRIPTION = """Run a graph over files: pictures, films, folders with all below them, "patterns", list files
+(.txt, one path a line), - for standard input. What is done is kept in DIR; the same command goes on
+where it was interrupted."""
+EPILOG = """exit codes: 0 all done, 1 done with failed items, 2 not done, 130 interrupted, resumable
+
+examples:
+  ncsctl run holiday/ --graph yolox_nano --out found --format jsonl,coco
+  ncsctl run film.mp4 --graph face-detection-retail-0004 --out faces --backend xlink
+  find /archive -name '*.jpg' | ncsctl run - --graph reid --out features --format hdf5
+  ncsctl run holiday/ --graph yolox_nano --out found --retry-failed
+"""
+PASSED_ON = {
+    "--backend": ("NAME", "what computes: auto, xlink, myriad, openvino, simulated, ... [auto]"),
+    "--sticks": ("N", "how many sticks, of a counted backend"),
+    "--cluster-size": ("K", "how many sticks work at once; 0: all [0]"),
+    "--switch-interval": ("S", "seconds between switches of the cluster"),
+    "--switch-temp": ("C", "temperature at which a stick rests"),
+    "--policy": ("NAME", "which sticks work now"),
+    "--threshold": ("0..1", "detections below this score are left out; the graph's own without it"),
+    "--config": ("FILE", "settings of ncs-clusterd, as far as they are of use here"),
+    "--set": ("KEY=VALUE", "any key of the settings (repeatable)"),
+    "--state-dir": ("DIR", "where pulled and compiled graphs are"),
+    "--log-level": ("LEVEL", "of DIR/run.log"),
+}
+"""Flags of ncs-clusterd: metavar, sentence."""
+
+
+def parser() -> argparse.ArgumentParser:
+    formats = [plugin.name for plugin in SINKS.builtin.values() if plugin.output]
+    made = argparse.ArgumentParser(
+        "ncsctl run",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("sources", metavar="SOURCE", nargs="*", help="what to work on; several keep their order")
+    made.add_argument("--graph", metavar="NAME|DIR", required=True, help="the graph; its decoder says what is written")
+    made.add_argument("--out", metavar="DIR", required=True, help="folder of the outputs and of the job's ledger")
+    made.add_argument("--format", metavar="F,F", default="jsonl", help=f"outputs: {', '.join(formats)} [jsonl]")
+    made.add_argument("--size", metavar="WxH", help="larger frames are scaled down to this size [1280x720]")
+    made.add_argument("--readers", metavar="N", type=int, default=0, help="threads that decode pictures; 0: one for each core [0]")
+    made.add_argument("--shard", metavar="I/N", default="1/1", help="only part I of N of the items, as for I of N machines")
+    made.add_argument("--shard-size", metavar="N", type=int, default=0, help="records of one file of an output; 0: one file [0]")
+    made.add_argument("--retry-failed", action="store_true", help="work on the items that failed, and on nothing else")
+    made.add_argument("--strict", action="store_true", help="stop at the first item that fails")
+    made.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    passed = made.add_argument_group("sticks and settings, as of ncs-clusterd")
+    for flag, (metavar, sentence) in PASSED_ON.items():
+        how = "append" if flag == "--set" else "store"
+        passed.add_argument(flag, metavar=metavar, action=how, default=argparse.SUPPRESS, help=sentence.replace("%", "%%"))
+    return made
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Exits with code 2 for a wrong command line. `formats`, `part`, `parts`, `most` are parsed from their texts."""
+    made = parser()
+    given = made.parse_intermixed_args(list(argv))
+    if not given.sources:
+        made.error("name a SOURCE: a file, a folder, a pattern in quotes, a list file, or - for standard input")
+    given.formats = list(dict.fromkeys(filter(None, given.format.split(","))))
+    shard = re.fullmatch(r"(\d{1,6})/(\d{1,6})", given.shard)
+    if shard is None or not 1 <= int(shard[1]) <= int(shard[2]):
+        made.error("argument --shard: is I/N, with I from 1 to N")
+    given.part, given.parts = int(shard[1]), int(shard[2])
+    size = re.fullmatch(r"(\d{2,5})x(\d{2,5})", given.size or "1280x720")
+    if size is None:
+        made.error("argument --size: is WxH, as 1280x720")
+    given.most = (int(size[1]), int(size[2]))
+    for name in ("readers", "shard_size"):
+        if getattr(given, name) < 0:
+            made.error(f"argument --{name.replace('_', '-')}: must not be negative")
+    return given
+
+
+def of_daemon(given: argparse.Namespace) -> list[str]:
+    """The flags that ncs-clusterd's settings are read from."""
+    flags = ["--graph", given.graph, "--no-web", "--source", "synthetic"]
+    for flag in PASSED_ON:
+        value: Any = getattr(given, flag[2:].replace("-", "_"), None)
+        for each in value if isinstance(value, list) else [] if value is None else [value]:
+            flags += [flag, each]
+    return flags

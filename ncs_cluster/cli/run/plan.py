@@ -1,0 +1,101 @@
+"""What a job is made of: the settings of its supervisor, and what makes it the same job when its command is given again."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs, to_builtins
+
+from ncs_cluster.errors import ConfigError
+from ncs_cluster.plugins import made
+from ncs_cluster.sinks import SINKS
+from ncs_cluster.specs import CameraSpec, Settings, SinkSpec
+from ncs_cluster.types import CameraName
+
+LEDGER, LOG = "ledger.sqlite", "run.log"
+CAMERA = CameraName("job")
+NOT_THE_JOB = frozenset({"model", "blob", "name"})
+"""Fields of a graph that may differ when a job goes on: where it lies, not what it computes."""
+
+
+def settings_for(given: argparse.Namespace, folder: Path, runtime_dir: str, settings: Settings) -> Settings:
+    """Settings of the supervisor. Raises ConfigError, one line."""
+    if len(settings.graphs) != 1:
+        raise ConfigError("--graph: a job runs one graph; name it")
+    width, height = given.most
+    options = {
+        "ledger": str(folder / LEDGER),
+        "max_width": width,
+        "max_height": height,
+        "readers": given.readers,
+        "strict": given.strict,
+    }
+    try:
+        made("ncs_cluster.sources.job:Options", options)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    camera = CameraSpec(CAMERA, "job", options, "the job's items", ordered=True, picture="exact", resumable=True)
+    return structs.replace(
+        settings,
+        cameras=[camera],
+        sinks=[_sink(name, given, folder) for name in given.formats],
+        gateway=None,
+        runtime_dir=runtime_dir,
+        notices=[],
+    )
+
+
+def _sink(name: str, given: argparse.Namespace, folder: Path) -> SinkSpec:
+    known = [plugin.name for plugin in SINKS.builtin.values() if plugin.output]
+    if name not in SINKS or SINKS.get(name).output is None:
+        raise ConfigError(f"--format: there is no output {name!r}; known: {', '.join(known)}")
+    plugin = SINKS.get(name)
+    options: dict[str, Any] = {"path": str(folder / str(plugin.output))}
+    if given.shard_size:
+        options["shard_size"] = given.shard_size
+    try:
+        made(plugin.options, options)
+    except ValueError as error:
+        raise ConfigError(f"--format {name}: {error}") from error
+    return SinkSpec(name, options, options["path"], name, str(folder / LEDGER))
+
+
+def identity(given: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """What must be the same when the command is given again, under the names that a refusal uses."""
+    graph = settings.graphs[0]
+    fields = {name: value for name, value in to_builtins(graph, str_keys=True).items() if name not in NOT_THE_JOB}
+    return {
+        "sources": [text if text == "-" else os.path.abspath(text) for text in given.sources],
+        "graph": {**fields, "model": _sha256(graph.model)},
+        "formats": given.formats,
+        "size": list(given.most),
+        "shard": [given.part, given.parts],
+        "shard size": given.shard_size,
+    }
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """What differs, in words; None: it is the same job."""
+    for name in now:
+        if before.get(name) == now[name]:
+            continue
+        if name == "graph":
+            differing = [key for key in now[name] if before[name].get(key) != now[name][key]]
+            return f"the graph's {', '.join(differing)} differ{'s' if len(differing) == 1 else ''}"
+        return (
+            f"its {name} {'were' if name in ('sources', 'formats') else 'was'} {_words(before.get(name))}, now {_words(now[name])}"
+        )
+    return None
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,116 @@
+"""Reads settings for a command, in a process that exits afterwards.
+
+pydantic and the plugins' checks would otherwise stay in the memory of a process that runs for weeks.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, Optional
+
+import msgspec
+
+from ncs_cluster.errors import EX_CONFIG, PERMANENT_ERRNOS, ConfigError, format_os_error
+from ncs_cluster.ipc import starting
+from ncs_cluster.processes.child import die_with_parent
+from ncs_cluster.specs import Settings
+
+SLOW_S = 1.0
+"""A start step that takes longer is announced on standard error."""
+
+
+def read(program: str, argv: Sequence[str], change: Callable[[Settings], Settings] = lambda settings: settings) -> Settings:
+    """Checked settings from a command line without the program's name, and the environment. `change` is called before the graphs
+    are tried. Exits with code 78 and one line where they are refused."""
+    readable, writable = os.pipe()
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        die_with_parent(parent)
+        os.close(readable)
+        try:
+            answer = _encode(program, _load(program, argv, change))
+            with os.fdopen(writable, "wb") as pipe:
+                pipe.write(answer)
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        except KeyboardInterrupt:
+            code = 130
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    os.close(writable)
+    with os.fdopen(readable, "rb") as pipe:
+        try:
+            answer = pipe.read()
+            _, status = os.waitpid(child, 0)
+        except KeyboardInterrupt:
+            sys.exit(130)
+    if not answer or status != 0:
+        sys.exit(os.waitstatus_to_exitcode(status))
+    return msgspec.msgpack.decode(answer, type=Settings)
+
+
+def _encode(program: str, settings: Settings) -> bytes:
+    try:
+        return msgspec.msgpack.encode(settings)
+    except UnicodeEncodeError as error:
+        from ncs_cluster.config.error_text import shown
+
+        refuse(program, ConfigError(f"{shown(error.object)}: is not UTF-8; rename the file or folder"))
+
+
+def _load(program: str, argv: Sequence[str], change: Callable[[Settings], Settings]) -> Settings:
+    from ncs_cluster import config
+
+    try:
+        settings = change(config.load(argv, os.environ))
+        drivers = {(stick.backend, stick.runtime) for stick in settings.sticks}
+        drivers |= {(found.backend, found.runtime) for found in settings.discoveries}
+        what = f"checking graphs {', '.join(graph.name for graph in settings.graphs)}"
+        slow = threading.Timer(SLOW_S, print, [f"{program}: {what} ..."], {"file": sys.stderr, "flush": True})
+        slow.daemon = True
+        slow.start()
+        with starting.told(settings.runtime_dir, what):
+            for backend, runtime in sorted(drivers):
+                if (line := _try_graphs(settings, backend, runtime)) is not None:
+                    raise ConfigError(line)
+        slow.cancel()
+    except ConfigError as error:
+        refuse(program, error)
+    except OSError as error:
+        # a folder on the way to a named path is closed to this user
+        if error.errno in PERMANENT_ERRNOS:
+            refuse(program, ConfigError(f"{format_os_error(error)}; give this user access"))
+        # such as a share that is not mounted yet: the next start may succeed
+        print(f"{program}: {format_os_error(error)}", file=sys.stderr)
+        sys.exit(1)
+    return settings
+
+
+def _try_graphs(settings: Settings, backend: str, runtime: str) -> Optional[str]:
+    """Load the graphs once, in the interpreter that will run them. Returns what is wrong, one line."""
+    from ncs_cluster.processes import preflight, spawn
+
+    spec = settings.runtimes.get(runtime)
+    if spec is None:
+        return preflight.check(settings.graphs, backend)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = spawn.environment(spec, Path(folder))
+        return preflight.check(settings.graphs, backend, spec.python, environment)
+
+
+def refuse(program: str, error: ConfigError) -> NoReturn:
+    """One line on standard error; exit code 78."""
+    # the text may quote a file or an environment variable: keep control characters off the terminal
+    line = "".join(c if c.isprintable() else "?" for c in str(error))
+    print(f"{program}: {line}", file=sys.stderr)
+    sys.exit(EX_CONFIG)

@@ -1,0 +1,1 @@
+"""Jobs: finite work over files, each item exactly once, resumable. The ledger says what is done; daemons know no job."""
