@@ -309,7 +309,9 @@ class Camera:
         actions: list[Action] = []
         if self._cameras.stopping or self.removed or self.slots is None or not self.child.running:
             return actions
-        if self.stream is not None and self.stream.ordered and self._cameras.streams.full(self.stream):
+        stream = self.stream
+        # lanes go on in a full window: the frame that the others wait for may be in one of them
+        if stream is not None and stream.ordered and (stream.window_full or self._cameras.streams.full(stream)):
             return actions
         while self.slots.granted < GRANTS and (slot := self.slots.grant()) is not None:
             actions.append(Send(self.child.endpoint, m.Grant(self.slots.layout.pool, slot)))

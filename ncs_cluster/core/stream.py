@@ -14,6 +14,9 @@ from ncs_cluster.core.rates import Latency, Rate
 from ncs_cluster.core.work import Unit
 from ncs_cluster.types import Outcome
 
+WINDOW = 10_000
+"""Results that may wait for an earlier one: some MB, and seconds of many fast sticks."""
+
 
 class Producer(Protocol):
     """Feeds a stream. It owns the process, the frame pool and the grants."""
@@ -66,6 +69,11 @@ class Stream:
     def detection_fps(self, now_s: float) -> float:
         """Results per second and graph: frames that were processed, if every graph processes the same."""
         return self.detection.per_s(now_s) / max(1, len(self.graphs))
+
+    @property
+    def window_full(self) -> bool:
+        """So many results of an ordered stream wait for an earlier one, as of a stick that hangs, that no more frames are taken."""
+        return any(reorder.waiting >= WINDOW for reorder in self.reorders.values())
 
     def due(self, frame: int) -> tuple[int, ...]:
         """The graphs whose result of this frame is not written yet."""

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from ncs_cluster.core import events as e
+from ncs_cluster.core import stream
 from ncs_cluster.core.actions import LogEvent
 from ncs_cluster.core.outbox import HIGH_WATER
 from ncs_cluster.core.work import Frame, Unit
@@ -191,6 +192,24 @@ def test_an_ordered_camera_gets_no_slot_while_the_outbox_is_full(
     for frame in range(kept):
         setup.outbox.put(record(setup.unit(frame), "demo", Outcome(), 0.5))
     assert setup.camera.grant() == ([] if waits else granted(0, 1))
+
+
+@pytest.mark.parametrize(("waiting", "waits"), [(3, True), (2, False)])
+def test_an_ordered_camera_gets_no_slot_while_too_many_results_wait_for_an_earlier_one(
+    monkeypatch: pytest.MonkeyPatch, waiting: int, waits: bool
+) -> None:
+    """As of a stick that hangs; its unit is still handed to another stick."""
+    monkeypatch.setattr(stream, "WINDOW", 3)
+    setup = CameraSetup(ordered=True).open()
+    setup.slots.revoke_grants()
+    first, *later = [setup.unit(frame) for frame in range(waiting + 1)]
+    for unit in later:
+        setup.streams.publish(unit, Outcome(), 10.5)
+    assert setup.camera.grant() == ([] if waits else granted(0, 1))
+    setup.streams.hold_full()
+    assert not any(lane.held for lane in setup.dispatcher.lanes.values())
+    setup.streams.publish(first, Outcome(), 11.0)
+    assert setup.camera.grant() == (granted(0, 1) if waits else [])
 
 
 @pytest.mark.parametrize("stream_open", [False, True])

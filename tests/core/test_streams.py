@@ -116,6 +116,15 @@ def test_finished_results_that_wait_for_their_turn_are_recorded_when_their_strea
     assert (setup.records, setup.tally.out_of_order) == ([], 0)
 
 
+@pytest.mark.parametrize("resumable", [True, False])
+def test_a_unit_that_the_end_of_the_daemon_cuts_short_has_no_record_where_a_later_run_does_it(resumable: bool) -> None:
+    setup = CameraSetup(ordered=True).open()
+    setup.stream.resumable = resumable
+    setup.streams.abandon(setup.unit(0), "stopped", 11.0)
+    assert setup.counted(begun=1, **({"dropped": 1} if resumable else {"given_up": 1}))
+    assert [each.outcome.error for each in setup.records] == ([] if resumable else ["stopped"])
+
+
 # -- frames
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def identity(given: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """What must be the same when the command is given again, under the names that a refusal uses."""
     graph = settings.graphs[0]
     fields = {name: value for name, value in to_builtins(graph, str_keys=True).items() if name not in NOT_THE_JOB}
-    return {
+    described = {
         "sources": [text if text == "-" else os.path.abspath(text) for text in given.sources],
         "graph": {**fields, "model": _sha256(graph.model)},
         "formats": given.formats,
@@ -76,6 +77,9 @@ def identity(given: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         "shard": [given.part, given.parts],
         "shard size": given.shard_size,
     }
+    # as the ledger gives it back
+    same: dict[str, Any] = json.loads(json.dumps(described))
+    return same
 
 
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:

@@ -1,0 +1,231 @@
+"""ncsctl run with real processes: every item exactly once, whatever is killed; failures with reasons; refusals in one line."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.jobs.making import film, picture
+from tests.tied import TIED
+
+pytestmark = pytest.mark.slow
+
+DONE_S = 120.0
+SIMULATED = ("--backend", "simulated", "--sticks", "2", "--graph", "demo", "--set", "simulated.heat=false")
+
+
+def command(*arguments: str, latency_ms: float = 5) -> list[str]:
+    words = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", *arguments]
+    return [*words, *SIMULATED, "--set", f"simulated.latency_ms={latency_ms}"]
+
+
+def run(*arguments: str, latency_ms: float = 5) -> subprocess.CompletedProcess[str]:
+    words = command(*arguments, latency_ms=latency_ms)
+    return subprocess.run(words, capture_output=True, text=True, timeout=DONE_S, check=False, stdin=subprocess.DEVNULL)
+
+
+def results(out: Path) -> list[dict[str, Any]]:
+    """The records without what differs from run to run."""
+    records = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    return [
+        {key: value for key, value in record.items() if key not in ("captured_at", "latency_ms", "stick")} for record in records
+    ]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 pictures and two films of 30 frames, all different."""
+    folder = tmp_path_factory.mktemp("tree")
+    for number in range(60):
+        picture(folder / f"{number}.png", 4 * number)
+    film(folder / "a" / "1.avi", [8 * number for number in range(30)])
+    film(folder / "b.avi", [250 - 8 * number for number in range(30)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The records of a run that nothing interrupts."""
+    out = tmp_path_factory.mktemp("reference") / "out"
+    done = run(str(tree), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    return results(out)
+
+
+def test_every_frame_has_one_record_in_the_order_of_the_items(reference: list[dict[str, Any]]) -> None:
+    assert [record["frame"] for record in reference] == list(range(120))
+    names = [f"{number}.png" for number in range(60)] + ["a/1.avi"] * 30 + ["b.avi"] * 30
+    assert [record["item"] for record in reference] == names
+    assert [record.get("item_frame") for record in reference] == [None] * 60 + [*range(30), *range(30)]
+    assert all(record["size"] == [64, 48] for record in reference)
+    assert not any("error" in record for record in reference)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_after_kills_of_the_whole_job_the_same_command_gives_the_same_file(
+    tree: Path, reference: list[dict[str, Any]], tmp_path: Path, seed: int
+) -> None:
+    chance, out = random.Random(seed), tmp_path / "out"
+    for _ in range(4):
+        process = subprocess.Popen(
+            command(str(tree), "--out", str(out), latency_ms=30), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            process.wait(chance.uniform(1.0, 4.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+    done = run(str(tree), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert results(out) == reference
+
+
+@pytest.mark.parametrize("victim", ["ncs-camera", "ncs-worker", "ncs-sink"])
+def test_after_kills_of_one_process_the_job_goes_on(
+    tree: Path, reference: list[dict[str, Any]], tmp_path: Path, victim: str
+) -> None:
+    out = tmp_path / "out"
+    process = subprocess.Popen(command(str(tree), "--out", str(out), latency_ms=60), stderr=subprocess.PIPE, text=True)
+    kills, until_s = 0, time.monotonic() + DONE_S
+    while kills < 2 and process.poll() is None:
+        assert time.monotonic() < until_s
+        time.sleep(1.0)
+        for child in psutil.Process(process.pid).children(recursive=True):
+            if child.name() == victim:
+                child.kill()
+                kills += 1
+                break
+    assert kills == 2
+    _, said = process.communicate(timeout=DONE_S)
+    assert process.returncode == 0, said
+    assert results(out) == reference
+
+
+def test_an_interrupted_job_says_how_to_go_on_and_goes_on(tree: Path, reference: list[dict[str, Any]], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = subprocess.Popen(command(str(tree), "--out", str(out), latency_ms=100), stderr=subprocess.PIPE, text=True)
+    until_s = time.monotonic() + DONE_S
+    while not (out / "results.jsonl").exists() or not (out / "results.jsonl").stat().st_size:
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=DONE_S)
+    assert process.returncode == 130
+    assert "interrupted after " in said
+    assert "the same command goes on" in said
+    assert run(str(tree), "--out", str(out)).returncode == 0
+    assert results(out) == reference
+
+
+def test_what_cannot_be_read_is_a_record_with_its_reason_and_is_tried_again_when_asked(tmp_path: Path) -> None:
+    tree, out = tmp_path / "tree", tmp_path / "out"
+    for number in range(10):
+        picture(tree / f"{number}.png", 10 * number)
+    for number in (2, 5, 7):
+        (tree / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    done = run(str(tree), "--out", str(out))
+    assert done.returncode == 1
+    assert [record["frame"] for record in results(out) if "error" in record] == [2, 5, 7]
+    assert "10 frames, 3 failed" in done.stdout
+    assert "5.png: is corrupt or truncated" in done.stdout
+    assert "--retry-failed" in done.stdout
+    for number in (2, 7):
+        picture(tree / f"{number}.png", 10 * number)
+    again = run(str(tree), "--out", str(out), "--retry-failed")
+    assert again.returncode == 1
+    assert "3 of them now" in again.stdout
+    assert "1 failed" in again.stdout
+    picture(tree / "5.png", 50)
+    assert run(str(tree), "--out", str(out), "--retry-failed").returncode == 0
+    assert run(str(tree), "--out", str(out), "--retry-failed").returncode == 0
+    assert [(record["frame"], record["item"]) for record in results(out)] == [(number, f"{number}.png") for number in range(10)]
+    assert not any("error" in record for record in results(out))
+
+
+def test_a_strict_job_stops_at_the_first_failed_item(tmp_path: Path) -> None:
+    tree, out = tmp_path / "tree", tmp_path / "out"
+    for number in range(4):
+        picture(tree / f"{number}.png", number)
+    (tree / "1.png").write_bytes(b"broken")
+    done = run(str(tree), "--out", str(out), "--strict")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("ncsctl run: stopped at the first failed item, frame 1: 1.png: is no picture")
+
+
+def test_the_same_folder_with_another_job_is_refused_with_what_differs(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    picture(tmp_path / "a.png", 1)
+    picture(tmp_path / "b.png", 1)
+    assert run(str(tmp_path / "a.png"), "--out", str(out)).returncode == 0
+    for more, differs in [
+        ([str(tmp_path / "b.png")], f"its sources were {tmp_path}/a.png, now {tmp_path}/b.png"),
+        ([str(tmp_path / "a.png"), "--threshold", "0.3"], "the graph's threshold differs"),
+        ([str(tmp_path / "a.png"), "--size", "640x480"], "its size was 1280, 720, now 640, 480"),
+        ([str(tmp_path / "a.png"), "--shard", "1/2"], "its shard was 1, 1, now 1, 2"),
+    ]:
+        done = run(*more, "--out", str(out))
+        assert done.returncode == 2
+        assert differs in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    again = run(str(tmp_path / "a.png"), "--out", str(out))
+    assert again.returncode == 0
+    assert len(results(out)) == 1
+
+
+def test_two_commands_do_not_work_in_one_folder(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = subprocess.Popen(command(str(tree), "--out", str(out), latency_ms=100), stdout=subprocess.DEVNULL)
+    until_s = time.monotonic() + DONE_S
+    while not (out / "run.log").exists():
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+    second = run(str(tree), "--out", str(out))
+    first.kill()
+    first.wait()
+    assert second.returncode == 2
+    assert "another command works in it" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["nothing.jpg"], "there is no such file or folder"),
+        (["rtsp://host/s"], "a stream has no end"),
+        (["."], "there is no output 'xml'; known: jsonl"),
+    ],
+)
+def test_a_command_that_cannot_work_is_refused_in_one_line(tmp_path: Path, arguments: list[str], why: str) -> None:
+    more = ["--format", "xml"] if arguments == ["."] else []
+    done = run(*arguments, *more, "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_list_from_standard_input_is_kept_so_that_the_job_goes_on_without_it(tmp_path: Path) -> None:
+    for number in range(5):
+        picture(tmp_path / f"{number}.png", 40 * number)
+    out = tmp_path / "out"
+    first = subprocess.run(
+        command("-", "--out", str(out), "--quiet"),
+        input="".join(f"{number}.png\n" for number in (3, 1, 4)),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=DONE_S,
+        check=False,
+    )
+    assert (first.returncode, first.stdout) == (0, "")
+    assert [record["item"] for record in results(out)] == ["3.png", "1.png", "4.png"]
+    assert run("-", "--out", str(out)).returncode == 0
+    assert len(results(out)) == 3
