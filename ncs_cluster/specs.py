@@ -104,6 +104,8 @@ class CameraSpec(Struct, frozen=True):
     runtime: str = "default"
     written: Dict[str, int] = {}
     """The newest frame of each graph whose result an earlier run has written: later frames are processed."""
+    ahead: int = 2
+    """Slots granted in advance: one being written, the others for the next frames."""
     resumable: bool = False
     """A later run does the frames that are not finished at the end: they have no record."""
 

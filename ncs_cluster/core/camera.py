@@ -16,7 +16,7 @@ from ncs_cluster.core.actions import Action, LogEvent, MakePictures, Send
 from ncs_cluster.core.child import Child
 from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
 from ncs_cluster.core.events import Endpoint
-from ncs_cluster.core.frame_pools import GRANTS, PICTURE_SLOTS, fits
+from ncs_cluster.core.frame_pools import PICTURE_SLOTS, fits
 from ncs_cluster.core.rates import Latency
 from ncs_cluster.core.slots import Slots
 from ncs_cluster.core.stream import Stream
@@ -305,7 +305,7 @@ class Camera:
     # -- slots
 
     def grant(self) -> list[Action]:
-        """Grant up to GRANTS free slots, which the camera process may write."""
+        """Grant free slots, up to `ahead`, which the camera process may write."""
         actions: list[Action] = []
         if self._cameras.stopping or self.removed or self.slots is None or not self.child.running:
             return actions
@@ -313,6 +313,6 @@ class Camera:
         # lanes go on in a full window: the frame that the others wait for may be in one of them
         if stream is not None and stream.ordered and (stream.window_full or self._cameras.streams.full(stream)):
             return actions
-        while self.slots.granted < GRANTS and (slot := self.slots.grant()) is not None:
+        while self.slots.granted < self.spec.ahead and (slot := self.slots.grant()) is not None:
             actions.append(Send(self.child.endpoint, m.Grant(self.slots.layout.pool, slot)))
         return actions

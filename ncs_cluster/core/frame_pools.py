@@ -15,8 +15,6 @@ from ncs_cluster.types import PoolLayout
 if TYPE_CHECKING:
     from ncs_cluster.core.camera import Camera
 
-GRANTS = 2
-"""Slots granted to a camera in advance: one being written, one for the next frame."""
 PICTURE_SLOTS = 4
 
 
@@ -64,7 +62,7 @@ class FramePools:
         """Slots for the requests of every stick, one waiting frame per lane, the camera's grants, and frames being measured."""
         queues = list(self._dispatcher.queues.values())
         held = sum(queue.capacity if camera.ordered else queue.executors + 1 for queue in queues)
-        return GRANTS + self._graphs + 4 + max(8, held)
+        return camera.spec.ahead + self._graphs + 4 + max(8, held)
 
     def make(self, camera: Camera, workers: list[Endpoint]) -> list[Action]:
         """Create a pool for the source's present frame size, and retire the one before."""

@@ -18,6 +18,8 @@ from ncs_cluster.specs import CameraSpec, Settings, SinkSpec
 from ncs_cluster.types import CameraName
 
 LEDGER, LOG = "ledger.sqlite", "run.log"
+AHEAD = 8
+"""Slots granted in advance: thousands of small pictures per second would wait for the supervisor's next turn otherwise."""
 CAMERA = CameraName("job")
 NOT_THE_JOB = frozenset({"model", "blob", "name"})
 """Fields of a graph that may differ when a job goes on: where it lies, not what it computes."""
@@ -39,7 +41,7 @@ def settings_for(given: argparse.Namespace, folder: Path, runtime_dir: str, sett
         made("ncs_cluster.sources.job:Options", options)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    camera = CameraSpec(CAMERA, "job", options, "the job's items", ordered=True, picture="exact", resumable=True)
+    camera = CameraSpec(CAMERA, "job", options, "the job's items", ordered=True, picture="exact", ahead=AHEAD, resumable=True)
     return structs.replace(
         settings,
         cameras=[camera],
