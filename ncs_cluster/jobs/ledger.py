@@ -73,6 +73,7 @@ class Ledger:
         self._path = path
         self._db = schema.connect(path, create=create)
         self._roots: Dict[int, Root] = {}
+        self._items = 0
         self._retry: Optional[int] = None
 
     def close(self) -> None:
@@ -88,19 +89,19 @@ class Ledger:
 
     def begin(self, job: Dict[str, Any], roots: List[Root], items: Iterable[Tuple[int, bytes]], sinks: Iterable[str]) -> int:
         """List the job's items, (index of a root, name below it), in one transaction; returns how many."""
-        count = 0
         with self._changing():
             for table in ("meta", "roots", "items", "films", "failures", "retries", "sinks"):
                 self._db.execute(f"DELETE FROM {table}")
             rows = [(number, os.fsencode(root.folder), root.prefix, int(root.confined)) for number, root in enumerate(roots)]
             self._db.executemany("INSERT INTO roots VALUES(?, ?, ?, ?)", rows)
-            for count, (root, name) in enumerate(items, 1):
-                self._db.execute("INSERT INTO items VALUES(?, ?, ?)", (count - 1, root, name))
+            numbered = ((number, root, name) for number, (root, name) in enumerate(items))
+            self._db.executemany("INSERT INTO items VALUES(?, ?, ?)", numbered)
+            count = int(self._one("SELECT count(*) FROM items"))
             self._db.executemany("INSERT INTO sinks VALUES(?, 0, NULL, 0)", [(name,) for name in sinks])
             self._set("job", json.dumps(job, sort_keys=True))
             self._set("pass", "0")
         self._roots.clear()
-        self._retry = None
+        self._retry, self._items = None, count
         return count
 
     # -- items and frames
@@ -115,8 +116,10 @@ class Ledger:
 
     @property
     def items(self) -> int:
-        """How many there are."""
-        return int(self._one("SELECT count(*) FROM items"))
+        """How many there are; they are counted once."""
+        if not self._items:
+            self._items = int(self._one("SELECT count(*) FROM items"))
+        return self._items
 
     def item(self, number: int) -> Optional[Item]:
         return next(self.items_from(number, 1), None)
