@@ -172,6 +172,8 @@ class Engine:
             actions += self.cameras.send_detection_rate(now_s)
         if self.shutdown is not None:
             actions += self._advance_shutdown(now_s)
+        elif self.cameras.finished and not self.tally.open and not self.sinks.kept and not self.sinks.finished:
+            actions += self.sinks.finish()
         elif self.cameras.finished and not self.tally.open and not self.sinks.kept:
             hint = "; --loop repeats them and keeps the page" if self.gateway is not None else ""
             over = f"all sources have ended and all results are written{hint}"

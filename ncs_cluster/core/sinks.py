@@ -37,6 +37,9 @@ class Sink:
         """Why writing fails at present; None while it works."""
         self.closing = False
         """No longer configured: it writes its kept records, then its process stops."""
+        self.finishing = False
+        """Of a job whose stream has ended: it gives its output the final form."""
+        self.finished = False
         self._progress = (0, 0.0)
         """Records written when a closing sink was last seen to write, and when."""
 
@@ -63,9 +66,12 @@ class Sink:
                 child.ready(now_s)
                 self.blocked = None
                 self.outbox.opened(wanted, token)
-                return []
+                return self.finish() if self.finishing else []
             case m.Acked(number=number, token=token):
                 self.outbox.acked(number, token)
+                return []
+            case m.SinkFinished():
+                self.finished = self.finishing
                 return []
             case m.SinkBlocked(detail=detail):
                 self.blocked = detail
@@ -85,6 +91,11 @@ class Sink:
     def pump(self) -> list[Action]:
         """Send the next records, as far as credits allow."""
         return [Send(self.child.endpoint, m.Write(number, record)) for number, record in self.outbox.sendable()]
+
+    def finish(self) -> list[Action]:
+        """The job's stream has ended, and every record is acknowledged. The next process is told again."""
+        self.finishing = True
+        return [Send(self.child.endpoint, m.FinishSink())] if self.outbox.open else []
 
     def close(self, now_s: float) -> list[Action]:
         """It is no longer configured."""
@@ -162,6 +173,15 @@ class Sinks:
 
     def pump(self) -> list[Action]:
         return [action for sink in self.by_name.values() for action in sink.pump()]
+
+    def finish(self) -> list[Action]:
+        """Let the sinks of jobs give their outputs the final form; call it when every record is acknowledged."""
+        each = [sink for sink in self.by_name.values() if sink.spec.ledger is not None and not sink.finishing]
+        return [action for sink in each for action in sink.finish()]
+
+    @property
+    def finished(self) -> bool:
+        return all(sink.finished for sink in self.by_name.values() if sink.spec.ledger is not None)
 
     def retire(self, now_s: float) -> list[Action]:
         """Stop closing sinks that have written all their records, or that do not write any more, delete them once their process has

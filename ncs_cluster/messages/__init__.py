@@ -47,7 +47,18 @@ from ncs_cluster.messages.gateway import (
     Watch,
 )
 from ncs_cluster.messages.memory import MapPictures, MapPool, UnmapPool
-from ncs_cluster.messages.sink import NO_READER, Acked, FromSink, OpenSink, SinkBlocked, SinkOpened, ToSink, Write
+from ncs_cluster.messages.sink import (
+    NO_READER,
+    Acked,
+    FinishSink,
+    FromSink,
+    OpenSink,
+    SinkBlocked,
+    SinkFinished,
+    SinkOpened,
+    ToSink,
+    Write,
+)
 from ncs_cluster.messages.worker import (
     ChangeGraphs,
     FromWorker,
@@ -80,6 +91,7 @@ __all__ = [
     "DetectionRate",
     "Drawn",
     "Failed",
+    "FinishSink",
     "Fork",
     "ForkFailed",
     "Forked",
@@ -113,6 +125,7 @@ __all__ = [
     "Request",
     "ResetStick",
     "SinkBlocked",
+    "SinkFinished",
     "SinkOpened",
     "Skipped",
     "SourceEnded",

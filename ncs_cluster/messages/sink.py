@@ -54,5 +54,13 @@ class SinkBlocked(Message, frozen=True):
     detail: Optional[str]
 
 
-ToSink = Union[OpenSink, Write, Stop]
-FromSink = Union[Hello, Heartbeat, SinkOpened, Acked, SinkBlocked, Failed]
+class FinishSink(Message, frozen=True):
+    """To a job's sink: its stream has ended, and every record is acknowledged. Answered by SinkFinished."""
+
+
+class SinkFinished(Message, frozen=True):
+    """The ledger has the sink's last state; where the job is complete, the output has its final form."""
+
+
+ToSink = Union[OpenSink, Write, FinishSink, Stop]
+FromSink = Union[Hello, Heartbeat, SinkOpened, Acked, SinkBlocked, SinkFinished, Failed]

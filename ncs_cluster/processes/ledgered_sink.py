@@ -85,6 +85,16 @@ class LedgeredSink:
         self._ledger.note(self._name, self._turn, self._token)
         self._noted, self._note_s = self._turn, time.monotonic() + NOTE_S
 
+    def finish(self) -> None:
+        """Note the last state; give the output its final form where every turn of the pass is written. May take minutes, and may be
+        called again. Raises OSError."""
+        self.note()
+        if self._ledger.end != self._turn or self._ledger.sink(self._name).finished:
+            return
+        if isinstance(self._inner, Finishing):
+            self._inner.finish()
+        self._ledger.finished(self._name)
+
     def close(self) -> None:
         """Raises OSError: then the ledger is older than the output, and the difference is done again."""
         if self._turn > self._noted:

@@ -14,13 +14,26 @@ import signal
 import threading
 import time
 from collections import deque
-from typing import Any, Deque, List, NoReturn, Optional
+from typing import Any, Callable, Deque, List, NoReturn, Optional
 
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.jobs.schema import LedgerError
-from ncs_cluster.messages import NO_READER, Acked, Failed, Heartbeat, OpenSink, SinkBlocked, SinkOpened, Stop, ToSink, Write
+from ncs_cluster.messages import (
+    NO_READER,
+    Acked,
+    Failed,
+    FinishSink,
+    Heartbeat,
+    OpenSink,
+    SinkBlocked,
+    SinkFinished,
+    SinkOpened,
+    Stop,
+    ToSink,
+    Write,
+)
 from ncs_cluster.plugins import load, made
 from ncs_cluster.processes import child
 from ncs_cluster.processes.ledgered_sink import LedgeredSink
@@ -44,7 +57,7 @@ class Writer:
         self._blocked: Optional[str] = None
         self._retry_s = 0.0
         self._last = -1
-        self._stopping = False
+        self._stopping = self._finishing = False
 
     def run(self) -> None:
         """Run until Stop, then until every record is written. Raises EOFError when the supervisor has closed the channel."""
@@ -55,34 +68,48 @@ class Writer:
                 heartbeat_s = now_s + HEARTBEAT_S
                 self._channel.send(Heartbeat())
             timeout_s = heartbeat_s - now_s
-            if self._waiting:
+            if self._waiting or self._finishing:
                 timeout_s = min(timeout_s, max(0.0, self._retry_s - now_s))
             while select.select([self._channel.fileno()], [], [], timeout_s)[0]:
                 self._receive()
                 timeout_s = 0.0
             if self._waiting and time.monotonic() >= self._retry_s:
                 self._write()
-            if isinstance(self._sink, LedgeredSink) and self._sink.due and time.monotonic() >= self._retry_s:
-                self._note(self._sink)
+            if isinstance(self._sink, LedgeredSink) and time.monotonic() >= self._retry_s:
+                self._keep(self._sink)
 
-    def _note(self, sink: LedgeredSink) -> None:
-        """Sync in a thread: a slow disk takes seconds, and heartbeats go on."""
-        failed: List[OSError] = []
+    def _keep(self, sink: LedgeredSink) -> None:
+        """Sync and note what is due, or give the output its final form."""
+        if self._finishing and not self._waiting:
+            if self._done_aside(sink.finish):
+                self._finishing = False
+                self._channel.send(SinkFinished())
+        elif sink.due:
+            self._done_aside(sink.note)
 
-        def note() -> None:
+    def _done_aside(self, work: Callable[[], None]) -> bool:
+        """Do what may take seconds on a slow disk in a thread, while heartbeats go on. False: it fails, and is tried again."""
+        failed: List[Exception] = []
+
+        def run() -> None:
             try:
-                sink.note()
-            except OSError as error:
+                work()
+            except Exception as error:
                 failed.append(error)
 
-        thread = threading.Thread(target=note, name="sync", daemon=True)
+        thread = threading.Thread(target=run, name="disk", daemon=True)
         thread.start()
         while thread.is_alive():
             thread.join(HEARTBEAT_S)
             if thread.is_alive():
                 self._channel.send(Heartbeat())
-        if failed:
-            self._failed(failed[0])
+        if not failed:
+            self._works_again()
+            return True
+        if not isinstance(failed[0], OSError):
+            raise failed[0]
+        self._failed(failed[0])
+        return False
 
     def _receive(self) -> None:
         received = self._channel.receive()
@@ -90,6 +117,8 @@ class Writer:
             return
         if isinstance(received.message, Write):
             self._waiting.append(received.message)
+        elif isinstance(received.message, FinishSink):
+            self._finishing = True
         elif isinstance(received.message, Stop):
             self._stopping = True
 
@@ -110,11 +139,14 @@ class Writer:
         except OSError as error:
             self._failed(error)
         else:
-            if self._blocked:
-                self._blocked = None
-                self._channel.send(SinkBlocked(None))
+            self._works_again()
         if acked is not None:
             self._channel.send(acked)
+
+    def _works_again(self) -> None:
+        if self._blocked:
+            self._blocked = None
+            self._channel.send(SinkBlocked(None))
 
     def _failed(self, error: OSError) -> None:
         if not isinstance(error, BlockingIOError):
@@ -123,6 +155,13 @@ class Writer:
         if self._blocked != reason:
             self._blocked = reason
             self._channel.send(SinkBlocked(reason))
+
+    def close(self) -> None:
+        """What cannot be noted is done again by a later run."""
+        try:
+            self._sink.close()
+        except OSError as error:
+            self._failed(error)
 
 
 def main() -> NoReturn:
@@ -140,8 +179,9 @@ def main() -> NoReturn:
             permanent = request.token is None and error.errno != errno.EBUSY
             child.fail(channel, Failed("open", f"{request.sink.shown} cannot be written: {error.strerror}", permanent=permanent))
         channel.send(SinkOpened(opened.next, opened.token))
-        Writer(channel, sink).run()
-        sink.close()
+        writer = Writer(channel, sink)
+        writer.run()
+        writer.close()
     except (EOFError, BrokenPipeError):
         os._exit(1)
     except (ConfigError, LedgerError, ValueError) as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from ncs_cluster import messages as m
 from ncs_cluster.core.actions import Kill, LogEvent, Send, Spawn
 from ncs_cluster.core.child import Limits, State
-from ncs_cluster.core.events import SINK, SpawnFailed
-from ncs_cluster.core.sinks import Sink
+from ncs_cluster.core.events import SINK, Endpoint, SpawnFailed
+from ncs_cluster.core.sinks import Sink, Sinks
 from tests.core.onecamera import HELLO, REFUSED, STOPPED, FakeDaemon
 from tests.core.onesink import DIED, SPEC, record, started
 
@@ -149,3 +150,45 @@ def test_a_sink_whose_only_reader_has_gone_stops_the_daemon(stopping: bool) -> N
     said = [LogEvent("info", "sink", "no reader any more: stopping"), STOPPED]
     assert sink.handle(m.Failed(m.NO_READER, "no reader any more", permanent=True), 3.0) == ([] if stopping else said)
     assert daemon.asked == ([] if stopping else [3.0])
+
+
+# -- the sinks of a job
+
+
+def of_a_job() -> Sink:
+    sink = Sink(structs.replace(SPEC, ledger="/out/ledger.sqlite"), FakeDaemon(), Limits())
+    sink.child.start(0.0)
+    sink.handle(HELLO, 1.0)
+    sink.handle(m.SinkOpened(0, b"0"), 2.0)
+    return sink
+
+
+def test_a_jobs_sink_is_asked_to_finish_and_so_is_the_next_process() -> None:
+    sink = of_a_job()
+    assert sink.finish() == [Send(SINK, m.FinishSink())]
+    sink.handle(DIED, 3.0)
+    assert (sink.finishing, sink.finished) == (True, False)
+    sink.handle(HELLO, 4.0)
+    assert sink.handle(m.SinkOpened(0, b"0"), 5.0) == [Send(SINK, m.FinishSink())]
+    assert sink.handle(m.SinkFinished(), 6.0) == []
+    assert sink.finished is True
+
+
+def test_a_sink_that_was_not_asked_has_not_finished() -> None:
+    sink = of_a_job()
+    sink.handle(m.SinkFinished(), 3.0)
+    assert sink.finished is False
+
+
+def test_the_sinks_of_jobs_alone_are_asked_to_finish_and_once() -> None:
+    specs = [SPEC, structs.replace(SPEC, name="csv", ledger="/out/ledger.sqlite")]
+    sinks = Sinks(specs, FakeDaemon(), Limits())
+    for sink in sinks.by_name.values():
+        sink.child.start(0.0)
+        sink.handle(HELLO, 1.0)
+        sink.handle(m.SinkOpened(0, b"0"), 2.0)
+    assert sinks.finished is False
+    assert sinks.finish() == [Send(Endpoint("sink", "csv"), m.FinishSink())]
+    assert sinks.finish() == []
+    sinks.by_name["csv"].handle(m.SinkFinished(), 3.0)
+    assert sinks.finished is True

@@ -19,11 +19,13 @@ from ncs_cluster.messages import (
     NO_READER,
     Acked,
     Failed,
+    FinishSink,
     FromSink,
     Heartbeat,
     Hello,
     OpenSink,
     SinkBlocked,
+    SinkFinished,
     SinkOpened,
     Stop,
     Write,
@@ -32,6 +34,7 @@ from ncs_cluster.sinks._json import encode
 from ncs_cluster.specs import SinkSpec
 from ncs_cluster.testing.children import Child, running
 from ncs_cluster.types import Outcome, Record
+from tests.jobs.making import ledger
 
 SINK = "ncs_cluster.processes.sink"
 
@@ -313,3 +316,29 @@ def test_a_first_word_that_is_none_is_told() -> None:
     with running(SINK, FromSink) as child:
         child.send(Write(0, record(0)))
         assert child.expect(Failed).reason == "protocol"
+
+
+def test_a_jobs_sink_finishes_once_its_ledger_has_the_last_state(tmp_path: Path) -> None:
+    """The ledger cannot be written at first; the sink says so, and tries again."""
+    book = ledger(tmp_path, ["a", "b"])
+    spec = SinkSpec("jsonl", {"path": str(tmp_path / "out.jsonl")}, "out", "jsonl", str(tmp_path / "ledger.sqlite"))
+    with running(SINK, FromSink) as child:
+        assert isinstance(child.receive(), Hello)
+        child.send(OpenSink(spec))
+        opened, outbox = child.expect(SinkOpened), Outbox()
+        outbox.opened(opened.next, opened.token)
+        driven = Driven(child, outbox)
+        for number in range(2):
+            driven.put(record(number))
+        driven.all_written()
+        book.set_end(2)
+        pid, most = child.process.pid, resource.prlimit(0, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1000, most))
+        child.send(FinishSink())
+        assert driven.until(SinkBlocked).detail is not None
+        driven.until(Heartbeat)
+        assert not book.sink("jsonl").finished
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+        driven.until(SinkFinished)
+        assert driven.stop() == 0
+    assert (book.sink("jsonl").next, book.sink("jsonl").finished, book.written) == (2, True, 2)

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from ncs_cluster.jobs.ledger import Ledger
 from tests.jobs.making import film, picture
 from tests.tied import TIED
 
@@ -229,3 +230,17 @@ def test_a_list_from_standard_input_is_kept_so_that_the_job_goes_on_without_it(t
     assert [record["item"] for record in results(out)] == ["3.png", "1.png", "4.png"]
     assert run("-", "--out", str(out)).returncode == 0
     assert len(results(out)) == 3
+
+
+def test_a_job_goes_on_behind_what_is_written_and_does_not_do_it_again(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = subprocess.Popen(command(str(tree), "--out", str(out), latency_ms=100), stdout=subprocess.DEVNULL)
+    ledger, until_s = out / "ledger.sqlite", time.monotonic() + DONE_S
+    while not ledger.exists() or (noted := Ledger(str(ledger)).written) < 20:
+        assert time.monotonic() < until_s
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    noted = Ledger(str(ledger)).written
+    assert run(str(tree), "--out", str(out)).returncode == 0
+    assert f"job: ended after {120 - noted} frames" in (out / "run.log").read_text()

@@ -61,7 +61,7 @@ def _job(given: argparse.Namespace, folder: Path, settings: Settings) -> int:
     stopped = False
     progress = Progress(ledger, quiet=given.quiet)
     if not _complete(ledger):
-        stopped = run(settings, ledger, folder / plan.LOG, progress)
+        stopped = run(plan.going_on(settings, ledger.written), ledger, folder / plan.LOG, progress)
     if not _complete(ledger):
         return _not_done(given, folder, ledger, stopped=stopped)
     for spec in settings.sinks:

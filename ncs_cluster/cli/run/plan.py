@@ -52,6 +52,14 @@ def settings_for(given: argparse.Namespace, folder: Path, runtime_dir: str, sett
     )
 
 
+def going_on(settings: Settings, written: int) -> Settings:
+    """The settings of a job whose outputs all have the records of the first `written` turns."""
+    if not written:
+        return settings
+    (camera,), (graph,) = settings.cameras, settings.graphs
+    return structs.replace(settings, cameras=[structs.replace(camera, written={str(graph.name): written - 1})])
+
+
 def _sink(name: str, given: argparse.Namespace, folder: Path) -> SinkSpec:
     known = [plugin.name for plugin in SINKS.builtin.values() if plugin.output]
     if name not in SINKS or SINKS.get(name).output is None:
