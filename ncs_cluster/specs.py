@@ -34,6 +34,10 @@ class GraphSpec(Struct, frozen=True):
     """Channel order the graph was trained on: "BGR" or "RGB"."""
     resize: str = "stretch"
     """"stretch" or "letterbox"."""
+    align: str = "centre"
+    """Where a letterboxed frame lies in the input: "centre" or "top-left"."""
+    padding: int = 114
+    """Grey value 0..255 around a letterboxed frame; 114 as in the training of YOLO detectors."""
     mean: Tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Subtracted inside the graph, per channel in `colour` order, pixels 0..255."""
     scale: Tuple[float, float, float] = (1.0, 1.0, 1.0)

@@ -80,6 +80,9 @@ class ResizeTransform(NamedTuple):
     scale_y: float = 1.0
     offset_x: float = 0.0
     offset_y: float = 0.0
+    width: int = 0
+    """Of the graph's input, pixels; 0 where it is not known."""
+    height: int = 0
 
 
 class FrameRef(Struct, frozen=True, array_like=True):

@@ -51,7 +51,9 @@ def described(folder: Path, text: str = "") -> str:
 
 def test_a_folder_describes_itself(folder: Path) -> None:
     about = described(
-        folder, 'threshold = 0.4\n[input]\ncolour = "RGB"\nresize = "letterbox"\nmean = [1, 2, 3]\nscale = [4, 5.5, 6]\n'
+        folder,
+        'threshold = 0.4\n[input]\ncolour = "RGB"\nresize = "letterbox"\nalign = "top-left"\npadding = 7\n'
+        "mean = [1, 2, 3]\nscale = [4, 5.5, 6]\n",
     )
     assert graphs("--graph", about) == [
         GraphSpec(
@@ -62,6 +64,8 @@ def test_a_folder_describes_itself(folder: Path) -> None:
             threshold=0.4,
             colour="RGB",
             resize="letterbox",
+            align="top-left",
+            padding=7,
             mean=(1.0, 2.0, 3.0),
             scale=(4.0, 5.5, 6.0),
         )

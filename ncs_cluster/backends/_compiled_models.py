@@ -137,7 +137,7 @@ class CompiledModels:
         if not self._free:
             raise StickError("protocol", f"more than {self.depth} inferences at once")
         inputs = self._free.pop()
-        transform = resize_into(image, self._specs[graph].resize, inputs.pixels[graph])
+        transform = resize_into(image, self._specs[graph], inputs.pixels[graph])
         self._jobs.put(_Job(tag, graph, transform, inputs))
 
     def collect(self) -> List[Inference]:

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PADDING = 114
-"""Grey value 0..255 around a letterboxed frame, as in the training of YOLO detectors."""
-
 
 def preprocess(
     image: NDArray[np.uint8], spec: GraphSpec, width: int, height: int, out: NDArray[Any], layout: str
@@ -32,9 +29,9 @@ def preprocess(
 
     swapped = spec.colour == "RGB"
     if layout == "NHWC" and not swapped and out.dtype == numpy.uint8:
-        return resize_into(image, spec.resize, out.reshape(height, width, 3))
+        return resize_into(image, spec, out.reshape(height, width, 3))
     pixels: NDArray[np.uint8] = numpy.empty((height, width, 3), numpy.uint8)
-    transform = resize_into(image, spec.resize, pixels)
+    transform = resize_into(image, spec, pixels)
     if layout == "NHWC":
         out.reshape(height, width, 3)[:] = pixels[:, :, ::-1] if swapped else pixels
         return transform
@@ -48,21 +45,21 @@ def preprocess(
     return transform
 
 
-def resize_into(image: NDArray[np.uint8], resize: str, into: NDArray[np.uint8]) -> ResizeTransform:
-    """Resize uint8 BGR [h, w, 3] into uint8 [height, width, 3]. `resize`: "stretch", or "letterbox", which keeps the aspect
-    ratio."""
+def resize_into(image: NDArray[np.uint8], spec: GraphSpec, into: NDArray[np.uint8]) -> ResizeTransform:
+    """Resize uint8 BGR [h, w, 3] into uint8 [height, width, 3] by `spec.resize`: "stretch", or "letterbox", which keeps the
+    aspect ratio."""
     height, width = into.shape[:2]
-    if resize != "letterbox":
+    if spec.resize != "letterbox":
         _resize(image, into)
-        return ResizeTransform()
+        return ResizeTransform(width=width, height=height)
     rows, columns = image.shape[:2]
     ratio = min(width / columns, height / rows)
     inner_w, inner_h = max(1, round(columns * ratio)), max(1, round(rows * ratio))
-    left, top = (width - inner_w) // 2, (height - inner_h) // 2
-    into[:top], into[top + inner_h :] = PADDING, PADDING
-    into[:, :left], into[:, left + inner_w :] = PADDING, PADDING
+    left, top = (0, 0) if spec.align == "top-left" else ((width - inner_w) // 2, (height - inner_h) // 2)
+    into[:top], into[top + inner_h :] = spec.padding, spec.padding
+    into[:, :left], into[:, left + inner_w :] = spec.padding, spec.padding
     _resize(image, into[top : top + inner_h, left : left + inner_w])
-    return ResizeTransform(inner_w / width, inner_h / height, left / width, top / height)
+    return ResizeTransform(inner_w / width, inner_h / height, left / width, top / height, width, height)
 
 
 def _resize(image: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:

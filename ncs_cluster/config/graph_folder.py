@@ -28,6 +28,8 @@ class Input(Table):
 
     colour: Literal["BGR", "RGB"] = key("BGR", "Channel order.")
     resize: Literal["stretch", "letterbox"] = key("stretch", "How a frame is fitted into the input.")
+    align: Literal["centre", "top-left"] = key("centre", "Where a letterboxed frame lies in the input.")
+    padding: int = key(114, "Grey value around a letterboxed frame.", ge=0, le=255)
     mean: list[float] = key([0.0, 0.0, 0.0], "Subtracted per channel, pixels being 0..255.", min_length=3, max_length=3)
     scale: list[float] = key([1.0, 1.0, 1.0], "Divided by per channel, after the mean.", min_length=3, max_length=3)
 
@@ -123,6 +125,8 @@ def _read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
         threshold=described.threshold if threshold is None else threshold,
         colour=described.input.colour,
         resize=described.input.resize,
+        align=described.input.align,
+        padding=described.input.padding,
         mean=(m0, m1, m2),
         scale=(s0, s1, s2),
         decoder_options=_options(decoder, described.decoder.model_extra or {}, about),

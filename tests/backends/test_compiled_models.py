@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from ncs_cluster.backends._compiled_models import CompiledModels, Inference
-from ncs_cluster.backends._preprocess import PADDING
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import GraphName, ResizeTransform
@@ -66,7 +65,7 @@ def test_a_free_batch_becomes_one(graphs: CompiledModels, identity: Make) -> Non
 
 def test_stretching_fills_the_input(graphs: CompiledModels, identity: Make) -> None:
     graphs.load([identity((1, 12, 20, 3))])
-    assert infer(graphs, PICTURE).transform == ResizeTransform()
+    assert infer(graphs, PICTURE).transform == ResizeTransform(width=20, height=12)
     white = np.full((50, 10, 3), 255, np.uint8)
     assert seen(graphs, white).min() == 255
 
@@ -75,17 +74,17 @@ def test_letterboxing_keeps_proportions_and_says_where_the_frame_lies(graphs: Co
     graphs.load([identity((1, 20, 20, 3), resize="letterbox")])
     wide = np.full((10, 40, 3), 255, np.uint8)
     inference = infer(graphs, wide)
-    assert inference.transform == ResizeTransform(1.0, 0.25, 0.0, 0.35)
+    assert inference.transform == ResizeTransform(1.0, 0.25, 0.0, 0.35, 20, 20)
     laid = seen(graphs, wide)[0, :, :, 0]
     assert (laid[7:12] == 255).all()
-    assert (laid[:7] == PADDING).all()
-    assert (laid[12:] == PADDING).all()
+    assert (laid[:7] == 114).all()
+    assert (laid[12:] == 114).all()
     # another size after it leaves nothing of the first behind
     tall = np.full((40, 10, 3), 255, np.uint8)
     for _ in range(3):
         laid = seen(graphs, tall)[0, :, :, 0]
     assert (laid[:, 7:12] == 255).all()
-    assert (np.delete(laid, slice(7, 12), axis=1) == PADDING).all()
+    assert (np.delete(laid, slice(7, 12), axis=1) == 114).all()
 
 
 def test_two_graphs_are_told_apart(graphs: CompiledModels, identity: Make, tmp_path: Path) -> None:

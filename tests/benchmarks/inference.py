@@ -64,7 +64,7 @@ def run(seconds):
     frame = 0
     until_s = time.monotonic() + seconds
     while time.monotonic() < until_s:
-        resize_into(pictures[frame % 2], graph.resize, inputs[queue.get_idle_request_id()][0])
+        resize_into(pictures[frame % 2], graph, inputs[queue.get_idle_request_id()][0])
         queue.start_async()
         frame += 1
 run(1.0)
