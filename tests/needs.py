@@ -70,6 +70,26 @@ def need_pyrealsense2() -> Any:
     return pyrealsense2
 
 
+def need_litert() -> Any:
+    """TensorFlow Lite's interpreter: a runtime that shares nothing with OpenVINO."""
+    __tracebackhide__ = True
+    try:
+        from ai_edge_litert import interpreter
+    except ModuleNotFoundError:
+        missing("ai-edge-litert is not installed: make test")
+    return interpreter
+
+
+def need_onnxruntime() -> Any:
+    """ONNX Runtime: a runtime that shares nothing with OpenVINO."""
+    __tracebackhide__ = True
+    try:
+        import onnxruntime
+    except ModuleNotFoundError:
+        missing("onnxruntime is not installed: make test")
+    return onnxruntime
+
+
 @functools.cache
 def _compiles() -> bool:
     command = build.compiler()

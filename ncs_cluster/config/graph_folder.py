@@ -14,7 +14,7 @@ import ncs_cluster
 from ncs_cluster.config import ir, labels, text_file
 from ncs_cluster.config.error_text import error_text
 from ncs_cluster.config.label_file import LARGEST_ID, read_text
-from ncs_cluster.config.model import Table, Threshold, key, options_table
+from ncs_cluster.config.model import Table, key, options_table
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.errors import PERMANENT_ERRNOS, ConfigError
 from ncs_cluster.plugins import made
@@ -70,7 +70,9 @@ class GraphToml(Table):
         "The names of the classes: a file, or the table [labels].",
         shown="text or table",
     )
-    threshold: Threshold = key(0.6, "Detections below this score are left out.")
+    threshold: Optional[float] = key(
+        None, "Detections and classes below this score are left out; without it the decoder's own is taken.", ge=0, le=1
+    )
     input: Input = Field(default_factory=Input, description="What the graph was trained on.")
 
 
@@ -116,20 +118,22 @@ def _read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
     decoder = described.decoder.name
     if 0 in described.input.scale:
         raise ConfigError(f"{about}: input.scale: must not be 0; 1 leaves the pixels as they are")
+    options = _options(decoder, described.decoder.model_extra or {}, about)
+    plugin = DECODERS.get(decoder)
     (m0, m1, m2), (s0, s1, s2) = described.input.mean, described.input.scale
     return GraphSpec(
         name=GraphName(name),
         model=str(_inside(folder, described.model, about, "model")),
         decoder=decoder,
         labels=_names(folder, described, about),
-        threshold=described.threshold if threshold is None else threshold,
+        threshold=next(each for each in (threshold, described.threshold, plugin.default_threshold) if each is not None),
         colour=described.input.colour,
         resize=described.input.resize,
         align=described.input.align,
         padding=described.input.padding,
         mean=(m0, m1, m2),
         scale=(s0, s1, s2),
-        decoder_options=_options(decoder, described.decoder.model_extra or {}, about),
+        decoder_options=options,
     )
 
 

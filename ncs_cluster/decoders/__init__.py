@@ -1,4 +1,5 @@
-"""Decoders, what a graph's outputs mean: numpy in, detections or classes out. Pure; one file each; the registry is literal."""
+"""Decoders, what a graph's outputs mean: numpy in; detections, classes or features out. Pure; one file each; the registry is
+literal."""
 
 from __future__ import annotations
 
@@ -27,6 +28,14 @@ DECODERS = Registry(
             first_label_id=1,
             check_outputs="ncs_cluster.decoders.ssd:check_outputs",
         ),
+        DecoderPlugin(
+            name="classification",
+            title="One score for each class",
+            decode="ncs_cluster.decoders.classification:decode",
+            options="ncs_cluster.decoders.classification:Options",
+            default_threshold=0.0,
+            check_outputs="ncs_cluster.decoders.classification:check_outputs",
+        ),
     ],
 )
 
@@ -47,5 +56,5 @@ def check_outputs(graph: GraphSpec, outputs: Mapping[str, Any]) -> Optional[str]
     """Why a graph with these outputs is not for its decoder, one line; None when it is. Raises as `create`."""
     plugin = DECODERS.get(graph.decoder)
     options = made(plugin.options, graph.decoder_options)
-    complaint: Optional[str] = None if plugin.check_outputs is None else load(plugin.check_outputs)(outputs, options)
+    complaint: Optional[str] = None if plugin.check_outputs is None else load(plugin.check_outputs)(outputs, graph, options)
     return complaint

@@ -32,7 +32,10 @@ class DecoderPlugin(Struct, frozen=True, kw_only=True):
     options: str
     """The frozen dataclass of its options, keys of `[decoder]` in graph.toml. Its `__post_init__` raises ValueError, one line, for
     values that make no sense."""
+    default_threshold: float = 0.6
+    """Threshold of a graph that has none of its own, 0..1."""
     first_label_id: int = 0
     """Id of the first name of a label file without ids, where the model does not say it. 1: id 0 is the background."""
     check_outputs: Optional[str] = None
-    """`(outputs, options) -> Optional[str]`: why the outputs are not for this decoder, one line. Called before a child starts."""
+    """`(outputs, graph, options) -> Optional[str]`: why the outputs are not for this decoder, or the graph's labels not for the
+    outputs, one line. Called before a child starts, with the outputs of an empty frame, or zeros."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 import numpy as np
 
+from ncs_cluster.decoders._outputs import shapes
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Detection, Outcome, ResizeTransform
 
@@ -66,12 +67,11 @@ def decode(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, transform: Res
     return Outcome(detections=detections)
 
 
-def check_outputs(outputs: Mapping[str, NDArray[Any]], options: Options) -> Optional[str]:
+def check_outputs(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, options: Options) -> Optional[str]:
     """Why these outputs are not for this decoder, in one line; None when they are."""
     if _rows(outputs) is not None:
         return None
-    shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in outputs.items())
-    return f'decoder "ssd" needs an output of shape [1, 1, N, 7] and the graph gives {shapes}'
+    return f'decoder "ssd" needs an output of shape [1, 1, N, 7] and the graph gives {shapes(outputs)}'
 
 
 def _rows(outputs: Mapping[str, NDArray[Any]]) -> Optional[NDArray[Any]]:

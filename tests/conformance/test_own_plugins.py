@@ -50,6 +50,23 @@ class TestSsd(DecoderConformance):
         return {"detection_out": rows}
 
 
+class TestClassification(DecoderConformance):
+    plugin = "classification"
+    refused_options = ({"top": 0}, {"softmax": "maybe"})
+
+    def outputs(self) -> Mapping[str, Any]:
+        return {"scores": np.array([[0.1, 0.7, 0.2, 0.0]], np.float32)}
+
+
+class TestClassificationOfLogits(TestClassification):
+    options = {"top": 100}
+
+    def outputs(self) -> Mapping[str, Any]:
+        logits = np.random.default_rng(1).normal(0, 4, (1, 1000, 1, 1)).astype(np.float32)
+        logits[0, 7] = 30
+        return {"logits": logits}
+
+
 class TestRing(PolicyConformance):
     plugin = "ring"
     refused_options = ({"dwell_s": -1.0},)

@@ -31,7 +31,7 @@ class DecoderConformance(OptionsConformance):
     labels = {1: "first", 2: "second"}
 
     def outputs(self) -> Mapping[str, NDArray[Any]]:
-        """Outputs of a graph of the decoder's kind, with at least one detection or class over the threshold."""
+        """Outputs of a graph of the decoder's kind: of at least one detection or class over the threshold, or of features."""
         raise NotImplementedError(f"{type(self).__name__} must define outputs()")
 
     def graph(self, threshold: float = 0.5, **options: Any) -> GraphSpec:
@@ -44,7 +44,7 @@ class DecoderConformance(OptionsConformance):
     def test_something_is_seen_in_outputs_of_its_kind_and_nothing_is_wrong_with_them(self) -> None:
         outcome = self.decode(self.outputs())
         assert outcome.error is None
-        assert outcome.detections or outcome.classes
+        assert outcome.detections or outcome.classes or outcome.features
         assert decoders.check_outputs(self.graph(), self.outputs()) is None
         assert_is_sane(outcome)
 
@@ -93,7 +93,7 @@ class DecoderConformance(OptionsConformance):
 
 
 def assert_is_sane(outcome: Outcome) -> None:
-    """All numbers are finite, scores and boxes are within 0..1, and every box has an area."""
+    """All numbers are finite, scores and boxes are within 0..1, every box has an area, and features are whole float32 numbers."""
     for detection in outcome.detections:
         assert 0.0 <= detection.score <= 1.0
         x1, y1, x2, y2 = detection.box
@@ -101,3 +101,5 @@ def assert_is_sane(outcome: Outcome) -> None:
         assert 0.0 <= y1 < y2 <= 1.0
     for each in outcome.classes or []:
         assert math.isfinite(each.score)
+    if outcome.features is not None:
+        assert np.isfinite(np.frombuffer(outcome.features, "<f4")).all()

@@ -30,7 +30,7 @@ def decode(outputs: Mapping[str, Any], graph: GraphSpec, transform: ResizeTransf
     return Outcome(classes=[Classified("bright" if bright else "dark", int(bright), score)])
 
 
-def check_outputs(outputs: Mapping[str, Any], options: Options) -> Optional[str]:
+def check_outputs(outputs: Mapping[str, Any], graph: GraphSpec, options: Options) -> Optional[str]:
     return None if "brightness" in outputs else 'decoder "example" needs an output "brightness"'
 
 
