@@ -44,6 +44,8 @@ class GraphSpec(Struct, frozen=True):
     """Divided by inside the graph, after the mean."""
     decoder_options: Dict[str, Any] = {}
     """Fields of the decoder's `Options`."""
+    extra_outputs: List[str] = []
+    """Tensors or layers inside the model that are outputs beside its own; a blob cannot have them."""
     blob: Optional[str] = None
     """Absolute path of the graph compiled for a Myriad X; None where no backend needs it."""
 

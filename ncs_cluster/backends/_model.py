@@ -5,6 +5,7 @@ The input becomes uint8 [1, H, W, 3] BGR; mean, scale, colour order and layout g
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def fold(model: Any, spec: GraphSpec) -> Any:
     from openvino.preprocess import ColorFormat, PrePostProcessor
 
     layout = _input_layout(model, spec)
+    for name in spec.extra_outputs:
+        _add_output(model, spec, name)
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
     steps.input().tensor().set_color_format(ColorFormat.BGR)
@@ -94,6 +97,18 @@ def _input_layout(model: Any, spec: GraphSpec) -> str:
     if sizes[3] == 3:
         return "NHWC"
     raise StickError("graph", f"{graph_label(spec)}: its input {sizes} is not a colour picture [1, 3, H, W] or [1, H, W, 3]")
+
+
+def _add_output(model: Any, spec: GraphSpec, name: str) -> None:
+    """Make a tensor inside the model an output of this name. Raises StickError where there is none, naming what is similar."""
+    layers = model.get_ordered_ops()
+    tensors = {each: port for layer in layers for port in layer.outputs() for each in port.get_names()}
+    port = tensors.get(name) or next((layer.output(0) for layer in layers if layer.get_friendly_name() == name), None)
+    if port is None:
+        near = difflib.get_close_matches(name, list(tensors), n=3, cutoff=0.0)
+        raise StickError("graph", f'{graph_label(spec)}: it has no layer "{name}"; similar are {", ".join(near)}')
+    model.add_outputs(port)
+    port.get_tensor().set_names({name})
 
 
 def _ir_version(spec: GraphSpec, path: Path) -> str:

@@ -40,6 +40,10 @@ class Plugin:
 
         Raises the plugin's RuntimeError, and StickError without the graph's name.
         """
+        if spec.extra_outputs:
+            raise StickError(
+                "graph", f'it cannot give the layer "{spec.extra_outputs[0]}": a stick gives the outputs of the model alone'
+            )
         if spec.blob is not None:
             return Net(self._core.import_network(spec.blob, device, config, lanes), ended)
         network = self._read(spec)

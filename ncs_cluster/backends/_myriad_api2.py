@@ -41,6 +41,8 @@ class Plugin:
 
     def load(self, spec: GraphSpec, device: str, config: Dict[str, str], lanes: int, ended: Ended) -> Net:
         """See _myriad_api1."""
+        if spec.extra_outputs and spec.blob is not None:
+            raise StickError("graph", f'its blob cannot give the layer "{spec.extra_outputs[0]}": it gives its outputs alone')
         if spec.blob is not None:
             return Net(self._core.import_model(Path(spec.blob).read_bytes(), device, config), lanes, ended)
         # the host writes the channel order, as with a blob

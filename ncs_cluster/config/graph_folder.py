@@ -17,7 +17,7 @@ from ncs_cluster.config.label_file import LARGEST_ID, read_text
 from ncs_cluster.config.model import Table, key, options_table
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.errors import PERMANENT_ERRNOS, ConfigError
-from ncs_cluster.plugins import made
+from ncs_cluster.plugins import load, made
 from ncs_cluster.provision import places
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import GraphName
@@ -134,6 +134,7 @@ def _read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
         mean=(m0, m1, m2),
         scale=(s0, s1, s2),
         decoder_options=options,
+        extra_outputs=load(plugin.extra_outputs)(made(plugin.options, options)) if plugin.extra_outputs else [],
     )
 
 

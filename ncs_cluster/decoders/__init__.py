@@ -36,6 +36,15 @@ DECODERS = Registry(
             default_threshold=0.0,
             check_outputs="ncs_cluster.decoders.classification:check_outputs",
         ),
+        DecoderPlugin(
+            name="features",
+            title="An output, or a layer inside the graph, as a vector",
+            decode="ncs_cluster.decoders.features:decode",
+            options="ncs_cluster.decoders.features:Options",
+            default_threshold=0.0,
+            extra_outputs="ncs_cluster.decoders.features:extra_outputs",
+            check_outputs="ncs_cluster.decoders.features:check_outputs",
+        ),
     ],
 )
 

@@ -34,6 +34,8 @@ class DecoderPlugin(Struct, frozen=True, kw_only=True):
     values that make no sense."""
     default_threshold: float = 0.6
     """Threshold of a graph that has none of its own, 0..1."""
+    extra_outputs: Optional[str] = None
+    """`(options) -> List[str]`: names of tensors or layers inside the model that are to be outputs beside its own."""
     first_label_id: int = 0
     """Id of the first name of a label file without ids, where the model does not say it. 1: id 0 is the background."""
     check_outputs: Optional[str] = None

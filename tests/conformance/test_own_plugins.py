@@ -67,6 +67,21 @@ class TestClassificationOfLogits(TestClassification):
         return {"logits": logits}
 
 
+class TestFeatures(DecoderConformance):
+    plugin = "features"
+    refused_options = ({"output": "a", "layer": "b"},)
+
+    def outputs(self) -> Mapping[str, Any]:
+        return {"embedding": np.random.default_rng(1).normal(0, 1, (1, 256, 1, 1)).astype(np.float32)}
+
+    def other_outputs(self) -> Mapping[str, Any]:
+        return {"several": np.zeros(4, np.float32), "vectors": np.zeros(4, np.float32)}
+
+
+class TestFeaturesOfUnitLength(TestFeatures):
+    options = {"l2": True}
+
+
 class TestRing(PolicyConformance):
     plugin = "ring"
     refused_options = ({"dwell_s": -1.0},)

@@ -34,6 +34,10 @@ class DecoderConformance(OptionsConformance):
         """Outputs of a graph of the decoder's kind: of at least one detection or class over the threshold, or of features."""
         raise NotImplementedError(f"{type(self).__name__} must define outputs()")
 
+    def other_outputs(self) -> Mapping[str, NDArray[Any]]:
+        """Outputs of a graph of another kind, which the decoder's check must refuse."""
+        return {"strange": np.zeros((2, 2, 2, 2, 2), np.float32)}
+
     def graph(self, threshold: float = 0.5, **options: Any) -> GraphSpec:
         given = {**self.options, **options}
         return GraphSpec(GraphName("g"), "g.xml", self.plugin, dict(self.labels), threshold, decoder_options=given)
@@ -78,7 +82,7 @@ class DecoderConformance(OptionsConformance):
     def test_outputs_of_another_kind_are_told_in_one_line_where_the_decoder_checks_them(self) -> None:
         if self.descriptor.check_outputs is None:
             pytest.skip("this decoder does not check outputs")
-        complaint = decoders.check_outputs(self.graph(), {"strange": np.zeros((2, 2, 2, 2, 2), np.float32)})
+        complaint = decoders.check_outputs(self.graph(), self.other_outputs())
         assert complaint is not None
         assert_one_line(complaint)
 
