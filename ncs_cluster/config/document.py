@@ -159,7 +159,7 @@ def page() -> str:
             _keys(table, _descriptions(BACKENDS.builtin[name].options)),
         ]
     parts += ["## Sources\n", "Keys of `[cameras.NAME.options]`, by the kind of source.\n"]
-    for source in SOURCES.builtin.values():
+    for source in (each for each in SOURCES.builtin.values() if each.form):
         keys = _keys(options_table(source.options), _descriptions(source.options))
         parts += [f"### {source.name}\n", _about(source.driver), keys]
     parts += ["## Sinks\n", SINK]
