@@ -132,6 +132,18 @@ def test_an_unknown_decoder_is_told_with_those_there_are(folder: Path) -> None:
     assert 'decoder: there is no decoder "sdd"; known: ssd' in refusal("--graph", str(folder))
 
 
+def test_options_of_a_decoder_are_a_table(folder: Path) -> None:
+    table = '[decoder]\nname = "yolo"\nlayout = "v5-heads"\nanchors = [1, 2.5]\niou = 0.5\n'
+    (folder / "graph.toml").write_text('model = "model.xml"\n' + table)
+    (found,) = graphs("--graph", str(folder))
+    assert (found.decoder, found.threshold) == ("yolo", 0.25)
+    assert found.decoder_options == {"layout": "v5-heads", "anchors": [1.0, 2.5], "iou": 0.5}
+    (folder / "graph.toml").write_text('model = "model.xml"\n' + table.replace("v5-heads", "v6"))
+    assert "decoder.layout: must be one of 'auto', 'v5', 'v5-heads', 'v8', 'yolox', 'end2end', not \"v6\"" in refusal(
+        "--graph", str(folder)
+    )
+
+
 def test_a_folder_that_says_nothing_and_is_no_ssd_is_told_to_describe_itself(folder: Path) -> None:
     (folder / "model.xml").write_text(DETECTION_OUTPUT.format(n=100).replace("<dim>7</dim>", "<dim>8</dim>"))
     assert "its output is not that of an SSD" in refusal("--graph", str(folder))

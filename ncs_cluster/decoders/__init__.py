@@ -29,6 +29,14 @@ DECODERS = Registry(
             check_outputs="ncs_cluster.decoders.ssd:check_outputs",
         ),
         DecoderPlugin(
+            name="yolo",
+            title="YOLO heads: v5 to v11 and YOLOX",
+            decode="ncs_cluster.decoders.yolo:decode",
+            options="ncs_cluster.decoders.yolo:Options",
+            default_threshold=0.25,
+            check_outputs="ncs_cluster.decoders.yolo:check_outputs",
+        ),
+        DecoderPlugin(
             name="classification",
             title="One score for each class",
             decode="ncs_cluster.decoders.classification:decode",

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 import numpy as np
 
+from ncs_cluster.decoders._boxes import MOST, detections
 from ncs_cluster.decoders._outputs import shapes
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.types import Detection, Outcome, ResizeTransform
+from ncs_cluster.types import Outcome, ResizeTransform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray  # numpy 1.19, which OpenVINO 2021.4 wants, has none
-
-MOST = 300
-"""Detections of one frame: a graph without a threshold must not flood the channel to the supervisor."""
-_LARGEST_LABEL = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -44,27 +41,16 @@ def decode(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, transform: Res
     Skipped: rows with a number that is not finite, boxes without an area inside the frame. A label id without a label is
     called by its number. No output of shape [..., 7]: nothing was seen.
     """
-    found = _rows(outputs)
-    if found is None:
+    given = _rows(outputs)
+    if given is None:
         return Outcome()
-    rows = found.reshape(-1, 7).astype(np.float64)
+    rows = given.reshape(-1, 7).astype(np.float64)
     ends = np.flatnonzero(rows[:, 0] < 0)
     if len(ends):
         rows = rows[: ends[0]]
     rows = rows[np.isfinite(rows).all(axis=1)]
-    rows = rows[(rows[:, 2] >= graph.threshold) & (rows[:, 1] >= 0) & (rows[:, 1] < _LARGEST_LABEL)]
-    rows = rows[np.argsort(-rows[:, 2], kind="stable")]
-    scale = (transform.scale_x, transform.scale_y, transform.scale_x, transform.scale_y)
-    offset = (transform.offset_x, transform.offset_y, transform.offset_x, transform.offset_y)
-    boxes = np.clip((rows[:, 3:] - offset) / scale, 0.0, 1.0)
-    sides = boxes[:, 2:] - boxes[:, :2]
-    kept = np.flatnonzero((sides > 0).all(axis=1) & (sides >= options.min_size).all(axis=1))[: options.max_detections]
-    detections = []
-    for (_, label, score, *_), (x1, y1, x2, y2) in zip(rows[kept].tolist(), boxes[kept].tolist()):
-        label_id = int(label)
-        name = graph.labels.get(label_id, str(label_id))
-        detections.append(Detection(name, label_id, min(score, 1.0), (x1, y1, x2, y2)))
-    return Outcome(detections=detections)
+    found = detections(rows[:, 3:], rows[:, 2], rows[:, 1], graph, transform, options.max_detections, options.min_size)
+    return Outcome(detections=found)
 
 
 def check_outputs(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, options: Options) -> Optional[str]:

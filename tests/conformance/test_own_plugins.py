@@ -50,6 +50,46 @@ class TestSsd(DecoderConformance):
         return {"detection_out": rows}
 
 
+class TestYolo(DecoderConformance):
+    plugin = "yolo"
+    labels = {0: "first", 1: "second"}
+    refused_options = ({"layout": "v6"}, {"iou": 0.0}, {"max_detections": 0}, {"anchors": [1.0]})
+
+    def outputs(self) -> Mapping[str, Any]:
+        rows = np.random.default_rng(1).random((21 * 13 * 13, 6), np.float32)
+        rows[:, :4] = rows[:, :4] * 400 + 4
+        return {"output0": rows.T[None]}
+
+
+class TestYoloWithAnchors(TestYolo):
+    def outputs(self) -> Mapping[str, Any]:
+        rows = np.random.default_rng(1).random((63 * 13 * 13, 7), np.float32)
+        return {"output": rows[None]}
+
+
+class TestYoloX(TestYolo):
+    options = {"layout": "yolox"}
+
+    def outputs(self) -> Mapping[str, Any]:
+        rows = np.random.default_rng(1).random((21 * 13 * 13, 7), np.float32)
+        rows[:, 2:4] = 1
+        return {"output": rows}
+
+
+class TestYoloEndToEnd(TestYolo):
+    def outputs(self) -> Mapping[str, Any]:
+        rows = np.random.default_rng(1).random((300, 6), np.float32)
+        rows[:, 2:4] += 0.1 + rows[:, :2]
+        rows[:, 5] = 1
+        return {"output": rows[None]}
+
+
+class TestYoloHeads(TestYolo):
+    def outputs(self) -> Mapping[str, Any]:
+        random = np.random.default_rng(1)
+        return {f"p{stride}": random.normal(0, 2, (1, 21, 64 // stride, 96 // stride)).astype(np.float32) for stride in (8, 16, 32)}
+
+
 class TestClassification(DecoderConformance):
     plugin = "classification"
     refused_options = ({"top": 0}, {"softmax": "maybe"})

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ncs_cluster.decoders.ssd import MOST, Options, check_outputs, decode
+from ncs_cluster.decoders._boxes import MOST
+from ncs_cluster.decoders.ssd import Options, check_outputs, decode
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Detection, GraphName, ResizeTransform
 
