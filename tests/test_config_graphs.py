@@ -132,6 +132,15 @@ def test_an_unknown_decoder_is_told_with_those_there_are(folder: Path) -> None:
     assert 'decoder: there is no decoder "sdd"; known: ssd' in refusal("--graph", str(folder))
 
 
+@pytest.mark.parametrize("names", ["person\nbus\n", "???\nperson\nbus\n", "background\nperson\nbus\n"])
+def test_objects_of_tensorflow_lite_are_counted_from_0_and_classes_as_they_are_listed(folder: Path, names: str) -> None:
+    (folder / "model.tflite").write_bytes(b"TFL3")
+    (folder / "labels.txt").write_text(names)
+    for decoder, first in (("ssd", 0), ("classification", names.count("\n") - 2)):
+        (folder / "graph.toml").write_text(f'model = "model.tflite"\ndecoder = "{decoder}"\nlabels = "labels.txt"\n')
+        assert graphs("--graph", str(folder))[0].labels == {first: "person", first + 1: "bus"}
+
+
 def test_options_of_a_decoder_are_a_table(folder: Path) -> None:
     table = '[decoder]\nname = "yolo"\nlayout = "v5-heads"\nanchors = [1, 2.5]\niou = 0.5\n'
     (folder / "graph.toml").write_text('model = "model.xml"\n' + table)

@@ -142,9 +142,12 @@ def _names(folder: Path, described: GraphToml, about: Path) -> dict[int, str]:
     """Names of the classes by id."""
     if described.labels is None:
         return {}
-    classes = ir.classes(_inside(folder, described.model, about, "model"))
+    model = _inside(folder, described.model, about, "model")
     file = _inside(folder, described.labels.file, about, "labels")
     usual = DECODERS.get(described.decoder.name).first_label_id if described.decoder.name in DECODERS else 0
+    # TensorFlow Lite counts the objects of its detections from 0, without a background
+    objects_alone = usual > 0 and model.suffix == ".tflite"
+    classes = labels.Classes(background=-1, total=None) if objects_alone else ir.classes(model)
     return labels.read(file, classes, first_id=described.labels.first_id, usual_first_id=usual)
 
 

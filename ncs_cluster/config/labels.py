@@ -45,7 +45,10 @@ def read(path: Path, classes: Optional[Classes], *, first_id: Optional[int], usu
     elif isinstance(names, dict):
         named = _checked(path, names, classes)
     elif classes is None or classes.total is None:
-        begins = 0 if _is_background(names[0], leads=True) or (classes is not None and classes.background != 0) else usual_first_id
+        without = classes is not None and classes.background != 0
+        leads = _is_background(names[0], leads=True)
+        # a background that leads the list of a model without one is no class of it
+        begins = (-1 if without else 0) if leads else 0 if without else usual_first_id
         named = {begins + index: name for index, name in enumerate(names)}
     else:
         named = _fitted(path, names, classes)

@@ -22,7 +22,7 @@ DECODERS = Registry(
     [
         DecoderPlugin(
             name="ssd",
-            title="SSD graphs that end in DetectionOutput",
+            title="SSD graphs: DetectionOutput, the outputs of TensorFlow's Object Detection, or boxes with scores",
             decode="ncs_cluster.decoders.ssd:decode",
             options="ncs_cluster.decoders.ssd:Options",
             first_label_id=1,

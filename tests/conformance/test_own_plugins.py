@@ -50,6 +50,24 @@ class TestSsd(DecoderConformance):
         return {"detection_out": rows}
 
 
+class TestSsdOfTensorflow(TestSsd):
+    def outputs(self) -> Mapping[str, Any]:
+        boxes = np.random.default_rng(1).random((1, 10, 4), np.float32) / 2
+        boxes[..., 2:] += boxes[..., :2] + 0.1
+        scores, classes = np.linspace(0.9, 0.1, 10, dtype=np.float32)[None], np.ones((1, 10), np.float32)
+        return {"boxes": boxes, "classes": classes, "scores": scores, "count": np.array([10], np.float32)}
+
+
+class TestSsdOfScores(TestSsd):
+    refused_options = ({"iou": 0.0}, {"background": -2})
+
+    def outputs(self) -> Mapping[str, Any]:
+        random = np.random.default_rng(1)
+        boxes = random.random((1, 2000, 4), np.float32) / 2
+        boxes[..., 2:] += boxes[..., :2]
+        return {"boxes": boxes, "scores": random.random((1, 2000, 3), np.float32)}
+
+
 class TestYolo(DecoderConformance):
     plugin = "yolo"
     labels = {0: "first", 1: "second"}

@@ -78,7 +78,7 @@ def test_letterboxing_is_undone() -> None:
 def test_outputs_of_another_kind_are_nothing_and_the_complaint_names_them() -> None:
     other = {"boxes": np.zeros((1, 4420, 4), np.float32)}
     assert decode(other, GRAPH, ResizeTransform(), Options()).detections == []
-    assert "boxes [1, 4420, 4]" in str(check_outputs(other, GRAPH, Options()))
+    assert "and the graph gives boxes [1, 4420, 4]" in str(check_outputs(other, GRAPH, Options()))
     assert check_outputs({"x": np.zeros((1, 1, 200, 7), np.float32)}, GRAPH, Options()) is None
 
 

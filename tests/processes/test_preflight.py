@@ -55,7 +55,7 @@ def test_the_one_that_does_not_load_is_named_in_one_line(faces: Path, broken: Pa
 
 
 def test_outputs_of_another_kind_than_the_decoders_are_refused(test_data: Path) -> None:
-    line = preflight.check([graph(test_data / "models/ultra-light-rfb-320/version-RFB-320.onnx")], "openvino")
+    line = preflight.check([graph(test_data / "models/yolox_nano/yolox_nano.onnx")], "openvino")
     assert line is not None
     assert 'decoder "ssd" needs' in line
 
