@@ -15,6 +15,8 @@ from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
 
 OLDEST_IR = 10
+INTEGERS = {"u8": (0, 255), "i8": (-128, 127)}
+"""Types of inputs that hold pixels without fractions, with their least and largest value."""
 
 
 def read(core: Any, spec: GraphSpec) -> Any:
@@ -45,6 +47,7 @@ def fold(model: Any, spec: GraphSpec) -> Any:
     layout = _input_layout(model, spec)
     for name in spec.extra_outputs:
         _add_output(model, spec, name)
+    _check_range(model, spec)
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
     steps.input().tensor().set_color_format(ColorFormat.BGR)
@@ -97,6 +100,21 @@ def _input_layout(model: Any, spec: GraphSpec) -> str:
     if sizes[3] == 3:
         return "NHWC"
     raise StickError("graph", f"{graph_label(spec)}: its input {sizes} is not a colour picture [1, 3, H, W] or [1, H, W, 3]")
+
+
+def _check_range(model: Any, spec: GraphSpec) -> None:
+    """Raises StickError where pixels after mean and scale are not whole numbers of an input of integers: OpenVINO would let them
+    overflow and cut off fractions."""
+    kind = model.inputs[0].get_element_type().get_type_name()
+    if kind not in INTEGERS:
+        return
+    least, most = INTEGERS[kind]
+    for mean, scale in zip(spec.mean, spec.scale):
+        darkest, lightest = sorted(((0 - mean) / scale, (255 - mean) / scale))
+        if darkest < least or lightest > most or scale not in (1.0, -1.0) or mean != int(mean):
+            remedy = "leave mean and scale out" if least == 0 else "set mean = [128, 128, 128], and no scale"
+            made = f"input.mean and input.scale make pixels of {darkest:g} to {lightest:g}"
+            raise StickError("graph", f"{graph_label(spec)}: its input takes {kind}, {least} to {most}, and {made}: {remedy}")
 
 
 def _add_output(model: Any, spec: GraphSpec, name: str) -> None:

@@ -58,6 +58,51 @@ def test_colour_order_mean_and_scale_are_folded_in_in_the_graphs_own_order(graph
     np.testing.assert_allclose(seen(graphs, PICTURE)[0].transpose(1, 2, 0), expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("colour", ["BGR", "RGB"])
+@pytest.mark.parametrize("shape", [(1, 3, 6, 8), (1, 6, 8, 3)], ids=["NCHW", "NHWC"])
+@pytest.mark.parametrize(("kind", "mean"), [("u8", 0.0), ("i8", 128.0), ("f32", 0.0), ("f16", 128.0)])
+def test_inputs_of_bytes_and_of_floats_get_the_same_pixels(
+    graphs: CompiledModels, save: Make, kind: str, mean: float, shape: tuple[int, ...], colour: str
+) -> None:
+    from openvino import Type
+    from openvino import opset8 as ops
+
+    picture = ops.parameter(list(shape), getattr(Type, kind), name="picture")
+    graphs.load(
+        [save([ops.add(ops.convert(picture, "f32"), ops.constant(0.5, Type.f32))], [picture], colour=colour, mean=(mean,) * 3)]
+    )
+    pixels = PICTURE[:, :, ::-1] if colour == "RGB" else PICTURE
+    expected = pixels.transpose(2, 0, 1) if shape[1] == 3 else pixels
+    np.testing.assert_array_equal(next(iter(infer(graphs, PICTURE).outputs.values()))[0], expected - mean + 0.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mean", "scale", "line"),
+    [
+        ("u8", 1.0, 1.0, "takes u8, 0 to 255, and input.mean and input.scale make pixels of -1 to 254: leave mean and scale out"),
+        ("u8", 0.0, 255.0, "pixels of 0 to 1: leave mean and scale out"),
+        (
+            "i8",
+            0.0,
+            1.0,
+            "takes i8, -128 to 127, and input.mean and input.scale make pixels of 0 to 255: set mean = [128, 128, 128]",
+        ),
+        ("i8", 127.5, 1.0, "pixels of -127.5 to 127.5: set mean"),
+    ],
+)
+def test_pixels_that_do_not_fit_an_input_of_integers_are_refused(
+    graphs: CompiledModels, save: Make, kind: str, mean: float, scale: float, line: str
+) -> None:
+    from openvino import Type
+    from openvino import opset8 as ops
+
+    picture = ops.parameter([1, 3, 6, 8], getattr(Type, kind), name="picture")
+    spec = save([ops.convert(picture, "f32")], [picture], mean=(mean,) * 3, scale=(scale,) * 3)
+    with pytest.raises(StickError) as refused:
+        graphs.load([spec])
+    assert line in refused.value.detail
+
+
 def test_a_free_batch_becomes_one(graphs: CompiledModels, identity: Make) -> None:
     graphs.load([identity((-1, 3, 6, 8))])
     assert seen(graphs, PICTURE).shape == (1, 3, 6, 8)
