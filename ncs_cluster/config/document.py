@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ncs_cluster.backends import BACKENDS
+from ncs_cluster.config.catalogue import Entry, File
 from ncs_cluster.config.flags import choices, flag_of
 from ncs_cluster.config.graph_folder import GraphToml, Input, Labels
 from ncs_cluster.config.model import (
@@ -104,6 +105,10 @@ the YAML of ultralytics are understood too. Where the ids of a list begin is rea
 its background and the number of classes), else from the first name, which may be the background's, else the decoder has a usual
 first id: 1 for `ssd`. Names that do not fit the model are refused.
 """
+CATALOGUE = """\
+A file of models that `ncsctl graphs pull` fetches ([graphs.md](graphs.md#public-models)). Beside the keys below a model has those
+of `graph.toml`, where `labels` may be a list of names, too.
+"""
 DECODER = """\
 `decoder = "ssd"` above, or this table with `name = "ssd"` and the decoder's options.
 """
@@ -174,6 +179,8 @@ def page() -> str:
             f"{decoder.title}.\n",
             _keys(options_table(decoder.options), _descriptions(decoder.options)),
         ]
+    own = tuple(name for name in Entry.model_fields if name in GraphToml.model_fields)
+    parts += ["## Catalogue of models\n", CATALOGUE, "### `[models.NAME]`\n", _keys(Entry, skip=own), "### `files`\n", _keys(File)]
     return "\n".join(parts)
 
 

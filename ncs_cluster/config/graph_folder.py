@@ -6,9 +6,9 @@ The folder may come from a stranger: what it names must lie inside it, and files
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional, Union
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 
 import ncs_cluster
 from ncs_cluster.config import ir, labels, text_file
@@ -23,6 +23,15 @@ from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import GraphName
 
 
+def _divisors(given: list[float]) -> list[float]:
+    if 0 in given:
+        raise ValueError("must not be 0; 1 leaves the pixels as they are")
+    return given
+
+
+Divisors = Annotated[list[float], AfterValidator(_divisors)]
+
+
 class Input(Table):
     """`[input]`: what the graph was trained on."""
 
@@ -31,7 +40,7 @@ class Input(Table):
     align: Literal["centre", "top-left"] = key("centre", "Where a letterboxed frame lies in the input.")
     padding: int = key(114, "Grey value around a letterboxed frame.", ge=0, le=255)
     mean: list[float] = key([0.0, 0.0, 0.0], "Subtracted per channel, pixels being 0..255.", min_length=3, max_length=3)
-    scale: list[float] = key([1.0, 1.0, 1.0], "Divided by per channel, after the mean.", min_length=3, max_length=3)
+    scale: Divisors = key([1.0, 1.0, 1.0], "Divided by per channel, after the mean.", min_length=3, max_length=3)
 
 
 class Decoder(Table):
@@ -116,9 +125,7 @@ def _read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
     about = folder / "graph.toml"
     described = _described(about) if about.exists() else _recognised(folder, name)
     decoder = described.decoder.name
-    if 0 in described.input.scale:
-        raise ConfigError(f"{about}: input.scale: must not be 0; 1 leaves the pixels as they are")
-    options = _options(decoder, described.decoder.model_extra or {}, about)
+    options = decoder_options(decoder, described.decoder.model_extra or {}, about)
     plugin = DECODERS.get(decoder)
     (m0, m1, m2), (s0, s1, s2) = described.input.mean, described.input.scale
     return GraphSpec(
@@ -151,8 +158,8 @@ def _names(folder: Path, described: GraphToml, about: Path) -> dict[int, str]:
     return labels.read(file, classes, first_id=described.labels.first_id, usual_first_id=usual)
 
 
-def _options(decoder: str, given: dict[str, Any], about: Path) -> dict[str, Any]:
-    """The options that [decoder] sets, validated by the decoder's dataclass."""
+def decoder_options(decoder: str, given: dict[str, Any], about: Union[Path, str]) -> dict[str, Any]:
+    """The options that [decoder] sets, validated by the decoder's dataclass. Raises ConfigError that begins with `about`."""
     try:
         plugin = DECODERS.get(decoder)
         table = options_table(plugin.options)
@@ -168,7 +175,7 @@ def _options(decoder: str, given: dict[str, Any], about: Path) -> dict[str, Any]
     return judged
 
 
-def _refusal(about: Path, error: ValidationError, table: type[Table], *at: str) -> ConfigError:
+def _refusal(about: Union[Path, str], error: ValidationError, table: type[Table], *at: str) -> ConfigError:
     first = error.errors()[0]
     dotted = ".".join([*at, *(str(part) for part in first["loc"])])
     return ConfigError(f"{about}: {dotted}: {error_text(first, table)}")

@@ -51,9 +51,9 @@ class GraphSettings:
         if folder.is_file():
             raise ConfigError(f'"{what}": is a file; a graph is a folder with its model, or a name ({", ".join(known)})')
         if not folder.is_dir():
-            from ncs_cluster.provision.catalogue import MODELS
+            from ncs_cluster.config.catalogue import Catalogue
 
-            hint = f"; fetch it with: ncsctl graphs pull {what}" if what in [each.name for each in MODELS] else ""
+            hint = f"; fetch it with: ncsctl graphs pull {what}" if what in Catalogue().names else ""
             raise ConfigError(f'"{what}": there is no such folder, and no graph of this name ({", ".join(known)}){hint}')
         return graph_folder.read(folder, what if what in known else folder.name, None)
 
