@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tomllib
@@ -170,6 +171,23 @@ def test_every_model_of_the_shipped_catalogue_is_described_and_pinned() -> None:
         model = catalogue.model(name)
         assert model.address.startswith("https://")
         assert tomllib.loads(model.texts["graph.toml"])["model"] == model.files[0].url.rpartition("/")[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("yolox_nano", ["yolox_nano/yolox_nano.onnx"]),
+        ("ultra-light-face-rfb-320", ["ultra-light-rfb-320/version-RFB-320.onnx"]),
+        (
+            "mobilenet_v1_0.25_224",
+            [f"mobilenet_v1_0.25_224_float/{file}" for file in ("mobilenet_v1_0.25_224_float.tflite", "labels.txt")],
+        ),
+    ],
+)
+def test_files_are_pinned_as_they_were_published(name: str, published: list[str], test_data: Path) -> None:
+    contents = [(test_data / "models" / file).read_bytes() for file in published]
+    pins = [(file.size, file.sha256) for file in Catalogue().model(name).files]
+    assert pins == [(len(content), hashlib.sha256(content).hexdigest()) for content in contents]
 
 
 KEYS = st.text(min_size=1, max_size=8)
