@@ -244,3 +244,30 @@ def test_a_job_goes_on_behind_what_is_written_and_does_not_do_it_again(tree: Pat
     noted = Ledger(str(ledger)).written
     assert run(str(tree), "--out", str(out)).returncode == 0
     assert f"job: ended after {120 - noted} frames" in (out / "run.log").read_text()
+
+
+def test_a_file_that_is_no_jobs_is_not_written_over(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", 1)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "results.jsonl").write_text("mine\n")
+    done = run(str(tmp_path / "a.png"), "--out", str(out))
+    assert done.returncode == 2
+    assert f"{out}/results.jsonl is there already, and no job's" in done.stderr
+    assert (out / "results.jsonl").read_text() == "mine\n"
+
+
+def test_a_job_without_a_stick_says_what_it_waits_for(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", 1)
+    (tmp_path / "sys").mkdir()
+    words = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", str(tmp_path / "a.png"), "--graph", "demo"]
+    words += ["--out", str(tmp_path / "out"), "--backend", "xlink", "--set", f"discovery.sysfs={tmp_path}/sys"]
+    words += ["--state-dir", str(tmp_path / "state"), "--set", f"xlink.firmware={tmp_path}/a.png"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = ""
+    while "0 of 1" not in said:
+        said = process.stderr.readline()
+    process.kill()
+    process.communicate()
+    assert "no stick" in said

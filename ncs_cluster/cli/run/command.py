@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ncs_cluster.cli.run import arguments, plan
 from ncs_cluster.cli.run.finish import finish
@@ -51,11 +50,11 @@ def main(argv: Sequence[str]) -> int:
 
 def _job(given: argparse.Namespace, folder: Path, settings: Settings) -> int:
     ledger = Ledger(str(folder / plan.LEDGER), create=True)
-    _listed(ledger, given, plan.identity(given, settings))
+    _listed(ledger, given, settings)
     if given.retry_failed:
-        if not _complete(ledger):
+        if not ledger.retry and not _complete(ledger):
             raise ConfigError("--retry-failed: the job is not done yet; give the command without it first")
-        if ledger.failed and all(sink.finished for sink in ledger.sinks.values()):
+        if _complete(ledger) and ledger.failed and all(sink.finished for sink in ledger.sinks.values()):
             ledger.begin_retry()
     began_s = time.monotonic()
     stopped = False
@@ -71,12 +70,18 @@ def _job(given: argparse.Namespace, folder: Path, settings: Settings) -> int:
     return WITH_FAILURES if ledger.failed else DONE
 
 
-def _listed(ledger: Ledger, given: argparse.Namespace, identity: dict[str, Any]) -> None:
+def _listed(ledger: Ledger, given: argparse.Namespace, settings: Settings) -> None:
     """List the items of a new job; a job that goes on must be the same."""
+    identity = plan.identity(given, settings)
     if (before := ledger.job) is not None:
         if (difference := plan.difference(before, identity)) is not None:
             raise ConfigError(f"--out {given.out}: holds another job: {difference}; choose another folder, or remove it")
         return
+    for sink in settings.sinks:
+        if os.path.lexists(sink.shown):
+            raise ConfigError(
+                f"--out {given.out}: {sink.shown} is there already, and no job's; choose another folder, or remove it"
+            )
     sources = listing.named(given.sources, sys.stdin.buffer, ENDINGS)
     roots = [source.root for source in sources]
     count = ledger.begin(identity, roots, listing.items(sources, given.part, given.parts), given.formats)
@@ -97,8 +102,18 @@ def _not_done(given: argparse.Namespace, folder: Path, ledger: Ledger, *, stoppe
     if stopped:
         print(f"{PROGRAM}: interrupted after {ledger.written} frames; {again}", file=sys.stderr)
         return INTERRUPTED
-    print(f"{PROGRAM}: not done after {ledger.written} frames: see {folder / plan.LOG}; {again}", file=sys.stderr)
+    print(f"{PROGRAM}: not done after {ledger.written} frames: {_last_line(folder / plan.LOG)}; {again}", file=sys.stderr)
     return NOT_DONE
+
+
+def _last_line(log: Path) -> str:
+    """Of the supervisor's log: the reason for its end."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    last = next((line for line in reversed(lines) if line.strip()), "no word of its daemon")
+    return f"{last} ({log} has more)"
 
 
 def _refused(line: str) -> int:

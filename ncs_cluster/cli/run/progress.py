@@ -27,6 +27,7 @@ class Progress:
         self._bar: Any = None
         self._line_s = time.monotonic() + LINE_S
         self._seen: deque[tuple[float, int]] = deque()
+        self._reasons: list[str] = []
         self.began = ledger.written
         self.last: Status | None = None
         """The newest status in which a stick had worked."""
@@ -45,6 +46,7 @@ class Progress:
 
     def update(self, status: Status | None) -> None:
         now_s, done = time.monotonic(), self._ledger.written
+        self._reasons = status.daemon.reasons if status is not None else self._reasons
         if status is not None and any(stick.latency_ms.p50 is not None for stick in status.sticks):
             self.last = status
         self._seen.append((now_s, done))
@@ -69,7 +71,7 @@ class Progress:
             parts.append(f"{failed:,} failed")
         if self.last is not None:
             parts += [_stick(stick.id, stick.fps, stick.temperature_c) for stick in self.last.sticks]
-        return ", ".join(parts)
+        return ", ".join([*parts, *self._reasons[:1]])
 
 
 def summary(ledger: Ledger, progress: Progress, took_s: float) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ def run(settings: Settings, ledger: Ledger, log: Path, progress: Progress) -> bo
     def interrupt(_number: int, _frame: Any) -> None:
         nonlocal interrupted
         interrupted += 1
-        os.kill(pid, signal.SIGTERM if interrupted == 1 else signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM if interrupted == 1 else signal.SIGKILL)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     show_s = 0.0
