@@ -9,13 +9,14 @@ there that were not acknowledged. A reader that pauses blocks no write for longe
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import select
 import stat
 import time
 from typing import NamedTuple, Optional
+
+from ncs_cluster.sinks._lock import lock
 
 STDOUT = "-"
 _BLOCK = 1 << 20
@@ -24,8 +25,6 @@ LONGEST_TAIL = 2 << 20
 MOST_ZEROS = 64 << 20
 READER_S = 1.0
 """Longest wait of a write for its reader: well below Limits.silent_s, after which a child is killed."""
-OTHER_S, LOOK_AGAIN_S = 2.0, 0.05
-"""How long the lock of another process is waited for (a killed daemon's sink exits after a moment), and how often it is tried."""
 LOOK_S = 1.0
 """How often is checked whether the file still has its name."""
 
@@ -73,7 +72,7 @@ class LineFile:
             raise
 
     def _found(self, offset: Optional[int]) -> Found:
-        self._lock()
+        lock(self._fd)
         size = os.fstat(self._fd).st_size
         end = self._end_of_text(size)
         whole = self._end_of_last_line(end)
@@ -122,21 +121,6 @@ class LineFile:
         if self._fd > 2:
             os.close(self._fd)
         self._fd = -1
-
-    def _lock(self) -> None:
-        until_s = time.monotonic() + OTHER_S
-        while True:
-            try:
-                return fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() > until_s:
-                    raise OSError(errno.EBUSY, "another daemon writes to it; choose another file") from error
-                time.sleep(LOOK_AGAIN_S)
-            except OSError as error:
-                # a file system without locks
-                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL):
-                    raise
-                return None
 
     def _take_back(self) -> None:
         """Cut off a partial line, if it is still at the end of the file."""

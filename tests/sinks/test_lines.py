@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ncs_cluster.sinks import _lines
+from ncs_cluster.sinks import _lines, _lock
 from ncs_cluster.sinks._lines import LONGEST_TAIL, Found, LineFile
 
 ONE, TWO = b'{"frame":1}', b'{"frame":2}'
@@ -185,7 +185,7 @@ def test_what_lies_in_its_place_and_is_no_result_is_refused_and_never_written_to
 
 
 def test_two_cannot_write_to_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_lines, "OTHER_S", 0.1)
+    monkeypatch.setattr(_lock, "OTHER_S", 0.1)
     path = tmp_path / "out.jsonl"
     sink, _ = opened(path)
     with pytest.raises(OSError, match="another daemon writes to it"):
