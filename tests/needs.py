@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes.util
 import functools
+import importlib
 import os
 import platform
 import shutil
@@ -88,6 +89,15 @@ def need_onnxruntime() -> Any:
     except ModuleNotFoundError:
         missing("onnxruntime is not installed: make test")
     return onnxruntime
+
+
+def need_module(name: str) -> Any:
+    """A module of another package, which the `test` extra has."""
+    __tracebackhide__ = True
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        missing(f"{name} cannot be imported ({error}): make test")
 
 
 @functools.cache

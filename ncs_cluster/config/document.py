@@ -239,7 +239,7 @@ def _type(field: FieldInfo, metavar: str = "") -> str:
         ("float", "number"),
         ("str", "text"),
     ):
-        if word in text.removeprefix("list").removeprefix("typing.List"):
+        if word in text.removeprefix("list").removeprefix("typing.List").replace("typing.Dict", "dict"):
             return (f"list of {plain}s" if plain == "number" else f"list of {plain}") if many else f"{plain} {metavar}".strip()
     return "table"
 

@@ -38,6 +38,8 @@ def _parsed(context: Context, text: str) -> tuple[SinkPlugin, Parsed]:
             plugin, spec = SINKS.get(word), rest
         else:
             plugin, spec = next(each for each in SINKS.builtin.values() if each.files), text
+        if plugin.jobs_only:
+            context.refuse("results", because=f"{plugin.name} is a format of jobs; name a file for JSON Lines")
         return plugin, call(plugin.parse, spec, lambda path: _place(context, path))
     except ConfigError as error:
         # an error of a path names its key already
@@ -60,6 +62,8 @@ def _checked(context: Context, plugin: SinkPlugin, options: dict[str, Any]) -> d
         raise refusal(error, context.layers, table, at) from error
     except ValueError as error:
         context.refuse(*next((at[option] for option in at if option in str(error)), ("results",)), because=str(error))
+    if judged.get("job"):
+        context.refuse("sinks", plugin.name, "job", because="only a job may set it; remove it")
     return judged
 
 

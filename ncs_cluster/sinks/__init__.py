@@ -13,11 +13,19 @@ SINKS = Registry(
         SinkPlugin(
             name="jsonl",
             form="FILE or - (JSON Lines)",
-            driver="ncs_cluster.sinks.jsonl:JsonLines",
+            driver="ncs_cluster.sinks.jsonl:lines",
             options="ncs_cluster.sinks.jsonl:Options",
             parse="ncs_cluster.sinks.jsonl:parse",
             output="results.jsonl",
             files=True,
+        ),
+        SinkPlugin(
+            name="csv",
+            form="csv:FILE (a table)",
+            driver="ncs_cluster.sinks.csv:Csv",
+            options="ncs_cluster.sinks.csv:Options",
+            parse="ncs_cluster.sinks._parted:parse",
+            jobs_only=True,
         ),
     ],
 )

@@ -82,3 +82,5 @@ class SinkPlugin(Struct, frozen=True, kw_only=True):
     """The file or folder it writes in a job's folder, its option `path`; None: it cannot serve a job."""
     files: bool = False
     """It takes SPECs without the name of a sink, as file names."""
+    jobs_only: bool = False
+    """Its results get their form when a job is done; without a job `--results` refuses it. It is a `Finishing`."""

@@ -1,12 +1,18 @@
-"""JSON Lines: one record a line, appended to a file or written to standard output. Runs on CPython 3.9."""
+"""JSON Lines: one record a line, appended to a file or written to standard output. Runs on CPython 3.9.
+
+A job's results are written by a class of their own, beside their final name, and appended to nothing.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Tuple, Union
 
+from ncs_cluster.sinks._final import check_file
 from ncs_cluster.sinks._json import encode
 from ncs_cluster.sinks._lines import STDOUT, LineFile
+from ncs_cluster.sinks._merge import Shard
+from ncs_cluster.sinks._parted import Parted
 from ncs_cluster.sinks.base import Opened, Parsed, Place
 from ncs_cluster.types import Record
 
@@ -19,11 +25,26 @@ class Options:
 
     path: str
     """A file; "-" is standard output."""
+    job: bool = False
+    """The results of a job, which get their name when it is done. The job sets it."""
+    shard_size: int = 0
+    """Frames per file of a job; 0: one file."""
+
+    def __post_init__(self) -> None:
+        if self.job:
+            check_file(self.path, self.shard_size)
+        elif self.shard_size:
+            raise ValueError("shard_size is for jobs: rotate the file by moving it")
 
 
 def parse(spec: str, place: Place) -> Parsed:
     path = spec if spec == STDOUT else str(place(spec))
     return Parsed({"path": path}, path)
+
+
+def lines(options: Options) -> Union[JsonLines, JobLines]:
+    """The sink for these options."""
+    return JobLines(options) if options.job else JsonLines(options)
 
 
 class JsonLines:
@@ -46,6 +67,21 @@ class JsonLines:
 
     def close(self) -> None:
         self._file.close()
+
+
+class JobLines(Parted):
+    """See base.Finishing."""
+
+    columns = ("lines",)
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options.path, options.shard_size)
+
+    def row(self, record: Record) -> Tuple[bool, Tuple[bytes, ...]]:
+        return record.outcome.error is not None, (encode(record) + b"\n",)
+
+    def build(self, shard: Shard) -> None:
+        self.settle(shard, "lines", self.files(shard.number)[-1])
 
 
 def _token(offset: int) -> bytes:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ncs_cluster.plugins import load
 from ncs_cluster.sinks import SINKS, _lines
 from ncs_cluster.sinks._json import encode
 from ncs_cluster.sinks.base import Opened, Sink
-from ncs_cluster.sinks.jsonl import JsonLines, Options
+from ncs_cluster.sinks.jsonl import JobLines, JsonLines, Options
 from ncs_cluster.types import Outcome, Record
 
 
@@ -34,7 +35,9 @@ def sink(path: Path) -> Sink:
 
 def test_it_is_the_sink_of_its_kind() -> None:
     plugin = SINKS.get("jsonl")
-    assert (load(plugin.driver), load(plugin.options)) == (JsonLines, Options)
+    assert load(plugin.options) == Options
+    assert type(load(plugin.driver)(Options("out"))) is JsonLines
+    assert type(load(plugin.driver)(Options("/out", job=True))) is JobLines
 
 
 def test_each_record_is_a_line_and_has_the_token_behind_it(tmp_path: Path) -> None:
@@ -88,6 +91,26 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"path": "a", "mode": "w"}])
-def test_its_only_option_is_a_path(options: dict[str, str]) -> None:
+def test_it_needs_a_path_and_knows_its_options(options: dict[str, str]) -> None:
     with pytest.raises(TypeError):
         Options(**options)
+
+
+def test_a_jobs_lines_are_one_for_each_frame_in_order_also_after_a_retry(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    made = JobLines(Options(os.fspath(path), job=True))
+    made.open(0, None)
+    for frame in range(3):
+        made.write(msgspec.structs.replace(record(frame), outcome=Outcome(error="torn")))
+    made.write(record(1))
+    assert not path.exists()
+    made.sync()
+    made.finish()
+    made.close()
+    torn = [encode(msgspec.structs.replace(record(frame), outcome=Outcome(error="torn"))) + b"\n" for frame in (0, 2)]
+    assert path.read_bytes() == torn[0] + line(1) + torn[1]
+
+
+def test_shards_are_for_jobs() -> None:
+    with pytest.raises(ValueError, match="shard_size is for jobs"):
+        Options("out", shard_size=5)

@@ -45,24 +45,28 @@ class Histories(RuleBasedStateMachine):
 
     folder: Path
 
-    @initialize(shard_size=st.sampled_from([0, 1, 3]), factory=st.builds(object))
-    def begin(self, shard_size: int, factory: object) -> None:
+    @initialize(
+        shard_size=st.sampled_from([0, 1, 3]), first=st.lists(st.tuples(st.booleans(), PIECE, PIECE), min_size=1, max_size=5)
+    )
+    def begin(self, shard_size: int, first: list[tuple[bool, bytes, bytes]]) -> None:
         self.shard_size = shard_size
         self.parts = parts(self.folder, shard_size)
         self.token = self.parts.begin()
         self.model: dict[int, Row] = {}
         self.past = [(self.token, dict(self.model))]
         self.next = 0
+        self.write_the_next_frames(first)
 
     def _write(self, frame: int, failed: bool, pieces: tuple[bytes, bytes]) -> None:
         self.token = self.parts.append(frame, failed, pieces)
         self.model[frame] = Row(frame, failed, pieces)
         self.past.append((self.token, dict(self.model)))
 
-    @rule(failed=st.booleans(), pieces=st.tuples(PIECE, PIECE))
-    def write_the_next_frame(self, failed: bool, pieces: tuple[bytes, bytes]) -> None:
-        self._write(self.next, failed, pieces)
-        self.next += 1
+    @rule(some=st.lists(st.tuples(st.booleans(), PIECE, PIECE), min_size=1, max_size=3))
+    def write_the_next_frames(self, some: list[tuple[bool, bytes, bytes]]) -> None:
+        for failed, *pieces in some:
+            self._write(self.next, failed, (pieces[0], pieces[1]))
+            self.next += 1
 
     @precondition(lambda self: any(each.failed for each in self.model.values()))
     @rule(data=st.data())
@@ -72,9 +76,9 @@ class Histories(RuleBasedStateMachine):
         for frame in sorted(chosen):
             self._write(frame, data.draw(st.booleans()), data.draw(st.tuples(PIECE, PIECE)))
 
-    @rule(back=st.integers(0, 4), garbage=st.binary(max_size=40), sync=st.booleans())
-    def die_and_go_on_from_a_token(self, back: int, garbage: bytes, sync: bool) -> None:
-        """`garbage`: what a torn write or a power cut leaves behind the newest part."""
+    @rule(back=st.integers(0, 4), garbage=st.binary(max_size=40), sync=st.booleans(), then=st.tuples(st.booleans(), PIECE, PIECE))
+    def die_and_go_on_from_a_token(self, back: int, garbage: bytes, sync: bool, then: tuple[bool, bytes, bytes]) -> None:
+        """`garbage`: what a torn write or a power cut leaves behind the newest part. `then`: the next row."""
         if sync:
             self.parts.sync()
         self.parts.close()
@@ -89,6 +93,8 @@ class Histories(RuleBasedStateMachine):
                     file.write(garbage)
         self.parts = parts(self.folder, self.shard_size)
         assert self.parts.resume(self.token) == self.token
+        self.the_newest_row_of_each_frame_is_there_in_order()
+        self.write_the_next_frames([then])
 
     @rule()
     def settle(self) -> None:
@@ -121,7 +127,7 @@ def test_whatever_happens_to_the_writer_each_frame_has_its_newest_row(tmp_path_f
             super().__init__()
             self.folder = tmp_path_factory.mktemp("parts")
 
-    Here.TestCase.settings = settings(stateful_step_count=20, max_examples=60, deadline=None)
+    Here.TestCase.settings = settings(stateful_step_count=15, max_examples=80, deadline=None)
     case = Here.TestCase()
     case.runTest()
 
@@ -223,6 +229,7 @@ def test_a_column_that_has_its_final_name_is_not_changed_when_the_job_goes_on(tm
     before = (tmp_path / "final").read_bytes()
     again = parts(tmp_path)
     again.resume(token)
+    assert rows(again) == [row(0)]
     written(again, row(1, b"again"))
     assert rows(again) == [row(0), row(1, b"again")]
     assert (tmp_path / "final").read_bytes() == before

@@ -28,8 +28,12 @@ class OptionsConformance:
     def descriptor(self) -> Any:
         return self.registry.get(self.plugin)
 
+    def whole_options(self) -> Mapping[str, Any]:
+        """All options with which the plugin is made."""
+        return self.options
+
     def made_options(self) -> Any:
-        return made(self.descriptor.options, self.options)
+        return made(self.descriptor.options, self.whole_options())
 
     def test_the_descriptor_bears_the_name_and_names_only_what_is_there(self) -> None:
         assert self.descriptor.name == self.plugin
@@ -49,7 +53,7 @@ class OptionsConformance:
         assert dataclasses.is_dataclass(self.made_options())
         for given in ({"no_such_option": 1}, *self.refused_options):
             with pytest.raises(ValueError, match=r".") as refused:
-                made(self.descriptor.options, {**self.options, **given})
+                made(self.descriptor.options, {**self.whole_options(), **given})
             assert_one_line(str(refused.value))
 
     def test_options_are_equal_when_they_are_made_alike(self) -> None:
