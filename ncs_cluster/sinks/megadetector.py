@@ -1,0 +1,163 @@
+"""A job's results as MegaDetector writes its own, format 1.4, for Timelapse, AddaxAI and its other readers. Runs on CPython 3.9.
+
+The format: https://lila.science/megadetector-output-format. A film is one entry, whose detections carry the number of their frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import IO, Iterator, List, Optional, Tuple, Union
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from ncs_cluster.sinks._categories import Categories
+from ncs_cluster.sinks._final import aside, check_file
+from ncs_cluster.sinks._merge import Shard
+from ncs_cluster.sinks._parted import Parted
+from ncs_cluster.sinks._text import figure, plain
+from ncs_cluster.types import Record
+
+VERSION = "1.4"
+_WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The results, how they are divided, and what their head tells."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    path: str
+    """The final file."""
+    shard_size: int = 0
+    """Frames per file; 0: one file."""
+    detector: str = ""
+    """Name of the model in the file's head."""
+    frame_rate: float = 30.0
+    """Of films, frames per second: readers turn a frame's number into a time with it."""
+
+    def __post_init__(self) -> None:
+        check_file(self.path, self.shard_size)
+        if not 0 < self.frame_rate < 1e6:
+            raise ValueError("frame_rate must be above 0 and below 1000000 frames per second")
+
+
+class Found(Struct):
+    category: str
+    conf: float
+    bbox: Tuple[float, float, float, float]
+    """Left, top, width, height in shares of the picture."""
+    frame_number: Union[int, UnsetType] = UNSET
+
+
+class Frame(Struct, array_like=True):
+    """A row: one picture, or one frame of a film."""
+
+    file: str
+    number: Optional[int]
+    """Of a film's frame."""
+    failure: Optional[str]
+    found: List[msgspec.Raw]
+    """JSON of `Found`."""
+
+
+_encode = msgspec.json.encode
+_decode = msgspec.json.Decoder(Frame).decode
+
+
+class MegaDetector(Parted):
+    """See base.Finishing."""
+
+    columns = ("frames", "categories")
+    memory = "categories"
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options.path, options.shard_size)
+        self._detector, self._frame_rate = options.detector, options.frame_rate
+        self.forget()
+
+    def forget(self) -> None:
+        self._categories = Categories()
+
+    def recall(self, text: bytes) -> None:
+        self._categories.recall(text)
+
+    def row(self, record: Record) -> Tuple[bool, Tuple[bytes, ...]]:
+        outcome = record.outcome
+        objects = [(each.label_id, each.label, each.score, each.box) for each in outcome.detections]
+        objects += [(each.label_id, each.label, each.score, _WHOLE_PICTURE) for each in outcome.classes]
+        number = UNSET if record.item_frame is None else record.item_frame
+        found = []
+        for label_id, _, score, (x1, y1, x2, y2) in objects:
+            box = (figure(x1, 5), figure(y1, 5), figure(x2 - x1, 5), figure(y2 - y1, 5))
+            found.append(msgspec.Raw(_encode(Found(_category(label_id), figure(score, 4), box, number))))
+        file = plain(record.item) if record.item else f"frame_{record.frame:06d}"
+        failure = None if outcome.error is None else plain(outcome.error) or "failed"
+        categories = self._categories.new([(label_id, label) for label_id, label, _, _ in objects])
+        return failure is not None, (_encode(Frame(file, record.item_frame, failure, found)), categories)
+
+    def build(self, shard: Shard) -> None:
+        info = {"format_version": VERSION, **({"detector": self._detector} if self._detector else {})}
+        categories = {_category(number): name or f"class {number}" for number, name in self._categories.sorted()}
+        with aside(self.files(shard.number)[-1]) as draft, open(draft, "wb") as file:
+            file.write(b'{"info":' + _encode(info) + b',\n"detection_categories":' + _encode(categories) + b',\n"images":[')
+            self._entries(file, (_decode(row.pieces[0]) for row in shard.rows()))
+            file.write(b"\n]}\n")
+
+    def _entries(self, file: IO[bytes], frames: Iterator[Frame]) -> None:
+        """One for each picture, one for each film: neighbours with the same name and numbers."""
+        before, film = b"\n", None
+        for frame in frames:
+            if film is not None and not film.goes_on(frame):
+                film.end()
+                film = None
+            if film is None:
+                file.write(before + b'{"file":' + _encode(frame.file))
+                before = b",\n"
+                if frame.number is not None:
+                    film = _Film(file, frame.file, self._frame_rate)
+                elif frame.failure is None:
+                    file.write(b',"detections":' + _encode(frame.found) + b"}")
+                else:
+                    file.write(b',"failure":' + _encode(frame.failure) + b',"detections":null}')
+            if film is not None:
+                film.add(frame)
+        if film is not None:
+            film.end()
+
+
+class _Film:
+    """The entry of a film, written as its frames come. A film without a frame that was processed is a failure."""
+
+    def __init__(self, file: IO[bytes], name: str, frame_rate: float) -> None:
+        self._file, self._name = file, name
+        self._processed: List[int] = []
+        self._failure: Optional[str] = None
+        self._before = b""
+        file.write(b',"frame_rate":' + _encode(frame_rate))
+
+    def goes_on(self, frame: Frame) -> bool:
+        return frame.number is not None and frame.file == self._name
+
+    def add(self, frame: Frame) -> None:
+        if frame.failure is not None:
+            self._failure = self._failure or frame.failure
+            return
+        if not self._processed:
+            self._file.write(b',"detections":[')
+        self._processed.append(frame.number or 0)
+        for found in frame.found:
+            self._file.write(self._before + bytes(found))
+            self._before = b","
+
+    def end(self) -> None:
+        if not self._processed:
+            self._file.write(b',"failure":' + _encode(self._failure) + b',"detections":null,"frames_processed":[]}')
+        else:
+            self._file.write(b'],"frames_processed":' + _encode(self._processed) + b"}")
+
+
+def _category(label_id: int) -> str:
+    """Numbers from 1, as MegaDetector has them: its readers take "0" for an empty picture."""
+    return str(label_id + 1)
