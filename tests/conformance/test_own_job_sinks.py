@@ -6,9 +6,11 @@ import csv
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from ncs_cluster.testing.conformance import JobSinkConformance
 from ncs_cluster.testing.conformance.job_sink import FRAMES, job_record
+from tests.needs import need_module
 
 FRAME_OF = {str(job_record(frame).item): frame for frame in range(FRAMES)}
 
@@ -67,3 +69,49 @@ class TestMegaDetector(JobSinkConformance):
     def read(self, folder: Path) -> list[tuple[int, bool]]:
         told = json.loads((folder / "results").read_bytes())
         return [(FRAME_OF[each["file"]], "failure" in each) for each in told["images"]]
+
+
+class TestParquet(JobSinkConformance):
+    plugin = "parquet"
+    refused_options = ({"compression": "zip"},)
+
+    def made(self, folder: Path) -> Any:
+        need_module("pyarrow")
+        return super().made(folder)
+
+    def read(self, folder: Path) -> list[tuple[int, bool]]:
+        table = need_module("pyarrow.parquet").read_table(folder / "results")
+        rows = zip(table["frame"].to_pylist(), table["error"].to_pylist(), strict=True)
+        return list(dict.fromkeys((frame, error is not None) for frame, error in rows))
+
+
+class TestParquetOfFeatures(TestParquet):
+    features = True
+
+
+class TestHdf5(JobSinkConformance):
+    plugin = "hdf5"
+    features = True
+    options = {"dtype": "float16", "attributes": {"model": "demo"}}
+    refused_options = ({"dtype": "int8"}, {"attributes": {"": ""}})
+
+    def made(self, folder: Path) -> Any:
+        need_module("h5py")
+        return super().made(folder)
+
+    def read(self, folder: Path) -> list[tuple[int, bool]]:
+        with need_module("h5py").File(folder / "results", "r") as file:
+            assert len(file["feats"]) == len(file["frames"])
+            good, failed = list(file["frames"][:]), list(file["failures/frames"][:])
+        assert good == sorted(good)
+        return sorted([*[(int(frame), False) for frame in good], *[(int(frame), True) for frame in failed]])
+
+
+class TestNpy(JobSinkConformance):
+    plugin = "npy"
+    features = True
+    refused_options = ({"dtype": "int8"},)
+
+    def read(self, folder: Path) -> list[tuple[int, bool]]:
+        names, failures = lines(folder / "results.names.jsonl"), lines(folder / "results.failures.jsonl")
+        return sorted([*[(each["frame"], False) for each in names], *[(each["frame"], True) for each in failures]])  # type: ignore[misc]

@@ -13,7 +13,7 @@ from ncs_cluster.sinks import SINKS
 from ncs_cluster.types import Classified, Detection, Outcome, Record
 from tests.needs import need_module
 
-FORMS = ("jsonl", "csv", "coco", "yolo", "megadetector")
+FORMS = ("jsonl", "csv", "coco", "yolo", "megadetector", "parquet", "hdf5", "npy")
 MODULES = {"hdf5": "h5py", "parquet": "pyarrow.parquet"}
 """What a form needs beside this package."""
 VECTOR = 16
