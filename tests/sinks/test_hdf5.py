@@ -111,9 +111,10 @@ def test_the_memory_of_finish_does_not_grow_with_the_rows(tmp_path: Path) -> Non
 
 
 def test_without_h5py_it_is_refused_before_the_job_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = job("hdf5", tmp_path)
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ConfigError, match=r"^format hdf5 needs h5py \(.*\): pip install 'ncs-cluster\[hdf5\]'$"):
-        job("hdf5", tmp_path).open(0, None)
+        sink.open(0, None)
 
 
 @pytest.mark.parametrize("attributes", [{"": "x"}, {"a/b": "x"}, {"a": "x\0"}, {"a": "x" * 60_001}])

@@ -100,9 +100,10 @@ def test_a_job_without_frames_is_a_table_without_rows(tmp_path: Path) -> None:
 
 
 def test_without_pyarrow_it_is_refused_before_the_job_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = job("parquet", tmp_path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ConfigError, match=r"^format parquet needs pyarrow \(.*\): pip install 'ncs-cluster\[parquet\]'$"):
-        job("parquet", tmp_path).open(0, None)
+        sink.open(0, None)
 
 
 def test_an_unknown_compression_is_refused(tmp_path: Path) -> None:
