@@ -155,14 +155,14 @@ def test_options_of_a_decoder_are_a_table(folder: Path) -> None:
 
 def test_a_folder_that_says_nothing_and_is_no_ssd_is_told_to_describe_itself(folder: Path) -> None:
     (folder / "model.xml").write_text(DETECTION_OUTPUT.format(n=100).replace("<dim>7</dim>", "<dim>8</dim>"))
-    assert "its output is not that of an SSD" in refusal("--graph", str(folder))
+    assert "its outputs output0 [1, 1, 100, 8] are of no kind that is known by sight" in refusal("--graph", str(folder))
     (folder / "model.xml").write_text("<net><laye")
     assert "cannot be read" in refusal("--graph", str(folder))
     (folder / "more.xml").write_text("<net/>")
-    assert "holds 2 .xml models and no graph.toml" in refusal("--graph", str(folder))
+    assert "holds 2 .xml files and no graph.toml" in refusal("--graph", str(folder))
     (folder / "more.xml").unlink()
     (folder / "model.xml").unlink()
-    assert "holds neither graph.toml nor an .xml model" in refusal("--graph", str(folder))
+    assert "holds neither graph.toml nor a model (.xml, .onnx, .tflite)" in refusal("--graph", str(folder))
 
 
 def test_a_bomb_of_entities_is_not_lit(folder: Path) -> None:

@@ -88,7 +88,7 @@ options.threads = 2
 """
 GRAPH_TOML = """\
 What a graph folder says of itself, in `graph.toml` beside the model. Files it names must lie inside the folder. A folder without
-one, whose single `.xml` has one output [1, 1, N, 7], is `ssd` with the defaults below, its labels in `labels.txt` if there is one.
+one is understood where its model leaves no doubt: see [graphs](graphs.md#without-graphtoml).
 """
 
 POLICY = """\

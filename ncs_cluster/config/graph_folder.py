@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Optional, Union
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 
 import ncs_cluster
-from ncs_cluster.config import ir, labels, text_file
+from ncs_cluster.config import ir, labels, recognised, text_file
 from ncs_cluster.config.error_text import error_text
 from ncs_cluster.config.label_file import LARGEST_ID, read_text
 from ncs_cluster.config.model import Table, key, options_table
@@ -123,7 +123,7 @@ def _read(folder: Path, name: str, threshold: Optional[float]) -> GraphSpec:
     if not folder.is_dir():
         raise ConfigError(f"graph {name}: {folder}: there is no such folder; a graph is a folder with graph.toml and its model")
     about = folder / "graph.toml"
-    described = _described(about) if about.exists() else _recognised(folder, name)
+    described = _described(about) if about.exists() else GraphToml.model_validate(recognised.description(folder, name))
     decoder = described.decoder.name
     options = decoder_options(decoder, described.decoder.model_extra or {}, about)
     plugin = DECODERS.get(decoder)
@@ -190,20 +190,6 @@ def _described(about: Path) -> GraphToml:
         return GraphToml.model_validate(described)
     except ValidationError as error:
         raise _refusal(about, error, GraphToml) from error
-
-
-def _recognised(folder: Path, name: str) -> GraphToml:
-    """A folder without graph.toml: a single .xml whose one output is [1, 1, N, 7], the shape of DetectionOutput."""
-    models = sorted(folder.glob("*.xml"))
-    remedy = "describe it in a graph.toml (model, decoder, labels, [input])"
-    if len(models) != 1:
-        found = f"{len(models)} .xml models and no graph.toml" if models else "neither graph.toml nor an .xml model"
-        raise ConfigError(f"graph {name}: {folder} holds {found}; {remedy}")
-    shapes = ir.output_shapes(models[0])
-    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][:2] != ["1", "1"] or shapes[0][3] != "7":
-        raise ConfigError(f"graph {name}: {models[0]}: its output is not that of an SSD, [1, 1, N, 7]; {remedy}")
-    names = Labels(file="labels.txt") if (folder / "labels.txt").exists() else None
-    return GraphToml(model=models[0].name, decoder=Decoder(name="ssd"), labels=names)
 
 
 def _inside(folder: Path, name: str, about: Path, key_name: str) -> Path:

@@ -8,24 +8,61 @@ from typing import Optional
 
 from ncs_cluster.config import text_file
 from ncs_cluster.config.labels import Classes
+from ncs_cluster.config.ports import Port, Ports
 from ncs_cluster.errors import ConfigError
 
 LARGEST_XML = 64 << 20
 
 
-def output_shapes(model: Path) -> list[list[str]]:
-    """Shapes of the outputs: the inputs of the Result layers (IR 10 and later), else the ports without an edge."""
+ARITHMETIC = {"Add", "Subtract", "Multiply", "Divide"}
+
+
+def ports(model: Path) -> Ports:
+    """See ports.read. Outputs: the inputs of the Result layers (IR 10 and later), else the ports without an edge."""
     root = _root(model)
+    inputs = [
+        Port(layer.get("name") or "input", _shape(port), _kind(layer, port))
+        for layer in root.findall("./layers/layer")
+        if layer.get("type") in ("Parameter", "Input")
+        for port in layer.findall("./output/port")
+    ]
+    return Ports(inputs, _outputs(root))
+
+
+def has_arithmetic(model: Path) -> bool:
+    """True where the first thing that an IR does with its input is adding or multiplying: mean and scale are inside."""
+    root = _root(model)
+    kinds = {layer.get("id"): layer.get("type") for layer in root.findall("./layers/layer")}
+    edges = [(edge.get("from-layer"), edge.get("to-layer")) for edge in root.findall("./edges/edge")]
+    return any(kinds.get(begin) in ("Parameter", "Input") and kinds.get(end) in ARITHMETIC for begin, end in edges)
+
+
+def _outputs(root: ElementTree.Element) -> list[Port]:
     layers = root.findall("./layers/layer")
     results = [layer for layer in layers if layer.get("type") == "Result"]
     if results:
-        ports = [port for layer in results for port in layer.findall("./input/port")]
+        found = [(layer, port) for layer in results for port in layer.findall("./input/port")]
     else:
         taken = {(edge.get("from-layer"), edge.get("from-port")) for edge in root.findall("./edges/edge")}
-        ports = [
-            port for layer in layers for port in layer.findall("./output/port") if (layer.get("id"), port.get("id")) not in taken
+        found = [
+            (layer, port)
+            for layer in layers
+            for port in layer.findall("./output/port")
+            if (layer.get("id"), port.get("id")) not in taken
         ]
-    return [[(dim.text or "").strip() for dim in port.findall("dim")] for port in ports]
+    names = [(layer.get("name") or f"output{index}").partition("/sink_port")[0] for index, (layer, _) in enumerate(found)]
+    return [Port(name, _shape(port), _kind(layer, port)) for name, (layer, port) in zip(names, found, strict=True)]
+
+
+def _shape(port: ElementTree.Element) -> tuple[int, ...]:
+    sides = [_integer((dim.text or "").strip()) for dim in port.findall("dim")]
+    return tuple(side if side is not None and 0 < side < 1 << 31 else -1 for side in sides)
+
+
+def _kind(layer: ElementTree.Element, port: ElementTree.Element) -> str:
+    about = layer.find("data")
+    kind = port.get("precision") or (about.get("element_type") if about is not None else None) or layer.get("precision") or ""
+    return {"fp32": "f32", "fp16": "f16"}.get(kind.lower(), kind.lower())
 
 
 def classes(model: Path) -> Optional[Classes]:

@@ -5,10 +5,13 @@ tomllib needs time that grows with the square of a key's parts (50,000 parts: 37
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import stat
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,20 @@ def read(path: Path, largest: int = LARGEST, otherwise: str = "is it the right f
         raise ConfigError(f"{path}: is {what}; {otherwise}")
     with open(fd, "rb") as file:
         return file.read(largest + 1)
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[memoryview]:
+    """The content of a large file, read as far as it is looked at. Raises as `read`, without a limit."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb"):
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigError(f"{path}: is not a file; is it the right file?")
+        if not found.st_size:
+            raise ConfigError(f"{path}: is empty; is it the right file?")
+        # not closed by hand: slices of it may live on in an exception
+        yield memoryview(mmap.mmap(fd, 0, prot=mmap.PROT_READ))
 
 
 def parse(text: str) -> dict[str, Any]:

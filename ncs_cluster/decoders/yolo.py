@@ -1,4 +1,4 @@
-"""YOLO heads: v5 to v7 with anchors, YOLOX, v8 to v11, and v10 with its suppression inside; see _yolo_layout.
+"""YOLO heads: v5 to v7 with anchors, YOLOX, v8 to v11, and v10 with its suppression inside; see yolo_layout.
 
 Formulas: YOLOX, https://arxiv.org/abs/2107.08430; v5, https://docs.ultralytics.com/yolov5/tutorials/architecture_description.
 Runs on CPython 3.9.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, List, Literal, Mapping, NamedTuple, Optio
 import numpy as np
 
 from ncs_cluster.decoders._boxes import MOST, detections, suppressed
-from ncs_cluster.decoders._yolo_layout import GRIDS, LAYOUTS, Head, cells, head, input_size
+from ncs_cluster.decoders.yolo_layout import GRIDS, LAYOUTS, Head, cells, head, input_size
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Outcome, ResizeTransform
 

@@ -48,10 +48,15 @@ def few_labels(labels: dict[int, str]) -> str:
 
 
 def input_size(model: Path) -> str:
-    """Width and height of the input, such as "320x256", read from an IR or a blob; UNKNOWN where it has no image input."""
+    """Width and height of the input, such as "320x256", read from the model or a blob; UNKNOWN where it has no picture as
+    input."""
     try:
         if model.suffix == ".blob":
             shapes: list[tuple[int, ...]] = [port.shape for port in blob_of(model).inputs if len(port.shape) == 4]
+        elif model.suffix in (".onnx", ".tflite"):
+            from ncs_cluster.config import ports
+
+            shapes = [port.shape for port in ports.read(model).inputs]
         else:
             with model.open("rb") as file:
                 shape = re.search(rb'type="Parameter"[^/]*?\bshape="([\d, ]{1,100})"', file.read(LARGEST_HEAD))
