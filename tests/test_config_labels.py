@@ -66,10 +66,29 @@ CAT_AND_DOG = {1: "cat", 2: "hot dog"}
         ("data.yaml", "names: ['cat', \"hot dog\"]\n"),
         ("data.yaml", "names:\n- cat\n- hot dog\n"),
         ("data.yml", "names: {1: cat, 2: hot dog}\n"),
+        ("metadata.yaml", "stride: 32\nimgsz:\n- 640\n- 640\nnames:\n  1: cat\n  2: hot dog\nargs:\n  batch: 1\n"),
+        ("data.yaml", "names: [ 'cat',\n         hot dog ]\nnc: 2\n"),
+        ("config.json", '{"id2label": {"1": "cat", "2": "hot dog"}, "label2id": {"cat": 1, "hot dog": 2}}'),
+        ("imagenet_class_index.json", '{"1": ["n02121808", "cat"], "2": ["n07697537", "hot dog"]}'),
+        ("synset_words.txt", "n02121808 cat\nn07697537 hot dog\n"),
+        ("coco.names", "cat\nhot dog\n"),
     ],
 )
 def test_each_form_of_a_label_file_gives_the_same_names(tmp_path: Path, name: str, text: str) -> None:
     assert named(tmp_path / name, text) == CAT_AND_DOG
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """names: ['men''s shoe', "a, b: \\"c\\"", it's]\n""",
+        """names: {0: 'men''s shoe', 1: "a, b: \\"c\\"", 2: it's}\n""",
+        """names:\n  0: 'men''s shoe'\n  1: "a, b: \\"c\\""\n  2: it's\n""",
+        """names:\n- 'men''s shoe'\n- "a, b: \\"c\\""\n- it's\n""",
+    ],
+)
+def test_quotes_and_commas_in_yaml_are_as_yaml_has_them(tmp_path: Path, text: str) -> None:
+    assert named(tmp_path / "data.yaml", text, usual=0) == {0: "men's shoe", 1: 'a, b: "c"', 2: "it's"}
 
 
 def test_names_that_begin_with_a_number_are_names(file: Path) -> None:
@@ -102,6 +121,17 @@ def test_a_file_that_is_not_understood_is_refused_in_one_line(tmp_path: Path, na
     line = refusal(tmp_path / name, text)
     assert line.startswith(str(tmp_path / name))
     assert line.endswith("write one name per line")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [" " * 900_000 + "x", "'" * 900_001, '"' + "\\" * 900_000, "1" * 900_000, "'a," * 300_000],
+    ids=["blanks", "quotes", "escapes", "digits", "open"],
+)
+def test_a_line_without_end_does_not_hold_up_the_start(tmp_path: Path, text: str) -> None:
+    """Work that grows with the square of the line would take hours: a test run would not end."""
+    (tmp_path / "data.yaml").write_text(f"names: [{text}\n")
+    assert label_file.read(tmp_path / "data.yaml")
 
 
 @given(text=st.text(max_size=200), suffix=st.sampled_from([".txt", ".json", ".yaml", ".pbtxt"]))

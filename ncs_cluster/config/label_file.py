@@ -26,6 +26,12 @@ Names = Union[Listed, Numbered]
 UNNAMED = {"", "???", "n/a"}
 """What lists of names have, in lower case, at an id without a class."""
 _NUMBER_AND_NAME = re.compile(r"^(\d{1,7})[\s:,;=]+(\S.*)$")
+_SYNSET_AND_NAME = re.compile(r"^n\d{8}[\s,:]+(\S.*)$")
+"""A line of ImageNet's lists."""
+_COMMENT = re.compile(r"(?<!\s)\s+#.*$")
+"""From the first blank on: begun at each blank, a long run of blanks would take hours."""
+_FLOW_ENTRY = re.compile(r"""\s*((?:\d+\s*:\s*)?(?:'(?:[^']|'')*'|"(?:[^"\\]|\\.)*"|[^,]*))\s*(?:,|$)""")
+"""An entry of a YAML list or mapping in brackets: a comma within quotes is a part of the name."""
 _HEADER = re.compile(r"^(class[ _]?)?id\s*[,;\t]\s*(class[ _]?)?(name|label)$", re.IGNORECASE)
 _ITEM = re.compile(r"item\s*\{([^{}]*)\}")
 _FIELD = re.compile(r"""(\w+)\s*:\s*(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'|(\d+))""")
@@ -68,6 +74,9 @@ def _of_lines(lines: Listed) -> Names:
     filled = [line for line in lines if line]
     if filled and _HEADER.match(filled[0]):
         filled = filled[1:]
+    synsets = [_SYNSET_AND_NAME.match(line) for line in filled]
+    if filled and len(filled) == len(lines) and all(synsets):
+        return [each[1] for each in synsets if each is not None]
     found = [_NUMBER_AND_NAME.match(line) for line in filled]
     pairs = [(int(each[1]), each[2].strip().strip("\"'")) for each in found if each is not None]
     if pairs and len(pairs) == len(filled) and (len(pairs) > 1 or len(filled) == len(lines)):
@@ -76,14 +85,16 @@ def _of_lines(lines: Listed) -> Names:
 
 
 def _of_json(value: Any) -> Names:
-    """A list of names, a list of {id, name}, {id: name}, {name: id}, or one of these as "names", "labels" or "categories"."""
+    """A list of names, a list of {id, name}, {id: name}, {name: id}, {id: [synset, name]} as Keras has it, or one of these as
+    "names", "labels", "categories", "classes", or "id2label" as Hugging Face has it."""
     if isinstance(value, dict):
-        for inner in ("names", "labels", "categories", "classes"):
+        for inner in ("names", "labels", "categories", "classes", "id2label"):
             if isinstance(value.get(inner), (dict, list)):
                 return _of_json(value[inner])
         if value and all(type(number) is int for number in value.values()):
             return _numbered((number, name) for name, number in value.items())
-        return _numbered((int(number) if number.isdecimal() else -1, name) for number, name in value.items())
+        pairs = [(number, name[1] if isinstance(name, list) and len(name) == 2 else name) for number, name in value.items()]
+        return _numbered((int(number) if number.isdecimal() else -1, name) for number, name in pairs)
     if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
         return _numbered((each.get("id", -1), each.get("name")) for each in value)
     if isinstance(value, list) and all(isinstance(each, str) or each is None for each in value):
@@ -101,7 +112,7 @@ def _item(fields: str) -> tuple[Any, Any]:
 
 def _of_yaml(lines: Iterable[str]) -> Names:
     """What is below `names:`: `[a, b]`, lines `- a`, or lines `0: a`. All else of the file is skipped."""
-    kept = [re.sub(r"\s+#.*$", "", line).rstrip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    kept = [_COMMENT.sub("", line).rstrip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     at = next((index for index, line in enumerate(kept) if line.startswith("names:")), None)
     if at is None:
         raise ValueError('it has no key "names"')
@@ -113,7 +124,8 @@ def _of_yaml(lines: Iterable[str]) -> Names:
         block.append(line.strip())
     text = " ".join(block)
     if text.startswith(("[", "{")):
-        entries = [entry.strip() for entry in text.strip("[]{} ").split(",") if entry.strip()]
+        inner = text[1:].rstrip().rstrip("]}")
+        entries = [entry[1].strip() for entry in _FLOW_ENTRY.finditer(inner) if entry[1].strip()]
     elif block and all(line.startswith("- ") for line in block):
         return [_unquoted(line[2:]) for line in block]
     else:
@@ -126,7 +138,9 @@ def _of_yaml(lines: Iterable[str]) -> Names:
 
 def _unquoted(text: str) -> str:
     text = text.strip()
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+    if len(text) < 2 or text[0] != text[-1] or text[0] not in "\"'":
+        return text
+    return text[1:-1].replace("''", "'") if text[0] == "'" else re.sub(r'\\(["\\])', r"\1", text[1:-1])
 
 
 def _numbered(pairs: Iterable[tuple[Any, Any]]) -> Numbered:
