@@ -74,6 +74,13 @@ def test_labels_may_be_one_of_the_files(tmp_path: Path) -> None:
     assert list(model.texts) == ["graph.toml"]
 
 
+def test_a_list_of_names_may_have_a_map_too(tmp_path: Path) -> None:
+    text = OURS.replace('["cat", "Größe \\"1\\""]', '{ names = ["cat", "dog"], map = { dog = "hound" } }')
+    model = written(tmp_path, text).model("ours")
+    assert tomllib.loads(model.texts["graph.toml"])["labels"] == {"file": "labels.txt", "map": {"dog": "hound"}}
+    assert model.texts["labels.txt"] == "cat\ndog\n"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

@@ -249,3 +249,49 @@ def test_real_models_are_named_as_before(test_data: Path, name: str) -> None:
     lines = (folder / "labels.txt").read_text().splitlines()
     expected = {number: line for number, line in enumerate(lines, 1) if line not in ("???", "", "n/a")}
     assert graph_folder.read(folder, "real", None).labels == expected
+
+
+# -- other names
+
+
+def mapped(folder: Path, table: str) -> dict[int, str]:
+    """The labels of a graph folder with a map."""
+    (folder / "m.onnx").write_bytes(b"")
+    (folder / "names.txt").write_text("cat\ntvmonitor\nmotorbike\ncar\n")
+    (folder / "graph.toml").write_text(f'model = "m.onnx"\ndecoder = "ssd"\n[labels]\nfile = "names.txt"\n{table}\n')
+    return graph_folder.read(folder, "mapped", None).labels
+
+
+def test_a_map_renames_classes_and_leaves_the_others_and_their_ids(tmp_path: Path) -> None:
+    assert mapped(tmp_path, 'map = { tvmonitor = "tv" }') == {1: "cat", 2: "tv", 3: "motorbike", 4: "car"}
+    assert mapped(tmp_path, "[labels.map]\n") == {1: "cat", 2: "tvmonitor", 3: "motorbike", 4: "car"}
+    assert mapped(tmp_path, 'first_id = 7\nmap = { cat = "chat noir" }')[7] == "chat noir"
+
+
+def test_two_classes_may_get_one_name_and_names_may_be_exchanged(tmp_path: Path) -> None:
+    assert mapped(tmp_path, 'map = { motorbike = "vehicle", car = "vehicle" }') == {
+        1: "cat",
+        2: "tvmonitor",
+        3: "vehicle",
+        4: "vehicle",
+    }
+    assert mapped(tmp_path, 'map = { cat = "car", car = "cat" }') == {1: "car", 2: "tvmonitor", 3: "motorbike", 4: "cat"}
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('map = { tv_monitor = "tv" }', 'no class is called "tv_monitor"; did you mean "tvmonitor"?'),
+        ('map = { zebra = "horse" }', 'no class is called "zebra"; names are those of the label file'),
+        ('map = { cat = "" }', '"cat": the new name must be one line of text, not ""'),
+        ('map = { cat = "a\\nb" }', '"cat": the new name must be one line of text, not "a?b"'),
+        ("map = { cat = 3 }", "cat: must be text, not 3"),
+        ('map = "tv"', "must be a table"),
+    ],
+)
+def test_a_map_that_cannot_be_is_one_line_that_names_the_key(tmp_path: Path, table: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        mapped(tmp_path, table)
+    assert str(caught.value).startswith(f"{tmp_path}/graph.toml: labels.map")
+    assert said in str(caught.value)
+    assert str(caught.value).isprintable()

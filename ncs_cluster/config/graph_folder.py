@@ -61,6 +61,7 @@ class Labels(Table):
         ge=0,
         le=LARGEST_ID,
     )
+    map: dict[str, str] = key({}, "Other names for classes: by the file's name of a class, the one that results have.")
 
 
 LabelFile = Annotated[Labels, BeforeValidator(lambda given: {"file": given} if isinstance(given, str) else given)]
@@ -155,7 +156,8 @@ def _names(folder: Path, described: GraphToml, about: Path) -> dict[int, str]:
     # TensorFlow Lite counts the objects of its detections from 0, without a background
     objects_alone = usual > 0 and model.suffix == ".tflite"
     classes = labels.Classes(background=-1, total=None) if objects_alone else ir.classes(model)
-    return labels.read(file, classes, first_id=described.labels.first_id, usual_first_id=usual)
+    named = labels.read(file, classes, first_id=described.labels.first_id, usual_first_id=usual)
+    return labels.renamed(named, described.labels.map, f"{about}: labels.map")
 
 
 def decoder_options(decoder: str, given: dict[str, Any], about: Union[Path, str]) -> dict[str, Any]:

@@ -5,10 +5,13 @@ A name that may be wrong is refused: an off-by-one list calls every person a bic
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 from ncs_cluster.config import label_file
+from ncs_cluster.config.error_text import shown
 from ncs_cluster.config.label_file import UNNAMED, Listed, Names, Numbered
 from ncs_cluster.errors import ConfigError
 
@@ -53,6 +56,23 @@ def read(path: Path, classes: Optional[Classes], *, first_id: Optional[int], usu
     else:
         named = _fitted(path, names, classes)
     return {number: name for number, name in named.items() if name.lower() not in UNNAMED and not _is_background(name)}
+
+
+def renamed(named: Numbered, names: Mapping[str, str], where: str) -> Numbered:
+    """`named` with other names for some classes: `names` maps the label file's name to the one that results have. Several classes
+    may get one name; their ids stay apart.
+
+    Raises ConfigError that begins with `where` for a name that no class has, and for a new name that is no line of text.
+    """
+    known = set(named.values())
+    for old, new in names.items():
+        if old not in known:
+            near = difflib.get_close_matches(old, sorted(known), 1, 0.6)
+            hint = f"did you mean {shown(near[0])}?" if near else "names are those of the label file"
+            raise ConfigError(f"{where}: no class is called {shown(old)}; {hint}")
+        if not new.strip() or not new.isprintable():
+            raise ConfigError(f"{where}: {shown(old)}: the new name must be one line of text, not {shown(new)}")
+    return {number: names.get(name, name) for number, name in named.items()}
 
 
 def _ids(names: Names) -> Numbered:
