@@ -19,6 +19,10 @@ from ncs_cluster.types import Detection, FrameRef, Outcome
 
 FRESH_S = 1.0
 """In `live` mode results are drawn onto frames captured at most this long after the frame they belong to."""
+CAPTION_S = 5.0
+"""The same for classes: they are of the whole picture, so nothing moves away from them, and slow classifiers keep their caption."""
+HOLD_S = 0.5
+"""A caption stays this long though a newer result has no class over the threshold: scores near it would make it flicker."""
 SINGLE_S = 0.4
 """Least time between two live pictures for viewers who ask for single ones, as the page's strip does."""
 MAX_FRAMES = 1024
@@ -108,7 +112,9 @@ class Preview:
         if not self._exact:
             before, captured = self._newest.get(message.graph), self._captured.get(ref.frame)
             if captured is not None and (before is None or before.frame <= ref.frame):
-                self._newest = {**self._newest, message.graph: Result(ref.frame, captured[0], outcome)}
+                newer = Result(ref.frame, captured[0], outcome)
+                if before is None or not _held(before, newer):
+                    self._newest = {**self._newest, message.graph: newer}
             return
         if ref.frame < self._drawn_frame:
             return
@@ -121,8 +127,8 @@ class Preview:
             self._draw(ref, pool, outcomes, capture_fps, [])
 
     def fresh_outcomes(self, captured_s: float) -> Dict[str, Outcome]:
-        """The results to draw onto a frame captured then: the newest of each graph, if it is not older than FRESH_S."""
-        return {graph: result.outcome for graph, result in self._newest.items() if captured_s - result.captured_s <= FRESH_S}
+        """The results to draw onto a frame captured then: the newest of each graph, if it is not too old."""
+        return {graph: each.outcome for graph, each in self._newest.items() if captured_s - each.captured_s <= _fresh_s(each)}
 
     def _stale_notes(self, captured_s: float) -> List[str]:
         """A line for each graph whose newest result is too old to be drawn."""
@@ -130,7 +136,7 @@ class Preview:
         notes = []
         for graph, result in newest.items():
             age_s = captured_s - result.captured_s
-            if age_s > FRESH_S:
+            if age_s > _fresh_s(result):
                 age = f"{age_s:.1f} s" if age_s < 60 else f"{age_s / 60:.0f} min"
                 notes.append(f"{graph + ': ' if len(newest) > 1 else ''}newest result {age} old, not drawn")
         return notes
@@ -201,3 +207,14 @@ class Preview:
             no_signal(ring.begin(width, height), self._lost_reason, since=since, camera=self._spec.name)
             ring.commit(self._drawn_frame, width, height)
         self._send(Drawn(self._drawn_frame, 0.0, time.monotonic()))
+
+
+def _fresh_s(result: Result) -> float:
+    """How long a result is drawn onto frames captured after its own, seconds."""
+    return CAPTION_S if result.outcome.classes else FRESH_S
+
+
+def _held(before: Result, newer: Result) -> bool:
+    """Whether the caption of `before` stays although `newer` has none."""
+    emptied = bool(before.outcome.classes) and not newer.outcome.classes and newer.outcome.error is None
+    return emptied and newer.captured_s - before.captured_s < HOLD_S

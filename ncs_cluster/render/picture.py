@@ -21,6 +21,7 @@ from ncs_cluster.render.text import (
     darken,
     draw_footer,
     draw_text,
+    drawable,
     fit_text,
     footer_height,
     style_of,
@@ -36,6 +37,10 @@ MIN_LUMA = 0.48
 """0..1; darker colours are mixed with white."""
 MAX_PLATES = 40
 """Labels per picture; further boxes are drawn without one."""
+MAX_LINES = 3
+"""Classes of a classification that are shown."""
+CAPTION_WIDTH = 24
+"""Of a classification's caption, in heights of a capital letter: always the same, so that nothing but its words changes."""
 MAX_PLACEMENTS = 16
 """Positions tried for a plate. A box for which none is free has no label."""
 
@@ -77,15 +82,17 @@ def draw(picture: NDArray[np.uint8], outcome_by_graph: Mapping[str, Outcome], ov
     below = footer_height(style) if name or rates else 0
     area = _Rect(0, 0, picture.shape[1], picture.shape[0] - below)
     taken: List[_Rect] = []
-    for graph, outcome in outcome_by_graph.items():
-        if outcome.error is not None or outcome.classes:
-            _draw_caption(picture, graph, outcome, area, taken, style)
-    for note in overlay.notes:
-        _draw_note(picture, note, area, taken, style)
     found = [detection for outcome in outcome_by_graph.values() for detection in outcome.detections]
     found = sorted((detection for detection in found if all(map(math.isfinite, detection.box))), key=lambda one: -one.score)
     for detection in reversed(found):  # the highest score on top
         _draw_box(picture, _pixels(detection, picture.shape), colour_of(detection.label_id), style.line)
+    for graph, outcome in outcome_by_graph.items():
+        if outcome.error is not None:
+            _draw_error(picture, f"{graph}: {outcome.error}", area, taken, style)
+        elif outcome.classes:
+            _draw_caption(picture, outcome.classes[:MAX_LINES], area, taken, style)
+    for note in overlay.notes:
+        _draw_note(picture, note, area, taken, style)
     for detection in found[:MAX_PLATES]:
         text = fit_text(label_text(detection, overlay.has_depth), area.width - 3 * style.pad, style.scale)
         plate = _place_plate(_pixels(detection, picture.shape), _plate_size(text, style), area, taken, style)
@@ -162,15 +169,40 @@ def _draw_plate(picture: NDArray[np.uint8], plate: _Rect, text: str, colour: Col
     draw_text(picture, text, plate.x + int(1.7 * style.pad), plate.y + plate.height - style.pad, style.scale, WHITE)
 
 
-def _draw_caption(picture: NDArray[np.uint8], graph: str, outcome: Outcome, area: _Rect, taken: List[_Rect], style: Style) -> None:
-    """Draw a classification's best class or a graph's error, top left, in larger text than a label."""
-    best: Optional[Classified] = outcome.classes[0] if outcome.classes else None
-    if outcome.error is not None or best is None:
-        text, colour = f"{graph}: {outcome.error}", (90, 90, 240)
-    else:
-        text, colour = f"{best.label or best.label_id} {_percent(best.score)}", colour_of(best.label_id)
-    style = style._replace(scale=style.scale * 1.25, text=round(style.text * 1.25))
-    _draw_top_left(picture, text, colour, area, taken, style)
+def _draw_error(picture: NDArray[np.uint8], text: str, area: _Rect, taken: List[_Rect], style: Style) -> None:
+    _draw_top_left(picture, text, (90, 90, 240), area, taken, _larger(style))
+
+
+def _draw_caption(picture: NDArray[np.uint8], classes: Sequence[Classified], area: _Rect, taken: List[_Rect], style: Style) -> None:
+    """Draw a classification's best classes, top left: one plate, a line each with its percent at the right, the best in larger
+    text. A line for which there is no room is left out."""
+    styles = [_larger(style)] + [style] * (len(classes) - 1)
+    y = max([style.pad] + [plate.y + plate.height + style.pad for plate in taken])
+    baselines = list(itertools.accumulate(each.pad + each.text for each in styles))
+    baselines = [line for line in baselines if y + line + style.pad <= area.height]
+    width = min(CAPTION_WIDTH * style.text, area.width - 2 * style.pad)
+    if not baselines or width <= 0:
+        return
+    plate = _Rect(style.pad, y, width, baselines[-1] + style.pad)
+    _draw_plate(picture, plate, "", colour_of(classes[0].label_id), style)
+    left, right = plate.x + int(1.7 * style.pad), plate.x + plate.width - style.pad
+    for one, each, line in zip(classes, styles, baselines):
+        percent = _percent(one.score)
+        start = right - text_width(percent, each.scale)
+        label = _short(one.label or str(one.label_id), start - left - 2 * style.pad, each.scale)
+        draw_text(picture, label, left, y + line, each.scale, WHITE)
+        draw_text(picture, percent, start, y + line, each.scale, WHITE)
+    taken.append(plate)
+
+
+def _short(label: str, width: int, scale: float) -> str:
+    """The label, or its first name where it is a list of synonyms that does not fit, as ImageNet's are: "tench, Tinca tinca"."""
+    whole = fit_text(label, width, scale)
+    return whole if whole == drawable(label) else fit_text(label.partition(",")[0], width, scale)
+
+
+def _larger(style: Style) -> Style:
+    return style._replace(scale=style.scale * 1.25, text=round(style.text * 1.25))
 
 
 def _draw_note(picture: NDArray[np.uint8], text: str, area: _Rect, taken: List[_Rect], style: Style) -> None:

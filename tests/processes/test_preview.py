@@ -12,11 +12,11 @@ from ncs_cluster.ipc import pool as pools
 from ncs_cluster.ipc.pictures import PictureRing
 from ncs_cluster.messages import DetectionRate, Drawn, MapPictures, Measure
 from ncs_cluster.processes import preview
-from ncs_cluster.processes.preview import FRESH_S, MAX_WAITED, Preview
+from ncs_cluster.processes.preview import CAPTION_S, FRESH_S, HOLD_S, MAX_WAITED, Preview
 from ncs_cluster.render.background import remove_background
 from ncs_cluster.render.picture import Overlay, draw
 from ncs_cluster.specs import CameraSpec
-from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome, PoolLayout
+from ncs_cluster.types import CameraName, Classified, Detection, FrameRef, Outcome, PoolLayout
 
 WIDTH, HEIGHT, FRAMES = 320, 240, 200
 SCALE_M = 0.001
@@ -105,6 +105,63 @@ def test_boxes_older_than_the_bound_go_and_the_picture_says_so(live: Desk) -> No
     assert live.shows(3, {}, ("newest result 1.5 s old, not drawn",))
     live.capture(4, 100.0 + 600)
     assert live.shows(4, {}, ("newest result 10 min old, not drawn",))
+
+
+def seen(*classes: tuple[str, float]) -> Outcome:
+    return Outcome(classes=[Classified(label, number, score) for number, (label, score) in enumerate(classes)])
+
+
+def test_a_caption_is_on_every_frame_between_two_results_of_a_slow_classifier(live: Desk) -> None:
+    """One result in 1.5 s: boxes of that age would be gone."""
+    first, second = seen(("burger", 0.9), ("bagel", 0.1)), seen(("pizza", 0.8))
+    live.capture(0, 100.0)
+    live.result(0, first)
+    for frame in range(1, 46):
+        live.capture(frame, 100.0 + frame / 30)
+        assert live.shows(frame, {"pets": first})
+    live.result(45, second)
+    live.capture(46, 101.6)
+    assert live.shows(46, {"pets": second})
+    live.capture(47, 101.5 + CAPTION_S)
+    assert live.shows(47, {"pets": second})
+    live.capture(48, 102.5 + CAPTION_S)
+    assert live.shows(48, {}, ("newest result 6.0 s old, not drawn",))
+
+
+def test_a_caption_does_not_flicker_where_a_score_comes_and_goes_at_the_threshold(live: Desk) -> None:
+    burger = seen(("burger", 0.5))
+    live.capture(0, 100.0)
+    live.result(0, burger)
+    for frame in range(1, 20):
+        live.capture(frame, 100.0 + frame / 10)
+        assert live.shows(frame, {"pets": burger})
+        live.result(frame, burger if frame % 2 == 0 else Outcome())
+
+
+def test_a_caption_goes_when_nothing_is_over_the_threshold_any_more(live: Desk) -> None:
+    for frame in range(3):
+        live.capture(frame, 100.0 + frame * HOLD_S)
+        live.result(frame, seen(("burger", 0.5)) if frame == 0 else Outcome())
+    assert live.shows(2, {})
+    live.capture(3, 100.0 + 3 * HOLD_S)
+    assert live.shows(3, {})
+
+
+def test_an_error_replaces_a_caption_at_once(live: Desk) -> None:
+    live.capture(0, 100.0)
+    live.result(0, seen(("burger", 0.5)))
+    live.capture(1, 100.1)
+    live.result(1, Outcome(error="given up"))
+    live.capture(2, 100.2)
+    assert live.shows(2, {"pets": Outcome(error="given up")})
+
+
+def test_in_exact_mode_a_frame_has_its_own_classes_and_no_others(ordered: Desk) -> None:
+    for frame in range(4):
+        outcome = seen((f"class {frame}", 0.9)) if frame % 2 == 0 else Outcome()
+        ordered.capture(frame)
+        ordered.result(frame, outcome)
+        assert ordered.shows(frame, {"pets": outcome})
 
 
 def test_a_viewer_who_comes_later_is_not_told_of_results_that_nobody_waited_for(live: Desk) -> None:

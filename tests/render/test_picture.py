@@ -131,6 +131,86 @@ def test_the_best_class_is_told_top_left_and_a_second_graph_below_it() -> None:
     assert first.max() < np.flatnonzero(changed(pixels).any(axis=1)).max() < 96
 
 
+BURGER = [Classified("cheeseburger", 934, 0.87), Classified("bagel", 932, 0.06), Classified("hotdog", 935, 0.01)]
+LONG = "great white shark, white shark, man-eater, man-eating shark, Carcharodon carcharias"
+
+
+def plate_of(pixels: np.ndarray, brightness: int = 120) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what was drawn above the footer."""
+    rows, columns = (np.flatnonzero(changed(pixels, brightness).any(axis=axis)) for axis in (1, 0))
+    return columns.min(), rows.min(), columns.max(), rows.max()
+
+
+def captioned(classes: list[Classified], width: int = 640, height: int = 480, brightness: int = 120) -> np.ndarray:
+    pixels = blank(width, height, brightness)
+    draw(pixels, {"mobilenet": Outcome(classes=classes)}, Overlay())
+    return pixels
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_a_classification_has_a_line_for_each_of_its_three_best_classes(width: int, height: int) -> None:
+    bottoms = [plate_of(captioned(BURGER[:count], width, height))[3] for count in (1, 2, 3)]
+    text = style_of(height).text
+    assert bottoms[1] - bottoms[0] >= text
+    assert bottoms[2] - bottoms[1] >= text
+    assert (captioned(BURGER, width, height) == captioned([*BURGER, Classified("cup", 968, 0.005)], width, height)).all()
+    assert bottoms[2] < height / 4
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_caption_keeps_its_place_and_size_whatever_it_says(width: int, height: int) -> None:
+    """Between two results nothing changes, and from one to the next only the words do."""
+    others = [
+        [Classified("ox", 345, 1.0), Classified("", 9, 0.0), Classified("cup", 968, 0.0)],
+        [Classified(LONG, number, 0.333) for number in range(3)],
+    ]
+    plate = plate_of(captioned(BURGER, width, height))
+    for classes in others:
+        seen = plate_of(captioned(classes, width, height))
+        assert seen[:3] == plate[:3]
+        # the tail of a letter may end below its plate, in small fonts by a row
+        assert abs(seen[3] - plate[3]) <= 1
+    assert plate[2] < 0.8 * width
+
+
+def test_a_long_list_of_names_is_cut_to_the_first_one_and_keeps_its_percent() -> None:
+    long = captioned([Classified(LONG, 3, 0.87)])
+    assert (long == captioned([Classified("great white shark", 3, 0.87)])).all()
+    other = captioned([Classified(LONG, 3, 0.88)])
+    differing = np.flatnonzero((long != other).any(axis=(0, 2)))
+    left, _, right, _ = plate_of(long)
+    assert len(differing) > 0
+    assert differing.min() > left + (right - left) / 2
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("brightness", [0, 255])
+def test_a_caption_can_be_read_on_dark_and_on_bright(width: int, height: int, brightness: int) -> None:
+    pixels = captioned(BURGER, width, height, brightness)
+    right, bottom = plate_of(captioned(BURGER, width, height))[2:]
+    plate = pixels[style_of(height).pad : bottom, style_of(height).pad * 2 : right].max(axis=2)
+    assert (plate > 200).mean() > 0.03
+    assert (plate < 90).mean() > 0.6
+
+
+def test_a_box_does_not_cross_the_words_of_a_caption() -> None:
+    pixels = blank()
+    crossing = [Detection("dog", 12, 0.9, (0.0, 0.0, x, 0.5)) for x in (0.02, 0.05, 0.1, 0.2)]
+    draw(pixels, {"mobilenet": Outcome(classes=BURGER), "ssd": Outcome(crossing)}, Overlay())
+    letters = captioned(BURGER).min(axis=2) > 200
+    assert letters.sum() > 200
+    assert pixels.min(axis=2)[letters].min() > 180
+
+
+@pytest.mark.parametrize(("width", "height"), [(32, 24), (64, 48), (160, 120)])
+def test_a_caption_stays_inside_a_small_picture(width: int, height: int) -> None:
+    pixels = captioned(BURGER, width, height)
+    if changed(pixels).any():
+        letters = pixels.min(axis=2) > 200
+        assert plate_of(pixels)[2] < width - 1
+        assert not letters[-1].any()
+
+
 def test_two_boxes_in_one_place_have_words_in_two_places() -> None:
     style, area = style_of(480), drawn._Rect(0, 0, 640, 480)
     taken: list[drawn._Rect] = []
