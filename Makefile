@@ -1,9 +1,12 @@
-# Two commands: `make run` and `make test`. Each does all its set-up in .venv; nothing else on the machine is touched.
+# Two commands: `make run` and `make test`. Each does all its set-up in .venv; nothing else on the machine is touched, except that
+# `make run SOURCE=...` puts a public model into the daemon's state directory.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCE ?= synthetic
 ARGS   ?=
+# The shipped graph knows only the synthetic room: a real source gets a public model, unless a graph is named here or in ARGS.
+PULLED := $(if $(filter synthetic,$(SOURCE))$(GRAPH)$(findstring --graph,$(ARGS)),,yolox_nano)
 # Versions that are tested together; make test VENV=.venv-oldest CONSTRAINTS=deploy/oldest.txt tries the oldest that are allowed.
 CONSTRAINTS ?= deploy/constraints.txt
 # Processes start often here: without bytecode on disk each of them compiles the package first.
@@ -17,7 +20,8 @@ FAST := $(wildcard tests/test_*.py) $(addprefix tests/,core decoders graphs ipc 
 # Four simulated sticks in two clusters; heat runs 20 times faster, so that turns pass every 6 s (120 / 20). The sticks start warm, so
 # that within half a minute turns pass by temperature too; then it is calm until somebody makes a heat wave.
 run: $(VENV)/.ready
-	$(BIN)/ncs-clusterd --source $(SOURCE) --backend simulated --sticks 4 --cluster-size 2 \
+	$(if $(PULLED),$(BIN)/ncsctl graphs pull $(PULLED))
+	$(BIN)/ncs-clusterd --source $(SOURCE) $(addprefix --graph ,$(or $(GRAPH),$(PULLED))) --backend simulated --sticks 4 --cluster-size 2 \
 		--switch-temp 65 --switch-interval 120 --set simulated.time_scale=20 \
 		--set simulated.latency_ms=55 --set simulated.initial_c=40 $(ARGS)
 

@@ -178,7 +178,14 @@ def test_shipped_graphs_are_found_by_name() -> None:
 
 def test_a_real_picture_before_the_demo_graph_is_told(folder: Path, tmp_path: Path) -> None:
     asked = load(["--backend", "simulated", "--source", "usb:0"], {})
-    assert asked.notices == ["the demo graph knows only the synthetic scene: --graph DIR names one for real pictures"]
+    (notice,) = asked.notices
+    assert notice.startswith("the demo graph knows only the synthetic scene: ncsctl graphs pull yolox_nano fetches one")
+
+
+def test_a_graph_of_the_catalogue_that_was_not_pulled_is_refused_with_the_command_that_does(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(["--backend", "simulated", "--graph", "yolox_nano", "--state-dir", str(tmp_path)], {})
+    assert str(caught.value).endswith("no graph of this name (demo); fetch it with: ncsctl graphs pull yolox_nano")
 
 
 def test_a_graph_that_was_pulled_is_found_by_its_name_after_the_shipped_ones(folder: Path, tmp_path: Path) -> None:

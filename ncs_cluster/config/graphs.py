@@ -11,6 +11,7 @@ from msgspec import structs
 
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.config import graph_folder
+from ncs_cluster.config.catalogue import Catalogue
 from ncs_cluster.config.context import Context
 from ncs_cluster.config.paths import state_dir
 from ncs_cluster.provision import blobs
@@ -38,7 +39,8 @@ def graphs(context: Context, backends: Sequence[BackendPlugin], cameras: list[Ca
     if not chosen:
         chosen = [DEFAULT]
         if not all(SOURCES.get(camera.source).demo for camera in cameras):
-            context.notices.append("the demo graph knows only the synthetic scene: --graph DIR names one for real pictures")
+            remedy = "ncsctl graphs pull yolox_nano fetches one for real pictures, --graph yolox_nano names it"
+            context.notices.append(f"the demo graph knows only the synthetic scene: {remedy}")
     found = [_graph(context, text, blob=any(plugin.artifact == "blob" for plugin in backends)) for text in chosen]
     names = [graph.name for graph in found]
     if len(set(names)) < len(names):
@@ -86,5 +88,6 @@ def _folder(context: Context, text: str, path: Optional[str]) -> Path:
     folder = context.path(text, "graph")
     if not folder.is_dir():
         key = ("graphs", text) if text in context.root.graphs else ("graph",)
-        context.refuse(*key, because=f'"{text}": there is no such folder, and no graph of this name ({", ".join(known)})')
+        hint = f"; fetch it with: ncsctl graphs pull {text}" if text in Catalogue().names else ""
+        context.refuse(*key, because=f'"{text}": there is no such folder, and no graph of this name ({", ".join(known)}){hint}')
     return folder

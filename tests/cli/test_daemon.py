@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from ncs_cluster.client import Client
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
 from tests.conftest import ROOT
+from tests.needs import need_program
 from tests.tied import TIED
 
 pytestmark = pytest.mark.slow
@@ -161,9 +163,32 @@ def wait_for(runtime_dir: Path) -> int:
     raise AssertionError("the daemon does not answer")
 
 
-def test_make_run_is_made_of_flags_the_daemon_knows() -> None:
-    recipe = (ROOT / "Makefile").read_text().split("ncs-clusterd ", 1)[1].split("$(ARGS)")[0].replace("\\\n", " ")
-    argv = recipe.replace("$(SOURCE)", "synthetic").split()
+def made(*given: str) -> list[list[str]]:
+    """The commands of `make run` that are this project's, as words; nothing is run."""
+    need_program("make", "make")
+    command = ["make", "--dry-run", "run", "VENV=/nowhere", *given]
+    kept = {name: value for name, value in os.environ.items() if name not in ("GRAPH", "SOURCE", "ARGS", "MAKEFLAGS")}
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True, env=kept).stdout
+    lines = said.replace("\\\n", " ").splitlines()
+    return [line.removeprefix("/nowhere/bin/").split() for line in lines if line.startswith("/nowhere/bin/ncs")]
+
+
+def test_make_run_with_a_real_source_pulls_a_public_model_and_runs_it() -> None:
+    pull, run = made("SOURCE=usb:0")
+    assert pull == ["ncsctl", "graphs", "pull", "yolox_nano"]
+    assert run[:5] == ["ncs-clusterd", "--source", "usb:0", "--graph", "yolox_nano"]
+
+
+@pytest.mark.parametrize("given", [["GRAPH=./mine"], ["ARGS=--loop --graph ./mine"]])
+def test_make_run_pulls_nothing_where_a_graph_is_named(given: list[str]) -> None:
+    (run,) = made("SOURCE=film.mp4", *given)
+    assert [after for word, after in itertools.pairwise(run) if word == "--graph"] == ["./mine"]
+
+
+def test_make_run_alone_needs_no_network_and_is_made_of_flags_the_daemon_knows() -> None:
+    ((program, *argv),) = made()
+    assert program == "ncs-clusterd"
+    assert "--graph" not in argv
     from ncs_cluster.config import load
 
     asked = load(argv, {})
