@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import clients, cost, frames, inference, jitter, jobs, pictures, sticks
+from tests.benchmarks import clients, cost, frames, inference, jitter, jobs, pictures, preview, sticks
 from tests.benchmarks.table import Load, head, row
 
 ROWS = {
     "throughput": frames.throughput,
     "latency": frames.latency,
     "drawn": pictures.drawn,
+    "preview": preview.preview,
     "cpu": cost.cpu,
     "resting": cost.resting,
     "memory": cost.memory,

@@ -15,9 +15,17 @@ from tests.benchmarks.house import bench, camera
 from tests.benchmarks.table import Line
 
 
+class Viewer:
+    """Somebody who looks at the live picture."""
+
+    pictures = 0
+    """That have come whole."""
+
+
 @contextmanager
-def watched(daemon: Daemon) -> Iterator[None]:
+def watched(daemon: Daemon) -> Iterator[Viewer]:
     """Somebody looks at the live picture."""
+    seen = Viewer()
     with daemon.client() as client:
         where = urllib.parse.urlsplit(client.url()).netloc
     ended = threading.Event()
@@ -26,13 +34,18 @@ def watched(daemon: Daemon) -> Iterator[None]:
         connection = http.client.HTTPConnection(where, timeout=10)
         connection.request("GET", "/cameras/cam0.mjpg")
         response = connection.getresponse()
+        boundary = f"--{response.headers.get_param('boundary')}".encode()
+        rest = b""
         while not ended.is_set():
-            response.read1(1 << 16)
+            rest += response.read1(1 << 16)
+            # the first boundary stands before the first picture
+            *whole, rest = rest.split(boundary)
+            seen.pictures += len(whole)
         connection.close()
 
     viewer = threading.Thread(target=look, daemon=True)
     viewer.start()
-    yield
+    yield seen
     ended.set()
     viewer.join(10.0)
 
