@@ -25,9 +25,12 @@ SLOW_S = 1.0
 """A start step that takes longer is announced on standard error."""
 
 
-def read(program: str, argv: Sequence[str], change: Callable[[Settings], Settings] = lambda settings: settings) -> Settings:
-    """Checked settings from a command line without the program's name, and the environment. `change` is called before the graphs
-    are tried. Exits with code 78 and one line where they are refused."""
+Change = Callable[[Settings], Settings]
+
+
+def read(program: str, argv: Sequence[str], job: Optional[Change] = None) -> Settings:
+    """Checked settings from a command line without the program's name, and the environment. `job` makes those of a job of them,
+    before the graphs are tried. Exits with code 78 and one line where they are refused."""
     readable, writable = os.pipe()
     parent = os.getpid()
     child = os.fork()
@@ -36,7 +39,7 @@ def read(program: str, argv: Sequence[str], change: Callable[[Settings], Setting
         die_with_parent(parent)
         os.close(readable)
         try:
-            answer = _encode(program, _load(program, argv, change))
+            answer = _encode(program, _load(program, argv, job))
             with os.fdopen(writable, "wb") as pipe:
                 pipe.write(answer)
             code = 0
@@ -68,11 +71,12 @@ def _encode(program: str, settings: Settings) -> bytes:
         refuse(program, ConfigError(f"{shown(error.object)}: is not UTF-8; rename the file or folder"))
 
 
-def _load(program: str, argv: Sequence[str], change: Callable[[Settings], Settings]) -> Settings:
+def _load(program: str, argv: Sequence[str], job: Optional[Change]) -> Settings:
     from ncs_cluster import config
 
     try:
-        settings = change(config.load(argv, os.environ))
+        settings = config.load(argv, os.environ, job=job is not None)
+        settings = settings if job is None else job(settings)
         drivers = {(stick.backend, stick.runtime) for stick in settings.sticks}
         drivers |= {(found.backend, found.runtime) for found in settings.discoveries}
         what = f"checking graphs {', '.join(graph.name for graph in settings.graphs)}"

@@ -32,11 +32,11 @@ from ncs_cluster.specs import Settings
 __all__ = ["load"]
 
 
-def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
-    """Settings from a command line (without the program's name) and an environment. Raises ConfigError; --help and --version
-    print and raise SystemExit(0)."""
+def load(argv: Sequence[str], environ: Mapping[str, str], *, job: bool = False) -> Settings:
+    """Settings from a command line (without the program's name) and an environment. `job`: of a job, whose results may have the
+    formats of jobs. Raises ConfigError; --help and --version print and raise SystemExit(0)."""
     layers = _layers(parse(argv), environ)
-    context = Context(_judged(layers), layers, environ)
+    context = Context(_judged(layers), layers, environ, job=job)
     found, plugins = pools(context)
     environments = runtimes(context)
     seen = cameras(context)

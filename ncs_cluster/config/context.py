@@ -18,10 +18,12 @@ from ncs_cluster.provision.places import expanded
 class Context:
     """The validated keys and the origin of each."""
 
-    def __init__(self, root: Root, layers: Layers, environ: Mapping[str, str]) -> None:
+    def __init__(self, root: Root, layers: Layers, environ: Mapping[str, str], *, job: bool = False) -> None:
         self.root = root
         self.layers = layers
         self.environ = environ
+        self.job = job
+        """The settings are those of a job."""
         self.notices: list[str] = []
 
     def refuse(self, *path: str, because: str) -> NoReturn:

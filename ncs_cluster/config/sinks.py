@@ -38,7 +38,7 @@ def _parsed(context: Context, text: str) -> tuple[SinkPlugin, Parsed]:
             plugin, spec = SINKS.get(word), rest
         else:
             plugin, spec = next(each for each in SINKS.builtin.values() if each.files), text
-        if plugin.jobs_only:
+        if plugin.jobs_only and not context.job:
             context.refuse("results", because=f"{plugin.name} is a format of jobs; name a file for JSON Lines")
         return plugin, call(plugin.parse, spec, lambda path: _place(context, path))
     except ConfigError as error:

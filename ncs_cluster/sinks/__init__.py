@@ -25,6 +25,7 @@ SINKS = Registry(
             driver="ncs_cluster.sinks.csv:Csv",
             options="ncs_cluster.sinks.csv:Options",
             parse="ncs_cluster.sinks._parted:parse",
+            output="results.csv",
             jobs_only=True,
         ),
         SinkPlugin(
@@ -33,6 +34,7 @@ SINKS = Registry(
             driver="ncs_cluster.sinks.coco:Coco",
             options="ncs_cluster.sinks.coco:Options",
             parse="ncs_cluster.sinks._parted:parse",
+            output="results.coco.json",
             jobs_only=True,
         ),
         SinkPlugin(
@@ -41,6 +43,7 @@ SINKS = Registry(
             driver="ncs_cluster.sinks.yolo:Yolo",
             options="ncs_cluster.sinks.yolo:Options",
             parse="ncs_cluster.sinks.yolo:parse",
+            output=".",
             jobs_only=True,
         ),
         SinkPlugin(
@@ -49,6 +52,7 @@ SINKS = Registry(
             driver="ncs_cluster.sinks.megadetector:MegaDetector",
             options="ncs_cluster.sinks.megadetector:Options",
             parse="ncs_cluster.sinks._parted:parse",
+            output="results.megadetector.json",
             jobs_only=True,
         ),
         SinkPlugin(
@@ -57,6 +61,7 @@ SINKS = Registry(
             driver="ncs_cluster.sinks.parquet:Parquet",
             options="ncs_cluster.sinks.parquet:Options",
             parse="ncs_cluster.sinks._parted:parse",
+            output="results.parquet",
             jobs_only=True,
         ),
         SinkPlugin(
@@ -65,6 +70,7 @@ SINKS = Registry(
             driver="ncs_cluster.sinks.hdf5:Hdf5",
             options="ncs_cluster.sinks.hdf5:Options",
             parse="ncs_cluster.sinks._parted:parse",
+            output="results.h5",
             jobs_only=True,
         ),
         SinkPlugin(
@@ -73,6 +79,7 @@ SINKS = Registry(
             driver="ncs_cluster.sinks.npy:Npy",
             options="ncs_cluster.sinks.npy:Options",
             parse="ncs_cluster.sinks._parted:parse",
+            output="features.npy",
             jobs_only=True,
         ),
     ],

@@ -79,7 +79,7 @@ class SinkPlugin(Struct, frozen=True, kw_only=True):
     parse: str
     """`(spec: str, place: Place) -> Parsed`; `spec` is what follows "NAME:". Raises ValueError, one line."""
     output: Optional[str] = None
-    """The file or folder it writes in a job's folder, its option `path`; None: it cannot serve a job."""
+    """What its SPEC names in a job's folder, "." is the folder itself; None: it cannot serve a job."""
     files: bool = False
     """It takes SPECs without the name of a sink, as file names."""
     jobs_only: bool = False

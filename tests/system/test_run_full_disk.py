@@ -39,7 +39,7 @@ def test_a_job_waits_for_room_on_its_disk(tmp_path: Path) -> None:
     disk.mkdir()
     job = shlex.join(command(str(tmp_path / "tree"), *MANY, "--out", str(disk / "out")))
     script = f"""
-        mount -t tmpfs -o size={ROOM} none {disk} && head -c {ROOM - 300_000} /dev/zero > {disk}/filler || exit 99
+        mount -t tmpfs -o size={ROOM} none {disk} && head -c {ROOM - 240_000} /dev/zero > {disk}/filler || exit 99
         {job}; code=$?
         cp -r {disk}/out {copy} && exit $code"""
     process = subprocess.Popen(["unshare", "-rm", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

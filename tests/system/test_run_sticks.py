@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +16,9 @@ import pytest
 
 from ncs_cluster.emulator.boot import artificial_firmware
 from ncs_cluster.emulator.emulator import Emulator
-from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.sources._scene import Scene
 from tests.conftest import ROOT
-from tests.system.test_run import DONE_S, results
+from tests.system.test_run import DONE_S, results, wait_for
 from tests.tied import TIED
 
 pytestmark = pytest.mark.slow
@@ -62,13 +60,6 @@ def end(process: subprocess.Popen[str], out: Path) -> list[dict[str, Any]]:
     _, said = process.communicate(timeout=DONE_S)
     assert process.returncode == 0, said + (out / "run.log").read_text()
     return results(out)
-
-
-def wait_for(out: Path, frames: int) -> None:
-    until_s = time.monotonic() + DONE_S
-    while not (out / "ledger.sqlite").exists() or Ledger(str(out / "ledger.sqlite")).written < frames:
-        assert time.monotonic() < until_s
-        time.sleep(0.2)
 
 
 def test_a_job_with_a_pulled_and_a_hanging_stick_has_the_records_of_one_without(bus: Emulator, tree: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ncs_cluster.sinks import SINKS
@@ -37,7 +38,6 @@ PASSED_ON = {
 
 
 def parser() -> argparse.ArgumentParser:
-    formats = [plugin.name for plugin in SINKS.builtin.values() if plugin.output]
     made = argparse.ArgumentParser(
         "ncsctl run",
         description=DESCRIPTION,
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("sources", metavar="SOURCE", nargs="*", help="what to work on; several keep their order")
     made.add_argument("--graph", metavar="NAME|DIR", required=True, help="the graph; its decoder says what is written")
     made.add_argument("--out", metavar="DIR", required=True, help="folder of the outputs and of the job's ledger")
-    made.add_argument("--format", metavar="F,F", default="jsonl", help=f"outputs: {', '.join(formats)} [jsonl]")
+    made.add_argument("--format", metavar="F,F", default="jsonl", help=f"outputs: {', '.join(_formats())} [jsonl]")
     made.add_argument("--size", metavar="WxH", help="larger frames are scaled down to this size [1280x720]")
     made.add_argument("--readers", metavar="N", type=int, default=0, help="threads that decode pictures; 0: one for each core [0]")
     made.add_argument("--shard", metavar="I/N", default="1/1", help="only part I of N of the items, as for I of N machines")
@@ -70,6 +70,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if not given.sources:
         made.error("name a SOURCE: a file, a folder, a pattern in quotes, a list file, or - for standard input")
     given.formats = list(dict.fromkeys(filter(None, given.format.split(","))))
+    for name in given.formats or [given.format]:
+        if name not in SINKS or SINKS.get(name).output is None:
+            made.error(f"argument --format: there is no output {name!r}; known: {', '.join(_formats())}")
     shard = re.fullmatch(r"(\d{1,6})/(\d{1,6})", given.shard)
     if shard is None or not 1 <= int(shard[1]) <= int(shard[2]):
         made.error("argument --shard: is I/N, with I from 1 to N")
@@ -84,9 +87,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return given
 
 
-def of_daemon(given: argparse.Namespace) -> list[str]:
-    """The flags that ncs-clusterd's settings are read from."""
+def _formats() -> list[str]:
+    return [plugin.name for plugin in SINKS.builtin.values() if plugin.output is not None]
+
+
+def of_daemon(given: argparse.Namespace, folder: Path) -> list[str]:
+    """The flags that ncs-clusterd's settings are read from. `folder`: the job's, which is there."""
     flags = ["--graph", given.graph, "--no-web", "--source", "synthetic"]
+    for name in given.formats:
+        flags += ["--results", f"{name}:{folder / str(SINKS.get(name).output)}"]
     for flag in PASSED_ON:
         value: Any = getattr(given, flag[2:].replace("-", "_"), None)
         for each in value if isinstance(value, list) else [] if value is None else [value]:

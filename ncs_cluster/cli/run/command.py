@@ -35,8 +35,8 @@ def main(argv: Sequence[str]) -> int:
     folder = Path(given.out).absolute()
     try:
         with _locked(folder), _runtime_dir() as runtime_dir:
-            change = partial(plan.settings_for, given, folder, runtime_dir)
-            settings = read(PROGRAM, [*arguments.of_daemon(given), "--runtime-dir", runtime_dir], change)
+            job = partial(plan.settings_for, given, folder, runtime_dir)
+            settings = read(PROGRAM, [*arguments.of_daemon(given, folder), "--runtime-dir", runtime_dir], job)
             return _job(given, folder, settings)
     except NcsClusterError as error:
         return _refused(str(error))
@@ -78,10 +78,9 @@ def _listed(ledger: Ledger, given: argparse.Namespace, settings: Settings) -> No
             raise ConfigError(f"--out {given.out}: holds another job: {difference}; choose another folder, or remove it")
         return
     for sink in settings.sinks:
-        if os.path.lexists(sink.shown):
-            raise ConfigError(
-                f"--out {given.out}: {sink.shown} is there already, and no job's; choose another folder, or remove it"
-            )
+        if os.path.lexists(sink.shown) and not os.path.isdir(sink.shown):
+            there = f"{sink.shown} is there already, and no job's"
+            raise ConfigError(f"--out {given.out}: {there}; choose another folder, or remove it")
     sources = listing.named(given.sources, sys.stdin.buffer, ENDINGS)
     roots = [source.root for source in sources]
     count = ledger.begin(identity, roots, listing.items(sources, given.part, given.parts), given.formats)

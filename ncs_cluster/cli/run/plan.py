@@ -12,9 +12,9 @@ from typing import Any
 from msgspec import structs, to_builtins
 
 from ncs_cluster.errors import ConfigError
-from ncs_cluster.plugins import made
+from ncs_cluster.plugins import load, made
 from ncs_cluster.sinks import SINKS
-from ncs_cluster.specs import CameraSpec, Settings, SinkSpec
+from ncs_cluster.specs import CameraSpec, GraphSpec, Settings, SinkSpec
 from ncs_cluster.types import CameraName
 
 LEDGER, LOG = "ledger.sqlite", "run.log"
@@ -45,7 +45,7 @@ def settings_for(given: argparse.Namespace, folder: Path, runtime_dir: str, sett
     return structs.replace(
         settings,
         cameras=[camera],
-        sinks=[_sink(name, given, folder) for name in given.formats],
+        sinks=[_sink(spec, given, folder, settings.graphs[0]) for spec in settings.sinks],
         gateway=None,
         runtime_dir=runtime_dir,
         notices=[],
@@ -60,19 +60,28 @@ def going_on(settings: Settings, written: int) -> Settings:
     return structs.replace(settings, cameras=[structs.replace(camera, written={str(graph.name): written - 1})])
 
 
-def _sink(name: str, given: argparse.Namespace, folder: Path) -> SinkSpec:
-    known = [plugin.name for plugin in SINKS.builtin.values() if plugin.output]
-    if name not in SINKS or SINKS.get(name).output is None:
-        raise ConfigError(f"--format: there is no output {name!r}; known: {', '.join(known)}")
-    plugin = SINKS.get(name)
-    options: dict[str, Any] = {"path": str(folder / str(plugin.output))}
-    if given.shard_size:
-        options["shard_size"] = given.shard_size
+def _sink(spec: SinkSpec, given: argparse.Namespace, folder: Path, graph: GraphSpec) -> SinkSpec:
+    """The sink of one output, which describes the job where it has options for that."""
+    fields = load(SINKS.get(spec.kind).options).__dataclass_fields__
+    told = {
+        "job": True,
+        "shard_size": given.shard_size,
+        "detector": str(graph.name),
+        "attributes": {"graph": str(graph.name), "model": sha256(graph.model), **_layer(graph)},
+    }
+    options = {**{name: value for name, value in told.items() if name in fields}, **spec.options}
+    if given.shard_size and "shard_size" not in fields:
+        raise ConfigError(f"--shard-size: the output {spec.kind} has no shards; leave it out")
     try:
-        made(plugin.options, options)
+        made(SINKS.get(spec.kind).options, options)
     except ValueError as error:
-        raise ConfigError(f"--format {name}: {error}") from error
-    return SinkSpec(name, options, options["path"], name, str(folder / LEDGER))
+        raise ConfigError(f"--format {spec.kind}: {error}") from error
+    return SinkSpec(spec.kind, options, spec.shown, spec.kind, str(folder / LEDGER))
+
+
+def _layer(graph: GraphSpec) -> dict[str, str]:
+    """Which tensor the features are, where that was chosen."""
+    return {name: str(graph.decoder_options[name]) for name in ("layer", "output") if graph.decoder_options.get(name)}
 
 
 def identity(given: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -81,7 +90,7 @@ def identity(given: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     fields = {name: value for name, value in to_builtins(graph, str_keys=True).items() if name not in NOT_THE_JOB}
     described = {
         "sources": [text if text == "-" else os.path.abspath(text) for text in given.sources],
-        "graph": {**fields, "model": _sha256(graph.model)},
+        "graph": {**fields, "model": sha256(graph.model)},
         "formats": given.formats,
         "size": list(given.most),
         "shard": [given.part, given.parts],
@@ -110,6 +119,6 @@ def _words(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _sha256(path: str) -> str:
+def sha256(path: str) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
