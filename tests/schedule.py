@@ -31,6 +31,7 @@ ONE_BY_ONE = (
     "tests/faults/test_rogue_workers.py",
     "tests/faults/test_stick_faults.py",
     "tests/processes/gateway/test_gateway_limits.py",
+    "tests/sinks/test_jobs.py",
     "tests/system/test_running.py",
 )
 """Files whose tests share no daemon and no bus."""

@@ -11,7 +11,7 @@ import errno
 import os
 import shutil
 import stat
-from typing import Iterator, List, Sequence
+from typing import Dict, Iterator, List, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -128,6 +128,8 @@ class Parts:
         done = self.folder + _DONE
         shutil.rmtree(done, ignore_errors=True)
         os.rename(self.folder, done)
+        # else a power cut could leave some of the files under the old name
+        sync_path(os.path.dirname(self.folder))
         shutil.rmtree(done)
         try:
             os.rmdir(os.path.dirname(self.folder))
@@ -159,9 +161,11 @@ class Parts:
         if not self._shard_size:
             yield Shard(None, parts)
             return
-        found = sorted((self._shard(part.at(0)[0] >> 1), part.number) for part in parts)
-        for number in sorted({number for number, _ in found}) or [0]:
-            yield Shard(number, [self._part(part) for shard, part in found if shard == number])
+        found: Dict[int, List[PartFile]] = {}
+        for part in parts:
+            found.setdefault(self._shard(part.at(0)[0] >> 1), []).append(part)
+        for number in sorted(found) or [0]:
+            yield Shard(number, found.get(number, []))
 
     def column(self, name: str) -> Iterator[bytes]:
         """What a small column holds, part by part. Raises OSError."""

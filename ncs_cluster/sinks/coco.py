@@ -15,7 +15,7 @@ from ncs_cluster.sinks._categories import Categories
 from ncs_cluster.sinks._final import aside, check_file, named
 from ncs_cluster.sinks._merge import Shard
 from ncs_cluster.sinks._parted import Parted
-from ncs_cluster.sinks._text import figure, plain
+from ncs_cluster.sinks._text import figure, item_name, plain
 from ncs_cluster.types import Detection, Record, Size
 
 NO_SIZE = "boxes in pixels need the picture's size, which its source does not say; choose another format"
@@ -86,7 +86,7 @@ class Coco(Parted):
         if error is None and found and record.size is None:
             found, error = [], NO_SIZE
         width, height = record.size or (None, None)
-        image = Image(record.frame, plain(record.item or ""), width, height)
+        image = Image(record.frame, item_name(record), width, height)
         if record.item_frame is not None:
             image.item_frame = record.item_frame
         if error is not None:

@@ -15,7 +15,7 @@ from ncs_cluster.sinks._categories import Categories
 from ncs_cluster.sinks._final import aside, check_file
 from ncs_cluster.sinks._merge import Shard
 from ncs_cluster.sinks._parted import Parted
-from ncs_cluster.sinks._text import figure, plain
+from ncs_cluster.sinks._text import figure, item_name, plain
 from ncs_cluster.types import Record
 
 VERSION = "1.4"
@@ -92,10 +92,9 @@ class MegaDetector(Parted):
         for label_id, _, score, (x1, y1, x2, y2) in objects:
             box = (figure(x1, 5), figure(y1, 5), figure(x2 - x1, 5), figure(y2 - y1, 5))
             found.append(msgspec.Raw(_encode(Found(_category(label_id), figure(score, 4), box, number))))
-        file = plain(record.item) if record.item else f"frame_{record.frame:06d}"
         failure = None if outcome.error is None else plain(outcome.error) or "failed"
         categories = self._categories.new([(label_id, label) for label_id, label, _, _ in objects])
-        return failure is not None, (_encode(Frame(file, record.item_frame, failure, found)), categories)
+        return failure is not None, (_encode(Frame(item_name(record), record.item_frame, failure, found)), categories)
 
     def build(self, shard: Shard) -> None:
         info = {"format_version": VERSION, **({"detector": self._detector} if self._detector else {})}

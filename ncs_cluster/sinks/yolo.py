@@ -18,7 +18,7 @@ from ncs_cluster.sinks._categories import Categories
 from ncs_cluster.sinks._final import aside, check_file, remove, sync_file_system
 from ncs_cluster.sinks._merge import Row, Shard
 from ncs_cluster.sinks._parted import Parted
-from ncs_cluster.sinks._text import figure, plain
+from ncs_cluster.sinks._text import figure, item_name, plain
 from ncs_cluster.sinks._vectors import failure, line
 from ncs_cluster.sinks.base import Parsed, Place
 from ncs_cluster.types import Record
@@ -73,7 +73,7 @@ class Yolo(Parted):
 
     def row(self, record: Record) -> Tuple[bool, Tuple[bytes, ...]]:
         outcome, error = record.outcome, record.outcome.error
-        item = plain(record.item) if record.item else f"frame_{record.frame:06d}"
+        item = item_name(record)
         if error is None and not _is_inside(item):
             error = "its name is no path below a folder, or too long; no label file is written"
         if error is not None:

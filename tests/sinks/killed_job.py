@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +77,8 @@ def one_life(kind: str, folder: Path, frames: int, ledger: Ledger, after: tuple[
         try:
             write(kind, folder, frames, ledger, lambda now: os.write(write_fd, msgspec.json.encode(now) + b"\n") and None)
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(write_fd)
