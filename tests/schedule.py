@@ -17,6 +17,7 @@ GROUPS = {
     "tests/cli/test_usb_guided.py::test_the_vendors_plugin_and_ours": PLUGIN,
     "tests/oracle/": PLUGIN,
     "tests/provision/test_compile.py": PLUGIN,
+    "tests/system/test_graph_kinds.py": PLUGIN,
     "tests/system/test_vendor_plugin.py": PLUGIN,
     "tests/browser/": "the browser",
 }
