@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import select
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from msgspec import structs
 
 from ncs_cluster import decoders
+from ncs_cluster.backends.base import Completed
 from ncs_cluster.backends.xlink import Xlink
 from ncs_cluster.config import graph_folder
 from ncs_cluster.config.catalogue import Catalogue
@@ -117,7 +119,7 @@ def stick(
 ) -> Iterator[Callable[[Path], Xlink]]:
     """stick(blob): an opened backend whose emulated stick computes as the model does on this CPU."""
     monkeypatch.setenv("NCS_EMULATOR_SOCKET", str(emulator.socket))
-    emulator.add(PORT, graphs=[graph.model], boot_s=0.05, reset_s=0.05, latency_s=0.002)
+    emulator.add(PORT, graphs=[graph.model], boot_s=0.05, reset_s=0.05, latency_s=0.002, watchdog_s=60)
     (tmp_path / "firmware").write_bytes(artificial_firmware(600_000))
     options = {"firmware": str(tmp_path / "firmware"), "libusb": str(emulated_libusb), "settle_s": 0.0, "warm_up": 1}
     opened = Xlink()
@@ -131,16 +133,18 @@ def stick(
     opened.close()
 
 
-def answer(backend: Xlink, picture: np.ndarray, timeout_s: float = 60.0) -> Any:
-    """What the stick gives for the frame."""
+def answer(backend: Xlink, picture: np.ndarray, timeout_s: float = 60.0) -> Completed:
+    """What the stick gives for the frame. Collects when it is due too, as a worker does: the stick wants to hear of its host."""
     assert backend.wake_fd is not None
     backend.submit(1, 0, picture)
-    while True:
-        if not select.select([backend.wake_fd], [], [], timeout_s)[0]:
-            raise TimeoutError("no result")
+    until_s = time.monotonic() + timeout_s
+    while time.monotonic() < until_s:
+        due_s = time.monotonic() + 1.0 if backend.due_s is None else backend.due_s
+        select.select([backend.wake_fd], [], [], min(1.0, max(0.0, due_s - time.monotonic())))
         for completed in backend.collect():
             if completed.tag == 1:
                 return completed
+    raise TimeoutError("no result")
 
 
 @pytest.mark.slow
@@ -154,6 +158,7 @@ def test_its_onnx_is_compiled_for_a_stick_whose_answers_are_those_of_this_cpu(
     assert [(port.dtype, port.shape) for port in blob.inputs] == [("u8", (1, 3, SIDE, SIDE))]
     picture = cv2.imread(str(test_data / "media" / "dog.jpg"))
     completed = answer(stick(made), picture)
+    assert completed.outputs is not None
     (given,) = completed.outputs.values()
     expected = on_cpu(graph, picture)
     np.testing.assert_allclose(np.asarray(given).reshape(expected.shape), expected, atol=64 / 2**10)
