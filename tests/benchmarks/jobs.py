@@ -89,13 +89,14 @@ class Job:
         self.out = out
         command = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", *arguments, "--out", str(out), "--quiet"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-        self._file = out / "results.jsonl"
         self._offset = self._lines = 0
 
     def records(self) -> int:
-        """Written so far."""
-        if self._file.exists():
-            with self._file.open("rb") as file:
+        """Written so far; of a job that is done all."""
+        part = self.out / ".parts/results.jsonl/000000.lines"
+        path = part if part.exists() else self.out / "results.jsonl"
+        if path.exists():
+            with path.open("rb") as file:
                 file.seek(self._offset)
                 text = file.read()
             self._offset += len(text)
