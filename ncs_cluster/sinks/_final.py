@@ -47,6 +47,17 @@ def aside(final: str) -> Iterator[str]:
     sync_path(folder)
 
 
+@contextmanager
+def written_by_library() -> Iterator[None]:
+    """Turns the errors of a library that writes a file, which may have many lines, into an OSError with one. Raises OSError."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        number = getattr(error, "errno", None)
+        text = os.strerror(number) if number else " ".join(str(error).split())
+        raise OSError(number or errno.EIO, text) from error
+
+
 def link_or_copy(path: str, draft: str, copy: bool) -> None:
     """A second name for the file `path`; its copy where `copy` is set or the file system has no links. Raises OSError."""
     if not copy:

@@ -6,16 +6,18 @@ not survive a kill.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import msgspec
 
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.plugins import reason
-from ncs_cluster.sinks._final import aside, check_file
+from ncs_cluster.sinks._final import aside, check_file, written_by_library
 from ncs_cluster.sinks._merge import Shard
 from ncs_cluster.sinks._parted import Parted
+from ncs_cluster.sinks._shielded import Shielded
 from ncs_cluster.sinks._vectors import Failure, Name, Vectors, check_dtype, failure, line, name
 from ncs_cluster.sinks.base import Opened
 from ncs_cluster.types import Record
@@ -82,12 +84,15 @@ class Hdf5(Parted):
 
     def build(self, shard: Shard) -> None:
         h5py = _h5py()
-        with aside(self.files(shard.number)[-1]) as draft, h5py.File(draft, "w") as file:
-            for key, value in sorted(self._attributes.items()):
-                file.attrs[key] = value
-            self._fill(h5py, file, shard)
+        with aside(self.files(shard.number)[-1]) as draft, closing(Shielded(draft)) as raw:
+            with written_by_library(), h5py.File(raw, "w") as file:
+                for key, value in sorted(self._attributes.items()):
+                    file.attrs[key] = value
+                self._fill(h5py, file, shard, raw.check)
+            raw.check()
 
-    def _fill(self, h5py: Any, file: Any, shard: Shard) -> None:
+    def _fill(self, h5py: Any, file: Any, shard: Shard, check: Callable[[], None]) -> None:
+        """`check` raises the first error of a write, at which the file must be closed soon."""
         import numpy as np
 
         vectors = self._vectors
@@ -104,6 +109,7 @@ class Hdf5(Parted):
         ]
         decode, decode_failure = msgspec.json.Decoder(Name).decode, msgspec.json.Decoder(Failure).decode
         for row in shard.rows():
+            check()
             if row.failed:
                 told = decode_failure(row.pieces[2])
                 failed.add(told.frame)

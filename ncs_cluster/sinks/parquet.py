@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.plugins import reason
-from ncs_cluster.sinks._final import aside, check_file
+from ncs_cluster.sinks._final import aside, check_file, written_by_library
 from ncs_cluster.sinks._merge import Row, Shard
 from ncs_cluster.sinks._parted import Parted
 from ncs_cluster.sinks._text import plain
@@ -108,7 +108,7 @@ class Parquet(Parted):
         schema = self._schema()
         per_group = max(1, min(_GROUP_ROWS, _GROUP_BYTES // max(1, 4 * self._vectors.length)))
         final, compression = self.files(shard.number)[-1], self._compression
-        with aside(final) as draft, pq.ParquetWriter(draft, schema, compression=compression) as writer:
+        with aside(final) as draft, written_by_library(), pq.ParquetWriter(draft, schema, compression=compression) as writer:
             group: List[Tuple[Any, ...]] = []
             for row in shard.rows():
                 group += self._rows(row)

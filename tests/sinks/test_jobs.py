@@ -136,14 +136,38 @@ def test_a_full_disk_while_rows_are_written_or_results_are_finished_loses_nothin
             failures += 1
         sink.write(each)
     assert failures
-    with largest_file(64), pytest.raises(OSError):
-        sink.finish()
+    for limit in (0, 64):
+        with largest_file(limit), pytest.raises(OSError) as full:
+            sink.finish()
+        assert (full.value.errno, full.value.strerror) == (errno.EFBIG, "File too large")
     assert not [name for name in files(folder) if ".tmp" in name]
     sink.finish()
     sink.close()
     assert results(folder) == {
         name: text for name, text in whole(kind, tmp_path / "whole", records).items() if not name.startswith(".")
     }
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "parquet", "coco", "megadetector"])
+def test_a_disk_that_fills_up_at_any_place_of_the_file_is_one_line_and_no_crash(tmp_path: Path, kind: str) -> None:
+    records = [record(frame, takes_features(kind), failed=frame % 5 == 3) for frame in range(300)]
+    folder = tmp_path / "full"
+    folder.mkdir()
+    sink = job(kind, folder)
+    sink.open(0, None)
+    for each in records:
+        sink.write(each)
+    whole_text = whole(kind, tmp_path / "whole", records)[f"results.{kind}"]
+    for place in range(20):
+        with largest_file(len(whole_text) * place // 20), pytest.raises(OSError) as full:
+            sink.finish()
+        assert (full.value.errno, full.value.strerror) == (errno.EFBIG, "File too large")
+        assert results(folder) == (
+            {} if kind != "coco" else {k: v for k, v in results(folder).items() if k.endswith("_images.json")}
+        )
+    sink.finish()
+    sink.close()
+    assert results(folder)[f"results.{kind}"] == whole_text
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FORMS if kind != "yolo"])
