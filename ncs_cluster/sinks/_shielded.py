@@ -16,6 +16,8 @@ _Buffer = Union[bytes, bytearray, memoryview]
 class Shielded(io.RawIOBase):
     """A new file, for reading and writing."""
 
+    _fd = -1
+
     def __init__(self, path: str) -> None:
         """Raises OSError."""
         super().__init__()
@@ -86,6 +88,7 @@ class Shielded(io.RawIOBase):
         return self._size
 
     def close(self) -> None:
-        if not self.closed:
+        if self._fd >= 0:
             os.close(self._fd)
+        self._fd = -1
         super().close()
