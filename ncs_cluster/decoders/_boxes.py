@@ -27,21 +27,33 @@ def suppressed(boxes: NDArray[Any], scores: NDArray[Any], groups: NDArray[Any], 
     """
     order = np.argsort(-scores, kind="stable")[:_CANDIDATES]
     corners, groups = np.clip(boxes[order], -1e6, 1e6), groups[order]
-    areas = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
-    alive = np.ones(len(order), bool)
     kept: List[int] = []
-    for index in range(len(order)):
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        kept += members[_greedy(corners[members], iou, most)].tolist()
+    chosen: NDArray[Any] = order[sorted(kept)[:most]]
+    return chosen
+
+
+def _greedy(corners: NDArray[Any], iou: float, most: int) -> List[int]:
+    """Indices of at most `most` boxes, in their order, of which none overlaps one before it."""
+    # columns by themselves: numpy is several times as fast along rows of memory
+    left, top, right, bottom = np.ascontiguousarray(corners.T)
+    areas = (right - left) * (bottom - top)
+    alive = np.ones(len(corners), bool)
+    kept: List[int] = []
+    for index in range(len(corners)):
         if not alive[index]:
             continue
         kept.append(index)
         if len(kept) == most:
             break
         rest = slice(index + 1, None)
-        sides = np.minimum(corners[rest, 2:], corners[index, 2:]) - np.maximum(corners[rest, :2], corners[index, :2])
-        inner = np.prod(np.maximum(sides, 0.0), axis=1)
-        alive[rest] &= (inner <= iou * (areas[rest] + areas[index] - inner)) | (groups[rest] != groups[index])
-    chosen: NDArray[Any] = order[kept]
-    return chosen
+        width = np.minimum(right[rest], right[index]) - np.maximum(left[rest], left[index])
+        height = np.minimum(bottom[rest], bottom[index]) - np.maximum(top[rest], top[index])
+        inner = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+        alive[rest] &= inner <= iou * (areas[rest] + areas[index] - inner)
+    return kept
 
 
 def detections(
