@@ -1,8 +1,9 @@
-"""SSD graphs, boxes normalised to the graph's input, in three forms:
+"""SSD graphs, boxes normalised to the graph's input, in four forms:
 
 - rows of [image_id, label, score, x1, y1, x2, y2] of a DetectionOutput, [1, 1, N, 7]; image_id -1 ends the list;
 - the outputs of TensorFlow's Object Detection: boxes y1, x1, y2, x2 [1, N, 4], classes [1, N], scores [1, N], and their count [1];
-- boxes x1, y1, x2, y2 [1, N, 4] and scores of all classes [1, N, C], to which non-maximum suppression is still to be applied.
+- boxes x1, y1, x2, y2 [1, N, 4] and scores of all classes [1, N, C], to which non-maximum suppression is still to be applied;
+- the same as offsets [1, 4 N], scores [1, N C] and priors [1, 2, 4 N]: see _priors.
 
 Runs on CPython 3.9.
 """
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
 
 import numpy as np
 
+from ncs_cluster.decoders import _priors
 from ncs_cluster.decoders._boxes import MOST, detections, suppressed
 from ncs_cluster.decoders._outputs import shapes
 from ncs_cluster.specs import GraphSpec
@@ -77,7 +79,7 @@ def check_outputs(outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, options
         return None
     scores = _tables(outputs).get("scores")
     if scores is None:
-        forms = "[1, 1, N, 7], or boxes [1, N, 4] with classes and scores [1, N], or with scores [1, N, C]"
+        forms = "[1, 1, N, 7], or boxes [1, N, 4] with classes and scores [1, N], or with scores [1, N, C], or priors [1, 2, 4 N]"
         return f'decoder "ssd" needs an output of shape {forms}, and the graph gives {shapes(outputs)}'
     if graph.labels and max(graph.labels) >= scores.shape[1]:
         wrong = f"its labels name class {max(graph.labels)}: correct labels in graph.toml"
@@ -138,6 +140,9 @@ def _of_tensorflow(outputs: Mapping[str, NDArray[Any]]) -> Optional[_Found]:
 def _tables(outputs: Mapping[str, NDArray[Any]]) -> Dict[str, NDArray[Any]]:
     """ "boxes" [N, 4] and "scores" [N, C] with C of 2 or more; empty where the outputs are not such. Of two that are alike,
     the name tells the boxes."""
+    raw = _priors.found(outputs)
+    if raw is not None:
+        return {"boxes": _priors.boxes(raw["priors"], raw["offsets"]), "scores": raw["scores"]}
     tables: Dict[str, NDArray[Any]] = {
         name: array.reshape(array.shape[-2:]) for name, array in outputs.items() if _is_list(array, 3) and array.shape[-1] > 1
     }

@@ -68,6 +68,15 @@ class TestSsdOfScores(TestSsd):
         return {"boxes": boxes, "scores": random.random((1, 2000, 3), np.float32)}
 
 
+class TestSsdOfPriors(TestSsd):
+    def outputs(self) -> Mapping[str, Any]:
+        random = np.random.default_rng(1)
+        corners = random.random((500, 4), np.float32) / 2
+        corners[:, 2:] += corners[:, :2]
+        priors = np.stack([corners.ravel(), np.full(2000, 0.1, np.float32)])[None]
+        return {"loc": random.random((1, 2000), np.float32), "conf": random.random((1, 1500), np.float32), "priors": priors}
+
+
 class TestYolo(DecoderConformance):
     plugin = "yolo"
     labels = {0: "first", 1: "second"}

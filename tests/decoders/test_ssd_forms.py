@@ -146,6 +146,40 @@ def test_of_three_classes_and_their_background_the_name_tells_the_boxes() -> Non
     assert [(each.label, each.box) for each in found(outputs)] == [("cat", (0, 0, 1, 0.5))]
 
 
+@pytest.mark.parametrize("name", ["bus.jpg", "dog.jpg", "voc_000456.jpg", "person.jpg"])
+def test_offsets_to_priors_give_what_openvinos_detection_output_makes_of_them(test_data: Path, name: str) -> None:
+    """The published network with DetectionOutput, and cut off before it."""
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(test_data / "models/ssd_mobilenet_v1_coco/ssd_mobilenet_v1_coco.xml")
+    last = next(layer for layer in model.get_ordered_ops() if layer.get_type_name() == "DetectionOutput")
+    model.add_outputs([last.input_value(index) for index in range(3)])
+    infer = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    tensor = cv2.resize(picture(test_data / "media" / name), (300, 300)).transpose(2, 0, 1)[None].astype(np.float32)
+    whole, loc, scores, priors = infer([tensor]).values()
+    graph = GraphSpec(GraphName("g"), "g.onnx", "ssd", {}, 0.3)
+    expected = decode({"rows": whole}, graph, ResizeTransform(), Options()).detections
+    outputs = {"mbox_loc": loc, "mbox_conf": scores, "mbox_priorbox": priors}
+    assert check_outputs(outputs, graph, Options()) is None
+    seen = decode(outputs, graph, ResizeTransform(), Options()).detections
+    assert len(seen) == len(expected) > 0
+    for each, other in zip(seen, expected, strict=True):
+        assert each.label_id == other.label_id
+        assert each.score == pytest.approx(other.score, abs=1e-5)
+        assert each.box == pytest.approx(other.box, abs=1e-5)
+
+
+def test_a_prior_is_moved_and_stretched_by_its_offsets() -> None:
+    outputs = {
+        "loc": [[1.0, -2.0, 5 * math.log(2), 0.0]],
+        "conf": [[0.1, 0.9]],
+        "priors": [[[0.4, 0.4, 0.6, 0.8], [0.1, 0.1, 0.2, 0.2]]],
+    }
+    # 0.2 by 0.4 around (0.5, 0.6): moved by 0.1 and -0.2 of its sides, twice as wide
+    assert found(outputs) == [Detection("cat", 1, pytest.approx(0.9), pytest.approx((0.32, 0.32, 0.72, 0.72)))]
+
+
 def test_labels_of_more_classes_than_there_are_scores_are_told() -> None:
     outputs = {"boxes": np.zeros((1, 9, 4)), "scores": np.zeros((1, 9, 2))}
     assert "scores of 2 classes, from 0, and its labels name class 2" in str(check_outputs(outputs, GRAPH, Options()))
