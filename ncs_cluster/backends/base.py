@@ -64,7 +64,7 @@ class Completed(NamedTuple):
     latency_s: float
     """From the moment the stick took it to its answer."""
     transform: ResizeTransform = ResizeTransform()
-    """How the frame was laid into the graph's input."""
+    """How the frame was laid into the graph's input, and the input's size, by which a YOLO is told."""
 
 
 class Reading(NamedTuple):

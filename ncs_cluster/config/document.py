@@ -176,7 +176,7 @@ def page() -> str:
     for decoder in DECODERS.builtin.values():
         parts += [
             f"#### {decoder.name}\n",
-            f"{decoder.title}.\n",
+            f"{decoder.title}. Threshold of a graph without one of its own: {decoder.default_threshold:g}.\n",
             _keys(options_table(decoder.options), _descriptions(decoder.options)),
         ]
     own = tuple(name for name in Entry.model_fields if name in GraphToml.model_fields)

@@ -17,8 +17,8 @@ class Decoder(Protocol):
     """Outputs of one frame -> what was seen. Never raises on strange numbers: rows that make no sense are skipped."""
 
     def __call__(self, outputs: Mapping[str, NDArray[Any]], graph: GraphSpec, transform: ResizeTransform, options: Any) -> Outcome:
-        """`outputs`: output name -> float array as the graph gives it. `transform`: how the frame lies in the graph's input; boxes
-        are given in the frame, 0..1. `options`: the decoder's own `Options`."""
+        """`outputs`: output name -> float array as the graph gives it. `transform`: how the frame lies in the graph's input, and
+        the input's size; boxes are given in the frame, 0..1. `options`: the decoder's own `Options`."""
 
 
 class DecoderPlugin(Struct, frozen=True, kw_only=True):
