@@ -112,6 +112,12 @@ def test_yolos_of_ultralytics_are_told_by_their_shapes(folder: Path, shape: tupl
     assert read(folder).labels[79] == "thing 79"
 
 
+@pytest.mark.parametrize("shape", [(1, 100, 85), (1, 84, 100), (1, 1000, 85)])
+def test_numbers_for_each_class_without_the_grid_of_the_input_are_no_yolo(folder: Path, shape: tuple[int, ...]) -> None:
+    (folder / "detr.onnx").write_bytes(onnx({"images": (1, 3, 640, 640)}, {"output": shape}))
+    assert "are of no kind that is known by sight" in refusal(folder)
+
+
 def test_an_ir_of_a_yolo_is_one_unless_it_has_arithmetic_of_its_own(folder: Path) -> None:
     (folder / "best.xml").write_text(ir((1, 3, 640, 640), (1, 84, 8400)))
     assert pixels(read(folder)) == YOLO

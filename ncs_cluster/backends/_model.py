@@ -123,7 +123,8 @@ def _add_output(model: Any, spec: GraphSpec, name: str) -> None:
     tensors = {each: port for layer in layers for port in layer.outputs() for each in port.get_names()}
     port = tensors.get(name) or next((layer.output(0) for layer in layers if layer.get_friendly_name() == name), None)
     if port is None:
-        near = difflib.get_close_matches(name, list(tensors), n=3, cutoff=0.0)
+        known = [*tensors, *(layer.get_friendly_name() for layer in layers)]
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
         raise StickError("graph", f'{graph_label(spec)}: it has no layer "{name}"; similar are {", ".join(near)}')
     model.add_outputs(port)
     port.get_tensor().set_names({name})

@@ -137,9 +137,12 @@ def _decoder(found: Ports, names: int) -> tuple[str, str]:
     stub = GraphSpec(GraphName("g"), "", "")
     if ssd.check_outputs(outputs, stub, ssd.Options()) is None:
         return "ssd", ""
-    head = yolo_layout.head(outputs, "auto", "", 0, names, _size(found.inputs))
+    size = _size(found.inputs)
+    head = yolo_layout.head(outputs, "auto", "", 0, names, size)
     if isinstance(head, yolo_layout.Head):
-        return "yolo", head.layout
+        rows = [each * total for total in yolo_layout.cells(size) for each in (1, 3)]
+        sure = head.layout in ("end2end", "v5-heads") or len(head.arrays[0]) in rows
+        return ("yolo", head.layout) if sure else ("", "")
     classes = max(next(iter(outputs.values())).shape)
     if names == classes and classification.check_outputs(outputs, stub, classification.Options()) is None:
         return "classification", ""

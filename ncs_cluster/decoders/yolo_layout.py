@@ -109,38 +109,39 @@ def _maps(outputs: Mapping[str, NDArray[Any]]) -> List[NDArray[Any]]:
 
 
 def _fitting(table: NDArray[Any], layout: str, classes: int, names: int, size: Tuple[int, int]) -> List[Head]:
-    """The layouts that an output may have."""
+    """The layouts that an output may have. What has one without the input's size has one with any: what was checked before the
+    start is decoded later."""
     rows, columns = table.shape
-    count = classes or names
-
-    def per_cell(number: int, each: int) -> bool:
-        if size == (0, 0):
-            return number % (21 * each) == 0 or number % (85 * each) == 0
-        return number in [each * total for total in cells(size)]
-
-    if layout in ("v5", "yolox"):
-        return [Head(layout, [table], classes or columns - 5)] if columns >= 6 else []
-    if layout == "end2end":
-        return [Head(layout, [table], 0)] if columns == 6 else []
     upright = rows > columns
     if layout == "v8":
         table = table if upright else table.T
         return [Head(layout, [table], classes or table.shape[1] - 4)]
+    if layout == "end2end":
+        return [Head(layout, [table], 0)] if columns == 6 else []
     if layout != "auto":
-        return []
-    found = []
-    if not upright and per_cell(columns, 1):
+        fits = layout == "v5" or (layout == "yolox" and _is_multiple(rows, 1))
+        return [Head(layout, [table], classes or columns - 5)] if fits and columns >= 6 else []
+    count = classes or names
+    if not upright:
         beside = rows - 4 - names if names else 0
-        found.append(Head("v8", [table.T], classes or (names if beside in BESIDE else rows - 4)))
-    if upright and per_cell(rows, 1) and count == columns - 4:
-        found.append(Head("v8", [table], count))
-    told = count or (columns - 5 if per_cell(rows, 3) else 0)
-    if upright and columns >= 6 and told == columns - 5:
-        found += [Head("v5", [table], told)] if per_cell(rows, 3) else []
-        found += [Head("yolox", [table], told)] if per_cell(rows, 1) else []
-    if not found and columns == 6 and rows <= MOST_END2END:
-        found.append(Head("end2end", [table], 0))
-    return found
+        fits = count > 0 or _is_multiple(columns, 1)
+        return [Head("v8", [table.T], classes or (names if beside in BESIDE else rows - 4))] if fits else []
+    if columns == 6 and rows <= MOST_END2END and not _is_multiple(rows, 1):
+        return [Head("end2end", [table], 0)]
+    if count == columns - 4:
+        return [Head("v8", [table], count)]
+    if columns < 6 or count not in (0, columns - 5) or (count == 0 and not _is_multiple(rows, 3)):
+        return []
+    v5, yolox = Head("v5", [table], columns - 5), Head("yolox", [table], columns - 5)
+    if size == (0, 0):
+        return [v5, yolox] if _is_multiple(rows, 1) else [v5]
+    # boxes of other grids than YOLOX has are decoded ones
+    return [yolox] if rows in cells(size) else [v5]
+
+
+def _is_multiple(rows: int, each: int) -> bool:
+    """Whether an input with sides of whole strides may have so many cells, with `each` rows for each of them."""
+    return rows % (21 * each) == 0 or rows % (85 * each) == 0
 
 
 def _judged(found: Head, classes: int, names: int) -> Union[Head, str]:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ncs_cluster.decoders import yolo_layout
 from ncs_cluster.decoders._boxes import suppressed
 from ncs_cluster.decoders.yolo import ANCHORS, Options, check_outputs, decode
 from ncs_cluster.specs import GraphSpec
@@ -239,13 +240,47 @@ def test_masks_and_key_points_behind_the_classes_are_no_classes() -> None:
         ((1, 3549, 85), 79, "cannot tell the layout of output [1, 3549, 85] for 79 names of classes: set decoder.layout"),
         ((1, 84, 8400), 79, "reads 80 classes in layout v8, and the labels name 79"),
         ((1, 1000), 80, "cannot tell the layout of output [1, 1000]"),
-        ((1, 1234, 85), 80, "cannot tell the layout of output [1, 1234, 85]"),
+        ((1, 1234, 85), 80, None),
+        ((1, 84, 34000), 80, None),
+        ((1, 300, 6), 1, None),
+        ((1, 300, 6), 2, None),
+        ((1, 1234, 85), 0, "cannot tell the layout of output [1, 1234, 85]"),
+        ((1, 1234, 85), 79, "cannot tell the layout of output [1, 1234, 85] for 79 names"),
     ],
 )
 def test_what_the_shape_tells_and_what_is_asked_for(shape: tuple[int, ...], names: int, line: str | None) -> None:
     spec = graph(names={number: str(number) for number in range(names)})
     told = check_outputs({"output": np.zeros(shape, np.float32)}, spec, Options())
     assert told is None if line is None else line in str(told)
+
+
+@given(
+    rows=st.sampled_from([CELLS, 3 * CELLS, 84, 300, 189, 1234, 18900, 34000]),
+    columns=st.integers(5, 12),
+    names=st.integers(0, 9),
+    upright=st.booleans(),
+)
+def test_what_passes_the_check_is_decoded_with_every_size_of_the_input(rows: int, columns: int, names: int, upright: bool) -> None:
+    """A layout that only the check can tell would find nothing, without a word."""
+    table = np.broadcast_to(np.float32(0), (1, rows, columns) if upright else (1, columns, rows))
+    checked = yolo_layout.head({"out": table}, "auto", "", 0, names, (0, 0))
+    for size in (SIZE, (96, 96), (640, 640)):
+        told = yolo_layout.head({"out": table}, "auto", "", 0, names, size)
+        assert isinstance(told, str) == isinstance(checked, str), (told, checked)
+
+
+def test_detectors_with_finer_grids_than_usual_are_read() -> None:
+    rows = random_rows(9, 24 * 16 + CELLS, 4 + CLASSES)
+    assert_same(decoded(rows.T[None]), clipped(thinned(reference.v8(rows.tolist(), 0.3), 0.45)))
+    assert len(decoded(rows.T[None])) > 5
+
+
+@pytest.mark.parametrize("names", [{0: "cat"}, {0: "cat", 1: "dog"}])
+def test_end_to_end_rows_of_few_classes_are_no_raw_ones(names: dict[int, str]) -> None:
+    rows = np.zeros((1, 300, 6), np.float32)
+    rows[0, 0] = [10, 20, 30, 40, 0.9, 0]
+    (found,) = decode({"out": rows}, graph(names=names), INPUT, Options()).detections
+    assert (found.label, found.box) == ("cat", pytest.approx((10 / 96, 20 / 64, 30 / 96, 40 / 64)))
 
 
 def test_of_several_outputs_that_fit_one_is_named() -> None:
