@@ -6,7 +6,13 @@
         Starting           the operator: wait; a daemon is about to listen. Exit code 1.
       StickError           none: the stick is opened again in place, or its process restarts. `reason` tells which fault it was.
       SourceError          none: the source is opened again with backoff. `permanent` ends the camera process instead.
+        SourceResized      none: the source is opened again at once, with larger slots.
       ProtocolError        the developers: an invalid message. The channel on which it arrived is closed.
+      ClusterClosed        the program: its Cluster was closed, or the processes behind it have ended; make another.
+      ForkedCluster        the program: a Cluster belongs to the process that made it; make one in this process.
+      ImageRefused         the program: not an image as Cluster takes them. Also a ValueError.
+      InferenceFailed      the program: there is no result for this image; the text says why.
+      ResultTimeout        the program: no result within the given time. Also a TimeoutError.
 
 Backends, sources and other plugins raise only these, with `raise ... from`.
 """
@@ -73,5 +79,29 @@ class SourceError(NcsClusterError):
         self.permanent = permanent
 
 
+class SourceResized(SourceError):
+    """The source's next frame is larger than its slots: it is opened again at once, and says its new size."""
+
+
 class ProtocolError(NcsClusterError):
     """A peer sent bytes that are not a message of this channel."""
+
+
+class ClusterClosed(NcsClusterError):
+    """The Cluster was closed, or the processes behind it have ended. The text says which, and the last line of their log."""
+
+
+class ForkedCluster(NcsClusterError):
+    """A Cluster is used in another process than the one that made it."""
+
+
+class ImageRefused(NcsClusterError, ValueError):
+    """An image has another type or shape than Cluster takes."""
+
+
+class InferenceFailed(NcsClusterError):
+    """There is no result for an image."""
+
+
+class ResultTimeout(NcsClusterError, TimeoutError):
+    """A result has not come within the time that the caller gave."""

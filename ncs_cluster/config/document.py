@@ -164,11 +164,12 @@ def page() -> str:
             _keys(table, _descriptions(BACKENDS.builtin[name].options)),
         ]
     parts += ["## Sources\n", "Keys of `[cameras.NAME.options]`, by the kind of source.\n"]
-    for source in (each for each in SOURCES.builtin.values() if each.form):
+    # those without a form are made by a program or a command, not by settings
+    for source in filter(lambda plugin: plugin.form, SOURCES.builtin.values()):
         keys = _keys(options_table(source.options), _descriptions(source.options))
         parts += [f"### {source.name}\n", _about(source.driver), keys]
     parts += ["## Sinks\n", SINK]
-    for sink in SINKS.builtin.values():
+    for sink in filter(lambda plugin: plugin.form, SINKS.builtin.values()):
         keys = _keys(options_table(sink.options), _descriptions(sink.options))
         parts += [f"### `[sinks.{sink.name}]`\n", _about(sink.driver), keys]
     parts += ["## graph.toml\n", GRAPH_TOML, _keys(GraphToml, skip=("input",)), "### `[input]`\n", _keys(Input)]

@@ -25,9 +25,11 @@ def sinks(context: Context) -> list[SinkSpec]:
         if any((plugin.name, options) == (each.kind, each.options) for each in found):
             context.refuse("results", because=f"{shown} is given twice; keep one")
         found.append(SinkSpec(plugin.name, _checked(context, plugin, options), shown, "" if number == 1 else str(number)))
+    # those without a form are made by a program, not by settings
+    known = [name for name in SINKS.names() if name not in SINKS.builtin or SINKS.builtin[name].form]
     for name in context.root.sinks:
-        if name not in SINKS:
-            context.refuse("sinks", name, because=f'there is no sink "{name}"; known: {", ".join(SINKS.names())}')
+        if name not in known:
+            context.refuse("sinks", name, because=f'there is no sink "{name}"; known: {", ".join(known)}')
     return found
 
 

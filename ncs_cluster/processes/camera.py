@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict, deque
 from typing import Any, Deque, Dict, List, NoReturn, Optional, Tuple
 
-from ncs_cluster.errors import ConfigError, NcsClusterError, SourceError
+from ncs_cluster.errors import ConfigError, NcsClusterError, SourceError, SourceResized
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.ipc.pool import FramePool
 from ncs_cluster.messages import (
@@ -43,7 +43,7 @@ from ncs_cluster.processes import child
 from ncs_cluster.processes.preview import Preview
 from ncs_cluster.render.distance import distance, match_truth
 from ncs_cluster.sources import SOURCES
-from ncs_cluster.sources.base import Captured, Planes, Skipping, Source, SourceInfo
+from ncs_cluster.sources.base import Captured, Idling, Planes, Skipping, Source, SourceInfo
 from ncs_cluster.types import Detection, FrameRef, Truth
 
 REOPEN_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -155,6 +155,8 @@ class Camera:
         captured, self._captured = self._captured, 0
         self._capture_fps = float(captured)
         self._channel.send(CameraRates(float(captured), self._preview.take_picture_count()))
+        if isinstance(self._source, Idling) and self._source.idle and self._reading_since_s is not None:
+            self._reading_since_s = now_s
         since_s = self._reading_since_s
         if since_s is not None and now_s - since_s > READ_TIMEOUT_S:
             child.fail(
@@ -175,6 +177,10 @@ class Camera:
                     opened_s = time.monotonic()
                     if self._capture_until_end():
                         return
+                except SourceResized:
+                    self._reading_since_s = None
+                    if self._source is not None:
+                        self._source.close()
                 except SourceError as error:
                     if self._stopping.is_set():
                         return  # Stop has closed the source during the read

@@ -82,5 +82,12 @@ SINKS = Registry(
             output="features.npy",
             jobs_only=True,
         ),
+        SinkPlugin(
+            name="feed",
+            form="",
+            driver="ncs_cluster.sinks.feed:Feed",
+            options="ncs_cluster.sinks.feed:Options",
+            parse="ncs_cluster.sinks.feed:parse",
+        ),
     ],
 )

@@ -71,7 +71,7 @@ class SinkPlugin(Struct, frozen=True, kw_only=True):
 
     name: str
     form: str
-    """The form of its SPECs, for the help text."""
+    """The form of its SPECs, for the help text; empty: no SPEC asks for it."""
     driver: str
     """The class, called with the options: see Sink."""
     options: str

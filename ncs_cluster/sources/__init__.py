@@ -93,5 +93,20 @@ SOURCES = Registry(
             size=("max_width", "max_height"),
             ordered=True,
         ),
+        SourcePlugin(
+            name="feed",
+            form="",
+            driver="ncs_cluster.sources.feed:Feed",
+            options="ncs_cluster.sources.feed:Options",
+            parse="ncs_cluster.sources.feed:parse",
+            ordered=True,
+        ),
+        SourcePlugin(
+            name="relay",
+            form="",
+            driver="ncs_cluster.sources.relay:Relay",
+            options="ncs_cluster.sources.relay:Options",
+            parse="ncs_cluster.sources.relay:parse",
+        ),
     ],
 )

@@ -89,6 +89,15 @@ class Skipping(Protocol):
         """Called between `open` and the first `read`: a restarted camera process goes on at the frame it had reached."""
 
 
+@runtime_checkable
+class Idling(Protocol):
+    """A source whose frames come when somebody gives them: `read` may wait without end, and does not count as hung meanwhile."""
+
+    @property
+    def idle(self) -> bool:
+        """`read` waits for such a frame."""
+
+
 class Parsed(NamedTuple):
     """A parsed SPEC."""
 

@@ -15,11 +15,12 @@ import pytest
 from msgspec.structs import replace
 
 from ncs_cluster import sources
-from ncs_cluster.errors import SourceError
+from ncs_cluster.errors import SourceError, SourceResized
 from ncs_cluster.ipc import pictures
 from ncs_cluster.ipc import pool as pools
 from ncs_cluster.ipc.channel import Channel, pair
 from ncs_cluster.messages import (
+    CameraRates,
     DetectionRate,
     Drawn,
     FrameCaptured,
@@ -140,6 +141,53 @@ def test_a_source_that_opens_and_fails_at_once_is_tried_less_and_less_often(monk
         heard(channel, lambda said: sum(isinstance(each, SourceLost) for each in said) == 3)
         with pytest.raises(TimeoutError):
             heard(channel, lambda said: any(isinstance(each, SourceOpened) for each in said), timeout_s=0.5)
+
+
+class Growing(Scripted):
+    """Twice as large after each opening."""
+
+    openings = 0
+
+    def open(self) -> SourceInfo:
+        type(self).openings += 1
+        return SourceInfo(64 * self.openings, 48, 30.0)
+
+    def read(self, into: Planes) -> Captured:
+        raise SourceResized("the next frame is larger")
+
+
+def test_a_source_that_has_outgrown_its_slots_is_opened_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not lost: nobody is told, and no back-off is waited for."""
+    with running(monkeypatch, Growing, (60.0,)) as channel:
+        said = heard(channel, lambda said: sum(isinstance(each, SourceOpened) for each in said) == 2)
+    assert [each.width for each in said if isinstance(each, SourceOpened)] == [64, 128]
+    assert not any(isinstance(each, SourceLost) for each in said)
+
+
+class Waiting(Scripted):
+    """Waits for its frames, which count as none until `idle` is false."""
+
+    closed = threading.Event()
+    idle = True
+
+    def read(self, into: Planes) -> Captured:
+        self.closed.wait()
+        raise SourceError("closed")
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_a_source_counts_as_hung_unless_it_waits_for_somebody(monkeypatch: pytest.MonkeyPatch, idle: bool) -> None:
+    failed = threading.Event()
+    monkeypatch.setattr(camera, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(camera.child, "fail", lambda *_: failed.set())
+    monkeypatch.setattr(Waiting, "idle", idle)
+    monkeypatch.setattr(Waiting, "closed", threading.Event())
+    with running(monkeypatch, Waiting, (60.0,)) as channel:
+        heard(channel, lambda said: sum(isinstance(each, CameraRates) for each in said) == 3)
+        assert failed.is_set() is not idle
 
 
 NATIVE = """
