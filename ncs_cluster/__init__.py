@@ -1,7 +1,25 @@
 """ncs_cluster: keeps a pile of USB neural compute sticks working for weeks without overheating.
 
-Public modules: `ncs_cluster.client` (talk to a running daemon), `ncs_cluster.config` (read settings),
-`ncs_cluster.errors`, `ncs_cluster.testing`. This file imports nothing, so a child process pays only for what it uses.
+Public: `ncs_cluster.Cluster` (sticks of a program's own), `ncs_cluster.client` (talk to a running daemon), `ncs_cluster.config`
+(read settings), `ncs_cluster.errors`, `ncs_cluster.testing`. This file imports nothing until Cluster is asked for, so a child
+process pays only for what it uses.
 """
 
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ncs_cluster.library import Cluster as Cluster
+    from ncs_cluster.library import Result as Result
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Cluster", "Result"):
+        from importlib import import_module
+
+        return getattr(import_module("ncs_cluster.library"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

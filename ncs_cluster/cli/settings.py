@@ -39,7 +39,7 @@ def read(program: str, argv: Sequence[str], job: Optional[Change] = None) -> Set
         die_with_parent(parent)
         os.close(readable)
         try:
-            answer = _encode(program, _load(program, argv, job))
+            answer = _read(program, argv, job)
             with os.fdopen(writable, "wb") as pipe:
                 pipe.write(answer)
             code = 0
@@ -62,21 +62,26 @@ def read(program: str, argv: Sequence[str], job: Optional[Change] = None) -> Set
     return msgspec.msgpack.decode(answer, type=Settings)
 
 
-def _encode(program: str, settings: Settings) -> bytes:
+def encoded(settings: Settings) -> bytes:
+    """As msgpack. Raises ConfigError for a name of a file that is not UTF-8."""
     try:
         return msgspec.msgpack.encode(settings)
     except UnicodeEncodeError as error:
         from ncs_cluster.config.error_text import shown
 
-        refuse(program, ConfigError(f"{shown(error.object)}: is not UTF-8; rename the file or folder"))
+        raise ConfigError(f"{shown(error.object)}: is not UTF-8; rename the file or folder") from error
 
 
-def _load(program: str, argv: Sequence[str], job: Optional[Change]) -> Settings:
+def checked(program: str, argv: Sequence[str], job: Optional[Change] = None, *, graphs: bool = True) -> Settings:
+    """Settings in this process, each graph loaded once where `graphs`. Raises ConfigError, one line, and OSError for what a later
+    attempt may find."""
     from ncs_cluster import config
 
     try:
         settings = config.load(argv, os.environ, job=job is not None)
         settings = settings if job is None else job(settings)
+        if not graphs:
+            return settings
         drivers = {(stick.backend, stick.runtime) for stick in settings.sticks}
         drivers |= {(found.backend, found.runtime) for found in settings.discoveries}
         what = f"checking graphs {', '.join(graph.name for graph in settings.graphs)}"
@@ -88,16 +93,23 @@ def _load(program: str, argv: Sequence[str], job: Optional[Change]) -> Settings:
                 if (line := _try_graphs(settings, backend, runtime)) is not None:
                     raise ConfigError(line)
         slow.cancel()
-    except ConfigError as error:
-        refuse(program, error)
     except OSError as error:
         # a folder on the way to a named path is closed to this user
         if error.errno in PERMANENT_ERRNOS:
-            refuse(program, ConfigError(f"{format_os_error(error)}; give this user access"))
+            raise ConfigError(f"{format_os_error(error)}; give this user access") from error
+        raise
+    return settings
+
+
+def _read(program: str, argv: Sequence[str], job: Optional[Change]) -> bytes:
+    try:
+        return encoded(checked(program, argv, job))
+    except ConfigError as error:
+        refuse(program, error)
+    except OSError as error:
         # such as a share that is not mounted yet: the next start may succeed
         print(f"{program}: {format_os_error(error)}", file=sys.stderr)
         sys.exit(1)
-    return settings
 
 
 def _try_graphs(settings: Settings, backend: str, runtime: str) -> Optional[str]:

@@ -1,0 +1,33 @@
+"""Images of known content, and a cluster that the tests of one file share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ncs_cluster import Cluster
+from tests.library.images import SIMULATED, of_run, scenes
+
+
+@pytest.fixture(scope="session")
+def images() -> list[np.ndarray]:
+    """30 images of three sizes, in turns; the largest is larger than a slot of the first ring."""
+    small, tall, large = scenes(10), scenes(10, 96, 160), scenes(10, 1600, 1200)
+    return [image for three in zip(small, tall, large, strict=True) for image in three]
+
+
+@pytest.fixture(scope="session")
+def expected(images: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, Any]]]:
+    """The detections of each image."""
+    found = of_run(images, tmp_path_factory.mktemp("pictures"))
+    assert sum(map(bool, found)) > len(found) / 2
+    return found
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster(backend="simulated", sticks=2, graph="demo", settings=SIMULATED) as made:
+        yield made
