@@ -169,7 +169,7 @@ def page() -> str:
         keys = _keys(options_table(source.options), _descriptions(source.options))
         parts += [f"### {source.name}\n", _about(source.driver), keys]
     parts += ["## Sinks\n", SINK]
-    for sink in filter(lambda plugin: plugin.form, SINKS.builtin.values()):
+    for sink in (each for each in SINKS.builtin.values() if each.form and not each.redraws):
         keys = _keys(options_table(sink.options), _descriptions(sink.options))
         parts += [f"### `[sinks.{sink.name}]`\n", _about(sink.driver), keys]
     parts += ["## graph.toml\n", GRAPH_TOML, _keys(GraphToml, skip=("input",)), "### `[input]`\n", _keys(Input)]

@@ -34,10 +34,9 @@ from ncs_cluster.messages import (
     ToSink,
     Write,
 )
-from ncs_cluster.plugins import load, made
 from ncs_cluster.processes import child
 from ncs_cluster.processes.ledgered_sink import LedgeredSink
-from ncs_cluster.sinks import SINKS
+from ncs_cluster.processes.made_sink import made_sink
 from ncs_cluster.sinks.base import Sink
 from ncs_cluster.specs import SinkSpec
 
@@ -190,8 +189,7 @@ def main() -> NoReturn:
 
 
 def _create(spec: SinkSpec) -> Sink:
-    plugin = SINKS.get(spec.kind)
-    sink: Sink = load(plugin.driver)(made(plugin.options, spec.options))
+    sink = made_sink(spec)
     return sink if spec.ledger is None else LedgeredSink(sink, Ledger(spec.ledger), spec.name)
 
 

@@ -89,5 +89,15 @@ SINKS = Registry(
             options="ncs_cluster.sinks.feed:Options",
             parse="ncs_cluster.sinks.feed:parse",
         ),
+        SinkPlugin(
+            name="images",
+            form="images:FOLDER (drawn pictures of a job)",
+            driver="ncs_cluster.sinks.images:Images",
+            options="ncs_cluster.sinks.images:Options",
+            parse="ncs_cluster.sinks.images:parse",
+            output=".",
+            jobs_only=True,
+            redraws=True,
+        ),
     ],
 )

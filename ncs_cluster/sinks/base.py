@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Protocol, Tuple, runtime_checkable
 
 from msgspec import Struct
 
-from ncs_cluster.types import Record
+from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.types import Outcome, Record
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ncs_cluster.jobs.ledger import Item
 
 
 class Opened(NamedTuple):
@@ -50,6 +56,55 @@ class Finishing(Protocol):
         it returns; `open` and `close` may come between. Raises OSError."""
 
 
+class Lost(NcsClusterError):
+    """An item cannot be read again; the message is its name and the reason, one line."""
+
+
+class FilmFrame(NamedTuple):
+    """One frame of a film."""
+
+    pixels: Optional[NDArray[np.uint8]]
+    """BGR [height, width, 3] in the film's size, valid until the next one is read; None: it cannot be decoded."""
+    time_s: Optional[float]
+    """When it is shown, from the film's start; None where it cannot be decoded."""
+
+
+class FilmAgain(Protocol):
+    """A film that is read again, frames numbered as in the records. Used by one thread."""
+
+    size: Tuple[int, int]
+    """Width and height, pixels."""
+    fps: float
+    """The rate that its header declares; 0: unknown."""
+    next: int
+    """The number of the frame that `read` gives next."""
+
+    def skip(self, number: int, until_s: float) -> bool:
+        """Pass frames up to `number`, which must not be behind `next`; False when time.monotonic() is at `until_s` before."""
+
+    def read(self) -> Optional[FilmFrame]:
+        """The next frame; None after the last."""
+
+    def close(self) -> None: ...
+
+
+class Imagery(Protocol):
+    """What a sink of pictures gets beside its options, because it must not import sources and render: a job's items are read
+    again, and results drawn."""
+
+    def picture(self, item: Item) -> NDArray[np.uint8]:
+        """BGR [height, width, 3], of the file's size. Raises Lost."""
+
+    def film(self, item: Item) -> FilmAgain:
+        """An open film at its first frame. Raises Lost."""
+
+    def draw(self, pixels: NDArray[np.uint8], graph: str, outcome: Outcome) -> None:
+        """Draw boxes, labels and captions, in place."""
+
+    def jpeg(self, pixels: NDArray[np.uint8]) -> bytes:
+        """A whole JPEG file."""
+
+
 class Parsed(NamedTuple):
     """A parsed SPEC of --results."""
 
@@ -80,6 +135,9 @@ class SinkPlugin(Struct, frozen=True, kw_only=True):
     """`(spec: str, place: Place) -> Parsed`; `spec` is what follows "NAME:". Raises ValueError, one line."""
     output: Optional[str] = None
     """What its SPEC names in a job's folder, "." is the folder itself; None: it cannot serve a job."""
+    redraws: bool = False
+    """It reads the items of a job again: it has the option `ledger`, the path of the job's ledger, which the job sets, and its
+    class is called with its options and an `Imagery`."""
     files: bool = False
     """It takes SPECs without the name of a sink, as file names."""
     jobs_only: bool = False

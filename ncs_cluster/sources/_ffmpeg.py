@@ -139,6 +139,9 @@ def _mapped(library: str) -> List[str]:
 def _libavutil() -> Any:
     """The library that OpenCV has loaded; None where it is linked into OpenCV without its symbols."""
     for path in _mapped("libavutil"):
+        if "/av.libs/" in path:
+            # PyAV's own copy, in the process that writes videos
+            continue
         try:
             library = ctypes.CDLL(path)
             library.av_log_set_callback.argtypes = [_CALLBACK]

@@ -78,6 +78,15 @@ class Film:
         """Frames the file should have; 0: unknown."""
         return self._declared
 
+    @property
+    def time_s(self) -> float:
+        """When the frame that was read or skipped last is shown, from the film's start; not for one that cannot be decoded."""
+        if self._deinterlacing is None:
+            return self._time_ms / 1000.0
+        import cv2
+
+        return float(self._deinterlacing.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+
     def next(self, slot: NDArray[np.uint8]) -> Union[Size, str, None]:
         """Write the next frame into the slot [height, width, 3], at its start where it is smaller. The reason when the frame cannot
         be decoded; None after the last."""

@@ -48,6 +48,22 @@ class ItemFilm:
         """Frames that the file's header declares; 0: unknown."""
         return self._film.declared
 
+    @property
+    def size(self) -> Tuple[int, int]:
+        """Width and height of the film."""
+        assert self._film.size is not None
+        return self._film.size.width, self._film.size.height
+
+    @property
+    def fps(self) -> float:
+        """The rate that the header declares; 0: unknown."""
+        return self._film.declared_fps
+
+    @property
+    def time_s(self) -> float:
+        """When the last frame that `next` has written is shown, from the film's start."""
+        return self._film.time_s
+
     def go_to(self, frame: int) -> bool:
         """Skip frames up to this one; False where the film ends before."""
         while self.passed < frame:

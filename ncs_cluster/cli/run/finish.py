@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ncs_cluster.jobs.ledger import Ledger
-from ncs_cluster.plugins import load, made
-from ncs_cluster.sinks import SINKS
-from ncs_cluster.sinks.base import Finishing, Sink
+from ncs_cluster.processes.made_sink import made_sink
+from ncs_cluster.sinks.base import Finishing
 from ncs_cluster.specs import SinkSpec
 
 
@@ -14,8 +13,7 @@ def finish(spec: SinkSpec, ledger: Ledger) -> None:
     progress = ledger.sink(spec.name)
     if progress.finished:
         return
-    plugin = SINKS.get(spec.kind)
-    sink: Sink = load(plugin.driver)(made(plugin.options, spec.options))
+    sink = made_sink(spec)
     if isinstance(sink, Finishing):
         sink.open(progress.next, progress.token)
         try:

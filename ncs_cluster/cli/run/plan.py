@@ -65,6 +65,7 @@ def _sink(spec: SinkSpec, given: argparse.Namespace, folder: Path, graph: GraphS
     fields = load(SINKS.get(spec.kind).options).__dataclass_fields__
     told = {
         "job": True,
+        "ledger": str(folder / LEDGER),
         "shard_size": given.shard_size,
         "detector": str(graph.name),
         "attributes": {"graph": str(graph.name), "model": sha256(graph.model), **_layer(graph)},
