@@ -31,6 +31,8 @@ ONE_BY_ONE = (
     "tests/faults/test_kill_supervisor.py",
     "tests/faults/test_rogue_workers.py",
     "tests/faults/test_stick_faults.py",
+    "tests/library/test_kills.py",
+    "tests/library/test_processes.py",
     "tests/processes/gateway/test_gateway_limits.py",
     "tests/sinks/test_jobs.py",
     "tests/system/test_running.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import weakref
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -76,9 +77,10 @@ class Cluster:
         """The result of one image. Raises InferenceFailed where there is none, ResultTimeout after `timeout_s`. `graph`: its name,
         where this Cluster has several."""
         feed = self._session.feed(graph)
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
         future = feed.submit(image, 0, timeout_s)
         try:
-            return _good(future.result(timeout_s))
+            return _good(future.result(None if until_s is None else max(0.0, until_s - time.monotonic())))
         except FutureTimeout as error:
             future.cancel()
             raise ResultTimeout(f"no result within {timeout_s:g} s") from error

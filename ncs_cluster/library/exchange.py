@@ -10,16 +10,20 @@ import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ncs_cluster.errors import NcsClusterError, ProtocolError
+from ncs_cluster.errors import ClusterClosed, NcsClusterError, ProtocolError
 from ncs_cluster.feeding import messages as m
 from ncs_cluster.feeding.link import Link
+from ncs_cluster.plugins import reason
 from ncs_cluster.types import Record
 
 MOST_AT_ONCE = 64
 """Messages of one connection in one turn, so that none keeps the others waiting."""
+FULL_S = 0.05
+"""Pause of the thread while the program has no file descriptor left."""
 
 Peer = Link[m.FromPlugin]
 
@@ -130,6 +134,13 @@ class Exchange:
     # -- the thread
 
     def _run(self) -> None:
+        try:
+            self._loop()
+        except Exception as error:
+            # no receiver may wait for a thread that has ended
+            self._fail(ClusterClosed(f"the connection to the processes of this Cluster has failed: {reason(error)}"))
+
+    def _loop(self) -> None:
         while not self._closing:
             ready = [fd for fd, _ in self._epoll.poll()]
             for fd in ready:
@@ -162,6 +173,8 @@ class Exchange:
         try:
             sock, _ = self._listener.accept()
         except OSError:
+            # no descriptor is left: the connection waits until there is one
+            time.sleep(FULL_S)
             return
         sock.setblocking(False)
         self._links[sock.fileno()] = Link(sock, m.FromPlugin)
@@ -184,7 +197,7 @@ class Exchange:
 
     def _handle(self, link: Peer, message: m.FromPlugin) -> None:
         if isinstance(message, m.Written):
-            self._written(link, message)
+            self._written(message)
         elif isinstance(message, (m.FeedOpens, m.RelayOpens)):
             receiver = self._receiver(message.name)
             if receiver is None:
@@ -209,9 +222,7 @@ class Exchange:
             if receiver is not None:
                 receiver.message(link, message)
 
-    def _written(self, link: Peer, message: m.Written) -> None:
-        if message.number < self._next:
-            return
+    def _written(self, message: m.Written) -> None:
         self._next = message.number + 1
         receiver = self._receiver(message.record.stream)
         if receiver is not None:

@@ -193,13 +193,16 @@ class Feed:
 
     def record(self, record: Record) -> None:
         with self._changed:
-            awaited = self._awaited.pop(record.frame, None)
+            awaited = self._awaited.get(record.frame)
             if awaited is None:
                 return
+            # before it is taken out: where this fails, `fail` answers it
+            result = result_of(record, awaited.position)
+            del self._awaited[record.frame]
             self._bytes -= awaited.size
             self._changed.notify_all()
         if awaited.future.set_running_or_notify_cancel():
-            awaited.future.set_result(result_of(record, awaited.position))
+            awaited.future.set_result(result)
 
     def fail(self, error: NcsClusterError) -> None:
         with self._changed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,7 +16,8 @@ from tests.library.images import SIMULATED, of_run, scenes
 @pytest.fixture(scope="session")
 def images() -> list[np.ndarray]:
     """30 images of three sizes, in turns; the largest is larger than a slot of the first ring."""
-    small, tall, large = scenes(10), scenes(10, 96, 160), scenes(10, 1600, 1200)
+    small, tall = scenes(10), scenes(10, 96, 160)
+    large = [cv2.resize(image, (1600, 1200)) for image in small]
     return [image for three in zip(small, tall, large, strict=True) for image in three]
 
 

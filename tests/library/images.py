@@ -27,10 +27,10 @@ def scenes(count: int, width: int = 160, height: int = 120) -> list[np.ndarray]:
     source.open()
     planes = Planes(np.empty((height, width, 3), np.uint8), np.empty((height, width), np.uint16))
     made = []
-    for number in range(count * 10):
+    for _ in range(count):
         source.read(planes)
-        if number % 10 == 0:
-            made.append(planes.colour.copy())
+        made.append(planes.colour.copy())
+        source.skip(9)
     source.close()
     return made
 

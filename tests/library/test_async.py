@@ -15,6 +15,8 @@ from ncs_cluster import Cluster
 from ncs_cluster.errors import ClusterClosed, ImageRefused
 from tests.library.images import PATIENCE_S, SIMULATED, shown
 
+pytestmark = pytest.mark.slow
+
 Images = list[np.ndarray]
 Expected = list[list[dict[str, Any]]]
 

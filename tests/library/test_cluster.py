@@ -22,6 +22,8 @@ from ncs_cluster.types import Outcome, Record
 from tests.conftest import ROOT
 from tests.library.images import PATIENCE_S, SIMULATED, shown
 
+pytestmark = pytest.mark.slow
+
 Images = list[np.ndarray]
 Expected = list[list[dict[str, Any]]]
 

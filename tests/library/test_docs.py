@@ -12,6 +12,8 @@ from tests.conftest import ROOT
 from tests.library.images import PATIENCE_S
 from tests.tied import TIED
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/library.md").read_text(), re.M | re.S)
 
 

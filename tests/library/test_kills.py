@@ -15,6 +15,7 @@ import pytest
 
 from ncs_cluster import Cluster
 from ncs_cluster.errors import ClusterClosed, NcsClusterError
+from ncs_cluster.library import feed
 from ncs_cluster.testing.daemon import gone
 from tests.library.images import PATIENCE_S, SIMULATED, shown
 
@@ -126,6 +127,17 @@ def test_closing_ends_waiting_calls_of_other_threads(images: Images) -> None:
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
     assert [type(error) for error in errors] == [ClusterClosed] * 20
+
+
+def test_a_defect_in_the_receiving_thread_ends_every_waiting_call(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    with Cluster(backend="simulated", sticks=1, graph="demo", settings=SIMULATED) as cluster:
+        monkeypatch.setattr(feed, "result_of", broken)
+        for _ in range(2):
+            with pytest.raises(ClusterClosed, match="has failed: ZeroDivisionError: a defect"):
+                list(cluster.map(images))
 
 
 def test_a_host_that_dies_while_it_starts_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,9 @@ pytestmark = pytest.mark.slow
 Images = list[np.ndarray]
 Expected = list[list[dict[str, Any]]]
 
+FORKS = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+"""Python 3.12 warns of what is tested here."""
+
 PROGRAM = """
 import json, os, sys
 import numpy
@@ -98,6 +101,8 @@ def test_a_program_that_ends_without_close_leaves_nothing(then: str, code: int, 
 
 
 FORKED = """
+import warnings
+warnings.simplefilter("ignore")
 pid = os.fork()
 if pid == 0:
     import time
@@ -166,6 +171,7 @@ def _use(cluster: Cluster, image: np.ndarray, answers: Any) -> None:
     answers.put(found)
 
 
+@FORKS
 def test_a_forked_process_gets_an_error_and_its_parent_is_unharmed(images: Images, expected: Expected) -> None:
     context = multiprocessing.get_context("fork")
     with Cluster(backend="simulated", sticks=2, graph="demo", settings=SIMULATED) as cluster:
@@ -185,6 +191,7 @@ def test_a_forked_process_gets_an_error_and_its_parent_is_unharmed(images: Image
         answers.join_thread()
 
 
+@FORKS
 def test_a_forked_process_that_lives_on_keeps_no_host_alive() -> None:
     cluster = Cluster(backend="simulated", sticks=1, graph="demo", settings=SIMULATED)
     host = psutil.Process(cluster._session.pid)

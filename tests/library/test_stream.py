@@ -136,14 +136,15 @@ def test_two_streams_and_a_map_at_once(cluster: Cluster, images: Images, expecte
     assert len(rows) == len(small)
 
 
-def test_a_killed_process_of_a_stream_loses_no_frame(cluster: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", ["camera", "sink"])
+def test_a_killed_process_of_a_stream_loses_and_doubles_no_frame(cluster: Cluster, tmp_path: Path, which: str) -> None:
     results = []
-    for result in cluster.stream(str(film(tmp_path / "film.avi", 200)), every_frame=True):
+    for result in cluster.stream(str(film(tmp_path / "film.avi", 300)), every_frame=True):
         results.append(result)
-        if len(results) in (20, 90):
+        if len(results) in (20, 90, 150):
             (name,) = [each.name for each in cluster.status().processes if each.name.startswith("camera stream")]
-            os.kill(child(cluster, name), signal.SIGKILL)
-    assert [result.number for result in results] == list(range(200))
+            os.kill(child(cluster, name if which == "camera" else "sink"), signal.SIGKILL)
+    assert [result.number for result in results] == list(range(300))
 
 
 def test_a_source_that_can_never_be_opened_is_an_error(cluster: Cluster, tmp_path: Path) -> None:
