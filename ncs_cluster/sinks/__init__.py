@@ -99,5 +99,15 @@ SINKS = Registry(
             jobs_only=True,
             redraws=True,
         ),
+        SinkPlugin(
+            name="video",
+            form="video:FILE (drawn films of a job)",
+            driver="ncs_cluster.sinks.video:Video",
+            options="ncs_cluster.sinks.video:Options",
+            parse="ncs_cluster.sinks.video:parse",
+            output="video.mp4",
+            jobs_only=True,
+            redraws=True,
+        ),
     ],
 )

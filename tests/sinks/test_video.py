@@ -1,0 +1,358 @@
+"""Drawn films of a job: every frame once, at its own time, with its boxes and the film's sound, whatever is killed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ncs_cluster.processes.imagery import JobImagery
+from ncs_cluster.render.picture import Overlay, draw
+from ncs_cluster.sinks import _video_encode, _video_records
+from ncs_cluster.sinks.video import Options, Video
+from ncs_cluster.types import Outcome, Record
+from tests.jobs.making import film, picture
+from tests.needs import need_module, need_program
+from tests.sinks import ffmpeg
+from tests.sinks.drawn_job import job, records, seen
+from tests.sources.films import damage
+from tests.tied import TIED
+
+need_module("av")
+need_program("ffmpeg", "ffmpeg")
+need_program("ffprobe", "ffmpeg")
+
+GREYS = [20 + 9 * number for number in range(23)]
+MOVING = [seen((0.02 * number, 0.3, 0.02 * number + 0.3, 0.8)) for number in range(40)]
+Items = dict[str, "int | None"]
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_video_records, "FRAMES", 5)
+
+
+def video(folder: Path) -> Video:
+    (folder / "out").mkdir(exist_ok=True)
+    return Video(Options(str(folder / "out" / "video.mp4"), str(folder / "ledger.sqlite")), JobImagery())
+
+
+def run(folder: Path, items: Items, outcomes: dict[int, Outcome] | None = None) -> Path:
+    """A whole job; returns the folder of its outputs."""
+    job(folder, items, "video").close()
+    write(folder, records(items, outcomes), None)
+    return folder / "out"
+
+
+def write(folder: Path, given: Iterable[Record], token: bytes | None) -> None:
+    sink = video(folder)
+    sink.open(0, token)
+    for record in given:
+        sink.write(record)
+    sink.finish()
+    sink.close()
+
+
+def drawn(pixels: NDArray[np.uint8], outcome: Outcome) -> NDArray[np.uint8]:
+    copy = pixels.copy()
+    draw(copy, {"g": outcome}, Overlay(has_depth=False))
+    return copy
+
+
+def grey(brightness: int, width: int = 320, height: int = 240) -> NDArray[np.uint8]:
+    return np.full((height, width, 3), brightness, np.uint8)
+
+
+def assert_shows(found: NDArray[np.uint8], expected: list[NDArray[np.uint8]]) -> None:
+    """Every frame is nearest to the one expected at its place, and near."""
+    assert found.shape == (len(expected), *expected[0].shape)
+    for number, frame in enumerate(found):
+        differences = [float(np.abs(frame.astype(int) - each).mean()) for each in expected]
+        assert int(np.argmin(differences)) == number
+        assert differences[number] < 4, number
+
+
+def boxed() -> dict[int, Outcome]:
+    return dict(enumerate(MOVING[: len(GREYS)]))
+
+
+def expected_greys() -> list[NDArray[np.uint8]]:
+    return [drawn(grey(brightness), outcome) for brightness, outcome in zip(GREYS, MOVING, strict=False)]
+
+
+def test_every_frame_of_a_film_has_its_own_boxes(tmp_path: Path) -> None:
+    film(tmp_path / "f.avi", GREYS, 320, 240)
+    out = run(tmp_path, {"f.avi": len(GREYS)}, boxed())
+    assert_shows(ffmpeg.frames(out / "video.mp4"), expected_greys())
+    assert ffmpeg.times(out / "video.mp4") == pytest.approx([number / 25 for number in range(len(GREYS))])
+    assert ffmpeg.shown(out / "video.mp4", "v", "stream", "codec_name,width,height,pix_fmt,duration") == [
+        "h264,320,240,yuv420p,0.920000"
+    ]
+    head = (out / "video.mp4").read_bytes()
+    assert head.index(b"moov") < head.index(b"mdat")
+    assert sorted(os.listdir(out)) == [".video", "video.mp4"]
+    assert os.listdir(out / ".video") == ["0.done"]
+
+
+def test_a_film_of_changing_rate_keeps_every_time_and_its_sound_is_copied(tmp_path: Path) -> None:
+    ffmpeg.make(
+        *("-f", "lavfi", "-i", "testsrc2=s=320x240:r=30:d=3", "-f", "lavfi", "-i", "sine=f=440:d=3"),
+        *("-vf", "select='not(mod(n,7))+not(mod(n,5))'", "-fps_mode", "vfr", "-c:v", "libx264", "-c:a", "aac", tmp_path / "f.mp4"),
+    )
+    count = len(ffmpeg.times(tmp_path / "f.mp4"))
+    out = run(tmp_path, {"f.mp4": count}, {frame: Outcome() for frame in range(count)})
+    assert ffmpeg.times(out / "video.mp4") == pytest.approx(ffmpeg.times(tmp_path / "f.mp4"), abs=1e-5)
+    assert len(set(np.diff(ffmpeg.times(out / "video.mp4")).round(4))) > 2
+    assert ffmpeg.sounds(out / "video.mp4") == ffmpeg.sounds(tmp_path / "f.mp4")
+    assert len(ffmpeg.sounds(out / "video.mp4")) > 100
+    starts = [ffmpeg.shown(path, "", "stream", "start_time,duration") for path in (out / "video.mp4", tmp_path / "f.mp4")]
+    assert starts[0] == starts[1]
+
+
+@pytest.mark.parametrize("matrix", ["bt709", "smpte170m", None])
+def test_colours_stay_those_of_the_film(tmp_path: Path, matrix: str | None) -> None:
+    how = ["-vf", f"scale=out_color_matrix={matrix},format=yuv420p", "-colorspace", matrix] if matrix else ["-pix_fmt", "yuv420p"]
+    ffmpeg.make("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=0.4", *how, "-c:v", "libx264", "-qp", "4", tmp_path / "f.mp4")
+    out = run(tmp_path, {"f.mp4": 10}, {frame: Outcome() for frame in range(10)})
+    planes = [["-i", str(path), "-f", "rawvideo", "-pix_fmt", "yuv420p"] for path in (tmp_path / "f.mp4", out / "video.mp4")]
+    for words, to in zip(planes, ("a.yuv", "b.yuv"), strict=True):
+        ffmpeg.make(*words, tmp_path / to)
+    before, after = (np.fromfile(tmp_path / name, np.uint8).astype(int) for name in ("a.yuv", "b.yuv"))
+    assert np.abs(before - after).mean() < 2
+    tags = [ffmpeg.shown(path, "v", "stream", "color_space") for path in (tmp_path / "f.mp4", out / "video.mp4")]
+    assert tags[0] == tags[1] == [matrix or "unknown"]
+
+
+def test_sound_that_an_mp4_file_cannot_hold_is_left_out(tmp_path: Path) -> None:
+    ffmpeg.make(
+        *("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=0.4", "-f", "lavfi", "-i", "sine=d=0.4"),
+        *("-c:v", "mpeg4", "-c:a", "wmav2", tmp_path / "f.mkv"),
+    )
+    out = run(tmp_path, {"f.mkv": 10})
+    assert ffmpeg.shown(out / "video.mp4", "", "stream", "codec_name") == ["h264"]
+    assert len(ffmpeg.times(out / "video.mp4")) == 10
+
+
+def test_sound_that_begins_before_the_picture_stays_in_time(tmp_path: Path) -> None:
+    ffmpeg.make(
+        *("-itsoffset", "0.5", "-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1.5"),
+        *("-c:v", "mpeg2video", "-c:a", "mp2", "-f", "mpegts", tmp_path / "f.ts"),
+    )
+    out = run(tmp_path, {"f.ts": 25})
+
+    def lead(path: Path) -> float:
+        picture, sound = (float(ffmpeg.shown(path, kind, "packet", "pts_time")[0].split(",")[0]) for kind in "va")
+        return picture - sound
+
+    assert lead(tmp_path / "f.ts") > 0.4
+    assert lead(out / "video.mp4") == pytest.approx(lead(tmp_path / "f.ts"), abs=0.002)
+    assert ffmpeg.sounds(out / "video.mp4") == ffmpeg.sounds(tmp_path / "f.ts")
+
+
+def test_a_damaged_frame_shows_the_one_before_with_the_reason(tmp_path: Path) -> None:
+    film(tmp_path / "f.avi", GREYS, 320, 240)
+    damage(tmp_path / "f.avi", 5, 12)
+    outcomes = boxed()
+    for frame in (5, 12):
+        outcomes[frame] = Outcome(error="f.avi: cannot be decoded: its data are damaged")
+    out = run(tmp_path, {"f.avi": len(GREYS)}, outcomes)
+    expected = expected_greys()
+    for frame in (5, 12):
+        expected[frame] = drawn(grey(GREYS[frame - 1]), Outcome(error="cannot be decoded: its data are damaged"))
+    assert_shows(ffmpeg.frames(out / "video.mp4"), expected)
+    assert ffmpeg.times(out / "video.mp4") == pytest.approx([number / 25 for number in range(len(GREYS))])
+
+
+def test_a_film_that_begins_with_a_damaged_frame_begins_black(tmp_path: Path) -> None:
+    film(tmp_path / "f.avi", [200, 210, 220], 320, 240)
+    damage(tmp_path / "f.avi", 0)
+    out = run(tmp_path, {"f.avi": 3}, {0: Outcome(error="f.avi: is damaged")})
+    expected = [drawn(grey(0), Outcome(error="is damaged")), drawn(grey(210), seen()), drawn(grey(220), seen())]
+    assert_shows(ffmpeg.frames(out / "video.mp4"), expected)
+
+
+def test_several_films_lie_in_a_folder_by_their_names_and_pictures_are_passed_over(tmp_path: Path) -> None:
+    film(tmp_path / "a" / "f.avi", GREYS[:7], 320, 240)
+    picture(tmp_path / "b.png", 100)
+    film(tmp_path / "c.avi", GREYS[10:17], 160, 120)
+    out = run(tmp_path, {"a/f.avi": 7, "b.png": None, "c.avi": 7})
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.mp4")) == ["video/a/f.avi.mp4", "video/c.avi.mp4"]
+    assert_shows(ffmpeg.frames(out / "video" / "a" / "f.avi.mp4"), [drawn(grey(each), seen()) for each in GREYS[:7]])
+    assert_shows(ffmpeg.frames(out / "video" / "c.avi.mp4"), [drawn(grey(each, 160, 120), seen()) for each in GREYS[10:17]])
+
+
+def test_a_job_of_pictures_alone_has_no_video(tmp_path: Path) -> None:
+    picture(tmp_path / "b.png", 100)
+    assert os.listdir(run(tmp_path, {"b.png": None})) == [".video"]
+
+
+def test_an_odd_size_gets_a_row_and_a_column_more(tmp_path: Path) -> None:
+    ffmpeg.make("-f", "lavfi", "-i", "testsrc=s=161x121:r=25:d=0.2", "-c:v", "ffv1", tmp_path / "f.mkv")
+    out = run(tmp_path, {"f.mkv": 5})
+    assert ffmpeg.shown(out / "video.mp4", "v", "stream", "width,height") == ["162,122"]
+
+
+def test_without_an_encoder_for_h264_it_is_mpeg4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_video_encode, "CODECS", (("no_such_encoder", {}), *_video_encode.CODECS[-1:]))
+    ffmpeg.make("-f", "lavfi", "-i", "testsrc2=s=320x240:r=30000/1001:d=0.7", "-c:v", "mpeg4", tmp_path / "f.ts")
+    count = len(ffmpeg.times(tmp_path / "f.ts"))
+    out = run(tmp_path, {"f.ts": count}, {frame: Outcome() for frame in range(count)})
+    assert ffmpeg.shown(out / "video.mp4", "v", "stream", "codec_name") == ["mpeg4"]
+    assert ffmpeg.times(out / "video.mp4") == pytest.approx(ffmpeg.times(tmp_path / "f.ts"), abs=1e-4)
+    assert_shows(ffmpeg.frames(out / "video.mp4"), list(ffmpeg.frames(tmp_path / "f.ts")))
+
+
+def test_a_frame_that_succeeds_in_a_retry_is_drawn_again_and_no_other_changes(tmp_path: Path) -> None:
+    film(tmp_path / "f.avi", GREYS, 320, 240)
+    film(tmp_path / "g.avi", GREYS, 320, 240)
+    items: Items = {"f.avi": len(GREYS), "g.avi": len(GREYS)}
+    outcomes = {**boxed(), **{len(GREYS) + frame: outcome for frame, outcome in boxed().items()}}
+    failed = {7: Outcome(error="three sticks have failed with it"), 21: Outcome(error="three sticks have failed with it")}
+    out = run(tmp_path, items, {**outcomes, **failed})
+    first, second = out / "video" / "f.avi.mp4", out / "video" / "g.avi.mp4"
+    expected = expected_greys()
+    expected[7], expected[21] = (drawn(grey(GREYS[frame]), failed[frame]) for frame in (7, 21))
+    assert_shows(ffmpeg.frames(first), expected)
+    untouched = (second.read_bytes(), second.stat().st_ino)
+    again = list(records(items, {**outcomes, 21: failed[21]}))
+    write(tmp_path, [again[7], again[21]], b"1")
+    expected[7] = expected_greys()[7]
+    assert_shows(ffmpeg.frames(first), expected)
+    write(tmp_path, [list(records(items, outcomes))[21]], b"1")
+    assert_shows(ffmpeg.frames(first), expected_greys())
+    assert (second.read_bytes(), second.stat().st_ino) == untouched
+    assert sorted(os.listdir(out / ".video")) == ["0.done", "1.done"]
+
+
+def test_finishing_twice_and_writing_again_what_is_done_changes_nothing(tmp_path: Path) -> None:
+    film(tmp_path / "f.avi", GREYS, 320, 240)
+    items: Items = {"f.avi": len(GREYS)}
+    out = run(tmp_path, items, {3: Outcome(error="f.avi: is damaged")})
+    before = (out / "video.mp4").stat()
+    write(tmp_path, (), b"1")
+    # as after a power cut that the ledger's last note did not survive
+    write(tmp_path, list(records(items, {3: Outcome(error="f.avi: is damaged")}))[-4:], b"1")
+    after = (out / "video.mp4").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_film_that_is_removed_meanwhile_does_not_keep_the_job_from_its_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    film(tmp_path / "f.avi", GREYS, 320, 240)
+    film(tmp_path / "g.avi", GREYS[:8], 320, 240)
+    items: Items = {"f.avi": len(GREYS), "g.avi": 8}
+    job(tmp_path, items, "video").close()
+    (tmp_path / "f.avi").unlink()
+    write(tmp_path, records(items), None)
+    assert "f.avi: cannot be read (No such file or directory)" in caplog.text
+    assert_shows(ffmpeg.frames(tmp_path / "out" / "video" / "g.avi.mp4"), [drawn(grey(each), seen()) for each in GREYS[:8]])
+    assert not (tmp_path / "out" / "video" / "f.avi.mp4").exists()
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = film(tmp_path_factory.mktemp("other") / "secret.avi", GREYS, 320, 240)
+    (tmp_path / "f.avi").symlink_to(other)
+    assert not list(run(tmp_path, {"f.avi": len(GREYS)}).rglob("*.mp4"))
+
+
+@pytest.mark.parametrize("name", ["video.mp4", "video"])
+def test_a_video_of_the_users_own_is_refused_and_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("precious")
+    job(tmp_path, {"f.avi": 3}, "video").close()
+    with pytest.raises(OSError, match="no output of this job"):
+        video(tmp_path).open(0, None)
+    assert (tmp_path / "out" / name).read_text() == "precious"
+
+
+def test_a_full_disk_is_told_and_drawing_goes_on_once_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film(tmp_path / "f.avi", GREYS, 320, 240)
+    items: Items = {"f.avi": len(GREYS)}
+    job(tmp_path, items, "video").close()
+    close, full = _video_encode.SegmentEncoder.close, [True]
+
+    def fails(self: _video_encode.SegmentEncoder) -> None:
+        if full[0]:
+            self.abandon()
+            raise OSError(28, "No space left on device")
+        close(self)
+
+    monkeypatch.setattr(_video_encode.SegmentEncoder, "close", fails)
+    sink = video(tmp_path)
+    sink.open(0, None)
+    for record in list(records(items, boxed()))[:7]:
+        sink.write(record)
+    until_s = time.monotonic() + 60
+    while (live := sink._live) is not None and live.failure is None:
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+    with pytest.raises(OSError, match="No space"):
+        sink.write(list(records(items, boxed()))[7])
+    with pytest.raises(OSError, match="No space"):
+        sink.finish()
+    full[0] = False
+    sink.close()
+    write(tmp_path, records(items, boxed()), b"1")
+    assert_shows(ffmpeg.frames(tmp_path / "out" / "video.mp4"), expected_greys())
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from ncs_cluster.sinks import _video_records
+_video_records.FRAMES = 5
+from tests.sinks.drawn_job import records
+from tests.sinks.test_video import GREYS, boxed, video
+sink = video(Path(sys.argv[1]))
+token = None if sys.argv[2] == "0" else b"1"
+sink.open(0, token)
+for record in list(records({"f.avi": len(GREYS)}, boxed()))[int(sys.argv[2]):]:
+    sink.write(record)
+    print(record.frame, flush=True)
+sink.finish()
+print("finished", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_after_kills_at_any_record_each_frame_is_there_once(tmp_path: Path) -> None:
+    film(tmp_path / "f.avi", GREYS, 320, 240)
+    job(tmp_path, {"f.avi": len(GREYS)}, "video").close()
+    acknowledged = 0
+    for at in (0, 3, 4, 9, 15, 22, "finished"):
+        process = subprocess.Popen(
+            [*TIED, sys.executable, "-c", KILLED, str(tmp_path), str(acknowledged)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip() == str(at):
+                break
+        else:
+            pytest.fail("it has ended by itself")
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        acknowledged = at + 1 if isinstance(at, int) else len(GREYS)
+    assert_shows(ffmpeg.frames(tmp_path / "out" / "video.mp4"), expected_greys())
+    assert ffmpeg.times(tmp_path / "out" / "video.mp4") == pytest.approx([number / 25 for number in range(len(GREYS))])
+
+
+def test_a_film_that_its_metadata_turn_as_telephones_do_is_upright(tmp_path: Path) -> None:
+    ffmpeg.make("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=0.4", "-c:v", "libx264", "-qp", "4", tmp_path / "flat.mp4")
+    ffmpeg.make("-i", tmp_path / "flat.mp4", "-c", "copy", "-metadata:s:v:0", "rotate=90", tmp_path / "f.mp4")
+    shown = cv2.VideoCapture(str(tmp_path / "f.mp4"))
+    frames = []
+    while (read := shown.read())[0]:
+        frames.append(np.asarray(read[1], np.uint8))
+    out = run(tmp_path, {"f.mp4": 10}, {frame: Outcome() for frame in range(10)})
+    assert frames[0].shape == (320, 240, 3)
+    assert_shows(ffmpeg.frames(out / "video.mp4"), frames)
