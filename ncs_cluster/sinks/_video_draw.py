@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import time
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional, Set, Tuple
 import msgspec
 
 from ncs_cluster.jobs.ledger import Item, Ledger
+from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._final import sync_path
 from ncs_cluster.sinks._video_encode import Look, SegmentEncoder, look
 from ncs_cluster.sinks._video_records import Records, Segment, Shown
@@ -83,7 +83,10 @@ class Drawing:
             self._close()
             if encoder is not None:
                 encoder.abandon()
-            raise _translated(error, segment.key.item) from error
+            if isinstance(error, (Lost, Stopped)) or is_of_disk(error) or not isinstance(error, Exception):
+                raise
+            # one film must not end the job
+            raise Lost(f"{self.name(segment.key.item)}: cannot be encoded ({reason(error)})") from error
         finally:
             if os.path.exists(draft):
                 os.unlink(draft)
@@ -183,8 +186,6 @@ class Drawing:
         self._open, self._before, self._time_s = None, None, 0.0
 
 
-def _translated(error: BaseException, item: int) -> BaseException:
-    """Errors of FFmpeg that are no OSError must not end the job's other outputs: they are shown as what blocks this one."""
-    if isinstance(error, (OSError, Lost, Stopped)) or not isinstance(error, Exception):
-        return error
-    return OSError(errno.EIO, f"item {item} cannot be encoded ({type(error).__name__}: {' '.join(str(error).split())})")
+def is_of_disk(error: BaseException) -> bool:
+    """Writing failed, which may go better later: a full disk. FFmpeg's errors that are none of the system's are no such."""
+    return isinstance(error, OSError)

@@ -9,6 +9,7 @@ film has its final form. `ITEM.done` takes the folder's place when no later pass
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import struct
@@ -78,14 +79,15 @@ class Records:
         self._end = 0
         """Bytes of the open file that are whole outcomes."""
         self._segment: Optional[Segment] = None
-        self._had_form = False
-        """The segment, or the film, had a video when it was opened: it may be newer than the outcomes after a power cut."""
         self._done: Set[int] = set()
         self._unsynced: Set[str] = set()
 
-    def open(self) -> None:
+    def open(self, *, anew: bool) -> None:
+        """`anew`: what another job has left is removed."""
         self.close()
         if not os.path.isdir(self.folder):
+            if not anew:
+                raise OSError(errno.ENOENT, f"{self.folder}, which holds what is done, is gone; begin the job anew")
             os.mkdir(self.folder)
         self._lock_fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -93,17 +95,13 @@ class Records:
         except OSError:
             self.close()
             raise
-        self._done = {int(name[: -len(DONE)]) for name in os.listdir(self.folder) if name.endswith(DONE)}
-
-    def clear(self) -> None:
-        """Remove what another job has left."""
-        for name in os.listdir(self.folder):
+        for name in os.listdir(self.folder) if anew else ():
             path = os.path.join(self.folder, name)
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-        self._done.clear()
+        self._done = {int(name[: -len(DONE)]) for name in os.listdir(self.folder) if name.endswith(DONE)}
 
     def put(self, item: int, record: Record) -> Optional[Segment]:
-        """Keep the outcome of a frame of a film. Returns its segment; None for a film that is done."""
+        """Keep the outcome of a frame of a film. Returns its segment; None where the film has its final form with it."""
         assert record.item_frame is not None
         if item in self._done:
             return None
@@ -112,13 +110,13 @@ class Records:
         segment = self._opened(Key(item, frame // FRAMES))
         before = segment.shown.get(frame)
         if before == shown:
-            return segment
-        if before is not None or self._had_form:
+            return None if self.is_joined(item) else segment
+        if before is not None or os.path.exists(self.video(segment.key)) or self.is_joined(item):
+            # a video of other outcomes, or, after a power cut, one newer than those on the disk
             with self.changed:
                 segment.changes += 1
                 for path in (self.video(segment.key), self._path(item, JOINED)):
                     remove(path)
-            self._had_form = False
         text = msgspec.msgpack.encode(shown)
         self._append(_LENGTH.pack(len(text)) + text)
         with self.changed:
@@ -135,7 +133,7 @@ class Records:
             if os.path.isdir(path):
                 # that of a film is gone when it is done
                 sync_path(path)
-            self._unsynced.pop()
+            self._unsynced.discard(path)
 
     def close(self) -> None:
         for fd in (self._fd, self._lock_fd):
@@ -208,7 +206,7 @@ class Records:
         self._end = _read(path, segment)
         os.ftruncate(self._fd, self._end)
         self._unsynced.add(folder)
-        self._segment, self._had_form = segment, os.path.exists(self.video(key)) or self.is_joined(key.item)
+        self._segment = segment
         return segment
 
     def _append(self, data: bytes) -> None:

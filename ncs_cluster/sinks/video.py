@@ -15,12 +15,13 @@ from importlib.util import find_spec
 from typing import List, Optional
 
 from ncs_cluster.jobs.ledger import Ledger
+from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._final import aside
 from ncs_cluster.sinks._safe_names import safe
-from ncs_cluster.sinks._video_draw import Drawing
+from ncs_cluster.sinks._video_draw import Drawing, is_of_disk
 from ncs_cluster.sinks._video_join import frames_of, has_sound, join
 from ncs_cluster.sinks._video_live import Live
-from ncs_cluster.sinks._video_records import Key, Records
+from ncs_cluster.sinks._video_records import Records
 from ncs_cluster.sinks.base import Imagery, Lost, Opened, Parsed, Place
 from ncs_cluster.types import Record
 
@@ -76,9 +77,7 @@ class Video:
                 # a film of the user's own, perhaps an item, must not be written over
                 if os.path.lexists(path):
                     raise OSError(errno.EEXIST, f"{path} is no output of this job; choose another folder for --out")
-        self._records.open()
-        if token is None:
-            self._records.clear()
+        self._records.open(anew=token is None)
         self._ledger = Ledger(self._ledger_path)
         self._drawing = Drawing(self._records, self._imagery, Ledger(self._ledger_path))
         self._live = Live(self._records, self._drawing)
@@ -126,23 +125,22 @@ class Video:
 
     def _finish_film(self, item: int, *, single: bool) -> None:
         assert self._drawing is not None
-        failed = False
-        keys = self._records.segments(item)
-        for key in keys:
+        failed, parts = False, []
+        for key in self._records.segments(item):
             segment = self._records.load(key)
             segment.closed = True
             failed = failed or any(shown.outcome.error is not None for shown in segment.shown.values())
             try:
                 self._drawing.make(segment)
             except Lost as lost:
+                # what was drawn before is the video; a retry may find the film again
                 failed = True
                 self._drawing.lose(item, lost)
-        if parts := self._parts(keys):
+                break
+            parts.append(self._records.video(key))
+        if parts:
             self._join(item, parts, single=single)
             self._records.joined(item, failed=failed)
-
-    def _parts(self, keys: List[Key]) -> List[str]:
-        return [path for path in map(self._records.video, keys) if os.path.exists(path)]
 
     def _join(self, item: int, parts: List[str], *, single: bool) -> None:
         assert self._drawing is not None
@@ -152,6 +150,12 @@ class Video:
             os.makedirs(os.path.dirname(final), exist_ok=True)
         sound = film.path if film is not None and has_sound(film.path) else None
         with aside(final) as draft:
-            frames = join(parts, sound, look, draft)
+            try:
+                frames = join(parts, sound, look, draft)
+            except Exception as error:
+                if sound is None or is_of_disk(error):
+                    raise
+                log.warning("%s is without its sound, which cannot be copied: %s", final, reason(error))
+                frames = join(parts, None, look, draft)
             if frames_of(draft) != frames:
                 raise OSError(errno.EIO, f"{final} was not written whole; see whether the disk is full")

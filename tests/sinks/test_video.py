@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ncs_cluster.processes.imagery import JobImagery
 from ncs_cluster.render.picture import Overlay, draw
-from ncs_cluster.sinks import _video_encode, _video_records
+from ncs_cluster.sinks import _video_encode, _video_join, _video_records
 from ncs_cluster.sinks.video import Options, Video
 from ncs_cluster.types import Outcome, Record
 from tests.jobs.making import film, picture
@@ -356,3 +356,55 @@ def test_a_film_that_its_metadata_turn_as_telephones_do_is_upright(tmp_path: Pat
     out = run(tmp_path, {"f.mp4": 10}, {frame: Outcome() for frame in range(10)})
     assert frames[0].shape == (320, 240, 3)
     assert_shows(ffmpeg.frames(out / "video.mp4"), frames)
+
+
+def test_a_film_that_cannot_be_encoded_does_not_keep_the_job_from_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    film(tmp_path / "f.avi", GREYS, 320, 240)
+    film(tmp_path / "g.avi", GREYS, 160, 120)
+    add = _video_encode.SegmentEncoder.add
+
+    def fails(self: _video_encode.SegmentEncoder, pixels: NDArray[np.uint8], time_s: float) -> None:
+        if pixels.shape[1] == 320:
+            raise ValueError("Generic error in an external library")
+        add(self, pixels, time_s)
+
+    monkeypatch.setattr(_video_encode.SegmentEncoder, "add", fails)
+    out = run(tmp_path, {"f.avi": len(GREYS), "g.avi": len(GREYS)})
+    assert [str(path.relative_to(out)) for path in out.rglob("*.mp4")] == ["video/g.avi.mp4"]
+    assert caplog.text.count("f.avi: cannot be encoded (ValueError: Generic error in an external library)") == 1
+
+
+def test_sound_that_cannot_be_copied_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ffmpeg.make(
+        *("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=0.4", "-f", "lavfi", "-i", "sine=d=0.4"),
+        *("-c:v", "mpeg4", "-c:a", "aac", tmp_path / "f.mp4"),
+    )
+    monkeypatch.setattr(_video_join, "_sounds", lambda *_: (_ for _ in ()).throw(ValueError("Malformed AAC bitstream")))
+    out = run(tmp_path, {"f.mp4": 10})
+    assert ffmpeg.shown(out / "video.mp4", "", "stream", "codec_name") == ["h264"]
+    assert len(ffmpeg.times(out / "video.mp4")) == 10
+    assert "without its sound, which cannot be copied: ValueError: Malformed AAC bitstream" in caplog.text
+
+
+def test_without_what_is_done_the_job_does_not_go_on(tmp_path: Path) -> None:
+    film(tmp_path / "f.avi", GREYS, 320, 240)
+    job(tmp_path, {"f.avi": len(GREYS)}, "video").close()
+    sink = video(tmp_path)
+    with pytest.raises(OSError, match="which holds what is done, is gone"):
+        sink.open(5, b"1")
+
+
+@pytest.mark.parametrize(
+    ("rate", "ending", "codec"), [("30000/1001", "avi", "mpeg4"), ("24", "mov", "prores"), ("12", "webm", "vp8")]
+)
+def test_films_of_many_kinds_keep_their_times(tmp_path: Path, rate: str, ending: str, codec: str) -> None:
+    path = tmp_path / f"f.{ending}"
+    ffmpeg.make("-f", "lavfi", "-i", f"testsrc2=s=320x240:r={rate}:d=0.8", "-c:v", codec, "-b:v", "4M", path)
+    count = len(ffmpeg.times(path))
+    out = run(tmp_path, {path.name: count}, {frame: Outcome() for frame in range(count)})
+    assert ffmpeg.times(out / "video.mp4") == pytest.approx(ffmpeg.times(path), abs=2e-5)
+    assert_shows(ffmpeg.frames(out / "video.mp4"), list(ffmpeg.frames(path)))

@@ -24,7 +24,7 @@ def record(frame: int, outcome: Outcome) -> Record:
 
 def made(folder: Path) -> Records:
     found = Records(str(folder / ".video"))
-    found.open()
+    found.open(anew=not os.path.exists(found.folder))
     return found
 
 
@@ -93,8 +93,10 @@ class Job(RuleBasedStateMachine):
 
     @rule(item=st.integers(0, 1), frame=st.integers(0, 11), outcome=st.sampled_from([seen(), Outcome(), Outcome(error="damaged")]))
     def put(self, item: int, frame: int, outcome: Outcome) -> None:
+        same = self.truth.get(item, {}).get(frame) == outcome
+        joined = item in self.done or (same and self.records.is_joined(item))
         segment = self.records.put(item, record(frame, outcome))
-        assert (segment is None) == (item in self.done)
+        assert (segment is None) == joined
         if segment is not None:
             self.truth.setdefault(item, {})[frame] = outcome
             assert {shown: each.outcome for shown, each in segment.shown.items()} == self._truth(segment.key)
