@@ -123,8 +123,9 @@ class SegmentEncoder:
 
             pixels = np.pad(pixels, ((0, self._height - height), (0, self._width - width), (0, 0)), mode="edge")
         frame = av.VideoFrame.from_ndarray(pixels, format="bgr24")
+        # pixels in RGB have no matrix; PyAV before 16 looks at that of the result only where the two differ
         made = frame.reformat(
-            format="yuv420p", src_colorspace=self._matrix, dst_colorspace=self._matrix, interpolation=_BILINEAR_ACCURATE
+            format="yuv420p", src_colorspace="ITU601", dst_colorspace=self._matrix, interpolation=_BILINEAR_ACCURATE
         )
         made.pts, made.time_base = self._last, self._base
         self._container.mux(self._stream.encode(made))
