@@ -72,15 +72,19 @@ class PictureRing:
         _HEAD.pack_into(self._map, slot * self._stride, self._written, self._written, frame, width, height)
         return self._written
 
-    def newest(self, after: int = 0) -> Optional[Picture]:
-        """The newest complete picture with a number above `after`, or None."""
-        best: Optional[Picture] = None
+    def newest(self, after: int = 0, *, behind: int = 0) -> Optional[Picture]:
+        """The newest complete picture with a number above `after`, or None. `behind`: the oldest of those instead that were drawn
+        at most so many pictures before it."""
+        complete = []
         for slot in range(self.slots):
             begun, ended, frame, width, height = self._head(slot)
-            fits = 0 < width * height <= self.max_width * self.max_height
-            if begun == ended and ended > after and fits and (best is None or ended > best.number):
-                best = Picture(ended, frame, self._pixels(slot, width, height), slot)
-        return best
+            if begun == ended and ended > after and 0 < width * height <= self.max_width * self.max_height:
+                complete.append((ended, frame, width, height, slot))
+        if not complete:
+            return None
+        least = max(complete)[0] - behind
+        number, frame, width, height, slot = min(each for each in complete if each[0] >= least)
+        return Picture(number, frame, self._pixels(slot, width, height), slot)
 
     def intact(self, picture: Picture) -> bool:
         """True when the pixels have not been overwritten since `newest` returned them."""

@@ -137,6 +137,22 @@ def test_a_ring_shows_the_newest_whole_picture() -> None:
         assert reader.newest(after=number) is None
 
 
+def test_a_reader_may_take_the_picture_before_the_newest_where_that_is_new_to_it() -> None:
+    writer, reader = ring()
+    for frame in range(6):
+        writer.begin(16, 8)[:] = frame
+        writer.commit(frame, 16, 8)
+
+    def taken(after: int, behind: int) -> int | None:
+        seen = reader.newest(after, behind=behind)
+        return None if seen is None else seen.frame
+
+    # the picture of frame N has number N + 1
+    assert [taken(0, behind) for behind in (0, 1, 2)] == [5, 4, 3]
+    assert [taken(5, behind) for behind in (0, 1, 2)] == [5, 5, 5]
+    assert taken(6, 2) is None
+
+
 def test_a_reader_knows_when_the_writer_has_come_round() -> None:
     writer, reader = ring()
     writer.begin(16, 8)[:] = 1

@@ -1,4 +1,5 @@
-"""The newest picture of each camera as JPEG, encoded once for all viewers. A slow viewer skips pictures.
+"""The pictures of each camera as JPEG, encoded once for all viewers. A slow viewer skips pictures; a gateway that the machine has
+kept waiting skips none as long as it is at most BEHIND pictures late.
 
 A camera draws only while it has viewers, so a viewer first registers (`watch`) and then waits for the next picture. A camera keeps
 one viewer for GRACE_S after the last has left, so that a reloaded page or a polled snapshot does not stop and start drawing.
@@ -17,6 +18,10 @@ from ncs_cluster.messages import MapPictures
 
 QUALITY = 80
 GRACE_S = 5.0
+BEHIND = 1
+"""Pictures before the newest that are encoded too: the ring holds few, and a viewer wants the newest."""
+IN_A_ROW_S = 0.5
+"""After a longer pause the newest alone is encoded: those before it may be of an earlier viewer's time."""
 _TRIES = 3
 
 
@@ -100,14 +105,18 @@ class Pictures:
             while True:
                 view.drawn_meanwhile = False
                 ring, after = view.ring, view.last_encoded
+                more = False
                 if ring is not None:
-                    number, data = await loop.run_in_executor(self._thread, encode_newest, ring, after)
+                    in_a_row = view.jpeg is not None and loop.time() - view.jpeg.at_s <= IN_A_ROW_S
+                    behind = BEHIND if in_a_row else 0
+                    number, data = await loop.run_in_executor(self._thread, encode_newest, ring, after, behind)
                     if ring is view.ring and data is not None:
                         view.last_encoded = number
                         view.jpeg = Jpeg(view.jpeg.number + 1 if view.jpeg else 1, data, loop.time())
                         waited, view.next = view.next, asyncio.Event()
                         waited.set()
-                if not view.drawn_meanwhile:
+                        more = ring.newest(number) is not None
+                if not view.drawn_meanwhile and not more:
                     return
         finally:
             view.encoding = None
@@ -166,12 +175,13 @@ class Pictures:
         return {camera: (view.watched, view.streamed) for camera, view in self._views.items()}
 
 
-def encode_newest(ring: PictureRing, after: int) -> tuple[int, bytes | None]:
-    """Number and JPEG of the newest picture. (after, None) when none is newer, or when the camera overwrote each one meanwhile."""
+def encode_newest(ring: PictureRing, after: int, behind: int = 0) -> tuple[int, bytes | None]:
+    """Number and JPEG of the newest picture, or of one that was drawn at most `behind` pictures before it and follows `after`.
+    (after, None) when none is newer, or when the camera overwrote each one meanwhile."""
     import cv2
 
     for _ in range(_TRIES):
-        picture = ring.newest(after)
+        picture = ring.newest(after, behind=behind)
         if picture is None:
             break
         done, data = cv2.imencode(".jpg", picture.pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])

@@ -136,7 +136,7 @@ class Desk:
 def test_many_viewers_cost_one_encoding_each_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[int] = []
     real = pictures.encode_newest
-    monkeypatch.setattr(pictures, "encode_newest", lambda ring, after: (encoded.append(after), real(ring, after))[1])
+    monkeypatch.setattr(pictures, "encode_newest", lambda ring, *more: (encoded.append(more[0]), real(ring, *more))[1])
 
     async def look() -> None:
         desk = Desk()
@@ -168,6 +168,49 @@ def test_who_is_slow_gets_the_newest_and_not_the_next() -> None:
             assert jpeg is not None
             assert jpeg.number == 3
             assert abs(colour_of(jpeg.data)[0] - 220) < 10
+        desk.writer.close()
+
+    asyncio.run(look())
+
+
+async def shown(desk: Desk, first: int, count: int) -> list[int]:
+    """Levels of so many pictures, as a viewer gets them who takes each at once."""
+    levels = []
+    for number in range(first, first + count):
+        jpeg = await asyncio.wait_for(desk.pictures.next("cam0", number - 1), 10)
+        assert jpeg is not None
+        assert jpeg.number == number
+        levels.append(round(colour_of(jpeg.data)[0], -1))
+    return levels
+
+
+def test_a_gateway_that_was_kept_waiting_skips_no_picture() -> None:
+    """It hears of two pictures at once."""
+
+    async def look() -> None:
+        desk = Desk()
+        with desk.pictures.watch("cam0", stream=True):
+            desk.draw((20, 20, 20))
+            assert await shown(desk, 1, 1) == [20]
+            desk.draw((80, 80, 80))
+            desk.draw((140, 140, 140))
+            assert await shown(desk, 2, 2) == [80, 140]
+        desk.writer.close()
+
+    asyncio.run(look())
+
+
+def test_pictures_of_an_earlier_viewers_time_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "IN_A_ROW_S", -1.0)
+
+    async def look() -> None:
+        desk = Desk()
+        with desk.pictures.watch("cam0", stream=True):
+            desk.draw((20, 20, 20))
+            assert await shown(desk, 1, 1) == [20]
+            desk.writer.draw((80, 80, 80))
+            desk.draw((140, 140, 140))
+            assert await shown(desk, 2, 1) == [140]
         desk.writer.close()
 
     asyncio.run(look())
