@@ -48,10 +48,20 @@ def classifier(folder: Path) -> GraphSpec:
     return graph_folder.read(folder, "classes", None)
 
 
+SPIN = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(1_000_000):
+        pass
+"""
+"""It ends with the process that has started it, also where that one is killed."""
+
+
 @contextmanager
 def busy_cores() -> Iterator[None]:
     """A process on each core that computes all the time, at the same priority as the daemon."""
-    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    spinning = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(os.cpu_count() or 1)]
     try:
         yield
     finally:
