@@ -47,12 +47,20 @@ ONCE = (
     "tests/core/test_any_order.py",
     "tests/core/test_reconfigured_worlds.py",
     "tests/core/test_heat.py",
+    "tests/decoders/",
     "tests/deploy/test_deploy.py",
     "tests/graphs/",
+    "tests/library/test_kills.py",
     "tests/oracle/test_myriad.py",
     "tests/oracle/test_plugin.py",
     "tests/oracle/test_strange_sticks.py",
+    "tests/provision/test_yolox.py",
+    "tests/sinks/test_video.py",
     "tests/soak/",
+    "tests/system/test_graph_kinds.py",
+    "tests/system/test_run_full_disk.py",
+    "tests/system/test_run_sticks.py",
+    "tests/system/test_run_video.py",
 )
 """Tests whose answer does not depend on the interpreter: other programs, or arithmetic on the same examples."""
 MOST_PROCESSES = 16

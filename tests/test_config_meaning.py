@@ -323,9 +323,8 @@ def test_results_go_to_each_sink_that_is_given_once(tmp_path: Path) -> None:
     assert (second.name, second.kind, second.options) == ("2", "jsonl", {"path": f"{tmp_path}/a"})
     assert (third.name, third.kind, third.options) == ("3", "jsonl", {"path": f"{tmp_path}/b"})
     assert refusal("--results", "-", "--results", "-") == "--results: - is given twice; keep one"
-    assert refusal("--set", "sinks.mqtt.qos=1") == (
-        '--set sinks.mqtt.qos: there is no sink "mqtt"; known: jsonl, csv, coco, yolo, megadetector, parquet, hdf5, npy'
-    )
+    known = "jsonl, csv, coco, yolo, megadetector, parquet, hdf5, npy, images, video"
+    assert refusal("--set", "sinks.mqtt.qos=1") == f'--set sinks.mqtt.qos: there is no sink "mqtt"; known: {known}'
     assert refusal("--results", "-", "--set", "sinks.jsonl.size=1").startswith(
         "--set sinks.jsonl.size: unknown key; known here: path"
     )

@@ -71,7 +71,9 @@ class Sink:
                 self.outbox.acked(number, token)
                 return []
             case m.SinkFinished():
-                self.finished = self.finishing
+                if not self.finishing:
+                    return child.kill(now_s, "sent SinkFinished, not requested")
+                self.finished = True
                 return []
             case m.SinkBlocked(detail=detail):
                 self.blocked = detail

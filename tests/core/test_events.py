@@ -210,7 +210,7 @@ SAID: dict[Endpoint, tuple[Any, list[Any]]] = {
             m.Failed("x", "why"),
         ],
     ),
-    SINK: (m.FromSink, [m.Acked(0, 2), m.SinkBlocked("disk full"), m.Failed("x", "why")]),
+    SINK: (m.FromSink, [m.Acked(0, 2), m.SinkBlocked("disk full"), m.SinkFinished(), m.Failed("x", "why")]),
     GATEWAY: (
         m.FromGateway,
         [

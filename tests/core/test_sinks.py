@@ -174,9 +174,10 @@ def test_a_jobs_sink_is_asked_to_finish_and_so_is_the_next_process() -> None:
     assert sink.finished is True
 
 
-def test_a_sink_that_was_not_asked_has_not_finished() -> None:
+def test_a_sink_that_has_finished_what_it_was_not_asked_for_is_killed() -> None:
     sink = of_a_job()
-    sink.handle(m.SinkFinished(), 3.0)
+    text = "killed: sent SinkFinished, not requested"
+    assert sink.handle(m.SinkFinished(), 3.0) == [LogEvent("warning", "sink", text), Kill(SINK)]
     assert sink.finished is False
 
 
