@@ -11,7 +11,7 @@ from tests.python39 import ROOT, Runtime
 pytestmark = pytest.mark.slow
 
 ROOMS = ["xlink", "backends", "decoders", "ipc"]
-SEARCHES = ("any_order", "faults", "and_stick", "compare")
+SEARCHES = ("any_order", "faults", "and_stick", "compare", "pairing")
 """Ends of the names of files that search for minutes in qemu; they run on this machine's own processor alone."""
 IMPORT_ALL = """
 import importlib, platform, sys
