@@ -95,10 +95,11 @@ class UsbStick:
         step()
         rom = self._await_rom(boot_timeout_s, waiting if away else None)
         others = self._there(BOOTED)
+        neighbours = {device.port for device in self._listed() if device.product == ROM} - {rom.port}
         step()
         self._write(rom, firmware, boot_timeout_s)
         step()
-        return self._await_booted(rom, others, boot_timeout_s)
+        return self._await_booted(rom, others, neighbours, boot_timeout_s)
 
     def _listed(self) -> List[Device]:
         try:
@@ -227,11 +228,12 @@ class UsbStick:
         finally:
             pipe.close()
 
-    def _await_booted(self, rom: Device, others: Set[Tuple[int, int]], timeout_s: float) -> Pipe:
-        """The booted stick, claimed. `others`: devices that were booted before this boot began."""
+    def _await_booted(self, rom: Device, others: Set[Tuple[int, int]], neighbours: Set[str], timeout_s: float) -> Pipe:
+        """The booted stick, claimed. `others`: devices that were booted before this boot began. `neighbours`: ports at which others
+        were in their ROM then; those that boot meanwhile may be away already."""
         until_s, left_s = time.monotonic() + timeout_s, None
         refused: Optional[StickError] = None
-        neighbours: Set[str] = set()
+        neighbours = set(neighbours)
         while time.monotonic() < until_s:
             listed = self._listed()
             in_rom = {device.port: device.address for device in listed if device.product == ROM}
