@@ -79,6 +79,11 @@ class Ledger:
     def close(self) -> None:
         self._db.close()
 
+    def __del__(self) -> None:
+        # Python 3.13 warns of a connection that is collected open
+        if hasattr(self, "_db"):
+            self._db.close()
+
     # -- the job
 
     @property
