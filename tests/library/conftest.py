@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from ncs_cluster import Cluster
-from tests.library.images import SIMULATED, of_run, scenes
+from tests.library.images import PATIENCE_S, SIMULATED, of_run, scenes
 
 
 @pytest.fixture(scope="session")
@@ -31,5 +32,10 @@ def expected(images: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
+    """Both of its sticks are ready."""
     with Cluster(backend="simulated", sticks=2, graph="demo", settings=SIMULATED) as made:
+        until_s = time.monotonic() + PATIENCE_S
+        while any(stick.state == "starting" for stick in made.status().sticks):
+            assert time.monotonic() < until_s, "its sticks do not start"
+            time.sleep(0.05)
         yield made

@@ -26,8 +26,10 @@ FAILS = 7
 """Every so many frames one fails, and is retried at the end."""
 MOST_TOLD = 12
 """A writer is killed after it has told its ledger up to so many times."""
-WRITING_S, STEP_S = 0.004, 0.0007
-"""The longest wait before the kill of one that writes; how much later each one is killed that finishes than the one before."""
+WRITING_S = 0.004
+"""The longest wait before the kill of a writer that writes."""
+FIRST_S, STEP_S = 0.00002, 0.0007
+"""When the first writer that finishes is killed, and how much later each further one."""
 EACH = 20
 """Kills of each kind, at most."""
 
@@ -49,8 +51,11 @@ def plan(kind: str, frames: int) -> list[Record]:
     return first + retry
 
 
-def write(kind: str, folder: Path, frames: int, ledger: Ledger, tell: Callable[[Ledger], None]) -> None:
-    """One life of the writer: until all records are written, or, where they are, until the results are finished."""
+def write(
+    kind: str, folder: Path, frames: int, ledger: Ledger, tell: Callable[[Ledger], None], ends_s: float | None = None
+) -> None:
+    """One life of the writer: until all records are written, or, where they are, until the results are finished. `ends_s`: when its
+    own timer kills it, from the moment at which it begins to finish; a form may finish faster than another process can act."""
     records = plan(kind, frames)
     sink = job(kind, folder, **({} if kind == "yolo" else {"shard_size": SHARD}))
     opened = sink.open(ledger.written, ledger.token)
@@ -63,19 +68,25 @@ def write(kind: str, folder: Path, frames: int, ledger: Ledger, tell: Callable[[
             sink.sync()
             tell(ledger)
     if opened.next == len(records):
+        if ends_s is not None:
+            signal.setitimer(signal.ITIMER_REAL, ends_s)
         sink.finish()
+        signal.setitimer(signal.ITIMER_REAL, 0)
         ledger.finished = True
         tell(ledger)
 
 
-def one_life(kind: str, folder: Path, frames: int, ledger: Ledger, after: tuple[int, float] | None) -> Ledger:
-    """What is known after a writer that is killed when it has told its ledger so many times and a time has passed, or ends."""
+def one_life(
+    kind: str, folder: Path, frames: int, ledger: Ledger, after: tuple[int, float] | None, ends_s: float | None = None
+) -> Ledger:
+    """What is known after a writer that is killed when it has told its ledger so many times and a time has passed, or by its own
+    timer, or that ends."""
     read_fd, write_fd = os.pipe()
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            write(kind, folder, frames, ledger, lambda now: os.write(write_fd, msgspec.json.encode(now) + b"\n") and None)
+            write(kind, folder, frames, ledger, lambda now: os.write(write_fd, msgspec.json.encode(now) + b"\n") and None, ends_s)
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -90,7 +101,7 @@ def one_life(kind: str, folder: Path, frames: int, ledger: Ledger, after: tuple[
             os.kill(pid, signal.SIGKILL)
         lines += told.readlines()
     _, status = os.waitpid(pid, 0)
-    if os.waitstatus_to_exitcode(status) not in (0, -signal.SIGKILL):
+    if os.waitstatus_to_exitcode(status) not in (0, -signal.SIGKILL, -signal.SIGALRM):
         raise SystemExit("the writer failed")
     whole = [line for line in lines if line.endswith(b"\n")]
     return msgspec.json.decode(whole[-1], type=Ledger) if whole else ledger
@@ -103,10 +114,10 @@ def main() -> None:
     ledger, writing, finishing, total = Ledger(), 0, 0, len(plan(kind, frames))
     while not ledger.finished:
         writes = ledger.written < total
-        after = (chance.randrange(MOST_TOLD), chance.random() * WRITING_S) if writes else (1, finishing * STEP_S)
-        before = ledger
-        kill = (writing if writes else finishing) < EACH
-        ledger = one_life(kind, folder, frames, ledger, after if kill else None)
+        before, kill = ledger, (writing if writes else finishing) < EACH
+        after = (chance.randrange(MOST_TOLD), chance.random() * WRITING_S) if writes and kill else None
+        ends_s = FIRST_S + finishing * STEP_S if kill and not writes else None
+        ledger = one_life(kind, folder, frames, ledger, after, ends_s)
         if not ledger.finished:
             writing, finishing = (writing + 1, finishing) if before.written < total else (writing, finishing + 1)
     print(writing, finishing)

@@ -40,8 +40,8 @@ def test_a_job_whose_writer_is_killed_again_and_again_has_the_results_of_one_tha
     )
     assert ran.returncode == 0, ran.stderr
     writing, finishing = map(int, ran.stdout.split())
-    # which of the two a kill meets is chance: some forms finish within a millisecond
-    assert writing + finishing >= 4, "too few writers were killed"
+    assert writing >= 3, "too few writers were killed while they wrote"
+    assert finishing >= 1, "no writer was killed while it finished"
     options = {} if kind == "yolo" else {"shard_size": SHARD}
     assert results(folder) == whole_results(kind, tmp_path / "whole", **options)
 
