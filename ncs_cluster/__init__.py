@@ -11,8 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ncs_cluster.library import Cluster as Cluster
-    from ncs_cluster.library import Result as Result
+    from ncs_cluster.api import Cluster as Cluster
+    from ncs_cluster.api import Result as Result
 
 __version__ = "0.1.0"
 
@@ -21,5 +21,5 @@ def __getattr__(name: str) -> Any:
     if name in ("Cluster", "Result"):
         from importlib import import_module
 
-        return getattr(import_module("ncs_cluster.library"), name)
+        return getattr(import_module("ncs_cluster.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

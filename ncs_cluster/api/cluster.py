@@ -16,11 +16,11 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ncs_cluster.api import keywords
+from ncs_cluster.api.feed import Feed, checked
+from ncs_cluster.api.results import Result
+from ncs_cluster.api.session import Session
 from ncs_cluster.errors import ForkedCluster, InferenceFailed, ResultTimeout
-from ncs_cluster.library import keywords
-from ncs_cluster.library.feed import Feed, checked
-from ncs_cluster.library.results import Result
-from ncs_cluster.library.session import Session
 from ncs_cluster.status import Status
 
 Array = NDArray[np.uint8]

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ncs_cluster.api.exchange import Peer, copied
+from ncs_cluster.api.results import Result, result_of
 from ncs_cluster.errors import ImageRefused, NcsClusterError, ResultTimeout
 from ncs_cluster.feeding import messages as m
 from ncs_cluster.feeding.ring import ImageRing, slot_bytes
 from ncs_cluster.ipc import memory
-from ncs_cluster.library.exchange import Peer, copied
-from ncs_cluster.library.results import Result, result_of
 from ncs_cluster.types import Record
 
 SLOTS = 16

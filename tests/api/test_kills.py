@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from ncs_cluster import Cluster
+from ncs_cluster.api import feed
 from ncs_cluster.errors import ClusterClosed, NcsClusterError
-from ncs_cluster.library import feed
 from ncs_cluster.testing.daemon import gone
-from tests.library.images import PATIENCE_S, SIMULATED, shown
+from tests.api.images import PATIENCE_S, SIMULATED, shown
 
 pytestmark = pytest.mark.slow
 
@@ -141,7 +141,7 @@ def test_a_defect_in_the_receiving_thread_ends_every_waiting_call(images: Images
 
 
 def test_a_host_that_dies_while_it_starts_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ncs_cluster.library import session
+    from ncs_cluster.api import session
 
     class Killed(session.Hosting):
         def send(self, settings: Any) -> None:

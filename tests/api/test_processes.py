@@ -21,7 +21,7 @@ import pytest
 from ncs_cluster import Cluster
 from ncs_cluster.errors import ForkedCluster
 from ncs_cluster.testing.daemon import alive, gone
-from tests.library.images import PATIENCE_S, SIMULATED, shown
+from tests.api.images import PATIENCE_S, SIMULATED, shown
 from tests.tied import TIED
 
 pytestmark = pytest.mark.slow
@@ -281,7 +281,7 @@ def test_a_cluster_that_is_refused_leaves_nothing(tmp_path: Path, monkeypatch: p
 
 def test_a_program_that_does_not_ask_for_cluster_pays_nothing_for_it() -> None:
     """Nor do the processes of a daemon and ncsctl."""
-    heavy = "{'numpy', 'msgspec', 'ncs_cluster.library', 'asyncio', 'subprocess'} & set(sys.modules)"
+    heavy = "{'numpy', 'msgspec', 'ncs_cluster.api', 'asyncio', 'subprocess'} & set(sys.modules)"
     for module in ("ncs_cluster", "ncs_cluster.processes.child"):
         code = f"import sys, {module}; print(sorted({heavy} - {{'msgspec'}}))"
         said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from ncs_cluster import Cluster
+from ncs_cluster.api import cluster as module
+from ncs_cluster.api.results import result_of
 from ncs_cluster.errors import ClusterClosed, ConfigError, ImageRefused, InferenceFailed, ResultTimeout
-from ncs_cluster.library import cluster as module
-from ncs_cluster.library.results import result_of
 from ncs_cluster.types import Outcome, Record
+from tests.api.images import PATIENCE_S, SIMULATED, shown
 from tests.conftest import ROOT
-from tests.library.images import PATIENCE_S, SIMULATED, shown
 
 pytestmark = pytest.mark.slow
 

@@ -13,14 +13,14 @@ from typing import IO
 
 from msgspec import structs
 
+from ncs_cluster.api import reading
+from ncs_cluster.api.exchange import Exchange
+from ncs_cluster.api.feed import Feed
+from ncs_cluster.api.following import Following
+from ncs_cluster.api.hosting import Hosting
 from ncs_cluster.client import Client
 from ncs_cluster.errors import ClusterClosed, ConfigError, ForkedCluster, NcsClusterError, NotRunning
 from ncs_cluster.feeding.link import SOCKET
-from ncs_cluster.library import reading
-from ncs_cluster.library.exchange import Exchange
-from ncs_cluster.library.feed import Feed
-from ncs_cluster.library.following import Following
-from ncs_cluster.library.hosting import Hosting
 from ncs_cluster.specs import CameraSpec, Settings, SinkSpec
 from ncs_cluster.status import Status
 from ncs_cluster.types import CameraName, GraphName

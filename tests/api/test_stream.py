@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from ncs_cluster import Cluster
+from ncs_cluster.api import following
 from ncs_cluster.errors import ConfigError, SourceError
-from ncs_cluster.library import following
-from tests.library.images import PATIENCE_S, shown
-from tests.library.test_kills import child
+from tests.api.images import PATIENCE_S, shown
+from tests.api.test_kills import child
 
 pytestmark = pytest.mark.slow
 

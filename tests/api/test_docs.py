@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from tests.api.images import PATIENCE_S
 from tests.conftest import ROOT
-from tests.library.images import PATIENCE_S
 from tests.tied import TIED
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 
 from ncs_cluster import Cluster
 from ncs_cluster.errors import ClusterClosed, ImageRefused
-from tests.library.images import PATIENCE_S, SIMULATED, shown
+from tests.api.images import PATIENCE_S, SIMULATED, shown
 
 pytestmark = pytest.mark.slow
 

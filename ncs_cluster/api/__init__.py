@@ -8,7 +8,7 @@ through the source plugin `feed`, results come back through the sink plugin `fee
                  +------ Exchange <---records--- sink process (sinks/feed.py) <-- sticks
 """
 
-from ncs_cluster.library.cluster import Cluster
-from ncs_cluster.library.results import Result
+from ncs_cluster.api.cluster import Cluster
+from ncs_cluster.api.results import Result
 
 __all__ = ["Cluster", "Result"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ncs_cluster import Cluster
-from tests.library.images import PATIENCE_S, SIMULATED, of_run, scenes
+from tests.api.images import PATIENCE_S, SIMULATED, of_run, scenes
 
 
 @pytest.fixture(scope="session")

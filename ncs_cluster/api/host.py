@@ -1,4 +1,4 @@
-"""The host: the supervisor of one program's cluster, `python -m ncs_cluster.library.host PID`.
+"""The host: the supervisor of one program's cluster, `python -m ncs_cluster.api.host PID`.
 
 Settings come over its standard input, each message with its length in front; later ones replace the present ones. It ends when that
 closes, or when the program has ended: a process that the program has forked may hold the pipe open. It does not use

@@ -12,10 +12,10 @@ from collections import deque
 from concurrent.futures import Future
 from typing import Any
 
+from ncs_cluster.api.exchange import Peer, copied
+from ncs_cluster.api.results import Result, result_of
 from ncs_cluster.errors import NcsClusterError, SourceError
 from ncs_cluster.feeding import messages as m
-from ncs_cluster.library.exchange import Peer, copied
-from ncs_cluster.library.results import Result, result_of
 from ncs_cluster.types import Record
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from typing import IO, Optional
 
 import msgspec
 
+from ncs_cluster.api.environment import environment
 from ncs_cluster.errors import ConfigError, format_os_error
-from ncs_cluster.library.environment import environment
 from ncs_cluster.specs import Settings
 
 
@@ -29,7 +29,7 @@ def read(argv: Sequence[str], log: IO[bytes], *, graphs: bool = True) -> Setting
     """Checked settings of a command line and this process's environment. `graphs`: load each graph once. Raises ConfigError."""
     ended = subprocess.run(
         # not from the working folder: a file there may have the name of a module
-        [sys.executable, "-P", "-m", "ncs_cluster.library.reading", str(os.getpid())],
+        [sys.executable, "-P", "-m", "ncs_cluster.api.reading", str(os.getpid())],
         input=msgspec.msgpack.encode((list(argv), graphs)),
         stdout=subprocess.PIPE,
         stderr=log,

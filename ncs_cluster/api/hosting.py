@@ -9,10 +9,10 @@ from typing import IO
 
 import msgspec
 
+from ncs_cluster.api.environment import environment
+from ncs_cluster.api.host import LENGTH, MARGIN_S
 from ncs_cluster.core.shutdown import LONGEST_S
 from ncs_cluster.errors import EX_CONFIG, ClusterClosed, ConfigError, NcsClusterError
-from ncs_cluster.library.environment import environment
-from ncs_cluster.library.host import LENGTH, MARGIN_S
 from ncs_cluster.specs import Settings
 
 TAIL = 4000
@@ -26,7 +26,7 @@ class Hosting:
         """Raises OSError when no process can be started."""
         self._log = log
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ncs_cluster.library.host", str(os.getpid())],
+            [sys.executable, "-P", "-m", "ncs_cluster.api.host", str(os.getpid())],
             stdin=subprocess.PIPE,
             bufsize=0,
             stdout=log,

@@ -9,11 +9,11 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from ncs_cluster.api import feed as module
+from ncs_cluster.api.feed import SLOTS, Feed
 from ncs_cluster.errors import ClusterClosed
 from ncs_cluster.feeding import messages as m
 from ncs_cluster.feeding.ring import ImageRing
-from ncs_cluster.library import feed as module
-from ncs_cluster.library.feed import SLOTS, Feed
 from ncs_cluster.types import Outcome, Record
 
 
