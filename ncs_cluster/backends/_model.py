@@ -118,7 +118,8 @@ def _check_range(model: Any, spec: GraphSpec) -> None:
 
 
 def _add_output(model: Any, spec: GraphSpec, name: str) -> None:
-    """Make a tensor inside the model an output of this name. Raises StickError where there is none, naming what is similar."""
+    """Make the tensor `name` inside the model an output. Raises StickError where the model has no such tensor; its text names
+    similar ones."""
     layers = model.get_ordered_ops()
     tensors = {each: port for layer in layers for port in layer.outputs() for each in port.get_names()}
     port = tensors.get(name) or next((layer.output(0) for layer in layers if layer.get_friendly_name() == name), None)

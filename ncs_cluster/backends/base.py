@@ -64,7 +64,7 @@ class Completed(NamedTuple):
     latency_s: float
     """From the moment the stick took it to its answer."""
     transform: ResizeTransform = ResizeTransform()
-    """How the frame was laid into the graph's input, and the input's size, by which a YOLO is told."""
+    """Scale and offset from the frame to the graph's input, and the input's size, which tells the layout of a YOLO head."""
 
 
 class Reading(NamedTuple):

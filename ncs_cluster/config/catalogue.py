@@ -88,7 +88,7 @@ class Entry(GraphToml):
 
 
 class Catalogue:
-    """The models of one file. Raises ConfigError for a file that is none."""
+    """The models of one catalogue file. Raises ConfigError for a file that is no catalogue."""
 
     def __init__(self, file: Optional[Path] = None) -> None:
         """`file`: None for the shipped one."""

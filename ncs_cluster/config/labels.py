@@ -59,8 +59,8 @@ def read(path: Path, classes: Optional[Classes], *, first_id: Optional[int], usu
 
 
 def renamed(named: Numbered, names: Mapping[str, str], where: str) -> Numbered:
-    """`named` with other names for some classes: `names` maps the label file's name to the one that results have. Several classes
-    may get one name; their ids stay apart.
+    """`named` with some classes renamed: `names` maps the name in the label file to the name in results. Several classes may be
+    renamed to one name; their ids stay apart.
 
     Raises ConfigError that begins with `where` for a name that no class has, and for a new name that is no line of text.
     """

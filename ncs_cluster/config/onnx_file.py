@@ -57,7 +57,7 @@ def _port(reader: _Reader, value: Value) -> Port:
 
 
 def _message(reader: _Reader, value: Value, number: int) -> Value:
-    """The last field of this number, as Protocol Buffers has it; an empty message where there is none."""
+    """The submessage in field `number`, the last one where the field is repeated; an empty message where the field is missing."""
     found: Value = memoryview(b"")
     for field, each in reader.fields(value):
         found = each if field == number else found
@@ -76,7 +76,7 @@ class _Reader:
         self._left = MOST_FIELDS
 
     def fields(self, data: Value) -> Iterator[tuple[int, Value]]:
-        """Number and value of each field. Raises ValueError or IndexError for what is none."""
+        """Number and value of each field. Raises ValueError or IndexError where the bytes are no Protocol Buffers message."""
         if isinstance(data, int):
             raise ValueError("a message is a number")
         at = 0

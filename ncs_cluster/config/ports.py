@@ -30,7 +30,7 @@ class Ports(NamedTuple):
 
 
 def read(model: Path) -> Ports:
-    """Raises ConfigError for a file that cannot be understood, and OSError for one that cannot be read."""
+    """Inputs and outputs of a model file. Raises ConfigError for an unknown or damaged format, OSError for an unreadable file."""
     from ncs_cluster.config import ir, onnx_file, tflite_file
 
     if model.suffix == ".xml":

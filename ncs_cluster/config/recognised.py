@@ -124,7 +124,7 @@ def _yolo(layout: str, name: str) -> _Guess:
 
 
 def _decoder(found: Ports, names: int) -> tuple[str, str]:
-    """The decoder whose outputs these are, and the layout of a YOLO; empty where there is none, or several could be meant."""
+    """The decoder that reads these outputs, and its layout for a YOLO head. Both empty: no decoder reads them, or several do."""
     from ncs_cluster.decoders import classification, ssd, yolo_layout
 
     if not found.outputs:

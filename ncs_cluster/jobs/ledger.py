@@ -88,7 +88,7 @@ class Ledger:
 
     @property
     def job(self) -> Optional[Dict[str, Any]]:
-        """What was asked for; None while the items are not listed."""
+        """The description of the job, as `begin` got it; None before the items are listed."""
         text = self._meta("job")
         return None if text is None else json.loads(text)
 

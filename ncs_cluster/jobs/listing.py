@@ -98,7 +98,7 @@ def _below(folder: str, within: str, wanted: tuple[str, ...]) -> Iterator[bytes]
     except OSError as error:
         if not within:
             raise ConfigError(f"{format_os_error(error)}: give this user access, or leave the folder out") from error
-        # an item that cannot be read, among others that can
+        # a folder that may not be listed is an item, which fails when it is read: the other items go on
         yield os.fsencode(within)
         return
     for entry in found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from abc import ABC, abstractmethod
 from typing import Callable, List, Optional, Tuple
 
 from ncs_cluster.sinks._final import MOST_SHARDS, aside, link_or_copy, named, remove
@@ -22,7 +23,7 @@ def parse(spec: str, place: Place) -> Parsed:
     return Parsed({"path": path}, path)
 
 
-class Parted:
+class Parted(ABC):
     """See base.Sink and base.Finishing."""
 
     columns: Tuple[str, ...]
@@ -41,19 +42,19 @@ class Parted:
 
     # -- what a form says
 
+    @abstractmethod
     def row(self, record: Record) -> Tuple[bool, Tuple[bytes, ...]]:
         """Whether the frame failed, and the bytes of each column. Changes nothing: writing them may fail."""
-        raise NotImplementedError
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # noqa: B027  (a hook)
         """Called when it is opened, before `recall`."""
 
-    def recall(self, text: bytes) -> None:
+    def recall(self, text: bytes) -> None:  # noqa: B027  (a hook)
         """Bytes of the column `memory` that are written: those of a row, or of many."""
 
+    @abstractmethod
     def build(self, shard: Shard) -> None:
         """Make the final files of a shard, the one that `files` names last as the last. Raises OSError."""
-        raise NotImplementedError
 
     def files(self, shard: Optional[int]) -> List[str]:
         """Final files of a shard."""
