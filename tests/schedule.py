@@ -59,6 +59,7 @@ ONCE = (
     "tests/oracle/test_strange_sticks.py",
     "tests/provision/test_yolox.py",
     "tests/sinks/test_video.py",
+    "tests/sinks/test_video_faults.py",
     "tests/soak/",
     "tests/system/test_graph_kinds.py",
     "tests/system/test_run.py",

@@ -9,7 +9,6 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,51 +16,15 @@ import pytest
 
 from ncs_cluster.backends import xlink
 from ncs_cluster.backends.xlink import Xlink
-from ncs_cluster.emulator.boot import artificial_firmware
 from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
 from ncs_cluster.types import GraphName, StickId
-from tests.backends import numbered
-from tests.backends.numbered import GRAPHS, Driver, write_blobs
+from tests.backends.numbered import Driver, write_blobs
+from tests.backends.xlink_sticks.steps import PORT, QUICK_STICK, Drive, lost
 from tests.descriptors import open_descriptors
 
 pytestmark = pytest.mark.slow
-
-PORT = "1-1.2"
-QUICK_STICK = {"boot_s": 0.05, "reset_s": 0.05, "latency_s": 0.002}
-
-
-@pytest.fixture(scope="session")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with firmware of nothing, and blobs."""
-    folder = tmp_path_factory.mktemp("xlink")
-    (folder / "firmware").write_bytes(artificial_firmware(600_000))
-    write_blobs(folder)
-    return folder
-
-
-@pytest.fixture
-def bus(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    monkeypatch.setenv("NCS_EMULATOR_SOCKET", str(emulator.socket))
-    return emulator
-
-
-Drive = Callable[..., Driver]
-
-
-@pytest.fixture
-def drive(files: Path, emulated_libusb: Path, bus: Emulator) -> Iterator[Drive]:
-    """drive(port, graphs=1, **options): a stick to open, closed with the test."""
-    drivers = []
-
-    def make(port: str = PORT, graphs: int = 1, **options: Any) -> Driver:
-        drivers.append(Driver(port, files / "firmware", emulated_libusb, numbered.graphs(files)[:graphs], **options))
-        return drivers[-1]
-
-    yield make
-    for driver in drivers:
-        driver.backend.close()
 
 
 def process(bus: Emulator, files: Path, libusb: Path, port: str, count: int) -> subprocess.Popen[str]:
@@ -70,19 +33,6 @@ def process(bus: Emulator, files: Path, libusb: Path, port: str, count: int) -> 
     started = subprocess.Popen(command, env={**os.environ, **bus.env}, stdout=subprocess.PIPE, text=True)
     assert started.stdout is not None
     return started
-
-
-def lost(driver: Driver, timeout_s: float = 10.0, *, fill: bool = False) -> StickError:
-    """The error that ends the link. It may come as soon as something is said to the stick, so `fill` belongs to it."""
-    until_s = time.monotonic() + timeout_s
-    try:
-        if fill:
-            driver.fill()
-        while time.monotonic() < until_s:
-            driver.turn(0.1)
-    except StickError as error:
-        return error
-    raise AssertionError("nothing happened")
 
 
 def test_every_result_is_its_own_frames(bus: Emulator, drive: Drive) -> None:
@@ -370,55 +320,3 @@ def test_descriptors_stay_few_over_many_lives(bus: Emulator, drive: Drive) -> No
         driver.backend.close()
         counts.append(open_descriptors())
     assert counts[-1] == counts[2]
-
-
-def test_both_graphs_have_worked_before_it_is_ready(bus: Emulator, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A graph that never answers keeps the stick from being ready."""
-    bus.add(PORT, **{**QUICK_STICK, "latency_s": 60.0})
-    with pytest.raises(StickError) as error:
-        drive(graphs=len(GRAPHS), infer_timeout_s=1.0).open()
-    assert error.value.reason == "hang"
-
-
-def test_a_stick_that_answers_the_known_picture_with_zeros_is_never_ready(bus: Emulator, drive: Drive) -> None:
-    bus.add(PORT, **QUICK_STICK, graphs="zero")
-    with pytest.raises(StickError, match=r"graph planar: a known picture gives nothing but zeros") as error:
-        drive().open()
-    assert error.value.reason == "wrong"
-
-
-def test_a_stick_that_begins_to_compute_wrongly_is_found_at_its_next_check(bus: Emulator, drive: Drive) -> None:
-    bus.add(PORT, **QUICK_STICK)
-    driver = drive(check_s=0.05)
-    assert len(driver.open().answers) == 1
-    driver.run(100)
-    bus.fault(PORT, "wrong", times=1_000_000)
-    with pytest.raises(StickError, match=r"a known picture gives another answer than at first \(output out\)") as error:
-        driver.run(1_000_000)
-    assert error.value.reason == "wrong"
-    told = re.search(r"; (\d+) results since its last right answer may be wrong$", error.value.detail)
-    assert told
-    assert driver.mixed <= int(told[1])
-
-
-def test_a_result_that_has_changed_places_with_the_known_pictures_is_found(bus: Emulator, drive: Drive) -> None:
-    bus.add(PORT, **QUICK_STICK)
-    driver = drive(check_s=0.001)
-    driver.open()
-    driver.run(20)
-
-    def swap_often() -> None:
-        for _ in range(200):
-            bus.fault(PORT, "swap")
-            driver.run(4)
-
-    with pytest.raises(StickError, match=r"another answer than at first|a result was lost or doubled"):
-        swap_often()
-
-
-def test_without_checks_a_graph_may_answer_zeros(bus: Emulator, drive: Drive) -> None:
-    bus.add(PORT, **QUICK_STICK, graphs="zero")
-    driver = drive(check_s=0)
-    assert driver.open().answers == ()
-    driver.fill()
-    assert driver.turn() is not None
