@@ -6,12 +6,12 @@ On a non-blocking socket, or after its time-out, `receive` returns None when no 
 from __future__ import annotations
 
 import array
-import os
 import socket
-from typing import Any, Generic, List, NamedTuple, Optional, TypeVar
+from typing import Any, Generic, NamedTuple, Optional, TypeVar
 
 import msgspec
 
+from ncs_cluster import file_descriptors
 from ncs_cluster.errors import ProtocolError
 
 SOCKET = "feed.sock"
@@ -64,7 +64,7 @@ class Link(Generic[R]):
             return None
         except OSError as error:
             raise EOFError(str(error)) from error
-        fds = _descriptors(ancillary)
+        fds = file_descriptors.received(ancillary)
         try:
             if size == 0:
                 raise EOFError("the peer closed the connection")
@@ -72,12 +72,12 @@ class Link(Generic[R]):
                 raise ProtocolError(f"a message is longer than {MAX_MESSAGE} bytes")
             message = self._decode(self._view[:size])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            _close(fds)
+            file_descriptors.close(fds)
             raise ProtocolError(f"not a message of this connection: {error}") from error
         except (EOFError, ProtocolError):
-            _close(fds)
+            file_descriptors.close(fds)
             raise
-        _close(fds[1:])
+        file_descriptors.close(fds[1:])
         return Received(message, fds[0] if fds else -1)
 
     def end(self) -> None:
@@ -108,16 +108,3 @@ def connect(path: str, incoming: Any) -> Link[Any]:
         sock.close()
         raise
     return Link(sock, incoming)
-
-
-def _descriptors(ancillary: Any) -> List[int]:
-    fds = array.array("i")
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return list(fds)
-
-
-def _close(fds: List[int]) -> None:
-    for fd in fds:
-        os.close(fd)

@@ -8,12 +8,12 @@ is empty, and `send` returns False when it is full. Runs on CPython 3.9.
 from __future__ import annotations
 
 import array
-import os
 import socket
 from typing import Any, Generic, List, NamedTuple, Optional, Tuple, TypeVar
 
 import msgspec
 
+from ncs_cluster import file_descriptors
 from ncs_cluster.errors import ProtocolError
 
 MAX_MESSAGE = 200_000
@@ -87,11 +87,11 @@ class Channel(Generic[R]):
             return None
         except ConnectionResetError as error:
             raise EOFError(str(error)) from error
-        fds = _descriptors(ancillary)
+        fds = file_descriptors.received(ancillary)
         try:
             message = self._message(size, truncated=bool(flags & _TRUNCATED))
         except (EOFError, ProtocolError):
-            _close(fds)
+            file_descriptors.close(fds)
             raise
         return Received(message, fds)
 
@@ -130,16 +130,3 @@ class Channel(Generic[R]):
 def pair() -> Tuple[socket.socket, socket.socket]:
     """Two connected sockets, close-on-exec and blocking."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-
-
-def _descriptors(ancillary: List[Tuple[int, int, bytes]]) -> List[int]:
-    fds = array.array("i")
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return list(fds)
-
-
-def _close(fds: List[int]) -> None:
-    for fd in fds:
-        os.close(fd)
