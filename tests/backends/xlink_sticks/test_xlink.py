@@ -115,7 +115,8 @@ def test_a_stick_pulled_while_it_is_closed_is_closed(bus: Emulator, drive: Drive
 
 @pytest.mark.parametrize("fault", ["hang", "silent"])
 def test_a_stick_that_hangs_is_reset_in_place_and_works_on(bus: Emulator, drive: Drive, fault: str) -> None:
-    bus.add(PORT, **QUICK_STICK, watchdog_s=1.5)
+    # longer than the host's patience, which ends first then
+    bus.add(PORT, **QUICK_STICK, watchdog_s=4.0)
     driver = drive(infer_timeout_s=1.0)
     driver.open()
     driver.run(10)
