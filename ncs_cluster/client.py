@@ -19,10 +19,14 @@ import msgspec
 from ncs_cluster.control_messages import (
     AskEvents,
     AskFault,
+    AskGraphs,
     AskStatus,
     AskSwitch,
     AskUrl,
+    BeginJob,
+    ChangeJob,
     Done,
+    JobBegun,
     PageUrl,
     Reply,
     Request,
@@ -110,6 +114,18 @@ class Client:
     def trouble(self, kind: str, stick: str | None = None) -> str:
         """Inject a fault, simulated sticks only: "heat", "unplug" or "hang". Returns what the daemon did, one line."""
         return _decode(self._ask(AskFault(kind, StickId(stick) if stick else None)), Done).text
+
+    def graphs(self) -> msgspec.Raw:
+        """The daemon's graphs: list[specs.GraphSpec] in msgpack."""
+        return self._ask(AskGraphs())
+
+    def begin_job(self, job: bytes) -> str:
+        """`job`: a specs.JobSpec in msgpack. Returns its id. Refused to other users than the daemon's."""
+        return _decode(self._ask(BeginJob(msgspec.Raw(job))), JobBegun).id
+
+    def change_job(self, id: str, verb: str) -> str:
+        """`verb`: pause, resume or cancel. Returns what the daemon did, one line."""
+        return _decode(self._ask(ChangeJob(id, verb)), Done).text
 
     def url(self) -> str:
         """The page's address, with its token. Refused with NO_PAGE or PAGE_NOT_READY."""

@@ -43,7 +43,25 @@ class AskUrl(ControlMessage, frozen=True):
     """-> PageUrl. Refused with NO_PAGE or PAGE_NOT_READY."""
 
 
-Request = Union[AskStatus, AskEvents, AskSwitch, AskFault, AskUrl]
+class AskGraphs(ControlMessage, frozen=True):
+    """-> list[specs.GraphSpec], the daemon's"""
+
+
+class BeginJob(ControlMessage, frozen=True):
+    """Run a job beside the cameras. `job`: a specs.JobSpec in msgpack. -> JobBegun. For programs of the daemon's own user alone: a
+    job reads and writes files with the daemon's rights."""
+
+    job: Raw
+
+
+class ChangeJob(ControlMessage, frozen=True):
+    """`verb`: "pause", "resume" or "cancel". -> Done"""
+
+    id: str
+    verb: str
+
+
+Request = Union[AskStatus, AskEvents, AskSwitch, AskFault, AskUrl, AskGraphs, BeginJob, ChangeJob]
 
 NO_PAGE = "no-page"
 """The daemon runs without a page."""
@@ -64,6 +82,12 @@ class Done(Struct, frozen=True):
     """What the daemon did, one line."""
 
     text: str
+
+
+class JobBegun(Struct, frozen=True):
+    """The job is in the list of jobs."""
+
+    id: str
 
 
 class PageUrl(Struct, frozen=True):

@@ -114,6 +114,8 @@ class CameraSpec(Struct, frozen=True):
     """Slots granted in advance: one being written, the others for the next frames."""
     resumable: bool = False
     """A later run does the frames that are not finished at the end: they have no record."""
+    sinks: Optional[List[str]] = None
+    """Names of the sinks that get its results; None: all that are no job's."""
 
     def __repr__(self) -> str:
         """Without the options: an address may hold a password."""
@@ -154,13 +156,44 @@ class SinkSpec(Struct, frozen=True):
     shown: str
     """The place for people, passwords taken out."""
     name: str = ""
-    """By its place among --results: empty for the first, then "2", "3", ...; of a job its format."""
+    """By its place among --results: empty for the first, then "2", "3", ...; of a job its format, behind the job's number."""
     ledger: Optional[str] = None
     """Absolute path of the ledger of the job whose results it writes; None: it is no job's."""
 
     def __repr__(self) -> str:
         """Without the options: an address may hold a password."""
         return f"SinkSpec({self.kind!r}, {self.shown!r}, {self.name!r})"
+
+
+class JobSpec(Struct, frozen=True):
+    """A job: an ordered stream from its ledger's items to sinks of its own."""
+
+    camera: CameraSpec
+    sinks: List[SinkSpec]
+    graph: GraphSpec
+    """As the daemon had it when the job began."""
+    out: str
+    """Absolute path of its folder."""
+    sources: List[str] = []
+    """What it works on, for people; not more than a few."""
+    id: str = ""
+    """The number that the daemon gave it: "1", "2", ...; empty for the job of a daemon that runs for it alone."""
+    started_at: float = 0.0
+    """Unix seconds."""
+
+
+class JobRecord(Struct, frozen=True):
+    """A job and how far it is, as a daemon keeps it over its restarts."""
+
+    job: JobSpec
+    state: str = "running"
+    """running|paused|done|failed|cancelled"""
+    detail: Optional[str] = None
+    """Why it failed."""
+    done: int = 0
+    expected: int = 0
+    failed: int = 0
+    """Frames."""
 
 
 class GatewaySpec(Struct, frozen=True):
@@ -205,6 +238,8 @@ class Settings(Struct, frozen=True):
     sinks: List[SinkSpec] = []
     gateway: Optional[GatewaySpec] = None
     log_level: str = "info"
+    jobs: List[JobSpec] = []
+    """Jobs for which alone this daemon runs: it ends when they are done."""
     notices: List[str] = []
     """Lines the operator should read at start ("no stick found: working on this CPU")."""
 

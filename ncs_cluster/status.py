@@ -167,6 +167,30 @@ class PoolStatus(Struct, frozen=True):
     shedding: bool
 
 
+class JobStatus(Struct, frozen=True):
+    """A job that runs on the daemon's sticks: see docs/jobs.md."""
+
+    id: str
+    state: str
+    """running|paused|done|failed|cancelled"""
+    sources: list[str]
+    """What it works on; only the first few."""
+    graph: str
+    out: str
+    """Its folder."""
+    formats: list[str]
+    done: int
+    expected: int
+    """As far as it is known: 0 before the source is open."""
+    failed: int
+    fps: float
+    weight: float
+    started_at: float
+    """Unix time."""
+    detail: str | None
+    """Why it failed, or why it does not go on at present."""
+
+
 class Status(Struct, frozen=True):
     daemon: DaemonStatus
     clusters: ClusterStatus
@@ -181,6 +205,8 @@ class Status(Struct, frozen=True):
     graphs: list[str]
     pools: list[PoolStatus] = []
     sinks: list[SinkStatus] = []
+    jobs: list[JobStatus] = []
+    """The oldest first; those that have ended too, the newest 20."""
 
 
 class Event(Struct, frozen=True):

@@ -27,7 +27,7 @@ def main() -> None:
     try:
         from ncs_cluster.processes.supervisor import run
 
-        code = run(settings)
+        code = run(settings, keep_jobs=True)
     except ConfigError as error:
         refuse("ncs-clusterd", error)
     except KeyboardInterrupt:

@@ -6,13 +6,12 @@ import argparse
 from collections.abc import Callable
 
 import ncs_cluster
-from ncs_cluster.cli import commands, firmware, graphs, usb
+from ncs_cluster.cli import commands, firmware, graphs, jobs, options, usb
 
 
 def make() -> argparse.ArgumentParser:
     """Parsed arguments hold `run`, a function of them that returns the exit code."""
-    place = argparse.ArgumentParser(add_help=False)
-    place.add_argument("--runtime-dir", metavar="DIR", default=argparse.SUPPRESS, help="folder of the daemon's control socket")
+    place = options.runtime_dir()
     made = argparse.ArgumentParser(
         "ncsctl",
         description="Shows and controls a running ncs-clusterd.",
@@ -43,6 +42,7 @@ def make() -> argparse.ArgumentParser:
     events.add_argument("--follow", "-f", action="store_true", help="then print each new event, until Ctrl-C")
     ask("url", "the page's address, with its token")
     command("run", lambda _: 2, "work through files: detect, classify or extract; ncsctl run --help says how")
+    jobs.add(command)
     firmware.add(command)
     graphs.add(command)
     usb.add(command)

@@ -28,9 +28,9 @@ SLOW_S = 1.0
 Change = Callable[[Settings], Settings]
 
 
-def read(program: str, argv: Sequence[str], job: Optional[Change] = None) -> Settings:
+def read(program: str, argv: Sequence[str], job: Optional[Change] = None, *, graphs: bool = True) -> Settings:
     """Checked settings from a command line without the program's name, and the environment. `job` makes those of a job of them,
-    before the graphs are tried. Exits with code 78 and one line where they are refused."""
+    before the graphs are tried, where `graphs`. Exits with code 78 and one line where they are refused."""
     readable, writable = os.pipe()
     parent = os.getpid()
     child = os.fork()
@@ -39,7 +39,7 @@ def read(program: str, argv: Sequence[str], job: Optional[Change] = None) -> Set
         die_with_parent(parent)
         os.close(readable)
         try:
-            answer = _read(program, argv, job)
+            answer = _read(program, argv, job, graphs=graphs)
             with os.fdopen(writable, "wb") as pipe:
                 pipe.write(answer)
             code = 0
@@ -101,9 +101,9 @@ def checked(program: str, argv: Sequence[str], job: Optional[Change] = None, *, 
     return settings
 
 
-def _read(program: str, argv: Sequence[str], job: Optional[Change]) -> bytes:
+def _read(program: str, argv: Sequence[str], job: Optional[Change], *, graphs: bool) -> bytes:
     try:
-        return encoded(checked(program, argv, job))
+        return encoded(checked(program, argv, job, graphs=graphs))
     except ConfigError as error:
         refuse(program, error)
     except OSError as error:

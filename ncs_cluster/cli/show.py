@@ -20,9 +20,18 @@ CAMERA = {"running": "good", "starting": "dim", "ended": "dim"}
 
 def status(document: Status) -> Lines:
     """The whole document, the most important part first."""
-    blocks = [daemon(document), clusters(document), sticks(document), cameras(document), totals(document)]
+    blocks = [daemon(document), clusters(document), sticks(document), cameras(document), jobs(document), totals(document)]
     blocks += [[machine(document)], processes(document)]
     return [line for block in blocks if block for line in (*block, [])][:-1]
+
+
+def jobs(document: Status) -> Lines:
+    """Jobs that have not ended."""
+    if not (running := [job for job in document.jobs if job.state in ("running", "paused")]):
+        return []
+    from ncs_cluster.cli import show_jobs
+
+    return show_jobs.listed(running)
 
 
 def top(document: Status) -> Lines:

@@ -71,6 +71,10 @@ class ForgetPort(Struct, frozen=True):
     stick: StickId
 
 
+class KeepJobs(Struct, frozen=True):
+    """Write down the jobs, so that the next daemon goes on with them: see Jobs.records."""
+
+
 class LogEvent(Struct, frozen=True):
     """One line of the log and of `ncsctl events`. An event reports a change once, not a state repeatedly."""
 
@@ -90,4 +94,4 @@ class Exit(Struct, frozen=True):
     code: int
 
 
-Action = Union[Send, Spawn, Kill, MakePool, DropPool, MakePictures, DropPictures, Unplug, ForgetPort, LogEvent, Exit]
+Action = Union[Send, Spawn, Kill, MakePool, DropPool, MakePictures, DropPictures, Unplug, ForgetPort, KeepJobs, LogEvent, Exit]

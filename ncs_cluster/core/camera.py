@@ -58,6 +58,10 @@ class Camera:
         """Number of the first frame of its present source."""
         self.starts_over = False
         """Its next process has another source, which begins at its start."""
+        self.first = 0
+        """Number of its source's first frame: an earlier run has written the results of those before."""
+        self.progress: m.SourceProgress | None = None
+        """Of a source that counts."""
         self.frames = 0
         self.unreadable = Unreadable()
         self.captured_at = 0.0
@@ -125,11 +129,14 @@ class Camera:
                 # opening a source has no deadline here: the camera process itself detects a library that hangs
                 child.extend_opening(now_s)
                 return []
+            case m.SourceProgress():
+                self.progress = message
+                return []
             case m.QuitRequested():
                 return [] if self._cameras.daemon.stopping else self._cameras.daemon.stop(now_s)
             case m.Hello():
                 return check_protocol(child, message, now_s) or self._hello(now_s)
-            case m.Failed(permanent=True, detail=detail) if not (self.ever_opened or self.added or self._cameras.daemon.stopping):
+            case m.Failed(permanent=True, detail=detail) if not (self.ever_opened or self._cameras.daemon.stopping):
                 # a wrong path, or a file that is not a video: another attempt would fail too
                 return self._refused(detail)
             case e.Exited(how=how, code=code):
@@ -157,6 +164,8 @@ class Camera:
         self.child.ready(now_s)
         back = not self.signal
         self.info, self.signal, self.detail, self.refused = info, True, None, False
+        if info.first > self.next_frame:
+            self.first = self.next_frame = info.first
         if self.stream is None and not self.removed:
             self.stream = self._cameras.open_stream(self)
         pools, workers = self._cameras.pools, self._cameras.workers()
@@ -180,7 +189,7 @@ class Camera:
     def _refused(self, detail: str) -> list[Action]:
         """The source can never be opened. The daemon ends when no other can either, and else works on with those."""
         self.refused, self.detail = True, detail
-        if all(camera.refused for camera in self._cameras.by_name.values()):
+        if not self.added and all(camera.refused for camera in self._cameras.by_name.values()):
             return self._cameras.daemon.refuse(self.spec.name, detail)
         self.child.record_failure(detail, permanent=True)
         return [LogEvent("error", self.spec.name, f"no signal: {detail}")]

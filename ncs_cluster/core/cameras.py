@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from ncs_cluster.core.actions import Action, LogEvent, Send
 from ncs_cluster.core.camera import Camera
@@ -51,31 +51,34 @@ class Cameras:
 
     # -- configured
 
-    def add(self, spec: CameraSpec, now_s: float) -> list[Action]:
+    def add(self, spec: CameraSpec, now_s: float, *, added: bool = False) -> list[Action]:
+        """`added`: to a daemon that runs, which goes on where the source can never be opened."""
         camera = self.by_name[spec.name] = Camera(spec, self)
+        camera.added = added
         return camera.child.start(now_s)
 
-    def configure(self, specs: list[CameraSpec], now_s: float) -> list[Action]:
-        """Add, remove and change cameras to match `specs`; unchanged cameras go on undisturbed."""
+    def configure(self, specs: list[CameraSpec], now_s: float, *, others: Container[str] = ()) -> list[Action]:
+        """Add, remove and change cameras to match `specs`; unchanged cameras go on undisturbed, and so do `others`."""
         actions: list[Action] = []
         wanted = {spec.name: spec for spec in specs}
-        for camera in list(self.by_name.values()):
+        for camera in [each for each in self.by_name.values() if each.spec.name not in others]:
             spec = wanted.get(camera.spec.name)
             if spec is None and not camera.removed:
-                actions += self._remove(camera, now_s)
+                actions += [LogEvent("info", camera.spec.name, "is removed"), *self.remove(camera.spec.name, now_s)]
             elif spec is not None and (camera.removed or spec != camera.spec):
                 actions += self._change(camera, spec, now_s)
         for name, spec in wanted.items():
             if name not in self.by_name:
-                actions += [LogEvent("info", name, "is added"), *self.add(spec, now_s)]
-                self.by_name[name].added = True
+                actions += [LogEvent("info", name, "is added"), *self.add(spec, now_s, added=True)]
         return actions
 
-    def _remove(self, camera: Camera, now_s: float) -> list[Action]:
+    def remove(self, name: str, now_s: float) -> list[Action]:
+        """Close its stream and stop its process; it is deleted once that has exited."""
+        camera = self.by_name[name]
         camera.removed = True
         self.close_stream(camera, now_s)
         gone = [Send(GATEWAY, CameraGone(camera.spec.name))] if self.gateway and self.gateway.child.running else []
-        return [LogEvent("info", camera.spec.name, "is removed"), *camera.child.stop(now_s), *gone]
+        return [*camera.child.stop(now_s), *gone]
 
     def _change(self, camera: Camera, spec: CameraSpec, now_s: float) -> list[Action]:
         changed = {name for name in spec.__struct_fields__ if getattr(spec, name) != getattr(camera.spec, name)}
@@ -104,6 +107,7 @@ class Cameras:
             ordered=camera.ordered,
             written=written,
             resumable=camera.spec.resumable,
+            sinks=camera.spec.sinks,
         )
         self.streams.open(stream)
         return stream
@@ -181,8 +185,7 @@ class Cameras:
     def send_detection_rate(self, now_s: float) -> list[Action]:
         return [action for camera in self.by_name.values() for action in camera.send_detection_rate(now_s)]
 
-    @property
-    def finished(self) -> bool:
-        """Every source has ended, those aside that can never be opened."""
-        cameras = self.by_name.values()
+    def finished(self, apart: Container[str] = ()) -> bool:
+        """Every source has ended, those of `apart` and those that can never be opened aside."""
+        cameras = [camera for name, camera in self.by_name.items() if name not in apart]
         return any(camera.ended for camera in cameras) and all(camera.ended or camera.refused for camera in cameras)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Union, assert_never
 
 from ncs_cluster import messages as m
-from ncs_cluster.control_messages import Done
+from ncs_cluster.control_messages import ChangeJob, Done, JobBegun
+from ncs_cluster.core import events as e
 from ncs_cluster.core import fault_injection
 from ncs_cluster.core.actions import Action, LogEvent
 from ncs_cluster.core.events import BusEvent, DeviceIgnored, Endpoint, StickFound, StickGone, StickListed
 from ncs_cluster.core.replies import answer, refuse
-from ncs_cluster.specs import StickSpec
+from ncs_cluster.specs import JobSpec, StickSpec
 from ncs_cluster.types import StickId
 
 if TYPE_CHECKING:
     from ncs_cluster.core.engine import Engine
 
-ClientMessage = Union[m.AskSwitch, m.AskFault]
+ClientMessage = Union[m.AskSwitch, m.AskFault, ChangeJob, e.JobGiven]
 """Requests that change the state; the supervisor answers the read-only ones."""
 
 
@@ -33,8 +34,28 @@ class Client:
                 return self._switch(now_s)
             case m.AskFault(kind=kind, stick=stick):
                 return fault_injection.inject(self._endpoint, kind, stick, self._engine)
+            case ChangeJob(id=id, verb=verb):
+                return self._change(id, verb, now_s)
+            case e.JobGiven(job=job):
+                return self._begin(job, now_s)
             case _:
                 assert_never(message)
+
+    def _begin(self, spec: JobSpec, now_s: float) -> list[Action]:
+        if self._engine.stopping:
+            return [refuse(self._endpoint, "the daemon is stopping")]
+        job, why = self._engine.jobs.begin(spec)
+        if job is None:
+            return [refuse(self._endpoint, why)]
+        text = f"begins: {', '.join(spec.sources)} with {spec.graph.name} into {spec.out}"
+        keep = self._engine.jobs.keep()
+        return [*keep, LogEvent("info", job.name, text, group=""), answer(self._endpoint, JobBegun(job.spec.id))]
+
+    def _change(self, id: str, verb: str, now_s: float) -> list[Action]:
+        actions, why = self._engine.jobs.change(id, verb, now_s)
+        if why is not None:
+            return [refuse(self._endpoint, why)]
+        return [*actions, answer(self._endpoint, Done(f"job {id} is {self._engine.jobs.by_id[id].state}"))]
 
     def _switch(self, now_s: float) -> list[Action]:
         """Switch every pool that has more than one cluster."""

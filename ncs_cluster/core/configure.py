@@ -38,7 +38,8 @@ class Operator:
         engine.settings = new
         actions = engine.sinks.configure(new.sinks, now_s)
         actions += engine.workers.configure(new.pools, new.graphs, now_s)
-        actions += engine.cameras.configure(new.cameras, now_s)
+        actions += engine.cameras.configure(new.cameras, now_s, others=engine.jobs.cameras)
+        actions += engine.jobs.check_graphs(now_s)
         if engine.gateway is not None and new.gateway is not None:
             actions += engine.gateway.configure(new.gateway, new, now_s)
         return [*actions, LogEvent("info", "daemon", "new settings: no difference" if new == old else "new settings are applied")]

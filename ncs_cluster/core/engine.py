@@ -16,6 +16,7 @@ from ncs_cluster.core.child import Child, Limits
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.gateway import Gateway
+from ncs_cluster.core.jobs import Jobs
 from ncs_cluster.core.shutdown import Shutdown, killed
 from ncs_cluster.core.sinks import Sinks
 from ncs_cluster.core.sticks import Sticks
@@ -23,7 +24,7 @@ from ncs_cluster.core.streams import Streams
 from ncs_cluster.core.work import DROPPED, Tally
 from ncs_cluster.core.workers import Workers
 from ncs_cluster.errors import EX_CONFIG
-from ncs_cluster.specs import Settings
+from ncs_cluster.specs import GraphSpec, Settings
 from ncs_cluster.types import StickId
 
 TICK_S = 0.25
@@ -57,6 +58,7 @@ class Engine:
             rings, set_viewers = self.cameras.rings, self.cameras.set_viewers
             self.gateway = Gateway(settings.gateway, settings, self, limits, rings=rings, set_viewers=set_viewers)
         self.cameras.gateway = self.gateway
+        self.jobs = Jobs(settings.jobs, self._graphs, self.cameras, self.sinks, self.tally)
         self.idle_s = now_s
         """When no unit was open last."""
         self.shutdown: Shutdown | None = None
@@ -87,7 +89,7 @@ class Engine:
             actions += self.sticks.found(stick, now_s)
         for camera in self.settings.cameras:
             actions += self.cameras.add(camera, now_s)
-        return actions
+        return actions + self.jobs.tick(now_s)
 
     def receive(self, endpoint: Endpoint, message: Any, now_s: float) -> list[Action]:
         """Handle one event; `hand_over` follows after the last event of a turn. Returns its actions, in order."""
@@ -171,13 +173,13 @@ class Engine:
             self._next_second_s = now_s + 1.0
             actions += self.cameras.send_detection_rate(now_s)
         if self.shutdown is not None:
-            actions += self._advance_shutdown(now_s)
-        elif self.cameras.finished and not self.tally.open and not self.sinks.kept and not self.sinks.finished:
-            actions += self.sinks.finish()
-        elif self.cameras.finished and not self.tally.open and not self.sinks.kept:
+            return actions + self._advance_shutdown(now_s)
+        actions += self.jobs.tick(now_s)
+        over = (self.cameras.finished(self.jobs.cameras) or self.jobs.over) and not self.jobs.live
+        if over and not self.tally.open and not self.sinks.kept:
             hint = "; --loop repeats them and keeps the page" if self.gateway is not None else ""
-            over = f"all sources have ended and all results are written{hint}"
-            actions += [LogEvent("info", "daemon", over), *self.stop(now_s)]
+            text = f"all sources have ended and all results are written{hint}"
+            actions += [LogEvent("info", "daemon", text), *self.stop(now_s)]
         return actions
 
     def _extend_deadlines(self, now_s: float) -> None:
@@ -238,6 +240,9 @@ class Engine:
         """Sinks and the gateway, which stop last."""
         children = [sink.child for sink in self.sinks.by_name.values()]
         return [*children, self.gateway.child] if self.gateway is not None else children
+
+    def _graphs(self) -> list[GraphSpec]:
+        return self.settings.graphs
 
     def _listening_workers(self) -> list[Endpoint]:
         return self.workers.listening

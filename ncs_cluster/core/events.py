@@ -8,7 +8,7 @@ from typing import NamedTuple, Union
 
 from msgspec import Struct
 
-from ncs_cluster.specs import Settings, StickSpec
+from ncs_cluster.specs import JobSpec, Settings, StickSpec
 from ncs_cluster.types import StickId
 
 
@@ -89,6 +89,12 @@ class Configured(Struct, frozen=True):
     """New settings, validated by config: the difference to the present ones is applied; what is unchanged does not restart."""
 
     settings: Settings
+
+
+class JobGiven(Struct, frozen=True):
+    """A client of the daemon's own user gives it a job."""
+
+    job: JobSpec
 
 
 class StopRequested(Struct, frozen=True):

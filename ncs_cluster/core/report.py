@@ -51,7 +51,9 @@ def status(
     switched = [each.last_switch for each in regulators if each.last_switch is not None]
     last = max(switched, default=None)
     due = [when_s for each in regulators if (when_s := _next_switch_s(each, now_s)) is not None]
-    sinks = [_sink(sink, now_s) for sink in engine.sinks.by_name.values()]
+    of_jobs = engine.jobs.cameras
+    cameras = [each for each in engine.cameras.by_name.values() if not each.removed and each.spec.name not in of_jobs]
+    sinks = [_sink(sink, now_s) for sink in engine.sinks.by_name.values() if sink.spec.ledger is None]
     return Status(
         daemon=DaemonStatus(
             version=version,
@@ -77,7 +79,7 @@ def status(
             ring=[list(cluster) for each in regulators for cluster in each.clusters(now_s)],
         ),
         sticks=sticks,
-        cameras=[_camera(engine, camera, now_s) for camera in engine.cameras.by_name.values() if not camera.removed],
+        cameras=[_camera(engine, camera, now_s) for camera in cameras],
         counters=CountersStatus(
             frames_lost=engine.tally.lost,
             frames_doubled=engine.tally.doubled,
@@ -93,6 +95,7 @@ def status(
         graphs=[str(graph.name) for graph in engine.settings.graphs],
         pools=[_pool(each, now_s) for each in regulators],
         sinks=sinks,
+        jobs=engine.jobs.status(now_s),
     )
 
 
@@ -154,7 +157,8 @@ def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
         if size < wanted and regulator.present:
             present = "1 stick" if regulator.present == 1 else f"{regulator.present} sticks"
             reasons.append(f"cluster size is {size} instead of {wanted}: {present} present")
-    for camera in engine.cameras.by_name.values():
+    of_jobs = engine.jobs.cameras
+    for camera in [each for name, each in engine.cameras.by_name.items() if name not in of_jobs]:
         if not camera.signal and not camera.ended and not camera.removed:
             reasons.append(f"{camera.spec.name} has no signal: {camera.detail or camera.child.last_error or 'starting'}")
         elif not camera.ended and not camera.removed and (why := complaint(camera.child, now_s)) is not None:

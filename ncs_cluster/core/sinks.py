@@ -39,7 +39,10 @@ class Sink:
         """No longer configured: it writes its kept records, then its process stops."""
         self.finishing = False
         """Of a job whose stream has ended: it gives its output the final form."""
-        self.finished = False
+        self.result: m.SinkFinished | None = None
+        """How its job has ended."""
+        self.refused: str | None = None
+        """Why it can never be opened, where the daemon goes on without it."""
         self._progress = (0, 0.0)
         """Records written when a closing sink was last seen to write, and when."""
 
@@ -64,7 +67,7 @@ class Sink:
                 return [Send(child.endpoint, m.OpenSink(self.spec, self.outbox.written, self.outbox.token))]
             case m.SinkOpened(next=wanted, token=token):
                 child.ready(now_s)
-                self.blocked = None
+                self.blocked = self.refused = None
                 self.outbox.opened(wanted, token)
                 return self.finish() if self.finishing else []
             case m.Acked(number=number, token=token):
@@ -73,13 +76,16 @@ class Sink:
             case m.SinkFinished():
                 if not self.finishing:
                     return child.kill(now_s, "sent SinkFinished, not requested")
-                self.finished = True
+                self.result = message
                 return []
             case m.SinkBlocked(detail=detail):
                 self.blocked = detail
                 return [self._event("error", f"cannot write: {detail}") if detail else self._event("info", "writing again")]
-            case m.Failed(permanent=True, detail=detail) if not (self.ever_opened or self._added or self._daemon.stopping):
-                return self._daemon.refuse(str(child.endpoint), detail)
+            case m.Failed(permanent=True, detail=detail) if not (self.ever_opened or self._daemon.stopping):
+                if not self._added:
+                    return self._daemon.refuse(str(child.endpoint), detail)
+                self.refused = detail
+                return handle_common(child, message, now_s)
             case m.Failed(reason=m.NO_READER, detail=detail) if not self._daemon.stopping:
                 return [self._event("info", f"{detail}: stopping"), *self._daemon.stop(now_s)]
             case e.Exited(how=how):
@@ -100,25 +106,29 @@ class Sink:
         return [Send(self.child.endpoint, m.FinishSink())] if self.outbox.open else []
 
     def close(self, now_s: float) -> list[Action]:
-        """It is no longer configured."""
+        """It is no longer wanted: it writes the records that are kept, then its process stops."""
         self.closing, self._progress = True, (self.outbox.written, now_s)
-        return [self._event("info", "is removed")]
+        return []
 
     def give_up(self, now_s: float) -> list[Action]:
         """A closing sink that does not write any more ends without what it has."""
         written, since_s = self._progress
         if written != self.outbox.written:
             self._progress = (self.outbox.written, now_s)
-        elif now_s - since_s > GIVE_UP_S and (actions := self.discard()):
+        elif now_s - since_s > GIVE_UP_S and self.outbox.kept:
+            actions = self.discard()
             self.child.stop(now_s)
             return [*actions, *self.child.kill(now_s, self.blocked or "it does not write")]
         return []
 
     def discard(self) -> list[Action]:
-        """What it has is lost."""
+        """What it has is lost, unless a later run of its job does it again."""
         lost = self.outbox.discard()
         text = f"{lost} result{'' if lost == 1 else 's'} could not be written before it was removed"
-        return [self._event("error", text)] if lost else []
+        return [self._event("error", text)] if lost and self.spec.ledger is None else []
+
+    def removed(self) -> LogEvent:
+        return self._event("info", "is removed")
 
     def _event(self, level: str, text: str) -> LogEvent:
         return LogEvent(level, str(self.child.endpoint), text)
@@ -136,13 +146,17 @@ class Sinks:
         self._daemon = daemon
         self._limits = limits
 
+    def add(self, spec: SinkSpec, now_s: float, *, added: bool) -> list[Action]:
+        sink = self.by_name[spec.name] = Sink(spec, self._daemon, self._limits, added=added)
+        return sink.child.start(now_s)
+
     def configure(self, specs: Sequence[SinkSpec], now_s: float) -> list[Action]:
-        """Add and remove sinks to match `specs`; a removed sink writes its kept records first."""
+        """Add and remove sinks to match `specs`, those of jobs aside; a removed sink writes its kept records first."""
         actions: list[Action] = []
         wanted = {spec.name: spec for spec in specs}
         for name, sink in self.by_name.items():
-            if sink.spec != wanted.get(name) and not sink.closing:
-                actions += sink.close(now_s)
+            if sink.spec != wanted.get(name) and not sink.closing and sink.spec.ledger is None:
+                actions += [sink.removed(), *sink.close(now_s)]
         self._order = list(wanted)
         following, self._following = self._following, {}
         for name, spec in wanted.items():
@@ -166,7 +180,7 @@ class Sinks:
         return actions
 
     def put(self, record: Record, names: Sequence[str] | None, *, live: bool) -> None:
-        """`names`: the sinks that get the record; None: all."""
+        """`names`: the sinks that get the record; None: all that are no job's."""
         for sink in self._named(names):
             sink.outbox.put(record, live=live)
 
@@ -175,15 +189,6 @@ class Sinks:
 
     def pump(self) -> list[Action]:
         return [action for sink in self.by_name.values() for action in sink.pump()]
-
-    def finish(self) -> list[Action]:
-        """Let the sinks of jobs give their outputs the final form; call it when every record is acknowledged."""
-        each = [sink for sink in self.by_name.values() if sink.spec.ledger is not None and not sink.finishing]
-        return [action for sink in each for action in sink.finish()]
-
-    @property
-    def finished(self) -> bool:
-        return all(sink.finished for sink in self.by_name.values() if sink.spec.ledger is not None)
 
     def retire(self, now_s: float) -> list[Action]:
         """Stop closing sinks that have written all their records, or that do not write any more, delete them once their process has
@@ -212,4 +217,4 @@ class Sinks:
 
     def _named(self, names: Sequence[str] | None) -> list[Sink]:
         open_for = {name: sink for name, sink in self.by_name.items() if not sink.closing} | self._following
-        return [sink for name, sink in open_for.items() if names is None or name in names]
+        return [sink for name, sink in open_for.items() if (sink.spec.ledger is None if names is None else name in names)]

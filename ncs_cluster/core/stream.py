@@ -46,7 +46,8 @@ class Stream:
         written: Mapping[int, int] | None = None,
         resumable: bool = False,
     ) -> None:
-        """`graphs`: indices of the graphs that run on each frame. `sinks`: names of the sinks that get its results; None: all.
+        """`graphs`: indices of the graphs that run on each frame. `sinks`: names of the sinks that get its results; None: all
+        that are no job's.
         `written`: the newest frame of a graph whose result an earlier run has written. `resumable`: a later run does what is not
         finished at the end."""
         self.name = name

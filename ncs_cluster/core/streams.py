@@ -43,8 +43,8 @@ class Streams:
         self._dispatcher.open_lanes(stream.name, stream.graphs, stream.weight, ordered=stream.ordered)
 
     def close(self, name: str, now_s: float) -> None:
-        """Close a stream: waiting frames and later results are dropped, ordered results that wait for earlier frames are recorded,
-        the counters are kept."""
+        """Close a stream: waiting frames and later results are dropped, ordered results that wait for earlier frames are recorded
+        unless a later run does those frames, the counters are kept."""
         stream = self.by_name.pop(name, None)
         if stream is None:
             return
@@ -55,7 +55,7 @@ class Streams:
         for order in stream.live_orders.values():
             for unit, _ in order.flush():
                 self._tally.end(unit, DROPPED)
-        for reorder in stream.reorders.values():
+        for reorder in [] if stream.resumable else stream.reorders.values():
             for unit, outcome in reorder.flush():
                 self._record(stream, unit, outcome, now_s)
         self._holding.pop(name, None)

@@ -31,6 +31,7 @@ from ncs_cluster.messages.camera import (
     SourceEnded,
     SourceLost,
     SourceOpened,
+    SourceProgress,
     ToCamera,
 )
 from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Phase, Stop
@@ -131,6 +132,7 @@ __all__ = [
     "SourceEnded",
     "SourceLost",
     "SourceOpened",
+    "SourceProgress",
     "StickLost",
     "StickOpened",
     "Stop",

@@ -66,6 +66,8 @@ class SourceOpened(Message, frozen=True):
     finite: bool
     ordered: bool
     description: str
+    first: FrameNumber = 0
+    """Number of its first frame: an earlier run has written the results of those before."""
 
 
 class FrameCaptured(Message, frozen=True):
@@ -120,6 +122,13 @@ class CameraRates(Message, frozen=True):
     preview_fps: float
 
 
+class SourceProgress(Message, frozen=True):
+    """Sent every second by a source that counts: see sources.base.Counting."""
+
+    expected: int
+    failed: int
+
+
 class QuitRequested(Message, frozen=True):
     """The key q was pressed in the window."""
 
@@ -137,6 +146,7 @@ FromCamera = Union[
     SourceEnded,
     Drawn,
     CameraRates,
+    SourceProgress,
     QuitRequested,
     Failed,
 ]

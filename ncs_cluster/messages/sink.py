@@ -59,7 +59,12 @@ class FinishSink(Message, frozen=True):
 
 
 class SinkFinished(Message, frozen=True):
-    """The ledger has the sink's last state; where the job is complete, the output has its final form."""
+    """The ledger has the sink's last state."""
+
+    complete: bool
+    """Every frame has its record, and the output has its final form. False: a strict job stopped at a failure."""
+    failed: int
+    """Frames of the job without a result."""
 
 
 ToSink = Union[OpenSink, Write, FinishSink, Stop]

@@ -34,6 +34,7 @@ from ncs_cluster.messages import (
     SourceEnded,
     SourceLost,
     SourceOpened,
+    SourceProgress,
     Stop,
     ToCamera,
     UnmapPool,
@@ -43,7 +44,7 @@ from ncs_cluster.processes import child
 from ncs_cluster.processes.preview import Preview
 from ncs_cluster.render.distance import distance, match_truth
 from ncs_cluster.sources import SOURCES
-from ncs_cluster.sources.base import Captured, Idling, Planes, Skipping, Source, SourceInfo
+from ncs_cluster.sources.base import Captured, Counting, Idling, Planes, Skipping, Source, SourceInfo
 from ncs_cluster.types import Detection, FrameRef, Truth
 
 REOPEN_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -155,6 +156,7 @@ class Camera:
         captured, self._captured = self._captured, 0
         self._capture_fps = float(captured)
         self._channel.send(CameraRates(float(captured), self._preview.take_picture_count()))
+        self._send_progress(self._source)
         if isinstance(self._source, Idling) and self._source.idle and self._reading_since_s is not None:
             self._reading_since_s = now_s
         since_s = self._reading_since_s
@@ -164,6 +166,10 @@ class Camera:
                 Failed("hang", f"{self._spec.shown}: read has not returned for {READ_TIMEOUT_S:.0f} s"),
             )
         self._preview.each_second(now_s)
+
+    def _send_progress(self, source: Optional[Source]) -> None:
+        if isinstance(source, Counting) and (progress := source.progress()) is not None:
+            self._channel.send(SourceProgress(progress.expected, progress.failed))
 
     # -- the capture thread
 
@@ -209,6 +215,9 @@ class Camera:
         self._reading_since_s = None
         child.trim_memory()
         ordered = info.ordered or self._spec.ordered
+        if info.first > self._next_frame:
+            self._done += info.first - self._next_frame
+            self._next_frame = info.first
         if self._done and (info.finite or (ordered and isinstance(source, Skipping))):
             # skipping into a long video takes long
             self._reading_since_s = time.monotonic() + self._done * SKIP_FRAME_S
@@ -223,8 +232,9 @@ class Camera:
         ordered = info.ordered or self._spec.ordered
         self._preview.source_opened(ordered=ordered)
         self._channel.send(
-            SourceOpened(info.width, info.height, info.fps, info.depth_scale_m, info.finite, ordered, info.description)
+            SourceOpened(info.width, info.height, info.fps, info.depth_scale_m, info.finite, ordered, info.description, info.first)
         )
+        self._send_progress(source)
 
     def _skip(self, source: Source, info: SourceInfo, frames: int) -> None:
         """Skip the frames that were captured before the source failed or this process was restarted."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
 from collections import deque
 
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages import Request
 
-LONGEST_REQUEST = 4096
-"""Bytes."""
+LONGEST_REQUEST = 32_768
+"""Bytes; a job with its graph and paths is the longest."""
 MOST_WAITING_BYTES = 500_000
 """Replies and events that wait for a client. The kernel holds further 200 kB."""
 READ_WITHIN_S = 5.0
@@ -31,6 +33,12 @@ class ClientLink:
 
     def fileno(self) -> int:
         return self._channel.fileno()
+
+    @property
+    def uid(self) -> int:
+        """The user who has connected."""
+        credentials = self._channel.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", credentials)[1])
 
     @property
     def waits(self) -> bool:

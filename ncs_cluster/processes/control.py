@@ -122,6 +122,10 @@ class ControlSocket:
             # requests of a client wait until it has read its replies
             self._epoll.modify(link, select.EPOLLOUT)
 
+    def uid(self, client: str) -> int:
+        """The user of a connected client."""
+        return self._clients[client].uid
+
     def shed(self) -> bool:
         """Disconnect one client to free its descriptor: one without a request, else the one with the oldest.
         False without clients."""

@@ -14,8 +14,10 @@ import msgspec
 
 from ncs_cluster.jobs.ledger import Failure, Ledger
 from ncs_cluster.sinks.base import Finishing, Opened, Sink
-from ncs_cluster.types import Record
+from ncs_cluster.types import CameraName, Record
 
+CAMERA = CameraName("job")
+"""In the records of every job, whatever daemon runs it."""
 NOTE_S = 1.0
 """Seconds between syncs."""
 
@@ -32,6 +34,7 @@ class LedgeredSink:
     """See sinks.base.Sink. Records come with the turns of the ledger's present pass; the inner sink gets the frames."""
 
     def __init__(self, inner: Sink, ledger: Ledger, name: str) -> None:
+        """`name`: of the output in the ledger."""
         self._inner, self._ledger, self._name = inner, ledger, name
         self._turn = 0
         self._token = b""
@@ -61,8 +64,8 @@ class LedgeredSink:
             return self._packed()
         frame = self._ledger.frame_of(turn)
         assert frame is not None
-        if frame != turn:
-            record = msgspec.structs.replace(record, frame=frame)
+        if frame != turn or record.stream != CAMERA:
+            record = msgspec.structs.replace(record, frame=frame, stream=CAMERA)
         if (reason := record.outcome.error) is not None:
             self._ledger.fail(Failure(frame, record.item, record.item_frame, reason))
             self._failed.add(frame)
@@ -89,11 +92,21 @@ class LedgeredSink:
         """Note the last state; give the output its final form where every turn of the pass is written. May take minutes, and may be
         called again. Raises OSError."""
         self.note()
-        if self._ledger.end != self._turn or self._ledger.sink(self._name).finished:
+        if self._ledger.end != self._turn or self.finished:
             return
         if isinstance(self._inner, Finishing):
             self._inner.finish()
         self._ledger.finished(self._name)
+
+    @property
+    def finished(self) -> bool:
+        """Every frame has its record, and the output has its final form."""
+        return self._ledger.sink(self._name).finished
+
+    @property
+    def failed(self) -> int:
+        """Frames of the job without a result."""
+        return len(self._failed)
 
     def close(self) -> None:
         """Raises OSError: then the ledger is older than the output, and the difference is done again."""

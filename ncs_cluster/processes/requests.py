@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import time
 from collections.abc import Callable
@@ -14,10 +15,13 @@ import msgspec
 import ncs_cluster
 from ncs_cluster import control_messages as c
 from ncs_cluster.core import report
+from ncs_cluster.core.client import ClientMessage
 from ncs_cluster.core.engine import Engine
+from ncs_cluster.core.events import JobGiven
 from ncs_cluster.processes import usage
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.spawn import Spawner
+from ncs_cluster.specs import JobSpec
 from ncs_cluster.status import Event, Status
 
 
@@ -31,9 +35,14 @@ class Requests:
         sampled: usage.Usage,
         events: EventLog,
         reply: Callable[[str, c.Reply], None],
-        raise_event: Callable[[str, c.AskSwitch | c.AskFault], None],
+        raise_event: Callable[[str, ClientMessage], None],
+        *,
+        no_jobs: str | None,
+        uid: Callable[[str], int],
     ) -> None:
-        """`reply(client, reply)` sends; `raise_event(client, request)` gives a request to the core."""
+        """`reply(client, reply)` sends; `raise_event(client, request)` gives a request to the core. `no_jobs`: why this daemon
+        takes no jobs. `uid(client)`: the user who has connected."""
+        self._no_jobs, self._uid = no_jobs, uid
         self._engine, self._spawner, self._usage, self._events = engine, spawner, sampled, events
         self._reply, self._raise = reply, raise_event
         self._followers: set[str] = set()
@@ -49,10 +58,26 @@ class Requests:
                     self._followers.add(client)
             case c.AskUrl():
                 self._reply(client, self._url())
-            case c.AskSwitch() | c.AskFault():
+            case c.AskGraphs():
+                self._reply(client, _body(self._engine.settings.graphs))
+            case c.BeginJob(job=job):
+                self._begin(client, job)
+            case c.AskSwitch() | c.AskFault() | c.ChangeJob():
                 self._raise(client, request)
             case _:
                 assert_never(request)
+
+    def _begin(self, client: str, job: msgspec.Raw) -> None:
+        if self._no_jobs is not None:
+            self._reply(client, c.Reply(error=self._no_jobs))
+        elif self._uid(client) != os.getuid():
+            owner = pwd.getpwuid(os.getuid()).pw_name if _is_known(os.getuid()) else str(os.getuid())
+            self._reply(client, c.Reply(error=f"only the daemon's own user may start jobs: sudo -u {owner} ncsctl run ..."))
+        else:
+            try:
+                self._raise(client, JobGiven(msgspec.msgpack.decode(job, type=JobSpec)))
+            except msgspec.DecodeError as error:
+                self._reply(client, c.Reply(error=f"the job is of another version: {error}"))
 
     def left(self, client: str) -> None:
         """The client has closed its connection."""
@@ -86,6 +111,14 @@ class Requests:
         spec = gateway.spec
         url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
         return _body(c.PageUrl(f"{url}?token={quote(spec.token, safe='')}" if spec.token else url))
+
+
+def _is_known(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 def _body(body: object) -> c.Reply:

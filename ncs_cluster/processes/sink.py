@@ -82,7 +82,7 @@ class Writer:
         if self._finishing and not self._waiting:
             if self._done_aside(sink.finish):
                 self._finishing = False
-                self._channel.send(SinkFinished())
+                self._channel.send(SinkFinished(sink.finished, sink.failed))
         elif sink.due:
             self._done_aside(sink.note)
 
@@ -190,7 +190,7 @@ def main() -> NoReturn:
 
 def _create(spec: SinkSpec) -> Sink:
     sink = made_sink(spec)
-    return sink if spec.ledger is None else LedgeredSink(sink, Ledger(spec.ledger), spec.name)
+    return sink if spec.ledger is None else LedgeredSink(sink, Ledger(spec.ledger), spec.kind)
 
 
 if __name__ == "__main__":

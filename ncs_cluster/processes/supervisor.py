@@ -33,6 +33,7 @@ from ncs_cluster.processes.buffered_channel import MAX_QUEUED, BufferedChannel
 from ncs_cluster.processes.camera_memory import CameraMemory
 from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
 from ncs_cluster.processes.event_log import EventLog
+from ncs_cluster.processes.kept_jobs import KeptJobs
 from ncs_cluster.processes.log import NonBlockingHandler
 from ncs_cluster.processes.loop import Loop
 from ncs_cluster.processes.notify import Notifier
@@ -48,18 +49,18 @@ SPAWNER_S = 0.25
 """Period at which fork servers are checked and orphans are reaped."""
 
 
-def run(settings: Settings, reload: Callable[[], Settings] | None = None) -> int:
+def run(settings: Settings, reload: Callable[[], Settings] | None = None, *, keep_jobs: bool = False) -> int:
     """Run the daemon; returns its exit code. Raises ConfigError before any child is started.
 
     `reload` is called at SIGHUP and returns new settings; the difference to the present ones is applied. None: SIGHUP stops a
-    daemon that has a terminal, and is ignored by any other.
+    daemon that has a terminal, and is ignored by any other. `keep_jobs`: clients may give it jobs, which survive its restart.
     """
     folder = Path(settings.runtime_dir)
     lock = runtime_dir.claim(folder)
     handler = NonBlockingHandler()
     child.log_to_stderr("ncs-clusterd", settings.log_level, handler)
     try:
-        return Supervisor(settings, folder, reload).run()
+        return Supervisor(settings, folder, reload, keep_jobs=keep_jobs).run()
     finally:
         handler.stop()
         os.close(lock)
@@ -68,7 +69,9 @@ def run(settings: Settings, reload: Callable[[], Settings] | None = None) -> int
 class Supervisor:
     """The event loop, and the descriptors and processes it owns."""
 
-    def __init__(self, settings: Settings, folder: Path, reload: Callable[[], Settings] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path, reload: Callable[[], Settings] | None = None, *, keep_jobs: bool = False
+    ) -> None:
         self._reload = reload
         self._has_terminal = _has_terminal()
         self._loop = Loop()
@@ -77,6 +80,8 @@ class Supervisor:
         self._control = control.ControlSocket(folder, self._loop, self._request, self._client_left)
         self._engine = Engine(settings, time.monotonic())
         self._log = EventLog(self._engine.sticks.name_of)
+        self._kept_jobs = KeptJobs(Path(settings.state_dir) if keep_jobs else None, self._log.add)
+        self._engine.jobs.restore(self._kept_jobs.load())
         self._bus = SimulatedBus([stick for stick in settings.sticks if stick.simulated])
         self._usb = [UsbBus(spec, Path(settings.state_dir)) for spec in settings.discoveries]
         self._events: deque[tuple[Endpoint, object]] = deque()
@@ -97,6 +102,8 @@ class Supervisor:
             self._log,
             self._reply,
             lambda client, request: self._raise(Endpoint("client", client), request),
+            no_jobs=self._kept_jobs.refusal,
+            uid=self._control.uid,
         )
 
     def run(self) -> int:
@@ -209,6 +216,8 @@ class Supervisor:
                 case a.ForgetPort(stick=stick):
                     for usb in self._usb:
                         usb.forget(stick)
+                case a.KeepJobs():
+                    self._kept_jobs.keep(self._engine.jobs.records())
                 case a.LogEvent(level=level, origin=origin, text=text, group=group):
                     self._log.add(level, origin, text, group)
                 case a.Exit(code=code):

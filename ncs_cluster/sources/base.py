@@ -36,6 +36,8 @@ class SourceInfo(NamedTuple):
     """True when every frame counts, each once and in order (images, folders)."""
     description: str = ""
     """For people: "Intel RealSense D435 (serial 123)"."""
+    first: int = 0
+    """Frames that an earlier run has done: `skip` passes over them."""
 
 
 class Planes(NamedTuple):
@@ -96,6 +98,23 @@ class Idling(Protocol):
     @property
     def idle(self) -> bool:
         """`read` waits for such a frame."""
+
+
+class Progress(NamedTuple):
+    """How far a source is that counts its frames."""
+
+    expected: int
+    """Frames of the source, as far as they are known."""
+    failed: int
+    """Frames without a result, of earlier runs too."""
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A source with a ledger."""
+
+    def progress(self) -> Optional[Progress]:
+        """Called from another thread than `read`. None where the ledger cannot be read now."""
 
 
 class Parsed(NamedTuple):

@@ -6,6 +6,7 @@ depend on each other, and its length is noted in the ledger once its end was rea
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
@@ -23,11 +24,12 @@ from ncs_cluster.sources._item_film import ItemFilm, Written
 from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._picture import FOREIGN, PICTURES, VIDEOS, Decoded, Unreadable, decode, fit, resized
 from ncs_cluster.sources._planes import colour_room
-from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
+from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, Progress, SourceInfo
 
 AHEAD = 2
 """Pictures decoded in advance for each reader."""
 MOST_READERS = 64
+LOCK_S = 5.0
 STILLS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
 """Brands of ISO base media files that are pictures."""
 ENDINGS = PICTURES + FOREIGN + VIDEOS
@@ -47,6 +49,8 @@ class Options:
     """Threads that decode pictures; 0: one for each core."""
     strict: bool = False
     """End behind the first item that cannot be read."""
+    lock: bool = False
+    """Take the lock of the job's folder: no command holds it while the job runs."""
 
     def __post_init__(self) -> None:
         if not (0 < self.max_width <= 8192 and 0 < self.max_height <= 8192):
@@ -94,12 +98,18 @@ class Job:
         self._ahead: Deque[_Reading] = deque()
         self._film: Optional[ItemFilm] = None
         self._failed = False
+        self._lock_fd = -1
+        self._counted: Optional[Ledger] = None
+        """For `progress`, which another thread calls."""
 
     def open(self) -> SourceInfo:
         need_opencv()
         options = self._options
         try:
+            if options.lock:
+                self._take_lock()
             self._ledger = Ledger(options.ledger)
+            written = self._ledger.written
             description = f"{self._ledger.items} items" if not self._ledger.retry else f"{self._ledger.end} frames to try again"
         except (OSError, LedgerError) as error:
             self._refuse(error)
@@ -108,7 +118,16 @@ class Job:
         self._room = readers * AHEAD
         self._closed.clear()
         self._go_to(0)
-        return SourceInfo(*self._most, fps=None, finite=True, ordered=True, description=description)
+        return SourceInfo(*self._most, fps=None, finite=True, ordered=True, description=description, first=written)
+
+    def progress(self) -> Optional[Progress]:
+        """From the ledger, which earlier runs have written too."""
+        try:
+            if self._counted is None:
+                self._counted = Ledger(self._options.ledger)
+            return Progress(self._counted.expected, self._counted.failed)
+        except (OSError, LedgerError):
+            return None
 
     def skip(self, frames: int) -> None:
         self._go_to(self._turn + frames)
@@ -129,6 +148,23 @@ class Job:
         self._closed.set()
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
+        fd, self._lock_fd = self._lock_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _take_lock(self) -> None:
+        """A command that has handed the job over may hold it a moment longer. Raises OSError."""
+        folder = os.path.dirname(self._options.ledger)
+        until_s = time.monotonic() + LOCK_S
+        self._lock_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        while True:
+            try:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= until_s:
+                    raise SourceError(f"another command works in {folder}", permanent=True) from None
+                self._closed.wait(0.1)
 
     def _read(self, into: Planes) -> Optional[Captured]:
         if self._failed and self._options.strict:

@@ -231,7 +231,7 @@ def main() -> int:
         return msgspec.msgpack.decode(Path(sys.argv[1]).read_bytes(), type=Settings)
 
     try:
-        code: int = run(settings(), reload=settings)
+        code: int = run(settings(), reload=settings, keep_jobs=True)
         return code
     except ConfigError as error:
         print(f"ncs-clusterd: {error}", file=sys.stderr)

@@ -152,7 +152,7 @@ def document(daemon: FakeControl) -> dict[str, Any]:
 
 def test_fields_of_a_newer_daemon_are_ignored_and_printed_as_json(daemon: FakeControl, tmp_path: Path) -> None:
     shown = ncsctl("status", place=tmp_path).stdout
-    daemon.document = {**document(daemon), "jobs": [{"name": "night"}]}
+    daemon.document = {**document(daemon), "nights": [{"name": "night"}]}
     daemon.document["sticks"][0]["duty"] = 0.5
     assert ncsctl("status", place=tmp_path).stdout == shown
     printed = ncsctl("status", "--json", place=tmp_path)

@@ -10,13 +10,16 @@ import msgspec
 import pytest
 
 from ncs_cluster.core import actions as a
+from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, SINK, Endpoint, StickGone
 from ncs_cluster.messages import MapPool, Stop
 from ncs_cluster.processes.camera_memory import CameraMemory
 from ncs_cluster.processes.discovery import SimulatedBus
 from ncs_cluster.processes.event_log import EventLog
+from ncs_cluster.processes.kept_jobs import KeptJobs
 from ncs_cluster.processes.supervisor import Supervisor
-from ncs_cluster.specs import StickSpec
+from ncs_cluster.specs import JobRecord, StickSpec
+from ncs_cluster.testing.world import installation
 from ncs_cluster.types import CameraName, PoolLayout, StickId
 from tests.descriptors import open_descriptors
 
@@ -32,6 +35,7 @@ EXAMPLES: list[a.Action] = [
     a.DropPictures(CAM0),
     a.Unplug(STICK),
     a.ForgetPort(STICK),
+    a.KeepJobs(),
     a.LogEvent("info", "daemon", "text"),
     a.Exit(7),
 ]
@@ -47,6 +51,15 @@ class Log(EventLog):
         self._done.append(("note", level, origin, text))
 
 
+class Jobs(KeptJobs):
+    """Writes down instead of keeping."""
+
+    done: list[tuple[Any, ...]]
+
+    def keep(self, jobs: list[JobRecord]) -> None:
+        self.done.append(("keep", jobs))
+
+
 class Performer(Supervisor):
     """The dispatch of the supervisor, without its loop: what would reach a process, a log or the core is written down."""
 
@@ -58,6 +71,9 @@ class Performer(Supervisor):
         self._pictures: dict[CameraName, CameraMemory] = {}
         self._exit_code: int | None = None
         self._log = Log(self.done)
+        self._engine = Engine(installation(1), 0.0)
+        self._kept_jobs = Jobs(None, self._log.add)
+        self._kept_jobs.done = self.done
 
     def _send(self, action: a.Send) -> None:
         self.done.append(("send", action))
@@ -102,6 +118,7 @@ def test_the_supervisor_performs_actions_in_their_order(performer: Performer) ->
         ("spawn", WORKER, "default"),
         ("kill", WORKER),
         ("raise", BUS, StickGone(STICK)),
+        ("keep", []),
         ("note", "info", "daemon", "text"),
     ]
     assert performer._exit_code == 7

@@ -57,6 +57,8 @@ def test_a_new_camera_has_given_nothing() -> None:
         "added": False,
         "removed": False,
         "refused": False,
+        "first": 0,
+        "progress": None,
         "slots": None,
         "retired": [],
         "next_frame": 0,
@@ -222,14 +224,14 @@ def test_a_source_that_can_never_open_beside_others_costs_itself_alone() -> None
     assert film.handle(m.Failed("open", why, permanent=True), 2.0) == [LogEvent("error", "film", f"no signal: {why}")]
     assert (setup.daemon.asked, film.detail) == ([], why)
     setup.open()
-    assert not setup.cameras.finished
+    assert not setup.cameras.finished()
     setup.receive(SourceEnded(0))
-    assert setup.cameras.finished
+    assert setup.cameras.finished()
     film.handle(e.Exited("exit code 1", 1), 3.0)
     assert film.child.tick(70.0) == [Spawn(film.child.endpoint, "default")]
     film.handle(HELLO, 71.0)
     film.handle(info(), 72.0)
-    assert not setup.cameras.finished, "somebody has replaced the file"
+    assert not setup.cameras.finished(), "somebody has replaced the file"
 
 
 def test_sources_that_can_all_never_open_end_the_daemon() -> None:
@@ -352,10 +354,10 @@ def test_a_lost_source_is_said_once_for_each_reason() -> None:
 def test_the_end_of_a_source_is_said_with_its_frames(frames: int, unreadable: int, note: LogEvent) -> None:
     setup = CameraSetup().open()
     setup.camera.frames, setup.camera.unreadable.count = frames, unreadable
-    assert setup.cameras.finished is False
+    assert setup.cameras.finished() is False
     assert setup.receive(SourceEnded(frames)) == [note]
     assert setup.camera.ended is True
-    assert setup.cameras.finished is True
+    assert setup.cameras.finished() is True
 
 
 @pytest.mark.parametrize("word", [info(320, 240), SourceEnded(3), SourceLost("cable")])

@@ -60,9 +60,9 @@ def test_all_cameras_must_end_before_the_streams_are_finished_and_none_is_no_end
     setup = CameraSetup().open()
     setup.cameras.add(CAM1, 0.0)
     setup.receive(SourceEnded(0))
-    assert setup.cameras.finished is False
+    assert setup.cameras.finished() is False
     setup.cameras.by_name.clear()
-    assert setup.cameras.finished is False
+    assert setup.cameras.finished() is False
 
 
 def test_settings_without_a_difference_change_nothing() -> None:
@@ -91,7 +91,9 @@ def test_a_source_that_can_never_open_does_not_end_a_daemon_that_ran_before_it_w
     setup.receive(STOPPED, 1.5)
     for camera in setup.cameras.by_name.values():
         camera.handle(HELLO, 2.0)
-        assert camera.handle(m.Failed("open", "no such file", permanent=True), 3.0) == []
+        refused = [LogEvent("error", camera.spec.name, "no signal: no such file")]
+        assert camera.handle(m.Failed("open", "no such file", permanent=True), 3.0) == refused
+        assert (camera.refused, camera.detail) == (True, "no such file")
         text = "ended (exit code 0; no such file), next try in 60 s"
         assert camera.handle(STOPPED, 4.0) == [LogEvent("warning", str(camera.child.endpoint), text)]
     assert setup.daemon.asked == []
@@ -160,12 +162,12 @@ def test_a_source_that_has_ended_is_opened_again_when_it_is_changed() -> None:
     setup = CameraSetup().open()
     setup.receive(SourceEnded(0), 1.0)
     setup.receive(STOPPED, 2.0)
-    assert setup.cameras.finished is True
+    assert setup.cameras.finished() is True
     assert setup.cameras.configure([changed(setup, source="video")], 3.0) == [
         LogEvent("info", "cam0", "has new settings: restarting"),
         Spawn(CAMERA, "default"),
     ]
-    assert setup.cameras.finished is False
+    assert setup.cameras.finished() is False
 
 
 def test_results_that_are_measured_or_on_a_stick_while_their_stream_closes_are_dropped() -> None:

@@ -18,6 +18,7 @@ from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.testing.world import installation
 from ncs_cluster.types import CameraName, FrameRef, Outcome, Record, StickId
+from tests.core.onejob import JOB
 
 WORKER, CAMERA, CLIENT = Endpoint("worker", "sim-1"), Endpoint("camera", "cam0"), Endpoint("client", "1")
 CHILDREN = [WORKER, CAMERA, SINK, GATEWAY]
@@ -32,6 +33,7 @@ EXAMPLES: list[Any] = [
     e.Exited("exit code 7", 7),
     e.StopRequested(),
     e.Configured(installation(1)),
+    e.JobGiven(JOB),
 ]
 
 
@@ -206,11 +208,12 @@ SAID: dict[Endpoint, tuple[Any, list[Any]]] = {
             m.SourceEnded(1),
             m.Drawn(0, 1000.0, 1000.1),
             m.CameraRates(30.0, 15.0),
+            m.SourceProgress(100, 2),
             m.QuitRequested(),
             m.Failed("x", "why"),
         ],
     ),
-    SINK: (m.FromSink, [m.Acked(0, 2), m.SinkBlocked("disk full"), m.SinkFinished(), m.Failed("x", "why")]),
+    SINK: (m.FromSink, [m.Acked(0, 2), m.SinkBlocked("disk full"), m.SinkFinished(True, 0), m.Failed("x", "why")]),
     GATEWAY: (
         m.FromGateway,
         [

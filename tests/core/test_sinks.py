@@ -8,7 +8,7 @@ from msgspec import structs
 from ncs_cluster import messages as m
 from ncs_cluster.core.actions import Kill, LogEvent, Send, Spawn
 from ncs_cluster.core.child import Limits, State
-from ncs_cluster.core.events import SINK, Endpoint, SpawnFailed
+from ncs_cluster.core.events import SINK, SpawnFailed
 from ncs_cluster.core.sinks import Sink, Sinks
 from tests.core.onecamera import HELLO, REFUSED, STOPPED, FakeDaemon
 from tests.core.onesink import DIED, SPEC, record, started
@@ -167,29 +167,49 @@ def test_a_jobs_sink_is_asked_to_finish_and_so_is_the_next_process() -> None:
     sink = of_a_job()
     assert sink.finish() == [Send(SINK, m.FinishSink())]
     sink.handle(DIED, 3.0)
-    assert (sink.finishing, sink.finished) == (True, False)
+    assert (sink.finishing, sink.result) == (True, None)
     sink.handle(HELLO, 4.0)
     assert sink.handle(m.SinkOpened(0, b"0"), 5.0) == [Send(SINK, m.FinishSink())]
-    assert sink.handle(m.SinkFinished(), 6.0) == []
-    assert sink.finished is True
+    assert sink.handle(m.SinkFinished(True, 7), 6.0) == []
+    assert sink.result == m.SinkFinished(True, 7)
 
 
 def test_a_sink_that_has_finished_what_it_was_not_asked_for_is_killed() -> None:
     sink = of_a_job()
     text = "killed: sent SinkFinished, not requested"
-    assert sink.handle(m.SinkFinished(), 3.0) == [LogEvent("warning", "sink", text), Kill(SINK)]
-    assert sink.finished is False
+    assert sink.handle(m.SinkFinished(True, 0), 3.0) == [LogEvent("warning", "sink", text), Kill(SINK)]
+    assert sink.result is None
 
 
-def test_the_sinks_of_jobs_alone_are_asked_to_finish_and_once() -> None:
-    specs = [SPEC, structs.replace(SPEC, name="csv", ledger="/out/ledger.sqlite")]
+def test_a_record_without_named_sinks_goes_to_all_that_are_no_jobs() -> None:
+    specs = [SPEC, structs.replace(SPEC, name="2"), structs.replace(SPEC, name="1/csv", ledger="/out/ledger.sqlite")]
     sinks = Sinks(specs, FakeDaemon(), Limits())
-    for sink in sinks.by_name.values():
-        sink.child.start(0.0)
-        sink.handle(HELLO, 1.0)
-        sink.handle(m.SinkOpened(0, b"0"), 2.0)
-    assert sinks.finished is False
-    assert sinks.finish() == [Send(Endpoint("sink", "csv"), m.FinishSink())]
-    assert sinks.finish() == []
-    sinks.by_name["csv"].handle(m.SinkFinished(), 3.0)
-    assert sinks.finished is True
+    sinks.put(record(0), None, live=True)
+    assert {name: sink.outbox.kept for name, sink in sinks.by_name.items()} == {"": 1, "2": 1, "1/csv": 0}
+    sinks.put(record(0), ["1/csv"], live=False)
+    assert {name: sink.outbox.kept for name, sink in sinks.by_name.items()} == {"": 1, "2": 1, "1/csv": 1}
+
+
+def test_new_settings_leave_the_sinks_of_jobs_alone() -> None:
+    of_job = structs.replace(SPEC, name="1/csv", ledger="/out/ledger.sqlite")
+    sinks = Sinks([SPEC, of_job], FakeDaemon(), Limits())
+    sinks.configure([], 5.0)
+    assert {name: sink.closing for name, sink in sinks.by_name.items()} == {"1/csv": False}
+
+
+@pytest.mark.parametrize("ledger", [None, "/out/ledger.sqlite"])
+def test_what_a_removed_sink_could_not_write_is_lost_unless_its_job_does_it_again(ledger: str | None) -> None:
+    sink = Sink(structs.replace(SPEC, ledger=ledger), FakeDaemon(), Limits())
+    sink.outbox.put(record(0))
+    lost = [LogEvent("error", "sink", "1 result could not be written before it was removed")]
+    assert sink.discard() == ([] if ledger else lost)
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_a_place_that_can_never_be_written_ends_a_daemon_that_was_started_with_it(added: bool) -> None:
+    daemon = FakeDaemon()
+    sink = Sink(SPEC, daemon, Limits(), added=added)
+    sink.child.start(0.0)
+    sink.handle(HELLO, 1.0)
+    assert sink.handle(m.Failed("open", "is a folder", permanent=True), 2.0) == ([] if added else [REFUSED])
+    assert sink.refused == ("is a folder" if added else None)

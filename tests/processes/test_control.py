@@ -200,3 +200,8 @@ def test_what_lies_under_its_name_is_replaced_or_named(tmp_path: Path, kind: str
     rig.control.close()
     rig.loop.close()
     assert not path.exists()
+
+
+def test_the_user_of_a_client_is_known(rig: Rig) -> None:
+    rig.connect()
+    assert rig.control.uid("1") == os.getuid()

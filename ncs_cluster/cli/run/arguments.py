@@ -21,6 +21,8 @@ examples:
   find /archive -name '*.jpg' | ncsctl run - --graph reid --out features --format hdf5
   ncsctl run holiday/ --graph yolox_nano --out found --retry-failed
 """
+WEIGHT = 0.1
+"""Of an attached job's stream, beside cameras of weight 1."""
 PASSED_ON = {
     "--backend": ("NAME", "what computes: auto, xlink, myriad, openvino, simulated, ... [auto]"),
     "--sticks": ("N", "how many sticks, of a counted backend"),
@@ -55,6 +57,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--shard-size", metavar="N", type=int, default=0, help="records of one file of an output; 0: one file [0]")
     made.add_argument("--retry-failed", action="store_true", help="work on the items that failed, and on nothing else")
     made.add_argument("--strict", action="store_true", help="stop at the first item that fails")
+    made.add_argument("--attach", action="store_true", help="run on a running daemon's sticks and graph, beside its cameras")
+    made.add_argument("--detach", action="store_true", help="with --attach: do not wait for the end; ncsctl jobs shows it")
+    made.add_argument("--weight", metavar="W", type=float, help=f"with --attach: its share, where a camera has 1 [{WEIGHT}]")
+    made.add_argument("--runtime-dir", metavar="DIR", help="with --attach: of the daemon")
     made.add_argument("--quiet", action="store_true", help="no progress, no summary")
     passed = made.add_argument_group("sticks and settings, as of ncs-clusterd")
     for flag, (metavar, sentence) in PASSED_ON.items():
@@ -81,10 +87,25 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if size is None:
         made.error("argument --size: is WxH, as 1280x720")
     given.most = (int(size[1]), int(size[2]))
+    _check_attached(made, given)
     for name in ("readers", "shard_size"):
         if getattr(given, name) < 0:
             made.error(f"argument --{name.replace('_', '-')}: must not be negative")
     return given
+
+
+def _check_attached(made: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    if not given.attach:
+        for name in ("detach", "weight", "runtime_dir"):
+            if getattr(given, name):
+                made.error(f"argument --{name.replace('_', '-')}: is for --attach")
+        return
+    for flag in PASSED_ON:
+        if hasattr(given, flag[2:].replace("-", "_")) and flag != "--config":
+            made.error(f"argument {flag}: the daemon has its own; leave it out with --attach")
+    given.weight = WEIGHT if given.weight is None else given.weight
+    if not 0 < given.weight <= 100:
+        made.error("argument --weight: must be above 0, at most 100")
 
 
 def _formats() -> list[str]:
@@ -92,8 +113,10 @@ def _formats() -> list[str]:
 
 
 def of_daemon(given: argparse.Namespace, folder: Path) -> list[str]:
-    """The flags that ncs-clusterd's settings are read from. `folder`: the job's, which is there."""
-    flags = ["--graph", given.graph, "--no-web", "--source", "synthetic"]
+    """The flags that ncs-clusterd's settings are read from. `folder`: the job's, which is there. With --attach the graph and the
+    sticks are those of the daemon that runs."""
+    flags = ["--no-web", "--source", "synthetic"]
+    flags += ["--backend", "simulated"] if given.attach else ["--graph", given.graph]
     for name in given.formats:
         flags += ["--results", f"{name}:{folder / str(SINKS.get(name).output)}"]
     for flag in PASSED_ON:

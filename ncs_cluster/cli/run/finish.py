@@ -10,7 +10,7 @@ from ncs_cluster.specs import SinkSpec
 
 def finish(spec: SinkSpec, ledger: Ledger) -> None:
     """Does nothing for an output that is finished. Raises OSError, LedgerError."""
-    progress = ledger.sink(spec.name)
+    progress = ledger.sink(spec.kind)
     if progress.finished:
         return
     sink = made_sink(spec)
@@ -20,4 +20,4 @@ def finish(spec: SinkSpec, ledger: Ledger) -> None:
             sink.finish()
         finally:
             sink.close()
-    ledger.finished(spec.name)
+    ledger.finished(spec.kind)

@@ -6,21 +6,25 @@ import argparse
 import hashlib
 import json
 import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from msgspec import structs, to_builtins
 
 from ncs_cluster.errors import ConfigError
+from ncs_cluster.jobs.listing import STDIN
 from ncs_cluster.plugins import load, made
+from ncs_cluster.processes.ledgered_sink import CAMERA
 from ncs_cluster.sinks import SINKS
-from ncs_cluster.specs import CameraSpec, GraphSpec, Settings, SinkSpec
-from ncs_cluster.types import CameraName
+from ncs_cluster.specs import CameraSpec, GraphSpec, JobSpec, Settings, SinkSpec
 
 LEDGER, LOG = "ledger.sqlite", "run.log"
 AHEAD = 8
 """Slots granted in advance: thousands of small pictures per second would wait for the supervisor's next turn otherwise."""
-CAMERA = CameraName("job")
+SOURCES_SHOWN = 3
+"""SOURCEs that the status of a job names."""
 NOT_THE_JOB = frozenset({"model", "blob", "name"})
 """Fields of a graph that may differ when a job goes on: where it lies, not what it computes."""
 
@@ -36,28 +40,29 @@ def settings_for(given: argparse.Namespace, folder: Path, runtime_dir: str, sett
         "max_height": height,
         "readers": given.readers,
         "strict": given.strict,
+        "lock": given.attach,
     }
     try:
         made("ncs_cluster.sources.job:Options", options)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    camera = CameraSpec(CAMERA, "job", options, "the job's items", ordered=True, picture="exact", ahead=AHEAD, resumable=True)
-    return structs.replace(
-        settings,
-        cameras=[camera],
-        sinks=[_sink(spec, given, folder, settings.graphs[0]) for spec in settings.sinks],
-        gateway=None,
-        runtime_dir=runtime_dir,
-        notices=[],
+    graph = settings.graphs[0]
+    sinks = [_sink(spec, given, folder, graph) for spec in settings.sinks]
+    camera = CameraSpec(
+        CAMERA,
+        "job",
+        options,
+        "the job's items",
+        graphs=[graph.name],
+        ordered=True,
+        picture="exact",
+        ahead=AHEAD,
+        resumable=True,
+        weight=given.weight if given.attach else 1.0,
+        sinks=[sink.name for sink in sinks],
     )
-
-
-def going_on(settings: Settings, written: int) -> Settings:
-    """The settings of a job whose outputs all have the records of the first `written` turns."""
-    if not written:
-        return settings
-    (camera,), (graph,) = settings.cameras, settings.graphs
-    return structs.replace(settings, cameras=[structs.replace(camera, written={str(graph.name): written - 1})])
+    job = JobSpec(camera, sinks, graph, str(folder), _absolute(given.sources)[:SOURCES_SHOWN], started_at=time.time())
+    return structs.replace(settings, cameras=[], sinks=[], jobs=[job], gateway=None, runtime_dir=runtime_dir, notices=[])
 
 
 def _sink(spec: SinkSpec, given: argparse.Namespace, folder: Path, graph: GraphSpec) -> SinkSpec:
@@ -85,12 +90,11 @@ def _layer(graph: GraphSpec) -> dict[str, str]:
     return {name: str(graph.decoder_options[name]) for name in ("layer", "output") if graph.decoder_options.get(name)}
 
 
-def identity(given: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+def identity(given: argparse.Namespace, graph: GraphSpec) -> dict[str, Any]:
     """What must be the same when the command is given again, under the names that a refusal uses."""
-    graph = settings.graphs[0]
     fields = {name: value for name, value in to_builtins(graph, str_keys=True).items() if name not in NOT_THE_JOB}
     described = {
-        "sources": [text if text == "-" else os.path.abspath(text) for text in given.sources],
+        "sources": _absolute(given.sources),
         "graph": {**fields, "model": sha256(graph.model)},
         "formats": given.formats,
         "size": list(given.most),
@@ -114,6 +118,10 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
             f"its {name} {'were' if name in ('sources', 'formats') else 'was'} {_words(before.get(name))}, now {_words(now[name])}"
         )
     return None
+
+
+def _absolute(sources: Sequence[str]) -> list[str]:
+    return [text if text == STDIN else os.path.abspath(text) for text in sources]
 
 
 def _words(value: Any) -> str:

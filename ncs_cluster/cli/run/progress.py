@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from ncs_cluster.jobs.ledger import Ledger
-from ncs_cluster.status import Status
+from ncs_cluster.status import JobStatus, Status
 
 LINE_S = 10.0
 WINDOW_S = 20.0
@@ -44,9 +44,13 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, status: Status | None) -> None:
+    def update(self, status: Status | None, job: JobStatus | None = None) -> None:
+        """`job`: as the daemon sees it, where it runs beside others."""
         now_s, done = time.monotonic(), self._ledger.written
-        self._reasons = status.daemon.reasons if status is not None else self._reasons
+        if job is not None:
+            self._reasons = [job.state] if job.state == "paused" else [job.detail] if job.detail is not None else []
+        elif status is not None:
+            self._reasons = status.daemon.reasons
         if status is not None and any(stick.latency_ms.p50 is not None for stick in status.sticks):
             self.last = status
         self._seen.append((now_s, done))

@@ -1,0 +1,92 @@
+"""What every way to run a job begins and ends with: the folder's lock, the list of items, a retry, the summary."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ncs_cluster.cli.run import plan
+from ncs_cluster.cli.run.finish import finish
+from ncs_cluster.cli.run.progress import Progress, summary
+from ncs_cluster.errors import ConfigError
+from ncs_cluster.jobs import listing
+from ncs_cluster.jobs.ledger import Ledger
+from ncs_cluster.sources.job import ENDINGS
+from ncs_cluster.specs import JobSpec
+
+DONE, WITH_FAILURES, NOT_DONE, INTERRUPTED = 0, 1, 2, 130
+PROGRAM = "ncsctl run"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder; one command at a time works in it. Raises ConfigError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise ConfigError(f"--out {folder}: another command works in it; wait for its end or choose another folder") from error
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def prepared(given: argparse.Namespace, folder: Path, job: JobSpec) -> Ledger:
+    """The ledger of the job, its items listed; with --retry-failed a pass over those that failed begins. Raises ConfigError."""
+    ledger = Ledger(str(folder / plan.LEDGER), create=True)
+    _listed(ledger, given, job)
+    if given.retry_failed:
+        if not ledger.retry and not complete(ledger):
+            raise ConfigError("--retry-failed: the job is not done yet; give the command without it first")
+        if complete(ledger) and ledger.failed and all(sink.finished for sink in ledger.sinks.values()):
+            ledger.begin_retry()
+    return ledger
+
+
+def complete(ledger: Ledger) -> bool:
+    """Every turn of the present pass has its record in every output."""
+    return ledger.end is not None and ledger.written >= ledger.end
+
+
+def ended(given: argparse.Namespace, ledger: Ledger, job: JobSpec, progress: Progress, began_s: float) -> int:
+    """Of a complete job: outputs in their final form, the summary. Returns the exit code."""
+    for spec in job.sinks:
+        finish(spec, ledger)
+    if not given.quiet:
+        print("\n".join(summary(ledger, progress, time.monotonic() - began_s)))
+    return WITH_FAILURES if ledger.failed else DONE
+
+
+def stopped_at_failure(given: argparse.Namespace, ledger: Ledger) -> bool:
+    """Says which, for a strict job."""
+    if not given.strict or not (failures := ledger.failures(1)):
+        return False
+    print(f"{PROGRAM}: stopped at the first failed item, frame {failures[0].frame}: {failures[0].reason}", file=sys.stderr)
+    return True
+
+
+def _listed(ledger: Ledger, given: argparse.Namespace, job: JobSpec) -> None:
+    """List the items of a new job; a job that goes on must be the same."""
+    identity = plan.identity(given, job.graph)
+    if (before := ledger.job) is not None:
+        if (difference := plan.difference(before, identity)) is not None:
+            raise ConfigError(f"--out {given.out}: holds another job: {difference}; choose another folder, or remove it")
+        return
+    for sink in job.sinks:
+        if os.path.lexists(sink.shown) and not os.path.isdir(sink.shown):
+            there = f"{sink.shown} is there already, and no job's"
+            raise ConfigError(f"--out {given.out}: {there}; choose another folder, or remove it")
+    sources = listing.named(given.sources, sys.stdin.buffer, ENDINGS)
+    roots = [source.root for source in sources]
+    count = ledger.begin(identity, roots, listing.items(sources, given.part, given.parts), given.formats)
+    if not count and not given.quiet:
+        print(f"{PROGRAM}: no picture and no film in {', '.join(given.sources)}", file=sys.stderr)

@@ -1,0 +1,84 @@
+"""Who may ask for what: a job is taken from the daemon's own user alone."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from typing import Any
+
+import msgspec
+import pytest
+
+from ncs_cluster import control_messages as c
+from ncs_cluster.core.engine import Engine
+from ncs_cluster.core.events import JobGiven
+from ncs_cluster.processes.event_log import EventLog
+from ncs_cluster.processes.requests import Requests
+from ncs_cluster.specs import GraphSpec
+from ncs_cluster.testing.world import installation
+from tests.core.onejob import JOB
+
+ENCODED = msgspec.Raw(msgspec.msgpack.encode(JOB))
+
+
+class Asked:
+    """Requests of one client, of the user `uid`; its replies and what reached the core are kept."""
+
+    def __init__(self, *, uid: int | None = None, no_jobs: str | None = None) -> None:
+        self.replies: list[c.Reply] = []
+        self.raised: list[Any] = []
+        self.requests = Requests(
+            Engine(installation(1), 0.0),
+            None,  # type: ignore[arg-type]  # of the status alone
+            None,  # type: ignore[arg-type]
+            EventLog(lambda stick: None),
+            lambda _, reply: self.replies.append(reply),
+            lambda _, request: self.raised.append(request),
+            no_jobs=no_jobs,
+            uid=lambda _: os.getuid() if uid is None else uid,
+        )
+
+    def ask(self, request: c.Request) -> None:
+        self.requests.handle("1", request)
+
+
+def test_a_job_of_the_daemons_own_user_reaches_the_core() -> None:
+    asked = Asked()
+    asked.ask(c.BeginJob(ENCODED))
+    assert (asked.raised, asked.replies) == ([JobGiven(JOB)], [])
+
+
+def test_a_job_of_another_user_does_not() -> None:
+    asked = Asked(uid=os.getuid() + 1)
+    asked.ask(c.BeginJob(ENCODED))
+    owner = pwd.getpwuid(os.getuid()).pw_name
+    why = f"only the daemon's own user may start jobs: sudo -u {owner} ncsctl run ..."
+    assert (asked.raised, asked.replies) == ([], [c.Reply(error=why)])
+
+
+def test_a_daemon_that_takes_no_jobs_says_why() -> None:
+    asked = Asked(no_jobs="another daemon keeps the jobs of /state")
+    asked.ask(c.BeginJob(ENCODED))
+    assert (asked.raised, asked.replies) == ([], [c.Reply(error="another daemon keeps the jobs of /state")])
+
+
+@pytest.mark.parametrize("content", [b"\xc0", msgspec.msgpack.encode({"out": "/out"})])
+def test_what_is_no_job_is_refused_in_one_line(content: bytes) -> None:
+    asked = Asked()
+    asked.ask(c.BeginJob(msgspec.Raw(content)))
+    (reply,) = asked.replies
+    assert (reply.error or "").startswith("the job is of another version: ")
+    assert asked.raised == []
+
+
+def test_anyone_who_may_connect_may_change_a_job() -> None:
+    asked = Asked(uid=os.getuid() + 1)
+    asked.ask(c.ChangeJob("1", "pause"))
+    assert asked.raised == [c.ChangeJob("1", "pause")]
+
+
+def test_the_graphs_are_those_of_the_present_settings() -> None:
+    asked = Asked()
+    asked.ask(c.AskGraphs())
+    (reply,) = asked.replies
+    assert msgspec.msgpack.decode(reply.body, type=list[GraphSpec]) == installation(1).graphs
