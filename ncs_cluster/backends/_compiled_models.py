@@ -17,6 +17,7 @@ from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from ncs_cluster import openvino_library
 from ncs_cluster.backends._model import fold, graph_label, read, short_reason
 from ncs_cluster.backends._preprocess import resize_into
 from ncs_cluster.errors import StickError
@@ -62,13 +63,14 @@ class CompiledModels:
         """
         try:
             import cv2
-            import openvino
+
+            openvino = openvino_library.load()
         except ImportError as error:
             raise StickError(
                 "open", f"{sys.executable} cannot load what runs graphs: {error}: install openvino and opencv"
             ) from error
         cv2.setNumThreads(1)
-        self._openvino: Any = openvino
+        self._openvino = openvino
         self._core = openvino.Core()
         self._device, self._asked_depth = device, depth
         self._is_cpu = device.startswith("CPU")

@@ -11,6 +11,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
+from ncs_cluster import openvino_library
 from ncs_cluster.xlink.blob import Blob, BlobError, Port
 
 Run = Callable[[bytes], Callable[[], bytes]]
@@ -54,9 +55,7 @@ class OnHost:
 
     def __call__(self, blob: Blob) -> Run:
         """Raises BlobError when no registered model has these inputs and outputs."""
-        import openvino
-
-        self._core = self._core or openvino.Core()
+        self._core = self._core or openvino_library.load().Core()
         self._aside = aside = self._aside or ThreadPoolExecutor(1, "inference")
         for entry in self._models:
             model = self._core.read_model(entry["model"])
