@@ -81,6 +81,8 @@ class StickStatus(Struct, frozen=True):
     """The operator's name of its port."""
     max_in_flight: int | None = None
     """Requests that it may have in flight; fewer than its backend allows after failures with several."""
+    executors: int | None = None
+    """Requests it executes at once; `latency_ms` is the time of each."""
 
 
 class CameraStatus(Struct, frozen=True):

@@ -215,7 +215,8 @@ def _stick_state(engine: Engine, stick: Stick) -> str:
 
 def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
     scale = engine.sticks.time_scale(stick)
-    queue = engine.dispatcher.queues.get(stick.spec.id) or StickQueue(stick.spec.id, 1)
+    attached = engine.dispatcher.queues.get(stick.spec.id)
+    queue = attached or StickQueue(stick.spec.id, 1)
     running = stick.child.running
     temperature_c = stick.zone.temperature_c(now_s * scale) if running else None
     age_s = stick.zone.age_s(now_s * scale) if running else None
@@ -245,6 +246,7 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
         recovered_s=recovered_s,
         name=stick.spec.name,
         max_in_flight=queue.max_in_flight if running else None,
+        executors=attached.executors if attached is not None else None,
     )
 
 

@@ -256,6 +256,11 @@ class Ledger:
     def failed(self) -> int:
         return int(self._one("SELECT count(*) FROM failures"))
 
+    def failed_from(self, turn: int) -> int:
+        """Failures at this turn of the present pass or behind it."""
+        frame = self.frame_of(turn)
+        return 0 if frame is None else int(self._row("SELECT count(*) FROM failures WHERE frame >= ?", frame)[0])
+
     # -- SQL
 
     def _changing(self) -> Any:
@@ -264,9 +269,9 @@ class Ledger:
     def _reading(self) -> Any:
         return schema.translated(self._path)
 
-    def _row(self, query: str) -> Tuple[Any, ...]:
+    def _row(self, query: str, *values: Any) -> Tuple[Any, ...]:
         with self._reading():
-            row: Tuple[Any, ...] = self._db.execute(query).fetchone()
+            row: Tuple[Any, ...] = self._db.execute(query, values).fetchone()
         return row
 
     def _one(self, query: str) -> Any:

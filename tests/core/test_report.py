@@ -128,6 +128,7 @@ def test_a_stick_that_runs_is_drawn_with_its_heat_in_real_seconds_and_its_figure
         fps=3.3,
         latency_ms=LatencyStatus(51.2, 51.2),
         max_in_flight=4,
+        executors=1,
         in_flight=1,
         inferences=5,
         restarts=3,

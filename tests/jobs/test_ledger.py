@@ -82,6 +82,7 @@ def test_a_retry_has_turns_for_the_failed_frames_alone_and_forgets_those_that_su
     assert (made.retry, made.end, made.written) == (1, 2, 0)
     assert made.sinks == {"csv": Progress(0, b"t", False), "jsonl": Progress(0, None, False)}
     assert [made.frame_of(turn) for turn in (0, 1, 2)] == [1, 3, None]
+    assert [made.failed_from(turn) for turn in (0, 1, 2)] == [2, 1, 0]
     made.succeed(1)
     assert made.failures() == [Failure(3, "x", None, "is corrupt")]
     assert made.begin_retry() == 1

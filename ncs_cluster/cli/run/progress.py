@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from ncs_cluster.jobs.ledger import Ledger
-from ncs_cluster.status import JobStatus, Status
+from ncs_cluster.status import JobStatus, Status, StickStatus
 
 LINE_S = 10.0
 WINDOW_S = 20.0
@@ -92,6 +92,8 @@ def summary(ledger: Ledger, progress: Progress, took_s: float) -> list[str]:
             if stick.inferences:
                 times = f"p50 {_ms(stick.latency_ms.p50)}, p99 {_ms(stick.latency_ms.p99)}"
                 lines.append(f"  {stick.id}: {stick.inferences / total:.0%} of them, {times}")
+        answered = done - ledger.failed_from(progress.began)
+        lines += _efficiency(answered / took_s if took_s > 0 else 0.0, sticks)
     for failure in ledger.failures(NAMED):
         lines.append(f"  frame {failure.frame}: {failure.reason}")
     if failed > NAMED:
@@ -99,6 +101,18 @@ def summary(ledger: Ledger, progress: Progress, took_s: float) -> list[str]:
     if failed:
         lines.append("--retry-failed works on the failed ones again")
     return lines
+
+
+def _efficiency(rate: float, sticks: list[StickStatus]) -> list[str]:
+    """How much of what its sticks are capable of the job has used: rate / sum(executors / latency p50) over the sticks that have
+    worked. `rate`: frames that a stick has answered, per second from the command's start to its end, so that start and final form
+    count. The latency is the time of one request on the stick, without waiting. Nothing where one of these figures is unknown; a
+    p99 of all sticks together cannot be made of those of each."""
+    worked = [stick for stick in sticks if stick.inferences]
+    if not worked or not rate or not all(stick.executors and stick.latency_ms.p50 for stick in worked):
+        return []
+    capable = sum(1000 * (stick.executors or 0) / (stick.latency_ms.p50 or 1) for stick in worked)
+    return [f"  efficiency {rate / capable:.0%}: {rate:.3g}/s of the {capable:.3g}/s that these sticks are capable of"]
 
 
 def duration(seconds: float) -> str:
