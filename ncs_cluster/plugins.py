@@ -12,8 +12,10 @@ none of them is imported before it is used. Runs on CPython 3.9.
 
 from __future__ import annotations
 
+import sys
+from functools import lru_cache
 from importlib import import_module
-from typing import Any, Dict, Generic, Iterable, List, Mapping, Protocol, Type, TypeVar
+from typing import Any, Dict, Generic, Iterable, List, Mapping, Protocol, Tuple, Type, TypeVar
 
 from ncs_cluster.errors import ConfigError
 
@@ -116,12 +118,19 @@ def reason(error: Exception) -> str:
 
 def _entry_points(group: str) -> Dict[str, List[Any]]:
     """Entry points of a group by name. Called for names that are not built in: importlib.metadata takes 3 MB."""
-    from importlib import metadata
-
-    everything: Any = metadata.entry_points()
+    everything = _all_entry_points(tuple(sys.path))
     # CPython 3.9 gives a dictionary of groups
     chosen = everything.select(group=group) if hasattr(everything, "select") else everything.get(group, ())
     found: Dict[str, List[Any]] = {}
     for each in chosen:
         found.setdefault(each.name, []).append(each)
     return found
+
+
+@lru_cache(maxsize=1)
+def _all_entry_points(path: Tuple[str, ...]) -> Any:
+    """Entry points of all packages on `path`, which is sys.path. Kept: reading the settings asks some 30 times, and each answer
+    opens a file of every installed package."""
+    from importlib import metadata
+
+    return metadata.entry_points()

@@ -136,3 +136,9 @@ def test_a_child_that_uses_built_in_plugins_does_not_read_what_is_installed() ->
         [sys.executable, "-I", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"], capture_output=True, text=True, check=True
     )
     assert said.stdout == "[]\n"
+
+
+def test_a_package_on_a_path_that_is_added_later_is_found(offer) -> None:  # type: ignore[no-untyped-def]
+    assert "lion" not in registry()
+    offer("late", FROM_HERE + "PLUGIN = Animal('lion')\n", "lion = late:PLUGIN")
+    assert registry().get("lion") == Animal("lion")

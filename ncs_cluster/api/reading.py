@@ -48,9 +48,10 @@ def read(argv: Sequence[str], log: IO[bytes], *, graphs: bool = True) -> Setting
 def main() -> None:
     """The process."""
     from ncs_cluster.cli.settings import checked, encoded
-    from ncs_cluster.processes.child import die_with_parent
+    from ncs_cluster.processes.child import ask_for_one_thread, die_with_parent
 
     die_with_parent(int(sys.argv[1]))
+    ask_for_one_thread(os.environ)
     out = os.dup(1)
     os.dup2(2, 1)  # libraries print to standard output, which is for the answer only
     argv, graphs = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=tuple[list[str], bool])

@@ -18,7 +18,7 @@ import msgspec
 
 from ncs_cluster.errors import EX_CONFIG, PERMANENT_ERRNOS, ConfigError, format_os_error
 from ncs_cluster.ipc import starting
-from ncs_cluster.processes.child import die_with_parent
+from ncs_cluster.processes.child import ask_for_one_thread, die_with_parent
 from ncs_cluster.specs import Settings
 
 SLOW_S = 1.0
@@ -102,6 +102,7 @@ def checked(program: str, argv: Sequence[str], job: Optional[Change] = None, *, 
 
 
 def _read(program: str, argv: Sequence[str], job: Optional[Change], *, graphs: bool) -> bytes:
+    ask_for_one_thread(os.environ)
     try:
         return encoded(checked(program, argv, job, graphs=graphs))
     except ConfigError as error:

@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, Dict, NoReturn, Optional, Type, TypeVar
+from typing import Any, Dict, MutableMapping, NoReturn, Optional, Type, TypeVar
 
 from ncs_cluster.errors import one_line
 from ncs_cluster.ipc.channel import Channel
@@ -47,6 +47,15 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def ask_for_one_thread(env: MutableMapping[str, str]) -> None:
+    """Libraries that are loaded under this environment start no thread pool, unless it asks for one already."""
+    # workers compute with OpenVINO; thread pools of other libraries only cost memory, and time when numpy is imported
+    env.setdefault("OPENBLAS_NUM_THREADS", "1")
+    env.setdefault("OMP_NUM_THREADS", "1")
+    # threads of OpenCV save no time on one picture, and take the cores from the sticks
+    env.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 
 def options() -> Dict[str, str]:

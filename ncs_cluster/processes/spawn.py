@@ -20,7 +20,7 @@ from typing import Protocol
 import ncs_cluster
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.core.events import Endpoint
-from ncs_cluster.processes.child import ALL_STOPS
+from ncs_cluster.processes.child import ALL_STOPS, ask_for_one_thread
 from ncs_cluster.processes.fork_server import KINDS
 from ncs_cluster.processes.forking import ForkServer
 from ncs_cluster.processes.loop import Loop
@@ -206,11 +206,7 @@ def environment(runtime: RuntimeSpec, runtime_dir: Path) -> dict[str, str]:
     """The child's environment. A foreign interpreter finds this package through a folder that holds only a link to it, not
     libraries that are built for this interpreter."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("NCS_CLUSTER_") and key != "NOTIFY_SOCKET"}
-    # workers compute with OpenVINO; thread pools of other libraries only cost memory
-    env.setdefault("OPENBLAS_NUM_THREADS", "1")
-    env.setdefault("OMP_NUM_THREADS", "1")
-    # threads of OpenCV save no time on one picture, and take the cores from the sticks
-    env.setdefault("OPENCV_FOR_THREADS_NUM", "1")
+    ask_for_one_thread(env)
     # each arena of glibc's malloc keeps memory of large pictures
     env.setdefault("MALLOC_ARENA_MAX", "1")
     if runtime.python != sys.executable:

@@ -11,8 +11,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional, Tuple
 
-import numpy as np
-
 from ncs_cluster.errors import SourceError
 from ncs_cluster.sources._planes import colour_room, depth_room
 from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, SourceInfo
@@ -92,6 +90,8 @@ class Synthetic:
             return None
         colour = colour_room(into.colour, options.width, options.height)
         if into.depth is None:
+            import numpy as np
+
             depth = np.empty((options.height, options.width), np.uint16)
         else:
             depth = depth_room(into.depth, options.width, options.height)
