@@ -41,6 +41,13 @@ class Root(NamedTuple):
     """Links of its items may not lead out of it."""
 
 
+def item_of(number: int, root: Root, name: bytes) -> Item:
+    """The item that is called `name` where it was found."""
+    text = os.fsdecode(name)
+    shown = os.path.join(root.prefix, text).encode("utf-8", "backslashreplace").decode()
+    return Item(number, shown, os.path.join(root.folder, text), root.folder if root.confined else None)
+
+
 class Place(NamedTuple):
     """A frame's item, and its number in it."""
 
@@ -134,10 +141,7 @@ class Ledger:
         with self._reading():
             rows = self._db.execute("SELECT * FROM items WHERE number >= ? ORDER BY number LIMIT ?", (number, most)).fetchall()
         for each, root, name in rows:
-            found = self._root(root)
-            path = os.path.join(found.folder, os.fsdecode(name))
-            shown = os.path.join(found.prefix, os.fsdecode(name)).encode("utf-8", "backslashreplace").decode()
-            yield Item(each, shown, path, found.folder if found.confined else None)
+            yield item_of(each, self._root(root), name)
 
     def place(self, frame: int) -> Place:
         """The item that holds a frame; for a frame that the job has reached, or the next one."""

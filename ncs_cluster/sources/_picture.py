@@ -84,6 +84,20 @@ def decode(path: str, most: Tuple[int, int], home: Optional[str] = None) -> Deco
     return Decoded(turned, (head.height, head.width) if swapped else (head.width, head.height))
 
 
+def scaled(path: str, most: Tuple[int, int], home: Optional[str] = None) -> Decoded:
+    """As `decode`, and scaled down into `most`, (width, height). Raises Unreadable."""
+    import numpy as np
+
+    picture = decode(path, most, home)
+    height, width = picture.pixels.shape[:2]
+    size = fit(width, height, most)
+    if size == (width, height):
+        return picture
+    small = np.empty((size[1], size[0], 3), np.uint8)
+    resized(picture.pixels, size, small)
+    return Decoded(small, picture.size)
+
+
 def resized(picture: NDArray[np.uint8], size: Tuple[int, int], into: NDArray[np.uint8]) -> None:
     """Write the picture into a slot [height, width, 3] of `size`, (width, height)."""
     if picture.shape == into.shape:

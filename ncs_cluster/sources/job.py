@@ -22,7 +22,7 @@ from ncs_cluster.plugins import reason
 from ncs_cluster.sources._header import MARKS, header
 from ncs_cluster.sources._item_film import ItemFilm, Written
 from ncs_cluster.sources._opencv import need_opencv
-from ncs_cluster.sources._picture import FOREIGN, PICTURES, VIDEOS, Decoded, Unreadable, decode, fit, resized
+from ncs_cluster.sources._picture import FOREIGN, PICTURES, VIDEOS, Decoded, Unreadable, scaled
 from ncs_cluster.sources._planes import colour_room
 from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, Progress, SourceInfo
 
@@ -223,21 +223,9 @@ class Job:
         assert self._threads is not None
         while self._next is not None and len(self._ahead) < self._room and not _is_film(self._next.item):
             turn = self._next
-            picture = self._threads.submit(self._decoded, turn.item)
+            picture = self._threads.submit(scaled, turn.item.path, self._most, turn.item.home)
             self._ahead.append(_Reading(turn, time.monotonic(), time.time(), picture))
             self._advance(self._turn + len(self._ahead) - 1)
-
-    def _decoded(self, item: Item) -> Decoded:
-        """In a thread: decoded and scaled down."""
-        import numpy as np
-
-        picture = decode(item.path, self._most, item.home)
-        size = fit(picture.pixels.shape[1], picture.pixels.shape[0], self._most)
-        if size == (picture.pixels.shape[1], picture.pixels.shape[0]):
-            return picture
-        small = np.empty((size[1], size[0], 3), np.uint8)
-        resized(picture.pixels, size, small)
-        return Decoded(small, picture.size)
 
     def _picture(self, reading: _Reading, into: Planes) -> Captured:
         item = reading.turn.item

@@ -6,8 +6,8 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from ncs_cluster.cli import daemon_flags
 from ncs_cluster.sinks import SINKS
 
 DESCRIPTION = """Run a graph over files: pictures, films, folders with all below them, "patterns", list files
@@ -23,20 +23,7 @@ examples:
 """
 WEIGHT = 0.1
 """Of an attached job's stream, beside cameras of weight 1."""
-PASSED_ON = {
-    "--backend": ("NAME", "what computes: auto, xlink, myriad, openvino, simulated, ... [auto]"),
-    "--sticks": ("N", "how many sticks, of a counted backend"),
-    "--cluster-size": ("K", "how many sticks work at once; 0: all [0]"),
-    "--switch-interval": ("S", "seconds between switches of the cluster"),
-    "--switch-temp": ("C", "temperature at which a stick rests"),
-    "--policy": ("NAME", "which sticks work now"),
-    "--threshold": ("0..1", "detections below this score are left out; the graph's own without it"),
-    "--config": ("FILE", "settings of ncs-clusterd, as far as they are of use here"),
-    "--set": ("KEY=VALUE", "any key of the settings (repeatable)"),
-    "--state-dir": ("DIR", "where pulled and compiled graphs are"),
-    "--log-level": ("LEVEL", "of DIR/run.log"),
-}
-"""Flags of ncs-clusterd: metavar, sentence."""
+DAEMON_FLAGS = {**daemon_flags.FLAGS, "--log-level": ("LEVEL", "of DIR/run.log")}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,10 +49,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--weight", metavar="W", type=float, help=f"with --attach: its share, where a camera has 1 [{WEIGHT}]")
     made.add_argument("--runtime-dir", metavar="DIR", help="with --attach: of the daemon")
     made.add_argument("--quiet", action="store_true", help="no progress, no summary")
-    passed = made.add_argument_group("sticks and settings, as of ncs-clusterd")
-    for flag, (metavar, sentence) in PASSED_ON.items():
-        how = "append" if flag == "--set" else "store"
-        passed.add_argument(flag, metavar=metavar, action=how, default=argparse.SUPPRESS, help=sentence.replace("%", "%%"))
+    daemon_flags.add(made, DAEMON_FLAGS)
     return made
 
 
@@ -83,10 +67,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if shard is None or not 1 <= int(shard[1]) <= int(shard[2]):
         made.error("argument --shard: is I/N, with I from 1 to N")
     given.part, given.parts = int(shard[1]), int(shard[2])
-    size = re.fullmatch(r"(\d{2,5})x(\d{2,5})", given.size or "1280x720")
-    if size is None:
-        made.error("argument --size: is WxH, as 1280x720")
-    given.most = (int(size[1]), int(size[2]))
+    given.most = daemon_flags.size(made, given.size)
     _check_attached(made, given)
     for name in ("readers", "shard_size"):
         if getattr(given, name) < 0:
@@ -100,7 +81,7 @@ def _check_attached(made: argparse.ArgumentParser, given: argparse.Namespace) ->
             if getattr(given, name):
                 made.error(f"argument --{name.replace('_', '-')}: is for --attach")
         return
-    for flag in PASSED_ON:
+    for flag in DAEMON_FLAGS:
         if hasattr(given, flag[2:].replace("-", "_")) and flag != "--config":
             made.error(f"argument {flag}: the daemon has its own; leave it out with --attach")
     given.weight = WEIGHT if given.weight is None else given.weight
@@ -119,8 +100,4 @@ def of_daemon(given: argparse.Namespace, folder: Path) -> list[str]:
     flags += ["--backend", "simulated"] if given.attach else ["--graph", given.graph]
     for name in given.formats:
         flags += ["--results", f"{name}:{folder / str(SINKS.get(name).output)}"]
-    for flag in PASSED_ON:
-        value: Any = getattr(given, flag[2:].replace("-", "_"), None)
-        for each in value if isinstance(value, list) else [] if value is None else [value]:
-            flags += [flag, each]
-    return flags
+    return flags + daemon_flags.given(given, DAEMON_FLAGS)
