@@ -71,6 +71,8 @@ class Record(Struct, frozen=True, array_like=True):
     """Of the picture as its file has it, before it was scaled down into a slot; None where the source does not say."""
     item_frame: Optional[FrameNumber] = None
     """The frame's number in its item, for films that are items of a job."""
+    item_fps: Optional[float] = None
+    """Frames per second of such a film, as its header declares; None: unknown."""
 
 
 class ResizeTransform(NamedTuple):

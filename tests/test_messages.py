@@ -49,6 +49,6 @@ def test_the_longest_record_fits_into_a_message_and_its_line_into_what_is_looked
     setup.receive(FrameCaptured(ref(1, 1), 10.0, 1.7e9, "\x01" * 4096, "\x01" * MAX_MESSAGE))
     longest, replaced = setup.records
     assert len(longest.outcome.error or "") == 150_000
-    assert replaced.outcome == Outcome(error="result of 204133 bytes is longer than 190000 bytes")
+    assert replaced.outcome == Outcome(error="result of 204134 bytes is longer than 190000 bytes")
     assert len(msgspec.msgpack.encode(Write(LAST, longest))) <= LONGEST_RECORD + 100 < MAX_MESSAGE
     assert 900_000 < len(encode(longest)) < 6 * LONGEST_RECORD < LONGEST_TAIL

@@ -221,6 +221,7 @@ class Camera:
             message.item,
             message.size,
             message.item_frame,
+            message.item_fps,
         )
         self._cameras.streams.offer(stream, frame, error=message.error or None, now_s=now_s)
         return [*events, *self.grant()]

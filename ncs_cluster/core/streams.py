@@ -210,6 +210,7 @@ class Streams:
             outcome,
             frame.size,
             frame.item_frame,
+            frame.item_fps,
         )
         size = len(msgspec.msgpack.encode(record))
         if size > LONGEST_RECORD:

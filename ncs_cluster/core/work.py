@@ -14,7 +14,7 @@ RESULT, DROPPED, LATE, GIVEN_UP = "result", "dropped", "late", "given_up"
 class Frame:
     """A captured frame; each open unit of it holds a lease of its slot."""
 
-    __slots__ = ("captured_at", "captured_s", "item", "item_frame", "ref", "size", "slots")
+    __slots__ = ("captured_at", "captured_s", "item", "item_fps", "item_frame", "ref", "size", "slots")
 
     def __init__(
         self,
@@ -25,6 +25,7 @@ class Frame:
         item: str | None,
         size: Size | None = None,
         item_frame: int | None = None,
+        item_fps: float | None = None,
     ) -> None:
         self.ref = ref
         self.slots = slots
@@ -34,6 +35,7 @@ class Frame:
         self.item = item
         self.size = size
         self.item_frame = item_frame
+        self.item_fps = item_fps
 
 
 class Unit:

@@ -80,6 +80,7 @@ class FrameCaptured(Message, frozen=True):
     error: Optional[str] = None
     size: Optional[Tuple[Side, Side]] = None
     item_frame: Optional[FrameNumber] = None
+    item_fps: Optional[float] = None
 
 
 class Skipped(Message, frozen=True):

@@ -289,7 +289,8 @@ class Camera:
         pool = self._pools[ref.pool]
         self._preview.record_capture(ref.frame, captured.captured_s, captured.item)
         seen = captured
-        message = FrameCaptured(ref, seen.captured_s, seen.captured_at, seen.item, seen.error, seen.size, seen.item_frame)
+        film = (seen.item_frame, seen.item_fps)
+        message = FrameCaptured(ref, seen.captured_s, seen.captured_at, seen.item, seen.error, seen.size, *film)
         self._channel.send(message)
         if captured.error is None:
             self._preview.draw_live(ref, pool, self._capture_fps)

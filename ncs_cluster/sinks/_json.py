@@ -43,13 +43,14 @@ class RecordForm(Struct):
     error: Union[str, UnsetType] = UNSET
     size: Union[Size, UnsetType] = UNSET
     item_frame: Union[int, UnsetType] = UNSET
+    item_fps: Union[float, UnsetType] = UNSET
 
 
 _encode = msgspec.json.Encoder().encode
 
 
 def encode(record: Record) -> bytes:
-    """One JSON object as UTF-8, without a line end. Scores have 4 decimals, boxes 5, distances 3 (1 mm), latency 2."""
+    """One JSON object as UTF-8, without a line end. Scores have 4 decimals, boxes 5, distances 3 (1 mm), latency 2, rates 5."""
     outcome = record.outcome
     return _encode(
         RecordForm(
@@ -67,6 +68,7 @@ def encode(record: Record) -> bytes:
             error=UNSET if outcome.error is None else outcome.error,
             size=UNSET if record.size is None else record.size,
             item_frame=UNSET if record.item_frame is None else record.item_frame,
+            item_fps=UNSET if record.item_fps is None else round(record.item_fps, 5),
         )
     )
 

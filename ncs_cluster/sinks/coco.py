@@ -51,6 +51,7 @@ class Image(Struct):
     width: Optional[int]
     height: Optional[int]
     item_frame: Union[int, UnsetType] = UNSET
+    item_fps: Union[float, UnsetType] = UNSET
     error: Union[str, UnsetType] = UNSET
 
 
@@ -89,6 +90,8 @@ class Coco(Parted):
         image = Image(record.frame, item_name(record), width, height)
         if record.item_frame is not None:
             image.item_frame = record.item_frame
+        if record.item_fps is not None:
+            image.item_fps = figure(record.item_fps, 5)
         if error is not None:
             image.error = plain(error)
         results = [_result(record.frame, each, record.size) for each in found if record.size is not None]

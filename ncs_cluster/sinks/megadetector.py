@@ -35,7 +35,7 @@ class Options:
     detector: str = ""
     """Name of the model in the file's head."""
     frame_rate: float = 30.0
-    """Of films, frames per second: readers turn a frame's number into a time with it."""
+    """Of films that do not tell theirs, frames per second: readers turn a frame's number into a time with it."""
 
     def __post_init__(self) -> None:
         check_file(self.path, self.shard_size)
@@ -60,6 +60,8 @@ class Frame(Struct, array_like=True):
     failure: Optional[str]
     found: List[msgspec.Raw]
     """JSON of `Found`."""
+    fps: Optional[float] = None
+    """Of a film that tells it."""
 
 
 _encode = msgspec.json.encode
@@ -94,7 +96,8 @@ class MegaDetector(Parted):
             found.append(msgspec.Raw(_encode(Found(_category(label_id), figure(score, 4), box, number))))
         failure = None if outcome.error is None else plain(outcome.error) or "failed"
         categories = self._categories.new([(label_id, label) for label_id, label, _, _ in objects])
-        return failure is not None, (_encode(Frame(item_name(record), record.item_frame, failure, found)), categories)
+        fps = None if record.item_fps is None else figure(record.item_fps, 5)
+        return failure is not None, (_encode(Frame(item_name(record), record.item_frame, failure, found, fps)), categories)
 
     def build(self, shard: Shard) -> None:
         info = {"format_version": VERSION, **({"detector": self._detector} if self._detector else {})}
@@ -115,7 +118,7 @@ class MegaDetector(Parted):
                 file.write(before + b'{"file":' + _encode(frame.file))
                 before = b",\n"
                 if frame.number is not None:
-                    film = _Film(file, frame.file, self._frame_rate)
+                    film = _Film(file, frame.file, frame.fps or self._frame_rate)
                 elif frame.failure is None:
                     file.write(b',"detections":' + _encode(frame.found) + b"}")
                 else:

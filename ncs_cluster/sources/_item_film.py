@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+MOST_FPS = 1000.0
+
+
 class Written(NamedTuple):
     """A frame in a slot: its width and height there, and those of the film."""
 
@@ -57,7 +60,8 @@ class ItemFilm:
     @property
     def fps(self) -> float:
         """The rate that the header declares; 0: unknown."""
-        return self._film.declared_fps
+        # what lacks a rate gets one of OpenCV's making, the ticks of its clock: thousands
+        return self._film.declared_fps if 0 < self._film.declared_fps <= MOST_FPS else 0.0
 
     @property
     def time_s(self) -> float:

@@ -69,6 +69,8 @@ class Captured(NamedTuple):
     """Of the picture before it was scaled down; see types.Record."""
     item_frame: Optional[int] = None
     """The frame's number in its item, where an item has several."""
+    item_fps: Optional[float] = None
+    """Frames per second that the item's header declares, where it has several frames; None: unknown."""
 
 
 class Source(Protocol):

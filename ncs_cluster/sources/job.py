@@ -240,9 +240,9 @@ class Job:
         colour_room(into.colour, width, height)[:] = picture.pixels
         return Captured(reading.began_s, reading.began, width, height, item=item.name, size=picture.size)
 
-    def _failure(self, item: Item, why: str, began_s: float, began: float, frame: Optional[int] = None) -> Captured:
+    def _failure(self, item: Item, why: str, began_s: float, began: float) -> Captured:
         self._failed = True
-        return Captured(began_s, began, 0, 0, item=item.name, error=f"{item.name}: {why}", item_frame=frame)
+        return Captured(began_s, began, 0, 0, item=item.name, error=f"{item.name}: {why}")
 
     # -- films
 
@@ -269,7 +269,7 @@ class Job:
             self._advance(self._turn - 1)
             return self._read(into)
         self._next = _Turn(item, turn.frame + 1)
-        return self._seen(turn, frame, began_s, began)
+        return self._seen(turn, frame, self._film.fps, began_s, began)
 
     def _film_begins(self, turn: _Turn, declared: int) -> None:
         if not self._open_ledger.retry:
@@ -278,6 +278,7 @@ class Job:
     def _retried(self, turn: _Turn, frame: Union[Written, str, None], began_s: float, began: float) -> Captured:
         """A frame of a film that is read again; the next one may be of the same film, which stays open then."""
         assert self._film is not None
+        fps = self._film.fps
         if frame is None:
             frame = f"has no frame {turn.frame} any more"
         elif not isinstance(frame, str) and self._open_ledger.frames_of(turn.item.number) == 1 and self._film.go_to(2):
@@ -287,12 +288,14 @@ class Job:
         if following is None or following.item.number != turn.item.number:
             self._close_film()
         self._next = following
-        return self._seen(turn, frame, began_s, began)
+        return self._seen(turn, frame, fps, began_s, began)
 
-    def _seen(self, turn: _Turn, frame: Union[Written, str], began_s: float, began: float) -> Captured:
+    def _seen(self, turn: _Turn, frame: Union[Written, str], fps: float, began_s: float, began: float) -> Captured:
         if isinstance(frame, str):
-            return self._failure(turn.item, frame, began_s, began, turn.frame)
-        return Captured(began_s, began, frame.width, frame.height, item=turn.item.name, size=frame.size, item_frame=turn.frame)
+            seen = self._failure(turn.item, frame, began_s, began)
+        else:
+            seen = Captured(began_s, began, frame.width, frame.height, item=turn.item.name, size=frame.size)
+        return seen._replace(item_frame=turn.frame, item_fps=fps or None)
 
     def _close_film(self) -> None:
         if self._film is not None:

@@ -18,10 +18,10 @@ def picture(path: Path, brightness: int, width: int = WIDTH, height: int = HEIGH
     return path
 
 
-def film(path: Path, brightness: list[int], width: int = WIDTH, height: int = HEIGHT) -> Path:
+def film(path: Path, brightness: list[int], width: int = WIDTH, height: int = HEIGHT, fps: float = 25) -> Path:
     """Motion JPEG: a frame does not depend on others."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (width, height))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (width, height))
     for each in brightness:
         writer.write(np.full((height, width, 3), each, np.uint8))
     writer.release()

@@ -69,8 +69,8 @@ def record(frame: int, features: bool = False, failed: bool = False, size: tuple
     return Record("job", frame, 1.7e9 + frame, item(frame), "sim-1", "demo", None if failed else 0.05, outcome, size)
 
 
-def film(name: str, frame: int, item_frame: int, outcome: Outcome) -> Record:
-    return Record("job", frame, 1.7e9, name, "sim-1", "demo", 0.05, outcome, (640, 480), item_frame)
+def film(name: str, frame: int, item_frame: int, outcome: Outcome, fps: float | None = None) -> Record:
+    return Record("job", frame, 1.7e9, name, "sim-1", "demo", 0.05, outcome, (640, 480), item_frame, fps)
 
 
 def takes_features(kind: str) -> bool:

@@ -92,12 +92,14 @@ def test_boxes_of_a_picture_without_a_size_are_a_failure_that_says_so(tmp_path: 
     assert images["images"][0]["error"] == NO_SIZE
 
 
-def test_a_films_image_names_its_frame_one_without_a_name_has_its_number_and_classes_have_no_results(tmp_path: Path) -> None:
+def test_a_films_image_names_its_frame_and_rate_one_without_a_name_has_its_number_and_classes_have_no_results(
+    tmp_path: Path,
+) -> None:
     unnamed = Record("job", 1, 1.7e9, None, "s", "g", 0.1, Outcome(), SIZE)
-    images, results = made(tmp_path, film("f.mp4", 0, 12, Outcome(classes=[Classified("dark", 0, 0.5)])), unnamed)
+    images, results = made(tmp_path, film("f.mp4", 0, 12, Outcome(classes=[Classified("dark", 0, 0.5)]), 30000 / 1001), unnamed)
     assert results == []
     assert images["images"] == [
-        {"id": 0, "file_name": "f.mp4", "width": 640, "height": 480, "item_frame": 12},
+        {"id": 0, "file_name": "f.mp4", "width": 640, "height": 480, "item_frame": 12, "item_fps": 29.97003},
         {"id": 1, "file_name": "frame_000001", "width": 640, "height": 480},
     ]
 

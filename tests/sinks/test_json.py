@@ -72,6 +72,6 @@ def test_the_text_of_a_feature_vector_gives_each_float32_back_exactly() -> None:
 
 
 def test_the_text_names_the_pictures_size_and_the_frames_number_in_its_film_where_they_are_known() -> None:
-    assert text(size=(4000, 3000), item_frame=7) == HEAD + ALL + (
-        b'"latency_ms":50.0,"detections":[],"size":[4000,3000],"item_frame":7}'
+    assert text(size=(4000, 3000), item_frame=7, item_fps=30000 / 1001) == HEAD + ALL + (
+        b'"latency_ms":50.0,"detections":[],"size":[4000,3000],"item_frame":7,"item_fps":29.97003}'
     )

@@ -104,6 +104,23 @@ def test_a_film_is_one_entry_with_the_numbers_of_its_frames(tmp_path: Path) -> N
     ]
 
 
+def test_a_film_that_tells_its_rate_has_that_one_also_where_its_first_frame_failed(tmp_path: Path) -> None:
+    torn, nothing = Outcome(error="torn"), Outcome()
+    told = made(
+        tmp_path,
+        film("f.mp4", 0, 0, torn, 30000 / 1001),
+        film("f.mp4", 1, 1, nothing, 30000 / 1001),
+        film("g.mp4", 2, 0, nothing),
+        film("h.mp4", 3, 0, nothing, 12.5),
+        frame_rate=20.0,
+    )
+    assert [(each["file"], each["frame_rate"]) for each in told["images"]] == [
+        ("f.mp4", 29.97003),
+        ("g.mp4", 20.0),
+        ("h.mp4", 12.5),
+    ]
+
+
 def test_classes_are_detections_of_the_whole_picture(tmp_path: Path) -> None:
     outcome = Outcome(classes=[Classified("fox", 4, 0.75), Classified("", 0, 0.25)])
     told = made(tmp_path, Record("job", 0, 1.7e9, "a.jpg", "s", "g", 0.1, outcome))

@@ -11,6 +11,7 @@ import pytest
 
 from ncs_cluster.errors import SourceError
 from ncs_cluster.jobs.ledger import Failure, Ledger
+from ncs_cluster.sources._item_film import ItemFilm
 from ncs_cluster.sources.base import Captured, Planes
 from ncs_cluster.sources.job import Job, Options
 from tests.jobs.making import HEIGHT, WIDTH, film, ledger, picture
@@ -112,6 +113,26 @@ def test_the_picture_has_the_size_of_its_file_and_fits_into_the_slot(tmp_path: P
     assert (first.size, first.width, first.height) == ((WIDTH * 4, HEIGHT * 2), WIDTH, HEIGHT // 2)
     assert (second.size, second.width, second.height) == ((WIDTH * 2, HEIGHT * 2), WIDTH, HEIGHT)
     assert abs(float(into.colour.mean()) - 100) < 2
+
+
+def test_frames_of_films_have_the_rate_of_their_film_and_pictures_none(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", 100)
+    film(tmp_path / "b.avi", [100, 110], fps=12.5)
+    film(tmp_path / "c.avi", [100], fps=29.97)
+    ledger(tmp_path, ["a.png", "b.avi", "c.avi", "no.avi"]).close()
+    job = Job(options(tmp_path))
+    job.open()
+    seen = [job.read(planes()) for _ in range(5)]
+    assert [None if each is None else each.item_fps for each in seen] == [None, 12.5, 12.5, pytest.approx(29.97), None]
+
+
+@pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf"), 90_000.0])
+def test_a_rate_that_no_film_has_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fps: float) -> None:
+    film(tmp_path / "a.avi", [100])
+    opened = ItemFilm(str(tmp_path / "a.avi"), None, (WIDTH, HEIGHT))
+    monkeypatch.setattr(opened._film, "declared_fps", fps)
+    assert opened.fps == 0
+    opened.close()
 
 
 def test_a_turned_photograph_has_the_size_in_which_it_is_shown(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_every_frame_has_one_record_in_the_order_of_the_items(reference: list[di
     names = [f"{number}.png" for number in range(60)] + ["a/1.avi"] * 30 + ["b.avi"] * 30
     assert [record["item"] for record in reference] == names
     assert [record.get("item_frame") for record in reference] == [None] * 60 + [*range(30), *range(30)]
+    assert [record.get("item_fps") for record in reference] == [None] * 60 + [25.0] * 60
     assert all(record["size"] == [64, 48] for record in reference)
     assert not any("error" in record for record in reference)
 
