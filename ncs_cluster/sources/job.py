@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import threading
 import time
 from collections import deque
@@ -282,8 +283,10 @@ class Job:
         if frame is None:
             frame = f"has no frame {turn.frame} any more"
         elif not isinstance(frame, str) and self._open_ledger.frames_of(turn.item.number) == 1 and self._film.go_to(2):
-            # it could not be opened before, and its other frames have no place in the order
-            frame = "can be read now, and has more frames than one: give it to a job of its own"
+            # it could not be opened before, and the frames behind it have their numbers in the outputs
+            path = shlex.quote(turn.item.path).encode("utf-8", "backslashreplace").decode()
+            own = f"ncsctl run {path} --graph SAME --out OTHER"
+            frame = f"can be read now, but this job has one frame for it; give it a job of its own: {own}"
         following = self._turn_at(self._turn + 1)
         if following is None or following.item.number != turn.item.number:
             self._close_film()

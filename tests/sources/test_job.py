@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from ncs_cluster.errors import SourceError
-from ncs_cluster.jobs.ledger import Failure, Ledger
+from ncs_cluster.jobs.ledger import Failure, Ledger, Root
 from ncs_cluster.sources._item_film import ItemFilm
 from ncs_cluster.sources.base import Captured, Planes
 from ncs_cluster.sources.job import Job, Options
@@ -166,11 +167,36 @@ def test_a_retry_reads_the_failed_frames_alone_and_one_that_is_mended_is_read(mi
         ("1.avi", 1, 30),
         ("1.avi", 2, 40),
         ("2.jpg", None, 90),
-        ("4.mp4", 0, "4.mp4: can be read now, and has more frames than one: give it to a job of its own"),
+        (
+            "4.mp4",
+            0,
+            "4.mp4: can be read now, but this job has one frame for it; give it a job of its own: "
+            f"ncsctl run {mixed}/4.mp4 --graph SAME --out OTHER",
+        ),
         WHOLE[9],
     ]
     assert again.read(planes()) is None
     assert (book.end, book.frames_of(4)) == (5, 1)
+
+
+def test_the_command_for_a_mended_film_can_be_given_to_a_shell_and_is_text(tmp_path: Path) -> None:
+    name = b"it's here.mp4"
+    book = ledger(tmp_path, [])
+    book.begin({}, [Root(str(tmp_path), "", confined=True)], [(0, name)], ["jsonl"])
+    job = Job(options(tmp_path))
+    job.open()
+    assert len(frames(job)) == 1
+    book.fail(Failure(0, "x", None, "cannot be read"))
+    book.begin_retry()
+    film(tmp_path / "a.avi", [10, 20]).rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    again = Job(options(tmp_path))
+    again.open()
+    told = again.read(planes())
+    assert told is not None
+    assert told.error is not None
+    told.error.encode()
+    said = shlex.split(told.error.partition("its own: ")[2])
+    assert said == ["ncsctl", "run", f"{tmp_path}/it's here.mp4", "--graph", "SAME", "--out", "OTHER"]
 
 
 def test_a_film_that_lost_its_end_since_has_no_such_frame_any_more(tmp_path: Path) -> None:
