@@ -56,6 +56,15 @@ class Finishing(Protocol):
         it returns; `open` and `close` may come between. Raises OSError."""
 
 
+@runtime_checkable
+class Tidying(Protocol):
+    """A sink that keeps what a further pass over failed frames would need."""
+
+    def tidy(self) -> None:
+        """All outputs of the job are final, and no frame has failed: remove it. The sink is not open. Called again where the
+        process exits before it returns. Raises OSError."""
+
+
 class Lost(NcsClusterError):
     """An item cannot be read again; the message is its name and the reason, one line."""
 

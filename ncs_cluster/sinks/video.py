@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import List, Optional
@@ -113,6 +114,11 @@ class Video:
         for item in self._records.items():
             if not self._records.is_joined(item):
                 self._finish_film(item, single=single)
+
+    def tidy(self) -> None:
+        """Raises OSError."""
+        if os.path.isdir(self._records.folder):
+            shutil.rmtree(self._records.folder)
 
     def close(self) -> None:
         if self._live is not None:

@@ -14,7 +14,7 @@ from ncs_cluster.types import Outcome
 from tests.jobs.making import film, picture
 from tests.needs import need_module, need_program
 from tests.sinks import ffmpeg
-from tests.sinks.drawn_film import GREYS, assert_shows, boxed, drawn, expected_greys, grey, run
+from tests.sinks.drawn_film import GREYS, assert_shows, boxed, drawn, expected_greys, grey, run, video
 from tests.sinks.drawn_job import seen
 from tests.sources.films import damage
 
@@ -40,6 +40,9 @@ def test_every_frame_of_a_film_has_its_own_boxes(tmp_path: Path) -> None:
     assert head.index(b"moov") < head.index(b"mdat")
     assert sorted(os.listdir(out)) == [".video", "video.mp4"]
     assert os.listdir(out / ".video") == ["0.done"]
+    for _ in range(2):
+        video(tmp_path).tidy()
+        assert os.listdir(out) == ["video.mp4"]
 
 
 def test_a_film_of_changing_rate_keeps_every_time_and_its_sound_is_copied(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ncs_cluster.cli.run import plan
-from ncs_cluster.cli.run.finish import finish
+from ncs_cluster.cli.run.finish import finish, tidy
 from ncs_cluster.cli.run.progress import Progress, summary
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.jobs import listing
@@ -61,6 +61,8 @@ def ended(given: argparse.Namespace, ledger: Ledger, job: JobSpec, progress: Pro
     """Of a complete job: outputs in their final form, the summary. Returns the exit code."""
     for spec in job.sinks:
         finish(spec, ledger)
+    for spec in job.sinks if not ledger.failed else []:
+        tidy(spec)
     if not given.quiet:
         print("\n".join(summary(ledger, progress, time.monotonic() - began_s)))
     return WITH_FAILURES if ledger.failed else DONE
