@@ -13,7 +13,7 @@ import os
 import re
 import threading
 from functools import cache
-from typing import TYPE_CHECKING, Any, List, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Set
 
 from ncs_cluster.errors import SourceError
 
@@ -54,6 +54,16 @@ def capture(address: str, parameters: Optional[List[int]] = None) -> cv2.VideoCa
     return opened
 
 
+def film(path: str) -> cv2.VideoCapture:
+    """A capture of a file; ask isOpened. Raises SourceError."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        # OpenCV ends the process at a name that is not UTF-8
+        return _by_descriptor(path, capture)
+    return capture(path)
+
+
 def retrieve(grabbed: cv2.VideoCapture, slot: Optional[NDArray[np.uint8]] = None) -> Optional[NDArray[np.uint8]]:
     """The grabbed frame, uint8 BGR [height, width, 3]: `slot` itself where it has the frame's shape, else a new array. None: it
     cannot be decoded. Raises Unconverted."""
@@ -79,15 +89,9 @@ def deinterlacing(path: str, turn: float) -> Optional[cv2.VideoCapture]:
 
     It ends at the first damaged packet. `turn`: the file's CAP_PROP_ORIENTATION_META, degrees.
     """
-    try:
-        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
-    try:
-        # by its descriptor: any other path would have to be escaped
-        opened = _filtered(f"movie=/proc/self/fd/{number},yadif=deint=interlaced{_TURNS.get(round(turn) % 360, '')}")
-    finally:
-        os.close(number)
+    turned = _TURNS.get(round(turn) % 360, "")
+    # any other path would have to be escaped
+    opened = _by_descriptor(path, lambda plain: _filtered(f"movie={plain},yadif=deint=interlaced{turned}"))
     return opened if opened.isOpened() else None
 
 
@@ -109,6 +113,18 @@ def errors() -> int:
 def has_filters() -> bool:
     """FFmpeg's filters are there: not in OpenCV's headless builds, nor before 4.13."""
     return bool(_mapped("libavfilter"))
+
+
+def _by_descriptor(path: str, opener: Callable[[str], cv2.VideoCapture]) -> cv2.VideoCapture:
+    """What `opener` makes of a file, which it gets under a name of plain letters. Raises SourceError."""
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
+    try:
+        return opener(f"/proc/self/fd/{number}")
+    finally:
+        os.close(number)
 
 
 def _filtered(graph: str) -> cv2.VideoCapture:

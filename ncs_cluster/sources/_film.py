@@ -64,7 +64,7 @@ class Film:
         import cv2
 
         self.release()
-        self._direct = _ffmpeg.capture(self._path)
+        self._direct = _ffmpeg.film(self._path)
         self._behind = self._passed = self._damaged = self._items = self._failed = self._delay = 0
         self._declared = int(self._direct.get(cv2.CAP_PROP_FRAME_COUNT)) if _counts_frames(self._path) else 0
         self._can_deinterlace, self._grabbed, self._failed_at_end = True, False, False

@@ -180,7 +180,7 @@ def test_a_retry_reads_the_failed_frames_alone_and_one_that_is_mended_is_read(mi
 
 
 def test_the_command_for_a_mended_film_can_be_given_to_a_shell_and_is_text(tmp_path: Path) -> None:
-    name = b"it's here.mp4"
+    name = b"it's \xff.mp4"
     book = ledger(tmp_path, [])
     book.begin({}, [Root(str(tmp_path), "", confined=True)], [(0, name)], ["jsonl"])
     job = Job(options(tmp_path))
@@ -196,7 +196,7 @@ def test_the_command_for_a_mended_film_can_be_given_to_a_shell_and_is_text(tmp_p
     assert told.error is not None
     told.error.encode()
     said = shlex.split(told.error.partition("its own: ")[2])
-    assert said == ["ncsctl", "run", f"{tmp_path}/it's here.mp4", "--graph", "SAME", "--out", "OTHER"]
+    assert said == ["ncsctl", "run", f"{tmp_path}/it's \\udcff.mp4", "--graph", "SAME", "--out", "OTHER"]
 
 
 def test_a_film_that_lost_its_end_since_has_no_such_frame_any_more(tmp_path: Path) -> None:
@@ -254,6 +254,15 @@ def test_files_without_a_known_ending_are_told_apart_by_their_content(tmp_path: 
         ("c", None, "c: is neither a picture nor a video that OpenCV can decode"),
         ("d", None, "d: is no regular file"),
     ]
+
+
+def test_a_film_whose_name_is_not_utf_8_has_its_frames(tmp_path: Path) -> None:
+    film(tmp_path / "a.avi", [20, 30]).rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.avi"))
+    book = ledger(tmp_path, [])
+    book.begin({}, [Root(str(tmp_path), "", confined=True)], [(0, b"\xff.avi")], ["jsonl"])
+    job = Job(options(tmp_path))
+    job.open()
+    assert close(frames(job)) == [("\\udcff.avi", 0, 20), ("\\udcff.avi", 1, 30)]
 
 
 def test_without_its_ledger_it_is_refused_for_good(tmp_path: Path) -> None:
