@@ -41,6 +41,8 @@ def aside(final: str) -> Iterator[str]:
         yield draft
         sync_path(draft)
         os.rename(draft, final)
+        # of two names of one file rename(2) leaves both
+        remove(draft)
     except BaseException:
         remove(draft)
         raise

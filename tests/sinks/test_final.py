@@ -94,3 +94,12 @@ def test_a_whole_file_system_is_synced_by_a_folder_of_it(tmp_path: Path) -> None
     sync_file_system(str(tmp_path))
     with pytest.raises(FileNotFoundError):
         sync_file_system(str(tmp_path / "none"))
+
+
+def test_a_second_name_of_the_final_file_itself_leaves_no_draft(tmp_path: Path) -> None:
+    """As when a killed process had given the file its name, and its successor does it again."""
+    (tmp_path / "part").write_text("text")
+    for _ in range(2):
+        with aside(str(tmp_path / "final")) as draft:
+            link_or_copy(str(tmp_path / "part"), draft, copy=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["final", "part"]
