@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ncs_cluster.jobs import schema
 
@@ -99,8 +99,16 @@ class Ledger:
         text = self._meta("job")
         return None if text is None else json.loads(text)
 
-    def begin(self, job: Dict[str, Any], roots: List[Root], items: Iterable[Tuple[int, bytes]], sinks: Iterable[str]) -> int:
-        """List the job's items, (index of a root, name below it), in one transaction; returns how many."""
+    def begin(
+        self,
+        job: Dict[str, Any],
+        roots: List[Root],
+        items: Iterable[Tuple[int, bytes]],
+        sinks: Iterable[str],
+        facts: Callable[[], Dict[str, Any]] = dict,
+    ) -> int:
+        """List the job's items, (index of a root, name below it), in one transaction; returns how many. `facts` is called behind
+        the last item: what else is to be known of the job."""
         with self._changing():
             for table in ("meta", "roots", "items", "films", "failures", "retries", "sinks"):
                 self._db.execute(f"DELETE FROM {table}")
@@ -111,10 +119,22 @@ class Ledger:
             count = int(self._one("SELECT count(*) FROM items"))
             self._db.executemany("INSERT INTO sinks VALUES(?, 0, NULL, 0)", [(name,) for name in sinks])
             self._set("job", json.dumps(job, sort_keys=True))
+            self._set("facts", json.dumps(facts(), sort_keys=True))
             self._set("pass", "0")
         self._roots.clear()
         self._retry, self._items = None, count
         return count
+
+    @property
+    def facts(self) -> Dict[str, Any]:
+        """As `begin` got them; empty where an earlier version has listed the items."""
+        facts: Dict[str, Any] = json.loads(self._meta("facts") or "{}")
+        return facts
+
+    @property
+    def complete(self) -> bool:
+        """Every turn of the present pass has its record in every output."""
+        return self.end is not None and self.written >= self.end
 
     # -- items and frames
 
@@ -138,9 +158,7 @@ class Ledger:
 
     def items_from(self, number: int, most: int = BATCH) -> Iterator[Item]:
         """At most `most` items, in order."""
-        with self._reading():
-            rows = self._db.execute("SELECT * FROM items WHERE number >= ? ORDER BY number LIMIT ?", (number, most)).fetchall()
-        for each, root, name in rows:
+        for each, root, name in self.select("SELECT * FROM items WHERE number >= ? ORDER BY number LIMIT ?", number, most):
             yield item_of(each, self._root(root), name)
 
     def place(self, frame: int) -> Place:
@@ -266,6 +284,16 @@ class Ledger:
         return 0 if frame is None else int(self._row("SELECT count(*) FROM failures WHERE frame >= ?", frame)[0])
 
     # -- SQL
+
+    def select(self, query: str, *values: Any) -> Iterator[Tuple[Any, ...]]:
+        """The rows of a query, BATCH at once."""
+        with self._reading():
+            cursor = self._db.execute(query, values)
+            rows = cursor.fetchmany(BATCH)
+        while rows:
+            yield from rows
+            with self._reading():
+                rows = cursor.fetchmany(BATCH)
 
     def _changing(self) -> Any:
         return schema.transaction(self._db, self._path)

@@ -7,6 +7,7 @@ it; lines of a list stay as they are.
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
 import stat
@@ -38,14 +39,29 @@ def named(sources: Sequence[str], stdin: BinaryIO, wanted: tuple[str, ...]) -> l
     return [_named(text, prefix, stdin, wanted) for text, prefix in zip(sources, prefixes, strict=True)]
 
 
-def items(sources: Sequence[Named], part: int = 1, parts: int = 1) -> Iterator[tuple[int, bytes]]:
+class Items:
     """(index of the source, name) of every item; of `parts` shards, those of number `part`, from 1."""
-    at = 0
-    for index, source in enumerate(sources):
-        for name in source.names():
-            if at % parts == part - 1:
-                yield index, name
-            at += 1
+
+    def __init__(self, sources: Sequence[Named], part: int = 1, parts: int = 1) -> None:
+        self._sources, self._part, self._parts = sources, part, parts
+        self._names = hashlib.sha256()
+        self.count = 0
+        """Items passed so far, of all parts."""
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        for index, source in enumerate(self._sources):
+            prefix = os.fsencode(source.root.prefix)
+            for name in source.names():
+                self._names.update(os.path.join(prefix, name) + b"\0")
+                mine = self.count % self._parts == self._part - 1
+                self.count += 1
+                if mine:
+                    yield index, name
+
+    @property
+    def sha256(self) -> str:
+        """Of the names of all items passed so far, as records show them: the same on machines whose folders lie elsewhere."""
+        return self._names.hexdigest()
 
 
 def _prefixes(sources: Sequence[str]) -> list[str]:

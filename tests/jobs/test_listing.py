@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from ncs_cluster.errors import ConfigError
-from ncs_cluster.jobs.listing import items, named
+from ncs_cluster.jobs.listing import Items, named
 
 WANTED = (".jpg", ".avi")
 
 
 def listed(*sources: str, stdin: bytes = b"", part: int = 1, parts: int = 1) -> list[str]:
     found = named(sources, io.BytesIO(stdin), WANTED)
-    return [os.path.join(found[index].root.prefix, os.fsdecode(name)) for index, name in items(found, part, parts)]
+    return [os.path.join(found[index].root.prefix, os.fsdecode(name)) for index, name in Items(found, part, parts)]
 
 
 def paths(*sources: str, stdin: bytes = b"") -> list[str]:
     found = named(sources, io.BytesIO(stdin), WANTED)
-    return [os.path.join(found[index].root.folder, os.fsdecode(name)) for index, name in items(found)]
+    return [os.path.join(found[index].root.folder, os.fsdecode(name)) for index, name in Items(found)]
 
 
 @pytest.fixture
@@ -118,3 +119,26 @@ def test_a_folder_that_may_not_be_listed_is_an_item_which_then_fails(tree: Path,
 def test_links_to_folders_are_not_followed(tree: Path) -> None:
     (tree / "a/loop").symlink_to(tree / "a")
     assert listed("a") == ["2.jpg", "10.jpg", "sub/1.JPG"]
+
+
+def test_all_parts_know_the_names_and_the_count_of_all_items_wherever_the_folder_is(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "moved"
+    shutil.copytree(tree / "a", elsewhere)
+    found = [Items(named([str(elsewhere)], io.BytesIO(), WANTED), part, 3) for part in (1, 2, 3)]
+    found.append(Items(named(["a"], io.BytesIO(), WANTED)))
+    assert [len(list(items)) for items in found] == [1, 1, 1, 3]
+    assert {items.count for items in found} == {3}
+    assert len({items.sha256 for items in found}) == 1
+
+
+def test_other_names_or_another_order_are_another_list(tree: Path) -> None:
+    def sha256(*sources: str, stdin: bytes = b"") -> str:
+        items = Items(named(sources, io.BytesIO(stdin), WANTED))
+        list(items)
+        return items.sha256
+
+    lists = [b"a/2.jpg\nb/2.jpg\n", b"b/2.jpg\na/2.jpg\n", b"a/2.jpg\n", b"a/2.jpgb/2.jpg\n", b""]
+    assert len({sha256("-", stdin=each) for each in lists}) == len(lists)
+    assert sha256("a", "b") != sha256("b", "a")

@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
+from ncs_cluster.cli.job_folder import locked
 from ncs_cluster.cli.run import arguments, plan
-from ncs_cluster.cli.run.prepared import INTERRUPTED, NOT_DONE, PROGRAM, complete, ended, locked, prepared, stopped_at_failure
+from ncs_cluster.cli.run.prepared import INTERRUPTED, NOT_DONE, PROGRAM, ended, prepared, stopped_at_failure
 from ncs_cluster.cli.run.progress import Progress
 from ncs_cluster.cli.settings import read
 from ncs_cluster.client import Client
@@ -45,7 +46,7 @@ def run(given: argparse.Namespace, folder: Path) -> int:
             if len(encoded) > LONGEST:
                 raise ConfigError(f"the job is described in {len(encoded)} bytes, more than {LONGEST}; shorten its paths")
             began_s, progress = time.monotonic(), Progress(ledger, quiet=given.quiet)
-            if complete(ledger):
+            if ledger.complete:
                 return ended(given, ledger, job, progress, began_s)
             id = daemon.begin_job(encoded)
         else:
@@ -81,7 +82,7 @@ def _watch(given: argparse.Namespace, id: str, ledger: Ledger, job: JobSpec, pro
             progress.update(status, now)
             time.sleep(SHOW_S)
         progress.update(None)
-    if complete(ledger) and (now is None or now.state == "done"):
+    if ledger.complete and (now is None or now.state == "done"):
         return ended(given, ledger, job, progress, began_s)
     if not stopped_at_failure(given, ledger):
         print(f"{PROGRAM}: job {id} {_words(now)}; the same command goes on", file=sys.stderr)

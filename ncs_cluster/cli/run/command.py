@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from ncs_cluster.cli.job_folder import locked
 from ncs_cluster.cli.run import arguments, attached, plan
-from ncs_cluster.cli.run.prepared import DONE, INTERRUPTED, NOT_DONE, PROGRAM, complete, ended, locked, prepared, stopped_at_failure
+from ncs_cluster.cli.run.prepared import DONE, INTERRUPTED, NOT_DONE, PROGRAM, ended, prepared, stopped_at_failure
 from ncs_cluster.cli.run.progress import Progress
 from ncs_cluster.cli.run.running import run
 from ncs_cluster.cli.settings import read
@@ -53,9 +54,9 @@ def _job(given: argparse.Namespace, folder: Path, settings: Settings) -> int:
     began_s = time.monotonic()
     stopped = False
     progress = Progress(ledger, quiet=given.quiet)
-    if not complete(ledger):
+    if not ledger.complete:
         stopped = run(settings, ledger, folder / plan.LOG, progress)
-    if not complete(ledger):
+    if not ledger.complete:
         return _not_done(given, folder, ledger, stopped=stopped)
     return ended(given, ledger, job, progress, began_s)
 

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import structs, to_builtins
 
 from ncs_cluster.errors import ConfigError
-from ncs_cluster.jobs.listing import STDIN
+from ncs_cluster.jobs.listing import STDIN, Items
 from ncs_cluster.plugins import load, made
 from ncs_cluster.processes.ledgered_sink import CAMERA
 from ncs_cluster.sinks import SINKS
@@ -104,6 +104,11 @@ def identity(given: argparse.Namespace, graph: GraphSpec) -> dict[str, Any]:
     # as the ledger gives it back
     same: dict[str, Any] = json.loads(json.dumps(described))
     return same
+
+
+def facts(items: Items, sinks: Sequence[SinkSpec]) -> dict[str, Any]:
+    """What `ncsctl merge` needs to know of a part: all items of the job, not this part's alone, and the options of its outputs."""
+    return {"items": items.count, "names": items.sha256, "outputs": {spec.kind: spec.options for spec in sinks}}
 
 
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from ncs_cluster.cli.run import plan
@@ -24,37 +22,16 @@ DONE, WITH_FAILURES, NOT_DONE, INTERRUPTED = 0, 1, 2, 130
 PROGRAM = "ncsctl run"
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Make the folder; one command at a time works in it. Raises ConfigError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(fd)
-        raise ConfigError(f"--out {folder}: another command works in it; wait for its end or choose another folder") from error
-    try:
-        yield
-    finally:
-        os.close(fd)
-
-
 def prepared(given: argparse.Namespace, folder: Path, job: JobSpec) -> Ledger:
     """The ledger of the job, its items listed; with --retry-failed a pass over those that failed begins. Raises ConfigError."""
     ledger = Ledger(str(folder / plan.LEDGER), create=True)
     _listed(ledger, given, job)
     if given.retry_failed:
-        if not ledger.retry and not complete(ledger):
+        if not ledger.retry and not ledger.complete:
             raise ConfigError("--retry-failed: the job is not done yet; give the command without it first")
-        if complete(ledger) and ledger.failed and all(sink.finished for sink in ledger.sinks.values()):
+        if ledger.complete and ledger.failed and all(sink.finished for sink in ledger.sinks.values()):
             ledger.begin_retry()
     return ledger
-
-
-def complete(ledger: Ledger) -> bool:
-    """Every turn of the present pass has its record in every output."""
-    return ledger.end is not None and ledger.written >= ledger.end
 
 
 def ended(given: argparse.Namespace, ledger: Ledger, job: JobSpec, progress: Progress, began_s: float) -> int:
@@ -89,6 +66,7 @@ def _listed(ledger: Ledger, given: argparse.Namespace, job: JobSpec) -> None:
             raise ConfigError(f"--out {given.out}: {there}; choose another folder, or remove it")
     sources = listing.named(given.sources, sys.stdin.buffer, ENDINGS)
     roots = [source.root for source in sources]
-    count = ledger.begin(identity, roots, listing.items(sources, given.part, given.parts), given.formats)
+    items = listing.Items(sources, given.part, given.parts)
+    count = ledger.begin(identity, roots, items, given.formats, partial(plan.facts, items, job.sinks))
     if not count and not given.quiet:
         print(f"{PROGRAM}: no picture and no film in {', '.join(given.sources)}", file=sys.stderr)
