@@ -1,7 +1,7 @@
 """The base of the forms that jobs write: rows are kept in parts, and the final files are made of them. Runs on CPython 3.9.
 
-A form says what a record becomes (`row`) and how rows become files (`build`). Parts of a job with failed frames stay after its end:
-a later retry replaces those rows and finishes again. Else they are removed.
+A form says what a record becomes (`row`), how rows become files (`build`) and files become rows again (`rows`). Parts of a job with
+failed frames stay after its end: a later retry replaces those rows and finishes again. Else they are removed.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 import errno
 import os
 from abc import ABC, abstractmethod
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 
+from ncs_cluster.jobs import layout
+from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.sinks._final import MOST_SHARDS, aside, link_or_copy, named, remove
-from ncs_cluster.sinks._merge import Shard
+from ncs_cluster.sinks._merge import Row, Shard
 from ncs_cluster.sinks._parts import Parts
-from ncs_cluster.sinks.base import Opened, Parsed, Place
+from ncs_cluster.sinks._rows import checked
+from ncs_cluster.sinks.base import Opened, Parsed, Part, Place, Unjoinable
 from ncs_cluster.types import Record
 
 
@@ -37,7 +40,7 @@ class Parted(ABC):
         self.path = path
         heads = self.heads or (b"",) * len(self.columns)
         self._parts = Parts(path, self.columns, heads, shard_size)
-        self._sharded = shard_size > 0
+        self._shard_size = shard_size
         self._is_final = False
 
     # -- what a form says
@@ -56,6 +59,15 @@ class Parted(ABC):
     def build(self, shard: Shard) -> None:
         """Make the final files of a shard, the one that `files` names last as the last. Raises OSError."""
 
+    @abstractmethod
+    def rows(self, shard: Optional[int], frames: Iterable[layout.Frame]) -> Iterator[Row]:
+        """The rows of which `build` has made the final files of a shard, read from these. `frames`: what the ledger knows of them.
+        Raises OSError, and any exception where the files are not as `build` has made them."""
+
+    @abstractmethod
+    def numbered(self, row: Row, frame: int) -> Row:
+        """The row with another number of its frame."""
+
     def files(self, shard: Optional[int]) -> List[str]:
         """Final files of a shard."""
         return [named(self.path, shard)]
@@ -69,7 +81,7 @@ class Parted(ABC):
         if token is None:
             return Opened(first, self._parts.begin())
         if not self._parts.exist():
-            if not os.path.exists(self.files(0 if self._sharded else None)[-1]):
+            if not os.path.exists(self.files(0 if self._shard_size else None)[-1]):
                 raise OSError(errno.ENOENT, f"there are no parts in {self._parts.folder}; begin the job anew")
             self._is_final = True
             return Opened(first, token)
@@ -85,9 +97,11 @@ class Parted(ABC):
     def write(self, record: Record) -> bytes:
         if self._is_final:
             raise OSError(errno.EINVAL, f"{self.path} has its final form; begin the job anew")
-        failed, pieces = self.row(record)
-        token = self._parts.append(record.frame, failed, pieces)
-        if self.memory is not None and (text := pieces[self.columns.index(self.memory)]):
+        return self._append(Row(record.frame, *self.row(record)))
+
+    def _append(self, row: Row) -> bytes:
+        token = self._parts.append(*row)
+        if self.memory is not None and (text := row.pieces[self.columns.index(self.memory)]):
             self.recall(text)
         return token
 
@@ -103,7 +117,7 @@ class Parted(ABC):
             self.build(shard)
             failed += shard.failed
             last = -1 if shard.number is None else shard.number
-        if self._sharded:
+        if self._shard_size:
             self._remove_shards_behind(last)
         if not failed:
             self._parts.remove()
@@ -111,6 +125,37 @@ class Parted(ABC):
 
     def close(self) -> None:
         self._parts.close()
+
+    # -- Joining
+
+    def join(self, parts: Sequence[Part], order: Iterable[int]) -> None:
+        """Raises OSError, Unjoinable."""
+        read = [checked(part.sink.rows_of(part.ledger), part.sink.path) for part in parts]
+        self.open(0, None)
+        try:
+            for frame, number in enumerate(order):
+                row = next(read[number], None)
+                if row is None:
+                    raise Unjoinable(f"{parts[number].sink.path} ends before its last frame; copy the folder of the job again")
+                self._append(self.numbered(row, frame))
+            for part, rows in zip(parts, read):
+                if next(rows, None) is not None:
+                    raise Unjoinable(f"{part.sink.path} has more frames than its ledger; copy the folder of the job again")
+            self.finish()
+            if not self._is_final:
+                # kept for a retry, which is not to come
+                self._parts.remove()
+        finally:
+            self.close()
+
+    def rows_of(self, ledger: Ledger) -> Iterator[Row]:
+        """All rows, read from the final files of the job of this ledger. Raises as `rows` does."""
+        if not self._shard_size:
+            yield from self.rows(None, layout.frames(ledger))
+            return
+        for shard in range(max(1, -(-layout.total(ledger) // self._shard_size))):
+            first = shard * self._shard_size
+            yield from self.rows(shard, layout.frames(ledger, first, first + self._shard_size))
 
     # -- for forms
 

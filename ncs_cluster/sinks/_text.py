@@ -14,7 +14,12 @@ def plain(text: str) -> str:
 
 def item_name(record: Record) -> str:
     """The item's name, or one made of the frame's number where the source has no names."""
-    return plain(record.item) if record.item else f"frame_{record.frame:06d}"
+    return plain(record.item) if record.item else nameless(record.frame)
+
+
+def nameless(frame: int) -> str:
+    """The name of a frame whose item is not known."""
+    return f"frame_{frame:06d}"
 
 
 def figure(value: float, digits: int) -> float:

@@ -5,11 +5,12 @@ The first vector gives the length. A frame whose result holds no vector, or one 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import Iterable, Iterator, NamedTuple, Optional
 
 import msgspec
 from msgspec import Struct
 
+from ncs_cluster.sinks._merge import Row
 from ncs_cluster.sinks._text import plain
 from ncs_cluster.types import Outcome, Record
 
@@ -91,3 +92,23 @@ def line(struct: Struct) -> bytes:
 def failure(record: Record, error: str) -> Failure:
     of = name(record)
     return Failure(of.frame, of.item, of.item_frame, error)
+
+
+_decode_name = msgspec.json.Decoder(Name).decode
+decode_failure = msgspec.json.Decoder(Failure).decode
+
+
+def failures_in(lines: Iterable[bytes]) -> Iterator[Row]:
+    """Rows of frames without a vector, of lines of `Failure`."""
+    for each in lines:
+        yield Row(decode_failure(each).frame, True, (b"", b"", each, b""))
+
+
+def numbered(row: Row, frame: int) -> Row:
+    """A row of the columns vectors, names, failures, length with another number of its frame."""
+    values, named, failed, length = row.pieces
+    if row.failed:
+        failed = line(msgspec.structs.replace(decode_failure(failed), frame=frame))
+    else:
+        named = line(msgspec.structs.replace(_decode_name(named), frame=frame))
+    return Row(frame, row.failed, (values, named, failed, length))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Protocol, Tuple, runtime_checkable
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, NamedTuple, Optional, Protocol, Sequence, Tuple, runtime_checkable
 
 from msgspec import Struct
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ncs_cluster.jobs.ledger import Item
+    from ncs_cluster.jobs.ledger import Item, Ledger
 
 
 class Opened(NamedTuple):
@@ -63,6 +63,28 @@ class Tidying(Protocol):
     def tidy(self) -> None:
         """All outputs of the job are final, and no frame has failed: remove it. The sink is not open. Called again where the
         process exits before it returns. Raises OSError."""
+
+
+class Unjoinable(NcsClusterError):
+    """The outputs of a part are not as its job has written them; the message is one line."""
+
+
+class Part(NamedTuple):
+    """One of the parts of a job, which is done."""
+
+    folder: str
+    sink: Any
+    """Of the class that joins, with the outputs of this part as its destination; not open."""
+    ledger: Ledger
+
+
+@runtime_checkable
+class Joining(Protocol):
+    """A sink that can make a job's output of those of its parts."""
+
+    def join(self, parts: Sequence[Part], order: Iterable[int]) -> None:
+        """`order`: for each frame of the whole job the index of the part that has it. Frames keep their order in each part. The
+        sink is not open. Called again where the process exits before it returns. Raises OSError, Unjoinable."""
 
 
 class Lost(NcsClusterError):

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import IO, Iterable, List, Optional, Tuple, Union
+from typing import IO, Iterable, Iterator, List, Optional, Tuple, Union
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from ncs_cluster.jobs.layout import Frame
 from ncs_cluster.sinks._categories import Categories
 from ncs_cluster.sinks._final import aside, check_file, named
-from ncs_cluster.sinks._merge import Shard
+from ncs_cluster.sinks._merge import Row, Shard
 from ncs_cluster.sinks._parted import Parted
-from ncs_cluster.sinks._text import figure, item_name, plain
+from ncs_cluster.sinks._rows import listed
+from ncs_cluster.sinks._text import figure, item_name, nameless, plain
 from ncs_cluster.types import Detection, Record, Size
 
 NO_SIZE = "boxes in pixels need the picture's size, which its source does not say; choose another format"
@@ -61,6 +63,9 @@ class Category(Struct):
 
 
 _encode = msgspec.json.encode
+_decode_image = msgspec.json.Decoder(Image).decode
+_decode_result = msgspec.json.Decoder(Result).decode
+_decode_categories = msgspec.json.Decoder(List[Category]).decode
 
 
 class Coco(Parted):
@@ -110,6 +115,39 @@ class Coco(Parted):
         with aside(results) as draft, open(draft, "wb") as file:
             _list(file, (row.pieces[0] for row in shard.rows()))
             file.write(b"\n")
+
+    def rows(self, shard: Optional[int], frames: Iterable[Frame]) -> Iterator[Row]:
+        images, results = self.files(shard)
+        with open(images, "rb") as file, open(results, "rb") as results_file:
+            file.readline()
+            head = _decode_categories(file.readline().partition(b":")[2].rstrip(b",\n"))
+            categories = Categories().new([(each.id, each.name) for each in head])
+            file.readline()
+            found = _elements(results_file, results_file.readline())
+            result = next(found, None)
+            for line in _elements(file, file.readline().partition(b":")[2]):
+                image, text = _decode_image(line), b""
+                while result is not None and _decode_result(result).image_id == image.id:
+                    text += result + _END.encode()
+                    result = next(found, None)
+                yield Row(image.id, image.error is not UNSET, (text, line + _END.encode(), categories))
+                categories = b""
+            if result is not None:
+                raise ValueError("a result is of no image")
+
+    def numbered(self, row: Row, frame: int) -> Row:
+        results, line, categories = row.pieces
+        image = _decode_image(line[: -len(_END)])
+        image.id = frame
+        if row.failed and image.file_name == nameless(row.frame):
+            image.file_name = nameless(frame)
+        results = results.replace(b'{"image_id":%d,' % row.frame, b'{"image_id":%d,' % frame)
+        return Row(frame, row.failed, (results, _encode(image) + _END.encode(), categories))
+
+
+def _elements(file: IO[bytes], begins: bytes) -> Iterator[bytes]:
+    """Of a list as `_list` has written it, from its first line on."""
+    return iter(()) if begins.startswith(b"[]") else listed(file)
 
 
 def _result(frame: int, found: Detection, size: Size) -> Result:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from dataclasses import dataclass
-from typing import Any, List, Tuple
+from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
+from ncs_cluster.jobs.layout import Frame
 from ncs_cluster.sinks._final import check_file
-from ncs_cluster.sinks._merge import Shard
+from ncs_cluster.sinks._merge import Row, Shard
 from ncs_cluster.sinks._parted import Parted
 from ncs_cluster.sinks._text import figure, plain
 from ncs_cluster.types import Outcome, Record
@@ -72,3 +74,16 @@ class Csv(Parted):
 
     def build(self, shard: Shard) -> None:
         self.settle(shard, "csv", self.files(shard.number)[-1])
+
+    def rows(self, shard: Optional[int], frames: Iterable[Frame]) -> Iterator[Row]:
+        with open(self.files(shard)[-1], encoding="utf-8", newline="") as file:
+            table = csv.reader(file)
+            if next(table, None) != HEADER:
+                raise ValueError("its first line is not the names of its columns")
+            for frame, of_frame in itertools.groupby(table, lambda row: row[0]):
+                rows = list(of_frame)
+                yield Row(int(frame), bool(rows[0][len(HEADER) - 1]), (_lines(rows),))
+
+    def numbered(self, row: Row, frame: int) -> Row:
+        rows = csv.reader(io.StringIO(row.pieces[0].decode(), newline=""))
+        return Row(frame, row.failed, (_lines([[frame, *cells[1:]] for cells in rows]),))

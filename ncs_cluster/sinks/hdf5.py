@@ -8,17 +8,30 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import msgspec
 
 from ncs_cluster.errors import ConfigError
+from ncs_cluster.jobs.layout import Frame
 from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._final import aside, check_file, written_by_library
-from ncs_cluster.sinks._merge import Shard
+from ncs_cluster.sinks._merge import Row, Shard
 from ncs_cluster.sinks._parted import Parted
+from ncs_cluster.sinks._rows import by_frame
 from ncs_cluster.sinks._shielded import Shielded
-from ncs_cluster.sinks._vectors import Failure, Name, Vectors, check_dtype, failure, line, name
+from ncs_cluster.sinks._vectors import (
+    Failure,
+    Name,
+    Vectors,
+    check_dtype,
+    decode_failure,
+    failure,
+    failures_in,
+    line,
+    name,
+    numbered,
+)
 from ncs_cluster.sinks.base import Opened
 from ncs_cluster.types import Record
 
@@ -107,7 +120,7 @@ class Hdf5(Parted):
         failed, lost, errors = [
             _Growing(failures, called, dtype) for called, dtype in (("frames", number), ("names", text), ("errors", text))
         ]
-        decode, decode_failure = msgspec.json.Decoder(Name).decode, msgspec.json.Decoder(Failure).decode
+        decode = msgspec.json.Decoder(Name).decode
         for row in shard.rows():
             check()
             if row.failed:
@@ -123,6 +136,33 @@ class Hdf5(Parted):
                 item_frames.add(-1 if of.item_frame is None else of.item_frame)
         for each in (feats, names, frames, item_frames, failed, lost, errors):
             each.flush()
+
+    def rows(self, shard: Optional[int], frames: Iterable[Frame]) -> Iterator[Row]:
+        h5py = _h5py()
+        with written_by_library(), h5py.File(self.files(shard)[-1], "r") as file:
+            failures = file["failures"]
+            told = _blocks(failures["frames"], failures["names"].asstr(), failures["errors"].asstr())
+            lines = (line(Failure(int(frame), item, None, error)) for frame, item, error in told)
+            yield from by_frame(self._named(file), failures_in(lines))
+
+    def numbered(self, row: Row, frame: int) -> Row:
+        return numbered(row, frame)
+
+    def _named(self, file: Any) -> Iterator[Row]:
+        told = b"%d\n" % file["feats"].shape[1]
+        for values, item, frame, item_frame in _blocks(file["feats"], file["names"].asstr(), file["frames"], file["item_frames"]):
+            name = Name(int(frame), item, None if item_frame < 0 else int(item_frame))
+            yield Row(name.frame, False, (values.tobytes(), line(name), b"", told))
+            told = b""
+
+
+def _blocks(*columns: Any) -> Iterator[Tuple[Any, ...]]:
+    """The rows of datasets of one length. Raises ValueError where their lengths differ."""
+    count = len(columns[0])
+    if any(len(column) != count for column in columns):
+        raise ValueError("its datasets have different lengths")
+    for begin in range(0, count, _BLOCK_ROWS):
+        yield from zip(*[column[begin : begin + _BLOCK_ROWS] for column in columns])
 
 
 class _Growing:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, List, Optional, Set
+from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Sequence, Set
 
 from ncs_cluster.jobs.ledger import Item, Ledger
-from ncs_cluster.sinks._final import sync_path
+from ncs_cluster.sinks._final import link_or_copy, sync_file_system, sync_path
 from ncs_cluster.sinks._safe_names import safe
-from ncs_cluster.sinks.base import FilmAgain, Imagery, Lost, Opened, Parsed, Place
+from ncs_cluster.sinks.base import FilmAgain, Imagery, Lost, Opened, Parsed, Part, Place
 from ncs_cluster.types import Record
 
 if TYPE_CHECKING:
@@ -108,6 +109,28 @@ class Images:
     def finish(self) -> None:
         self.sync()
 
+    def join(self, parts: Sequence[Part], order: Iterable[int]) -> None:
+        """One folder of the pictures of all parts, which share their bytes with those where the file system has links. Raises
+        OSError."""
+        stage, before = [os.path.join(os.path.dirname(self._folder), f".{FOLDER}.{what}") for what in ("tmp", "old")]
+        for folder in (stage, before):
+            shutil.rmtree(folder, ignore_errors=True)
+        os.mkdir(stage)
+        for part in parts:
+            for path in _pictures(part.sink._folder):
+                to = os.path.join(stage, os.path.relpath(path, part.sink._folder))
+                os.makedirs(os.path.dirname(to), exist_ok=True)
+                if not os.path.exists(to):
+                    link_or_copy(path, to, copy=False)
+        open(os.path.join(stage, MARK), "w").close()
+        sync_file_system(stage)
+        if os.path.isdir(self._folder):
+            # of the same command before
+            os.rename(self._folder, before)
+        os.rename(stage, self._folder)
+        sync_path(os.path.dirname(self._folder))
+        shutil.rmtree(before, ignore_errors=True)
+
     def close(self) -> None:
         self._close_film()
         if self._ledger is not None:
@@ -163,3 +186,15 @@ class Images:
         if self._film is not None:
             self._film.close()
         self._film, self._film_item = None, -1
+
+
+def _pictures(folder: str) -> Iterator[str]:
+    """Those below a folder of drawn pictures: their names never begin with a dot, see _safe_names."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _pictures(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                yield entry.path

@@ -6,12 +6,16 @@ A job's results are written by a class of their own, beside their final name, an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Tuple, Union
+from typing import Iterable, Iterator, Optional, Tuple, Union
 
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from ncs_cluster.jobs.layout import Frame
 from ncs_cluster.sinks._final import check_file
 from ncs_cluster.sinks._json import encode
 from ncs_cluster.sinks._lines import STDOUT, LineFile
-from ncs_cluster.sinks._merge import Shard
+from ncs_cluster.sinks._merge import Row, Shard
 from ncs_cluster.sinks._parted import Parted
 from ncs_cluster.sinks.base import Opened, Parsed, Place
 from ncs_cluster.types import Record
@@ -69,6 +73,14 @@ class JsonLines:
         self._file.close()
 
 
+class _Line(Struct):
+    frame: int
+    error: Union[str, UnsetType] = UNSET
+
+
+_decode = msgspec.json.Decoder(_Line).decode
+
+
 class JobLines(Parted):
     """See base.Finishing."""
 
@@ -82,6 +94,17 @@ class JobLines(Parted):
 
     def build(self, shard: Shard) -> None:
         self.settle(shard, "lines", self.files(shard.number)[-1])
+
+    def rows(self, shard: Optional[int], frames: Iterable[Frame]) -> Iterator[Row]:
+        with open(self.files(shard)[-1], "rb") as file:
+            for line in file:
+                told = _decode(line)
+                yield Row(told.frame, told.error is not UNSET, (line,))
+
+    def numbered(self, row: Row, frame: int) -> Row:
+        # before it are the schema and the stream, which is "job"
+        (line,) = row.pieces
+        return Row(frame, row.failed, (line.replace(b'"frame":%d,' % row.frame, b'"frame":%d,' % frame, 1),))
 
 
 def _token(offset: int) -> bytes:

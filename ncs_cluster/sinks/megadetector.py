@@ -5,17 +5,20 @@ The format: https://lila.science/megadetector-output-format. A film is one entry
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from typing import IO, Iterator, List, Optional, Tuple, Union
+from typing import IO, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from ncs_cluster.jobs import layout
 from ncs_cluster.sinks._categories import Categories
 from ncs_cluster.sinks._final import aside, check_file
-from ncs_cluster.sinks._merge import Shard
+from ncs_cluster.sinks._merge import Row, Shard
 from ncs_cluster.sinks._parted import Parted
-from ncs_cluster.sinks._text import figure, item_name, plain
+from ncs_cluster.sinks._rows import listed
+from ncs_cluster.sinks._text import figure, item_name, nameless, plain
 from ncs_cluster.types import Record
 
 VERSION = "1.4"
@@ -64,7 +67,20 @@ class Frame(Struct, array_like=True):
     """Of a film that tells it."""
 
 
+class Entry(Struct):
+    """A picture or a film in the file."""
+
+    file: str
+    detections: Optional[List[Found]]
+    failure: Optional[str] = None
+    frame_rate: Optional[float] = None
+    """Of a film."""
+    frames_processed: List[int] = []
+
+
 _encode = msgspec.json.encode
+_decode_entry = msgspec.json.Decoder(Entry).decode
+_decode_names = msgspec.json.Decoder(Dict[str, str]).decode
 _decode = msgspec.json.Decoder(Frame).decode
 
 
@@ -107,8 +123,33 @@ class MegaDetector(Parted):
             self._entries(file, (_decode(row.pieces[0]) for row in shard.rows()))
             file.write(b"\n]}\n")
 
+    def rows(self, shard: Optional[int], frames: Iterable[layout.Frame]) -> Iterator[Row]:
+        with open(self.files(shard)[-1], "rb") as file:
+            file.readline()
+            names = _decode_names(file.readline().partition(b":")[2].rstrip(b",\n"))
+            # `class n` stands for no name
+            found = [(int(number) - 1, name) for number, name in names.items()]
+            categories = Categories().new([(number, "" if name == f"class {number}" else name) for number, name in found])
+            file.readline()
+            left = iter(frames)
+            frame = next(left, None)
+            for line in listed(file):
+                entry = _decode_entry(line)
+                if frame is None or entry.file != (frame.item or nameless(frame.number)):
+                    raise ValueError(f"{entry.file} stands where another item should")
+                first, read = frame, _Read(entry)
+                while frame is not None and (frame is first or read.goes_on(frame)):
+                    yield Row(frame.number, frame.failed, (_encode(read.frame(frame.item_frame)), categories))
+                    categories, frame = b"", next(left, None)
+
+    def numbered(self, row: Row, frame: int) -> Row:
+        told, categories = _decode(row.pieces[0]), row.pieces[1]
+        if row.failed and told.file == nameless(row.frame):
+            told.file = nameless(frame)
+        return Row(frame, row.failed, (_encode(told), categories))
+
     def _entries(self, file: IO[bytes], frames: Iterator[Frame]) -> None:
-        """One for each picture, one for each film: neighbours with the same name and numbers."""
+        """One for each picture, one for each film: neighbours with the same name and rising numbers."""
         before, film = b"\n", None
         for frame in frames:
             if film is not None and not film.goes_on(frame):
@@ -129,20 +170,48 @@ class MegaDetector(Parted):
             film.end()
 
 
+class _Read:
+    """What an entry says of its frames, which are asked for in order."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+        self._found, self._processed = deque(entry.detections or []), deque(entry.frames_processed)
+        self._last = -1
+
+    def goes_on(self, frame: layout.Frame) -> bool:
+        """The frame is in this entry, behind one of the same film."""
+        is_film = self._entry.frame_rate is not None and frame.item_frame is not None
+        return is_film and frame.item == self._entry.file and (frame.item_frame or 0) > self._last
+
+    def frame(self, number: Optional[int]) -> Frame:
+        """`number`: of a film's frame. Why a single one has failed is not in the file."""
+        entry, found, self._last = self._entry, [], -1 if number is None else number
+        while self._found and number in (None, self._found[0].frame_number):
+            found.append(msgspec.Raw(_encode(self._found.popleft())))
+        failure = entry.failure
+        if number is not None and self._processed and self._processed[0] == number:
+            self._processed.popleft()
+        elif number is not None:
+            failure = failure or "failed"
+        return Frame(entry.file, number, failure, found, entry.frame_rate)
+
+
 class _Film:
     """The entry of a film, written as its frames come. A film without a frame that was processed is a failure."""
 
     def __init__(self, file: IO[bytes], name: str, frame_rate: float) -> None:
         self._file, self._name = file, name
+        self._last = -1
         self._processed: List[int] = []
         self._failure: Optional[str] = None
         self._before = b""
         file.write(b',"frame_rate":' + _encode(frame_rate))
 
     def goes_on(self, frame: Frame) -> bool:
-        return frame.number is not None and frame.file == self._name
+        return frame.number is not None and frame.number > self._last and frame.file == self._name
 
     def add(self, frame: Frame) -> None:
+        self._last = frame.number or 0
         if frame.failure is not None:
             self._failure = self._failure or frame.failure
             return

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from typing import IO, Iterable, Iterator, List, Optional, Tuple
 
+import msgspec
+
+from ncs_cluster.jobs.layout import Frame
 from ncs_cluster.sinks._final import check_file, named
-from ncs_cluster.sinks._merge import Shard
+from ncs_cluster.sinks._merge import Row, Shard
 from ncs_cluster.sinks._parted import Parted
-from ncs_cluster.sinks._vectors import Vectors, check_dtype, failure, line, name
+from ncs_cluster.sinks._rows import by_frame
+from ncs_cluster.sinks._vectors import Name, Vectors, check_dtype, failure, failures_in, line, name, numbered
 from ncs_cluster.types import Record
 
 _HEAD_BYTES = 128
@@ -71,6 +75,30 @@ class Npy(Parted):
         self.settle(shard, "failures", failures)
         self.settle(shard, "names", names)
         self.settle(shard, "vectors", vectors, self._write_head)
+
+    def rows(self, shard: Optional[int], frames: Iterable[Frame]) -> Iterator[Row]:
+        failures, names, vectors = self.files(shard)
+        with open(failures, "rb") as failures_file, open(names, "rb") as names_file, open(vectors, "rb") as vectors_file:
+            yield from by_frame(self._named(names_file, vectors_file), failures_in(failures_file))
+
+    def numbered(self, row: Row, frame: int) -> Row:
+        return numbered(row, frame)
+
+    def _named(self, names: IO[bytes], vectors: IO[bytes]) -> Iterator[Row]:
+        import numpy as np
+
+        np.lib.format.read_magic(vectors)
+        (_, length), _, _ = np.lib.format.read_array_header_1_0(vectors)
+        decode, size = msgspec.json.Decoder(Name).decode, length * self._vectors.value_bytes
+        told = b"%d\n" % length
+        for each in names:
+            values = vectors.read(size)
+            if len(values) != size:
+                raise ValueError("it has fewer rows than names")
+            yield Row(decode(each).frame, False, (values, each, b"", told))
+            told = b""
+        if vectors.read(1):
+            raise ValueError("it has more rows than names")
 
     def _write_head(self, path: str) -> None:
         length = self._vectors.length

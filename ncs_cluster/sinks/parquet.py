@@ -6,13 +6,15 @@ frame without detections has one row, as has one that failed. The file is made w
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import Any, List, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 import msgspec
 from msgspec import Struct
 
 from ncs_cluster.errors import ConfigError
+from ncs_cluster.jobs import layout
 from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._final import aside, check_file, written_by_library
 from ncs_cluster.sinks._merge import Row, Shard
@@ -24,6 +26,8 @@ from ncs_cluster.types import Outcome, Record
 
 COMPRESSIONS = ("zstd", "snappy", "gzip", "none")
 _GROUP_ROWS, _GROUP_BYTES = 16_384, 16 << 20
+_BATCH_ROWS = 1024
+"""Rows read at once."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,27 @@ class Parquet(Parted):
             if group:
                 writer.write_table(self._table(schema, group))
 
+    def rows(self, shard: Optional[int], frames: Iterable[layout.Frame]) -> Iterator[Row]:
+        _, pq = _pyarrow()
+        with pq.ParquetFile(self.files(shard)[-1]) as file:
+            told = b""
+            for _, of_frame in itertools.groupby(_lines(file), lambda each: each[0]):
+                lines = list(of_frame)
+                frame, item, item_frame, width, height = lines[0][:5]
+                *_, error, vector = lines[0]
+                objects = [
+                    Object(each[5], each[6], each[7], each[8], each[9:13], each[13]) for each in lines if each[5] is not None
+                ]
+                length = b"%d\n" % (len(vector) // 4) if vector and not told else b""
+                told = told or length
+                row = Frame(frame, item, item_frame, width, height, error, objects)
+                yield Row(frame, error is not None, (_encode(row), vector or b"", length))
+
+    def numbered(self, row: Row, frame: int) -> Row:
+        told = _decode(row.pieces[0])
+        told.frame = frame
+        return Row(frame, row.failed, (_encode(told), *row.pieces[1:]))
+
     def _rows(self, row: Row) -> List[Tuple[Any, ...]]:
         frame = _decode(row.pieces[0])
         head = (frame.frame, frame.item, frame.item_frame, frame.width, frame.height)
@@ -153,6 +178,23 @@ class Parquet(Parted):
                 begin += 0 if each is None else self._vectors.length
             arrays.append(pa.ListArray.from_arrays(pa.array([*begins, begin], pa.int32()), floats))
         return pa.table(arrays, schema=schema)
+
+
+def _lines(file: Any) -> Iterator[Tuple[Any, ...]]:
+    """The rows of a table, as `Parquet._rows` has made them."""
+    for batch in file.iter_batches(_BATCH_ROWS):
+        names = batch.schema.names
+        columns = [batch.column(name).to_pylist() for name in names if name != "features"]
+        columns.append(_vectors_of(batch.column("features")) if "features" in names else [None] * len(batch))
+        yield from zip(*columns)
+
+
+def _vectors_of(column: Any) -> List[Optional[bytes]]:
+    values, ends = memoryview(column.values.to_numpy()).cast("B"), column.offsets.to_pylist()
+    return [
+        None if not valid else bytes(values[4 * begin : 4 * end])
+        for valid, begin, end in zip(column.is_valid().to_pylist(), ends, ends[1:])
+    ]
 
 
 def _objects(outcome: Outcome) -> List[Object]:

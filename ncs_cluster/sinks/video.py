@@ -13,17 +13,18 @@ import os
 import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import List, Optional
+from typing import Iterable, List, Optional, Sequence
 
+from ncs_cluster.jobs import layout
 from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.plugins import reason
-from ncs_cluster.sinks._final import aside
+from ncs_cluster.sinks._final import aside, link_or_copy
 from ncs_cluster.sinks._safe_names import safe
 from ncs_cluster.sinks._video_draw import Drawing, is_of_disk
 from ncs_cluster.sinks._video_join import frames_of, has_sound, join
 from ncs_cluster.sinks._video_live import Live
 from ncs_cluster.sinks._video_records import Records
-from ncs_cluster.sinks.base import Imagery, Lost, Opened, Parsed, Place
+from ncs_cluster.sinks.base import Imagery, Lost, Opened, Parsed, Part, Place
 from ncs_cluster.types import Record
 
 log = logging.getLogger(__name__)
@@ -115,6 +116,23 @@ class Video:
             if not self._records.is_joined(item):
                 self._finish_film(item, single=single)
 
+    def join(self, parts: Sequence[Part], order: Iterable[int]) -> None:
+        """The videos of all parts: each film is whole in one of them. Raises OSError."""
+        counts = [sum(1 for _ in layout.films(part.ledger)) for part in parts]
+        for part, count in zip(parts, counts):
+            for name in layout.films(part.ledger):
+                source, final = part.sink._final(name, single=count == 1), self._final(name, single=sum(counts) == 1)
+                if not os.path.exists(source):
+                    log.warning("%s has no video in %s: its run.log says why", name, part.folder)
+                    continue
+                os.makedirs(os.path.dirname(final), exist_ok=True)
+                with aside(final) as draft:
+                    link_or_copy(source, draft, copy=False)
+
+    def _final(self, name: str, *, single: bool) -> str:
+        """Where the video of a film lies. `single`: the job has no other."""
+        return self._path if single else os.path.join(self._several, safe(name, ".mp4"))
+
     def tidy(self) -> None:
         """Raises OSError."""
         if os.path.isdir(self._records.folder):
@@ -151,7 +169,7 @@ class Video:
     def _join(self, item: int, parts: List[str], *, single: bool) -> None:
         assert self._drawing is not None
         film, look = self._drawing.film(item)
-        final = self._path if single else os.path.join(self._several, safe(self._drawing.name(item), ".mp4"))
+        final = self._final(self._drawing.name(item), single=single)
         if not single:
             os.makedirs(os.path.dirname(final), exist_ok=True)
         sound = film.path if film is not None and has_sound(film.path) else None

@@ -11,15 +11,19 @@ import itertools
 import os
 import shutil
 from dataclasses import dataclass
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterable, Iterator, List, Optional, Tuple
+
+import msgspec
 
 from ncs_cluster.errors import one_line
+from ncs_cluster.jobs.layout import Frame
 from ncs_cluster.sinks._categories import Categories
 from ncs_cluster.sinks._final import aside, check_file, remove, sync_file_system
 from ncs_cluster.sinks._merge import Row, Shard
+from ncs_cluster.sinks._names import Names
 from ncs_cluster.sinks._parted import Parted
-from ncs_cluster.sinks._text import figure, item_name, plain
-from ncs_cluster.sinks._vectors import failure, line
+from ncs_cluster.sinks._text import figure, item_name, nameless, plain
+from ncs_cluster.sinks._vectors import decode_failure, failure, line
 from ncs_cluster.sinks.base import Parsed, Place
 from ncs_cluster.types import Record
 
@@ -79,9 +83,7 @@ class Yolo(Parted):
         if error is not None:
             name = item.encode() if _is_inside(item) else b""
             return True, (name, line(failure(record, plain(error))), b"")
-        if record.item_frame is not None:
-            root, suffix = os.path.splitext(item)
-            item = f"{root}_{record.item_frame:06d}{suffix}"
+        item = _of_frame(item, record.item_frame)
         text = "".join([_line(each.label_id, each.score, each.box) for each in outcome.detections])
         categories = self._categories.new([(each.label_id, each.label) for each in outcome.detections])
         return False, (item.encode() + b"\0" + text.encode(), b"", categories)
@@ -108,6 +110,36 @@ class Yolo(Parted):
             names = self._categories.names
             for number in range(max(names, default=-1) + 1):
                 file.write(one_line(names.get(number, f"class {number}")).encode() + b"\n")
+
+    def rows(self, shard: Optional[int], frames: Iterable[Frame]) -> Iterator[Row]:
+        failures, classes = self.files(shard)
+        with open(classes, encoding="utf-8", newline="\n") as text:
+            names = [(number, name.rstrip("\n")) for number, name in enumerate(text)]
+        # `class n` stands for a number that no result had, where a larger one was had
+        had = [(number, name) for number, name in names if name != f"class {number}" or number == len(names) - 1]
+        categories = Categories().new(had)
+        with Names() as taken, open(failures, "rb") as file:
+            told = next(file, None)
+            for frame in frames:
+                if told is not None and (failed := decode_failure(told)).frame == frame.number:
+                    item = failed.item or nameless(frame.number)
+                    yield Row(frame.number, True, (item.encode() if _is_inside(item) else b"", told, categories))
+                    told = next(file, None)
+                else:
+                    item = _of_frame(frame.item or "", frame.item_frame)
+                    name = next(each for each in _names(item, frame.number) if taken.take(each))
+                    with open(os.path.join(self._folder, "labels", name), "rb") as label:
+                        yield Row(frame.number, False, (item.encode() + b"\0" + label.read(), b"", categories))
+                categories = b""
+
+    def numbered(self, row: Row, frame: int) -> Row:
+        item, told, categories = row.pieces
+        if not row.failed:
+            return Row(frame, False, row.pieces)
+        failed = decode_failure(told)
+        if failed.item is None:
+            item = nameless(frame).encode()
+        return Row(frame, True, (item, line(msgspec.structs.replace(failed, frame=frame)), categories))
 
     def _write(self, row: Row) -> None:
         item, _, text = row.pieces[0].partition(b"\0")
@@ -140,6 +172,12 @@ class Yolo(Parted):
                 raise OSError(errno.ELOOP, f"{final} leads out of {labels}; replace that link by a folder")
             for name in names:
                 os.rename(os.path.join(folder, name), os.path.join(final, name))
+
+
+def _of_frame(item: str, item_frame: Optional[int]) -> str:
+    """The name of a picture, as it would be of a film's frame: film_000123.mp4."""
+    root, suffix = os.path.splitext(item)
+    return item if item_frame is None else f"{root}_{item_frame:06d}{suffix}"
 
 
 def _line(label_id: int, score: float, box: Tuple[float, float, float, float]) -> str:
