@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 
 from ncs_cluster import Cluster
 from tests.api.images import PATIENCE_S, SIMULATED, of_run, scenes
+from tests.made_once import made_once
+
+FOUND = "found.json"
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +29,8 @@ def images() -> list[np.ndarray]:
 @pytest.fixture(scope="session")
 def expected(images: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, Any]]]:
     """The detections of each image."""
-    found = of_run(images, tmp_path_factory.mktemp("pictures"))
+    folder = made_once(tmp_path_factory, "expected", lambda folder: (folder / FOUND).write_text(json.dumps(of_run(images, folder))))
+    found: list[list[dict[str, Any]]] = json.loads((folder / FOUND).read_text())
     assert sum(map(bool, found)) > len(found) / 2
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from ncs_cluster import Cluster
 from ncs_cluster.api import cluster as module
 from ncs_cluster.api.results import result_of
-from ncs_cluster.errors import ClusterClosed, ConfigError, ImageRefused, InferenceFailed, ResultTimeout
+from ncs_cluster.errors import ClusterClosed, ConfigError, ForkedCluster, ImageRefused, InferenceFailed, ResultTimeout
 from ncs_cluster.types import Outcome, Record
 from tests.api.images import PATIENCE_S, SIMULATED, shown
 from tests.conftest import ROOT
@@ -259,3 +260,8 @@ def test_the_log_of_its_processes_goes_into_a_file(tmp_path: Path) -> None:
         cluster.infer(np.zeros((8, 8, 3), np.uint8))
     assert "sim-1" in log.read_text()
     assert "stopped" in log.read_text()
+
+
+def test_a_cluster_is_not_sent_to_another_process(cluster: Cluster) -> None:
+    with pytest.raises(ForkedCluster, match="cannot be sent to another process"):
+        pickle.dumps(cluster)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -246,11 +245,6 @@ def test_a_process_makes_a_cluster_of_its_own_beside_its_parents(
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     count = len(expected[0])
     assert (done.stdout, done.stderr) == (f"child {count} {count}\n0 {count}\n", "")
-
-
-def test_a_cluster_is_not_sent_to_another_process(cluster: Cluster) -> None:
-    with pytest.raises(ForkedCluster, match="cannot be sent to another process"):
-        pickle.dumps(cluster)
 
 
 def test_opening_and_closing_leaves_no_descriptor_thread_process_or_folder(
