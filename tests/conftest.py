@@ -18,6 +18,8 @@ from tests import schedule
 
 pytest_plugins = ["tests.hypothesis_profiles", "tests.oracle.runtime", "tests.emulator.emulated", "tests.aarch64.runtime"]
 
+# importing numpy takes twice the time where OpenBLAS starts its threads, and hundreds of processes import it
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # a shell that runs the tests in its background has them ignore Ctrl-C, and what they start would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)

@@ -52,6 +52,17 @@ def test_opencv_gets_one_thread_but_where_somebody_asks_for_more(tmp_path: Path,
         assert subprocess.run([sys.executable, "-c", threads], env=env, stdout=subprocess.PIPE, text=True).stdout.strip() == got
 
 
+def test_libraries_of_children_start_no_thread_pools_but_where_somebody_asks_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+        assert environment(RuntimeSpec(sys.executable), tmp_path)[name] == "1"
+        assert environment(RuntimeSpec(sys.executable, {name: "3"}), tmp_path)[name] == "3"
+        monkeypatch.setenv(name, "2")
+        assert environment(RuntimeSpec(sys.executable), tmp_path)[name] == "2"
+
+
 def test_only_what_children_will_need_is_preloaded(tmp_path: Path) -> None:
     graph = GraphSpec(GraphName("demo"), "/demo.xml", "ssd")
     simulated = ["ncs_cluster.processes.worker", "ncs_cluster.backends.simulated"]

@@ -24,14 +24,14 @@ need_module("av")
 need_program("ffmpeg", "ffmpeg")
 need_program("ffprobe", "ffmpeg")
 
-FRAMES = 600
+FRAMES, WIDTH, HEIGHT = 600, 640, 80
 DONE_S = 120.0
 
 
 def command(source: Path, out: Path, formats: str) -> list[str]:
     words = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", str(source), "--out", str(out), "--format", formats]
     sticks = ["--backend", "simulated", "--sticks", "2", "--graph", "demo"]
-    return [*words, *sticks, "--set", "simulated.heat=false", "--set", "simulated.latency_ms=10"]
+    return [*words, *sticks, "--set", "simulated.heat=false", "--set", "simulated.latency_ms=20"]
 
 
 def run(source: Path, out: Path, formats: str) -> None:
@@ -45,9 +45,12 @@ def run(source: Path, out: Path, formats: str) -> None:
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Each frame shows its number, as a bar of that width; there is sound."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
+    bars = np.where(np.arange(WIDTH) < np.arange(FRAMES)[:, None], np.uint8(220), np.uint8(60))
+    path.with_suffix(".raw").write_bytes(np.repeat(bars[:, None], HEIGHT, axis=1).tobytes())
     ffmpeg.make(
-        *("-f", "lavfi", "-i", f"color=gray:s=640x320:r=25:d={FRAMES / 25}", "-f", "lavfi", "-i", f"sine=d={FRAMES / 25}"),
-        *("-vf", "geq=lum='if(lt(X,N),220,60)':cb=128:cr=128", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", path),
+        *("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{WIDTH}x{HEIGHT}", "-r", "25", "-i", path.with_suffix(".raw")),
+        *("-f", "lavfi", "-i", f"sine=d={FRAMES / 25}", "-pix_fmt", "yuv420p"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", path),
     )
     return path
 
