@@ -33,6 +33,7 @@ BACKENDS = Registry(
             counted=Counted(default=1, prefix="cpu", port="{device}"),
             preflight="ncs_cluster.backends._preflight:on_openvino",
             divide="ncs_cluster.backends.openvino:divide",
+            alone={"streams": 1},
         ),
         BackendPlugin(
             name="xlink",

@@ -179,6 +179,8 @@ class BackendPlugin(Struct, frozen=True, kw_only=True):
     """`(host: Host) -> Dict[str, Any]`: options of every device, found on this machine; refuses where something is missing."""
     divide: Optional[str] = None
     """`(options: Dict[str, Any], count: int) -> Dict[str, Any]`: options of each of `count` workers that share this machine."""
+    alone: Dict[str, Any] = {}
+    """Options with which a request is answered soonest when no other is in flight; those that were set go before them."""
     obstacle: Optional[str] = None
     """`(host: Host) -> Optional[str]`, for `--backend auto`: None where the backend can drive the plugged-in devices, else the
     reason why it cannot; "" where its settings are missing, so that `auto` passes it over without a notice."""

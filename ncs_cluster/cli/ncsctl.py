@@ -21,6 +21,10 @@ def main() -> None:
             from ncs_cluster.cli import run
 
             sys.exit(run.main(sys.argv[2:]))
+        if sys.argv[1:2] == ["bench"]:
+            from ncs_cluster.cli import bench
+
+            sys.exit(bench.main(sys.argv[2:]))
         lean.import_msgspec()
         from ncs_cluster.cli import commands
 

@@ -43,6 +43,7 @@ def make() -> argparse.ArgumentParser:
     ask("url", "the page's address, with its token")
     command("run", lambda _: 2, "work through files: detect, classify or extract; ncsctl run --help says how")
     jobs.add(command)
+    command("bench", lambda _: 2, "measure serial, threads, processes and the queue on your devices; ncsctl bench --help says how")
     firmware.add(command)
     graphs.add(command)
     usb.add(command)

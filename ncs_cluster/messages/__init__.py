@@ -11,6 +11,7 @@ when they are out of range have bounds here: such a message does not decode, and
     supervisor <-> gateway   ToGateway / FromGateway
     supervisor <-> fork server  ToForkServer / FromForkServer
     client     <-> supervisor  Request / Reply           (the control socket: control_messages.py)
+    ncsctl bench <-> measured program  ToBench / FromBench  (messages/bench.py)
 """
 
 from __future__ import annotations

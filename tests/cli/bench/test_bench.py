@@ -1,0 +1,149 @@
+"""The real command on simulated sticks: its files are compared with each other and with what a job finds."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.api.images import of_run, scenes
+from tests.tied import TIED
+
+DONE_S = 120.0
+BENCH = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "bench"]
+STICKS = ["--graph", "demo", "--backend", "simulated", "--set", "simulated.latency_ms=20"]
+COUNTS = (2, 9)
+PROGRAMS = {"serial": 1, "threads": 2, "processes": 2, "queue": 2}
+"""Devices of each mode."""
+
+
+@pytest.fixture(scope="module")
+def images() -> list[np.ndarray]:
+    return scenes(5)
+
+
+@pytest.fixture(scope="module")
+def folder(images: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for number, image in enumerate(images):
+        cv2.imwrite(os.fspath(folder / f"{number}.png"), image)
+    return folder
+
+
+def bench(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [*BENCH, *map(os.fspath, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=DONE_S, check=False, env={**os.environ, **environ})
+
+
+def found(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_every_mode_finds_what_a_job_finds_and_is_in_the_report(images: list[np.ndarray], folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    counts = ",".join(map(str, COUNTS))
+    done = bench(folder, *STICKS, "--devices", "2", "--counts", counts, "--repeats", "1", "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "job").mkdir()
+    expected = of_run(images, tmp_path / "job")
+    assert sum(map(bool, expected)) >= 3
+    for mode, devices in PROGRAMS.items():
+        lines = found(out / "results" / f"{mode}-{devices}.jsonl")
+        assert [line["frame"] for line in lines] == list(range(COUNTS[-1]))
+        assert [line["item"] for line in lines] == [f"{n % len(images)}.png" for n in range(COUNTS[-1])]
+        for number, line in enumerate(lines):
+            _assert_alike(line["detections"], expected[number % len(images)])
+        assert len({line["stick"] for line in lines}) == devices, "every device has worked"
+    document = json.loads((out / "bench.json").read_text())
+    assert json.loads(done.stdout) == document
+    assert [(row["mode"], row["devices"]) for row in document["rows"]] == list(PROGRAMS.items())
+    for row in document["rows"]:
+        assert (row["error"], row["differing"], row["repeats"]) == (None, [], 1)
+        assert [batch["count"] for batch in row["batches"]] == list(COUNTS)
+        # no picture takes less than the stick's latency, and no device answers two at once
+        assert row["latency_ms"]["p50"] >= 20.0
+        assert row["batches"][-1]["seconds"]["median"] >= COUNTS[-1] * 0.02 / row["devices"] * 0.9
+    assert document["complete"] is True
+    assert f"**{document['recommendation']}**" in (out / "bench.md").read_text()
+    drawn = cv2.imread(os.fspath(out / "bench.png"))
+    assert drawn is not None
+    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 20, "a blank picture has one colour"
+
+
+def _assert_alike(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
+    assert [each["label"] for each in some] == [each["label"] for each in others]
+    for one, other in zip(some, others, strict=True):
+        assert one["score"] == pytest.approx(other["score"], abs=1e-3)
+        assert one["box"] == pytest.approx(other["box"], abs=1e-3)
+
+
+def test_ctrl_c_prints_what_is_measured_and_ends_every_program(folder: Path) -> None:
+    words = [folder, *STICKS, "--sticks", "1", "--mode", "serial", "--counts", "2", "--repeats", "1000"]
+    process = subprocess.Popen(
+        [*BENCH, *map(os.fspath, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    assert first.startswith("serial, 1 device: started in ")
+    process.send_signal(signal.SIGINT)
+    said, rest = process.communicate(timeout=DONE_S)
+    assert process.returncode == 130, rest
+    assert re.search(r"^\| serial +\| 1 ", said, re.M)
+    assert "Interrupted: later runs are missing." in said
+    assert "Traceback" not in rest
+    _assert_no_child_of(process.pid)
+
+
+def _assert_no_child_of(pid: int) -> None:
+    until_s = time.monotonic() + 20.0
+    while left := [path for path in Path("/proc").glob("[0-9]*/cmdline") if f"\0--parent\0{pid}\0".encode() in _read(path)]:
+        assert time.monotonic() < until_s, f"{left} are left"
+        time.sleep(0.05)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--graph", "demo", "nowhere"], "nowhere: there is no such file or folder"),
+        (["--graph", "demo", "broken.png"], "broken.png: is no picture that OpenCV can decode"),
+        (["--graph", "no-such-graph", "."], "no-such-graph"),
+        (["--graph", "demo", ".", "--sticks", "1", "--devices", "2"], "--devices 2: there is only 1; ask for fewer"),
+        (["--graph", "demo", "good.png", "--set", "simulated.no_such=1"], "no_such"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line(words: list[str], line: str, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "good.png").write_bytes((folder / "0.png").read_bytes())
+    if "broken.png" in words:
+        (tmp_path / "broken.png").write_bytes(b"text")
+    done = subprocess.run(
+        [*BENCH, *words, "--backend", "simulated"], capture_output=True, text=True, timeout=DONE_S, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    *slow, said = done.stderr.splitlines()
+    assert all(each.startswith("ncsctl bench: checking graphs") for each in slow)
+    assert said.startswith("ncsctl bench: ")
+    assert line in said
+
+
+def test_a_stick_that_fails_is_told_in_one_line(folder: Path) -> None:
+    words = [folder, *STICKS, "--sticks", "1", "--mode", "serial", "--counts", "400", "--repeats", "2", "--quiet"]
+    done = bench(*words, "--set", 'simulated.faults=["unplug@0.5"]')
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == "ncsctl bench: serial: the simulated stick was unplugged"
