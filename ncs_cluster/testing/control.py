@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ncs_cluster.backends import SIMULATED
-from ncs_cluster.control_messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, Done, PageUrl, Reply, Request
+from ncs_cluster.control_messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, ChangeJob, Done, PageUrl, Reply, Request
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc import pictures
 from ncs_cluster.ipc.channel import Channel
@@ -29,6 +29,7 @@ from ncs_cluster.status import (
     CountersStatus,
     DaemonStatus,
     Event,
+    JobStatus,
     LastSwitch,
     LatencyStatus,
     MachineStatus,
@@ -120,6 +121,24 @@ def some_camera(name: str) -> CameraStatus:
     )
 
 
+def some_job(id: str, state: str = "running", detail: str | None = None) -> JobStatus:
+    return JobStatus(
+        id=id,
+        state=state,
+        sources=["/archive/2024", "/archive/2025"],
+        graph="shapes",
+        out=f"/archive/found-{id}",
+        formats=["jsonl", "coco"],
+        done=12_345,
+        expected=20_000,
+        failed=3,
+        fps=87.5 if state == "running" else 0.0,
+        weight=0.1,
+        started_at=1_700_000_000.0,
+        detail=detail,
+    )
+
+
 JOIN_S = 5.0
 
 
@@ -173,6 +192,8 @@ class FakeControl:
             return Reply(error=self.refusal, code=self.code)
         if isinstance(request, AskSwitch):
             return _reply(Done("switched to sim-3, sim-4"))
+        if isinstance(request, ChangeJob):
+            return _reply(Done(f"job {request.id}: {request.verb}"))
         if isinstance(request, AskFault):
             return _reply(Done(f"made trouble: {request.kind}"))
         assert isinstance(request, AskUrl)

@@ -15,7 +15,7 @@ from selenium.webdriver.common.keys import Keys
 
 from ncs_cluster.messages import AskFault, AskSwitch
 from ncs_cluster.status import LastSwitch
-from ncs_cluster.testing.control import some_status, some_stick
+from ncs_cluster.testing.control import some_job, some_status, some_stick
 from ncs_cluster.testing.gateway import TOKEN, Site, site
 
 HOSTILE = "<img src=x onerror=\"document.title='broken into'\"> & </script>"
@@ -169,17 +169,42 @@ def test_it_never_scrolls_sideways(browser: Any, shown: Site, width: int, sticks
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
+def test_jobs_are_shown_with_their_progress_those_that_run_first(browser: Any, shown: Site) -> None:
+    show(browser, shown)
+    assert browser.execute_script("return document.querySelector('#jobs').hidden") is True
+    ended = [some_job(str(number), "done") for number in range(1, 6)]
+    jobs = [*ended, some_job("6", "paused"), some_job("7"), some_job("8", "failed", "/archive: is gone")]
+    shown.control.status = replace(shown.control.status, jobs=jobs)
+    until(lambda: count(browser, ".job") == 5)
+    named = browser.execute_script("return [...document.querySelectorAll('.job h3')].map((it) => it.textContent)")
+    assert named == ["job 6", "job 7", "job 8", "job 5", "job 4"]
+    second = browser.execute_script(
+        "return [...document.querySelectorAll('.job')[1].querySelectorAll('p')].map((it) => it.textContent)"
+    )
+    assert second == [
+        "/archive/2024, /archive/2025 · shapes · into /archive/found-7",
+        "12,345 of 20,000 frames · 3 failed · 87.5\u202f/s · 87 s left",
+        "",
+    ]
+    assert browser.execute_script("return document.querySelectorAll('.job progress')[1].value") == 12_345 / 20_000
+    assert text(browser, ".job:nth-child(3) .error") == "/archive: is gone"
+    shown.control.status = replace(shown.control.status, jobs=[])
+    until(lambda: browser.execute_script("return document.querySelector('#jobs').hidden"))
+
+
 def test_hostile_words_stay_words(browser: Any, shown: Site) -> None:
     """Labels, names and error texts come from devices and files: none of them becomes part of the page."""
     status = some_status()
     daemon = replace(status.daemon, state="degraded", reasons=[HOSTILE])
     stick = replace(some_stick("sim-1", "active", 40.0), id=HOSTILE, port=HOSTILE, last_error=HOSTILE)
     camera = replace(status.cameras[0], source=HOSTILE, state="backoff", detail=HOSTILE)
-    shown.control.status = replace(status, daemon=daemon, sticks=[stick], cameras=[camera])
+    job = replace(some_job("1", "failed", HOSTILE), sources=[HOSTILE], out=HOSTILE, graph=HOSTILE)
+    shown.control.status = replace(status, daemon=daemon, sticks=[stick], cameras=[camera], jobs=[job])
     shown.control.add_event(HOSTILE, who=HOSTILE)
     show(browser, shown)
     until(lambda: text(browser, "#reasons") == HOSTILE)
     assert text(browser, ".stick h3") == HOSTILE
+    assert text(browser, ".job .error") == HOSTILE
     until(lambda: HOSTILE in text(browser, "#events li"))
     assert browser.title == "ncs_cluster: degraded"
     assert count(browser, "img[src='x']") == 0

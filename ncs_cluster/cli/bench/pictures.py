@@ -20,7 +20,7 @@ from ncs_cluster.types import Size
 def listed(sources: Sequence[str], most: int) -> list[BenchItem]:
     """The first `most` pictures, as a job names them. Raises ConfigError where there is none."""
     named = listing.named(sources, sys.stdin.buffer, PICTURES + FOREIGN)
-    items = [item_of(number, named[at].root, name) for number, (at, name) in enumerate(islice(listing.items(named), most))]
+    items = [item_of(number, named[at].root, name) for number, (at, name) in enumerate(islice(listing.Items(named), most))]
     if not items:
         raise ConfigError(f"{', '.join(sources)}: no picture is there; name a folder, files, or a pattern in quotes")
     return [_of(item) for item in items]

@@ -8,11 +8,12 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
 
-from ncs_cluster.status import CameraStatus, LatencyStatus, Status, StickStatus
+from ncs_cluster.status import CameraStatus, JobStatus, LatencyStatus, Status, StickStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STICK_STATES = ("starting", "active", "standby", "draining", "resting", "backoff", "quarantined", "absent")
 CAMERA_STATES = ("starting", "running", "no-signal", "backoff", "ended")
+JOB_STATES = ("running", "paused", "done", "failed", "cancelled")
 DAEMON_STATES = ("ok", "degraded", "down")
 _MEGA = 1e6
 
@@ -39,6 +40,7 @@ class _Collector:
             yield from _daemon(self._status)
             yield from _sticks(self._status.sticks)
             yield from _cameras(self._status.cameras)
+            yield from _jobs(self._status.jobs)
             yield from _machine(self._status)
 
 
@@ -62,6 +64,19 @@ def _daemon(status: Status) -> Iterator[Metric]:
         yield _counter("sink_records", "Results written.", [((), sink.written)])
         yield _counter("sink_records_lost", "Results that could not be written.", [((), sink.lost)])
         yield _gauge("sink_waiting_records", "Results not yet written.", [((), sink.waiting)])
+
+
+def _jobs(jobs: list[JobStatus]) -> Iterator[Metric]:
+    def each(field: Callable[[JobStatus], Value]) -> list[tuple[tuple[str, ...], Value]]:
+        return [((job.id,), field(job)) for job in jobs]
+
+    label = ("job",)
+    yield _states("job_state", "A job's state: 1 for the one it is in.", JOB_STATES, each(lambda job: job.state), label)
+    yield _gauge(
+        "job_frames_done", "Frames of the job whose results are written or on their way.", each(lambda job: job.done), label
+    )
+    yield _gauge("job_frames_expected", "Frames of the job, as far as they are known.", each(lambda job: job.expected), label)
+    yield _gauge("job_frames_failed", "Frames of the job without a result.", each(lambda job: job.failed), label)
 
 
 def _sticks(sticks: list[StickStatus]) -> Iterator[Metric]:

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ncs_cluster.processes.gateway.metrics import text
 from ncs_cluster.status import LatencyStatus, SinkStatus, Status
-from ncs_cluster.testing.control import some_status, some_stick
+from ncs_cluster.testing.control import some_job, some_status, some_stick
 from ncs_cluster.testing.gateway import Site
 from tests.conftest import ROOT
 from tests.needs import need_program
@@ -46,7 +46,7 @@ def test_every_metric_the_page_names_is_there() -> None:
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     named = {name for row in rows for name in re.findall(r"`(\w+)[^`]*`", row)}
     assert len(named) > 15
-    assert named <= {name.removeprefix("ncs_cluster_") for name, _ in samples(some_status())}
+    assert named <= {name.removeprefix("ncs_cluster_") for name, _ in samples(replace(some_status(), jobs=[some_job("1")]))}
 
 
 def test_what_is_unknown_is_left_out_and_never_zero() -> None:
@@ -58,6 +58,18 @@ def test_what_is_unknown_is_left_out_and_never_zero() -> None:
     assert "ncs_cluster_stick_latency_seconds" not in names
     assert "ncs_cluster_machine_cpu_ratio" not in names
     assert ("ncs_cluster_process_cpu_ratio", ("gateway",)) not in found
+
+
+def test_a_job_has_its_state_and_its_frames() -> None:
+    found = samples(replace(some_status(), jobs=[some_job("7")]))
+    states = {labels: value for (name, labels), value in found.items() if name == "ncs_cluster_job_state"}
+    assert {labels for labels, value in states.items() if value} == {("7", "running")}
+    frames = {name: value for (name, labels), value in found.items() if labels == ("7",)}
+    assert frames == {
+        "ncs_cluster_job_frames_done": 12_345,
+        "ncs_cluster_job_frames_expected": 20_000,
+        "ncs_cluster_job_frames_failed": 3,
+    }
 
 
 def test_a_silent_daemon_is_one_metric() -> None:
@@ -74,7 +86,9 @@ def test_hostile_names_stay_inside_their_quotes() -> None:
 
 def test_promtool_has_nothing_to_say(running_site: Site) -> None:
     promtool = need_program("promtool", "prometheus")
-    running_site.control.status = replace(some_status(), sink=SinkStatus("out.jsonl", "running", 12, 0, 0, None))
+    running_site.control.status = replace(
+        some_status(), jobs=[some_job("1")], sink=SinkStatus("out.jsonl", "running", 12, 0, 0, None)
+    )
     answer = running_site.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     checked = subprocess.run([promtool, "check", "metrics"], input=answer.body, capture_output=True, check=False)

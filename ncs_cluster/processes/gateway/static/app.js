@@ -3,6 +3,7 @@
 import { Cameras } from "./cameras.js";
 import { Events, showMachine, showSticks, showCounters } from "./cards.js";
 import { duration, each, make, number, put } from "./dom.js";
+import { showJobs } from "./jobs.js";
 import { History } from "./line.js";
 import { Ring } from "./ring.js";
 
@@ -113,6 +114,7 @@ function show(status) {
   showSticks($("#sticks"), sticks, { history, redraw, limit, nowS, windowS, range: redraw ? history.range(limit) : null });
   showCounters($("#counters dl"), status.counters);
   showMachine($("#machine"), status.machine, status.processes, status.sink);
+  showJobs($("#jobs"), status.jobs);
   showFaults(daemon.simulated);
 }
 
