@@ -35,10 +35,13 @@ def shown(tmp_path: Path) -> Iterator[Site]:
         yield opened
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_is_cut_off_and_no_place_is_empty(browser: Any, shown: Site, width: int, scheme: str) -> None:
+def choose(browser: Any, scheme: str) -> None:
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    assert browser.execute_script("return matchMedia(`(prefers-color-scheme: ${arguments[0]})`).matches", scheme)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_cut_off_and_no_place_is_empty(browser: Any, shown: Site, width: int) -> None:
     resize(browser, width)
     shown.control.add_event("switched to sim-3, sim-4: the interval has passed")
     show(browser, shown)
@@ -47,7 +50,9 @@ def test_nothing_is_cut_off_and_no_place_is_empty(browser: Any, shown: Site, wid
             shown.control.status = some_status(sticks, 2 if sticks > 2 else 1, CAMERAS[:cameras])
             until(lambda n=sticks: count(browser, ".stick") == n)
             until(lambda n=cameras: count(browser, ".strip li") == (n if n > 1 else 0))
-            assert browser.execute_script(MEASURE) == [], f"{cameras} cameras, {sticks} sticks"
+            for scheme in ("light", "dark"):
+                choose(browser, scheme)
+                assert browser.execute_script(MEASURE) == [], f"{cameras} cameras, {sticks} sticks, {scheme}"
 
 
 @pytest.mark.parametrize("width", [400, 1400])

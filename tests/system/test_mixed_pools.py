@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 PORTS = ["1-1.1", "1-1.2"]
-CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.02, "watchdog_s": 3.0}
+CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.02, "watchdog_s": 3.0, "boot_s": 0.2}
 POOLS = """\
 [pools.ncs]
 backend = "xlink"
@@ -31,7 +31,7 @@ options = {streams = 1, threads = 1}
 [cameras.scene]
 source = "synthetic"
 every-frame = true
-options = {frames = 1000000, width = 320, height = 240}
+options = {frames = 1000000, width = 160, height = 120}
 """
 
 
