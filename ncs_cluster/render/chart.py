@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, List, NamedTuple, Optional, Sequence, Tuple, U
 
 import cv2
 
-from ncs_cluster.render.text import FONT, Colour, drawable
+from ncs_cluster.render.text import FONT, UNICODE, Colour, drawable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 SCALE = 3
+STROKE = 1 if UNICODE else 2
+"""Of letters, before they are scaled down: those of OpenCV 4 are lines."""
 INK: Colour = (60, 50, 45)
 FAINT: Colour = (225, 222, 218)
 MUTED: Colour = (130, 120, 112)
@@ -135,7 +137,7 @@ class _Paper:
         while most is not None and len(text) > 1 and text_width(text, size) > most:
             text = text[:-1]
         left = x - align * text_width(text, size)
-        cv2.putText(self.pixels, text, _at(left, y), FONT, size * SCALE, colour, max(1, round(0.8 * SCALE * size)), cv2.LINE_AA)
+        cv2.putText(self.pixels, text, _at(left, y), FONT, size * SCALE, colour, STROKE, cv2.LINE_AA)
 
     def upright(self, text: str, x: float, y: float, size: float, colour: Colour) -> None:
         """Text that is read from below, its middle at `x`, `y`."""

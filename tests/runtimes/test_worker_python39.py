@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHILDREN_IMPORT = [
     *(f"{room}.*" for room in ("ipc", "backends", "sources", "decoders", "render")),
     *("types", "errors", "messages", "specs", "thermal"),
-    *(f"processes.{process}" for process in ("child", "worker", "fork_server", "camera", "preflight")),
+    *(f"processes.{process}" for process in ("child", "worker", "fork_server", "camera", "preflight", "bench/*")),
 ]
 IMPORT_ALL = """
 import importlib, sys, traceback

@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     given = arguments.parse(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with tempfile.TemporaryDirectory(prefix="ncs-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="ncs-bench-", ignore_cleanup_errors=True) as folder:
             return _bench(given, Path(folder))
     except NcsClusterError as error:
         return _refused(str(error))
@@ -59,10 +59,15 @@ def main(argv: Sequence[str]) -> int:
 def _bench(given: argparse.Namespace, folder: Path) -> int:
     if given.out is not None:
         Path(given.out).mkdir(parents=True, exist_ok=True)
+        if not os.access(given.out, os.W_OK):
+            raise ConfigError(f"--out {given.out}: this user may not write there; choose another folder")
     items = pictures.listed(given.pictures, given.counts[-1])
     settings = _settings(given)
+    for notice in settings.notices:
+        print(f"{PROGRAM}: {one_line(notice)}", file=sys.stderr, flush=True)
     sticks = Sticks(settings, partial(_settings, given, checked=False))
     devices = _devices(given.devices, sticks)
+    sticks.prepare([1, *devices])
     pictures.check(items, given.most)
     setup = _setup(given, folder, settings, sticks, items)
     plan = Plan(given.modes, devices, given.counts, given.repeats)
@@ -80,7 +85,8 @@ def _bench(given: argparse.Namespace, folder: Path) -> int:
         _write(Path(given.out), report, measurement.runs)
     if interrupted:
         return INTERRUPTED
-    return WITH_FAILURES if any(row.error is not None for row in report.rows) else MEASURED
+    errors = [report.sustained_error, *(row.error for row in report.rows)]
+    return MEASURED if errors == [None] * len(errors) else WITH_FAILURES
 
 
 class _Measurement:
@@ -90,6 +96,7 @@ class _Measurement:
         self.plan, self._setup, self._quiet = plan, setup, quiet
         self.runs: list[Run | FailedRun] = []
         self.sustained: SustainedRun | None = None
+        self.sustained_error: str | None = None
 
     def run(self, sustained_s: float | None) -> None:
         start = partial(started, self._setup)
@@ -99,8 +106,11 @@ class _Measurement:
         best = summary.quickest(summary.rows(self.plan, self.runs))
         if sustained_s is not None and best is not None:
             self._tell(f"{on_devices(best.mode, best.devices)}: works for {seconds(sustained_s)}")
-            with start(MODES[best.mode], best.devices) as session:
-                self.sustained = session.sustain(best.mode, best.devices, sustained_s)
+            try:
+                with start(MODES[best.mode], best.devices) as session:
+                    self.sustained = session.sustain(best.mode, best.devices, sustained_s)
+            except NcsClusterError as error:
+                self.sustained_error = one_line(str(error))
 
     def _tell(self, words: str) -> None:
         if not self._quiet:
@@ -182,6 +192,7 @@ def _report(
         counts=given.counts,
         repeats=given.repeats,
         rows=rows,
+        sustained_error=measurement.sustained_error,
         sustained=None if measurement.sustained is None else summary.sustained(measurement.sustained),
         recommendation=recommendation(rows),
     )

@@ -21,7 +21,8 @@ class Session(Protocol):
 
 class Start(Protocol):
     def __call__(self, mode: Mode, devices: int) -> AbstractContextManager[Session]:
-        """Entering it starts the programs, leaving it ends them. Raises NcsClusterError where a device cannot be opened or work."""
+        """Returns when the devices are there. Entering what it returns starts the programs, leaving it ends them. Both raise
+        NcsClusterError where a device is not there, cannot be opened, or does not work."""
 
 
 class Run(NamedTuple):
@@ -79,8 +80,9 @@ def runs(plan: Plan, start: Start, clock: Callable[[], float], watch: Watch) -> 
 
 
 def _run(mode: Mode, devices: int, counts: Sequence[int], start: Start, clock: Callable[[], float], watch: Watch) -> Run:
+    programs = start(mode, devices)
     load, began_s = watch(), clock()
-    with start(mode, devices) as session:
+    with programs as session:
         start_s = clock() - began_s
         work_s = []
         for count in counts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ncs_cluster.cli.bench.modes import MODES
 from ncs_cluster.cli.bench.report import Report, Row, Spread
+from ncs_cluster.cli.bench.table import repeats
 from ncs_cluster.cli.bench.text import figure, how_many, on_devices
 from ncs_cluster.render.chart import Bars, Lines, Series, Value, draw, encoded
 
@@ -23,7 +24,7 @@ def _title(report: Report) -> str:
 
 def _notes(report: Report, rows: list[Row]) -> list[str]:
     loads = [load for row in rows if row.load is not None for load in (row.load.least, row.load.most)]
-    measured = f"Medians of {report.repeats} repeats, with least and most; {how_many(report.pictures)}, at most "
+    measured = f"Medians of {repeats(report)}, with least and most; {how_many(report.pictures)}, at most "
     measured += (
         f"{report.size[0]}x{report.size[1]}; load {figure(min(loads))}..{figure(max(loads))} on {report.machine.cores} cores"
     )

@@ -16,10 +16,12 @@ def recommendation(rows: Sequence[Row]) -> str:
     if best is None:
         return "Nothing was measured."
     serial = next((row for row in rows if row.mode == SERIAL and row.batches), None)
+    rivals = [row for row in rows if row is not best and row.batches and overlap(_total(row), _total(best))]
+    if serial is not None and serial in rivals:
+        return _undecided(best, serial)
     sentences = [_use(best, serial)]
     if serial is not None and best is not serial:
         sentences.append(_from_when(best, serial))
-    rivals = [row for row in rows if row is not best and row.batches and overlap(_total(row), _total(best))]
     if rivals:
         sentences.append(f"{_names(rivals)} {'is' if len(rivals) == 1 else 'are'} as fast within the spread of the repeats.")
     elif best is serial and (quicker := _quicker(rows, serial)) is not None:
@@ -29,6 +31,15 @@ def recommendation(rows: Sequence[Row]) -> str:
             f"from {how_many(quicker.break_even)} on."
         )
     return " ".join(sentences)
+
+
+def _undecided(best: Row, serial: Row) -> str:
+    last = best.batches[-1]
+    times = _total(serial).median / last.with_start.median
+    return (
+        f"No mode is ahead of serial by more than the spread of the repeats at {how_many(last.count)}, start included; "
+        f"{_called(best)} has the best median, {times:.1f} times as fast. More repeats, or a quiet machine, may decide it."
+    )
 
 
 def _use(best: Row, serial: Row | None) -> str:

@@ -114,6 +114,9 @@ class Report(Struct, frozen=True, kw_only=True):
     """Width and height that larger pictures are scaled down to."""
     counts: list[int]
     repeats: int
+    """That were asked for."""
     rows: list[Row]
     sustained: Sustained | None = None
+    sustained_error: str | None = None
+    """Why `sustained` is missing, where it was asked for."""
     recommendation: str

@@ -21,17 +21,18 @@ class Line(msgspec.Struct, frozen=True):
     """The fields of a result that are compared and measured."""
 
     frame: int
-    captured_at: float
     item: str
     latency_ms: float
     detections: list[Found]
     classes: list[Found] = []
     features: list[float] = []
 
-    @property
-    def ended_at(self) -> float:
-        """Unix seconds."""
-        return self.captured_at + self.latency_ms / 1000
+
+class _End(msgspec.Struct, frozen=True):
+    """When a result was there."""
+
+    captured_at: float
+    latency_ms: float
 
 
 class Results(NamedTuple):
@@ -50,12 +51,19 @@ class Results(NamedTuple):
 
 
 _decode = msgspec.json.Decoder(Line).decode
+_end = msgspec.json.Decoder(_End).decode
 
 
 def parsed(texts: Iterable[bytes]) -> Results:
     """Raises ValueError (msgspec.DecodeError) for what is no result."""
     pairs = sorted(((_decode(text), text) for text in texts), key=lambda pair: pair[0].frame)
     return Results([line for line, _ in pairs], [text for _, text in pairs])
+
+
+def ends(texts: Iterable[bytes]) -> list[float]:
+    """When each result was there, Unix seconds, ascending. Raises as `parsed`."""
+    read = (_end(text) for text in texts)
+    return sorted(each.captured_at + each.latency_ms / 1000 for each in read)
 
 
 def differing(expected: Mapping[str, Line], found: Mapping[str, Line]) -> list[str]:

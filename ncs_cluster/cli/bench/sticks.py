@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from msgspec import structs
@@ -44,6 +44,11 @@ class Sticks:
     @property
     def time_scale(self) -> float:
         return self._pool.clusters.time_scale
+
+    def prepare(self, counts: Iterable[int]) -> None:
+        """Read the settings of so many counted devices, which is not to be measured."""
+        for count in counts if self._found is None else ():
+            self._counted(count)
 
     def alone(self, count: int) -> list[StickSpec]:
         """The first `count` devices, each to be driven with one request at a time. Waits for sticks that were closed just now."""

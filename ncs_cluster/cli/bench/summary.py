@@ -12,17 +12,17 @@ from ncs_cluster.cli.bench.load import Load
 from ncs_cluster.cli.bench.measure import FailedRun, Plan, Run
 from ncs_cluster.cli.bench.modes import SERIAL
 from ncs_cluster.cli.bench.report import Batch, Heat, Row, Spread, Sustained
-from ncs_cluster.cli.bench.results import Results, differing
+from ncs_cluster.cli.bench.results import differing
 
 
 class SustainedRun(NamedTuple):
-    """Work for `seconds` on all devices, from `began_at`, Unix seconds."""
+    """Work for `seconds` on all devices."""
 
     mode: str
     devices: int
     seconds: float
-    began_at: float
-    results: Results
+    ends_s: list[float]
+    """When each result was there, since the begin, ascending."""
     temperatures: list[Heat]
     load: Load
 
@@ -119,7 +119,7 @@ def quickest(rows: Sequence[Row]) -> Row | None:
 
 def sustained(run: SustainedRun) -> Sustained:
     """The last results come when no picture is begun any more, and do not count; neither does the wait for the first one."""
-    ends_s = sorted(line.ended_at - run.began_at for line in run.results.lines)
+    ends_s = run.ends_s
     first_s, last_s = (ends_s[0], max(ends_s[0], run.seconds)) if ends_s else (0.0, run.seconds)
     tenth_s = (last_s - first_s) / 10
     return Sustained(

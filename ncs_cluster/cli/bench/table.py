@@ -21,6 +21,8 @@ def markdown(report: Report) -> str:
     parts += [_modes(report), *_failures(report.rows)]
     if report.sustained is not None:
         parts.append(_sustained(report.sustained))
+    if report.sustained_error is not None:
+        parts.append(f"Failed: sustained work: {report.sustained_error}")
     parts.append(_loaded(report))
     if not report.complete:
         parts.append("Interrupted: later runs are missing.")
@@ -34,9 +36,17 @@ def _head(report: Report) -> str:
     where = f"{machine.processor}, {machine.cores} cores; Python {machine.python}; {machine.system}"
     return (
         f"Graph {report.graph}, backend {report.backend}, {how_many(report.pictures)}{turns}, scaled down to "
-        f"{report.size[0]}x{report.size[1]} where larger. Median (least..most) of {report.repeats} repeats.\n"
+        f"{report.size[0]}x{report.size[1]} where larger. Median (least..most) of {repeats(report)}.\n"
         f"{where}; ncs_cluster {report.version}; {report.at}."
     )
+
+
+def repeats(report: Report) -> str:
+    """How many each row has."""
+    done = [row.repeats for row in report.rows if row.batches]
+    if min(done) == max(done):
+        return f"{done[0]} repeat{'s' * (done[0] != 1)}"
+    return f"{min(done)} to {max(done)} repeats"
 
 
 def _seconds(report: Report) -> tuple[list[str], list[list[str]]]:

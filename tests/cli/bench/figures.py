@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import msgspec
 
@@ -48,9 +48,13 @@ class Machines:
     def clock(self) -> float:
         return self.now_s
 
-    @contextmanager
-    def start(self, mode: Mode, devices: int) -> Iterator[Machines]:
+    def start(self, mode: Mode, devices: int) -> AbstractContextManager[Machines]:
+        self.now_s += 5.0  # waiting for devices to come back is not measured
         self.started.append((mode.name, devices))
+        return self._running(mode, devices)
+
+    @contextmanager
+    def _running(self, mode: Mode, devices: int) -> Iterator[Machines]:
         if mode.name == self._fails:
             raise StickError("open", "no permission")
         self.now_s += self._start_s[mode.name]

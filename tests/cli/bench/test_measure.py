@@ -8,14 +8,14 @@ from ncs_cluster.cli.bench.load import Load
 from ncs_cluster.cli.bench.measure import FailedRun, Plan, Run, runs
 from ncs_cluster.cli.bench.modes import MODES
 from ncs_cluster.cli.bench.report import Batch, Heat, Latency, Spread
-from ncs_cluster.cli.bench.results import parsed
+from ncs_cluster.cli.bench.results import ends, parsed
 from ncs_cluster.cli.bench.summary import SustainedRun, fastest, quickest, rows, sustained
 from tests.cli.bench.figures import ALL, Machines, line, results, run, same
 
 SERIAL, QUEUE = MODES["serial"], MODES["queue"]
 
 
-def test_start_and_work_are_timed_and_closing_and_reading_are_not() -> None:
+def test_start_and_work_are_timed_and_waiting_closing_and_reading_are_not() -> None:
     machines = Machines({"serial": 2.0}, {"serial": 0.5})
     (only,) = runs(Plan([SERIAL], [1], [2, 10], 1), machines.start, machines.clock, machines.watch)
     assert only == Run("serial", 1, 2.0, [1.0, 5.0], Load(1, 2), results(10, 500.0)), (
@@ -110,10 +110,11 @@ def test_every_kind_of_result_is_compared(kind: str, one: list[object], other: l
 
 def test_sustained_work_compares_its_first_tenth_with_its_last() -> None:
     """Results come every second from 5 s on, and every 2 s from 90 s on; those after the end are of pictures begun before it."""
-    ends = [*(5.0 + second for second in range(86)), 92.0, 94.0, 96.0, 98.0, 99.9, 100.5, 101.0]
-    found = parsed([line(n, captured_at=1000.0 + end - 0.01, latency_ms=10.0) for n, end in enumerate(ends)])
+    moments = [*(5.0 + second for second in range(86)), 92.0, 94.0, 96.0, 98.0, 99.9, 100.5, 101.0]
+    texts = [line(n, latency_ms=10.0, captured_at=1000.0 + moment - 0.01) for n, moment in enumerate(reversed(moments))]
+    assert ends(texts) == pytest.approx([1000.0 + moment for moment in moments], abs=1e-6)
     heats = [Heat(1.0, {"sim-1": 30.0}), Heat(99.0, {"sim-1": 75.0})]
-    made = sustained(SustainedRun("queue", 1, 100.0, 1000.0, found, heats, Load(0.5, 0.25)))
+    made = sustained(SustainedRun("queue", 1, 100.0, moments, heats, Load(0.5, 0.25)))
     # of 95 s: 9.5 s from 5 s on have 10 results, 9.5 s up to 100 s have 5
     assert (made.first_per_second, made.last_per_second) == (10 / 9.5, 5 / 9.5)
     assert (made.mode, made.devices, made.seconds, made.pictures) == ("queue", 1, 100.0, 93)

@@ -51,6 +51,15 @@ def test_a_difference_within_the_spread_is_said_to_be_none() -> None:
     assert recommendation([SERIAL, threads, queue]).endswith(" Threads with 2 devices is as fast within the spread of the repeats.")
 
 
+def test_where_the_repeats_of_serial_and_of_the_best_overlap_nothing_is_recommended() -> None:
+    serial = row("serial", 1, 1.0, 0.2, Spread(16.0, 13.0, 23.0))
+    processes = row("processes", 2, 2.0, 0.2, Spread(12.0, 11.0, 16.0), break_even=119, times_serial=1.33)
+    assert recommendation([serial, row("queue", 2, 3.0, 0.2, 16.0), processes]) == (
+        "No mode is ahead of serial by more than the spread of the repeats at 300 pictures, start included; "
+        "processes with 2 devices has the best median, 1.2 times as fast. More repeats, or a quiet machine, may decide it."
+    )
+
+
 def test_without_serial_the_fastest_is_named_with_its_time() -> None:
     assert recommendation([row("queue", 1, 3.0, 0.2, 15.0)]) == (
         "Use queue with 1 device: 18.0 s for 300 pictures, start included, the least of what was measured."

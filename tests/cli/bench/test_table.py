@@ -59,13 +59,15 @@ A Processor, 2 cores; Python 3.11.2; Linux; ncs_cluster 0.1.0; 2026-01-02T03:04:
 def test_failures_other_results_interruption_and_load_are_told() -> None:
     names = [f"{n}.png" for n in range(7)]
     failed = Row(mode="processes", devices=2, repeats=1, error="no permission")
-    rows = [SERIAL, row("threads", 1, 1.0, 0.2, 40.0, differing=names, times_serial=0.75, others=same(0.8)), failed]
-    text = markdown(report(rows, complete=False, pictures=20))
+    rows = [SERIAL, row("threads", 1, 1.0, 0.2, 40.0, repeats=1, differing=names, times_serial=0.75, others=same(0.8)), failed]
+    text = markdown(report(rows, complete=False, pictures=20, sustained_error="unplugged"))
     assert "20 pictures, in turn, scaled" in text
+    assert "Median (least..most) of 1 to 3 repeats.\n" in text
     assert re.search(r"\| never +\| 7 differ +\|", text)
     assert "\nOther results than the first row: threads, 1 device: 0.png, 1.png, 2.png, 3.png, 4.png and 2 more\n" in text
     assert "\nFailed: processes, 2 devices, after 1 good run: no permission\n" in text
     assert "\nOther programs took up to 80% of a core meanwhile" in text
+    assert "\nFailed: sustained work: unplugged\n" in text
     assert "\nInterrupted: later runs are missing.\n" in text
 
 
