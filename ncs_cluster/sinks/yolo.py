@@ -127,6 +127,8 @@ class Yolo(Parted):
                     told = next(file, None)
                 else:
                     item = _of_frame(frame.item or "", frame.item_frame)
+                    if not _is_inside(item):
+                        raise ValueError(f"frame {frame.number} can have no label file")
                     name = next(each for each in _names(item, frame.number) if taken.take(each))
                     with open(os.path.join(self._folder, "labels", name), "rb") as label:
                         yield Row(frame.number, False, (item.encode() + b"\0" + label.read(), b"", categories))

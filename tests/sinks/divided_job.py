@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from msgspec import structs
 
@@ -61,12 +62,23 @@ def records(items: Sequence[Item], *, features: bool = False) -> Iterator[tuple[
             frame += 1
 
 
-def part(folder: Path, items: Sequence[Item], number: int, parts: int, *, features: bool = False) -> tuple[Ledger, list[Record]]:
+def part(
+    folder: Path,
+    items: Sequence[Item],
+    number: int,
+    parts: int,
+    *,
+    features: bool = False,
+    job: dict[str, Any] | None = None,
+    facts: dict[str, Any] | None = None,
+    sinks: Sequence[str] = ("any",),
+) -> tuple[Ledger, list[Record]]:
     """The ledger and the records of part `number`, from 0. Both are those of a job that knows nothing of other parts."""
     folder.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(str(folder / "ledger.sqlite"), create=True)
     mine = list(items)[number::parts]
-    ledger.begin({}, [Root(str(folder), "", confined=False)], ((0, item.name.encode()) for item in mine), ["any"])
+    names = ((0, item.name.encode()) for item in mine)
+    ledger.begin(job or {}, [Root(str(folder), "", confined=False)], names, sinks, lambda: facts or {})
     own = [record for index, record in records(items, features=features) if index % parts == number]
     own = [structs.replace(record, frame=frame) for frame, record in enumerate(own)]
     first = 0
@@ -79,4 +91,7 @@ def part(folder: Path, items: Sequence[Item], number: int, parts: int, *, featur
         if record.outcome.error is not None:
             ledger.fail(Failure(record.frame, record.item, record.item_frame, record.outcome.error))
     ledger.set_end(len(own))
+    for name in sinks:
+        ledger.note(name, len(own), b"")
+        ledger.finished(name)
     return ledger, own
