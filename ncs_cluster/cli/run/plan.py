@@ -61,7 +61,7 @@ def settings_for(given: argparse.Namespace, folder: Path, runtime_dir: str, sett
         weight=given.weight if given.attach else 1.0,
         sinks=[sink.name for sink in sinks],
     )
-    job = JobSpec(camera, sinks, graph, str(folder), _absolute(given.sources)[:SOURCES_SHOWN], started_at=time.time())
+    job = JobSpec(camera, sinks, graph, str(folder), _few(_absolute(given.sources)), started_at=time.time())
     return structs.replace(settings, cameras=[], sinks=[], jobs=[job], gateway=None, runtime_dir=runtime_dir, notices=[])
 
 
@@ -123,6 +123,11 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
             f"its {name} {'were' if name in ('sources', 'formats') else 'was'} {_words(before.get(name))}, now {_words(now[name])}"
         )
     return None
+
+
+def _few(sources: Sequence[str]) -> list[str]:
+    more = len(sources) - SOURCES_SHOWN
+    return [*sources[:SOURCES_SHOWN], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _absolute(sources: Sequence[str]) -> list[str]:
