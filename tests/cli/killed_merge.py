@@ -15,7 +15,7 @@ from pathlib import Path
 from ncs_cluster.cli.merge import main as merge
 from tests.cli.merged_job import outputs
 
-FIRST_S, STEP_S = 0.001, 0.006
+FIRST_S, STEP_S = 0.0005, 0.003
 
 
 def one_life(words: list[str], ends_s: float) -> int:

@@ -217,8 +217,8 @@ def test_a_merge_that_is_killed_again_and_again_gives_the_same_files_and_never_a
     ran = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
     code, kills = map(int, ran.stdout.split())
-    assert code == 1
-    assert kills >= 3, "too few were killed"
+    assert code == 1, ran.stderr
+    assert kills >= 5, "too few were killed"
     assert outputs(tmp_path / "all") == reference
     assert [path.name for path in (tmp_path / "all").iterdir() if path.name.startswith(".")] == [MARK]
 

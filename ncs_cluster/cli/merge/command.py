@@ -123,7 +123,8 @@ def _take(out: Path, parts: Sequence[Opened]) -> None:
         raise ConfigError(f"--out {out}: holds other files; choose a new folder")
     if said not in ("", mark):
         raise ConfigError(f"--out {out}: holds the outputs of another job; choose a new folder")
-    found.write_text(mark)
+    if not said:
+        found.write_text(mark)
 
 
 def _refused(line: str) -> int:
