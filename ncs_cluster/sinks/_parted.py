@@ -42,6 +42,8 @@ class Parted(ABC):
         self._parts = Parts(path, self.columns, heads, shard_size)
         self._shard_size = shard_size
         self._is_final = False
+        self._may_retry = True
+        """A pass over failed frames may follow."""
 
     # -- what a form says
 
@@ -119,7 +121,7 @@ class Parted(ABC):
             last = -1 if shard.number is None else shard.number
         if self._shard_size:
             self._remove_shards_behind(last)
-        if not failed:
+        if not failed or not self._may_retry:
             self._parts.remove()
             self._is_final = True
 
@@ -130,6 +132,7 @@ class Parted(ABC):
 
     def join(self, parts: Sequence[Part], order: Iterable[int]) -> None:
         """Raises OSError, Unjoinable."""
+        self._may_retry = False
         read = [checked(part.sink.rows_of(part.ledger), part.sink.path) for part in parts]
         self.open(0, None)
         try:
@@ -142,9 +145,6 @@ class Parted(ABC):
                 if next(rows, None) is not None:
                     raise Unjoinable(f"{part.sink.path} has more frames than its ledger; copy the folder of the job again")
             self.finish()
-            if not self._is_final:
-                # kept for a retry, which is not to come
-                self._parts.remove()
         finally:
             self.close()
 
@@ -166,7 +166,7 @@ class Parted(ABC):
         with aside(final) as draft:
             if whole is not None:
                 # parts that stay for a retry share no file with the results, which their owner may edit
-                link_or_copy(whole, draft, copy=shard.failed > 0)
+                link_or_copy(whole, draft, copy=self._may_retry and shard.failed > 0)
             else:
                 with open(draft, "wb") as file:
                     file.write(self.heads[which] if self.heads else b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,16 @@ def test_a_file_that_ends_early_is_refused_or_is_no_file(tmp_path: Path, kind: s
             onejob.job(kind, out).join([Part(str(place), onejob.job(kind, place), ledger)], layout.order([ledger]))
         assert "\n" not in str(refused.value)
         assert not [path for path in out.iterdir() if path.name != ".parts"]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "npy"])
+def test_joined_rows_are_renamed_not_copied_though_some_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """No retry is to come, and the results may be as large as the disk has room for."""
+    expected = whole(kind, tmp_path, ITEMS)
+    place = tmp_path / "part"
+    ledger, own = part(place, ITEMS, 0, 1)
+    onejob.whole(kind, place, own)
+    (tmp_path / "joined").mkdir()
+    monkeypatch.setattr(shutil, "copyfile", lambda *_: pytest.fail("copied"))
+    onejob.job(kind, tmp_path / "joined").join([Part(str(place), onejob.job(kind, place), ledger)], layout.order([ledger]))
+    assert onejob.files(tmp_path / "joined") == expected
