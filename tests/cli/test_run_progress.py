@@ -9,7 +9,7 @@ from msgspec import structs
 
 from ncs_cluster.cli.run.progress import Progress, summary
 from ncs_cluster.jobs.ledger import Failure, Ledger
-from ncs_cluster.status import LatencyStatus, StickStatus
+from ncs_cluster.status import JobStatus, LatencyStatus, StickStatus
 from ncs_cluster.testing.control import some_status, some_stick
 from tests.jobs.making import ledger
 
@@ -59,3 +59,12 @@ def test_a_job_that_went_on_counts_the_frames_and_the_failures_of_this_command_a
 def test_no_efficiency_is_told_where_a_stick_has_worked_whose_rate_is_not_measured(book: Ledger, unknown: StickStatus) -> None:
     assert not any("efficiency" in line for line in lines(book, stick("a", 15, 100.0), unknown))
     assert not any("efficiency" in line for line in lines(book))
+
+
+def test_nothing_is_told_of_sticks_that_work_for_others_too(book: Ledger) -> None:
+    progress = Progress(book, quiet=True)
+    status = structs.replace(some_status(2), sticks=[stick("sim-1", 900, 100.0)])
+    job = JobStatus("1", "running", ["x"], "g", "out", ["jsonl"], 20, 20, 0, 20.0, 1.0, 1.7e9, None)
+    progress.update(status, job)
+    book.set_end(FRAMES)
+    assert summary(book, progress, 1.0) == ["20 frames, 0 failed; 20 of them now, in 1 s (20/s)"]

@@ -31,6 +31,8 @@ class Progress:
         self.began = ledger.written
         self.last: Status | None = None
         """The newest status in which a stick had worked."""
+        self.alone = True
+        """The sticks work for nothing else, so that their figures are the job's."""
 
     def __enter__(self) -> Progress:
         if not self._quiet and sys.stderr.isatty():
@@ -48,6 +50,7 @@ class Progress:
         """`job`: as the daemon sees it, where it runs beside others."""
         now_s, done = time.monotonic(), self._ledger.written
         if job is not None:
+            self.alone = False
             self._reasons = [job.state] if job.state == "paused" else [job.detail] if job.detail is not None else []
         elif status is not None:
             self._reasons = status.daemon.reasons
@@ -85,7 +88,7 @@ def summary(ledger: Ledger, progress: Progress, took_s: float) -> list[str]:
     lines = [f"{frames:,} frames, {failed:,} failed; {done:,} of them now, in {duration(took_s)}"]
     if done and took_s > 0:
         lines[0] += f" ({done / took_s:.3g}/s)"
-    if progress.last is not None:
+    if progress.last is not None and progress.alone:
         sticks = progress.last.sticks
         total = sum(stick.inferences for stick in sticks)
         for stick in sticks:
