@@ -6,7 +6,6 @@ depend on each other, and its length is noted in the ledger once its end was rea
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 import threading
@@ -18,12 +17,13 @@ from typing import Deque, Iterator, NamedTuple, NoReturn, Optional, Union
 
 from ncs_cluster.errors import SourceError, format_os_error
 from ncs_cluster.jobs.ledger import Item, Ledger
+from ncs_cluster.jobs.lock import hold
 from ncs_cluster.jobs.schema import LedgerError
 from ncs_cluster.plugins import reason
-from ncs_cluster.sources._header import MARKS, header
 from ncs_cluster.sources._item_film import ItemFilm, Written
+from ncs_cluster.sources._item_kind import is_film
 from ncs_cluster.sources._opencv import need_opencv
-from ncs_cluster.sources._picture import FOREIGN, PICTURES, VIDEOS, Decoded, Unreadable, scaled
+from ncs_cluster.sources._picture import Decoded, Unreadable, scaled
 from ncs_cluster.sources._planes import colour_room
 from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, Progress, SourceInfo
 
@@ -31,10 +31,6 @@ AHEAD = 2
 """Pictures decoded in advance for each reader."""
 MOST_READERS = 64
 LOCK_S = 5.0
-STILLS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
-"""Brands of ISO base media files that are pictures."""
-ENDINGS = PICTURES + FOREIGN + VIDEOS
-"""Files that are taken from folders."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +153,9 @@ class Job:
         """A command that has handed the job over may hold it a moment longer. Raises OSError."""
         folder = os.path.dirname(self._options.ledger)
         until_s = time.monotonic() + LOCK_S
-        self._lock_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         while True:
             try:
-                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._lock_fd = hold(folder)
                 return
             except BlockingIOError:
                 if time.monotonic() >= until_s:
@@ -222,7 +217,7 @@ class Job:
 
     def _decode_ahead(self) -> None:
         assert self._threads is not None
-        while self._next is not None and len(self._ahead) < self._room and not _is_film(self._next.item):
+        while self._next is not None and len(self._ahead) < self._room and not is_film(self._next.item):
             turn = self._next
             picture = self._threads.submit(scaled, turn.item.path, self._most, turn.item.home)
             self._ahead.append(_Reading(turn, time.monotonic(), time.time(), picture))
@@ -308,23 +303,3 @@ class Job:
     def _refuse(self, error: Union[OSError, LedgerError]) -> NoReturn:
         text = str(error) if isinstance(error, LedgerError) else format_os_error(error)
         raise SourceError(text, permanent=True) from error
-
-
-def _is_film(item: Item) -> bool:
-    """By its name; a file with another ending by its first bytes."""
-    name = item.path.lower()
-    if name.endswith(PICTURES + FOREIGN):
-        return False
-    if name.endswith(VIDEOS):
-        return True
-    try:
-        with open(os.open(item.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            begins = file.read(64)
-    except (OSError, ValueError):
-        # its reason is that of a picture
-        return False
-    if begins.startswith(b"RIFF"):
-        return begins[8:12] != b"WEBP"
-    if begins[4:8] == b"ftyp":
-        return begins[8:12] not in STILLS
-    return not begins.startswith(MARKS) and header(begins) is None

@@ -6,10 +6,10 @@ from msgspec import structs
 
 from ncs_cluster import messages as m
 from ncs_cluster.control_messages import ChangeJob
-from ncs_cluster.core.actions import Action, LogEvent
+from ncs_cluster.core.actions import Action, LogEvent, Spawn
 from ncs_cluster.core.events import Endpoint, Exited, JobGiven
 from ncs_cluster.core.jobs import Job
-from ncs_cluster.specs import CameraSpec, GraphSpec, JobSpec, Settings, SinkSpec
+from ncs_cluster.specs import CameraSpec, GraphSpec, JobRecord, JobSpec, Settings, SinkSpec
 from ncs_cluster.testing.world import installation
 from ncs_cluster.types import CameraName, FrameRef, GraphName, Outcome
 from tests.core.onedaemon import HELLO, Daemon
@@ -114,3 +114,24 @@ class JobDaemon(Daemon):
 
 def said(actions: list[Action]) -> list[str]:
     return [f"{each.origin}: {each.text}" for each in actions if isinstance(each, LogEvent)]
+
+
+STARTED = [Spawn(JSONL, "default"), Spawn(CSV, "default"), Spawn(CAMERA, "default")]
+NUMBERED = structs.replace(
+    JOB,
+    id="1",
+    camera=structs.replace(JOB.camera, name="job-1", sinks=["1/jsonl", "1/csv"]),
+    sinks=[structs.replace(each, name=f"1/{each.kind}") for each in JOB.sinks],
+)
+"""As the daemon names it."""
+COMPLETE = m.SinkFinished(True, 0)
+
+
+def kept(daemon: JobDaemon, state: str, detail: str | None = None, *, done: int = 0, expected: int = 0, failed: int = 0) -> bool:
+    """The job as the next daemon gets it."""
+    return daemon.engine.jobs.records() == [JobRecord(NUMBERED, state, detail, done, expected, failed)]
+
+
+def stopped(daemon: JobDaemon) -> bool:
+    """No process of the job is wanted any more."""
+    return not any(child.wanted for child in daemon.engine.children() if child.endpoint in PROCESSES)

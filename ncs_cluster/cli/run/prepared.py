@@ -15,7 +15,7 @@ from ncs_cluster.cli.run.progress import Progress, summary
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.jobs import listing
 from ncs_cluster.jobs.ledger import Ledger
-from ncs_cluster.sources.job import ENDINGS
+from ncs_cluster.sources._item_kind import ENDINGS
 from ncs_cluster.specs import JobSpec
 
 DONE, WITH_FAILURES, NOT_DONE, INTERRUPTED = 0, 1, 2, 130
