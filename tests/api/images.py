@@ -18,6 +18,8 @@ from tests.tied import TIED
 
 SIMULATED = {"simulated.latency_ms": 5, "simulated.heat": False}
 """Settings of the sticks in these tests."""
+WITHOUT_GRAPH: dict[str, Any] = {"backend": "simulated", "graph": "none", "settings": SIMULATED}
+"""A cluster that finds nothing and starts in half the time, for tests of processes and of waiting."""
 PATIENCE_S = 60.0
 
 

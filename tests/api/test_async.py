@@ -13,7 +13,7 @@ import pytest
 
 from ncs_cluster import Cluster
 from ncs_cluster.errors import ClusterClosed, ImageRefused
-from tests.api.images import PATIENCE_S, SIMULATED, shown
+from tests.api.images import PATIENCE_S, SIMULATED, WITHOUT_GRAPH, shown
 
 pytestmark = pytest.mark.slow
 
@@ -115,8 +115,8 @@ def test_a_cluster_is_closed_at_the_end_of_its_block(images: Images, expected: E
 
 def test_closing_ends_a_waiting_call(images: Images) -> None:
     async def work() -> None:
-        settings = {**SIMULATED, "simulated.latency_ms": 60_000}
-        async with await asyncio.to_thread(Cluster, backend="simulated", sticks=1, graph="demo", settings=settings) as cluster:
+        given = {**WITHOUT_GRAPH, "settings": {"simulated.latency_ms": 60_000}}
+        async with await asyncio.to_thread(lambda: Cluster(**given, sticks=1)) as cluster:
             calls = [asyncio.create_task(cluster.ainfer(images[0])) for _ in range(30)]
             await asyncio.sleep(0.1)
         ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), PATIENCE_S)

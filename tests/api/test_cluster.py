@@ -20,7 +20,7 @@ from ncs_cluster.api import cluster as module
 from ncs_cluster.api.results import result_of
 from ncs_cluster.errors import ClusterClosed, ConfigError, ForkedCluster, ImageRefused, InferenceFailed, ResultTimeout
 from ncs_cluster.types import Outcome, Record
-from tests.api.images import PATIENCE_S, SIMULATED, shown
+from tests.api.images import PATIENCE_S, SIMULATED, WITHOUT_GRAPH, shown
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -185,8 +185,7 @@ def test_a_graph_is_named_where_there_are_several(images: Images, expected: Expe
 
 
 def test_a_result_that_does_not_come_in_time_is_a_time_out(images: Images) -> None:
-    settings = {**SIMULATED, "simulated.latency_ms": 1500}
-    with Cluster(backend="simulated", sticks=1, graph="demo", settings=settings) as cluster:
+    with Cluster(**{**WITHOUT_GRAPH, "settings": {"simulated.latency_ms": 1500}}, sticks=1) as cluster:
         with pytest.raises(ResultTimeout) as caught:
             cluster.infer(images[0], timeout_s=0.05)
         assert isinstance(caught.value, TimeoutError)
@@ -195,7 +194,7 @@ def test_a_result_that_does_not_come_in_time_is_a_time_out(images: Images) -> No
 def test_large_images_wait_for_room_and_all_have_their_result() -> None:
     """Each image of this size is a third of what may be without a result."""
     image = np.zeros((4096, 4096, 3), np.uint8)
-    with Cluster(backend="simulated", sticks=1, graph="none", settings={**SIMULATED, "simulated.infer": False}) as cluster:
+    with Cluster(**WITHOUT_GRAPH, sticks=1) as cluster:
         assert [result.number for result in cluster.map([image] * 12)] == list(range(12))
 
 
@@ -256,7 +255,7 @@ def test_an_argument_that_is_none_is_refused_before_anything_starts(given: dict[
 
 def test_the_log_of_its_processes_goes_into_a_file(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with Cluster(backend="simulated", sticks=1, graph="demo", log=log, settings={**SIMULATED, "log_level": "info"}) as cluster:
+    with Cluster(**{**WITHOUT_GRAPH, "settings": {**SIMULATED, "log_level": "info"}}, sticks=1, log=log) as cluster:
         cluster.infer(np.zeros((8, 8, 3), np.uint8))
     assert "sim-1" in log.read_text()
     assert "stopped" in log.read_text()

@@ -17,7 +17,7 @@ from ncs_cluster import Cluster
 from ncs_cluster.api import feed
 from ncs_cluster.errors import ClusterClosed, NcsClusterError
 from ncs_cluster.testing.daemon import gone
-from tests.api.images import PATIENCE_S, SIMULATED, shown
+from tests.api.images import PATIENCE_S, SIMULATED, WITHOUT_GRAPH, shown
 
 pytestmark = pytest.mark.slow
 
@@ -69,8 +69,7 @@ def test_random_kills_change_no_result(images: Images, expected: Expected) -> No
 
 
 def test_without_its_host_every_waiting_call_ends_and_nothing_is_left(images: Images) -> None:
-    settings = {**SIMULATED, "simulated.latency_ms": 60_000}
-    cluster = Cluster(backend="simulated", sticks=1, graph="demo", settings=settings)
+    cluster = Cluster(**{**WITHOUT_GRAPH, "settings": {"simulated.latency_ms": 60_000}}, sticks=1)
     errors: list[BaseException] = []
 
     def caught(results: Iterator[Any]) -> None:
@@ -107,8 +106,7 @@ def test_without_its_host_every_waiting_call_ends_and_nothing_is_left(images: Im
 
 
 def test_closing_ends_waiting_calls_of_other_threads(images: Images) -> None:
-    settings = {**SIMULATED, "simulated.latency_ms": 60_000}
-    cluster = Cluster(backend="simulated", sticks=1, graph="demo", settings=settings)
+    cluster = Cluster(**{**WITHOUT_GRAPH, "settings": {"simulated.latency_ms": 60_000}}, sticks=1)
     errors: list[BaseException] = []
 
     def infer() -> None:
@@ -133,7 +131,7 @@ def test_a_defect_in_the_receiving_thread_ends_every_waiting_call(images: Images
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    with Cluster(backend="simulated", sticks=1, graph="demo", settings=SIMULATED) as cluster:
+    with Cluster(**WITHOUT_GRAPH, sticks=1) as cluster:
         monkeypatch.setattr(feed, "result_of", broken)
         for _ in range(2):
             with pytest.raises(ClusterClosed, match="has failed: ZeroDivisionError: a defect"):
@@ -150,4 +148,4 @@ def test_a_host_that_dies_while_it_starts_is_an_error(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(session, "Hosting", Killed)
     with pytest.raises(ClusterClosed, match="was killed by signal 9"):
-        Cluster(backend="simulated", sticks=1, graph="demo", settings=SIMULATED)
+        Cluster(**WITHOUT_GRAPH, sticks=1)

@@ -19,7 +19,7 @@ ONE_PERIOD_C = 0.54 * (1.0 + 2 * 0.5)
 def hot_room(sticks: int, size: int, *, policy: str | None = None, ambient_c: float = 25.0, interval_s: float = 10.0) -> World:
     """Sticks of half a second an inference, always asked for more, in an enclosure."""
     world = World(installation(sticks, cluster_size=size, policy=policy, interval_s=interval_s, results=False))
-    world.cameras["cam0"].period_s = 0.11
+    world.cameras["cam0"].period_s = 0.9 * 0.5 / (size or sticks)
     world.ambient_c = ambient_c
     for number in range(sticks):
         traits = world.sticks[f"sim-{number + 1}"]

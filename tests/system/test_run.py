@@ -31,6 +31,10 @@ def command(*arguments: str, latency_ms: float = 5) -> list[str]:
     return [*words, *SIMULATED, "--set", f"simulated.latency_ms={latency_ms}"]
 
 
+NO_INFERENCE = ("--set", "simulated.infer=false")
+"""For jobs whose detections nobody looks at: their workers need no OpenVINO."""
+
+
 def run(*arguments: str, latency_ms: float = 5) -> subprocess.CompletedProcess[str]:
     words = command(*arguments, latency_ms=latency_ms)
     return subprocess.run(words, capture_output=True, text=True, timeout=DONE_S, check=False, stdin=subprocess.DEVNULL)
@@ -148,7 +152,7 @@ def test_what_cannot_be_read_is_a_record_with_its_reason_and_is_tried_again_when
         picture(tree / f"{number}.png", 10 * number)
     for number in (2, 5, 7):
         (tree / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    done = run(str(tree), "--out", str(out))
+    done = run(str(tree), "--out", str(out), *NO_INFERENCE)
     assert done.returncode == 1
     assert [record["frame"] for record in results(out) if "error" in record] == [2, 5, 7]
     assert "10 frames, 3 failed" in done.stdout
@@ -156,13 +160,13 @@ def test_what_cannot_be_read_is_a_record_with_its_reason_and_is_tried_again_when
     assert "--retry-failed" in done.stdout
     for number in (2, 7):
         picture(tree / f"{number}.png", 10 * number)
-    again = run(str(tree), "--out", str(out), "--retry-failed")
+    again = run(str(tree), "--out", str(out), *NO_INFERENCE, "--retry-failed")
     assert again.returncode == 1
     assert "3 of them now" in again.stdout
     assert "1 failed" in again.stdout
     picture(tree / "5.png", 50)
-    assert run(str(tree), "--out", str(out), "--retry-failed").returncode == 0
-    assert run(str(tree), "--out", str(out), "--retry-failed").returncode == 0
+    assert run(str(tree), "--out", str(out), *NO_INFERENCE, "--retry-failed").returncode == 0
+    assert run(str(tree), "--out", str(out), *NO_INFERENCE, "--retry-failed").returncode == 0
     assert [(record["frame"], record["item"]) for record in results(out)] == [(number, f"{number}.png") for number in range(10)]
     assert not any("error" in record for record in results(out))
 
@@ -172,7 +176,7 @@ def test_a_strict_job_stops_at_the_first_failed_item(tmp_path: Path) -> None:
     for number in range(4):
         picture(tree / f"{number}.png", number)
     (tree / "1.png").write_bytes(b"broken")
-    done = run(str(tree), "--out", str(out), "--strict")
+    done = run(str(tree), "--out", str(out), *NO_INFERENCE, "--strict")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("ncsctl run: stopped at the first failed item, frame 1: 1.png: is no picture")
 
@@ -181,30 +185,30 @@ def test_the_same_folder_with_another_job_is_refused_with_what_differs(tree: Pat
     out = tmp_path / "out"
     picture(tmp_path / "a.png", 1)
     picture(tmp_path / "b.png", 1)
-    assert run(str(tmp_path / "a.png"), "--out", str(out)).returncode == 0
+    assert run(str(tmp_path / "a.png"), "--out", str(out), *NO_INFERENCE).returncode == 0
     for more, differs in [
         ([str(tmp_path / "b.png")], f"its sources were {tmp_path}/a.png, now {tmp_path}/b.png"),
         ([str(tmp_path / "a.png"), "--threshold", "0.3"], "the graph's threshold differs"),
         ([str(tmp_path / "a.png"), "--size", "640x480"], "its size was 1280, 720, now 640, 480"),
         ([str(tmp_path / "a.png"), "--shard", "1/2"], "its shard was 1, 1, now 1, 2"),
     ]:
-        done = run(*more, "--out", str(out))
+        done = run(*more, "--out", str(out), *NO_INFERENCE)
         assert done.returncode == 2
         assert differs in done.stderr.splitlines()[-1]
         assert "Traceback" not in done.stderr
-    again = run(str(tmp_path / "a.png"), "--out", str(out))
+    again = run(str(tmp_path / "a.png"), "--out", str(out), *NO_INFERENCE)
     assert again.returncode == 0
     assert len(results(out)) == 1
 
 
 def test_two_commands_do_not_work_in_one_folder(tree: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    first = subprocess.Popen(command(str(tree), "--out", str(out), latency_ms=100), stdout=subprocess.DEVNULL)
+    first = subprocess.Popen(command(str(tree), "--out", str(out), *NO_INFERENCE, latency_ms=100), stdout=subprocess.DEVNULL)
     until_s = time.monotonic() + DONE_S
     while not (out / "run.log").exists():
         assert time.monotonic() < until_s
         time.sleep(0.05)
-    second = run(str(tree), "--out", str(out))
+    second = run(str(tree), "--out", str(out), *NO_INFERENCE)
     first.kill()
     first.wait()
     assert second.returncode == 2
@@ -232,7 +236,7 @@ def test_a_list_from_standard_input_is_kept_so_that_the_job_goes_on_without_it(t
         picture(tmp_path / f"{number}.png", 40 * number)
     out = tmp_path / "out"
     first = subprocess.run(
-        command("-", "--out", str(out), "--quiet"),
+        command("-", "--out", str(out), *NO_INFERENCE, "--quiet"),
         input="".join(f"{number}.png\n" for number in (3, 1, 4)),
         cwd=tmp_path,
         capture_output=True,
@@ -242,18 +246,18 @@ def test_a_list_from_standard_input_is_kept_so_that_the_job_goes_on_without_it(t
     )
     assert (first.returncode, first.stdout) == (0, "")
     assert [record["item"] for record in results(out)] == ["3.png", "1.png", "4.png"]
-    assert run("-", "--out", str(out)).returncode == 0
+    assert run("-", "--out", str(out), *NO_INFERENCE).returncode == 0
     assert len(results(out)) == 3
 
 
 def test_a_job_goes_on_behind_what_is_written_and_does_not_do_it_again(tree: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    process = subprocess.Popen(command(str(tree), "--out", str(out), latency_ms=100), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command(str(tree), "--out", str(out), *NO_INFERENCE, latency_ms=100), stdout=subprocess.DEVNULL)
     wait_for(out, 20)
     process.kill()
     process.wait()
     noted = written(out)
-    assert run(str(tree), "--out", str(out)).returncode == 0
+    assert run(str(tree), "--out", str(out), *NO_INFERENCE).returncode == 0
     assert f"job: ended after {120 - noted} frames" in (out / "run.log").read_text()
 
 
