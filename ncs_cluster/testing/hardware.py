@@ -67,10 +67,13 @@ class SinkTraits:
     ack_s: float = 0.0005
     full: bool = False
     file: list[bytes] = field(default_factory=list)
-    """The records in the file."""
+    """The records in the file; `write` adds them."""
+    size: int = 0
+    """Bytes of the file."""
 
-    def size(self) -> int:
-        return sum(len(record) + 1 for record in self.file)
+    def write(self, record: bytes) -> None:
+        self.file.append(record)
+        self.size += len(record) + 1
 
     def behind(self, offset: int) -> int:
         """How many whole records end after `offset` bytes."""

@@ -252,7 +252,7 @@ class Sink(Process):
         match message:
             case m.OpenSink(first=first, token=token):
                 written = 0 if token is None else sink.behind(int(token))
-                self._opened = m.SinkOpened(first + written, b"%d" % sink.size())
+                self._opened = m.SinkOpened(first + written, b"%d" % sink.size)
                 self.world.after(self.world.open_s, lambda: self.send(self._opened))
             case m.Write():
                 self._queue.append(message)
@@ -267,8 +267,8 @@ class Sink(Process):
             self.world.after(1.0, self._write)
             return
         write = self._queue.popleft()
-        sink.file.append(encode(write.record))
-        acked = m.Acked(write.number, b"%d" % sink.size())
+        sink.write(encode(write.record))
+        acked = m.Acked(write.number, b"%d" % sink.size)
         self.world.after(sink.ack_s, lambda: self.send(acked))
         if self._queue:
             self.world.after(sink.write_s, self._write)
