@@ -14,6 +14,7 @@ from ncs_cluster.xlink import commands
 from ncs_cluster.xlink.events import Closed, Lost, Ready, Result, Thermal
 from ncs_cluster.xlink.frames import FrameType, Header
 from ncs_cluster.xlink.session import Options, Session
+from tests.hypothesis_profiles import examples
 from tests.xlink import blobs
 from tests.xlink.model import Model, carry
 from tests.xlink.opened import ALONE, frame, name_id, opened, the_end
@@ -245,7 +246,7 @@ def test_temperatures_come_each_second_from_the_capabilities_on_also_while_graph
 # -- anything -----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.integers(0, 90), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=3), st.binary(max_size=90))
 def test_whatever_bytes_come_at_any_point_nothing_raises_and_little_is_held(
     after: int, changes: list[tuple[int, int]], junk: bytes
@@ -282,7 +283,7 @@ def test_whatever_bytes_come_at_any_point_nothing_raises_and_little_is_held(
         assert not isinstance(event, Lost) or "\n" not in event.detail
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(
