@@ -25,6 +25,8 @@ MUTED: Colour = (130, 120, 112)
 LEFT, RIGHT, TOP, BOTTOM = 78, 22, 58, 62
 """Margins of a panel, pixels."""
 TICKS = 6
+ASIDE = 4.0
+"""Pixels between the marks of two series at the same place."""
 SHAPES = ("circle", "square", "triangle", "diamond")
 
 
@@ -209,8 +211,10 @@ def _lines(paper: _Paper, panel: Lines, axes: _Axes) -> None:
             # ticks that lie close together share no room for their numbers
             paper.text(tick_text(tick), x, axes.bottom + 20, 0.4, INK, align=0.5)
             written = x + half
-    for series, shape in zip(panel.series, SHAPES * len(panel.series)):
-        places = [(axes.x(x), value) for x, value in series.points]
+    for at, (series, shape) in enumerate(zip(panel.series, SHAPES * len(panel.series))):
+        # a little apart, so that equal values and their spreads stay visible
+        aside = ASIDE * (at - (len(panel.series) - 1) / 2)
+        places = [(axes.x(x) + aside, value) for x, value in series.points]
         for (x, value), (to_x, to) in zip(places, places[1:]):
             paper.line(x, axes.y(value.median), to_x, axes.y(to.median), series.colour, 1.8)
         for x, value in places:

@@ -24,9 +24,12 @@ def _title(report: Report) -> str:
 
 def _notes(report: Report, rows: list[Row]) -> list[str]:
     loads = [load for row in rows if row.load is not None for load in (row.load.least, row.load.most)]
-    measured = f"Medians of {repeats(report)}, with least and most; {how_many(report.pictures)}, at most "
-    measured += (
-        f"{report.size[0]}x{report.size[1]}; load {figure(min(loads))}..{figure(max(loads))} on {report.machine.cores} cores"
+    others = [row.others.median for row in rows if row.others is not None]
+    size = f"{report.size[0]}x{report.size[1]}"
+    measured = (
+        f"Medians of {repeats(report)}, with least and most; {how_many(report.pictures)}, at most {size}; "
+        f"load {figure(min(loads))}..{figure(max(loads))} on {report.machine.cores} cores, "
+        f"others' CPU {min(others):.0%}..{max(others):.0%} of a core"
     )
     where = f"{report.machine.processor}; Python {report.machine.python}; ncs_cluster {report.version}; {report.at}"
     return [measured, where]
