@@ -25,6 +25,7 @@ MUTED: Colour = (130, 120, 112)
 LEFT, RIGHT, TOP, BOTTOM = 78, 22, 58, 62
 """Margins of a panel, pixels."""
 TICKS = 6
+INSET = 16.0
 ASIDE = 4.0
 """Pixels between the marks of two series at the same place."""
 SHAPES = ("circle", "square", "triangle", "diamond")
@@ -172,9 +173,11 @@ class _Axes(NamedTuple):
     bottom: float
     x_top: float
     y_top: float
+    inset: float
+    """Before 0, so that a mark there does not cover the numbers beside the axis."""
 
     def x(self, value: float) -> float:
-        return self.left + (self.right - self.left) * value / self.x_top
+        return self.left + self.inset + (self.right - self.left - self.inset) * value / self.x_top
 
     def y(self, value: float) -> float:
         return self.bottom - (self.bottom - self.top) * value / self.y_top
@@ -182,11 +185,12 @@ class _Axes(NamedTuple):
 
 def _panel(paper: _Paper, panel: Panel, width: int, height: int) -> None:
     greatest = max((value.most for series in panel.series for _, value in series.points), default=1.0)
-    # room for the legend above the highest value
+    # room for the number above the highest bar
     steps = ticks(greatest * 1.04)
     across = max(panel.x_ticks) * 1.03 if isinstance(panel, Lines) else float(len(panel.groups))
     legend = 24.0
-    axes = _Axes(LEFT, TOP + legend, width - RIGHT, height - BOTTOM, across, steps[-1])
+    inset = INSET if isinstance(panel, Lines) else 0.0
+    axes = _Axes(LEFT, TOP + legend, width - RIGHT, height - BOTTOM, across, steps[-1], inset)
     paper.text(panel.title, LEFT, 22, 0.5, INK)
     for step in steps:
         paper.line(axes.left, axes.y(step), axes.right, axes.y(step), FAINT)
