@@ -71,6 +71,7 @@ def reference(images: list[np.ndarray]) -> list[list[dict[str, Any]]]:
     return made
 
 
+@pytest.mark.slow
 def test_every_mode_finds_what_the_graph_finds_and_is_in_the_report(images: list[np.ndarray], folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     counts = ",".join(map(str, COUNTS))
@@ -144,13 +145,13 @@ def _read(path: Path) -> bytes:
     ("words", "line"),
     [
         (["--graph", "demo", "nowhere"], "nowhere: there is no such file or folder"),
+        (["--graph", "demo", "empty"], "empty: no picture is there; name a folder, files, or a pattern in quotes"),
         (["--graph", "no-such-graph", "good.png"], "no-such-graph"),
-        (["--graph", "demo", "good.png", "broken.png", "--sticks", "1"], "broken.png: is no picture that OpenCV can decode"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_one_line(words: list[str], line: str, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "good.png").write_bytes((folder / "0.png").read_bytes())
-    (tmp_path / "broken.png").write_bytes(b"text")
+    (tmp_path / "empty").mkdir()
     done = subprocess.run(
         [*BENCH, *words, "--backend", "simulated"], capture_output=True, text=True, timeout=DONE_S, check=False, cwd=tmp_path
     )
