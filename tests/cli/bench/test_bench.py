@@ -116,10 +116,15 @@ def test_ctrl_c_prints_what_is_measured_and_ends_every_program(folder: Path) -> 
         [*BENCH, *map(os.fspath, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     assert process.stderr is not None
-    first = process.stderr.readline()
-    assert first.startswith("serial, 1 device: started in ")
-    process.send_signal(signal.SIGINT)
-    said, rest = process.communicate(timeout=DONE_S)
+    try:
+        # a slow machine is told first that the graph is being checked
+        while not (line := process.stderr.readline()).startswith("serial, 1 device: started in "):
+            assert line, "the command has ended before a run was done"
+        process.send_signal(signal.SIGINT)
+        said, rest = process.communicate(timeout=DONE_S)
+    finally:
+        process.kill()
+        process.wait()
     assert process.returncode == 130, rest
     assert re.search(r"^\| serial +\| 1 ", said, re.M)
     assert "Interrupted: later runs are missing." in said
