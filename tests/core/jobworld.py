@@ -81,6 +81,8 @@ class JobWorld:
         """Processes that were told to stop."""
         self.requests: list[int] = []
         """Tickets that the stick works on."""
+        self.ages: dict[int, int] = {}
+        """Ticks since they came."""
         self.daemon = JobDaemon()
         self.perform(self.daemon.give())
 
@@ -124,7 +126,15 @@ class JobWorld:
     # -- what processes do
 
     def tick(self) -> None:
+        """A quarter of a second. The stick answers within three: it never hangs."""
         self.perform(self.daemon.tick())
+        late, self.ages = (
+            [ticket for ticket, age in self.ages.items() if age >= 3],
+            {ticket: self.ages.get(ticket, 0) + 1 for ticket in self.requests},
+        )
+        for ticket in late:
+            if ticket in self.requests:
+                self.infer(self.requests.index(ticket))
 
     def start(self) -> None:
         """The process that was spawned first says hello."""
@@ -187,6 +197,6 @@ class JobWorld:
         """Killed with all its processes; the next one has what it has kept."""
         kept: list[JobRecord] = self.daemon.engine.jobs.records()
         self.alive, self.sinks, self.camera = set(), {}, None
-        self.starts, self.stopping, self.requests = [], [], []
+        self.starts, self.stopping, self.requests, self.ages = [], [], [], {}
         self.daemon = JobDaemon()
         self.daemon.engine.jobs.restore(kept)

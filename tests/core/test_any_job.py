@@ -24,29 +24,28 @@ TURNS = 400
 class AnyJob(RuleBasedStateMachine):
     """What hypothesis does to a job."""
 
-    @initialize(frames=st.integers(0, 12))
+    @initialize(frames=st.integers(0, 20))
     def begin(self, frames: int) -> None:
         self.world = JobWorld(frames)
 
-    @rule()
-    def tick(self) -> None:
-        self.world.tick()
+    @rule(
+        rounds=st.integers(1, 8),
+        starts=st.integers(0, 3),
+        captures=st.integers(0, 3),
+        answers=st.lists(st.integers(0, 3), max_size=3),
+    )
+    def work(self, rounds: int, starts: int, captures: int, answers: list[int]) -> None:
+        """Processes start, frames are read, the stick answers in any order."""
+        for _ in range(rounds):
+            self.world.tick()
+            for _ in range(starts):
+                self.world.start()
+            for _ in range(captures):
+                self.world.capture()
+            for which in answers:
+                self.world.infer(which)
 
-    @rule(times=st.integers(1, 3))
-    def start(self, times: int) -> None:
-        for _ in range(times):
-            self.world.start()
-
-    @rule(times=st.integers(1, 4))
-    def capture(self, times: int) -> None:
-        for _ in range(times):
-            self.world.capture()
-
-    @rule(which=st.integers(0, 3))
-    def infer(self, which: int) -> None:
-        self.world.infer(which)
-
-    @rule(output=OUTPUTS, times=st.integers(1, 4))
+    @rule(output=OUTPUTS, times=st.integers(1, 8))
     def write(self, output: Endpoint, times: int) -> None:
         for _ in range(times):
             self.world.write(output)
@@ -110,4 +109,4 @@ class AnyJob(RuleBasedStateMachine):
 
 
 TestAnyJob = AnyJob.TestCase
-TestAnyJob.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+TestAnyJob.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
