@@ -91,6 +91,7 @@ class JobWorld:
     def perform(self, actions: list[Action]) -> None:
         for action in actions:
             if isinstance(action, Spawn):
+                assert action.endpoint not in self.alive, f"{action.endpoint} is spawned while it runs"
                 self.starts.append(action.endpoint)
                 self.alive.add(action.endpoint)
             elif isinstance(action, Kill):

@@ -24,7 +24,7 @@ TURNS = 400
 class AnyJob(RuleBasedStateMachine):
     """What hypothesis does to a job."""
 
-    @initialize(frames=st.integers(0, 20))
+    @initialize(frames=st.integers(0, 40))
     def begin(self, frames: int) -> None:
         self.world = JobWorld(frames)
 
@@ -58,17 +58,15 @@ class AnyJob(RuleBasedStateMachine):
     def stop(self) -> None:
         self.world.stop()
 
-    @rule(endpoint=st.sampled_from([CAMERA, JSONL, CSV]))
-    def kill(self, endpoint: Endpoint) -> None:
-        self.world.die(endpoint)
-
-    @rule(verb=st.sampled_from(["pause", "resume"]))
-    def ask(self, verb: str) -> None:
-        self.world.perform(self.world.daemon.ask(verb))
-
-    @rule()
-    def restart_daemon(self) -> None:
-        self.world.restart_daemon()
+    @rule(what=st.sampled_from([CAMERA, JSONL, CSV, "pause", "pause", "resume", "resume", "restart"]))
+    def trouble(self, what: Endpoint | str) -> None:
+        """A process dies, a user asks for something, or the daemon dies."""
+        if isinstance(what, Endpoint):
+            self.world.die(what)
+        elif what == "restart":
+            self.world.restart_daemon()
+        else:
+            self.world.perform(self.world.daemon.ask(what))
 
     @invariant()
     def every_output_has_each_turn_once_and_in_order(self) -> None:
