@@ -178,6 +178,7 @@ class Dispatcher:
             unit.ticket, unit.stick, unit.sent_s = self._tickets, queue.stick, now_s
             queue.in_flight[unit.ticket] = unit
             queue.last_sent_s = now_s
+            queue.begin(now_s)
             queue.recompute()
             handed.append(unit)
             self._virtual_s = lane.virtual_s
@@ -197,6 +198,8 @@ class Dispatcher:
         queue.record(unit.graph, min(seen_s, latency_s) if latency_s > 0.0 else seen_s)
         queue.latency.add(latency_s)
         queue.last_done_s = now_s
+        if not queue.in_flight:
+            queue.end(now_s)
         queue.done.count(now_s)
         queue.recompute()
         self._unchanged = False

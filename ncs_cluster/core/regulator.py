@@ -33,6 +33,8 @@ class Regulator:
         self.shedding = False
         self.policy_deadline_s: float | None = None
         """Real seconds: when the policy is due next."""
+        self.look_deadline_s: float | None = None
+        """Real seconds: when the policy wants to see new readings."""
         self.reading_deadline_s: float | None = None
         """Real seconds: when a stick without new telemetry counts as hot."""
         self.no_alternative = False
@@ -53,10 +55,11 @@ class Regulator:
 
     @property
     def deadline_s(self) -> float | None:
-        policy_s, reading_s = self.policy_deadline_s, self.reading_deadline_s
-        if policy_s is None or reading_s is None:
-            return reading_s if policy_s is None else policy_s
-        return min(policy_s, reading_s)
+        first_s = None
+        for due_s in (self.policy_deadline_s, self.look_deadline_s, self.reading_deadline_s):
+            if due_s is not None and (first_s is None or due_s < first_s):
+                first_s = due_s
+        return first_s
 
     def update_reading_deadline(self, stick: Stick) -> None:
         """Telemetry of a member arrived and changed neither `usable` nor `is_hot`: only the deadline moves."""
@@ -85,13 +88,16 @@ class Regulator:
         self._dispatcher.permit(self.pool.name, view.cluster_size)
         self.active = [stick for stick in advice.duties if stick in duties]
         self.policy_deadline_s = None if advice.next_s is None else advice.next_s / self.spec.time_scale
+        self.look_deadline_s = None if advice.look_s is None else advice.look_s / self.spec.time_scale
         self.no_alternative = advice.no_alternative
         ageing = [stick.zone.deadline_s for stick in members if stick.usable]
         self.reading_deadline_s = min((when_s / self.spec.time_scale for when_s in ageing if when_s is not None), default=None)
         if advice.switched is not None:
             self.switches += 1
             self.last_switch = (now_s, advice.switched)
-            by_heat = any(stick.hot and stick.why_hot and stick.why_hot in advice.switched for stick in view.sticks)
+            by_heat = advice.by_heat or any(
+                stick.hot and stick.why_hot and stick.why_hot in advice.switched for stick in view.sticks
+            )
             text = f"switch to {', '.join(self.active)}: {advice.switched}"
             actions.append(LogEvent("info", "clusters", text, "switches by heat" if by_heat else ""))
         usable = any(stick.usable for stick in view.sticks)
@@ -104,8 +110,22 @@ class Regulator:
         for stick in self.members:
             hot = stick.usable and stick.zone.is_hot
             reason = stick.zone.hot_reason(plant_s) if hot else ""
-            views.append(StickView(stick.spec.id, stick.usable, hot, stick.zone.temperature_c(plant_s), reason))
-        return View(plant_s, views, self.cluster_size)
+            zone, queue = stick.zone, self._dispatcher.queues.get(stick.spec.id)
+            worked_s = queue.worked_s(now_s) * self.spec.time_scale if queue is not None else 0.0
+            views.append(
+                StickView(
+                    stick.spec.id,
+                    stick.usable,
+                    hot,
+                    zone.temperature_c(plant_s),
+                    reason,
+                    zone.reading_c,
+                    zone.read_s,
+                    worked_s,
+                    stick.throttle_level or 0,
+                )
+            )
+        return View(plant_s, views, self.cluster_size, self.spec.switch_temp_c)
 
     @property
     def cluster_size(self) -> int:
@@ -142,6 +162,8 @@ class Regulator:
     def _replace_policy(self, error: Exception) -> LogEvent:
         """The policy failed: from now on every cool stick works, as far as the cluster size allows."""
         failed, self._policy = self.spec.policy, All()
+        for stick in self.members:
+            stick.zone.switch_temp_c = self.spec.switch_temp_c
         return LogEvent(
             "error", "clusters", f"policy {failed} failed ({type(error).__name__}: {error}): every cool stick works now"
         )
@@ -153,7 +175,7 @@ class Regulator:
         if pool.clusters == before:
             return []
         for stick in self.members:
-            stick.zone.switch_temp_c = pool.clusters.switch_temp_c
+            stick.zone.switch_temp_c = policies.trip_c(pool.clusters)
         changed = [name for name in before.__struct_fields__ if getattr(before, name) != getattr(pool.clusters, name)]
         if POLICY_FIELDS.intersection(changed):
             self._policy = policies.create(pool.clusters)

@@ -44,6 +44,9 @@ class StickQueue:
         self.done = Rate()
         self.last_done_s = 0.0
         self.last_sent_s = 0.0
+        self._worked_s = 0.0
+        self._began_s: float | None = None
+        """Since when it works without a break; None: it does not work."""
         self.throttled = False
         self._slept = False
         """Its firmware throttled it at some time since its last answer."""
@@ -53,6 +56,21 @@ class StickQueue:
         one is expected to be free; infinite while a request already waits."""
         self.isolated = False
         """It holds a retried unit and gets no second request."""
+
+    def begin(self, now_s: float) -> None:
+        """It works from now on, unless it does already."""
+        if self._began_s is None:
+            self._began_s = now_s
+
+    def end(self, now_s: float) -> None:
+        """It has nothing to do any more."""
+        if self._began_s is not None:
+            self._worked_s += max(0.0, now_s - self._began_s)
+            self._began_s = None
+
+    def worked_s(self, now_s: float) -> float:
+        """For how long it has had a request in flight since it was opened, seconds."""
+        return self._worked_s + (0.0 if self._began_s is None else max(0.0, now_s - self._began_s))
 
     def limit(self, requests: int) -> None:
         """It may have so many requests in flight, at most as many as the device takes."""

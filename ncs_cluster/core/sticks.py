@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ncs_cluster import policies
 from ncs_cluster.core.actions import Action, LogEvent, Send
 from ncs_cluster.core.boots import Boots
 from ncs_cluster.core.child import Limits, State
@@ -50,7 +51,7 @@ class Sticks:
             pool = self._pools.get(spec.pool)
             if pool is None:
                 return [LogEvent("error", spec.id, f'belongs to pool "{spec.pool}", which is not configured: ignored')]
-            stick = self.by_id[spec.id] = Stick(spec, pool.clusters.switch_temp_c, self._limits)
+            stick = self.by_id[spec.id] = Stick(spec, policies.trip_c(pool.clusters), self._limits)
             self._order()
             return stick.child.start(now_s)
         if known.present:
@@ -135,7 +136,7 @@ class Sticks:
         stick.present = stick.present or back
         stick.spec, stick.child.runtime = spec, spec.runtime
         if pool := self._pools.get(spec.pool):
-            stick.zone.switch_temp_c = pool.clusters.switch_temp_c
+            stick.zone.switch_temp_c = policies.trip_c(pool.clusters)
         self._order()
         text = "is added" if back else "has new settings: restarting"
         return [LogEvent("info", spec.id, text), *stick.child.restart(now_s)] if stick.present else []

@@ -67,6 +67,16 @@ class Zone:
         """It has no sensor, or a reading since it was opened."""
         return not self.has_sensor or self._read_s is not None
 
+    @property
+    def reading_c(self) -> float | None:
+        """The newest reading as it came; None when it was not valid."""
+        return self._valid_c
+
+    @property
+    def read_s(self) -> float | None:
+        """When the newest reading was taken, where it is valid."""
+        return None if self._valid_c is None else self._read_s
+
     def temperature_c(self, now_s: float) -> float | None:
         """The newest valid reading, aged; None when unknown."""
         if self._valid_c is None or self._read_s is None:

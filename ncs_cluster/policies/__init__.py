@@ -27,6 +27,11 @@ POLICIES = Registry(
 )
 
 
+def trip_c(spec: ClusterSpec) -> float:
+    """The temperature from which on the core gives a stick no frame."""
+    return spec.switch_temp_c + POLICIES.get(spec.policy).trip_above_k
+
+
 def create(spec: ClusterSpec) -> Policy:
     """The policy that a pool asks for. Raises ConfigError for an unknown or broken plugin, ValueError for options it refuses."""
     plugin = POLICIES.get(spec.policy)

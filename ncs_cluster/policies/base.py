@@ -20,6 +20,14 @@ class StickView(Struct, frozen=True):
     temperature_c: float | None = None
     why_hot: str = ""
     """The reason as a predicate, for people: "is too hot (65.2 °C)"."""
+    reading_c: float | None = None
+    """The newest reading as it came, where it is valid; `temperature_c` is aged. None: none yet, or the stick has no sensor."""
+    read_s: float | None = None
+    """When that was read."""
+    worked_s: float = 0.0
+    """For how long it has worked since it was opened."""
+    throttle_level: int = 0
+    """How much its firmware slows it: 0, 1 or 2."""
 
 
 class View(Struct, frozen=True):
@@ -29,6 +37,8 @@ class View(Struct, frozen=True):
     sticks: list[StickView]
     cluster_size: int
     """How many may work at once; 0: all."""
+    limit_c: float = 65.0
+    """The switch temperature: no die should get hotter."""
 
 
 class Advice(Struct, frozen=True):
@@ -41,6 +51,10 @@ class Advice(Struct, frozen=True):
     """When the policy wants to be asked again at the latest."""
     no_alternative: bool = False
     """At `next_s` there is no other cluster to switch to, as far as is known now."""
+    by_heat: bool = False
+    """The switch is for a temperature: such events are many, and are counted rather than listed."""
+    look_s: float | None = None
+    """When the policy wants to see the readings that have come until then; `next_s` is for what it does without any."""
 
 
 class Policy(Protocol):
@@ -72,3 +86,6 @@ class PolicyPlugin(Struct, frozen=True, kw_only=True):
     make no sense."""
     takes_turns: bool = False
     """Clusters take turns: it needs a cluster size, of at most half of the sticks."""
+    trip_above_k: float = 0.0
+    """The core's own trip lies so far over the switch temperature: for a policy that keeps the dies under it by itself, where a
+    reading may be over it by the sensor's error alone."""

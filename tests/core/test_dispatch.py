@@ -186,3 +186,15 @@ def test_after_all_was_abandoned_the_sticks_are_looked_at_again() -> None:
     setup.dispatcher.abandon()
     setup.dispatcher.lanes["cam0", 0].pending.append(a_unit(2))
     assert setup.assign(10.0) == [("cam0", 2, A)]
+
+
+def test_a_stick_works_while_it_has_a_request_in_flight() -> None:
+    setup = DispatcherSetup(A, ordered=True)
+    queue = setup.dispatcher.queues[A]
+    setup.offer(1, 2)
+    setup.assign(10.0)
+    tickets = list(queue.in_flight)
+    setup.dispatcher.answered(A, tickets[0], 0.1, 10.2)
+    assert queue.worked_s(10.3) == pytest.approx(0.3)
+    setup.dispatcher.answered(A, tickets[1], 0.1, 10.4)
+    assert queue.worked_s(99.0) == pytest.approx(0.4)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 
 import pytest
+from msgspec import structs
 
 from ncs_cluster import policies
 from ncs_cluster.core.actions import LogEvent
+from ncs_cluster.messages import Telemetry
 from ncs_cluster.policies.base import Advice, StickView, View
 from ncs_cluster.specs import ClusterSpec
 from ncs_cluster.types import StickId
@@ -229,13 +232,30 @@ def test_the_view_of_a_policy_holds_every_recorded_stick_with_its_temperature() 
     assert setup.regulator.view(2.0) == View(
         20.0,
         [
-            StickView(stick_id(1), True, True, 70.0, "is too hot (70.0 °C)"),
-            StickView(stick_id(2), True, False, 40.0, ""),
+            StickView(stick_id(1), True, True, 70.0, "is too hot (70.0 °C)", 70.0, 20.0),
+            StickView(stick_id(2), True, False, 40.0, "", 40.0, 20.0),
             StickView(stick_id(3), True, False, None, ""),
-            StickView(stick_id(4), False, False, 80.0, ""),
+            StickView(stick_id(4), False, False, 80.0, "", 80.0, 20.0),
         ],
         2,
+        65.0,
     )
+
+
+def test_the_view_tells_the_reading_as_it_came_the_work_done_the_throttle_level_and_the_limit() -> None:
+    setup = RegulatorSetup(1, clusters=ClusterSpec(0, "all", switch_temp_c=61.0, time_scale=10.0))
+    setup.open(1, sensor=True)
+    setup[1].record_telemetry(Telemetry(40.0, 1), 20.0, 0.5)
+    queue = setup.dispatcher.queues[stick_id(1)]
+    queue.begin(2.0)
+    queue.end(2.25)
+    queue.begin(2.5)
+    view = setup.regulator.view(3.0)
+    assert view.sticks == [StickView(stick_id(1), True, False, 40.0 + 0.54 * 10.5, "", 40.0, 19.5, 7.5, 1)]
+    assert view.limit_c == 61.0
+    setup[1].record_telemetry(Telemetry(None), 30.0, 0.0)
+    seen = setup.regulator.view(3.0).sticks[0]
+    assert (seen.reading_c, seen.read_s, seen.throttle_level) == (None, None, 0), "an invalid reading is none"
 
 
 @pytest.mark.parametrize(
@@ -248,6 +268,48 @@ def test_the_deadline_is_that_of_the_policy_or_of_a_reading_whichever_is_first(
     setup = RegulatorSetup(1)
     setup.regulator.policy_deadline_s, setup.regulator.reading_deadline_s = policy_s, reading_s
     assert setup.regulator.deadline_s == deadline_s
+    setup.regulator.look_deadline_s = 5.5
+    assert setup.regulator.deadline_s == min(due_s for due_s in (policy_s, reading_s, 5.5) if due_s is not None)
+
+
+class Watchful(Reckless):
+    """It wants to see new readings at 31 s, and switches for heat each time it is asked."""
+
+    def advise(self, view: View) -> Advice:
+        return Advice({stick_id(1): 1.0}, "a guess", 50.0, by_heat=True, look_s=31.0)
+
+
+def test_a_policy_is_asked_when_it_wants_to_see_readings_and_says_itself_what_is_for_heat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "create", lambda spec: Watchful())
+    setup = RegulatorSetup(1, clusters=ClusterSpec(0, "all", time_scale=10.0))
+    setup.open(1)
+    assert setup.regulator.regulate(2.0) == [LogEvent("info", "clusters", "switch to sim-1: a guess", "switches by heat")]
+    assert (setup.regulator.policy_deadline_s, setup.regulator.look_deadline_s, setup.regulator.deadline_s) == (5.0, 3.1, 3.1)
+
+
+class Failing(Reckless):
+    """It raises until it is replaced."""
+
+    def advise(self, view: View) -> Advice:
+        raise ValueError("no")
+
+
+def test_a_policy_that_keeps_the_limit_by_itself_has_the_cores_trip_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = structs.replace(policies.POLICIES.get("all"), trip_above_k=2.0)
+    monkeypatch.setitem(policies.POLICIES.builtin, "all", plugin)
+    setup = RegulatorSetup(1, clusters=ClusterSpec(0, "all"))
+    setup.open(1, sensor=True)
+    setup.measure(1, 66.9, 2.0)
+    assert setup.regulator.regulate(2.0) == []
+    setup.measure(1, 67.0, 3.0)
+    assert setup.regulator.regulate(3.0)[0] == LogEvent(
+        "info", "sim-1", "is too hot (67.0 °C): resting", "times a stick was too hot"
+    )
+    setup.configure(ClusterSpec(0, "all", switch_temp_c=60.0), 4.0)
+    assert setup[1].zone.switch_temp_c == 62.0
+    monkeypatch.setattr(setup.regulator, "_policy", Failing())
+    setup.regulator.regulate(5.0)
+    assert setup[1].zone.switch_temp_c == 60.0, "the policy that replaces one that failed foresees nothing"
 
 
 @pytest.mark.parametrize(
@@ -305,6 +367,15 @@ def test_a_stick_that_reports_nothing_is_hot_when_its_last_reading_is_too_old() 
     assert (setup.regulator.active, setup.duties) == (["sim-2"], {"sim-1": 0.0, "sim-2": 1.0})
 
 
+def state(thing: object) -> object:
+    """All that an object of plain classes holds, to compare."""
+    if isinstance(thing, dict):
+        return {key: state(value) for key, value in thing.items()}
+    if isinstance(thing, list | tuple | deque):
+        return [state(value) for value in thing]
+    return {name: state(value) for name, value in vars(thing).items()} if hasattr(thing, "__dict__") else thing
+
+
 def test_asking_for_what_is_shown_changes_nothing() -> None:
     """Two halls to which the same happens; one is asked for its view and its clusters all the time."""
     asked, silent = ring(5, 2, sensor=True), ring(5, 2, sensor=True)
@@ -317,13 +388,13 @@ def test_asking_for_what_is_shown_changes_nothing() -> None:
                 setup.measure(number, value_c, now_s)
             if setup is asked:
                 before = copy.deepcopy(vars(setup.regulator) | {"_sticks": None, "_dispatcher": None, "_policy": None})
-                policy = copy.deepcopy(vars(setup.regulator._policy))
+                policy = state(setup.regulator._policy)
                 zones = [copy.copy(vars(setup[each].zone)) for each in range(1, 6)]
                 for ahead_s in (0.0, 20.0, 0.0):
                     assert setup.regulator.view(now_s + ahead_s) == setup.regulator.view(now_s + ahead_s)
                     assert setup.regulator.clusters(now_s + ahead_s) == setup.regulator.clusters(now_s + ahead_s)
                 assert vars(setup.regulator) | {"_sticks": None, "_dispatcher": None, "_policy": None} == before
-                assert vars(setup.regulator._policy) == policy
+                assert state(setup.regulator._policy) == policy
                 assert [vars(setup[each].zone) for each in range(1, 6)] == zones
             done.append(
                 (setup.regulator.regulate(now_s, switch_requested=step % 97 == 0), setup.duties, setup.regulator.deadline_s)

@@ -166,3 +166,17 @@ def test_a_seat_with_a_suspect_among_its_units_is_isolated() -> None:
     assert (queue.holds_retry(), queue.isolated) == (True, False)
     queue.recompute()
     assert queue.isolated is True
+
+
+def test_it_works_from_its_first_request_to_its_last_answer() -> None:
+    queue = StickQueue(STICK, 2)
+    assert queue.worked_s(10.0) == 0.0
+    queue.begin(10.0)
+    queue.begin(10.5)
+    assert queue.worked_s(11.0) == 1.0
+    queue.end(12.0)
+    queue.end(13.0)
+    assert queue.worked_s(20.0) == 2.0
+    queue.begin(20.0)
+    assert queue.worked_s(20.25) == 2.25
+    assert queue.worked_s(19.0) == 2.0, "a view of a time before changes nothing"

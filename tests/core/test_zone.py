@@ -265,3 +265,13 @@ def test_another_switch_temperature_counts_from_the_next_update_on() -> None:
     assert (stick.is_hot, is_hot(stick, 0.0), stick.hot_reason(0.0)) == (False, True, "is too hot (60.0 °C)")
     stick.switch_temp_c = 63.0
     assert is_hot(stick, 0.0) is False
+
+
+def test_the_newest_reading_is_told_as_it_came_and_when_it_is_valid() -> None:
+    stick = zone()
+    assert (stick.reading_c, stick.read_s) == (None, None)
+    stick.read(50.0, 3.0)
+    stick.update(9.0)
+    assert (stick.reading_c, stick.read_s) == (50.0, 3.0), "not aged"
+    stick.read(math.nan, 10.0)
+    assert (stick.reading_c, stick.read_s) == (None, None)

@@ -59,6 +59,11 @@ class CorePool:
 
     def worked(self, number: int, for_s: float) -> None:
         """The stick has worked for so long since the last call."""
+        queue = self._dispatcher.queues.get(_id(number))
+        if queue is None:
+            return
+        queue.begin(0.0)
+        queue.end(for_s)
 
 
 def _id(number: int) -> StickId:
