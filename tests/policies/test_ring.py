@@ -134,6 +134,66 @@ def test_one_cluster_alone_stays_and_says_nothing_of_switching() -> None:
         assert advice.switched is None
 
 
+def warm(now_s: float, *readings_c: float, size: int = 2, hot: tuple[int, ...] = ()) -> View:
+    """Sticks numbered from 1, each just read."""
+    return View(
+        now_s,
+        [
+            StickView(StickId(str(number)), True, number in hot, value_c, HOT if number in hot else "", value_c, now_s)
+            for number, value_c in enumerate(readings_c, start=1)
+        ],
+        size,
+    )
+
+
+def test_the_turn_passes_before_a_working_stick_is_hot() -> None:
+    ring = Ring(10.0)
+    assert at_work(ring, warm(0.0, 58.0, 50.0, 50.0, 50.0)) == "1-2"
+    for now_s in (0.5, 1.0, 1.5, 2.0):
+        advice = ring.advise(warm(now_s, 64.5, 50.0, 50.0, 50.0))
+        if advice.switched:
+            break
+    assert "-".join(advice.duties) == "3-4"
+    assert (advice.switched, advice.by_heat) == ("1 would be too hot soon (63.5 °C)", True)
+
+
+def test_the_coolest_cluster_follows_one_that_gets_hot_and_the_next_one_follows_by_the_timer() -> None:
+    temperatures = (50.0, 50.0, 55.0, 55.0, 45.0, 50.0)
+    by_heat, by_timer = Ring(10.0), Ring(10.0)
+    at_work(by_heat, warm(0.0, *temperatures))
+    at_work(by_timer, warm(0.0, *temperatures))
+    assert at_work(by_heat, warm(9.0, *temperatures, hot=(2,))) == "5-6"
+    assert at_work(by_timer, warm(10.0, *temperatures)) == "3-4"
+
+
+def test_a_resting_stick_has_no_turn_before_it_can_keep_it() -> None:
+    ring = Ring(10.0)
+    at_work(ring, warm(0.0, 50.0, 50.0, 63.5, 50.0, 50.0))
+    assert at_work(ring, warm(10.0, 50.0, 50.0, 63.5, 50.0, 50.0)) == "5-1", "3 would be too hot within its dwell"
+
+
+def test_where_no_cluster_fits_the_sticks_that_fit_work_alone_and_where_none_does_all_rest() -> None:
+    ring = Ring(10.0)
+    at_work(ring, warm(0.0, 50.0, 50.0, 50.0, 50.0))
+    assert at_work(ring, warm(1.0, 64.5, 50.0, 64.5, 50.0, hot=(1, 3))) == "2-4"
+    assert ring.advise(warm(2.0, 64.5, 64.6, 64.5, 64.6, hot=(1, 3))).duties == {}
+
+
+def test_a_stick_that_is_hot_for_ever_does_not_keep_its_partner_from_working() -> None:
+    ring, worked = Ring(10.0), dict.fromkeys(map(StickId, "1234"), 0)
+    for second in range(400):
+        for stick in ring.advise(warm(float(second), 45.0, 70.0, 45.0, 45.0, hot=(2,))).duties:
+            worked[stick] += second >= 100
+    assert worked["2"] == 0
+    assert all(150 <= worked[StickId(each)] <= 250 for each in "134"), "three sticks share the two places"
+
+
+def test_it_wants_to_see_every_reading_where_there_are_sensors() -> None:
+    assert Ring(10.0).advise(warm(3.0, 50.0, 50.0)).look_s == 4.0
+    without = View(3.0, [StickView(StickId("1"), True, False), StickView(StickId("2"), True, False)], 1)
+    assert Ring(10.0).advise(without).look_s is None
+
+
 STEPS = st.lists(
     st.tuples(
         st.floats(0.01, 4.0),

@@ -1,0 +1,107 @@
+"""The dies of a pool as a policy knows them: one filter for each stick, fed by every view."""
+
+from __future__ import annotations
+
+import math
+
+from ncs_cluster.policies._die_filter import IDLE_W, WORK_W, DieFilter, response
+from ncs_cluster.policies.base import StickView, View
+from ncs_cluster.types import StickId
+
+SURPRISE_K = 8.0
+"""A reading so far from the forecast is another stick's, or the clock has jumped: the filter begins anew."""
+LOST_S = 60.0
+"""After so long without a reading too."""
+LATE_S = 2.0
+"""A filter without a new reading for so long goes on by the model."""
+FROZEN_RUN = 14.0
+"""So many times less likely than not, in powers of e, that a sensor that works repeats itself so often."""
+
+
+class Dies:
+    """Known dies by stick. A stick that is closed is forgotten; one without a sensor is never known."""
+
+    def __init__(self) -> None:
+        self.known: dict[StickId, Die] = {}
+
+    def follow(self, view: View) -> None:
+        """Take in what is new in this view."""
+        for stick in view.sticks:
+            self._follow(stick, view.now_s)
+        present = {stick.id for stick in view.sticks}
+        for gone in [stick for stick in self.known if stick not in present]:
+            del self.known[gone]
+
+    def _follow(self, stick: StickView, now_s: float) -> None:
+        reading_c, read_s = (stick.temperature_c, now_s) if stick.read_s is None else (stick.reading_c, stick.read_s)
+        die = self.known.get(stick.id)
+        if not stick.usable or reading_c is None:
+            if not stick.usable or not stick.hot:
+                self.known.pop(stick.id, None)
+            return
+        if die is None or read_s - die.at_s > LOST_S or stick.worked_s < die.worked_s:
+            self.known[stick.id] = Die(reading_c, read_s, stick.worked_s)
+        elif read_s > die.read_s:
+            die.go_on(read_s, stick.worked_s)
+            if not die.read(reading_c, read_s):
+                self.known[stick.id] = Die(reading_c, read_s, stick.worked_s)
+        elif now_s - die.at_s > LATE_S:
+            die.go_on(now_s, stick.worked_s)
+
+
+class Die:
+    """One stick's die, from its first reading on."""
+
+    def __init__(self, reading_c: float, read_s: float, worked_s: float) -> None:
+        self.filter = DieFilter(reading_c)
+        self.since_s = self.at_s = self.read_s = read_s
+        """When it became known; what the filter stands for; the newest reading."""
+        self.worked_s = worked_s
+        self.score = self.info = 0.0
+        """Of the readings since somebody set them to 0."""
+        self.unsettled_until_s = -math.inf
+        """The air may be changing until then."""
+        self.suspect = False
+        """The sensor repeats itself improbably often: it may be frozen, and readings count for nothing."""
+        self._same_share, self._same_run, self._last_c = 0.5, 0, reading_c
+
+    @property
+    def age_s(self) -> float:
+        return self.at_s - self.since_s
+
+    def forecast_c(self, after_s: float, work: float = 1.0) -> float:
+        """The die's temperature `after_s` from the newest reading, when the stick works for this share of the time."""
+        state = self.filter
+        (by_die, by_case, by_air, by_power), _ = response(after_s)
+        power_w = IDLE_W + state.gain * WORK_W * work
+        return by_die * state.die_c + by_case * state.case_c + by_air * state.air_c + by_power * power_w
+
+    def go_on(self, now_s: float, worked_s: float) -> None:
+        """The filter's forecast for `now_s`, by the work done since."""
+        dt_s = now_s - self.at_s
+        if dt_s <= 0:
+            return
+        work = min(1.0, (worked_s - self.worked_s) / dt_s)
+        self.filter.predict(dt_s, work, unsettled=now_s < self.unsettled_until_s)
+        self.at_s, self.worked_s = now_s, worked_s
+
+    def read(self, reading_c: float, read_s: float) -> bool:
+        """A reading of now. False: it cannot be this die's."""
+        self.read_s = read_s
+        self._check_frozen(reading_c)
+        if self.suspect:
+            return True
+        if abs(reading_c - self.filter.die_c) > SURPRISE_K:
+            return False
+        score, info = self.filter.update(reading_c)
+        self.score += score
+        self.info += info
+        return True
+
+    def _check_frozen(self, reading_c: float) -> None:
+        """How likely a reading equals the last one is learned from this sensor."""
+        same, self._last_c = reading_c == self._last_c, reading_c
+        self._same_run = self._same_run + 1 if same else 0
+        self.suspect = -math.log(max(self._same_share, 0.3)) * self._same_run > FROZEN_RUN
+        if not self.suspect:
+            self._same_share += 0.002 * (same - self._same_share)

@@ -1,0 +1,117 @@
+"""The dies of a pool: which readings count, when a filter begins anew, when a sensor is distrusted."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from ncs_cluster.policies._dies import Die, Dies
+from ncs_cluster.policies.base import StickView, View
+from ncs_cluster.types import StickId
+
+A, B = StickId("a"), StickId("b")
+
+
+def seen(
+    now_s: float,
+    reading_c: float | None,
+    read_s: float | None = None,
+    *,
+    worked_s: float = 0.0,
+    usable: bool = True,
+    hot: bool = False,
+    stick: StickId = A,
+) -> View:
+    read_s = now_s if read_s is None and reading_c is not None else read_s
+    return View(now_s, [StickView(stick, usable, hot, reading_c, "", reading_c, read_s, worked_s)], 0)
+
+
+def follow(*views: View) -> Dies:
+    dies = Dies()
+    for view in views:
+        dies.follow(view)
+    return dies
+
+
+def test_a_die_is_known_from_its_first_reading_on() -> None:
+    die = follow(seen(5.0, 40.0, 4.5, worked_s=1.0)).known[A]
+    assert (die.filter.die_c, die.since_s, die.at_s, die.read_s, die.worked_s, die.age_s) == (40.0, 4.5, 4.5, 4.5, 1.0, 0.0)
+
+
+def test_a_stick_without_a_sensor_is_never_known() -> None:
+    assert follow(seen(1.0, None), seen(2.0, None)).known == {}
+
+
+def test_between_two_readings_the_filter_goes_on_by_the_work_done() -> None:
+    die = follow(seen(0.0, 40.0), seen(4.0, 41.0, worked_s=3.0)).known[A]
+    alone = Die(40.0, 0.0, 0.0)
+    alone.filter.predict(4.0, 0.75)
+    score_info = alone.filter.update(41.0)
+    assert (die.filter.die_c, die.filter.gain, die.filter._p) == (alone.filter.die_c, alone.filter.gain, alone.filter._p)
+    assert (die.score, die.info) == score_info
+
+
+def test_the_same_reading_counts_once_however_often_it_is_seen() -> None:
+    once = follow(seen(0.0, 40.0), seen(1.0, 41.0))
+    often = follow(seen(0.0, 40.0), *[seen(1.0 + part / 8, 41.0, 1.0) for part in range(9)])
+    assert once.known[A].filter._p == often.known[A].filter._p
+
+
+def test_without_new_readings_the_filter_goes_on_by_the_model() -> None:
+    dies = follow(seen(0.0, 40.0), seen(1.5, 40.0, 0.0))
+    assert dies.known[A].at_s == 0.0
+    dies.follow(seen(3.0, 40.0, 0.0, worked_s=3.0))
+    assert (dies.known[A].at_s, dies.known[A].read_s) == (3.0, 0.0)
+    assert dies.known[A].filter.die_c > 41.0, "it worked"
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        seen(2.0, 48.1),
+        seen(2.0, 31.9),
+        seen(61.0, 40.0, worked_s=100.0),
+        seen(2.0, 40.0, worked_s=9.0),
+    ],
+    ids=["far hotter", "far colder", "after a minute", "opened again"],
+)
+def test_a_filter_begins_anew_where_the_old_one_cannot_be_this_sticks(view: View) -> None:
+    dies = follow(seen(0.0, 40.0, worked_s=10.0))
+    before = dies.known[A]
+    dies.follow(view)
+    after = dies.known[A]
+    assert after is not before
+    assert (after.since_s, after.filter.die_c) == (view.now_s, view.sticks[0].reading_c)
+
+
+def test_a_stick_that_is_closed_or_gone_is_forgotten_and_one_whose_sensor_fails_is_not() -> None:
+    assert A in follow(seen(0.0, 40.0), seen(1.0, None, hot=True)).known
+    assert follow(seen(0.0, 40.0), seen(1.0, 40.0, 0.0, usable=False)).known == {}
+    assert set(follow(seen(0.0, 40.0), seen(1.0, 41.0, stick=B)).known) == {B}
+
+
+def test_a_sensor_that_repeats_itself_for_improbably_long_is_distrusted_until_it_changes() -> None:
+    die, chance = Die(40.0, 0.0, 0.0), random.Random(1)
+    for second in range(1, 400):
+        die.go_on(float(second), 0.0)
+        assert die.read(40.0 + round(chance.gauss(0.0, 0.4)), float(second))
+        assert not die.suspect
+    last_c = die._last_c
+    runs = 0
+    while not die.suspect:
+        runs += 1
+        assert die.read(last_c, 400.0 + runs)
+        assert runs < 40
+    assert runs > 10
+    before = die.filter.die_c
+    assert die.read(last_c, 500.0)
+    assert die.filter.die_c == before, "what it says counts for nothing"
+    die.read(last_c + 1.0, 501.0)
+    assert not die.suspect
+
+
+def test_the_forecast_of_a_die_at_work_is_above_that_of_one_at_rest() -> None:
+    die = Die(40.0, 0.0, 0.0)
+    assert die.forecast_c(10.0, 0.0) < die.forecast_c(10.0, 0.5) < die.forecast_c(10.0)
+    assert die.forecast_c(0.0) == pytest.approx(40.0)
