@@ -23,6 +23,12 @@ POLICIES = Registry(
             create="ncs_cluster.policies.all:create",
             options="ncs_cluster.policies.all:Options",
         ),
+        PolicyPlugin(
+            name="coolest",
+            title="the coolest sticks work, --cluster-size of them",
+            create="ncs_cluster.policies.coolest:create",
+            options="ncs_cluster.policies.coolest:Options",
+        ),
     ],
 )
 

@@ -163,6 +163,11 @@ class TestAll(PolicyConformance):
     plugin = "all"
 
 
+class TestCoolest(PolicyConformance):
+    plugin = "coolest"
+    refused_options = ({"dwell_s": -1.0},)
+
+
 class TestJsonl(SinkConformance):
     plugin = "jsonl"
     refused_specs = ("{folder}", "{folder}/none/results", "jsonl:{folder}")
