@@ -179,6 +179,7 @@ class Dispatcher:
             queue.in_flight[unit.ticket] = unit
             queue.last_sent_s = now_s
             queue.begin(now_s)
+            queue.pay()
             queue.recompute()
             handed.append(unit)
             self._virtual_s = lane.virtual_s
@@ -195,7 +196,9 @@ class Dispatcher:
             return None
         seen_s = now_s - max(unit.sent_s, queue.last_done_s)
         # a stall of the supervisor is not in the worker's latency; with the stall the patience would grow to minutes
-        queue.record(unit.graph, min(seen_s, latency_s) if latency_s > 0.0 else seen_s)
+        took_s = min(seen_s, latency_s) if latency_s > 0.0 else seen_s
+        queue.record(unit.graph, took_s)
+        queue.settle(took_s)
         queue.latency.add(latency_s)
         queue.last_done_s = now_s
         if not queue.in_flight:
@@ -300,10 +303,8 @@ class Dispatcher:
         return min(busy, key=lambda queue: (len(queue.in_flight), queue.expected_end_s())).stick if busy else None
 
     def _paced(self, queue: StickQueue, now_s: float) -> bool:
-        """A stick with duty d rests (1 - d) / d of the time it has worked."""
-        if queue.duty >= 1.0 or queue.service.mean_s is None:
-            return False
-        turn_s = queue.last_sent_s + queue.service.mean_s / queue.duty
+        """A stick with duty d has to rest first: it works d of the time."""
+        turn_s = queue.turn_s(now_s)
         if turn_s > now_s:
             self._wake_at(turn_s)
         return turn_s > now_s

@@ -21,6 +21,10 @@ THROTTLED_PATIENCE_S = 15.0
 """A stick at throttle level 2 sleeps 10 s between inferences and is not hung."""
 
 
+BURST = 2.0
+"""A paced stick that had no frame when its turn came may catch up with so many inferences."""
+
+
 class StickQueue:
     """The queue of one open stick."""
 
@@ -44,6 +48,8 @@ class StickQueue:
         self.done = Rate()
         self.last_done_s = 0.0
         self.last_sent_s = 0.0
+        self._credit_s, self._credited_s, self._paid_s = 0.0, 0.0, 0.0
+        """Token bucket of a paced stick: seconds it may work, when they were counted last, what its present inference has cost."""
         self._worked_s = 0.0
         self._began_s: float | None = None
         """Since when it works without a break; None: it does not work."""
@@ -71,6 +77,28 @@ class StickQueue:
     def worked_s(self, now_s: float) -> float:
         """For how long it has had a request in flight since it was opened, seconds."""
         return self._worked_s + (0.0 if self._began_s is None else max(0.0, now_s - self._began_s))
+
+    def turn_s(self, now_s: float) -> float:
+        """When it may begin an inference, `now_s` or later: it gains `duty` seconds of work in a second, and an inference costs
+        the time it takes."""
+        mean_s = self.service.mean_s
+        if self.duty >= 1.0 or mean_s is None:
+            return now_s
+        gained_s = self.duty * (now_s - self._credited_s)
+        self._credit_s, self._credited_s = min(BURST * mean_s, self._credit_s + gained_s), now_s
+        return now_s + max(0.0, mean_s - self._credit_s - 1e-9) / self.duty
+
+    def pay(self) -> None:
+        """It begins an inference. Its price is known when it ends."""
+        if self.duty < 1.0:
+            self._paid_s = self.service.mean_s or 0.0
+            self._credit_s -= self._paid_s
+
+    def settle(self, took_s: float) -> None:
+        """The inference that was paid for has taken so long."""
+        if self._paid_s:
+            self._credit_s += self._paid_s - took_s
+            self._paid_s = 0.0
 
     def limit(self, requests: int) -> None:
         """It may have so many requests in flight, at most as many as the device takes."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ncs_cluster.types import StickId
 from tests.core.onedispatcher import A, B, DispatcherSetup
@@ -179,17 +183,54 @@ def test_an_ordered_lane_beside_a_live_one_is_handed_over_like_that() -> None:
     assert setup.assign(10.25) == [("cam0", 2, A)]
 
 
-@pytest.mark.parametrize(("duty", "turn_s"), [(0.5, 10.5), (0.25, 11.0), (1.0, 10.25)])
-def test_a_stick_at_a_part_of_its_speed_rests_between_two_frames(duty: float, turn_s: float) -> None:
+@pytest.mark.parametrize(
+    ("duty", "sent_s"), [(0.5, [10.0, 10.25, 10.5, 11.0, 11.5]), (0.25, [10.0, 10.25, 11.0, 12.0, 13.0]), (1.0, [10.0, 10.25])]
+)
+def test_a_stick_at_a_part_of_its_speed_rests_between_two_frames_once_its_credit_is_spent(duty: float, sent_s: list[float]) -> None:
     setup = DispatcherSetup(A, max_in_flight=1)
-    setup.known(A, 0.25, duty)
-    setup.dispatcher.queues[A].last_sent_s = 10.0
-    setup.offer(1)
-    if duty < 1.0:
-        assert setup.assign(turn_s - 0.01) == []
-        assert setup.dispatcher.deadline_s == turn_s
-    assert setup.assign(turn_s) == [("cam0", 1, A)]
-    assert setup.dispatcher.deadline_s is None
+    queue = setup.known(A, 0.25, duty)
+    now_s = 10.0
+    for number, turn_s in enumerate(sent_s):
+        setup.offer(number)
+        if turn_s > now_s:
+            assert setup.assign(now_s) == []
+            assert setup.dispatcher.deadline_s == pytest.approx(turn_s)
+        assert setup.assign(turn_s) == [("cam0", number, A)]
+        setup.dispatcher.answered(A, next(iter(queue.in_flight)), 0.25, turn_s + 0.25)
+        now_s = turn_s + 0.25
+
+
+@settings(deadline=None, max_examples=40)
+@given(duty=st.floats(0.02, 0.98), mean_s=st.sampled_from([0.01, 0.05, 0.2]), seed=st.integers(0, 99))
+def test_whatever_its_inferences_take_a_paced_stick_works_its_duty_of_the_time(duty: float, mean_s: float, seed: int) -> None:
+    """Frames are always there, inferences take up to half more or less, and a turn is taken up to 2 ms late."""
+    chance, setup = random.Random(seed), DispatcherSetup(A, ordered=True, max_in_flight=1)
+    queue = setup.known(A, mean_s, duty)
+    now_s, worked_s = 10.0, 0.0
+    setup.offer(*range(200))
+    for _ in range(200):
+        while not setup.assign(now_s):
+            assert setup.dispatcher.deadline_s is not None
+            now_s = setup.dispatcher.deadline_s + chance.uniform(0.0, 0.002)
+        took_s = mean_s * chance.uniform(0.5, 1.5)
+        now_s, worked_s = now_s + took_s, worked_s + took_s
+        setup.dispatcher.answered(A, next(iter(queue.in_flight)), took_s, now_s)
+    # the credit at the start, and the last inference, whose rest is still to come
+    assert abs(worked_s - duty * (now_s - 10.0)) <= 3.5 * mean_s + 0.002
+
+
+def test_a_stick_that_had_no_frame_at_its_turn_catches_up_with_two_inferences_and_no_more() -> None:
+    setup = DispatcherSetup(A, ordered=True, max_in_flight=1)
+    queue = setup.known(A, 0.1, 0.1)
+    setup.offer(*range(9))
+    sent, now_s = 0, 1000.0
+    while now_s < 1000.9:
+        if setup.assign(now_s):
+            sent += 1
+            now_s += 0.1
+            setup.dispatcher.answered(A, next(iter(queue.in_flight)), 0.1, now_s)
+        now_s += 0.01
+    assert sent == 2
 
 
 def test_a_stick_at_full_speed_that_has_answered_early_gets_the_next_frame_at_once() -> None:
