@@ -139,8 +139,8 @@ class Camera:
             case m.Failed(permanent=True, detail=detail) if not (self.ever_opened or self._cameras.daemon.stopping):
                 # a wrong path, or a file that is not a video: another attempt would fail too
                 return self._refused(detail)
-            case e.Exited(how=how, code=code):
-                crashes = self._crashed(how, now_s) if code in CRASHES else []
+            case e.Exited(how=how, code=code, invalid=invalid):
+                crashes = self._crashed(how, now_s) if code in CRASHES or invalid else []
                 self._exited(now_s)
                 return [*crashes, *child.exited(how, now_s)]
             case m.Heartbeat() | m.Phase() | m.Failed() | e.Spawned() | e.SpawnFailed():
@@ -239,7 +239,8 @@ class Camera:
         return [LogEvent("warning", self.spec.name, f"no signal: {detail}")] if edge else []
 
     def _crashed(self, how: str, now_s: float) -> list[Action]:
-        """A library has crashed the process: where every frame counts, the frame it was reading is given up in the end."""
+        """A library has crashed the process, or its message was invalid: where every frame counts, the frame it was reading is
+        given up in the end."""
         if self.stream is None or not self.stream.ordered or self.ended or not self.signal:
             return []
         why = self.unreadable.crashed(self.next_frame, how)

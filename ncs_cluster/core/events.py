@@ -79,6 +79,8 @@ class Exited(Struct, frozen=True):
     how: str
     code: int
     """As in subprocess.returncode: negative is a signal's number."""
+    invalid: bool = False
+    """The supervisor has killed it for a message that is none of its channel."""
 
 
 ProcessEvent = Union[Spawned, SpawnFailed, Exited]

@@ -15,7 +15,7 @@ MOST_CRASHES = 3
 
 
 class Unreadable:
-    """Call `add` with each frame that cannot be read, and `crashed` when a library has crashed the process."""
+    """Call `add` with each frame that cannot be read, and `crashed` when it has cost the process its life."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -13,8 +13,10 @@ from ncs_cluster.types import Detection, FrameNumber, FrameRef, Outcome
 
 Side = Annotated[int, Meta(ge=1, le=16384)]
 """Width or height of a frame, pixels."""
-Item = Annotated[str, Meta(max_length=4096)]
-"""A file's name below its folder: PATH_MAX of Linux."""
+FileSide = Annotated[int, Meta(ge=1, le=2**20)]
+"""Width or height of a picture as its file has it, pixels: what OpenCV decodes."""
+Item = Annotated[str, Meta(max_length=50_000)]
+"""A file's name behind that of its folder, each of at most PATH_MAX (4096) bytes; a byte that is not UTF-8 is written in six."""
 
 
 class OpenSource(Message, frozen=True):
@@ -78,7 +80,7 @@ class FrameCaptured(Message, frozen=True):
     captured_at: float
     item: Optional[Item] = None
     error: Optional[str] = None
-    size: Optional[Tuple[Side, Side]] = None
+    size: Optional[Tuple[FileSide, FileSide]] = None
     item_frame: Optional[FrameNumber] = None
     item_fps: Optional[float] = None
 

@@ -87,6 +87,8 @@ class Supervisor:
         self._events: deque[tuple[Endpoint, object]] = deque()
         """Events not yet handled by the engine."""
         self._processes: dict[Endpoint, Process] = {}
+        self._invalid: set[Endpoint] = set()
+        """Killed for what they have sent, and not reaped yet."""
         self._links: dict[Endpoint, BufferedChannel[object]] = {}
         self._pools: dict[int, CameraMemory] = {}
         self._pictures: dict[CameraName, CameraMemory] = {}
@@ -304,6 +306,7 @@ class Supervisor:
         process = self._processes.get(endpoint)
         if reason and process is not None:
             self._log.add("error", str(endpoint), f"{reason}: killed")
+            self._invalid.add(endpoint)
             process.kill()
 
     def _exited(self, endpoint: Endpoint, process: Process) -> None:
@@ -315,7 +318,9 @@ class Supervisor:
         self._loop.forget(process.pidfd)
         code = process.reap()
         del self._processes[endpoint]
-        self._raise(endpoint, e.Exited(describe_exit(code), code))
+        invalid = endpoint in self._invalid
+        self._invalid.discard(endpoint)
+        self._raise(endpoint, e.Exited("killed for an invalid message" if invalid else describe_exit(code), code, invalid))
 
     def _request(self, client: str, request: m.Request) -> None:
         self._requests.handle(client, request)

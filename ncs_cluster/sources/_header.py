@@ -14,6 +14,8 @@ from typing import Callable, Dict, NamedTuple, Optional, Tuple
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Start-of-frame markers: all of C0..CF but the tables (DHT, JPG, DAC)."""
 _JPEG_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_JPEG_SEQUENTIAL = frozenset({0xC0, 0xC1})
+"""With Huffman codes: each block of 64 pixels takes two codes of at least a bit."""
 _JPEG_ALONE = frozenset(range(0xD0, 0xD9)) | {0x01}
 """Markers without a length: RST, SOI, TEM."""
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
@@ -63,14 +65,15 @@ def jpeg_segments(data: bytes) -> Tuple[Tuple[int, int, int], ...]:
 
 
 def _jpeg(data: bytes) -> Header:
-    width = height = 0
-    progressive, at = False, 2
+    width = height = sof = 0
+    at = 2
     for marker, at, _ in jpeg_segments(data):
         if marker in _JPEG_SIZES:
             height, width = struct.unpack_from(">HH", data, at + 1)
-            progressive = marker in _JPEG_PROGRESSIVE
-    # after the start of scan FF D9 is always the end of the image
-    return Header(width, height, data.find(b"\xff\xd9", at) > 0, "JPEG", shrinks=not progressive)
+            sof = marker
+    # after the start of scan FF D9 is always the end of the image; half of the least length, as some samplings have fewer blocks
+    whole = data.find(b"\xff\xd9", at) > 0 and (sof not in _JPEG_SEQUENTIAL or len(data) - at >= width * height // 512)
+    return Header(width, height, whole, "JPEG", shrinks=sof not in _JPEG_PROGRESSIVE)
 
 
 def _png(data: bytes) -> Header:

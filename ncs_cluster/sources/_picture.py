@@ -29,6 +29,8 @@ VIDEOS = (
 MOST_BYTES = 256 * 1024 * 1024
 MOST_DECODED = 512 * 1024 * 1024
 """Bytes of a decoded picture, three per pixel."""
+MOST_SIDE = 2**20
+"""Pixels: OpenCV decodes no wider and no higher picture."""
 MEMORY_SHARE = 4
 """A decoded picture may take this part of the machine's memory."""
 KNOWN = "JPEG, PNG, BMP, WebP, GIF, TIFF, JPEG 2000, AVIF, Netpbm"
@@ -140,6 +142,8 @@ def _bytes(path: str, home: Optional[str]) -> bytes:
 
 
 def _check(head: Header, shrink: int) -> None:
+    if max(head.width, head.height) > MOST_SIDE:
+        raise Unreadable(f"has {head.width}x{head.height} pixels, more than {MOST_SIDE} on a side")
     needs = 3 * head.width * head.height // shrink**2
     most = min(MOST_DECODED, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MEMORY_SHARE)
     if needs > most:

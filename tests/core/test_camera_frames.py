@@ -97,16 +97,19 @@ def test_an_ordered_frame_that_cannot_be_read_has_its_record_in_its_turn() -> No
     assert setup.records == [record(first, "demo", Outcome(), 0.5), record(torn, "demo", Outcome(error="torn"), None)]
 
 
-def test_an_ordered_frame_that_crashes_the_process_three_times_is_given_up() -> None:
+@pytest.mark.parametrize(
+    ("how", "code", "invalid"), [("killed by SIGSEGV", -11, False), ("killed for an invalid message", -9, True)]
+)
+def test_an_ordered_frame_that_crashes_the_process_three_times_is_given_up(how: str, code: int, invalid: bool) -> None:
     setup = CameraSetup(ordered=True).open()
     setup.receive(captured(0))
     (first,) = setup.dispatcher.lanes["cam0", 0].pending
-    crash = e.Exited("killed by SIGSEGV", -11)
+    crash = e.Exited(how, code, invalid)
     for again in (1, 2):
         assert not [each for each in setup.receive(crash, 10.0 + again) if "is given up" in str(each)]
         setup.receive(HELLO, 10.1 + again)
         setup.receive(info(), 10.2 + again)
-    text = "the camera process has crashed 3 times at this frame (killed by SIGSEGV)"
+    text = f"the camera process has crashed 3 times at this frame ({how})"
     assert setup.receive(crash, 13.0)[0] == LogEvent("warning", "cam0", f"frame 1 is given up: {text}")
     setup.receive(HELLO, 13.1)
     setup.streams.publish(first, Outcome(), 13.5)

@@ -220,6 +220,23 @@ def test_a_photograph_of_a_hundred_million_pixels_is_decoded_small(tmp_path: Pat
         only(tmp_path / "slow.jpg")
 
 
+def test_a_jpeg_that_declares_more_pixels_than_its_bytes_can_hold_is_truncated(tmp_path: Path) -> None:
+    """The decoder would make grey of what is missing: 201 MB of it here."""
+    data = cv2.imencode(".jpg", picture())[1].tobytes()
+    at = data.index(b"\xff\xc0") + 5
+    (tmp_path / "a.jpg").write_bytes(data[:at] + struct.pack(">HH", 65_500, 65_500) + data[at + 4 :])
+    with pytest.raises(SourceError, match="is truncated: its end is missing"):
+        only(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((4000, 4000), np.uint8), np.zeros((900, 900, 3), np.uint8)])
+def test_a_jpeg_of_one_colour_is_as_short_as_one_can_be_and_whole(pixels: np.ndarray) -> None:
+    for each in ([], [cv2.IMWRITE_JPEG_OPTIMIZE, 1], [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]):
+        found = header(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 1, *each])[1].tobytes())
+        assert found is not None
+        assert found.whole
+
+
 def test_a_zero_byte_between_the_segments_of_a_jpeg_is_passed_over(tmp_path: Path) -> None:
     data = cv2.imencode(".jpg", picture())[1].tobytes()
     at = 4 + struct.unpack_from(">H", data, 4)[0]

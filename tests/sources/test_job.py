@@ -7,14 +7,17 @@ import shlex
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
 from ncs_cluster.errors import SourceError
 from ncs_cluster.jobs.ledger import Failure, Ledger, Root
+from ncs_cluster.messages import FrameCaptured, FromCamera
 from ncs_cluster.sources._item_film import ItemFilm
 from ncs_cluster.sources.base import Captured, Planes
 from ncs_cluster.sources.job import Job, Options
+from ncs_cluster.types import CameraName, FrameRef
 from tests.jobs.making import HEIGHT, WIDTH, film, ledger, picture
 
 Seen = tuple[str | None, int | None, int | str | None]
@@ -254,6 +257,28 @@ def test_files_without_a_known_ending_are_told_apart_by_their_content(tmp_path: 
         ("c", None, "c: is neither a picture nor a video that OpenCV can decode"),
         ("d", None, "d: is no regular file"),
     ]
+
+
+def test_sizes_and_names_as_large_as_files_have_them_can_be_sent(tmp_path: Path) -> None:
+    """A wide picture, and a long path that is not UTF-8 and takes six times its bytes as text."""
+    name = b"/".join([b"\xff" * 250] * 4)
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))).mkdir(parents=True)
+    picture(tmp_path / "a.png", 100, width=40_000, height=2)
+    (tmp_path / "a.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name + b"/a.png"))
+    (tmp_path / "wider.ppm").write_bytes(b"P6\n2000000 1\n255\n" + bytes(6_000_000))
+    book = ledger(tmp_path, [])
+    book.begin({}, [Root(str(tmp_path), "", confined=True)], [(0, name + b"/a.png"), (0, b"wider.ppm")], ["jsonl"])
+    job, into = Job(options(tmp_path)), planes()
+    job.open()
+    first, second = job.read(into), job.read(into)
+    assert first is not None
+    assert second is not None
+    assert first.size == (40_000, 2)
+    assert second.error == "wider.ppm: has 2000000x1 pixels, more than 1048576 on a side"
+    for each in (first, second):
+        ref = FrameRef(CameraName("job"), 0, 0, 0, each.width, each.height)
+        sent = FrameCaptured(ref, 0.0, 0.0, each.item, each.error, each.size)
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(sent), type=FromCamera) == sent
 
 
 def test_a_film_whose_name_is_not_utf_8_has_its_frames(tmp_path: Path) -> None:
