@@ -10,6 +10,7 @@ paused, or whose daemon ends, goes on where it was.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import count
 
@@ -39,6 +40,8 @@ class Job:
         """Frames whose result is on its way to every sink."""
         self.started = False
         """Its camera and sinks were added."""
+        self.ended_s = -math.inf
+        """When it has ended; -inf: before this daemon."""
 
     @property
     def name(self) -> str:
@@ -113,7 +116,7 @@ class Jobs:
     def tick(self, now_s: float) -> list[Action]:
         """Start jobs, see how far they are, and end them."""
         actions: list[Action] = []
-        for job in self.by_id.values():
+        for job in self._each():
             if job.running and not job.started:
                 actions += self._start(job, now_s)
             elif job.running:
@@ -123,7 +126,7 @@ class Jobs:
     def check_graphs(self, now_s: float) -> list[Action]:
         """After new settings: a job whose graph is another one would mix two kinds of results."""
         actions: list[Action] = []
-        for job in self.by_id.values():
+        for job in self._each():
             if job.running and (why := self._unfit(job.spec)) is not None:
                 actions += self._enter(job, "failed", now_s, why)
         return actions
@@ -150,6 +153,10 @@ class Jobs:
         return [self._status(job, now_s) for job in self.by_id.values()]
 
     # -- one job
+
+    def _each(self) -> list[Job]:
+        """The jobs of this moment: one that ends makes the oldest be forgotten."""
+        return list(self.by_id.values())
 
     def _start(self, job: Job, now_s: float) -> list[Action]:
         """Add its camera and sinks, once those of its time before a pause are gone."""
@@ -190,16 +197,17 @@ class Jobs:
             actions += self._cameras.remove(job.spec.camera.name, now_s)
             actions += [action for sink in self._sinks_of(job) for action in sink.close(now_s)]
         job.state, job.detail, job.started = state, detail, False
+        job.ended_s = now_s
         counts = f"{job.done:,} of {job.expected:,} frames, {job.failed:,} failed"
         text = f"{state}: {detail}" if detail is not None else f"{state}: {counts}"
         log = LogEvent("error" if state == "failed" else "info", job.name, text, group="")
         return [*actions, log, *self.keep()]
 
     def keep(self) -> list[Action]:
-        """Write down the jobs for the next daemon; the oldest of those that have ended are forgotten."""
-        ended = [id for id, job in self.by_id.items() if job.ended and id]
-        for id in ended[:-MOST_ENDED]:
-            del self.by_id[id]
+        """Write down the jobs for the next daemon; those that have ended first are forgotten."""
+        ended = sorted((job for job in self.by_id.values() if job.ended and job.spec.id), key=lambda job: job.ended_s)
+        for job in ended[:-MOST_ENDED]:
+            del self.by_id[job.spec.id]
         return [] if self._alone else [KeepJobs()]
 
     def _sinks_of(self, job: Job) -> list[Sink]:

@@ -169,6 +169,21 @@ def test_the_oldest_jobs_that_have_ended_are_forgotten() -> None:
     assert list(daemon.engine.jobs.by_id) == ["1", *(str(number) for number in range(4, MOST_ENDED + 4))]
 
 
+def test_a_job_that_ends_behind_many_others_is_listed_and_the_daemon_lives() -> None:
+    """It ends at a tick, which goes over all jobs, and the one that ended first is forgotten."""
+    daemon = JobDaemon()
+    daemon.give()
+    daemon.tick()
+    for number in range(2, MOST_ENDED + 2):
+        daemon.give(structs.replace(JOB, out=f"/{number}"))
+        daemon.ask("cancel", str(number))
+    daemon.receive(CAMERA, m.Hello(m.PROTOCOL, 77, "3.11"))
+    daemon.receive(CAMERA, m.Failed("open", "there is no ledger", permanent=True))
+    daemon.tick()
+    assert (daemon.job.state, daemon.job.detail) == ("failed", "there is no ledger")
+    assert list(daemon.engine.jobs.by_id) == ["1", *(str(number) for number in range(3, MOST_ENDED + 2))]
+
+
 # -- the daemon's own end
 
 
