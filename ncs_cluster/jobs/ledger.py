@@ -96,8 +96,7 @@ class Ledger:
     @property
     def job(self) -> Optional[Dict[str, Any]]:
         """The description of the job, as `begin` got it; None before the items are listed."""
-        text = self._meta("job")
-        return None if text is None else json.loads(text)
+        return self._document("job")
 
     def begin(
         self,
@@ -128,8 +127,7 @@ class Ledger:
     @property
     def facts(self) -> Dict[str, Any]:
         """As `begin` got them; empty where an earlier version has listed the items."""
-        facts: Dict[str, Any] = json.loads(self._meta("facts") or "{}")
-        return facts
+        return self._document("facts") or {}
 
     @property
     def complete(self) -> bool:
@@ -159,7 +157,9 @@ class Ledger:
     def items_from(self, number: int, most: int = BATCH) -> Iterator[Item]:
         """At most `most` items, in order."""
         for each, root, name in self.select("SELECT * FROM items WHERE number >= ? ORDER BY number LIMIT ?", number, most):
-            yield item_of(each, self._root(root), name)
+            with schema.understood(self._path):
+                item = item_of(each, self._root(root), name)
+            yield item
 
     def place(self, frame: int) -> Place:
         """The item that holds a frame; for a frame that the job has reached, or the next one."""
@@ -196,14 +196,13 @@ class Ledger:
     def retry(self) -> int:
         """0 in the pass over all frames, then the number of the retry. Read once: it changes only while nothing runs."""
         if self._retry is None:
-            self._retry = int(self._meta("pass") or 0)
+            self._retry = self._number("pass") or 0
         return self._retry
 
     @property
     def end(self) -> Optional[int]:
         """The number of turns of this pass; None before its end was reached."""
-        text = self._meta("end")
-        return None if text is None else int(text)
+        return self._number("end")
 
     def set_end(self, turns: int) -> None:
         with self._changing():
@@ -236,12 +235,12 @@ class Ledger:
             row = self._db.execute("SELECT next, token, finished FROM sinks WHERE name = ?", (name,)).fetchone()
         if row is None:
             raise schema.LedgerError(f"{self._path} has no sink {name}; remove the job's folder to begin anew")
-        return Progress(row[0], row[1], bool(row[2]))
+        return self._progress(*row)
 
     @property
     def sinks(self) -> Dict[str, Progress]:
         with self._reading():
-            return {row[0]: Progress(row[1], row[2], bool(row[3])) for row in self._db.execute("SELECT * FROM sinks")}
+            return {row[0]: self._progress(*row[1:]) for row in self._db.execute("SELECT * FROM sinks")}
 
     def note(self, name: str, turn: int, token: bytes) -> None:
         """The sink's output up to before `turn` survives a power cut; `token` describes it."""
@@ -256,7 +255,8 @@ class Ledger:
     @property
     def written(self) -> int:
         """Turns whose records every sink has written durably."""
-        return int(self._one("SELECT coalesce(min(next), 0) FROM sinks"))
+        with schema.understood(self._path):
+            return int(self._one("SELECT coalesce(min(next), 0) FROM sinks"))
 
     # -- failures
 
@@ -313,6 +313,25 @@ class Ledger:
         with self._reading():
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
+
+    def _number(self, key: str) -> Optional[int]:
+        text = self._meta(key)
+        with schema.understood(self._path):
+            return None if text is None else int(text)
+
+    def _document(self, key: str) -> Optional[Dict[str, Any]]:
+        text = self._meta(key)
+        with schema.understood(self._path):
+            document = None if text is None else json.loads(text)
+            if not isinstance(document, (dict, type(None))):
+                raise TypeError(f"its {key} is no object")
+        return document
+
+    def _progress(self, turn: Any, token: Any, finished: Any) -> Progress:
+        with schema.understood(self._path):
+            if not isinstance(turn, int) or not isinstance(token, (bytes, type(None))):
+                raise TypeError("the state of an output is none")
+            return Progress(turn, token, bool(finished))
 
     def _set(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (key, value))

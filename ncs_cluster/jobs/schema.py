@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Iterator
 
 from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.plugins import reason
 
 VERSION = 1
 BUSY_S = 10.0
@@ -78,7 +79,22 @@ def translated(path: str) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         text = str(error)
+        if text.startswith(("Could not decode", "no such table", "no such column")):
+            raise LedgerError(damaged(path, text.partition(" with text ")[0])) from error
         number = errno.ENOSPC if "full" in text else errno.EBUSY if "locked" in text else errno.EIO
         raise OSError(number, f"{os.strerror(number)} ({text})", path) from error
     except sqlite3.DatabaseError as error:
-        raise LedgerError(f"{path} is damaged ({error}); remove the job's folder to begin anew") from error
+        raise LedgerError(damaged(path, error)) from error
+
+
+@contextmanager
+def understood(path: str) -> Iterator[None]:
+    """Around what makes values of a row: one of another type or form was not written by a Ledger."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise LedgerError(damaged(path, reason(error))) from error
+
+
+def damaged(path: str, why: object) -> str:
+    return f"{path} is damaged ({why}); remove the job's folder to begin anew"

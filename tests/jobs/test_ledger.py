@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,38 @@ def test_a_full_disk_is_an_os_error_and_nothing_is_lost(tmp_path: Path) -> None:
     made._db.execute("PRAGMA max_page_count=100000")
     made.fail(Failure(100_000, "a", None, "is corrupt"))
     assert made.failed == before + 1
+
+
+DAMAGE = {
+    "no object": "UPDATE meta SET value = '[1]' WHERE key = 'job'",
+    "no JSON": "UPDATE meta SET value = '{' WHERE key = 'job'",
+    "no text": "UPDATE meta SET value = CAST(x'7bff7d' AS TEXT) WHERE key = 'job'",
+    "no number": "UPDATE meta SET value = 'x' WHERE key = 'end'",
+    "no pass": "UPDATE meta SET value = 'x' WHERE key = 'pass'",
+    "no facts": "UPDATE meta SET value = 'x' WHERE key = 'facts'",
+    "no name": "UPDATE items SET name = 7",
+    "no turn": "UPDATE sinks SET next = 'x'",
+    "no token": "UPDATE sinks SET token = 'x'",
+    "no table": "DROP TABLE failures",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_ledger_is_told_in_one_line(tmp_path: Path, damage: str) -> None:
+    """Values that a Ledger has not written, whatever reads them."""
+    made = ledger(tmp_path, ["a.png", "b.png"])
+    made.set_end(2)
+    made.close()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as database:
+        database.execute(DAMAGE[damage])
+        database.commit()
+    found = Ledger(str(tmp_path / "ledger.sqlite"))
+    with pytest.raises(LedgerError) as error:
+        assert found.job is not None
+        assert (found.retry, found.end, found.written, found.facts) == (0, 2, 0, {})
+        assert len(list(found.items_from(0))) == 2
+        assert (found.sink("jsonl"), found.sinks, found.failures()) == (None, {}, [])
+    line = str(error.value)
+    assert line.startswith(f"{tmp_path}/ledger.sqlite is damaged (")
+    assert line.endswith("; remove the job's folder to begin anew")
+    assert line.isprintable()

@@ -117,7 +117,8 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
         if before.get(name) == now[name]:
             continue
         if name == "graph":
-            differing = [key for key in now[name] if before[name].get(key) != now[name][key]]
+            was = before[name] if isinstance(before.get(name), dict) else {}
+            differing = [key for key in now[name] if was.get(key) != now[name][key]]
             return f"the graph's {', '.join(differing)} differ{'s' if len(differing) == 1 else ''}"
         return (
             f"its {name} {'were' if name in ('sources', 'formats') else 'was'} {_words(before.get(name))}, now {_words(now[name])}"
