@@ -50,6 +50,11 @@ class Sink:
     def ever_opened(self) -> bool:
         return self.outbox.token is not None
 
+    @property
+    def _may_come_back(self) -> bool:
+        """What was written once may be again, but for the ledger of a job: what it lacks is lost."""
+        return self.ever_opened and self.spec.ledger is None
+
     def detail(self, now_s: float) -> str | None:
         """Why nothing is written, for people: it is blocked, or its process does not run."""
         return self.blocked or complaint(self.child, now_s)
@@ -81,7 +86,7 @@ class Sink:
             case m.SinkBlocked(detail=detail):
                 self.blocked = detail
                 return [self._event("error", f"cannot write: {detail}") if detail else self._event("info", "writing again")]
-            case m.Failed(permanent=True, detail=detail) if not (self.ever_opened or self._daemon.stopping):
+            case m.Failed(permanent=True, detail=detail) if not (self._may_come_back or self._daemon.stopping):
                 if not self._added:
                     return self._daemon.refuse(str(child.endpoint), detail)
                 self.refused = detail

@@ -91,6 +91,12 @@ class Ledger:
         if hasattr(self, "_db"):
             self._db.close()
 
+    def must_be_there(self) -> None:
+        """Raises LedgerError where the file was removed: what is noted would be lost."""
+        # not by its inode: some network file systems change that of an open file
+        if not os.path.lexists(self._path):
+            raise schema.LedgerError(f"{self._path} was removed while its job ran; give the job's command again to begin anew")
+
     # -- the job
 
     @property

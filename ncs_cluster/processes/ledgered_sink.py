@@ -72,7 +72,11 @@ class LedgeredSink:
         elif frame in self._failed:
             self._ledger.succeed(frame)
             self._failed.remove(frame)
-        self._token = self._inner.write(record)
+        try:
+            self._token = self._inner.write(record)
+        except OSError:
+            self._ledger.must_be_there()
+            raise
         self._turn = turn + 1
         return self._packed()
 
@@ -82,7 +86,8 @@ class LedgeredSink:
         return self._turn > self._noted and time.monotonic() >= self._note_s
 
     def note(self) -> None:
-        """Sync the output, then note its state. May take seconds. Raises OSError."""
+        """Sync the output, then note its state. May take seconds. Raises OSError; LedgerError where the job's folder is gone."""
+        self._ledger.must_be_there()
         if isinstance(self._inner, Finishing):
             self._inner.sync()
         self._ledger.note(self._name, self._turn, self._token)

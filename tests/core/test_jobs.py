@@ -166,6 +166,14 @@ def test_a_job_fails_where_its_source_or_a_sink_can_never_be_opened_and_the_daem
     assert not any(isinstance(action, Exit) for action in actions)
 
 
+def test_a_job_whose_ledger_is_gone_fails_though_its_sink_had_opened_it() -> None:
+    daemon = JobDaemon()
+    daemon.open_job()
+    daemon.receive(CSV, m.Failed("open", "the ledger was removed", permanent=True))
+    assert said(daemon.tick()) == ["job 1: failed: the ledger was removed"]
+    assert daemon.job.state == "failed"
+
+
 # -- status
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ncs_cluster.jobs.ledger import Failure, Ledger
+from ncs_cluster.jobs.schema import LedgerError
 from ncs_cluster.processes import ledgered_sink
 from ncs_cluster.processes.ledgered_sink import LedgeredSink
 from ncs_cluster.sinks.base import Opened
@@ -161,3 +162,15 @@ def test_a_record_that_cannot_be_written_is_written_later(book: Ledger) -> None:
     each._inner.fails_at = -1  # type: ignore[attr-defined]
     each.write(record(1))
     assert disk.lines == [(0, None), (1, None)]
+
+
+@pytest.mark.parametrize("fails_at", [-1, 0], ids=["written", "blocked"])
+def test_a_folder_that_was_removed_ends_the_sink_and_is_not_waited_for(book: Ledger, fails_at: int) -> None:
+    """Also where nothing is written any more, since no file can be made in it."""
+    each = sink(book, Disk(), fails_at=fails_at)
+    each.open(0, None)
+    Path(book._path).unlink()
+    if fails_at < 0:
+        each.write(record(0))
+    with pytest.raises(LedgerError, match=r"ledger\.sqlite was removed while its job ran; give the job's command again"):
+        each.note() if fails_at < 0 else each.write(record(0))

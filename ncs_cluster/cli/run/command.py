@@ -65,6 +65,9 @@ def _not_done(given: argparse.Namespace, folder: Path, ledger: Ledger, *, stoppe
     again = "the same command goes on"
     if stopped_at_failure(given, ledger):
         return NOT_DONE
+    if not (folder / plan.LEDGER).exists():
+        print(f"{PROGRAM}: {folder} was removed while the job ran; the same command begins anew", file=sys.stderr)
+        return NOT_DONE
     if stopped:
         print(f"{PROGRAM}: interrupted after {ledger.written} frames; {again}", file=sys.stderr)
         return INTERRUPTED
