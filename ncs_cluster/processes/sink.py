@@ -174,8 +174,10 @@ def main() -> NoReturn:
             sink = _create(request.sink)
             opened = sink.open(request.first, request.token)
         except OSError as error:
-            # EBUSY: the process that locks the file may be exiting, or a backup
-            permanent = request.token is None and error.errno != errno.EBUSY
+            # EBUSY: the process that locks the file may be exiting, or a backup. A job's folder was there when its command made it:
+            # its disk is not mounted yet
+            passing = error.errno == errno.EBUSY or (error.errno == errno.ENOENT and request.sink.ledger is not None)
+            permanent = request.token is None and not passing
             child.fail(channel, Failed("open", f"{request.sink.shown} cannot be written: {error.strerror}", permanent=permanent))
         channel.send(SinkOpened(opened.next, opened.token))
         writer = Writer(channel, sink)

@@ -302,4 +302,6 @@ class Job:
 
     def _refuse(self, error: Union[OSError, LedgerError]) -> NoReturn:
         text = str(error) if isinstance(error, LedgerError) else format_os_error(error)
-        raise SourceError(text, permanent=True) from error
+        # a daemon that starts with the machine may be ahead of the disk with the job's folder
+        late = isinstance(error, FileNotFoundError) and self._options.lock
+        raise SourceError(text, permanent=not late) from error

@@ -199,6 +199,26 @@ def test_after_kill_9_of_the_daemon_the_next_one_goes_on(tree: Path, reference: 
         assert int(ended.split()[2]) < 150, "it began anew"
 
 
+def test_a_daemon_that_starts_before_the_disk_of_its_job_waits_for_it(
+    tree: Path, reference: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    out, away = tmp_path / "out", tmp_path / "away"
+    with running(given(tmp_path)) as first:
+        first.well()
+        done(run(first, os.fspath(tree), "--out", os.fspath(out), "--detach"))
+        first.until(lambda _: written(out), "has written the first records")
+        first.process.kill()
+        first.process.wait()
+    out.rename(away)
+    with running(given(tmp_path)) as following:
+        following.until(lambda _: "No such file" in (job(following)["detail"] or ""), "says what is missing")
+        assert job(following)["state"] == "running"
+        away.rename(out)
+        following.until(lambda _: job(following)["state"] != "running", "has ended", DONE_S)
+        assert job(following)["state"] == "done"
+    assert results(out) == reference
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
