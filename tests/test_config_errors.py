@@ -122,7 +122,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         (["--graph", "nope"], "--graph: none stands alone"),
         (["--backend", "myriad"], "--set myriad.runtime: "),
         (["--sticks", "2", "--backend", "myriad"], "--sticks: sticks of backend myriad are found, not counted"),
-        (["--policy", "warmest"], '--policy: there is no policy "warmest"; known: ring, all, coolest'),
+        (["--policy", "warmest"], '--policy: there is no policy "warmest"; known: ring, all, coolest, predictive'),
         (["--policy", "ring"], "--policy: ring takes turns between clusters; give --cluster-size K too"),
         (
             ["--cluster-size", "3"],

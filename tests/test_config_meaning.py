@@ -300,8 +300,8 @@ def test_a_policy_named_by_a_flag_leaves_out_the_options_of_the_files_policy(wri
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("policy = 'rnig'", 'ncs.toml: policy: there is no policy "rnig"; known: ring, all, coolest'),
-        ("[policy]\nname = 'rnig'", 'ncs.toml: policy: there is no policy "rnig"; known: ring, all, coolest'),
+        ("policy = 'rnig'", 'ncs.toml: policy: there is no policy "rnig"; known: ring, all, coolest, predictive'),
+        ("[policy]\nname = 'rnig'", 'ncs.toml: policy: there is no policy "rnig"; known: ring, all, coolest, predictive'),
         ("policy = 7", "ncs.toml: policy.name: must be text, not 7"),
         ("policy = 'ring'", "ncs.toml: policy: ring takes turns between clusters; give --cluster-size K too"),
         ("cluster-size = 2\n[policy]\ndwell_ms = 2", "ncs.toml: policy.dwell_ms: unknown key; did you mean dwell_s?"),

@@ -29,6 +29,13 @@ POLICIES = Registry(
             create="ncs_cluster.policies.coolest:create",
             options="ncs_cluster.policies.coolest:Options",
         ),
+        PolicyPlugin(
+            name="predictive",
+            title="each stick works as hard as a model of it says that its die stays under the limit",
+            create="ncs_cluster.policies.predictive:create",
+            options="ncs_cluster.policies.predictive:Options",
+            trip_above_k=2.0,
+        ),
     ],
 )
 

@@ -163,6 +163,10 @@ class TestAll(PolicyConformance):
     plugin = "all"
 
 
+class TestPredictive(PolicyConformance):
+    plugin = "predictive"
+
+
 class TestCoolest(PolicyConformance):
     plugin = "coolest"
     refused_options = ({"dwell_s": -1.0},)

@@ -95,6 +95,26 @@ def test_in_an_oven_load_is_shed_and_no_cluster_flips_to_another_hot_one() -> No
     referee.check()
 
 
+def test_paced_sticks_stay_under_the_limit_at_nearly_the_rate_at_which_they_would_reach_it() -> None:
+    """The policy's duties, kept by the dispatcher frame by frame: no stick over the limit, each nearly at its own best rate."""
+    world = hot_room(3, 0, policy="predictive", ambient_c=35.0)
+    referee, log = Referee(world), Log(world)
+    best = []
+    for stick in world.sticks.values():
+        plant = stick.plant
+        assert plant is not None
+        stick.heat, stick.latency_s = Heat(61.0, 46.5), 0.2
+        most_w = (LIMIT_C - 35.0) / (plant.die_case_k_w + plant.case_air_k_w)
+        best.append((most_w - plant.idle_w) / plant.work_w / stick.latency_s)
+    world.start().run(700.0)
+    before = {name: stick.done for name, stick in world.sticks.items()}
+    world.run(500.0)
+    referee.check()
+    assert log.hottest_c <= LIMIT_C
+    rates = [(stick.done - before[name]) / 500.0 for name, stick in world.sticks.items()]
+    assert all(0.93 * most <= rate <= 1.02 * most for rate, most in zip(rates, best, strict=True))
+
+
 def test_a_stick_without_a_sensor_takes_its_turns_by_the_clock() -> None:
     world = hot_room(4, 2, ambient_c=60.0)
     for stick in world.sticks.values():

@@ -1,0 +1,208 @@
+"""Duties just under the limit: exact for states made by hand, safe for whatever happens, and near the bound in the laboratory."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ncs_cluster.policies.base import StickView, View
+from ncs_cluster.policies.predictive import FROZEN_DUTY, HORIZONS_S, LEAST_DUTY, Predictive
+from ncs_cluster.testing.thermal_lab import scenario
+from ncs_cluster.testing.thermal_lab.scenario import Sensors
+from ncs_cluster.testing.thermal_lab.trial import Result, Trial
+from ncs_cluster.types import StickId
+from tests.needs import need_module
+
+A = StickId("1")
+
+
+def view(
+    now_s: float,
+    *readings_c: float | None,
+    size: int = 0,
+    worked_s: float = 0.0,
+    hot: tuple[int, ...] = (),
+    away: tuple[int, ...] = (),
+    throttled: tuple[int, ...] = (),
+    limit_c: float = 65.0,
+) -> View:
+    """Sticks numbered from 1, each just read; None: it has no sensor."""
+    return View(
+        now_s,
+        [
+            StickView(
+                StickId(str(number)),
+                number not in away,
+                number in hot,
+                value_c,
+                "is too hot (70.0 °C)" if number in hot else "",
+                value_c,
+                None if value_c is None else now_s,
+                worked_s,
+                int(number in throttled),
+            )
+            for number, value_c in enumerate(readings_c, start=1)
+        ],
+        size,
+        limit_c,
+    )
+
+
+def at_the_limit(seed: int = 1) -> tuple[Predictive, float]:
+    """A policy that has followed one stick for ten minutes which reads about 63 C though it works only 40 % of the time."""
+    policy, chance, worked_s = Predictive(), random.Random(seed), 0.0
+    for second in range(600):
+        worked_s += 0.4
+        policy.advise(view(float(second), float(round(63.0 + chance.gauss(0.0, 0.4))), worked_s=worked_s))
+    return policy, worked_s
+
+
+def test_cool_sticks_work_at_full_duty() -> None:
+    assert Predictive().advise(view(0.0, 25.0, 30.0, 35.0)).duties == {"1": 1.0, "2": 1.0, "3": 1.0}
+
+
+def test_with_a_cluster_size_duties_are_scaled_down_to_it() -> None:
+    duties = Predictive().advise(view(0.0, 25.0, 25.0, 25.0, 25.0, 25.0, size=2)).duties
+    assert duties == dict.fromkeys("12345", pytest.approx(0.4))
+    assert Predictive().advise(view(0.0, 25.0, size=2)).duties == {"1": 1.0}
+
+
+def test_a_duty_is_the_largest_whose_forecasts_stay_under_the_limit_less_the_margin() -> None:
+    policy, worked_s = at_the_limit()
+    duty = policy.advise(view(600.0, 63.0, worked_s=worked_s)).duties[A]
+    die = policy._dies.known[A]
+    margin_k = 0.07 + 0.028 * max(0.0, 65.0 - die.filter.air_c - 31.0 * 0.45 - 11.0) + 3.0 * die.filter.sigma_c
+    own, pool = policy._steps[A][1], policy._pool
+
+    def hottest_c(work: float) -> float:
+        return max(
+            die.forecast_c(after_s, work) + max(pool.rise_k(after_s, 1.8), own.rise_k(after_s, 2.4)) for after_s in HORIZONS_S
+        )
+
+    assert 0.05 < duty < 0.95
+    assert hottest_c(duty) == pytest.approx(65.0 - margin_k)
+
+
+def test_a_lower_limit_lowers_the_duty() -> None:
+    duties = []
+    for limit_c in (66.0, 65.0, 64.0):
+        policy, worked_s = at_the_limit()
+        duties.append(policy.advise(view(600.0, 63.0, worked_s=worked_s, limit_c=limit_c)).duties.get(A, 0.0))
+    assert duties == sorted(duties, reverse=True)
+    assert duties[0] > duties[2] + 0.1
+
+
+def test_a_stick_that_is_hot_throttled_or_closed_rests() -> None:
+    for second in range(3):
+        advice = Predictive().advise(view(float(second), 70.0, 40.0, 40.0, 40.0, hot=(1,), throttled=(2,), away=(3,)))
+        assert list(advice.duties) == ["4"]
+
+
+def test_a_stick_without_a_sensor_works_as_under_every_policy() -> None:
+    assert Predictive().advise(view(0.0, None, 40.0)).duties["1"] == 1.0
+
+
+def test_a_stick_over_the_limit_rests_though_the_core_does_not_take_it_for_hot() -> None:
+    policy, chance = Predictive(), random.Random(1)
+    for second in range(60):
+        duties = policy.advise(view(float(second), float(round(65.5 + chance.gauss(0.0, 0.4))))).duties
+    assert duties == {}
+
+
+def test_a_frozen_sensor_costs_the_duty_until_it_says_something_else() -> None:
+    policy, worked_s = at_the_limit()
+    for second in range(600, 640):
+        duties = policy.advise(view(float(second), 62.0, worked_s=worked_s)).duties
+    assert duties == {A: FROZEN_DUTY}
+    duties = policy.advise(view(640.0, 61.0, worked_s=worked_s)).duties
+    assert duties[A] > FROZEN_DUTY
+
+
+def test_duties_change_once_a_second_and_it_asks_for_the_next_one() -> None:
+    policy, worked_s = at_the_limit()
+    advice = policy.advise(view(600.0, 63.0, worked_s=worked_s))
+    assert advice.next_s == 601.0
+    again = policy.advise(view(600.4, 64.0, worked_s=worked_s))
+    assert (again.duties, again.next_s) == (advice.duties, 601.0)
+    assert policy.advise(view(601.0, 64.0, worked_s=worked_s)).duties != advice.duties
+
+
+def test_warmer_air_that_all_sticks_see_lowers_the_duties_before_one_stick_alone_would() -> None:
+    """Four sticks and one, the same readings: what they say together is seen earlier."""
+
+    def seconds_until_cut(count: int) -> int:
+        policy, chance, worked_s = Predictive(), random.Random(2), 0.0
+        for second in range(1000):
+            worked_s += 0.3
+            risen_k = 0.0035 * max(0, second - 700) ** 2
+            readings_c = [float(round(58.0 + risen_k + chance.gauss(0.0, 0.4))) for _ in range(count)]
+            policy.advise(view(float(second), *readings_c, worked_s=worked_s))
+            if policy._pool.rise_k(40.0, 1.8) > 1.0 and second > 700:
+                return second - 700
+        return 300
+
+    alone, together = seconds_until_cut(1), seconds_until_cut(8)
+    assert together < alone
+    assert together < 40
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([0.01, 0.5, 1.0, 1.7, 20.0, 90.0]),
+        st.lists(st.none() | st.floats(-20.0, 125.0), min_size=5, max_size=5),
+        st.sets(st.integers(1, 5), max_size=3),
+        st.sets(st.integers(1, 5), max_size=2),
+        st.floats(0.0, 1.0),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(sticks=st.integers(0, 5), size=st.integers(0, 3), steps=STEPS)
+def test_whatever_happens(sticks: int, size: int, steps: list[tuple[float, list[float | None], set[int], set[int], float]]) -> None:
+    """Never a hot or absent stick, never more work than K sticks can do, duties within bounds, one story one advice."""
+    one, same = Predictive(), Predictive()
+    now_s = worked_s = 0.0
+    for dt_s, readings_c, hot, away, work in steps:
+        now_s, worked_s = now_s + dt_s, worked_s + work * dt_s
+        seen = view(now_s, *readings_c[:sticks], size=size, hot=tuple(hot), away=tuple(away), worked_s=worked_s)
+        advice = one.advise(seen)
+        assert set(advice.duties) <= {stick.id for stick in seen.sticks if stick.usable and not stick.hot}
+        assert all(LEAST_DUTY <= duty <= 1.0 for duty in advice.duties.values())
+        assert not size or sum(advice.duties.values()) <= size + 1e-9
+        assert advice.next_s is not None
+        assert now_s < advice.next_s <= now_s + 1.0
+        assert same.advise(seen) == advice
+
+
+def kept(result: Result) -> None:
+    assert (result.over_s, result.throttle_events, result.switches) == (0.0, 0, 0)
+    assert result.hottest_c <= 65.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sticks", "size", "ramp_s"), [(4, 2, 0.0), (2, 1, 300.0)])
+def test_unknown_sticks_stay_under_the_limit_at_nearly_the_best_rate_when_the_air_warms_up(
+    sticks: int, size: int, ramp_s: float
+) -> None:
+    """15 K at once and in five minutes while all are at the limit, then a cold stick."""
+    need_module("scipy")
+    result = Trial(scenario.step(sticks, size, ramp_s=ramp_s), "predictive", 3).run()
+    kept(result)
+    assert result.steady_share >= 0.965
+    assert result.gap_s <= 1.5
+
+
+@pytest.mark.slow
+def test_sensors_that_fail_at_the_limit_harm_neither_their_sticks_nor_the_others() -> None:
+    """One freezes and one falls silent ten minutes before the air warms up by 15 K; two of four sticks are left."""
+    need_module("scipy")
+    sensors = Sensors(frozen=(0, 3000.0), silent=(1, 3000.0))
+    story = scenario.step(4, 0)._replace(sensors=sensors, until_s=4800.0, plugged_s=0.0, judged_s=900.0)
+    result = Trial(story, "predictive", 4).run()
+    kept(result)
+    assert result.steady_share >= 0.45
