@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # What `make test-fast` runs: the pure modules and the small ones, for every save of a file.
 FAST := $(wildcard tests/test_*.py) $(addprefix tests/,core decoders graphs ipc policies provision render sinks sources xlink)
 
-.PHONY: run test test-fast check bench docs constraints clean
+.PHONY: run test test-fast check bench bench-thermal docs constraints clean
 
 # Four simulated sticks in two clusters; heat runs 20 times faster, so that turns pass every 6 s (120 / 20). The sticks start warm, so
 # that within half a minute turns pass by temperature too; then it is calm until somebody makes a heat wave.
@@ -40,6 +40,10 @@ check: $(VENV)/.ready-check
 
 bench: $(VENV)/.ready-test
 	$(BIN)/python -m tests.benchmarks
+
+# Policies in the thermal laboratory, simulated: a quarter of an hour on one core.
+bench-thermal: $(VENV)/.ready-test
+	$(BIN)/python -m tests.benchmarks.thermal $(ARGS)
 
 # The newest versions that pyproject.toml allows, for these interpreters; commit them once .ci/run has passed.
 constraints:
