@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ncs_cluster.cli.text import UNKNOWN, Cell, duration, number, printable, table
 
 if TYPE_CHECKING:
-    from ncs_cluster.status import Event, LatencyStatus, Status
+    from ncs_cluster.status import DaemonStatus, Event, LatencyStatus, Status
 
 Lines = list[list[Cell]]
 
@@ -58,12 +58,7 @@ def daemon(document: Status) -> Lines:
 
 def clusters(document: Status) -> Lines:
     about, turns = document.daemon, document.clusters
-    rule = f"{about.policy}, {about.cluster_size} at a time: switch at {about.switch_temp_c:g} °C"
-    if about.switch_interval_s:
-        rule += f" or after {about.switch_interval_s:g} s"
-    if about.policy == "all":
-        rule = f"all sticks are active; one that reaches {about.switch_temp_c:g} °C rests"
-    lines = [[Cell("clusters  ", "dim"), Cell(rule)]]
+    lines = [[Cell("clusters  ", "dim"), Cell(_rule(about))]]
     if len(turns.ring) > 1:
         lines += _ring(turns.ring, set(turns.active))
     cells = []
@@ -78,6 +73,20 @@ def clusters(document: Status) -> Lines:
     if turns.last_switch:
         lines.append([Cell(f"  last switch at {_clock(turns.last_switch.at)}: {printable(turns.last_switch.reason)}")])
     return lines
+
+
+def _rule(about: DaemonStatus) -> str:
+    """What the policy does, in words."""
+    limit = f"{about.switch_temp_c:g} °C"
+    if about.policy == "all":
+        return f"all sticks are active; one that reaches {limit} rests"
+    if about.policy == "predictive":
+        together = f", together as hard as {about.cluster_size}" if about.cluster_size else ""
+        return f"predictive: each stick works as hard as {limit} allows{together}"
+    if about.policy == "coolest":
+        return f"the coolest sticks are active{f', {about.cluster_size} at a time' if about.cluster_size else ''}, under {limit}"
+    interval = f" or after {about.switch_interval_s:g} s" if about.switch_interval_s else ""
+    return f"{about.policy}, {about.cluster_size} at a time: switch at {limit}{interval}"
 
 
 def _ring(ring: list[list[str]], active: set[str]) -> Lines:

@@ -135,9 +135,19 @@ def test_sticks_that_are_all_too_hot_are_told(daemon: FakeControl, tmp_path: Pat
     assert "every stick is too hot: no frame is processed" in ncsctl("status", place=tmp_path).stdout
 
 
-def test_without_clusters_the_rule_is_told_in_its_own_words(daemon: FakeControl, tmp_path: Path) -> None:
-    change(daemon, "daemon", policy="all", cluster_size=0)
-    assert "clusters  all sticks are active; one that reaches 65 °C rests\n" in ncsctl("status", place=tmp_path).stdout
+@pytest.mark.parametrize(
+    ("policy", "size", "told"),
+    [
+        ("all", 0, "all sticks are active; one that reaches 65 °C rests"),
+        ("predictive", 0, "predictive: each stick works as hard as 65 °C allows"),
+        ("predictive", 2, "predictive: each stick works as hard as 65 °C allows, together as hard as 2"),
+        ("coolest", 0, "the coolest sticks are active, under 65 °C"),
+        ("coolest", 2, "the coolest sticks are active, 2 at a time, under 65 °C"),
+    ],
+)
+def test_each_policy_is_told_in_its_own_words(daemon: FakeControl, tmp_path: Path, policy: str, size: int, told: str) -> None:
+    change(daemon, "daemon", policy=policy, cluster_size=size)
+    assert f"clusters  {told}\n" in ncsctl("status", place=tmp_path).stdout
 
 
 def test_json_is_the_status_document(daemon: FakeControl, tmp_path: Path) -> None:
