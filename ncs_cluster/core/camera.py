@@ -92,6 +92,11 @@ class Camera:
     def ever_opened(self) -> bool:
         return self.info is not None
 
+    @property
+    def _may_come_back(self) -> bool:
+        """What was open once may be again; but a job, which a later run goes on with, ends where its ledger fails."""
+        return self.ever_opened and not self.spec.resumable
+
     # -- messages of its process
 
     def handle(self, message: CameraMessage, now_s: float) -> list[Action]:
@@ -136,8 +141,8 @@ class Camera:
                 return [] if self._cameras.daemon.stopping else self._cameras.daemon.stop(now_s)
             case m.Hello():
                 return check_protocol(child, message, now_s) or self._hello(now_s)
-            case m.Failed(permanent=True, detail=detail) if not (self.ever_opened or self._cameras.daemon.stopping):
-                # a wrong path, or a file that is not a video: another attempt would fail too
+            case m.Failed(permanent=True, detail=detail) if not (self._may_come_back or self._cameras.daemon.stopping):
+                # a wrong path, a file that is not a video, a job's damaged ledger: another attempt would fail too
                 return self._refused(detail)
             case e.Exited(how=how, code=code, invalid=invalid):
                 crashes = self._crashed(how, now_s) if code in CRASHES or invalid else []

@@ -12,8 +12,9 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Deque, Iterator, NamedTuple, NoReturn, Optional, Union
+from typing import Deque, Iterator, NamedTuple, Optional, Union
 
 from ncs_cluster.errors import SourceError, format_os_error
 from ncs_cluster.jobs.ledger import Item, Ledger
@@ -108,13 +109,15 @@ class Job:
             self._ledger = Ledger(options.ledger)
             written = self._ledger.written
             description = f"{self._ledger.items} items" if not self._ledger.retry else f"{self._ledger.end} frames to try again"
+            self._go_to(0)
         except (OSError, LedgerError) as error:
-            self._refuse(error)
+            # a daemon that starts with the machine may be ahead of the disk with the job's folder
+            late = isinstance(error, FileNotFoundError) and options.lock
+            raise SourceError(_text(error), permanent=not late) from error
         readers = options.readers or os.cpu_count() or 1
         self._threads = ThreadPoolExecutor(readers, "reader")
         self._room = readers * AHEAD
         self._closed.clear()
-        self._go_to(0)
         return SourceInfo(*self._most, fps=None, finite=True, ordered=True, description=description, first=written)
 
     def progress(self) -> Optional[Progress]:
@@ -127,16 +130,15 @@ class Job:
             return None
 
     def skip(self, frames: int) -> None:
-        self._go_to(self._turn + frames)
+        with _ledger_errors():
+            self._go_to(self._turn + frames)
 
     def read(self, into: Planes) -> Optional[Captured]:
         """The next frame; None after the last, or behind the first failure of a strict job."""
         if self._closed.is_set():
             raise SourceError("the source is closed")
-        try:
+        with _ledger_errors():
             captured = self._read(into)
-        except (OSError, LedgerError) as error:
-            raise SourceError(str(error) if isinstance(error, LedgerError) else format_os_error(error)) from error
         self._turn += captured is not None
         return captured
 
@@ -300,8 +302,15 @@ class Job:
             self._film.close()
             self._film = None
 
-    def _refuse(self, error: Union[OSError, LedgerError]) -> NoReturn:
-        text = str(error) if isinstance(error, LedgerError) else format_os_error(error)
-        # a daemon that starts with the machine may be ahead of the disk with the job's folder
-        late = isinstance(error, FileNotFoundError) and self._options.lock
-        raise SourceError(text, permanent=not late) from error
+
+@contextmanager
+def _ledger_errors() -> Iterator[None]:
+    """A full disk is waited for; a damaged ledger stays so."""
+    try:
+        yield
+    except (OSError, LedgerError) as error:
+        raise SourceError(_text(error), permanent=isinstance(error, LedgerError)) from error
+
+
+def _text(error: Union[OSError, LedgerError]) -> str:
+    return str(error) if isinstance(error, LedgerError) else format_os_error(error)

@@ -8,7 +8,7 @@ from msgspec import structs
 from ncs_cluster import messages as m
 from ncs_cluster.control_messages import JobBegun
 from ncs_cluster.core.actions import Exit, KeepJobs, LogEvent, Send
-from ncs_cluster.core.events import OPERATOR, StopRequested
+from ncs_cluster.core.events import OPERATOR, Endpoint, StopRequested
 from ncs_cluster.core.replies import answer, refuse
 from ncs_cluster.specs import GraphSpec, JobRecord
 from ncs_cluster.status import JobStatus
@@ -166,12 +166,13 @@ def test_a_job_fails_where_its_source_or_a_sink_can_never_be_opened_and_the_daem
     assert not any(isinstance(action, Exit) for action in actions)
 
 
-def test_a_job_whose_ledger_is_gone_fails_though_its_sink_had_opened_it() -> None:
+@pytest.mark.parametrize("endpoint", [CAMERA, CSV], ids=str)
+def test_a_job_whose_ledger_fails_has_failed_though_its_processes_had_opened_it(endpoint: Endpoint) -> None:
     daemon = JobDaemon()
     daemon.open_job()
-    daemon.receive(CSV, m.Failed("open", "the ledger was removed", permanent=True))
-    assert said(daemon.tick()) == ["job 1: failed: the ledger was removed"]
-    assert daemon.job.state == "failed"
+    actions = daemon.receive(endpoint, m.Failed("open", "the ledger is damaged", permanent=True))
+    assert "job 1: failed: the ledger is damaged" in said([*actions, *daemon.tick()])
+    assert (daemon.job.state, daemon.job.detail) == ("failed", "the ledger is damaged")
 
 
 # -- status

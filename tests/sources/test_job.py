@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ncs_cluster.errors import SourceError
-from ncs_cluster.jobs.ledger import Failure, Ledger, Root
+from ncs_cluster.jobs.ledger import BATCH, Failure, Ledger, Root
 from ncs_cluster.messages import FrameCaptured, FromCamera
 from ncs_cluster.sources._item_film import ItemFilm
 from ncs_cluster.sources.base import Captured, Planes
@@ -294,3 +294,25 @@ def test_without_its_ledger_it_is_refused_for_good(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="No such file") as refused:
         Job(options(tmp_path)).open()
     assert refused.value.permanent
+
+
+@pytest.mark.parametrize("step", ["open", "skip", "read"])
+def test_a_ledger_that_is_damaged_is_refused_for_good_at_every_step(tmp_path: Path, step: str) -> None:
+    """It would be opened again for ever."""
+    names = [f"{n}.png" for n in range(3 * BATCH)]
+    picture(tmp_path / names[0], 1)
+    book = ledger(tmp_path, names)
+    damaged = {"open": 0, "skip": 2 * BATCH, "read": BATCH}[step]
+    book._db.execute("UPDATE items SET name = 7 WHERE number = ?", (damaged,))
+    book.close()
+    job = Job(options(tmp_path))
+
+    def all_steps() -> None:
+        job.open()
+        if step == "skip":
+            job.skip(2 * BATCH)
+        frames(job, 2 * BATCH)
+
+    with pytest.raises(SourceError, match=r"ledger\.sqlite is damaged") as error:
+        all_steps()
+    assert error.value.permanent
