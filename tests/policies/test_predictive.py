@@ -14,7 +14,6 @@ from ncs_cluster.testing.thermal_lab import scenario
 from ncs_cluster.testing.thermal_lab.scenario import Sensors
 from ncs_cluster.testing.thermal_lab.trial import Result, Trial
 from ncs_cluster.types import StickId
-from tests.needs import need_module
 
 A = StickId("1")
 
@@ -190,7 +189,6 @@ def test_unknown_sticks_stay_under_the_limit_at_nearly_the_best_rate_when_the_ai
     sticks: int, size: int, ramp_s: float
 ) -> None:
     """15 K at once and in five minutes while all are at the limit, then a cold stick."""
-    need_module("scipy")
     result = Trial(scenario.step(sticks, size, ramp_s=ramp_s), "predictive", 3).run()
     kept(result)
     assert result.steady_share >= 0.965
@@ -200,7 +198,6 @@ def test_unknown_sticks_stay_under_the_limit_at_nearly_the_best_rate_when_the_ai
 @pytest.mark.slow
 def test_sensors_that_fail_at_the_limit_harm_neither_their_sticks_nor_the_others() -> None:
     """One freezes and one falls silent ten minutes before the air warms up by 15 K; two of four sticks are left."""
-    need_module("scipy")
     sensors = Sensors(frozen=(0, 3000.0), silent=(1, 3000.0))
     story = scenario.step(4, 0)._replace(sensors=sensors, until_s=4800.0, plugged_s=0.0, judged_s=900.0)
     result = Trial(story, "predictive", 4).run()

@@ -13,7 +13,7 @@ from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, Body, Network, Pl
 from ncs_cluster.testing.thermal_lab.trial import Trial
 from tests.needs import need_module
 
-need_module("scipy")
+scipy_optimize = need_module("scipy.optimize")
 
 
 def test_one_stick_may_work_as_much_as_its_rise_leaves_room_for() -> None:
@@ -33,6 +33,22 @@ def test_where_all_are_at_the_limit_the_bound_solves_a_linear_system() -> None:
     assert ((work > 0) & (work < 1)).all()
     assert bound.steady(network, 40.0, 65.0) == pytest.approx(work.sum() / INFERENCE_S)
     assert bound.steady(network, 40.0, 65.0, cluster_size=1) == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_steady_bound_is_what_another_solver_finds(seed: int) -> None:
+    chance = random.Random(seed)
+    count, size = chance.randint(1, 9), chance.choice([0, 0, 1, 2, 3])
+    network, air_c, limit_c = Network(spread(count, 0.4, chance)), chance.uniform(-10.0, 52.0), chance.uniform(60.0, 75.0)
+    rise = network.die_k_w()
+    found = scipy_optimize.linprog(
+        -np.ones(count),
+        np.vstack([rise * network.work_w, np.ones(count)]),
+        np.append(limit_c - air_c - rise @ network.idle_w, size or count),
+        bounds=(0, 1),
+    )
+    expected = -found.fun / INFERENCE_S if found.status == 0 else 0.0
+    assert bound.steady(network, air_c, limit_c, size) == pytest.approx(expected, abs=1e-6)
 
 
 def test_what_one_stick_can_do_in_an_hour_is_what_the_greediest_policy_does() -> None:

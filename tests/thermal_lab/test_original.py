@@ -7,9 +7,6 @@ import pytest
 from ncs_cluster.testing.thermal_lab import scenario
 from ncs_cluster.testing.thermal_lab.original import LOOKS_PER_S, Original
 from ncs_cluster.testing.thermal_lab.trial import Trial
-from tests.needs import need_module
-
-need_module("scipy")
 
 
 def plugged(count: int, size: int) -> Original:

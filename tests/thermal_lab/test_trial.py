@@ -11,9 +11,6 @@ from ncs_cluster.testing.thermal_lab import scenario
 from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, spread
 from ncs_cluster.testing.thermal_lab.scenario import Scenario, Sensors
 from ncs_cluster.testing.thermal_lab.trial import Trial
-from tests.needs import need_module
-
-need_module("scipy")
 
 
 def short(until_s: float = 60.0, **changes: object) -> Scenario:

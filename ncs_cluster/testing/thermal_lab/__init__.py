@@ -5,5 +5,5 @@
 
 `plant` is the physics and shares no code with `ncs_cluster.thermal` and the policies; `bound` is the best rate that any policy can
 reach on it; `core_pool` puts a policy into the real Regulator and Zones; `original` is the policy of the script this project
-follows. All seconds are plant seconds. Needs numpy; `bound` needs scipy.
+follows. All seconds are plant seconds. The dynamic bound needs scipy.
 """

@@ -1,7 +1,8 @@
 """The best rate that any policy can reach on a plant while every die stays at or under the limit: linear programs.
 
 A die's temperature is a linear function of all work done before, with no negative coefficient. So the average of any policy over a
-long time obeys the steady program, and its whole history the dynamic one, which knows every parameter and the future. Needs scipy.
+long time obeys the steady program, and its whole history the dynamic one, which knows every parameter and the future. The dynamic
+one has thousands of unknowns and needs scipy.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, Network
+from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, Network, Values
 
 STEP_S = 20.0
 
@@ -24,15 +25,15 @@ def steady(network: Network, air_c: float, limit_c: float, cluster_size: int = 0
 
     0 when the sticks are over the limit though they rest.
     """
-    optimize, _ = _scipy()
     rise = network.die_k_w()
     left_k = limit_c - air_c - rise @ network.idle_w
-    rows, ends = [rise * network.work_w], [left_k]
+    if left_k.min() < 0.0:
+        return 0.0
+    rows, ends = [rise * network.work_w, np.eye(network.count)], [left_k, np.ones(network.count)]
     if cluster_size:
         rows.append(np.ones((1, network.count)))
         ends.append(np.array([float(cluster_size)]))
-    found = optimize.linprog(-np.ones(network.count), np.vstack(rows), np.concatenate(ends), bounds=(0, 1), method="highs")
-    return -found.fun / INFERENCE_S if found.status == 0 else 0.0
+    return _largest_sum(np.vstack(rows), np.concatenate(ends)) / INFERENCE_S
 
 
 def dynamic(
@@ -94,6 +95,27 @@ def dynamic(
         method="highs",
     )
     return -found.fun * step_s / INFERENCE_S if found.status == 0 else math.nan
+
+
+def _largest_sum(rows: Values, ends: Values) -> float:
+    """max sum u under rows u <= ends, u >= 0, where ends >= 0 and every u is bounded: the simplex method on a tableau, with Bland's
+    rule, under which it ends (Bland, Mathematics of Operations Research 2, 1977)."""
+    count, width = rows.shape
+    tableau = np.zeros((count + 1, width + count + 1))
+    tableau[:count, :width], tableau[:count, width:-1], tableau[:count, -1] = rows, np.eye(count), ends
+    tableau[count, :width] = -1.0
+    basis = list(range(width, width + count))
+    while (able := np.flatnonzero(tableau[count, :-1] < -1e-9)).size:
+        column = int(able[0])
+        rising = np.flatnonzero(tableau[:count, column] > 1e-12)
+        ratios = tableau[rising, -1] / tableau[rising, column]
+        least = rising[ratios <= ratios.min() + 1e-12]
+        row = int(min(least, key=lambda each: basis[int(each)]))
+        tableau[row] /= tableau[row, column]
+        others = np.arange(count + 1) != row
+        tableau[others] -= np.outer(tableau[others, column], tableau[row])
+        basis[row] = column
+    return float(tableau[count, -1])
 
 
 def _block(rows: list[int], columns: list[int], values: list[float], row: int, column: int, block: Any) -> None:
