@@ -25,6 +25,10 @@ def main() -> None:
             from ncs_cluster.cli import bench
 
             sys.exit(bench.main(sys.argv[2:]))
+        if sys.argv[1:2] == ["simulate"]:
+            from ncs_cluster.cli import simulate
+
+            sys.exit(simulate.main(sys.argv[2:]))
         if sys.argv[1:2] == ["merge"]:
             from ncs_cluster.cli import merge
 

@@ -46,6 +46,8 @@ class Series(NamedTuple):
     colour: Colour
     points: List[Tuple[float, Value]]
     """(x, value); of bars x is the number of the group."""
+    marked: bool = True
+    """Of lines: each value has a mark and its spread; else there is the line alone, for many values."""
 
 
 class Lines(NamedTuple):
@@ -221,7 +223,7 @@ def _lines(paper: _Paper, panel: Lines, axes: _Axes) -> None:
         places = [(axes.x(x) + aside, value) for x, value in series.points]
         for (x, value), (to_x, to) in zip(places, places[1:]):
             paper.line(x, axes.y(value.median), to_x, axes.y(to.median), series.colour, 1.8)
-        for x, value in places:
+        for x, value in places if series.marked else ():
             _whisker(paper, axes, x, value, series.colour)
             paper.mark(shape, x, axes.y(value.median), series.colour)
 
