@@ -6,9 +6,9 @@ Runs on CPython 3.9.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Annotated, Any, Dict, List, Optional, Tuple
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ncs_cluster.types import CameraName, GraphName, StickId
 
@@ -176,7 +176,7 @@ class JobSpec(Struct, frozen=True):
     """Absolute path of its folder."""
     sources: List[str] = []
     """What it works on, for people; not more than a few."""
-    id: str = ""
+    id: Annotated[str, Meta(pattern="^[0-9]{0,9}$")] = ""
     """The number that the daemon gave it: "1", "2", ...; empty for the job of a daemon that runs for it alone."""
     started_at: float = 0.0
     """Unix seconds."""

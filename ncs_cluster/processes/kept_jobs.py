@@ -43,7 +43,10 @@ class KeptJobs:
         if self.refusal is not None:
             return []
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=list[JobRecord])
+            jobs = msgspec.json.decode(self._path.read_bytes(), type=list[JobRecord])
+            if len({record.job.id for record in jobs}) < len(jobs):
+                raise msgspec.ValidationError("two jobs have one number")
+            return jobs
         except FileNotFoundError:
             return []
         except OSError as error:

@@ -6,13 +6,21 @@ import os
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec import structs
 
 from ncs_cluster.processes.kept_jobs import NAME, KeptJobs
 from ncs_cluster.specs import JobRecord
 from tests.core.onejob import JOB
 
-RECORDS = [JobRecord(JOB, "paused", None, 3, 10, 1), JobRecord(JOB, "failed", "stopped", 4, 10, 2)]
+RECORDS = [
+    JobRecord(structs.replace(JOB, id="1"), "paused", None, 3, 10, 1),
+    JobRecord(structs.replace(JOB, id="2"), "failed", "stopped", 4, 10, 2),
+]
+WHOLE = msgspec.json.encode(RECORDS)
+FLIPPED = [WHOLE.replace(b'"id":"2"', b'"id":"r"'), WHOLE.replace(b'"id":"2"', b'"id":"1"')]
+"""A bit of a number has changed: the next job would have none, or that of another."""
 
 
 class Kept(KeptJobs):
@@ -55,7 +63,7 @@ def test_a_daemon_without_a_state_directory_takes_no_job() -> None:
     assert (kept.load(), kept.refusal, kept.said) == ([], "this daemon takes no jobs", [])
 
 
-@pytest.mark.parametrize("content", [b"", b"[{", b'[{"job": 7}]', b"\xff" * 100])
+@pytest.mark.parametrize("content", [b"", b"[{", b'[{"job": 7}]', b"\xff" * 100, *FLIPPED])
 def test_a_damaged_file_is_set_aside_and_the_daemon_starts(tmp_path: Path, content: bytes) -> None:
     (tmp_path / NAME).write_bytes(content)
     kept = Kept(tmp_path)
