@@ -45,7 +45,8 @@ def read(program: str, argv: Sequence[str], job: Optional[Change] = None, *, gra
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 0
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, BrokenPipeError):
+            # interrupted, or its parent, which reads the answer, was
             code = 130
         sys.stdout.flush()
         sys.stderr.flush()

@@ -163,3 +163,28 @@ def test_where_no_service_is_the_users_own_place_is_named(tmp_path: Path, monkey
 def test_a_runtime_directory_may_be_a_string_or_a_path(tmp_path: Path, kind: type) -> None:
     with pytest.raises(NotRunning, match=str(tmp_path / CONTROL_SOCKET)):
         client.Client(kind(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("out", "why"),
+    [
+        ("closed/found", "this user may not make it; choose another folder, or change the owner of its place"),
+        ("file", "a file is in its place; choose another folder"),
+        ("file/found", "a file is in its place; choose another folder"),
+    ],
+)
+def test_a_jobs_folder_that_cannot_be_made_says_what_to_do(closed: Path, out: str, why: str) -> None:
+    (closed.parent / "file").touch()
+    closed.chmod(0o555)
+    code, said = run(*NCSCTL, "run", "x.jpg", "--graph", "demo", "--out", str(closed.parent / out))
+    assert (code, said) == (2, f"ncsctl run: {closed.parent}/{out}: {why}")
+
+
+@pytest.mark.parametrize("command", [["run", "x.jpg", "--graph", "demo"], ["merge", "x"], ["bench", "x.jpg", "--graph", "demo"]])
+def test_an_empty_out_is_not_the_working_folder(tmp_path: Path, command: list[str]) -> None:
+    """As of an unset variable of a script: a job would write beside everything else."""
+    words = [sys.executable, *NCSCTL, *command, "--out", ""]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: argument --out: must not be empty; name a folder\n")
+    assert list(tmp_path.iterdir()) == []

@@ -179,7 +179,7 @@ def test_nothing_is_written_where_other_files_are(tmp_path: Path, three: list[Pa
         assert outputs(out) == before
     complaints = capsys.readouterr().err.splitlines()
     assert f"--out {tmp_path}/all: holds other files; choose a new folder" in complaints[0]
-    assert "another command works in it" in complaints[1]
+    assert f"--out {three[0]}: is the folder of a part; choose a new folder" in complaints[1]
 
 
 def test_a_folder_of_another_jobs_joined_outputs_is_not_written_over(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ncs_cluster.cli import daemon_flags
 from ncs_cluster.cli.bench.modes import MODES
+from ncs_cluster.cli.job_folder import folder_named
 
 DESCRIPTION = """Measure ways of working through pictures, on your devices, graph and pictures: one after another,
 with threads, with processes, with the queue of ncs_cluster. PICTURES: files, folders with all below them,
@@ -43,7 +44,9 @@ def parser() -> argparse.ArgumentParser:
         help="then let the fastest mode work for S seconds on all devices, and compare its begin and end",
     )
     made.add_argument("--size", metavar="WxH", help=f"larger pictures are scaled down to this size [{daemon_flags.SIZE}]")
-    made.add_argument("--out", metavar="DIR", help="folder for bench.json, bench.md, bench.png and the results of each mode")
+    made.add_argument(
+        "--out", metavar="DIR", type=folder_named, help="folder for bench.json, bench.md, bench.png and the results of each mode"
+    )
     made.add_argument("--json", action="store_true", help="print bench.json instead of the table")
     made.add_argument("--quiet", action="store_true", help="no progress on standard error")
     daemon_flags.add(made, daemon_flags.FLAGS)

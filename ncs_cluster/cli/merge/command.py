@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
-from ncs_cluster.cli.job_folder import locked
+from ncs_cluster.cli.job_folder import folder_named, locked
 from ncs_cluster.cli.merge.parts import Opened, opened
 from ncs_cluster.cli.run.plan import LEDGER
 from ncs_cluster.cli.run.progress import NAMED, duration
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     made.add_argument("parts", metavar="DIR", nargs="+", help="the --out folder of a part; all parts, in any order")
-    made.add_argument("--out", metavar="DIR", required=True, help="folder of the joined outputs, new or empty")
+    made.add_argument("--out", metavar="DIR", type=folder_named, required=True, help="folder of the joined outputs, new or empty")
     made.add_argument("--quiet", action="store_true", help="no summary")
     return made
 
@@ -73,6 +73,8 @@ def _merged(folders: list[Path], out: Path, held: ExitStack, *, quiet: bool) -> 
             raise ConfigError(f"{folder}: there is no such folder")
         if any(os.path.samefile(folder, other) for other in folders[:place]):
             raise ConfigError(f"{folder} is named twice")
+        if out.exists() and os.path.samefile(folder, out):
+            raise ConfigError(f"--out {out}: is the folder of a part; choose a new folder")
         held.enter_context(locked(folder))
     parts = opened(folders)
     sinks = {kind: _joining(kind, options, out) for kind, options in parts[0].outputs.items()}

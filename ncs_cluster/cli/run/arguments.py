@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ncs_cluster.cli import daemon_flags
+from ncs_cluster.cli.job_folder import folder_named
 from ncs_cluster.sinks import SINKS
 
 DESCRIPTION = """Run a graph over files: pictures, films, folders with all below them, "patterns", list files
@@ -36,7 +37,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("sources", metavar="SOURCE", nargs="*", help="what to work on; several keep their order")
     made.add_argument("--graph", metavar="NAME|DIR", required=True, help="the graph; its decoder says what is written")
-    made.add_argument("--out", metavar="DIR", required=True, help="folder of the outputs and of the job's ledger")
+    made.add_argument(
+        "--out", metavar="DIR", type=folder_named, required=True, help="folder of the outputs and of the job's ledger"
+    )
     made.add_argument("--format", metavar="F,F", default="jsonl", help=f"outputs: {', '.join(_formats())} [jsonl]")
     made.add_argument("--size", metavar="WxH", help="larger frames are scaled down to this size [1280x720]")
     made.add_argument("--readers", metavar="N", type=int, default=0, help="threads that decode pictures; 0: one for each core [0]")

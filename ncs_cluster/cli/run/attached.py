@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
-from ncs_cluster.cli.job_folder import locked
+from ncs_cluster.cli.job_folder import locked, make
 from ncs_cluster.cli.run import arguments, plan
 from ncs_cluster.cli.run.prepared import INTERRUPTED, NOT_DONE, PROGRAM, ended, prepared, stopped_at_failure
 from ncs_cluster.cli.run.progress import Progress
@@ -99,7 +99,7 @@ def _job(given: argparse.Namespace, folder: Path, graph: GraphSpec) -> JobSpec:
     def planned(settings: Settings) -> Settings:
         return plan.settings_for(given, folder, settings.runtime_dir, structs.replace(settings, graphs=[graph]))
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make(folder)
     return read(PROGRAM, arguments.of_daemon(given, folder), planned, graphs=False).jobs[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -27,6 +28,8 @@ from ncs_cluster.specs import Settings
 def main(argv: Sequence[str]) -> int:
     """The command; returns its exit code."""
     given = arguments.parse(argv)
+    # as Ctrl-C, until a supervisor runs: what was made for it is removed
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(given.out).absolute()
     try:
         return attached.run(given, folder) if given.attach else _alone(given, folder)
