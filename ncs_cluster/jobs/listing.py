@@ -126,12 +126,13 @@ def _below(folder: str, within: str, wanted: tuple[str, ...]) -> Iterator[bytes]
 
 
 def _matching(pattern: str) -> Iterator[bytes]:
-    """Files that match, folder by folder; ** is any number of folders."""
+    """Files that match, folder by folder, each once; ** is any number of folders."""
     head, *rest = pattern.split(os.sep)
-    if not head:
-        yield from _matched(os.sep, rest)
-    else:
-        yield from _matched("", [head, *rest])
+    parts = rest if not head else [head, *rest]
+    parts = [part for at, part in enumerate(parts) if part != "**" or at == 0 or parts[at - 1] != "**"]
+    found = _matched("" if head else os.sep, parts)
+    # two ** may stand for the folders above a file in several ways
+    yield from dict.fromkeys(found) if parts.count("**") > 1 else found
 
 
 def _matched(base: str, parts: Sequence[str]) -> Iterator[bytes]:

@@ -65,6 +65,15 @@ def test_a_pattern_means_the_files_that_match_folder_by_folder(tree: Path, patte
     assert listed(pattern) == listed(pattern)
 
 
+@pytest.mark.parametrize("pattern", ["**/**/*.jpg", "**/s*/**", "a/**/**", "**/**"])
+def test_a_file_that_a_pattern_matches_in_several_ways_is_one_item(tree: Path, pattern: str) -> None:
+    (tree / "a/sub/some/s3").mkdir(parents=True)
+    (tree / "a/sub/some/s3/4.jpg").touch()
+    found = listed(pattern)
+    assert "a/sub/some/s3/4.jpg" in found
+    assert len(found) == len(set(found))
+
+
 def test_an_absolute_pattern_gives_absolute_names(tree: Path) -> None:
     assert listed(f"{tree}/b/*") == [f"{tree}/b/2.jpg", f"{tree}/b/film.avi"]
 
