@@ -63,6 +63,8 @@ class Predictive:
         self._steps: dict[StickId, tuple[Die, AirSteps]] = {}
         """Of each die the steps of the air that it alone has seen."""
         self._pool = AirSteps()
+        self._rises_k = dict.fromkeys(HORIZONS_S, 0.0)
+        """What the dies still get of a step that all have seen, by horizon."""
         self._duties: dict[StickId, float] = {}
         self._second: int | None = None
 
@@ -80,6 +82,7 @@ class Predictive:
         if second != self._second:
             self._second = second
             self._look_for_steps()
+            self._rises_k = {after_s: self._pool.rise_k(after_s, POOL_SIGMAS) for after_s in HORIZONS_S}
             new = list(dies)
         self._duties.update((stick, self._duty(stick, dies[stick], view.limit_c)) for stick in new)
         wanted = {stick.id: self._wanted(stick) for stick in view.sticks if stick.usable and not stick.hot}
@@ -138,7 +141,7 @@ class Predictive:
         margin_k = 0.07 + 0.028 * max(0.0, limit_c - state.air_c - RISE_K_W * IDLE_W - 11.0) + 3.0 * state.sigma_c
         duty = 1.0
         for after_s in HORIZONS_S:
-            rise_k = max(self._pool.rise_k(after_s, POOL_SIGMAS), steps.rise_k(after_s, OWN_SIGMAS))
+            rise_k = max(self._rises_k[after_s], steps.rise_k(after_s, OWN_SIGMAS))
             left_k = limit_c - margin_k - die.forecast_c(after_s, 0.0) - rise_k
             duty = min(duty, left_k / (response(after_s)[0][3] * state.gain * WORK_W))
         return max(0.0, duty)
