@@ -184,7 +184,7 @@ def kept(result: Result) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sticks", "size", "ramp_s"), [(4, 2, 0.0), (2, 1, 300.0)])
+@pytest.mark.parametrize(("sticks", "size", "ramp_s"), [(3, 1, 0.0), (2, 1, 300.0)])
 def test_unknown_sticks_stay_under_the_limit_at_nearly_the_best_rate_when_the_air_warms_up(
     sticks: int, size: int, ramp_s: float
 ) -> None:
@@ -199,7 +199,7 @@ def test_unknown_sticks_stay_under_the_limit_at_nearly_the_best_rate_when_the_ai
 def test_sensors_that_fail_at_the_limit_harm_neither_their_sticks_nor_the_others() -> None:
     """One freezes and one falls silent ten minutes before the air warms up by 15 K; two of four sticks are left."""
     sensors = Sensors(frozen=(0, 3000.0), silent=(1, 3000.0))
-    story = scenario.step(4, 0)._replace(sensors=sensors, until_s=4800.0, plugged_s=0.0, judged_s=900.0)
+    story = scenario.step(4, 0)._replace(sensors=sensors, until_s=4500.0, plugged_s=0.0, judged_s=600.0)
     result = Trial(story, "predictive", 4).run()
     kept(result)
     assert result.steady_share >= 0.45

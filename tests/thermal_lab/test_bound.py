@@ -79,7 +79,7 @@ def test_a_limit_that_cannot_be_kept_has_no_dynamic_bound() -> None:
 
 def test_a_stick_that_comes_later_does_no_work_before_and_comes_cold() -> None:
     network = Network([Body()] * 2)
-    hour_s = 3600.0
+    hour_s = 1800.0
     late = bound.dynamic(network, lambda _: 40.0, lambda stick, now_s: stick == 0 or now_s >= hour_s, 2 * hour_s, 65.0)
     alone = bound.dynamic(network, lambda _: 40.0, lambda stick, _: stick == 0, 2 * hour_s, 65.0)
     both = bound.dynamic(network, lambda _: 40.0, lambda *_: True, 2 * hour_s, 65.0)
@@ -89,5 +89,6 @@ def test_a_stick_that_comes_later_does_no_work_before_and_comes_cold() -> None:
 
 
 def test_a_policy_that_keeps_the_limit_does_no_more_than_the_bound() -> None:
-    result = Trial(scenario.step(3, 1, 30.0), "ring", 5, options={}).run(dynamic=True)
+    story = scenario.constant(2, 1, 40.0)._replace(plugged_s=1800.0)
+    result = Trial(story, "ring", 5).run(dynamic=True)
     assert 0.5 < result.dynamic_share <= 1.01
