@@ -35,7 +35,7 @@ class AnyOrder(RuleBasedStateMachine):
     @initialize(
         sticks=st.integers(1, 5),
         cluster_size=st.integers(0, 3),
-        policy=st.sampled_from(["ring", "all"]),
+        policy=st.sampled_from(["ring", "all", "coolest", "predictive"]),
         cameras=st.integers(1, 3),
         ordered=st.lists(st.booleans(), min_size=3, max_size=3),
         graphs=st.integers(1, 3),

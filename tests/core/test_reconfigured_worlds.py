@@ -27,7 +27,7 @@ class AnyOrderReconfigured(AnyOrder):
         clusters=st.builds(
             ClusterSpec,
             cluster_size=st.integers(0, 3),
-            policy=st.sampled_from(["ring", "all"]),
+            policy=st.sampled_from(["ring", "all", "coolest", "predictive"]),
             switch_interval_s=st.sampled_from([0.0, 0.5, 3.0]),
             switch_temp_c=st.sampled_from([55.0, 65.0, 70.0]),
         ),
