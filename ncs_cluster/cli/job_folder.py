@@ -30,6 +30,8 @@ def make(folder: Path) -> None:
         raise ConfigError(
             f"{folder}: this user may not make it; choose another folder, or change the owner of its place"
         ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder}: this user may not write there; choose another folder, or change its owner")
 
 
 @contextmanager

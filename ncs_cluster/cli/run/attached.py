@@ -15,7 +15,7 @@ from msgspec import structs
 
 from ncs_cluster.cli.job_folder import locked, make
 from ncs_cluster.cli.run import arguments, plan
-from ncs_cluster.cli.run.prepared import INTERRUPTED, NOT_DONE, PROGRAM, ended, prepared, stopped_at_failure
+from ncs_cluster.cli.run.prepared import INTERRUPTED, NOT_DONE, PROGRAM, ended, prepared, stopped_at_failure, with_remedy
 from ncs_cluster.cli.run.progress import Progress
 from ncs_cluster.cli.settings import read
 from ncs_cluster.client import Client
@@ -48,7 +48,10 @@ def run(given: argparse.Namespace, folder: Path) -> int:
             began_s, progress = time.monotonic(), Progress(ledger, quiet=given.quiet)
             if ledger.complete:
                 return ended(given, ledger, job, progress, began_s)
-            id = daemon.begin_job(encoded)
+            try:
+                id = daemon.begin_job(encoded)
+            except NotRunning as error:
+                raise NotRunning(f"{error} before it had the job; give the command again") from error
         else:
             ledger = prepared(given, folder, job)
             began_s, progress = time.monotonic(), Progress(ledger, quiet=given.quiet)
@@ -85,7 +88,7 @@ def _watch(given: argparse.Namespace, id: str, ledger: Ledger, job: JobSpec, pro
     if ledger.complete and (now is None or now.state == "done"):
         return ended(given, ledger, job, progress, began_s)
     if not stopped_at_failure(given, ledger):
-        print(f"{PROGRAM}: job {id} {_words(now)}; the same command goes on", file=sys.stderr)
+        print(f"{PROGRAM}: job {id} {with_remedy(_words(now))}", file=sys.stderr)
     return NOT_DONE
 
 

@@ -10,19 +10,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from ncs_cluster.cli.job_folder import locked
 from ncs_cluster.cli.run import arguments, attached, plan
-from ncs_cluster.cli.run.prepared import DONE, INTERRUPTED, NOT_DONE, PROGRAM, ended, prepared, stopped_at_failure
+from ncs_cluster.cli.run.prepared import DONE, INTERRUPTED, NOT_DONE, PROGRAM, ended, prepared, stopped_at_failure, with_remedy
 from ncs_cluster.cli.run.progress import Progress
 from ncs_cluster.cli.run.running import run
 from ncs_cluster.cli.settings import read
 from ncs_cluster.errors import EX_CONFIG, NcsClusterError, format_os_error
 from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.specs import Settings
+
+RUNTIME = "ncs-job-"
+OLD_S = 3600.0
+"""A younger empty folder may be that of a command that has just begun."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,16 +69,15 @@ def _job(given: argparse.Namespace, folder: Path, settings: Settings) -> int:
 
 
 def _not_done(given: argparse.Namespace, folder: Path, ledger: Ledger, *, stopped: bool) -> int:
-    again = "the same command goes on"
     if stopped_at_failure(given, ledger):
         return NOT_DONE
     if not (folder / plan.LEDGER).exists():
         print(f"{PROGRAM}: {folder} was removed while the job ran; the same command begins anew", file=sys.stderr)
         return NOT_DONE
     if stopped:
-        print(f"{PROGRAM}: interrupted after {ledger.written} frames; {again}", file=sys.stderr)
+        print(f"{PROGRAM}: interrupted after {ledger.written} frames; the same command goes on", file=sys.stderr)
         return INTERRUPTED
-    print(f"{PROGRAM}: not done after {ledger.written} frames: {_last_line(folder / plan.LOG)}; {again}", file=sys.stderr)
+    print(f"{PROGRAM}: not done after {ledger.written} frames: {with_remedy(_last_line(folder / plan.LOG))}", file=sys.stderr)
     return NOT_DONE
 
 
@@ -97,8 +100,18 @@ def _refused(line: str) -> int:
 def _runtime_dir() -> Iterator[str]:
     """A folder for the supervisor's socket, whose path must be short."""
     home = os.environ.get("XDG_RUNTIME_DIR")
-    made = tempfile.mkdtemp(prefix="ncs-job-", dir=home if home and os.access(home, os.W_OK) else None)
+    place = home if home and os.access(home, os.W_OK) else tempfile.gettempdir()
+    _remove_empty(Path(place))
+    made = tempfile.mkdtemp(prefix=RUNTIME, dir=place)
     try:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _remove_empty(place: Path) -> None:
+    """Folders of commands that were killed: their daemon has ended with them, and has emptied its own."""
+    for folder in place.glob(f"{RUNTIME}*"):
+        with suppress(OSError):
+            if folder.stat().st_uid == os.getuid() and time.time() - folder.stat().st_mtime > OLD_S:
+                folder.rmdir()

@@ -81,7 +81,7 @@ def _sink(spec: SinkSpec, given: argparse.Namespace, folder: Path, graph: GraphS
     try:
         made(SINKS.get(spec.kind).options, options)
     except ValueError as error:
-        raise ConfigError(f"--format {spec.kind}: {error}") from error
+        raise ConfigError(f"--format {spec.kind}: {str(error).replace('shard_size', '--shard-size')}") from error
     return SinkSpec(spec.kind, options, spec.shown, spec.kind, str(folder / LEDGER))
 
 

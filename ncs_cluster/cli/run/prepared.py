@@ -20,6 +20,8 @@ from ncs_cluster.specs import JobSpec
 
 DONE, WITH_FAILURES, NOT_DONE, INTERRUPTED = 0, 1, 2, 130
 PROGRAM = "ncsctl run"
+BEGIN_ANEW = "begin anew"
+"""In the reason for the end of a job that cannot go on."""
 
 
 def prepared(given: argparse.Namespace, folder: Path, job: JobSpec) -> Ledger:
@@ -43,6 +45,11 @@ def ended(given: argparse.Namespace, ledger: Ledger, job: JobSpec, progress: Pro
     if not given.quiet:
         print("\n".join(summary(ledger, progress, time.monotonic() - began_s)))
     return WITH_FAILURES if ledger.failed else DONE
+
+
+def with_remedy(reason: str) -> str:
+    """Why a job is not done, and what to do about it."""
+    return reason if BEGIN_ANEW in reason else f"{reason}; the same command goes on"
 
 
 def stopped_at_failure(given: argparse.Namespace, ledger: Ledger) -> bool:
