@@ -8,7 +8,7 @@ import random
 import pytest
 
 from ncs_cluster.testing.thermal_lab import scenario
-from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, spread
+from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, Network, spread
 from ncs_cluster.testing.thermal_lab.scenario import Scenario, Sensors
 from ncs_cluster.testing.thermal_lab.trial import Trial
 
@@ -100,3 +100,14 @@ def test_sticks_differ_by_up_to_the_scenarios_share() -> None:
     trial = Trial(short(parameters=0.0), "all", 1)
     assert len(set(trial.plant.bodies)) == 1
     assert Trial(short(), "all", 7).plant.bodies == spread(4, 0.2, random.Random("sticks 7"))
+
+
+def test_a_stick_that_is_covered_finds_more_resistance_to_the_air_and_the_bound_knows_it() -> None:
+    trial = Trial(scenario.covering(2, 0, 30.0, factor=2.0)._replace(until_s=3601.0), "all", 1)
+    before = [trial.second() for _ in range(3600)] and list(trial.plant.bodies)
+    dies_c = list(trial.plant.dies_c)
+    trial.second()
+    after = trial.plant.bodies
+    assert after == [before[0]._replace(case_air_k_w=2 * before[0].case_air_k_w), before[1]]
+    assert trial.plant.dies_c == pytest.approx(dies_c, abs=1.0), "its temperature stays and then rises"
+    assert (trial.plant.network.die_k_w() > Network(before).die_k_w()).all()

@@ -114,6 +114,12 @@ class Plant:
         self.nodes_c[[number, len(self.bodies) + number]] = air_c
         self.levels[number] = 0
 
+    def cover(self, number: int, factor: float) -> None:
+        """Something lies on the stick: its heat finds so many times the resistance to the air."""
+        body = self.bodies[number]
+        self.bodies[number] = body._replace(case_air_k_w=body.case_air_k_w * factor)
+        self.network = Network(self.bodies)
+
     def speed(self, number: int) -> float:
         """The share of its full rate that the stick's throttle leaves to it."""
         return INFERENCE_S / (INFERENCE_S + PAUSE_S[self.levels[number]])

@@ -41,6 +41,8 @@ class Scenario(NamedTuple):
     parameters: float = 0.2
     """The sticks' figures differ from the usual ones by up to this share."""
     sensors: Sensors = Sensors()
+    covered: tuple[int, float, float] | None = None
+    """A stick's index, when it is covered, and by what factor its resistance to the air grows then. No dynamic bound knows it."""
     judged_s: float = 1800.0
     """The rate of the last so many seconds is compared with the steady bound."""
 
@@ -69,6 +71,12 @@ def step(sticks: int, cluster_size: int, air_c: float = 25.0, *, rise_k: float =
     how = f"over {ramp_s / 60:g} min" if ramp_s else "at once"
     name = f"{air_c:g} C, +{rise_k:g} K {how}"
     return Scenario(name, sticks, cluster_size, air, 2.5 * HOUR_S, plugged_s=1.5 * HOUR_S)
+
+
+def covering(sticks: int, cluster_size: int, air_c: float = 40.0, *, factor: float = 2.0) -> Scenario:
+    """The first stick is covered after an hour; another hour follows."""
+    name = f"{air_c:g} C, one stick covered (x {factor:g})"
+    return Scenario(name, sticks, cluster_size, lambda _: air_c, 2 * HOUR_S, covered=(0, HOUR_S, factor), judged_s=HOUR_S / 2)
 
 
 def heat_wave(sticks: int, cluster_size: int, air_c: float = 25.0, *, rise_k: float = 15.0) -> Scenario:

@@ -76,6 +76,7 @@ class Trial:
         self._unfinished, self._waited_s = 0.0, 0.0
         self._last_c = [scenario.air_c(0.0)] * scenario.sticks
         self._powered = [False] * scenario.sticks
+        self._covered = False
         size, limit_c = scenario.cluster_size, scenario.limit_c
         self.pool: Pool
         if policy == ORIGINAL:
@@ -92,6 +93,9 @@ class Trial:
     def second(self) -> None:
         """Readings arrive, the policy decides, and again whenever it asks for it; the sticks work until the next readings."""
         scenario, begins_s = self.scenario, self.now_s
+        if scenario.covered is not None and not self._covered and begins_s >= scenario.covered[1]:
+            self._covered = True
+            self.plant.cover(scenario.covered[0], scenario.covered[2])
         for number in range(scenario.sticks):
             if scenario.powered(number, begins_s) and not self._powered[number]:
                 self._powered[number] = True
