@@ -140,7 +140,7 @@ class Trial:
         for number, share in enumerate(work):
             self.pool.worked(number, share * for_s)
         plant.advance(for_s, work, scenario.air_c(self.now_s), self._powered)
-        hottest_c = max(die_c for die_c, powered in zip(plant.dies_c, self._powered, strict=True) if powered)
+        hottest_c = max(float(die_c) for die_c, powered in zip(plant.dies_c, self._powered, strict=True) if powered)
         self._hottest_c = max(self._hottest_c, hottest_c)
         self._over_s += for_s * (hottest_c > scenario.limit_c)
         if self.traced:
