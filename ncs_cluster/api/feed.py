@@ -1,6 +1,9 @@
 """The images that a program gives to one graph: copied into the ring, announced to the source, and the result of each awaited.
 
 An image keeps its slot until its frame is captured, so a camera process that is killed loses none. Any thread may submit.
+
+Ctrl-C may interrupt `submit` at any place. So an image counts from one call on, which puts it among the announced ones; which slots
+are free, which number is next and how many bytes wait is worked out from that and from what each thread copies just now.
 """
 
 from __future__ import annotations
@@ -54,10 +57,11 @@ class Feed:
         """A larger ring is wanted: other images wait."""
         self._announced: deque[m.Image] = deque()
         """Images that are not captured, oldest first."""
+        self._captured = 0
+        """Images that are."""
+        self._copying: dict[int, tuple[int, int]] = {}
+        """The slot that a thread copies into, and the bytes. That of an interrupted call stays until the thread's next one."""
         self._awaited: dict[int, _Awaited] = {}
-        self._bytes = 0
-        """Pixels of the awaited images."""
-        self._next = 0
         self._link: Peer | None = None
         self._ready = False
         """The source has said which image it wants first."""
@@ -70,13 +74,13 @@ class Feed:
         and the error of a cluster that is closed."""
         pixels = checked(image)
         height, width = pixels.shape[:2]
-        slot = self._take_slot(width, height, math.inf if timeout_s is None else time.monotonic() + timeout_s)
+        thread = threading.get_ident()
+        slot = self._take_slot(thread, width, height, math.inf if timeout_s is None else time.monotonic() + timeout_s)
         try:
             self._ring.image(slot, width, height)[:] = pixels
         except BaseException:
             with self._changed:
-                self._free.append(slot)
-                self._bytes -= pixels.size
+                self._copying.pop(thread, None)
                 self._changed.notify_all()
                 if self._error is not None:
                     # the ring was unmapped meanwhile
@@ -86,10 +90,11 @@ class Feed:
         with self._changed:
             if self._error is not None:
                 raise copied(self._error)
-            number, self._next = self._next, self._next + 1
+            number = self._announced[-1].number + 1 if self._announced else self._captured
             self._awaited[number] = _Awaited(future, position, pixels.size)
             announced = m.Image(number, slot, width, height, time.monotonic(), time.time())
             self._announced.append(announced)
+            self._copying.pop(thread, None)
             if self._ready:
                 self._send(announced)
         return future
@@ -97,26 +102,31 @@ class Feed:
     def would_wait(self, image: Any) -> bool:
         """`submit` may not return at once."""
         with self._changed:
-            return self._grows or not self._free or self._crowded(image.size) or image.size > self._room
+            return self._grows or not self._free() or self._crowded(image.size) or image.size > self._room
 
-    def _take_slot(self, width: int, height: int, until_s: float) -> int:
+    def _free(self) -> list[int]:
+        taken = {image.slot for image in self._announced} | {slot for slot, _ in self._copying.values()}
+        return [slot for slot in range(SLOTS) if slot not in taken]
+
+    def _take_slot(self, thread: int, width: int, height: int, until_s: float) -> int:
         """A slot that holds the image, taken; the image's pixels are counted."""
         grows = False
         with self._changed:
+            self._copying.pop(thread, None)
             try:
                 while True:
                     if self._error is not None:
                         raise copied(self._error)
                     if not self._ring.holds(width, height) and (grows or not self._grows):
                         grows = self._grows = True
-                        if len(self._free) == SLOTS:
+                        if len(self._free()) == SLOTS:
                             self._grow(width, height)
                             grows = self._grows = False
                             self._changed.notify_all()
                             continue
-                    elif not self._grows and self._free and not self._crowded(width * height * 3):
-                        self._bytes += width * height * 3
-                        return self._free.pop()
+                    elif not self._grows and (free := self._free()) and not self._crowded(width * height * 3):
+                        self._copying[thread] = free[0], width * height * 3
+                        return free[0]
                     wait_s = until_s - time.monotonic()
                     if wait_s <= 0:
                         raise ResultTimeout("no room for the image within the given time: no earlier image has its result")
@@ -127,7 +137,12 @@ class Feed:
                     self._changed.notify_all()
 
     def _crowded(self, size: int) -> bool:
-        return self._bytes + size > MOST_BYTES and self._bytes > (LEAST_IMAGES - 1) * size
+        waiting = self._waiting_bytes()
+        return waiting + size > MOST_BYTES and waiting > (LEAST_IMAGES - 1) * size
+
+    def _waiting_bytes(self) -> int:
+        """Pixels of the images that have no result."""
+        return sum(each.size for each in self._awaited.values()) + sum(size for _, size in self._copying.values())
 
     def _grow(self, width: int, height: int) -> None:
         """Another ring; every slot is free. The source opens again to get it."""
@@ -143,7 +158,6 @@ class Feed:
         self._fd = memory.create("ncs-images", slot_bytes(width, height) * SLOTS)
         self._ring = ImageRing(self._fd, SLOTS, width, height, writable=True)
         self._room = width * height * 3
-        self._free = list(range(SLOTS))
 
     def forget(self) -> None:
         """In a forked process, where the lock may be held for ever: unmap the ring."""
@@ -178,8 +192,9 @@ class Feed:
             if link is not self._link:
                 # it has the ring before this one; every image in that was captured
                 return
+            self._captured = max(self._captured, message.next)
             while self._announced and self._announced[0].number < message.next:
-                self._free.append(self._announced.popleft().slot)
+                self._announced.popleft()
                 self._changed.notify_all()
             if isinstance(message, m.FeedReady):
                 self._ready = True
@@ -199,7 +214,6 @@ class Feed:
             # before it is taken out: where this fails, `fail` answers it
             result = result_of(record, awaited.position)
             del self._awaited[record.frame]
-            self._bytes -= awaited.size
             self._changed.notify_all()
         if awaited.future.set_running_or_notify_cancel():
             awaited.future.set_result(result)

@@ -49,7 +49,7 @@ class Feeds(RuleBasedStateMachine):
     def submit(self, width: int, height: int) -> None:
         image = np.full((height, width, 3), len(self.given) % 251, np.uint8)
         fits = self.feed._ring.holds(width, height)
-        if len(self.feed._free) < (1 if fits else SLOTS):
+        if len(self.feed._free()) < (1 if fits else SLOTS):
             return  # it would wait
         self.futures.append(self.feed.submit(image, len(self.given)))
         self.given.append(image)
@@ -113,10 +113,10 @@ class Feeds(RuleBasedStateMachine):
 
     @invariant()
     def a_slot_is_free_or_holds_one_image(self) -> None:
-        slots = [*self.feed._free, *(image.slot for image in self.feed._announced)]
+        slots = [*self.feed._free(), *(image.slot for image in self.feed._announced)]
         assert sorted(slots) == list(range(SLOTS))
         waiting = [image.size for number, image in enumerate(self.given) if number not in self.answered]
-        assert self.feed._bytes == sum(waiting)
+        assert self.feed._waiting_bytes() == sum(waiting)
 
     def teardown(self) -> None:
         if hasattr(self, "feed"):

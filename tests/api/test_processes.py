@@ -141,6 +141,7 @@ def test_a_killed_program_leaves_nothing(then: str, tmp_path: Path) -> None:
 def test_ctrl_c_reaches_the_program_alone(tmp_path: Path) -> None:
     then = """
 try:
+    print("begins", flush=True)
     list(cluster.map(image for _ in range(10**9)))
 except KeyboardInterrupt:
     print(len(list(cluster.map([image] * 7))), flush=True)
@@ -149,6 +150,7 @@ except KeyboardInterrupt:
     env = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
     program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, start_new_session=True)
     assert program.stdout is not None
+    program.stdout.readline()
     program.stdout.readline()
     # as a terminal does: the whole foreground group
     os.killpg(program.pid, signal.SIGINT)
