@@ -76,7 +76,7 @@ def _merged(folders: list[Path], out: Path, held: ExitStack, *, quiet: bool) -> 
         if out.exists() and os.path.samefile(folder, out):
             raise ConfigError(f"--out {out}: is the folder of a part; choose a new folder")
         held.enter_context(locked(folder))
-    parts = opened(folders)
+    parts = opened(folders, held)
     sinks = {kind: _joining(kind, options, out) for kind, options in parts[0].outputs.items()}
     held.enter_context(locked(out))
     _take(out, parts)

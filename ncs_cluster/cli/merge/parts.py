@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -52,9 +53,9 @@ class Opened(NamedTuple):
     """What is the same in all parts, on whichever machine they were made, under the names that a refusal uses."""
 
 
-def opened(folders: Sequence[Path]) -> list[Opened]:
-    """All parts of one job in order. Raises ConfigError, LedgerError, OSError."""
-    first, *others = parts = [_opened(folder) for folder in folders]
+def opened(folders: Sequence[Path], held: ExitStack) -> list[Opened]:
+    """All parts of one job in order; `held` closes their ledgers. Raises ConfigError, LedgerError, OSError."""
+    first, *others = parts = [_opened(folder, held) for folder in folders]
     for other in others:
         _check_same(first, other)
     found: dict[int, Path] = {}
@@ -73,11 +74,11 @@ def opened(folders: Sequence[Path]) -> list[Opened]:
     return sorted(parts, key=lambda part: part.number)
 
 
-def _opened(folder: Path) -> Opened:
+def _opened(folder: Path, held: ExitStack) -> Opened:
     path = folder / LEDGER
     if not path.is_file():
         raise ConfigError(f"{folder}: is not the folder of a job: it has no {LEDGER}")
-    ledger = Ledger(str(path))
+    ledger = held.enter_context(closing(Ledger(str(path))))
     try:
         job = ledger.job
         if job is None or not ledger.complete or not all(sink.finished for sink in ledger.sinks.values()):
