@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ncs_cluster.jobs import schema
@@ -79,17 +80,14 @@ class Ledger:
     def __init__(self, path: str, *, create: bool = False) -> None:
         self._path = path
         self._db = schema.connect(path, create=create)
+        # Python 3.13 warns of a connection that is collected open; this holds it until the ledger is gone, in whatever order
+        weakref.finalize(self, self._db.close)
         self._roots: Dict[int, Root] = {}
         self._items = 0
         self._retry: Optional[int] = None
 
     def close(self) -> None:
         self._db.close()
-
-    def __del__(self) -> None:
-        # Python 3.13 warns of a connection that is collected open
-        if hasattr(self, "_db"):
-            self._db.close()
 
     def must_be_there(self) -> None:
         """Raises LedgerError where the file was removed: what is noted would be lost."""
