@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def unfinished(folder: Path) -> None:
 
 
 def of_an_earlier_version(folder: Path) -> None:
-    with sqlite3.connect(folder / "ledger.sqlite") as book:
+    with closing(sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)) as book:
         book.execute("DELETE FROM meta WHERE key = 'facts'")
 
 
