@@ -14,7 +14,7 @@ CONVERTER = "openvino.tools.ovc"
 
 
 def load() -> Any:
-    """The module `openvino`, without `convert_model` where this is its first import. Raises ImportError where there is none."""
+    """The module `openvino`; its first import leaves out `convert_model`. Raises ImportError where OpenVINO is not installed."""
     # None in sys.modules makes an import raise ModuleNotFoundError
     modules: Dict[str, Any] = sys.modules
     hidden = CONVERTER not in modules

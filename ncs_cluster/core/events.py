@@ -80,7 +80,7 @@ class Exited(Struct, frozen=True):
     code: int
     """As in subprocess.returncode: negative is a signal's number."""
     invalid: bool = False
-    """The supervisor has killed it for a message that is none of its channel."""
+    """The supervisor has killed the process: its message is not in the union of its channel, or a value is out of bounds."""
 
 
 ProcessEvent = Union[Spawned, SpawnFailed, Exited]

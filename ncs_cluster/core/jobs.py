@@ -155,7 +155,7 @@ class Jobs:
     # -- one job
 
     def _each(self) -> list[Job]:
-        """The jobs of this moment: one that ends makes the oldest be forgotten."""
+        """A copy of the list: a job that ends removes the job that ended first from `by_id`."""
         return list(self.by_id.values())
 
     def _start(self, job: Job, now_s: float) -> list[Action]:

@@ -46,7 +46,7 @@ def create(spec: ClusterSpec, options: Options) -> Coolest:
 
 
 class Coolest:
-    """State: the dies, who works, and since when nobody was swapped."""
+    """State: the dies, the active sticks, and when a stick last became active."""
 
     def __init__(self, dwell_s: float = DWELL_S) -> None:
         self.dwell_s = dwell_s

@@ -100,7 +100,8 @@ class Ring:
         return [_names(window) for window in self._turns(view)]
 
     def _foreseen(self, view: View) -> View:
-        """The view as the ring takes it: a stick that would be hot soon is hot, one that has been hot for long is not usable."""
+        """The view with the ring's forecast: a stick that is forecast to get hot counts as hot; a stick hot for LONG_HOT_S counts
+        as not usable."""
         sticks = []
         for stick in view.sticks:
             die = self._dies.known.get(stick.id)

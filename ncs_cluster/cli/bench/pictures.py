@@ -18,7 +18,7 @@ from ncs_cluster.types import Size
 
 
 def listed(sources: Sequence[str], most: int) -> list[BenchItem]:
-    """The first `most` pictures, as a job names them. Raises ConfigError where there is none."""
+    """The first `most` pictures, named as records of a job name them. Raises ConfigError where the sources hold no picture."""
     named = listing.named(sources, sys.stdin.buffer, PICTURES + FOREIGN)
     items = [item_of(number, named[at].root, name) for number, (at, name) in enumerate(islice(listing.Items(named), most))]
     if not items:

@@ -28,7 +28,8 @@ def latency(values_ms: Sequence[float]) -> Latency:
 
 
 def break_even(start_s: float, each_s: float, other_start_s: float, other_each_s: float) -> int | None:
-    """The least number of pictures n, from 1, from which on start + n x each is below that of another mode; None: there is none."""
+    """The break-even number of pictures: the smallest n >= 1 from which on start + n x each is less than the other mode's; None
+    where the mode never gets ahead."""
     if each_s >= other_each_s:
         # ahead for some pictures at most, not from some number on; equally fast ones differ by their starts alone
         return FIRST if each_s == other_each_s and start_s < other_start_s else None

@@ -34,7 +34,7 @@ def create(count: int) -> int:
 
 
 def taken(fd: int) -> Iterator[int]:
-    """Numbers that nobody else has taken, until none is left."""
+    """Numbers of pictures that no other thread or process has taken, until all are taken."""
     while data := _read(fd):
         yield _NUMBER.unpack(data)[0]
 
