@@ -107,18 +107,6 @@ def test_shedding_ends_without_a_note_when_the_last_hot_stick_is_closed() -> Non
     assert setup.regulator.shedding is False
 
 
-def test_the_next_look_is_when_the_first_reading_will_have_aged_up_to_the_trip() -> None:
-    setup = RegulatorSetup(3, clusters=ClusterSpec(time_scale=10.0))
-    setup.open(1, 2, sensor=True)
-    setup.measure(1, 63.65, 2.0)
-    setup.measure(2, 40.0, 1.9)
-    setup.regulator.regulate(2.0)
-    assert setup.regulator.reading_deadline_s == pytest.approx((20.0 + 2.5) / 10)
-    setup[1].child.exited("exit code 1", 2.0)
-    setup.regulator.regulate(2.0)
-    assert setup.regulator.reading_deadline_s == pytest.approx((19.0 + 15.0) / 10)
-
-
 class Reckless:
     """A policy that lets every stick work."""
 
@@ -258,20 +246,6 @@ def test_the_view_tells_the_reading_as_it_came_the_work_done_the_throttle_level_
     assert (seen.reading_c, seen.read_s, seen.throttle_level) == (None, None, 0), "an invalid reading is none"
 
 
-@pytest.mark.parametrize(
-    ("policy_s", "reading_s", "deadline_s"),
-    [(None, None, None), (5.0, None, 5.0), (None, 6.0, 6.0), (5.0, 6.0, 5.0), (7.0, 6.0, 6.0)],
-)
-def test_the_deadline_is_that_of_the_policy_or_of_a_reading_whichever_is_first(
-    policy_s: float | None, reading_s: float | None, deadline_s: float | None
-) -> None:
-    setup = RegulatorSetup(1)
-    setup.regulator.policy_deadline_s, setup.regulator.reading_deadline_s = policy_s, reading_s
-    assert setup.regulator.deadline_s == deadline_s
-    setup.regulator.look_deadline_s = 5.5
-    assert setup.regulator.deadline_s == min(due_s for due_s in (policy_s, reading_s, 5.5) if due_s is not None)
-
-
 class Watchful(Reckless):
     """It wants to see new readings at 31 s, and switches for heat each time it is asked."""
 
@@ -312,61 +286,6 @@ def test_a_policy_that_keeps_the_limit_by_itself_has_the_cores_trip_above_it(mon
     assert setup[1].zone.switch_temp_c == 60.0, "the policy that replaces one that failed foresees nothing"
 
 
-@pytest.mark.parametrize(
-    ("value_c", "reading_deadline_s"), [(63.65, 2.0 + 2.5), (50.0, 2.0 + 15.0), (20.0, 2.0 + 15.0), (None, 17.0), (70.0, 17.0)]
-)
-def test_telemetry_that_changes_nothing_moves_the_deadline_of_readings(value_c: float | None, reading_deadline_s: float) -> None:
-    setup = RegulatorSetup(2)
-    setup.open(1, 2, sensor=True)
-    setup.measure(1, 40.0, 2.0)
-    setup.regulator.regulate(2.0)
-    assert setup.regulator.reading_deadline_s == 17.0
-    setup.measure(2, value_c, 2.0)
-    setup.regulator.update_reading_deadline(setup[2])
-    assert setup.regulator.reading_deadline_s == pytest.approx(reading_deadline_s), "where it is hot already there is none"
-
-
-def test_the_deadline_of_the_first_reading_is_in_real_seconds() -> None:
-    setup = RegulatorSetup(1, clusters=ClusterSpec(time_scale=10.0))
-    setup.open(1, sensor=True)
-    setup.measure(1, 40.0, 2.0)
-    setup.regulator.update_reading_deadline(setup[1])
-    assert setup.regulator.reading_deadline_s == (20.0 + 15.0) / 10
-
-
-def test_a_newer_reading_moves_the_deadline_on_only_when_the_pool_is_regulated() -> None:
-    setup = RegulatorSetup(1)
-    setup.open(1, sensor=True)
-    setup.measure(1, 40.0, 2.0)
-    setup.regulator.regulate(2.0)
-    setup.measure(1, 40.0, 3.0)
-    setup.regulator.update_reading_deadline(setup[1])
-    assert setup.regulator.reading_deadline_s == 17.0
-    setup.regulator.regulate(3.0)
-    assert setup.regulator.reading_deadline_s == 18.0
-
-
-def test_the_reading_of_a_stick_that_is_not_usable_has_no_deadline() -> None:
-    setup = RegulatorSetup(1)
-    setup.open(1, sensor=True)
-    setup.measure(1, 40.0, 2.0)
-    setup[1].child.stop(2.0)
-    setup.regulator.update_reading_deadline(setup[1])
-    assert setup.regulator.reading_deadline_s is None
-
-
-def test_a_stick_that_reports_nothing_is_hot_when_its_last_reading_is_too_old() -> None:
-    setup = RegulatorSetup(2)
-    setup.open(1, sensor=True)
-    setup.open(2)
-    setup.measure(1, 40.0, 2.0)
-    assert setup.regulator.regulate(17.0) == []
-    assert setup.regulator.regulate(17.001) == [
-        LogEvent("info", "sim-1", "reports no temperature: resting", "times a stick was too hot")
-    ]
-    assert (setup.regulator.active, setup.duties) == (["sim-2"], {"sim-1": 0.0, "sim-2": 1.0})
-
-
 def state(thing: object) -> object:
     """All that an object of plain classes holds, to compare."""
     if isinstance(thing, dict):
@@ -377,7 +296,7 @@ def state(thing: object) -> object:
 
 
 def test_asking_for_what_is_shown_changes_nothing() -> None:
-    """Two halls to which the same happens; one is asked for its view and its clusters all the time."""
+    """Two pools get the same events; one is asked for its view and its clusters all the time."""
     asked, silent = ring(5, 2, sensor=True), ring(5, 2, sensor=True)
     for step in range(400):
         now_s = 2.0 + step / 4
