@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncs_cluster.policies.base import StickView, View
+from ncs_cluster.policies.base import View
 from ncs_cluster.policies.coolest import ASKED, DWELL_S, MARGIN_K, SWAP_K, Coolest
-from ncs_cluster.types import StickId
+from tests.policies import views
+from tests.policies.views import HOT
 
-HOT = "is too hot (70.0 °C)"
-
-
-def view(
-    now_s: float,
-    *readings_c: float | None,
-    size: int = 2,
-    hot: tuple[int, ...] = (),
-    away: tuple[int, ...] = (),
-    limit_c: float = 65.0,
-) -> View:
-    """Sticks numbered from 1, each just read; None: it has no sensor."""
-    return View(
-        now_s,
-        [
-            StickView(
-                StickId(str(number)),
-                number not in away,
-                number in hot,
-                value_c,
-                HOT if number in hot else "",
-                value_c,
-                None if value_c is None else now_s,
-            )
-            for number, value_c in enumerate(readings_c, start=1)
-        ],
-        size,
-        limit_c,
-    )
+view = partial(views.view, size=2)
 
 
 def at_work(policy: Coolest, seen: View) -> str:
