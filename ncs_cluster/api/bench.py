@@ -57,7 +57,7 @@ def _serve(channel: Channel[Any], settings: OpenCluster, cluster: Cluster) -> No
         return {stick.id: stick.temperature_c for stick in cluster.status().sticks}
 
     executor = ThreadPoolExecutor(count, "reader")
-    Program(channel, settings.pictures, [PictureThread(executor, infer)] * count, temperatures).run()
+    Program(channel, settings.pictures, [PictureThread(executor.submit, infer)] * count, temperatures).run()
 
 
 def _ready(cluster: Cluster, wanted: int) -> list[StickStatus]:

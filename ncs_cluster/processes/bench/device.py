@@ -56,6 +56,11 @@ class Device:
             outcome = self._decode(completed.outputs, completed.transform)
         return self._stick.id, self._graph.name, outcome
 
+    def serve(self, longest_s: float) -> None:
+        """Keep the link alive, with no request in flight, for at most `longest_s`. Raises StickError."""
+        self._backend.collect()
+        self._wait(time.monotonic() + longest_s)
+
     def close(self) -> None:
         self._backend.close()
 
@@ -66,9 +71,12 @@ class Device:
             for completed in self._backend.collect():
                 if completed.tag == self._tag:
                     return completed
-            now_s = time.monotonic()
-            if now_s > until_s:
+            if time.monotonic() > until_s:
                 raise StickError("hang", f"stick {self._stick.id}: no answer for {PATIENCE_S:.0f} s")
-            due_s = until_s if self._backend.due_s is None else min(until_s, self._backend.due_s)
-            watched: List[int] = [] if self._backend.wake_fd is None else [self._backend.wake_fd]
-            select.select(watched, [], [], max(0.0, due_s - now_s))
+            self._wait(until_s)
+
+    def _wait(self, until_s: float) -> None:
+        """Until the backend may have something to collect, at most until `until_s`."""
+        due_s = until_s if self._backend.due_s is None else min(until_s, self._backend.due_s)
+        watched: List[int] = [] if self._backend.wake_fd is None else [self._backend.wake_fd]
+        select.select(watched, [], [], max(0.0, due_s - time.monotonic()))

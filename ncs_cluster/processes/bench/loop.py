@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Tuple, Union
 
 import msgspec
@@ -39,7 +39,8 @@ Infer = Callable[["NDArray[np.uint8]"], Tuple[Optional[str], str, Outcome]]
 class PictureThread(NamedTuple):
     """One thread, and how it infers."""
 
-    executor: ThreadPoolExecutor
+    submit: Callable[..., Future[None]]
+    """Begins a call with its arguments in the thread, after those before."""
     infer: Infer
 
 
@@ -90,8 +91,7 @@ class Program:
     def _all(self, results: BinaryIO, numbers: List[Iterator[int]], *, reports: bool = False) -> None:
         """Run the loop in every thread, and raise the first error of one."""
         running: List[Future[None]] = [
-            thread.executor.submit(self._loop, thread.infer, of_thread, results)
-            for thread, of_thread in zip(self._threads, numbers)
+            thread.submit(self._loop, thread.infer, of_thread, results) for thread, of_thread in zip(self._threads, numbers)
         ]
         while reports and wait(running, TEMPERATURES_S).not_done:
             self._channel.send(Temperatures(self._temperatures()))

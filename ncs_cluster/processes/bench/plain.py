@@ -6,7 +6,7 @@ With one device it is the serial program; several processes of it are the progra
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Dict, List, NoReturn, Optional
 
 from ncs_cluster.errors import NcsClusterError
@@ -14,6 +14,7 @@ from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages.bench import OpenDevices, ToBench
 from ncs_cluster.processes import child
 from ncs_cluster.processes.bench.device import Device
+from ncs_cluster.processes.bench.device_thread import DeviceThread
 from ncs_cluster.processes.bench.loop import PictureThread, Program, ended
 
 
@@ -32,21 +33,21 @@ def main() -> NoReturn:
 
 
 def _serve(channel: Channel[Any], settings: OpenDevices) -> None:
-    executors = [ThreadPoolExecutor(1, stick.id) for stick in settings.sticks]
+    threads = [DeviceThread(stick.id) for stick in settings.sticks]
     opening = []
-    for executor, stick in zip(executors, settings.sticks):
-        opening.append(executor.submit(Device, stick, settings.graphs[0], settings.time_scale))
+    for thread, stick in zip(threads, settings.sticks):
+        opening.append(thread.open(partial(Device, stick, settings.graphs[0], settings.time_scale)))
         if stick.exclusive_boot:
             # the port at which it comes back is not known: no other may boot meanwhile
             opening[-1].exception()
     devices: List[Device] = [each.result() for each in opening]
-    threads = [PictureThread(executor, device.infer) for executor, device in zip(executors, devices)]
 
     def temperatures() -> Dict[str, Optional[float]]:
         return {device.id: device.temperature_c for device in devices}
 
-    Program(channel, settings.pictures, threads, temperatures).run()
-    for each in [executor.submit(device.close) for executor, device in zip(executors, devices)]:
+    picture_threads = [PictureThread(thread.submit, device.infer) for thread, device in zip(threads, devices)]
+    Program(channel, settings.pictures, picture_threads, temperatures).run()
+    for each in [thread.close() for thread in threads]:
         each.result()
 
 
