@@ -201,7 +201,7 @@ class Camera:
 
     def _captured(self, message: m.FrameCaptured, now_s: float) -> list[Action]:
         ref = message.frame
-        slots = next((own for own in [self.slots, *self.retired] if own is not None and own.layout.pool == ref.pool), None)
+        slots = self._slots_of(ref.pool)
         wrong = ref.camera != self.spec.name or ref.frame < self.next_frame
         stream = None if self._cameras.stopping or self.removed else self.stream
         holders = 0 if message.error or wrong or stream is None else len(stream.due(ref.frame))
@@ -230,6 +230,11 @@ class Camera:
         )
         self._cameras.streams.offer(stream, frame, error=message.error or None, now_s=now_s)
         return [*events, *self.grant()]
+
+    def _slots_of(self, pool: int) -> Slots | None:
+        if self.slots is not None and self.slots.layout.pool == pool:
+            return self.slots
+        return next((own for own in self.retired if own.layout.pool == pool), None)
 
     def _end(self) -> LogEvent:
         self.ended = True

@@ -11,12 +11,14 @@ from ncs_cluster.core.child import Child, State
 
 CommonMessage = Union[m.Heartbeat, m.Phase, m.Failed, e.Spawned, e.SpawnFailed]
 
+_OF_PROCESS = (e.Spawned, e.SpawnFailed, e.Exited)
+
 
 def accepts(child: Child, message: object) -> bool:
     """False: drop the message. Dropped are messages of a killed child and a second Hello, never the events of its process."""
     if isinstance(message, m.Hello):
         return child.state is State.STARTING
-    return child.accepts or isinstance(message, (e.Spawned, e.SpawnFailed, e.Exited))
+    return child.accepts or isinstance(message, _OF_PROCESS)
 
 
 def check_protocol(child: Child, hello: m.Hello, now_s: float) -> list[Action]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 from ncs_cluster.core.stick_queue import StickQueue
 from ncs_cluster.core.work import DROPPED, Tally, Unit
@@ -34,6 +35,9 @@ class Lane:
         """A sink of its stream is full; the lane sends nothing until the sink has room."""
         self.virtual_s = 0.0
         self.pending: deque[Unit] = deque()
+
+
+_virtual_s = attrgetter("virtual_s")
 
 
 class Dispatcher:
@@ -166,7 +170,8 @@ class Dispatcher:
         handed: list[Unit] = []
         self.deadline_s = None
         self._reserved = self._reserved_for_retry()
-        ready = sorted((lane for lane in self.lanes.values() if lane.pending), key=lambda lane: lane.virtual_s)
+        ready = [lane for lane in self.lanes.values() if lane.pending]
+        ready.sort(key=_virtual_s)
         while ready:
             lane = ready[0]
             queue = None if lane.held else self._queue_for(lane.pending[0], lane, now_s)
@@ -184,7 +189,10 @@ class Dispatcher:
             handed.append(unit)
             self._virtual_s = lane.virtual_s
             lane.virtual_s += lane.cost
-            ready = sorted((lane for lane in ready if lane.pending), key=lambda lane: lane.virtual_s)
+            if not lane.pending:
+                ready.pop(0)
+            elif len(ready) > 1:
+                ready.sort(key=_virtual_s)
         return handed
 
     def answered(self, stick: StickId, ticket: int, latency_s: float, now_s: float) -> Unit | None:
@@ -263,24 +271,30 @@ class Dispatcher:
     def _queue_for(self, unit: Unit, lane: Lane, now_s: float) -> StickQueue | None:
         """The queue that takes this unit now: the stick that is idle longest, else a busy one that is ready for one more
         request."""
-        queues = [queue for queue in self.queues.values() if queue.duty > 0.0]
-        if unit.tried and self._has_alternative(unit):
-            queues = [queue for queue in queues if queue.stick not in unit.tried]
-        idle = [queue for queue in queues if not queue.in_flight and not self._paced(queue, now_s)]
-        if idle and self.permits:
-            free = {pool: self._may_begin(pool) for pool in {queue.pool for queue in idle}}
-            idle = [queue for queue in idle if free[queue.pool]]
-        if idle:
+        # one pass: this looks at every stick for every frame
+        avoided = unit.tried if unit.tried and self._has_alternative(unit) else ()
+        free: dict[str, bool] = {}
+        best: StickQueue | None = None
+        for queue in self.queues.values():
+            if queue.in_flight or queue.duty <= 0.0 or queue.stick in avoided:
+                continue
             # a stick that its firmware throttles is the last choice
-            return min(idle, key=lambda queue: (queue.throttled, queue.last_sent_s))
-        return None if unit.tried else self._busy_queue(queues, now_s, full=lane.ordered and not self._any_live)
+            if best is not None and (queue.throttled, queue.last_sent_s) >= (best.throttled, best.last_sent_s):
+                continue
+            if queue.pool not in free:
+                free[queue.pool] = self._may_begin(queue.pool)
+            if free[queue.pool] and (queue.duty >= 1.0 or not self._paced(queue, now_s)):
+                best = queue
+        if best is not None:
+            return best
+        return None if unit.tried else self._busy_queue(now_s, full=lane.ordered and not self._any_live)
 
-    def _busy_queue(self, queues: list[StickQueue], now_s: float, *, full: bool) -> StickQueue | None:
+    def _busy_queue(self, now_s: float, *, full: bool) -> StickQueue | None:
         """The busy stick that takes one more request now; None: no stick does. `full`: every stick is filled to its max_in_flight.
         Else a stick takes its next request shortly before it needs it, and `assign` is woken for the first stick that will."""
         ready: list[StickQueue] = []
         next_s = math.inf
-        for queue in queues:
+        for queue in self.queues.values():
             if queue.in_flight and queue.duty >= 1.0 and not queue.isolated and queue.stick != self._reserved:
                 if (len(queue.in_flight) < queue.max_in_flight) if full else queue.ready_s <= now_s:
                     ready.append(queue)

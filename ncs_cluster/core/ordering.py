@@ -49,8 +49,10 @@ class LiveOrder:
     def ready(self, now_s: float) -> list[tuple[Unit, Outcome]]:
         """The results to release now, in order."""
         leaving: list[tuple[Unit, Outcome]] = []
+        if not self._held:
+            return leaving
         # a result due before one of an earlier frame releases that one too
-        due = max((number for number, held in self._held.items() if now_s >= held.until_s), default=-1)
+        due = max([number for number, held in self._held.items() if now_s >= held.until_s], default=-1)
         while self._held:
             number = min(self._held)
             held = self._held[number]
@@ -67,7 +69,7 @@ class LiveOrder:
     @property
     def deadline_s(self) -> float | None:
         """When a held result is released at the latest; None when none is held."""
-        return min((held.until_s for held in self._held.values()), default=None)
+        return min([held.until_s for held in self._held.values()]) if self._held else None
 
     @property
     def holding(self) -> list[Unit]:

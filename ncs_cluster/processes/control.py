@@ -70,8 +70,11 @@ class ControlSocket:
     @property
     def deadline_s(self) -> float | None:
         """When `wake` is due."""
-        due = [link.deadline_s for link in self._clients.values() if link.deadline_s is not None]
-        return min(due if self._resume_s is None else [*due, self._resume_s], default=None)
+        first_s = self._resume_s
+        for link in self._clients.values():
+            if link.deadline_s is not None and (first_s is None or link.deadline_s < first_s):
+                first_s = link.deadline_s
+        return first_s
 
     def wake(self, now_s: float) -> None:
         """Disconnect clients that have not read in time; serve clients again after a pause."""

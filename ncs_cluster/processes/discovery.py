@@ -165,16 +165,20 @@ class SimulatedBus:
     def __init__(self, sticks: list[StickSpec]) -> None:
         self._sticks = {stick.id: stick for stick in sticks}
         self._away: dict[StickId, float] = {}
+        self.deadline_s = math.inf
+        """When the next stick is plugged in again; infinite while none is away."""
 
     def configure(self, sticks: list[StickSpec]) -> None:
         """Replace the configured sticks."""
         self._sticks = {stick.id: stick for stick in sticks}
         self._away = {stick: back_s for stick, back_s in self._away.items() if stick in self._sticks}
+        self._look_again()
 
     def unplug(self, stick: StickId, now_s: float) -> list[StickGone]:
         if stick not in self._sticks or stick in self._away:
             return []
         self._away[stick] = now_s + UNPLUGGED_S
+        self._look_again()
         return [StickGone(stick)]
 
     def wake(self, now_s: float) -> list[StickFound]:
@@ -182,9 +186,9 @@ class SimulatedBus:
         back = [stick for stick, when_s in self._away.items() if when_s <= now_s]
         for stick in back:
             del self._away[stick]
+        self._look_again()
         return [StickFound(self._sticks[stick]) for stick in back]
 
-    @property
-    def deadline_s(self) -> float:
-        """When the next stick is plugged in again; infinite while none is away."""
-        return min(self._away.values(), default=math.inf)
+    def _look_again(self) -> None:
+        # the loop asks thousands of times a second
+        self.deadline_s = min(self._away.values(), default=math.inf)

@@ -120,7 +120,8 @@ class Supervisor:
 
     def _turn(self) -> None:
         now_s = time.monotonic()
-        due_s = min(self._engine.deadline_s, self._bus_deadline_s())
+        bus_s = self._bus_deadline_s()
+        due_s = min(self._engine.deadline_s, bus_s)
         if (client_s := self._control.deadline_s) is not None:
             due_s = min(due_s, client_s)
         self._loop.turn(max(0.0, due_s - now_s))
@@ -130,7 +131,7 @@ class Supervisor:
         now_s = time.monotonic()
         if client_s is not None and now_s >= client_s:
             self._control.wake(now_s)
-        if now_s >= self._bus_deadline_s():
+        if now_s >= bus_s:
             for back in self._bus.wake(now_s):
                 self._raise(BUS, back)
             for usb in self._usb:
