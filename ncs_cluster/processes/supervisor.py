@@ -12,8 +12,6 @@ error.
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -26,7 +24,6 @@ from ncs_cluster.core import actions as a
 from ncs_cluster.core import events as e
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, OPERATOR, Endpoint
-from ncs_cluster.errors import ConfigError
 from ncs_cluster.ipc import pictures, pool
 from ncs_cluster.processes import child, control, runtime_dir, usage
 from ncs_cluster.processes.buffered_channel import MAX_QUEUED, BufferedChannel
@@ -37,6 +34,7 @@ from ncs_cluster.processes.kept_jobs import KeptJobs
 from ncs_cluster.processes.log import NonBlockingHandler
 from ncs_cluster.processes.loop import Loop
 from ncs_cluster.processes.notify import Notifier
+from ncs_cluster.processes.operator_signals import OperatorSignals
 from ncs_cluster.processes.process import Process, describe_exit
 from ncs_cluster.processes.requests import Requests
 from ncs_cluster.processes.spawn import Spawner
@@ -72,11 +70,11 @@ class Supervisor:
     def __init__(
         self, settings: Settings, folder: Path, reload: Callable[[], Settings] | None = None, *, keep_jobs: bool = False
     ) -> None:
-        self._reload = reload
-        self._has_terminal = _has_terminal()
         self._loop = Loop()
         # before the control socket exists, since a client that sees it may send SIGTERM
-        self._catch_signals()
+        self._signals = OperatorSignals(
+            self._loop, partial(self._raise, OPERATOR), lambda level, text: self._log.add(level, "daemon", text), reload
+        )
         self._control = control.ControlSocket(folder, self._loop, self._request, self._client_left)
         self._engine = Engine(settings, time.monotonic())
         self._log = EventLog(self._engine.sticks.name_of)
@@ -329,39 +327,7 @@ class Supervisor:
     def _client_left(self, client: str) -> None:
         self._requests.left(client)
 
-    # -- signals and shutdown
-
-    def _catch_signals(self) -> None:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        theirs.setblocking(False)
-        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        self._signals = (ours, theirs)
-        # started by nohup(1), SIGHUP stays ignored
-        hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and self._reload is None else [signal.SIGHUP]
-        for number in (signal.SIGTERM, signal.SIGINT, *hangup):
-            signal.signal(number, lambda *_: None)
-        self._loop.watch(ours.fileno(), lambda _ready: self._signalled(ours))
-
-    def _signalled(self, ours: socket.socket) -> None:
-        for number in ours.recv(64):
-            if number in (signal.SIGTERM, signal.SIGINT):
-                self._raise(OPERATOR, e.StopRequested())
-            elif number == signal.SIGHUP:
-                self._hung_up()
-
-    def _hung_up(self) -> None:
-        """SIGHUP: new settings; or the end of the terminal from which the daemon was started."""
-        if self._reload is not None:
-            try:
-                self._raise(OPERATOR, e.Configured(self._reload()))
-            except (ConfigError, OSError) as error:
-                self._log.add("error", "daemon", f"new settings are not applied: {error}")
-        elif self._has_terminal:
-            self._log.add("warning", "daemon", "SIGHUP, as from a terminal that is closed: stopping")
-            self._raise(OPERATOR, e.StopRequested())
-        else:
-            self._log.add("warning", "daemon", "SIGHUP ignored: settings are read at the start only; restart the daemon")
+    # -- shutdown
 
     def _end(self) -> None:
         """Kill and reap the children that are left; wait at most 1 s."""
@@ -373,12 +339,3 @@ class Supervisor:
             while process.pid is not None and process.poll() is None and time.monotonic() < deadline_s:
                 time.sleep(0.005)
         self._control.close()
-
-
-def _has_terminal() -> bool:
-    """Whether this process was started from a terminal."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True
