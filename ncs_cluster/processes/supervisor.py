@@ -26,8 +26,8 @@ from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, OPERATOR, Endpoint
 from ncs_cluster.ipc import pictures, pool
 from ncs_cluster.processes import child, control, runtime_dir, usage
-from ncs_cluster.processes.buffered_channel import MAX_QUEUED, BufferedChannel
 from ncs_cluster.processes.camera_memory import CameraMemory
+from ncs_cluster.processes.children import Children
 from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.kept_jobs import KeptJobs
@@ -35,9 +35,7 @@ from ncs_cluster.processes.log import NonBlockingHandler
 from ncs_cluster.processes.loop import Loop
 from ncs_cluster.processes.notify import Notifier
 from ncs_cluster.processes.operator_signals import OperatorSignals
-from ncs_cluster.processes.process import Process, describe_exit
 from ncs_cluster.processes.requests import Requests
-from ncs_cluster.processes.spawn import Spawner
 from ncs_cluster.specs import Settings
 from ncs_cluster.types import CameraName
 
@@ -84,20 +82,16 @@ class Supervisor:
         self._usb = [UsbBus(spec, Path(settings.state_dir)) for spec in settings.discoveries]
         self._events: deque[tuple[Endpoint, object]] = deque()
         """Events not yet handled by the engine."""
-        self._processes: dict[Endpoint, Process] = {}
-        self._invalid: set[Endpoint] = set()
-        """Killed for what they have sent, and not reaped yet."""
-        self._links: dict[Endpoint, BufferedChannel[object]] = {}
         self._pools: dict[int, CameraMemory] = {}
         self._pictures: dict[CameraName, CameraMemory] = {}
         self._exit_code: int | None = None
         self._usage = usage.Usage()
         self._notifier = Notifier()
         self._next_ping_s = self._next_spawner_s = 0.0
-        self._spawner = Spawner(settings, self._loop, self._started, self._not_started, self._log.add)
+        self._children = Children(settings, self._loop, self._log, self._raise, self._with_room)
         self._requests = Requests(
             self._engine,
-            self._spawner,
+            self._children.spawner,
             self._usage,
             self._log,
             self._reply,
@@ -176,11 +170,11 @@ class Supervisor:
     def _periodic_work(self, now_s: float) -> None:
         """Periodic work after the engine has checked every deadline; the watchdog ping confirms that check."""
         if now_s >= self._usage.next_s:
-            self._usage.sample([*self._pids(), *self._spawner.pids()], now_s)
+            self._usage.sample([*self._children.pids(), *self._children.spawner.pids()], now_s)
         if now_s >= self._next_spawner_s:
             # the kernel looks through all children for an exited one: dozens, for each of thousands of wakes per second
             self._next_spawner_s = now_s + SPAWNER_S
-            self._spawner.tick(now_s, self._pids)
+            self._children.spawner.tick(now_s, self._children.pids)
             self._handle_events()
         self._log.tick(now_s)
         if now_s >= self._next_ping_s:
@@ -198,9 +192,9 @@ class Supervisor:
                 case a.Send():
                     self._send(action)
                 case a.Spawn(endpoint=endpoint, runtime=runtime):
-                    self._spawn(endpoint, runtime)
+                    self._children.spawn(endpoint, runtime)
                 case a.Kill(endpoint=endpoint):
-                    self._kill(endpoint)
+                    self._children.kill(endpoint)
                 case a.MakePool(layout=layout):
                     self._pools[layout.pool] = CameraMemory(partial(pool.create, layout))
                 case a.DropPool(pool=number):
@@ -231,23 +225,12 @@ class Supervisor:
         if to.kind == "client":
             self._reply(to.name, action.message)
             return
-        link = self._links.get(to)
-        if link is None:
-            return
         memory = None
         if action.pool is not None:
-            memory = self._pools[action.pool]
+            memory = self._pools[action.pool].descriptor
         elif action.pictures is not None:
-            memory = self._pictures[action.pictures]
-        try:
-            fd = None if memory is None else self._with_room(memory.descriptor)
-            if link.send(action.message, fd, droppable=isinstance(action.message, m.PictureReady)):
-                return
-            why = f"its queue of {MAX_QUEUED} messages is full"
-        except OSError as error:
-            why = f"it cannot be given its memory: {error.strerror}"
-        self._log.add("warning", str(to), f"{why}: killed")
-        self._kill(to)
+            memory = self._pictures[action.pictures].descriptor
+        self._children.send(to, action.message, memory, droppable=isinstance(action.message, m.PictureReady))
 
     def _reply(self, client: str, message: object) -> None:
         self._control.reply(client, message, time.monotonic())
@@ -261,81 +244,12 @@ class Supervisor:
                 if error.errno not in control.NO_DESCRIPTOR or not self._control.shed():
                     raise
 
-    def _spawn(self, endpoint: Endpoint, runtime: str) -> None:
-        try:
-            process = self._with_room(partial(Process, endpoint))
-        except OSError as error:
-            self._raise(endpoint, e.SpawnFailed(f"no channel: {error.strerror}", permanent=False))
-            return
-        self._processes[endpoint] = process
-        self._links[endpoint] = BufferedChannel(
-            process.channel,
-            self._loop,
-            lambda message: self._raise(endpoint, message),
-            lambda reason: self._broken(endpoint, reason),
-        )
-        self._spawner.start(process, runtime)
-
-    def _started(self, process: Process) -> None:
-        """The process has started. One that was killed while it started is killed now."""
-        assert process.pid is not None
-        self._loop.watch(process.pidfd, lambda _ready: self._exited(process.endpoint, process))
-        self._raise(process.endpoint, e.Spawned(process.pid))
-
-    def _not_started(self, process: Process, detail: str, *, permanent: bool) -> None:
-        link = self._links.pop(process.endpoint, None)
-        if link is not None:
-            link.close()
-        del self._processes[process.endpoint]
-        self._raise(process.endpoint, e.SpawnFailed(detail, permanent))
-
-    def _pids(self) -> set[int]:
-        return {process.pid for process in self._processes.values() if process.pid is not None}
-
-    def _kill(self, endpoint: Endpoint) -> None:
-        link, process = self._links.pop(endpoint, None), self._processes.get(endpoint)
-        if link is not None:
-            link.close()
-        if process is not None:
-            process.kill()
-
-    def _broken(self, endpoint: Endpoint, reason: str) -> None:
-        """The channel is closed. With a `reason`, invalid data, the process is killed; else its exit follows by itself."""
-        self._links.pop(endpoint, None)
-        process = self._processes.get(endpoint)
-        if reason and process is not None:
-            self._log.add("error", str(endpoint), f"{reason}: killed")
-            self._invalid.add(endpoint)
-            process.kill()
-
-    def _exited(self, endpoint: Endpoint, process: Process) -> None:
-        link = self._links.get(endpoint)
-        if link is not None:
-            link.drain()
-            link.close()
-            self._links.pop(endpoint, None)
-        self._loop.forget(process.pidfd)
-        code = process.reap()
-        del self._processes[endpoint]
-        invalid = endpoint in self._invalid
-        self._invalid.discard(endpoint)
-        self._raise(endpoint, e.Exited("killed for an invalid message" if invalid else describe_exit(code), code, invalid))
-
     def _request(self, client: str, request: m.Request) -> None:
         self._requests.handle(client, request)
 
     def _client_left(self, client: str) -> None:
         self._requests.left(client)
 
-    # -- shutdown
-
     def _end(self) -> None:
-        """Kill and reap the children that are left; wait at most 1 s."""
-        self._spawner.close()
-        for process in list(self._processes.values()):
-            process.kill()
-        deadline_s = time.monotonic() + 1.0
-        for process in list(self._processes.values()):
-            while process.pid is not None and process.poll() is None and time.monotonic() < deadline_s:
-                time.sleep(0.005)
+        self._children.end()
         self._control.close()
