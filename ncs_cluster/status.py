@@ -61,7 +61,8 @@ class StickStatus(Struct, frozen=True):
     temperature_age_s: float | None
     throttle_level: int | None
     headroom_s: float | None
-    """Time until the switch temperature at the present rate of rise; None: never, or unknown."""
+    """Time until the switch temperature at the work of the last half minute; None: unknown, never, or not within 15 minutes. Of a
+    stick known for less than half a minute, at the present rate of rise."""
     fps: float
     latency_ms: LatencyStatus
     in_flight: int
@@ -83,6 +84,12 @@ class StickStatus(Struct, frozen=True):
     """Requests that it may have in flight; fewer than its backend allows after failures with several."""
     executors: int | None = None
     """Requests it executes at once; `latency_ms` is the time of each."""
+    headroom_c: float | None = None
+    """How far its die is under the switch temperature, by the filter; below 0: over it."""
+    sustainable_fps: float | None = None
+    """Inferences a second that it could keep up for ever under the switch temperature in the present air; None: not known yet."""
+    remarks: list[str] = []
+    """What is unusual about its heat, for people: "cools 30 % worse than its peers"."""
 
 
 class CameraStatus(Struct, frozen=True):
@@ -155,6 +162,21 @@ class SinkStatus(Struct, frozen=True):
     """By its place among --results: empty for the first, then "2", "3", ..."""
 
 
+class ShadowStatus(Struct, frozen=True):
+    """What the policy `predictive` would do with a pool, from the same readings. Inferences a second, None until it is known."""
+
+    settled: bool
+    """The figures are known."""
+    sustainable_fps: float | None
+    """What it would sustain with the present cluster size."""
+    unlimited_fps: float | None
+    """What it would sustain without a cluster size."""
+    allowed_fps: float | None
+    """What the active policy has let the sticks do, on average over five minutes."""
+    said: list[str]
+    """For people, where the difference is worth a sentence."""
+
+
 class PoolStatus(Struct, frozen=True):
     """Sticks of one kind, with a policy and a cluster size of their own. `clusters` sums up all pools."""
 
@@ -167,6 +189,8 @@ class PoolStatus(Struct, frozen=True):
     next_switch_s: float | None
     switches: int
     shedding: bool
+    shadow: ShadowStatus | None = None
+    """None: no stick of the pool has a temperature."""
 
 
 class JobStatus(Struct, frozen=True):

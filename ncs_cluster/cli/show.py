@@ -72,6 +72,15 @@ def clusters(document: Status) -> Lines:
         lines.append([Cell("  "), *(cell for each in cells for cell in (each, Cell("; ", "dim")))][:-1])
     if turns.last_switch:
         lines.append([Cell(f"  last switch at {_clock(turns.last_switch.at)}: {printable(turns.last_switch.reason)}")])
+    return [*lines, *shadows(document)]
+
+
+def shadows(document: Status) -> Lines:
+    """What the policy `predictive` would do, where that differs from what is done."""
+    lines = []
+    for pool in document.pools:
+        where = f"{printable(pool.name)}: " if len(document.pools) > 1 else ""
+        lines += [[Cell(f"  {where}{printable(text)}", "bold")] for text in (pool.shadow.said if pool.shadow else [])]
     return lines
 
 
@@ -120,7 +129,7 @@ def sticks(document: Status) -> Lines:
                 Cell(_short(printable(stick.name or stick.port), 12)),
                 Cell(stick.state, STICK.get(stick.state, "bad")),
                 Cell(number(heat, ".1f", " °C"), "bad" if hot else "warn" if heat is not None and heat >= limit - 5 else ""),
-                Cell(_heat(hot, stick.throttle_level, headroom), "bad" if hot or stick.throttle_level else ""),
+                Cell(_heat(hot, stick.throttle_level, stick.headroom_c, headroom), "bad" if hot or stick.throttle_level else ""),
                 Cell(number(stick.fps, ".1f")),
                 Cell(_pair(stick.latency_ms)),
                 *([Cell(str(stick.resets), "warn" if stick.resets else "")] if reset else []),
@@ -137,14 +146,34 @@ def sticks(document: Status) -> Lines:
     for version, on in firmware.items():
         where = "" if len(firmware) == 1 else f" on {', '.join(on)}"
         lines.append([Cell("firmware  ", "dim"), Cell(f"{version}{where}")])
+    lines += _sustained(document)
+    lines += [[Cell(f"  {stick.id}: {printable(text)}", "warn")] for stick in document.sticks for text in stick.remarks]
     return [*lines, *([[Cell("last errors", "dim")]] if errors else []), *errors]
 
 
-def _heat(hot: bool, throttle_level: int | None, headroom_s: float | None) -> str:
-    """Throttling if there is any, else the time to the switch temperature."""
+def _heat(hot: bool, throttle_level: int | None, headroom_c: float | None, headroom_s: float | None) -> str:
+    """Throttling if there is any, else how far and how long it is to the switch temperature."""
     if throttle_level:
         return f"slowed {throttle_level}"
-    return "hot" if hot else number(headroom_s, ".0f", " s")
+    if hot:
+        return "hot"
+    parts = [number(headroom_c, ".0f", " K"), number(headroom_s, ".0f", " s")]
+    return ", ".join(part for part in parts if part != UNKNOWN) or UNKNOWN
+
+
+def _sustained(document: Status) -> Lines:
+    """What each stick could keep up for ever, wrapped at NARROW columns."""
+    known = [(stick.id, stick.sustainable_fps) for stick in document.sticks if stick.sustainable_fps is not None]
+    lines: Lines = []
+    used = NARROW
+    for name, rate in known:
+        text = f"{name} {rate:.1f}/s"
+        if used + len(text) + 2 > NARROW:
+            lines.append([Cell("          " if lines else "sustains  ", "dim")])
+            used = 10
+        used += len(text) + 2
+        lines[-1].append(Cell(f"{text}  "))
+    return lines
 
 
 def cameras(document: Status) -> Lines:

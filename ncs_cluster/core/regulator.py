@@ -10,6 +10,7 @@ from __future__ import annotations
 from ncs_cluster import policies
 from ncs_cluster.core.actions import Action, LogEvent
 from ncs_cluster.core.dispatch import Dispatcher
+from ncs_cluster.core.shadow import Shadow
 from ncs_cluster.core.stick import Stick
 from ncs_cluster.core.sticks import Sticks
 from ncs_cluster.policies.all import All
@@ -42,6 +43,7 @@ class Regulator:
         self._sticks = sticks
         self._dispatcher = dispatcher
         self._policy = policies.create(pool.clusters)
+        self.shadow = Shadow()
         self._hot: set[StickId] = set()
         self._reported_size = pool.clusters.cluster_size
 
@@ -87,6 +89,7 @@ class Regulator:
         self._dispatcher.set_duties({stick.spec.id: duties.get(stick.spec.id, 0.0) for stick in members})
         self._dispatcher.permit(self.pool.name, view.cluster_size)
         self.active = [stick for stick in advice.duties if stick in duties]
+        self._look_beside(view, duties)
         self.policy_deadline_s = None if advice.next_s is None else advice.next_s / self.spec.time_scale
         self.look_deadline_s = None if advice.look_s is None else advice.look_s / self.spec.time_scale
         self.no_alternative = advice.no_alternative
@@ -102,6 +105,21 @@ class Regulator:
             actions.append(LogEvent("info", "clusters", text, "switches by heat" if by_heat else ""))
         usable = any(stick.usable for stick in view.sticks)
         return actions + self._report_shedding(usable and not allowed, bool(allowed))
+
+    def _look_beside(self, view: View, duties: dict[StickId, float]) -> None:
+        """What `predictive` would do. It is for people: where it fails, it begins anew and nothing else notices."""
+        if not self.shadow.is_due(view):
+            return
+        try:
+            self.shadow.look(view, self._policy, self.spec.policy, duties, self._rates(view))
+        except Exception:
+            self.shadow = Shadow()
+
+    def _rates(self, view: View) -> dict[StickId, float]:
+        """Inferences per second of each stick at full work, where it has answered one."""
+        queues = self._dispatcher.queues
+        known = [queues[stick.id] for stick in view.sticks if stick.id in queues]
+        return {queue.stick: queue.executors / queue.service.mean_s for queue in known if queue.service.mean_s}
 
     def view(self, now_s: float) -> View:
         """The policy's view of the pool. Read-only."""

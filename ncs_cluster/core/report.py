@@ -10,6 +10,7 @@ from ncs_cluster.core.child import State
 from ncs_cluster.core.child_health import complaint, last_error, shown_state
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.regulator import Regulator
+from ncs_cluster.core.shadow import Shadow
 from ncs_cluster.core.sinks import Sink
 from ncs_cluster.core.stick import Stick
 from ncs_cluster.core.stick_queue import StickQueue
@@ -24,6 +25,7 @@ from ncs_cluster.status import (
     MachineStatus,
     PoolStatus,
     ProcessStatus,
+    ShadowStatus,
     SinkStatus,
     Status,
     StickStatus,
@@ -111,7 +113,24 @@ def _pool(regulator: Regulator, now_s: float) -> PoolStatus:
         next_switch_s=_next_switch_s(regulator, now_s),
         switches=regulator.switches,
         shedding=regulator.shedding,
+        shadow=_shadow(regulator.shadow),
     )
+
+
+def _shadow(shadow: Shadow) -> ShadowStatus | None:
+    if not shadow.sticks:
+        return None
+    return ShadowStatus(
+        settled=shadow.unlimited is not None,
+        sustainable_fps=_rounded(shadow.with_size),
+        unlimited_fps=_rounded(shadow.unlimited),
+        allowed_fps=_rounded(shadow.allowed),
+        said=list(shadow.said),
+    )
+
+
+def _rounded(value: float | None, digits: int = 1) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _next_switch_s(regulator: Regulator, now_s: float) -> float | None:
@@ -220,7 +239,7 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
     running = stick.child.running
     temperature_c = stick.zone.temperature_c(now_s * scale) if running else None
     age_s = stick.zone.age_s(now_s * scale) if running else None
-    headroom_s = stick.zone.headroom_s(now_s * scale) if running else None
+    headroom_s, headroom_c, sustainable_fps, remarks = _heat(engine, stick, now_s * scale) if running else (None, None, None, [])
     error, recovered_s = last_error(stick.child, now_s)
     return StickStatus(
         id=stick.spec.id,
@@ -247,7 +266,20 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
         name=stick.spec.name,
         max_in_flight=queue.max_in_flight if running else None,
         executors=attached.executors if attached is not None else None,
+        headroom_c=_rounded(headroom_c),
+        sustainable_fps=_rounded(sustainable_fps),
+        remarks=remarks,
     )
+
+
+def _heat(engine: Engine, stick: Stick, plant_s: float) -> tuple[float | None, float | None, float | None, list[str]]:
+    """Headroom in plant seconds and in K, sustainable rate, remarks."""
+    regulator = engine.workers.regulators.get(stick.spec.pool)
+    if regulator is None:
+        return stick.zone.headroom_s(plant_s), None, None, []
+    shadow, me = regulator.shadow, stick.spec.id
+    headroom_s = shadow.headroom_s(me) if shadow.foresees(me) else stick.zone.headroom_s(plant_s)
+    return headroom_s, shadow.headroom_c(me), shadow.sustainable_rate(me), shadow.remarks(me)
 
 
 def _camera(engine: Engine, camera: Camera, now_s: float) -> CameraStatus:

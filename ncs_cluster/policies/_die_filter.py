@@ -67,6 +67,10 @@ class DieFilter:
         """Standard deviation of the die's estimate."""
         return math.sqrt(max(0.0, self._p[0]))
 
+    def steady_sigma_c(self, gained_k: float) -> float:
+        """Standard deviation of the die's steady state at a work that warms it by `gained_k` at the gain 1."""
+        return math.sqrt(max(0.0, self._p[7] + 2 * gained_k * self._p[8] + gained_k * gained_k * self._p[9]))
+
     def predict(self, dt_s: float, work: float, *, unsettled: bool = False) -> None:
         """`dt_s` later; the stick worked for the share `work` of that time."""
         (a0, a1, a2, a3), (b0, b1, b2, b3) = response(round(dt_s, 2))

@@ -53,6 +53,12 @@ def create(spec: ClusterSpec, options: Options) -> Predictive:
     return Predictive()
 
 
+def margin_k(die: Die, limit_c: float) -> float:
+    """How far under the limit a die is kept: more where much work, and so much error, lies between idle and the limit."""
+    state = die.filter
+    return 0.07 + 0.028 * max(0.0, limit_c - state.air_c - RISE_K_W * IDLE_W - 11.0) + 3.0 * state.sigma_c
+
+
 class Predictive:
     """See base.Policy."""
 
@@ -68,28 +74,40 @@ class Predictive:
         self._duties: dict[StickId, float] = {}
         self._second: int | None = None
 
+    @property
+    def dies(self) -> dict[StickId, Die]:
+        """The dies that it knows, by stick, as of the last `advise`."""
+        return self._dies.known
+
     def ask_switch(self) -> None:
         """There is nothing to switch to."""
 
     def clusters(self, view: View) -> list[list[StickId]]:
         return [[stick.id for stick in view.sticks]]
 
-    def advise(self, view: View) -> Advice:
+    def follow(self, view: View) -> list[StickId]:
+        """Take in what is new in this view, without advice. Returns the sticks of which more is known than before."""
         self._dies.follow(view)
         dies, second = self._dies.known, math.floor(view.now_s / TICK_S)
         new = [stick for stick, die in dies.items() if stick not in self._steps or self._steps[stick][0] is not die]
         self._steps.update((stick, (dies[stick], AirSteps())) for stick in new)
-        if second != self._second:
-            self._second = second
-            self._look_for_steps()
+        if second == self._second:
+            return new
+        self._second = second
+        self._look_for_steps()
+        return list(dies)
+
+    def advise(self, view: View) -> Advice:
+        before = self._second
+        new, dies = self.follow(view), self._dies.known
+        if before != self._second:
             self._rises_k = {after_s: self._pool.rise_k(after_s, POOL_SIGMAS) for after_s in HORIZONS_S}
-            new = list(dies)
         self._duties.update((stick, self._duty(stick, dies[stick], view.limit_c)) for stick in new)
         wanted = {stick.id: self._wanted(stick) for stick in view.sticks if stick.usable and not stick.hot}
         total = sum(wanted.values())
         share = view.cluster_size / total if view.cluster_size and total > view.cluster_size else 1.0
         duties = {stick: duty * share for stick, duty in wanted.items() if duty * share >= LEAST_DUTY}
-        return Advice(duties, None, (second + 1) * TICK_S)
+        return Advice(duties, None, (math.floor(view.now_s / TICK_S) + 1) * TICK_S)
 
     def _wanted(self, stick: StickView) -> float:
         if stick.throttle_level:
@@ -138,10 +156,10 @@ class Predictive:
         if die.suspect:
             return FROZEN_DUTY
         state, steps = die.filter, self._steps[stick][1]
-        margin_k = 0.07 + 0.028 * max(0.0, limit_c - state.air_c - RISE_K_W * IDLE_W - 11.0) + 3.0 * state.sigma_c
+        kept_c = limit_c - margin_k(die, limit_c)
         duty = 1.0
         for after_s in HORIZONS_S:
             rise_k = max(self._rises_k[after_s], steps.rise_k(after_s, OWN_SIGMAS))
-            left_k = limit_c - margin_k - die.forecast_c(after_s, 0.0) - rise_k
+            left_k = kept_c - die.forecast_c(after_s, 0.0) - rise_k
             duty = min(duty, left_k / (response(after_s)[0][3] * state.gain * WORK_W))
         return max(0.0, duty)

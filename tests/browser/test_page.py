@@ -14,7 +14,7 @@ from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.keys import Keys
 
 from ncs_cluster.messages import AskFault, AskSwitch
-from ncs_cluster.status import LastSwitch
+from ncs_cluster.status import LastSwitch, PoolStatus, ShadowStatus
 from ncs_cluster.testing.control import some_job, some_status, some_stick
 from ncs_cluster.testing.gateway import TOKEN, Site, site
 
@@ -300,3 +300,19 @@ def test_an_address_with_the_token_leaves_no_token_in_sight(browser: Any, tmp_pa
         browser.get(f"{opened.url}/?token={TOKEN}")
         until(lambda: count(browser, ".stick") == 4)
         assert browser.current_url == opened.url + "/"
+
+
+def test_what_predictive_would_do_and_what_is_unusual_about_a_stick_are_shown(browser: Any, shown: Site) -> None:
+    show(browser, shown)
+    assert not browser.find_element("css selector", "#shadow").is_displayed()
+    status = shown.control.status
+    shadow = ShadowStatus(True, 40.0, 65.4, 38.2, ["predictive would sustain 65/s, not 38: --cluster-size costs 27/s", HOSTILE])
+    pool = PoolStatus("default", "ring", 2, 65.0, 10.0, ["sim-1", "sim-2"], 4.2, 7, False, shadow)
+    stick = replace(status.sticks[2], headroom_c=12.34, sustainable_fps=16.42, remarks=["cools 30 % worse than its peers"])
+    shown.control.status = replace(status, sticks=[*status.sticks[:2], stick, status.sticks[3]], pools=[pool])
+    until(lambda: text(browser, "#shadow") == f"{shadow.said[0]} · {HOSTILE}")
+    card = text(browser, ".stick:nth-child(3)")
+    assert "cools 30 % worse than its peers" in card
+    assert "0.0\u202f/s, up to 16.4" in card
+    assert "12.3\u202fK left" in card
+    assert [entry for entry in complaints(browser) if "favicon" not in entry] == []

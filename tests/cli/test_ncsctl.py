@@ -22,7 +22,7 @@ import pytest
 
 from ncs_cluster.cli import commands, lean, parser
 from ncs_cluster.control_messages import NO_PAGE, PAGE_NOT_READY
-from ncs_cluster.status import LatencyStatus
+from ncs_cluster.status import LatencyStatus, PoolStatus, ShadowStatus
 from ncs_cluster.testing.control import FakeControl, control, some_status
 
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
@@ -148,6 +148,26 @@ def test_sticks_that_are_all_too_hot_are_told(daemon: FakeControl, tmp_path: Pat
 def test_each_policy_is_told_in_its_own_words(daemon: FakeControl, tmp_path: Path, policy: str, size: int, told: str) -> None:
     change(daemon, "daemon", policy=policy, cluster_size=size)
     assert f"clusters  {told}\n" in ncsctl("status", place=tmp_path).stdout
+
+
+def test_what_predictive_would_do_and_what_is_unusual_about_a_sticks_heat_are_told(daemon: FakeControl, tmp_path: Path) -> None:
+    shadow = ShadowStatus(True, 40.0, 65.4, 38.2, ["predictive would sustain 65/s, not 38:\x1b[2J --cluster-size costs 27/s"])
+    pool = PoolStatus("default", "ring", 2, 65.0, 10.0, ["sim-1", "sim-2"], 4.2, 7, False, shadow)
+    sticks = [
+        msgspec.structs.replace(stick, headroom_c=20.3, sustainable_fps=15.0 + at / 10)
+        for at, stick in enumerate(some_status(sticks=9).sticks)
+    ]
+    sticks[2] = msgspec.structs.replace(sticks[2], remarks=["cools 30 % worse than its peers"])
+    daemon.status = msgspec.structs.replace(daemon.status, sticks=sticks, pools=[pool])
+    said = ncsctl("status", place=tmp_path).stdout
+    assert "  predictive would sustain 65/s, not 38: [2J --cluster-size costs 27/s\n" in said
+    assert re.search(r"sim-1 .* active   45.0 °C  20 K, 14 s  ", said)
+    assert re.search(r"sim-3 .* standby  38.0 °C        20 K  ", said)
+    assert "\nsustains  sim-1 15.0/s  sim-2 15.1/s  sim-3 15.2/s  sim-4 15.3/s  sim-5 15.4/s\n          sim-6 15.5/s" in said
+    assert "\n  sim-3: cools 30 % worse than its peers\n" in said
+    assert max(len(line) for line in said.splitlines()) <= 80
+    daemon.status = msgspec.structs.replace(daemon.status, pools=[pool, msgspec.structs.replace(pool, name="cpu", shadow=None)])
+    assert "  default: predictive would sustain" in ncsctl("status", place=tmp_path).stdout
 
 
 def test_json_is_the_status_document(daemon: FakeControl, tmp_path: Path) -> None:

@@ -306,13 +306,16 @@ def test_asking_for_what_is_shown_changes_nothing() -> None:
             if step % 60 < 45:
                 setup.measure(number, value_c, now_s)
             if setup is asked:
-                before = copy.deepcopy(vars(setup.regulator) | {"_sticks": None, "_dispatcher": None, "_policy": None})
-                policy = state(setup.regulator._policy)
+                before = copy.deepcopy(
+                    vars(setup.regulator) | {"_sticks": None, "_dispatcher": None, "_policy": None, "shadow": None}
+                )
+                policy, shadow = state(setup.regulator._policy), state(setup.regulator.shadow)
                 zones = [copy.copy(vars(setup[each].zone)) for each in range(1, 6)]
                 for ahead_s in (0.0, 20.0, 0.0):
                     assert setup.regulator.view(now_s + ahead_s) == setup.regulator.view(now_s + ahead_s)
                     assert setup.regulator.clusters(now_s + ahead_s) == setup.regulator.clusters(now_s + ahead_s)
-                assert vars(setup.regulator) | {"_sticks": None, "_dispatcher": None, "_policy": None} == before
+                assert vars(setup.regulator) | {"_sticks": None, "_dispatcher": None, "_policy": None, "shadow": None} == before
+                assert state(setup.regulator.shadow) == shadow
                 assert state(setup.regulator._policy) == policy
                 assert [vars(setup[each].zone) for each in range(1, 6)] == zones
             done.append(

@@ -11,6 +11,7 @@ from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.rates import Rate
 from ncs_cluster.core.work import Count
+from ncs_cluster.policies.outlook import seconds_until
 from ncs_cluster.status import LatencyStatus
 from ncs_cluster.testing.world import installation
 from ncs_cluster.types import Outcome, Record, StickId
@@ -137,6 +138,7 @@ def test_a_stick_that_runs_is_drawn_with_its_heat_in_real_seconds_and_its_figure
         throttled_s=1.2,
         firmware="fw",
         resets=2,
+        headroom_c=25.0,
     )
     assert seen.counters.throttled_s == 1.2
     engine.sticks.by_id[StickId("sim-2")].throttled_s = 25.4
@@ -148,6 +150,27 @@ def test_a_stick_that_does_not_run_shows_no_heat_of_before() -> None:
     engine.sticks.by_id[StickId("sim-1")].child.device_lost("it hangs", 1002.0)
     stick = drawn(engine).sticks[0]
     assert (stick.temperature_c, stick.temperature_age_s, stick.throttle_level, stick.headroom_s) == (None, None, None, None)
+    assert (stick.headroom_c, stick.sustainable_fps, stick.remarks) == (None, None, [])
+
+
+def test_what_predictive_would_do_is_drawn_of_each_pool_with_a_temperature_and_of_each_stick() -> None:
+    """Time runs tenfold: 203 s to the limit by the model, of which three quarters are told, are 15 s here."""
+    engine = started(installation(2, time_scale=10.0))
+    assert drawn(engine).pools[0].shadow is None
+    stick_up(engine)
+    engine.handle(Endpoint("worker", "sim-1"), m.Telemetry(41.0, 0), 1002.0)
+    shadow, name = engine.workers.regulators["default"].shadow, StickId("sim-1")
+    die, figures = shadow._asked.dies[name], shadow.sticks[name]
+    shadow.unlimited, shadow.with_size, shadow.allowed, shadow.said = 65.44, 40.0, 39.96, ["it could do more"]
+    figures.sustainable, figures.rate, figures.worse, figures.work = 0.5, 20.46, 0.304, 1.0
+    die.since_s -= 60.0
+    seconds = seconds_until(die, 65.0, 1.0)
+    assert seconds is not None
+    seen = drawn(engine)
+    assert seen.pools[0].shadow == s.ShadowStatus(True, 40.0, 65.4, 40.0, ["it could do more"])
+    stick = seen.sticks[0]
+    assert (stick.sustainable_fps, stick.remarks) == (10.2, ["cools 30 % worse than its peers"])
+    assert (stick.headroom_c, stick.headroom_s) == (25.0, round(0.75 * seconds / 10, 1))
 
 
 def test_a_camera_that_runs_is_drawn_with_its_figures() -> None:

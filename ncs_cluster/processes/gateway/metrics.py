@@ -8,7 +8,7 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
 
-from ncs_cluster.status import CameraStatus, JobStatus, LatencyStatus, Status, StickStatus
+from ncs_cluster.status import CameraStatus, JobStatus, LatencyStatus, PoolStatus, ShadowStatus, Status, StickStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STICK_STATES = ("starting", "active", "standby", "draining", "resting", "backoff", "quarantined", "absent")
@@ -39,6 +39,7 @@ class _Collector:
         if self._status is not None:
             yield from _daemon(self._status)
             yield from _sticks(self._status.sticks)
+            yield from _shadows(self._status.pools)
             yield from _cameras(self._status.cameras)
             yield from _jobs(self._status.jobs)
             yield from _machine(self._status)
@@ -89,8 +90,15 @@ def _sticks(sticks: list[StickStatus]) -> Iterator[Metric]:
     yield _gauge("stick_temperature_age_seconds", "Since the temperature was read.", each(lambda s: s.temperature_age_s), label)
     yield _gauge(
         "stick_headroom_seconds",
-        "Time until the switch temperature at this rise.",
+        "Time until the switch temperature at the present work.",
         each(lambda s: s.headroom_s),
+        label,
+    )
+    yield _gauge("stick_headroom_celsius", "How far the die is under the switch temperature.", each(lambda s: s.headroom_c), label)
+    yield _gauge(
+        "stick_sustainable_inferences_per_second",
+        "Inferences per second that the stick could keep up under the switch temperature.",
+        each(lambda s: s.sustainable_fps),
         label,
     )
     yield _gauge("stick_inferences_per_second", "Inferences per second.", each(lambda s: s.fps), label)
@@ -115,6 +123,31 @@ def _sticks(sticks: list[StickStatus]) -> Iterator[Metric]:
         "Latest results, from hand-over to the stick to its answer.",
         each(lambda s: s.latency_ms),
         "stick",
+    )
+
+
+def _shadows(pools: list[PoolStatus]) -> Iterator[Metric]:
+    def each(field: Callable[[ShadowStatus], Value]) -> list[tuple[tuple[str, ...], Value]]:
+        return [((pool.name,), field(pool.shadow)) for pool in pools if pool.shadow is not None]
+
+    label = ("pool",)
+    yield _gauge(
+        "shadow_sustainable_inferences_per_second",
+        "Inferences per second that the policy predictive would sustain with this cluster size.",
+        each(lambda s: s.sustainable_fps),
+        label,
+    )
+    yield _gauge(
+        "shadow_unlimited_inferences_per_second",
+        "Inferences per second that the policy predictive would sustain without a cluster size.",
+        each(lambda s: s.unlimited_fps),
+        label,
+    )
+    yield _gauge(
+        "allowed_inferences_per_second",
+        "Inferences per second that the active policy has let the sticks do, mean of five minutes.",
+        each(lambda s: s.allowed_fps),
+        label,
     )
 
 

@@ -109,6 +109,7 @@ function show(status) {
   const hasTurns = clusters.ring.length > 1;
   put($("#last-switch"), hasTurns || clusters.switches ? lastSwitch(clusters) : "One cluster: all sticks may be active at once.");
   $("#switch").hidden = !hasTurns;
+  showShadows($("#shadow"), status.pools ?? []);
   const windowS = history.span(nowS);
   put($("#legend"), sticks.length ? `temperature over the last ${duration(windowS)}; dashed: the switch temperature, ${limit} °C; bar below: the stick was active` : "no stick is connected");
   showSticks($("#sticks"), sticks, { history, redraw, limit, nowS, windowS, range: redraw ? history.range(limit) : null });
@@ -116,6 +117,12 @@ function show(status) {
   showMachine($("#machine"), status.machine, status.processes, status.sink);
   showJobs($("#jobs"), status.jobs);
   showFaults(daemon.simulated);
+}
+
+function showShadows(node, pools) {
+  const said = pools.flatMap((pool) => (pool.shadow?.said ?? []).map((text) => (pools.length > 1 ? `${pool.name}: ${text}` : text)));
+  node.hidden = !said.length;
+  put(node, said.join(" · "));
 }
 
 function lastSwitch({ switches, last_switch: last }) {

@@ -34,9 +34,10 @@ function makeStick() {
   const headroom = make("span", { class: "soft headroom" });
   const line = makeLine();
   const [rate, latency, restarts, firmware] = [
-    figure("inferences"), figure("latency", "p50 / p99, from sending a frame to the stick to its result"),
+    figure("inferences", "Per second; then how many it could keep up under the switch temperature, once that is known"), figure("latency", "p50 / p99, from sending a frame to the stick to its result"),
     figure("restarts", "Restarts of its process, and resets of the hung stick without a restart"), figure("firmware", "Firmware version, as the stick reports it"),
   ];
+  const remark = make("p", { class: "remark" });
   const error = make("p", { class: "error" });
   const node = make(
     "article", { class: "card stick" },
@@ -47,9 +48,10 @@ function makeStick() {
         make("div", { class: "row heat" }, celsius, headroom)),
       line.node,
       make("dl", { class: "figures" }, rate.node, latency.node, restarts.node, firmware.node)),
+    remark,
     error,
   );
-  return { node, name, port, state, celsius, headroom, line, rate, latency, restarts, firmware, error };
+  return { node, name, port, state, celsius, headroom, line, rate, latency, restarts, firmware, remark, error };
 }
 
 function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS }) {
@@ -62,11 +64,13 @@ function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS
   card.celsius.classList.toggle("hot", stick.temperature_c !== null && stick.temperature_c >= limit);
   put(card.headroom, headroom(stick, limit));
   if (redraw) drawLine(card.line, history.lines.get(stick.id) ?? [], { nowS, windowS, limit, range });
-  put(card.rate.value, number(stick.fps, 1, "/s"));
+  const sustained = stick.sustainable_fps ?? null;
+  put(card.rate.value, number(stick.fps, 1, "/s") + (sustained === null ? "" : `, up to ${number(sustained, 1)}`));
   put(card.latency.value, pair(stick.latency_ms));
   put(card.restarts.value, number(stick.restarts) + (stick.resets ? ` + ${number(stick.resets)} resets` : ""));
   put(card.firmware.value, stick.firmware ?? "");
   card.firmware.node.hidden = !stick.firmware;
+  put(card.remark, (stick.remarks ?? []).join(" · "));
   const past = stick.last_error !== null && (stick.recovered_s ?? null) !== null;
   put(card.error, past ? `recovered, ${number(stick.recovered_s, 0, "s")} ago: ${stick.last_error}` : stick.last_error ?? "");
   card.error.classList.toggle("past", past);
@@ -76,7 +80,8 @@ function headroom(stick, limit) {
   if (stick.temperature_c === null) return stick.state === "absent" ? "" : "no reading";
   if (stick.throttle_level) return stick.throttle_level > 1 ? "nearly stopped by its firmware" : "throttled by its firmware";
   if (stick.temperature_c >= limit) return "over the switch temperature";
-  return stick.headroom_s === null ? "" : `${limit}° in ${number(stick.headroom_s, stick.headroom_s < 10 ? 1 : 0, "s")}`;
+  const left = (stick.headroom_c ?? null) === null ? "" : `${number(stick.headroom_c, 1, "K")} left`;
+  return stick.headroom_s === null ? left : `${limit}° in ${number(stick.headroom_s, stick.headroom_s < 10 ? 1 : 0, "s")}`;
 }
 
 // -- counters, machine, events --
