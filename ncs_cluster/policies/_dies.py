@@ -35,6 +35,10 @@ class Dies:
     def _follow(self, stick: StickView, now_s: float) -> None:
         reading_c, read_s = (stick.temperature_c, now_s) if stick.read_s is None else (stick.reading_c, stick.read_s)
         die = self.known.get(stick.id)
+        if die is not None and now_s < die.at_s:
+            die.turn_back(die.at_s - now_s)
+        if read_s > now_s:
+            return
         if not stick.usable or reading_c is None:
             if not stick.usable or not stick.hot:
                 self.known.pop(stick.id, None)
@@ -75,6 +79,11 @@ class Die:
         (by_die, by_case, by_air, by_power), _ = response(after_s)
         power_w = IDLE_W + state.gain * WORK_W * work
         return by_die * state.die_c + by_case * state.case_c + by_air * state.air_c + by_power * power_w
+
+    def turn_back(self, by_s: float) -> None:
+        """The clock has jumped back: what the filter stands for is now all the same."""
+        self.since_s, self.at_s, self.read_s = self.since_s - by_s, self.at_s - by_s, self.read_s - by_s
+        self.unsettled_until_s -= by_s
 
     def go_on(self, now_s: float, worked_s: float) -> None:
         """The filter's forecast for `now_s`, by the work done since."""

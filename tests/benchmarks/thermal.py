@@ -1,6 +1,7 @@
 """`make bench-thermal`: every policy and the original's, on sticks nobody has tuned for, in the thermal laboratory.
 
-    python -m tests.benchmarks.thermal [--plants N] [--seed S] [--policy NAME] [--scenario NAME] [--size NxK] [--dynamic]
+    python -m tests.benchmarks.thermal [--plants N] [--seed S] [--policy NAME] [--scenario NAME]
+                                      [--unlike] [--size NxK] [--dynamic]
 
 Half of the plants have fixed seeds, half are drawn now; the seeds are printed and `--seed` repeats them. Figures are of the
 simulation: a quarter of an hour on one core. Exit code 1 when `predictive` was over the limit, was throttled, or stayed under its
@@ -19,6 +20,7 @@ from collections.abc import Callable, Sequence
 from ncs_cluster.testing.thermal_lab import scenario
 from ncs_cluster.testing.thermal_lab.scenario import Scenario
 from ncs_cluster.testing.thermal_lab.trial import ORIGINAL, Result, Trial
+from ncs_cluster.testing.thermal_lab.unlike import UNLIKE
 
 SIZES = ((5, 2), (4, 2), (6, 3), (2, 1), (8, 2))
 SCENARIOS: dict[str, Callable[[int, int], Scenario]] = {
@@ -28,12 +30,13 @@ SCENARIOS: dict[str, Callable[[int, int], Scenario]] = {
     "wave": scenario.heat_wave,
     "hot": lambda sticks, size: scenario.step(sticks, size, 30.0),
     "covered": scenario.covering,
+    **UNLIKE,
 }
 POLICIES = (ORIGINAL, "all", "ring", "coolest", "predictive")
 MEAN_SHARE, WORST_SHARE = 0.97, 0.965
 """What `predictive` promises of the steady bound in PROMISED."""
-PROMISED, SAFE_C = ("warm", "step", "ramp"), 65.5
-"""In the other scenarios no die may be hotter than this."""
+PROMISED, SAFE_K = ("warm", "step", "ramp"), 0.5
+"""In the other scenarios no die may be so far over the limit."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         flush=True,
     )
     good = True
-    for name in options.scenario or [*PROMISED, "wave"]:
+    for name in options.scenario or (list(UNLIKE) if options.unlike else [*PROMISED, "wave"]):
         for sticks, size in options.size or SIZES:
             for policy in options.policy or POLICIES:
                 story = SCENARIOS[name](sticks, size)
@@ -84,7 +87,8 @@ def _share(shares: list[float]) -> str:
 
 def _kept(results: list[Result], name: str) -> bool:
     if name not in PROMISED:
-        return all(result.hottest_c <= SAFE_C and result.throttle_events == 0 for result in results)
+        limit_c = SCENARIOS[name](1, 1).limit_c
+        return all(result.hottest_c <= limit_c + SAFE_K and result.throttle_events == 0 for result in results)
     shares = [result.steady_share for result in results]
     enough = min(shares) >= WORST_SHARE and sum(shares) / len(shares) >= MEAN_SHARE
     return enough and all(result.over_s == 0 and result.throttle_events == 0 for result in results)
@@ -103,7 +107,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--plants", type=int, default=4, metavar="N", help="plants for each row; default 4")
     parser.add_argument("--seed", type=int, nargs="+", metavar="S", help="these plants instead")
     parser.add_argument("--policy", action="append", metavar="NAME", help=f"only this one; default {', '.join(POLICIES)}")
-    parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="only this one; hot and covered only so")
+    parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="only this one; those that are not promised only so")
+    parser.add_argument("--unlike", action="store_true", help="instead: the scenarios that no model has")
     parser.add_argument("--size", action="append", type=size, metavar="NxK", help="only this one, as 5x2")
     parser.add_argument("--dynamic", action="store_true", help="the dynamic bound too, up to half a minute for each plant")
     return parser.parse_args(arguments)

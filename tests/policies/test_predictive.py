@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from ncs_cluster.policies.predictive import FROZEN_DUTY, HORIZONS_S, LEAST_DUTY, Predictive
 from ncs_cluster.testing.thermal_lab import scenario
-from ncs_cluster.testing.thermal_lab.scenario import Sensors
+from ncs_cluster.testing.thermal_lab.sensors import Fault, Sensors
 from ncs_cluster.testing.thermal_lab.trial import Result, Trial
+from ncs_cluster.testing.thermal_lab.unlike import UNLIKE
 from ncs_cluster.types import StickId
 from tests.policies.views import view
 
@@ -116,9 +117,18 @@ def test_warmer_air_that_all_sticks_see_lowers_the_duties_before_one_stick_alone
     assert together < 40
 
 
+def test_a_clock_that_jumps_back_costs_neither_the_state_nor_the_readings_afterwards() -> None:
+    policy, worked_s = at_the_limit()
+    before = policy.advise(view(600.0, 63.0, worked_s=worked_s)).duties[A]
+    for second in range(100, 120):
+        worked_s += 0.4
+        after = policy.advise(view(float(second), 66.0, worked_s=worked_s)).duties.get(A, 0.0)
+    assert after < 0.5 * before
+
+
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from([0.01, 0.5, 1.0, 1.7, 20.0, 90.0]),
+        st.sampled_from([0.01, 0.5, 1.0, 1.7, 20.0, 90.0, -0.4, -50.0]),
         st.lists(st.none() | st.floats(-20.0, 125.0), min_size=5, max_size=5),
         st.sets(st.integers(1, 5), max_size=3),
         st.sets(st.integers(1, 5), max_size=2),
@@ -135,7 +145,7 @@ def test_whatever_happens(sticks: int, size: int, steps: list[tuple[float, list[
     one, same = Predictive(), Predictive()
     now_s = worked_s = 0.0
     for dt_s, readings_c, hot, away, work in steps:
-        now_s, worked_s = now_s + dt_s, worked_s + work * dt_s
+        now_s, worked_s = now_s + dt_s, worked_s + work * abs(dt_s)
         seen = view(now_s, *readings_c[:sticks], size=size, hot=tuple(hot), away=tuple(away), worked_s=worked_s)
         advice = one.advise(seen)
         assert set(advice.duties) <= {stick.id for stick in seen.sticks if stick.usable and not stick.hot}
@@ -164,9 +174,18 @@ def test_unknown_sticks_stay_under_the_limit_at_nearly_the_best_rate_when_the_ai
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["jump", "late"])
+def test_scenarios_that_the_model_does_not_have_are_safe(name: str) -> None:
+    result = Trial(UNLIKE[name](2, 1)._replace(until_s=4500.0), "predictive", 5).run()
+    assert result.hottest_c <= 65.5
+    assert result.throttle_events == 0
+    assert result.steady_share >= 0.5
+
+
+@pytest.mark.slow
 def test_sensors_that_fail_at_the_limit_harm_neither_their_sticks_nor_the_others() -> None:
     """One freezes and one falls silent ten minutes before the air warms up by 15 K; two of four sticks are left."""
-    sensors = Sensors(frozen=(0, 3000.0), silent=(1, 3000.0))
+    sensors = Sensors(faults=(Fault(0, 3000.0, "frozen"), Fault(1, 3000.0, "nan")))
     story = scenario.step(4, 0)._replace(sensors=sensors, until_s=4500.0, plugged_s=0.0, judged_s=600.0)
     result = Trial(story, "predictive", 4).run()
     kept(result)

@@ -58,7 +58,7 @@ def test_what_one_stick_can_do_in_an_hour_is_what_the_greediest_policy_does() ->
     done = 0.0
     for step in range(180):
         air_c = 30.0 if step < 90 else 40.0
-        kept, driven = kept_driven
+        kept, driven, _ = kept_driven
         rests_c = air_c + (kept @ (plant.nodes_c - air_c))[0] + driven[0, 0] * body.idle_w
         work = min(1.0, max(0.0, (65.0 - rests_c) / (driven[0, 0] * body.work_w)))
         plant.advance(step_s, [work], air_c, [True])

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from ncs_cluster.testing.thermal_lab.plant import Body, Network, Plant, spread
+from ncs_cluster.testing.thermal_lab.plant import Body, Box, Network, Plant, spread
 
 AIR_C = 25.0
 
@@ -102,7 +102,48 @@ def test_figures_are_spread_evenly_around_the_usual_ones() -> None:
 
 
 def test_the_matrices_of_a_step_add_up_to_the_air_where_nothing_draws_power() -> None:
-    kept, driven = Network([Body()] * 3).step_matrices(7.0)
+    kept, driven, _ = Network([Body()] * 3).step_matrices(7.0)
     assert (kept >= -1e-12).all()
     assert (driven >= -1e-12).all()
     assert (kept.sum(axis=1) < 1.0 + 1e-12).all()
+
+
+def test_a_package_between_die_and_case_changes_when_heat_arrives_and_not_how_much() -> None:
+    plain, third = Network([Body()]), Network([Body(package_j_k=3.0)])
+    assert third.die_k_w() == pytest.approx(plain.die_k_w())
+    assert (plain.nodes, third.nodes) == (3, 4)
+    soon_k, later_k = ([network.step_matrices(dt_s)[1][0, 0] for network in (plain, third)] for dt_s in (10.0, 1e5))
+    assert later_k[1] == pytest.approx(later_k[0])
+    # a tenth of the die's heat has left it by then; through half of the resistance more of it leaves
+    assert soon_k[1] < 0.95 * soon_k[0]
+
+
+def test_in_a_box_all_heat_goes_through_its_walls() -> None:
+    bodies, box = spread(3, 0.2, random.Random(5)), Box()
+    plant = Plant(bodies, AIR_C, box)
+    plant.advance(1e7, [0.5] * 3, AIR_C, [True] * 3, [0.0, 0.2, 0.0])
+    power_w = sum(body.idle_w + 0.5 * body.work_w for body in bodies) + 0.2
+    assert (plant.nodes_c[-1] - AIR_C) * 3 / box.air_k_w == pytest.approx(power_w)
+    away_w = sum((case_c - plant.nodes_c[-1]) / body.case_air_k_w for case_c, body in zip(plant.nodes_c[3:6], bodies, strict=True))
+    assert away_w + 0.15 * (plant.nodes_c[6] - plant.nodes_c[-1]) == pytest.approx(power_w)
+
+
+def test_the_sun_warms_die_and_case_of_its_stick_alike() -> None:
+    shade, sun = (Plant([Body()] * 2, AIR_C) for _ in range(2))
+    shade.advance(1e6, [0.3, 0.3], AIR_C, [True, True])
+    sun.advance(1e6, [0.3, 0.3], AIR_C, [True, True], [1.0, 0.0])
+    risen_k = sun.nodes_c - shade.nodes_c
+    # the heat that the case does not give to hub and neighbour goes through its own resistance
+    assert risen_k[0] == pytest.approx(risen_k[2]) == pytest.approx(shade.network.die_k_w()[0, 0] - 18.0)
+    assert 0.0 < risen_k[1] < 0.3 * risen_k[0]
+
+
+def test_a_cover_changes_the_resistance_as_often_as_it_comes_and_goes() -> None:
+    plant = Plant(spread(2, 0.2, random.Random(6)), AIR_C)
+    drawn = list(plant.bodies)
+    for factor in (2.0, 0.5, 2.0):
+        plant.resist([factor, 1.0])
+        assert plant.bodies == [drawn[0]._replace(case_air_k_w=factor * drawn[0].case_air_k_w), drawn[1]]
+        assert plant.network.die_k_w() == pytest.approx(Network(plant.bodies).die_k_w())
+    plant.resist([1.0, 1.0])
+    assert plant.bodies == drawn

@@ -9,7 +9,8 @@ import pytest
 
 from ncs_cluster.testing.thermal_lab import scenario
 from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, Network, spread
-from ncs_cluster.testing.thermal_lab.scenario import Scenario, Sensors
+from ncs_cluster.testing.thermal_lab.scenario import Scenario
+from ncs_cluster.testing.thermal_lab.sensors import Fault, Sensors
 from ncs_cluster.testing.thermal_lab.trial import Trial
 
 
@@ -61,7 +62,7 @@ def test_a_stick_that_is_plugged_in_later_works_from_then_on() -> None:
 
 
 def test_a_silent_sensor_is_hot_for_the_core_and_a_frozen_one_is_believed_until_the_firmware_throttles() -> None:
-    story = short(cluster_size=0, sensors=Sensors(silent=(0, 20.0), frozen=(1, 0.0)), until_s=2000.0)
+    story = short(cluster_size=0, sensors=Sensors(faults=(Fault(0, 20.0, "nan"), Fault(1, 0.0, "frozen"))), until_s=2000.0)
     trial = Trial(story, "all", 1)
     trial.traced = True
     result = trial.run()
@@ -111,3 +112,25 @@ def test_a_stick_that_is_covered_finds_more_resistance_to_the_air_and_the_bound_
     assert after == [before[0]._replace(case_air_k_w=2 * before[0].case_air_k_w), before[1]]
     assert trial.plant.dies_c == pytest.approx(dies_c, abs=1.0), "its temperature stays and then rises"
     assert (trial.plant.network.die_k_w() > Network(before).die_k_w()).all()
+
+
+def test_while_the_host_stalls_nothing_is_read_or_decided_and_the_sticks_work_on() -> None:
+    """A stick that gets hot meanwhile is found out afterwards."""
+    story = scenario.constant(1, 0, 45.0)._replace(until_s=90.0, parameters=0.0, sensors=Sensors(0.0, 0.0), limit_c=66.5)
+    free, stalled = Trial(story, "all", 1), Trial(story._replace(stalls=((40.0, 20.0),)), "all", 1)
+    for trial in (free, stalled):
+        trial.traced = True
+        trial.run()
+    first_rest_s = [next(now_s for now_s, _, work in trial.trace if work[0] == 0.0) for trial in (free, stalled)]
+    assert 41.0 < first_rest_s[0] < 60.0
+    assert first_rest_s[1] == 61.0
+
+
+def test_a_jump_of_the_clock_is_the_hosts_and_not_the_plants() -> None:
+    """The ring's turn of 10 s is over at once."""
+    trial = Trial(short(jumps=((23.0, 8.0),)), "ring", 1)
+    trial.traced = True
+    trial.run()
+    seen = [work[0] for _, _, work in trial.trace]
+    assert seen == [1.0] * 10 + [0.0] * 10 + [1.0] * 3 + [0.0] * 10 + [1.0] * 10 + [0.0] * 10 + [1.0] * 7
+    assert len(trial.done) == 60

@@ -49,8 +49,8 @@ def dynamic(
     """Inferences that can be done from 0 to `until_s`, beginning at the temperature of the air. Work is constant for `step_s`, the
     limit holds at the end of each step. NaN when no work keeps the limit."""
     optimize, sparse = _scipy()
-    steps, count, nodes = math.ceil(until_s / step_s), network.count, 2 * network.count + 1
-    kept, driven = network.step_matrices(step_s)
+    steps, count, nodes = math.ceil(until_s / step_s), network.count, network.nodes
+    kept, driven, _ = network.step_matrices(step_s)
     worked = driven * network.work_w
     ends: list[float] = []
     width = nodes + count
@@ -70,6 +70,7 @@ def dynamic(
         fixed = driven @ (network.idle_w * on) + air - kept.sum(axis=1) * air
         begins = before if step == 0 else np.zeros(nodes)
         reset = [place for number in came for place in (number, count + number)]
+        reset += [network.package[number] for number in came if number in network.package]
         fixed = fixed + kept @ begins + kept[:, reset].sum(axis=1) * air
         before_here = kept.copy()
         before_here[:, reset] = 0.0

@@ -1,4 +1,4 @@
-"""What happens to the sticks in a trial: the air's temperature, a stick that is plugged in, what the sensors tell."""
+"""What happens to the sticks in a trial: the air's temperature, a stick that is plugged in or covered, sun, stalls of the host."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ncs_cluster.testing.thermal_lab.plant import Body, Box
+from ncs_cluster.testing.thermal_lab.sensors import Sensors
 
-class Sensors(NamedTuple):
-    """Each reading is the die's temperature plus a normal error, rounded to the sensor's step."""
 
-    error_c: float = 0.4
-    """Sigma."""
-    step_c: float = 1.0
-    """0: not rounded."""
-    frozen: tuple[int, float] | None = None
-    """From so many seconds on, the stick of this index repeats its last reading."""
-    silent: tuple[int, float] | None = None
-    """From so many seconds on, the stick of this index reads NaN."""
+def _unchanged(body: Body, chance: random.Random) -> Body:
+    return body
 
-    def reading(self, die_c: float, chance: random.Random) -> float:
-        """The reading of a sensor that works, in C."""
-        value_c = die_c + chance.gauss(0.0, self.error_c)
-        return round(value_c / self.step_c) * self.step_c if self.step_c else value_c
+
+def _open_air(stick: int, now_s: float) -> float:
+    return 1.0
+
+
+def _shade(stick: int, now_s: float) -> float:
+    return 0.0
 
 
 class Scenario(NamedTuple):
@@ -41,8 +38,18 @@ class Scenario(NamedTuple):
     parameters: float = 0.2
     """The sticks' figures differ from the usual ones by up to this share."""
     sensors: Sensors = Sensors()
-    covered: tuple[int, float, float] | None = None
-    """A stick's index, when it is covered, and by what factor its resistance to the air grows then. No dynamic bound knows it."""
+    body: Callable[[Body, random.Random], Body] = _unchanged
+    """What is made of each stick that was drawn."""
+    box: Box | None = None
+    """All stand in one; `air_c` is that around it."""
+    resistance: Callable[[int, float], float] = _open_air
+    """By which factor a stick's resistance to the air is larger than it was drawn, at a plant second. No dynamic bound knows it."""
+    sun_w: Callable[[int, float], float] = _shade
+    """What the sun gives to a stick's case, W. No bound knows it."""
+    stalls: tuple[tuple[float, float], ...] = ()
+    """When and for how long nothing is read and nothing decided; sticks work on as they did."""
+    jumps: tuple[tuple[float, float], ...] = ()
+    """When the host's clock jumps, and by how many seconds."""
     judged_s: float = 1800.0
     """The rate of the last so many seconds is compared with the steady bound."""
 
@@ -76,7 +83,11 @@ def step(sticks: int, cluster_size: int, air_c: float = 25.0, *, rise_k: float =
 def covering(sticks: int, cluster_size: int, air_c: float = 40.0, *, factor: float = 2.0) -> Scenario:
     """The first stick is covered after an hour; another hour follows."""
     name = f"{air_c:g} C, one stick covered (x {factor:g})"
-    return Scenario(name, sticks, cluster_size, lambda _: air_c, 2 * HOUR_S, covered=(0, HOUR_S, factor), judged_s=HOUR_S / 2)
+
+    def resistance(stick: int, now_s: float) -> float:
+        return factor if stick == 0 and now_s >= HOUR_S else 1.0
+
+    return Scenario(name, sticks, cluster_size, lambda _: air_c, 2 * HOUR_S, resistance=resistance, judged_s=HOUR_S / 2)
 
 
 def heat_wave(sticks: int, cluster_size: int, air_c: float = 25.0, *, rise_k: float = 15.0) -> Scenario:

@@ -12,6 +12,7 @@ from ncs_cluster.testing.thermal_lab.core_pool import CorePool
 from ncs_cluster.testing.thermal_lab.original import Original
 from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, Plant, spread
 from ncs_cluster.testing.thermal_lab.scenario import Scenario
+from ncs_cluster.testing.thermal_lab.sensors import Sensor
 
 ORIGINAL = "original"
 PERIOD_S = 1.0
@@ -64,7 +65,8 @@ class Trial:
     ) -> None:
         self.scenario, self.policy = scenario, policy
         chance = random.Random(f"sticks {seed}")
-        self.plant = Plant(spread(scenario.sticks, scenario.parameters, chance), scenario.air_c(0.0))
+        bodies = [scenario.body(body, chance) for body in spread(scenario.sticks, scenario.parameters, chance)]
+        self.plant = Plant(bodies, scenario.air_c(0.0), scenario.box)
         self.now_s = 0.0
         self.done: list[tuple[float, float]] = []
         """Of each second so far: when it ended, and inferences per second in it."""
@@ -74,9 +76,10 @@ class Trial:
         self._chance = random.Random(f"sensors {seed}")
         self._hottest_c, self._over_s, self._gap_s = -math.inf, 0.0, 0.0
         self._unfinished, self._waited_s = 0.0, 0.0
-        self._last_c = [scenario.air_c(0.0)] * scenario.sticks
+        self._sensors = [Sensor(scenario.sensors, number, scenario.air_c(0.0), self._chance) for number in range(scenario.sticks)]
+        self._coming: list[tuple[float, int, float, int]] = []
+        """Readings that were taken: when they arrive, the stick, what they say, its throttle level."""
         self._powered = [False] * scenario.sticks
-        self._covered = False
         size, limit_c = scenario.cluster_size, scenario.limit_c
         self.pool: Pool
         if policy == ORIGINAL:
@@ -91,27 +94,43 @@ class Trial:
         return self.result(dynamic=dynamic)
 
     def second(self) -> None:
-        """Readings arrive, the policy decides, and again whenever it asks for it; the sticks work until the next readings."""
+        """Readings are taken and arrive, the policy decides, and again whenever it asks for it; the sticks work until the next
+        readings."""
         scenario, begins_s = self.scenario, self.now_s
-        if scenario.covered is not None and not self._covered and begins_s >= scenario.covered[1]:
-            self._covered = True
-            self.plant.cover(scenario.covered[0], scenario.covered[2])
+        self.plant.resist([scenario.resistance(number, begins_s) for number in range(scenario.sticks)])
         for number in range(scenario.sticks):
             if scenario.powered(number, begins_s) and not self._powered[number]:
                 self._powered[number] = True
                 self.plant.replace(number, scenario.air_c(begins_s))
-                self.pool.plug(number, begins_s)
+                self.pool.plug(number, self._clock_s)
             if self._powered[number]:
-                self.pool.measured(number, self._reading(number), self.plant.levels[number], begins_s)
-        self.pool.regulate(begins_s)
+                reading = self._sensors[number].read(float(self.plant.dies_c[number]), begins_s, PERIOD_S)
+                if reading is not None:
+                    self._coming.append((reading[1], number, reading[0], self.plant.levels[number]))
+        stalled = any(from_s <= begins_s < from_s + for_s for from_s, for_s in scenario.stalls)
         done, ends_s = 0.0, begins_s + PERIOD_S
         while self.now_s < ends_s:
-            until_s = min(ends_s, max(self.pool.due_s, self.now_s + 0.001))
+            if stalled:
+                until_s = ends_s
+            else:
+                self._arrive()
+                self.pool.regulate(self._clock_s)
+                due_s = max(self.pool.due_s - self._clock_s + self.now_s, self.now_s + 0.001)
+                until_s = min(ends_s, due_s, min((coming[0] for coming in self._coming), default=ends_s))
             done += self._advance(until_s - self.now_s)
             self.now_s = until_s
-            if until_s < ends_s:
-                self.pool.regulate(until_s)
         self.done.append((ends_s, done / PERIOD_S))
+
+    @property
+    def _clock_s(self) -> float:
+        """What the host takes for the time."""
+        return self.now_s + sum(by_s for at_s, by_s in self.scenario.jumps if self.now_s >= at_s)
+
+    def _arrive(self) -> None:
+        due = [coming for coming in self._coming if coming[0] <= self.now_s]
+        self._coming = [coming for coming in self._coming if coming[0] > self.now_s]
+        for _, number, value_c, level in due:
+            self.pool.measured(number, value_c, level, self._clock_s)
 
     def result(self, *, dynamic: bool = False) -> Result:
         scenario, network = self.scenario, self.plant.network
@@ -139,7 +158,8 @@ class Trial:
         work = [share * plant.speed(number) for number, share in enumerate(self.pool.work(scenario.sticks))]
         for number, share in enumerate(work):
             self.pool.worked(number, share * for_s)
-        plant.advance(for_s, work, scenario.air_c(self.now_s), self._powered)
+        sun_w = [scenario.sun_w(number, self.now_s) for number in range(scenario.sticks)]
+        plant.advance(for_s, work, scenario.air_c(self.now_s), self._powered, sun_w if any(sun_w) else None)
         hottest_c = max(float(die_c) for die_c, powered in zip(plant.dies_c, self._powered, strict=True) if powered)
         self._hottest_c = max(self._hottest_c, hottest_c)
         self._over_s += for_s * (hottest_c > scenario.limit_c)
@@ -162,13 +182,3 @@ class Trial:
         else:
             self._unfinished += done
             self._waited_s += for_s
-
-    def _reading(self, number: int) -> float:
-        sensors = self.scenario.sensors
-        value_c = sensors.reading(float(self.plant.dies_c[number]), self._chance)
-        if sensors.silent is not None and number == sensors.silent[0] and self.now_s >= sensors.silent[1]:
-            return math.nan
-        if sensors.frozen is not None and number == sensors.frozen[0] and self.now_s >= sensors.frozen[1]:
-            return self._last_c[number]
-        self._last_c[number] = value_c
-        return value_c
