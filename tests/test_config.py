@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,12 @@ def test_the_file_may_be_named_by_the_environment_and_paths_in_it_are_relative_t
     write('results = "out.jsonl"\n')
     sinks = simulated(NCS_CLUSTER_CONFIG=str(tmp_path / "ncs.toml")).sinks
     assert [(sink.kind, sink.options) for sink in sinks] == [("jsonl", {"path": str(tmp_path / "out.jsonl")})]
+
+
+def test_settings_with_a_graph_are_read_without_numpy_and_without_what_fetches_models() -> None:
+    """Every start of a daemon, a job or a Cluster reads them."""
+    heavy = "{'numpy', 'cv2', 'openvino', 'http.client', 'ssl'} & set(sys.modules)"
+    argv = ["--backend", "simulated", "--graph", "demo"]
+    code = f"import sys; from ncs_cluster.config import load; load({argv}, {{}}); print({heavy})"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "set()\n"

@@ -11,7 +11,6 @@ from msgspec import structs
 
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.config import graph_folder
-from ncs_cluster.config.catalogue import Catalogue
 from ncs_cluster.config.context import Context
 from ncs_cluster.config.paths import state_dir
 from ncs_cluster.provision import blobs
@@ -87,6 +86,9 @@ def _folder(context: Context, text: str, path: Optional[str]) -> Path:
         return known[text]
     folder = context.path(text, "graph")
     if not folder.is_dir():
+        # its modules take a sixth of the time in which settings are read
+        from ncs_cluster.config.catalogue import Catalogue
+
         key = ("graphs", text) if text in context.root.graphs else ("graph",)
         hint = f"; fetch it with: ncsctl graphs pull {text}" if text in Catalogue().names else ""
         context.refuse(*key, because=f'"{text}": there is no such folder, and no graph of this name ({", ".join(known)}){hint}')

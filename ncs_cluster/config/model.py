@@ -7,6 +7,7 @@ file; tables are reached with --set. What a backend or a source understands is r
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import typing
 from collections.abc import Mapping, Sequence
@@ -179,22 +180,32 @@ class Discovery(Table):
 
 def options_table(path: str, **more: Any) -> type[Table]:
     """The `Options` that "module:attribute" names as a table, with `more` keys beside them. The dataclass's own checks run when it
-    is made of the values."""
+    is made of the values. Raises ConfigError where `options` is no dataclass, or pydantic cannot validate a type of its fields."""
     options = load(path)
     try:
-        hints = typing.get_type_hints(options)
-        fields: dict[str, Any] = dict(more)
-        for each in dataclasses.fields(options):
-            default: Any = ...
-            if each.default is not dataclasses.MISSING:
-                default = each.default
-            elif each.default_factory is not dataclasses.MISSING:
-                default = Field(default_factory=each.default_factory)
-            fields[each.name] = (hints[each.name], default)
-        return create_model(path, __base__=Table, **fields)
+        # what is no class may have no hash
+        return _table(path, options) if isinstance(options, type) and not more else _made_table(path, options, more)
     except Exception as error:
-        # `options` is no dataclass, or pydantic cannot validate a type of its fields
         raise ConfigError(f"{path} cannot be used as Options: {reason(error)}; {REMEDY}") from error
+
+
+@functools.lru_cache(maxsize=64)
+def _table(path: str, options: type) -> type[Table]:
+    """Kept: settings of one pool are validated by it four times."""
+    return _made_table(path, options, {})
+
+
+def _made_table(path: str, options: Any, more: dict[str, Any]) -> type[Table]:
+    hints = typing.get_type_hints(options)
+    fields: dict[str, Any] = dict(more)
+    for each in dataclasses.fields(options):
+        default: Any = ...
+        if each.default is not dataclasses.MISSING:
+            default = each.default
+        elif each.default_factory is not dataclasses.MISSING:
+            default = Field(default_factory=each.default_factory)
+        fields[each.name] = (hints[each.name], default)
+    return create_model(path, __base__=Table, **fields)
 
 
 _RUNTIME = (str, key("default", "The interpreter its workers run under: a [runtimes.NAME]."))
@@ -348,7 +359,7 @@ else:
 
 def tables(root: Keys) -> list[str]:
     """Names of the backends that have a table."""
-    return [name for name in type(root).model_fields if name in BACKENDS]
+    return [name for name in type(root).model_fields if name in BACKEND_TABLES or name not in Root.model_fields]
 
 
 def root_for(tree: Mapping[str, Any]) -> type[Root]:

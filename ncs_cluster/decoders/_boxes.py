@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, List
 
-import numpy as np
-
+from ncs_cluster.decoders._numpy import np
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Detection, ResizeTransform
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
-import numpy as np
+from ncs_cluster.decoders._numpy import np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray  # numpy 1.19, which OpenVINO 2021.4 wants, has none

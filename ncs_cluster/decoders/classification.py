@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Mapping, Optional
 
-import numpy as np
-
+from ncs_cluster.decoders._numpy import np
 from ncs_cluster.decoders._outputs import chosen, complaint, shapes
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Classified, Outcome, ResizeTransform

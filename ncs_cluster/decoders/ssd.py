@@ -13,10 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
 
-import numpy as np
-
 from ncs_cluster.decoders import _priors
 from ncs_cluster.decoders._boxes import MOST, detections, suppressed
+from ncs_cluster.decoders._numpy import np
 from ncs_cluster.decoders._outputs import shapes
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Outcome, ResizeTransform

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, List, Literal, Mapping, NamedTuple, Optional, Tuple
 
-import numpy as np
-
 from ncs_cluster.decoders._boxes import MOST, detections, suppressed
+from ncs_cluster.decoders._numpy import np
 from ncs_cluster.decoders.yolo_layout import GRIDS, LAYOUTS, Head, cells, head, input_size
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import Outcome, ResizeTransform

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from ncs_cluster.provision import places
-from ncs_cluster.provision.fetch import sha256
+from ncs_cluster.provision.files import sha256
 from ncs_cluster.specs import GraphSpec
 
 COMPILER = "2021.4.2"

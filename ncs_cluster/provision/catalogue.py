@@ -8,7 +8,8 @@ from typing import NamedTuple, Optional
 
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.provision import places
-from ncs_cluster.provision.fetch import Pinned, Progress, fetch, sha256, shown, write
+from ncs_cluster.provision.fetch import Pinned, Progress, fetch, shown
+from ncs_cluster.provision.files import sha256, write
 
 
 class Model(NamedTuple):

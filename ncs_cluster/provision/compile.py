@@ -32,7 +32,7 @@ from ncs_cluster.plugins import reason
 from ncs_cluster.provision import places
 from ncs_cluster.provision._downgrade import Unequal, downgraded
 from ncs_cluster.provision.blobs import COMPILER, Recipe, sidecar
-from ncs_cluster.provision.fetch import write
+from ncs_cluster.provision.files import write
 from ncs_cluster.xlink.blob import Blob, BlobError
 
 NEEDS = f"openvino=={COMPILER}"

@@ -16,7 +16,6 @@ import http.client
 import os
 import socket
 import ssl
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +26,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import ncs_cluster
 from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.provision.files import sha256
 
 SILENCE_S = 30.0
 """Seconds after which a silent connection counts as lost."""
@@ -103,26 +103,6 @@ def page(url: str, most: int, *, plain: bool = False) -> tuple[str, bytes]:
     if len(data) > most:
         raise FetchError(f"{shown(url)}: is longer than {most} bytes; is it the right address?")
     return came_from, data
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file atomically. Raises OSError."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def shown(url: str) -> str:

@@ -18,7 +18,8 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.provision import places
-from ncs_cluster.provision.fetch import FetchError, Pinned, Progress, fetch, page, sha256, shown, write
+from ncs_cluster.provision.fetch import FetchError, Pinned, Progress, fetch, page, shown
+from ncs_cluster.provision.files import sha256, write
 from ncs_cluster.xlink.firmware import SHA256, SIZE
 
 VERSION = "2021.4.2"
