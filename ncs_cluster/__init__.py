@@ -11,15 +11,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ncs_cluster.api import Cluster as Cluster
-    from ncs_cluster.api import Result as Result
+    from ncs_cluster.api.cluster import Cluster as Cluster
+    from ncs_cluster.api.results import Result as Result
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Cluster", "Result"):
+    module = {"Cluster": "ncs_cluster.api.cluster", "Result": "ncs_cluster.api.results"}.get(name)
+    if module is not None:
         from importlib import import_module
 
-        return getattr(import_module("ncs_cluster.api"), name)
+        return getattr(import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,9 +6,6 @@ through the source plugin `feed`, results come back through the sink plugin `fee
     program:  Cluster --> Feed --ring, announcements--> camera process (sources/feed.py)
                  ^                                         |
                  +------ Exchange <---records--- sink process (sinks/feed.py) <-- sticks
+
+This file imports nothing, so that the host and the process that reads the settings start without numpy and asyncio.
 """
-
-from ncs_cluster.api.cluster import Cluster
-from ncs_cluster.api.results import Result
-
-__all__ = ["Cluster", "Result"]

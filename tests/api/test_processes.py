@@ -288,3 +288,11 @@ def test_a_program_that_does_not_ask_for_cluster_pays_nothing_for_it() -> None:
         assert said.stdout.strip() == "[]"
     with pytest.raises(ImportError):
         from ncs_cluster import NoSuchName  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_the_processes_behind_a_cluster_import_nothing_of_the_programs_side() -> None:
+    heavy = "{'numpy', 'asyncio', 'ncs_cluster.api.cluster'} & set(sys.modules)"
+    for module in ("ncs_cluster.api.host", "ncs_cluster.api.reading"):
+        code = f"import sys, {module}, ncs_cluster.processes.supervisor; print(sorted({heavy}))"
+        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert said.stdout.strip() == "[]"
