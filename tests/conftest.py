@@ -15,7 +15,8 @@ import pytest
 
 from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.testing.daemon import Daemon, alive, gone
-from tests import schedule
+from tests import schedule, small_graph
+from tests.made_once import made_once
 
 pytest_plugins = ["tests.hypothesis_profiles", "tests.oracle.runtime", "tests.emulator.emulated", "tests.aarch64.runtime"]
 
@@ -40,6 +41,12 @@ def test_data() -> Path:
     if not (folder / "media").is_dir():
         pytest.skip(f"no test data in {folder}: set NCS_CLUSTER_TEST_DATA to the folder that holds models/ and media/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_graph_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the graph "small", see small_graph."""
+    return made_once(tmp_path_factory, "small", small_graph.write)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -27,18 +28,23 @@ def images() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def expected(images: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, Any]]]:
-    """The detections of each image."""
-    folder = made_once(tmp_path_factory, "expected", lambda folder: (folder / FOUND).write_text(json.dumps(of_run(images, folder))))
-    found: list[list[dict[str, Any]]] = json.loads((folder / FOUND).read_text())
-    assert sum(map(bool, found)) > len(found) / 2
+def expected(
+    images: list[np.ndarray], small_graph_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> list[list[dict[str, Any]]]:
+    """The detections of each image; no two images have the same."""
+
+    def make(folder: Path) -> None:
+        (folder / FOUND).write_text(json.dumps(of_run(images, folder, small_graph_folder)))
+
+    found: list[list[dict[str, Any]]] = json.loads((made_once(tmp_path_factory, "expected", make) / FOUND).read_text())
+    assert len({json.dumps(each) for each in found if each}) == len(images)
     return found
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def cluster(small_graph_folder: Path) -> Iterator[Cluster]:
     """Both of its sticks are ready."""
-    with Cluster(backend="simulated", sticks=2, graph="demo", settings=SIMULATED) as made:
+    with Cluster(backend="simulated", sticks=2, graph=small_graph_folder, settings=SIMULATED) as made:
         until_s = time.monotonic() + PATIENCE_S
         while any(stick.state == "starting" for stick in made.status().sticks):
             assert time.monotonic() < until_s, "its sticks do not start"

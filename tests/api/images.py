@@ -1,4 +1,4 @@
-"""Pictures with objects that the demo graph knows, and what `ncsctl run` finds in them."""
+"""Pictures of the synthetic room, and what `ncsctl run` finds in them by the graph of small_graph."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ def scenes(count: int, width: int = 160, height: int = 120) -> list[np.ndarray]:
     return made
 
 
-def of_run(images: list[np.ndarray], folder: Path) -> list[list[dict[str, Any]]]:
+def of_run(images: list[np.ndarray], folder: Path, graph: Path) -> list[list[dict[str, Any]]]:
     """The detections of each image, as a job over PNG files has them."""
     for number, image in enumerate(images):
         cv2.imwrite(str(folder / f"{number}.png"), image)
-    command = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", str(folder), "--graph", "demo", "--size", "8192x8192"]
-    command += ["--out", str(folder / "out"), "--backend", "simulated", "--sticks", "1", "--set", "simulated.heat=false"]
+    command = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", str(folder), "--graph", str(graph)]
+    command += ["--size", "8192x8192", "--out", str(folder / "out")]
+    command += ["--backend", "simulated", "--sticks", "1", "--set", "simulated.heat=false"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in (folder / "out/results.jsonl").read_text().splitlines()]

@@ -101,9 +101,10 @@ def test_a_stream_is_followed_to_its_end(cluster: Cluster, tmp_path: Path) -> No
     assert asyncio.run(work(False))[-1] == 39
 
 
-def test_a_cluster_is_closed_at_the_end_of_its_block(images: Images, expected: Expected) -> None:
+def test_a_cluster_is_closed_at_the_end_of_its_block(images: Images, expected: Expected, small_graph_folder: Path) -> None:
     async def work() -> Cluster:
-        made = await asyncio.to_thread(Cluster, backend="simulated", sticks=1, graph="demo", settings=SIMULATED)
+        given: dict[str, Any] = {"backend": "simulated", "graph": small_graph_folder, "settings": SIMULATED}
+        made = await asyncio.to_thread(lambda: Cluster(**given, sticks=1))
         async with made as cluster:
             assert shown(await cluster.ainfer(images[0])) == expected[0]
         with pytest.raises(ClusterClosed):

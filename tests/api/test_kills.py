@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,10 @@ def child(cluster: Cluster, name: str) -> int:
 
 
 @pytest.mark.parametrize("name", ["camera feed", "worker sim-1", "sink", "fork-server default"])
-def test_a_killed_process_changes_no_result(name: str, images: Images, expected: Expected) -> None:
+def test_a_killed_process_changes_no_result(name: str, images: Images, expected: Expected, small_graph_folder: Path) -> None:
     """Killed three times while images of growing and shrinking sizes are under way."""
-    with Cluster(backend="simulated", sticks=2, graph="demo", settings={**SIMULATED, "simulated.latency_ms": 15}) as cluster:
+    settings = {**SIMULATED, "simulated.latency_ms": 15}
+    with Cluster(backend="simulated", sticks=2, graph=small_graph_folder, settings=settings) as cluster:
         found = []
         for result in cluster.map(images * 4):
             found.append(shown(result))
@@ -56,10 +58,11 @@ def test_a_killed_process_changes_no_result(name: str, images: Images, expected:
         assert (counters.frames_lost, counters.frames_doubled, counters.out_of_order) == (0, 0, 0)
 
 
-def test_random_kills_change_no_result(images: Images, expected: Expected) -> None:
+def test_random_kills_change_no_result(images: Images, expected: Expected, small_graph_folder: Path) -> None:
     rng = np.random.default_rng(7)
     names = ["camera feed", "worker sim-1", "worker sim-2", "sink"]
-    with Cluster(backend="simulated", sticks=2, graph="demo", settings={**SIMULATED, "simulated.latency_ms": 10}) as cluster:
+    settings = {**SIMULATED, "simulated.latency_ms": 10}
+    with Cluster(backend="simulated", sticks=2, graph=small_graph_folder, settings=settings) as cluster:
         found = []
         for result in cluster.map(images * 8):
             found.append(shown(result))

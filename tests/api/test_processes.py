@@ -179,9 +179,11 @@ def _use(cluster: Cluster, image: np.ndarray, answers: Any) -> None:
 
 
 @FORKS
-def test_a_forked_process_gets_an_error_and_its_parent_is_unharmed(images: Images, expected: Expected) -> None:
+def test_a_forked_process_gets_an_error_and_its_parent_is_unharmed(
+    images: Images, expected: Expected, small_graph_folder: Path
+) -> None:
     context = multiprocessing.get_context("fork")
-    with Cluster(backend="simulated", sticks=2, graph="demo", settings=SIMULATED) as cluster:
+    with Cluster(backend="simulated", sticks=2, graph=small_graph_folder, settings=SIMULATED) as cluster:
         results = cluster.map(images)
         assert shown(next(results)) == expected[0]
         answers = context.Queue()
@@ -221,14 +223,14 @@ import numpy
 from ncs_cluster import Cluster
 
 def count(image, answers):
-    with Cluster(backend="simulated", sticks=1, graph="demo", settings={"simulated.heat": False}) as cluster:
+    with Cluster(backend="simulated", sticks=1, graph=sys.argv[3], settings={"simulated.heat": False}) as cluster:
         answers.put((multiprocessing.current_process().name, len(cluster.infer(image).detections)))
 
 if __name__ == "__main__":
     image = numpy.load(sys.argv[2])
     context = multiprocessing.get_context(sys.argv[1])
     answers = context.Queue()
-    with Cluster(backend="simulated", sticks=1, graph="demo", settings={"simulated.heat": False}) as cluster:
+    with Cluster(backend="simulated", sticks=1, graph=sys.argv[3], settings={"simulated.heat": False}) as cluster:
         child = context.Process(target=count, args=(image, answers), name="child")
         child.start()
         mine = len(cluster.infer(image).detections)
@@ -240,11 +242,11 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
 def test_a_process_makes_a_cluster_of_its_own_beside_its_parents(
-    images: Images, expected: Expected, tmp_path: Path, method: str
+    images: Images, expected: Expected, small_graph_folder: Path, tmp_path: Path, method: str
 ) -> None:
     (tmp_path / "own.py").write_text(OWN)
     np.save(tmp_path / "image.npy", images[0])
-    command = [*TIED, sys.executable, str(tmp_path / "own.py"), method, str(tmp_path / "image.npy")]
+    command = [*TIED, sys.executable, str(tmp_path / "own.py"), method, str(tmp_path / "image.npy"), str(small_graph_folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     count = len(expected[0])
     assert (done.stdout, done.stderr) == (f"child {count} {count}\n0 {count}\n", "")
