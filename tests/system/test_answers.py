@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
-FRAMES, WIDTH, HEIGHT = 300, 320, 240
+FRAMES, WIDTH, HEIGHT = 160, 320, 240
 PORTS = ["1-1.1", "1-1.2"]
 CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.03, "watchdog_s": 10.0, "boot_s": 0.2}
 DONE_S = 180.0
@@ -88,9 +88,9 @@ def reference(bus: Emulator, film: Path, tmp_path_factory: pytest.TempPathFactor
     ("fault", "chip"),
     [
         (("double", 20), {}),
-        (("double", 75), {"release": "received"}),
-        (("lost", 40), {}),
-        (("lost", 100), {"release": "received"}),
+        (("double", 40), {"release": "received"}),
+        (("lost", 30), {}),
+        (("lost", 50), {"release": "received"}),
     ],
     ids=["doubled", "doubled, credit at once", "lost", "lost, credit at once"],
 )

@@ -16,27 +16,22 @@ import msgspec
 import pytest
 
 from ncs_cluster.client import Refused
+from ncs_cluster.config import graph_folder
 from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.jobs.schema import LedgerError
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.testing.daemon import Daemon, running, settings, sticks, synthetic
-from ncs_cluster.types import GraphName
 from tests.jobs.making import film, picture
 from tests.tied import TIED
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_graph_by_name")]
 
 DONE_S = 120.0
-DEMO = GraphSpec(
-    GraphName("demo"),
-    os.fspath(Path(__file__).parents[2] / "graphs" / "demo" / "demo.xml"),
-    "ssd",
-    {1: "ball", 2: "cube", 3: "cone", 4: "star", 5: "ring", 6: "bottle"},
-)
 
 
-def given(folder: Path) -> Any:
-    return settings(folder, sticks(2, latency_ms=40.0, heat=False), [synthetic(fps=10.0)], graphs=[DEMO])
+def given(folder: Path, graph: Path) -> Any:
+    graphs = [graph_folder.read(graph, "small", None)]
+    return settings(folder, sticks(2, latency_ms=40.0, heat=False), [synthetic(fps=10.0)], graphs=graphs)
 
 
 def ncsctl(*words: str) -> subprocess.Popen[str]:
@@ -51,11 +46,11 @@ def done(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def refusals(err: str) -> list[str]:
     """What the command says besides its progress, which it tells where the machine is slow."""
-    return [line for line in err.splitlines() if line.startswith("ncsctl")]
+    return [line for line in err.splitlines() if line.startswith("ncsctl") and not line.endswith(" ...")]
 
 
 def run(daemon: Daemon, *words: str) -> subprocess.Popen[str]:
-    return ncsctl("run", *words, "--graph", "demo", "--attach", "--runtime-dir", os.fspath(daemon.runtime_dir))
+    return ncsctl("run", *words, "--graph", "small", "--attach", "--runtime-dir", os.fspath(daemon.runtime_dir))
 
 
 def jobs(daemon: Daemon, *words: str) -> tuple[int, str, str]:
@@ -105,14 +100,14 @@ def reference(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict
     """The records of a job with sticks of its own."""
     out = tmp_path_factory.mktemp("reference") / "out"
     own = ("--backend", "simulated", "--sticks", "2", "--set", "simulated.latency_ms=5", "--set", "simulated.heat=false")
-    code, _, err = done(ncsctl("run", os.fspath(tree), "--graph", "demo", "--out", os.fspath(out), *own))
+    code, _, err = done(ncsctl("run", os.fspath(tree), "--graph", "small", "--out", os.fspath(out), *own))
     assert code == 1, err
     return results(out)
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with running(given(tmp_path_factory.mktemp("daemon"))) as started:
+def daemon(small_graph_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with running(given(tmp_path_factory.mktemp("daemon"), small_graph_folder)) as started:
         started.well()
         yield started
 
@@ -160,7 +155,7 @@ def test_a_job_is_paused_resumed_and_looked_at_again(
     assert results(tmp_path) == reference
     code, out, _ = jobs(daemon, "show", id, "--json")
     shown = json.loads(out)
-    assert (shown["state"], shown["done"], shown["formats"], shown["graph"]) == ("done", 150, ["jsonl"], "demo")
+    assert (shown["state"], shown["done"], shown["formats"], shown["graph"]) == ("done", 150, ["jsonl"], "small")
 
 
 def test_ctrl_c_ends_the_command_and_a_cancelled_job_is_gone_on_with_by_one_of_its_own(
@@ -182,22 +177,24 @@ def test_ctrl_c_ends_the_command_and_a_cancelled_job_is_gone_on_with_by_one_of_i
     )
     assert jobs(daemon, "cancel", id)[:2] == (0, f"job {id} is cancelled\n")
     assert jobs(daemon, "resume", id) == (1, "", f"ncsctl: job {id} is cancelled\n")
-    own = ("--backend", "simulated", "--sticks", "2", "--set", "simulated.latency_ms=5", "--graph", "demo")
+    own = ("--backend", "simulated", "--sticks", "2", "--set", "simulated.latency_ms=5", "--graph", "small")
     code, out, err = done(ncsctl("run", *words, *own))
     assert (code, refusals(err)) == (1, [])
     assert not out.startswith("150 frames, 1 failed; 150 of them now"), "it began anew"
     assert results(tmp_path) == reference
 
 
-def test_after_kill_9_of_the_daemon_the_next_one_goes_on(tree: Path, reference: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_after_kill_9_of_the_daemon_the_next_one_goes_on(
+    tree: Path, reference: list[dict[str, Any]], small_graph_folder: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    with running(given(tmp_path)) as first:
+    with running(given(tmp_path, small_graph_folder)) as first:
         first.well()
         looking = run(first, os.fspath(tree), "--out", os.fspath(out))
         first.until(lambda _: written(out), "has written the first records")
         first.process.kill()
         first.process.wait()
-    with running(given(tmp_path)) as following:
+    with running(given(tmp_path, small_graph_folder)) as following:
         code, _, err = done(looking)
         assert (code, refusals(err)) == (1, [])
         assert results(out) == reference
@@ -207,17 +204,17 @@ def test_after_kill_9_of_the_daemon_the_next_one_goes_on(tree: Path, reference: 
 
 
 def test_a_daemon_that_starts_before_the_disk_of_its_job_waits_for_it(
-    tree: Path, reference: list[dict[str, Any]], tmp_path: Path
+    tree: Path, reference: list[dict[str, Any]], small_graph_folder: Path, tmp_path: Path
 ) -> None:
     out, away = tmp_path / "out", tmp_path / "away"
-    with running(given(tmp_path)) as first:
+    with running(given(tmp_path, small_graph_folder)) as first:
         first.well()
         done(run(first, os.fspath(tree), "--out", os.fspath(out), "--detach"))
         first.until(lambda _: written(out), "has written the first records")
         first.process.kill()
         first.process.wait()
     out.rename(away)
-    with running(given(tmp_path)) as following:
+    with running(given(tmp_path, small_graph_folder)) as following:
         following.until(lambda _: "No such file" in (job(following)["detail"] or ""), "says what is missing")
         assert job(following)["state"] == "running"
         away.rename(out)
@@ -229,13 +226,13 @@ def test_a_daemon_that_starts_before_the_disk_of_its_job_waits_for_it(
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("--graph", "faces", "--attach"), "--graph faces: the daemon has no such graph; it has: demo"),
+        (("--graph", "faces", "--attach"), "--graph faces: the daemon has no such graph; it has: small"),
         (
-            ("--graph", "demo", "--attach", "--threshold", "0.1"),
+            ("--graph", "small", "--attach", "--threshold", "0.1"),
             "argument --threshold: the daemon has its own; leave it out with --attach",
         ),
-        (("--graph", "demo", "--attach", "--weight", "0"), "argument --weight: must be above 0, at most 100"),
-        (("--graph", "demo", "--detach"), "argument --detach: is for --attach"),
+        (("--graph", "small", "--attach", "--weight", "0"), "argument --weight: must be above 0, at most 100"),
+        (("--graph", "small", "--detach"), "argument --detach: is for --attach"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(
@@ -260,13 +257,17 @@ def test_another_job_in_its_folder_and_a_job_of_another_threshold_are_refused(da
 
 def test_no_daemon_is_no_job(tree: Path, tmp_path: Path) -> None:
     place = ("--runtime-dir", os.fspath(tmp_path / "nowhere"))
-    code, _, err = done(ncsctl("run", os.fspath(tree), "--graph", "demo", "--out", os.fspath(tmp_path / "out"), "--attach", *place))
+    code, _, err = done(
+        ncsctl("run", os.fspath(tree), "--graph", "small", "--out", os.fspath(tmp_path / "out"), "--attach", *place)
+    )
     assert code == 2
     assert err.startswith("ncsctl run: ")
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
-def test_the_daemon_answers_with_its_graphs(daemon: Daemon) -> None:
+def test_the_daemon_answers_with_its_graphs(daemon: Daemon, small_graph_folder: Path) -> None:
     with daemon.client() as client:
-        assert msgspec.msgpack.decode(client.graphs(), type=list[GraphSpec]) == [DEMO]
+        assert msgspec.msgpack.decode(client.graphs(), type=list[GraphSpec]) == [
+            graph_folder.read(small_graph_folder, "small", None)
+        ]

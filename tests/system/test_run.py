@@ -20,10 +20,10 @@ from ncs_cluster.jobs.schema import LedgerError
 from tests.jobs.making import film, picture
 from tests.tied import TIED
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_graph_by_name")]
 
 DONE_S = 120.0
-SIMULATED = ("--backend", "simulated", "--sticks", "2", "--graph", "demo", "--set", "simulated.heat=false")
+SIMULATED = ("--backend", "simulated", "--sticks", "2", "--graph", "small", "--set", "simulated.heat=false")
 
 
 def command(*arguments: str, latency_ms: float = 5) -> list[str]:
@@ -91,6 +91,8 @@ def test_every_frame_has_one_record_in_the_order_of_the_items(reference: list[di
     assert [record.get("item_fps") for record in reference] == [None] * 60 + [25.0] * 60
     assert all(record["size"] == [64, 48] for record in reference)
     assert not any("error" in record for record in reference)
+    answers = [json.dumps(record["detections"]) for record in reference if record["detections"]]
+    assert len(set(answers[:60])) > 20, "another picture's answer would not be noticed"
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -28,15 +28,15 @@ FRAMES, WIDTH, HEIGHT = 600, 640, 80
 DONE_S = 120.0
 
 
-def command(source: Path, out: Path, formats: str) -> list[str]:
+def command(source: Path, out: Path, formats: str, graph: Path) -> list[str]:
     words = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", str(source), "--out", str(out), "--format", formats]
-    sticks = ["--backend", "simulated", "--sticks", "2", "--graph", "demo"]
+    sticks = ["--backend", "simulated", "--sticks", "2", "--graph", str(graph)]
     return [*words, *sticks, "--set", "simulated.heat=false", "--set", "simulated.latency_ms=20"]
 
 
-def run(source: Path, out: Path, formats: str) -> None:
+def run(source: Path, out: Path, formats: str, graph: Path) -> None:
     done = subprocess.run(
-        command(source, out, formats), capture_output=True, text=True, timeout=DONE_S, check=False, stdin=subprocess.DEVNULL
+        command(source, out, formats, graph), capture_output=True, text=True, timeout=DONE_S, check=False, stdin=subprocess.DEVNULL
     )
     assert done.returncode == 0, done.stderr + (out / "run.log").read_text()
 
@@ -56,10 +56,10 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reference(film: Path, tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.uint8]:
+def reference(film: Path, small_graph_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.uint8]:
     """The frames of a run that nothing interrupts."""
     out = tmp_path_factory.mktemp("reference") / "out"
-    run(film, out, "video")
+    run(film, out, "video", small_graph_folder)
     drawn, source = ffmpeg.frames(out / "video.mp4"), ffmpeg.frames(film).astype(int)
     assert len(drawn) == len(source) == FRAMES
     for number in range(50, FRAMES - 50, 10):
@@ -70,17 +70,18 @@ def reference(film: Path, tmp_path_factory: pytest.TempPathFactory) -> NDArray[n
 
 @pytest.mark.parametrize("seed", range(1))
 def test_after_kills_of_the_whole_job_every_frame_is_in_the_video_once(
-    film: Path, reference: NDArray[np.uint8], tmp_path: Path, seed: int
+    film: Path, reference: NDArray[np.uint8], small_graph_folder: Path, tmp_path: Path, seed: int
 ) -> None:
     chance, out = random.Random(seed), tmp_path / "out"
     for _ in range(4):
-        process = subprocess.Popen(command(film, out, "jsonl,video"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        words = command(film, out, "jsonl,video", small_graph_folder)
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             process.wait(chance.uniform(2.0, 6.0))
         except subprocess.TimeoutExpired:
             process.kill()
         process.wait()
-    run(film, out, "jsonl,video")
+    run(film, out, "jsonl,video", small_graph_folder)
     # segments depend on frame numbers alone, and so does their encoding
     assert np.array_equal(ffmpeg.frames(out / "video.mp4"), reference)
     assert all((a != b).any() for a, b in itertools.pairwise(reference))
@@ -97,8 +98,7 @@ def test_found_things_are_where_the_records_say(tmp_path: Path) -> None:
         pytest.skip("NCS_CLUSTER_TEST_DATA names no folder with media/ and models/")
     short = tmp_path / "short.mp4"
     ffmpeg.make("-ss", "24", "-i", source, "-t", "4", "-c:v", "libx264", "-qp", "4", short)
-    words = command(short, tmp_path / "out", "jsonl,video,images")
-    words[words.index("demo")] = str(graph)
+    words = command(short, tmp_path / "out", "jsonl,video,images", graph)
     words += ["--threshold", "0.4"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=DONE_S, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
