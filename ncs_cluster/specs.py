@@ -66,6 +66,8 @@ class StickSpec(Struct, frozen=True):
     """It boots while no other stick does: the port at which it comes back is not known yet."""
     simulated: bool = False
     """Not real: faults may be injected."""
+    on_host: bool = False
+    """It computes with this machine's processors: its inference times say nothing of its own heat."""
     name: Optional[str] = None
     """The operator's name of its port."""
 

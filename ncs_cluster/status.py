@@ -90,6 +90,12 @@ class StickStatus(Struct, frozen=True):
     """Inferences a second that it could keep up for ever under the switch temperature in the present air; None: not known yet."""
     remarks: list[str] = []
     """What is unusual about its heat, for people: "cools 30 % worse than its peers"."""
+    slowdown: float | None = None
+    """Present inference time as a multiple of the usual one, by its own clock; None: not known."""
+    duty: float | None = None
+    """Share of the time it may work, 0..1; None: not open."""
+    limit_c: float | None = None
+    """It gets no frame from this temperature on: less than the switch temperature after it throttled earlier. None: no sensor."""
 
 
 class CameraStatus(Struct, frozen=True):

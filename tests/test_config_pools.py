@@ -58,7 +58,7 @@ def test_two_kinds_of_sticks_have_each_their_own_turns(machine: Machine) -> None
     ring = ClusterSpec(2, "ring", 5.0, 70.0, policy_options={"dwell_s": 3.0})
     boots = str(machine.state / "firmware/usb-ma2x8x.mvcmd")
     found = DiscoverySpec("xlink", {"executors": 2, "firmware": boots}, pool="ncs", sysfs=str(machine.sysfs))
-    worker = StickSpec(StickId("cpu-1"), "CPU 1", "openvino", {"threads": 2}, pool="cpu")
+    worker = StickSpec(StickId("cpu-1"), "CPU 1", "openvino", {"threads": 2}, pool="cpu", on_host=True)
     assert asked.pools == [
         PoolSpec(ring, [], found, "ncs"),
         PoolSpec(ClusterSpec(0, "all", 10.0, 70.0), [worker], None, "cpu"),

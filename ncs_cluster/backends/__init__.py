@@ -31,6 +31,7 @@ BACKENDS = Registry(
             driver="ncs_cluster.backends.openvino:OpenVino",
             options="ncs_cluster.backends.openvino:Options",
             counted=Counted(default=1, prefix="cpu", port="{device}"),
+            on_host=True,
             preflight="ncs_cluster.backends._preflight:on_openvino",
             divide="ncs_cluster.backends.openvino:divide",
             alone={"streams": 1},

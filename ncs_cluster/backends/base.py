@@ -170,6 +170,8 @@ class BackendPlugin(Struct, frozen=True, kw_only=True):
     needs_graph: bool = True
     simulated: bool = False
     """Not real: heat may run faster than time (`time_scale`), and faults may be asked for."""
+    on_host: bool = False
+    """It computes with this machine's processors, so that other programs slow it: no throttling is read from its times."""
     preflight: Optional[str] = None
     """`(graphs: List[GraphSpec]) -> Iterator[Outputs]`: gives each graph's outputs for an empty frame, in order; raises StickError
     for a graph that cannot be loaded. Called once, before the daemon starts anything, under the workers' interpreter."""

@@ -68,6 +68,7 @@ def sticks(pool: PoolRequest, plugin: BackendPlugin) -> list[StickSpec]:
             options=given,
             runtime=runtime,
             simulated=plugin.simulated,
+            on_host=plugin.on_host,
             pool=pool.name or plugin.name,
         )
         for n in range(1, count + 1)

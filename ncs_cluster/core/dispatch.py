@@ -181,6 +181,7 @@ class Dispatcher:
             unit = lane.pending.popleft()
             self._tickets += 1
             unit.ticket, unit.stick, unit.sent_s = self._tickets, queue.stick, now_s
+            unit.beside = tuple(sorted(other.graph for other in queue.in_flight.values())) if queue.in_flight else ()
             queue.in_flight[unit.ticket] = unit
             queue.last_sent_s = now_s
             queue.begin(now_s)

@@ -85,7 +85,8 @@ class Regulator:
             actions.append(self._replace_policy(error))
             advice = self._policy.advise(view)
         allowed = {stick.id for stick in view.sticks if stick.usable and not stick.hot}
-        duties = {stick: duty for stick, duty in advice.duties.items() if stick in allowed}
+        most = {stick.spec.id: stick.throttling.duty for stick in members}
+        duties = {stick: min(duty, most[stick]) for stick, duty in advice.duties.items() if stick in allowed}
         self._dispatcher.set_duties({stick.spec.id: duties.get(stick.spec.id, 0.0) for stick in members})
         self._dispatcher.permit(self.pool.name, view.cluster_size)
         self.active = [stick for stick in advice.duties if stick in duties]
@@ -141,6 +142,7 @@ class Regulator:
                     zone.read_s,
                     worked_s,
                     stick.throttle_level or 0,
+                    None if zone.ceiling_c is None else zone.ceiling_c - policies.trip_above_k(self.spec),
                 )
             )
         return View(plant_s, views, self.cluster_size, self.spec.switch_temp_c)

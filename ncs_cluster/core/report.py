@@ -205,6 +205,9 @@ def _stick_reason(engine: Engine, stick: Stick, now_s: float) -> str | None:
     state, why = _stick_state(engine, stick), complaint(stick.child, now_s)
     if state in ("absent", "backoff", "quarantined"):
         return f"{stick.label} is {state}" + (f": {stick.child.last_error}" if stick.child.last_error else "")
+    if why is None and stick.child.running:
+        slow = engine.workers.slowdowns.complaint(stick.spec.id)
+        return None if slow is None else f"{stick.label} {slow}"
     if why is None:
         return None
     if stick.child.running:
@@ -241,6 +244,7 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
     age_s = stick.zone.age_s(now_s * scale) if running else None
     headroom_s, headroom_c, sustainable_fps, remarks = _heat(engine, stick, now_s * scale) if running else (None, None, None, [])
     error, recovered_s = last_error(stick.child, now_s)
+    factor = engine.workers.slowdowns.factor(stick.spec.id)
     return StickStatus(
         id=stick.spec.id,
         port=stick.spec.port,
@@ -269,6 +273,9 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
         headroom_c=_rounded(headroom_c),
         sustainable_fps=_rounded(sustainable_fps),
         remarks=remarks,
+        slowdown=None if factor is None or not running else round(factor, 2),
+        duty=round(attached.duty, 3) if attached is not None else None,
+        limit_c=round(stick.zone.trip_c, 1) if stick.zone.has_sensor else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ncs_cluster.core.child import Child, Limits
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.in_flight_limit import InFlightLimit
+from ncs_cluster.core.throttling import Throttling
 from ncs_cluster.core.zone import Zone
 from ncs_cluster.messages import Telemetry
 from ncs_cluster.specs import StickSpec
@@ -21,6 +22,7 @@ class Stick:
         self.child = Child(Endpoint("worker", spec.id), spec.runtime, limits)
         self.zone = Zone(switch_temp_c)
         self.in_flight_limit = InFlightLimit()
+        self.throttling = Throttling()
         self.present = True
         self.removed = False
         """No longer configured; deleted once its process has exited."""

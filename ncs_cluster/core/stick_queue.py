@@ -63,6 +63,11 @@ class StickQueue:
         self.isolated = False
         """It holds a retried unit and gets no second request."""
 
+    @property
+    def device_executors(self) -> int:
+        """Requests the device executes at once, also where it may have fewer in flight."""
+        return self._executors
+
     def begin(self, now_s: float) -> None:
         """It works from now on, unless it does already."""
         if self._began_s is None:

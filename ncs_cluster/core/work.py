@@ -41,7 +41,7 @@ class Frame:
 class Unit:
     """One frame through one graph."""
 
-    __slots__ = ("closed", "ended", "frame", "graph", "holds_pixels", "sent_s", "stick", "stream", "ticket", "tried")
+    __slots__ = ("beside", "closed", "ended", "frame", "graph", "holds_pixels", "sent_s", "stick", "stream", "ticket", "tried")
 
     def __init__(self, stream: str, frame: Frame, graph: int) -> None:
         self.stream = stream
@@ -51,6 +51,8 @@ class Unit:
         """The number of the request in flight; each request has a new one. -1: not in flight."""
         self.stick: StickId | None = None
         self.sent_s = 0.0
+        self.beside: tuple[int, ...] = ()
+        """Graphs of the requests that its stick held when it was sent, in rising order."""
         self.tried: list[StickId] = []
         """Sticks that failed with this unit in flight; the only stick may be listed several times."""
         self.ended: str | None = None

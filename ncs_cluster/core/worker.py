@@ -102,14 +102,16 @@ class Worker:
         unit = self._workers.dispatcher.answered(self.stick.spec.id, message.ticket, message.latency_s, now_s)
         if unit is None:
             return []
+        slowed: list[Action] = []
         if message.outcome.error is None:
+            slowed = self._workers.slowdowns.answered(self.stick, unit, message.latency_s, now_s)
             self.stick.inferences += 1
             self.stick.child.works(now_s)
             self._workers.health.succeeded(now_s)
         else:
             self.stick.child.last_error = message.outcome.error[:LONGEST_ERROR]
             self._workers.health.failed(self.stick.child.last_error, now_s)
-        return self._workers.streams.inferred(unit, message.outcome, message.latency_s, now_s)
+        return slowed + self._workers.streams.inferred(unit, message.outcome, message.latency_s, now_s)
 
     def _opened(self, message: m.StickOpened, now_s: float) -> list[Action]:
         child = self.stick.child

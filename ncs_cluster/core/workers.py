@@ -13,6 +13,7 @@ from ncs_cluster.core.frame_pools import FramePools
 from ncs_cluster.core.inference_health import InferenceHealth
 from ncs_cluster.core.known_answers import KnownAnswers
 from ncs_cluster.core.regulator import Regulator
+from ncs_cluster.core.slowdowns import Slowdowns
 from ncs_cluster.core.stick import Stick
 from ncs_cluster.core.sticks import Sticks
 from ncs_cluster.core.streams import Streams
@@ -33,6 +34,7 @@ class Workers:
         self.pools = pools
         self.health = InferenceHealth()
         self.known_answers = KnownAnswers()
+        self.slowdowns = Slowdowns(sticks, dispatcher)
         self.regulators = {spec.name: Regulator(spec, sticks, dispatcher) for spec in pool_specs}
 
     def of(self, stick: StickId) -> Worker | None:
@@ -95,7 +97,7 @@ class Workers:
         for stick in self.sticks.by_id.values():
             if stick.elsewhere(now_s):
                 actions += Worker(stick, self).handle_elsewhere(now_s)
-        return actions + self.sticks.raise_in_flight(now_s)
+        return actions + self.sticks.raise_in_flight(now_s) + self.slowdowns.tick(now_s)
 
     def requeue_fenced(self, now_s: float) -> None:
         """Return the units of fenced workers, which cannot be killed, to their lanes."""
@@ -116,6 +118,7 @@ class Workers:
         actions += self.sticks.configure(pools, now_s)
         if graphs != self.sticks.graphs:
             self.sticks.graphs = graphs
+            self.slowdowns.forget(now_s)
             actions += [Send(endpoint, m.ChangeGraphs(graphs)) for endpoint in self.listening]
         for regulator in self.regulators.values():
             actions += regulator.regulate(now_s)

@@ -29,6 +29,8 @@ class Zone:
 
     def __init__(self, switch_temp_c: float) -> None:
         self.switch_temp_c = switch_temp_c
+        self.ceiling_c: float | None = None
+        """Learned: the stick throttles from about there on. It replaces a higher switch temperature."""
         self.has_sensor = False
         self._valid_c: float | None = None
         self._read_s: float | None = None
@@ -101,6 +103,11 @@ class Zone:
             self._trip(aged_c)
 
     @property
+    def trip_c(self) -> float:
+        """Where it becomes hot."""
+        return self.switch_temp_c if self.ceiling_c is None else min(self.switch_temp_c, self.ceiling_c)
+
+    @property
     def is_hot(self) -> bool:
         """As of the last update. True: the stick gets no frame under any policy."""
         return self.has_sensor and (self._hot or self._critical)
@@ -111,7 +118,7 @@ class Zone:
         already."""
         if not self.has_sensor or self._hot or self._valid_c is None or self._read_s is None:
             return None
-        return self._read_s + min(max(FRESH_S, (self.switch_temp_c - self._valid_c) / AGEING_C_PER_S), UNKNOWN_S)
+        return self._read_s + min(max(FRESH_S, (self.trip_c - self._valid_c) / AGEING_C_PER_S), UNKNOWN_S)
 
     def hot_reason(self, now_s: float) -> str:
         """Why it is hot, for the operator, to follow the stick's name."""
@@ -120,17 +127,17 @@ class Zone:
             return "is too hot: its firmware throttles it"
         if aged_c is None:
             return "reports no temperature"
-        return f"is {'too' if aged_c >= self.switch_temp_c else 'still too'} hot ({aged_c:.1f} °C)"
+        return f"is {'too' if aged_c >= self.trip_c else 'still too'} hot ({aged_c:.1f} °C)"
 
     def headroom_s(self, now_s: float) -> float | None:
         """Plant seconds until switch-temp at the present rate of rise; None when it does not rise or is unknown."""
         aged_c = self.temperature_c(now_s)
         if aged_c is None or self._slope_c_per_s < 0.01:
             return None
-        return max(0.0, (self.switch_temp_c - aged_c) / self._slope_c_per_s)
+        return max(0.0, (self.trip_c - aged_c) / self._slope_c_per_s)
 
     def _trip(self, aged_c: float) -> None:
-        if aged_c >= self.switch_temp_c:
+        if aged_c >= self.trip_c:
             self._hot = True
-        elif aged_c <= self.switch_temp_c - HYSTERESIS_C:
+        elif aged_c <= self.trip_c - HYSTERESIS_C:
             self._hot = False

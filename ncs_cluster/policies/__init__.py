@@ -42,7 +42,12 @@ POLICIES = Registry(
 
 def trip_c(spec: ClusterSpec) -> float:
     """The temperature from which on the core gives a stick no frame."""
-    return spec.switch_temp_c + POLICIES.get(spec.policy).trip_above_k
+    return spec.switch_temp_c + trip_above_k(spec)
+
+
+def trip_above_k(spec: ClusterSpec) -> float:
+    """By how much the core's trip lies over the limit of the policy."""
+    return POLICIES.get(spec.policy).trip_above_k
 
 
 def create(spec: ClusterSpec) -> Policy:

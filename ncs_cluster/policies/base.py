@@ -28,6 +28,8 @@ class StickView(Struct, frozen=True):
     """For how long it has worked since it was opened."""
     throttle_level: int = 0
     """How much its firmware slows it: 0, 1 or 2."""
+    ceiling_c: float | None = None
+    """It has throttled at little more: its die should not get hotter. None: the limit of the view holds."""
 
 
 class View(Struct, frozen=True):
@@ -39,6 +41,10 @@ class View(Struct, frozen=True):
     """How many may work at once; 0: all."""
     limit_c: float = 65.0
     """The switch temperature: no die should get hotter."""
+
+    def limit_of(self, stick: StickView) -> float:
+        """What this stick's die should not exceed, in C."""
+        return self.limit_c if stick.ceiling_c is None else min(self.limit_c, stick.ceiling_c)
 
 
 class Advice(Struct, frozen=True):

@@ -107,7 +107,7 @@ class Coolest:
     def _fits(self, stick: StickView, for_s: float, view: View) -> bool:
         """Would it stay cool enough for so long at full work?"""
         die = self._dies.known.get(stick.id)
-        return die is None or max(die.filter.die_c, die.forecast_c(for_s)) < view.limit_c - MARGIN_K
+        return die is None or max(die.filter.die_c, die.forecast_c(for_s)) < view.limit_of(stick) - MARGIN_K
 
     def _heat_c(self, stick: StickView) -> float:
         die = self._dies.known.get(stick.id)

@@ -102,7 +102,8 @@ class Predictive:
         new, dies = self.follow(view), self._dies.known
         if before != self._second:
             self._rises_k = {after_s: self._pool.rise_k(after_s, POOL_SIGMAS) for after_s in HORIZONS_S}
-        self._duties.update((stick, self._duty(stick, dies[stick], view.limit_c)) for stick in new)
+        limits_c = {stick.id: view.limit_of(stick) for stick in view.sticks}
+        self._duties.update((stick, self._duty(stick, dies[stick], limits_c[stick])) for stick in new)
         wanted = {stick.id: self._wanted(stick) for stick in view.sticks if stick.usable and not stick.hot}
         total = sum(wanted.values())
         share = view.cluster_size / total if view.cluster_size and total > view.cluster_size else 1.0

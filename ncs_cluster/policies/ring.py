@@ -107,7 +107,7 @@ class Ring:
             die = self._dies.known.get(stick.id)
             if die is not None and stick.usable and not stick.hot:
                 after_s = LOOK_S if stick.id in self._active else STAY_S
-                if max(die.filter.die_c, die.forecast_c(after_s)) >= view.limit_c - MARGIN_K:
+                if max(die.filter.die_c, die.forecast_c(after_s)) >= view.limit_of(stick) - MARGIN_K:
                     stick = structs.replace(stick, hot=True, why_hot=f"would be too hot soon ({die.filter.die_c:.1f} °C)")
             if stick.hot and view.now_s - self._hot_since_s.get(stick.id, view.now_s) >= LONG_HOT_S:
                 stick = structs.replace(stick, usable=False)

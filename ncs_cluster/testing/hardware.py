@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ncs_cluster.thermal import Heat, Plant
+from ncs_cluster.thermal import REST_S, Heat, Plant
 from ncs_cluster.types import FrameRef
 
 
@@ -27,6 +27,10 @@ class StickTraits:
     throttle_level: int | None = 0
     plant: Plant | None = None
     heat: Heat = field(default_factory=lambda: Heat(25.0, 25.0))
+    throttles: bool = False
+    """Its firmware throttles it by the `plant`, whether or not it tells its `throttle_level`."""
+    level: int = 0
+    """As the firmware has it."""
     poison: Callable[[FrameRef], bool] = lambda _: False
     """Frames at which its worker crashes."""
     hangs: bool = False
@@ -41,6 +45,11 @@ class StickTraits:
     mute: bool = False
     """Reports no telemetry."""
     done: int = 0
+
+    @property
+    def pause_s(self) -> float:
+        """Of the firmware, after each inference."""
+        return REST_S[self.level] if self.throttles else 0.0
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ncs_cluster import messages as m
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.sinks._json import encode
+from ncs_cluster.thermal import throttle_level
 from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Worker(Process):
             self._opened()
 
     def _takes_s(self, infer: m.Infer) -> float:
-        return self.stick.slower.get(infer.graph, self.stick.latency_s)
+        return self.stick.slower.get(infer.graph, self.stick.latency_s) + self.stick.pause_s
 
     def _begin(self, infer: m.Infer) -> None:
         if not self.alive or infer.ticket not in self.in_hand:
@@ -145,7 +146,7 @@ class Worker(Process):
                 self._loss_pending = True
                 self.world.after(self.stick.notices_s, self.lose_stick)
             return
-        self._busy_s += self._takes_s(infer)
+        self._busy_s += self._takes_s(infer) - self.stick.pause_s
         self.stick.done += 1
         self.world.read(infer.frame)
         del self.in_hand[infer.ticket]
@@ -165,6 +166,7 @@ class Worker(Process):
             plant_s = dt_s * self.world.time_scale
             share = min(1.0, self._busy_s / dt_s)
             self.stick.heat = self.stick.plant.step(self.stick.heat, plant_s, share, self.world.ambient_c)
+            self.stick.level = throttle_level(self.stick.level, self.stick.heat.die_c)
         self._warmed_s, self._busy_s = self.world.now_s, 0.0
 
 

@@ -130,6 +130,8 @@ def test_a_stick_that_runs_is_drawn_with_its_heat_in_real_seconds_and_its_figure
         latency_ms=LatencyStatus(51.2, 51.2),
         max_in_flight=4,
         executors=1,
+        duty=1.0,
+        limit_c=65.0,
         in_flight=1,
         inferences=5,
         restarts=3,
