@@ -130,7 +130,9 @@ class Regulator:
             hot = stick.usable and stick.zone.is_hot
             reason = stick.zone.hot_reason(plant_s) if hot else ""
             zone, queue = stick.zone, self._dispatcher.queues.get(stick.spec.id)
-            worked_s = queue.worked_s(now_s) * self.spec.time_scale if queue is not None else 0.0
+            scale = self.spec.time_scale
+            worked_s = queue.worked_s(now_s) * scale if queue is not None else 0.0
+            worked_read_s = queue.worked_read_s * scale if queue is not None and queue.worked_read_s is not None else None
             views.append(
                 StickView(
                     stick.spec.id,
@@ -143,6 +145,7 @@ class Regulator:
                     worked_s,
                     stick.throttle_level or 0,
                     None if zone.ceiling_c is None else zone.ceiling_c - policies.trip_above_k(self.spec),
+                    worked_read_s,
                 )
             )
         return View(plant_s, views, self.cluster_size, self.spec.switch_temp_c)

@@ -53,6 +53,8 @@ class StickQueue:
         self._worked_s = 0.0
         self._began_s: float | None = None
         """Since when it works without a break; None: it does not work."""
+        self.worked_read_s: float | None = None
+        """For how long it had worked when its newest reading was taken; None: no reading yet."""
         self.throttled = False
         self._slept = False
         """Its firmware throttled it at some time since its last answer."""
@@ -82,6 +84,10 @@ class StickQueue:
     def worked_s(self, now_s: float) -> float:
         """For how long it has had a request in flight since it was opened, seconds."""
         return self._worked_s + (0.0 if self._began_s is None else max(0.0, now_s - self._began_s))
+
+    def note_reading(self, read_s: float) -> None:
+        """Its temperature was read then: the pool may be regulated later, and a die warms by half a kelvin in a second of work."""
+        self.worked_read_s = self.worked_s(read_s)
 
     def turn_s(self, now_s: float) -> float:
         """When it may begin an inference, `now_s` or later: it gains `duty` seconds of work in a second, and an inference costs

@@ -54,6 +54,7 @@ class Workers:
         queue = self.dispatcher.queues.get(stick.spec.id)
         if queue is not None:
             queue.throttle(message.throttle_level or 0)
+            queue.note_reading(now_s - message.age_s)
         regulator = self.regulators.get(stick.spec.pool)
         if regulator is None:
             return []

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 from ncs_cluster.policies._die_filter import response
 
+MOST_K = 40.0
+"""The air does not become warmer or colder by more at once: what looks like it is work, or a reading, that was told late."""
 AGES_S = (15, 20, 27, 35, 45, 60, 80, 110)
 
 
@@ -73,6 +75,7 @@ class AirSteps:
         return max(0.0, max(rises, default=0.0))
 
     def clearest(self) -> tuple[float, Step] | None:
-        """How many standard deviations the clearest step is away from none, with its sign, and the step."""
-        found = [(step.rise_k / step.sigma_k, step) for step in self.steps]
+        """How many standard deviations the clearest step is away from none, with its sign, and the step; of those up
+        to MOST_K."""
+        found = [(step.rise_k / step.sigma_k, step) for step in self.steps if abs(step.rise_k) <= MOST_K]
         return max(found, key=lambda pair: abs(pair[0]), default=None)

@@ -34,6 +34,7 @@ class Dies:
 
     def _follow(self, stick: StickView, now_s: float) -> None:
         reading_c, read_s = (stick.temperature_c, now_s) if stick.read_s is None else (stick.reading_c, stick.read_s)
+        worked_s = stick.worked_s if stick.worked_read_s is None else stick.worked_read_s
         die = self.known.get(stick.id)
         if die is not None and now_s < die.at_s:
             die.turn_back(die.at_s - now_s)
@@ -44,11 +45,11 @@ class Dies:
                 self.known.pop(stick.id, None)
             return
         if die is None or read_s - die.at_s > LOST_S or stick.worked_s < die.worked_s:
-            self.known[stick.id] = Die(reading_c, read_s, stick.worked_s)
+            self.known[stick.id] = Die(reading_c, read_s, worked_s)
         elif read_s > die.read_s:
-            die.go_on(read_s, stick.worked_s)
+            die.go_on(read_s, worked_s)
             if not die.read(reading_c, read_s):
-                self.known[stick.id] = Die(reading_c, read_s, stick.worked_s)
+                self.known[stick.id] = Die(reading_c, read_s, worked_s)
         elif now_s - die.at_s > LATE_S:
             die.go_on(now_s, stick.worked_s)
 
@@ -90,7 +91,7 @@ class Die:
         dt_s = now_s - self.at_s
         if dt_s <= 0:
             return
-        work = min(1.0, (worked_s - self.worked_s) / dt_s)
+        work = min(1.0, max(0.0, worked_s - self.worked_s) / dt_s)
         self.filter.predict(dt_s, work, unsettled=now_s < self.unsettled_until_s)
         self.at_s, self.worked_s = now_s, worked_s
 

@@ -30,6 +30,8 @@ class StickView(Struct, frozen=True):
     """How much its firmware slows it: 0, 1 or 2."""
     ceiling_c: float | None = None
     """It has throttled at little more: its die should not get hotter. None: the limit of the view holds."""
+    worked_read_s: float | None = None
+    """For how long it had worked when `reading_c` was taken; None: for `worked_s`."""
 
 
 class View(Struct, frozen=True):

@@ -88,6 +88,18 @@ def test_a_reading_is_as_old_as_its_worker_says_in_plant_time() -> None:
     assert (setup[1].zone.age_s(20.0), setup[1].measured_s, setup.regulator.reading_deadline_s) == (5.0, 20.0, 3.0)
 
 
+def test_the_policy_is_told_for_how_long_a_stick_had_worked_when_it_was_read() -> None:
+    """It works from 2.0 s on and is read at 5.5 s, which is told at 6.0 s and looked at a second later; heat runs tenfold."""
+    setup = WorkersSetup(pools=[pool_of(1, clusters=ClusterSpec(time_scale=10.0))])
+    setup.open(1, sensor=True)
+    queue = setup.dispatcher.queues[stick_id(1)]
+    queue.begin(2.0)
+    assert setup.regulator.view(3.0).sticks[0].worked_read_s is None
+    setup.receive(1, m.Telemetry(40.0, None, 0.5), 6.0)
+    seen = setup.regulator.view(7.0).sticks[0]
+    assert (seen.read_s, seen.worked_read_s, seen.worked_s) == (55.0, 35.0, 50.0)
+
+
 def test_telemetry_of_a_worker_that_has_no_seat_is_kept() -> None:
     setup = WorkersSetup(1)
     setup.open(1, sensor=True)

@@ -47,6 +47,12 @@ def test_the_clearest_step_has_the_sign_and_about_the_age_of_the_true_one() -> N
         assert 45 <= step.age_s <= 80
 
 
+def test_a_step_that_no_air_can_make_is_not_certain() -> None:
+    sigmas, _ = after_a_step(35.0, 60).clearest() or (0.0, None)
+    assert sigmas > 5.0
+    assert after_a_step(-400.0, 110).clearest() is None
+
+
 def test_without_a_step_it_is_rarely_sure_of_one() -> None:
     clear = 0
     for seed in range(200):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from msgspec import structs
 
 from ncs_cluster.policies._dies import Die, Dies
 from ncs_cluster.policies.base import StickView, View
@@ -50,6 +51,20 @@ def test_between_two_readings_the_filter_goes_on_by_the_work_done() -> None:
     score_info = alone.filter.update(41.0)
     assert (die.filter.die_c, die.filter.gain, die.filter._p) == (alone.filter.die_c, alone.filter.gain, alone.filter._p)
     assert (die.score, die.info) == score_info
+
+
+def test_the_work_until_a_reading_is_what_counts_for_it_and_not_that_until_it_is_seen() -> None:
+    """A stick rests, is read at 4.0, and has worked for a second when the reading is looked at, at 5.0."""
+    late = seen(5.0, 41.0, 4.0, worked_s=1.0)
+    late = View(late.now_s, [structs.replace(late.sticks[0], worked_read_s=0.0)], 0)
+    punctual = follow(seen(0.0, 40.0), seen(4.0, 41.0)).known[A]
+    die = follow(seen(0.0, 40.0), late).known[A]
+    assert (die.filter.die_c, die.filter._p, die.worked_s) == (punctual.filter.die_c, punctual.filter._p, 0.0)
+    after = View(6.0, [structs.replace(seen(6.0, 41.0, worked_s=2.0).sticks[0], worked_read_s=2.0)], 0)
+    dies = follow(seen(0.0, 40.0), late, after)
+    punctual.go_on(6.0, 2.0)
+    punctual.read(41.0, 6.0)
+    assert dies.known[A].filter.die_c == pytest.approx(punctual.filter.die_c)
 
 
 def test_the_same_reading_counts_once_however_often_it_is_seen() -> None:
