@@ -93,7 +93,10 @@ def test_under_predictive_itself_its_own_dies_count_and_only_the_cluster_size_ca
 
 @pytest.mark.slow
 def test_a_covered_stick_is_said_to_cool_worse_by_what_it_does_and_the_others_are_not() -> None:
-    story = scenario.covering(4, 2, 30.0)._replace(covered=(0, 600.0, 4.0), until_s=3000.0, parameters=0.05)
+    def resistance(stick: int, now_s: float) -> float:
+        return 4.0 if stick == 0 and now_s >= 600.0 else 1.0
+
+    story = scenario.covering(4, 2, 30.0)._replace(resistance=resistance, until_s=3000.0, parameters=0.05)
     trial, shadow = watched(story, "ring", 6)
     network = trial.plant.network
     work = [shadow.sticks[StickId(f"lab-{number}")].long_work for number in range(1, 5)]
