@@ -90,7 +90,7 @@ class Regulator:
         self._dispatcher.set_duties({stick.spec.id: duties.get(stick.spec.id, 0.0) for stick in members})
         self._dispatcher.permit(self.pool.name, view.cluster_size)
         self.active = [stick for stick in advice.duties if stick in duties]
-        self._look_beside(view, duties)
+        actions += self._look_beside(view, duties)
         self.policy_deadline_s = None if advice.next_s is None else advice.next_s / self.spec.time_scale
         self.look_deadline_s = None if advice.look_s is None else advice.look_s / self.spec.time_scale
         self.no_alternative = advice.no_alternative
@@ -107,14 +107,17 @@ class Regulator:
         usable = any(stick.usable for stick in view.sticks)
         return actions + self._report_shedding(usable and not allowed, bool(allowed))
 
-    def _look_beside(self, view: View, duties: dict[StickId, float]) -> None:
-        """What `predictive` would do. It is for people: where it fails, it begins anew and nothing else notices."""
+    def _look_beside(self, view: View, duties: dict[StickId, float]) -> list[Action]:
+        """What `predictive` would do. It is for people: where it fails, it begins anew and no stick is touched."""
         if not self.shadow.is_due(view):
-            return
+            return []
         try:
             self.shadow.look(view, self._policy, self.spec.policy, duties, self._rates(view))
-        except Exception:
+        except Exception as error:
             self.shadow = Shadow()
+            text = f"the outlook of policy predictive begins anew ({type(error).__name__}: {error})"
+            return [LogEvent("warning", "clusters", text, "restarts of the outlook")]
+        return []
 
     def _rates(self, view: View) -> dict[StickId, float]:
         """Inferences per second of each stick at full work, where it has answered one."""

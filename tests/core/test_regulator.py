@@ -323,3 +323,21 @@ def test_asking_for_what_is_shown_changes_nothing() -> None:
             )
         assert done[0] == done[1]
     assert asked.regulator.switches == silent.regulator.switches > 10
+
+
+def test_an_outlook_that_fails_is_told_and_begins_anew_and_no_stick_notices(monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = RegulatorSetup(1)
+    setup.open(1, sensor=True)
+    setup.measure(1, 40.0, 2.0)
+
+    def fail(*_given: object) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr(setup.regulator.shadow, "look", fail)
+    told = LogEvent(
+        "warning", "clusters", "the outlook of policy predictive begins anew (ValueError: no)", "restarts of the outlook"
+    )
+    assert setup.regulator.regulate(2.0) == [told]
+    assert setup.duties == {"sim-1": 1.0}
+    setup.measure(1, 40.0, 3.0)
+    assert setup.regulator.regulate(3.0) == []
