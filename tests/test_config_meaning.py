@@ -31,7 +31,7 @@ def test_without_anything_it_is_this_cpu_a_scene_and_a_page_on_localhost(tmp_pat
     assert [(camera.name, camera.source) for camera in asked.cameras] == [("cam0", "synthetic")]
     assert asked.gateway is not None
     assert (asked.gateway.host, asked.gateway.port, asked.gateway.token) == ("127.0.0.1", 8080, None)
-    assert asked.pools[0].clusters.policy == "all"
+    assert asked.pools[0].clusters.policy == "predictive"
     assert len(asked.notices) == 1
     assert asked.notices[0].startswith("no neural compute stick is plugged in: working on this CPU")
 

@@ -61,7 +61,7 @@ def test_two_kinds_of_sticks_have_each_their_own_turns(machine: Machine) -> None
     worker = StickSpec(StickId("cpu-1"), "CPU 1", "openvino", {"threads": 2}, pool="cpu", on_host=True)
     assert asked.pools == [
         PoolSpec(ring, [], found, "ncs"),
-        PoolSpec(ClusterSpec(0, "all", 10.0, 70.0), [worker], None, "cpu"),
+        PoolSpec(ClusterSpec(0, "predictive", 10.0, 70.0), [worker], None, "cpu"),
     ]
     (graph,) = asked.graphs
     assert (graph.model, graph.blob) == (str(machine.graph / "m.xml"), str(machine.graph / "m.blob")), "each pool finds its own"

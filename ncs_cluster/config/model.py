@@ -280,8 +280,8 @@ class Keys(Table):
     switch_temp: float = key(65.0, "Degrees Celsius at which a stick is taken off work.", STICKS, "C", ge=1, le=120)
     policy: Optional[PolicyTable] = key(
         None,
-        "Which sticks work now. Without it: ring when there is a cluster size, else all. Its options stand in the table [policy], "
-        "beside its name.",
+        "Which sticks work now. Without it: ring when there is a cluster size, else predictive. Its options stand in the table "
+        "[policy], beside its name.",
         STICKS,
         choices=[*POLICIES.builtin],
     )

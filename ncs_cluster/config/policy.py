@@ -14,7 +14,7 @@ from ncs_cluster.plugins import made
 from ncs_cluster.policies import POLICIES
 from ncs_cluster.policies.base import PolicyPlugin
 
-TURNS, NO_TURNS = "ring", "all"
+TURNS, NO_TURNS = "ring", "predictive"
 """Policies where none is named, with a cluster size and without one."""
 
 

@@ -163,7 +163,7 @@ class Shadow:
         """What an operator should know of its heat."""
         die, figures = self._asked.dies.get(stick), self.sticks.get(stick)
         said = []
-        if die is not None and die.suspect:
+        if die is not None and die.suspect and die.moved:
             slowed = f": works at {FROZEN_DUTY:.0%}" if self._asked is not self._own else ""
             said.append(f"its sensor repeats itself{slowed}")
         if figures is not None and figures.worse is not None:

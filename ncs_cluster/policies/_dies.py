@@ -18,11 +18,22 @@ FROZEN_RUN = 14.0
 """So many times less likely than not, in powers of e, that a sensor that works repeats itself so often."""
 
 
+STILL_WORK_S = 20.0
+"""A die gets about 8 K warmer by so much work after a pause: a sensor that has never said anything else meanwhile is none."""
+
+
 class Dies:
-    """Known dies by stick. A stick that is closed is forgotten; one without a sensor is never known."""
+    """Known dies by stick. A stick that is closed is forgotten; one without a sensor is never known.
+
+    A sensor that repeats its first reading though its stick works counts as none, until it says something else: a simulated stick
+    without heat is like that. One that has moved once, and repeats itself then, is frozen, also after its stick was opened again.
+    """
 
     def __init__(self) -> None:
         self.known: dict[StickId, Die] = {}
+        self._moved: set[StickId] = set()
+        self._still_c: dict[StickId, float] = {}
+        """What a sensor that counts as none says."""
 
     def follow(self, view: View) -> None:
         """Take in what is new in this view."""
@@ -31,6 +42,7 @@ class Dies:
         present = {stick.id for stick in view.sticks}
         for gone in [stick for stick in self.known if stick not in present]:
             del self.known[gone]
+        self._moved &= present
 
     def _follow(self, stick: StickView, now_s: float) -> None:
         reading_c, read_s = (stick.temperature_c, now_s) if stick.read_s is None else (stick.reading_c, stick.read_s)
@@ -40,6 +52,10 @@ class Dies:
             die.turn_back(die.at_s - now_s)
         if read_s > now_s:
             return
+        if self._still_c.get(stick.id) == reading_c and stick.usable:
+            return
+        if self._still_c.pop(stick.id, None) is not None and reading_c is not None and stick.usable:
+            self._moved.add(stick.id)
         if not stick.usable or reading_c is None:
             if not stick.usable or not stick.hot:
                 self.known.pop(stick.id, None)
@@ -50,8 +66,18 @@ class Dies:
             die.go_on(read_s, worked_s)
             if not die.read(reading_c, read_s):
                 self.known[stick.id] = Die(reading_c, read_s, worked_s)
+            self._judge_still(stick.id, die, reading_c)
         elif now_s - die.at_s > LATE_S:
             die.go_on(now_s, stick.worked_s)
+
+    def _judge_still(self, stick: StickId, die: Die, reading_c: float) -> None:
+        """Has the sensor ever moved? Where it should have, and has not, it counts as none."""
+        if die.moved:
+            self._moved.add(stick)
+        die.moved = stick in self._moved
+        if die.suspect and not die.moved and die.worked_s - die.first_worked_s >= STILL_WORK_S:
+            self.known.pop(stick)
+            self._still_c[stick] = reading_c
 
 
 class Die:
@@ -61,7 +87,9 @@ class Die:
         self.filter = DieFilter(reading_c)
         self.since_s = self.at_s = self.read_s = read_s
         """When it became known; what the filter stands for; the newest reading."""
-        self.worked_s = worked_s
+        self.worked_s = self.first_worked_s = worked_s
+        self.moved = False
+        """The sensor has said something else than its first reading, here or before its stick was opened again."""
         self.score = self.info = 0.0
         """Of the readings since somebody set them to 0."""
         self.unsettled_until_s = -math.inf
@@ -111,6 +139,7 @@ class Die:
     def _check_frozen(self, reading_c: float) -> None:
         """How likely a reading equals the last one is learned from this sensor."""
         same, self._last_c = reading_c == self._last_c, reading_c
+        self.moved = self.moved or not same
         self._same_run = self._same_run + 1 if same else 0
         self.suspect = -math.log(max(self._same_share, 0.3)) * self._same_run > FROZEN_RUN
         if not self.suspect:

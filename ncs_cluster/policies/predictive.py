@@ -14,8 +14,9 @@ A stick that pauses between inferences has no ripple in temperature as one that 
 nearer to the limit. The price is trust in the model: the core's own trip lies `trip_above_k` over the limit, for sensors with
 errors.
 
-A sensor that says the same for improbably long says nothing: its stick works at FROZEN_DUTY until it says something else. A stick
-that its firmware throttles rests. One without a sensor works at full duty, as under every policy.
+A sensor that says the same for improbably long says nothing: its stick works at FROZEN_DUTY until it says something else. Where it
+has never said anything else, whatever the stick did, it counts as none. A stick that its firmware throttles rests. One without a
+sensor works at full duty, as under every policy.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ class Predictive:
 
     def _duty(self, stick: StickId, die: Die, limit_c: float) -> float:
         """The largest duty that keeps this die under the limit."""
-        if die.suspect:
+        if die.suspect and die.moved:
             return FROZEN_DUTY
         state, steps = die.filter, self._steps[stick][1]
         kept_c = limit_c - margin_k(die, limit_c)
@@ -163,4 +164,4 @@ class Predictive:
             rise_k = max(self._rises_k[after_s], steps.rise_k(after_s, OWN_SIGMAS))
             left_k = kept_c - die.forecast_c(after_s, 0.0) - rise_k
             duty = min(duty, left_k / (response(after_s)[0][3] * state.gain * WORK_W))
-        return max(0.0, duty)
+        return max(FROZEN_DUTY if die.suspect else 0.0, duty)

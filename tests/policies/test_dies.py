@@ -130,3 +130,48 @@ def test_the_forecast_of_a_die_at_work_is_above_that_of_one_at_rest() -> None:
     die = Die(40.0, 0.0, 0.0)
     assert die.forecast_c(10.0, 0.0) < die.forecast_c(10.0, 0.5) < die.forecast_c(10.0)
     assert die.forecast_c(0.0) == pytest.approx(40.0)
+
+
+def still(count: int, *, duty: float = 1.0, value_c: float = 40.0) -> list[View]:
+    return [seen(float(second), value_c, worked_s=duty * second) for second in range(count)]
+
+
+def test_a_sensor_that_never_moves_though_its_stick_works_counts_as_none_until_it_says_something_else() -> None:
+    dies = follow(*still(20))
+    assert A in dies.known
+    dies = follow(*still(60))
+    assert dies.known == {}
+    dies.follow(seen(60.0, 40.0, worked_s=60.0))
+    assert dies.known == {}
+    dies.follow(seen(61.0, 41.0, worked_s=61.0))
+    die = dies.known[A]
+    assert (die.filter.die_c, die.age_s) == (41.0, 0.0)
+
+
+def test_a_stick_that_rests_is_no_evidence_against_its_sensor() -> None:
+    dies = follow(*still(300, duty=0.0))
+    assert (dies.known[A].suspect, dies.known[A].moved) == (True, False)
+
+
+def test_a_sensor_that_has_moved_once_is_frozen_and_not_none_also_after_its_stick_was_opened_again() -> None:
+    dies = follow(seen(0.0, 39.0), *still(100)[1:])
+    assert (dies.known[A].suspect, dies.known[A].moved) == (True, True)
+    dies.follow(seen(100.0, 40.0, usable=False))
+    assert dies.known == {}
+    for second in range(101, 200):
+        dies.follow(seen(float(second), 40.0, worked_s=float(second - 101)))
+    assert (dies.known[A].suspect, dies.known[A].moved) == (True, True)
+
+
+def test_a_sensor_that_counts_as_none_and_moves_is_frozen_when_it_repeats_itself_again() -> None:
+    dies = follow(*still(60))
+    for second in range(60, 160):
+        dies.follow(seen(float(second), 47.0, worked_s=float(second)))
+    assert dies.known[A].suspect
+
+
+def test_a_stick_of_another_port_that_takes_the_place_is_another_stick() -> None:
+    dies = follow(seen(0.0, 39.0), *still(10)[1:], View(10.0, [], 0))
+    for second in range(11, 111):
+        dies.follow(seen(float(second), 40.0, worked_s=float(second)))
+    assert dies.known == {}

@@ -13,6 +13,7 @@ from ncs_cluster.testing.thermal_lab import scenario
 from ncs_cluster.testing.thermal_lab.sensors import Fault, Sensors
 from ncs_cluster.testing.thermal_lab.trial import Result, Trial
 from ncs_cluster.testing.thermal_lab.unlike import UNLIKE
+from ncs_cluster.thermal import Heat, Plant, sensor_reading
 from ncs_cluster.types import StickId
 from tests.policies.views import view
 
@@ -87,6 +88,30 @@ def test_a_frozen_sensor_costs_the_duty_until_it_says_something_else() -> None:
     assert duties == {A: FROZEN_DUTY}
     duties = policy.advise(view(640.0, 61.0, worked_s=worked_s)).duties
     assert duties[A] > FROZEN_DUTY
+
+
+@pytest.mark.parametrize("value_c", [25.0, 45.0, 55.0])
+def test_a_sensor_that_never_moves_costs_nothing_once_its_stick_has_worked(value_c: float) -> None:
+    """A simulated stick without heat."""
+    policy, worked_s, duty = Predictive(), 0.0, 1.0
+    for second in range(400):
+        duty = policy.advise(view(float(second), value_c, worked_s=worked_s)).duties.get(A, 0.0)
+        worked_s += duty
+        assert duty >= FROZEN_DUTY
+    assert duty == 1.0
+
+
+def test_a_sensor_that_works_is_not_mistaken_for_none_however_coarse_it_is() -> None:
+    """Steps of 2 C without an error, work in bursts after pauses: the die stays under the limit."""
+    plant, heat, policy, worked_s, hottest_c = Plant(), Heat(50.0, 50.0), Predictive(), 0.0, 0.0
+    for second in range(3600):
+        wanted = 1.0 if second % 300 >= 120 else 0.0
+        duty = policy.advise(view(float(second), sensor_reading(heat.die_c, step_c=2.0), worked_s=worked_s)).duties.get(A, 0.0)
+        worked_s += duty * wanted
+        heat = plant.step(heat, 1.0, duty * wanted, 40.0)
+        hottest_c = max(hottest_c, heat.die_c)
+    assert hottest_c <= 65.5
+    assert A in policy.dies
 
 
 def test_duties_change_once_a_second_and_it_asks_for_the_next_one() -> None:
