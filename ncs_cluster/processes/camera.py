@@ -12,8 +12,8 @@ import os
 import select
 import threading
 import time
-from collections import OrderedDict, deque
-from typing import Any, Deque, Dict, List, NoReturn, Optional, Tuple
+from collections import OrderedDict
+from typing import Any, Dict, List, NoReturn, Optional
 
 from ncs_cluster.errors import ConfigError, NcsClusterError, SourceError, SourceResized
 from ncs_cluster.ipc.channel import Channel
@@ -41,6 +41,7 @@ from ncs_cluster.messages import (
 )
 from ncs_cluster.plugins import load
 from ncs_cluster.processes import child
+from ncs_cluster.processes.grants import Granted, Grants
 from ncs_cluster.processes.preview import Preview
 from ncs_cluster.render.distance import distance, match_truth
 from ncs_cluster.sources import SOURCES
@@ -70,8 +71,7 @@ class Camera:
         """Frames captured of this source, by processes before this one too."""
         self._preview = Preview(settings.camera, channel.send)
         self._pools: Dict[int, FramePool] = {}
-        self._grants: Deque[Tuple[int, int]] = deque()
-        self._granted = threading.Condition()
+        self._grants = Grants()
         self._truths: OrderedDict[int, List[Truth]] = OrderedDict()
         self._stopping = threading.Event()
         self._source: Optional[Source] = None
@@ -110,9 +110,7 @@ class Camera:
             return
         message = received.message
         if isinstance(message, Grant):
-            with self._granted:
-                self._grants.append((message.pool, message.slot))
-                self._granted.notify()
+            self._grants.add(message.pool, message.slot)
         elif isinstance(message, Measure):
             self._measure(message)
         elif isinstance(message, MapPool):
@@ -127,8 +125,7 @@ class Camera:
             self._preview.set_detection_rate(message)
         elif isinstance(message, Stop):
             self._stopping.set()
-            with self._granted:
-                self._granted.notify()
+            self._grants.close()
 
     def _measure(self, message: Measure) -> None:
         detections = self._with_distances(message.frame, message.outcome.detections)
@@ -226,8 +223,7 @@ class Camera:
         shape = (info.width, info.height, info.depth_scale_m)
         if self._info is not None and shape != (self._info.width, self._info.height, self._info.depth_scale_m):
             # the granted slots have another size; the supervisor grants new ones after SourceOpened
-            with self._granted:
-                self._grants.clear()
+            self._grants.clear()
         self._info = info
         ordered = info.ordered or self._spec.ordered
         self._preview.source_opened(ordered=ordered)
@@ -253,7 +249,8 @@ class Camera:
         assert info is not None
         ordered = info.ordered or self._spec.ordered
         while not self._stopping.is_set():
-            grant = self._take_grant(wait=ordered or not self._pools)
+            # grants of another size were sent before the source changed
+            grant = self._grants.take(self._fits, wait=ordered or not self._pools)
             if self._stopping.is_set():
                 return True
             planes = self._scratch_planes(info) if grant is None else self._planes(grant, info)
@@ -263,8 +260,7 @@ class Camera:
             except SourceError:
                 # the slot is still granted to this process
                 if grant is not None:
-                    with self._granted:
-                        self._grants.appendleft(grant)
+                    self._grants.give_back(grant)
                 raise
             self._reading_since_s = None
             if captured is None:
@@ -277,7 +273,7 @@ class Camera:
             if grant is None:
                 self._channel.send(Skipped(frame))
                 continue
-            self._send_frame(FrameRef(self._spec.name, grant[0], grant[1], frame, captured.width, captured.height), captured)
+            self._send_frame(FrameRef(self._spec.name, grant.pool, grant.slot, frame, captured.width, captured.height), captured)
         return True
 
     def _send_frame(self, ref: FrameRef, captured: Captured) -> None:
@@ -295,19 +291,6 @@ class Camera:
         if captured.error is None:
             self._preview.draw_live(ref, pool, self._capture_fps)
 
-    def _take_grant(self, *, wait: bool) -> Optional[Tuple[int, int]]:
-        """The next granted (pool, slot); None when there is none and `wait` is false. Grants of another size were sent before the
-        source changed, and the supervisor has revoked them."""
-        with self._granted:
-            while True:
-                while wait and not self._grants and not self._stopping.is_set():
-                    self._granted.wait()
-                if not self._grants:
-                    return None
-                pool, slot = self._grants.popleft()
-                if self._fits(pool):
-                    return pool, slot
-
     def _fits(self, number: int) -> bool:
         pool, info = self._pools.get(number), self._info
         if pool is None or info is None:
@@ -315,9 +298,9 @@ class Camera:
         layout = pool.layout
         return (layout.max_width, layout.max_height, layout.depth_scale_m) == (info.width, info.height, info.depth_scale_m)
 
-    def _planes(self, grant: Tuple[int, int], info: SourceInfo) -> Planes:
-        pool = self._pools[grant[0]]
-        return Planes(pool.colour(grant[1], info.width, info.height), pool.depth(grant[1], info.width, info.height))
+    def _planes(self, grant: Granted, info: SourceInfo) -> Planes:
+        pool = self._pools[grant.pool]
+        return Planes(pool.colour(grant.slot, info.width, info.height), pool.depth(grant.slot, info.width, info.height))
 
     def _scratch_planes(self, info: SourceInfo) -> Planes:
         """Memory for a frame without a slot: a live source must be read in time."""
