@@ -124,6 +124,8 @@ class CameraStatus(Struct, frozen=True):
     """Synthetic scenes: median of |measured - true| / true over the last detections."""
     ordered: bool = False
     """Every frame is processed, in order: it is read ahead of the sticks, and `latency_ms` is mostly that."""
+    share_fps: float | None = None
+    """Frames per second that its weight gives it at most of what the sticks sustain; None: not known."""
 
 
 class CountersStatus(Struct, frozen=True):
@@ -223,6 +225,23 @@ class JobStatus(Struct, frozen=True):
     """Why it failed, or why it does not go on at present."""
 
 
+class LoadStatus(Struct, frozen=True):
+    """What is asked of the sticks and what they can sustain, inferences per second; None before it is known."""
+
+    asked_fps: float | None
+    """By the live cameras: every frame, through every graph."""
+    capacity_fps: float | None
+    """Of all sticks, at the duties that heat and the cluster sizes allow."""
+    overloaded: bool
+    """The live cameras get less than they ask for."""
+    limited_by: str | None
+    """ "cluster size", "heat" or "speed"; None without a stick."""
+    retry_after_s: int | None
+    """In how many seconds a client should ask again; None: now."""
+    said: str | None = None
+    """For people, while overloaded."""
+
+
 class Status(Struct, frozen=True):
     daemon: DaemonStatus
     clusters: ClusterStatus
@@ -239,6 +258,7 @@ class Status(Struct, frozen=True):
     sinks: list[SinkStatus] = []
     jobs: list[JobStatus] = []
     """The oldest first; those that have ended too, the newest 20."""
+    load: LoadStatus | None = None
 
 
 class Event(Struct, frozen=True):

@@ -72,6 +72,8 @@ def clusters(document: Status) -> Lines:
         lines.append([Cell("  "), *(cell for each in cells for cell in (each, Cell("; ", "dim")))][:-1])
     if turns.last_switch:
         lines.append([Cell(f"  last switch at {_clock(turns.last_switch.at)}: {printable(turns.last_switch.reason)}")])
+    if document.load is not None and document.load.said is not None:
+        lines.append([Cell(f"  {printable(document.load.said)}", "bold")])
     return [*lines, *shadows(document)]
 
 

@@ -208,6 +208,7 @@ class Dispatcher:
         took_s = min(seen_s, latency_s) if latency_s > 0.0 else seen_s
         queue.record(unit.graph, took_s)
         queue.settle(took_s)
+        queue.inference.add(latency_s if latency_s > 0.0 else took_s)
         queue.latency.add(latency_s)
         queue.last_done_s = now_s
         if not queue.in_flight:

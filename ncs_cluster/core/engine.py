@@ -17,6 +17,7 @@ from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.gateway import Gateway
 from ncs_cluster.core.jobs import Jobs
+from ncs_cluster.core.load import Load
 from ncs_cluster.core.shutdown import Shutdown, killed
 from ncs_cluster.core.sinks import Sinks
 from ncs_cluster.core.sticks import Sticks
@@ -53,6 +54,7 @@ class Engine:
         self.streams = Streams([str(graph.name) for graph in settings.graphs], self.dispatcher, self.tally, self.sinks)
         self.cameras = Cameras(self.streams, self.dispatcher, self._listening_workers, self, limits)
         self.workers = Workers(settings.pools, self.sticks, self.streams, self.dispatcher, self.cameras.pools)
+        self.load = Load(self.dispatcher, self.streams, self.tally, self.workers.regulators)
         self.gateway: Gateway | None = None
         if settings.gateway is not None:
             rings, set_viewers = self.cameras.rings, self.cameras.set_viewers
@@ -172,6 +174,7 @@ class Engine:
         if now_s >= self._next_second_s:
             self._next_second_s = now_s + 1.0
             actions += self.cameras.send_detection_rate(now_s)
+            actions += self.load.look(now_s)
         if self.shutdown is not None:
             return actions + self._advance_shutdown(now_s)
         actions += self.jobs.tick(now_s)

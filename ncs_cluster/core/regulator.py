@@ -123,7 +123,7 @@ class Regulator:
         """Inferences per second of each stick at full work, where it has answered one."""
         queues = self._dispatcher.queues
         known = [queues[stick.id] for stick in view.sticks if stick.id in queues]
-        return {queue.stick: queue.executors / queue.service.mean_s for queue in known if queue.service.mean_s}
+        return {queue.stick: rate for queue in known if (rate := queue.full_rate) is not None}
 
     def view(self, now_s: float) -> View:
         """The policy's view of the pool. Read-only."""
@@ -177,6 +177,12 @@ class Regulator:
     def resting(self, stick: StickId) -> bool:
         """The stick was too hot at the last `regulate`."""
         return stick in self._hot
+
+    def cool_in_s(self, now_s: float) -> float | None:
+        """In how many seconds the first of the hot sticks has cooled down, at its present rate; None: none is hot, or unknown."""
+        plant_s = now_s * self.spec.time_scale
+        hot = [stick.zone.cool_in_s(plant_s) for stick in self.members if stick.spec.id in self._hot]
+        return min((until_s / self.spec.time_scale for until_s in hot if until_s is not None), default=None)
 
     def clusters(self, now_s: float) -> list[list[StickId]]:
         view = self.view(now_s)

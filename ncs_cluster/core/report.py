@@ -22,6 +22,7 @@ from ncs_cluster.status import (
     DaemonStatus,
     LastSwitch,
     LatencyStatus,
+    LoadStatus,
     MachineStatus,
     PoolStatus,
     ProcessStatus,
@@ -98,6 +99,14 @@ def status(
         pools=[_pool(each, now_s) for each in regulators],
         sinks=sinks,
         jobs=engine.jobs.status(now_s),
+        load=LoadStatus(
+            asked_fps=_rounded(engine.load.asked),
+            capacity_fps=_rounded(engine.load.capacity),
+            overloaded=engine.load.overloaded,
+            limited_by=engine.load.limited_by,
+            retry_after_s=engine.load.retry_after_s(now_s),
+            said=engine.load.said,
+        ),
     )
 
 
@@ -291,6 +300,7 @@ def _heat(engine: Engine, stick: Stick, plant_s: float) -> tuple[float | None, f
 
 def _camera(engine: Engine, camera: Camera, now_s: float) -> CameraStatus:
     stream = camera.stream
+    share = engine.load.shares.get(camera.spec.name)
     count = engine.tally.streams.get(camera.spec.name) or Count()
     if camera.ended:
         state = "ended"
@@ -319,6 +329,7 @@ def _camera(engine: Engine, camera: Camera, now_s: float) -> CameraStatus:
         picture_ms=camera.drawing.status(),
         distance_error=round(statistics.median(camera.range_errors), 4) if camera.range_errors else None,
         ordered=camera.ordered,
+        share_fps=None if stream is None or share is None else round(share / max(1, len(stream.graphs)), 1),
     )
 
 

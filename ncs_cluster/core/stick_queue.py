@@ -44,6 +44,8 @@ class StickQueue:
         """Share of the time it may work, 0..1. 0: it rests; below 1: it is paced."""
         self.in_flight: dict[int, Unit] = {}
         self.service = Service()
+        self.inference = Service()
+        """Of one inference by the worker's clock: with several executors an answer comes more often than that."""
         self.latency = Latency()
         self.done = Rate()
         self.last_done_s = 0.0
@@ -69,6 +71,11 @@ class StickQueue:
     def device_executors(self) -> int:
         """Requests the device executes at once, also where it may have fewer in flight."""
         return self._executors
+
+    @property
+    def full_rate(self) -> float | None:
+        """Inferences per second at full work; None before it has answered one."""
+        return self.executors / self.inference.mean_s if self.inference.mean_s else None
 
     def begin(self, now_s: float) -> None:
         """It works from now on, unless it does already."""

@@ -136,6 +136,13 @@ class Zone:
             return None
         return max(0.0, (self.trip_c - aged_c) / self._slope_c_per_s)
 
+    def cool_in_s(self, now_s: float) -> float | None:
+        """Plant seconds until it is no longer hot at the present rate of cooling; None when it does not cool or is unknown."""
+        aged_c = self.temperature_c(now_s)
+        if aged_c is None or self._slope_c_per_s > -0.01:
+            return None
+        return max(0.0, (aged_c - self.trip_c + HYSTERESIS_C) / -self._slope_c_per_s)
+
     def _trip(self, aged_c: float) -> None:
         if aged_c >= self.trip_c:
             self._hot = True

@@ -14,7 +14,7 @@ from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.keys import Keys
 
 from ncs_cluster.messages import AskFault, AskSwitch
-from ncs_cluster.status import LastSwitch, PoolStatus, ShadowStatus
+from ncs_cluster.status import LastSwitch, LoadStatus, PoolStatus, ShadowStatus
 from ncs_cluster.testing.control import some_job, some_status, some_stick
 from ncs_cluster.testing.gateway import TOKEN, Site, site
 
@@ -300,6 +300,15 @@ def test_an_address_with_the_token_leaves_no_token_in_sight(browser: Any, tmp_pa
         browser.get(f"{opened.url}/?token={TOKEN}")
         until(lambda: count(browser, ".stick") == 4)
         assert browser.current_url == opened.url + "/"
+
+
+def test_sticks_that_do_not_keep_up_are_told(browser: Any, shown: Site) -> None:
+    show(browser, shown)
+    assert not browser.find_element("css selector", "#load").is_displayed()
+    load = LoadStatus(60.0, 41.0, overloaded=True, limited_by="heat", retry_after_s=1, said=f"the cameras ask for 60/s {HOSTILE}")
+    shown.control.status = replace(shown.control.status, load=load)
+    until(lambda: text(browser, "#load") == load.said)
+    assert [entry for entry in complaints(browser) if "favicon" not in entry] == []
 
 
 def test_what_predictive_would_do_and_what_is_unusual_about_a_stick_are_shown(browser: Any, shown: Site) -> None:

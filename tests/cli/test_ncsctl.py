@@ -22,7 +22,7 @@ import pytest
 
 from ncs_cluster.cli import commands, lean, parser
 from ncs_cluster.control_messages import NO_PAGE, PAGE_NOT_READY
-from ncs_cluster.status import LatencyStatus, PoolStatus, ShadowStatus
+from ncs_cluster.status import LatencyStatus, LoadStatus, PoolStatus, ShadowStatus
 from ncs_cluster.testing.control import FakeControl, control, some_status
 
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
@@ -168,6 +168,13 @@ def test_what_predictive_would_do_and_what_is_unusual_about_a_sticks_heat_are_to
     assert max(len(line) for line in said.splitlines()) <= 80
     daemon.status = msgspec.structs.replace(daemon.status, pools=[pool, msgspec.structs.replace(pool, name="cpu", shadow=None)])
     assert "  default: predictive would sustain" in ncsctl("status", place=tmp_path).stdout
+
+
+def test_sticks_that_do_not_keep_up_are_told(daemon: FakeControl, tmp_path: Path) -> None:
+    said = "the cameras ask for 60/s, the sticks sustain 41/s (limited by heat)"
+    load = LoadStatus(60.0, 41.0, overloaded=True, limited_by="heat", retry_after_s=1, said=said)
+    daemon.status = msgspec.structs.replace(daemon.status, load=load)
+    assert f"\n  {said}\n" in ncsctl("status", place=tmp_path).stdout
 
 
 def test_json_is_the_status_document(daemon: FakeControl, tmp_path: Path) -> None:

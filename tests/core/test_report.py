@@ -102,6 +102,7 @@ def test_the_picture_of_a_daemon_that_has_just_started() -> None:
         graphs=["demo"],
         pools=[s.PoolStatus("default", "all", 0, 65.0, 10.0, [], None, 0, False)],
         sinks=[s.SinkStatus("results.jsonl", "starting", 0, 0, 0, None)],
+        load=s.LoadStatus(None, None, overloaded=False, limited_by=None, retry_after_s=None),
     )
 
 

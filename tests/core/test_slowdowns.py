@@ -26,7 +26,9 @@ SIM1 = StickId("sim-1")
 
 def warnings(world: World) -> list[str]:
     """Log events about inference times."""
-    return [f"{each.origin} {each.text}" for _, each in world.log_events if "inference" in each.text or "as fast as" in each.text]
+    return [
+        f"{each.origin} {each.text}" for _, each in world.log_events if "for an inference" in each.text or "as fast as" in each.text
+    ]
 
 
 def status(world: World) -> Status:

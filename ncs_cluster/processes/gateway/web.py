@@ -138,7 +138,8 @@ class Web:
         if status.daemon.ready:
             return PlainTextResponse("ready\n")
         reasons = status.daemon.reasons or ["no inference in the last seconds"]
-        return PlainTextResponse("\n".join(reasons) + "\n", 503)
+        retry_s = status.load.retry_after_s if status.load else None
+        return PlainTextResponse("\n".join(reasons) + "\n", 503, {} if retry_s is None else {"Retry-After": str(retry_s)})
 
     async def metrics(self, request: Request) -> Response:
         return Response(metrics.text(await self._daemon.refreshed()), headers={"Content-Type": metrics.CONTENT_TYPE})

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from ncs_cluster.processes.gateway.metrics import text
-from ncs_cluster.status import LatencyStatus, PoolStatus, ShadowStatus, SinkStatus, Status
+from ncs_cluster.status import LatencyStatus, LoadStatus, PoolStatus, ShadowStatus, SinkStatus, Status
 from ncs_cluster.testing.control import some_job, some_status, some_stick
 from ncs_cluster.testing.gateway import Site
 from tests.conftest import ROOT
@@ -46,6 +46,17 @@ def test_what_predictive_would_do_is_there_once_it_is_known() -> None:
     pool = replace(foreseeing().pools[0], shadow=ShadowStatus(False, None, None, None, []))
     unknown = {name for name, _ in samples(replace(some_status(), pools=[pool, replace(pool, name="cpu", shadow=None)]))}
     assert not {name for name in unknown if "shadow" in name or "allowed" in name or "sustainable" in name}
+
+
+def test_what_is_asked_of_the_sticks_and_what_they_sustain_are_there() -> None:
+    load = LoadStatus(60.0, 41.5, overloaded=True, limited_by="heat", retry_after_s=1)
+    stick = replace(some_status().sticks[0], slowdown=2.5, duty=0.7, limit_c=62.0)
+    found = {
+        name.removeprefix("ncs_cluster_"): value
+        for (name, _), value in samples(replace(some_status(), load=load, sticks=[stick])).items()
+    }
+    assert (found["asked_inferences_per_second"], found["capacity_inferences_per_second"], found["overloaded"]) == (60.0, 41.5, 1)
+    assert (found["stick_slowdown_ratio"], found["stick_duty_ratio"], found["stick_limit_celsius"]) == (2.5, 0.7, 62.0)
 
 
 def test_values_are_in_base_units() -> None:

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from ncs_cluster.messages import AskFault, AskSwitch
+from ncs_cluster.status import LoadStatus
 from ncs_cluster.testing.control import some_status
 from ncs_cluster.testing.gateway import Site, site
 
@@ -65,8 +66,11 @@ def test_ready_and_alive_are_different_things(running_site: Site) -> None:
     healthy = some_status()
     daemon = replace(healthy.daemon, ready=False, state="down", reasons=["every stick is too hot", "camera cam0 is away"])
     running_site.control.status = replace(healthy, daemon=daemon)
+    assert "retry-after" not in running_site.get("/readyz").headers
+    load = LoadStatus(30.0, 0.0, overloaded=True, limited_by="heat", retry_after_s=42)
+    running_site.control.status = replace(healthy, daemon=daemon, load=load)
     ready = running_site.get("/readyz")
-    assert ready.status == 503
+    assert (ready.status, ready.headers["retry-after"]) == (503, "42")
     assert ready.body == b"every stick is too hot\ncamera cam0 is away\n"
     assert running_site.get("/healthz").status == 200
 

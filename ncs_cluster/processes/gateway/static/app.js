@@ -110,6 +110,8 @@ function show(status) {
   put($("#last-switch"), hasTurns || clusters.switches ? lastSwitch(clusters) : "One cluster: all sticks may be active at once.");
   $("#switch").hidden = !hasTurns;
   showShadows($("#shadow"), status.pools ?? []);
+  $("#load").hidden = !status.load?.said;
+  put($("#load"), status.load?.said ?? "");
   const windowS = history.span(nowS);
   put($("#legend"), sticks.length ? `temperature over the last ${duration(windowS)}; dashed: the switch temperature, ${limit} °C; bar below: the stick was active` : "no stick is connected");
   showSticks($("#sticks"), sticks, { history, redraw, limit, nowS, windowS, range: redraw ? history.range(limit) : null });

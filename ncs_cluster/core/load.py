@@ -1,0 +1,163 @@
+"""What is asked of the sticks, what they can sustain, and what each stream gets of it.
+
+Once a second, in units (frame, graph) per second:
+
+    asked     of a live stream: its frames, those that found no slot too; of an ordered one without end while it has frames waiting
+    capacity  the sum over the sticks of duty x executors / inference time, cut to the permits of each pool; mean over SMOOTH_S
+    shares    weighted max-min fairness: all get the same for each unit of weight, and none more than it asks for (Bertsekas and
+              Gallager, "Data Networks", section 6.5.2). This is what the dispatcher's turns come to.
+
+The pool is overloaded when the live streams get less than SHORT of what they ask for, for HOLD_S; the end is told as late.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from ncs_cluster.core.actions import Action, LogEvent
+from ncs_cluster.core.dispatch import Dispatcher
+from ncs_cluster.core.regulator import Regulator
+from ncs_cluster.core.streams import Streams
+from ncs_cluster.core.work import Tally
+from ncs_cluster.policies.outlook import mean_weight
+
+ASKED_S, SMOOTH_S, LEAST_SMOOTH_S = 5.0, 30.0, 5.0
+"""Real seconds; SMOOTH_S are plant seconds, since heat is what changes a capacity."""
+SHORT, ENOUGH = 0.97, 0.99
+HOLD_S = 5.0
+LONGEST_RETRY_S, UNKNOWN_RETRY_S = 60, 10
+OVERLOADS = "times the sticks did not keep up with the cameras, or did again"
+
+
+class Load:
+    """Of all pools together."""
+
+    def __init__(self, dispatcher: Dispatcher, streams: Streams, tally: Tally, regulators: Mapping[str, Regulator]) -> None:
+        self.asked: float | None = None
+        """By the live streams; None before it is known."""
+        self.capacity: float | None = None
+        self.shares: dict[str, float] = {}
+        """Units per second of each stream; an ordered one gets what is left."""
+        self.overloaded = False
+        self._dispatcher, self._streams, self._tally, self._regulators = dispatcher, streams, tally, regulators
+        self._asked: dict[str, tuple[float, int, float, float]] = {}
+        """Of each live stream: when it was looked at first; units begun by then, when that was; units per second."""
+        self._known_s = 0.0
+        self._at_s: float | None = None
+        self._differs_since_s: float | None = None
+
+    def look(self, now_s: float) -> list[Action]:
+        """A second is over."""
+        self._follow_asked(now_s)
+        self._follow_capacity(now_s)
+        if self.capacity is None:
+            return []
+        asked = {name: rate for name, (_, _, _, rate) in self._asked.items()}
+        self.asked = sum(asked.values())
+        for stream in self._streams.by_name.values():
+            if stream.ordered and self._dispatcher.waiting(stream.name):
+                asked[stream.name] = math.inf
+        weights = {name: self._streams.by_name[name].weight for name in asked}
+        self.shares = fair_shares(self.capacity, asked, weights)
+        return self._judge(now_s)
+
+    @property
+    def limited_by(self) -> str | None:
+        """What keeps the sticks from more: "cluster size", "heat" or their "speed"; None without a usable stick."""
+        limits = [limit for each in self._regulators.values() if (limit := self._limit_of(each)) is not None]
+        return next((limit for limit in ("cluster size", "heat", "speed") if limit in limits), None)
+
+    def retry_after_s(self, now_s: float) -> int | None:
+        """In how many seconds a client should ask again; None: now."""
+        if any(each.shedding for each in self._regulators.values()) and not any(each.active for each in self._regulators.values()):
+            cooling = [until_s for each in self._regulators.values() if (until_s := each.cool_in_s(now_s)) is not None]
+            return _bounded(min(cooling, default=UNKNOWN_RETRY_S))
+        if not self.overloaded:
+            return None
+        return _bounded(self._dispatcher.waiting() / self.capacity) if self.capacity else UNKNOWN_RETRY_S
+
+    def _follow_asked(self, now_s: float) -> None:
+        live = [name for name, stream in self._streams.by_name.items() if not stream.ordered]
+        before, self._asked = self._asked, {}
+        for name in live:
+            begun = self._tally.count(name).begun
+            since_s, count, at_s, rate = before.get(name, (now_s, begun, now_s, 0.0))
+            if (dt_s := now_s - at_s) > 0.0:
+                rate += mean_weight(dt_s, ASKED_S, now_s - since_s) * ((begun - count) / dt_s - rate)
+            self._asked[name] = since_s, begun, now_s, rate
+
+    def _follow_capacity(self, now_s: float) -> None:
+        now = [rate for each in self._regulators.values() if (rate := self._capacity_of(each)) is not None]
+        at_s, self._at_s = self._at_s, now_s
+        if not now:
+            return
+        if self.capacity is None or at_s is None:
+            self.capacity, self._known_s = sum(now), 0.0
+            return
+        self._known_s += now_s - at_s
+        over_s = max(LEAST_SMOOTH_S, SMOOTH_S / max(each.spec.time_scale for each in self._regulators.values()))
+        self.capacity += mean_weight(now_s - at_s, over_s, self._known_s) * (sum(now) - self.capacity)
+
+    def _capacity_of(self, regulator: Regulator) -> float | None:
+        """None where no stick of the pool has answered yet."""
+        queues = [queue for queue in self._dispatcher.queues.values() if queue.pool == regulator.pool.name]
+        rates = [rate for queue in queues if (rate := queue.full_rate) is not None]
+        if not rates:
+            return None
+        usual, total = sum(rates) / len(rates), sum(queue.duty for queue in queues)
+        permits = self._dispatcher.permits.get(regulator.pool.name, 0)
+        cut = permits / total if permits and total > permits else 1.0
+        return cut * sum(queue.duty * (queue.full_rate or usual) for queue in queues)
+
+    def _limit_of(self, regulator: Regulator) -> str | None:
+        queues = [queue for queue in self._dispatcher.queues.values() if queue.pool == regulator.pool.name]
+        duty, permits = sum(queue.duty for queue in queues), self._dispatcher.permits.get(regulator.pool.name, 0)
+        if not queues:
+            return None
+        if permits and duty >= 0.98 * permits and len(queues) > permits:
+            return "cluster size"
+        return "heat" if any(queue.duty < 1.0 for queue in queues) else "speed"
+
+    def _judge(self, now_s: float) -> list[Action]:
+        assert self.asked is not None
+        got = sum(self.shares[name] for name in self._asked)
+        differs = got < SHORT * self.asked if not self.overloaded else got >= ENOUGH * self.asked
+        if not differs:
+            self._differs_since_s = None
+        elif self._differs_since_s is None:
+            self._differs_since_s = now_s
+        elif now_s - self._differs_since_s >= HOLD_S:
+            self.overloaded, self._differs_since_s = not self.overloaded, None
+            text = "the sticks keep up with the cameras again"
+            if self.said is not None:
+                text = f"{self.said}: frames are dropped, each camera has the share of its weight"
+            return [LogEvent("info", "clusters", text, OVERLOADS)]
+        return []
+
+    @property
+    def said(self) -> str | None:
+        """What is wrong, for people; None: the sticks keep up."""
+        if not self.overloaded or self.asked is None or self.capacity is None:
+            return None
+        limit = f" (limited by {self.limited_by})" if self.limited_by else ""
+        return f"the cameras ask for {_shown(self.asked)}/s, the sticks sustain {_shown(self.capacity)}/s{limit}"
+
+
+def fair_shares(capacity: float, asked: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
+    """Weighted max-min fair shares of `capacity`."""
+    shares: dict[str, float] = {}
+    left, weight = capacity, sum(weights[name] for name in asked)
+    # the one that asks for least for its weight first: what it leaves is for the others
+    for name in sorted(asked, key=lambda name: asked[name] / weights[name]):
+        shares[name] = min(asked[name], left * weights[name] / weight)
+        left, weight = left - shares[name], weight - weights[name]
+    return {name: shares[name] for name in asked}
+
+
+def _shown(rate: float) -> str:
+    return f"{rate:.0f}" if rate >= 10.0 else f"{rate:.1f}"
+
+
+def _bounded(seconds: float) -> int:
+    return max(1, min(LONGEST_RETRY_S, math.ceil(seconds)))
