@@ -13,10 +13,10 @@ from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.backends.sysfs import scan
 from ncs_cluster.config.context import Context, refusal
 from ncs_cluster.config.layers import KeyPath
-from ncs_cluster.config.model import options_table
 from ncs_cluster.config.paths import state_dir
 from ncs_cluster.config.request import PoolRequest
 from ncs_cluster.config.runtimes import interpreter
+from ncs_cluster.config.table import options_table
 from ncs_cluster.plugins import call, load, made
 
 BESIDE = {"runtime", "time_scale"}

@@ -17,7 +17,7 @@ from ncs_cluster.config import graph_folder, text_file
 from ncs_cluster.config.error_text import error_text
 from ncs_cluster.config.graph_folder import GraphToml, Labels
 from ncs_cluster.config.label_file import read_text
-from ncs_cluster.config.model import Table, key
+from ncs_cluster.config.table import Table, key
 from ncs_cluster.config.toml_text import toml_text
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.provision.catalogue import Model

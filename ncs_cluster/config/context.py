@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from ncs_cluster.config.error_text import error_text
 from ncs_cluster.config.layers import KeyPath, Layers
-from ncs_cluster.config.model import Root, Table
+from ncs_cluster.config.model import Root
+from ncs_cluster.config.table import Table
 from ncs_cluster.errors import PERMANENT_ERRNOS, ConfigError
 from ncs_cluster.provision.places import expanded
 

@@ -26,8 +26,8 @@ from ncs_cluster.config.model import (
     PolicyTable,
     Pool,
     Runtime,
-    options_table,
 )
+from ncs_cluster.config.table import options_table
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.plugins import load
 from ncs_cluster.policies import POLICIES

@@ -14,7 +14,7 @@ import ncs_cluster
 from ncs_cluster.config import ir, labels, recognised, text_file
 from ncs_cluster.config.error_text import error_text
 from ncs_cluster.config.label_file import LARGEST_ID, read_text
-from ncs_cluster.config.model import Table, key, options_table
+from ncs_cluster.config.table import Table, key, options_table
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.errors import PERMANENT_ERRNOS, ConfigError
 from ncs_cluster.plugins import load, made

@@ -6,69 +6,17 @@ file; tables are reached with --set. What a backend or a source understands is r
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import re
-import typing
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Optional
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Optional
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import ConfigDict, Field, create_model
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
-from ncs_cluster.config.error_text import shown
-from ncs_cluster.config.spec import NAME, NAME_RULE
-from ncs_cluster.errors import ConfigError
-from ncs_cluster.plugins import REMEDY, Registry, load, reason
+from ncs_cluster.config.table import Table, key, named, options_table
+from ncs_cluster.config.values import Background, Lines, Names, Picture, Places, Rate, Size, Threshold, Variables
 from ncs_cluster.policies import POLICIES
 from ncs_cluster.sources import SOURCES
-
-
-class Table(BaseModel):
-    """A table of the file: unknown keys, wrong types and NaN are refused at every depth."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-def _variables(given: dict[str, str]) -> dict[str, str]:
-    for name, value in given.items():
-        if not name or "=" in name or "\0" in name + value:
-            raise ValueError(f'"{name}" cannot be in an environment; a name has no = in it, and neither has a zero byte')
-    return given
-
-
-Variables = Annotated[dict[str, str], AfterValidator(_variables)]
-Lines = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
-
-
-def _place(text: str) -> str:
-    if not re.fullmatch(r"(\d{1,3}-)?\d{1,3}(\.\d{1,3}){0,6}", text):
-        raise ValueError(
-            f'{shown(text)} is no USB port; a port is written "1-1.3" (bus 1), or "1.3" for any bus, as in /sys and lsusb -t'
-        )
-    return text
-
-
-def _names(given: dict[str, str]) -> dict[str, str]:
-    for place, name in given.items():
-        _place(place)
-        if not NAME.fullmatch(name):
-            raise ValueError(f"{shown(name)}: {NAME_RULE}")
-    if len(set(given.values())) < len(given):
-        raise ValueError("two ports have one name; give each a name of its own")
-    return given
-
-
-Places = Annotated[
-    list[Annotated[str, AfterValidator(_place)]], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
-]
-Names = Annotated[dict[str, str], AfterValidator(_names)]
-Size = Annotated[str, Field(pattern=r"^[0-9]{2,5}x[0-9]{2,5}$")]
-Rate = Annotated[float, Field(gt=0, le=1000)]
-Threshold = Annotated[float, Field(ge=0, le=1)]
-Picture = Literal["live", "exact"]
-Background = Literal["keep", "remove"]
 
 SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, DAEMON = (
     "what is seen",
@@ -80,34 +28,6 @@ SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, DAEMON = (
     "daemon",
 )
 GROUPS = (SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, DAEMON)
-
-
-def key(
-    default: Any,
-    description: str,
-    group: str = "",
-    metavar: str = "",
-    choices: Sequence[str] = (),
-    shown: str = "",
-    **limits: Any,
-) -> Any:
-    """A key: with a group it is a flag too. `choices`: what help and docs name; plugins of other packages come on top. `shown`: its
-    type, for docs."""
-    extra: dict[str, Any] = {"group": group, "metavar": metavar, "choices": choices, "shown": shown}
-    if isinstance(default, (list, dict)):
-        return Field(default_factory=lambda: default.copy(), description=description, json_schema_extra=extra, **limits)
-    return Field(default, description=description, json_schema_extra=extra, **limits)
-
-
-def named(registry: Registry[Any], *besides: str) -> Any:
-    """The type of a key whose value is a plugin's name."""
-
-    def known(value: str) -> str:
-        if value not in besides and value not in registry:
-            raise ValueError(f"must be one of {', '.join([*besides, *registry.names()])}, not {shown(value)}")
-        return value
-
-    return Annotated[str, AfterValidator(known)]
 
 
 class PolicyTable(Table):
@@ -176,36 +96,6 @@ class Discovery(Table):
         "any bus. A device that another program boots may come back at another port: name both.",
     )
     names: Names = key({}, 'Names of USB ports, for status, page and log: "1.2.3" = "front-left".')
-
-
-def options_table(path: str, **more: Any) -> type[Table]:
-    """The `Options` that "module:attribute" names as a table, with `more` keys beside them. The dataclass's own checks run when it
-    is made of the values. Raises ConfigError where `options` is no dataclass, or pydantic cannot validate a type of its fields."""
-    options = load(path)
-    try:
-        # what is no class may have no hash
-        return _table(path, options) if isinstance(options, type) and not more else _made_table(path, options, more)
-    except Exception as error:
-        raise ConfigError(f"{path} cannot be used as Options: {reason(error)}; {REMEDY}") from error
-
-
-@functools.lru_cache(maxsize=64)
-def _table(path: str, options: type) -> type[Table]:
-    """Kept: settings of one pool are validated by it four times."""
-    return _made_table(path, options, {})
-
-
-def _made_table(path: str, options: Any, more: dict[str, Any]) -> type[Table]:
-    hints = typing.get_type_hints(options)
-    fields: dict[str, Any] = dict(more)
-    for each in dataclasses.fields(options):
-        default: Any = ...
-        if each.default is not dataclasses.MISSING:
-            default = each.default
-        elif each.default_factory is not dataclasses.MISSING:
-            default = Field(default_factory=each.default_factory)
-        fields[each.name] = (hints[each.name], default)
-    return create_model(path, __base__=Table, **fields)
 
 
 _RUNTIME = (str, key("default", "The interpreter its workers run under: a [runtimes.NAME]."))
@@ -330,7 +220,7 @@ class Keys(Table):
     log_level: Literal["debug", "info", "warning", "error"] = key("info", "How much is said on standard error.", DAEMON)
 
 
-if typing.TYPE_CHECKING:
+if TYPE_CHECKING:
 
     class Root(Keys):
         """Keys and tables."""

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ncs_cluster.config.context import Context, refusal
-from ncs_cluster.config.model import options_table
+from ncs_cluster.config.table import options_table
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.plugins import call, made
 from ncs_cluster.sinks import SINKS
