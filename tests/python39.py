@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -51,9 +52,10 @@ def build(venv: Path, python: str, needs: list[str]) -> None:
     if marker.is_file() and marker.read_text() == wanted:
         return
     quiet = {"check": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    subprocess.run([python, "-m", "venv", "--clear", str(venv)], **quiet)
-    pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
-    subprocess.run([*pip, *needs], **quiet)
+    # by the pip of this interpreter: to install another takes as long as the libraries, and of those few modules are imported
+    subprocess.run([python, "-m", "venv", "--clear", "--without-pip", str(venv)], **quiet)
+    pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin/python"), "--disable-pip-version-check", "install", "--quiet"]
+    subprocess.run([*pip, "--no-compile", "--only-binary=:all:", *needs], **quiet)
     marker.write_text(wanted)
 
 
