@@ -53,6 +53,8 @@ class Dispatcher:
         """When `assign` is due although no event happens; None: only after an event."""
         self._tickets = 0
         self._virtual_s = 0.0
+        self._served = 0.0
+        """Virtual time of the sticks that have shares."""
         self._any_live = False
         self._unchanged = False
         """`assign` found nothing to do, and nothing has changed since."""
@@ -131,6 +133,13 @@ class Dispatcher:
             if queue is not None and duty != queue.duty:
                 queue.duty, self._unchanged = duty, False
 
+    def set_shares(self, shares: Mapping[StickId, float | None]) -> None:
+        """Set the share of each of these sticks. None, or what is not above 0: none."""
+        for stick, share in shares.items():
+            queue = self.queues.get(stick)
+            if queue is not None:
+                queue.share = share if share is not None and share > 0.0 else None
+
     def permit(self, pool: str, sticks: int) -> None:
         """Set how many sticks of the pool may work at once; 0: all."""
         if sticks != self.permits.get(pool):
@@ -186,6 +195,7 @@ class Dispatcher:
             queue.last_sent_s = now_s
             queue.begin(now_s)
             queue.pay()
+            self._served = queue.serve(self._served)
             queue.recompute()
             handed.append(unit)
             self._virtual_s = lane.virtual_s
@@ -288,8 +298,18 @@ class Dispatcher:
             if free[queue.pool] and (queue.duty >= 1.0 or not self._paced(queue, now_s)):
                 best = queue
         if best is not None:
-            return best
+            return best if best.share is None or best.throttled else self._by_share(best, avoided, now_s)
         return None if unit.tried else self._busy_queue(now_s, full=lane.ordered and not self._any_live)
+
+    def _by_share(self, best: StickQueue, avoided: Sequence[StickId], now_s: float) -> StickQueue:
+        """`best` is idle longest; the stick of its pool that has had least for its share."""
+        turn = max(self._served, best.served)
+        for queue in self.queues.values():
+            if queue.pool != best.pool or queue.in_flight or queue.duty <= 0.0 or queue.throttled or queue.stick in avoided:
+                continue
+            if max(self._served, queue.served) < turn and (queue.duty >= 1.0 or not self._paced(queue, now_s)):
+                best, turn = queue, max(self._served, queue.served)
+        return best
 
     def _busy_queue(self, now_s: float, *, full: bool) -> StickQueue | None:
         """The busy stick that takes one more request now; None: no stick does. `full`: every stick is filled to its max_in_flight.

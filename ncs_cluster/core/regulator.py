@@ -32,6 +32,8 @@ class Regulator:
         self.last_switch: tuple[float, str] | None = None
         """Real seconds of the monotonic clock, and the reason."""
         self.shedding = False
+        self.cooler_k: float | None = None
+        """As base.Advice.cooler_k."""
         self.policy_deadline_s: float | None = None
         """Real seconds: when the policy is due next."""
         self.look_deadline_s: float | None = None
@@ -88,6 +90,8 @@ class Regulator:
         most = {stick.spec.id: stick.throttling.duty for stick in members}
         duties = {stick: min(duty, most[stick]) for stick, duty in advice.duties.items() if stick in allowed}
         self._dispatcher.set_duties({stick.spec.id: duties.get(stick.spec.id, 0.0) for stick in members})
+        self._dispatcher.set_shares({stick.spec.id: advice.shares.get(stick.spec.id) for stick in members})
+        self.cooler_k = advice.cooler_k
         self._dispatcher.permit(self.pool.name, view.cluster_size)
         self.active = [stick for stick in advice.duties if stick in duties]
         actions += self._look_beside(view, duties)

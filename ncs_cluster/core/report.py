@@ -123,6 +123,7 @@ def _pool(regulator: Regulator, now_s: float) -> PoolStatus:
         switches=regulator.switches,
         shedding=regulator.shedding,
         shadow=_shadow(regulator.shadow),
+        cooler_k=_rounded(regulator.cooler_k),
     )
 
 

@@ -42,6 +42,10 @@ class StickQueue:
         """When ResetStick was sent to its worker."""
         self.duty = 0.0
         """Share of the time it may work, 0..1. 0: it rests; below 1: it is paced."""
+        self.share: float | None = None
+        """Its part of the work where there is less than the duties allow; None: whoever is idle longest gets it."""
+        self.served = 0.0
+        """Work done for its share, in the virtual time of the dispatcher."""
         self.in_flight: dict[int, Unit] = {}
         self.service = Service()
         self.inference = Service()
@@ -111,6 +115,14 @@ class StickQueue:
         if self.duty < 1.0:
             self._paid_s = self.service.mean_s or 0.0
             self._credit_s -= self._paid_s
+
+    def serve(self, virtual: float) -> float:
+        """It begins an inference: the virtual time at which its turn was, `virtual` or later. It saves up no turns while it is busy
+        or has none (start-time fair queueing)."""
+        began = max(virtual, self.served)
+        if self.share is not None:
+            self.served = began + (self.service.mean_s or 0.0) / self.share
+        return began
 
     def settle(self, took_s: float) -> None:
         """The inference that was paid for has taken so long."""

@@ -14,6 +14,7 @@ LOST_S = 60.0
 """After so long without a reading too."""
 LATE_S = 2.0
 """A filter without a new reading for so long goes on by the model."""
+WORK_S = 60.0
 FROZEN_RUN = 14.0
 """So many times less likely than not, in powers of e, that a sensor that works repeats itself so often."""
 
@@ -90,6 +91,8 @@ class Die:
         self.worked_s = self.first_worked_s = worked_s
         self.moved = False
         """The sensor has said something else than its first reading, here or before its stick was opened again."""
+        self.work = 0.0
+        """Share of the time at work, over the last WORK_S."""
         self.score = self.info = 0.0
         """Of the readings since somebody set them to 0."""
         self.unsettled_until_s = -math.inf
@@ -120,6 +123,8 @@ class Die:
         if dt_s <= 0:
             return
         work = min(1.0, max(0.0, worked_s - self.worked_s) / dt_s)
+        # a plain mean until it is known for so long
+        self.work += max(1.0 - math.exp(-dt_s / WORK_S), min(1.0, dt_s / (self.age_s + dt_s))) * (work - self.work)
         self.filter.predict(dt_s, work, unsettled=now_s < self.unsettled_until_s)
         self.at_s, self.worked_s = now_s, worked_s
 

@@ -61,6 +61,11 @@ class Advice(Struct, frozen=True):
     """At `next_s` there is no other cluster to switch to, as far as is known now."""
     by_heat: bool = False
     """The switch is for a temperature: such events are many, and are counted rather than listed."""
+    shares: dict[StickId, float] = {}
+    """Where there is less work than the duties allow: in which proportion the sticks get it. Without: the one that was idle longest
+    is next."""
+    cooler_k: float | None = None
+    """By how much the hottest stick becomes cooler by these shares than by equal ones, in the long run. None: not known."""
     look_s: float | None = None
     """When the policy wants to see the readings that have come until then; `next_s` is for what it does without any."""
 

@@ -14,6 +14,8 @@ A stick that pauses between inferences has no ripple in temperature as one that 
 nearer to the limit. The price is trust in the model: the core's own trip lies `trip_above_k` over the limit, for sensors with
 errors.
 
+Where there is less work than the duties allow, it is spread so that the hottest die becomes as cool as it can (`_spread`).
+
 A sensor that says the same for improbably long says nothing: its stick works at FROZEN_DUTY until it says something else. Where it
 has never said anything else, whatever the stick did, it counts as none. A stick that its firmware throttles rests. One without a
 sensor works at full duty, as under every policy.
@@ -27,6 +29,7 @@ from dataclasses import dataclass
 from ncs_cluster.policies._air_steps import AirSteps, Step, case_share, die_share
 from ncs_cluster.policies._die_filter import IDLE_W, WORK_W, response
 from ncs_cluster.policies._dies import Die, Dies
+from ncs_cluster.policies._spread import Spread, Warmth, spread
 from ncs_cluster.policies.base import Advice, StickView, View
 from ncs_cluster.specs import ClusterSpec
 from ncs_cluster.types import StickId
@@ -43,6 +46,9 @@ LEARNING_S, SETTLING_S = 180.0, 400.0
 """A die known for less time is not asked for steps; none is certain before it is known for so long, nor settled so long after."""
 FROZEN_DUTY = 0.05
 LEAST_DUTY = 0.002
+LEAST_SHARE = 0.01
+SPREAD_AFTER_S = 300.0
+"""A die known for less time has an air that is still being learned."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class Predictive:
         """What the dies still get of a step that all have seen, by horizon."""
         self._duties: dict[StickId, float] = {}
         self._second: int | None = None
+        self._spread: Spread[StickId] | None = None
 
     @property
     def dies(self) -> dict[StickId, Die]:
@@ -109,7 +116,24 @@ class Predictive:
         total = sum(wanted.values())
         share = view.cluster_size / total if view.cluster_size and total > view.cluster_size else 1.0
         duties = {stick: duty * share for stick, duty in wanted.items() if duty * share >= LEAST_DUTY}
-        return Advice(duties, None, (math.floor(view.now_s / TICK_S) + 1) * TICK_S)
+        if before != self._second:
+            self._spread = self._spread_of(duties)
+        next_s = (math.floor(view.now_s / TICK_S) + 1) * TICK_S
+        if self._spread is None or self._spread.duties.keys() != duties.keys():
+            return Advice(duties, None, next_s)
+        shares = {stick: max(LEAST_SHARE, share) for stick, share in self._spread.duties.items()}
+        return Advice(duties, None, next_s, shares=shares, cooler_k=max(0.0, self._spread.evenly_c - self._spread.hottest_c))
+
+    def _spread_of(self, duties: dict[StickId, float]) -> Spread[StickId] | None:
+        """How the work of the last minute is spread best over these sticks; None where one is not known, or all are needed."""
+        dies = self._dies.known
+        if any(stick not in dies or dies[stick].suspect or dies[stick].age_s < SPREAD_AFTER_S for stick in duties):
+            return None
+        sticks = {}
+        for stick, most in duties.items():
+            state = dies[stick].filter
+            sticks[stick] = Warmth(state.air_c + RISE_K_W * IDLE_W, RISE_K_W * state.gain * WORK_W, most)
+        return spread(sticks, sum(dies[stick].work for stick in duties))
 
     def _wanted(self, stick: StickView) -> float:
         if stick.throttle_level:
