@@ -14,7 +14,7 @@ from tests.jobs.making import film, picture
 from tests.system.test_run import DONE_S, results, run
 from tests.tied import TIED
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_graph_by_name")]
 
 FORMATS = "jsonl,csv,coco,yolo,megadetector,images"
 FRAMES = 82

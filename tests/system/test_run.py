@@ -23,11 +23,11 @@ from tests.tied import TIED
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_graph_by_name")]
 
 DONE_S = 120.0
-SIMULATED = ("--backend", "simulated", "--sticks", "2", "--graph", "small", "--set", "simulated.heat=false")
+SIMULATED = ("--backend", "simulated", "--sticks", "2", "--set", "simulated.heat=false")
 
 
-def command(*arguments: str, latency_ms: float = 5) -> list[str]:
-    words = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", *arguments]
+def command(*arguments: str, latency_ms: float = 5, graph: str = "small") -> list[str]:
+    words = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", *arguments, "--graph", graph]
     return [*words, *SIMULATED, "--set", f"simulated.latency_ms={latency_ms}"]
 
 
@@ -35,8 +35,8 @@ NO_INFERENCE = ("--set", "simulated.infer=false")
 """For jobs whose detections nobody looks at: their workers need no OpenVINO."""
 
 
-def run(*arguments: str, latency_ms: float = 5) -> subprocess.CompletedProcess[str]:
-    words = command(*arguments, latency_ms=latency_ms)
+def run(*arguments: str, latency_ms: float = 5, graph: str = "small") -> subprocess.CompletedProcess[str]:
+    words = command(*arguments, latency_ms=latency_ms, graph=graph)
     return subprocess.run(words, capture_output=True, text=True, timeout=DONE_S, check=False, stdin=subprocess.DEVNULL)
 
 

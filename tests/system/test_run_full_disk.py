@@ -37,7 +37,7 @@ def test_a_job_waits_for_room_on_its_disk(tmp_path: Path) -> None:
         picture(tmp_path / "tree" / f"{number}.png", number)
     disk, copy = tmp_path / "disk", tmp_path / "copy"
     disk.mkdir()
-    job = shlex.join(command(str(tmp_path / "tree"), *MANY, "--out", str(disk / "out")))
+    job = shlex.join(command(str(tmp_path / "tree"), *MANY, "--out", str(disk / "out"), graph="demo"))
     script = f"""
         mount -t tmpfs -o size={ROOM} none {disk} && head -c {ROOM - 240_000} /dev/zero > {disk}/filler || exit 99
         {job}; code=$?
@@ -59,6 +59,6 @@ def test_a_job_waits_for_room_on_its_disk(tmp_path: Path) -> None:
         for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
             child.kill()
         process.kill()
-    assert run(str(tmp_path / "tree"), *MANY, "--out", str(tmp_path / "reference")).returncode == 0
+    assert run(str(tmp_path / "tree"), *MANY, "--out", str(tmp_path / "reference"), graph="demo").returncode == 0
     assert results(copy) == results(tmp_path / "reference")
     assert len(results(copy)) == FRAMES
