@@ -79,6 +79,8 @@ $(VENV)/.ready-test: $(VENV)/.ready
 	@$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --disable-pip-version-check --editable '.[test]'
 	$(settle_opencv)
 	@$(BIN)/python -m compileall -q ncs_cluster tests
+	@# pytest compiles tests in its own way: else each process of the first run would compile all of them
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1 || true
 	@touch $@
 
 $(VENV)/.ready-check: $(VENV)/.ready-test
