@@ -17,13 +17,13 @@ FAST := $(wildcard tests/test_*.py) $(addprefix tests/,core decoders graphs ipc 
 
 .PHONY: run test test-fast check bench bench-thermal docs constraints clean
 
-# Four simulated sticks in two clusters; heat runs 20 times faster, so that turns pass every 6 s (120 / 20). The sticks start warm, so
-# that within half a minute turns pass by temperature too; then it is calm until somebody makes a heat wave.
+# Four simulated sticks in two clusters; heat runs 20 times faster, so that turns pass every 2 s (40 / 20). The camera has more frames
+# than the sticks can do, and the air is such that turns keep all of them under 65 °C until somebody makes a heat wave.
 run: $(VENV)/.ready
 	$(if $(PULLED),$(BIN)/ncsctl graphs pull $(PULLED))
 	$(BIN)/ncs-clusterd --source $(SOURCE) $(addprefix --graph ,$(or $(GRAPH),$(PULLED))) --backend simulated --sticks 4 --cluster-size 2 \
-		--switch-temp 65 --switch-interval 120 --set simulated.time_scale=20 \
-		--set simulated.latency_ms=55 --set simulated.initial_c=40 $(ARGS)
+		--switch-temp 65 --switch-interval 40 --set simulated.time_scale=20 \
+		--set simulated.latency_ms=190 --set simulated.initial_c=40 --set simulated.ambient_c=22 $(ARGS)
 
 # ARGS="-k heat" and the like go to pytest; one file alone is quicker as: .venv/bin/python -m pytest tests/core/test_zone.py
 test: $(VENV)/.ready-test

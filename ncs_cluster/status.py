@@ -61,8 +61,8 @@ class StickStatus(Struct, frozen=True):
     temperature_age_s: float | None
     throttle_level: int | None
     headroom_s: float | None
-    """Time until the switch temperature at the work of the last half minute; None: unknown, never, or not within 15 minutes. Of a
-    stick known for less than half a minute, at the present rate of rise."""
+    """Time until the switch temperature at the work of the last half minute; None: unknown, never, not within 15 minutes, or
+    it rests. Of a stick known for less than half a minute, at the present rate of rise."""
     fps: float
     latency_ms: LatencyStatus
     in_flight: int
@@ -203,6 +203,19 @@ class PoolStatus(Struct, frozen=True):
     """By how much the hottest stick is cooler in the long run than with the present work spread evenly; None: not known."""
 
 
+class OriginalStatus(Struct, frozen=True):
+    """A simulation: the original script's policy on sticks like the daemon's, in the same air, with as many frames."""
+
+    temperatures_c: list[float]
+    """True ones, in the order of `sticks`."""
+    fps: float
+    throttled_s: float
+    """Time its sticks have spent throttled by their firmware, all together."""
+    switches: int
+    latched: bool
+    """All values it knows are hot: its turn passes at every look, and all its sticks work."""
+
+
 class JobStatus(Struct, frozen=True):
     """A job that runs on the daemon's sticks: see docs/jobs.md."""
 
@@ -261,6 +274,8 @@ class Status(Struct, frozen=True):
     jobs: list[JobStatus] = []
     """The oldest first; those that have ended too, the newest 20."""
     load: LoadStatus | None = None
+    original: OriginalStatus | None = None
+    """Only with simulated sticks that take turns, and with the page."""
 
 
 class Event(Struct, frozen=True):

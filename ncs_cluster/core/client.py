@@ -33,7 +33,7 @@ class Client:
             case m.AskSwitch():
                 return self._switch(now_s)
             case m.AskFault(kind=kind, stick=stick):
-                return fault_injection.inject(self._endpoint, kind, stick, self._engine)
+                return fault_injection.inject(self._endpoint, kind, stick, self._engine, now_s)
             case ChangeJob(id=id, verb=verb):
                 return self._change(id, verb, now_s)
             case e.JobGiven(job=job):

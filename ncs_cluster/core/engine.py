@@ -62,6 +62,8 @@ class Engine:
         self.cameras.gateway = self.gateway
         self.jobs = Jobs(settings.jobs, self._graphs, self.cameras, self.sinks, self.tally)
         self.idle_s = now_s
+        self.heat_wave: tuple[float, float] | None = None
+        """From when and until when the newest injected heat wave lasts, monotonic seconds."""
         """When no unit was open last."""
         self.shutdown: Shutdown | None = None
         self._next_tick_s = now_s + TICK_S

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HEAT_WAVE_S = 20.0
 
 
-def inject(endpoint: Endpoint, kind: str, stick: StickId | None, engine: Engine) -> list[Action]:
+def inject(endpoint: Endpoint, kind: str, stick: StickId | None, engine: Engine, now_s: float) -> list[Action]:
     """A heat wave for all sticks, or a fault of one stick: `stick`, else the first active one. `kind`: "heat", "unplug" or
     "hang"."""
     if not engine.settings.simulated:
@@ -33,6 +33,7 @@ def inject(endpoint: Endpoint, kind: str, stick: StickId | None, engine: Engine)
     match kind:
         case "heat":
             text = f"a heat wave: 15 °C warmer for {HEAT_WAVE_S:.0f} s"
+            engine.heat_wave = (now_s, now_s + HEAT_WAVE_S)
             actions = [Send(known.child.endpoint, m.InjectFault("heat", HEAT_WAVE_S)) for known in usable]
         case "unplug":
             text = f"{chosen} is unplugged for 5 s"

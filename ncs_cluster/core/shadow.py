@@ -104,7 +104,9 @@ class Shadow:
         self._asked = self._own
         """The one whose dies count: the active policy where that is `predictive`."""
         self._name = ""
-        self._limit_c = 0.0
+        self._limits_c: dict[StickId, float] = {}
+        """Of each stick the switch temperature, or what it learned to throttle at where that is less."""
+        self._duties: Mapping[StickId, float] = {}
         self._second: int | None = None
         self._totals: deque[tuple[float, float]] = deque()
         self._allowed_since_s = self._allowed_s = 0.0
@@ -119,7 +121,10 @@ class Shadow:
 
     def look(self, view: View, policy: Policy, name: str, duties: Mapping[StickId, float], rates: Mapping[StickId, float]) -> None:
         """The view that the active policy was shown, the duties in force, and each stick's rate at full work where it is known."""
-        self._second, self._limit_c = math.floor(view.now_s), view.limit_c
+        self._second, self._duties = math.floor(view.now_s), duties
+        self._limits_c = {
+            each.id: view.limit_c if each.ceiling_c is None else min(view.limit_c, each.ceiling_c) for each in view.sticks
+        }
         if name != self._name:
             self._name, self.allowed = name, None
         active = isinstance(policy, Predictive)
@@ -136,8 +141,8 @@ class Shadow:
 
     def headroom_c(self, stick: StickId) -> float | None:
         """How far its die, by its filter, is under the switch temperature."""
-        die = self._asked.dies.get(stick)
-        return None if die is None or die.suspect else self._limit_c - die.filter.die_c
+        die, limit_c = self._asked.dies.get(stick), self._limits_c.get(stick)
+        return None if die is None or limit_c is None or die.suspect else limit_c - die.filter.die_c
 
     def foresees(self, stick: StickId) -> bool:
         """The die is known well enough for a headroom in seconds."""
@@ -146,10 +151,10 @@ class Shadow:
 
     def headroom_s(self, stick: StickId) -> float | None:
         """Plant seconds to the switch temperature at the work of the last WORK_S, a share CAUTION of what the model says; None: not
-        foreseen."""
-        if not self.foresees(stick):
+        foreseen, or it rests."""
+        if not self.foresees(stick) or not self._duties.get(stick):
             return None
-        seconds = seconds_until(self._asked.dies[stick], self._limit_c, self.sticks[stick].work)
+        seconds = seconds_until(self._asked.dies[stick], self._limits_c[stick], self.sticks[stick].work)
         return None if seconds is None else CAUTION * seconds
 
     def sustainable_rate(self, stick: StickId) -> float | None:
@@ -183,7 +188,7 @@ class Shadow:
     def _settle(self, usable: list[StickId], now_s: float) -> None:
         for stick, figures in self.sticks.items():
             die = self._asked.dies[stick]
-            duty = sustained(die, self._limit_c)
+            duty = sustained(die, self._limits_c[stick])
             most = SETTLED_SIGMA * (1.0 if figures.sustainable is None else 2.0)
             steady = die.age_s >= SETTLED_S and not die.suspect and now_s >= die.unsettled_until_s
             figures.sustainable = duty if steady and sigma(die, duty) <= most else None

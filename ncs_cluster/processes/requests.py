@@ -7,7 +7,7 @@ import pwd
 import socket
 import time
 from collections.abc import Callable
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 from urllib.parse import quote
 
 import msgspec
@@ -22,7 +22,10 @@ from ncs_cluster.processes import usage
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.spawn import Spawner
 from ncs_cluster.specs import JobSpec
-from ncs_cluster.status import Event, Status
+from ncs_cluster.status import Event, OriginalStatus, Status
+
+if TYPE_CHECKING:
+    from ncs_cluster.processes.original_twin import OriginalTwin
 
 
 class Requests:
@@ -45,6 +48,7 @@ class Requests:
         self._no_jobs, self._uid = no_jobs, uid
         self._engine, self._spawner, self._usage, self._events = engine, spawner, sampled, events
         self._reply, self._raise = reply, raise_event
+        self._twin: OriginalTwin | None = None
         self._followers: set[str] = set()
         events.followers.append(self._follow)
 
@@ -84,9 +88,10 @@ class Requests:
         self._followers.discard(client)
 
     def status(self) -> Status:
+        now_s = time.monotonic()
         status = report.status(
             self._engine,
-            time.monotonic(),
+            now_s,
             time.time(),
             version=ncs_cluster.__version__,
             pid=os.getpid(),
@@ -94,7 +99,21 @@ class Requests:
             usage=self._usage.by_pid,
         )
         supervisor, *children = status.processes
-        return msgspec.structs.replace(status, processes=[supervisor, *self._spawner.status(self._usage.by_pid), *children])
+        processes = [supervisor, *self._spawner.status(self._usage.by_pid), *children]
+        return msgspec.structs.replace(status, processes=processes, original=self._original(now_s))
+
+    def _original(self, now_s: float) -> OriginalStatus | None:
+        """The twin of the original script's policy goes on while somebody looks."""
+        if not self._engine.settings.simulated:
+            return None
+        from ncs_cluster.processes import original_twin
+
+        if self._twin is None and (twin := original_twin.twin_of(self._engine, now_s)) is not None:
+            self._twin = twin
+        if self._twin is None:
+            return None
+        self._twin.advance(now_s, original_twin.offered_per_s(self._engine), self._engine.heat_wave)
+        return self._twin.status()
 
     def _follow(self, event: Event) -> None:
         for client in list(self._followers):

@@ -38,7 +38,7 @@ def the_engine(open_: int, present: int = 3, *, simulated: bool = True) -> Engin
 
 
 def inject(kind: str, stick: str | None, engine: Engine) -> list[Action]:
-    return fault_injection.inject(CLIENT, kind, None if stick is None else StickId(stick), engine)
+    return fault_injection.inject(CLIENT, kind, None if stick is None else StickId(stick), engine, 7.0)
 
 
 def replied(text: str) -> Send:
@@ -70,13 +70,15 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("named", [None, "sim-1"])
 def test_a_heat_wave_comes_over_every_open_stick(named: str | None) -> None:
-    text = "a heat wave: 15 °C warmer for 20 s"
-    assert inject("heat", named, the_engine(2)) == [
+    text, engine = "a heat wave: 15 °C warmer for 20 s", the_engine(2)
+    assert engine.heat_wave is None
+    assert inject("heat", named, engine) == [
         LogEvent("warning", "fault", text),
         Send(Endpoint("worker", "sim-1"), m.InjectFault("heat", 20.0)),
         Send(Endpoint("worker", "sim-2"), m.InjectFault("heat", 20.0)),
         replied(text),
     ]
+    assert engine.heat_wave == (7.0, 27.0)
 
 
 @pytest.mark.parametrize(("named", "chosen"), [("sim-1", "sim-1"), (None, "sim-2")])

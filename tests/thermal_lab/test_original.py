@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ncs_cluster.policies.original import LOOKS_PER_S, Original
 from ncs_cluster.testing.thermal_lab import scenario
-from ncs_cluster.testing.thermal_lab.original import LOOKS_PER_S, Original
 from ncs_cluster.testing.thermal_lab.trial import Trial
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from ncs_cluster.client import Client, Refused, typed
 from ncs_cluster.errors import NcsClusterError, NotRunning
-from ncs_cluster.processes.gateway.history import History
+from ncs_cluster.processes.gateway.history import History, twins
 from ncs_cluster.status import Event, Status
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class DaemonCache:
     def _store(self, status: Status, status_json: bytes, events: list[Event]) -> None:
         self._answered_s = time.monotonic()
         self.status, self.status_json = status, status_json
-        self.history.add(status.sticks, self._answered_s)
+        self.history.add([*status.sticks, *twins(status)], self._answered_s)
         for event in events:
             self.events.append(event)
             self._last_event = event.id

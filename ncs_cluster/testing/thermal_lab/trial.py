@@ -6,10 +6,10 @@ import math
 import random
 from typing import Any, NamedTuple, Protocol
 
+from ncs_cluster.policies.original import Original
 from ncs_cluster.specs import ClusterSpec
 from ncs_cluster.testing.thermal_lab import bound
 from ncs_cluster.testing.thermal_lab.core_pool import CorePool
-from ncs_cluster.testing.thermal_lab.original import Original
 from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, Plant, spread
 from ncs_cluster.testing.thermal_lab.scenario import Scenario
 from ncs_cluster.testing.thermal_lab.sensors import Sensor

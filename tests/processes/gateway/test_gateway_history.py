@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ncs_cluster.processes.gateway.history import EVERY_S, KEPT_S, History
+from msgspec.structs import replace
+
+from ncs_cluster.processes.gateway.history import EVERY_S, KEPT_S, History, twins
+from ncs_cluster.status import OriginalStatus
 from ncs_cluster.testing.control import some_status
 
 STICKS = some_status(sticks=2, cluster_size=1).sticks
@@ -35,3 +38,16 @@ def test_a_stick_that_is_gone_fades() -> None:
     assert set(history.lines(1.0)) == {"sim-1", "sim-2"}
     history.add(gone, KEPT_S + 2)
     assert set(history.lines(KEPT_S + 2)) == {"sim-1"}
+
+
+def test_the_hottest_stick_of_the_daemon_and_of_the_original_have_lines_where_there_is_an_original() -> None:
+    status = some_status()
+    assert twins(status) == []
+    told = twins(replace(status, original=OriginalStatus([60.0, 69.5], 20.0, 1.0, 9, True)))
+    assert [(line.id, line.temperature_c, line.state) for line in told] == [
+        ("twin ours", 45.0, "active"),
+        ("twin original", 69.5, "active"),
+    ]
+    history = History()
+    history.add(told, 1.0)
+    assert history.lines(2.0) == {"twin ours": [(1.0, 45.0, True)], "twin original": [(1.0, 69.5, True)]}

@@ -122,7 +122,7 @@ def test_the_page_is_whole_and_comes_from_here_alone(running_site: Site) -> None
     page = running_site.get("/")
     assert page.headers["content-security-policy"].startswith("default-src 'self'")
     assert page.headers["x-content-type-options"] == "nosniff"
-    for name in ("app.js", "cameras.js", "cards.js", "dom.js", "line.js", "ring.js", "style.css", "icon.svg"):
+    for name in ("app.js", "cameras.js", "cards.js", "dom.js", "line.js", "ring.js", "twins.js", "style.css", "icon.svg"):
         answer = running_site.get(f"/static/{name}")
         assert answer.status == 200
         assert running_site.get(f"/static/{name}", If_None_Match=answer.headers["etag"]).status == 304

@@ -4,6 +4,7 @@ import { Cameras } from "./cameras.js";
 import { Events, showMachine, showSticks, showCounters } from "./cards.js";
 import { duration, each, make, number, put } from "./dom.js";
 import { showJobs } from "./jobs.js";
+import { twinsOf, showTwins } from "./twins.js";
 import { History } from "./line.js";
 import { Ring } from "./ring.js";
 
@@ -95,7 +96,8 @@ function show(status) {
   const nowS = performance.now() / 1000;
   const limit = daemon.switch_temp_c;
   history.windowS = daemon.time_scale > 1 ? 120 : 300;
-  const redraw = history.add(sticks, nowS);
+  const twins = twinsOf(status);
+  const redraw = history.add([...sticks, ...twins], nowS);
   document.body.dataset.state = daemon.state;
   put($("#state"), daemon.state);
   document.title = daemon.state === "ok" ? "ncs_cluster" : `ncs_cluster: ${daemon.state}`;
@@ -114,7 +116,9 @@ function show(status) {
   put($("#load"), status.load?.said ?? "");
   const windowS = history.span(nowS);
   put($("#legend"), sticks.length ? `temperature over the last ${duration(windowS)}; dashed: the switch temperature, ${limit} °C; bar below: the stick was active` : "no stick is connected");
-  showSticks($("#sticks"), sticks, { history, redraw, limit, nowS, windowS, range: redraw ? history.range(limit) : null });
+  const view = { history, redraw, limit, nowS, windowS, range: redraw ? history.range(limit) : null };
+  showSticks($("#sticks"), sticks, view);
+  showTwins($("#twins"), twins, view);
   showCounters($("#counters dl"), status.counters);
   showMachine($("#machine"), status.machine, status.processes, status.sink);
   showJobs($("#jobs"), status.jobs);

@@ -19,7 +19,8 @@ class Original:
         self._known_c = [0.0] * count
         self._plugged = [False] * count
         self._first, self._since_s = 0, 0.0
-        self._spinning = False
+        self.spinning = False
+        """The values of all clusters are hot: the turn passes at every look."""
         self.switches = 0
         self._looked_s = 0.0
 
@@ -27,7 +28,7 @@ class Original:
         self._plugged[number] = True
 
     def measured(self, number: int, value_c: float, level: int, now_s: float) -> None:
-        if self._spinning or number in self._window():
+        if self.spinning or number in self._window():
             self._known_c[number] = value_c
 
     def regulate(self, now_s: float) -> None:
@@ -36,10 +37,10 @@ class Original:
             self._pass(now_s)
         for _ in range(self._count):
             if not self._hot():
-                self._spinning = False
+                self.spinning = False
                 return
             self._pass(now_s)
-        self._spinning = True
+        self.spinning = True
         self.switches += int(looks)
 
     @property
@@ -47,7 +48,7 @@ class Original:
         return self._since_s + self._interval_s
 
     def work(self, count: int) -> list[float]:
-        active = range(self._count) if self._spinning else self._window()
+        active = range(self._count) if self.spinning else self._window()
         return [1.0 if number in active and self._plugged[number] else 0.0 for number in range(count)]
 
     def worked(self, number: int, for_s: float) -> None:
