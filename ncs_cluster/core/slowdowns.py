@@ -4,14 +4,15 @@ Requests of one kind have a `ChangePoint` of their own: of one graph, with the s
 several graphs nor another number of requests in flight look like a slowdown. The time is the device's, as its worker measures it,
 without any wait; so a slow camera changes nothing.
 
-A host that is busy slows all sticks, and some answers more than others. With e = ln(present time / usual time) of the stick and o
-the median of it over the other sticks that have answered lately and are not slow themselves, at least 0:
+A host that is busy slows all sticks, and some answers more than others. With e = ln(present time / usual time) of the stick, and
+the same of the other sticks that have answered lately and are not slow themselves, at least 0:
 
-    usually                              slow where e - o >= LEAST
-    answers jitter more than they did    slow where e - o >= CLEARLY; never where there is no other stick
-    all sticks alike (e - o < LEAST)     slow where e >= CLEARLY, since a bus with more to carry takes a little longer for all
+    usually                             slow where e - median(others) >= LEAST
+    all sticks alike (less than that)   slow where e >= CLEARLY, since a bus with more to carry takes a little longer for all
+    answers jitter                      slow where e - max(others) >= CLEARLY; never where there is no other stick
 
-Answers jitter when most sticks' do. A device that computes with this machine's processors is left out: another program slows it.
+at QUIET blocks in succession, JITTERY where answers jitter: when most sticks' do. A device that computes with this machine's
+processors is left out: another program slows it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from ncs_cluster.core.work import Unit
 from ncs_cluster.types import StickId
 
 LEAST, CLEARLY = math.log(1.12), math.log(1.5)
+QUIET, JITTERY = 3, 8
+"""Blocks in succession by which a stick has to be slow."""
 LATELY_S = 10.0
 """The other sticks' answers count for so long."""
 UNLIKE = math.log(1.3)
@@ -53,10 +56,12 @@ class Times:
         self.newest: ChangePoint | None = None
         """Of the kind whose block was full last."""
         self.newest_s = -math.inf
+        self.suspected = 0
+        """Blocks in succession by which it is slow by itself."""
         self.slow: ChangePoint | None = None
         """By which the stick was found to be slow; None: it is not."""
 
-    def of(self, kind: Kind) -> ChangePoint | None:
+    def of(self, kind: Kind, *, queued: bool) -> ChangePoint | None:
         """None: of a graph of which nothing is known from before the slowdown."""
         known = self.kinds.get(kind)
         if known is not None and (known.learned or self.slow is None):
@@ -68,11 +73,11 @@ class Times:
             like = next((point for other, point in self.kinds.items() if other[0] == kind[0] and point.learned), None)
             if like is not None:
                 # half of the slowdown tells slow from usual as long as the kinds differ by less
-                self.borrowed[kind] = ChangePoint.like(like, max(ALLOWANCE, min(UNLIKE, self.slow.excess / 2)))
+                self.borrowed[kind] = ChangePoint.like(like, max(ALLOWANCE, min(UNLIKE, self.slow.excess / 2)), queued=queued)
             return self.borrowed.get(kind)
         if len(self.kinds) >= MOST_KINDS:
             self.kinds.clear()
-        self.kinds[kind] = ChangePoint()
+        self.kinds[kind] = ChangePoint(queued=queued)
         return self.kinds[kind]
 
 
@@ -90,12 +95,12 @@ class Slowdowns:
         if queue is None or took_s <= 0.0 or stick.spec.on_host:
             return []
         times = self._of(stick, queue)
-        point = times.of(_kind(unit, queue))
+        point = times.of(_kind(unit, queue), queued=len(unit.beside) >= queue.device_executors)
         if point is None or not point.add(took_s):
             return []
         times.newest, times.newest_s = point, now_s
         if times.slow is None:
-            return self._begin(stick, times, now_s) if point.slower and self._by_itself(stick, point, now_s) else []
+            return self._begin(stick, times, now_s) if self._by_itself(stick, times, now_s) else []
         if point.as_usual:
             return self._end(stick, times, now_s)
         plant_s, zone = self._plant_s(stick, now_s), stick.zone
@@ -138,13 +143,23 @@ class Slowdowns:
             times = self._times[stick.spec.id] = Times(device)
         return times
 
-    def _by_itself(self, stick: Stick, point: ChangePoint, now_s: float) -> bool:
+    def _by_itself(self, stick: Stick, times: Times, now_s: float) -> bool:
+        point, suspected = times.newest, times.suspected
+        times.suspected = 0
+        if point is None or not point.slower:
+            return False
         others = list(self._others(stick, now_s))
-        shared = max(0.0, statistics.median(each.excess for each in others)) if others else 0.0
-        own = point.excess - shared
+        excesses = [max(0.0, each.excess) for each in others] or [0.0]
         if 2 * sum(each.jitters for each in [point, *others]) > 1 + len(others):
-            return bool(others) and own >= CLEARLY
-        return own >= LEAST or point.excess >= CLEARLY
+            if not others or point.excess - max(excesses) < CLEARLY:
+                return False
+            needed = JITTERY
+        else:
+            if point.excess - statistics.median(excesses) < LEAST and point.excess < CLEARLY:
+                return False
+            needed = QUIET
+        times.suspected = suspected + 1
+        return times.suspected >= needed
 
     def _others(self, stick: Stick, now_s: float) -> Iterator[ChangePoint]:
         for name, times in self._times.items():
@@ -160,6 +175,9 @@ class Slowdowns:
     def _end(self, stick: Stick, times: Times, now_s: float) -> list[Action]:
         times.slow = None
         times.borrowed = {}
+        for point in times.kinds.values():
+            # kinds that it has not had since it became faster would say that it is slow
+            point.begin_anew()
         stick.throttling.ended(self._plant_s(stick, now_s))
         text = "is as fast as before"
         if stick.throttling.duty < 1.0:

@@ -106,6 +106,20 @@ def test_late_answers_of_a_busy_host_are_no_step_but_jitter() -> None:
     assert (late, point.jitters) == (None, True)
 
 
+@pytest.mark.parametrize("busy_from", [0, 600])
+def test_answers_that_are_read_late_shorten_the_next_ones_and_change_nothing(busy_from: int) -> None:
+    """Requests wait on the device, and a busy host reads answers late, several at once: before the baseline is known or after."""
+    chance = random.Random(5)
+    point, ended_s, read_s = ChangePoint(queued=True), 0.0, 0.0
+    for number in range(2000):
+        ended_s += USUAL_S
+        delay_s = chance.choice((0.0, 0.02, 0.2)) if busy_from <= number < 1200 else 0.0
+        before_s, read_s = read_s, max(read_s + 1e-5, ended_s + delay_s)
+        point.add(read_s - before_s)
+        assert not (point.slower and (number >= 1300 or not point.jitters)), number
+    assert point.usual_s == pytest.approx(USUAL_S, rel=0.09)
+
+
 def test_a_slower_device_does_not_jitter() -> None:
     point = learned()
     assert until_slower(point, lambda: 3 * USUAL_S, 28) is not None

@@ -164,6 +164,15 @@ def test_a_busy_host_is_no_slow_stick(sticks: int, least: float) -> None:
     assert answers.run(600, lambda _: 0.05 * (1 + 0.02 * chance.random())) == []
 
 
+@pytest.mark.parametrize("sticks", [1, 3])
+def test_a_host_that_becomes_busier_is_no_slow_stick(sticks: int) -> None:
+    """The usual times were learned while it was busy."""
+    chance = random.Random(sticks)
+    answers = Answers(sticks)
+    assert answers.run(600, lambda _: 0.05 * (1 + 0.3 * chance.random())) == []
+    assert answers.run(600, lambda _: 0.05 * (1.6 + 0.9 * chance.random())) == []
+
+
 def test_a_stick_that_throttles_on_a_busy_host_is_found_by_the_others() -> None:
     chance = random.Random(1)
     answers = Answers(4)
