@@ -124,6 +124,21 @@ class CameraSpec(Struct, frozen=True):
         return f"CameraSpec({self.name!r}, {self.source!r}, {self.shown!r})"
 
 
+class DieFigures(Struct, frozen=True):
+    """How one stick warms by working, as `ncsctl calibrate` found it. R, C and power apart cannot be told; their products can."""
+
+    die_rise_k: float
+    """How much warmer than the case the die settles by full work."""
+    die_s: float
+    """Time constant of that, the case held at its temperature."""
+    case_rise_k: float
+    """How much warmer than the air the case settles by full work."""
+    case_s: float
+    """Time constant of that, of the case alone."""
+    sigma: float = 0.0
+    """Relative standard deviation of the largest of their errors."""
+
+
 class ClusterSpec(Struct, frozen=True):
     """How sticks take turns."""
 
@@ -135,6 +150,8 @@ class ClusterSpec(Struct, frozen=True):
     """Heat, telemetry, ageing, dwell and interval all run this many times faster (demos and tests)."""
     policy_options: Dict[str, Any] = {}
     """Fields of the policy's `Options`."""
+    calibrated: Dict[StickId, DieFigures] = {}
+    """Of sticks that `ncsctl calibrate` has measured."""
 
 
 class PoolSpec(Struct, frozen=True):

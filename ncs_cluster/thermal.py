@@ -9,6 +9,7 @@ not measured. Seconds are model seconds: a caller that speeds up heat passes sca
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 AMBIENT_C = 25.0
@@ -69,6 +70,16 @@ class Plant(NamedTuple):
             end.die_c + f0 * die_k + f1 * (a * die_k + b * case_k),
             end.case_c + f0 * case_k + f1 * (c * die_k + d * case_k),
         )
+
+
+def different(figures: Mapping[str, float]) -> Plant:
+    """The usual stick but for these figures, by field of Plant. Raises ValueError."""
+    for name, value in figures.items():
+        if name not in Plant._fields:
+            raise ValueError(f"plant: there is no {name!r}, but {', '.join(Plant._fields)}")
+        if not 0 < value < math.inf:
+            raise ValueError(f"plant: {name} must be more than 0")
+    return Plant()._replace(**figures)
 
 
 def throttle_level(level: int, die_c: float) -> int:

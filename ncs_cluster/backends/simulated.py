@@ -12,13 +12,13 @@ import time
 import zlib
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Callable, Deque, List, Optional
+from typing import TYPE_CHECKING, Callable, Deque, Dict, List, Optional
 
 from ncs_cluster.backends import _faults
 from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
-from ncs_cluster.thermal import AMBIENT_C, REST_S, Heat, Plant, sensor_reading, throttle_level
+from ncs_cluster.thermal import AMBIENT_C, REST_S, Heat, different, sensor_reading, throttle_level
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +53,8 @@ class Options:
     """Temperature at start; by default the ambient one."""
     sensor: bool = True
     """Has a temperature sensor."""
+    plant: Dict[str, float] = field(default_factory=dict)
+    """Figures of its heat that differ from the usual ones: fields of `ncs_cluster.thermal.Plant`."""
     noise_c: float = 0.0
     """Sigma of the sensor's noise; real ones about 0.4."""
     step_c: float = 0.0
@@ -65,6 +67,7 @@ class Options:
         for name in ("latency_ms", "jitter_ms", "noise_c", "step_c"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more")
+        different(self.plant)
         if not 1 <= self.depth <= 64:
             raise ValueError("depth must be 1 to 64")
         for text in self.faults:
@@ -103,7 +106,7 @@ class Simulated:
         except (TypeError, ValueError) as error:
             raise StickError("open", f"simulated stick {stick.id}: {error}") from error
         self._random = random.Random(options.seed ^ zlib.crc32(stick.id.encode()))
-        self._plant = Plant()
+        self._plant = different(options.plant)
         start_c = options.ambient_c if options.initial_c is None else options.initial_c
         self._heat, self._level = Heat(start_c, start_c), 0
         if options.infer and graphs:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 STALE_S = 5.0
 """Seconds after which a temperature is unknown; a new one is requested each second."""
+SHORTEST_THERMAL_S = 0.05
+"""Least time between two temperatures."""
 LOOK_S = 0.05
 """Seconds between checks of `due_s` while bytes arrive: time-outs are a second away, and a result takes a dozen transfers."""
 MOST_WAITING = 10_000
@@ -111,7 +113,8 @@ class Xlink:
     needs_frames = True
 
     def __init__(self, time_scale: float = 1.0) -> None:
-        """Real sticks know no time scale."""
+        """`time_scale`: of an emulated stick that is calibrated; its temperature is asked for so much more often."""
+        self._thermal_period_s = max(SHORTEST_THERMAL_S, 1.0 / time_scale)
         self.due_s: Optional[float] = None
         self._context: Optional[Context] = None
         self._pipe: Optional[Pipe] = None
@@ -223,7 +226,10 @@ class Xlink:
             self._firmware, session.GOODBYE, options.boot_timeout_s, options.watchdog_s, lambda: phase("opening")
         )
         asked = session.Options(
-            executors=options.executors or None, settle_s=options.settle_s, infer_timeout_s=options.infer_timeout_s
+            executors=options.executors or None,
+            settle_s=options.settle_s,
+            infer_timeout_s=options.infer_timeout_s,
+            thermal_s=self._thermal_period_s,
         )
         self._session = session.Session([tensors.blob for tensors in self._graphs], asked)
         self._session.start(time.monotonic())

@@ -29,6 +29,10 @@ def main() -> None:
             from ncs_cluster.cli import simulate
 
             sys.exit(simulate.main(sys.argv[2:]))
+        if sys.argv[1:2] == ["calibrate"]:
+            from ncs_cluster.cli import calibrate
+
+            sys.exit(calibrate.main(sys.argv[2:]))
         if sys.argv[1:2] == ["merge"]:
             from ncs_cluster.cli import merge
 

@@ -44,6 +44,7 @@ def make() -> argparse.ArgumentParser:
     command("run", lambda _: 2, "work through files: detect, classify or extract; ncsctl run --help says how")
     jobs.add(command)
     command("bench", lambda _: 2, "measure serial, threads, processes and the queue on your devices; ncsctl bench --help says how")
+    command("calibrate", lambda _: 2, "measure how a stick warms and cools, for predictive; ncsctl calibrate --help says how")
     command("simulate", lambda _: 2, "compare policies on simulated sticks in a warm room; ncsctl simulate --help says how")
     command("merge", lambda _: 2, "join the outputs of a job's parts; ncsctl merge --help says how")
     firmware.add(command)

@@ -17,7 +17,7 @@ from ncs_cluster.emulator import values
 from ncs_cluster.emulator.device_link import DeviceLink, Stream
 from ncs_cluster.emulator.graphs import Run, source
 from ncs_cluster.emulator.warmth import Warmth
-from ncs_cluster.thermal import AMBIENT_C, REST_S
+from ncs_cluster.thermal import AMBIENT_C, REST_S, different
 from ncs_cluster.xlink import commands, frames
 from ncs_cluster.xlink.blob import MAGIC, VERSION, Blob, BlobError
 from ncs_cluster.xlink.commands import Device, Graph
@@ -72,14 +72,21 @@ class Stick:
         ambient_c: float = AMBIENT_C,
         heat: bool = True,
         heat_scale: float = 1.0,
+        plant: dict[str, float] | None = None,
         own_ends: bool = False,
         release_first: bool = False,
         release: str = "consumed",
     ) -> None:
         """`watchdog`: the firmware resets the chip when no host has pinged it for `watchdog_s`. `release`: credit for a tensor
-        comes back when it is "consumed" or "received". Raises ValueError."""
+        comes back when it is "consumed" or "received". `plant`: figures of its heat that differ, see thermal.different. Raises
+        ValueError."""
         values.check({"watchdog_s": watchdog_s, "latency_s": latency_s, "heat_scale": heat_scale}, dict.fromkeys(NUMBERS, "float"))
         values.check({"initial_c": initial_c, "ambient_c": ambient_c}, {"initial_c": "float | None", "ambient_c": "float"})
+        figures = plant or {}
+        if not isinstance(figures, dict):
+            raise ValueError(f"plant is figures by name and not {str(figures)[:80]!r}")
+        values.check(figures, dict.fromkeys(figures, "float"))
+        thermal_plant = different(figures)
         if release not in ("consumed", "received"):
             raise ValueError(f"release is consumed or received, not {release!r}")
         self.left = False
@@ -94,7 +101,7 @@ class Stick:
         self._jobs: deque[_Job] = deque()
         self._free_s = 0.0
         self._inferences = 0
-        self._warmth = Warmth(initial_c, ambient_c, heat_scale, enabled=heat)
+        self._warmth = Warmth(initial_c, ambient_c, heat_scale, enabled=heat, plant=thermal_plant)
         self._faults: dict[str, dict[str, Any]] = {}
         self._kept: bytes | None = None
         """Fault `swap`: the result that comes behind the next one."""

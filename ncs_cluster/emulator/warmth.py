@@ -11,12 +11,20 @@ STEP_S = 0.05
 class Warmth:
     """`scale`: thermal time runs so many times faster. `enabled` False: the temperature stays constant."""
 
-    def __init__(self, initial_c: float | None, ambient_c: float = AMBIENT_C, scale: float = 1.0, *, enabled: bool = True) -> None:
+    def __init__(
+        self,
+        initial_c: float | None,
+        ambient_c: float = AMBIENT_C,
+        scale: float = 1.0,
+        *,
+        enabled: bool = True,
+        plant: Plant | None = None,
+    ) -> None:
         start_c = ambient_c if initial_c is None else initial_c
         self.level = throttle_level(0, start_c)
         self.wave_k = 0.0
         """Kelvin added to the ambient temperature."""
-        self._plant, self._heat, self._ambient_c = Plant(), Heat(start_c, start_c), ambient_c
+        self._plant, self._heat, self._ambient_c = plant or Plant(), Heat(start_c, start_c), ambient_c
         self._scale, self._enabled = scale, enabled
         self._told_s: float | None = None
         self._work_s = 0.0

@@ -12,6 +12,7 @@ when they are out of range have bounds here: such a message does not decode, and
     supervisor <-> fork server  ToForkServer / FromForkServer
     client     <-> supervisor  Request / Reply           (the control socket: control_messages.py)
     ncsctl bench <-> measured program  ToBench / FromBench  (messages/bench.py)
+    ncsctl calibrate <-> its stick     ToHeated / FromHeated  (messages/calibration.py)
 """
 
 from __future__ import annotations

@@ -60,6 +60,20 @@ def graphs(state: Path) -> Path:
     return state / "graphs"
 
 
+def calibration(state: Path, stick: str) -> Path:
+    """What `ncsctl calibrate` has found of the stick at this port."""
+    return state / "thermal" / f"{stick}.json"
+
+
+def calibrations(state: str) -> list[Path]:
+    """All such files, in order."""
+    folder = Path(state) / "thermal"
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix == ".json")
+    except OSError:
+        return []
+
+
 def compiler(state: Path) -> Path:
     """The default environment of the compiler."""
     return state / "compiler"

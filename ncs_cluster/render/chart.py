@@ -219,7 +219,7 @@ def _lines(paper: _Paper, panel: Lines, axes: _Axes) -> None:
             written = x + half
     for at, (series, shape) in enumerate(zip(panel.series, SHAPES * len(panel.series))):
         # a little apart, so that equal values and their spreads stay visible
-        aside = ASIDE * (at - (len(panel.series) - 1) / 2)
+        aside = ASIDE * (at - (len(panel.series) - 1) / 2) if series.marked else 0.0
         places = [(axes.x(x) + aside, value) for x, value in series.points]
         for (x, value), (to_x, to) in zip(places, places[1:]):
             paper.line(x, axes.y(value.median), to_x, axes.y(to.median), series.colour, 1.8)

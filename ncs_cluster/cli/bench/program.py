@@ -12,7 +12,7 @@ from typing import Any
 
 from ncs_cluster.errors import ProtocolError, StickError
 from ncs_cluster.ipc.channel import Channel, pair
-from ncs_cluster.messages.bench import Done, FromBench, Ready, Temperatures
+from ncs_cluster.messages.bench import FromBench, Ready
 from ncs_cluster.messages.child import Failed, Hello, Stop
 
 READY_S = 300.0
@@ -23,8 +23,8 @@ END_S = 15.0
 class Program:
     """A started process and the channel to it."""
 
-    def __init__(self, module: str, python: str, env: Mapping[str, str], log: Path) -> None:
-        """Raises StickError where it cannot be started."""
+    def __init__(self, module: str, python: str, env: Mapping[str, str], log: Path, incoming: Any = FromBench) -> None:
+        """`incoming`: the union of its messages. Raises StickError where it cannot be started."""
         ours, theirs = pair()
         with theirs, log.open("ab") as output:
             command = [python, "-m", module, "--channel", str(theirs.fileno()), "--parent", str(os.getpid())]
@@ -42,7 +42,7 @@ class Program:
             except OSError as error:
                 ours.close()
                 raise StickError("open", f"{python} cannot be started: {error.strerror}") from error
-        self.channel: Channel[Any] = Channel(ours, FromBench)
+        self.channel: Channel[Any] = Channel(ours, incoming)
         self._log = log
 
     def send(self, message: object, *fds: int) -> None:
@@ -52,7 +52,7 @@ class Program:
             self.receive()
             raise StickError("gone", "the program has closed its channel") from error
 
-    def receive(self) -> Ready | Done | Temperatures | None:
+    def receive(self) -> Any:
         """The next message but Hello, for which None is returned. Raises StickError where the program fails."""
         try:
             received = self.channel.receive()

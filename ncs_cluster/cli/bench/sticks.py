@@ -50,9 +50,13 @@ class Sticks:
         for count in counts if self._found is None else ():
             self._counted(count)
 
+    def whole(self, count: int) -> list[StickSpec]:
+        """The first `count` devices as the settings have them. Waits for sticks that were closed just now."""
+        return self._counted(count) if self._found is None else self._returned(self._found, count)
+
     def alone(self, count: int) -> list[StickSpec]:
         """The first `count` devices, each to be driven with one request at a time. Waits for sticks that were closed just now."""
-        found = self._counted(count) if self._found is None else self._returned(self._found, count)
+        found = self.whole(count)
         options = BACKENDS.get(self.backend).alone
         return [structs.replace(stick, options={**options, **stick.options}) for stick in found]
 
