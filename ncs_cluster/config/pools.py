@@ -10,13 +10,14 @@ from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.backends.sysfs import scan
 from ncs_cluster.config.backend import BackendHost, chosen, judge, of_table, options, sysfs
+from ncs_cluster.config.calibrations import calibrations
 from ncs_cluster.config.context import Context
 from ncs_cluster.config.model import tables
 from ncs_cluster.config.policy import policy_of
 from ncs_cluster.config.request import PoolRequest, requests
 from ncs_cluster.config.spec import NAME, NAME_RULE
 from ncs_cluster.plugins import REMEDY, call, made, reason
-from ncs_cluster.specs import ClusterSpec, DiscoverySpec, PoolSpec, StickSpec
+from ncs_cluster.specs import ClusterSpec, DieFigures, DiscoverySpec, PoolSpec, StickSpec
 from ncs_cluster.types import StickId
 from ncs_cluster.usb_ids import UsbIds
 
@@ -29,6 +30,7 @@ def pools(context: Context) -> tuple[list[PoolSpec], list[BackendPlugin]]:
     wanted = requests(context)
     plugins = [chosen(pool) for pool in wanted]
     judge_tables(context, {plugin.name for plugin in plugins})
+    calibrated = calibrations(context)
     specs, taken = list[PoolSpec](), dict[UsbIds, str]()
     for pool, plugin in zip(wanted, plugins, strict=True):
         name = pool.name or plugin.name
@@ -38,7 +40,7 @@ def pools(context: Context) -> tuple[list[PoolSpec], list[BackendPlugin]]:
             other = taken[plugin.matched.usb]
             pool.refuse("backend", because=f"pools {other} and {name} would both take each {plugin.matched.device}; keep one")
         found = sticks(pool, plugin)
-        turns = clusters(pool, plugin, len(found))
+        turns = clusters(pool, plugin, len(found), calibrated)
         specs.append(PoolSpec(turns, found, discovery(pool, plugin), name))
     return specs, plugins
 
@@ -108,7 +110,7 @@ def judge_tables(context: Context, used: Collection[str]) -> None:
                 context.refuse(name, "time_scale", because=f"only simulated sticks can heat faster; use --backend {name}")
 
 
-def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpec:
+def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int, calibrated: dict[StickId, DieFigures]) -> ClusterSpec:
     """How the sticks take turns. The cluster size is checked against a fixed number of sticks; where sticks come and go the core
     shrinks the cluster with them."""
     context = pool.context
@@ -137,6 +139,7 @@ def clusters(pool: PoolRequest, plugin: BackendPlugin, count: int) -> ClusterSpe
         switch_interval_s=pool.value("switch_interval"),
         switch_temp_c=pool.value("switch_temp"),
         time_scale=getattr(context.root, plugin.name).time_scale if plugin.simulated else 1.0,
+        calibrated=calibrated,
     )
     try:
         policies.create(spec)

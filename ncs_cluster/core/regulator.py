@@ -18,7 +18,7 @@ from ncs_cluster.policies.base import StickView, View
 from ncs_cluster.specs import ClusterSpec, PoolSpec
 from ncs_cluster.types import StickId
 
-POLICY_FIELDS = {"policy", "policy_options", "switch_interval_s"}
+POLICY_FIELDS = {"policy", "policy_options", "switch_interval_s", "calibrated"}
 """Fields of a ClusterSpec from which its policy is created."""
 
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import functools
 import math
 
+from ncs_cluster.specs import DieFigures
 from ncs_cluster.thermal import Heat, Plant
 
 IDLE_W, WORK_W = Plant().idle_w, Plant().work_w
@@ -34,19 +35,29 @@ DIE_VARIANCE, CASE_VARIANCE, AIR_VARIANCE, GAIN_VARIANCE = 1e-5, 2e-5, 2e-4, 4e-
 UNSETTLED = 8.0
 """Factor of case and air variance while the air may be changing."""
 GAIN_RANGE = (0.5, 2.0)
+FIRST_GAIN, CALIBRATED_GAIN = 0.04, 0.0025
+"""Variance of the gain at the begin: of a stick that is not known, and of one that was calibrated, beside the calibration's own."""
 FIRST_NOISE, LEAST_NOISE, MOST_NOISE, MODEL_NOISE = 0.243, 0.12, 4.0, 0.03
 FINE_C = 0.05
 """A smaller sensor step counts as none."""
 
 
-@functools.lru_cache(maxsize=4096)
-def response(after_s: float) -> tuple[Row, Row]:
-    """Die and case after `after_s`: the coefficients of (die, case, air, power)."""
+def unit_of(figures: DieFigures | None) -> Plant:
+    """The model of a stick, as `response` takes it. Full work is WORK_W in it, whatever it really is: only products count."""
+    if figures is None:
+        return _UNIT
+    die_k_w, case_k_w = figures.die_rise_k / WORK_W, figures.case_rise_k / WORK_W
+    return Plant(figures.die_s / die_k_w, die_k_w, figures.case_s / case_k_w, case_k_w, 0.0, 1.0)
+
+
+@functools.lru_cache(maxsize=16384)
+def response(after_s: float, unit: Plant = _UNIT) -> tuple[Row, Row]:
+    """Die and case after `after_s`: the coefficients of (die, case, air, power). `unit`: see unit_of."""
     parts = [
-        _UNIT.step(Heat(1.0, 0.0), after_s, 0.0, 0.0),
-        _UNIT.step(Heat(0.0, 1.0), after_s, 0.0, 0.0),
-        _UNIT.step(Heat(0.0, 0.0), after_s, 0.0, 1.0),
-        _UNIT.step(Heat(0.0, 0.0), after_s, 1.0, 0.0),
+        unit.step(Heat(1.0, 0.0), after_s, 0.0, 0.0),
+        unit.step(Heat(0.0, 1.0), after_s, 0.0, 0.0),
+        unit.step(Heat(0.0, 0.0), after_s, 0.0, 1.0),
+        unit.step(Heat(0.0, 0.0), after_s, 1.0, 0.0),
     ]
     (die_a, die_b, die_c, die_d), (case_a, case_b, case_c, case_d) = zip(*parts, strict=True)
     return (die_a, die_b, die_c, die_d), (case_a, case_b, case_c, case_d)
@@ -55,10 +66,13 @@ def response(after_s: float) -> tuple[Row, Row]:
 class DieFilter:
     """Begins with its first reading: die, case and air have that temperature."""
 
-    def __init__(self, reading_c: float) -> None:
+    def __init__(self, reading_c: float, figures: DieFigures | None = None) -> None:
+        """`figures`: of this stick, where they are known; else the usual ones, which are less certain."""
+        self.unit = unit_of(figures)
         self.die_c = self.case_c = self.air_c = reading_c
         self.gain = 1.0
-        self._p: list[float] = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 9.0, 0.0, 0.04]
+        gain = FIRST_GAIN if figures is None else min(FIRST_GAIN, CALIBRATED_GAIN + figures.sigma**2)
+        self._p: list[float] = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 9.0, 0.0, gain]
         """The upper triangle of the covariance: 00 01 02 03 11 12 13 22 23 33."""
         self._last_c, self._noise, self._step_c = reading_c, FIRST_NOISE, 1.0
 
@@ -73,7 +87,7 @@ class DieFilter:
 
     def predict(self, dt_s: float, work: float, *, unsettled: bool = False) -> None:
         """`dt_s` later; the stick worked for the share `work` of that time."""
-        (a0, a1, a2, a3), (b0, b1, b2, b3) = response(round(dt_s, 2))
+        (a0, a1, a2, a3), (b0, b1, b2, b3) = response(round(dt_s, 2), self.unit)
         power_w = IDLE_W + self.gain * WORK_W * work
         die, case, air = self.die_c, self.case_c, self.air_c
         self.die_c = a0 * die + a1 * case + a2 * air + a3 * power_w

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from ncs_cluster.policies._die_filter import IDLE_W, WORK_W, DieFilter, response
 from ncs_cluster.policies.base import StickView, View
+from ncs_cluster.specs import DieFigures
 from ncs_cluster.types import StickId
 
 SURPRISE_K = 8.0
@@ -30,8 +32,10 @@ class Dies:
     without heat is like that. One that has moved once, and repeats itself then, is frozen, also after its stick was opened again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, calibrated: Mapping[StickId, DieFigures] | None = None) -> None:
+        """`calibrated`: figures of sticks that were measured; the others have the usual ones."""
         self.known: dict[StickId, Die] = {}
+        self._calibrated = calibrated or {}
         self._moved: set[StickId] = set()
         self._still_c: dict[StickId, float] = {}
         """What a sensor that counts as none says."""
@@ -62,11 +66,11 @@ class Dies:
                 self.known.pop(stick.id, None)
             return
         if die is None or read_s - die.at_s > LOST_S or stick.worked_s < die.worked_s:
-            self.known[stick.id] = Die(reading_c, read_s, worked_s)
+            self.known[stick.id] = Die(reading_c, read_s, worked_s, self._calibrated.get(stick.id))
         elif read_s > die.read_s:
             die.go_on(read_s, worked_s)
             if not die.read(reading_c, read_s):
-                self.known[stick.id] = Die(reading_c, read_s, worked_s)
+                self.known[stick.id] = Die(reading_c, read_s, worked_s, self._calibrated.get(stick.id))
             self._judge_still(stick.id, die, reading_c)
         elif now_s - die.at_s > LATE_S:
             die.go_on(now_s, stick.worked_s)
@@ -84,8 +88,8 @@ class Dies:
 class Die:
     """One stick's die, from its first reading on."""
 
-    def __init__(self, reading_c: float, read_s: float, worked_s: float) -> None:
-        self.filter = DieFilter(reading_c)
+    def __init__(self, reading_c: float, read_s: float, worked_s: float, figures: DieFigures | None = None) -> None:
+        self.filter = DieFilter(reading_c, figures)
         self.since_s = self.at_s = self.read_s = read_s
         """When it became known; what the filter stands for; the newest reading."""
         self.worked_s = self.first_worked_s = worked_s
@@ -108,7 +112,7 @@ class Die:
     def forecast_c(self, after_s: float, work: float = 1.0) -> float:
         """The die's temperature `after_s` from the newest reading, when the stick works for this share of the time."""
         state = self.filter
-        (by_die, by_case, by_air, by_power), _ = response(after_s)
+        (by_die, by_case, by_air, by_power), _ = response(after_s, state.unit)
         power_w = IDLE_W + state.gain * WORK_W * work
         return by_die * state.die_c + by_case * state.case_c + by_air * state.air_c + by_power * power_w
 

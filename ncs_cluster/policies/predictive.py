@@ -24,6 +24,7 @@ sensor works at full duty, as under every policy.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ncs_cluster.policies._air_steps import AirSteps, Step, case_share, die_share
@@ -31,7 +32,7 @@ from ncs_cluster.policies._die_filter import IDLE_W, WORK_W, response
 from ncs_cluster.policies._dies import Die, Dies
 from ncs_cluster.policies._spread import Spread, Warmth, spread
 from ncs_cluster.policies.base import Advice, StickView, View
-from ncs_cluster.specs import ClusterSpec
+from ncs_cluster.specs import ClusterSpec, DieFigures
 from ncs_cluster.types import StickId
 
 TICK_S = 1.0
@@ -57,7 +58,7 @@ class Options:
 
 
 def create(spec: ClusterSpec, options: Options) -> Predictive:
-    return Predictive()
+    return Predictive(spec.calibrated)
 
 
 def margin_k(die: Die, limit_c: float) -> float:
@@ -71,8 +72,8 @@ class Predictive:
 
     asked = False
 
-    def __init__(self) -> None:
-        self._dies = Dies()
+    def __init__(self, calibrated: Mapping[StickId, DieFigures] | None = None) -> None:
+        self._dies = Dies(calibrated)
         self._steps: dict[StickId, tuple[Die, AirSteps]] = {}
         """Of each die the steps of the air that it alone has seen."""
         self._pool = AirSteps()
@@ -187,5 +188,5 @@ class Predictive:
         for after_s in HORIZONS_S:
             rise_k = max(self._rises_k[after_s], steps.rise_k(after_s, OWN_SIGMAS))
             left_k = kept_c - die.forecast_c(after_s, 0.0) - rise_k
-            duty = min(duty, left_k / (response(after_s)[0][3] * state.gain * WORK_W))
+            duty = min(duty, left_k / (response(after_s, state.unit)[0][3] * state.gain * WORK_W))
         return max(FROZEN_DUTY if die.suspect else 0.0, duty)

@@ -8,7 +8,8 @@ import random
 import numpy as np
 import pytest
 
-from ncs_cluster.policies._die_filter import DieFilter, response
+from ncs_cluster.policies._die_filter import WORK_W, DieFilter, response, unit_of
+from ncs_cluster.specs import DieFigures
 from ncs_cluster.thermal import Heat, Plant
 
 NAMES = ("die_c", "case_c", "air_c", "gain")
@@ -128,3 +129,16 @@ def test_it_finds_the_die_of_a_stick_that_is_not_as_the_model_has_it(error_c: fl
     assert max(map(abs, errors)) < 0.8
     assert math.sqrt(sum(error * error for error in errors) / len(errors)) < 0.35
     assert 1.05 < state.gain < 1.45
+
+
+def test_a_calibrated_stick_is_followed_by_its_own_figures() -> None:
+    """Products of resistance, capacity and power are all that temperatures tell: another plant with the same ones is the same."""
+    plant = Plant(die_j_k=2.0, die_case_k_w=22.0, case_j_k=40.0, case_air_k_w=10.0, idle_w=0.0, work_w=1.5)
+    figures = DieFigures(die_rise_k=33.0, die_s=44.0, case_rise_k=15.0, case_s=400.0, sigma=0.03)
+    row, _ = response(30.0, unit_of(figures))
+    expected = plant.step(Heat(51.0, 43.0), 30.0, 0.7, 28.0)
+    assert np.dot(row, (51.0, 43.0, 28.0, WORK_W * 0.7)) == pytest.approx(expected.die_c)
+    followed = DieFilter(40.0, figures)
+    followed.predict(1.0, 1.0)
+    assert followed.unit == unit_of(figures) != unit_of(None)
+    assert followed._p[9] < 0.1 * DieFilter(40.0)._p[9], "how much it warms by working is known"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncs_cluster.policies.predictive import FROZEN_DUTY, HORIZONS_S, LEAST_DUTY, Predictive
+from ncs_cluster.specs import DieFigures
 from ncs_cluster.testing.thermal_lab import scenario
 from ncs_cluster.testing.thermal_lab.sensors import Fault, Sensors
 from ncs_cluster.testing.thermal_lab.trial import Result, Trial
@@ -151,6 +152,18 @@ def test_a_clock_that_jumps_back_costs_neither_the_state_nor_the_readings_afterw
     assert after < 0.5 * before
 
 
+def test_a_calibrated_stick_that_warms_more_by_working_gets_less_work() -> None:
+    """The same readings, before the filters have learned."""
+    duties = []
+    for rise in (0.8, 1.0, 1.3):
+        figures = DieFigures(24.3 * rise, 45.0, 17.55 * rise, 390.0, 0.02)
+        policy = Predictive({A: figures})
+        duties.append(policy.advise(view(0.0, 52.0)).duties[A])
+    assert 1.0 > duties[0] > duties[1] > duties[2]
+    usual = Predictive().advise(view(0.0, 52.0)).duties[A]
+    assert duties[1] == pytest.approx(usual)
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from([0.01, 0.5, 1.0, 1.7, 20.0, 90.0, -0.4, -50.0]),
@@ -196,6 +209,14 @@ def test_unknown_sticks_stay_under_the_limit_at_nearly_the_best_rate_when_the_ai
     kept(result)
     assert result.steady_share >= 0.965
     assert result.gap_s <= 1.5
+
+
+@pytest.mark.slow
+def test_calibrated_sticks_stay_under_the_limit_too() -> None:
+    story = scenario.step(2, 1)._replace(until_s=5400.0, plugged_s=0.0, judged_s=600.0)
+    result = Trial(story, "predictive", 3, calibrated=True).run()
+    kept(result)
+    assert result.steady_share >= 0.965
 
 
 @pytest.mark.slow

@@ -27,15 +27,15 @@ class CorePool:
 
     def plug(self, number: int, now_s: float) -> None:
         """The stick is found, and open at once."""
-        self._sticks.found(StickSpec(_id(number), "port", "simulated", simulated=True), now_s)
-        stick = self._sticks.by_id[_id(number)]
+        self._sticks.found(StickSpec(stick_id(number), "port", "simulated", simulated=True), now_s)
+        stick = self._sticks.by_id[stick_id(number)]
         self._sticks.hello(stick, now_s)
         self._sticks.opened(stick, StickOpened("a stick of the laboratory", True, 2), now_s)
 
     def measured(self, number: int, value_c: float, level: int, now_s: float) -> None:
         """A reading and the throttle level of a stick arrive."""
-        self._sticks.by_id[_id(number)].record_telemetry(Telemetry(value_c, level), now_s, 0.0)
-        self._dispatcher.queues[_id(number)].throttle(level)
+        self._sticks.by_id[stick_id(number)].record_telemetry(Telemetry(value_c, level), now_s, 0.0)
+        self._dispatcher.queues[stick_id(number)].throttle(level)
 
     def regulate(self, now_s: float) -> None:
         self.regulator.regulate(now_s)
@@ -53,18 +53,18 @@ class CorePool:
     def work(self, count: int) -> list[float]:
         """The share of its time in which each of `count` sticks works now."""
         queues = self._dispatcher.queues
-        duties = [queues[_id(number)].duty if _id(number) in queues else 0.0 for number in range(count)]
+        duties = [queues[stick_id(number)].duty if stick_id(number) in queues else 0.0 for number in range(count)]
         permits, wanted = self._dispatcher.permits.get(self._spec.name, 0), sum(duties)
         return [duty * permits / wanted for duty in duties] if permits and wanted > permits else duties
 
     def worked(self, number: int, for_s: float) -> None:
         """The stick has worked for so long since the last call."""
-        queue = self._dispatcher.queues.get(_id(number))
+        queue = self._dispatcher.queues.get(stick_id(number))
         if queue is None:
             return
         queue.begin(0.0)
         queue.end(for_s)
 
 
-def _id(number: int) -> StickId:
+def stick_id(number: int) -> StickId:
     return StickId(f"lab-{number + 1}")

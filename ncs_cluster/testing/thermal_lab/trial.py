@@ -6,11 +6,13 @@ import math
 import random
 from typing import Any, NamedTuple, Protocol
 
+from msgspec import structs
+
 from ncs_cluster.policies.original import Original
-from ncs_cluster.specs import ClusterSpec
+from ncs_cluster.specs import ClusterSpec, DieFigures
 from ncs_cluster.testing.thermal_lab import bound
-from ncs_cluster.testing.thermal_lab.core_pool import CorePool
-from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, Plant, spread
+from ncs_cluster.testing.thermal_lab.core_pool import CorePool, stick_id
+from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, Body, Plant, spread
 from ncs_cluster.testing.thermal_lab.scenario import Scenario
 from ncs_cluster.testing.thermal_lab.sensors import Sensor
 
@@ -57,11 +59,26 @@ class Pool(Protocol):
     def worked(self, number: int, for_s: float) -> None: ...
 
 
+def _figures(body: Body) -> DieFigures:
+    die_k_w, case_k_w = body.die_case_k_w, body.case_air_k_w
+    return DieFigures(die_k_w * body.work_w, die_k_w * body.die_j_k, case_k_w * body.work_w, case_k_w * body.case_j_k, 0.02)
+
+
 class Trial:
-    """`policy` is the name of a policy plugin, or "original". The same seed gives the same sticks and the same sensor errors."""
+    """`policy` is the name of a policy plugin, or "original". `calibrated`: it knows each stick's figures, as if measured.
+
+    The same seed gives the same sticks and the same sensor errors.
+    """
 
     def __init__(
-        self, scenario: Scenario, policy: str, seed: int, *, interval_s: float = 10.0, options: dict[str, Any] | None = None
+        self,
+        scenario: Scenario,
+        policy: str,
+        seed: int,
+        *,
+        interval_s: float = 10.0,
+        options: dict[str, Any] | None = None,
+        calibrated: bool = False,
     ) -> None:
         self.scenario, self.policy = scenario, policy
         chance = random.Random(f"sticks {seed}")
@@ -85,7 +102,10 @@ class Trial:
         if policy == ORIGINAL:
             self.pool = Original(scenario.sticks, size, limit_c, interval_s)
         else:
-            self.pool = CorePool(ClusterSpec(size, policy, interval_s, limit_c, policy_options=options or {}))
+            spec = ClusterSpec(size, policy, interval_s, limit_c, policy_options=options or {})
+            if calibrated:
+                spec = structs.replace(spec, calibrated={stick_id(number): _figures(body) for number, body in enumerate(bodies)})
+            self.pool = CorePool(spec)
 
     def run(self, *, dynamic: bool = False) -> Result:
         """The whole scenario. `dynamic`: with the dynamic bound, which takes seconds to compute."""
