@@ -14,6 +14,7 @@ from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, SINK, Endpoint, StickGone
 from ncs_cluster.messages import MapPool, Stop
 from ncs_cluster.processes.camera_memory import CameraMemory
+from ncs_cluster.processes.children import Children
 from ncs_cluster.processes.discovery import SimulatedBus
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.kept_jobs import KeptJobs
@@ -60,6 +61,19 @@ class Jobs(KeptJobs):
         self.done.append(("keep", jobs))
 
 
+class Processes(Children):
+    """Writes down instead of starting and killing."""
+
+    def __init__(self, done: list[tuple[Any, ...]]) -> None:
+        self._done = done
+
+    def spawn(self, endpoint: Endpoint, runtime: str) -> None:
+        self._done.append(("spawn", endpoint, runtime))
+
+    def kill(self, endpoint: Endpoint) -> None:
+        self._done.append(("kill", endpoint))
+
+
 class Performer(Supervisor):
     """The dispatch of the supervisor, without its loop: what would reach a process, a log or the core is written down."""
 
@@ -74,15 +88,10 @@ class Performer(Supervisor):
         self._engine = Engine(installation(1), 0.0)
         self._kept_jobs = Jobs(None, self._log.add)
         self._kept_jobs.done = self.done
+        self._children = Processes(self.done)
 
     def _send(self, action: a.Send) -> None:
         self.done.append(("send", action))
-
-    def _spawn(self, endpoint: Endpoint, runtime: str) -> None:
-        self.done.append(("spawn", endpoint, runtime))
-
-    def _kill(self, endpoint: Endpoint) -> None:
-        self.done.append(("kill", endpoint))
 
     def _raise(self, endpoint: Endpoint, message: object) -> None:
         self.done.append(("raise", endpoint, message))
