@@ -23,7 +23,7 @@ run: $(VENV)/.ready
 	$(if $(PULLED),$(BIN)/ncsctl graphs pull $(PULLED))
 	$(BIN)/ncs-clusterd --source $(SOURCE) $(addprefix --graph ,$(or $(GRAPH),$(PULLED))) --backend simulated --sticks 4 --cluster-size 2 \
 		--switch-temp 65 --switch-interval 40 --set simulated.time_scale=20 \
-		--set simulated.latency_ms=190 --set simulated.initial_c=40 --set simulated.ambient_c=22 $(ARGS)
+		--set simulated.latency_ms=150 --set simulated.initial_c=40 --set simulated.ambient_c=22 $(ARGS)
 
 # ARGS="-k heat" and the like go to pytest; one file alone is quicker as: .venv/bin/python -m pytest tests/core/test_zone.py
 test: $(VENV)/.ready-test

@@ -24,8 +24,6 @@ SLICE_S = 1.0
 MOST_SLICES_PER_S = 50.0
 """In a real second; slices are longer where time runs faster."""
 MOST_STICKS = 16
-OFFERED_S = 300.0
-"""The most that was offered counts for so long, fading: a camera that skips frames on a busy machine is no merit of the policy."""
 CATCH_UP_S = 5.0
 """Real seconds that are made up for after a pause; the twin stands still during a longer one."""
 
@@ -44,11 +42,13 @@ def twin_of(engine: Engine, now_s: float) -> OriginalTwin | None:
 
 
 def offered_per_s(engine: Engine) -> float:
-    """How many inferences a second the cameras offer; infinite where a source is read as fast as it can be."""
+    """How many inferences a second the cameras offer; infinite where a source is read as fast as it can be. A camera that skips
+    frames on a busy machine offers as many as it has: those skipped are no merit of the policy."""
     total = 0.0
     for camera in engine.cameras.by_name.values():
         if camera.signal and not camera.ended:
-            total += math.inf if camera.ordered else camera.capture_fps * len(engine.settings.graphs)
+            fps = camera.info.fps if camera.info is not None and camera.info.fps else camera.capture_fps
+            total += math.inf if camera.ordered else fps * len(engine.settings.graphs)
     return total
 
 
@@ -62,17 +62,16 @@ class OriginalTwin:
         for number in range(len(sticks)):
             self._policy.plug(number, 0.0)
         self._began_s = self._at_s = now_s
-        self._rate = self._throttled_s = self._offered = 0.0
+        self._rate = self._throttled_s = 0.0
 
     def advance(self, now_s: float, offered: float, heat_wave: tuple[float, float] | None) -> None:
         """Go on to `now_s`, with `offered` inferences a second, and the air warmer from and until these times."""
-        self._offered = max(offered, self._offered * math.exp(min(0.0, self._at_s - now_s) / OFFERED_S))
         self._at_s = max(self._at_s, now_s - CATCH_UP_S)
         step_s = max(SLICE_S / self._scale, 1.0 / MOST_SLICES_PER_S)
         while self._at_s + step_s <= now_s:
             self._at_s += step_s
             warmer = heat_wave is not None and heat_wave[0] <= self._at_s < heat_wave[1]
-            self._slice(step_s, self._offered, HEAT_WAVE_K if warmer else 0.0)
+            self._slice(step_s, offered, HEAT_WAVE_K if warmer else 0.0)
 
     def status(self) -> OriginalStatus:
         return OriginalStatus(
