@@ -12,23 +12,22 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, NoReturn, Optional
+from typing import TYPE_CHECKING, Callable, Deque, Dict, List, NamedTuple, NoReturn, Optional
 
 from ncs_cluster.backends import _hub_power
 from ncs_cluster.backends._known_picture import KnownAnswer, draw
-from ncs_cluster.backends._libusb import Context, UsbError
+from ncs_cluster.backends._libusb import Context
 from ncs_cluster.backends._preprocess import preprocess
 from ncs_cluster.backends._service_time import begun_s
+from ncs_cluster.backends._stick_needs import blob, libusb_context, one_thread_for_opencv, patched_firmware
 from ncs_cluster.backends._tensors import Tensors
 from ncs_cluster.backends._usb_pipe import SMALLEST_CHUNK, Pipe
 from ncs_cluster.backends._usb_stick import UsbStick
 from ncs_cluster.backends.base import Completed, DeviceInfo, Reading
-from ncs_cluster.errors import ConfigError, StickError
+from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec, StickSpec
 from ncs_cluster.types import ResizeTransform
-from ncs_cluster.xlink import firmware, session
-from ncs_cluster.xlink.blob import Blob, BlobError
+from ncs_cluster.xlink import session
 from ncs_cluster.xlink.events import Lost, Ready, Result, Thermal
 
 if TYPE_CHECKING:
@@ -134,12 +133,12 @@ class Xlink:
             self._options = options = Options(**stick.options)
         except (TypeError, ValueError) as error:
             raise StickError("open", f"xlink stick {stick.id}: {error}") from error
-        _one_thread_for_opencv()
-        self._graphs = [Tensors(spec, _blob(spec)) for spec in graphs]
+        one_thread_for_opencv()
+        self._graphs = [Tensors(spec, blob(spec)) for spec in graphs]
         self._known = [KnownAnswer() for _ in graphs]
-        self._firmware = _firmware(options.firmware)
+        self._firmware = patched_firmware(options.firmware)
         self._name = f"stick {stick.id}"
-        self._context = _context(options.libusb)
+        self._context = libusb_context(options.libusb)
         self._place = f"{stick.port} ({stick.name})" if stick.name else stick.port
         self._stick = self._usb_stick(stick.port, options.booted_port)
         return self._begin(phase)
@@ -151,7 +150,7 @@ class Xlink:
         if self._pipe is not None:
             self._pipe.close()
         if self._context.stuck:
-            self._context = _context(self._options.libusb)
+            self._context = libusb_context(self._options.libusb)
             self._stick = self._usb_stick(self._stick.port, self._stick.booted_port)
         self._pipe = None
         self._forget()
@@ -353,44 +352,3 @@ class Xlink:
         for number, tensors in enumerate(self._graphs):
             detail = re.sub(rf"\bgraph {number}\b", f"graph {tensors.spec.name}", detail)
         raise StickError(reason, detail)
-
-
-def _context(name: str) -> Context:
-    try:
-        return Context(name)
-    except OSError as error:
-        raise StickError("open", f"libusb cannot be loaded: {error}: install the package libusb-1.0-0") from error
-    except UsbError as error:
-        raise StickError("open", f"libusb does not start: {error}: is /dev/bus/usb there?") from error
-
-
-def _firmware(path: str) -> bytes:
-    remedy = "get it with: ncsctl firmware install"
-    if not path:
-        raise StickError("open", f"no firmware for the stick is named: {remedy}")
-    try:
-        return firmware.patch(Path(path).read_bytes())
-    except OSError as error:
-        raise StickError("open", f"no firmware for the stick: {path}: {error.strerror}: {remedy}") from error
-    except ConfigError as error:
-        raise StickError("open", f"{path} {error}") from error
-
-
-def _blob(spec: GraphSpec) -> Blob:
-    if spec.blob is None:
-        raise StickError("graph", f"graph {spec.name}: it is not compiled for a stick: run: ncsctl graphs compile {spec.name}")
-    try:
-        return Blob.parse(Path(spec.blob).read_bytes())
-    except OSError as error:
-        raise StickError("graph", f"graph {spec.name}: {spec.blob}: {error.strerror}") from error
-    except BlobError as error:
-        raise StickError("graph", f"graph {spec.name}: {spec.blob}: {error}") from error
-
-
-def _one_thread_for_opencv() -> None:
-    try:
-        import cv2
-    except ImportError as error:
-        raise StickError("open", f"frames cannot be preprocessed: {error}: install opencv-python") from error
-    opencv: Any = cv2
-    opencv.setNumThreads(1)
