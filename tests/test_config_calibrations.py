@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,30 @@ def test_without_calibrations_there_are_none(tmp_path: Path) -> None:
     assert (settings.pools[0].clusters.calibrated, settings.notices) == ({}, [])
 
 
+TOLD = "is no calibration and is not used; make it again with ncsctl calibrate, or remove it"
+
+
+def test_what_is_no_small_file_is_not_read(tmp_path: Path) -> None:
+    folder = tmp_path / "thermal"
+    folder.mkdir()
+    (folder / "sim-1.json").symlink_to("/dev/zero")
+    os.mkfifo(folder / "sim-2.json")
+    (folder / "sim-3.json").mkdir()
+    (folder / "sim-4.json").symlink_to("/nowhere")
+    with (folder / "sim-5.json").open("wb") as file:
+        file.truncate(1 << 40)
+    settings = read(tmp_path)
+    assert settings.pools[0].clusters.calibrated == {}
+    assert settings.notices == [f"{folder / f'sim-{number}.json'}: {TOLD}" for number in range(1, 6)]
+
+
+@pytest.mark.parametrize("content", [b'{"figures": "\xff"}', b'{"other": ' + 100_000 * b"["])
+def test_a_file_that_cannot_be_decoded_is_not_used_and_is_told(content: bytes, tmp_path: Path) -> None:
+    file = write(tmp_path, "sim-1.json", "")
+    file.write_bytes(content)
+    assert read(tmp_path).notices == [f"{file}: {TOLD}"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -58,4 +83,4 @@ def test_a_file_that_is_none_is_not_used_and_is_told(text: str, tmp_path: Path) 
     file = write(tmp_path, "sim-1.json", text)
     settings = read(tmp_path)
     assert settings.pools[0].clusters.calibrated == {}
-    assert settings.notices == [f"{file}: is no calibration and is not used; make it again with ncsctl calibrate, or remove it"]
+    assert settings.notices == [f"{file}: {TOLD}"]

@@ -7,8 +7,10 @@ import math
 import msgspec
 from msgspec import Struct
 
+from ncs_cluster.config import text_file
 from ncs_cluster.config.context import Context
 from ncs_cluster.config.paths import state_dir
+from ncs_cluster.errors import ConfigError
 from ncs_cluster.provision import places
 from ncs_cluster.specs import DieFigures
 from ncs_cluster.types import StickId
@@ -16,6 +18,8 @@ from ncs_cluster.types import StickId
 SECONDS, KELVIN = (1.0, 10_000.0), (1.0, 500.0)
 """What time constants and rises of a stick may be."""
 MOST_SIGMA = 0.3
+LARGEST = 64 << 20
+"""Bytes; a day of readings has 5 MB."""
 
 
 class _File(Struct):
@@ -27,8 +31,8 @@ def calibrations(context: Context) -> dict[StickId, DieFigures]:
     found = {}
     for file in places.calibrations(state_dir(context)):
         try:
-            figures = msgspec.json.decode(file.read_bytes(), type=_File).figures
-        except (OSError, msgspec.DecodeError):
+            figures = msgspec.json.decode(text_file.read(file, LARGEST), type=_File).figures
+        except (OSError, ConfigError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             figures = None
         if figures is None or not _possible(figures):
             context.notices.append(f"{file}: is no calibration and is not used; make it again with ncsctl calibrate, or remove it")

@@ -86,7 +86,7 @@ class Engine:
 
     def start(self, now_s: float) -> list[Action]:
         """Start every configured sink, stick and camera, and the gateway."""
-        actions: list[Action] = [LogEvent("info", "daemon", text) for text in self.settings.notices]
+        actions: list[Action] = [LogEvent("info", "daemon", text, group="") for text in self.settings.notices]
         for child in self._consumers():
             actions += child.start(now_s)
         for stick in self.settings.sticks:

@@ -35,9 +35,12 @@ from tests.core.onedaemon import (
 
 
 def test_a_start_logs_its_notices_and_starts_sink_and_page_first() -> None:
-    daemon = Daemon(msgspec.structs.replace(installation(2, gateway=True), notices=["no stick found"]))
+    # alike but for their numbers: each is told
+    texts = [f"sim-{number}.json is no calibration" for number in range(4)]
+    daemon = Daemon(msgspec.structs.replace(installation(2, gateway=True), notices=texts))
     children = [SINK, GATEWAY, ONE, TWO, CAMERA]
-    assert daemon.started == [LogEvent("info", "daemon", "no stick found"), *(Spawn(endpoint, "default") for endpoint in children)]
+    notices = [LogEvent("info", "daemon", text, group="") for text in texts]
+    assert daemon.started == [*notices, *(Spawn(endpoint, "default") for endpoint in children)]
     assert (daemon.engine.began_s, daemon.engine.idle_s, daemon.engine.deadline_s) == (100.0, 100.0, 100.25)
     assert [child.endpoint for child in daemon.engine.children()] == [CAMERA, ONE, TWO, SINK, GATEWAY]
 
