@@ -46,7 +46,10 @@ class Regulator:
         self._dispatcher = dispatcher
         self._policy = policies.create(pool.clusters)
         self.shadow = Shadow()
-        self._hot: set[StickId] = set()
+        self._hot: dict[StickId, bool] = {}
+        """The sticks that were hot at the last `regulate`; True: for want of a temperature."""
+        self._throttled: set[StickId] = set()
+        """The sticks that were throttled by their firmware at the last `regulate`, and not hot."""
         self._reported_size = pool.clusters.cluster_size
 
     @property
@@ -239,9 +242,26 @@ class Regulator:
         ]
         for stick in view.sticks:
             if stick.id in self._hot and not stick.hot and stick.usable:
-                text = "has cooled down" if stick.temperature_c is not None else "has no sensor"
+                text = "has no sensor"
+                if stick.temperature_c is not None:
+                    text = "reports its temperature again" if self._hot[stick.id] else "has cooled down"
                 actions.append(LogEvent("info", stick.id, text, "times a stick cooled down"))
-        self._hot = set(hot)
+        self._hot = {stick: seen.temperature_c is None for stick, seen in hot.items()}
+        return [*actions, *self._report_throttled(view)]
+
+    def _report_throttled(self, view: View) -> list[Action]:
+        """One event when the firmware of a stick that is not hot slows it, one when it does so no more."""
+        throttled = {stick.id for stick in view.sticks if stick.usable and not stick.hot and stick.throttle_level}
+        actions: list[Action] = [
+            LogEvent("info", stick.id, "is throttled by its firmware", "times the firmware throttled a stick")
+            for stick in view.sticks
+            if stick.id in throttled - self._throttled
+        ]
+        for stick in view.sticks:
+            if stick.id in self._throttled - throttled and stick.usable and not stick.hot:
+                text = "is no longer throttled by its firmware"
+                actions.append(LogEvent("info", stick.id, text, "times the firmware no longer throttled a stick"))
+        self._throttled = throttled
         return actions
 
     def _report_shedding(self, shedding: bool, working: bool) -> list[Action]:

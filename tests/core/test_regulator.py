@@ -246,6 +246,36 @@ def test_the_view_tells_the_reading_as_it_came_the_work_done_the_throttle_level_
     assert (seen.reading_c, seen.read_s, seen.throttle_level) == (None, None, 0), "an invalid reading is none"
 
 
+@pytest.mark.parametrize("policy", ["all", "predictive"])
+@pytest.mark.parametrize("sensor", [True, False])
+def test_a_stick_that_its_firmware_throttles_though_it_is_not_hot_is_told_once_and_so_is_the_end(policy: str, sensor: bool) -> None:
+    setup = RegulatorSetup(2, clusters=ClusterSpec(0, policy))
+    setup.open(1, 2, sensor=sensor)
+    told = []
+    for now_s, level in ((2.0, 0), (3.0, 1), (4.0, 1), (5.0, 0), (6.0, 0)):
+        setup[1].record_telemetry(Telemetry(40.0 if sensor else None, level), now_s, 0.0)
+        setup[2].record_telemetry(Telemetry(40.0 if sensor else None, 0), now_s, 0.0)
+        told += [(now_s, each) for each in setup.regulator.regulate(now_s)]
+    assert told == [
+        (3.0, LogEvent("info", "sim-1", "is throttled by its firmware", "times the firmware throttled a stick")),
+        (
+            5.0,
+            LogEvent("info", "sim-1", "is no longer throttled by its firmware", "times the firmware no longer throttled a stick"),
+        ),
+    ]
+
+
+def test_a_stick_that_rests_since_its_firmware_throttles_it_is_told_as_hot_alone() -> None:
+    setup = RegulatorSetup(2, clusters=ClusterSpec(0, "all"))
+    setup.open(1, 2, sensor=True)
+    told = []
+    for now_s, level in ((2.0, 0), (3.0, 2), (4.0, 0)):
+        for number in (1, 2):
+            setup[number].record_telemetry(Telemetry(40.0, level if number == 1 else 0), now_s, 0.0)
+        told += [each.text for each in setup.regulator.regulate(now_s) if isinstance(each, LogEvent)]
+    assert told == ["is too hot: its firmware throttles it: resting", "has cooled down"]
+
+
 class Watchful(Reckless):
     """It wants to see new readings at 31 s, and switches for heat each time it is asked."""
 

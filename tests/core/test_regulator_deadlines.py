@@ -88,3 +88,19 @@ def test_a_stick_that_reports_nothing_is_hot_when_its_last_reading_is_too_old() 
         LogEvent("info", "sim-1", "reports no temperature: resting", "times a stick was too hot")
     ]
     assert (setup.regulator.active, setup.duties) == (["sim-2"], {"sim-1": 0.0, "sim-2": 1.0})
+
+
+def test_a_stick_that_reports_nothing_for_a_while_has_not_cooled_down_but_reports_again() -> None:
+    setup = RegulatorSetup(2)
+    setup.open(1, sensor=True)
+    setup.open(2)
+    setup.measure(1, 40.0, 2.0)
+    setup.regulator.regulate(18.0)
+    setup.measure(1, 40.0, 19.0)
+    assert setup.regulator.regulate(19.0) == [
+        LogEvent("info", "sim-1", "reports its temperature again", "times a stick cooled down")
+    ]
+    setup.measure(1, 70.0, 20.0)
+    setup.regulator.regulate(20.0)
+    setup.measure(1, 50.0, 21.0)
+    assert [each.text for each in setup.regulator.regulate(21.0) if isinstance(each, LogEvent)] == ["has cooled down"]
