@@ -123,7 +123,8 @@ def sticks(document: Status) -> Lines:
     rows, errors, firmware = [], [], dict[str, list[str]]()
     for stick in document.sticks:
         heat, headroom = stick.temperature_c, stick.headroom_s
-        hot = heat is not None and heat >= limit
+        # a policy may let a stick work a little above the switch temperature: hot is where it rests
+        hot = heat is not None and heat >= (limit if stick.limit_c is None else stick.limit_c)
         rows.append(
             [
                 Cell(stick.id, "bold" if stick.state == "active" else ""),

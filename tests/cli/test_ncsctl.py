@@ -130,6 +130,21 @@ def test_the_time_for_which_an_ordered_source_is_read_ahead_is_called_so(daemon:
     assert " 3433 ahead " in ncsctl("status", place=tmp_path).stdout
 
 
+@pytest.mark.parametrize(
+    ("limit_c", "celsius", "hot"),
+    [(67.0, 65.5, False), (67.0, 67.0, True), (62.0, 61.9, False), (62.0, 62.5, True), (None, 65.5, True), (None, 64.5, False)],
+)
+def test_a_stick_is_called_hot_where_it_gets_no_frame(
+    limit_c: float | None, celsius: float, hot: bool, daemon: FakeControl, tmp_path: Path
+) -> None:
+    stick = msgspec.structs.replace(
+        daemon.status.sticks[0], temperature_c=celsius, limit_c=limit_c, throttle_level=0, headroom_c=0.7, headroom_s=None
+    )
+    daemon.status = msgspec.structs.replace(daemon.status, sticks=[stick])
+    row = next(line for line in ncsctl("status", place=tmp_path).stdout.splitlines() if f"{celsius} °C" in line)
+    assert ("  hot  " in row, " 1 K  " in row) == (hot, not hot)
+
+
 def test_sticks_that_are_all_too_hot_are_told(daemon: FakeControl, tmp_path: Path) -> None:
     change(daemon, "clusters", shedding=True)
     assert "every stick is too hot: no frame is processed" in ncsctl("status", place=tmp_path).stdout
