@@ -26,6 +26,8 @@ ASKED_S, SMOOTH_S, LEAST_SMOOTH_S = 5.0, 30.0, 5.0
 """Real seconds; SMOOTH_S are plant seconds, since heat is what changes a capacity."""
 SHORT, ENOUGH = 0.97, 0.99
 HOLD_S = 5.0
+RESTED = 0.9
+"""Of the rate at full work: by less than that the mean capacity differs through noise alone."""
 LONGEST_RETRY_S, UNKNOWN_RETRY_S = 60, 10
 OVERLOADS = "times the sticks did not keep up with the cameras, or did again"
 
@@ -66,7 +68,15 @@ class Load:
     def limited_by(self) -> str | None:
         """What keeps the sticks from more: "cluster size", "heat" or their "speed"; None without a usable stick."""
         limits = [limit for each in self._regulators.values() if (limit := self._limit_of(each)) is not None]
+        if limits and all(limit == "speed" for limit in limits) and self._have_rested:
+            return "heat"
         return next((limit for limit in ("cluster size", "heat", "speed") if limit in limits), None)
+
+    @property
+    def _have_rested(self) -> bool:
+        """The mean capacity is less than that of sticks at full work: some have rested lately, though none rests now."""
+        rates = [rate for queue in self._dispatcher.queues.values() if (rate := queue.full_rate) is not None]
+        return self.capacity is not None and self.capacity < RESTED * sum(rates)
 
     def retry_after_s(self, now_s: float) -> int | None:
         """In how many seconds a client should ask again; None: now."""

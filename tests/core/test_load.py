@@ -80,6 +80,23 @@ def test_an_overload_is_told_once_with_both_figures_and_so_is_its_end() -> None:
     assert (load(world).overloaded, load(world).retry_after_s) == (False, None)
 
 
+def test_sticks_that_have_rested_lately_are_limited_by_heat_though_none_rests_now() -> None:
+    """All rest every other second: while all work, they still sustain half of what their speed allows."""
+    world = cameras(World(installation(4, policy="all", results=False)), 1 / 50)
+    world.start().run(30.0)
+    assert load(world).limited_by == "speed"
+    limits = []
+    for second in range(40):
+        for stick in world.sticks.values():
+            stick.temperature_c = (80.0, 40.0)[second % 2]
+        world.run(1.0)
+        limits.append(load(world).limited_by)
+    assert limits[20:] == ["heat"] * 20
+    assert {queue.duty for queue in world.engine.dispatcher.queues.values()} == {1.0}
+    world.run(120.0)
+    assert load(world).limited_by == "speed"
+
+
 def test_a_demand_that_is_about_the_capacity_does_not_flap() -> None:
     world = cameras(World(installation(4, results=False)), 1 / 40)
     world.start().run(120.0)
