@@ -17,7 +17,7 @@ from ncs_cluster.core.engine import Engine
 from ncs_cluster.policies.original import Original
 from ncs_cluster.specs import ClusterSpec, StickSpec
 from ncs_cluster.status import OriginalStatus
-from ncs_cluster.thermal import REST_S, Heat, Plant, sensor_reading, throttle_level
+from ncs_cluster.thermal import REST_S, Heat, different, sensor_reading, throttle_level
 
 SLICE_S = 1.0
 """Plant seconds."""
@@ -48,7 +48,8 @@ def offered_per_s(engine: Engine) -> float:
     for camera in engine.cameras.by_name.values():
         if camera.signal and not camera.ended:
             fps = camera.info.fps if camera.info is not None and camera.info.fps else camera.capture_fps
-            total += math.inf if camera.ordered else fps * len(engine.settings.graphs)
+            # without a graph a frame is one inference
+            total += math.inf if camera.ordered else fps * max(1, len(engine.settings.graphs))
     return total
 
 
@@ -108,6 +109,7 @@ class _Stick:
         self._random = random.Random(options.seed ^ zlib.crc32(spec.id.encode()))
         start_c = options.ambient_c if options.initial_c is None else options.initial_c
         self.heat, self.level = Heat(start_c, start_c), 0
+        self._plant = different(options.plant)
         self.latency_s = max(0.001, options.latency_ms / 1000)
 
     @property
@@ -122,5 +124,5 @@ class _Stick:
 
     def advance(self, plant_s: float, work: float, warmer_k: float) -> None:
         if self._options.heat:
-            self.heat = Plant().step(self.heat, plant_s, work, self._options.ambient_c + warmer_k)
+            self.heat = self._plant.step(self.heat, plant_s, work, self._options.ambient_c + warmer_k)
             self.level = throttle_level(self.level, self.heat.die_c)

@@ -112,6 +112,11 @@ def test_without_an_original_the_page_has_no_place_for_it_and_with_one_it_says_w
         )
         rate = sum(camera.detection_fps for camera in shown.control.status.cameras)
         assert figures == [[f"{rate:.1f}\u202f/s", "0\u202fs", "7"], ["27.3\u202f/s", "53\u202fs", "750,001"]]
+        shown.control.status = replace(shown.control.status, graphs=["a", "b"])
+        until(lambda: texts(browser, ".twin dd")[0] == f"{2 * rate:.1f}\u202f/s", 20)
+        # without a graph a frame is one inference
+        shown.control.status = replace(shown.control.status, graphs=[])
+        until(lambda: texts(browser, ".twin dd")[0] == f"{rate:.1f}\u202f/s", 20)
         until(lambda: browser.execute_script("return document.querySelectorAll('.twin .path')[1].getAttribute('d')"), 20)
         browser.refresh()
         lines = "return document.querySelectorAll('.twin .path')[1]?.getAttribute('d')?.split('L').length ?? 0"

@@ -73,6 +73,16 @@ def test_its_sticks_warm_as_the_simulated_backend_says() -> None:
     assert rest_c == pytest.approx(Plant().step(Heat(40.0, 40.0), clock[0] * 20.0, 0.0, 22.0).die_c, abs=0.1)
 
 
+def test_its_sticks_have_the_thermal_figures_of_the_daemons() -> None:
+    """In balance, by the sum of the resistances; half of each stick's time is work."""
+    figures = {"case_air_k_w": 4.0, "die_case_k_w": 6.0, "case_j_k": 10.0, "idle_w": 0.5, "work_w": 2.0}
+    made = twin(plant=figures)
+    run(made, 120.0)
+    expected_c = 22.0 + (4.0 + 6.0) * (0.5 + 2.0 / 2)
+    temperatures_c = made.status().temperatures_c
+    assert sum(temperatures_c) / 4 == pytest.approx(expected_c, abs=1.5)
+
+
 def test_it_does_no_more_than_is_offered_and_its_work_is_shared() -> None:
     made = twin()
     run(made, 20.0, offered=7.0)
@@ -149,6 +159,11 @@ def test_what_is_offered_is_the_rate_of_the_cameras_also_where_they_skip_frames(
     assert offered_per_s(engine) == 30.0 * len(engine.settings.graphs)
     camera.info = replace(camera.info, fps=None)
     assert offered_per_s(engine) == 12.5 * len(engine.settings.graphs)
+    graphs = engine.settings.graphs
+    engine.settings = replace(engine.settings, graphs=[])
+    assert offered_per_s(engine) == 12.5, "without a graph a frame is one inference"
+    engine.settings = replace(engine.settings, graphs=[*graphs, *graphs])
+    assert offered_per_s(engine) == 12.5 * 2 * len(graphs)
     engine.cameras.by_name["cam0"].signal = False
     assert offered_per_s(engine) == 0.0
     settings = installation(1)

@@ -15,7 +15,7 @@ export function twinsOf({ daemon, clusters, sticks, cameras, counters, graphs, o
   return [
     {
       id: "twin ours", name: `This daemon, policy ${daemon.policy}`, state: clusters.active.length ? "active" : "standby", word: ours, bad: throttled,
-      temperature_c: known.length ? Math.max(...known) : null, fps: graphs.length * cameras.reduce((sum, camera) => sum + camera.detection_fps, 0),
+      temperature_c: known.length ? Math.max(...known) : null, fps: Math.max(1, graphs.length) * cameras.reduce((sum, camera) => sum + camera.detection_fps, 0),
       throttled_s: counters.throttled_s, switches: clusters.switches,
     },
     {
