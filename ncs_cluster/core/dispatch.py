@@ -4,6 +4,7 @@ A lane is one graph of one stream. A live lane holds its newest frame only and s
 fresh: a busy stick gets one more request shortly before one of its executors is expected to be free (expected end minus lead). An
 ordered lane is a queue and fills a stick to its max_in_flight; beside live lanes it sends as late as they do, since otherwise it
 would take every free executor first. Lanes with work take turns by weight (virtual time, as in fair queueing).
+A paced stick waits a little for the next frame of the live lane whose turn it is; one at full speed would lose work by that.
 
 A unit whose stick failed returns to the head of its lane. It is retried isolated, as the only unit on its stick, so that the next
 failure has one possible cause; after MOST_TRIES failures it is given up. A live unit is dropped for a newer frame instead.
@@ -21,6 +22,8 @@ from ncs_cluster.core.work import DROPPED, Tally, Unit
 from ncs_cluster.types import StickId
 
 MOST_TRIES = 3
+MOST_MISSED = 3
+"""No stick waits for a lane that has missed so many turns."""
 
 
 class Lane:
@@ -34,6 +37,8 @@ class Lane:
         self.held = False
         """A sink of its stream is full; the lane sends nothing until the sink has room."""
         self.virtual_s = 0.0
+        self.missed = 0
+        """Turns that it has missed since its last frame."""
         self.pending: deque[Unit] = deque()
 
 
@@ -160,7 +165,7 @@ class Dispatcher:
         """Add a unit to its lane. In a live lane it replaces an older frame."""
         lane = self.lanes[unit.stream, unit.graph]
         self.tally.begin(unit)
-        replaced = False
+        replaced, lane.missed = False, 0
         if not lane.ordered:
             while lane.pending:
                 older = lane.pending.popleft()
@@ -184,7 +189,7 @@ class Dispatcher:
         while ready:
             lane = ready[0]
             queue = None if lane.held else self._queue_for(lane.pending[0], lane, now_s)
-            if queue is None:
+            if queue is None or self._keeps_for_another(queue, lane, now_s):
                 ready.pop(0)
                 continue
             unit = lane.pending.popleft()
@@ -300,6 +305,27 @@ class Dispatcher:
         if best is not None:
             return best if best.share is None or best.throttled else self._by_share(best, avoided, now_s)
         return None if unit.tried else self._busy_queue(now_s, full=lane.ordered and not self._any_live)
+
+    def _keeps_for_another(self, queue: StickQueue, lane: Lane, now_s: float) -> bool:
+        """A paced stick waits for the next frame of a live lane whose turn it is, as long as it loses no work by that. Else the
+        sticks, which are free at about the same time, would take a frame of each lane whatever its weight."""
+        if queue.duty >= 1.0 or queue.in_flight or lane.pending[0].tried:
+            return False
+        behind = [
+            other
+            for other in self.lanes.values()
+            if not (other.ordered or other.pending or other.held or other.stream == lane.stream)
+            and other.missed < MOST_MISSED
+            and other.virtual_s < lane.virtual_s
+        ]
+        if not behind:
+            return False
+        if (full_s := queue.full_s(now_s)) > now_s:
+            self._wake_at(full_s)
+            return True
+        for other in behind:
+            other.missed += 1
+        return False
 
     def _by_share(self, best: StickQueue, avoided: Sequence[StickId], now_s: float) -> StickQueue:
         """`best` is idle longest; the stick of its pool that has had least for its share."""

@@ -110,6 +110,13 @@ class StickQueue:
         self._credit_s, self._credited_s = min(BURST * mean_s, self._credit_s + gained_s), now_s
         return now_s + max(0.0, mean_s - self._credit_s - 1e-9) / self.duty
 
+    def full_s(self, now_s: float) -> float:
+        """How long a paced stick may wait without losing work: from then on it gains no more. Call `turn_s` before."""
+        mean_s = self.service.mean_s
+        if self.duty >= 1.0 or mean_s is None:
+            return now_s
+        return now_s + max(0.0, BURST * mean_s - self._credit_s - 1e-9) / self.duty
+
     def pay(self) -> None:
         """It begins an inference. Its price is known when it ends."""
         if self.duty < 1.0:
