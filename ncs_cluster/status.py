@@ -146,6 +146,11 @@ class MachineStatus(Struct, frozen=True):
     memory_used_mb: float
     memory_total_mb: float
     temperature_c: float | None
+    """Of its processor."""
+    ambient_c: float | None = None
+    """Of the air, by the sensor of [ambient]; None: there is none, or it cannot be read."""
+    fan_duty: float | None = None
+    """Speed that the fan of [fan] is set to, 0..1; None: there is none, or it cannot be set."""
 
 
 class ProcessStatus(Struct, frozen=True):

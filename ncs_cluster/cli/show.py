@@ -237,6 +237,8 @@ def machine(document: Status) -> list[Cell]:
             "warn" if memory >= 0.9 else "",
         ),
         Cell(f", {number(heat, '.0f', ' °C')}" if heat is not None else "", "warn" if heat is not None and heat >= 80 else ""),
+        Cell("" if about.ambient_c is None else f", air {about.ambient_c:.1f} °C"),
+        Cell("" if about.fan_duty is None else "; fan off" if not about.fan_duty else f"; fan at {100 * about.fan_duty:.0f} %"),
     ]
 
 

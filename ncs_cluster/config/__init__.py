@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ncs_cluster.config.cameras import cameras
+from ncs_cluster.config.climate import ambient, fan
 from ncs_cluster.config.context import Context, refusal
 from ncs_cluster.config.flags import flag_of, parse
 from ncs_cluster.config.graphs import graphs
@@ -53,6 +54,8 @@ def load(argv: Sequence[str], environ: Mapping[str, str], *, job: bool = False) 
         gateway=page,
         log_level=context.root.log_level,
         notices=context.notices,
+        fan=fan(context),
+        ambient=ambient(context),
     )
 
 

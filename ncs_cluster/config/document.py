@@ -19,8 +19,10 @@ from ncs_cluster.config.graph_folder import GraphToml, Input, Labels
 from ncs_cluster.config.model import (
     BACKEND_TABLES,
     GROUPS,
+    Ambient,
     Camera,
     Discovery,
+    Fan,
     Graph,
     Keys,
     PolicyTable,
@@ -149,6 +151,8 @@ def page() -> str:
         ("pools.NAME", Pool, POOLS),
         ("runtimes.NAME", Runtime, "Another interpreter for the children that name it, for libraries that need one.\n"),
         ("discovery", Discovery, "How real sticks are found.\n"),
+        ("fan", Fan, "A fan that follows the headroom of the sticks: [thermal.md](thermal.md#a-fan).\n"),
+        ("ambient", Ambient, "A sensor of the air around the sticks: [thermal.md](thermal.md#the-air-and-the-board).\n"),
     ]
     for title, model, text in tables:
         parts += [f"### `[{title}]`\n", text, _keys(model)]

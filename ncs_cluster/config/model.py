@@ -98,6 +98,32 @@ class Discovery(Table):
     names: Names = key({}, 'Names of USB ports, for status, page and log: "1.2.3" = "front-left".')
 
 
+class Fan(Table):
+    """`[fan]`: a fan that follows the smallest headroom of the sticks."""
+
+    chip: Optional[str] = key(
+        None, 'Its hwmon chip, as the file `name` in its folder says: "pwmfan", "gpio_fan". Without it: no fan.', min_length=1
+    )
+    channel: int = key(1, "N of its file pwmN.", ge=1, le=99)
+    sysfs: str = key("/sys", "Where the kernel shows its devices; no file outside is touched.")
+    off_above: float = key(20.0, "Off while every stick is more than so many K under its limit.", ge=0, le=100)
+    full_below: float = key(8.0, "At full speed where a stick is less than so many K under its limit.", ge=0, le=100)
+    hysteresis: float = key(2.0, "Slower only when the headroom is so many K larger than the present speed asks for.", ge=0, le=50)
+    least_run_s: float = key(60.0, "Once it turns, it turns for so many seconds.", ge=0, le=3600)
+    least_duty: float = key(0.3, "The slowest speed at which it surely turns, as a part of the full one.", ge=0.05, le=1)
+
+
+class Ambient(Table):
+    """`[ambient]`: a sensor of the air around the sticks."""
+
+    file: Optional[str] = key(
+        None, 'A file of millidegrees, relative to `sysfs`: "bus/w1/devices/28-0000055f1020/temperature".', min_length=1
+    )
+    chip: Optional[str] = key(None, 'Or a hwmon chip, as the file `name` in its folder says: "sht3x".', min_length=1)
+    channel: int = key(1, "N of the chip's file tempN_input.", ge=1, le=99)
+    sysfs: str = key("/sys", "Where the kernel shows its devices; no file outside is read.")
+
+
 _RUNTIME = (str, key("default", "The interpreter its workers run under: a [runtimes.NAME]."))
 _TIME_SCALE = (
     float,
@@ -231,6 +257,8 @@ if TYPE_CHECKING:
         runtimes: dict[str, Runtime]
         sinks: dict[str, dict[str, Any]]
         discovery: Discovery
+        fan: Fan
+        ambient: Ambient
         # and one table per backend, under the backend's name
 
 else:
@@ -243,6 +271,8 @@ else:
         runtimes=(dict[str, Runtime], key({}, "One table per interpreter.")),
         sinks=(dict[str, dict[str, Any]], key({}, "One table per kind of sink.")),
         discovery=(Discovery, Field(default_factory=Discovery)),
+        fan=(Fan, Field(default_factory=Fan)),
+        ambient=(Ambient, Field(default_factory=Ambient)),
         **{name: (table, Field(default_factory=table)) for name, table in BACKEND_TABLES.items()},
     )
 

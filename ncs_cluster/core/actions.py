@@ -75,13 +75,20 @@ class KeepJobs(Struct, frozen=True):
     """Write down the jobs, so that the next daemon goes on with them: see Jobs.records."""
 
 
+class SetFan(Struct, frozen=True):
+    """The fan's speed, told every second: 0 is off, 1 is full speed."""
+
+    duty: float
+
+
 class LogEvent(Struct, frozen=True):
     """One line of the log and of `ncsctl events`. An event reports a change once, not a state repeatedly."""
 
     level: str
     """ "info", "warning" or "error"."""
     origin: str
-    """The part of the daemon it concerns: a stick, a camera, a child's endpoint, "page", "clusters", "usb", "fault" or "daemon"."""
+    """The part of the daemon it concerns: a stick, a camera, a child's endpoint, "page", "clusters", "usb", "fan", "ambient",
+    "fault" or "daemon"."""
     text: str
     group: str | None = None
     """Plural under which such events are grouped, as in "12 switches by heat in 30 s". None: events of one origin whose texts
@@ -94,4 +101,6 @@ class Exit(Struct, frozen=True):
     code: int
 
 
-Action = Union[Send, Spawn, Kill, MakePool, DropPool, MakePictures, DropPictures, Unplug, ForgetPort, KeepJobs, LogEvent, Exit]
+Action = Union[
+    Send, Spawn, Kill, MakePool, DropPool, MakePictures, DropPictures, Unplug, ForgetPort, KeepJobs, SetFan, LogEvent, Exit
+]

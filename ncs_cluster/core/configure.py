@@ -15,6 +15,9 @@ LIVE_GRAPH_FIELDS = {"threshold", "labels", "decoder_options"}
 """Fields of a GraphSpec that a worker applies to a loaded graph."""
 
 
+RESTART_FIELDS = ("runtime_dir", "state_dir", "runtimes", "log_level", "fan", "ambient")
+
+
 class Operator:
     """Handles events.OperatorEvent."""
 
@@ -47,7 +50,7 @@ class Operator:
 
 def restart_needed(old: Settings, new: Settings) -> list[str]:
     """Changed keys that take effect only at the next start of the daemon."""
-    keys = [name for name in ("runtime_dir", "state_dir", "runtimes", "log_level") if getattr(old, name) != getattr(new, name)]
+    keys = [name for name in RESTART_FIELDS if getattr(old, name) != getattr(new, name)]
     if [_model(graph) for graph in old.graphs] != [_model(graph) for graph in new.graphs]:
         keys.append("graphs")
     if (old.gateway is None) != (new.gateway is None):

@@ -15,6 +15,7 @@ from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Child, Limits
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import Endpoint
+from ncs_cluster.core.fan import Fan
 from ncs_cluster.core.gateway import Gateway
 from ncs_cluster.core.jobs import Jobs
 from ncs_cluster.core.load import Load
@@ -61,6 +62,7 @@ class Engine:
             self.gateway = Gateway(settings.gateway, settings, self, limits, rings=rings, set_viewers=set_viewers)
         self.cameras.gateway = self.gateway
         self.jobs = Jobs(settings.jobs, self._graphs, self.cameras, self.sinks, self.tally)
+        self.fan = Fan(settings.fan) if settings.fan is not None else None
         self.idle_s = now_s
         self.heat_wave: tuple[float, float] | None = None
         """From when and until when the newest injected heat wave lasts, monotonic seconds."""
@@ -170,6 +172,8 @@ class Engine:
         actions += self.workers.health.report(now_s)
         for regulator in self.workers.regulators.values():
             actions += regulator.regulate(now_s) + regulator.report_size()
+        if self.fan is not None:
+            actions += self.fan.look(self.workers.regulators.values(), now_s)
         actions += self.cameras.tick(now_s)
         actions += self.sinks.retire(now_s)
         self.sticks.forget_removed()

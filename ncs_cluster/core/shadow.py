@@ -144,6 +144,11 @@ class Shadow:
         die, limit_c = self._asked.dies.get(stick), self._limits_c.get(stick)
         return None if die is None or limit_c is None or die.suspect else limit_c - die.filter.die_c
 
+    def is_suspect(self, stick: StickId) -> bool:
+        """Its sensor repeats itself improbably often."""
+        die = self._asked.dies.get(stick)
+        return die is not None and die.suspect
+
     def foresees(self, stick: StickId) -> bool:
         """The die is known well enough for a headroom in seconds."""
         die = self._asked.dies.get(stick)

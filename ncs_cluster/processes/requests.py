@@ -19,6 +19,7 @@ from ncs_cluster.core.client import ClientMessage
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import JobGiven
 from ncs_cluster.processes import usage
+from ncs_cluster.processes.climate import Climate
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.spawn import Spawner
 from ncs_cluster.specs import JobSpec
@@ -42,10 +43,11 @@ class Requests:
         *,
         no_jobs: str | None,
         uid: Callable[[str], int],
+        climate: Climate | None = None,
     ) -> None:
         """`reply(client, reply)` sends; `raise_event(client, request)` gives a request to the core. `no_jobs`: why this daemon
         takes no jobs. `uid(client)`: the user who has connected."""
-        self._no_jobs, self._uid = no_jobs, uid
+        self._no_jobs, self._uid, self._climate = no_jobs, uid, climate
         self._engine, self._spawner, self._usage, self._events = engine, spawner, sampled, events
         self._reply, self._raise = reply, raise_event
         self._twin: OriginalTwin | None = None
@@ -89,13 +91,14 @@ class Requests:
 
     def status(self) -> Status:
         now_s = time.monotonic()
+        machine = usage.machine(self._usage.machine_percent)
         status = report.status(
             self._engine,
             now_s,
             time.time(),
             version=ncs_cluster.__version__,
             pid=os.getpid(),
-            machine=usage.machine(self._usage.machine_percent),
+            machine=machine if self._climate is None else self._climate.shown(machine),
             usage=self._usage.by_pid,
         )
         supervisor, *children = status.processes

@@ -6,7 +6,7 @@
                       after a deadline: engine.wake -> perform
 
 It uses no vendor library, reads no pixel, and writes to disk only when a pair of USB ports is learned. The log goes to standard
-error.
+error; threads of their own write it, set the fan and read the sensor of the air.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ncs_cluster.ipc import pictures, pool
 from ncs_cluster.processes import child, control, runtime_dir, usage
 from ncs_cluster.processes.camera_memory import CameraMemory
 from ncs_cluster.processes.children import Children
+from ncs_cluster.processes.climate import Climate
 from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.kept_jobs import KeptJobs
@@ -88,6 +89,7 @@ class Supervisor:
         self._usage = usage.Usage()
         self._notifier = Notifier()
         self._next_ping_s = self._next_spawner_s = 0.0
+        self._climate = Climate(settings.fan, settings.ambient)
         self._children = Children(settings, self._loop, self._log, self._raise, self._with_room)
         self._requests = Requests(
             self._engine,
@@ -98,9 +100,16 @@ class Supervisor:
             lambda client, request: self._raise(Endpoint("client", client), request),
             no_jobs=self._kept_jobs.refusal,
             uid=self._control.uid,
+            climate=self._climate,
         )
 
     def run(self) -> int:
+        try:
+            return self._run()
+        finally:
+            self._climate.close()
+
+    def _run(self) -> int:
         self._perform(self._engine.start(time.monotonic()))
         self._handle_events()
         self._notifier.send("READY=1")
@@ -176,6 +185,7 @@ class Supervisor:
             self._next_spawner_s = now_s + SPAWNER_S
             self._children.spawner.tick(now_s, self._children.pids)
             self._handle_events()
+        self._climate.tick(self._log.add)
         self._log.tick(now_s)
         if now_s >= self._next_ping_s:
             self._next_ping_s = now_s + min(1.0, self._notifier.ping_every_s or 1.0)
@@ -213,6 +223,8 @@ class Supervisor:
                         usb.forget(stick)
                 case a.KeepJobs():
                     self._kept_jobs.keep(self._engine.jobs.records())
+                case a.SetFan(duty=duty):
+                    self._climate.set_fan(duty)
                 case a.LogEvent(level=level, origin=origin, text=text, group=group):
                     self._log.add(level, origin, text, group)
                 case a.Exit(code=code):

@@ -15,6 +15,7 @@ from ncs_cluster.core.events import BUS, SINK, Endpoint, StickGone
 from ncs_cluster.messages import MapPool, Stop
 from ncs_cluster.processes.camera_memory import CameraMemory
 from ncs_cluster.processes.children import Children
+from ncs_cluster.processes.climate import Climate
 from ncs_cluster.processes.discovery import SimulatedBus
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.kept_jobs import KeptJobs
@@ -37,6 +38,7 @@ EXAMPLES: list[a.Action] = [
     a.Unplug(STICK),
     a.ForgetPort(STICK),
     a.KeepJobs(),
+    a.SetFan(0.5),
     a.LogEvent("info", "daemon", "text"),
     a.Exit(7),
 ]
@@ -74,6 +76,16 @@ class Processes(Children):
         self._done.append(("kill", endpoint))
 
 
+class FanAlone(Climate):
+    """Writes down instead of setting a fan."""
+
+    def __init__(self, done: list[tuple[Any, ...]]) -> None:
+        self._done = done
+
+    def set_fan(self, duty: float) -> None:
+        self._done.append(("fan", duty))
+
+
 class Performer(Supervisor):
     """The dispatch of the supervisor, without its loop: what would reach a process, a log or the core is written down."""
 
@@ -89,6 +101,7 @@ class Performer(Supervisor):
         self._kept_jobs = Jobs(None, self._log.add)
         self._kept_jobs.done = self.done
         self._children = Processes(self.done)
+        self._climate = FanAlone(self.done)
 
     def _send(self, action: a.Send) -> None:
         self.done.append(("send", action))
@@ -128,6 +141,7 @@ def test_the_supervisor_performs_actions_in_their_order(performer: Performer) ->
         ("kill", WORKER),
         ("raise", BUS, StickGone(STICK)),
         ("keep", []),
+        ("fan", 0.5),
         ("note", "info", "daemon", "text"),
     ]
     assert performer._exit_code == 7

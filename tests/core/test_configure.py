@@ -14,7 +14,7 @@ from ncs_cluster.core.child import State
 from ncs_cluster.core.configure import Operator, restart_needed
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import GATEWAY, Configured, Endpoint, OperatorEvent, StopRequested
-from ncs_cluster.specs import ClusterSpec, DiscoverySpec, GatewaySpec, PoolSpec, Settings, SinkSpec
+from ncs_cluster.specs import AmbientSpec, ClusterSpec, DiscoverySpec, FanSpec, GatewaySpec, PoolSpec, Settings, SinkSpec
 from ncs_cluster.types import CameraName, GraphName
 from tests.core.onepool import GRAPH, pool_of, stick_id, worker
 from tests.core.oneworkers import CAMERA, WorkersSetup, settings_of
@@ -183,6 +183,8 @@ USB, CPU = BASE.pools
         ({"runtime_dir": "other"}, ["runtime_dir"]),
         ({"state_dir": "other"}, ["state_dir"]),
         ({"runtime_dir": "other", "state_dir": "other"}, ["runtime_dir", "state_dir"]),
+        ({"fan": FanSpec("pwmfan")}, ["fan"]),
+        ({"ambient": AmbientSpec("air")}, ["ambient"]),
         ({"graphs": []}, ["graphs"]),
         ({"graphs": [GRAPH, GRAPH]}, ["graphs"]),
         ({"graphs": [replace(GRAPH, name=GraphName("other"))]}, ["graphs"]),

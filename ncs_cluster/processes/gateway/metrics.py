@@ -194,6 +194,8 @@ def _machine(status: Status) -> Iterator[Metric]:
         yield _gauge("machine_memory_used_bytes", "Memory used.", [((), machine.memory_used_mb * _MEGA)])
         yield _gauge("machine_memory_bytes", "Memory of the machine.", [((), machine.memory_total_mb * _MEGA)])
         yield _gauge("machine_temperature_celsius", "Temperature of the machine.", [((), machine.temperature_c)])
+        yield _gauge("ambient_celsius", "Temperature of the air, by the sensor of [ambient].", [((), machine.ambient_c)])
+        yield _gauge("fan_duty_ratio", "Speed that the fan of [fan] is set to.", [((), machine.fan_duty)])
     processes, label = status.processes, ("process",)
     cpu = [((it.name,), None if it.cpu_percent is None else it.cpu_percent / 100) for it in processes]
     memory = [((it.name,), None if it.memory_mb is None else it.memory_mb * _MEGA) for it in processes]

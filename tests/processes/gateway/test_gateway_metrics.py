@@ -33,7 +33,16 @@ def foreseeing() -> Status:
     stick = replace(status.sticks[0], headroom_c=20.0, sustainable_fps=16.4)
     shadow = ShadowStatus(True, 40.0, 65.4, 38.2, ["predictive would sustain 65/s, not 38"])
     pool = PoolStatus("default", "ring", 2, 65.0, 10.0, ["sim-1", "sim-2"], 4.2, 7, False, shadow)
-    return replace(status, sticks=[stick, *status.sticks[1:]], pools=[pool], jobs=[some_job("1")])
+    assert status.machine is not None
+    machine = replace(status.machine, ambient_c=23.5, fan_duty=0.302)
+    return replace(status, sticks=[stick, *status.sticks[1:]], pools=[pool], jobs=[some_job("1")], machine=machine)
+
+
+def test_the_air_and_the_fan_are_there_where_they_are_known() -> None:
+    found = samples(foreseeing())
+    assert (found["ncs_cluster_ambient_celsius", ()], found["ncs_cluster_fan_duty_ratio", ()]) == (23.5, 0.302)
+    names = {name for name, _ in samples(some_status())}
+    assert not {"ncs_cluster_ambient_celsius", "ncs_cluster_fan_duty_ratio"} & names
 
 
 def test_what_predictive_would_do_is_there_once_it_is_known() -> None:

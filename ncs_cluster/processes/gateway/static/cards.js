@@ -107,6 +107,8 @@ export function showMachine(section, machine, processes, sink) {
     ["memory", `${number(machine.memory_used_mb / 1000, 1)} of ${number(machine.memory_total_mb / 1000, 1, "GB")}`],
   ] : [];
   if (machine && machine.temperature_c !== null) figures.push(["temperature", number(machine.temperature_c, 0, "°C")]);
+  if (machine && machine.ambient_c !== null) figures.push(["air", number(machine.ambient_c, 1, "°C")]);
+  if (machine && machine.fan_duty !== null) figures.push(["fan", number(100 * machine.fan_duty, 0, "%")]);
   if (sink) figures.push(["results written", `${number(sink.written)}${sink.waiting ? `, ${number(sink.waiting)} waiting` : ""}`]);
   each(section.querySelector("dl"), figures, ([term]) => term, ([term]) => figure(term), ({ value }, [, text]) => put(value, text));
   each(section.querySelector("tbody"), processes, (process) => process.name, makeProcess, (row, process) => {
