@@ -5,6 +5,7 @@ Exit codes: 0 healthy, 1 degraded, down or starting (or the daemon refused), 2 w
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from contextlib import suppress
@@ -12,31 +13,17 @@ from contextlib import suppress
 from ncs_cluster.cli import lean
 from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning, Starting, format_os_error
 
+OWN_COMMAND_LINES = ("run", "bench", "simulate", "calibrate", "merge")
+"""Modules of this package; the other commands share one parser."""
+
 
 def main() -> None:
     """The command."""
     lean_command = False
     try:
-        if sys.argv[1:2] == ["run"]:
-            from ncs_cluster.cli import run
-
-            sys.exit(run.main(sys.argv[2:]))
-        if sys.argv[1:2] == ["bench"]:
-            from ncs_cluster.cli import bench
-
-            sys.exit(bench.main(sys.argv[2:]))
-        if sys.argv[1:2] == ["simulate"]:
-            from ncs_cluster.cli import simulate
-
-            sys.exit(simulate.main(sys.argv[2:]))
-        if sys.argv[1:2] == ["calibrate"]:
-            from ncs_cluster.cli import calibrate
-
-            sys.exit(calibrate.main(sys.argv[2:]))
-        if sys.argv[1:2] == ["merge"]:
-            from ncs_cluster.cli import merge
-
-            sys.exit(merge.main(sys.argv[2:]))
+        if (own := _own(sys.argv[1:])) is not None:
+            name, words = own
+            sys.exit(importlib.import_module(f"ncs_cluster.cli.{name}").main(words))
         lean.import_msgspec()
         from ncs_cluster.cli import commands
 
@@ -69,6 +56,14 @@ def main() -> None:
             sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _own(words: list[str]) -> tuple[str, list[str]] | None:
+    """A command with a command line of its own, and its words; --runtime-dir may stand before its name, as for the others."""
+    before = 2 if words[:1] == ["--runtime-dir"] else 1 if words[:1] and words[0].startswith("--runtime-dir=") else 0
+    if words[before : before + 1] and words[before] in OWN_COMMAND_LINES:
+        return words[before], [*words[:before], *words[before + 1 :]]
+    return None
 
 
 if __name__ == "__main__":

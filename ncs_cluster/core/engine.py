@@ -64,9 +64,9 @@ class Engine:
         self.jobs = Jobs(settings.jobs, self._graphs, self.cameras, self.sinks, self.tally)
         self.fan = Fan(settings.fan) if settings.fan is not None else None
         self.idle_s = now_s
+        """When no unit was open last."""
         self.heat_wave: tuple[float, float] | None = None
         """From when and until when the newest injected heat wave lasts, monotonic seconds."""
-        """When no unit was open last."""
         self.shutdown: Shutdown | None = None
         self._next_tick_s = now_s + TICK_S
         self._last_tick_s = now_s
