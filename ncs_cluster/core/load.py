@@ -141,7 +141,7 @@ class Load:
             self.overloaded, self._differs_since_s = not self.overloaded, None
             text = "the sticks keep up with the cameras again"
             if self.said is not None:
-                text = f"{self.said}: frames are dropped, each camera has the share of its weight"
+                text = f"{self.said}: frames are dropped"
             return [LogEvent("info", "clusters", text, OVERLOADS)]
         return []
 

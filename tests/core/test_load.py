@@ -70,7 +70,7 @@ def test_an_overload_is_told_once_with_both_figures_and_so_is_its_end() -> None:
     world = cameras(World(installation(4, cluster_size=2, results=False)), 1 / 50)
     world.start().run(60.0)
     said = "the cameras ask for 50/s, the sticks sustain 20/s (limited by cluster size)"
-    assert told(world) == [f"{said}: frames are dropped, each camera has the share of its weight"]
+    assert told(world) == [f"{said}: frames are dropped"]
     seen = load(world)
     assert (seen.overloaded, seen.limited_by, seen.said) == (True, "cluster size", said)
     assert seen.retry_after_s == 1, "a request that comes now has its turn within a second"
