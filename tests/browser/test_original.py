@@ -42,7 +42,7 @@ def texts(browser: Any, selector: str) -> list[str]:
 def run_dir(tmp_path: Path) -> Iterator[Path]:
     """The runtime directory of a daemon with the flags of `make run`."""
     need_program("make", "make")
-    kept = {name: value for name, value in os.environ.items() if name not in ("GRAPH", "SOURCE", "ARGS", "MAKEFLAGS")}
+    kept = {name: value for name, value in os.environ.items() if name not in ("GRAPH", "SOURCE", "ARGS", "MAKEFLAGS", "MAKELEVEL")}
     command = ["make", "--dry-run", "run", "VENV=/nowhere"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True, env=kept).stdout
     flags = said.replace("\\\n", " ").partition("/nowhere/bin/ncs-clusterd ")[2].split()
