@@ -33,7 +33,8 @@ def test_the_fan_follows_the_headroom_and_is_at_full_speed_when_the_daemon_ends(
 
         status = daemon.until(follows, "sets the fan by the smallest headroom")
         assert status["machine"]["ambient_c"] == 24.3
-        assert 0 < int((folder / "pwm1").read_text()) < 255
+        # on a busy machine a reading may be missing for a while, and the fan be at full speed
+        daemon.until(lambda _: 0 < int((folder / "pwm1").read_text() or 255) < 255, "has told the chip")
         assert (folder / "pwm1_enable").read_text() == "1\n"
         shown = subprocess.run(
             [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "--runtime-dir", os.fspath(daemon.runtime_dir), "status"],
