@@ -27,7 +27,7 @@ class _File(Struct):
 
 
 def calibrations(context: Context) -> dict[StickId, DieFigures]:
-    """Of every stick that was calibrated. A file that is none, or has impossible figures, is left out, with a notice."""
+    """The figures of every calibrated stick. Other files, and impossible figures, are left out with a notice."""
     found = {}
     for file in places.calibrations(state_dir(context)):
         try:

@@ -33,7 +33,7 @@ class Fan:
         self.spec = spec
         self.duty = 1.0
         self._began_s: float | None = None
-        """When it began to turn; None: it does not turn, or nobody has looked yet."""
+        """When the fan began to turn; None: the fan is off, or its first duty is not decided yet."""
         self._unknown_s: float | None = None
         """Since when the headroom is unknown."""
         self._said = False

@@ -158,7 +158,7 @@ def fair_shares(capacity: float, asked: Mapping[str, float], weights: Mapping[st
     """Weighted max-min fair shares of `capacity`."""
     shares: dict[str, float] = {}
     left, weight = capacity, sum(weights[name] for name in asked)
-    # the one that asks for least for its weight first: what it leaves is for the others
+    # the stream with the least demand per weight comes first: the others share the capacity that it leaves
     for name in sorted(asked, key=lambda name: asked[name] / weights[name]):
         shares[name] = min(asked[name], left * weights[name] / weight)
         left, weight = left - shares[name], weight - weights[name]

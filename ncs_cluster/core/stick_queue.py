@@ -43,7 +43,7 @@ class StickQueue:
         self.duty = 0.0
         """Share of the time it may work, 0..1. 0: it rests; below 1: it is paced."""
         self.share: float | None = None
-        """Its part of the work where there is less than the duties allow; None: whoever is idle longest gets it."""
+        """The stick's part of the work when there is less than the duties allow; None: sticks take turns by idle time."""
         self.served = 0.0
         """Work done for its share, in the virtual time of the dispatcher."""
         self.in_flight: dict[int, Unit] = {}

@@ -36,7 +36,7 @@ UNSETTLED = 8.0
 """Factor of case and air variance while the air may be changing."""
 GAIN_RANGE = (0.5, 2.0)
 FIRST_GAIN, CALIBRATED_GAIN = 0.04, 0.0025
-"""Variance of the gain at the begin: of a stick that is not known, and of one that was calibrated, beside the calibration's own."""
+"""Initial variance of the gain: of a stick without a calibration; of a calibrated stick, added to the calibration's variance."""
 FIRST_NOISE, LEAST_NOISE, MOST_NOISE, MODEL_NOISE = 0.243, 0.12, 4.0, 0.03
 FINE_C = 0.05
 """A smaller sensor step counts as none."""

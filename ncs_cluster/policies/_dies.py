@@ -22,7 +22,8 @@ FROZEN_RUN = 14.0
 
 
 STILL_WORK_S = 20.0
-"""A die gets about 8 K warmer by so much work after a pause: a sensor that has never said anything else meanwhile is none."""
+"""Seconds of work that make a die about 8 K warmer after a pause. A sensor whose reading has never changed by then counts as
+absent."""
 
 
 class Dies:

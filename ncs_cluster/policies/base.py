@@ -62,8 +62,8 @@ class Advice(Struct, frozen=True):
     by_heat: bool = False
     """The switch is for a temperature: such events are many, and are counted rather than listed."""
     shares: dict[StickId, float] = {}
-    """Where there is less work than the duties allow: in which proportion the sticks get it. Without: the one that was idle longest
-    is next."""
+    """The proportion in which sticks get work when there is less than the duties allow. Empty: the stick that is idle longest gets
+    the next frame."""
     cooler_k: float | None = None
     """By how much the hottest stick becomes cooler by these shares than by equal ones, in the long run. None: not known."""
     look_s: float | None = None

@@ -43,8 +43,8 @@ class Grants:
             self._changed.notify()
 
     def take(self, fits: Callable[[int], bool], *, wait: bool) -> Optional[Granted]:
-        """The next grant whose pool `fits`; others are dropped, since the supervisor has revoked them. None when there is none and
-        `wait` is false, and after `close`."""
+        """The next grant whose pool `fits`. Grants of other pools are dropped: the supervisor has revoked them. None when no grant
+        is left and `wait` is false, or after `close`."""
         with self._changed:
             while True:
                 while wait and not self._waiting and not self._closed:

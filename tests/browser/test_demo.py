@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 
 from ncs_cluster.client import Client, Refused
 from ncs_cluster.errors import NotRunning
+from tests.browser.looking import texts, until
 from tests.tied import TIED
 
 pytestmark = pytest.mark.slow
@@ -34,21 +35,6 @@ DEMO = [
     "--fps=10",
     "--listen=127.0.0.1:0",
 ]
-
-
-def until(holds: Callable[[], Any], timeout_s: float = 40.0) -> Any:
-    until_s = time.monotonic() + timeout_s
-    while not (value := holds()):
-        assert time.monotonic() < until_s, "it did not come to pass"
-        time.sleep(0.1)
-    return value
-
-
-def texts(browser: Any, selector: str) -> list[str]:
-    found: list[str] = browser.execute_script(
-        "return [...document.querySelectorAll(arguments[0])].map((it) => it.textContent)", selector
-    )
-    return found
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,10 @@ from ncs_cluster.errors import NotRunning
 from ncs_cluster.status import OriginalStatus
 from ncs_cluster.testing.control import some_status
 from ncs_cluster.testing.gateway import site
+from tests.browser.looking import texts, until
 from tests.conftest import ROOT
 from tests.needs import need_program
 from tests.tied import TIED
-
-
-def until(holds: Callable[[], Any], timeout_s: float) -> Any:
-    until_s = time.monotonic() + timeout_s
-    while not (value := holds()):
-        assert time.monotonic() < until_s, "it did not come to pass"
-        time.sleep(0.1)
-    return value
-
-
-def texts(browser: Any, selector: str) -> list[str]:
-    found: list[str] = browser.execute_script(
-        "return [...document.querySelectorAll(arguments[0])].map((it) => it.textContent)", selector
-    )
-    return found
 
 
 @pytest.fixture
