@@ -1,4 +1,4 @@
-"""The vendor's last host software that drives a stick: OpenVINO 2021.4.2 from PyPI, in a venv of its own. Any room may use it.
+"""The vendor's last host software that drives a stick: OpenVINO 2021.4.2 from PyPI, in a venv of its own.
 
 Its MYRIAD plugin is the oracle: what it sends over USB is right by definition, what it answers our outputs are compared with. The
 stick's firmware is a data file of the same wheel.

@@ -1,4 +1,4 @@
-"""The oracle's own ground: what the tests of this room stand on is there and is what it should be."""
+"""The Python 3.9 and the firmware of these tests are there and are the right ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.python39 import Runtime
 
 ASK = """
-import cv2, msgspec, numpy, ngraph, ncs_cluster.processes.worker, ncs_cluster.decoders.ssd, ncs_cluster.ipc.pool
+import cv2, msgspec, numpy, ncs_cluster.processes.worker, ncs_cluster.decoders.ssd, ncs_cluster.ipc.pool
 from openvino.inference_engine import IECore
 core = IECore()
 print(core.get_versions("CPU")["CPU"].build_number, core.available_devices)
