@@ -102,6 +102,21 @@ class FrameRef(Struct, frozen=True, array_like=True):
     height: int
 
 
+class Tensor(Struct, frozen=True, array_like=True):
+    """The shape of one output of a graph, whose values are float32, little-endian, in C order."""
+
+    name: str
+    shape: List[int]
+
+
+class GraphPorts(Struct, frozen=True, array_like=True):
+    """What an open stick knows of a graph: the size of its input, pixels, and its outputs."""
+
+    width: int
+    height: int
+    outputs: List[Tensor]
+
+
 class PoolLayout(Struct, frozen=True, array_like=True):
     """Geometry of one frame pool. A slot holds at most `max_width` x `max_height` pixels."""
 
@@ -111,6 +126,8 @@ class PoolLayout(Struct, frozen=True, array_like=True):
     max_height: int
     depth_scale_m: Optional[float] = None
     """Metres per depth unit; None when there is no depth plane."""
+    answer_bytes: int = 0
+    """Bytes of the answer plane, into which a worker writes output tensors; 0: there is none, and workers only read."""
 
 
 class Truth(Struct, frozen=True, array_like=True):

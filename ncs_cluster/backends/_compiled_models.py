@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Mapping, Nam
 
 from ncs_cluster import openvino_library
 from ncs_cluster.backends._model import fold, graph_label, read, short_reason
+from ncs_cluster.backends._ports import graph_ports
 from ncs_cluster.backends._preprocess import resize_into
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.types import ResizeTransform
+from ncs_cluster.types import GraphPorts, ResizeTransform
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,6 +94,8 @@ class CompiledModels:
         else:
             wanted["PERFORMANCE_HINT"] = "THROUGHPUT"
         self._properties = {name: value for name, value in wanted.items() if name in known}
+        self.ports: List[GraphPorts] = []
+        """Of each graph, known after `warm_up`."""
         self._specs: List[GraphSpec] = []
         self._executors: List[_Executor] = []
         self._free: List[_Inputs] = []
@@ -126,12 +129,15 @@ class CompiledModels:
     def warm_up(self) -> List[Dict[str, NDArray[Any]]]:
         """One real inference per graph and executor, on black; returns each graph's outputs. Raises StickError("infer", ...)."""
         answers = []
+        self.ports = []
         for index, spec in enumerate(self._specs):
             for executor in self._executors:
                 inference = executor.infer(_Job(-1, index, ResizeTransform(), self._free[0]))
                 if inference.error is not None:
                     raise StickError("infer", f"{graph_label(spec)}: the first inference failed: {inference.error}")
             answers.append(inference.outputs)
+            height, width = self._free[0].pixels[index].shape[:2]
+            self.ports.append(graph_ports(width, height, inference.outputs))
         return answers
 
     def submit(self, tag: int, graph: int, image: NDArray[np.uint8]) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List, Union
 
+from ncs_cluster.backends._ports import graph_ports
 from ncs_cluster.errors import StickError
 from ncs_cluster.specs import GraphSpec
+from ncs_cluster.types import GraphPorts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +64,9 @@ class Tensors:
     def outputs(self, data: Union[bytes, bytearray, memoryview]) -> Dict[str, NDArray[np.float32]]:
         """Output name -> float32 array in the model's order of axes. `data` has `blob.outputs_size` bytes."""
         return {port.name: _array(port, data) for port in self.blob.outputs}
+
+    def ports(self) -> GraphPorts:
+        return graph_ports(self.width, self.height, self.outputs(bytes(self.blob.outputs_size)))
 
 
 DENSE = {"fp16": 2, "u8": 1, "s32": 4, "fp32": 4}

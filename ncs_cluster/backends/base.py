@@ -26,7 +26,7 @@ from typing import (
 
 from msgspec import Struct
 
-from ncs_cluster.types import ResizeTransform
+from ncs_cluster.types import GraphPorts, ResizeTransform
 from ncs_cluster.usb_ids import UsbIds
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class DeviceInfo(NamedTuple):
     answers: Tuple[Tuple[float, ...], ...] = ()
     """For each graph, the figures of its answer to the known picture, which all working devices of the backend share. Empty: the
     backend infers no known picture."""
+    ports: Tuple[GraphPorts, ...] = ()
+    """Of each graph. Empty: the device runs none, or they are not known."""
 
 
 class Completed(NamedTuple):

@@ -79,7 +79,9 @@ class OpenVino:
         self._graphs.warm_up()
         self.wake_fd = self._graphs.wake_fd
         models = self._graphs
-        return DeviceInfo(models.device_name, has_sensor=False, max_in_flight=models.depth, executors=models.streams)
+        return DeviceInfo(
+            models.device_name, has_sensor=False, max_in_flight=models.depth, executors=models.streams, ports=tuple(models.ports)
+        )
 
     def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
         assert self._graphs is not None

@@ -122,7 +122,8 @@ class Simulated:
         self._heated_s, self._busy_s = now_s, 0.0
         self._reading = Reading(start_c)
         self._plan()
-        return DeviceInfo("simulated stick", options.sensor, options.depth)
+        ports = tuple(self._graphs.ports) if self._graphs is not None else ()
+        return DeviceInfo("simulated stick", options.sensor, options.depth, ports=ports)
 
     def submit(self, tag: int, graph: int, image: Optional[NDArray[np.uint8]]) -> None:
         now_s = self._clock()

@@ -251,6 +251,7 @@ class Xlink:
             max_in_flight=max(self._ready.depths, default=1),
             firmware=version,
             answers=tuple(tuple(known.fingerprint()) for known in self._known) if options.check_s else (),
+            ports=tuple(tensors.ports() for tensors in self._graphs),
         )
 
     def _infer_known(self, graph: int, times: int) -> None:

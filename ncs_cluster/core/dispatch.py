@@ -176,6 +176,16 @@ class Dispatcher:
         self._wake(lane)
         lane.pending.append(unit)
 
+    def withdraw(self, unit: Unit) -> bool:
+        """Remove a unit that waits in its lane. False: it is in flight; its answer is dropped."""
+        lane = self.lanes.get((unit.stream, unit.graph))
+        if lane is not None and unit in lane.pending:
+            lane.pending.remove(unit)
+            self._unchanged = False
+            return True
+        unit.closed = True
+        return False
+
     def assign(self, now_s: float) -> list[Unit]:
         """The units to send now, each with its `stick` and `ticket` set."""
         if self._unchanged and (self.deadline_s is None or now_s < self.deadline_s):

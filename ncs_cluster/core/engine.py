@@ -14,9 +14,10 @@ from ncs_cluster.core.actions import Action, Exit, LogEvent, Send
 from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Child, Limits
 from ncs_cluster.core.dispatch import Dispatcher
-from ncs_cluster.core.events import Endpoint
+from ncs_cluster.core.events import GATEWAY, Endpoint
 from ncs_cluster.core.fan import Fan
 from ncs_cluster.core.gateway import Gateway
+from ncs_cluster.core.intakes import Intakes
 from ncs_cluster.core.jobs import Jobs
 from ncs_cluster.core.load import Load
 from ncs_cluster.core.shutdown import Shutdown, killed
@@ -56,10 +57,19 @@ class Engine:
         self.cameras = Cameras(self.streams, self.dispatcher, self._listening_workers, self, limits)
         self.workers = Workers(settings.pools, self.sticks, self.streams, self.dispatcher, self.cameras.pools)
         self.load = Load(self.dispatcher, self.streams, self.tally, self.workers.regulators)
+        self.intakes = Intakes(self._graphs, self.workers, self.load, self.tally, self)
         self.gateway: Gateway | None = None
         if settings.gateway is not None:
             rings, set_viewers = self.cameras.rings, self.cameras.set_viewers
-            self.gateway = Gateway(settings.gateway, settings, self, limits, rings=rings, set_viewers=set_viewers)
+            self.gateway = Gateway(
+                settings.gateway,
+                settings,
+                self,
+                limits,
+                rings=rings,
+                set_viewers=set_viewers,
+                intake=self.intakes.add("api", GATEWAY),
+            )
         self.cameras.gateway = self.gateway
         self.jobs = Jobs(settings.jobs, self._graphs, self.cameras, self.sinks, self.tally)
         self.fan = Fan(settings.fan) if settings.fan is not None else None
@@ -139,6 +149,7 @@ class Engine:
             actions += self.workers.regulate_due(now_s)
         if (due_s := self.streams.deadline_s) is not None and now_s >= due_s:
             actions += self.streams.release(now_s)
+        actions += self.intakes.flush()
         actions += self.sinks.pump()
         self.streams.hold_full()
         if not self.tally.open:
@@ -150,7 +161,7 @@ class Engine:
         for unit in self.dispatcher.assign(now_s):
             assert unit.stick is not None
             self.streams.sent(unit)
-            infer = m.Infer(unit.ticket, unit.graph, unit.frame.ref, self.sticks.by_id[unit.stick].reset_epoch)
+            infer = m.Infer(unit.ticket, unit.graph, unit.frame.ref, self.sticks.by_id[unit.stick].reset_epoch, unit.raw)
             actions.append(Send(Endpoint("worker", unit.stick), infer))
         return actions
 
@@ -175,12 +186,14 @@ class Engine:
         if self.fan is not None:
             actions += self.fan.look(self.workers.regulators.values(), now_s)
         actions += self.cameras.tick(now_s)
+        actions += self.intakes.tick()
         actions += self.sinks.retire(now_s)
         self.sticks.forget_removed()
         if now_s >= self._next_second_s:
             self._next_second_s = now_s + 1.0
             actions += self.cameras.send_detection_rate(now_s)
             actions += self.load.look(now_s)
+            actions += self.intakes.tell(now_s)
         if self.shutdown is not None:
             return actions + self._advance_shutdown(now_s)
         actions += self.jobs.tick(now_s)

@@ -72,17 +72,24 @@ class FramePools:
             camera.slots.retired = True
             camera.retired.append(camera.slots)
         # twice the need, so that sticks found one after another do not lead to a new pool each
-        slots = 2 * self._slots_wanted(camera)
-        camera.slots = Slots(PoolLayout(self._next, slots, info.width, info.height, info.depth_scale_m))
-        self.by_number[self._next] = camera.slots
-        self._next += 1
+        camera.slots = self.add(2 * self._slots_wanted(camera), info.width, info.height, depth_scale_m=info.depth_scale_m)
         return [MakePool(camera.slots.layout), *self.map(camera, [camera.child.endpoint, *workers])]
+
+    def add(self, slots: int, width: int, height: int, *, depth_scale_m: float | None = None, answer_bytes: int = 0) -> Slots:
+        """A new pool, with the next number."""
+        added = Slots(PoolLayout(self._next, slots, width, height, depth_scale_m, answer_bytes))
+        self.by_number[self._next] = added
+        self._next += 1
+        return added
+
+    def map_to(self, endpoint: Endpoint, slots: Slots) -> Action:
+        """Map a pool in one process."""
+        return Send(endpoint, MapPool(slots.layout), pool=slots.layout.pool)
 
     def map(self, camera: Camera, endpoints: list[Endpoint]) -> list[Action]:
         """Map the camera's frame pool in these processes."""
         assert camera.slots is not None
-        layout = camera.slots.layout
-        return [Send(endpoint, MapPool(layout), pool=layout.pool) for endpoint in endpoints]
+        return [self.map_to(endpoint, camera.slots) for endpoint in endpoints]
 
     def pictures(self, camera: Camera, to: Endpoint) -> Action:
         """Map the camera's picture ring in one process."""

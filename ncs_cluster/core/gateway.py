@@ -14,6 +14,7 @@ from ncs_cluster.core.child import Child, Limits
 from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
 from ncs_cluster.core.daemon import Daemon
 from ncs_cluster.core.events import GATEWAY
+from ncs_cluster.core.intake import Intake
 from ncs_cluster.specs import GatewaySpec, Settings
 
 SILENT_S = 3.0
@@ -34,6 +35,7 @@ class Gateway:
         *,
         rings: Callable[[], list[Action]],
         set_viewers: Callable[[str | None, int, float, bool], list[Action]],
+        intake: Intake,
     ) -> None:
         """`rings()`: the actions that map every camera's picture ring in the gateway. `set_viewers(camera, viewers, now_s,
         streamed)`: sets the viewers of a camera; `camera` None: of every camera."""
@@ -45,6 +47,7 @@ class Gateway:
         self._daemon = daemon
         self._rings = rings
         self._set_viewers = set_viewers
+        self._intake = intake
 
     def handle(self, message: GatewayMessage, now_s: float) -> list[Action]:
         child = self.child
@@ -74,7 +77,10 @@ class Gateway:
                 return [LogEvent("warning", "page", text)]
             case m.Failed(permanent=True, detail=detail) if self.address is None and not self._daemon.stopping:
                 return self._daemon.refuse("gateway", detail)
+            case m.OpenIntake() | m.Ask() | m.Withdraw():
+                return self._intake.handle(message, now_s)
             case e.Exited(how=how):
+                self._intake.lost()
                 self._set_viewers(None, 0, now_s, True)
                 return child.exited(how, now_s)
             case m.Heartbeat() | m.Failed() | e.Spawned() | e.SpawnFailed():

@@ -1,6 +1,8 @@
-"""A stream: the frames of one producer, the graphs that run on them, and the sinks that get the results. A producer is a camera.
+"""A stream: the frames of one producer, the graphs that run on them, and the sinks that get the results. A producer is a camera or
+an intake.
 
-A live stream processes its newest frame, an ordered stream every frame, once and in order.
+A live stream processes its newest frame, an ordered stream every frame, once and in order. A stream of asks is a queue as an
+ordered one, but each answer goes to its asker as soon as it is there.
 """
 
 from __future__ import annotations
@@ -31,6 +33,13 @@ class Producer(Protocol):
         """Stop measuring. Returns the results that waited for distances, oldest first."""
 
 
+class Asker(Protocol):
+    """Waits for the answers of a stream, each by itself: the stream has no order and no sinks."""
+
+    def answer(self, unit: Unit, outcome: Outcome) -> None:
+        """The unit has ended with this outcome, or with the reason why it has none."""
+
+
 class Stream:
     """One open stream."""
 
@@ -45,6 +54,7 @@ class Stream:
         sinks: Sequence[str] | None = None,
         written: Mapping[int, int] | None = None,
         resumable: bool = False,
+        asker: Asker | None = None,
     ) -> None:
         """`graphs`: indices of the graphs that run on each frame. `sinks`: names of the sinks that get its results; None: all
         that are no job's.
@@ -57,6 +67,7 @@ class Stream:
         self.ordered = ordered
         self.sinks = sinks
         self.resumable = resumable
+        self.asker = asker
         self.live_orders = {graph: LiveOrder() for graph in self.graphs}
         self.reorders = {graph: Reorder() for graph in self.graphs}
         self.published: dict[int, int] = {}

@@ -187,6 +187,9 @@ class Streams:
         return []
 
     def _in_turn(self, stream: Stream, unit: Unit, outcome: Outcome, now_s: float) -> None:
+        if stream.asker is not None:
+            stream.asker.answer(unit, outcome)
+            return
         ready = stream.reorders[unit.graph].finished(unit, outcome) if stream.ordered else [(unit, outcome)]
         for each, result in ready:
             self._record(stream, each, result, now_s)

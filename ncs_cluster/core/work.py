@@ -3,10 +3,12 @@ up."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from ncs_cluster.core.slots import Slots
-from ncs_cluster.types import FrameRef, Size, StickId
+from ncs_cluster.types import FrameRef, Size, StickId, Tensor
 
 RESULT, DROPPED, LATE, GIVEN_UP = "result", "dropped", "late", "given_up"
 
@@ -41,9 +43,24 @@ class Frame:
 class Unit:
     """One frame through one graph."""
 
-    __slots__ = ("beside", "closed", "ended", "frame", "graph", "holds_pixels", "sent_s", "stick", "stream", "ticket", "tried")
+    __slots__ = (
+        "beside",
+        "closed",
+        "ended",
+        "frame",
+        "graph",
+        "holds_pixels",
+        "outputs",
+        "raw",
+        "sent_s",
+        "stick",
+        "stream",
+        "ticket",
+        "took_s",
+        "tried",
+    )
 
-    def __init__(self, stream: str, frame: Frame, graph: int) -> None:
+    def __init__(self, stream: str, frame: Frame, graph: int, *, raw: bool = False) -> None:
         self.stream = stream
         self.frame = frame
         self.graph = graph
@@ -57,7 +74,13 @@ class Unit:
         """Sticks that failed with this unit in flight; the only stick may be listed several times."""
         self.ended: str | None = None
         self.closed = False
-        """Its stream was closed while it was in flight."""
+        """Its stream was closed, or its ask withdrawn, while it was in flight."""
+        self.raw = raw
+        """Its answer is the output tensors, not decoded."""
+        self.outputs: Sequence[Tensor] = ()
+        """Of a raw unit: the tensors in the answer plane of its slot."""
+        self.took_s = 0.0
+        """On the stick that has answered it."""
         self.holds_pixels = frame.slots is not None
 
     @property

@@ -102,6 +102,7 @@ class Worker:
         unit = self._workers.dispatcher.answered(self.stick.spec.id, message.ticket, message.latency_s, now_s)
         if unit is None:
             return []
+        unit.outputs, unit.took_s = message.outputs, message.latency_s
         slowed: list[Action] = []
         if message.outcome.error is None:
             slowed = self._workers.slowdowns.answered(self.stick, unit, message.latency_s, now_s)
@@ -122,6 +123,7 @@ class Worker:
         else:
             actions = self._workers.sticks.opened(self.stick, message, now_s)
             actions += self._compare(message.answers, now_s)
+            self._workers.ports = message.ports or self._workers.ports
         return actions + self._workers.regulate(self.stick, now_s)
 
     def _compare(self, answers: Answers, now_s: float) -> list[Action]:

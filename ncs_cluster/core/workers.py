@@ -19,7 +19,7 @@ from ncs_cluster.core.sticks import Sticks
 from ncs_cluster.core.streams import Streams
 from ncs_cluster.core.worker import Worker
 from ncs_cluster.specs import GraphSpec, PoolSpec
-from ncs_cluster.types import StickId
+from ncs_cluster.types import GraphPorts, StickId
 
 
 class Workers:
@@ -35,6 +35,8 @@ class Workers:
         self.health = InferenceHealth()
         self.known_answers = KnownAnswers()
         self.slowdowns = Slowdowns(sticks, dispatcher)
+        self.ports: list[GraphPorts] = []
+        """Of each graph, as the stick that opened last has told; empty: not known."""
         self.regulators = {spec.name: Regulator(spec, sticks, dispatcher) for spec in pool_specs}
 
     def of(self, stick: StickId) -> Worker | None:

@@ -1,4 +1,5 @@
-"""The frame pool: slots of equal size in shared memory, each with a colour plane and, for a depth camera, a depth plane.
+"""The frame pool: slots of equal size in shared memory, each with a colour plane, for a depth camera a depth plane, and for an
+intake an answer plane, which workers write.
 
 The core decides which process may write or read a slot (core/slots.py). A frame may be smaller than its slot; its planes are
 C-contiguous from the start of the slot's planes. Runs on CPython 3.9.
@@ -25,6 +26,10 @@ def _pages(size: int) -> int:
 
 def slot_bytes(layout: PoolLayout) -> int:
     """Bytes of one slot: its planes, each padded to whole pages."""
+    return _answer_offset(layout) + _pages(layout.answer_bytes)
+
+
+def _answer_offset(layout: PoolLayout) -> int:
     pixels = layout.max_width * layout.max_height
     return _pages(pixels * 3) + (_pages(pixels * 2) if layout.depth_scale_m is not None else 0)
 
@@ -67,6 +72,13 @@ class FramePool:
     def image(self, frame: FrameRef) -> NDArray[np.uint8]:
         """The colour plane of a frame, uint8 BGR [height, width, 3]."""
         return self.colour(frame.slot, frame.width, frame.height)
+
+    def answer(self, slot: int) -> memoryview:
+        """The answer plane of a slot, `layout.answer_bytes` bytes."""
+        if not 0 <= slot < self.layout.slots:
+            raise ValueError(f"slot {slot} is outside the pool {self.layout}")
+        begin = slot * self._slot_bytes + _answer_offset(self.layout)
+        return memoryview(self._map)[begin : begin + self.layout.answer_bytes]
 
     def _plane(self, slot: int, offset: int, dtype: Any, count: int, width: int, height: int) -> Any:
         layout = self.layout

@@ -9,6 +9,7 @@ when they are out of range have bounds here: such a message does not decode, and
     supervisor <-> camera    ToCamera  / FromCamera
     supervisor <-> sink      ToSink    / FromSink
     supervisor <-> gateway   ToGateway / FromGateway
+    supervisor <-> what takes pictures of other programs  ToIntake / FromIntake  (the gateway's among them)
     supervisor <-> fork server  ToForkServer / FromForkServer
     client     <-> supervisor  Request / Reply           (the control socket: control_messages.py)
     ncsctl bench <-> measured program  ToBench / FromBench  (messages/bench.py)
@@ -49,6 +50,7 @@ from ncs_cluster.messages.gateway import (
     Warned,
     Watch,
 )
+from ncs_cluster.messages.intake import Answered, Ask, FromIntake, OpenIntake, Served, ServedGraph, ToIntake, Withdraw
 from ncs_cluster.messages.memory import MapPictures, MapPool, UnmapPool
 from ncs_cluster.messages.sink import (
     NO_READER,
@@ -77,12 +79,14 @@ from ncs_cluster.messages.worker import (
     ToWorker,
 )
 
-PROTOCOL = 3
+PROTOCOL = 4
 
 __all__ = [
     "NO_READER",
     "PROTOCOL",
     "Acked",
+    "Answered",
+    "Ask",
     "AskEvents",
     "AskFault",
     "AskStatus",
@@ -102,6 +106,7 @@ __all__ = [
     "FromCamera",
     "FromForkServer",
     "FromGateway",
+    "FromIntake",
     "FromSink",
     "FromWorker",
     "GatewayOpened",
@@ -117,6 +122,7 @@ __all__ = [
     "Measured",
     "Message",
     "OpenGateway",
+    "OpenIntake",
     "OpenSink",
     "OpenSource",
     "OpenStick",
@@ -127,6 +133,8 @@ __all__ = [
     "Reply",
     "Request",
     "ResetStick",
+    "Served",
+    "ServedGraph",
     "SinkBlocked",
     "SinkFinished",
     "SinkOpened",
@@ -142,11 +150,13 @@ __all__ = [
     "ToCamera",
     "ToForkServer",
     "ToGateway",
+    "ToIntake",
     "ToSink",
     "ToWorker",
     "TokenReplaced",
     "UnmapPool",
     "Warned",
     "Watch",
+    "Withdraw",
     "Write",
 ]

@@ -6,8 +6,10 @@ from typing import Annotated, Union
 
 from msgspec import Meta
 
+from ncs_cluster.messages.camera import Grant
 from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Stop
-from ncs_cluster.messages.memory import MapPictures
+from ncs_cluster.messages.intake import Answered, Ask, OpenIntake, Served, Withdraw
+from ncs_cluster.messages.memory import MapPictures, MapPool, UnmapPool
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.types import CameraName
 
@@ -68,5 +70,5 @@ class Warned(Message, frozen=True):
     text: Line
 
 
-ToGateway = Union[OpenGateway, MapPictures, PictureReady, CameraGone, Stop]
-FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, TokenReplaced, Warned, Failed]
+ToGateway = Union[OpenGateway, MapPictures, PictureReady, CameraGone, MapPool, UnmapPool, Served, Grant, Answered, Stop]
+FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, TokenReplaced, Warned, OpenIntake, Ask, Withdraw, Failed]

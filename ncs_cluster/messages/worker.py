@@ -9,7 +9,7 @@ from msgspec import Meta
 from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Phase, Stop
 from ncs_cluster.messages.memory import MapPool, UnmapPool
 from ncs_cluster.specs import GraphSpec, StickSpec
-from ncs_cluster.types import FrameRef, Outcome
+from ncs_cluster.types import FrameRef, GraphPorts, Outcome, Tensor
 
 Depth = Annotated[int, Meta(ge=1, le=64)]
 Seconds = Annotated[float, Meta(ge=0.0, le=1e6)]
@@ -33,6 +33,8 @@ class Infer(Message, frozen=True):
     reset_epoch: int = 0
     """How many StickLost of this worker the supervisor had received when it sent this; after a later loss the unit is on other
     sticks, and the worker ignores this message."""
+    raw: bool = False
+    """The answer is the output tensors, in the answer plane of the frame's slot, and nothing is decoded."""
 
 
 class ChangeGraphs(Message, frozen=True):
@@ -73,6 +75,8 @@ class StickOpened(Message, frozen=True):
     """Requests the stick executes at once; the others in flight wait inside it."""
     answers: List[List[float]] = []
     """Of each graph, figures of its answer to a known picture; sticks of one backend that work have the same. Empty: not known."""
+    ports: List[GraphPorts] = []
+    """Of each graph. Empty: not known."""
 
 
 class StickLost(Message, frozen=True):
@@ -97,6 +101,8 @@ class Inferred(Message, frozen=True):
     ticket: int
     outcome: Outcome
     latency_s: Seconds
+    outputs: List[Tensor] = []
+    """Of a raw request: the tensors in the answer plane, one after another."""
 
 
 ToWorker = Union[OpenStick, ChangeGraphs, MapPool, UnmapPool, Infer, ResetStick, Reopen, InjectFault, Stop]

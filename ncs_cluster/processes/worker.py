@@ -11,7 +11,7 @@ import os
 import select
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Dict, List, NamedTuple, NoReturn, Optional
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Tuple
 
 from ncs_cluster import decoders
 from ncs_cluster.backends import BACKENDS
@@ -39,7 +39,7 @@ from ncs_cluster.messages import (
 from ncs_cluster.plugins import load
 from ncs_cluster.processes import child
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.types import Outcome
+from ncs_cluster.types import Outcome, Tensor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +55,8 @@ class _Request(NamedTuple):
 
     infer: Infer
     image: Optional[NDArray[np.uint8]]
+    answer: Optional[memoryview] = None
+    """The answer plane of a raw request."""
 
 
 class Worker:
@@ -158,14 +160,15 @@ class Worker:
     def _accept(self, infer: Infer) -> None:
         if infer.reset_epoch != self._reset_epoch:
             return  # sent before the core received StickLost: the slot may be overwritten by now
-        image = None
+        image = answer = None
         if self._backend.needs_frames:
             try:
-                image = self._pools[infer.frame.pool].image(infer.frame)
+                pool = self._pools[infer.frame.pool]
+                image, answer = pool.image(infer.frame), pool.answer(infer.frame.slot) if infer.raw else None
             except (KeyError, ValueError):
                 self._channel.send(Inferred(infer.ticket, Outcome(error="the frame's pool is gone"), 0.0))
                 return
-        self._queue.append(_Request(infer, image))
+        self._queue.append(_Request(infer, image, answer))
 
     def _map(self, message: MapPool, fds: List[int]) -> None:
         if not self._backend.needs_frames:
@@ -174,7 +177,7 @@ class Worker:
             return
         from ncs_cluster.ipc.pool import FramePool
 
-        self._pools[message.layout.pool] = FramePool(fds[0], message.layout, writable=False)
+        self._pools[message.layout.pool] = FramePool(fds[0], message.layout, writable=message.layout.answer_bytes > 0)
 
     def _submit(self) -> None:
         while self._queue and len(self._submitted) < self._max_in_flight:
@@ -185,10 +188,13 @@ class Worker:
     def _complete(self, completed: Completed) -> None:
         unit = self._submitted.pop(completed.tag)
         outcome = Outcome()
-        if completed.outputs is not None:
+        outputs: List[Tensor] = []
+        if unit.infer.raw:
+            outcome, outputs = _laid_down(completed.outputs, unit.answer)
+        elif completed.outputs is not None:
             graph = unit.infer.graph
             outcome = self._decoders[graph](completed.outputs, completed.transform)
-        self._channel.send(Inferred(completed.tag, outcome, completed.latency_s))
+        self._channel.send(Inferred(completed.tag, outcome, completed.latency_s, outputs))
 
     def _send_telemetry(self) -> None:
         now_s = time.monotonic()
@@ -225,10 +231,37 @@ def main() -> NoReturn:
     os._exit(0)
 
 
+def _laid_down(outputs: Optional[Mapping[str, NDArray[Any]]], plane: Optional[memoryview]) -> Tuple[Outcome, List[Tensor]]:
+    """Write the outputs of a raw request into its answer plane, float32 in C order, one after another."""
+    import numpy
+
+    if outputs is None or plane is None:
+        return Outcome(error="this stick runs no graph"), []
+    tensors, begin = [], 0
+    for name, array in outputs.items():
+        values = numpy.ascontiguousarray(array, numpy.dtype("<f4")).reshape(-1)
+        end = begin + values.nbytes
+        if end > len(plane):
+            return Outcome(error=f"the graph's outputs are larger than {len(plane)} bytes"), []
+        plane[begin:end] = values.data.cast("B")
+        tensors.append(Tensor(name, [int(side) for side in array.shape]))
+        begin = end
+    return Outcome(), tensors
+
+
 def _opened(device: DeviceInfo, backend: Backend) -> StickOpened:
     can_reset = isinstance(backend, Reopening)
     answers = [list(figures) for figures in device.answers]
-    return StickOpened(device.name, device.has_sensor, device.max_in_flight, device.firmware, can_reset, device.executors, answers)
+    return StickOpened(
+        device.name,
+        device.has_sensor,
+        device.max_in_flight,
+        device.firmware,
+        can_reset,
+        device.executors,
+        answers,
+        list(device.ports),
+    )
 
 
 def _send_phase(channel: Channel[Any], name: str) -> None:

@@ -6,9 +6,11 @@ Traits may be changed at any time; a process reads those of its own device whene
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ncs_cluster.messages import Answered
 from ncs_cluster.thermal import REST_S, Heat, Plant
 from ncs_cluster.types import FrameRef
 
@@ -66,6 +68,22 @@ class CameraTraits:
     measure_s: float = 0.001
     answers: bool = True
     """False: its main thread hangs while its capture thread goes on."""
+
+
+@dataclass
+class ClientTraits:
+    """The programs that send pictures to the gateway, and what became of them."""
+
+    every_s: float = 0.0
+    """Seconds between two pictures; 0: there is no such program."""
+    graph: str = "demo"
+    patience_s: float = 0.0
+    """How long a picture is waited for; 0: without end."""
+    asked: int = 0
+    refused: int = 0
+    """Pictures without a granted slot."""
+    withdrawn: set[int] = field(default_factory=set)
+    answers: dict[int, list[Answered]] = field(default_factory=lambda: defaultdict(list))
 
 
 @dataclass

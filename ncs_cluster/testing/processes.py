@@ -11,7 +11,7 @@ from ncs_cluster import messages as m
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.sinks._json import encode
 from ncs_cluster.thermal import throttle_level
-from ncs_cluster.types import CameraName, Detection, FrameRef, Outcome
+from ncs_cluster.types import CameraName, Detection, FrameRef, GraphName, Outcome
 
 if TYPE_CHECKING:
     from ncs_cluster.testing.world import World
@@ -277,11 +277,42 @@ class Sink(Process):
 
 
 class Gateway(Process):
-    """The gateway process."""
+    """The gateway process, whose clients ask as often as `world.clients` says."""
+
+    def __init__(self, world: World, endpoint: Endpoint) -> None:
+        super().__init__(world, endpoint)
+        self.grants: deque[m.Grant] = deque()
 
     def react(self, message: object) -> None:
         if isinstance(message, m.OpenGateway):
             self.send(m.GatewayOpened("127.0.0.1", 8080))
+            if self.world.clients.every_s:
+                self.send(m.OpenIntake())
+                self.world.after(self.world.clients.every_s, self._ask)
+        elif isinstance(message, m.Grant):
+            self.grants.append(message)
+        elif isinstance(message, m.Answered):
+            self.world.clients.answers[message.ask].append(message)
+
+    def _ask(self) -> None:
+        clients = self.world.clients
+        if not self.alive:
+            return
+        self.world.after(clients.every_s, self._ask)
+        if self.frozen or self.stuck or not self.grants:
+            clients.refused += 1
+            return
+        grant, number = self.grants.popleft(), clients.asked
+        clients.asked += 1
+        self.world.pixels[grant.pool, grant.slot] = ("api", number)
+        self.send(m.Ask(GraphName(clients.graph), FrameRef(CameraName("api"), grant.pool, grant.slot, number, 640, 480)))
+        if clients.patience_s:
+            self.world.after(clients.patience_s, lambda: self._withdraw(number))
+
+    def _withdraw(self, number: int) -> None:
+        if not self.world.clients.answers[number]:
+            self.world.clients.withdrawn.add(number)
+            self.send(m.Withdraw(number))
 
 
 KINDS: dict[str, type[Process]] = {"worker": Worker, "camera": Camera, "sink": Sink, "gateway": Gateway}

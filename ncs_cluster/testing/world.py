@@ -35,7 +35,7 @@ from ncs_cluster.specs import (
     SinkSpec,
     StickSpec,
 )
-from ncs_cluster.testing.hardware import CameraTraits, SinkTraits, StickTraits
+from ncs_cluster.testing.hardware import CameraTraits, ClientTraits, SinkTraits, StickTraits
 from ncs_cluster.testing.processes import KINDS, Camera, Process, Worker
 from ncs_cluster.types import CameraName, FrameRef, GraphName, StickId
 
@@ -94,6 +94,7 @@ class World:
         self.sticks: dict[str, StickTraits] = defaultdict(StickTraits)
         self.cameras: dict[str, CameraTraits] = defaultdict(CameraTraits)
         self.sink = SinkTraits()
+        self.clients = ClientTraits()
         self.processes: dict[Endpoint, Process] = {}
         self.unspawnable: set[Endpoint] = set()
         self.log_events: list[tuple[float, a.LogEvent]] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import msgspec
 import pytest
 
@@ -10,6 +12,7 @@ from ncs_cluster.core.actions import Action, Kill, LogEvent, Send, Spawn
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.events import GATEWAY, Endpoint, Exited, SpawnFailed
 from ncs_cluster.core.gateway import Gateway
+from ncs_cluster.core.intake import Intake
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.testing.world import installation
 from ncs_cluster.types import CameraName
@@ -37,7 +40,21 @@ class Cameras:
         return [TOLD]
 
 
-def started(cameras: Cameras | None = None, daemon: FakeDaemon | None = None) -> Gateway:
+class FakeIntake:
+    """What a gateway sees of its intake."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    def handle(self, message: object, now_s: float) -> list[Action]:
+        self.heard.append(message)
+        return [LogEvent("info", "intake", "heard")]
+
+    def lost(self) -> None:
+        self.heard.append("lost")
+
+
+def started(cameras: Cameras | None = None, daemon: FakeDaemon | None = None, intake: FakeIntake | None = None) -> Gateway:
     cameras = cameras or Cameras()
     gateway = Gateway(
         SPEC,
@@ -46,6 +63,7 @@ def started(cameras: Cameras | None = None, daemon: FakeDaemon | None = None) ->
         Limits(stopping_s=7.0),
         rings=cameras.rings,
         set_viewers=cameras.set_viewers,
+        intake=cast("Intake", intake or FakeIntake()),
     )
     assert gateway.child.start(0.0) == [Spawn(GATEWAY, "default")]
     return gateway
@@ -185,3 +203,13 @@ def test_a_replaced_token_is_kept_for_the_next_process_and_is_in_no_event() -> N
     (sent,) = gateway.handle(HELLO, 5.0)
     assert sent == Send(GATEWAY, m.OpenGateway(gateway.spec, "runtime", True))
     assert (gateway.spec.token, gateway.spec.viewer_token) == ("another-token-of-16", "a-token-for-pictures")
+
+
+def test_what_its_clients_ask_is_for_its_intake_which_ends_with_the_process() -> None:
+    intake = FakeIntake()
+    gateway = started(intake=intake)
+    gateway.handle(HELLO, 1.0)
+    assert gateway.handle(m.OpenIntake(), 2.0) == [LogEvent("info", "intake", "heard")]
+    gateway.handle(m.Withdraw(5), 2.0)
+    gateway.handle(Exited("exit code 1", 1), 3.0)
+    assert intake.heard == [m.OpenIntake(), m.Withdraw(5), "lost"]

@@ -32,6 +32,7 @@ from ncs_cluster.processes.gateway.daemon import DaemonCache
 from ncs_cluster.processes.gateway.pictures import Pictures
 from ncs_cluster.processes.gateway.server import CannotListen, Server, listen
 from ncs_cluster.processes.gateway.web import make_app
+from ncs_cluster.processes.intake import Intake
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.token_file import TokenFile
 from ncs_cluster.types import CameraName
@@ -53,11 +54,13 @@ class Gateway:
         daemon: DaemonCache,
         authenticator: Authenticator,
         spec: GatewaySpec,
+        intake: Intake,
     ) -> None:
         self._channel, self._server, self._pictures, self._daemon = channel, server, pictures, daemon
         self._authenticator = authenticator
         files = [(spec.token_file, False), (spec.viewer_token_file, True)]
         self._token_files = [(TokenFile(path), viewer) for path, viewer in files if path is not None]
+        self._intake = intake
         self._reported: dict[str, tuple[int, bool]] = {}
 
     async def run(self) -> None:
@@ -115,6 +118,8 @@ class Gateway:
                 elif isinstance(message, CameraGone):
                     self._pictures.gone(message.camera)
                     self._reported.pop(message.camera, None)
+                elif self._intake.received(message, received.fds):
+                    pass
                 elif isinstance(message, Stop):
                     self._daemon.stop()
                     self._pictures.stop()
@@ -150,7 +155,8 @@ def main() -> int:
     pictures = Pictures(on_watch=lambda: gateway.report_viewers())
     app = make_app(authenticator, daemon, pictures, simulated=opening.simulated)
     server = Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port)))
-    gateway = Gateway(channel, server, pictures, daemon, authenticator, opening.gateway)
+    intake = Intake(lambda message: gateway.send(message), "api")
+    gateway = Gateway(channel, server, pictures, daemon, authenticator, opening.gateway, intake)
     asyncio.run(gateway.run())
     return 0
 

@@ -1,0 +1,100 @@
+"""All intakes, and what the daemon tells them of its graphs and sticks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ncs_cluster.core.actions import Action, Send
+from ncs_cluster.core.daemon import Daemon
+from ncs_cluster.core.dispatch import Dispatcher
+from ncs_cluster.core.events import Endpoint
+from ncs_cluster.core.intake import LEAST_OPEN, SLOTS, Intake
+from ncs_cluster.core.load import Load
+from ncs_cluster.core.stream import Stream
+from ncs_cluster.core.streams import Streams
+from ncs_cluster.core.work import DROPPED, Tally, Unit
+from ncs_cluster.core.workers import Workers
+from ncs_cluster.messages import Served, ServedGraph
+from ncs_cluster.specs import GraphSpec
+
+
+class Intakes:
+    """The intakes by name."""
+
+    def __init__(
+        self,
+        graphs: Callable[[], Sequence[GraphSpec]],
+        workers: Workers,
+        load: Load,
+        tally: Tally,
+        daemon: Daemon,
+    ) -> None:
+        self.by_name: dict[str, Intake] = {}
+        self.pools = workers.pools
+        self.dispatcher: Dispatcher = workers.dispatcher
+        self._streams: Streams = workers.streams
+        self._graphs, self._workers, self._load, self._tally, self._daemon = graphs, workers, load, tally, daemon
+        self._told: dict[str, Served] = {}
+
+    @property
+    def stopping(self) -> bool:
+        return self._daemon.stopping
+
+    def add(self, name: str, endpoint: Endpoint) -> Intake:
+        self.by_name[name] = Intake(name, endpoint, self)
+        return self.by_name[name]
+
+    def listening(self) -> list[Endpoint]:
+        """The workers that map the pools."""
+        return self._workers.listening
+
+    def graph_index(self, name: str) -> int | None:
+        return self._streams.graphs.index(name) if name in self._streams.graphs else None
+
+    def open_stream(self, intake: Intake) -> Stream:
+        graphs = self._streams.indices([])
+        # each ask goes through one of the graphs, so the stream's weight is not divided among them
+        stream = Stream(f"asks of {intake.name}", intake, graphs=graphs, weight=len(graphs), ordered=True, sinks=(), asker=intake)
+        self._streams.open(stream)
+        return stream
+
+    def drop(self, unit: Unit) -> None:
+        """Take the unit back; one that is on a stick ends with its answer, which nobody gets."""
+        if unit.ended is None and self.dispatcher.withdraw(unit):
+            self._tally.end(unit, DROPPED)
+
+    def most_open(self) -> int:
+        """Asks of one intake that may be open at once: what the sticks hold, and as much again that waits for them."""
+        return min(SLOTS, max(LEAST_OPEN, 2 * sum(queue.capacity for queue in self.dispatcher.queues.values())))
+
+    def served(self, now_s: float) -> Served:
+        ports = self._workers.ports
+        graphs = []
+        for index, spec in enumerate(self._graphs()):
+            known = ports[index] if index < len(ports) else None
+            size = (known.width, known.height, known.outputs) if known is not None else (0, 0, [])
+            graphs.append(ServedGraph(spec.name, spec.decoder, spec.labels, *size))
+        sticks = sum(1 for queue in self.dispatcher.queues.values() if queue.duty > 0.0)
+        capacity = self._load.capacity
+        retry_after_s = self._load.retry_after_s(now_s)
+        return Served(graphs, sticks, None if capacity is None else round(capacity, 1), retry_after_s)
+
+    def flush(self) -> list[Action]:
+        """The answers that wait to be sent."""
+        return [action for intake in self.by_name.values() if intake.has_answers for action in intake.grant()]
+
+    def tick(self) -> list[Action]:
+        return [action for intake in self.by_name.values() for action in intake.tick()]
+
+    def tell(self, now_s: float) -> list[Action]:
+        """What has changed for the intakes since a second ago."""
+        listening = [intake for intake in self.by_name.values() if intake.is_open]
+        if not listening:
+            return []
+        served = self.served(now_s)
+        actions: list[Action] = []
+        for intake in listening:
+            if self._told.get(intake.name) != served:
+                self._told[intake.name] = served
+                actions.append(Send(intake.endpoint, served))
+        return actions

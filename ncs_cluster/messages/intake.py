@@ -1,0 +1,78 @@
+"""supervisor <-> a process that takes pictures of other programs, the gateway among them. Runs on CPython 3.9.
+
+The process writes a picture into a slot that it was granted, and sends Ask; each Ask gets one Answered, unless it was withdrawn.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, Union
+
+from msgspec import Struct
+
+from ncs_cluster.messages.camera import Grant
+from ncs_cluster.messages.child import Message
+from ncs_cluster.messages.memory import MapPool, UnmapPool
+from ncs_cluster.types import FrameNumber, FrameRef, GraphName, Outcome, Tensor
+
+
+class ServedGraph(Struct, frozen=True):
+    """A graph as other programs see it: uint8 [1, height, width, 3] in, float32 out."""
+
+    name: GraphName
+    decoder: str
+    labels: Dict[int, str] = {}
+    width: int = 0
+    """Of its input, pixels; 0: no stick has told it yet."""
+    height: int = 0
+    outputs: List[Tensor] = []
+
+
+class OpenIntake(Message, frozen=True):
+    """The process takes pictures from now on. Answered by MapPool, Served and grants."""
+
+
+class Served(Message, frozen=True):
+    """What the sticks can do. Sent at the start and when it has changed, at most once a second."""
+
+    graphs: List[ServedGraph]
+    sticks: int
+    """Sticks that can work now."""
+    capacity_fps: Optional[float] = None
+    """Of all sticks together, inferences per second; None: not known yet."""
+    retry_after_s: Optional[int] = None
+    """Overloaded: when a client should ask again; None: it may ask now."""
+
+
+class Ask(Message, frozen=True):
+    """The granted slot of `frame` holds a picture. `frame.frame` numbers the ask; no two that are open share a number.
+
+    `raw`: the answer is the graph's output tensors as they are, not decoded.
+    """
+
+    graph: GraphName
+    frame: FrameRef
+    raw: bool = False
+
+
+class Withdraw(Message, frozen=True):
+    """Nobody waits for this answer any more."""
+
+    ask: FrameNumber
+
+
+class Answered(Message, frozen=True):
+    """The answer to an Ask, or the reason why there is none (`outcome.error`).
+
+    `outputs`, of a raw ask: the tensors, one after another in the answer plane of its slot, which is read before the next message.
+    """
+
+    ask: FrameNumber
+    outcome: Outcome
+    stick: Optional[str] = None
+    latency_s: float = 0.0
+    """On the stick."""
+    outputs: List[Tensor] = []
+
+
+ToIntake = Union[MapPool, UnmapPool, Served, Grant, Answered]
+FromIntake = Union[OpenIntake, Ask, Withdraw]

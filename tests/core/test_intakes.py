@@ -1,0 +1,47 @@
+"""What the daemon tells those who ask, and how much of the sticks they get."""
+
+from __future__ import annotations
+
+import pytest
+
+from ncs_cluster import messages as m
+from ncs_cluster.core.actions import Action, Send
+from ncs_cluster.testing.world import World, installation
+from tests.core.test_intake import intake, world
+
+
+def test_pictures_of_programs_and_a_camera_share_the_sticks_by_weight() -> None:
+    them = world(0.01, cameras=("cam0",))
+    them.run(10.0)
+    count = them.engine.tally.count("cam0")
+    live, asked = count.result, intake(them).answered
+    them.run(30.0)
+    assert (count.result - live) / (intake(them).answered - asked) == pytest.approx(1.0, abs=0.1)
+
+
+def test_what_the_sticks_can_do_is_told_when_it_changes() -> None:
+    them, told = World(installation(sticks=2, cameras=(), gateway=True, results=False)), []
+
+    def watch(action: Action) -> None:
+        if isinstance(action, Send) and isinstance(action.message, m.Served):
+            told.append(action.message)
+
+    them.watchers.append(watch)
+    them.clients.every_s = 0.05
+    them.start().run(20.0)
+    assert told[0].sticks == 0
+    assert (told[-1].sticks, told[-1].capacity_fps) == (2, pytest.approx(20.0, rel=0.05))
+    for stick in ("sim-1", "sim-2"):
+        them.sticks[stick].temperature_c = 80.0
+    them.run(5.0)
+    assert told[-1].sticks == 0
+    assert told[-1].retry_after_s is not None
+
+
+def test_no_process_is_told_anything_before_it_takes_pictures() -> None:
+    them = World(installation(sticks=2, cameras=(), gateway=True, results=False))
+    sent: list[Action] = []
+    them.watchers.append(sent.append)
+    them.start().run(10.0)
+    assert not [each for each in sent if isinstance(each, Send) and isinstance(each.message, (m.Served, m.Grant))]
+    assert not them.engine.cameras.pools.by_number
