@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
+from ncs_cluster import openvino_library
+from ncs_cluster.backends._model import fold, read
 from ncs_cluster.ipc import pool as pools
 from ncs_cluster.messages import (
     Failed,
@@ -25,7 +29,8 @@ from ncs_cluster.messages import (
 )
 from ncs_cluster.specs import GraphSpec, StickSpec
 from ncs_cluster.testing.children import Child, running
-from ncs_cluster.types import CameraName, FrameRef, GraphName, PoolLayout, StickId
+from ncs_cluster.types import CameraName, FrameRef, GraphName, Outcome, PoolLayout, StickId
+from tests import small_graph
 
 WORKER = "ncs_cluster.processes.worker"
 LAYOUT = PoolLayout(pool=3, slots=2, max_width=1280, max_height=720)
@@ -36,6 +41,12 @@ def coco(test_data: Path) -> GraphSpec:
     folder = test_data / "models/ssd_mobilenet_v1_coco"
     labels = dict(enumerate((folder / "labels.txt").read_text().splitlines(), 1))
     return GraphSpec(GraphName("coco"), str(folder / "ssd_mobilenet_v1_coco.xml"), "ssd", labels, 0.5)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> GraphSpec:
+    small_graph.write(tmp_path)
+    return GraphSpec(GraphName("small"), os.fspath(tmp_path / "small.xml"), "ssd")
 
 
 @contextmanager
@@ -162,3 +173,30 @@ def test_a_corrupt_graph_is_a_permanent_failure_in_one_line(tmp_path: Path) -> N
         assert (failed.reason, failed.permanent) == ("graph", True)
         assert str(broken) in failed.detail
         assert child.process.wait(10) == 1
+
+
+def test_a_raw_request_is_answered_with_the_outputs_of_the_graph_in_its_slot(small: GraphSpec) -> None:
+    graph = small
+    layout = PoolLayout(pool=4, slots=2, max_width=64, max_height=64, answer_bytes=2**20)
+    with running(WORKER, FromWorker) as child:
+        child.send(OpenStick(StickSpec(StickId("s"), "here", "openvino", {}), [graph]))
+        (ports,) = child.expect(StickOpened, 30).ports
+        with mapped(child, layout) as frames:
+            pixels = np.random.default_rng(1).integers(0, 256, (ports.height, ports.width, 3), np.uint8)
+            frames.colour(1, ports.width, ports.height)[:] = pixels
+            child.send(Infer(1, 0, FrameRef(CameraName("api"), 4, 1, 0, ports.width, ports.height), raw=True))
+            answer = child.expect(Inferred, 30)
+            assert (answer.outcome, answer.outputs) == (Outcome(), ports.outputs)
+            assert len(answer.outputs) == 1
+            shape = answer.outputs[0].shape
+            given = np.frombuffer(frames.answer(1), "<f4", math.prod(shape)).reshape(shape).copy()
+    core = openvino_library.load().Core()
+    compiled = core.compile_model(fold(read(core, graph), graph), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    assert np.array_equal(given, compiled([pixels[None]])[0])
+
+
+def test_outputs_that_are_larger_than_the_answer_plane_are_refused(small: GraphSpec) -> None:
+    layout = PoolLayout(pool=4, slots=2, max_width=64, max_height=64, answer_bytes=4)
+    with worker("openvino", [small]) as child, mapped(child, layout):
+        child.send(Infer(1, 0, FrameRef(CameraName("api"), 4, 1, 0, 8, 8), raw=True))
+        assert child.expect(Inferred, 30).outcome.error == "the graph's outputs are larger than 4 bytes"
