@@ -244,6 +244,16 @@ class GatewaySpec(Struct, frozen=True):
         return f"GatewaySpec({self.host!r}, {self.port}, token={'***' if self.token else None})"
 
 
+class IntakeSpec(Struct, frozen=True):
+    """A process that takes pictures of other programs by their protocol."""
+
+    name: str
+    """The protocol: "frigate"."""
+    options: Dict[str, Any]
+    shown: str
+    """Where it listens, for people."""
+
+
 class FanSpec(Struct, frozen=True):
     """A fan, and the headroom of the sticks by which it turns: see core.fan."""
 
@@ -289,6 +299,7 @@ class Settings(Struct, frozen=True):
     """Lines the operator should read at start ("no stick found: working on this CPU")."""
     fan: Optional[FanSpec] = None
     ambient: Optional[AmbientSpec] = None
+    intakes: List[IntakeSpec] = []
 
     @property
     def sticks(self) -> List[StickSpec]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from ncs_cluster.types import IntakeClient
+
 
 class DaemonStatus(Struct, frozen=True):
     version: str
@@ -245,6 +247,28 @@ class JobStatus(Struct, frozen=True):
     """Why it failed, or why it does not go on at present."""
 
 
+class IntakeStatus(Struct, frozen=True):
+    """A way for other programs to send pictures."""
+
+    name: str
+    """ "api": by the page's HTTP; or the protocol, "frigate"."""
+    address: str | None
+    state: str
+    """open, or the state of its process."""
+    detail: str | None
+    open: int
+    """Pictures that wait for their answer."""
+    fps: float
+    """Answers a second."""
+    answered: int
+    failed: int
+    withdrawn: int
+    """Pictures that nobody waited for any more."""
+    latency_ms: LatencyStatus
+    """From the picture in its slot to the answer."""
+    clients: list[IntakeClient] = []
+
+
 class LoadStatus(Struct, frozen=True):
     """What is asked of the sticks and what they can sustain, inferences per second; None before it is known."""
 
@@ -281,6 +305,8 @@ class Status(Struct, frozen=True):
     load: LoadStatus | None = None
     original: OriginalStatus | None = None
     """Only with simulated sticks that take turns, and with the page."""
+    intakes: list[IntakeStatus] = []
+    """Those that are configured."""
 
 
 class Event(Struct, frozen=True):

@@ -139,3 +139,18 @@ class Truth(Struct, frozen=True, array_like=True):
     distance_m: float
     visible: float = 1.0
     """Share of the object's pixels that are not hidden, 0..1."""
+
+
+class IntakeClient(Struct, frozen=True):
+    """A program that sends pictures to an intake."""
+
+    name: str
+    """As the protocol tells it, or its address."""
+    asked: int = 0
+    answered: int = 0
+    late: int = 0
+    """Pictures whose answer was not there in time."""
+    seen_s: float = 0.0
+    """Seconds since it was heard last."""
+    detail: Optional[str] = None
+    """What is strange about it, for people."""

@@ -15,7 +15,7 @@ LIVE_GRAPH_FIELDS = {"threshold", "labels", "decoder_options"}
 """Fields of a GraphSpec that a worker applies to a loaded graph."""
 
 
-RESTART_FIELDS = ("runtime_dir", "state_dir", "runtimes", "log_level", "fan", "ambient")
+RESTART_FIELDS = ("runtime_dir", "state_dir", "runtimes", "log_level", "fan", "ambient", "intakes")
 
 
 class Operator:

@@ -17,6 +17,7 @@ from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import GATEWAY, Endpoint
 from ncs_cluster.core.fan import Fan
 from ncs_cluster.core.gateway import Gateway
+from ncs_cluster.core.intake_process import IntakeProcess
 from ncs_cluster.core.intakes import Intakes
 from ncs_cluster.core.jobs import Jobs
 from ncs_cluster.core.load import Load
@@ -27,7 +28,7 @@ from ncs_cluster.core.streams import Streams
 from ncs_cluster.core.work import DROPPED, Tally
 from ncs_cluster.core.workers import Workers
 from ncs_cluster.errors import EX_CONFIG
-from ncs_cluster.specs import GraphSpec, Settings
+from ncs_cluster.specs import GraphSpec, IntakeSpec, Settings
 from ncs_cluster.types import StickId
 
 TICK_S = 0.25
@@ -58,6 +59,7 @@ class Engine:
         self.workers = Workers(settings.pools, self.sticks, self.streams, self.dispatcher, self.cameras.pools)
         self.load = Load(self.dispatcher, self.streams, self.tally, self.workers.regulators)
         self.intakes = Intakes(self._graphs, self.workers, self.load, self.tally, self)
+        self.intake_processes = {spec.name: self._intake_process(spec, limits) for spec in settings.intakes}
         self.gateway: Gateway | None = None
         if settings.gateway is not None:
             rings, set_viewers = self.cameras.rings, self.cameras.set_viewers
@@ -129,6 +131,8 @@ class Engine:
                 return self.cameras.by_name.get(endpoint.name)
             case "sink":
                 return self.sinks.by_name.get(endpoint.name)
+            case "intake":
+                return self.intake_processes.get(endpoint.name)
             case "gateway":
                 return self.gateway
             case "bus":
@@ -259,9 +263,14 @@ class Engine:
         return cameras + [stick.child for stick in self.sticks.by_id.values()]
 
     def _consumers(self) -> list[Child]:
-        """Sinks and the gateway, which stop last."""
+        """Sinks, intakes and the gateway, which stop last."""
         children = [sink.child for sink in self.sinks.by_name.values()]
+        children += [each.child for each in self.intake_processes.values()]
         return [*children, self.gateway.child] if self.gateway is not None else children
+
+    def _intake_process(self, spec: IntakeSpec, limits: Limits) -> IntakeProcess:
+        intake = self.intakes.add(spec.name, IntakeProcess.endpoint(spec))
+        return IntakeProcess(spec, intake, self, limits)
 
     def _graphs(self) -> list[GraphSpec]:
         return self.settings.graphs

@@ -16,7 +16,7 @@ class Endpoint(NamedTuple):
     """The address of a peer of the supervisor."""
 
     kind: str
-    """ "worker", "camera", "sink", "gateway", "client", "bus" or "operator"."""
+    """ "worker", "camera", "sink", "intake", "gateway", "client", "bus" or "operator"."""
     name: str = ""
 
     def __str__(self) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
+from msgspec import structs
+
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.child import State
 from ncs_cluster.core.child_health import complaint, last_error, shown_state
 from ncs_cluster.core.engine import Engine
+from ncs_cluster.core.intake import Intake
+from ncs_cluster.core.reasons import ready, reasons, shedding, stick_state
 from ncs_cluster.core.regulator import Regulator
 from ncs_cluster.core.shadow import Shadow
 from ncs_cluster.core.sinks import Sink
@@ -20,6 +24,7 @@ from ncs_cluster.status import (
     ClusterStatus,
     CountersStatus,
     DaemonStatus,
+    IntakeStatus,
     LastSwitch,
     LatencyStatus,
     LoadStatus,
@@ -31,9 +36,6 @@ from ncs_cluster.status import (
     Status,
     StickStatus,
 )
-
-READY_S = 5.0
-"""A younger result shows that the sticks work."""
 
 
 def status(
@@ -50,7 +52,7 @@ def status(
     regulators = list(engine.workers.regulators.values())
     first = regulators[0]
     sticks = [_stick(engine, stick, now_s) for stick in engine.sticks.by_id.values() if not stick.renamed and not stick.removed]
-    reasons, down = _reasons(engine, now_s)
+    why, down = reasons(engine, now_s)
     switched = [each.last_switch for each in regulators if each.last_switch is not None]
     last = max(switched, default=None)
     due = [when_s for each in regulators if (when_s := _next_switch_s(each, now_s)) is not None]
@@ -62,8 +64,8 @@ def status(
             version=version,
             pid=pid,
             uptime_s=round(now_s - engine.began_s, 1),
-            state="down" if down else "degraded" if reasons else "ok",
-            reasons=reasons,
+            state="down" if down else "degraded" if why else "ok",
+            reasons=why,
             ready=ready(engine, now_s) is None,
             alive=True,
             policy=first.spec.policy,
@@ -78,7 +80,7 @@ def status(
             next_switch_s=min(due, default=None),
             switches=sum(each.switches for each in regulators),
             last_switch=None if last is None else LastSwitch(round(now_at - (now_s - last[0]), 3), last[1]),
-            shedding=_shedding(engine),
+            shedding=shedding(engine),
             ring=[list(cluster) for each in regulators for cluster in each.clusters(now_s)],
         ),
         sticks=sticks,
@@ -107,6 +109,38 @@ def status(
             retry_after_s=engine.load.retry_after_s(now_s),
             said=engine.load.said,
         ),
+        intakes=_intakes(engine, now_s),
+    )
+
+
+def _intakes(engine: Engine, now_s: float) -> list[IntakeStatus]:
+    """Those of processes of their own, then the page's, where it has one."""
+    statuses = []
+    for process in engine.intake_processes.values():
+        state, detail = shown_state(process.child, now_s), complaint(process.child, now_s)
+        shown = _intake(process.intake, now_s, process.address or process.spec.shown, state, detail)
+        statuses.append(structs.replace(shown, clients=process.clients))
+    page = engine.intakes.by_name.get("api")
+    if page is not None and page.is_open and engine.gateway is not None:
+        address = engine.gateway.address
+        shown_at = None if address is None else f"http://{address[0]}:{address[1]}/"
+        statuses.append(_intake(page, now_s, shown_at, shown_state(engine.gateway.child, now_s), None))
+    return statuses
+
+
+def _intake(intake: Intake, now_s: float, address: str | None, state: str, detail: str | None) -> IntakeStatus:
+    stream = intake.stream
+    return IntakeStatus(
+        name=intake.name,
+        address=address,
+        state=state,
+        detail=detail,
+        open=len(intake.asks),
+        fps=round(stream.detection.per_s(now_s), 1) if stream else 0.0,
+        answered=intake.answered,
+        failed=intake.failed,
+        withdrawn=intake.withdrawn,
+        latency_ms=stream.latency.status() if stream else LatencyStatus(None, None),
     )
 
 
@@ -150,99 +184,8 @@ def _next_switch_s(regulator: Regulator, now_s: float) -> float | None:
     return None if due_s is None else round(max(0.0, due_s - now_s), 2)
 
 
-def _shedding(engine: Engine) -> bool:
-    """Load is shed: every usable stick of every pool is too hot."""
-    regulators = engine.workers.regulators.values()
-    return any(each.shedding for each in regulators) and not any(each.active for each in regulators)
-
-
 def _throttled_s(engine: Engine, stick: Stick) -> float:
     return stick.throttled_s / engine.sticks.time_scale(stick)
-
-
-def ready(engine: Engine, now_s: float) -> str | None:
-    """None when a result is younger than READY_S, or no work is open; else the reason for not being ready."""
-    if engine.stopping:
-        return "stopping"
-    if not any(stick.usable for stick in engine.sticks.by_id.values()):
-        return "no usable stick" if engine.sticks.by_id else "no sticks"
-    if _shedding(engine):
-        return "every stick is too hot"
-    if (reason := engine.workers.health.failing(now_s)) is not None:
-        return reason
-    # work counts from when it arrived, not from the last result before a pause
-    proof_s = max(engine.workers.health.last_good_s or 0.0, engine.idle_s)
-    return "no result in the last 5 s" if engine.tally.open and now_s - proof_s > READY_S else None
-
-
-def _reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
-    """The reasons for the state "degraded" or "down", for the operator; and whether it is "down"."""
-    reasons = []
-    for stick in engine.sticks.by_id.values():
-        if not stick.renamed and not stick.removed and (reason := _stick_reason(engine, stick, now_s)) is not None:
-            reasons.append(reason)
-    for regulator in engine.workers.regulators.values():
-        wanted, size = regulator.spec.cluster_size, regulator.cluster_size
-        if size < wanted and regulator.present:
-            present = "1 stick" if regulator.present == 1 else f"{regulator.present} sticks"
-            reasons.append(f"cluster size is {size} instead of {wanted}: {present} present")
-    of_jobs = engine.jobs.cameras
-    for camera in [each for name, each in engine.cameras.by_name.items() if name not in of_jobs]:
-        if not camera.signal and not camera.ended and not camera.removed:
-            reasons.append(f"{camera.spec.name} has no signal: {camera.detail or camera.child.last_error or 'starting'}")
-        elif not camera.ended and not camera.removed and (why := complaint(camera.child, now_s)) is not None:
-            reasons.append(f"camera {camera.spec.name}: {why}")
-    if _shedding(engine):
-        reasons.append("every stick is too hot: no frame is processed")
-    failing = engine.workers.health.failing(now_s)
-    if failing is not None:
-        reasons.append(failing)
-    if not engine.sticks.by_id:
-        ignored = [f"port {port} {why}" for port, why in engine.sticks.ignored.items()]
-        reasons.append("; ".join(["no stick is plugged in", *ignored]) if engine.settings.discoveries else "no sticks")
-    for sink in engine.sinks.by_name.values():
-        if (why := sink.detail(now_s)) is not None:
-            reasons.append(f"results cannot be written: {f'{sink.spec.shown} {why}' if why.startswith('is ') else why}")
-    if engine.gateway is not None and (why := complaint(engine.gateway.child, now_s)) is not None:
-        reasons.append(f"the page does not answer: {why.removeprefix('is ')}")
-    down = _shedding(engine) or failing is not None or not any(stick.usable for stick in engine.sticks.by_id.values())
-    if down and not reasons:
-        reasons.append("no stick is ready yet")
-    return reasons, down
-
-
-def _stick_reason(engine: Engine, stick: Stick, now_s: float) -> str | None:
-    state, why = _stick_state(engine, stick), complaint(stick.child, now_s)
-    if state in ("absent", "backoff", "quarantined"):
-        return f"{stick.label} is {state}" + (f": {stick.child.last_error}" if stick.child.last_error else "")
-    if why is None and stick.child.running:
-        slow = engine.workers.slowdowns.complaint(stick.spec.id)
-        return None if slow is None else f"{stick.label} {slow}"
-    if why is None:
-        return None
-    if stick.child.running:
-        return f"{stick.label}: {why}"
-    what = "being reopened" if state == "starting" and stick.child.last_error else state
-    does = why.removeprefix("is ")
-    return f"{stick.label} is {what}" + ("" if does in (state, "opening") else f": {does}")
-
-
-def _stick_state(engine: Engine, stick: Stick) -> str:
-    child, queue = stick.child, engine.dispatcher.queues.get(stick.spec.id)
-    if not stick.present:
-        return "absent"
-    if child.running:
-        regulator = engine.workers.regulators.get(stick.spec.pool)
-        if regulator is not None and stick.spec.id in regulator.active:
-            return "active"
-        if queue is not None and queue.in_flight:
-            return "draining"
-        return "resting" if regulator is not None and regulator.resting(stick.spec.id) else "standby"
-    if child.quarantined:
-        return "quarantined"
-    if child.state in (State.STARTING, State.OPENING):
-        return "starting"
-    return "draining" if child.state is State.STOPPING else "backoff"
 
 
 def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
@@ -260,7 +203,7 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
         port=stick.spec.port,
         backend=stick.spec.backend,
         device=stick.device,
-        state=_stick_state(engine, stick),
+        state=stick_state(engine, stick),
         temperature_c=None if temperature_c is None else round(temperature_c, 1),
         temperature_age_s=None if age_s is None else round(age_s / scale, 2),
         throttle_level=stick.throttle_level if running else None,

@@ -22,7 +22,7 @@ class Shutdown:
     """The steps of the shutdown; each begins when the one before is done or its time is over."""
 
     def __init__(self, producers: list[Child], consumers: list[Child], now_s: float) -> None:
-        """`producers`: cameras and workers. `consumers`: sinks and gateway, which stop last."""
+        """`producers`: cameras and workers. `consumers`: sinks, intakes and gateway, which stop last."""
         self.began_s = now_s
         self._producers = producers
         self._consumers = consumers

@@ -9,7 +9,7 @@ when they are out of range have bounds here: such a message does not decode, and
     supervisor <-> camera    ToCamera  / FromCamera
     supervisor <-> sink      ToSink    / FromSink
     supervisor <-> gateway   ToGateway / FromGateway
-    supervisor <-> what takes pictures of other programs  ToIntake / FromIntake  (the gateway's among them)
+    supervisor <-> intake    ToIntakeProcess / FromIntakeProcess
     supervisor <-> fork server  ToForkServer / FromForkServer
     client     <-> supervisor  Request / Reply           (the control socket: control_messages.py)
     ncsctl bench <-> measured program  ToBench / FromBench  (messages/bench.py)
@@ -37,7 +37,7 @@ from ncs_cluster.messages.camera import (
     SourceProgress,
     ToCamera,
 )
-from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Phase, Stop
+from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Phase, Stop, Warned
 from ncs_cluster.messages.fork_server import Fork, Forked, ForkFailed, FromForkServer, ToForkServer
 from ncs_cluster.messages.gateway import (
     CameraGone,
@@ -47,10 +47,23 @@ from ncs_cluster.messages.gateway import (
     PictureReady,
     ToGateway,
     TokenReplaced,
-    Warned,
     Watch,
 )
-from ncs_cluster.messages.intake import Answered, Ask, FromIntake, OpenIntake, Served, ServedGraph, ToIntake, Withdraw
+from ncs_cluster.messages.intake import (
+    Answered,
+    Ask,
+    ClientsSeen,
+    FromIntake,
+    FromIntakeProcess,
+    IntakeReady,
+    OpenIntake,
+    Served,
+    ServedGraph,
+    ServeIntake,
+    ToIntake,
+    ToIntakeProcess,
+    Withdraw,
+)
 from ncs_cluster.messages.memory import MapPictures, MapPool, UnmapPool
 from ncs_cluster.messages.sink import (
     NO_READER,
@@ -95,6 +108,7 @@ __all__ = [
     "CameraGone",
     "CameraRates",
     "ChangeGraphs",
+    "ClientsSeen",
     "DetectionRate",
     "Drawn",
     "Failed",
@@ -107,6 +121,7 @@ __all__ = [
     "FromForkServer",
     "FromGateway",
     "FromIntake",
+    "FromIntakeProcess",
     "FromSink",
     "FromWorker",
     "GatewayOpened",
@@ -116,6 +131,7 @@ __all__ = [
     "Infer",
     "Inferred",
     "InjectFault",
+    "IntakeReady",
     "MapPictures",
     "MapPool",
     "Measure",
@@ -133,6 +149,7 @@ __all__ = [
     "Reply",
     "Request",
     "ResetStick",
+    "ServeIntake",
     "Served",
     "ServedGraph",
     "SinkBlocked",
@@ -151,6 +168,7 @@ __all__ = [
     "ToForkServer",
     "ToGateway",
     "ToIntake",
+    "ToIntakeProcess",
     "ToSink",
     "ToWorker",
     "TokenReplaced",

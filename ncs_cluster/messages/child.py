@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Line = Annotated[str, Meta(max_length=500)]
 
 
 class Message(Struct, frozen=True, array_like=True, tag=True):
@@ -37,3 +41,9 @@ class Failed(Message, frozen=True):
 
 class Stop(Message, frozen=True):
     """Finish the requests in flight, close, exit with code 0."""
+
+
+class Warned(Message, frozen=True):
+    """One line for the log of events."""
+
+    text: Line

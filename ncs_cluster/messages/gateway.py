@@ -7,13 +7,12 @@ from typing import Annotated, Union
 from msgspec import Meta
 
 from ncs_cluster.messages.camera import Grant
-from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Stop
+from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Stop, Warned
 from ncs_cluster.messages.intake import Answered, Ask, OpenIntake, Served, Withdraw
 from ncs_cluster.messages.memory import MapPictures, MapPool, UnmapPool
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.types import CameraName
 
-Line = Annotated[str, Meta(max_length=500)]
 Token = Annotated[str, Meta(min_length=16, max_length=4096)]
 
 
@@ -62,12 +61,6 @@ class TokenReplaced(Message, frozen=True):
     def __repr__(self) -> str:
         """The token is not for logs."""
         return f"TokenReplaced(***, {self.viewer})"
-
-
-class Warned(Message, frozen=True):
-    """One line for the log of events."""
-
-    text: Line
 
 
 ToGateway = Union[OpenGateway, MapPictures, PictureReady, CameraGone, MapPool, UnmapPool, Served, Grant, Answered, Stop]

@@ -5,14 +5,17 @@ The process writes a picture into a slot that it was granted, and sends Ask; eac
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Union
+from typing import Annotated, Dict, List, Optional, Union
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ncs_cluster.messages.camera import Grant
-from ncs_cluster.messages.child import Message
+from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Line, Message, Stop, Warned
 from ncs_cluster.messages.memory import MapPool, UnmapPool
-from ncs_cluster.types import FrameNumber, FrameRef, GraphName, Outcome, Tensor
+from ncs_cluster.specs import IntakeSpec
+from ncs_cluster.types import FrameNumber, FrameRef, GraphName, IntakeClient, Outcome, Tensor
+
+MOST_CLIENTS = 64
 
 
 class ServedGraph(Struct, frozen=True):
@@ -74,5 +77,25 @@ class Answered(Message, frozen=True):
     outputs: List[Tensor] = []
 
 
+class ServeIntake(Message, frozen=True):
+    """The first message to a process that is an intake and nothing else."""
+
+    intake: IntakeSpec
+
+
+class IntakeReady(Message, frozen=True):
+    """The process listens, at this address."""
+
+    address: Line
+
+
+class ClientsSeen(Message, frozen=True):
+    """Sent every second where something has changed: all programs that were seen lately."""
+
+    clients: Annotated[List[IntakeClient], Meta(max_length=MOST_CLIENTS)]
+
+
 ToIntake = Union[MapPool, UnmapPool, Served, Grant, Answered]
 FromIntake = Union[OpenIntake, Ask, Withdraw]
+ToIntakeProcess = Union[ServeIntake, MapPool, UnmapPool, Served, Grant, Answered, Stop]
+FromIntakeProcess = Union[Hello, Heartbeat, IntakeReady, OpenIntake, Ask, Withdraw, ClientsSeen, Warned, Failed]

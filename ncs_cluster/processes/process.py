@@ -8,13 +8,14 @@ import subprocess
 
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.ipc import channel
-from ncs_cluster.messages import FromCamera, FromForkServer, FromGateway, FromSink, FromWorker
+from ncs_cluster.messages import FromCamera, FromForkServer, FromGateway, FromIntakeProcess, FromSink, FromWorker
 
 INCOMING = {
     "worker": FromWorker,
     "camera": FromCamera,
     "sink": FromSink,
     "gateway": FromGateway,
+    "intake": FromIntakeProcess,
     "fork-server": FromForkServer,
 }
 """The messages each kind of child may send."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ncs_cluster.core import report
+from ncs_cluster.core import reasons, report
 from ncs_cluster.core.events import BUS, Endpoint, StickGone
 from ncs_cluster.messages import SinkBlocked
 from ncs_cluster.status import LatencyStatus, StickStatus
@@ -158,7 +158,7 @@ def test_shedding_is_down_and_not_ready_with_its_reason() -> None:
     document = said(world)
     assert document["daemon"]["state"] == "down"
     assert document["daemon"]["ready"] is False
-    assert report.ready(world.engine, world.now_s) == "every stick is too hot"
+    assert reasons.ready(world.engine, world.now_s) == "every stick is too hot"
     assert document["clusters"]["shedding"] is True
 
 
@@ -166,7 +166,7 @@ def test_no_sticks_is_down_and_not_ready() -> None:
     world = World(installation(0))
     world.start().run(3.0)
     assert said(world)["daemon"]["state"] == "down"
-    assert report.ready(world.engine, world.now_s) == "no sticks"
+    assert reasons.ready(world.engine, world.now_s) == "no sticks"
 
 
 def test_a_slow_camera_is_idle_by_choice_and_always_ready() -> None:
@@ -175,18 +175,18 @@ def test_a_slow_camera_is_idle_by_choice_and_always_ready() -> None:
     world.start().run(1.0)
     for _ in range(600):
         world.run(0.05)
-        assert report.ready(world.engine, world.now_s) is None
+        assert reasons.ready(world.engine, world.now_s) is None
 
 
 def test_work_without_a_result_for_five_seconds_is_not_ready() -> None:
     world = World(installation(1))
     world.start().run(5.0)
-    assert report.ready(world.engine, world.now_s) is None
+    assert reasons.ready(world.engine, world.now_s) is None
     world.sticks["sim-1"].latency_s = 60.0
     seen = set()
     for _ in range(100):
         world.run(0.1)
-        seen.add(report.ready(world.engine, world.now_s))
+        seen.add(reasons.ready(world.engine, world.now_s))
     assert seen - {None}
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from ncs_cluster import messages as m
-from ncs_cluster.core import report
+from ncs_cluster.core import reasons, report
 from ncs_cluster.core.actions import LogEvent
 from ncs_cluster.core.child import QUARANTINE, State
 from ncs_cluster.core.engine import Engine
@@ -161,7 +161,7 @@ def test_a_pool_that_is_too_hot_is_down() -> None:
     stick_up(engine, temperature_c=80.0)
     camera_up(engine)
     assert verdict(engine) == ("down", ["every stick is too hot: no frame is processed"])
-    assert report.ready(engine, NOW_S) == "every stick is too hot"
+    assert reasons.ready(engine, NOW_S) == "every stick is too hot"
     assert drawn(engine).daemon.ready is False
 
 
@@ -171,7 +171,7 @@ def test_a_pool_whose_inferences_all_fail_is_down() -> None:
         engine.workers.health.failed("no memory", now_s)
     assert verdict(engine, 1007.0) == ("ok", [])
     assert verdict(engine, 1008.0) == ("down", ["every inference fails: no memory"])
-    assert report.ready(engine, 1008.0) == "every inference fails: no memory"
+    assert reasons.ready(engine, 1008.0) == "every inference fails: no memory"
 
 
 def test_a_pool_without_sticks_is_down_and_says_whether_they_are_looked_for() -> None:
@@ -179,7 +179,7 @@ def test_a_pool_without_sticks_is_down_and_says_whether_they_are_looked_for() ->
     engine = started(settings)
     camera_up(engine)
     assert verdict(engine) == ("down", ["no sticks"])
-    assert report.ready(engine, NOW_S) == "no sticks"
+    assert reasons.ready(engine, NOW_S) == "no sticks"
     pool = msgspec.structs.replace(settings.pools[0], discovery=DiscoverySpec("xlink"))
     looking = msgspec.structs.replace(settings, pools=[pool])
     engine = started(looking)
@@ -211,10 +211,10 @@ def test_a_pool_whose_sticks_still_start_is_down_and_one_that_works_is_enough() 
     engine.handle(Endpoint("worker", "sim-2"), m.Hello(m.PROTOCOL, 12, "3.11"), 1000.0)
     engine.handle(Endpoint("worker", "sim-2"), m.Phase("compiling"), 1002.0)
     assert verdict(engine, 1002.1) == ("down", ["sim-1 is starting", "sim-2 is starting: loading its graphs"])
-    assert report.ready(engine, NOW_S) == "no usable stick"
+    assert reasons.ready(engine, NOW_S) == "no usable stick"
     stick_up(engine)
     assert verdict(engine, 1002.0) == ("ok", [])
-    assert report.ready(engine, NOW_S) is None
+    assert reasons.ready(engine, NOW_S) is None
 
 
 def test_results_that_cannot_be_written_are_a_reason() -> None:
@@ -320,13 +320,13 @@ def test_a_pool_is_ready_while_it_is_idle_or_has_proved_itself_in_the_last_five_
     for _ in range(open_units):
         engine.tally.begin(a_unit())
     engine.workers.health.last_good_s, engine.idle_s = good_s, idle_s
-    assert report.ready(engine, 1000.0) == (None if ready else "no result in the last 5 s")
+    assert reasons.ready(engine, 1000.0) == (None if ready else "no result in the last 5 s")
 
 
 def test_a_daemon_that_stops_is_not_ready() -> None:
     engine = at_work()
     engine.handle(OPERATOR, StopRequested(), 1002.0)
-    assert report.ready(engine, NOW_S) == "stopping"
+    assert reasons.ready(engine, NOW_S) == "stopping"
 
 
 def test_a_stick_that_is_no_longer_configured_is_not_reported_while_its_process_ends() -> None:

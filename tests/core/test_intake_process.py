@@ -1,0 +1,98 @@
+"""Each message of a process that is an intake and nothing else leads to exact actions."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from ncs_cluster import messages as m
+from ncs_cluster.core.actions import LogEvent, MakePool, Send, Spawn
+from ncs_cluster.core.engine import Engine
+from ncs_cluster.core.events import Endpoint, Exited
+from ncs_cluster.errors import EX_CONFIG
+from ncs_cluster.specs import IntakeSpec
+from ncs_cluster.status import IntakeStatus, LatencyStatus
+from ncs_cluster.testing.world import installation
+from ncs_cluster.types import CameraName, FrameRef, GraphName, IntakeClient, Outcome
+from tests.core.oneengine import drawn, stick_up
+
+FRIGATE = Endpoint("intake", "frigate")
+WORKER = Endpoint("worker", "sim-1")
+SPEC = IntakeSpec("frigate", {"deadline_ms": 180}, "tcp://127.0.0.1:5555")
+HELLO = m.Hello(m.PROTOCOL, 7, "3.11")
+LISTENS = m.IntakeReady("tcp://127.0.0.1:5555")
+
+
+def started() -> Engine:
+    engine = Engine(structs.replace(installation(1, results=False, cameras=()), intakes=[SPEC]), 1000.0)
+    assert Spawn(FRIGATE, "default") in engine.start(1000.0)
+    return engine
+
+
+def opened() -> Engine:
+    engine = started()
+    stick_up(engine)
+    engine.handle(FRIGATE, HELLO, 1000.0)
+    engine.handle(FRIGATE, LISTENS, 1000.5)
+    return engine
+
+
+def shown(engine: Engine) -> IntakeStatus:
+    (status,) = drawn(engine).intakes
+    return status
+
+
+def test_it_is_given_its_settings_and_says_where_it_listens_once() -> None:
+    engine = started()
+    assert engine.handle(FRIGATE, HELLO, 1000.0) == [Send(FRIGATE, m.ServeIntake(SPEC))]
+    assert engine.handle(FRIGATE, LISTENS, 1001.0) == [LogEvent("info", "frigate", "listens at tcp://127.0.0.1:5555")]
+    engine.handle(FRIGATE, Exited("killed by SIGKILL", -9), 1002.0)
+    engine.wake(1010.0)
+    engine.handle(FRIGATE, HELLO, 1011.0)
+    assert engine.handle(FRIGATE, LISTENS, 1012.0) == []
+
+
+def test_a_picture_of_its_clients_goes_to_a_stick_and_the_answer_comes_back() -> None:
+    engine = opened()
+    actions = engine.handle(FRIGATE, m.OpenIntake(), 1001.0)
+    (pool,) = [each.layout for each in actions if isinstance(each, MakePool)]
+    mapped = [each.to for each in actions if isinstance(each, Send) and isinstance(each.message, m.MapPool)]
+    assert mapped == [WORKER, FRIGATE]
+    grant = next(each.message for each in actions if isinstance(each, Send) and isinstance(each.message, m.Grant))
+    frame = FrameRef(CameraName("frigate"), pool.pool, grant.slot, 5, 300, 300)
+    actions = engine.handle(FRIGATE, m.Ask(GraphName("demo"), frame), 1001.0)
+    (infer,) = [each.message for each in actions if isinstance(each, Send) and isinstance(each.message, m.Infer)]
+    assert infer.frame == frame
+    actions = engine.handle(WORKER, m.Inferred(infer.ticket, Outcome(), 0.03), 1001.05)
+    assert actions[0] == Send(FRIGATE, m.Answered(5, Outcome(), "sim-1", 0.03))
+    # the slot is granted anew behind its answer
+    assert [each.message for each in actions[1:] if isinstance(each, Send)] in ([], [m.Grant(pool.pool, grant.slot)])
+    assert (shown(engine).answered, shown(engine).open) == (1, 0)
+
+
+def test_its_clients_are_in_the_status_until_it_ends() -> None:
+    engine = opened()
+    client = IntakeClient("detector 1", 10, 9, 1, 0.5, "shook hands and never sent")
+    engine.handle(FRIGATE, m.ClientsSeen([client]), 1001.0)
+    nothing = LatencyStatus(None, None)
+    running = IntakeStatus("frigate", "tcp://127.0.0.1:5555", "running", None, 0, 0.0, 0, 0, 0, nothing, [client])
+    assert shown(engine) == running
+    engine.handle(FRIGATE, Exited("killed by SIGKILL", -9), 1002.0)
+    assert shown(engine).clients == []
+    assert "frigate is not served: killed by SIGKILL" in drawn(engine).daemon.reasons
+
+
+def test_an_address_that_it_cannot_have_ends_a_daemon_that_starts_and_not_one_that_works() -> None:
+    refused = m.Failed("open", "port 5555 is in use", permanent=True)
+    engine = started()
+    engine.handle(FRIGATE, HELLO, 1000.0)
+    actions = engine.handle(FRIGATE, refused, 1000.1)
+    assert actions[0] == LogEvent("error", "frigate", "port 5555 is in use")
+    assert getattr(actions[-1], "code", None) == EX_CONFIG
+    engine = opened()
+    assert engine.handle(FRIGATE, refused, 1001.0) == []
+
+
+def test_what_it_warns_of_is_an_event() -> None:
+    assert opened().handle(FRIGATE, m.Warned("a client sends 4 channels"), 1001.0) == [
+        LogEvent("warning", "frigate", "a client sends 4 channels")
+    ]
