@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # What `make test-fast` runs: the pure modules and the small ones, for every save of a file.
 FAST := $(wildcard tests/test_*.py) $(addprefix tests/,core decoders graphs ipc policies provision render sinks sources xlink)
 
-.PHONY: run test test-fast check bench bench-thermal docs constraints clean
+.PHONY: run test test-thorough test-fast check bench bench-thermal docs constraints clean
 
 # Four simulated sticks in two clusters; heat runs 20 times faster, so that turns pass every 2 s (40 / 20). The camera has more frames
 # than the sticks can do, and the air is such that turns keep all of them under 65 °C until somebody makes a heat wave.
@@ -27,7 +27,11 @@ run: $(VENV)/.ready
 
 # ARGS="-k heat" and the like go to pytest; one file alone is quicker as: .venv/bin/python -m pytest tests/core/test_zone.py
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not thorough" $(ARGS)
+
+# Tests that search longer, or repeat on another machine or program what holds here; .ci/run runs them too.
+test-thorough: $(VENV)/.ready-test
+	$(BIN)/python -m pytest -n auto -m thorough $(ARGS)
 
 test-fast: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -n logical -q -m "not slow" $(FAST) $(ARGS)

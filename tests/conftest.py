@@ -85,6 +85,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
     for item in items:
         if item.nodeid.startswith(schedule.ONCE):
             item.add_marker(pytest.mark.once)
+        if item.nodeid.startswith(schedule.THOROUGH):
+            item.add_marker(pytest.mark.thorough)
     yield
     slow = {schedule.scope(item.nodeid) for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: schedule.scope(item.nodeid) not in slow)

@@ -88,6 +88,39 @@ ONCE = (
     "tests/xlink/",
 )
 """Tests whose answer does not depend on the interpreter: other programs, or arithmetic on the same examples."""
+THOROUGH = (
+    "tests/aarch64/test_imports.py::test_the_tests_of_the_protocol_hold",
+    "tests/api/test_processes.py::test_a_process_makes_a_cluster_of_its_own_beside_its_parents[forkserver]",
+    "tests/api/test_processes.py::test_a_process_makes_a_cluster_of_its_own_beside_its_parents[spawn]",
+    "tests/browser/test_layout.py::test_nothing_is_cut_off_and_no_place_is_empty[2-1024]",
+    "tests/browser/test_layout.py::test_nothing_is_cut_off_and_no_place_is_empty[3-1280]",
+    "tests/browser/test_layout.py::test_nothing_is_cut_off_and_no_place_is_empty[9-1920]",
+    "tests/browser/test_original.py",
+    "tests/cli/calibrate/test_calibrate.py::test_an_emulated_stick_warms_up",
+    "tests/cli/test_usb_guided.py::test_the_vendors_plugin_and_ours",
+    "tests/core/test_any_order.py",
+    "tests/core/test_dispatch_shares.py::test_with_less_work_than_the_sticks_could_do",
+    "tests/core/test_heat.py::test_a_heat_wave_comes_and_goes_and_all_is_as_before[all-",
+    "tests/core/test_heat.py::test_in_an_oven",
+    "tests/core/test_long_troubles.py",
+    "tests/core/test_reconfigured_worlds.py",
+    "tests/core/test_shadow.py::test_what_it_says_would_be_sustained",
+    "tests/faults/test_rogue_workers.py",
+    "tests/faults/test_unkillable_worker.py",
+    "tests/oracle/test_daemon.py",
+    "tests/oracle/test_strange_sticks.py",
+    "tests/oracle/test_transcripts.py",
+    "tests/policies/test_predictive.py::test_unknown_sticks_stay_under_the_limit",
+    "tests/provision/test_yolox.py",
+    "tests/runtimes/test_stick_anywhere.py::test_64_bit_arm",
+    "tests/soak/",
+    "tests/system/test_bench_sticks.py::test_one_stick_and_both",
+    "tests/system/test_merge.py::test_parts_made_of_copies",
+    "tests/system/test_run_video.py::test_after_kills_of_the_whole_job_every_frame_is_in_the_video_once[1]",
+    "tests/thermal_lab/test_original.py",
+)
+"""Tests that search longer for what others search for too, or repeat on another machine, program or size what holds on this one.
+`make test-thorough` and .ci/run run them, `make test` does not."""
 MOST_PROCESSES = 16
 EACH = 768 << 20
 """Bytes of memory for a process of the run and what its test starts."""

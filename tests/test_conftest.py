@@ -56,18 +56,25 @@ def test_a_failing_test_shows_the_log_of_its_daemon(tmp_path: Path) -> None:
     assert "sim-1: is ready" in said
 
 
-@pytest.mark.parametrize("beginning", [*schedule.GROUPS, *schedule.ONE_BY_ONE, *schedule.ONCE])
+@pytest.mark.parametrize("beginning", [*schedule.GROUPS, *schedule.ONE_BY_ONE, *schedule.ONCE, *schedule.THOROUGH])
 def test_each_name_in_the_schedule_is_that_of_tests(beginning: str) -> None:
-    file, _, test = beginning.partition("::")
+    file, _, test = beginning.partition("[")[0].partition("::")
     assert (ROOT / file).exists()
     assert not test or f"def {test}" in (ROOT / file).read_text()
 
 
-@pytest.mark.parametrize(("chosen", "expected"), [("once", True), ("not once", False)])
-def test_what_says_the_same_on_every_python_can_be_chosen_and_left_out(chosen: str, expected: bool) -> None:
-    place = "tests/deploy"
+@pytest.mark.parametrize(
+    ("chosen", "expected", "place", "beginnings"),
+    [
+        ("once", True, "tests/deploy", schedule.ONCE),
+        ("not once", False, "tests/deploy", schedule.ONCE),
+        ("thorough", True, "tests/core/test_heat.py", schedule.THOROUGH),
+        ("not thorough", False, "tests/core/test_heat.py", schedule.THOROUGH),
+    ],
+)
+def test_what_is_run_apart_can_be_chosen_and_left_out(chosen: str, expected: bool, place: str, beginnings: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-m", chosen, place]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False).stdout
     found = [line for line in said.splitlines() if "::" in line]
     assert found
-    assert {line.startswith(schedule.ONCE) for line in found} == {expected}
+    assert {line.startswith(beginnings) for line in found} == {expected}

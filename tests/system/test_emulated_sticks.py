@@ -194,7 +194,7 @@ def test_a_daemon_that_finds_no_stick_waits_for_one(start_emulator: Callable[...
         assert status["daemon"]["state"] == "degraded"
         assert status["daemon"]["reasons"] == ["cluster size is 1 instead of 2: 1 stick present"]
         daemon.until(lambda status: stick(status, "1-1.1")["inferences"] > 10, "finds things")
-        bus.add("1-1.2", **CHIP, initial_c=100.0, ambient_c=100.0)
+        bus.add("1-1.2", **CHIP, initial_c=72.0, ambient_c=72.0)
         status = daemon.until(lambda status: stick(status, "1-1.2").get("state") == "resting", "sees the other one is hot")
         assert stick(status, "1-1.2")["throttle_level"] >= 1
         assert stick(status, "1-1.2")["inferences"] == 0
