@@ -103,7 +103,8 @@ class Supervisor:
 
     def says_hello(self, process: Process) -> int:
         """Its parent's process id."""
-        self.until(lambda: process.endpoint in self.hellos)
+        # the process may say hello before the fork server tells its id
+        self.until(lambda: process.endpoint in self.hellos and process.pid is not None)
         assert self.hellos[process.endpoint].pid == process.pid
         return psutil.Process(process.pid).ppid()
 
