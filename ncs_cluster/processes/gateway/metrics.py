@@ -8,13 +8,14 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
 
-from ncs_cluster.status import CameraStatus, JobStatus, LatencyStatus, PoolStatus, ShadowStatus, Status, StickStatus
+from ncs_cluster.status import CameraStatus, JobStatus, LatencyStatus, PoolStatus, ShadowStatus, SinkStatus, Status, StickStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STICK_STATES = ("starting", "active", "standby", "draining", "resting", "backoff", "quarantined", "absent")
 CAMERA_STATES = ("starting", "running", "no-signal", "backoff", "ended")
 JOB_STATES = ("running", "paused", "done", "failed", "cancelled")
 DAEMON_STATES = ("ok", "degraded", "down")
+LIMITS = ("cluster size", "heat", "speed")
 _MEGA = 1e6
 
 Rows = Sequence[tuple[tuple[str, ...], float | None]]
@@ -41,6 +42,7 @@ class _Collector:
             yield from _sticks(self._status.sticks)
             yield from _shadows(self._status.pools)
             yield from _cameras(self._status.cameras)
+            yield from _sinks(self._status.sinks)
             yield from _jobs(self._status.jobs)
             yield from _machine(self._status)
 
@@ -57,6 +59,8 @@ def _daemon(status: Status) -> Iterator[Metric]:
         yield _gauge("asked_inferences_per_second", "What the live cameras ask for.", [((), load.asked_fps)])
         yield _gauge("capacity_inferences_per_second", "What the sticks can sustain.", [((), load.capacity_fps)])
         yield _gauge("overloaded", "1 when the live cameras get less than they ask for.", [((), load.overloaded)])
+        if limit := load.limited_by:
+            yield _states("limited_by", "What keeps the sticks from more: 1 for it.", LIMITS, [((), limit)], label="limit")
     yield _counter("switches", "Switches from one cluster to another.", [((), clusters.switches)])
     yield _counter(
         "frames_lost",
@@ -65,10 +69,20 @@ def _daemon(status: Status) -> Iterator[Metric]:
     )
     yield _counter("frames_doubled", "Units (frame, graph) that ended twice. Must stay 0.", [((), counters.frames_doubled)])
     yield _counter("frames_out_of_order", "Results published out of order. Must stay 0.", [((), counters.out_of_order)])
-    if sink := status.sink:
-        yield _counter("sink_records", "Results written.", [((), sink.written)])
-        yield _counter("sink_records_lost", "Results that could not be written.", [((), sink.lost)])
-        yield _gauge("sink_waiting_records", "Results not yet written.", [((), sink.waiting)])
+
+
+def _sinks(sinks: list[SinkStatus]) -> Iterator[Metric]:
+    # while settings change, a sink that closes and its successor may write to the same place
+    by_path = {sink.path: sink for sink in sinks}
+
+    def each(field: Callable[[SinkStatus], Value]) -> list[tuple[tuple[str, ...], Value]]:
+        return [((path,), field(sink)) for path, sink in by_path.items()]
+
+    label = ("sink",)
+    yield _gauge("sink_blocked", "1 when the sink writes nothing at present.", each(lambda s: s.detail is not None), label)
+    yield _counter("sink_records", "Results written.", each(lambda s: s.written), label)
+    yield _counter("sink_records_lost", "Results that could not be written.", each(lambda s: s.lost), label)
+    yield _gauge("sink_waiting_records", "Results not yet written.", each(lambda s: s.waiting), label)
 
 
 def _jobs(jobs: list[JobStatus]) -> Iterator[Metric]:
@@ -89,6 +103,7 @@ def _sticks(sticks: list[StickStatus]) -> Iterator[Metric]:
         return [((stick.id,), field(stick)) for stick in sticks]
 
     label = ("stick",)
+    yield _about(sticks)
     yield _states("stick_state", "A stick's state: 1 for the one it is in.", STICK_STATES, each(lambda s: s.state), label)
     yield _gauge("stick_temperature_celsius", "Temperature by the stick's own sensor.", each(lambda s: s.temperature_c), label)
     yield _gauge("stick_temperature_age_seconds", "Since the temperature was read.", each(lambda s: s.temperature_age_s), label)
@@ -131,6 +146,14 @@ def _sticks(sticks: list[StickStatus]) -> Iterator[Metric]:
         each(lambda s: s.latency_ms),
         "stick",
     )
+
+
+def _about(sticks: list[StickStatus]) -> Metric:
+    family = InfoMetricFamily("ncs_cluster_stick", "What a stick is: join with it by the label stick.", labels=("stick",))
+    for stick in sticks:
+        known = {"name": stick.name, "port": stick.port, "pool": stick.pool, "backend": stick.backend, "device": stick.device}
+        family.add_metric((stick.id,), {key: value or "" for key, value in known.items()})
+    return family
 
 
 def _shadows(pools: list[PoolStatus]) -> Iterator[Metric]:
@@ -219,8 +242,11 @@ def _fill(family: GaugeMetricFamily | CounterMetricFamily, rows: Rows) -> Metric
     return family
 
 
-def _states(name: str, text: str, states: tuple[str, ...], rows: States, labels: tuple[str, ...] = ()) -> Metric:
-    family = GaugeMetricFamily("ncs_cluster_" + name, text, labels=(*labels, "state"))
+def _states(
+    name: str, text: str, states: tuple[str, ...], rows: States, labels: tuple[str, ...] = (), label: str = "state"
+) -> Metric:
+    """One series for each of `states`, told apart by `label`."""
+    family = GaugeMetricFamily("ncs_cluster_" + name, text, labels=(*labels, label))
     for key, value in rows:
         for state in states:
             family.add_metric((*key, state), float(value == state))

@@ -28,14 +28,17 @@ def samples(status: Status | None) -> dict[tuple[str, tuple[str, ...]], float]:
 
 
 def foreseeing() -> Status:
-    """Everything is known of it: a job, and what `predictive` would do."""
+    """Everything is known of it: a job, a sink, what is asked of its sticks, and what `predictive` would do."""
     status = some_status()
     stick = replace(status.sticks[0], headroom_c=20.0, sustainable_fps=16.4)
     shadow = ShadowStatus(True, 40.0, 65.4, 38.2, ["predictive would sustain 65/s, not 38"])
     pool = PoolStatus("default", "ring", 2, 65.0, 10.0, ["sim-1", "sim-2"], 4.2, 7, False, shadow)
     assert status.machine is not None
     machine = replace(status.machine, ambient_c=23.5, fan_duty=0.302)
-    return replace(status, sticks=[stick, *status.sticks[1:]], pools=[pool], jobs=[some_job("1")], machine=machine)
+    load = LoadStatus(60.0, 41.5, overloaded=True, limited_by="heat", retry_after_s=1)
+    sinks = [SinkStatus("out.jsonl", "running", 12, 0, 0, None)]
+    sticks = [stick, *status.sticks[1:]]
+    return replace(status, sticks=sticks, pools=[pool], jobs=[some_job("1")], machine=machine, load=load, sinks=sinks)
 
 
 def test_the_air_and_the_fan_are_there_where_they_are_known() -> None:
@@ -64,6 +67,8 @@ def test_what_is_asked_of_the_sticks_and_what_they_sustain_are_there() -> None:
         name.removeprefix("ncs_cluster_"): value
         for (name, _), value in samples(replace(some_status(), load=load, sticks=[stick])).items()
     }
+    limits = {labels: value for (name, labels), value in samples(replace(some_status(), load=load)).items() if "limited_by" in name}
+    assert limits == {("cluster size",): 0, ("heat",): 1, ("speed",): 0}
     assert (found["asked_inferences_per_second"], found["capacity_inferences_per_second"], found["overloaded"]) == (60.0, 41.5, 1)
     assert (found["stick_slowdown_ratio"], found["stick_duty_ratio"], found["stick_limit_celsius"]) == (2.5, 0.7, 62.0)
 
@@ -113,6 +118,41 @@ def test_a_job_has_its_state_and_its_frames() -> None:
     }
 
 
+def test_every_sink_has_what_it_wrote_and_whether_it_writes() -> None:
+    first = SinkStatus("a.jsonl", "running", 12, 0, 0, None)
+    second = SinkStatus("b.jsonl", "blocked", 7, 900, 3, "no space left on device", "2")
+    found = samples(replace(some_status(), sink=first, sinks=[first, second]))
+    sinks = {(name.removeprefix("ncs_cluster_sink_"), labels): value for (name, labels), value in found.items() if "sink" in name}
+    assert {key: value for key, value in sinks.items() if key[1] in (("a.jsonl",), ("b.jsonl",))} == {
+        ("blocked", ("a.jsonl",)): 0,
+        ("blocked", ("b.jsonl",)): 1,
+        ("records_total", ("a.jsonl",)): 12,
+        ("records_total", ("b.jsonl",)): 7,
+        ("records_lost_total", ("a.jsonl",)): 0,
+        ("records_lost_total", ("b.jsonl",)): 3,
+        ("waiting_records", ("a.jsonl",)): 0,
+        ("waiting_records", ("b.jsonl",)): 900,
+    }
+
+
+def test_two_sinks_of_one_place_are_one_series() -> None:
+    """Prometheus refuses a whole scrape in which a series comes twice."""
+    old, new = SinkStatus("a.jsonl", "running", 12, 5, 0, None), SinkStatus("a.jsonl", "starting", 0, 0, 0, None, "2")
+    lines = text(replace(some_status(), sinks=[old, new])).decode().splitlines()
+    assert [line for line in lines if line.startswith("ncs_cluster_sink_records_total")] == [
+        'ncs_cluster_sink_records_total{sink="a.jsonl"} 0.0'
+    ]
+
+
+def test_a_stick_s_name_and_port_can_be_joined() -> None:
+    sticks = [replace(some_stick("sim-1", "active", 40.0), name="left", device=None)]
+    families = text_string_to_metric_families(text(replace(some_status(), sticks=sticks)).decode())
+    (info,) = [family for family in families if family.name == "ncs_cluster_stick_info"]
+    assert [sample.labels for sample in info.samples] == [
+        {"stick": "sim-1", "name": "left", "port": "simulated port 1", "pool": "default", "backend": "simulated", "device": ""}
+    ]
+
+
 def test_a_silent_daemon_is_one_metric() -> None:
     assert samples(None) == {("ncs_cluster_up", ()): 0}
 
@@ -127,7 +167,7 @@ def test_hostile_names_stay_inside_their_quotes() -> None:
 
 def test_promtool_has_nothing_to_say(running_site: Site) -> None:
     promtool = need_program("promtool", "prometheus")
-    running_site.control.status = replace(foreseeing(), sink=SinkStatus("out.jsonl", "running", 12, 0, 0, None))
+    running_site.control.status = foreseeing()
     answer = running_site.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     checked = subprocess.run([promtool, "check", "metrics"], input=answer.body, capture_output=True, check=False)
