@@ -1,0 +1,6 @@
+"""The Frigate process: serves Frigate's `zmq` detector, and keeps its address while the supervisor restarts.
+
+protocol   what Frigate's detector sends and expects, as bytes
+labels     ids of Frigate's labelmap by the names of classes
+choice     which graph answers which client
+"""
