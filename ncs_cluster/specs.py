@@ -254,6 +254,25 @@ class IntakeSpec(Struct, frozen=True):
     """Where it listens, for people."""
 
 
+class FrigateSpec(Struct, frozen=True):
+    """Options of the intake "frigate": where Frigate's `zmq` detector is served, and how its frames are read and answered."""
+
+    endpoint: str
+    """Of ZeroMQ: "tcp://ADDRESS:PORT" or "ipc://PATH"."""
+    deadline_ms: int = 180
+    """After so long a frame is answered with zeros: Frigate waits 200 ms, and then connects anew."""
+    colours: str = "RGB"
+    """Channel order of Frigate's tensors, its `input_pixel_format`: "RGB" or "BGR"."""
+    graph: Optional[str] = None
+    """For clients whose `model.path` names none."""
+    labelmap: Optional[Dict[int, str]] = None
+    """Names by id as Frigate has them; None: its own labelmap, COCO."""
+    socket: str = ""
+    """Absolute path at which the process waits for a supervisor."""
+    keep_s: float = 60.0
+    """How long it answers without a supervisor after the daemon has stopped."""
+
+
 class FanSpec(Struct, frozen=True):
     """A fan, and the headroom of the sticks by which it turns: see core.fan."""
 

@@ -154,3 +154,5 @@ class IntakeClient(Struct, frozen=True):
     """Seconds since it was heard last."""
     detail: Optional[str] = None
     """What is strange about it, for people."""
+    handshakes: int = 0
+    """Where the protocol has them: how often it has connected."""

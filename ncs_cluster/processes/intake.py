@@ -124,12 +124,16 @@ class Intake:
             return False
         return True
 
-    async def infer(self, graph: str, image: NDArray[np.uint8], *, timeout_s: float, raw: bool = False) -> Answer:
+    async def infer(
+        self, graph: str, image: NDArray[np.uint8], *, timeout_s: float, raw: bool = False, insist: bool = False
+    ) -> Answer:
         """The answer for uint8 BGR [h, w, 3] by `graph`. A larger picture than the slots hold is scaled down, unless `raw`, which
-        gives the graph's output tensors for a picture of its input's size. Raises Overloaded, TimedOut, Unanswered, ValueError."""
+        gives the graph's output tensors for a picture of its input's size. `insist`: take a fair share of the sticks also while
+        they are overloaded, for a client that sends no more than it gets answers. Raises Overloaded, TimedOut, Unanswered,
+        ValueError."""
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
-        if (retry_s := self.retry_after_s) is not None:
+        if (retry_s := self.retry_after_s) is not None and not (insist and self._usable):
             raise Overloaded("no stick can take a picture now" if not self._usable else "the sticks are overloaded", retry_s)
         if graph not in self.graphs:
             raise Unanswered(f"there is no graph {graph}")

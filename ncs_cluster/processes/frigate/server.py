@@ -1,0 +1,223 @@
+"""The ZeroMQ socket of the detector, and an answer in time for each frame, whatever the sticks do.
+
+A ROUTER socket: Frigate has one REQ socket for each of its detector entries, and their frames are on the sticks together. A frame
+without an answer at the deadline gets zeros, because Frigate waits 200 ms and then throws the connection away. A handshake is held
+while no stick can work, because Frigate asks once and detects nothing for ever after a "no"; it waits 30 s, so after HOLD_S
+the answer is yes, and frames get zeros until a stick works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Optional, Protocol
+
+from ncs_cluster.errors import NcsClusterError, one_line
+from ncs_cluster.processes.frigate import labels, protocol
+from ncs_cluster.processes.frigate.choice import choose
+from ncs_cluster.processes.frigate.clients import Clients, Connection
+from ncs_cluster.processes.intake import Intake, TimedOut
+from ncs_cluster.specs import FrigateSpec
+
+HOLD_S = 25.0
+LOOK_S = 0.1
+"""How often a held handshake looks whether a stick can work."""
+MOST_HANDSHAKES = 64
+MOST_FRAMES = 64
+"""At once. Frigate sends as many frames as it has detector entries."""
+MOST_NOTES = 100
+"""Notes that were given once and are not given again."""
+PIP = "pip install 'ncs-cluster[frigate]'"
+
+Note = Callable[[str], None]
+
+
+class CannotServe(NcsClusterError):
+    """The endpoint cannot be bound, one line. `permanent`: another try would fail too."""
+
+    def __init__(self, detail: str, *, permanent: bool = True) -> None:
+        super().__init__(detail)
+        self.permanent = permanent
+
+
+class Daemon(Protocol):
+    """Where the intake of the present supervisor is found."""
+
+    @property
+    def intake(self) -> Optional[Intake]:
+        """None: there is no supervisor."""
+
+
+class Server:
+    """Serves one endpoint until it is closed. Lives in the event loop."""
+
+    def __init__(self, spec: FrigateSpec, daemon: Daemon, note: Note, clients: Optional[Clients] = None) -> None:
+        """`note` takes one line for the log of events. `clients`: of the server before this one. Raises CannotServe."""
+        self.spec = spec
+        self.clients = clients or Clients()
+        self._daemon, self._note = daemon, note
+        self._ids = labels.ids(spec.labelmap)
+        self._noted: set[str] = set()
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._frames: set[asyncio.Task[None]] = set()
+        self._socket = _bound(spec.endpoint)
+        self._receiver = asyncio.create_task(self._receive())
+
+    @property
+    def failed(self) -> bool:
+        """The socket is read no more: an error of this code."""
+        return self._receiver.done()
+
+    def close(self) -> None:
+        for task in (self._receiver, *self._handshakes, *self._frames):
+            task.cancel()
+        self._socket.close(linger=0)
+
+    async def _receive(self) -> None:
+        while True:
+            frames = await self._socket.recv_multipart(copy=False)
+            identity, body = frames[0].bytes, frames[1:]
+            envelope = [identity]
+            if body and not len(body[0].buffer):
+                # the delimiter of a REQ socket
+                envelope.append(b"")
+                body = body[1:]
+            now_s = asyncio.get_running_loop().time()
+            connection = self.clients.heard(identity, _address(frames[-1]), now_s)
+            await self._begin(connection, envelope, [frame.buffer for frame in body], now_s)
+
+    async def _begin(self, connection: Connection, envelope: list[bytes], body: list[Any], now_s: float) -> None:
+        request = protocol.parse(body)
+        if isinstance(request, protocol.Handshake):
+            self.clients.shook_hands(connection, request.model, now_s)
+            work, tasks, most = self._shake_hands(connection, envelope), self._handshakes, MOST_HANDSHAKES
+        elif isinstance(request, protocol.Picture):
+            connection.figures.frames += 1
+            work, tasks, most = self._look(connection, envelope, request, now_s), self._frames, MOST_FRAMES
+        else:
+            if isinstance(request, protocol.Upload):
+                self._once(f"{_who(connection)} sends a model file, which is refused: name a graph of the daemon as model.path")
+                await self._send(envelope, protocol.REFUSED)
+            else:
+                self._once(f"{_who(connection)} sends what Frigate does not: {request.reason}")
+                await self._send(envelope, protocol.ZEROS)
+            return
+        if connection.busy or len(tasks) >= most:
+            # no REQ socket does that; its own queue would grow without bound
+            work.close()
+            if tasks is self._frames:
+                connection.figures.unanswered("too many frames at once")
+            await self._send(envelope, protocol.ZEROS)
+            return
+        connection.busy = True
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _shake_hands(self, connection: Connection, envelope: list[bytes]) -> None:
+        for _ in range(round(HOLD_S / LOOK_S)):
+            if self._can_work:
+                break
+            await asyncio.sleep(LOOK_S)
+        if not self._can_work:
+            self._note(f"{_who(connection)} connects while no stick can work: its frames are answered with zeros until one can")
+        self._choose(connection, None)
+        connection.busy = False
+        await self._send(envelope, protocol.HELD)
+
+    @property
+    def _can_work(self) -> bool:
+        intake = self._daemon.intake
+        return intake is not None and intake.served is not None and intake.served.sticks > 0 and bool(intake.graphs)
+
+    async def _look(self, connection: Connection, envelope: list[bytes], picture: protocol.Picture, now_s: float) -> None:
+        answer = protocol.ZEROS
+        figures = connection.figures
+        figures.open += 1
+        try:
+            answer = await self._answer(connection, picture, now_s + self.spec.deadline_ms / 1000)
+        except TimedOut as error:
+            figures.unanswered(one_line(str(error)), late=True)
+        except (NcsClusterError, ValueError) as error:
+            figures.unanswered(one_line(str(error)))
+        finally:
+            figures.open -= 1
+            connection.busy = False
+        await self._send(envelope, answer)
+
+    async def _answer(self, connection: Connection, picture: protocol.Picture, deadline_s: float) -> bytes:
+        """The answer to a frame. Raises what `Intake.infer` raises."""
+        intake, graph = self._daemon.intake, self._choose(connection, picture.size)
+        if intake is None or graph is None:
+            raise NcsClusterError("the daemon is not running" if intake is None else "the daemon serves no graph")
+        image = connection.pixels.bgr(picture.tensor, rgb=self.spec.colours == "RGB")
+        left_s = deadline_s - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            raise TimedOut(f"no answer in {self.spec.deadline_ms} ms")
+        # Frigate's frames have their share of the sticks also while cameras ask for more than these can do
+        answer = await intake.infer(graph, image, timeout_s=left_s, insist=True)
+        return protocol.answer(answer.outcome.detections, self._ids)
+
+    def _choose(self, connection: Connection, size: Optional[tuple[int, int]]) -> Optional[str]:
+        intake, figures = self._daemon.intake, connection.figures
+        graphs = intake.graphs if intake is not None else {}
+        graph = choose(graphs, figures.model or None, self.spec.graph, size)
+        if graph is None or figures.graph == graph:
+            return graph
+        if size is not None or not figures.graph:
+            figures.graph = graph
+            if figures.model and figures.model.rpartition(".")[0] != graph != figures.model:
+                self._once(f"{_who(connection)} asks for {figures.model}, which is no graph of the daemon: {graph} answers it")
+            if unknown := labels.missing(graphs[graph].labels.values(), self._ids):
+                shown = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} others" if len(unknown) > 5 else "")
+                self._once(f"Frigate's labelmap lacks classes of {graph}, which it does not get: {shown}")
+        return graph
+
+    async def _send(self, envelope: list[bytes], answer: bytes) -> None:
+        """A client that has gone or does not read gets nothing: a ROUTER never waits for it."""
+        await self._socket.send_multipart([*envelope, answer])
+
+    def _once(self, text: str) -> None:
+        if text not in self._noted and len(self._noted) < MOST_NOTES:
+            self._noted.add(text)
+            self._note(text)
+
+
+def _who(connection: Connection) -> str:
+    return f"Frigate at {connection.figures.address}" if connection.figures.address else "Frigate"
+
+
+def _address(frame: Any) -> str:
+    """Where the peer connects from; empty for a socket file."""
+    import zmq
+
+    try:
+        address = str(frame.get("Peer-Address"))
+    except zmq.ZMQError:
+        return ""
+    # a socket file's is "localhost:UID:GID:PID"
+    return "" if address.startswith("localhost:") else address.removeprefix("::ffff:")
+
+
+def _bound(endpoint: str) -> Any:
+    """A ROUTER socket. Raises CannotServe."""
+    try:
+        import zmq
+        import zmq.asyncio
+    except ImportError as error:
+        raise CannotServe(f"Frigate's detector needs pyzmq ({error}): {PIP}") from error
+    socket = zmq.asyncio.Context.instance().socket(zmq.ROUTER)
+    socket.set(zmq.LINGER, 0)
+    socket.set(zmq.MAXMSGSIZE, protocol.LARGEST_TENSOR)
+    # of each client: frames that wait here are late already
+    socket.set(zmq.RCVHWM, 4)
+    socket.set(zmq.SNDHWM, 4)
+    socket.set(zmq.IPV6, 1)
+    socket.set(zmq.HEARTBEAT_IVL, 10_000)
+    try:
+        socket.bind(endpoint)
+    except zmq.ZMQError as error:
+        socket.close(linger=0)
+        used = error.errno == zmq.EADDRINUSE
+        raise CannotServe(f"{endpoint} cannot be bound: {error.strerror}", permanent=not used) from error
+    return socket
