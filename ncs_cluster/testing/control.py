@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from ncs_cluster.backends import SIMULATED
 from ncs_cluster.control_messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, ChangeJob, Done, PageUrl, Reply, Request
@@ -32,8 +33,12 @@ from ncs_cluster.status import (
     JobStatus,
     LastSwitch,
     LatencyStatus,
+    LoadStatus,
     MachineStatus,
+    PoolStatus,
     ProcessStatus,
+    ShadowStatus,
+    SinkStatus,
     Status,
     StickStatus,
 )
@@ -74,6 +79,20 @@ def some_status(sticks: int = 4, cluster_size: int = 2, cameras: tuple[str, ...]
         sink=None,
         graphs=["shapes"],
     )
+
+
+def full_status() -> Status:
+    """Everything is known of it: a job, a sink, what is asked of its sticks, and what `predictive` would do."""
+    status = some_status()
+    stick = replace(status.sticks[0], headroom_c=20.0, sustainable_fps=16.4, slowdown=1.0, duty=0.8, limit_c=65.0)
+    shadow = ShadowStatus(True, 40.0, 65.4, 38.2, ["predictive would sustain 65/s, not 38"])
+    pool = PoolStatus("default", "ring", 2, 65.0, 10.0, ["sim-1", "sim-2"], 4.2, 7, False, shadow)
+    assert status.machine is not None
+    machine = replace(status.machine, ambient_c=23.5, fan_duty=0.302)
+    load = LoadStatus(60.0, 41.5, overloaded=True, limited_by="heat", retry_after_s=1)
+    sinks = [SinkStatus("out.jsonl", "running", 12, 0, 0, None)]
+    sticks = [stick, *status.sticks[1:]]
+    return replace(status, sticks=sticks, pools=[pool], jobs=[some_job("1")], machine=machine, load=load, sinks=sinks)
 
 
 def some_stick(name: str, state: str, celsius: float | None) -> StickStatus:

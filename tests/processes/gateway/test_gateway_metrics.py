@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from ncs_cluster.processes.gateway.metrics import text
-from ncs_cluster.status import LatencyStatus, LoadStatus, PoolStatus, ShadowStatus, SinkStatus, Status
-from ncs_cluster.testing.control import some_job, some_status, some_stick
+from ncs_cluster.status import LatencyStatus, LoadStatus, ShadowStatus, SinkStatus, Status
+from ncs_cluster.testing.control import full_status, some_job, some_status, some_stick
 from ncs_cluster.testing.gateway import Site
 from tests.conftest import ROOT
 from tests.needs import need_program
@@ -27,35 +27,21 @@ def samples(status: Status | None) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-def foreseeing() -> Status:
-    """Everything is known of it: a job, a sink, what is asked of its sticks, and what `predictive` would do."""
-    status = some_status()
-    stick = replace(status.sticks[0], headroom_c=20.0, sustainable_fps=16.4)
-    shadow = ShadowStatus(True, 40.0, 65.4, 38.2, ["predictive would sustain 65/s, not 38"])
-    pool = PoolStatus("default", "ring", 2, 65.0, 10.0, ["sim-1", "sim-2"], 4.2, 7, False, shadow)
-    assert status.machine is not None
-    machine = replace(status.machine, ambient_c=23.5, fan_duty=0.302)
-    load = LoadStatus(60.0, 41.5, overloaded=True, limited_by="heat", retry_after_s=1)
-    sinks = [SinkStatus("out.jsonl", "running", 12, 0, 0, None)]
-    sticks = [stick, *status.sticks[1:]]
-    return replace(status, sticks=sticks, pools=[pool], jobs=[some_job("1")], machine=machine, load=load, sinks=sinks)
-
-
 def test_the_air_and_the_fan_are_there_where_they_are_known() -> None:
-    found = samples(foreseeing())
+    found = samples(full_status())
     assert (found["ncs_cluster_ambient_celsius", ()], found["ncs_cluster_fan_duty_ratio", ()]) == (23.5, 0.302)
     names = {name for name, _ in samples(some_status())}
     assert not {"ncs_cluster_ambient_celsius", "ncs_cluster_fan_duty_ratio"} & names
 
 
 def test_what_predictive_would_do_is_there_once_it_is_known() -> None:
-    found = {name.removeprefix("ncs_cluster_"): value for (name, labels), value in samples(foreseeing()).items() if labels}
+    found = {name.removeprefix("ncs_cluster_"): value for (name, labels), value in samples(full_status()).items() if labels}
     assert found["shadow_sustainable_inferences_per_second"] == 40.0
     assert found["shadow_unlimited_inferences_per_second"] == 65.4
     assert found["allowed_inferences_per_second"] == 38.2
     assert found["stick_headroom_celsius"] == 20.0
     assert found["stick_sustainable_inferences_per_second"] == 16.4
-    pool = replace(foreseeing().pools[0], shadow=ShadowStatus(False, None, None, None, []))
+    pool = replace(full_status().pools[0], shadow=ShadowStatus(False, None, None, None, []))
     unknown = {name for name, _ in samples(replace(some_status(), pools=[pool, replace(pool, name="cpu", shadow=None)]))}
     assert not {name for name in unknown if "shadow" in name or "allowed" in name or "sustainable" in name}
 
@@ -92,7 +78,7 @@ def test_every_metric_the_page_names_is_there() -> None:
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     named = {name for row in rows for name in re.findall(r"`(\w+)[^`]*`", row)}
     assert len(named) > 15
-    assert named <= {name.removeprefix("ncs_cluster_") for name, _ in samples(foreseeing())}
+    assert named <= {name.removeprefix("ncs_cluster_") for name, _ in samples(full_status())}
 
 
 def test_what_is_unknown_is_left_out_and_never_zero() -> None:
@@ -167,7 +153,7 @@ def test_hostile_names_stay_inside_their_quotes() -> None:
 
 def test_promtool_has_nothing_to_say(running_site: Site) -> None:
     promtool = need_program("promtool", "prometheus")
-    running_site.control.status = foreseeing()
+    running_site.control.status = full_status()
     answer = running_site.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     checked = subprocess.run([promtool, "check", "metrics"], input=answer.body, capture_output=True, check=False)
