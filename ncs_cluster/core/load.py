@@ -7,7 +7,8 @@ Once a second, in units (frame, graph) per second:
     shares    weighted max-min fairness: all get the same for each unit of weight, and none more than it asks for (Bertsekas and
               Gallager, "Data Networks", section 6.5.2). This is what the dispatcher's turns come to.
 
-The pool is overloaded when the live streams get less than SHORT of what they ask for, for HOLD_S; the end is told as late.
+The pool is overloaded when the live streams get less than SHORT of what they ask for, for HOLD_S; the end is told as late. So is
+another limit.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ class Load:
         self.shares: dict[str, float] = {}
         """Units per second of each stream; an ordered one gets what is left."""
         self.overloaded = False
+        self.limited_by: str | None = None
+        """What keeps the sticks from more: "cluster size", "heat" or their "speed"; None without a usable stick."""
+        self._other_since_s: float | None = None
+        """Since when something else limits them than `limited_by` says."""
         self._dispatcher, self._streams, self._tally, self._regulators = dispatcher, streams, tally, regulators
         self._asked: dict[str, tuple[float, int, float, float]] = {}
         """Of each live stream: when it was looked at first; units begun by then, when that was; units per second."""
@@ -53,6 +58,7 @@ class Load:
         """A second is over."""
         self._follow_asked(now_s)
         self._follow_capacity(now_s)
+        self._follow_limit(now_s)
         if self.capacity is None:
             return []
         asked = {name: rate for name, (_, _, _, rate) in self._asked.items()}
@@ -64,9 +70,19 @@ class Load:
         self.shares = fair_shares(self.capacity, asked, weights)
         return self._judge(now_s)
 
+    def _follow_limit(self, now_s: float) -> None:
+        """Near the boundary of two limits the present one changes from second to second: another counts once it has held."""
+        limit = self._limit
+        if limit == self.limited_by:
+            self._other_since_s = None
+            return
+        if self._other_since_s is None:
+            self._other_since_s = now_s
+        if limit is None or self.limited_by is None or now_s - self._other_since_s >= HOLD_S:
+            self.limited_by, self._other_since_s = limit, None
+
     @property
-    def limited_by(self) -> str | None:
-        """What keeps the sticks from more: "cluster size", "heat" or their "speed"; None without a usable stick."""
+    def _limit(self) -> str | None:
         limits = [limit for each in self._regulators.values() if (limit := self._limit_of(each)) is not None]
         if limits and all(limit == "speed" for limit in limits) and self._have_rested:
             return "heat"

@@ -97,6 +97,26 @@ def test_sticks_that_have_rested_lately_are_limited_by_heat_though_none_rests_no
     assert load(world).limited_by == "speed"
 
 
+def test_a_limit_that_alternates_does_not_flip() -> None:
+    """One stick is too hot in every other second: what is left is the cluster size, or one stick less than it."""
+    world = cameras(World(installation(2, cluster_size=1, policy="coolest", results=False)), 1 / 50)
+    world.start().run(30.0)
+    assert load(world).limited_by == "cluster size"
+    seen, present = [], set()
+    for second in range(40):
+        for stick in world.sticks.values():
+            stick.temperature_c = (80.0, 40.0)[second % 2]
+        world.run(1.0)
+        seen.append(load(world).limited_by)
+        present.add(world.engine.load._limit)
+    assert present == {"cluster size", "heat"}
+    assert set(seen) == {"cluster size"}
+    for stick in world.sticks.values():
+        stick.temperature_c = 80.0
+    world.run(20.0)
+    assert load(world).limited_by == "heat", "what lasts counts"
+
+
 def test_a_demand_that_is_about_the_capacity_does_not_flap() -> None:
     world = cameras(World(installation(4, results=False)), 1 / 40)
     world.start().run(120.0)
