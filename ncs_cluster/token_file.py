@@ -12,6 +12,31 @@ SHORTEST_TOKEN, LONGEST_TOKEN = 16, 4096
 def read_token(path: Path) -> str:
     """The token in a file. Raises ValueError, one line without a part of the token, when there is none that may be used."""
     try:
+        token = _read(path).decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: a token is made of ASCII letters and digits") from error
+    if not SHORTEST_TOKEN <= len(token) <= LONGEST_TOKEN or not all("!" <= c <= "~" for c in token):
+        raise ValueError(
+            f"{path}: a token is {SHORTEST_TOKEN} characters or more on one line; "
+            "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe())'"
+        )
+    return token
+
+
+def read_password(path: Path) -> str:
+    """The password in a file, without the end of its line. Raises ValueError, one line without a part of it."""
+    try:
+        password = _read(path).decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: a password is text in UTF-8") from error
+    if not 1 <= len(password) <= LONGEST_TOKEN or not password.isprintable():
+        raise ValueError(f"{path}: must hold the password alone, on one line")
+    return password
+
+
+def _read(path: Path) -> bytes:
+    """At most two bytes more than a token may have. Raises ValueError, one line."""
+    try:
         # a FIFO without a writer would be waited for
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
@@ -20,17 +45,9 @@ def read_token(path: Path) -> str:
                 raise ValueError(f"{path} is not a file")
             if mode & stat.S_IROTH:
                 raise ValueError(f"{path} can be read by everybody; chmod o-rwx {path}")
-            token = file.read(LONGEST_TOKEN + 2).decode("ascii").strip()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: a token is made of ASCII letters and digits") from error
+            return file.read(LONGEST_TOKEN + 2)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    if not SHORTEST_TOKEN <= len(token) <= LONGEST_TOKEN or not all("!" <= c <= "~" for c in token):
-        raise ValueError(
-            f"{path}: a token is {SHORTEST_TOKEN} characters or more on one line; "
-            "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe())'"
-        )
-    return token
 
 
 class TokenFile:

@@ -22,6 +22,7 @@ from ncs_cluster.config.graphs import graphs
 from ncs_cluster.config.layers import Layers, Origin, from_environment, from_file, from_set, normal, value_of
 from ncs_cluster.config.listen import gateway
 from ncs_cluster.config.model import Keys, Root, root_for
+from ncs_cluster.config.mqtt import mqtt
 from ncs_cluster.config.paths import runtime_dir, state_dir
 from ncs_cluster.config.pools import pools
 from ncs_cluster.config.resume import resumed
@@ -43,14 +44,15 @@ def load(argv: Sequence[str], environ: Mapping[str, str], *, job: bool = False) 
     seen = cameras(context)
     written, page = sinks(context), gateway(context)
     wanted = graphs(context, plugins, seen)
+    here = runtime_dir(context)
     return Settings(
         pools=found,
         graphs=wanted,
         cameras=resumed(seen, wanted, written, context.notices),
         runtimes=environments,
-        runtime_dir=runtime_dir(context),
+        runtime_dir=here,
         state_dir=state_dir(context),
-        sinks=written,
+        sinks=[*written, *mqtt(context, seen, wanted, page, here)],
         gateway=page,
         log_level=context.root.log_level,
         notices=context.notices,

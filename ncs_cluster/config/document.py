@@ -25,6 +25,7 @@ from ncs_cluster.config.model import (
     Fan,
     Graph,
     Keys,
+    Mqtt,
     PolicyTable,
     Pool,
     Runtime,
@@ -101,6 +102,10 @@ SINK = """\
 `--results` may be given several times; each sink has a process of its own. `NAME:...` is written by the sink of that name, any
 other place by `jsonl`. Options beside those that `--results` sets stand in `[sinks.NAME]`.
 """
+MQTT = """\
+A broker that is told of sticks and cameras, for Home Assistant: [integrations.md](integrations.md#home-assistant-mqtt).
+`mqtt = "HOST"` and `--mqtt HOST` are short for this table with `broker = "HOST"`.
+"""
 LABELS = """\
 `labels = "labels.txt"` above, or this table. A file of names is a list, a line each, or has an id before each name; JSON, pbtxt and
 the YAML of ultralytics are understood too. Where the ids of a list begin is read from the model (`DetectionOutput` of an IR tells
@@ -153,6 +158,7 @@ def page() -> str:
         ("discovery", Discovery, "How real sticks are found.\n"),
         ("fan", Fan, "A fan that follows the headroom of the sticks: [thermal.md](thermal.md#a-fan).\n"),
         ("ambient", Ambient, "A sensor of the air around the sticks: [thermal.md](thermal.md#the-air-and-the-board).\n"),
+        ("mqtt", Mqtt, MQTT),
     ]
     for title, model, text in tables:
         parts += [f"### `[{title}]`\n", text, _keys(model)]

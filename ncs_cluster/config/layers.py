@@ -14,8 +14,10 @@ NOT_OURS = frozenset({"CI", "PYTHON39", "TEST_DATA"})
 """Variables of the test suite, which are no settings."""
 NAMED = ("cameras", "graphs", "runtimes", "pools", "sinks")
 """Tables of tables, under names that people choose."""
-
 KeyPath = tuple[str, ...]
+
+SHORT: dict[KeyPath, str] = {("mqtt",): "broker"}
+"""Tables that a text may stand for, and the key that it sets. Also `policy`, of each pool."""
 
 
 class Origin(NamedTuple):
@@ -58,10 +60,10 @@ class Layers:
                 seen.add(last)
                 self.put((*path, name), each, origin)
             return
-        if _is_policy(path):
+        if (inner := _short_for(path)) is not None:
             # `policy = "ring"` is short for the table with this name
             self.origins[path] = origin
-            path = (*path, "name")
+            path = (*path, inner)
             origin = origin._replace(key=path)
         parent = self._table(path[:-1])
         if _is_policy(path[:-1]) and path[-1] == "name" and parent.get("name", value) != value:
@@ -112,6 +114,11 @@ def normal(path: KeyPath) -> KeyPath:
         name if (at == 1 and path[0] in NAMED) or _is_leaf_table(path[:at]) else name.replace("-", "_")
         for at, name in enumerate(path)
     )
+
+
+def _short_for(path: KeyPath) -> Optional[str]:
+    """The key that a text in place of a table sets; None where no text may stand for the table."""
+    return "name" if _is_policy(path) else SHORT.get(path)
 
 
 def _is_policy(path: KeyPath) -> bool:

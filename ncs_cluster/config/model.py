@@ -113,6 +113,31 @@ class Fan(Table):
     least_duty: float = key(0.3, "The slowest speed at which it surely turns, as a part of the full one.", ge=0.05, le=1)
 
 
+class Mqtt(Table):
+    """`[mqtt]`: a broker that is told of sticks and cameras."""
+
+    broker: Optional[str] = key(None, "Its address: as --mqtt.", min_length=1)
+    user: Optional[str] = key(None, "The name to log in with.", min_length=1)
+    password_file: Optional[str] = key(
+        None,
+        "A file that holds the password alone, not world-readable; of a unit's credential: "
+        "Environment=NCS_CLUSTER_MQTT__PASSWORD_FILE=%d/NAME.",
+    )
+    tls: bool = key(False, "Encrypted; the broker's certificate is checked.")
+    ca_file: Optional[str] = key(None, "The authority that has signed the broker's certificate; without it, those of the system.")
+    prefix: str = key("ncs_cluster", "Topics of values begin with this and the node.")
+    discovery_prefix: str = key("homeassistant", "Where Home Assistant looks for devices.")
+    node: Optional[str] = key(None, "Tells daemons at one broker apart. Without it: this machine's name.")
+    page: Optional[str] = key(
+        None, "Address of the page, for Home Assistant's link to it. Without it: as --listen says.", pattern=r"^https?://\S+$"
+    )
+    commands: bool = key(False, "Whoever may publish at the broker may switch clusters: Home Assistant has a button for it.")
+    image: bool = key(False, "Publish pictures of cameras that see something; needs the page.")
+    image_interval_s: float = key(10.0, "Least time between two pictures of a camera.", ge=1, le=86400)
+    hold_s: float = key(10.0, "An object counts as there for so long after it was last seen.", ge=0, le=86400)
+    labels: Lines = key([], "Labels that become entities, for each camera. Without any: those of its graphs, the first 24.")
+
+
 class Ambient(Table):
     """`[ambient]`: a sensor of the air around the sticks."""
 
@@ -216,6 +241,14 @@ class Keys(Table):
         "Write results (repeatable): as JSON Lines, appended to FILE, or - for standard output; NAME:... for a sink of that name.",
         RESULTS,
         "FILE|-",
+    )
+    mqtt: Optional[Mqtt] = key(
+        None,
+        "Tell an MQTT broker of sticks and cameras, for Home Assistant. Port 1883, or 8883 with TLS. User, password and all else "
+        "stand in the table [mqtt].",
+        RESULTS,
+        "HOST[:PORT]",
+        shown="text HOST[:PORT], or the table",
     )
 
     listen: str = key("127.0.0.1:8080", "Where the page answers. Other than localhost wants a --token-file.", PAGE, "HOST:PORT")

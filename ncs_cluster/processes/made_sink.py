@@ -17,6 +17,10 @@ def made_sink(spec: SinkSpec) -> Sink:
         from ncs_cluster.processes.imagery import JobImagery
 
         sink = driver(options, JobImagery())
+    elif plugin.observes:
+        from ncs_cluster.processes.observer import SocketObserver
+
+        sink = driver(options, SocketObserver(options.runtime_dir))
     else:
         sink = driver(options)
     return sink

@@ -37,7 +37,7 @@ from ncs_cluster.messages import (
 from ncs_cluster.processes import child
 from ncs_cluster.processes.ledgered_sink import LedgeredSink
 from ncs_cluster.processes.made_sink import made_sink
-from ncs_cluster.sinks.base import Sink
+from ncs_cluster.sinks.base import Remote, Sink
 from ncs_cluster.specs import SinkSpec
 
 HEARTBEAT_S = 1.0
@@ -66,6 +66,8 @@ class Writer:
             if now_s >= heartbeat_s:
                 heartbeat_s = now_s + HEARTBEAT_S
                 self._channel.send(Heartbeat())
+                if isinstance(self._sink, Remote):
+                    self._tell(self._sink.trouble())
             timeout_s = heartbeat_s - now_s
             if self._waiting or self._finishing:
                 timeout_s = min(timeout_s, max(0.0, self._retry_s - now_s))
@@ -143,17 +145,19 @@ class Writer:
             self._channel.send(acked)
 
     def _works_again(self) -> None:
-        if self._blocked:
-            self._blocked = None
-            self._channel.send(SinkBlocked(None))
+        if not isinstance(self._sink, Remote):
+            self._tell(None)
+
+    def _tell(self, blocked: Optional[str]) -> None:
+        """Send what has changed."""
+        if self._blocked != blocked:
+            self._blocked = blocked
+            self._channel.send(SinkBlocked(blocked))
 
     def _failed(self, error: OSError) -> None:
         if not isinstance(error, BlockingIOError):
             self._retry_s = time.monotonic() + RETRY_S
-        reason = error.strerror or str(error)
-        if self._blocked != reason:
-            self._blocked = reason
-            self._channel.send(SinkBlocked(reason))
+        self._tell(error.strerror or str(error))
 
     def close(self) -> None:
         """What cannot be noted is done again by a later run."""

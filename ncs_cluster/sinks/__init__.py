@@ -109,5 +109,13 @@ SINKS = Registry(
             jobs_only=True,
             redraws=True,
         ),
+        SinkPlugin(
+            name="mqtt",
+            form="",
+            driver="ncs_cluster.sinks.mqtt:Mqtt",
+            options="ncs_cluster.sinks.mqtt:Options",
+            parse="ncs_cluster.sinks.mqtt:parse",
+            observes=True,
+        ),
     ],
 )

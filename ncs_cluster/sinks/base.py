@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ncs_cluster.jobs.ledger import Item, Ledger
+    from ncs_cluster.status import Status
 
 
 class Opened(NamedTuple):
@@ -63,6 +64,14 @@ class Tidying(Protocol):
     def tidy(self) -> None:
         """All outputs of the job are final, and no frame has failed: remove it. The sink is not open. Called again where the
         process exits before it returns. Raises OSError."""
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A sink that takes records also while the place they go to is away."""
+
+    def trouble(self) -> Optional[str]:
+        """Why nothing arrives there at present, one line; None: it does. Asked once a second."""
 
 
 class Unjoinable(NcsClusterError):
@@ -136,6 +145,26 @@ class Imagery(Protocol):
         """A whole JPEG file."""
 
 
+class Observer(Protocol):
+    """What a sink that tells of the daemon gets beside its options, because it must not import the client. Several threads may call
+    its methods; those that ask the daemon raise NcsClusterError, one line."""
+
+    def status(self) -> Status:
+        """The status document. Blocks for some seconds at most."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Return at the daemon's next event, at `wake`, or after `timeout_s`."""
+
+    def wake(self) -> None:
+        """End `wait` in another thread."""
+
+    def switch(self) -> str:
+        """Switch to the next cluster. Returns what the daemon did, one line."""
+
+    def picture(self, camera: str) -> bytes:
+        """The camera's next drawn picture, a JPEG file. Blocks for some seconds at most."""
+
+
 class Parsed(NamedTuple):
     """A parsed SPEC of --results."""
 
@@ -173,3 +202,6 @@ class SinkPlugin(Struct, frozen=True, kw_only=True):
     """It takes SPECs without the name of a sink, as file names."""
     jobs_only: bool = False
     """Its results get their form when a job is done; without a job `--results` refuses it. It is a `Finishing`."""
+    observes: bool = False
+    """It tells of the daemon: it has the option `runtime_dir`, the folder of the daemon's control socket, and its class is called
+    with its options and an `Observer`."""

@@ -1,0 +1,109 @@
+"""What a sink sees of its daemon, over the control socket and the web page: see sinks.base.Observer.
+
+Pictures come from the page, which counts the sink among a camera's viewers and encodes each picture once for all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from typing import Optional, TypeVar
+
+from ncs_cluster.client import Client, Refused
+from ncs_cluster.errors import NcsClusterError, NotRunning
+from ncs_cluster.plugins import reason
+from ncs_cluster.status import Status
+
+T = TypeVar("T")
+
+ANSWER_S = 3.0
+AGAIN_S = 1.0
+"""Between two connections that follow events."""
+LARGEST_PICTURE = 16 << 20
+"""Bytes."""
+
+
+class NoPicture(NcsClusterError):
+    """The page gave none; the message is one line."""
+
+
+class SocketObserver:
+    """See sinks.base.Observer."""
+
+    def __init__(self, runtime_dir: str) -> None:
+        self._runtime_dir = runtime_dir
+        self._client: Optional[Client] = None
+        self._asking = threading.Lock()
+        self._happened = threading.Event()
+        self._follower: Optional[threading.Thread] = None
+
+    def status(self) -> Status:
+        return self._ask(lambda client: client.status())
+
+    def switch(self) -> str:
+        try:
+            return self._ask(lambda client: client.switch())
+        except Refused as error:
+            return str(error)
+
+    def wait(self, timeout_s: float) -> None:
+        if self._follower is None:
+            self._follower = threading.Thread(target=self._follow, name="events", daemon=True)
+            self._follower.start()
+        self._happened.wait(timeout_s)
+        self._happened.clear()
+
+    def wake(self) -> None:
+        self._happened.set()
+
+    def picture(self, camera: str) -> bytes:
+        page = urllib.parse.urlsplit(self._ask(lambda client: client.url()))
+        token = urllib.parse.parse_qs(page.query).get("token") or urllib.parse.parse_qs(page.fragment).get("token")
+        request = urllib.request.Request(f"http://{page.netloc}/cameras/{urllib.parse.quote(camera, safe='')}.jpg")
+        if token:
+            request.add_header("Authorization", f"Bearer {token[0]}")
+        # no proxy of the environment lies between two processes of one machine
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=ANSWER_S) as answer:
+                return bytes(answer.read(LARGEST_PICTURE))
+        except urllib.error.HTTPError as error:
+            raise NoPicture(f"the page answers {error.code}") from error
+        except (OSError, ValueError) as error:
+            raise NoPicture(reason(error)) from error
+
+    def _ask(self, question: Callable[[Client], T]) -> T:
+        """One attempt; after a failure the next call connects again."""
+        with self._asking:
+            try:
+                if self._client is None:
+                    self._client = Client(self._runtime_dir, timeout_s=ANSWER_S)
+                return question(self._client)
+            except Refused:
+                raise
+            except NcsClusterError:
+                self._drop()
+                raise
+            except OSError as error:
+                self._drop()
+                raise NotRunning(reason(error)) from error
+
+    def _drop(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _follow(self) -> None:
+        """The thread that hears of events."""
+        while True:
+            try:
+                with Client(self._runtime_dir, timeout_s=ANSWER_S) as client:
+                    for _ in client.follow():
+                        self._happened.set()
+            except (NcsClusterError, OSError):
+                pass
+            time.sleep(AGAIN_S)
