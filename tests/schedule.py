@@ -79,6 +79,7 @@ ONCE = (
     "tests/system/test_graph_kinds.py",
     "tests/system/test_merge.py",
     "tests/system/test_mixed_pools.py",
+    "tests/system/test_mqtt.py",
     "tests/system/test_run.py",
     "tests/system/test_run_full_disk.py",
     "tests/system/test_run_sticks.py",

@@ -51,6 +51,7 @@ def test_a_broker_is_told_of_the_whole_daemon_without_any_more_settings() -> Non
         "commands": False,
         "image": False,
         "image_interval_s": 10.0,
+        "interval_s": 1.0,
         "hold_s": 10.0,
     }
 

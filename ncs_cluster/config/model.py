@@ -134,6 +134,7 @@ class Mqtt(Table):
     commands: bool = key(False, "Whoever may publish at the broker may switch clusters: Home Assistant has a button for it.")
     image: bool = key(False, "Publish pictures of cameras that see something; needs the page.")
     image_interval_s: float = key(10.0, "Least time between two pictures of a camera.", ge=1, le=86400)
+    interval_s: float = key(1.0, "Least time between two values of a number, such as a temperature.", ge=1, le=60)
     hold_s: float = key(10.0, "An object counts as there for so long after it was last seen.", ge=0, le=86400)
     labels: Lines = key([], "Labels that become entities, for each camera. Without any: those of its graphs, the first 24.")
 

@@ -16,6 +16,8 @@ from ncs_cluster.token_file import read_password
 PORT, TLS_PORT = 1883, 8883
 MOST_LABELS = 24
 """Of a camera, where none are named: each is two entities of Home Assistant."""
+SAME = ("prefix", "discovery_prefix", "commands", "image", "image_interval_s", "interval_s", "hold_s")
+"""Keys that are the sink's options of the same name."""
 WITHOUT_BOXES = ("classification", "features")
 """Decoders whose labels name no objects."""
 
@@ -50,7 +52,8 @@ def mqtt(
         "labels": {camera.name: _labels(table, camera, graphs) for camera in cameras},
         "runtime_dir": runtime_dir,
         **{
-            name: getattr(table, name) for name in ("prefix", "discovery_prefix", "commands", "image", "image_interval_s", "hold_s")
+            name: getattr(table, name)
+            for name in ("prefix", "discovery_prefix", "commands", "image", "image_interval_s", "interval_s", "hold_s")
         },
     }
     plugin = SINKS.get("mqtt")

@@ -1,18 +1,18 @@
 """What Home Assistant is told: status, records and time in, messages out. Pure: time is an argument. Runs on CPython 3.9.
 
-States are due at once, numbers at most once a second, and nothing is due while nothing changes, but for temperatures, which
+States are due at once, numbers at most once in an interval, and nothing is due while nothing changes, but for temperatures, which
 expire at the reader. Everything is retained, and sent again where the broker or Home Assistant has started anew.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Dict, List, Optional, Union
+from typing import Dict, List, Optional, Tuple, Union
 
 from ncs_cluster.sinks import _mqtt_discovery as discovery
 from ncs_cluster.sinks._mqtt_discovery import EXPIRE_S, About, Component
 from ncs_cluster.sinks._mqtt_names import words
-from ncs_cluster.sinks._mqtt_outgoing import NUMBER_S, Message, Outgoing
+from ncs_cluster.sinks._mqtt_outgoing import Message, Outgoing
 from ncs_cluster.sinks._mqtt_seen import Seen, Sight
 from ncs_cluster.status import CameraStatus, Status, StickStatus
 from ncs_cluster.types import Record
@@ -35,17 +35,22 @@ TROUBLED = ("no-signal", "backoff")
 class Home:
     """The device and its values. Nothing is due before the first status and the first connection."""
 
-    def __init__(self, about: About, labels: Dict[str, List[str]], *, hold_s: float, image_s: float, shown: str = "") -> None:
-        """`labels`: of each camera. `image_s`: least time between two pictures of a camera. `shown`: the broker as the status
-        names this sink; what ails the way to it is no problem for those who read the messages that pass it."""
+    def __init__(
+        self, about: About, labels: Dict[str, List[str]], *, hold_s: float, image_s: float, number_s: float = 1.0, shown: str = ""
+    ) -> None:
+        """`labels`: of each camera. `image_s`: least time between two pictures of a camera. `number_s`: between two
+        values of a number. `shown`: the broker as the status names this sink; what ails the way to it is no problem for those who
+        read the messages that pass it."""
         self.about = about
-        self._shown, self._image_s = shown, image_s
+        self._shown, self._image_s, self._number_s = shown, image_s, number_s
         self._seen = Seen(labels, hold_s)
         self._labels = {camera: words(each) for camera, each in labels.items()}
         self._cameras: Dict[str, str] = {}
         self._sticks: Dict[str, str] = {}
         self._outgoing = Outgoing()
         self._components: Dict[str, Component] = {}
+        self._shape: Optional[Tuple[object, ...]] = None
+        """What the components were made of."""
         self._removed: Dict[str, Component] = {}
         self._earlier: Dict[str, Component] = {}
         """Components of an earlier daemon that this one does not have yet."""
@@ -61,6 +66,8 @@ class Home:
         """A retained message that the broker had before this process published anything."""
         if topic == self.about.config:
             self._earlier = {key: part for key, part in discovery.kept(payload).items() if key not in self._components}
+            if self._components:
+                self._tell()
         elif payload and topic.startswith(self.about.base + "/"):
             self._earlier_topics[topic] = None
 
@@ -82,23 +89,16 @@ class Home:
         if self._first_status_s is None:
             self._first_status_s = now_s
         self._daemon(status)
-        components = discovery.daemon(self.about)
-        self._sticks = words(each.id for each in status.sticks)
+        shape = (*((each.id, each.name) for each in status.sticks), *(each.name for each in status.cameras))
+        if shape != self._shape:
+            self._shape = shape
+            self._reshape(status)
         for stick in status.sticks:
-            components.update(discovery.stick(self.about, self._sticks[stick.id], stick.name or stick.id))
             self._stick(stick, f"{self.about.base}/stick/{self._sticks[stick.id]}")
-        cameras, self._cameras = self._cameras, words(each.name for each in status.cameras)
         for camera in status.cameras:
-            labels = self._labels.get(camera.name, {})
-            components.update(discovery.camera(self.about, self._cameras[camera.name], camera.name, labels))
             self._camera(camera)
-        if self._cameras != cameras:
-            for sight in self._seen.all():
-                self._sight(sight)
-        self._replace(components)
-        self.tick(now_s)
-        self._outgoing.put(self.about.config, discovery.payload(self.about, {**self._earlier, **self._removed, **components}))
         self._outgoing.put(self.about.availability, ONLINE)
+        self.tick(now_s)
 
     def record(self, record: Record, now_s: float) -> None:
         for sight in self._seen.record(record, now_s):
@@ -113,7 +113,8 @@ class Home:
         """What changes by time alone."""
         for sight in self._seen.expire(now_s):
             self._sight(sight)
-        if self._first_status_s is not None and now_s - self._first_status_s >= FORGET_S:
+        old = self._earlier or self._earlier_topics
+        if old and self._first_status_s is not None and now_s - self._first_status_s >= FORGET_S:
             self._forget_earlier()
 
     # -- what follows
@@ -159,7 +160,7 @@ class Home:
         # under predictive the turns may be short
         active = ", ".join(status.clusters.active)
         shown = active if len(active) <= LONGEST_STATE else active[: LONGEST_STATE - 1] + "…"
-        self._outgoing.put(f"{at}/active", shown.encode() or UNKNOWN, every_s=NUMBER_S)
+        self._outgoing.put(f"{at}/active", shown.encode() or UNKNOWN, every_s=self._number_s)
 
     def _stick(self, stick: StickStatus, at: str) -> None:
         self._number(f"{at}/temperature", stick.temperature_c, refresh_s=REFRESH_S)
@@ -181,12 +182,30 @@ class Home:
 
     def _number(self, topic: str, value: Union[float, int, None], refresh_s: Optional[float] = None) -> None:
         payload = UNKNOWN if value is None else f"{value}".encode()
-        self._outgoing.put(topic, payload, every_s=NUMBER_S, refresh_s=refresh_s)
+        self._outgoing.put(topic, payload, every_s=self._number_s, refresh_s=refresh_s)
 
     def _at(self, camera: str) -> str:
         return f"{self.about.base}/camera/{self._cameras[camera]}"
 
     # -- what comes and goes
+
+    def _reshape(self, status: Status) -> None:
+        """Sticks or cameras have come or gone."""
+        components = discovery.daemon(self.about)
+        self._sticks = words(each.id for each in status.sticks)
+        for stick in status.sticks:
+            components.update(discovery.stick(self.about, self._sticks[stick.id], stick.name or stick.id))
+        self._cameras = words(each.name for each in status.cameras)
+        for camera in status.cameras:
+            labels = self._labels.get(camera.name, {})
+            components.update(discovery.camera(self.about, self._cameras[camera.name], camera.name, labels))
+        self._replace(components)
+        for sight in self._seen.all():
+            self._sight(sight)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._outgoing.put(self.about.config, discovery.payload(self.about, {**self._earlier, **self._removed, **self._components}))
 
     def _replace(self, components: Dict[str, Component]) -> None:
         gone = {key: part for key, part in self._components.items() if key not in components}
@@ -202,10 +221,13 @@ class Home:
     def _forget_earlier(self) -> None:
         self._removed.update({key: discovery.removed(part) for key, part in self._earlier.items()})
         self._earlier = {}
+        # among them is the picture of a camera that has seen nothing since
+        ours = {topic for part in self._components.values() for topic in discovery.topics_of(part)}
         for topic in self._earlier_topics:
-            if topic not in self._outgoing:
+            if topic not in self._outgoing and topic not in ours:
                 self._outgoing.forget(topic)
         self._earlier_topics = {}
+        self._tell()
 
 
 def _json(value: Dict[str, object]) -> bytes:

@@ -40,17 +40,18 @@ class Backoff:
 
     def __init__(self, chance: Callable[[], float] = random.random) -> None:
         self._chance = chance
-        self._failures = 0
+        self.failures = 0
+        """Connections that have failed, or ended soon, in a row."""
 
     def next_s(self) -> float:
-        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
-        self._failures += 1
+        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self.failures, 16))
+        self.failures += 1
         return wait_s * (1.0 - 0.5 * self._chance())
 
     def held(self, connected_s: float) -> None:
         """The connection that has ended was there for so long."""
         if connected_s >= STABLE_S:
-            self._failures = 0
+            self.failures = 0
 
 
 class Broker:
@@ -137,7 +138,7 @@ class Link:
             self._connected_s = self._refused = None
             try:
                 self._session()
-                why = self._refused or "the connection was lost"
+                why = self._refused or self._lost()
             except Exception as error:
                 why = self._refused or told(error)
             with self._lock:
@@ -148,6 +149,12 @@ class Link:
                 return
             self.trouble = f"the MQTT broker {self._broker.host}:{self._broker.port} cannot be used: {why}"
             self._closing.wait(self._backoff.next_s())
+
+    def _lost(self) -> str:
+        soon = self._connected_s is not None and time.monotonic() - self._connected_s < STABLE_S
+        if soon and self._backoff.failures > 1:
+            return f"the connection was lost again; does another daemon use the node {self._home.about.node}?"
+        return "the connection was lost"
 
     def _session(self) -> None:
         """One connection. Raises OSError and others when it cannot be made; returns when it has ended."""

@@ -4,10 +4,8 @@ value when it takes messages again. Pure: time is an argument. Runs on CPython 3
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional
-
-NUMBER_S = 1.0
-"""Least time between two values of a number."""
+from itertools import chain
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 
 class Message(NamedTuple):
@@ -40,6 +38,10 @@ class Outgoing:
 
     def __init__(self) -> None:
         self._topics: Dict[str, _Topic] = {}
+        self._waiting: Dict[str, _Topic] = {}
+        """Topics of which the broker has not got the newest value, in the order in which they came up. A record is written hundreds
+        of times a second: nothing looks at every topic for it."""
+        self._refreshed: Dict[str, _Topic] = {}
 
     def __contains__(self, topic: object) -> bool:
         return topic in self._topics
@@ -49,9 +51,17 @@ class Outgoing:
         after so long, for a reader that lets values expire."""
         found = self._topics.get(topic)
         if found is None:
-            self._topics[topic] = _Topic(payload, every_s, refresh_s)
+            found = self._topics[topic] = _Topic(payload, every_s, refresh_s)
         else:
             found.payload, found.every_s, found.refresh_s = payload, every_s, refresh_s
+        if refresh_s is None:
+            self._refreshed.pop(topic, None)
+        else:
+            self._refreshed[topic] = found
+        if found.payload == found.sent:
+            self._waiting.pop(topic, None)
+        else:
+            self._waiting[topic] = found
 
     def forget(self, topic: str) -> None:
         """The broker shall forget the topic, which has no value any more."""
@@ -61,20 +71,25 @@ class Outgoing:
         """The broker, or its reader, has lost what it got: everything again."""
         for topic in self._topics.values():
             topic.sent = None
+        self._waiting = dict(self._topics)
 
     def due(self, now_s: float) -> List[Message]:
         """What is to be sent now, states before numbers. A message counts as sent when `sent` is called with it."""
-        ready = [(each.every_s > 0, name, each.payload) for name, each in self._topics.items() if each.due_s() <= now_s]
+        ready = {name: each for name, each in self._candidates() if each.due_s() <= now_s}
         # stable: topics keep the order in which they came up
-        ready.sort(key=lambda each: each[0])
-        return [Message(name, payload) for _, name, payload in ready]
+        return [Message(name, each.payload) for name, each in sorted(ready.items(), key=lambda item: item[1].every_s > 0)]
 
     def sent(self, message: Message, now_s: float) -> None:
         topic = self._topics[message.topic]
         topic.sent, topic.sent_s = message.payload, now_s
-        if not message.payload and not topic.payload:
-            del self._topics[message.topic]
+        if topic.payload == message.payload:
+            self._waiting.pop(message.topic, None)
+            if not message.payload:
+                del self._topics[message.topic]
 
     def next_s(self) -> float:
         """When something is due."""
-        return min((each.due_s() for each in self._topics.values()), default=float("inf"))
+        return min((each.due_s() for _, each in self._candidates()), default=float("inf"))
+
+    def _candidates(self) -> Iterator[Tuple[str, _Topic]]:
+        return chain(self._waiting.items(), self._refreshed.items())

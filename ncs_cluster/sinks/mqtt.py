@@ -13,6 +13,7 @@ from typing import Callable, Dict, List, Optional
 
 from ncs_cluster import __version__
 from ncs_cluster.errors import NcsClusterError, one_line
+from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._mqtt_discovery import About
 from ncs_cluster.sinks._mqtt_home import Home
 from ncs_cluster.sinks._mqtt_link import Broker, Link, library
@@ -51,6 +52,8 @@ class Options:
     image: bool = False
     image_interval_s: float = 10.0
     hold_s: float = 10.0
+    interval_s: float = 1.0
+    """Least time between two values of a number."""
     labels: Dict[str, List[str]] = field(default_factory=dict)
     """Of each camera."""
     runtime_dir: str = ""
@@ -89,13 +92,21 @@ class Mqtt:
             options.commands,
             options.image,
         )
-        self._home = Home(about, options.labels, hold_s=options.hold_s, image_s=options.image_interval_s, shown=self._shown)
+        self._home = Home(
+            about,
+            options.labels,
+            hold_s=options.hold_s,
+            image_s=options.image_interval_s,
+            number_s=options.interval_s,
+            shown=self._shown,
+        )
         self._lock = threading.Lock()
         broker = Broker(options.host, options.port, options.user, options.password, options.tls, options.ca_file)
         self._link = Link(broker, self._home, self._lock, self._press)
         self._pressed, self._pressed_s = threading.Event(), float("-inf")
         self._closing = threading.Event()
         self._opened = False
+        self._defect: Optional[str] = None
 
     def open(self, first: int, token: Optional[bytes]) -> Opened:
         """Does not wait for the broker. Raises ConfigError without paho-mqtt."""
@@ -121,7 +132,7 @@ class Mqtt:
         return b""
 
     def trouble(self) -> Optional[str]:
-        return self._link.trouble
+        return self._defect or self._link.trouble
 
     def close(self) -> None:
         if self._opened:
@@ -141,11 +152,14 @@ class Mqtt:
                     self._pressed.clear()
                     log.info("a button of MQTT was pressed: %s", one_line(self._observer.switch()))
                 status = self._observer.status()
-            except NcsClusterError as error:
-                log.debug("%s", error)
-            else:
                 with self._lock:
                     self._home.status(status, time.monotonic())
+            except NcsClusterError as error:
+                log.debug("%s", error)
+            except Exception as error:
+                self._defect = f"the status cannot be told: unexpected {reason(error)}"
+            else:
+                self._defect = None
                 self._link.wake()
             self._closing.wait(max(0.0, began_s + LEAST_S - time.monotonic()))
             self._observer.wait(max(0.0, began_s + POLL_S - time.monotonic()))

@@ -407,3 +407,26 @@ def test_a_message_is_due_again_until_it_was_sent() -> None:
     assert door.due(0.0) == first[1:]
     assert all(isinstance(message, Message) for message in first)
     assert REFRESH_S < 180 / 2
+
+
+def test_the_picture_that_an_earlier_daemon_left_stays_until_there_is_another() -> None:
+    door = home(ABOUT._replace(image=True))
+    door.earlier(BASE + "camera/door/image", b"\xff\xd8")
+    door.earlier(BASE + "camera/yard/image", b"\xff\xd8")
+    told(door, 0.0, ONE)
+    assert {topic: payload for topic, payload in told(door, FORGET_S, ONE).items() if not payload} == {"camera/yard/image": b""}
+
+
+def test_what_the_broker_tells_late_of_an_earlier_daemon_counts_too() -> None:
+    before, door = home(), home()
+    retained = told(before, 0.0, status([stick("sim-1"), stick("sim-2")], []))
+    told(door, 0.0, status([stick("sim-1")], []))
+    door.earlier(ABOUT.config, retained[ABOUT.config])
+    assert "stick_sim-2_state" in components(sent(door, 1.0)[ABOUT.config])
+
+
+def test_a_stick_that_gets_a_name_is_called_by_it_under_its_old_id() -> None:
+    door = home()
+    first = components(told(door, 0.0, ONE)[ABOUT.config])
+    named = components(told(door, 1.0, status([stick("sim-1", name="front-left")], [camera("door")]))[ABOUT.config])
+    assert named["stick_sim-1_temperature"] == {**first["stick_sim-1_temperature"], "name": "front-left temperature"}
