@@ -19,6 +19,7 @@ from ncs_cluster.config.climate import ambient, fan
 from ncs_cluster.config.context import Context, refusal
 from ncs_cluster.config.flags import flag_of, parse
 from ncs_cluster.config.graphs import graphs
+from ncs_cluster.config.intakes import intakes
 from ncs_cluster.config.layers import Layers, Origin, from_environment, from_file, from_set, normal, value_of
 from ncs_cluster.config.listen import gateway
 from ncs_cluster.config.model import Keys, Root, root_for
@@ -58,6 +59,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str], *, job: bool = False) 
         notices=context.notices,
         fan=fan(context),
         ambient=ambient(context),
+        intakes=intakes(context, wanted),
     )
 
 

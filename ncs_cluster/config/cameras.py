@@ -22,7 +22,8 @@ from ncs_cluster.types import CameraName
 
 def cameras(context: Context) -> list[CameraSpec]:
     """Cameras of --source and of [cameras.NAME]. A list given by flag or environment replaces the tables; a table of the same name
-    then gives the other keys. A list in the file adds to the tables. Without both: the synthetic scene."""
+    then gives the other keys. A list in the file adds to the tables. Without both: the synthetic scene; none where other programs
+    send pictures."""
     made = [_camera(context, name, text, key) for name, text, key in _named(context)]
     what = {"loop": "has an end", "every_frame": "has an end, and a live camera's frames do not wait"}
     for flag in ("loop", "every_frame", "size", "fps"):
@@ -47,6 +48,8 @@ def _named(context: Context) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         if root.cameras:
             name = next(iter(root.cameras))
             context.refuse("cameras", name, because="source is missing; give it one, or use --source " + name + "=SPEC")
+        if root.frigate is not None and root.frigate.endpoint is not None:
+            return
         listed = ["synthetic"]
     pairs: list[tuple[Optional[str], str]] = []
     for text in listed:

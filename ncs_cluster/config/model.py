@@ -18,16 +18,17 @@ from ncs_cluster.config.values import Background, Lines, Names, Picture, Places,
 from ncs_cluster.policies import POLICIES
 from ncs_cluster.sources import SOURCES
 
-SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, DAEMON = (
+SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, PROGRAMS, DAEMON = (
     "what is seen",
     "what is looked for",
     "sticks and how they take turns",
     "pictures",
     "results",
     "web page",
+    "other programs",
     "daemon",
 )
-GROUPS = (SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, DAEMON)
+GROUPS = (SEEN, SOUGHT, STICKS, PICTURES, RESULTS, PAGE, PROGRAMS, DAEMON)
 
 
 class PolicyTable(Table):
@@ -96,6 +97,32 @@ class Discovery(Table):
         "any bus. A device that another program boots may come back at another port: name both.",
     )
     names: Names = key({}, 'Names of USB ports, for status, page and log: "1.2.3" = "front-left".')
+
+
+class FrigateTable(Table):
+    """`[frigate]`: Frigate's `zmq` detector."""
+
+    endpoint: Optional[str] = key(None, "Where it is served: as --frigate.")
+    graph: Optional[str] = key(
+        None,
+        "The graph for frames of a Frigate whose `model.path` names none. Without it: one whose input has the size of its frames.",
+    )
+    deadline_ms: int = key(
+        180,
+        "Milliseconds after which a frame is answered with zeros. Frigate's `request_timeout_ms` must be longer.",
+        ge=20,
+        le=60000,
+    )
+    colours: Literal["rgb", "bgr"] = key("rgb", "As Frigate's `input_pixel_format`.")
+    labelmap: Optional[str] = key(
+        None,
+        "The file that Frigate has as `labelmap_path`; classes are found in it by name. Without it: Frigate's own, COCO.",
+        min_length=1,
+    )
+    keep_s: float = key(60.0, "How long its process goes on after the daemon has stopped, for the next one.", ge=0, le=86400)
+    socket: Optional[str] = key(
+        None, "Where its process waits for the daemon. Without it: frigate.sock in the runtime directory.", min_length=1
+    )
 
 
 class Fan(Table):
@@ -264,6 +291,14 @@ class Keys(Table):
     )
     allowed_host: Lines = key([], "A host name the page may be called by, besides its address (repeatable).", PAGE, "NAME")
     no_web: bool = key(False, "No page.", PAGE)
+
+    frigate: Optional[FrigateTable] = key(
+        None,
+        "Serve Frigate's zmq detector at tcp://HOST:PORT or ipc://PATH; its options stand in the table [frigate]. Without a source "
+        "there is no camera then.",
+        PROGRAMS,
+        "ENDPOINT",
+    )
 
     runtime_dir: Optional[str] = key(
         None,

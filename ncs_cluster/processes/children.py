@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from ncs_cluster.core import events as e
 from ncs_cluster.core.events import Endpoint
+from ncs_cluster.messages import Stop
+from ncs_cluster.processes import resident
 from ncs_cluster.processes.buffered_channel import MAX_QUEUED, BufferedChannel
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.loop import Loop
@@ -42,14 +44,20 @@ class Children:
         self._links: dict[Endpoint, BufferedChannel[object]] = {}
         self._invalid: set[Endpoint] = set()
         """Killed for what they have sent, and not reaped yet."""
+        self._parting: set[Endpoint] = set()
+        """Residents that were told to stop: they end the channel, not themselves."""
         self.spawner = Spawner(settings, loop, self._started, self._not_started, log.add)
 
     def spawn(self, endpoint: Endpoint, runtime: str) -> None:
         try:
-            process = self._with_room(partial(Process, endpoint))
+            process = self._with_room(partial(self._made, endpoint))
+        except PermissionError as error:
+            self._raise(endpoint, e.SpawnFailed(str(error), permanent=True))
+            return
         except OSError as error:
             self._raise(endpoint, e.SpawnFailed(f"no channel: {error.strerror}", permanent=False))
             return
+        self._parting.discard(endpoint)
         self._processes[endpoint] = process
         self._links[endpoint] = BufferedChannel(
             process.channel,
@@ -57,7 +65,15 @@ class Children:
             lambda message: self._raise(endpoint, message),
             lambda reason: self._broken(endpoint, reason),
         )
-        self.spawner.start(process, runtime)
+        if process.pid is None:
+            self.spawner.start(process, runtime)
+        else:
+            self._started(process)
+
+    def _made(self, endpoint: Endpoint) -> Process:
+        """A process that is to be started, or a resident that an earlier supervisor has started, with its process id."""
+        place = self.spawner.residents.get(endpoint)
+        return (resident.found(endpoint, place) if place is not None else None) or Process(endpoint)
 
     def send(self, to: Endpoint, message: object, memory: Callable[[], int] | None = None, *, droppable: bool = False) -> None:
         """Send to a child, if it still has a channel; `memory` gives the descriptor that goes with the message. A child that does
@@ -65,6 +81,8 @@ class Children:
         link = self._links.get(to)
         if link is None:
             return
+        if isinstance(message, Stop) and to in self.spawner.residents:
+            self._parting.add(to)
         try:
             fd = None if memory is None else self._with_room(memory)
             if link.send(message, fd, droppable=droppable):
@@ -112,10 +130,19 @@ class Children:
         """The channel is closed. With a `reason`, invalid data, the process is killed; else its exit follows by itself."""
         self._links.pop(endpoint, None)
         process = self._processes.get(endpoint)
-        if reason and process is not None:
+        if process is not None and not reason and endpoint in self._parting and process.pidfd >= 0:
+            self._released(endpoint, process)
+        elif reason and process is not None:
             self._log.add("error", str(endpoint), f"{reason}: killed")
             self._invalid.add(endpoint)
             process.kill()
+
+    def _released(self, endpoint: Endpoint, process: Process) -> None:
+        """A resident goes on without this supervisor, or ends a moment later: then it is reaped as an orphan."""
+        self._loop.forget(process.pidfd)
+        process.release()
+        del self._processes[endpoint]
+        self._raise(endpoint, e.Exited("released", 0, False))
 
     def _exited(self, endpoint: Endpoint, process: Process) -> None:
         link = self._links.get(endpoint)

@@ -75,7 +75,7 @@ class ForkServer:
 
     def fork(self, process: Process) -> bool:
         """Request a child for this process's channel; `forked` or `not_forked` is called later. False when no fork server runs."""
-        if self._link is None:
+        if self._link is None or process.child_end is None:
             return False
         ticket, self._next_ticket = self._next_ticket, self._next_ticket + 1
         self._requests[ticket] = Request(process, time.monotonic())

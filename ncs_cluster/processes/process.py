@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import subprocess
 
 from ncs_cluster.core.events import Endpoint
@@ -26,8 +28,9 @@ MAX_FROM_WORKER = channel.MAX_MESSAGE // 4
 class Process:
     """A child, from the making of its channel to its reaping. It has no process id before `started`."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        ours, self.child_end = channel.pair()
+    def __init__(self, endpoint: Endpoint, ends: tuple[socket.socket, socket.socket | None] | None = None) -> None:
+        """`ends`: of its channel, ours and the child's; None: new ones. Raises OSError where no descriptor is left."""
+        ours, self.child_end = ends or channel.pair()
         ours.setblocking(False)
         max_bytes = MAX_FROM_WORKER if endpoint.kind == "worker" else channel.MAX_MESSAGE
         self.endpoint = endpoint
@@ -41,7 +44,7 @@ class Process:
     def started(self, pid: int, popen: subprocess.Popen[bytes] | None = None) -> None:
         """The process exists and holds its end of the channel. `popen` where this interpreter has started it itself. Raises OSError
         where it cannot be watched; then it is killed, and is not this process's any more."""
-        self.child_end.close()
+        self.abandon()
         try:
             self.pidfd = os.pidfd_open(pid)
         except OSError:
@@ -76,13 +79,26 @@ class Process:
         assert self._code is not None
         return self._code
 
+    def release(self) -> None:
+        """It is watched no more, and may go on."""
+        os.close(self.pidfd)
+        self.pidfd = -1
+        if self._popen is not None:
+            # not an error of this program that it runs on: subprocess would warn of it
+            self._popen.returncode = 0
+
     def abandon(self) -> None:
         """It was not started and will not be."""
-        self.child_end.close()
+        if self.child_end is not None:
+            self.child_end.close()
 
 
 def _reap(pidfd: int, flags: int) -> int | None:
-    ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | flags)
+    try:
+        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | flags)
+    except ChildProcessError:
+        # a resident that an earlier supervisor has started: its code is not ours to know
+        return 0 if select.select([pidfd], [], [], 0)[0] else None
     if ended is None:
         return None
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status

@@ -25,6 +25,7 @@ from ncs_cluster.processes.fork_server import KINDS
 from ncs_cluster.processes.forking import ForkServer
 from ncs_cluster.processes.loop import Loop
 from ncs_cluster.processes.process import Process
+from ncs_cluster.processes.resident import residents
 from ncs_cluster.specs import RuntimeSpec, Settings
 from ncs_cluster.status import ProcessStatus
 
@@ -58,6 +59,7 @@ class Spawner:
         self._log_level = settings.log_level
         self._preload = ",".join(preloaded(settings))
         self._loop, self._started, self._failed, self._note = loop, started, failed, note
+        self.residents = residents(settings)
         self._fork_servers: dict[str, ForkServer] = {}
         self._runtime_of: dict[Process, str] = {}
         """The runtime of each process whose fork server has not answered."""
@@ -65,7 +67,7 @@ class Spawner:
         self._can_fork = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
 
     def start(self, process: Process, runtime: str) -> None:
-        """Start `ncs_cluster.processes.KIND` at the other end of the process's channel."""
+        """Start `ncs_cluster.processes.KIND` at the other end of the process's channel; an intake's module has its name."""
         server = self._fork_server(runtime) if process.endpoint.kind in KINDS else None
         if server is None or not server.fork(process):
             self._execute(process, runtime)
@@ -133,8 +135,10 @@ class Spawner:
         self._execute(process, self._runtime_of.pop(process))
 
     def _execute(self, process: Process, runtime: str) -> None:
+        place = self.residents.get(process.endpoint)
         try:
-            popen = execute(process, self._runtimes[runtime], self._runtime_dir, self._log_level)
+            more = [] if place is None else ["--socket", os.fspath(place)]
+            popen = execute(process, self._runtimes[runtime], self._runtime_dir, self._log_level, *more, outlives=place is not None)
         except (OSError, KeyError) as error:
             process.abandon()
             self._fail(process, runtime, error)
@@ -164,9 +168,14 @@ def preloaded(settings: Settings) -> list[str]:
     return modules
 
 
-def execute(process: Process, runtime: RuntimeSpec, runtime_dir: Path, log_level: str, *options: str) -> subprocess.Popen[bytes]:
-    """Start a child's module in an interpreter of its own. Raises OSError when the interpreter cannot be started."""
-    module = process.endpoint.kind.replace("-", "_")
+def execute(
+    process: Process, runtime: RuntimeSpec, runtime_dir: Path, log_level: str, *options: str, outlives: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start a child's module in an interpreter of its own. `outlives`: in a session of its own, so that what ends this program from
+    a terminal does not end it. Raises OSError when the interpreter cannot be started."""
+    endpoint = process.endpoint
+    module = endpoint.name if endpoint.kind == "intake" else endpoint.kind.replace("-", "_")
+    assert process.child_end is not None
     command = [runtime.python, "-m", f"ncs_cluster.processes.{module}", "--channel", str(process.child_end.fileno())]
     command += ["--parent", str(os.getpid()), "--name", str(process.endpoint), "--log-level", log_level, *options]
     with signals_blocked():
@@ -177,6 +186,7 @@ def execute(process: Process, runtime: RuntimeSpec, runtime_dir: Path, log_level
             stdout=None if process.endpoint.kind == "sink" else 2,
             env=environment(runtime, runtime_dir),
             pass_fds=[process.child_end.fileno()],
+            start_new_session=outlives,
         )
 
 

@@ -14,6 +14,8 @@ from tests.needs import need_program
 
 DEPLOY = ROOT / "deploy"
 UNIT = (DEPLOY / "ncs-clusterd.service").read_text()
+PROGRAMS = {"ncs-clusterd": "/opt/ncs-cluster/bin/ncs-clusterd", "ncs-frigate": "/opt/ncs-cluster/bin/python"}
+"""What each unit starts."""
 
 
 def systemd_analyze(*asked: str) -> subprocess.CompletedProcess[str]:
@@ -21,10 +23,11 @@ def systemd_analyze(*asked: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_systemd_has_nothing_to_say_about_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", list(PROGRAMS))
+def test_systemd_has_nothing_to_say_about_the_unit(tmp_path: Path, name: str) -> None:
     """It wants the program to be there, so one that is here stands in for it."""
-    unit = tmp_path / "ncs-clusterd.service"
-    unit.write_text(UNIT.replace("/opt/ncs-cluster/bin/ncs-clusterd", "/usr/bin/true"))
+    unit = tmp_path / f"{name}.service"
+    unit.write_text((DEPLOY / unit.name).read_text().replace(PROGRAMS[name], "/usr/bin/true"))
     done = systemd_analyze("verify", str(unit))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -36,10 +39,11 @@ def test_systemd_would_have_something_to_say_about_a_misspelt_unit(tmp_path: Pat
     assert "Restrat" in done.stderr
 
 
-def test_the_unit_is_exposed_to_little(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", list(PROGRAMS))
+def test_the_unit_is_exposed_to_little(tmp_path: Path, name: str) -> None:
     """`systemd-analyze security` adds up what a service may do, 0 (nothing) to 10 (all); the threshold is in tenths."""
-    unit = tmp_path / "ncs-clusterd.service"
-    unit.write_text(UNIT)
+    unit = tmp_path / f"{name}.service"
+    unit.write_text((DEPLOY / unit.name).read_text())
     done = systemd_analyze("security", "--no-pager", "--offline=true", "--threshold=18", str(unit))
     assert done.returncode == 0, done.stdout
     print(done.stdout.splitlines()[-1])

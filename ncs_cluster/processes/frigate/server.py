@@ -53,10 +53,9 @@ class Server:
 
     def __init__(self, spec: FrigateSpec, daemon: Daemon, note: Note, clients: Optional[Clients] = None) -> None:
         """`note` takes one line for the log of events. `clients`: of the server before this one. Raises CannotServe."""
-        self.spec = spec
         self.clients = clients or Clients()
         self._daemon, self._note = daemon, note
-        self._ids = labels.ids(spec.labelmap)
+        self.change(spec)
         self._noted: set[str] = set()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._frames: set[asyncio.Task[None]] = set()
@@ -67,6 +66,11 @@ class Server:
     def failed(self) -> bool:
         """The socket is read no more: an error of this code."""
         return self._receiver.done()
+
+    def change(self, spec: FrigateSpec) -> None:
+        """Serve the same endpoint in another way."""
+        self.spec = spec
+        self._ids = labels.ids(spec.labelmap)
 
     def close(self) -> None:
         for task in (self._receiver, *self._handshakes, *self._frames):
