@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from ncs_cluster import messages as m
-from ncs_cluster.core.actions import Action, Send, Spawn
+from ncs_cluster.core.actions import Action, LogEvent, Send, Spawn
 from ncs_cluster.core.camera import Camera
 from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.gateway import Gateway
+from ncs_cluster.core.intake import Intake
 from ncs_cluster.core.outbox import Outbox
 from ncs_cluster.core.sinks import Sinks
 from ncs_cluster.core.slots import Slots
@@ -162,6 +165,20 @@ class CameraSetup:
         return made
 
 
+class FakeIntake:
+    """What a gateway sees of its intake."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    def handle(self, message: object, now_s: float) -> list[Action]:
+        self.heard.append(message)
+        return [LogEvent("info", "intake", "heard")]
+
+    def lost(self) -> None:
+        self.heard.append("lost")
+
+
 def with_page(setup: CameraSetup) -> CameraSetup:
     """A gateway that runs."""
     cameras = setup.cameras
@@ -172,6 +189,7 @@ def with_page(setup: CameraSetup) -> CameraSetup:
         Limits(),
         rings=cameras.rings,
         set_viewers=cameras.set_viewers,
+        intake=cast("Intake", FakeIntake()),
     )
     gateway.child.start(0.0)
     gateway.child.hello(0.0)

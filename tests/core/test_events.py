@@ -17,7 +17,7 @@ from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Endpoint
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.testing.world import installation
-from ncs_cluster.types import CameraName, FrameRef, Outcome, Record, StickId
+from ncs_cluster.types import CameraName, FrameRef, GraphName, Outcome, Record, StickId
 from tests.core.onejob import JOB
 
 WORKER, CAMERA, CLIENT = Endpoint("worker", "sim-1"), Endpoint("camera", "cam0"), Endpoint("client", "1")
@@ -168,7 +168,7 @@ def test_an_end_of_a_wire_is_named_by_its_kind_and_name(endpoint: Endpoint, text
 
 
 def at_work() -> Engine:
-    """Every child runs; one unit is on the stick, another one is being measured, one record is on its way."""
+    """Every child runs; one unit is on the stick, another one is being measured, one is asked for, one record is on its way."""
     engine = started()
     for endpoint, opened in (
         (WORKER, m.StickOpened("virtual", False, 4)),
@@ -182,6 +182,8 @@ def at_work() -> Engine:
     measured = Unit("cam0", Frame(frame(0), None, 1000.0, 1.7e9, None), 0)
     engine.tally.begin(measured)
     engine.cameras.by_name["cam0"].measuring[5] = (measured, Outcome())
+    engine.intakes.by_name["api"].asks[3] = Unit("asks of api", Frame(frame(3), None, 1000.0, 1.7e9, None), 0)
+    engine.tally.begin(engine.intakes.by_name["api"].asks[3])
     engine.sinks.by_name[""].outbox.put(Record("cam0", 0, 1.7e9, None, "sim-1", "demo", 0.1, Outcome()))
     engine.handle(SINK, m.Heartbeat(), 1000.0)
     return engine
@@ -220,6 +222,9 @@ SAID: dict[Endpoint, tuple[Any, list[Any]]] = {
             m.Watch(CameraName("cam0"), 1),
             m.Warned("40 wrong tokens"),
             m.TokenReplaced("0123456789abcdef", False),
+            m.OpenIntake(),
+            m.Ask(GraphName("demo"), frame(4)),
+            m.Withdraw(3),
             m.Failed("x", "why"),
         ],
     ),

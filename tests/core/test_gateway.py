@@ -16,7 +16,7 @@ from ncs_cluster.core.intake import Intake
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.testing.world import installation
 from ncs_cluster.types import CameraName
-from tests.core.onecamera import REFUSED, FakeDaemon
+from tests.core.onecamera import REFUSED, FakeDaemon, FakeIntake
 
 SPEC = GatewaySpec("127.0.0.1", 8080, "token")
 HELLO = m.Hello(m.PROTOCOL, 7, "3.11")
@@ -38,20 +38,6 @@ class Cameras:
     def set_viewers(self, name: str | None, viewers: int, now_s: float, streamed: bool) -> list[Action]:
         self.asked.append((name, viewers, now_s, streamed))
         return [TOLD]
-
-
-class FakeIntake:
-    """What a gateway sees of its intake."""
-
-    def __init__(self) -> None:
-        self.heard: list[object] = []
-
-    def handle(self, message: object, now_s: float) -> list[Action]:
-        self.heard.append(message)
-        return [LogEvent("info", "intake", "heard")]
-
-    def lost(self) -> None:
-        self.heard.append("lost")
 
 
 def started(cameras: Cameras | None = None, daemon: FakeDaemon | None = None, intake: FakeIntake | None = None) -> Gateway:
