@@ -63,7 +63,9 @@ def clusters(document: Status) -> Lines:
         lines += _ring(turns.ring, set(turns.active))
     cells = []
     if turns.shedding:
-        cells.append(Cell("every stick is too hot: no frame is processed", "bad"))
+        unread = any(stick.state == "resting" and stick.temperature_c is None for stick in document.sticks)
+        # the reasons above count those that are too hot and those without a temperature
+        cells.append(Cell(f"{'every stick rests' if unread else 'every stick is too hot'}: no frame is processed", "bad"))
     elif turns.next_switch_s is not None:
         cells.append(Cell(f"next switch in {turns.next_switch_s:.0f} s"))
     if turns.switches:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ncs_cluster.core.child import State
 from ncs_cluster.core.child_health import complaint
 from ncs_cluster.core.engine import Engine
+from ncs_cluster.core.regulator import why_none_works
 from ncs_cluster.core.stick import Stick
 
 READY_S = 5.0
@@ -18,7 +19,7 @@ def ready(engine: Engine, now_s: float) -> str | None:
     if not any(stick.usable for stick in engine.sticks.by_id.values()):
         return "no usable stick" if engine.sticks.by_id else "no sticks"
     if shedding(engine):
-        return "every stick is too hot"
+        return _why_none_works(engine)
     if (reason := engine.workers.health.failing(now_s)) is not None:
         return reason
     # work counts from when it arrived, not from the last result before a pause
@@ -44,7 +45,7 @@ def reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
         elif not camera.ended and not camera.removed and (why := complaint(camera.child, now_s)) is not None:
             said.append(f"camera {camera.spec.name}: {why}")
     if shedding(engine):
-        said.append("every stick is too hot: no frame is processed")
+        said.append(f"{_why_none_works(engine)}: no frame is processed")
     failing = engine.workers.health.failing(now_s)
     if failing is not None:
         said.append(failing)
@@ -100,6 +101,11 @@ def stick_state(engine: Engine, stick: Stick) -> str:
 
 
 def shedding(engine: Engine) -> bool:
-    """Load is shed: every usable stick of every pool is too hot."""
+    """Load is shed: every usable stick of every pool is too hot, or reports no temperature."""
     regulators = engine.workers.regulators.values()
     return any(each.shedding for each in regulators) and not any(each.active for each in regulators)
+
+
+def _why_none_works(engine: Engine) -> str:
+    rested = [each.rested for each in engine.workers.regulators.values()]
+    return why_none_works(sum(hot for hot, _ in rested), sum(unread for _, unread in rested))

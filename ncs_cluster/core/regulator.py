@@ -48,6 +48,8 @@ class Regulator:
         self.shadow = Shadow()
         self._hot: dict[StickId, bool] = {}
         """The sticks that were hot at the last `regulate`; True: for want of a temperature."""
+        self._rested = (0, 0)
+        """`rested` at the last `regulate`."""
         self._throttled: set[StickId] = set()
         """The sticks that were throttled by their firmware at the last `regulate`, and not hot."""
         self._reported_size = pool.clusters.cluster_size
@@ -185,6 +187,12 @@ class Regulator:
         """The stick was too hot at the last `regulate`."""
         return stick in self._hot
 
+    @property
+    def rested(self) -> tuple[int, int]:
+        """How many sticks rest because they are too hot, and how many because they report no temperature."""
+        unread = sum(self._hot.values())
+        return len(self._hot) - unread, unread
+
     def cool_in_s(self, now_s: float) -> float | None:
         """In how many seconds the first of the hot sticks has cooled down, at its present rate; None: none is hot, or unknown."""
         plant_s = now_s * self.spec.time_scale
@@ -265,9 +273,21 @@ class Regulator:
         return actions
 
     def _report_shedding(self, shedding: bool, working: bool) -> list[Action]:
+        before, self._rested = self._rested, self.rested
         if shedding == self.shedding:
             return []
         self.shedding = shedding
         if shedding:
-            return [LogEvent("warning", "clusters", "every stick is too hot: no frame is processed")]
-        return [LogEvent("info", "clusters", "a stick has cooled down: frames are processed again")] if working else []
+            return [LogEvent("warning", "clusters", f"{why_none_works(*self.rested)}: no frame is processed")]
+        text = "a stick reports its temperature again, or has cooled down" if before[1] else "a stick has cooled down"
+        return [LogEvent("info", "clusters", f"{text}: frames are processed again")] if working else []
+
+
+def why_none_works(hot: int, unread: int) -> str:
+    """For people. `hot`, `unread`: as `Regulator.rested`."""
+    if not unread:
+        return "every stick is too hot"
+    if not hot:
+        return "no stick reports its temperature"
+    are, report = "stick is" if hot == 1 else "sticks are", "reports" if unread == 1 else "report"
+    return f"{hot} {are} too hot, {unread} {report} no temperature"

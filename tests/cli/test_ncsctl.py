@@ -148,6 +148,11 @@ def test_a_stick_is_called_hot_where_it_gets_no_frame(
 def test_sticks_that_are_all_too_hot_are_told(daemon: FakeControl, tmp_path: Path) -> None:
     change(daemon, "clusters", shedding=True)
     assert "every stick is too hot: no frame is processed" in ncsctl("status", place=tmp_path).stdout
+    unread = msgspec.structs.replace(daemon.status.sticks[0], state="resting", temperature_c=None)
+    daemon.status = msgspec.structs.replace(daemon.status, sticks=[unread, *daemon.status.sticks[1:]])
+    shown = ncsctl("status", place=tmp_path).stdout
+    assert "every stick rests: no frame is processed" in shown
+    assert "too hot" not in shown
 
 
 @pytest.mark.parametrize(

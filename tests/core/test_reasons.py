@@ -11,6 +11,7 @@ from ncs_cluster.core.actions import LogEvent
 from ncs_cluster.core.child import QUARANTINE, State
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, OPERATOR, Configured, DeviceIgnored, Endpoint, Exited, StopRequested
+from ncs_cluster.core.regulator import why_none_works
 from ncs_cluster.specs import DiscoverySpec
 from ncs_cluster.testing.world import installation
 from ncs_cluster.types import StickId
@@ -338,3 +339,16 @@ def test_a_stick_that_is_no_longer_configured_is_not_reported_while_its_process_
     assert engine.sticks.by_id[StickId("sim-2")].child.state is State.STOPPING
     assert verdict(engine) == ("ok", [])
     assert [stick.id for stick in drawn(engine).sticks] == ["sim-1"]
+
+
+@pytest.mark.parametrize(
+    ("hot", "unread", "why"),
+    [
+        (3, 0, "every stick is too hot"),
+        (0, 1, "no stick reports its temperature"),
+        (2, 1, "2 sticks are too hot, 1 reports no temperature"),
+        (1, 2, "1 stick is too hot, 2 report no temperature"),
+    ],
+)
+def test_hot_sticks_and_those_without_a_temperature_are_told_apart(hot: int, unread: int, why: str) -> None:
+    assert why_none_works(hot, unread) == why

@@ -97,6 +97,23 @@ def test_shedding_is_noted_once_when_it_begins_and_once_when_it_ends() -> None:
     assert (setup.regulator.shedding, setup.regulator.active) == (False, ["sim-2"])
 
 
+def test_sticks_without_a_temperature_are_not_called_too_hot() -> None:
+    """Their readings stop: they rest after 15 s, and are counted apart."""
+    setup = RegulatorSetup(3)
+    setup.open(1, 2, 3, sensor=True)
+    for number in (1, 2, 3):
+        setup.measure(number, 40.0, 2.0)
+    setup.regulator.regulate(2.0)
+    setup.measure(1, 70.0, 18.0)
+    shed = setup.regulator.regulate(18.0)
+    assert shed[-1] == LogEvent("warning", "clusters", "1 stick is too hot, 2 report no temperature: no frame is processed")
+    assert setup.regulator.rested == (1, 2)
+    setup.measure(2, 41.0, 19.0)
+    back = setup.regulator.regulate(19.0)
+    text = "a stick reports its temperature again, or has cooled down: frames are processed again"
+    assert back[-1] == LogEvent("info", "clusters", text)
+
+
 def test_shedding_ends_without_a_note_when_the_last_hot_stick_is_closed() -> None:
     setup = RegulatorSetup(1)
     setup.open(1, sensor=True)

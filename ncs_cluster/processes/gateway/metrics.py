@@ -54,7 +54,11 @@ def _daemon(status: Status) -> Iterator[Metric]:
     yield _states("state", "The daemon's state: 1 for the one it is in.", DAEMON_STATES, [((), daemon.state)])
     yield _gauge("ready", "1 when an inference succeeded in the last 5 s, or none is wanted.", [((), daemon.ready)])
     yield _gauge("switch_temperature_celsius", "A stick at or above this temperature gets no frame.", [((), daemon.switch_temp_c)])
-    yield _gauge("shedding", "1 when every stick is too hot and no frame is processed.", [((), clusters.shedding)])
+    yield _gauge(
+        "shedding",
+        "1 when every stick is too hot, or reports no temperature, and no frame is processed.",
+        [((), clusters.shedding)],
+    )
     if load := status.load:
         yield _gauge("asked_inferences_per_second", "What the live cameras ask for.", [((), load.asked_fps)])
         yield _gauge("capacity_inferences_per_second", "What the sticks can sustain.", [((), load.capacity_fps)])
