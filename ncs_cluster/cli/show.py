@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
-from ncs_cluster.cli.text import UNKNOWN, Cell, duration, number, printable, table
+from ncs_cluster.cli import show_clusters
+from ncs_cluster.cli.text import NARROW, UNKNOWN, Cell, clock, duration, number, printable, table
 
 if TYPE_CHECKING:
-    from ncs_cluster.status import DaemonStatus, Event, LatencyStatus, Status
+    from ncs_cluster.status import Event, LatencyStatus, Status
 
 Lines = list[list[Cell]]
 
 HEALTH = {"ok": "good", "degraded": "warn", "down": "bad"}
 STICK = {"active": "good", "standby": "", "starting": "dim", "draining": "", "resting": "warn"}
-NARROW = 80
 CAMERA = {"running": "good", "starting": "dim", "ended": "dim"}
 
 
 def status(document: Status) -> Lines:
     """The whole document, the most important part first."""
-    blocks = [daemon(document), clusters(document), sticks(document), cameras(document), jobs(document), totals(document)]
+    blocks = [
+        daemon(document),
+        show_clusters.clusters(document),
+        sticks(document),
+        cameras(document),
+        jobs(document),
+        totals(document),
+    ]
     blocks += [[machine(document)], processes(document)]
     return [line for block in blocks if block for line in (*block, [])][:-1]
 
@@ -54,67 +60,6 @@ def daemon(document: Status) -> Lines:
         # shows which backend `--backend auto` has chosen
         head.append(Cell(f", backend {', '.join(map(printable, drivers))}", "dim"))
     return [head, *([Cell(f"  {printable(reason)}", HEALTH.get(state, ""))] for reason in about.reasons)]
-
-
-def clusters(document: Status) -> Lines:
-    about, turns = document.daemon, document.clusters
-    lines = [[Cell("clusters  ", "dim"), Cell(_rule(about))]]
-    if len(turns.ring) > 1:
-        lines += _ring(turns.ring, set(turns.active))
-    cells = []
-    if turns.shedding:
-        unread = any(stick.state == "resting" and stick.temperature_c is None for stick in document.sticks)
-        # the reasons above count those that are too hot and those without a temperature
-        cells.append(Cell(f"{'every stick rests' if unread else 'every stick is too hot'}: no frame is processed", "bad"))
-    elif turns.next_switch_s is not None:
-        cells.append(Cell(f"next switch in {turns.next_switch_s:.0f} s"))
-    if turns.switches:
-        cells.append(Cell(f"{turns.switches} switches so far"))
-    if cells:
-        lines.append([Cell("  "), *(cell for each in cells for cell in (each, Cell("; ", "dim")))][:-1])
-    if turns.last_switch:
-        lines.append([Cell(f"  last switch at {_clock(turns.last_switch.at)}: {printable(turns.last_switch.reason)}")])
-    if document.load is not None and document.load.said is not None:
-        lines.append([Cell(f"  {printable(document.load.said)}", "bold")])
-    return [*lines, *shadows(document)]
-
-
-def shadows(document: Status) -> Lines:
-    """What the policy `predictive` would do, where that differs from what is done."""
-    lines = []
-    for pool in document.pools:
-        where = f"{printable(pool.name)}: " if len(document.pools) > 1 else ""
-        lines += [[Cell(f"  {where}{printable(text)}", "bold")] for text in (pool.shadow.said if pool.shadow else [])]
-    return lines
-
-
-def _rule(about: DaemonStatus) -> str:
-    """What the policy does, in words."""
-    limit = f"{about.switch_temp_c:g} °C"
-    if about.policy == "all":
-        return f"all sticks are active; one that reaches {limit} rests"
-    if about.policy == "predictive":
-        together = f", together as hard as {about.cluster_size}" if about.cluster_size else ""
-        return f"predictive: each stick works as hard as {limit} allows{together}"
-    if about.policy == "coolest":
-        return f"the coolest sticks are active{f', {about.cluster_size} at a time' if about.cluster_size else ''}, under {limit}"
-    interval = f" or after {about.switch_interval_s:g} s" if about.switch_interval_s else ""
-    return f"{about.policy}, {about.cluster_size} at a time: switch at {limit}{interval}"
-
-
-def _ring(ring: list[list[str]], active: set[str]) -> Lines:
-    """Clusters in the order of their turns, the active one marked, wrapped at NARROW columns."""
-    lines: Lines = [[Cell(" ")]]
-    used = 1
-    for at, members in enumerate(ring):
-        is_active = bool(members) and set(members) == active
-        text = ("▶ " if is_active else "") + " ".join(members)
-        if used + len(text) + 3 > NARROW:
-            lines.append([Cell(" ")])
-            used = 1
-        used += len(text) + 3
-        lines[-1] += [Cell(" "), Cell(text, "good" if is_active else ""), Cell(" ·" if at < len(ring) - 1 else "", "dim")]
-    return lines
 
 
 def sticks(document: Status) -> Lines:
@@ -266,7 +211,7 @@ def event(each: Event) -> list[Cell]:
     """One event as one line."""
     level = each.level
     return [
-        Cell(_clock(each.at, with_day=True) + "  ", "dim"),
+        Cell(clock(each.at, with_day=True) + "  ", "dim"),
         Cell(f"{level:<8}", {"error": "bad", "warning": "warn"}.get(level, "")),
         Cell(f"{printable(each.who) + (f' ({printable(each.name)})' if each.name else ''):<12}  "),
         Cell(printable(each.text)),
@@ -281,7 +226,3 @@ def _pair(latency_ms: LatencyStatus) -> str:
 def _short(text: str, width: int = 24) -> str:
     """The text cut to `width` characters, in its middle: ends of paths and addresses tell them apart."""
     return text if len(text) <= width else f"{text[: width // 2 - 1]}…{text[-width // 2 :]}"
-
-
-def _clock(at: float, *, with_day: bool = False) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S" if with_day else "%H:%M:%S", time.localtime(at))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 COLOURS = {"good": "32", "warn": "33", "bad": "31", "dim": "2", "bold": "1"}
 UNKNOWN = "-"
+NARROW = 80
+"""Columns at which lists are wrapped."""
 
 
 class Cell(NamedTuple):
@@ -72,3 +75,8 @@ def duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size} {unit} {whole % size // smaller} {small_unit}"
     return f"{whole} s"
+
+
+def clock(at: float, *, with_day: bool = False) -> str:
+    """The time of day here. `at`: Unix seconds."""
+    return time.strftime("%Y-%m-%d %H:%M:%S" if with_day else "%H:%M:%S", time.localtime(at))

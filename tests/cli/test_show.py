@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from ncs_cluster.cli import show
-from ncs_cluster.status import MachineStatus, Status
+from ncs_cluster.cli import show, show_clusters
+from ncs_cluster.status import MachineStatus, OriginalStatus, PoolStatus, Status
 from ncs_cluster.testing.control import some_status
 
 MACHINE = MachineStatus(0.5, 12.0, 4, 1000.0, 4000.0, 48.2)
@@ -27,3 +27,33 @@ def line(status: Status) -> str:
 )
 def test_the_air_and_the_fan_stand_behind_the_machine_s_own_temperature(machine: MachineStatus, shown: str) -> None:
     assert line(replace(some_status(), machine=machine)) == f"machine   CPU 12 % of 4 cores, load 0.50, memory 1.0 of 4.0 GB{shown}"
+
+
+def clusters(status: Status) -> list[str]:
+    return ["".join(cell.text for cell in line) for line in show_clusters.clusters(status) if "last switch" not in line[0].text]
+
+
+def test_each_of_several_pools_has_its_own_policy_limit_and_turns() -> None:
+    usb = PoolStatus("usb", "ring", 2, 62.0, 10.0, ["sim-1", "sim-2"], 4.2, 7, False)
+    cpu = PoolStatus("cpu", "all", 0, 80.0, 0.0, ["cpu-1"], None, 0, False)
+    status = some_status()
+    assert clusters(replace(status, pools=[usb])) == [
+        "clusters  ring, 2 at a time: switch at 65 °C or after 10 s",
+        "  ▶ sim-1 sim-2 · sim-3 sim-4",
+        "  next switch in 4 s; 7 switches so far",
+    ]
+    assert clusters(replace(status, pools=[usb, replace(cpu, shedding=True)])) == [
+        "clusters  usb: ring, 2 at a time: switch at 62 °C or after 10 s",
+        "            next switch in 4 s; 7 switches so far",
+        "          cpu: all sticks are active; one that reaches 80 °C rests",
+        "            every stick of it rests",
+        "  ▶ sim-1 sim-2 · sim-3 sim-4",
+    ]
+
+
+def test_the_original_script_s_twin_is_one_line() -> None:
+    twin = OriginalStatus([71.34, 68.0], 12.34, 34.4, 18, latched=False)
+    shown = "  the original script on such sticks (simulated): 71.3 °C at most, 12.3/s, throttled 34 s, 18 switches"
+    assert clusters(replace(some_status(), original=twin))[-1] == shown
+    latched = replace(some_status(), original=replace(twin, latched=True))
+    assert clusters(latched)[-1] == f"{shown}; latched: all its sticks work, and stay hot"
