@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from selenium.webdriver.common.keys import Keys
 
-from ncs_cluster.status import LatencyStatus
+from ncs_cluster.status import CountersStatus, LatencyStatus
 from ncs_cluster.testing.control import some_status
 from ncs_cluster.testing.gateway import Site, site
 from tests.browser.test_page import PIXELS, count, show, text, until
@@ -33,6 +33,17 @@ def shown(tmp_path: Path) -> Iterator[Site]:
         opened.control.status = some_status(4, 2, CAMERAS[:4])
         opened.live(pictures_per_s=5)
         yield opened
+
+
+OUTSIDE = """
+    const card = document.querySelector("#counters").getBoundingClientRect();
+    return [...document.querySelectorAll("#counters dd")].map((each) => {
+        const range = document.createRange();
+        range.selectNodeContents(each);
+        return [each.innerText, range.getBoundingClientRect().right - card.right];
+    }).filter(([, over]) => over > -8);
+"""
+"""Counters whose text is less than 8 pixels from the right edge of their card, or beyond it."""
 
 
 def choose(browser: Any, scheme: str) -> None:
@@ -209,3 +220,17 @@ def test_where_a_proxy_passes_on_no_stream_the_picture_moves_by_snapshots(browse
         browser.get(f"http://127.0.0.1:{port}/")
         first = until(lambda: browser.execute_script(PIXELS))
         until(lambda: browser.execute_script(PIXELS) != first)
+
+
+def test_large_counters_stay_inside_their_card(browser: Any, shown: Site) -> None:
+    shown.control.status = replace(some_status(4), counters=CountersStatus(12, 3, 104, 271.8))
+    show(browser, shown)
+    until(lambda: "271.8" in text(browser, "#counters"))
+    for width in WIDTHS:
+        resize(browser, width)
+        assert browser.execute_script(OUTSIDE) == [], width
+    shown.control.status = replace(some_status(4), counters=CountersStatus(0, 0, 0, 604_800.4))
+    until(lambda: "604" in text(browser, "#counters"))
+    for width in WIDTHS:
+        resize(browser, width)
+        assert browser.execute_script(OUTSIDE) == [], width

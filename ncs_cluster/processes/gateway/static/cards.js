@@ -95,7 +95,7 @@ const COUNTERS = [
 
 export function showCounters(parent, counters) {
   each(parent, COUNTERS, ([field]) => field, ([, term]) => figure(term), ({ node, value }, [field, , digits, unit]) => {
-    put(value, number(counters[field], counters[field] ? digits : 0, unit));
+    put(value, number(counters[field], counters[field] && counters[field] < 1000 ? digits : 0, unit));
     node.className = counters[field] ? "bad" : "good";
   });
 }
