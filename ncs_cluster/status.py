@@ -267,6 +267,10 @@ class IntakeStatus(Struct, frozen=True):
     latency_ms: LatencyStatus
     """From the picture in its slot to the answer."""
     clients: list[IntakeClient] = []
+    colours: str | None = None
+    """Of a protocol that does not tell it: the channel order of the pictures, RGB or BGR."""
+    own_labels: bool = False
+    """Ids of classes are those of a file that the client must have too."""
 
 
 class LoadStatus(Struct, frozen=True):
@@ -307,6 +311,8 @@ class Status(Struct, frozen=True):
     """Only with simulated sticks that take turns, and with the page."""
     intakes: list[IntakeStatus] = []
     """Those that are configured."""
+    inputs: dict[str, tuple[int, int]] = {}
+    """Width and height of each graph's input, pixels, once a stick has opened it."""
 
 
 class Event(Struct, frozen=True):

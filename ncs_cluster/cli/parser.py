@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 import ncs_cluster
-from ncs_cluster.cli import commands, firmware, graphs, jobs, options, usb
+from ncs_cluster.cli import commands, firmware, frigate, graphs, jobs, options, usb
 
 
 def make() -> argparse.ArgumentParser:
@@ -48,6 +48,7 @@ def make() -> argparse.ArgumentParser:
     command("simulate", lambda _: 2, "compare policies on simulated sticks in a warm room; ncsctl simulate --help says how")
     command("merge", lambda _: 2, "join the outputs of a job's parts; ncsctl merge --help says how")
     firmware.add(command)
+    frigate.add(command)
     graphs.add(command)
     usb.add(command)
     return made

@@ -24,11 +24,21 @@ def status(document: Status) -> Lines:
         show_clusters.clusters(document),
         sticks(document),
         cameras(document),
+        intakes(document),
         jobs(document),
         totals(document),
     ]
     blocks += [[machine(document)], processes(document)]
     return [line for block in blocks if block for line in (*block, [])][:-1]
+
+
+def intakes(document: Status) -> Lines:
+    """Where other programs send pictures, and which do."""
+    if not document.intakes:
+        return []
+    from ncs_cluster.cli import show_intakes
+
+    return show_intakes.listed(document.intakes)
 
 
 def jobs(document: Status) -> Lines:

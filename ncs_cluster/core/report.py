@@ -110,7 +110,13 @@ def status(
             said=engine.load.said,
         ),
         intakes=_intakes(engine, now_s),
+        inputs=_inputs(engine),
     )
+
+
+def _inputs(engine: Engine) -> dict[str, tuple[int, int]]:
+    known = zip(engine.settings.graphs, engine.workers.ports, strict=False)
+    return {str(graph.name): (ports.width, ports.height) for graph, ports in known}
 
 
 def _intakes(engine: Engine, now_s: float) -> list[IntakeStatus]:
@@ -119,7 +125,8 @@ def _intakes(engine: Engine, now_s: float) -> list[IntakeStatus]:
     for process in engine.intake_processes.values():
         state, detail = shown_state(process.child, now_s), complaint(process.child, now_s)
         shown = _intake(process.intake, now_s, process.address or process.spec.shown, state, detail)
-        statuses.append(structs.replace(shown, clients=process.clients))
+        colours, labelmap = (process.spec.options.get(name) for name in ("colours", "labelmap"))
+        statuses.append(structs.replace(shown, clients=process.clients, colours=colours, own_labels=labelmap is not None))
     page = engine.intakes.by_name.get("api")
     if page is not None and page.is_open and engine.gateway is not None:
         address = engine.gateway.address
