@@ -17,6 +17,7 @@ from ncs_cluster.cli.simulate.command import Simulated, scenario
 from ncs_cluster.cli.simulate.plot import COLOURS, png
 from ncs_cluster.testing.thermal_lab import bound
 from ncs_cluster.testing.thermal_lab.trial import Trial
+from tests.conftest import ROOT
 
 ROOM = ["--sticks", "3", "--cluster-size", "1", "--ambient", "40", "--hours", "0.5", "--seed", "5"]
 
@@ -120,3 +121,14 @@ def test_a_picture_that_cannot_be_written_costs_one_line(capsys: pytest.CaptureF
     file = tmp_path / "none" / "x.png"
     assert main(["--sticks", "1", "--hours", "0.1", "--seed", "1", "--plot", str(file)]) == 2
     assert capsys.readouterr().err == f"ncsctl simulate: {file}: No such file or directory\n"
+
+
+def test_the_picture_of_the_documentation_is_what_its_command_draws(tmp_path: Path) -> None:
+    """Whoever changes a policy or the model draws it anew."""
+    page = (ROOT / "docs/thermal.md").read_text()
+    (command,) = re.findall(r"ncsctl simulate (.* --plot) predictive\.png", page)
+    assert main([*command.split(), str(tmp_path / "now.png")]) == 0
+    now, shown = (cv2.imread(str(path)).astype(int) for path in (tmp_path / "now.png", ROOT / "docs/images/heat-predictive.png"))
+    assert now.shape == shown.shape
+    # another release of OpenCV may smooth edges otherwise
+    assert np.mean(np.abs(now - shown).max(axis=2) > 40) < 0.002
