@@ -57,6 +57,7 @@ ONCE = (
     "tests/core/test_usb_identity_histories.py",
     "tests/decoders/",
     "tests/deploy/test_deploy.py",
+    "tests/deploy/test_fan_drop_in.py",
     "tests/deploy/test_monitoring.py",
     "tests/deploy/test_systemd.py",
     "tests/emulator/test_stick.py",

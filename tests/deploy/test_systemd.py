@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -14,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.needs import missing, need_program
+from tests.deploy.container import booted, need_container
+from tests.needs import need_program
 
 pytestmark = pytest.mark.slow
 
@@ -29,19 +28,6 @@ token_file = "/etc/ncs-cluster.token"
 """
 # faster than the unit, so that the test is short; the interpreter lies elsewhere than where it was built
 DROP_IN = "[Service]\nWatchdogSec=3\nTimeoutAbortSec=1\nRestartSec=1\nEnvironment=LD_LIBRARY_PATH=/rig/python/lib\n"
-RIG_TARGET = "[Unit]\nRequires=sysinit.target\nAfter=sysinit.target\nWants=rig.service\nAllowIsolate=yes\n"
-RIG_SERVICE = """
-[Unit]
-SuccessAction=poweroff-force
-FailureAction=poweroff-force
-[Service]
-Type=oneshot
-TimeoutStartSec=170
-StandardOutput=file:/out/log
-StandardError=file:/out/log
-ExecStart=sh -eux /rig/install.sh
-ExecStart=/opt/ncs-cluster/bin/python /rig/inside.py /out/story.json
-"""
 # as docs/install.md, but for pip: packages are those the tests run with
 INSTALL = """
 adduser --quiet --system --group --no-create-home --home /nonexistent ncs
@@ -66,14 +52,12 @@ systemctl enable ncs-clusterd
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happened inside."""
-    if os.geteuid() != 0:
-        missing("only root may start a container: run the tests as root")
-    need_program("systemd-nspawn", "systemd-container")
+    need_container()
     # the container is this machine's own files: what README's block for a Pi uses must be here
     for program, package in (("systemctl", "systemd"), ("udevadm", "udev"), ("adduser", "adduser")):
         need_program(program, package)
     folder = tmp_path_factory.mktemp("systemd")
-    for name in ("root", "out", "rig"):
+    for name in ("out", "rig"):
         (folder / name).mkdir()
     python = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     rig = folder / "rig"
@@ -83,34 +67,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (rig / "drop-in.conf").write_text(DROP_IN)
     (rig / "install.sh").write_text(INSTALL.format(python=python))
     shutil.copy(Path(__file__).with_name("inside.py"), rig)
-    (folder / "rig.target").write_text(RIG_TARGET)
-    (folder / "rig.service").write_text(RIG_SERVICE)
-    units = [f"--bind-ro={folder / name}:/etc/systemd/system/{name}" for name in ("rig.target", "rig.service")]
-    command = [
-        *("systemd-nspawn", "--quiet", "-D", os.fspath(folder / "root"), "--volatile=overlay", "--register=no", "--keep-unit"),
-        *("--private-network", f"--machine=ncs-cluster-{os.getpid()}", "--boot", "--console=pipe"),
+    binds = [
         *(f"--bind={folder / 'out'}:/out", f"--bind-ro={rig}:/rig", f"--bind-ro={sys.base_prefix}:/rig/python"),
-        *(f"--bind-ro={ROOT}:/rig/source", f"--bind-ro={sysconfig.get_path('purelib')}:/rig/packages", *units),
-        "systemd.unit=rig.target",
+        *(f"--bind-ro={ROOT}:/rig/source", f"--bind-ro={sysconfig.get_path('purelib')}:/rig/packages"),
     ]
-    # its own mount namespace: nothing stays mounted or behind in /run, whatever happens
-    script = 'mount --bind / "$1" && mkdir -p /run/systemd/nspawn && mount -t tmpfs none /run/systemd/nspawn && shift && exec "$@"'
-    try:
-        done = subprocess.run(
-            ["unshare", "--mount", "sh", "-c", script, "sh", os.fspath(folder / "root"), *command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=180,
-        )
-        said = done.stdout
-    except subprocess.TimeoutExpired as error:
-        said = f"not done after 180 s: {error.output!r}"
-    story, log = folder / "out" / "story.json", folder / "out" / "log"
-    if not log.exists():
-        missing(f"systemd does not boot in a container here: {said[-1000:]}")
-    assert story.exists(), f"{said}\n{log.read_text()[-3000:]}"
+    story = folder / "out" / "story.json"
+    said = booted(folder, ["sh -eux /rig/install.sh", "/opt/ncs-cluster/bin/python /rig/inside.py /out/story.json"], binds)
+    log = (folder / "out" / "log").read_text()
+    assert story.exists(), f"{said}\n{log[-3000:]}"
     found: dict[str, Any] = json.loads(story.read_text())
     return found
 
