@@ -30,6 +30,7 @@ from ncs_cluster.status import (
     CountersStatus,
     DaemonStatus,
     Event,
+    IntakeStatus,
     JobStatus,
     LastSwitch,
     LatencyStatus,
@@ -91,8 +92,9 @@ def full_status() -> Status:
     machine = replace(status.machine, ambient_c=23.5, fan_duty=0.302)
     load = LoadStatus(60.0, 41.5, overloaded=True, limited_by="heat", retry_after_s=1)
     sinks = [SinkStatus("out.jsonl", "running", 12, 0, 0, None)]
-    sticks = [stick, *status.sticks[1:]]
-    return replace(status, sticks=sticks, pools=[pool], jobs=[some_job("1")], machine=machine, load=load, sinks=sinks)
+    intakes = [IntakeStatus("frigate", "tcp://127.0.0.1:5555", "open", None, 2, 78.0, 900, 3, 5, LatencyStatus(48.0, 61.0))]
+    known = {"pools": [pool], "jobs": [some_job("1")], "machine": machine, "load": load, "sinks": sinks, "intakes": intakes}
+    return replace(status, sticks=[stick, *status.sticks[1:]], **known)
 
 
 def some_stick(name: str, state: str, celsius: float | None) -> StickStatus:

@@ -8,7 +8,17 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
 
-from ncs_cluster.status import CameraStatus, JobStatus, LatencyStatus, PoolStatus, ShadowStatus, SinkStatus, Status, StickStatus
+from ncs_cluster.status import (
+    CameraStatus,
+    IntakeStatus,
+    JobStatus,
+    LatencyStatus,
+    PoolStatus,
+    ShadowStatus,
+    SinkStatus,
+    Status,
+    StickStatus,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STICK_STATES = ("starting", "active", "standby", "draining", "resting", "backoff", "quarantined", "absent")
@@ -42,6 +52,7 @@ class _Collector:
             yield from _sticks(self._status.sticks)
             yield from _shadows(self._status.pools)
             yield from _cameras(self._status.cameras)
+            yield from _intakes(self._status.intakes)
             yield from _sinks(self._status.sinks)
             yield from _jobs(self._status.jobs)
             yield from _machine(self._status)
@@ -73,6 +84,18 @@ def _daemon(status: Status) -> Iterator[Metric]:
     )
     yield _counter("frames_doubled", "Units (frame, graph) that ended twice. Must stay 0.", [((), counters.frames_doubled)])
     yield _counter("frames_out_of_order", "Results published out of order. Must stay 0.", [((), counters.out_of_order)])
+
+
+def _intakes(intakes: list[IntakeStatus]) -> Iterator[Metric]:
+    def each(field: Callable[[IntakeStatus], Value]) -> list[tuple[tuple[str, ...], Value]]:
+        return [((intake.name,), field(intake)) for intake in intakes]
+
+    label = ("intake",)
+    yield _gauge("intake_waiting_pictures", "Pictures of other programs that wait.", each(lambda i: i.open), label)
+    yield _counter("intake_answers", "Pictures of other programs that were answered.", each(lambda i: i.answered), label)
+    yield _counter("intake_failures", "Pictures of other programs that no stick could answer.", each(lambda i: i.failed), label)
+    yield _counter("intake_withdrawn", "Pictures that nobody waited for any more.", each(lambda i: i.withdrawn), label)
+    yield _latency("intake_latency_seconds", "Latest answers, from the picture.", each(lambda i: i.latency_ms), "intake")
 
 
 def _sinks(sinks: list[SinkStatus]) -> Iterator[Metric]:

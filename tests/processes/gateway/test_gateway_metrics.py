@@ -121,6 +121,18 @@ def test_every_sink_has_what_it_wrote_and_whether_it_writes() -> None:
     }
 
 
+def test_pictures_of_other_programs_are_counted_by_how_they_ended() -> None:
+    found = samples(full_status())
+    assert {name.removeprefix("ncs_cluster_intake_"): value for (name, _), value in found.items() if "intake" in name} == {
+        "waiting_pictures": 2,
+        "answers_total": 900,
+        "failures_total": 3,
+        "withdrawn_total": 5,
+        "latency_seconds": pytest.approx(0.061),
+    }
+    assert found["ncs_cluster_intake_latency_seconds", ("frigate", "0.5")] == pytest.approx(0.048)
+
+
 def test_two_sinks_of_one_place_are_one_series() -> None:
     """Prometheus refuses a whole scrape in which a series comes twice."""
     old, new = SinkStatus("a.jsonl", "running", 12, 5, 0, None), SinkStatus("a.jsonl", "starting", 0, 0, 0, None, "2")
