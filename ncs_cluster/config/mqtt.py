@@ -43,7 +43,7 @@ def mqtt(
     options: dict[str, Any] = {
         "host": host,
         "port": port,
-        "node": table.node if table.node is not None else word(socket.gethostname()) or "ncs",
+        "node": table.node if table.node is not None else word(socket.gethostname().partition(".")[0]) or "ncs",
         "user": table.user,
         "password": _password(context, table),
         "tls": table.tls,

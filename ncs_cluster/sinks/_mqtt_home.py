@@ -94,7 +94,7 @@ class Home:
             self._shape = shape
             self._reshape(status)
         for stick in status.sticks:
-            self._stick(stick, f"{self.about.base}/stick/{self._sticks[stick.id]}")
+            self._stick(stick, f"{self.about.base}/stick/{self._sticks[stick.id]}", now_s)
         for camera in status.cameras:
             self._camera(camera)
         self._outgoing.put(self.about.availability, ONLINE)
@@ -162,8 +162,10 @@ class Home:
         shown = active if len(active) <= LONGEST_STATE else active[: LONGEST_STATE - 1] + "…"
         self._outgoing.put(f"{at}/active", shown.encode() or UNKNOWN, every_s=self._number_s)
 
-    def _stick(self, stick: StickStatus, at: str) -> None:
-        self._number(f"{at}/temperature", stick.temperature_c, refresh_s=REFRESH_S)
+    def _stick(self, stick: StickStatus, at: str, now_s: float) -> None:
+        self._number(f"{at}/temperature", stick.temperature_c)
+        # only here: where the daemon hangs, its last temperatures shall expire
+        self._outgoing.refresh(f"{at}/temperature", now_s - REFRESH_S)
         self._outgoing.put(f"{at}/state", stick.state.encode())
         self._number(f"{at}/fps", stick.fps)
         self._number(f"{at}/throttle_level", stick.throttle_level)
@@ -180,9 +182,8 @@ class Home:
             self._outgoing.put(f"{at}/occupancy", ON if sight.there else OFF)
             self._number(f"{at}/count", sight.objects)
 
-    def _number(self, topic: str, value: Union[float, int, None], refresh_s: Optional[float] = None) -> None:
-        payload = UNKNOWN if value is None else f"{value}".encode()
-        self._outgoing.put(topic, payload, every_s=self._number_s, refresh_s=refresh_s)
+    def _number(self, topic: str, value: Union[float, int, None]) -> None:
+        self._outgoing.put(topic, UNKNOWN if value is None else f"{value}".encode(), every_s=self._number_s)
 
     def _at(self, camera: str) -> str:
         return f"{self.about.base}/camera/{self._cameras[camera]}"

@@ -4,8 +4,7 @@ value when it takes messages again. Pure: time is an argument. Runs on CPython 3
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional
 
 
 class Message(NamedTuple):
@@ -17,20 +16,15 @@ class Message(NamedTuple):
 
 
 class _Topic:
-    def __init__(self, payload: bytes, every_s: float, refresh_s: Optional[float]) -> None:
-        self.payload = payload
-        self.every_s, self.refresh_s = every_s, refresh_s
+    def __init__(self, payload: bytes, every_s: float) -> None:
+        self.payload, self.every_s = payload, every_s
         self.sent: Optional[bytes] = None
         """What the broker has; None: nothing of this connection."""
         self.sent_s = float("-inf")
 
     def due_s(self) -> float:
-        """When it is to be sent, in the seconds of `put`; infinite: the broker has it."""
-        if self.sent is None:
-            return float("-inf")
-        if self.payload != self.sent:
-            return self.sent_s + self.every_s
-        return float("inf") if self.refresh_s is None else self.sent_s + self.refresh_s
+        """When the payload, which the broker does not have, is to be sent."""
+        return float("-inf") if self.sent is None else self.sent_s + self.every_s
 
 
 class Outgoing:
@@ -41,26 +35,26 @@ class Outgoing:
         self._waiting: Dict[str, _Topic] = {}
         """Topics of which the broker has not got the newest value, in the order in which they came up. A record is written hundreds
         of times a second: nothing looks at every topic for it."""
-        self._refreshed: Dict[str, _Topic] = {}
 
     def __contains__(self, topic: object) -> bool:
         return topic in self._topics
 
-    def put(self, topic: str, payload: bytes, *, every_s: float = 0.0, refresh_s: Optional[float] = None) -> None:
-        """Set a topic's value. `every_s`: least time between two of its values. `refresh_s`: an unchanged value is sent again
-        after so long, for a reader that lets values expire."""
+    def put(self, topic: str, payload: bytes, *, every_s: float = 0.0) -> None:
+        """Set a topic's value. `every_s`: least time between two of its values."""
         found = self._topics.get(topic)
         if found is None:
-            found = self._topics[topic] = _Topic(payload, every_s, refresh_s)
-        else:
-            found.payload, found.every_s, found.refresh_s = payload, every_s, refresh_s
-        if refresh_s is None:
-            self._refreshed.pop(topic, None)
-        else:
-            self._refreshed[topic] = found
+            found = self._topics[topic] = _Topic(payload, every_s)
+        found.payload, found.every_s = payload, every_s
         if found.payload == found.sent:
             self._waiting.pop(topic, None)
         else:
+            self._waiting[topic] = found
+
+    def refresh(self, topic: str, before_s: float) -> None:
+        """The value is still true, and its reader lets values expire: send it again where it was sent before `before_s`."""
+        found = self._topics[topic]
+        if found.sent_s < before_s:
+            found.sent = None
             self._waiting[topic] = found
 
     def forget(self, topic: str) -> None:
@@ -75,9 +69,10 @@ class Outgoing:
 
     def due(self, now_s: float) -> List[Message]:
         """What is to be sent now, states before numbers. A message counts as sent when `sent` is called with it."""
-        ready = {name: each for name, each in self._candidates() if each.due_s() <= now_s}
+        ready = [(name, each) for name, each in self._waiting.items() if each.due_s() <= now_s]
         # stable: topics keep the order in which they came up
-        return [Message(name, each.payload) for name, each in sorted(ready.items(), key=lambda item: item[1].every_s > 0)]
+        ready.sort(key=lambda item: item[1].every_s > 0)
+        return [Message(name, each.payload) for name, each in ready]
 
     def sent(self, message: Message, now_s: float) -> None:
         topic = self._topics[message.topic]
@@ -89,7 +84,4 @@ class Outgoing:
 
     def next_s(self) -> float:
         """When something is due."""
-        return min((each.due_s() for _, each in self._candidates()), default=float("inf"))
-
-    def _candidates(self) -> Iterator[Tuple[str, _Topic]]:
-        return chain(self._waiting.items(), self._refreshed.items())
+        return min((each.due_s() for each in self._waiting.values()), default=float("inf"))

@@ -135,8 +135,15 @@ def test_nothing_is_told_while_nothing_changes_but_temperatures_before_they_expi
     told(door, 0.0, ONE)
     later = {now_s: told(door, float(now_s), ONE) for now_s in range(1, 200)}
     assert {now_s: messages for now_s, messages in later.items() if messages} == {
-        now_s: {"stick/sim-1/temperature": b"40.0"} for now_s in (60, 120, 180)
+        now_s: {"stick/sim-1/temperature": b"40.0"} for now_s in (61, 122, 183)
     }
+
+
+def test_the_last_temperatures_of_a_daemon_that_hangs_are_not_told_again() -> None:
+    door = home()
+    told(door, 0.0, ONE)
+    assert [now_s for now_s in range(1, 400) if sent(door, float(now_s))] == []
+    assert told(door, 400.0, ONE) == {"stick/sim-1/temperature": b"40.0"}
 
 
 def test_a_state_is_told_at_once_and_numbers_once_a_second() -> None:
