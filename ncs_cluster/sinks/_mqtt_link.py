@@ -27,7 +27,7 @@ CONNECT_S = 5.0
 """Longest wait for the connection, and for the broker's answer to it."""
 STALLED_S = 5.0
 """A broker that takes no message for so long is told of."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
 STABLE_S = 30.0
 """A connection that held for longer was a good one: the next is tried soon."""
 LAST_WORDS_S = 1.0
@@ -217,7 +217,10 @@ class Link:
                     return False
         if writable and client.loop_write() != 0:
             return False
-        return client.loop_misc() == 0 and client.socket() is not None
+        if client.loop_misc() != 0:
+            # paho has ended the connection: no answer to its ping
+            raise TimeoutError("it does not answer")
+        return client.socket() is not None
 
     def _farewell(self, client: Client) -> None:
         if self._connected_s is None:
