@@ -27,6 +27,8 @@ FORGET_S = 60.0
 on a bus are not all there from the start."""
 HOME_AGAIN_S = 5.0
 """Home Assistant's starts within so long count as one."""
+MOST_TOPICS = 10_000
+"""Of an earlier daemon that are removed; whoever may publish at the broker may invent them."""
 LONGEST_STATE = 255
 """Characters; Home Assistant refuses more."""
 TROUBLED = ("no-signal", "backoff")
@@ -68,7 +70,7 @@ class Home:
             self._earlier = {key: part for key, part in discovery.kept(payload).items() if key not in self._components}
             if self._components:
                 self._tell()
-        elif payload and topic.startswith(self.about.base + "/"):
+        elif payload and topic.startswith(self.about.base + "/") and len(self._earlier_topics) < MOST_TOPICS:
             self._earlier_topics[topic] = None
 
     def connected(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ncs_cluster.sinks import _mqtt_home
 from ncs_cluster.sinks._mqtt_discovery import MOST_KEPT, About
 from ncs_cluster.sinks._mqtt_home import FORGET_S, HOME_AGAIN_S, REFRESH_S, Home
 from ncs_cluster.sinks._mqtt_outgoing import Message
@@ -233,6 +234,15 @@ def test_what_is_no_message_of_an_earlier_daemon_is_left_out(payload: bytes) -> 
     plain, door = home(), home()
     door.earlier(ABOUT.config, payload)
     assert told(door, 0.0, ONE) == told(plain, 0.0, ONE)
+
+
+def test_no_more_than_so_many_topics_of_an_earlier_daemon_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_mqtt_home, "MOST_TOPICS", 3)
+    door = home()
+    for number in range(5):
+        door.earlier(f"{BASE}stick/{number}/state", b"active")
+    told(door, 0.0, ONE)
+    assert told(door, FORGET_S, ONE) == {f"stick/{number}/state": b"" for number in range(3)}
 
 
 def test_an_earlier_message_of_any_size_costs_a_bounded_number_of_components() -> None:
