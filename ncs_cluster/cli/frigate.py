@@ -23,7 +23,7 @@ def add(command: Add) -> None:
     """Add the command to ncsctl's parser."""
     made = command("frigate", _print, "the detectors and the model for Frigate's configuration, as YAML")
     made.add_argument("--graph", metavar="NAME", help="the graph that Frigate uses; without it the daemon's first one")
-    made.add_argument("--sticks", metavar="N", type=int, help="detector entries; without it one for each stick at work")
+    made.add_argument("--sticks", metavar="N", type=int, help="sticks at work; without it as many as are now")
 
 
 def _print(given: argparse.Namespace) -> int:
@@ -45,18 +45,18 @@ def configuration(status: Status, graph: str | None, sticks: int | None) -> str:
         raise NotServed(f"the daemon has no graph {name}; it has {', '.join(status.graphs)}")
     if name not in status.inputs:
         raise NotServed(f"no stick has opened {name} yet, so the size of its input is not known; ask again in a moment")
-    entries = sticks if sticks is not None else len(status.clusters.active) or len(status.sticks) or 1
-    if not 1 <= entries <= 256:
-        raise NotServed(f"--sticks must be 1 to 256, not {entries}")
+    at_work = sticks if sticks is not None else len(status.clusters.active) or len(status.sticks) or 1
+    if not 1 <= at_work <= 256:
+        raise NotServed(f"--sticks must be 1 to 256, not {at_work}")
     width, height = status.inputs[name]
-    lines = ["# One entry for each stick at work: an entry waits for each of its answers."]
+    lines = ["# An entry waits for each of its answers: one for each stick at work, and one whose frame is on its way."]
     if served.address.startswith(LOCAL):
         lines.append(
             f"# Frigate in Docker reaches this machine at tcp://host.docker.internal:{served.address.removeprefix(LOCAL)},"
         )
         lines.append("# where the daemon is served at the address of Docker's bridge: docs/integrations.md")
     lines.append("detectors:")
-    for number in range(1, entries + 1):
+    for number in range(1, at_work + 2):
         lines += [f"  ncs{number}:", "    type: zmq", f"    endpoint: {_text(_reached(served.address))}"]
     lines += ["model:", "  # no file: its last part names the graph", f"  path: {_text(f'ncs/{name}')}"]
     lines += [f"  width: {width}", f"  height: {height}"]

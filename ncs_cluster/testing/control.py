@@ -43,7 +43,7 @@ from ncs_cluster.status import (
     Status,
     StickStatus,
 )
-from ncs_cluster.types import CameraName
+from ncs_cluster.types import CameraName, IntakeClient
 
 
 def some_status(sticks: int = 4, cluster_size: int = 2, cameras: tuple[str, ...] = ("cam0",), *, simulated: bool = True) -> Status:
@@ -83,7 +83,8 @@ def some_status(sticks: int = 4, cluster_size: int = 2, cameras: tuple[str, ...]
 
 
 def full_status() -> Status:
-    """Everything is known of it: a job, a sink, what is asked of its sticks, and what `predictive` would do."""
+    """Everything is known of it: a job, a sink, a program that sends pictures, what is asked of its sticks and what `predictive`
+    would do."""
     status = some_status()
     stick = replace(status.sticks[0], headroom_c=20.0, sustainable_fps=16.4, slowdown=1.0, duty=0.8, limit_c=65.0)
     shadow = ShadowStatus(True, 40.0, 65.4, 38.2, ["predictive would sustain 65/s, not 38"])
@@ -92,9 +93,23 @@ def full_status() -> Status:
     machine = replace(status.machine, ambient_c=23.5, fan_duty=0.302)
     load = LoadStatus(60.0, 41.5, overloaded=True, limited_by="heat", retry_after_s=1)
     sinks = [SinkStatus("out.jsonl", "running", 12, 0, 0, None)]
-    intakes = [IntakeStatus("frigate", "tcp://127.0.0.1:5555", "open", None, 2, 78.0, 900, 3, 5, LatencyStatus(48.0, 61.0))]
-    known = {"pools": [pool], "jobs": [some_job("1")], "machine": machine, "load": load, "sinks": sinks, "intakes": intakes}
-    return replace(status, sticks=[stick, *status.sticks[1:]], **known)
+    sticks = [stick, *status.sticks[1:]]
+    client = IntakeClient("10.0.0.2 yolox_nano", asked=900, answered=880, late=12, seen_s=0.0, handshakes=4)
+    intake = IntakeStatus(
+        "frigate", "tcp://127.0.0.1:5555", "running", None, 3, 78.1, 880, 8, 12, LatencyStatus(51.0, 90.0), [client], "RGB"
+    )
+    jobs = [some_job("1")]
+    return replace(
+        status,
+        sticks=sticks,
+        pools=[pool],
+        jobs=jobs,
+        machine=machine,
+        load=load,
+        sinks=sinks,
+        intakes=[intake],
+        inputs={"demo": (320, 256)},
+    )
 
 
 def some_stick(name: str, state: str, celsius: float | None) -> StickStatus:

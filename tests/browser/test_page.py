@@ -15,8 +15,9 @@ from selenium.webdriver.common.keys import Keys
 
 from ncs_cluster.messages import AskFault, AskSwitch
 from ncs_cluster.status import LastSwitch, LoadStatus, PoolStatus, ShadowStatus
-from ncs_cluster.testing.control import some_job, some_status, some_stick
+from ncs_cluster.testing.control import full_status, some_job, some_status, some_stick
 from ncs_cluster.testing.gateway import TOKEN, Site, site
+from ncs_cluster.types import IntakeClient
 
 HOSTILE = "<img src=x onerror=\"document.title='broken into'\"> & </script>"
 
@@ -190,6 +191,25 @@ def test_jobs_are_shown_with_their_progress_those_that_run_first(browser: Any, s
     assert text(browser, ".job:nth-child(3) .error") == "/archive: is gone"
     shown.control.status = replace(shown.control.status, jobs=[])
     until(lambda: browser.execute_script("return document.querySelector('#jobs').hidden"))
+
+
+def test_programs_that_send_pictures_are_shown_with_what_is_strange_about_them(browser: Any, shown: Site) -> None:
+    show(browser, shown)
+    assert browser.execute_script("return document.querySelector('#intakes').hidden") is True
+    (intake,) = full_status().intakes
+    silent = IntakeClient("10.0.0.3 <b>demo</b>", seen_s=120.0, detail="never sent a frame", handshakes=1)
+    shown.control.status = replace(shown.control.status, intakes=[replace(intake, clients=[*intake.clients, silent])])
+    until(lambda: count(browser, ".client") == 2)
+    words = browser.execute_script("return [...document.querySelectorAll('#intakes p')].map((it) => it.textContent)")
+    assert words == [
+        "tcp://127.0.0.1:5555 · 78.1\u202f/s · 880 answered · 8 failed · 51\u202fms",
+        "10.0.0.2 yolox_nano · 880 of 900 answered · 12 late · 4 handshakes",
+        "",
+        "10.0.0.3 <b>demo</b> · 0 of 0 answered · 1 handshakes · silent for 2 min",
+        "never sent a frame",
+    ]
+    shown.control.status = replace(shown.control.status, intakes=[])
+    until(lambda: browser.execute_script("return document.querySelector('#intakes').hidden"))
 
 
 def test_hostile_words_stay_words(browser: Any, shown: Site) -> None:

@@ -19,6 +19,7 @@ from ncs_cluster.status import (
     Status,
     StickStatus,
 )
+from ncs_cluster.types import IntakeClient
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STICK_STATES = ("starting", "active", "standby", "draining", "resting", "backoff", "quarantined", "absent")
@@ -52,9 +53,9 @@ class _Collector:
             yield from _sticks(self._status.sticks)
             yield from _shadows(self._status.pools)
             yield from _cameras(self._status.cameras)
-            yield from _intakes(self._status.intakes)
             yield from _sinks(self._status.sinks)
             yield from _jobs(self._status.jobs)
+            yield from _intakes(self._status.intakes)
             yield from _machine(self._status)
 
 
@@ -86,18 +87,6 @@ def _daemon(status: Status) -> Iterator[Metric]:
     yield _counter("frames_out_of_order", "Results published out of order. Must stay 0.", [((), counters.out_of_order)])
 
 
-def _intakes(intakes: list[IntakeStatus]) -> Iterator[Metric]:
-    def each(field: Callable[[IntakeStatus], Value]) -> list[tuple[tuple[str, ...], Value]]:
-        return [((intake.name,), field(intake)) for intake in intakes]
-
-    label = ("intake",)
-    yield _gauge("intake_waiting_pictures", "Pictures of other programs that wait.", each(lambda i: i.open), label)
-    yield _counter("intake_answers", "Pictures of other programs that were answered.", each(lambda i: i.answered), label)
-    yield _counter("intake_failures", "Pictures of other programs that no stick could answer.", each(lambda i: i.failed), label)
-    yield _counter("intake_withdrawn", "Pictures that nobody waited for any more.", each(lambda i: i.withdrawn), label)
-    yield _latency("intake_latency_seconds", "Latest answers, from the picture.", each(lambda i: i.latency_ms), "intake")
-
-
 def _sinks(sinks: list[SinkStatus]) -> Iterator[Metric]:
     # while settings change, a sink that closes and its successor may write to the same place
     by_path = {sink.path: sink for sink in sinks}
@@ -123,6 +112,28 @@ def _jobs(jobs: list[JobStatus]) -> Iterator[Metric]:
     )
     yield _gauge("job_frames_expected", "Frames of the job, as far as they are known.", each(lambda job: job.expected), label)
     yield _gauge("job_frames_failed", "Frames of the job without a result.", each(lambda job: job.failed), label)
+
+
+def _intakes(intakes: list[IntakeStatus]) -> Iterator[Metric]:
+    def each(field: Callable[[IntakeStatus], Value]) -> list[tuple[tuple[str, ...], Value]]:
+        return [((intake.name,), field(intake)) for intake in intakes]
+
+    label = ("intake",)
+    yield _gauge("intake_open_pictures", "Pictures of other programs that wait for an answer.", each(lambda i: i.open), label)
+    yield _counter("intake_answers", "Pictures of other programs with an answer.", each(lambda i: i.answered), label)
+    yield _counter("intake_failures", "Pictures that no stick could answer.", each(lambda i: i.failed), label)
+    yield _counter("intake_withdrawals", "Pictures that nobody waited for any more.", each(lambda i: i.withdrawn), label)
+    yield _latency("intake_latency_seconds", "Latest answers, from the picture.", each(lambda i: i.latency_ms), "intake")
+    clients = {(intake.name, client.name): client for intake in intakes for client in intake.clients}
+
+    def of(field: Callable[[IntakeClient], Value]) -> list[tuple[tuple[str, ...], Value]]:
+        return [(key, field(client)) for key, client in clients.items()]
+
+    both = ("intake", "client")
+    yield _counter("client_pictures", "Pictures that a program has sent.", of(lambda c: c.asked), both)
+    yield _counter("client_answers", "Those of them with an answer.", of(lambda c: c.answered), both)
+    yield _counter("client_late", "Those of them whose answer was not there in time.", of(lambda c: c.late), both)
+    yield _counter("client_handshakes", "How often a program has connected.", of(lambda c: c.handshakes), both)
 
 
 def _sticks(sticks: list[StickStatus]) -> Iterator[Metric]:

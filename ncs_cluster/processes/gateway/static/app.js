@@ -3,6 +3,7 @@
 import { Cameras } from "./cameras.js";
 import { Events, showMachine, showSticks, showCounters } from "./cards.js";
 import { duration, each, make, number, put } from "./dom.js";
+import { showIntakes } from "./intakes.js";
 import { showJobs } from "./jobs.js";
 import { twinsOf, showTwins } from "./twins.js";
 import { History } from "./line.js";
@@ -122,6 +123,7 @@ function show(status) {
   showCounters($("#counters dl"), status.counters);
   showMachine($("#machine"), status.machine, status.processes, status.sink);
   showJobs($("#jobs"), status.jobs);
+  showIntakes($("#intakes"), status.intakes);
   showFaults(daemon.simulated);
 }
 
