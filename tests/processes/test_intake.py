@@ -194,6 +194,20 @@ def test_a_picture_that_no_stick_could_take_is_refused_with_a_time(served: Serve
     run(story)
 
 
+def test_who_insists_is_answered_while_the_sticks_are_overloaded_and_refused_while_none_can_work() -> None:
+    async def story(them: Supervisor) -> None:
+        them.grant(0)
+        them.intake.received(Served([DEMO], 2, 20.0, 7), [])
+        waiting = asyncio.create_task(them.infer(insist=True))
+        them.answer((await them.asked(1))[0])
+        await waiting
+        them.intake.received(Served([DEMO], 0, 20.0, 7), [])
+        with pytest.raises(Overloaded):
+            await them.infer(insist=True)
+
+    run(story)
+
+
 def test_too_many_that_wait_are_refused_with_the_time_that_the_others_take() -> None:
     async def story(them: Supervisor) -> None:
         waiting = [asyncio.create_task(them.infer()) for _ in range(MOST_WAITING)]

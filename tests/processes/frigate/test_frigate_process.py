@@ -1,0 +1,149 @@
+"""The Frigate process as a service of its own: it is there before the first daemon, and after each."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ncs_cluster import messages as m
+from ncs_cluster.core.events import Endpoint
+from ncs_cluster.processes import resident
+from ncs_cluster.processes.process import Process
+from ncs_cluster.specs import IntakeSpec
+from ncs_cluster.types import GraphName
+from tests.frigate_plugin import Plain
+from tests.needs import need_module
+
+need_module("zmq")
+
+WAIT_S = 30.0
+FRAME = np.zeros((1, 8, 8, 3), np.uint8)
+
+
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "ncs_cluster.processes.frigate", "--socket", str(folder / "run" / "place"), *options]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def supervisor(place: Path) -> Iterator[Process]:
+    """The process as its supervisor has it, from Hello on; at the end the supervisor vanishes."""
+    until_s, process = time.monotonic() + WAIT_S, None
+    while process is None:
+        assert time.monotonic() < until_s, "nobody waits there"
+        process = resident.found(Endpoint("intake", "frigate"), place)
+        time.sleep(0.02)
+    try:
+        assert isinstance(received(process, m.Hello), m.Hello)
+        yield process
+    finally:
+        process.channel.close()
+        process.release()
+
+
+def received(process: Process, kind: type[Any]) -> Any:
+    """The next message of a kind; heartbeats and others are passed over."""
+    until_s = time.monotonic() + WAIT_S
+    while time.monotonic() < until_s:
+        select.select([process.channel.fileno()], [], [], 1.0)
+        message = process.channel.receive_message()
+        if message is not None and isinstance(message, kind):
+            return message
+    raise TimeoutError(f"no {kind.__name__}")
+
+
+def ended(process: Process) -> None:
+    """Wait for the end of the channel."""
+    with pytest.raises(EOFError):
+        received(process, type(None))
+
+
+def serve(folder: Path, **options: Any) -> m.ServeIntake:
+    endpoint = f"ipc://{folder}/detector"
+    return m.ServeIntake(IntakeSpec("frigate", {"endpoint": endpoint, **options}, endpoint))
+
+
+@pytest.mark.slow
+def test_it_serves_before_the_first_supervisor_and_outlives_each(tmp_path: Path) -> None:
+    place, endpoint = tmp_path / "run" / "place", f"ipc://{tmp_path}/detector"
+    place.parent.mkdir()
+    with served(tmp_path, "--endpoint", endpoint, "--stay", "yes") as process:
+        clients: list[Plain] = []
+        waiting = threading.Thread(target=lambda: clients.append(Plain(endpoint, "small")))
+        waiting.start()
+        with supervisor(place) as attached:
+            assert attached.pid == process.pid
+            attached.channel.send(serve(tmp_path, keep_s=0.0))
+            assert received(attached, m.IntakeReady).address == endpoint
+            received(attached, m.OpenIntake)
+            attached.channel.send(m.Served([m.ServedGraph(GraphName("small"), "ssd", {}, 8, 8)], 1))
+            waiting.join(WAIT_S)
+            (client,) = clients
+            assert not client.detect_raw(FRAME).any()
+            (told,) = received(attached, m.ClientsSeen).clients
+            assert (told.name, told.handshakes) == ("local small", 1)
+            attached.channel.send(m.Stop())
+            ended(attached)
+        # the runtime directory of a service is removed with the service
+        place.unlink()
+        with supervisor(place) as attached:
+            attached.channel.send(serve(tmp_path))
+            assert received(attached, m.IntakeReady).address == endpoint
+        with supervisor(place) as attached:
+            assert attached.pid == process.pid
+            # a supervisor that sends what is no message is let go, and the next one is not
+            attached.channel.sock.send(b"\xc1")
+            ended(attached)
+        with supervisor(place):
+            assert client.handshakes == 1
+            assert not client.detect_raw(FRAME).any()
+            client.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_S) == -signal.SIGTERM
+
+
+def test_it_ends_in_time_after_a_stop_and_takes_its_socket_with_it(tmp_path: Path) -> None:
+    place = tmp_path / "run" / "place"
+    place.parent.mkdir()
+    with served(tmp_path, "--endpoint", f"ipc://{tmp_path}/detector") as process:
+        with supervisor(place) as attached:
+            attached.channel.send(serve(tmp_path, keep_s=0.0))
+            received(attached, m.IntakeReady)
+            attached.channel.send(m.Stop())
+            ended(attached)
+        assert process.wait(WAIT_S) == 0
+        assert not place.exists()
+
+
+def test_a_second_one_at_the_same_place_ends_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with resident.listen(tmp_path / "run" / "place"), served(tmp_path, "--endpoint", f"ipc://{tmp_path}/detector") as second:
+        assert second.wait(WAIT_S) == 1
+    assert f"place: process {os.getpid()} serves it already" in (tmp_path / "log").read_text()
+
+
+def test_options_that_cannot_be_served_are_told_to_the_supervisor(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with served(tmp_path) as process, supervisor(tmp_path / "run" / "place") as attached:
+        attached.channel.send(serve(tmp_path / "gone"))
+        failed = received(attached, m.Failed)
+        assert failed.permanent
+        assert "gone/detector cannot be bound: No such file" in failed.detail
+        assert process.wait(WAIT_S) == 1
