@@ -35,6 +35,7 @@ MEMORY_SHARE = 4
 """A decoded picture may take this part of the machine's memory."""
 KNOWN = "JPEG, PNG, BMP, WebP, GIF, TIFF, JPEG 2000, AVIF, Netpbm"
 ALWAYS = ("JPEG", "PNG", "BMP", "WebP", "Netpbm")
+_NO_PICTURE = f"is no picture that OpenCV can decode ({KNOWN}): convert it"
 
 
 class Unreadable(Exception):
@@ -57,20 +58,28 @@ def fit(width: int, height: int, most: Tuple[int, int]) -> Tuple[int, int]:
 def decode(path: str, most: Tuple[int, int], home: Optional[str] = None) -> Decoded:
     """The picture, turned as its EXIF data say; a large JPEG is scaled down while it is decoded, but not below `most`. `home`: the
     folder that the file may not lead out of. Raises Unreadable."""
-    import cv2
-    import numpy as np
-
     lower = path.lower()
     if lower.endswith(VIDEOS):
         raise Unreadable("is a video: give it as a source of its own")
     data = _bytes(path, home)
+    if lower.endswith(FOREIGN) and header(data) is not None:
+        raise Unreadable(_NO_PICTURE)
+    return decode_bytes(data, most)
+
+
+def decode_bytes(data: bytes, most: Tuple[int, int], most_decoded: Optional[int] = None) -> Decoded:
+    """As `decode`, of a file's content. `most_decoded`: bytes of the decoded picture, three per pixel; None:
+    MOST_DECODED. Raises Unreadable."""
+    import cv2
+    import numpy as np
+
     head = header(data)
     if head is None and data.startswith(MARKS):
         raise Unreadable("is corrupt or truncated: it has no size")
-    if head is None or lower.endswith(FOREIGN):
-        raise Unreadable(f"is no picture that OpenCV can decode ({KNOWN}): convert it")
+    if head is None:
+        raise Unreadable(_NO_PICTURE)
     shrink = _shrink(head, most)
-    _check(head, shrink)
+    _check(head, shrink, most_decoded or MOST_DECODED)
     flags = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
     try:
         picture = cv2.imdecode(
@@ -141,11 +150,11 @@ def _bytes(path: str, home: Optional[str]) -> bytes:
         raise Unreadable(f"cannot be read ({error.strerror if isinstance(error, OSError) else error})") from error
 
 
-def _check(head: Header, shrink: int) -> None:
+def _check(head: Header, shrink: int, most_decoded: int) -> None:
     if max(head.width, head.height) > MOST_SIDE:
         raise Unreadable(f"has {head.width}x{head.height} pixels, more than {MOST_SIDE} on a side")
     needs = 3 * head.width * head.height // shrink**2
-    most = min(MOST_DECODED, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MEMORY_SHARE)
+    most = min(most_decoded, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MEMORY_SHARE)
     if needs > most:
         raise Unreadable(f"has {head.width}x{head.height} pixels, which take {needs >> 20} MB, more than {most >> 20}")
     if not head.whole:
