@@ -227,6 +227,8 @@ class GatewaySpec(Struct, frozen=True):
     viewer_token: Optional[str] = None
     """The token that opens the pictures of cameras and nothing else."""
     viewer_token_file: Optional[str] = None
+    apis: List[str] = []
+    """APIs of other inference servers that are answered too: "deepstack", "oip"."""
 
     @property
     def local(self) -> bool:

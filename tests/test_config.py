@@ -57,6 +57,7 @@ def test_every_flag_is_a_key_of_the_file_and_a_variable(write: Write, tmp_path: 
         "token_file": f'"{token}"',
         "viewer_token_file": f'"{viewers}"',
         "allowed_host": '["pi.local"]',
+        "api": '["deepstack"]',
         "no_web": "false",
         "frigate": '"tcp://127.0.0.1:5555"',
         "mqtt": '"127.0.0.1:1883"',

@@ -137,6 +137,9 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         (["--listen", "8080"], '--listen: "8080": must be HOST:PORT'),
         (["--listen", "127.0.0.1:99999"], '--listen: "127.0.0.1:99999": must be HOST:PORT'),
         (["--listen", "::1:80"], '--listen: "::1:80": an IPv6 address is written [ADDRESS]:PORT'),
+        (["--api", "deepstack", "--no-web"], "--api: the process of the page answers it; leave out --no-web"),
+        (["--api", "deepstack"], "--api: there is no graph to answer with; give a --graph"),
+        (["--api", "deepstack,triton"], "--api"),
         (["--token-file", "/nope"], "--token-file: /nope cannot be read: No such file or directory"),
         (["--runtime-dir", "/tmp/" + "x" * 100], "--runtime-dir: /tmp/xxxx"),
         (

@@ -13,6 +13,8 @@ def gateway(context: Context) -> Optional[GatewaySpec]:
     root = context.root
     host, port = _address(context, root.listen)
     if root.no_web:
+        if root.api:
+            context.refuse("api", because="the process of the page answers it; leave out --no-web")
         return None
     token, token_file = _token(context, "token_file", root.token_file)
     viewer_token, viewer_token_file = _token(context, "viewer_token_file", root.viewer_token_file)
@@ -20,7 +22,7 @@ def gateway(context: Context) -> Optional[GatewaySpec]:
         context.refuse("viewer_token_file", because="without --token-file pictures need no token; give one, or leave this out")
     if viewer_token is not None and viewer_token == token:
         context.refuse("viewer_token_file", because="it holds the token of --token-file, which opens more; make another one")
-    spec = GatewaySpec(host, port, token, list(root.allowed_host), token_file, viewer_token, viewer_token_file)
+    spec = GatewaySpec(host, port, token, list(root.allowed_host), token_file, viewer_token, viewer_token_file, list(root.api))
     if token is None and not spec.local:
         context.refuse(
             "listen",

@@ -7,14 +7,14 @@ file; tables are reached with --set. What a backend or a source understands is r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Optional
+from typing import TYPE_CHECKING, Any, Literal, Optional, get_args
 
 from pydantic import ConfigDict, Field, create_model
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.config.table import Table, key, named, options_table
-from ncs_cluster.config.values import Background, Lines, Names, Picture, Places, Rate, Size, Threshold, Variables
+from ncs_cluster.config.values import Api, Apis, Background, Lines, Names, Picture, Places, Rate, Size, Threshold, Variables
 from ncs_cluster.policies import POLICIES
 from ncs_cluster.sources import SOURCES
 
@@ -290,6 +290,13 @@ class Keys(Table):
         None, "The same for a token that opens the pictures of cameras alone, also as ?token= and as a password.", PAGE, "FILE"
     )
     allowed_host: Lines = key([], "A host name the page may be called by, besides its address (repeatable).", PAGE, "NAME")
+    api: Apis = key(
+        [],
+        "Answer clients of other inference servers (repeatable). deepstack: DeepStack and CodeProject.AI, as Blue Iris, Agent DVR, "
+        "Frigate and Viseron ask them. Without a source there is no camera then.",
+        PAGE,
+        "|".join(get_args(Api)),
+    )
     no_web: bool = key(False, "No page.", PAGE)
 
     frigate: Optional[FrigateTable] = key(

@@ -49,3 +49,15 @@ Rate = Annotated[float, Field(gt=0, le=1000)]
 Threshold = Annotated[float, Field(ge=0, le=1)]
 Picture = Literal["live", "exact"]
 Background = Literal["keep", "remove"]
+
+
+def _words(given: object) -> object:
+    """The words of a text and of a list of texts, which are split at commas."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return given
+    return list(dict.fromkeys(word.strip() for text in texts for word in text.split(",")))
+
+
+Api = Literal["deepstack"]
+Apis = Annotated[list[Api], BeforeValidator(_words)]

@@ -10,6 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from starlette.routing import BaseRoute
+
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages import (
@@ -60,7 +62,7 @@ class Gateway:
         self._authenticator = authenticator
         files = [(spec.token_file, False), (spec.viewer_token_file, True)]
         self._token_files = [(TokenFile(path), viewer) for path, viewer in files if path is not None]
-        self._intake = intake
+        self._intake, self._spec = intake, spec
         self._reported: dict[str, tuple[int, bool]] = {}
 
     async def run(self) -> None:
@@ -72,6 +74,8 @@ class Gateway:
         tasks = [asyncio.create_task(each) for each in work]
         for task in tasks:
             task.add_done_callback(_exit_on_failure)
+        if self._spec.apis:
+            self._intake.start()
         await self._server.serve()
 
     async def _send_heartbeats(self) -> None:
@@ -142,6 +146,15 @@ def _exit_on_failure(task: asyncio.Task[None]) -> None:
         os._exit(1)
 
 
+def _apis(names: list[str], intake: Intake, authenticator: Authenticator) -> list[BaseRoute]:
+    if not names:
+        return []
+    # a page without APIs does not pay for them
+    from ncs_cluster.processes.gateway.apis.app import routes
+
+    return routes(names, intake, authenticator)
+
+
 def main() -> int:
     channel = child.enter("gateway", ToGateway)
     opening = child.first_message(channel, OpenGateway)
@@ -153,9 +166,10 @@ def main() -> int:
         return 1
     daemon = DaemonCache(opening.runtime_dir)
     pictures = Pictures(on_watch=lambda: gateway.report_viewers())
-    app = make_app(authenticator, daemon, pictures, simulated=opening.simulated)
-    server = Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port)))
     intake = Intake(lambda message: gateway.send(message), "api")
+    apis = _apis(opening.gateway.apis, intake, authenticator)
+    app = make_app(authenticator, daemon, pictures, simulated=opening.simulated, apis=apis)
+    server = Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port)))
     gateway = Gateway(channel, server, pictures, daemon, authenticator, opening.gateway, intake)
     asyncio.run(gateway.run())
     return 0

@@ -5,11 +5,15 @@ token        where one is set: `Authorization: Bearer` for programs, a signed co
              for pictures opens them alone, also as `?token=` or as a password. Wrong ones are counted by visitor: above a rate
              tokens of that visitor are not looked at (429)
 POST         from this page or from a program, never from another site (403); JSON only (415); at most 64 KiB (413)
+
+Requests to the APIs of other servers (`API_PREFIXES`) may have any content type and bodies as large as their routes allow. A form
+may carry the token: a POST without a header passes to its route with NEEDS_KEY, and the route calls `check_key` first.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import math
 import time
 from collections.abc import Callable
@@ -33,6 +37,11 @@ _BODY_TOO_LONG = f"the body is longer than {MAX_BODY_BYTES} bytes"
 PUBLIC_PATHS = {"/healthz", "/readyz", "/login"}
 PUBLIC_PREFIX = "/static/"
 PICTURES_PREFIX = "/cameras/"
+API_PREFIXES = ("/v1/", "/v2/")
+KEY_PREFIX = "/v1/"
+"""Where a form may carry the token."""
+NEEDS_KEY = "ncs_cluster.needs_key"
+"""Key of a request's scope: True where the token must still be found in its form."""
 LET_IN_BY = "ncs_cluster.credential"
 """Key of a request's scope: the Credential it was let in by; None where no token is needed."""
 
@@ -61,10 +70,19 @@ class Authenticator:
         self._hosts = Hosts(spec.host, spec.allowed_hosts)
         self.tokens = Tokens(spec.token, spec.viewer_token)
         self.wrong_tokens = WrongTokens()
+        self._apis = bool(spec.apis)
 
     @property
     def needs_token(self) -> bool:
         return self.tokens.page is not None
+
+    def is_api(self, path: str) -> bool:
+        """Whether the path is one of another server's API, and such are served."""
+        return self._apis and path.startswith(API_PREFIXES)
+
+    def carries_key(self, path: str) -> bool:
+        """Whether a form that is sent there may carry the token."""
+        return self._apis and path.startswith(KEY_PREFIX)
 
     def try_token(self, request: Request, token: str, *opens: Callable[[str], Credential | None]) -> Credential | None:
         """None for a wrong token. Raises HTTPException 429, without looking at it, after too many wrong ones of this visitor."""
@@ -88,7 +106,11 @@ class Authenticator:
         server = request.scope.get("server")
         if not self._hosts.accepts(host, server[0] if server else None):
             return _error(421, "the Host header names another machine; add the name with --allowed-host")
-        if self.needs_token and not _is_public(request):
+        if self.needs_token and self.carries_key(request.scope["path"]) and _may_carry_key(request):
+            request.scope[NEEDS_KEY] = True
+            if self.wrong_tokens.wait_s(visitor_of(request), time.monotonic()):
+                self.try_token(request, "")
+        elif self.needs_token and not _is_public(request):
             found = request.scope[LET_IN_BY] = self._credential(request, now)
             if found is None:
                 if request.scope["path"] == "/":
@@ -97,6 +119,11 @@ class Authenticator:
         if request.method not in ("GET", "HEAD"):
             return self._refuse_cross_site(request)
         return None
+
+    def check_key(self, request: Request, key: str) -> None:
+        """Check the token that a form carries, where the request needs one. Raises HTTPException 401, and as `try_token`."""
+        if request.scope.get(NEEDS_KEY) and (not key or self.try_token(request, key, self.tokens.opens_page) is None):
+            raise HTTPException(401, "Incorrect api key: send the token as `api_key`, or as Authorization: Bearer TOKEN")
 
     def _credential(self, request: Request, now: float) -> Credential | None:
         tokens, picture = self.tokens, _is_picture(request)
@@ -122,6 +149,8 @@ class Authenticator:
         site = request.headers.get("sec-fetch-site", "none")
         if not (origin is None or self._hosts.accepts_origin(origin, host)) or site not in ("none", "same-origin"):
             return _error(403, "cross-site request refused; behind a proxy, give the name it is called by with --allowed-host")
+        if self.is_api(request.scope["path"]):
+            return None
         form = request.scope["path"] == "/login"
         wanted = "application/x-www-form-urlencoded" if form else "application/json"
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != wanted:
@@ -141,7 +170,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        remaining = MAX_BODY_BYTES
+        remaining = math.inf if self._authenticator.is_api(scope["path"]) else MAX_BODY_BYTES
 
         async def receive_limited() -> Message:
             nonlocal remaining
@@ -167,6 +196,8 @@ class Guard:
             response = self._authenticator.refuse(Request(scope), time.time()) or self._app
         except HTTPException as refused:
             response = _error(refused.status_code, refused.detail, dict(refused.headers or {}))
+        if self._authenticator.carries_key(scope["path"]) and isinstance(response, JSONResponse):
+            response = _unsuccessful(response)
         with suppress(ClientDisconnect):  # half a body came
             await response(scope, receive_limited, send_with_headers)
 
@@ -194,6 +225,16 @@ def _password(given: str) -> str:
 def session_cookie(response: Response, value: str) -> None:
     """Without a path: the browser takes the folder of the address it called, which only it knows behind a proxy's sub-path."""
     response.set_cookie(COOKIE, value, max_age=SESSION_S, httponly=True, samesite="strict", path=None)
+
+
+def _may_carry_key(request: Request) -> bool:
+    return request.method == "POST" and "authorization" not in request.headers
+
+
+def _unsuccessful(response: JSONResponse) -> JSONResponse:
+    """The refusal as clients of DeepStack read it."""
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    return JSONResponse({"success": False, **json.loads(bytes(response.body))}, response.status_code, headers)
 
 
 def _error(status: int, why: str, headers: dict[str, str] | None = None) -> Response:

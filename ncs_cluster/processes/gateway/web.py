@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from importlib import resources
 from typing import Literal, get_args
@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ncs_cluster.client import Refused
@@ -294,9 +294,11 @@ class Stream(StreamingResponse):
             await self._parts.aclose()
 
 
-def make_app(authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool) -> ASGIApp:
-    """The ASGI application with authentication."""
-    app = Starlette(routes=list(Web(authenticator, daemon, pictures, simulated=simulated).routes()))
+def make_app(
+    authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool, apis: Iterable[BaseRoute] = ()
+) -> ASGIApp:
+    """The ASGI application with authentication. `apis`: routes of other servers' APIs."""
+    app = Starlette(routes=[*Web(authenticator, daemon, pictures, simulated=simulated).routes(), *apis])
     app.router.redirect_slashes = False  # such a redirect would name the Host that the proxy calls
     return Guard(app, authenticator)
 

@@ -1,0 +1,9 @@
+"""APIs of other inference servers, served beside the page; imported only where one is configured.
+
+app          which APIs are served, and the routes of each
+asking       one request: its inference, while its client is there, and what an exception means
+bodies       bodies of requests, bounded each and together
+multipart    the form of a request that carries a picture
+deepstack    DeepStack and CodeProject.AI: routes
+predictions  DeepStack and CodeProject.AI: what a request asks for, and the JSON of its answer
+"""

@@ -1,0 +1,70 @@
+"""One request to an API: its inference, while its client is there, and what an exception means in HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, NamedTuple, TypeVar
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from ncs_cluster.processes.intake import NO_STICK_RETRY_S, Intake, Overloaded, TimedOut, Unanswered
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+ANSWER_S = 10.0
+"""A picture that has no answer by then has none."""
+
+
+class Refusal(NamedTuple):
+    """The status, the reason in one line, and headers."""
+
+    code: int
+    why: str
+    headers: dict[str, str] = {}
+
+
+def check_sticks(intake: Intake) -> None:
+    """Raise Overloaded while no stick can work, before a picture is decoded for nothing."""
+    if intake.served is None or not intake.served.sticks:
+        raise Overloaded("no stick can take a picture now", intake.retry_after_s or NO_STICK_RETRY_S)
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled when the client leaves: what nobody waits for takes no stick's time. The request's
+    body has been read. Raises ClientDisconnect."""
+    task = asyncio.ensure_future(work)
+    left = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientDisconnect
+    finally:
+        task.cancel()
+        left.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def refusal(error: Exception, path: str) -> Refusal:
+    """What an exception means, also one that nobody expects. Raises ClientDisconnect again: nobody reads a response."""
+    if isinstance(error, ClientDisconnect):
+        raise error
+    if isinstance(error, HTTPException):
+        return Refusal(error.status_code, error.detail, dict(error.headers or {}))
+    if isinstance(error, Overloaded):
+        return Refusal(503, str(error), {"Retry-After": str(error.retry_after_s)})
+    if isinstance(error, TimedOut):
+        return Refusal(503, str(error), {"Retry-After": "1"})
+    if isinstance(error, Unanswered):
+        return Refusal(500, str(error))
+    log.error("a request to %s failed", path, exc_info=error)
+    return Refusal(500, "the request failed: see the log of ncs-clusterd")
