@@ -293,7 +293,8 @@ class Keys(Table):
     api: Apis = key(
         [],
         "Answer clients of other inference servers (repeatable). deepstack: DeepStack and CodeProject.AI, as Blue Iris, Agent DVR, "
-        "Frigate and Viseron ask them. Without a source there is no camera then.",
+        "Frigate and Viseron ask them. oip: Open Inference Protocol v2, as of Triton and KServe. Without a source there is "
+        "no camera then.",
         PAGE,
         "|".join(get_args(Api)),
     )

@@ -59,5 +59,5 @@ def _words(given: object) -> object:
     return list(dict.fromkeys(word.strip() for text in texts for word in text.split(",")))
 
 
-Api = Literal["deepstack"]
+Api = Literal["deepstack", "oip"]
 Apis = Annotated[list[Api], BeforeValidator(_words)]

@@ -26,7 +26,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder = tmp_path_factory.mktemp("apis")
     argv = ["--backend", "simulated", "--sticks", "2", "--graph", "demo", "--source", "synthetic", "--size", "64x48", "--fps", "1"]
     argv += ["--listen", "127.0.0.1:0", "--runtime-dir", str(folder / "run"), "--state-dir", str(folder / "state")]
-    argv += ["--api", "deepstack"]
+    argv += ["--api", "deepstack,oip"]
     with running(load(argv, {})) as started:
         started.until(lambda status: sum(each["state"] == "active" for each in status["sticks"]) == 2, "has two sticks at work")
         yield started
@@ -76,3 +76,25 @@ def test_deepstack_finds_what_the_graph_finds(daemon: Daemon, scene: np.ndarray)
         box = [each[side] for side in ("x_min", "y_min", "x_max", "y_max")]
         assert box == pytest.approx([row[3] * 640, row[4] * 480, row[5] * 640, row[6] * 480], abs=3)
     daemon.until(lambda status: any(each["name"] == "api" and each["answered"] for each in status["intakes"]), "counts the answer")
+
+
+def test_open_inference_gives_the_graphs_own_tensor(daemon: Daemon, scene: np.ndarray) -> None:
+    model = f"{address(daemon)}/v2/models/demo"
+    with urllib.request.urlopen(model, timeout=60) as response:
+        described = json.load(response)
+    tensor, rows = by_openvino(scene)
+    shape = [1, *tensor.shape]
+    assert described["inputs"] == [{"name": "input", "datatype": "UINT8", "shape": shape}]
+    assert described["outputs"][0]["shape"] == list(rows.shape)
+    given = {"name": "input", "datatype": "UINT8", "shape": shape, "parameters": {"binary_data_size": tensor.size}}
+    text = json.dumps({"inputs": [given], "parameters": {"binary_data_output": True}}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(text))}
+    with urllib.request.urlopen(urllib.request.Request(f"{model}/infer", text + tensor.tobytes(), headers), timeout=60) as response:
+        body, length = response.read(), int(response.headers["Inference-Header-Content-Length"])
+    assert json.loads(body[:length])["outputs"][0]["shape"] == list(rows.shape)
+    answered = np.frombuffer(body[length:], "<f4").reshape(-1, 7)
+    certain = [
+        sorted(map(list, each[each[:, 2] >= 0.6]), key=lambda row: (row[1], row[3])) for each in (answered, rows.reshape(-1, 7))
+    ]
+    assert len(certain[1]) >= 3
+    np.testing.assert_allclose(certain[0], certain[1], atol=0.01)

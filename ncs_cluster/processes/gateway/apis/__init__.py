@@ -6,4 +6,7 @@ bodies       bodies of requests, bounded each and together
 multipart    the form of a request that carries a picture
 deepstack    DeepStack and CodeProject.AI: routes
 predictions  DeepStack and CodeProject.AI: what a request asks for, and the JSON of its answer
+oip          Open Inference Protocol v2: routes
+tensors      Open Inference Protocol v2: requests and responses with JSON and binary tensors
+models       Open Inference Protocol v2: metadata, configuration and statistics of a graph
 """

@@ -23,4 +23,8 @@ def routes(apis: Iterable[str], intake: Intake, authenticator: Authenticator) ->
         from ncs_cluster.processes.gateway.apis.deepstack import DeepStack
 
         found += DeepStack(intake, bodies, threads, authenticator.check_key).routes()
+    if "oip" in apis:
+        from ncs_cluster.processes.gateway.apis.oip import OpenInference
+
+        found += OpenInference(intake, bodies, threads).routes()
     return found
