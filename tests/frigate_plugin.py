@@ -69,6 +69,31 @@ class Plain:
 
 def need_plugin() -> Callable[[str, str], Any]:
     """Makes a detector of Frigate's plugin for (endpoint, model), which is a Detector. Skips without a checkout."""
+    module, standing_in = _plugin("zmq_ipc")
+
+    def made(endpoint: str, model: str) -> Any:
+        kind = standing_in.ModelTypeEnum.ssd
+        settings = types.SimpleNamespace(path=f"ncs/{model}", width=8, height=8, model_type=kind)
+        return module.ZmqIpcDetector(module.ZmqDetectorConfig(type="zmq", endpoint=endpoint, model=settings))
+
+    return made
+
+
+def need_deepstack() -> Callable[[str, str, list[str]], Detector]:
+    """Makes a detector of Frigate's plugin for DeepStack's API, for (address, key, labels). Skips without a checkout."""
+    module, _ = _plugin("deepstack")
+
+    def made(address: str, key: str, labels: list[str]) -> Any:
+        model = types.SimpleNamespace(merged_labelmap=dict(enumerate(labels)))
+        return module.DeepStack(
+            module.DeepstackDetectorConfig(type="deepstack", api_url=address, api_key=key, api_timeout=30, model=model)
+        )
+
+    return made
+
+
+def _plugin(name: str) -> tuple[Any, Any]:
+    """The module of one of Frigate's plugins, and what stands in for the rest of Frigate."""
     root = os.environ.get(ENVIRONMENT)
     if root is None:
         pytest.skip(f"{ENVIRONMENT} names no checkout of Frigate")
@@ -87,14 +112,7 @@ def need_plugin() -> Callable[[str, str], Any]:
         for package in ("frigate", "frigate.detectors"):
             patch.setitem(sys.modules, package, types.ModuleType(package))
         patch.setitem(sys.modules, "frigate.detectors.detection_api", _loaded(folder / "detection_api.py"))
-        module = _loaded(folder / "plugins" / "zmq_ipc.py")
-
-    def made(endpoint: str, model: str) -> Any:
-        kind = standing_in.ModelTypeEnum.ssd  # type: ignore[attr-defined]
-        settings = types.SimpleNamespace(path=f"ncs/{model}", width=8, height=8, model_type=kind)
-        return module.ZmqIpcDetector(module.ZmqDetectorConfig(type="zmq", endpoint=endpoint, model=settings))
-
-    return made
+        return _loaded(folder / "plugins" / f"{name}.py"), standing_in
 
 
 def closed(detector: Any) -> None:
@@ -106,11 +124,12 @@ def closed(detector: Any) -> None:
 
 
 def _loaded(file: Path) -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    name = f"frigate_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # pydantic looks the module of a class up by its name
-    sys.modules[file.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
