@@ -75,11 +75,12 @@ def daemon(document: Status) -> Lines:
 def sticks(document: Status) -> Lines:
     if not document.sticks:
         return [[Cell("no stick", "bad")]]
-    limit = document.daemon.switch_temp_c
+    limits = {pool.name: pool.switch_temp_c for pool in document.pools}
     reset = any(stick.resets for stick in document.sticks)
     rows, errors, firmware = [], [], dict[str, list[str]]()
     for stick in document.sticks:
         heat, headroom = stick.temperature_c, stick.headroom_s
+        limit = limits.get(stick.pool, document.daemon.switch_temp_c)
         # a policy may let a stick work a little above the switch temperature: hot is where it rests
         hot = heat is not None and heat >= (limit if stick.limit_c is None else stick.limit_c)
         rows.append(
@@ -101,7 +102,9 @@ def sticks(document: Status) -> Lines:
         if stick.last_error:
             past = "" if stick.recovered_s is None else f"recovered, {duration(stick.recovered_s)} ago: "
             errors.append([Cell(f"  {stick.id}: {past}{printable(stick.last_error)}", "dim" if past else "warn")])
-    head = ["STICK", "PORT", "STATE", "TEMP", f"TO {limit:g} °C", "FPS", "MS P50/P99", *["RESETS"] * reset, "RESTARTS"]
+    several = len(set(limits.values())) > 1
+    until = "TO LIMIT" if several else f"TO {document.daemon.switch_temp_c:g} °C"
+    head = ["STICK", "PORT", "STATE", "TEMP", until, "FPS", "MS P50/P99", *["RESETS"] * reset, "RESTARTS"]
     lines = table(head, rows, right=(3, 4, 5, 6, 7, 8))
     for version, on in firmware.items():
         where = "" if len(firmware) == 1 else f" on {', '.join(on)}"

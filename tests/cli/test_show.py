@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from ncs_cluster.cli import show, show_clusters
 from ncs_cluster.status import MachineStatus, OriginalStatus, PoolStatus, Status
-from ncs_cluster.testing.control import some_status
+from ncs_cluster.testing.control import some_status, some_stick
 
+POOL = PoolStatus("default", "ring", 2, 65.0, 10.0, ["sim-1", "sim-2"], 4.2, 7, False)
 MACHINE = MachineStatus(0.5, 12.0, 4, 1000.0, 4000.0, 48.2)
 
 
@@ -57,3 +58,15 @@ def test_the_original_script_s_twin_is_one_line() -> None:
     assert clusters(replace(some_status(), original=twin))[-1] == shown
     latched = replace(some_status(), original=replace(twin, latched=True))
     assert clusters(latched)[-1] == f"{shown}; latched: all its sticks work, and stay hot"
+
+
+def test_a_stick_is_near_the_limit_of_its_own_pool() -> None:
+    """40 °C is warm under a limit of 44 °C and cool under one of 65 °C."""
+    cool = replace(POOL, name="cool", switch_temp_c=44.0)
+    sticks = [replace(some_stick(f"sim-{at}", "standby", 40.0), pool=name) for at, name in enumerate(("default", "cool"))]
+    head, first, second = show.sticks(replace(some_status(), sticks=sticks, pools=[POOL, cool]))
+    assert "TO LIMIT" in "".join(cell.text for cell in head)
+    styles = [[cell.style for cell in row if "40.0" in cell.text] for row in (first, second)]
+    assert styles == [[""], ["warn"]]
+    (head, _) = show.sticks(replace(some_status(), sticks=sticks[:1], pools=[POOL]))
+    assert "TO 65 °C" in "".join(cell.text for cell in head)
