@@ -215,6 +215,16 @@ class JobRecord(Struct, frozen=True):
     """Frames."""
 
 
+def _is_local(host: str) -> bool:
+    # imported here: children without a page do not pay for the module
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 class GatewaySpec(Struct, frozen=True):
     """Where the web page is served, and to whom."""
 
@@ -229,17 +239,20 @@ class GatewaySpec(Struct, frozen=True):
     viewer_token_file: Optional[str] = None
     apis: List[str] = []
     """APIs of other inference servers that are answered too: "deepstack", "oip"."""
+    api_address: Optional[Tuple[str, int]] = None
+    """Host and port where they are answered too, without the page."""
+    api_clients: List[str] = []
+    """Addresses and networks that need no token there."""
 
     @property
     def local(self) -> bool:
         """True when only programs of this machine reach the address."""
-        # imported here: children without a page do not pay for the module
-        import ipaddress
+        return _is_local(self.host)
 
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host.lower() == "localhost"
+    @property
+    def api_local(self) -> bool:
+        """The same of `api_address`."""
+        return self.api_address is None or _is_local(self.api_address[0])
 
     def __repr__(self) -> str:
         """The token is not for logs."""

@@ -58,6 +58,8 @@ def test_every_flag_is_a_key_of_the_file_and_a_variable(write: Write, tmp_path: 
         "viewer_token_file": f'"{viewers}"',
         "allowed_host": '["pi.local"]',
         "api": '["deepstack"]',
+        "api_listen": '"127.0.0.1:32168"',
+        "api_client": '["192.168.1.0/24"]',
         "no_web": "false",
         "frigate": '"tcp://127.0.0.1:5555"',
         "mqtt": '"127.0.0.1:1883"',

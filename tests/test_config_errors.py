@@ -140,6 +140,14 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         (["--api", "deepstack", "--no-web"], "--api: the process of the page answers it; leave out --no-web"),
         (["--api", "deepstack"], "--api: there is no graph to answer with; give a --graph"),
         (["--api", "deepstack,triton"], "--api"),
+        (["--api-listen", "127.0.0.1:32168"], "--api-listen: no API is served; give --api too"),
+        (["--api", "oip", "--api-listen", "32168"], '--api-listen: "32168": must be HOST:PORT'),
+        (
+            ["--api", "oip", "--api-listen", "0.0.0.0:1"],
+            "--api-listen: 0.0.0.0:1 can be reached from other machines; give a --token",
+        ),
+        (["--api", "oip", "--api-client", "10.0.0.1"], "--api-client: it needs no token at --api-listen, which is missing"),
+        (["--api", "oip", "--api-client", "pi.local"], '--api-client: 0: "pi.local" is no address; write one as 192'),
         (["--token-file", "/nope"], "--token-file: /nope cannot be read: No such file or directory"),
         (["--runtime-dir", "/tmp/" + "x" * 100], "--runtime-dir: /tmp/xxxx"),
         (

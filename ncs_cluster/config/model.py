@@ -14,7 +14,20 @@ from pydantic import ConfigDict, Field, create_model
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.config.table import Table, key, named, options_table
-from ncs_cluster.config.values import Api, Apis, Background, Lines, Names, Picture, Places, Rate, Size, Threshold, Variables
+from ncs_cluster.config.values import (
+    Api,
+    Apis,
+    Background,
+    Lines,
+    Names,
+    Networks,
+    Picture,
+    Places,
+    Rate,
+    Size,
+    Threshold,
+    Variables,
+)
 from ncs_cluster.policies import POLICIES
 from ncs_cluster.sources import SOURCES
 
@@ -297,6 +310,16 @@ class Keys(Table):
         "no camera then.",
         PAGE,
         "|".join(get_args(Api)),
+    )
+    api_listen: Optional[str] = key(
+        None,
+        "Where APIs answer too, without the page: 127.0.0.1:32168 is what Blue Iris asks. Other than localhost wants a "
+        "--token-file or an --api-client.",
+        PAGE,
+        "HOST:PORT",
+    )
+    api_client: Networks = key(
+        [], "A machine or network that needs no token at --api-listen (repeatable): 192.168.1.20, 192.168.1.0/24.", PAGE, "ADDRESS"
     )
     no_web: bool = key(False, "No page.", PAGE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Literal
 
@@ -59,5 +60,16 @@ def _words(given: object) -> object:
     return list(dict.fromkeys(word.strip() for text in texts for word in text.split(",")))
 
 
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{shown(text)} is no address; write one as 192.168.1.20, a network as 192.168.1.0/24") from None
+    return text
+
+
+Networks = Annotated[
+    list[Annotated[str, AfterValidator(_network)]], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
 Api = Literal["deepstack", "oip"]
 Apis = Annotated[list[Api], BeforeValidator(_words)]

@@ -61,12 +61,13 @@ class Gateway:
                 child.hello(now_s)
                 settings = self._settings
                 return [Send(GATEWAY, m.OpenGateway(self.spec, settings.runtime_dir, settings.simulated))]
-            case m.GatewayOpened(host=host, port=port):
+            case m.GatewayOpened(host=host, port=port, api=api):
                 child.ready(now_s)
                 self.address = (host, port)
-                every = host in ("0.0.0.0", "::")
-                where = f"listens on all addresses, port {port}" if every else f"serves http://{host}:{port}/"
-                return [LogEvent("info", "page", where), *self._rings()]
+                told: list[Action] = [LogEvent("info", "page", _where(host, port))]
+                if api is not None:
+                    told.append(LogEvent("info", "page", f"for APIs alone: {_where(*api)}"))
+                return [*told, *self._rings()]
             case m.Watch(camera=name, viewers=viewers, streamed=streamed):
                 return self._set_viewers(name, viewers, now_s, streamed)
             case m.TokenReplaced(token=token, viewer=viewer):
@@ -94,3 +95,7 @@ class Gateway:
         if not changed:
             return []
         return [LogEvent("info", "page", "has new settings: restarting"), *self.child.restart(now_s)]
+
+
+def _where(host: str, port: int) -> str:
+    return f"listens on all addresses, port {port}" if host in ("0.0.0.0", "::") else f"serves http://{host}:{port}/"

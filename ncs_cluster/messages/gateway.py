@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Union
+from typing import Annotated, Optional, Tuple, Union
 
 from msgspec import Meta
 
@@ -42,6 +42,8 @@ class GatewayOpened(Message, frozen=True):
 
     host: str
     port: int
+    api: Optional[Tuple[str, int]] = None
+    """Host and port where APIs alone are served."""
 
 
 class Watch(Message, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import http.client
 import json
 import select
@@ -40,6 +41,8 @@ class Site:
     def __init__(self, child: Child, fake: FakeControl, opened: GatewayOpened) -> None:
         self.child, self.control = child, fake
         self.port = opened.port
+        self.api_port = opened.api[1] if opened.api is not None else None
+        """Of the APIs alone."""
         self.writers: dict[str, PictureWriter] = {}
         self.watched: dict[str, list[int]] = {}
         """Each number of viewers that a camera had, one after another."""
@@ -69,6 +72,13 @@ class Site:
     def post(self, path: str, body: Any = None, **headers: str) -> Answer:
         """POST JSON, as a program does."""
         return self.request("POST", path, json.dumps(body or {}), **{"Content_Type": "application/json", **headers})
+
+    def at_api_port(self) -> Site:
+        """The same gateway, asked at its port for APIs alone."""
+        assert self.api_port is not None
+        other = copy.copy(self)
+        other.port = self.api_port
+        return other
 
     def add_camera(self, name: str, width: int = 320, height: int = 240) -> PictureWriter:
         """Create the camera's ring, or replace it."""
@@ -134,10 +144,11 @@ def site(
     viewer_token: str | None = None,
     token_file: Path | None = None,
     viewer_token_file: Path | None = None,
+    **more: Any,
 ) -> Iterator[Site]:
-    """A gateway that has opened its port. Everything is closed when the block is left."""
+    """A gateway that has opened its port. `more`: other fields of GatewaySpec. Everything is closed when the block is left."""
     paths = [None if path is None else str(path) for path in (token_file, viewer_token_file)]
-    spec = GatewaySpec(host, port, token, list(allowed_hosts), paths[0], viewer_token, paths[1])
+    spec = GatewaySpec(host, port, token, list(allowed_hosts), paths[0], viewer_token, paths[1], **more)
     with control(runtime_dir) as fake, running(GATEWAY, FromGateway) as child:
         child.send(OpenGateway(spec, str(runtime_dir), simulated))
         opened = Site(child, fake, child.expect(GatewayOpened))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -57,12 +58,14 @@ class Gateway:
         authenticator: Authenticator,
         spec: GatewaySpec,
         intake: Intake,
+        api_server: Server | None = None,
     ) -> None:
+        """`api_server`: serves APIs alone, at an address of their own."""
         self._channel, self._server, self._pictures, self._daemon = channel, server, pictures, daemon
         self._authenticator = authenticator
         files = [(spec.token_file, False), (spec.viewer_token_file, True)]
         self._token_files = [(TokenFile(path), viewer) for path, viewer in files if path is not None]
-        self._intake, self._spec = intake, spec
+        self._intake, self._spec, self._api_server = intake, spec, api_server
         self._reported: dict[str, tuple[int, bool]] = {}
 
     async def run(self) -> None:
@@ -76,7 +79,7 @@ class Gateway:
             task.add_done_callback(_exit_on_failure)
         if self._spec.apis:
             self._intake.start()
-        await self._server.serve()
+        await asyncio.gather(*(server.serve() for server in self._servers()))
 
     async def _send_heartbeats(self) -> None:
         while True:
@@ -127,9 +130,13 @@ class Gateway:
                 elif isinstance(message, Stop):
                     self._daemon.stop()
                     self._pictures.stop()
-                    self._server.should_exit = True
+                    for server in self._servers():
+                        server.should_exit = True
         except (EOFError, ProtocolError):
             os._exit(0)
+
+    def _servers(self) -> list[Server]:
+        return [self._server] if self._api_server is None else [self._server, self._api_server]
 
     def send(self, message: Any) -> bool:
         """False when the channel is full."""
@@ -155,12 +162,20 @@ def _apis(names: list[str], intake: Intake, authenticator: Authenticator) -> lis
     return routes(names, intake, authenticator)
 
 
+def _api_server(spec: GatewaySpec, page: Authenticator, apis: list[BaseRoute], sock: socket.socket) -> Server:
+    from ncs_cluster.processes.gateway.apis import port
+
+    return Server(port.make_app(port.PortAuthenticator(spec, page), apis), sock, on_open=lambda host, port: None)
+
+
 def main() -> int:
     channel = child.enter("gateway", ToGateway)
     opening = child.first_message(channel, OpenGateway)
     try:
         authenticator = Authenticator(opening.gateway)
         sock = listen(opening.gateway.host, opening.gateway.port)
+        address = opening.gateway.api_address
+        api_sock = None if address is None else listen(*address, "--api-listen")
     except CannotListen as error:
         channel.send(Failed("open", str(error), permanent=error.permanent))
         return 1
@@ -169,8 +184,10 @@ def main() -> int:
     intake = Intake(lambda message: gateway.send(message), "api")
     apis = _apis(opening.gateway.apis, intake, authenticator)
     app = make_app(authenticator, daemon, pictures, simulated=opening.simulated, apis=apis)
-    server = Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port)))
-    gateway = Gateway(channel, server, pictures, daemon, authenticator, opening.gateway, intake)
+    api = None if api_sock is None else api_sock.getsockname()[:2]
+    server = Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port, api)))
+    api_server = None if api_sock is None else _api_server(opening.gateway, authenticator, apis, api_sock)
+    gateway = Gateway(channel, server, pictures, daemon, authenticator, opening.gateway, intake, api_server)
     asyncio.run(gateway.run())
     return 0
 

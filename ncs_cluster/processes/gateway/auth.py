@@ -99,6 +99,10 @@ class Authenticator:
         """The value of a session's cookie; None for a wrong token. `now`: unix time, seconds. Raises as `try_token`."""
         return None if self.try_token(request, token, self.tokens.opens_page) is None else self.tokens.new_session(now)
 
+    def needs_credential(self, request: Request) -> bool:
+        """Whether a request needs the token, wherever it carries it."""
+        return self.needs_token and not _is_public(request)
+
     def refuse(self, request: Request, now: float) -> Response | None:
         """The response to a request that is refused; None when it may pass to its route. `now`: unix time, seconds. Raises
         HTTPException."""
@@ -106,11 +110,13 @@ class Authenticator:
         server = request.scope.get("server")
         if not self._hosts.accepts(host, server[0] if server else None):
             return _error(421, "the Host header names another machine; add the name with --allowed-host")
-        if self.needs_token and self.carries_key(request.scope["path"]) and _may_carry_key(request):
+        if not self.needs_credential(request):
+            pass
+        elif self.carries_key(request.scope["path"]) and _may_carry_key(request):
             request.scope[NEEDS_KEY] = True
             if self.wrong_tokens.wait_s(visitor_of(request), time.monotonic()):
                 self.try_token(request, "")
-        elif self.needs_token and not _is_public(request):
+        else:
             found = request.scope[LET_IN_BY] = self._credential(request, now)
             if found is None:
                 if request.scope["path"] == "/":

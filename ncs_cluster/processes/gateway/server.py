@@ -46,14 +46,14 @@ class CannotListen(NcsClusterError):
         self.permanent = permanent
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound, listening socket. Raises CannotListen with one line for the operator."""
+def listen(host: str, port: int, flag: str = "--listen") -> socket.socket:
+    """A bound, listening socket, as `flag` says. Raises CannotListen with one line for the operator."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
         )[0]
     except OSError as error:
-        raise CannotListen(f"--listen {host}:{port}: no such address ({error.strerror})", permanent=False) from error
+        raise CannotListen(f"{flag} {host}:{port}: no such address ({error.strerror})", permanent=False) from error
     sock = socket.socket(family, kind, proto)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -63,17 +63,17 @@ def listen(host: str, port: int) -> socket.socket:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise _listen_error(host, port, error) from error
+        raise _listen_error(flag, host, port, error) from error
     return sock
 
 
-def _listen_error(host: str, port: int, error: OSError) -> CannotListen:
+def _listen_error(flag: str, host: str, port: int, error: OSError) -> CannotListen:
     if error.errno == errno.EADDRINUSE:
-        return CannotListen(f"port {port} on {host} is in use by another program: choose another with --listen {host}:PORT")
+        return CannotListen(f"port {port} on {host} is in use by another program: choose another with {flag} {host}:PORT")
     if error.errno == errno.EACCES:
-        return CannotListen(f"port {port} is not for ordinary users: choose one from 1024 up with --listen {host}:PORT")
+        return CannotListen(f"port {port} is not for ordinary users: choose one from 1024 up with {flag} {host}:PORT")
     # the network may come up later
-    return CannotListen(f"--listen {host}:{port}: {error.strerror}", permanent=error.errno != errno.EADDRNOTAVAIL)
+    return CannotListen(f"{flag} {host}:{port}: {error.strerror}", permanent=error.errno != errno.EADDRNOTAVAIL)
 
 
 class Connection(H11Protocol):

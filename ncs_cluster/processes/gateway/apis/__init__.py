@@ -1,6 +1,7 @@
 """APIs of other inference servers, served beside the page; imported only where one is configured.
 
 app          which APIs are served, and the routes of each
+port         the port that has the APIs and not the page
 asking       one request: its inference, while its client is there, and what an exception means
 bodies       bodies of requests, bounded each and together
 multipart    the form of a request that carries a picture
