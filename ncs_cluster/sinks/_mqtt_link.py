@@ -161,6 +161,7 @@ class Link:
         about = self._home.about
         client = self._client = self._broker.client(about.id)
         client.on_connect, client.on_message, client.on_subscribe = self._on_connect, self._on_message, self._on_subscribe
+        client.on_socket_open = at_once
         client.will_set(about.availability, OFFLINE, qos=1, retain=True)
         client.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
         try:
@@ -217,10 +218,10 @@ class Link:
                     return False
         if writable and client.loop_write() != 0:
             return False
-        if client.loop_misc() != 0:
+        if client.loop_misc() != 0 or client.socket() is None:
             # paho has ended the connection: no answer to its ping
             raise TimeoutError("it does not answer")
-        return client.socket() is not None
+        return True
 
     def _farewell(self, client: Client) -> None:
         if self._connected_s is None:
@@ -272,6 +273,11 @@ class Link:
                     self._home.home_online(time.monotonic())
         elif about.commands and message.topic.startswith(f"{about.base}/command/") and message.payload == b"PRESS":
             self._pressed(message.topic.rpartition("/")[2])
+
+
+def at_once(_client: Client, _user: object, sock: Any) -> None:
+    """Small messages do not wait for the broker's acknowledgement of the one before (Nagle's algorithm)."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def pending(sock: Any) -> bool:

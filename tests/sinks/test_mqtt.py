@@ -90,8 +90,9 @@ def seen(*labels: str) -> Record:
 
 def online(found: dict[str, bytes]) -> bool:
     """The device is there with a value for each of its components."""
-    parts = json.loads(found.get(CONFIG, b'{"components":{}}'))["components"].values()
-    return found.get(BASE + "availability") == b"online" and all(part.get("state_topic", CONFIG) in found for part in parts)
+    if CONFIG not in found or found.get(BASE + "availability") != b"online":
+        return False
+    return all(part.get("state_topic", CONFIG) in found for part in json.loads(found[CONFIG])["components"].values())
 
 
 def test_a_start_a_state_and_a_stop_reach_the_broker_and_stay_there(tmp_path: Path) -> None:
