@@ -40,18 +40,17 @@ class Backoff:
 
     def __init__(self, chance: Callable[[], float] = random.random) -> None:
         self._chance = chance
-        self.failures = 0
-        """Connections that have failed, or ended soon, in a row."""
+        self._failures = 0
 
     def next_s(self) -> float:
-        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self.failures, 16))
-        self.failures += 1
+        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
+        self._failures += 1
         return wait_s * (1.0 - 0.5 * self._chance())
 
     def held(self, connected_s: float) -> None:
         """The connection that has ended was there for so long."""
         if connected_s >= STABLE_S:
-            self.failures = 0
+            self._failures = 0
 
 
 class Broker:
@@ -106,6 +105,8 @@ class Link:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._client: Optional[Client] = None
         self._refused: Optional[str] = None
+        self._taken = 0
+        """Connections in a row that were soon lost, none of them refused."""
         self._adopting = True
         """What the broker has of an earlier daemon was not read yet."""
         self._second_subscription: Optional[int] = None
@@ -136,23 +137,28 @@ class Link:
     def _run(self) -> None:
         while not self._closing.is_set():
             self._connected_s = self._refused = None
+            error: Optional[Exception] = None
             try:
                 self._session()
-                why = self._refused or self._lost()
-            except Exception as error:
-                why = self._refused or told(error)
+            except Exception as caught:
+                error = caught
             with self._lock:
                 self._home.disconnected()
-            if self._connected_s is not None:
-                self._backoff.held(time.monotonic() - self._connected_s)
+            self._ended(0.0 if self._connected_s is None else time.monotonic() - self._connected_s)
+            why = self._refused or (self._lost() if error is None else told(error))
             if self._closing.is_set():
                 return
             self.trouble = f"the MQTT broker {self._broker.host}:{self._broker.port} cannot be used: {why}"
             self._closing.wait(self._backoff.next_s())
 
+    def _ended(self, connected_s: float) -> None:
+        """A connection has ended that was there for so long."""
+        self._backoff.held(connected_s)
+        # two clients of one name take the connection from each other; a broker that starts again is away for a while
+        self._taken = self._taken + 1 if 0.0 < connected_s < STABLE_S else 0
+
     def _lost(self) -> str:
-        soon = self._connected_s is not None and time.monotonic() - self._connected_s < STABLE_S
-        if soon and self._backoff.failures > 1:
+        if self._taken > 1:
             return f"the connection was lost again; does another daemon use the node {self._home.about.node}?"
         return "the connection was lost"
 
