@@ -269,6 +269,8 @@ class IntakeStatus(Struct, frozen=True):
     clients: list[IntakeClient] = []
     colours: str | None = None
     """Of a protocol that does not tell it: the channel order of the pictures, RGB or BGR."""
+    deadline_ms: int | None = None
+    """Of a protocol whose clients wait no longer: when each picture has an answer, if only that nothing was found."""
     own_labels: bool = False
     """Ids of classes are those of a file that the client must have too."""
 

@@ -12,6 +12,12 @@ from ncs_cluster.status import Status
 
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 LOCAL = "tcp://127.0.0.1:"
+FRIGATE_WAITS_MS = 200
+"""Without a `request_timeout_ms`."""
+MARGIN_MS = 20
+"""How much earlier the daemon answers."""
+IN_TIME = 0.8
+"""Part of the deadline that an answer may take."""
 WITHOUT = "; start it with --frigate tcp://127.0.0.1:5555 (docs/integrations.md)"
 
 
@@ -49,21 +55,32 @@ def configuration(status: Status, graph: str | None, sticks: int | None) -> str:
     if not 1 <= at_work <= 256:
         raise NotServed(f"--sticks must be 1 to 256, not {at_work}")
     width, height = status.inputs[name]
-    lines = ["# An entry waits for each of its answers: one for each stick at work, and one whose frame is on its way."]
+    deadline_ms = served.deadline_ms or FRIGATE_WAITS_MS - MARGIN_MS
+    entries = at_work + _one_more(status, at_work, deadline_ms)
+    lines = ["# An entry waits for each of its answers: one for each stick at work"]
+    lines[0] += ", and one whose frame is on its way." if entries > at_work else "."
     if served.address.startswith(LOCAL):
         lines.append(
             f"# Frigate in Docker reaches this machine at tcp://host.docker.internal:{served.address.removeprefix(LOCAL)},"
         )
         lines.append("# where the daemon is served at the address of Docker's bridge: docs/integrations.md")
     lines.append("detectors:")
-    for number in range(1, at_work + 2):
+    for number in range(1, entries + 1):
         lines += [f"  ncs{number}:", "    type: zmq", f"    endpoint: {_text(_reached(served.address))}"]
+        if deadline_ms + MARGIN_MS > FRIGATE_WAITS_MS:
+            lines.append(f"    request_timeout_ms: {deadline_ms + MARGIN_MS}")
     lines += ["model:", "  # no file: its last part names the graph", f"  path: {_text(f'ncs/{name}')}"]
     lines += [f"  width: {width}", f"  height: {height}"]
     lines += ["  input_tensor: nhwc", f"  input_pixel_format: {(served.colours or 'RGB').lower()}", "  input_dtype: int"]
     if served.own_labels:
         lines += ["  # the file that [frigate] labelmap names, where Frigate finds it", "  labelmap_path: /config/labelmap.txt"]
     return "\n".join(lines) + "\n"
+
+
+def _one_more(status: Status, at_work: int, deadline_ms: int) -> bool:
+    """Whether the sticks, as fast as they are, answer in time when they have one frame more than they work on."""
+    known = [stick.latency_ms.p50 for stick in status.sticks if stick.latency_ms.p50 is not None]
+    return not known or max(known) * (at_work + 1) / at_work <= IN_TIME * deadline_ms
 
 
 def _reached(address: str) -> str:

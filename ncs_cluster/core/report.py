@@ -125,8 +125,10 @@ def _intakes(engine: Engine, now_s: float) -> list[IntakeStatus]:
     for process in engine.intake_processes.values():
         state, detail = shown_state(process.child, now_s), complaint(process.child, now_s)
         shown = _intake(process.intake, now_s, process.address or process.spec.shown, state, detail)
-        colours, labelmap = (process.spec.options.get(name) for name in ("colours", "labelmap"))
-        statuses.append(structs.replace(shown, clients=process.clients, colours=colours, own_labels=labelmap is not None))
+        options = process.spec.options
+        told = {name: options.get(name) for name in ("colours", "deadline_ms")}
+        own_labels = options.get("labelmap") is not None
+        statuses.append(structs.replace(shown, clients=process.clients, own_labels=own_labels, **told))
     page = engine.intakes.by_name.get("api")
     if page is not None and page.is_open and engine.gateway is not None:
         address = engine.gateway.address

@@ -19,9 +19,11 @@ SERVED = IntakeStatus(
 
 
 def document(*intakes: IntakeStatus, graphs: tuple[str, ...] = ("yolox_nano",)) -> Status:
-    return structs.replace(
-        some_status(), intakes=list(intakes), graphs=list(graphs), inputs={"yolox_nano": (416, 416), "demo": (300, 200)}
-    )
+    """Four sticks of 50 ms, of which two are at work."""
+    status = some_status()
+    sticks = [structs.replace(stick, latency_ms=LatencyStatus(50.0, 60.0)) for stick in status.sticks]
+    inputs = {"yolox_nano": (416, 416), "demo": (300, 200)}
+    return structs.replace(status, sticks=sticks, intakes=list(intakes), graphs=list(graphs), inputs=inputs)
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -59,6 +61,18 @@ def test_the_configuration_has_an_entry_for_each_stick_and_one_more_and_the_size
 def test_without_a_number_the_sticks_at_work_are_counted() -> None:
     shown = document(SERVED)
     assert len(parsed(frigate.configuration(shown, None, None))["detectors"]) == len(shown.clusters.active) + 1 == 3
+
+
+def test_slow_sticks_have_no_entry_more_than_they_answer_in_time() -> None:
+    shown = document(SERVED)
+    slow = structs.replace(shown.sticks[0], latency_ms=LatencyStatus(100.0, 110.0))
+    shown = structs.replace(shown, sticks=[slow, *shown.sticks[1:]])
+    assert [len(parsed(frigate.configuration(shown, None, sticks))["detectors"]) for sticks in (1, 2, 3)] == [1, 2, 4]
+
+
+def test_frigate_waits_longer_than_a_longer_deadline() -> None:
+    detectors = parsed(frigate.configuration(document(structs.replace(SERVED, deadline_ms=480)), None, 1))["detectors"]
+    assert [each["request_timeout_ms"] for each in detectors.values()] == [500, 500]
 
 
 def test_another_graph_its_colours_and_labels_are_told() -> None:

@@ -74,7 +74,7 @@ def test_its_clients_are_in_the_status_until_it_ends() -> None:
     client = IntakeClient("detector 1", 10, 9, 1, 0.5, "shook hands and never sent")
     engine.handle(FRIGATE, m.ClientsSeen([client]), 1001.0)
     nothing = LatencyStatus(None, None)
-    running = IntakeStatus("frigate", "tcp://127.0.0.1:5555", "running", None, 0, 0.0, 0, 0, 0, nothing, [client])
+    running = IntakeStatus("frigate", "tcp://127.0.0.1:5555", "running", None, 0, 0.0, 0, 0, 0, nothing, [client], deadline_ms=180)
     assert shown(engine) == running
     engine.handle(FRIGATE, Exited("killed by SIGKILL", -9), 1002.0)
     assert shown(engine).clients == []

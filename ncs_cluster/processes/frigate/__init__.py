@@ -3,6 +3,7 @@
 protocol   what Frigate's detector sends and expects, as bytes
 labels     ids of Frigate's labelmap by the names of classes
 choice     which graph answers which client
+admission  how many frames are with the sticks at once
 clients    figures of each client
 server     the ZeroMQ socket, and an answer in time for each frame
 """

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Optional, Protocol
 
 from ncs_cluster.errors import NcsClusterError, one_line
 from ncs_cluster.processes.frigate import labels, protocol
+from ncs_cluster.processes.frigate.admission import Admission
 from ncs_cluster.processes.frigate.choice import choose
 from ncs_cluster.processes.frigate.clients import Clients, Connection
 from ncs_cluster.processes.intake import Intake, TimedOut
@@ -27,6 +29,7 @@ MOST_FRAMES = 64
 """At once. Frigate sends as many frames as it has detector entries."""
 MOST_NOTES = 100
 """Notes that were given once and are not given again."""
+TOO_MANY = "there are more detector entries than the sticks answer in time"
 PIP = "pip install 'ncs-cluster[frigate]'"
 
 Note = Callable[[str], None]
@@ -56,6 +59,9 @@ class Server:
         self.clients = clients or Clients()
         self._daemon, self._note = daemon, note
         self.change(spec)
+        self._admission = Admission()
+        self._waiting: list[tuple[asyncio.Future[None], float]] = []
+        """Frames that the sticks cannot have yet, and their deadlines."""
         self._noted: set[str] = set()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._frames: set[asyncio.Task[None]] = set()
@@ -155,12 +161,54 @@ class Server:
         if intake is None or graph is None:
             raise NcsClusterError("the daemon is not running" if intake is None else "the daemon serves no graph")
         image = connection.pixels.bgr(picture.tensor, rgb=self.spec.colours == "RGB")
-        left_s = deadline_s - asyncio.get_running_loop().time()
-        if left_s <= 0:
-            raise TimedOut(f"no answer in {self.spec.deadline_ms} ms")
-        # Frigate's frames have their share of the sticks also while cameras ask for more than these can do
-        answer = await intake.infer(graph, image, timeout_s=left_s, insist=True)
+        served = intake.served
+        sticks = served.sticks if served is not None else 0
+        await self._turn(deadline_s, sticks)
+        began_s, whole_s, over = asyncio.get_running_loop().time(), self.spec.deadline_ms / 1000, self._admission.failed
+        try:
+            # Frigate's frames have their share of the sticks also while cameras ask for more than these can do
+            answer = await intake.infer(graph, image, timeout_s=deadline_s - began_s, insist=True)
+            over = partial(self._admission.answered, asyncio.get_running_loop().time() - began_s, whole_s)
+        except TimedOut:
+            over = partial(self._admission.late, whole_s, deadline_s)
+            raise
+        finally:
+            over()
+            self._next(sticks)
         return protocol.answer(answer.outcome.detections, self._ids)
+
+    async def _turn(self, deadline_s: float, sticks: int) -> None:
+        """Wait until the sticks can have this frame. Raises TimedOut where it could only be late."""
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        waiting = (turn, deadline_s)
+        self._waiting.append(waiting)
+        self._next(sticks)
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                await turn
+        except TimeoutError:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            elif turn.done() and not turn.cancelled() and turn.exception() is None:
+                # its turn came in the moment in which its time was over
+                self._admission.failed()
+                self._next(sticks)
+            raise TimedOut(TOO_MANY) from None
+
+    def _next(self, sticks: int) -> None:
+        """Start frames that wait, the newest first."""
+        now_s = asyncio.get_running_loop().time()
+        while self._waiting and self._admission.may_start(sticks):
+            turn, deadline_s = self._waiting.pop()
+            if turn.done():
+                # it was cancelled: the server is closing
+                continue
+            if self._admission.worth(deadline_s - now_s, now_s):
+                self._admission.started(now_s)
+                turn.set_result(None)
+            else:
+                turn.set_exception(TimedOut(TOO_MANY))
 
     def _choose(self, connection: Connection, size: Optional[tuple[int, int]]) -> Optional[str]:
         intake, figures = self._daemon.intake, connection.figures

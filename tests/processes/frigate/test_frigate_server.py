@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from ncs_cluster.messages import Served, ServedGraph
 from ncs_cluster.processes.frigate import protocol, server
@@ -89,7 +90,7 @@ async def serving(
     folder: Path, daemon: Any, notes: list[str], **options: Any
 ) -> AsyncIterator[tuple[Server, Callable[[], Client]]]:
     """A server, and a maker of clients; all are closed at the end."""
-    spec = FrigateSpec(f"ipc://{folder}/detector", **options)
+    spec = FrigateSpec(f"ipc://{folder}/detector", **{"deadline_ms": 20_000, **options})
     served, clients = Server(spec, daemon, notes.append), []
 
     def client() -> Client:
@@ -152,7 +153,7 @@ def test_frames_of_several_clients_are_on_the_sticks_together(tmp_path: Path) ->
             await together.wait()
             return SEEN
 
-        async with serving(tmp_path, Sticks(look), [], deadline_ms=20_000) as (_, client):
+        async with serving(tmp_path, Sticks(look, sticks=4), []) as (_, client):
             answers = await asyncio.gather(*(client().detect(FRAME) for _ in range(4)))
         assert all(rows.any() for rows in answers)
 
@@ -167,10 +168,11 @@ def test_a_frame_without_an_answer_at_the_deadline_gets_zeros_and_counts_as_late
             await never.wait()
             return SEEN
 
-        async with serving(tmp_path, Sticks(look), []) as (served, client):
+        async with serving(tmp_path, Sticks(look), [], deadline_ms=100) as (served, client):
             frigate = client()
             assert not (await frigate.detect(FRAME)).any()
             never.set()
+            served.change(structs.replace(served.spec, deadline_ms=20_000))
             assert (await frigate.detect(FRAME)).any()
             (figures,) = served.clients.report(asyncio.get_running_loop().time())
             assert (figures.asked, figures.answered, figures.late) == (2, 1, 1)
