@@ -22,7 +22,7 @@ from starlette.routing import Route
 import ncs_cluster
 from ncs_cluster.messages import ServedGraph
 from ncs_cluster.processes.gateway.apis.asking import ANSWER_S, Refusal, check_sticks, refusal, while_connected
-from ncs_cluster.processes.gateway.apis.bodies import Bodies
+from ncs_cluster.processes.gateway.apis.bodies import FORM_BYTES, Bodies
 from ncs_cluster.processes.gateway.apis.multipart import BadForm, parse
 from ncs_cluster.processes.gateway.apis.predictions import (
     answer,
@@ -35,13 +35,16 @@ from ncs_cluster.processes.gateway.apis.predictions import (
     unsuccessful,
     update_available,
 )
-from ncs_cluster.processes.intake import Intake
+from ncs_cluster.processes.intake import Intake, fit
 from ncs_cluster.sources._picture import Decoded, Unreadable, decode_bytes
 
 MOST_SIZE = (1920, 1080)
 """A larger picture is scaled down; boxes are of the picture that was sent all the same."""
 MOST_DECODED = 128 * 1024 * 1024
 """Bytes of one decoded picture, three per pixel."""
+
+PICTURES = 32
+"""Decoded pictures in memory at once, 6 MB each at most once they are scaled down; further ones wait as the files they are."""
 
 CheckKey = Callable[[Request, str], None]
 """Raises HTTPException for a request that needs a key and has a wrong one."""
@@ -52,6 +55,7 @@ class DeepStack:
 
     def __init__(self, intake: Intake, bodies: Bodies, threads: ThreadPoolExecutor, check_key: CheckKey) -> None:
         self._intake, self._bodies, self._threads, self._check_key = intake, bodies, threads, check_key
+        self._room = asyncio.Semaphore(PICTURES)
 
     def routes(self) -> list[Route]:
         return [
@@ -73,6 +77,8 @@ class DeepStack:
     async def custom_list(self, request: Request) -> dict[str, Any]:
         if request.method == "POST":
             async with self._bodies.read(request) as body:
+                if len(body) > FORM_BYTES:
+                    raise HTTPException(413, f"a form without a picture has {FORM_BYTES} bytes at most")
                 self._check_key(request, _key(request, body))
         return model_list(self._intake.graphs)
 
@@ -92,9 +98,10 @@ class DeepStack:
             if (graph := choose()) is None:
                 names = ", ".join(self._intake.graphs) or "none"
                 raise HTTPException(404, f"no graph {wanted}; the daemon serves: {names}")
-            picture: Decoded = await self._in_thread(decode_bytes, sent.image, MOST_SIZE, MOST_DECODED)
-            work = self._intake.infer(graph.name, picture.pixels, timeout_s=ANSWER_S, insist=True)
-            found = await while_connected(request, work)
+            async with self._room:
+                picture: Decoded = await self._in_thread(_decoded, sent.image)
+                work = self._intake.infer(graph.name, picture.pixels, timeout_s=ANSWER_S, insist=True)
+                found = await while_connected(request, work)
         boxes = predictions(found.outcome, picture.size, sent.min_confidence)
         return answer(boxes, graph.name, found.stick, found.latency_s, time.monotonic() - began_s)
 
@@ -116,6 +123,12 @@ class DeepStack:
             return _json(unsuccessful(refused.why, refused.code), refused.code, refused.headers)
 
         return respond
+
+
+def _decoded(image: bytes) -> Decoded:
+    """The picture as small as the sticks get it, and the size it was sent in. Raises Unreadable."""
+    picture = decode_bytes(image, MOST_SIZE, MOST_DECODED)
+    return Decoded(fit(picture.pixels, MOST_SIZE[0] * MOST_SIZE[1]), picture.size)
 
 
 def _key(request: Request, body: bytes) -> str:

@@ -14,10 +14,16 @@ import numpy as np
 from msgspec import Struct, UnsetType
 from numpy.typing import NDArray
 
+from ncs_cluster.processes.gateway.apis.bodies import FORM_BYTES
+
 INPUT = "input"
 """The name of a graph's one input."""
 HEADER_LENGTH = "Inference-Header-Content-Length"
 JSON, BINARY = "application/json", "application/octet-stream"
+
+
+JSON_BYTES = 12
+"""Bytes that a number of a tensor may take in JSON, with brackets and blanks."""
 
 
 class BadTensors(Exception):
@@ -60,6 +66,8 @@ class Request(Struct, frozen=True):
 def read(body: bytes, header_length: Optional[str], width: int, height: int) -> Request:
     """A request for a graph whose input is `width` x `height` pixels. Raises BadTensors."""
     length = len(body) if header_length is None else _length(header_length, len(body))
+    if length > FORM_BYTES + JSON_BYTES * height * width * 3:
+        raise BadTensors(f"the JSON has {length} bytes, more than a tensor of {height}x{width}x3 numbers needs")
     try:
         asked = msgspec.json.decode(memoryview(body)[:length], type=InferRequest)
     except (msgspec.DecodeError, RecursionError) as error:
