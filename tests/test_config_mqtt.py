@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +162,10 @@ def test_home_assistant_gets_the_address_by_which_others_reach_the_page(tmp_path
 )
 def test_what_cannot_be_is_refused_in_one_line(flags: tuple[str, ...], said: str) -> None:
     assert refusal(*flags).startswith(said)
+
+
+def test_settings_without_a_broker_load_nothing_of_the_connection() -> None:
+    script = f"import sys; from ncs_cluster.config import load; load({list(BASE)!r}, {{}}); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert "ncs_cluster.config.mqtt" in loaded
+    assert not [name for name in loaded if name.startswith(("paho", "ncs_cluster.sinks.mqtt", "ncs_cluster.sinks._mqtt"))]
