@@ -132,7 +132,12 @@ class FrigateTable(Table):
         "The file that Frigate has as `labelmap_path`; classes are found in it by name. Without it: Frigate's own, COCO.",
         min_length=1,
     )
-    keep_s: float = key(60.0, "How long its process goes on after the daemon has stopped, for the next one.", ge=0, le=86400)
+    keep_s: float = key(
+        60.0,
+        "Seconds for which its process goes on after the daemon has stopped, for the next one. 0: it ends with the daemon.",
+        ge=0,
+        le=86400,
+    )
     socket: Optional[str] = key(
         None, "Where its process waits for the daemon. Without it: frigate.sock in the runtime directory.", min_length=1
     )

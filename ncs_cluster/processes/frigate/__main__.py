@@ -1,7 +1,8 @@
 """The Frigate process. It stays bound while supervisors come and go: see processes/resident.py.
 
 Without a supervisor frames get zeros in time and handshakes are held. It ends by itself after a while without one: LOST_S after its
-supervisor has vanished, FrigateSpec.keep_s after a stop, and never with `--stay yes`, for a service of its own.
+supervisor has vanished, FrigateSpec.keep_s after a stop, at once where that is 0, and never with `--stay yes`, for a service of its
+own.
 """
 
 from __future__ import annotations
@@ -139,7 +140,8 @@ class Frigate:
         except (EOFError, ProtocolError) as error:
             if isinstance(error, ProtocolError):
                 log.error("%s", one_line(str(error)))
-            self._release(LOST_S)
+            keep_s = self._server.spec.keep_s if self._server is not None else LOST_S
+            self._release(max(LOST_S, keep_s) if keep_s else 0.0)
 
     def _open(self, link: Link, message: ServeIntake) -> None:
         try:

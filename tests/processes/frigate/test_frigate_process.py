@@ -132,6 +132,16 @@ def test_it_ends_in_time_after_a_stop_and_takes_its_socket_with_it(tmp_path: Pat
         assert not place.exists()
 
 
+def test_it_ends_with_its_supervisor_where_it_shall_not_stay(tmp_path: Path) -> None:
+    place = tmp_path / "run" / "place"
+    place.parent.mkdir()
+    with served(tmp_path, "--endpoint", f"ipc://{tmp_path}/detector") as process:
+        with supervisor(place) as attached:
+            attached.channel.send(serve(tmp_path, keep_s=0.0))
+            received(attached, m.IntakeReady)
+        assert process.wait(WAIT_S) == 0
+
+
 def test_a_second_one_at_the_same_place_ends_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with resident.listen(tmp_path / "run" / "place"), served(tmp_path, "--endpoint", f"ipc://{tmp_path}/detector") as second:
