@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +15,23 @@ from ncs_cluster.processes.intake import Overloaded
 from ncs_cluster.testing.gateway import TOKEN
 from ncs_cluster.types import Outcome
 from tests.frigate_plugin import need_deepstack
-from tests.needs import need_module
 from tests.processes.gateway.api_site import ApiSite, api_site, detection, jpeg
 
 LABELS = ["person", "airplane", "car", "potted plant"]
+
+
+def need_deepstack_python() -> Any:
+    """Its module `core`, of the unpacked wheel that NCS_CLUSTER_DEEPSTACK_PYTHON names. Not installed: it brings a package called
+    `tests`, which would stand in the way of ours."""
+    folder = os.environ.get("NCS_CLUSTER_DEEPSTACK_PYTHON")
+    if folder is None:
+        pytest.skip("NCS_CLUSTER_DEEPSTACK_PYTHON names no unpacked wheel of deepstack-python")
+    spec = importlib.util.spec_from_file_location("deepstack_core", Path(folder) / "deepstack" / "core.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +48,6 @@ def deepstack(site: ApiSite) -> ApiSite:
 
 
 def test_frigates_detector_gets_each_object_and_survives_a_crowd(deepstack: ApiSite) -> None:
-    need_module("PIL")
     detector = need_deepstack()(f"http://127.0.0.1:{deepstack.port}/v1/vision/detection", TOKEN, LABELS)
     frame = np.random.default_rng(3).integers(0, 256, (1, 200, 320, 3), np.uint8)
     deepstack.intake.outcome = Outcome([detection("car", 0.7), detection("aeroplane", 0.9), detection("person", 0.3)])
@@ -48,7 +63,7 @@ def test_frigates_detector_gets_each_object_and_survives_a_crowd(deepstack: ApiS
 
 
 def test_deepstack_python_gets_each_object_and_the_status_of_a_refusal(deepstack: ApiSite) -> None:
-    core: Any = need_module("deepstack.core")
+    core: Any = need_deepstack_python()
     client = core.DeepstackObject(ip="127.0.0.1", port=deepstack.port, api_key=TOKEN, min_confidence=0.5)
     deepstack.intake.outcome = Outcome([detection("PottedPlant", 0.8), detection("dog", 0.4)])
     assert client.detect(jpeg(100, 50)) == [
