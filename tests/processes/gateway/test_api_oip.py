@@ -130,6 +130,7 @@ def test_binary_tensors_go_both_ways(oip: ApiSite) -> None:
         (request(parameters={"shared_memory_region": "x"}), "shared memory"),
         ({**request(), "outputs": [{"name": "nothing"}]}, "no output 'nothing': it has out, more"),
         ({**request(), "outputs": [{"name": "out", "parameters": {"classification": 3}}]}, "classification"),
+        ({**request(), "outputs": [{"name": "out"}, {"name": "more"}] * 2}, "output 'out' is asked for twice"),
         (json.dumps(request()).encode() + b" " * 200_000, "more than a tensor of 30x40x3 numbers needs"),
         (json.dumps(request()).encode() + b"behind", "not as the protocol has it"),
         (binary()[0], "not as the protocol has it"),
@@ -140,6 +141,15 @@ def test_a_wrong_request_is_told_what_is_wrong_with_it(oip: ApiSite, body: Any, 
     assert answer.status == 400
     assert why in answer.json["error"]
     assert oip.intake.pictures == []
+
+
+def test_the_largest_timeout_is_no_error(oip: ApiSite) -> None:
+    assert infer(oip, {**request(), "parameters": {"timeout": 10**400}}).status == 200
+
+
+def test_a_reason_is_short_however_long_the_wrong_value_is(oip: ApiSite) -> None:
+    answer = infer(oip, request(shape=[10**4000]))
+    assert (answer.status, len(answer.json["error"]) <= 300) == (400, True)
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "9" * 30, "99999999"])

@@ -22,6 +22,8 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 JSON, BINARY = "application/json", "application/octet-stream"
 
 
+_LONGEST_TIMEOUT = 10**15
+"""Microseconds; the server gives up earlier."""
 JSON_BYTES = 12
 """Bytes that a number of a tensor may take in JSON, with brackets and blanks."""
 
@@ -80,7 +82,7 @@ def read(body: bytes, header_length: Optional[str], width: int, height: int) -> 
     if given.datatype != "UINT8":
         raise BadTensors(f"{INPUT!r} is UINT8, not {given.datatype[:20]}")
     if given.shape != [1, height, width, 3]:
-        raise BadTensors(f"{INPUT!r} has the shape [1, {height}, {width}, 3], not {given.shape[:8]}")
+        raise BadTensors(f"{INPUT!r} has the shape [1, {height}, {width}, 3], not {given.shape[:8]}"[:300])
     if any(name.startswith("shared_memory") for name in given.parameters):
         raise BadTensors("shared memory regions are not supported: send the tensor with the request")
     tensor = _tensor(given, memoryview(body)[length:], height * width * 3)
@@ -133,7 +135,10 @@ def _wants_binary(wanted: Wanted, default: bool) -> bool:
 def _timeout_s(parameters: dict[str, Any]) -> Optional[float]:
     """Triton's parameter `timeout` is in microseconds; 0: none."""
     timeout = parameters.get("timeout")
-    return timeout / 1e6 if isinstance(timeout, int) and not isinstance(timeout, bool) and timeout > 0 else None
+    if not isinstance(timeout, int) or isinstance(timeout, bool) or timeout <= 0:
+        return None
+    # bounded first: a larger whole number than a float can be is no error of the server
+    return min(timeout, _LONGEST_TIMEOUT) / 1e6
 
 
 def write(model: str, asked: Request, outputs: dict[str, NDArray[np.float32]]) -> tuple[bytes, dict[str, str]]:
@@ -162,7 +167,12 @@ def write(model: str, asked: Request, outputs: dict[str, NDArray[np.float32]]) -
 
 
 def check_outputs(asked: Request, names: Sequence[str]) -> None:
-    """Raises BadTensors for an output that the graph does not have, before a stick works for it."""
+    """Raises BadTensors for an output that the graph does not have, or that is asked for twice, before a stick works for it."""
+    asked_before: set[str] = set()
     for name, _ in asked.outputs or ():
         if name not in names:
             raise BadTensors(f"the graph has no output {name[:80]!r}: it has {', '.join(names)}")
+        if name in asked_before:
+            # a response is as large as the outputs that are asked for
+            raise BadTensors(f"output {name!r} is asked for twice")
+        asked_before.add(name)
