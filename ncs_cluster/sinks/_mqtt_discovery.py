@@ -5,6 +5,7 @@ its cameras. Format: https://www.home-assistant.io/integrations/mqtt/#device-dis
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from ncs_cluster.sinks._mqtt_names import entity
@@ -76,7 +77,7 @@ def removed(component: Component) -> Component:
 def kept(message: bytes) -> Dict[str, Component]:
     """The components of an earlier message, by their keys; empty where it is none: the broker's text is not ours to trust."""
     try:
-        found = json.loads(message) if len(message) <= LARGEST else {}
+        found = json.loads(message, parse_float=_number, parse_constant=_number) if len(message) <= LARGEST else {}
         parts = found["components"]
         return {
             key: part
@@ -85,6 +86,15 @@ def kept(message: bytes) -> Dict[str, Component]:
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _number(text: str) -> float:
+    """Raises ValueError for NaN and the infinities, also as 1e999: Python's module reads and writes them, and other readers
+    refuse a message with one."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is no number of JSON")
+    return value
 
 
 def daemon(about: About) -> Dict[str, Component]:

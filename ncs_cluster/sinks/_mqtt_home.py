@@ -10,6 +10,7 @@ import json
 from typing import Dict, List, Optional, Tuple, Union
 
 from ncs_cluster.sinks import _mqtt_discovery as discovery
+from ncs_cluster.sinks import _mqtt_names as names
 from ncs_cluster.sinks._mqtt_discovery import EXPIRE_S, About, Component
 from ncs_cluster.sinks._mqtt_names import words
 from ncs_cluster.sinks._mqtt_outgoing import Message, Outgoing
@@ -70,7 +71,7 @@ class Home:
             self._earlier = {key: part for key, part in discovery.kept(payload).items() if key not in self._components}
             if self._components:
                 self._tell()
-        elif payload and topic.startswith(self.about.base + "/") and len(self._earlier_topics) < MOST_TOPICS:
+        elif payload and names.publishable(topic, self.about.base) and len(self._earlier_topics) < MOST_TOPICS:
             self._earlier_topics[topic] = None
 
     def connected(self) -> None:

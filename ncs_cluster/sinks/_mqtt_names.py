@@ -8,6 +8,8 @@ from typing import Dict, Iterable
 
 _OTHER = re.compile(r"[^A-Za-z0-9_-]+")
 LONGEST = 64
+LONGEST_TOPIC = 1000
+"""Characters of a topic that is ours to remove."""
 
 
 def word(text: str) -> str:
@@ -21,6 +23,12 @@ def words(texts: Iterable[str]) -> Dict[str, str]:
     found = {text: word(text) for text in texts}
     taken = list(map(str.lower, found.values()))
     return {text: made if made and taken.count(made.lower()) == 1 else _told(made, text) for text, made in found.items()}
+
+
+def publishable(topic: str, base: str) -> bool:
+    """Whether a topic that a broker names is one below `base` to which a message can be sent. A broker that breaks the protocol may
+    name others, whose messages the library refuses."""
+    return topic.startswith(base + "/") and len(topic) <= LONGEST_TOPIC and topic.isprintable() and not set(topic) & set("+#")
 
 
 def entity(text: str) -> str:

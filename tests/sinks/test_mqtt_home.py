@@ -236,6 +236,22 @@ def test_what_is_no_message_of_an_earlier_daemon_is_left_out(payload: bytes) -> 
     assert told(door, 0.0, ONE) == told(plain, 0.0, ONE)
 
 
+@pytest.mark.parametrize("topic", ["+", "stick/#", "stick/+/state", "a\0b", "\x1b[31m", "x" * 60_000, "\ufeff"])
+def test_a_topic_that_no_message_can_be_sent_to_is_not_removed(topic: str) -> None:
+    door = home()
+    door.earlier(BASE + topic, b"1")
+    door.earlier(BASE + "stick/sim-2/state", b"active")
+    told(door, 0.0, ONE)
+    assert [name for name, payload in told(door, FORGET_S, ONE).items() if payload == b""] == ["stick/sim-2/state"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_json_does_not_have_is_not_passed_on(number: str) -> None:
+    door = home()
+    door.earlier(ABOUT.config, f'{{"components": {{"old": {{"platform": "sensor", "min": {number}}}}}}}'.encode())
+    assert "old" not in components(told(door, 0.0, ONE)[ABOUT.config])
+
+
 def test_no_more_than_so_many_topics_of_an_earlier_daemon_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_mqtt_home, "MOST_TOPICS", 3)
     door = home()
