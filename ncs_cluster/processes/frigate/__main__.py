@@ -11,6 +11,7 @@ import asyncio
 import ctypes
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -45,6 +46,9 @@ log = logging.getLogger(__name__)
 HEARTBEAT_S = 1.0
 LOST_S = 600.0
 LONGEST_NOTE = 500
+MOST_MEMORY = 512 * 1024 * 1024
+"""Bytes. ZeroMQ keeps the parts of a message until the last one is there, and has no bound for them. Frigate's frames take a
+few megabytes."""
 _PR_SET_NAME = 15
 
 
@@ -201,10 +205,19 @@ class Frigate:
             log.warning("%s", text)
 
 
+def _bound_memory() -> None:
+    """At MOST_MEMORY ZeroMQ ends the connection whose message is too long, or this process dies and the next one takes over. Else
+    the machine would have no memory left."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or hard > MOST_MEMORY:
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
+
+
 def main() -> int:
     """`--socket PATH`, and of a supervisor that starts this process `--channel FD`; else `--endpoint`, `--stay yes`."""
     arguments = child.options()
     ctypes.CDLL(None).prctl(_PR_SET_NAME, b"ncs-frigate")
+    _bound_memory()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     # a supervisor blocks them until its children ignore them

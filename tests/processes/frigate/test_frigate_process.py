@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ import pytest
 from ncs_cluster import messages as m
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.processes import resident
+from ncs_cluster.processes.frigate.__main__ import MOST_MEMORY
 from ncs_cluster.processes.process import Process
 from ncs_cluster.specs import IntakeSpec
 from ncs_cluster.types import GraphName
@@ -157,3 +160,54 @@ def test_options_that_cannot_be_served_are_told_to_the_supervisor(tmp_path: Path
         assert failed.permanent
         assert "gone/detector cannot be bound: No such file" in failed.detail
         assert process.wait(WAIT_S) == 1
+
+
+def test_a_message_that_does_not_end_costs_its_connection_and_not_the_machines_memory(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    part, largest, refused = bytes(32 * 1024 * 1024), 0, False
+    with served(tmp_path, "--endpoint", f"ipc://{tmp_path}/detector", "--stay", "yes") as process:
+        with zmtp(tmp_path / "detector") as peer:
+            while not refused and largest <= 2 * MOST_MEMORY:
+                try:
+                    # a long frame with more to come
+                    peer.sendall(b"\x03" + struct.pack(">Q", len(part)))
+                    peer.sendall(part)
+                except OSError:
+                    refused = True
+                largest = max(largest, resident_bytes(process.pid))
+        assert (refused, largest <= MOST_MEMORY) == (True, True)
+        assert answered(f"ipc://{tmp_path}/detector") == bytes(480)
+
+
+def answered(endpoint: str) -> Any:
+    """The answer to one frame."""
+    import zmq
+
+    with zmq.Context() as context, context.socket(zmq.REQ) as sock:
+        sock.set(zmq.LINGER, 0)
+        sock.set(zmq.RCVTIMEO, int(WAIT_S * 1000))
+        sock.connect(endpoint)
+        sock.send_multipart([b'{"shape": [1, 8, 8, 3], "dtype": "uint8"}', FRAME.tobytes()])
+        return sock.recv()
+
+
+@contextmanager
+def zmtp(place: Path) -> Iterator[socket.socket]:
+    """A connection to a ROUTER without the library, which sends no message before it is whole: ZMTP 3, mechanism NULL."""
+    until_s = time.monotonic() + WAIT_S
+    with socket.socket(socket.AF_UNIX) as sock:
+        while sock.connect_ex(str(place)):
+            assert time.monotonic() < until_s, "nobody listens there"
+            time.sleep(0.02)
+        ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
+        sock.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32))
+        sock.sendall(bytes([4, len(ready)]) + ready)
+        yield sock
+
+
+def resident_bytes(pid: int) -> int:
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
