@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 HEARTBEAT_S = 1.0
 LOST_S = 600.0
 LONGEST_NOTE = 500
+MOST_CALLERS = 8
+"""Connections that have not told what to serve."""
 MOST_MEMORY = 512 * 1024 * 1024
 """Bytes. ZeroMQ keeps the parts of a message until the last one is there, and has no bound for them. Frigate's frames take a
 few megabytes."""
@@ -76,6 +78,8 @@ class Frigate:
         self._place, self._listener, self._stay = place, listener, stay
         self._server: Optional[Server] = None
         self._link: Optional[Link] = None
+        self._callers: list[Link] = []
+        """Who has connected and not told what to serve: a supervisor in a moment, or a process that asks whether somebody waits."""
         self._ends_s: Optional[float] = None
 
     @property
@@ -91,7 +95,7 @@ class Frigate:
         if spec is not None:
             self._serve(spec)
         if first is not None:
-            self._attach(first)
+            self._link = self._greeted(first)
         loop.add_reader(self._listener.fileno(), self._accept)
         while self._stay or self._link is not None or loop.time() < self._ends_s:
             await asyncio.sleep(HEARTBEAT_S)
@@ -103,27 +107,36 @@ class Frigate:
         with suppress(OSError):
             sock, _ = self._listener.accept()
             if resident.peer(sock)[1] == os.geteuid():
-                self._attach(sock)
+                self._callers.append(self._greeted(sock))
+                if len(self._callers) > MOST_CALLERS:
+                    self._hang_up(self._callers.pop(0))
             else:
                 sock.close()
 
-    def _attach(self, sock: socket.socket) -> None:
+    def _greeted(self, sock: socket.socket) -> Link:
+        link = Link(sock)
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._receive, link)
+        link.send(Hello(PROTOCOL, os.getpid(), ".".join(map(str, sys.version_info[:3]))))
+        return link
+
+    def _hang_up(self, link: Link) -> None:
+        asyncio.get_running_loop().remove_reader(link.channel.fileno())
+        link.channel.close()
+        link.intake.close()
+
+    def _attach(self, link: Link) -> None:
         """A supervisor has come. One that was here before is hung, or this one could not have the runtime directory."""
+        self._callers.remove(link)
         self._release(LOST_S)
-        self._link = Link(sock)
-        asyncio.get_running_loop().add_reader(sock.fileno(), self._receive, self._link)
-        self._link.send(Hello(PROTOCOL, os.getpid(), ".".join(map(str, sys.version_info[:3]))))
+        self._link = link
 
     def _release(self, keep_s: float) -> None:
         """Go on without the supervisor, for `keep_s`."""
         link, self._link = self._link, None
         if link is None:
             return
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(link.channel.fileno())
-        link.channel.close()
-        link.intake.close()
-        self._ends_s = loop.time() + keep_s
+        self._hang_up(link)
+        self._ends_s = asyncio.get_running_loop().time() + keep_s
         if not self._stay:
             # whoever reads the supervisor's output waits for its end
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -133,9 +146,13 @@ class Frigate:
 
     def _receive(self, link: Link) -> None:
         try:
-            while self._link is link and (received := link.channel.receive()) is not None:
+            while (self._link is link or link in self._callers) and (received := link.channel.receive()) is not None:
                 message = received.message
+                if link in self._callers and isinstance(message, ServeIntake):
+                    self._attach(link)
                 if isinstance(message, Stop):
+                    if link in self._callers:
+                        raise EOFError
                     self._release(self._server.spec.keep_s if self._server is not None else 0.0)
                 elif isinstance(message, ServeIntake):
                     self._open(link, message)
@@ -144,6 +161,10 @@ class Frigate:
         except (EOFError, ProtocolError) as error:
             if isinstance(error, ProtocolError):
                 log.error("%s", one_line(str(error)))
+            if link in self._callers:
+                self._callers.remove(link)
+                self._hang_up(link)
+                return
             keep_s = self._server.spec.keep_s if self._server is not None else LOST_S
             self._release(max(LOST_S, keep_s) if keep_s else 0.0)
 

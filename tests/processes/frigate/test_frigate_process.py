@@ -145,6 +145,24 @@ def test_it_ends_with_its_supervisor_where_it_shall_not_stay(tmp_path: Path) -> 
         assert process.wait(WAIT_S) == 0
 
 
+def test_a_caller_that_is_no_supervisor_does_not_take_the_place_of_one(tmp_path: Path) -> None:
+    place = tmp_path / "run" / "place"
+    place.parent.mkdir()
+    with served(tmp_path, "--endpoint", f"ipc://{tmp_path}/detector"), supervisor(place) as attached:
+        attached.channel.send(serve(tmp_path))
+        received(attached, m.OpenIntake)
+        with pytest.raises(FileExistsError):
+            resident.listen(place)
+        with supervisor(place) as garbled:
+            garbled.channel.sock.send(b"\xc1")
+            ended(garbled)
+        with supervisor(place) as stopping:
+            stopping.channel.send(m.Stop())
+            ended(stopping)
+        for _ in range(3):
+            assert isinstance(received(attached, m.Heartbeat), m.Heartbeat)
+
+
 def test_a_second_one_at_the_same_place_ends_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with resident.listen(tmp_path / "run" / "place"), served(tmp_path, "--endpoint", f"ipc://{tmp_path}/detector") as second:
