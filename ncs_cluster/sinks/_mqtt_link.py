@@ -269,16 +269,21 @@ class Link:
 
     def _on_message(self, _client: Client, _user: object, message: Any) -> None:
         about = self._home.about
+        try:
+            topic: str = message.topic
+        except UnicodeDecodeError:
+            # a broker that breaks the protocol: it is not of ours
+            return
         if message.retain:
             if self._adopting:
                 with self._lock:
-                    self._home.earlier(message.topic, bytes(message.payload))
-        elif message.topic == f"{about.discovery_prefix}/status":
+                    self._home.earlier(topic, bytes(message.payload))
+        elif topic == f"{about.discovery_prefix}/status":
             if message.payload == b"online":
                 with self._lock:
                     self._home.home_online(time.monotonic())
-        elif about.commands and message.topic.startswith(f"{about.base}/command/") and message.payload == b"PRESS":
-            self._pressed(message.topic.rpartition("/")[2])
+        elif about.commands and topic.startswith(f"{about.base}/command/") and message.payload == b"PRESS":
+            self._pressed(topic.rpartition("/")[2])
 
 
 def at_once(_client: Client, _user: object, sock: Any) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import create_server, socket
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from ncs_cluster.sinks.mqtt import Mqtt, Options
 from ncs_cluster.status import Status
 from ncs_cluster.types import Detection, Outcome, Record
 from tests.mosquitto import WAIT_S, Broker, broker
-from tests.needs import need_program
+from tests.needs import need_module, need_program
 from tests.sinks.onestatus import camera, status, stick
 
 PASSWORD = "canary-4711"
@@ -167,6 +168,30 @@ def test_a_broker_that_takes_no_more_bytes_gets_no_queue(tmp_path: Path, monkeyp
         finally:
             place.thaw()
         until(lambda: opened.trouble() is None, "it is used again")
+
+
+def test_a_topic_that_is_no_text_is_passed_over() -> None:
+    """No broker that keeps to the protocol sends one."""
+    need_module("paho.mqtt.client")
+    with create_server(("127.0.0.1", 0)) as listener, sink(listener.getsockname()[1]):
+        listener.settimeout(WAIT_S)
+        peer, _ = listener.accept()
+        with peer:
+            peer.settimeout(WAIT_S)
+            assert_comes(peer, b"MQTT")
+            peer.sendall(b"\x20\x02\x00\x00" + b"\x31\x05\x00\x02\xff\xfe1")
+            assert_comes(peer, b"homeassistant/status")
+            peer.sendall(b"\x90\x04\x00\x01\x00\x00" + b"\x90\x03\x00\x02\x00")
+            assert_comes(peer, BASE.encode() + b"availabilityonline")
+
+
+def assert_comes(peer: socket, wanted: bytes) -> None:
+    """The bytes come before the connection ends."""
+    got = b""
+    while wanted not in got:
+        more = peer.recv(65536)
+        assert more, f"the connection has ended before {wanted!r}"
+        got += more
 
 
 def test_home_assistant_gets_everything_again_when_it_starts(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ MOST_FRAMES = 64
 """At once. Frigate sends as many frames as it has detector entries."""
 MOST_NOTES = 100
 """Notes that were given once and are not given again."""
+IDLE_NOTE_S = 60.0
+"""Between two notes of clients that connect while no stick can work."""
 TOO_MANY = "there are more detector entries than the sticks answer in time"
 PIP = "pip install 'ncs-cluster[frigate]'"
 
@@ -63,6 +65,7 @@ class Server:
         self._waiting: list[tuple[asyncio.Future[None], float]] = []
         """Frames that the sticks cannot have yet, and their deadlines."""
         self._noted: set[str] = set()
+        self._idle_noted_s = float("-inf")
         self._handshakes: set[asyncio.Task[None]] = set()
         self._frames: set[asyncio.Task[None]] = set()
         self._socket = _bound(spec.endpoint)
@@ -130,7 +133,8 @@ class Server:
                 break
             await asyncio.sleep(LOOK_S)
         if not self._can_work:
-            self._note(f"{_who(connection)} connects while no stick can work: its frames are answered with zeros until one can")
+            who = _who(connection)
+            self._note_idle(f"{who} connects while no stick can work: its frames are answered with zeros until one can")
         self._choose(connection, None)
         connection.busy = False
         await self._send(envelope, protocol.HELD)
@@ -228,6 +232,13 @@ class Server:
     async def _send(self, envelope: list[bytes], answer: bytes) -> None:
         """A client that has gone or does not read gets nothing: a ROUTER never waits for it."""
         await self._socket.send_multipart([*envelope, answer])
+
+    def _note_idle(self, text: str) -> None:
+        """Once in IDLE_NOTE_S: whoever can connect can make connections."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._idle_noted_s >= IDLE_NOTE_S:
+            self._idle_noted_s = now_s
+            self._note(text)
 
     def _once(self, text: str) -> None:
         if text not in self._noted and len(self._noted) < MOST_NOTES:
