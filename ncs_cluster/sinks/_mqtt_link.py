@@ -30,6 +30,9 @@ STALLED_S = 5.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
 STABLE_S = 30.0
 """A connection that held for longer was a good one: the next is tried soon."""
+MOST_ADOPTIONS = 2
+"""Connections in which what the broker has of an earlier daemon is asked for. It may be more than comes in CONNECT_S: whoever may
+publish at the broker may leave it there."""
 LAST_WORDS_S = 1.0
 """For the last message of a daemon that stops."""
 TURN_S = 1.0
@@ -109,6 +112,7 @@ class Link:
         """Connections in a row that were soon lost, none of them refused."""
         self._adopting = True
         """What the broker has of an earlier daemon was not read yet."""
+        self._adoptions = 0
         self._second_subscription: Optional[int] = None
         self._connected_s: Optional[float] = None
         self.trouble: Optional[str] = None
@@ -248,6 +252,8 @@ class Link:
             self._refused = one_line(str(code))
             return
         about = self._home.about
+        self._adoptions += 1
+        self._adopting = self._adopting and self._adoptions <= MOST_ADOPTIONS
         if self._adopting:
             client.subscribe([(about.config, 0), (f"{about.base}/#", 0)])
         wanted = [(f"{about.discovery_prefix}/status", 0)]

@@ -185,6 +185,29 @@ def test_a_topic_that_is_no_text_is_passed_over() -> None:
             assert_comes(peer, BASE.encode() + b"availabilityonline")
 
 
+def test_what_the_broker_has_of_an_earlier_daemon_keeps_nobody_from_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be more than comes in time; here the connection ends before it is there."""
+    need_module("paho.mqtt.client")
+    monkeypatch.setattr(_mqtt_link, "FIRST_WAIT_S", 0.01)
+    with create_server(("127.0.0.1", 0)) as listener, sink(listener.getsockname()[1]):
+        listener.settimeout(WAIT_S)
+        for _ in range(_mqtt_link.MOST_ADOPTIONS):
+            peer, _ = listener.accept()
+            with peer:
+                peer.settimeout(WAIT_S)
+                assert_comes(peer, b"MQTT")
+                peer.sendall(b"\x20\x02\x00\x00")
+                assert_comes(peer, BASE.encode() + b"#")
+        peer, _ = listener.accept()
+        with peer:
+            peer.settimeout(WAIT_S)
+            assert_comes(peer, b"MQTT")
+            peer.sendall(b"\x20\x02\x00\x00")
+            assert_comes(peer, b"\x00\x01\x00\x14homeassistant/status")
+            peer.sendall(b"\x90\x03\x00\x01\x00")
+            assert_comes(peer, BASE.encode() + b"availabilityonline")
+
+
 def assert_comes(peer: socket, wanted: bytes) -> None:
     """The bytes come before the connection ends."""
     got = b""
