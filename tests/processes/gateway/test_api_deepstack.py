@@ -121,6 +121,13 @@ def test_a_request_of_more_than_16_mb_is_refused(deepstack: ApiSite) -> None:
     assert b'"success":false' in answer
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/v1/vision/detection", "/v1/vision/custom/Finder"])
+def test_another_method_than_post_is_refused_in_json(deepstack: ApiSite, method: str, path: str) -> None:
+    answer = deepstack.request(method, path)
+    assert (answer.status, answer.headers["allow"], answer.json["success"]) == (405, "POST", False)
+
+
 def test_a_custom_model_is_a_graph_by_its_name(deepstack: ApiSite) -> None:
     deepstack.intake.outcome = Outcome(classes=[Classified("Tabby", 3, 0.7)])
     answer = deepstack.form("/v1/vision/custom/NAMER", image=jpeg(60, 50)).json

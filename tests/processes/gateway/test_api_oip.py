@@ -176,6 +176,12 @@ def test_unknown_models_versions_and_endpoints_are_404(oip: ApiSite) -> None:
         assert (answer.status, list(answer.json)) == (404, ["error"])
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
+def test_another_method_than_post_is_refused_as_such(oip: ApiSite, method: str) -> None:
+    answer = oip.request(method, f"{MODEL}/infer")
+    assert (answer.status, answer.headers["allow"], list(answer.json)) == (405, "POST", ["error"])
+
+
 def test_shedding_is_503_with_the_time_to_ask_again(oip: ApiSite) -> None:
     for error, status, retry in (
         (Overloaded("64 pictures wait already", 3), 503, "3"),

@@ -14,6 +14,8 @@ FORM_BYTES = 64 * 1024
 """Bytes that a form or a JSON header may add to those."""
 MOST_TOGETHER = 4 * MOST_BYTES
 """Bytes of all bodies that are in memory at once."""
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Of requests whose refusal has the form of an API's other answers."""
 _CLOSE = {"Connection": "close"}
 """What was not read of a body would be taken for the next request."""
 

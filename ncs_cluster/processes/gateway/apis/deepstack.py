@@ -22,7 +22,7 @@ from starlette.routing import Route
 import ncs_cluster
 from ncs_cluster.messages import ServedGraph
 from ncs_cluster.processes.gateway.apis.asking import ANSWER_S, Refusal, check_sticks, refusal, while_connected
-from ncs_cluster.processes.gateway.apis.bodies import FORM_BYTES, Bodies
+from ncs_cluster.processes.gateway.apis.bodies import FORM_BYTES, METHODS, Bodies
 from ncs_cluster.processes.gateway.apis.multipart import BadForm, parse
 from ncs_cluster.processes.gateway.apis.predictions import (
     answer,
@@ -64,7 +64,7 @@ class DeepStack:
             Route("/v1/vision/custom/{model}", self._answered(self.custom), methods=["POST"]),
             Route("/v1/status/updateavailable", self._answered(self.update_available)),
             Route("/v1/status/ping", self._answered(self.update_available)),
-            Route("/v1/{rest:path}", self._answered(self.unknown), methods=["GET", "POST"]),
+            Route("/v1/{rest:path}", self._answered(self.unknown), methods=METHODS),
         ]
 
     async def detection(self, request: Request) -> dict[str, Any]:
@@ -86,6 +86,8 @@ class DeepStack:
         return update_available(ncs_cluster.__version__)
 
     async def unknown(self, request: Request) -> dict[str, Any]:
+        if request.method != "POST" and request.scope["path"].startswith(("/v1/vision/detection", "/v1/vision/custom/")):
+            raise HTTPException(405, "send the picture with POST", {"Allow": "POST"})
         raise HTTPException(404, "no such endpoint: ncs_cluster has /v1/vision/detection, /v1/vision/custom/MODEL and .../list")
 
     async def _predictions(self, request: Request, choose: Callable[[], Optional[ServedGraph]], wanted: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import ncs_cluster
 from ncs_cluster.messages import ServedGraph
 from ncs_cluster.processes.gateway.apis import models, tensors
 from ncs_cluster.processes.gateway.apis.asking import ANSWER_S, Refusal, check_sticks, refusal, while_connected
-from ncs_cluster.processes.gateway.apis.bodies import Bodies
+from ncs_cluster.processes.gateway.apis.bodies import METHODS, Bodies
 from ncs_cluster.processes.gateway.apis.models import Statistics
 from ncs_cluster.processes.intake import NO_STICK_RETRY_S, Intake, Overloaded
 
@@ -56,7 +56,7 @@ class OpenInference:
             *((f"/v2/models/{{model}}/versions/{{version}}{path}", handler, method) for path, handler, method in one),
         ]
         found = [Route(path, self._answered(handler), methods=[method]) for path, handler, method in every]
-        return [*found, Route("/v2/{rest:path}", self._answered(self.unknown), methods=["GET", "POST"])]
+        return [*found, Route("/v2/{rest:path}", self._answered(self.unknown), methods=METHODS)]
 
     async def server(self, request: Request) -> Response:
         return _json(models.server(ncs_cluster.__version__))
@@ -93,6 +93,8 @@ class OpenInference:
         return _json([{"name": name, "version": "1", "state": "READY"} for name in self._intake.graphs])
 
     async def unknown(self, request: Request) -> Response:
+        if request.method != "POST" and request.scope["path"].endswith(("/infer", "/v2/repository/index")):
+            raise HTTPException(405, "send the request with POST", {"Allow": "POST"})
         raise HTTPException(404, "this server has no such endpoint: GET /v2 lists its extensions")
 
     async def infer(self, request: Request) -> Response:
