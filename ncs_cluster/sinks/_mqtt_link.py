@@ -56,6 +56,16 @@ class Backoff:
             self._failures = 0
 
 
+class Context(ssl.SSLContext):
+    """Knows its newest socket: paho leaves one open whose handshake has failed."""
+
+    newest: Optional[ssl.SSLSocket] = None
+
+    def wrap_socket(self, *args: Any, **given: Any) -> ssl.SSLSocket:
+        self.newest = super().wrap_socket(*args, **given)
+        return self.newest
+
+
 class Broker:
     """How the broker is reached. The password appears in no text."""
 
@@ -65,6 +75,7 @@ class Broker:
         self.host, self.port = host, port
         self.user, self.password = user, password
         self.tls, self.ca_file = tls, ca_file
+        self._context: Optional[Context] = None
 
     def client(self, name: str) -> Client:
         """Not connected. Raises ConfigError without paho-mqtt, OSError for a CA file that cannot be read."""
@@ -74,8 +85,18 @@ class Broker:
         if self.user is not None:
             client.username_pw_set(self.user, self.password)
         if self.tls:
-            client.tls_set_context(ssl.create_default_context(cafile=self.ca_file))
+            self._context = Context(ssl.PROTOCOL_TLS_CLIENT)
+            if self.ca_file is not None:
+                self._context.load_verify_locations(self.ca_file)
+            else:
+                self._context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+            client.tls_set_context(self._context)
         return client
+
+    def abandon(self) -> None:
+        """The connection could not be made."""
+        if self._context is not None and self._context.newest is not None:
+            self._context.newest.close()
 
 
 def library() -> Any:
@@ -173,7 +194,11 @@ class Link:
         client.on_connect, client.on_message, client.on_subscribe = self._on_connect, self._on_message, self._on_subscribe
         client.on_socket_open = at_once
         client.will_set(about.availability, OFFLINE, qos=1, retain=True)
-        client.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
+        try:
+            client.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
+        except Exception:
+            self._broker.abandon()
+            raise
         try:
             began_s = stuck_s = time.monotonic()
             while not self._closing.is_set():
