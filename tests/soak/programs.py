@@ -279,7 +279,7 @@ def soak(minutes: float, seed: int, folder: Path) -> int:
     argv += ["--set", "simulated.heat=false"]
     argv += ["--source", "synthetic", "--size", "64x48", "--fps", str(FPS), "--listen", f"127.0.0.1:{web}"]
     argv += ["--api", "deepstack,oip", "--frigate", endpoint, "--set", f"frigate.labelmap={labelmap}"]
-    argv += ["--set", "frigate.keep_s=1"]
+    argv += ["--set", "frigate.keep_s=0"]
     argv += ["--mqtt", f"127.0.0.1:{broker.port}", "--runtime-dir", str(folder / "run"), "--state-dir", str(folder / "state")]
     programs: list[Program] = [FrigateEntry(f"frigate {number}", seed + number, endpoint) for number in (1, 2)]
     programs += [
