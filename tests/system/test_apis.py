@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +30,19 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     argv += ["--api", "deepstack,oip"]
     with running(load(argv, {})) as started:
         started.until(lambda status: sum(each["state"] == "active" for each in status["sticks"]) == 2, "has two sticks at work")
+        # the gateway is told of sticks once a second
+        started.until(lambda _: serves(started), "serves the graph")
         yield started
+
+
+def serves(daemon: Daemon) -> bool:
+    if not any("http://" in line for line in daemon.story("page")):
+        return False
+    try:
+        with urllib.request.urlopen(f"{address(daemon)}/v2/models/demo/ready", timeout=60) as response:
+            return int(response.status) == 200
+    except urllib.error.HTTPError:
+        return False
 
 
 @pytest.fixture(scope="module")
