@@ -104,7 +104,7 @@ SINK = """\
 other place by `jsonl`. Options beside those that `--results` sets stand in `[sinks.NAME]`.
 """
 MQTT = """\
-A broker that is told of sticks and cameras, for Home Assistant: [integrations.md](integrations.md#home-assistant-mqtt).
+The broker to which states are published, for Home Assistant: [integrations.md](integrations.md#home-assistant-mqtt).
 `mqtt = "HOST"` and `--mqtt HOST` are short for this table with `broker = "HOST"`.
 """
 LABELS = """\

@@ -159,7 +159,7 @@ class Fan(Table):
 
 
 class Mqtt(Table):
-    """`[mqtt]`: a broker that is told of sticks and cameras."""
+    """`[mqtt]`: the broker to which the states of sticks and cameras are published."""
 
     broker: Optional[str] = key(None, "Its address: as --mqtt.", min_length=1)
     user: Optional[str] = key(None, "The name to log in with.", min_length=1)

@@ -59,7 +59,7 @@ class Intake:
                 assert_never(message)
 
     def lost(self) -> None:
-        """Its process has ended: nobody waits for the answers."""
+        """The process of this intake has ended: its open asks are withdrawn and its grants revoked."""
         self.is_open = False
         for number in list(self.asks):
             self._withdraw(number)

@@ -59,7 +59,7 @@ class Intakes:
         return stream
 
     def drop(self, unit: Unit) -> None:
-        """Take the unit back; one that is on a stick ends with its answer, which nobody gets."""
+        """Drop a withdrawn unit: at once while it waits in its lane, else when its stick answers."""
         if unit.ended is None and self.dispatcher.withdraw(unit):
             self._tally.end(unit, DROPPED)
 

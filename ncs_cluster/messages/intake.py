@@ -64,7 +64,7 @@ class Withdraw(Message, frozen=True):
 
 
 class Answered(Message, frozen=True):
-    """The answer to an Ask, or the reason why there is none (`outcome.error`).
+    """The result of an Ask; where there is none, `outcome.error` has the reason.
 
     `outputs`, of a raw ask: the tensors, one after another in the answer plane of its slot, which is read before the next message.
     """

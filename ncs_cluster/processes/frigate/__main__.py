@@ -138,7 +138,7 @@ class Frigate:
         self._hang_up(link)
         self._ends_s = asyncio.get_running_loop().time() + keep_s
         if not self._stay:
-            # whoever reads the supervisor's output waits for its end
+            # a program that reads the supervisor's output, such as a pipe, sees its end only when no process holds it open
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)

@@ -25,9 +25,14 @@ class Served(Protocol):
 def choose(
     graphs: Mapping[str, Served], asked: Optional[str], default: Optional[str], size: Optional[tuple[int, int]] = None
 ) -> Optional[str]:
-    """The name of the graph: the one that the client's `model.path` names, with or without an ending such as ".onnx"; else the
-    operator's; else a detector whose input has the size (width, height) of the client's tensor; else a detector, else any. None
-    where the daemon serves none."""
+    """The name of the graph that answers a client; None where the daemon serves none. The first of:
+
+    1. `asked`, the last part of the client's `model.path`, with or without an ending such as ".onnx"
+    2. `default`, which the operator has set
+    3. a graph that finds objects and whose input has `size`, width and height of the client's tensor
+    4. a graph that finds objects
+    5. any graph
+    """
     for name in (asked, (asked or "").rpartition(".")[0], default):
         if name and name in graphs:
             return name

@@ -69,7 +69,7 @@ class Clients:
         connection.figures = self._figures(before.address, model, now_s)
         connection.figures.handshakes += 1
         if before.model == "" and not before.frames:
-            # it was nobody's but for this message
+            # the row without a model was made by this handshake alone
             self._clients.pop((before.address, ""), None)
 
     def report(self, now_s: float) -> list[IntakeClient]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,6 +18,7 @@ from ncs_cluster.processes.gateway.auth import Authenticator, Guard
 from ncs_cluster.processes.gateway.server import Server, listen
 from ncs_cluster.processes.intake import Answer
 from ncs_cluster.specs import GatewaySpec
+from ncs_cluster.testing.gateway import Answer as Response
 from ncs_cluster.types import Detection, GraphName, Outcome, Tensor
 
 WIDTH, HEIGHT = 40, 30
@@ -61,16 +60,6 @@ class FakeIntake:
             "more": image[0, 0, :2].astype("f4"),
         }
         return Answer(self.outcome, "sim-1", 0.05, outputs if raw else {})
-
-
-class Response(NamedTuple):
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 class ApiSite:
