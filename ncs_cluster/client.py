@@ -96,9 +96,9 @@ class Client:
         """The status document as the daemon sent it, fields of a newer daemon included. `typed` makes a Status of it."""
         return _decode(self._ask(AskStatus()), dict[str, object])
 
-    def events(self, after: int = 0) -> list[Event]:
-        """Events with an id above `after`, oldest first."""
-        return _decode(self._ask(AskEvents(after=after)), list[Event])
+    def events(self, after: int = 0, before: int | None = None) -> list[Event]:
+        """The newest events with an id above `after`, and below `before` where it is given, oldest first: at most 300."""
+        return _decode(self._ask(AskEvents(after=after, before=before)), list[Event])
 
     def follow(self, after: int = 0) -> Iterator[list[Event]]:
         """First the events with an id above `after`, then each later one as it happens. Ends with NotRunning."""

@@ -22,10 +22,12 @@ class AskStatus(ControlMessage, frozen=True):
 
 
 class AskEvents(ControlMessage, frozen=True):
-    """-> list[status.Event] newer than id `after`. With `follow` one more reply, of the same type, for each later event."""
+    """-> list[status.Event] newer than id `after`: as many as one reply holds, the newest. With `follow` one more reply, of the
+    same type, for each later event. `before`: only events with an id below it, so that a client can ask for older ones."""
 
     after: int = 0
     follow: bool = False
+    before: Optional[int] = None
 
 
 class AskSwitch(ControlMessage, frozen=True):

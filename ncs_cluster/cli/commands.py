@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from ncs_cluster.cli import show
+from ncs_cluster.cli.events import show_events
 from ncs_cluster.cli.text import Terminal
 from ncs_cluster.client import Client, Refused, typed
 from ncs_cluster.control_messages import PAGE_NOT_READY
@@ -52,17 +53,6 @@ def switch(runtime_dir: str | None) -> int:
     return 0
 
 
-def events(runtime_dir: str | None, *, follow: bool) -> int:
-    with Client(runtime_dir) as daemon:
-        if not follow:
-            _print([show.event(each) for each in daemon.events()])
-            return 0
-        for several in daemon.follow():
-            _print([show.event(each) for each in several])
-            sys.stdout.flush()
-    return 0
-
-
 def url(runtime_dir: str | None) -> int:
     """A daemon that has just been started has no page yet: ask again for up to PAGE_S."""
     until_s = time.monotonic() + PAGE_S
@@ -77,7 +67,7 @@ def url(runtime_dir: str | None) -> int:
             time.sleep(0.2)
 
 
-RUN: dict[str, Callable[..., int]] = {"status": status, "top": top, "switch": switch, "events": events, "url": url}
+RUN: dict[str, Callable[..., int]] = {"status": status, "top": top, "switch": switch, "events": show_events, "url": url}
 FLAGS: dict[str, tuple[str, ...]] = {"status": ("json", "watch"), "top": (), "switch": (), "events": ("follow",), "url": ()}
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 import ncs_cluster
-from ncs_cluster.cli import commands, firmware, frigate, graphs, jobs, options, usb
+from ncs_cluster.cli import commands, events, firmware, frigate, graphs, jobs, options, usb
 
 
 def make() -> argparse.ArgumentParser:
@@ -28,7 +28,7 @@ def make() -> argparse.ArgumentParser:
 
     def ask(name: str, sentence: str) -> argparse.ArgumentParser:
         def run(given: argparse.Namespace) -> int:
-            flags = {flag: getattr(given, flag) for flag in commands.FLAGS[name]}
+            flags = {flag: value for flag, value in vars(given).items() if flag not in ("run", "runtime_dir")}
             return commands.RUN[name](getattr(given, "runtime_dir", None), **flags)
 
         return command(name, run, sentence)
@@ -38,8 +38,9 @@ def make() -> argparse.ArgumentParser:
     how.add_argument("--watch", action="store_true", help="refresh every second, until Ctrl-C")
     ask("top", "the machine and the daemon's processes, live, until Ctrl-C")
     ask("switch", "switch to the next cluster now")
-    events = ask("events", "events, oldest first")
-    events.add_argument("--follow", "-f", action="store_true", help="then print each new event, until Ctrl-C")
+    listed = ask("events", "events, oldest first")
+    events.add_options(listed)
+    listed.add_argument("--follow", "-f", action="store_true", help="then print each new event, until Ctrl-C")
     ask("url", "the page's address, with its token")
     command("run", lambda _: 2, "work through files: detect, classify or extract; ncsctl run --help says how")
     jobs.add(command)

@@ -59,8 +59,9 @@ class EventLog:
         for follower in list(self.followers):
             follower(event)
 
-    def newer(self, after: int) -> list[Event]:
-        """The newest PER_REPLY events with an id above `after`, oldest first."""
-        events = [event for event in (*self._routine, *self._important) if event.id > after]
+    def newer(self, after: int, before: int | None = None) -> list[Event]:
+        """The newest PER_REPLY events with an id above `after`, and below `before` where it is given, oldest first."""
+        end = self._next_id if before is None else before
+        events = [event for event in (*self._routine, *self._important) if after < event.id < end]
         events.sort(key=lambda event: event.id)
         return events[-PER_REPLY:]

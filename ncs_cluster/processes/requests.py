@@ -58,8 +58,8 @@ class Requests:
         match request:
             case c.AskStatus():
                 self._reply(client, _body(self.status()))
-            case c.AskEvents(after=after, follow=follow):
-                self._reply(client, _body(self._events.newer(after)))
+            case c.AskEvents(after=after, follow=follow, before=before):
+                self._reply(client, _body(self._events.newer(after, before)))
                 if follow:
                     self._followers.add(client)
             case c.AskUrl():

@@ -182,7 +182,8 @@ class FakeControl:
     """Answers on the control socket.
 
     It answers with `status`, or with `document` where there is one (a daemon of another version); `requests` are the requests that
-    came; with `refusal` and its `code` it refuses all but status and events; a `mute` one never answers.
+    came; a reply holds at most `per_reply` events; with `refusal` and its `code` it refuses all but status and events; a `mute` one
+    never answers.
     """
 
     def __init__(self, runtime_dir: Path) -> None:
@@ -193,6 +194,7 @@ class FakeControl:
         self.refusal: str | None = None
         self.code: str | None = None
         self.mute = False
+        self.per_reply = 10_000
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.bind(os.fspath(runtime_dir / CONTROL_SOCKET))
         self._socket.listen()
@@ -223,7 +225,9 @@ class FakeControl:
         if isinstance(request, AskStatus):
             return _reply(self.document or self.status)
         if isinstance(request, AskEvents):
-            return _reply([event for event in self.events if event.id > request.after])
+            end = len(self.events) + 1 if request.before is None else request.before
+            found = [event for event in self.events if request.after < event.id < end]
+            return _reply(found[-self.per_reply :])
         if self.refusal is not None:
             return Reply(error=self.refusal, code=self.code)
         if isinstance(request, AskSwitch):

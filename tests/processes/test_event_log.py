@@ -22,3 +22,14 @@ def test_a_text_is_one_line_whatever_it_quotes(caplog: pytest.LogCaptureFixture)
         events.add("info", "cam0", "ended: a\n12:00:00 daemon: all is well\x1b[2K")
     assert caplog.messages == ["cam0: ended: a\\n12:00:00 daemon: all is well\\x1b[2K"]
     assert events.newer(0)[0].text == "ended: a\\n12:00:00 daemon: all is well\\x1b[2K"
+
+
+def test_older_events_are_given_reply_by_reply_and_each_once() -> None:
+    log = EventLog()
+    for number in range(1, 701):
+        log.add("warning" if number % 2 else "info", "cam0", "is told", group="")
+    newest = log.newer(0)
+    assert [event.id for event in newest] == list(range(401, 701))
+    assert [event.id for event in log.newer(0, before=401)] == list(range(101, 401))
+    assert [event.id for event in log.newer(50, before=101)] == list(range(51, 101))
+    assert log.newer(0, before=1) == []
