@@ -253,7 +253,8 @@ ODD = [
 
 @pytest.mark.parametrize("value", ODD)
 def test_an_odd_value_of_any_key_is_settings_or_one_line(value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ncs_cluster.config.model import BACKEND_TABLES, Camera, Graph, Keys, Runtime
+    from ncs_cluster.config.model import BACKEND_TABLES, Keys
+    from ncs_cluster.config.tables import Camera, Graph, Runtime
 
     monkeypatch.chdir(tmp_path)
     keys = [*Keys.model_fields, "cameras", "graphs", "runtimes", "discovery", "discovery.sysfs", "cameras.a", "runtimes.r"]

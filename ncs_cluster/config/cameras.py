@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from ncs_cluster.config import spec
 from ncs_cluster.config.context import Context, refusal
 from ncs_cluster.config.layers import KeyPath
-from ncs_cluster.config.model import Camera
 from ncs_cluster.config.table import options_table
+from ncs_cluster.config.tables import Camera
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.plugins import made
 from ncs_cluster.sources import SOURCES

@@ -16,22 +16,10 @@ from ncs_cluster.backends import BACKENDS
 from ncs_cluster.config.catalogue import Entry, File
 from ncs_cluster.config.flags import choices, flag_of
 from ncs_cluster.config.graph_folder import GraphToml, Input, Labels
-from ncs_cluster.config.model import (
-    BACKEND_TABLES,
-    GROUPS,
-    Ambient,
-    Camera,
-    Discovery,
-    Fan,
-    FrigateTable,
-    Graph,
-    Keys,
-    Mqtt,
-    PolicyTable,
-    Pool,
-    Runtime,
-)
+from ncs_cluster.config.model import BACKEND_TABLES, GROUPS, Keys
+from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt
 from ncs_cluster.config.table import options_table
+from ncs_cluster.config.tables import Camera, Discovery, Graph, PolicyTable, Pool, Runtime
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.plugins import load
 from ncs_cluster.policies import POLICIES

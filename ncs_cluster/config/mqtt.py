@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from ncs_cluster.config.context import Context
-from ncs_cluster.config.model import Mqtt
+from ncs_cluster.config.peripheral_tables import Mqtt
 from ncs_cluster.plugins import made
 from ncs_cluster.sinks import SINKS
 from ncs_cluster.specs import CameraSpec, GatewaySpec, GraphSpec, SinkSpec

@@ -7,9 +7,9 @@ from typing import Any, Optional
 from pydantic import ValidationError
 
 from ncs_cluster.config.context import refusal
-from ncs_cluster.config.model import PolicyTable
 from ncs_cluster.config.request import PoolRequest
 from ncs_cluster.config.table import options_table
+from ncs_cluster.config.tables import PolicyTable
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.plugins import made
 from ncs_cluster.policies import POLICIES
