@@ -334,6 +334,8 @@ class Settings(Struct, frozen=True):
     fan: Optional[FanSpec] = None
     ambient: Optional[AmbientSpec] = None
     intakes: List[IntakeSpec] = []
+    history_days: int = 30
+    """How long temperatures, rates and events are kept in the state directory; 0: not at all."""
 
     @property
     def sticks(self) -> List[StickSpec]:

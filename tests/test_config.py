@@ -65,6 +65,7 @@ def test_every_flag_is_a_key_of_the_file_and_a_variable(write: Write, tmp_path: 
         "mqtt": '"127.0.0.1:1883"',
         "runtime_dir": f'"{tmp_path}/run"',
         "state_dir": f'"{tmp_path}/state"',
+        "history_days": "7",
         "log_level": '"debug"',
     }
     from ncs_cluster.config.model import Keys

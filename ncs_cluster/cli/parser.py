@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 import ncs_cluster
-from ncs_cluster.cli import commands, events, firmware, frigate, graphs, jobs, options, usb
+from ncs_cluster.cli import commands, events, firmware, frigate, graphs, history, jobs, options, usb
 
 
 def make() -> argparse.ArgumentParser:
@@ -51,5 +51,6 @@ def make() -> argparse.ArgumentParser:
     firmware.add(command)
     frigate.add(command)
     graphs.add(command)
+    history.add(command)
     usb.add(command)
     return made

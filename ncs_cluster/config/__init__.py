@@ -60,6 +60,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str], *, job: bool = False) 
         fan=fan(context),
         ambient=ambient(context),
         intakes=intakes(context, wanted),
+        history_days=context.root.history_days,
     )
 
 

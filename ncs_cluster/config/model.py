@@ -187,6 +187,14 @@ class Keys(Table):
         DAEMON,
         "DIR",
     )
+    history_days: int = key(
+        30,
+        "Days for which temperatures, rates and events are kept in STATE_DIR/history.db; 0: not at all.",
+        DAEMON,
+        "DAYS",
+        ge=0,
+        le=3650,
+    )
     log_level: Literal["debug", "info", "warning", "error"] = key("info", "How much is said on standard error.", DAEMON)
 
 

@@ -89,7 +89,8 @@ class Requests:
         """The client has closed its connection."""
         self._followers.discard(client)
 
-    def status(self) -> Status:
+    def status(self, *, twin: bool = True) -> Status:
+        """`twin`: with the original's, which goes on while somebody looks."""
         now_s = time.monotonic()
         machine = usage.machine(self._usage.machine_percent)
         status = report.status(
@@ -103,10 +104,9 @@ class Requests:
         )
         supervisor, *children = status.processes
         processes = [supervisor, *self._spawner.status(self._usage.by_pid), *children]
-        return msgspec.structs.replace(status, processes=processes, original=self._original(now_s))
+        return msgspec.structs.replace(status, processes=processes, original=self._original(now_s) if twin else None)
 
     def _original(self, now_s: float) -> OriginalStatus | None:
-        """The twin of the original script's policy goes on while somebody looks."""
         if not self._engine.settings.simulated:
             return None
         from ncs_cluster.processes import original_twin

@@ -5,8 +5,8 @@
                       engine.hand_over -> perform
                       after a deadline: engine.wake -> perform
 
-It uses no vendor library, reads no pixel, and writes to disk only when a pair of USB ports is learned. The log goes to standard
-error; threads of their own write it, set the fan and read the sensor of the air.
+It uses no vendor library, reads no pixel, and writes to disk only when a pair of USB ports is learned or a job changes. Threads of
+their own write the log to standard error, keep the history, set the fan and read the sensor of the air.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from ncs_cluster.processes.children import Children
 from ncs_cluster.processes.climate import Climate
 from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
 from ncs_cluster.processes.event_log import EventLog
+from ncs_cluster.processes.history import Recorder
 from ncs_cluster.processes.kept_jobs import KeptJobs
 from ncs_cluster.processes.log import NonBlockingHandler
 from ncs_cluster.processes.loop import Loop
@@ -50,7 +51,8 @@ def run(settings: Settings, reload: Callable[[], Settings] | None = None, *, kee
     """Run the daemon; returns its exit code. Raises ConfigError before any child is started.
 
     `reload` is called at SIGHUP and returns new settings; the difference to the present ones is applied. None: SIGHUP stops a
-    daemon that has a terminal, and is ignored by any other. `keep_jobs`: clients may give it jobs, which survive its restart.
+    daemon that has a terminal, and is ignored by any other. `keep_jobs`: clients may give it jobs, which survive its restart; and
+    its history is kept.
     """
     folder = Path(settings.runtime_dir)
     lock = runtime_dir.claim(folder)
@@ -90,6 +92,9 @@ class Supervisor:
         self._notifier = Notifier()
         self._next_ping_s = self._next_spawner_s = 0.0
         self._climate = Climate(settings.fan, settings.ambient)
+        kept = Path(settings.state_dir) if keep_jobs and settings.history_days else None
+        self._history = Recorder(kept, settings.history_days, time.monotonic())
+        self._log.followers.append(self._history.event)
         self._children = Children(settings, self._loop, self._log, self._raise, self._with_room)
         self._requests = Requests(
             self._engine,
@@ -108,6 +113,7 @@ class Supervisor:
             return self._run()
         finally:
             self._climate.close()
+            self._history.close()
 
     def _run(self) -> int:
         self._perform(self._engine.start(time.monotonic()))
@@ -186,6 +192,7 @@ class Supervisor:
             self._children.spawner.tick(now_s, self._children.pids)
             self._handle_events()
         self._climate.tick(self._log.add)
+        self._history.tick(now_s, lambda: self._requests.status(twin=False), self._log.add)
         self._log.tick(now_s)
         if now_s >= self._next_ping_s:
             self._next_ping_s = now_s + min(1.0, self._notifier.ping_every_s or 1.0)

@@ -58,6 +58,10 @@ class Lines(NamedTuple):
     y_label: str
     series: List[Series]
     x_ticks: List[float]
+    x_names: Optional[List[str]] = None
+    """What stands at the ticks; None: their values."""
+    widest_gap: float = math.inf
+    """Values further apart are not joined by a line."""
 
 
 class Bars(NamedTuple):
@@ -209,20 +213,21 @@ def _panel(paper: _Paper, panel: Panel, width: int, height: int) -> None:
 
 def _lines(paper: _Paper, panel: Lines, axes: _Axes) -> None:
     written = -math.inf
-    for tick in panel.x_ticks:
+    for tick, name in zip(panel.x_ticks, panel.x_names or [tick_text(tick) for tick in panel.x_ticks]):
         x = axes.x(tick)
         paper.line(x, axes.bottom, x, axes.bottom + 5, INK)
-        half = text_width(tick_text(tick), 0.4) / 2
+        half = text_width(name, 0.4) / 2
         if x - half > written + 6:
             # ticks that lie close together share no room for their numbers
-            paper.text(tick_text(tick), x, axes.bottom + 20, 0.4, INK, align=0.5)
+            paper.text(name, x, axes.bottom + 20, 0.4, INK, align=0.5)
             written = x + half
     for at, (series, shape) in enumerate(zip(panel.series, SHAPES * len(panel.series))):
         # a little apart, so that equal values and their spreads stay visible
         aside = ASIDE * (at - (len(panel.series) - 1) / 2) if series.marked else 0.0
         places = [(axes.x(x) + aside, value) for x, value in series.points]
-        for (x, value), (to_x, to) in zip(places, places[1:]):
-            paper.line(x, axes.y(value.median), to_x, axes.y(to.median), series.colour, 1.8)
+        for ((from_x, _), (to_x, _)), (x, value), (next_x, to) in zip(zip(series.points, series.points[1:]), places, places[1:]):
+            if to_x - from_x <= panel.widest_gap:
+                paper.line(x, axes.y(value.median), next_x, axes.y(to.median), series.colour, 1.8)
         for x, value in places if series.marked else ():
             _whisker(paper, axes, x, value, series.colour)
             paper.mark(shape, x, axes.y(value.median), series.colour)
