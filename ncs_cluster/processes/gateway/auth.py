@@ -6,8 +6,9 @@ token        where one is set: `Authorization: Bearer` for programs, a signed co
              tokens of that visitor are not looked at (429)
 POST         from this page or from a program, never from another site (403); JSON only (415); at most 64 KiB (413)
 
-Requests to the APIs of other servers (`API_PREFIXES`) may have any content type and bodies as large as their routes allow. A form
-may carry the token: a POST without a header passes to its route with NEEDS_KEY, and the route calls `check_key` first.
+Requests to the APIs of other servers (`API_PREFIXES`) may have any content type and bodies as large as their routes allow; their
+Origin must be the very address that is asked. A form may carry the token: a POST without a header passes to its route with
+NEEDS_KEY, and the route calls `check_key` first.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ncs_cluster.processes.gateway.hosts import Hosts
+from ncs_cluster.processes.gateway.hosts import Hosts, is_same_origin
 from ncs_cluster.processes.gateway.server import CannotListen
 from ncs_cluster.processes.gateway.tokens import SESSION_S, Credential, Tokens
 from ncs_cluster.processes.gateway.visitors import WrongTokens, visitor_of
@@ -152,10 +153,13 @@ class Authenticator:
 
     def _refuse_cross_site(self, request: Request) -> Response | None:
         origin, host = request.headers.get("origin"), request.headers["host"]
-        site = request.headers.get("sec-fetch-site", "none")
+        site, api = request.headers.get("sec-fetch-site", "none"), self.is_api(request.scope["path"])
+        # pictures may have any content type, so a page of another port could send them without the browser's asking first
+        if api and origin is not None and not is_same_origin(origin, host):
+            return _error(403, "cross-site request refused: send no Origin, or the address that is asked")
         if not (origin is None or self._hosts.accepts_origin(origin, host)) or site not in ("none", "same-origin"):
             return _error(403, "cross-site request refused; behind a proxy, give the name it is called by with --allowed-host")
-        if self.is_api(request.scope["path"]):
+        if api:
             return None
         form = request.scope["path"] == "/login"
         wanted = "application/x-www-form-urlencoded" if form else "application/json"

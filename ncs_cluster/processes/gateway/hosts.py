@@ -28,12 +28,18 @@ class Hosts:
     def accepts_origin(self, origin: str, host: str) -> bool:
         """`origin`: the Origin header of a request that has the accepted Host header `host`. It is the host itself, or a name or
         address of this machine: a proxy that does not pass on Host answers to it. A page of another port of this machine is
-        refused by Sec-Fetch-Site and the content type."""
+        refused by Sec-Fetch-Site and the content type; where neither is required, use `is_same_origin`."""
         scheme, _, place = origin.lower().partition("://")
         if scheme not in ("http", "https"):
             return False
         name = host_name(place)
         return place == host.lower() or (name is not None and (name in self._names or is_own_address(name)))
+
+
+def is_same_origin(origin: str, host: str) -> bool:
+    """Whether the Origin header of a request names the host and port of its Host header."""
+    scheme, _, place = origin.lower().partition("://")
+    return scheme in ("http", "https") and place == host.lower()
 
 
 def host_name(header: str | None) -> str | None:
