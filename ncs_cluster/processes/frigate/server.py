@@ -18,6 +18,7 @@ from ncs_cluster.processes.frigate import labels, protocol
 from ncs_cluster.processes.frigate.admission import Admission
 from ncs_cluster.processes.frigate.choice import choose
 from ncs_cluster.processes.frigate.clients import Clients, Connection
+from ncs_cluster.processes.frigate.notes import AGAIN_S, Notes
 from ncs_cluster.processes.intake import Intake, TimedOut
 from ncs_cluster.specs import FrigateSpec
 
@@ -27,8 +28,6 @@ LOOK_S = 0.1
 MOST_HANDSHAKES = 64
 MOST_FRAMES = 64
 """At once. Frigate sends as many frames as it has detector entries."""
-MOST_NOTES = 100
-"""Notes that were given once and are not given again."""
 IDLE_NOTE_S = 60.0
 """Between two notes of clients that connect while no stick can work."""
 TOO_MANY = "there are more detector entries than the sticks answer in time"
@@ -59,13 +58,11 @@ class Server:
     def __init__(self, spec: FrigateSpec, daemon: Daemon, note: Note, clients: Optional[Clients] = None) -> None:
         """`note` takes one line for the log of events. `clients`: of the server before this one. Raises CannotServe."""
         self.clients = clients or Clients()
-        self._daemon, self._note = daemon, note
+        self._daemon, self._notes = daemon, Notes(note)
         self.change(spec)
         self._admission = Admission()
         self._waiting: list[tuple[asyncio.Future[None], float]] = []
         """Frames that the sticks cannot have yet, and their deadlines."""
-        self._noted: set[str] = set()
-        self._idle_noted_s = float("-inf")
         self._handshakes: set[asyncio.Task[None]] = set()
         self._frames: set[asyncio.Task[None]] = set()
         self._socket = _bound(spec.endpoint)
@@ -105,7 +102,7 @@ class Server:
             self.clients.shook_hands(connection, request.model, now_s)
             work, tasks, most = self._shake_hands(connection, envelope), self._handshakes, MOST_HANDSHAKES
         elif isinstance(request, protocol.Picture):
-            connection.figures.frames += 1
+            self.clients.sent_frame(connection, now_s)
             work, tasks, most = self._look(connection, envelope, request, now_s), self._frames, MOST_FRAMES
         else:
             if isinstance(request, protocol.Upload):
@@ -133,8 +130,8 @@ class Server:
                 break
             await asyncio.sleep(LOOK_S)
         if not self._can_work:
-            who = _who(connection)
-            self._note_idle(f"{who} connects while no stick can work: its frames are answered with zeros until one can")
+            idle = f"{_who(connection)} connects while no stick can work: its frames are answered with zeros until one can"
+            self._once(idle, about="no stick", again_s=IDLE_NOTE_S)
         self._choose(connection, None)
         connection.busy = False
         await self._send(envelope, protocol.HELD)
@@ -215,17 +212,23 @@ class Server:
                 turn.set_exception(TimedOut(TOO_MANY))
 
     def _choose(self, connection: Connection, size: Optional[tuple[int, int]]) -> Optional[str]:
-        intake, figures = self._daemon.intake, connection.figures
+        intake, asked = self._daemon.intake, connection.model
         graphs = intake.graphs if intake is not None else {}
-        graph = choose(graphs, figures.model or None, self.spec.graph, size)
-        if graph is None or figures.graph == graph:
-            return graph
-        if size is not None or not figures.graph:
-            figures.graph = graph
-            if figures.model and figures.model.rpartition(".")[0] != graph != figures.model:
-                self._once(f"{_who(connection)} asks for {figures.model}, which is no graph of the daemon: {graph} answers it")
-            if unknown := labels.missing(graphs[graph].labels.values(), self._ids):
-                shown = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} others" if len(unknown) > 5 else "")
+        graph = choose(graphs, asked or None, self.spec.graph, size)
+        if graph is None:
+            return None
+        known = graph in (asked, asked.rpartition(".")[0])
+        if known:
+            self.clients.named(connection, graph, asyncio.get_running_loop().time())
+            connection.figures.unknown = ""
+        if graph != connection.graph and (size is not None or not connection.graph):
+            connection.graph = graph
+            if asked and not known:
+                unknown = f"asks for {asked}, which is no graph of the daemon: {graph} answers it"
+                connection.figures.unknown = one_line(unknown)
+                self._once(f"{_who(connection)} {unknown}")
+            if lacking := labels.missing(graphs[graph].labels.values(), self._ids):
+                shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} others" if len(lacking) > 5 else "")
                 self._once(f"Frigate's labelmap lacks classes of {graph}, which it does not get: {shown}")
         return graph
 
@@ -233,17 +236,8 @@ class Server:
         """A client that has gone or does not read gets nothing: a ROUTER never waits for it."""
         await self._socket.send_multipart([*envelope, answer])
 
-    def _note_idle(self, text: str) -> None:
-        """Once in IDLE_NOTE_S: whoever can connect can make connections."""
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._idle_noted_s >= IDLE_NOTE_S:
-            self._idle_noted_s = now_s
-            self._note(text)
-
-    def _once(self, text: str) -> None:
-        if text not in self._noted and len(self._noted) < MOST_NOTES:
-            self._noted.add(text)
-            self._note(text)
+    def _once(self, text: str, *, about: Optional[str] = None, again_s: float = AGAIN_S) -> None:
+        self._notes.once(text, asyncio.get_running_loop().time(), about=about, again_s=again_s)
 
 
 def _who(connection: Connection) -> str:
