@@ -3,56 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from ncs_cluster.sinks import _mqtt_home
-from ncs_cluster.sinks._mqtt_discovery import MOST_KEPT, About
-from ncs_cluster.sinks._mqtt_home import FORGET_S, HOME_AGAIN_S, REFRESH_S, Home
+from ncs_cluster.sinks._mqtt_home import HOME_AGAIN_S, REFRESH_S, Home
 from ncs_cluster.sinks._mqtt_outgoing import Message
-from ncs_cluster.status import SinkStatus, Status
-from ncs_cluster.types import Detection, Outcome, Record
+from ncs_cluster.status import SinkStatus
+from tests.sinks.onehome import ABOUT, BASE, HOLD_S, ONE, components, home, seen, sent, told
 from tests.sinks.onestatus import camera, status, stick
-
-ABOUT = About("pi", "ncs_cluster", "homeassistant", "http://pi:8080/", "1.2", commands=False, image=False)
-BASE = "ncs_cluster/pi/"
-HOLD_S = 10.0
-ONE = status([stick("sim-1")], [camera("door")])
-
-
-def home(about: About = ABOUT, labels: dict[str, list[str]] | None = None, shown: str = "") -> Home:
-    made = Home(about, {"door": ["person", "dog"]} if labels is None else labels, hold_s=HOLD_S, image_s=10.0, shown=shown)
-    made.connected()
-    return made
-
-
-def sent(of: Home, now_s: float) -> dict[str, bytes]:
-    """Everything that is due, sent; no topic comes twice. The node's prefix is left out."""
-    found: dict[str, bytes] = {}
-    of.tick(now_s)
-    for message in of.due(now_s):
-        assert message.topic not in found
-        found[message.topic.removeprefix(BASE)] = message.payload
-        of.sent(message, now_s)
-    return found
-
-
-def seen(*labels: str, camera: str = "door", graph: str = "demo", error: str | None = None) -> Record:
-    found = [Detection(label, 1, 0.9, (0.1, 0.1, 0.2, 0.2)) for label in labels]
-    return Record(camera, 0, 1.7e9, None, "sim-1", graph, 0.05, Outcome(found, error=error))
-
-
-def told(of: Home, now_s: float, document: Status) -> dict[str, bytes]:
-    of.status(document, now_s)
-    return sent(of, now_s)
-
-
-def components(payload: bytes) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = json.loads(payload)["components"]
-    return found
 
 
 def test_the_first_status_is_told_whole() -> None:
@@ -201,74 +157,6 @@ def test_a_stick_that_comes_back_is_a_component_again() -> None:
     assert again["stick/sim-2/temperature"] == b"40.0"
 
 
-def test_what_an_earlier_daemon_had_is_kept_for_a_minute_and_then_removed() -> None:
-    before = home()
-    retained = told(before, 0.0, status([stick("sim-1"), stick("sim-2")], []))
-    door = home()
-    for topic, payload in retained.items():
-        door.earlier(topic if topic == ABOUT.config else BASE + topic, payload)
-    first = told(door, 0.0, status([stick("sim-1")], []))
-    assert components(first[ABOUT.config]) == components(retained[ABOUT.config])
-    assert told(door, FORGET_S - 1.0, status([stick("sim-1")], [])) == {}
-    late = told(door, FORGET_S, status([stick("sim-1")], []))
-    assert {topic for topic, payload in late.items() if payload == b""} == {
-        f"stick/sim-2/{part}" for part in ("temperature", "state", "fps", "throttle_level", "restarts")
-    }
-    assert components(late[ABOUT.config])["stick_sim-2_state"] == {"platform": "sensor"}
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b"",
-        b"\xff",
-        b"[" * 100_000,
-        b"{}",
-        b"[]",
-        b'{"components":[]}',
-        b'{"components":{"a":1,"b":{"platform":3},"c":{"platform":"sensor"}}}',
-        b" " * 2_000_000,
-    ],
-)
-def test_what_is_no_message_of_an_earlier_daemon_is_left_out(payload: bytes) -> None:
-    plain, door = home(), home()
-    door.earlier(ABOUT.config, payload)
-    assert told(door, 0.0, ONE) == told(plain, 0.0, ONE)
-
-
-@pytest.mark.parametrize("topic", ["+", "stick/#", "stick/+/state", "a\0b", "\x1b[31m", "x" * 60_000, "\ufeff"])
-def test_a_topic_that_no_message_can_be_sent_to_is_not_removed(topic: str) -> None:
-    door = home()
-    door.earlier(BASE + topic, b"1")
-    door.earlier(BASE + "stick/sim-2/state", b"active")
-    told(door, 0.0, ONE)
-    assert [name for name, payload in told(door, FORGET_S, ONE).items() if payload == b""] == ["stick/sim-2/state"]
-
-
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_a_number_that_json_does_not_have_is_not_passed_on(number: str) -> None:
-    door = home()
-    door.earlier(ABOUT.config, f'{{"components": {{"old": {{"platform": "sensor", "min": {number}}}}}}}'.encode())
-    assert "old" not in components(told(door, 0.0, ONE)[ABOUT.config])
-
-
-def test_no_more_than_so_many_topics_of_an_earlier_daemon_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_mqtt_home, "MOST_TOPICS", 3)
-    door = home()
-    for number in range(5):
-        door.earlier(f"{BASE}stick/{number}/state", b"active")
-    told(door, 0.0, ONE)
-    assert told(door, FORGET_S, ONE) == {f"stick/{number}/state": b"" for number in range(3)}
-
-
-def test_an_earlier_message_of_any_size_costs_a_bounded_number_of_components() -> None:
-    door = home()
-    many = {f"c{number}": {"platform": "sensor", "name": "x"} for number in range(MOST_KEPT + 500)}
-    door.earlier(ABOUT.config, json.dumps({"components": many}).encode())
-    kept = components(told(door, 0.0, ONE)[ABOUT.config])
-    assert len([key for key in kept if key in many]) == MOST_KEPT
-
-
 def test_everything_is_told_again_when_the_broker_was_away_and_when_home_assistant_starts() -> None:
     door = home()
     first = told(door, 0.0, ONE)
@@ -364,74 +252,6 @@ def test_a_picture_is_asked_for_when_something_is_seen_and_then_once_in_an_inter
     assert sent(door, 40.0) == {"camera/door/image": b"\xff\xd8jpeg"}
 
 
-steps = st.one_of(
-    st.tuples(st.just("status"), st.sets(st.sampled_from(["s1", "s2", "s3"])), st.sets(st.sampled_from(["door", "yard"]))),
-    st.tuples(st.just("record"), st.sampled_from(["door", "yard"]), st.lists(st.sampled_from(["person", "dog"]), max_size=3)),
-    st.tuples(st.sampled_from(["lost", "connected", "home"])),
-    st.tuples(st.just("partly"), st.integers(0, 5)),
-)
-
-
-@given(st.lists(st.tuples(st.floats(0.0, 30.0), steps), max_size=40), st.integers(0, 99))
-def test_after_any_history_a_broker_that_gets_everything_holds_what_a_new_daemon_would_tell(
-    history: list[tuple[float, tuple[Any, ...]]], fps: int
-) -> None:
-    labels = {"door": ["person", "dog"], "yard": ["person"]}
-    door = home(labels=labels)
-    broker: dict[str, bytes] = {}
-    number_s: dict[str, float] = {}
-    now_s, online = 0.0, True
-
-    def take(most: int = 10**6) -> None:
-        for message in door.due(now_s)[:most]:
-            assert online
-            if message.payload:
-                broker[message.topic] = message.payload
-            else:
-                broker.pop(message.topic, None)
-            number_s[message.topic] = now_s
-            door.sent(message, now_s)
-
-    last = status([stick("s1", fps=fps)], [camera("door")])
-    for pause_s, (what, *given_) in history:
-        now_s += pause_s
-        door.tick(now_s)
-        if what == "status":
-            last = status([stick(name, fps=fps) for name in sorted(given_[0])], [camera(name) for name in sorted(given_[1])])
-            door.status(last, now_s)
-        elif what == "record":
-            door.record(seen(*given_[1], camera=given_[0]), now_s)
-        elif what == "lost":
-            door.disconnected()
-            online = False
-        elif what == "connected":
-            broker.clear()
-            door.connected()
-            online = True
-        elif what == "home":
-            door.home_online(now_s)
-        else:
-            take(given_[0])
-    if not online:
-        broker.clear()
-        door.connected()
-        online = True
-    for _ in range(2):
-        now_s += HOLD_S + 1.0
-        door.tick(now_s)
-        door.status(last, now_s)
-        take()
-    fresh = home(labels=labels)
-    fresh.status(last, now_s)
-    wanted = {message.topic: message.payload for message in fresh.due(now_s)}
-    config, wanted_config = components(broker.pop(ABOUT.config)), components(wanted.pop(ABOUT.config))
-    assert broker == wanted
-    assert {key: part for key, part in config.items() if len(part) > 1} == wanted_config
-    now_s += 1.0
-    door.status(last, now_s)
-    assert door.due(now_s) == [], "nothing changes any more"
-
-
 def test_a_message_is_due_again_until_it_was_sent() -> None:
     door = home()
     door.status(ONE, 0.0)
@@ -440,22 +260,6 @@ def test_a_message_is_due_again_until_it_was_sent() -> None:
     assert door.due(0.0) == first[1:]
     assert all(isinstance(message, Message) for message in first)
     assert REFRESH_S < 180 / 2
-
-
-def test_the_picture_that_an_earlier_daemon_left_stays_until_there_is_another() -> None:
-    door = home(ABOUT._replace(image=True))
-    door.earlier(BASE + "camera/door/image", b"\xff\xd8")
-    door.earlier(BASE + "camera/yard/image", b"\xff\xd8")
-    told(door, 0.0, ONE)
-    assert {topic: payload for topic, payload in told(door, FORGET_S, ONE).items() if not payload} == {"camera/yard/image": b""}
-
-
-def test_what_the_broker_tells_late_of_an_earlier_daemon_counts_too() -> None:
-    before, door = home(), home()
-    retained = told(before, 0.0, status([stick("sim-1"), stick("sim-2")], []))
-    told(door, 0.0, status([stick("sim-1")], []))
-    door.earlier(ABOUT.config, retained[ABOUT.config])
-    assert "stick_sim-2_state" in components(sent(door, 1.0)[ABOUT.config])
 
 
 def test_a_stick_that_gets_a_name_is_called_by_it_under_its_old_id() -> None:
