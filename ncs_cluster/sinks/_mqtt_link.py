@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional
 
 from ncs_cluster.errors import ConfigError, one_line
 from ncs_cluster.plugins import reason
+from ncs_cluster.sinks._mqtt_bounds import bounded
 from ncs_cluster.sinks._mqtt_home import OFFLINE, Home
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class Broker:
 
     def client(self, name: str) -> Client:
         """Not connected. Raises ConfigError without paho-mqtt, OSError for a CA file that cannot be read."""
-        paho = library()
-        client: Client = paho.Client(paho_callback_version(), client_id=name, reconnect_on_failure=False)
+        made = bounded(library().Client)
+        client: Client = made(paho_callback_version(), client_id=name, reconnect_on_failure=False)
         client.connect_timeout = CONNECT_S
         if self.user is not None:
             client.username_pw_set(self.user, self.password)

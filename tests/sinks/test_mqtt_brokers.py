@@ -7,7 +7,7 @@ from socket import create_server, socket
 
 import pytest
 
-from ncs_cluster.sinks import _mqtt_link
+from ncs_cluster.sinks import _mqtt_bounds, _mqtt_link
 from ncs_cluster.sinks._mqtt_link import Backoff
 from tests.mosquitto import WAIT_S, broker
 from tests.needs import need_module
@@ -104,6 +104,54 @@ def test_what_the_broker_has_of_an_earlier_daemon_keeps_nobody_from_connecting(m
             assert_comes(peer, b"\x00\x01\x00\x14homeassistant/status")
             peer.sendall(b"\x90\x03\x00\x01\x00")
             assert_comes(peer, BASE.encode() + b"availabilityonline")
+
+
+def told_of(header: bytes) -> str:
+    """What is told of a broker that sends a packet which begins so and does not end; its connection is ended."""
+    need_module("paho.mqtt.client")
+    with create_server(("127.0.0.1", 0)) as listener, sink(listener.getsockname()[1]) as opened:
+        listener.settimeout(WAIT_S)
+        peer, _ = listener.accept()
+        with peer:
+            peer.settimeout(WAIT_S)
+            assert_comes(peer, b"MQTT")
+            peer.sendall(b"\x20\x02\x00\x00" + header)
+            with pytest.raises(ConnectionError):
+                # more than the buffers of two sockets hold
+                peer.sendall(bytes(64 * 1024 * 1024))
+        until(lambda: opened.trouble(), "the broker is told of")
+        start = f"the MQTT broker 127.0.0.1:{listener.getsockname()[1]} cannot be used: "
+        assert str(opened.trouble()).startswith(start)
+        return str(opened.trouble()).removeprefix(start)
+
+
+def test_a_broker_that_declares_a_huge_packet_is_left_before_it_is_read() -> None:
+    most = _mqtt_bounds.MOST_PACKET
+    for kind in (b"\x31", b"\x90", b"\xd0", b"\x20"):
+        assert told_of(kind + b"\xff\xff\xff\x7f") == f"it sends a packet of 268435455 bytes, and no more than {most} are read"
+    assert told_of(b"\x31\x81\x80\x80\x04") == f"it sends a packet of {most + 1} bytes, and no more than {most} are read"
+
+
+@pytest.mark.parametrize("quality", [b"\x32", b"\x34"])
+def test_a_broker_that_sends_what_would_be_kept_until_it_asks_for_it_is_left(quality: bytes) -> None:
+    """Nothing is subscribed to but with quality of service 0."""
+    assert told_of(quality + b"\x80\x80\x04") == "it sends a message with a quality of service that was not asked for"
+
+
+def test_a_picture_as_long_as_a_packet_may_be_keeps_nobody_from_connecting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_mqtt_bounds, "MOST_PACKET", 500_000)
+    topic = BASE + "camera/door/image"
+    largest = 500_000 - 2 - len(topic)
+    with broker(tmp_path) as place:
+        with place.listening() as listener, sink(place.port, image=True) as opened:
+            listener.until(online, "the start")
+            opened._home.picture("door", b"\xff" * largest)
+            opened._link.wake()
+            listener.until(lambda found: len(found.get(topic, b"")) == largest, "the picture")
+        with place.listening() as listener, sink(place.port, image=True) as opened:
+            listener.until(online, "the start")
+            until(lambda: opened._link._connected_s is not None, "the connection")
+            assert (opened._link._adoptions, opened.trouble()) == (1, None)
 
 
 def assert_comes(peer: socket, wanted: bytes) -> None:
