@@ -28,7 +28,7 @@ signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG_LINES = 60
-LEFT_S = 5.0
+LEFT_S = 20.0
 PR_SET_CHILD_SUBREAPER = 36
 BEGAN = pytest.StashKey[float]()
 """When the set-up of a test began, unix s."""

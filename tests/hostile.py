@@ -34,7 +34,7 @@ PAUSE_S = 0.01
 def act(kind: str, path: str) -> None:
     """One connection, until the daemon ends it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
-        sock.settimeout(10.0)
+        sock.settimeout(60)
         sock.connect(path)
         if kind == "silent":
             sock.recv(1)

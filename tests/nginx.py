@@ -45,7 +45,7 @@ def nginx(folder: Path, location: str, gateway_port: int) -> Iterator[int]:
         [*TIED, program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")]
     )
     try:
-        until_s = time.monotonic() + 20
+        until_s = time.monotonic() + 60
         while True:
             try:
                 create_connection(("127.0.0.1", port)).close()
@@ -57,4 +57,4 @@ def nginx(folder: Path, location: str, gateway_port: int) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)

@@ -45,7 +45,7 @@ class Prometheus:
 
     def _get(self, what: str, **asked: str) -> dict[str, Any]:
         url = f"http://{self._address}/api/v1/{what}?{urllib.parse.urlencode(asked)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             data: dict[str, Any] = json.loads(answer.read())["data"]
             return data
 
@@ -89,4 +89,4 @@ def prometheus(folder: Path, target: str, token: str) -> Iterator[Prometheus]:
         yield Prometheus(bound[1])
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)

@@ -39,7 +39,7 @@ def is_39(python: str) -> bool:
     """True when it starts and says it is CPython 3.9."""
     ask = "import sys, venv; print(sys.implementation.name, *sys.version_info[:2])"
     try:
-        said = subprocess.run([python, "-c", ask], capture_output=True, text=True, timeout=30, check=False)
+        said = subprocess.run([python, "-c", ask], capture_output=True, text=True, timeout=60, check=False)
     except OSError:
         return False
     return said.stdout.split() == ["cpython", "3", "9"]

@@ -24,7 +24,7 @@ def test_a_tied_program_is_killed_with_the_process_that_started_it(tmp_path: Pat
     with subprocess.Popen([sys.executable, "-c", STARTS, str(program)], stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
         child = psutil.Process(int(starter.stdout.readline()))
-        until_s = time.monotonic() + 30
+        until_s = time.monotonic() + 60
         while child.name() != "sleep" and time.monotonic() < until_s:
             time.sleep(0.01)
         assert child.name() == "sleep"

@@ -90,7 +90,7 @@ class Emulator:
         state: dict[str, Any] = self.command("state", port=port)
         return state
 
-    def await_state(self, port: str, state: str, timeout_s: float = 10.0) -> dict[str, Any]:
+    def await_state(self, port: str, state: str, timeout_s: float = 60.0) -> dict[str, Any]:
         """Raises TimeoutError."""
         until_s = time.monotonic() + timeout_s
         while (now := self.state(port))["state"] != state:

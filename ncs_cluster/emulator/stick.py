@@ -38,8 +38,8 @@ FAULTS = {
     "status": "the next graph command is answered with `code` (10, out of memory)",
     "refuse": "the next `writes` (1) of the host are not acknowledged",
     "credit": "written bytes are never released",
-    "double": "the next result comes twice",
-    "lost": "the next result never comes, though its tensor's credit does",
+    "double": "the next result comes twice, or the one `after` (0) others",
+    "lost": "the next result, or the one `after` (0) others, never comes, though its tensor's credit does",
     "swap": "the next two results change places",
     "wrong": "the next `times` (1) results are all zeros",
     "short": "the next result lacks its last `bytes` (4)",
@@ -317,7 +317,7 @@ class Stick:
 
     def _results(self, output: bytes) -> list[bytes]:
         """What the host gets for one inference: its output, unless a fault says otherwise."""
-        if self._faults.pop("lost", None) is not None:
+        if self._hits("lost"):
             return []
         if self._kept is not None:
             kept, self._kept = self._kept, None
@@ -325,4 +325,15 @@ class Stick:
         if self._faults.pop("swap", None) is not None:
             self._kept = output
             return []
-        return [output, output] if self._faults.pop("double", None) is not None else [output]
+        return [output, output] if self._hits("double") else [output]
+
+    def _hits(self, kind: str) -> bool:
+        """Whether this fault hits the present result; it then ends."""
+        fault = self._faults.get(kind)
+        if fault is None:
+            return False
+        fault["after"] = fault.get("after", 0.0) - 1
+        if fault["after"] >= 0:
+            return False
+        del self._faults[kind]
+        return True

@@ -18,6 +18,9 @@ from ncs_cluster.ipc.channel import Channel, pair
 
 M = TypeVar("M")
 
+WAIT_S = 60.0
+"""Generous: a machine that runs other tests may stand still for seconds."""
+
 
 class Child:
     """A running child and the channel to it."""
@@ -30,7 +33,7 @@ class Child:
     def send(self, message: Any, *fds: int) -> None:
         self.channel.send(message, *fds)
 
-    def receive(self, timeout_s: float = 10.0) -> Any:
+    def receive(self, timeout_s: float = WAIT_S) -> Any:
         """The next message. Raises TimeoutError, and EOFError when the child has closed its end."""
         if not select.select([self.channel.fileno()], [], [], max(0.0, timeout_s))[0]:
             raise TimeoutError(f"no message for {timeout_s} s; the last ones: {self.received[-5:]}")
@@ -39,7 +42,7 @@ class Child:
         self.received.append(received.message)
         return received.message
 
-    def expect(self, kind: type[M], timeout_s: float = 10.0) -> M:
+    def expect(self, kind: type[M], timeout_s: float = WAIT_S) -> M:
         """The next message of one kind; messages of other kinds before it are kept in `received`."""
         until_s = time.monotonic() + timeout_s
         while True:

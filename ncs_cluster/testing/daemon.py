@@ -98,7 +98,7 @@ class Daemon:
     def pid(self) -> int:
         return self.process.pid
 
-    def client(self, timeout_s: float = 10.0) -> Client:
+    def client(self, timeout_s: float = START_S) -> Client:
         return Client(self.runtime_dir, timeout_s=timeout_s)
 
     def status(self) -> Status:
@@ -177,7 +177,7 @@ class Daemon:
         except subprocess.TimeoutExpired:
             raise TimeoutError(f"still running after {timeout_s:g} s\n{self.log_end()}") from None
 
-    def stop(self, timeout_s: float = 20.0) -> int:
+    def stop(self, timeout_s: float = START_S) -> int:
         """Send SIGTERM and wait. Returns the exit code."""
         self.process.terminate()
         return self.wait(timeout_s)
@@ -208,18 +208,27 @@ def alive(process: psutil.Process) -> bool:
 
 
 def gone(processes: list[psutil.Process], timeout_s: float) -> bool:
-    """Whether all processes end within `timeout_s`."""
-    until_s = time.monotonic() + timeout_s
+    """Whether all processes end within `timeout_s`, in which this one runs."""
+    left_s = timeout_s
     while any(map(alive, processes)):
-        if time.monotonic() > until_s:
+        if left_s <= 0:
             return False
-        time.sleep(0.005)
+        began_s = time.monotonic()
+        time.sleep(POLL_S)
+        # where the machine stands still for a while, it does so for these processes too
+        left_s -= min(time.monotonic() - began_s, 2 * POLL_S)
     return True
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
     """Every record of a --results file. Raises ValueError for a line that is not JSON."""
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def results_so_far(path: Path) -> list[dict[str, Any]]:
+    """Every whole record of a --results file that is being written; none while the file is not there."""
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def main() -> int:

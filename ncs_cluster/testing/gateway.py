@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ncs_cluster.messages import FromGateway, GatewayOpened, OpenGateway, PictureReady, Watch
 from ncs_cluster.specs import GatewaySpec
-from ncs_cluster.testing.children import Child, running
+from ncs_cluster.testing.children import WAIT_S, Child, running
 from ncs_cluster.testing.control import FakeControl, PictureWriter, control
 from ncs_cluster.types import CameraName
 
@@ -57,7 +57,7 @@ class Site:
         self, method: str, path: str, body: str | bytes | None = None, *, host: str | None = None, **headers: str
     ) -> Answer:
         """One request on a connection of its own. Underscores in header names are dashes."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
         try:
             sent = {"Host": host or f"127.0.0.1:{self.port}", **{name.replace("_", "-"): value for name, value in headers.items()}}
             connection.request(method, path, body, sent)
@@ -115,7 +115,7 @@ class Site:
                     if self.watched.get(name, [0])[-1]:
                         self.draw(name)
 
-    def until_watched(self, name: str, viewers: int, timeout_s: float = 15.0) -> None:
+    def until_watched(self, name: str, viewers: int, timeout_s: float = WAIT_S) -> None:
         """Wait until the camera has that many viewers. Raises TimeoutError."""
         until_s = time.monotonic() + timeout_s
         while self.watched.get(name, [0])[-1] != viewers:

@@ -77,7 +77,7 @@ def test_by_the_second_api_lanes_end_and_tell_their_number(lanes: Any) -> None:
     for lane in (0, 1):
         net.input(lane)[:] = rng.integers(0, 256, net.input(lane).shape)
         net.start(lane)
-    assert {ended.get(timeout=20) for _ in range(2)} == {(0, None), (1, None)}
+    assert {ended.get(timeout=60) for _ in range(2)} == {(0, None), (1, None)}
     for lane in (0, 1):
         assert net.failed(lane) is None
         assert [array.shape for array in net.outputs(lane).values()] == [(1, 1, 50, 7)]
@@ -99,7 +99,7 @@ def test_by_the_second_api_a_graph_gets_its_colours_in_its_own_order(tmp_path: P
     image = np.random.default_rng(1).integers(0, 256, (6, 8, 3), np.uint8)
     preprocess(image, spec, net.width, net.height, net.input(0), net.layout)
     net.start(0)
-    ended.get(timeout=20)
+    ended.get(timeout=60)
     (seen,) = net.outputs(0).values()
     expected = (image[:, :, ::-1].astype(np.float32) - spec.mean) / spec.scale
     np.testing.assert_allclose(seen[0].transpose(1, 2, 0) - 1000, expected, atol=1e-3)

@@ -31,7 +31,7 @@ def watched(daemon: Daemon) -> Iterator[Viewer]:
     ended = threading.Event()
 
     def look() -> None:
-        connection = http.client.HTTPConnection(where, timeout=10)
+        connection = http.client.HTTPConnection(where, timeout=60)
         connection.request("GET", "/cameras/cam0.mjpg")
         response = connection.getresponse()
         boundary = f"--{response.headers.get_param('boundary')}".encode()

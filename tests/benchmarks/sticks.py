@@ -192,7 +192,7 @@ def recovery(ground: Ground, host: Host) -> str:
             if len(stick.of(StickOpened)) > 1:
                 return f"{stick.of(StickOpened)[1][0] - began_s:.1f} s, its worker lives"
             if stick.of(Failed):
-                stick.child.process.wait(10)
+                stick.child.process.wait(60)
                 again = stack.enter_context(_worker(ground, host, emulator, PORTS[0]))
                 return f"{_opened(*_until_open([again])) - began_s:.1f} s, in a new worker"
 

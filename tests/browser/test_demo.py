@@ -56,7 +56,7 @@ def address(tmp_path: Path) -> Iterator[str]:
         yield until(url)
     finally:
         daemon.terminate()
-        daemon.wait(20)
+        daemon.wait(60)
 
 
 def warmest(runtime_dir: Path) -> float:

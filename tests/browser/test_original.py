@@ -40,7 +40,7 @@ def run_dir(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path / "run"
     finally:
         daemon.terminate()
-        daemon.wait(20)
+        daemon.wait(60)
 
 
 def url_of(runtime_dir: Path) -> str | None:

@@ -32,7 +32,7 @@ return Array.from(context.getImageData(0, 0, 64, 48).data).join();
 """
 
 
-def until(holds: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+def until(holds: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     """What `holds` returns once it is true. An element of a page that was just left is not true yet."""
     until_s = time.monotonic() + timeout_s
     while True:

@@ -40,7 +40,7 @@ def run(*command: str) -> tuple[int, str]:
     if os.getuid() == 0:
         # root may enter everywhere
         humble = [need_program("setpriv", "util-linux"), "--bounding-set=-dac_override,-dac_read_search"]
-    done = subprocess.run([*humble, sys.executable, *command], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([*humble, sys.executable, *command], capture_output=True, text=True, timeout=60, check=False)
     said = [line for line in done.stderr.splitlines() if "running as root" not in line]
     assert len(said) == 1, done.stderr
     return done.returncode, said[0]
@@ -143,7 +143,7 @@ def test_a_user_who_is_not_in_the_services_group_is_told_to_join_it(closed: Path
         ],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         env={**os.environ, "XDG_RUNTIME_DIR": str(closed.parent), "RUNTIME_DIRECTORY": ""},
         check=False,
     )
@@ -184,7 +184,7 @@ def test_a_jobs_folder_that_cannot_be_made_says_what_to_do(closed: Path, out: st
 def test_an_empty_out_is_not_the_working_folder(tmp_path: Path, command: list[str]) -> None:
     """As of an unset variable of a script: a job would write beside everything else."""
     words = [sys.executable, *NCSCTL, *command, "--out", ""]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.endswith("error: argument --out: must not be empty; name a folder\n")
     assert list(tmp_path.iterdir()) == []

@@ -90,7 +90,7 @@ def test_a_daemon_that_tries_its_graphs_says_so_to_those_who_ask_and_in_the_log(
         tree = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         assert gone(tree, 10.0)
-    until_s = time.monotonic() + 10.0
+    until_s = time.monotonic() + 60
     while starting.read(str(runtime_dir)) is not None:
         assert time.monotonic() < until_s, "the kernel releases its lock"
         time.sleep(0.01)

@@ -312,5 +312,5 @@ def test_what_asks_a_running_daemon_loads_nothing_of_this() -> None:
     code = (
         f"import sys, ncs_cluster.cli.parser as it; it.make(); print([name for name in sys.modules if name.startswith({heavy!r})])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"

@@ -39,7 +39,7 @@ def daemon(tmp_path: Path) -> Iterator[FakeControl]:
 def ncsctl(*argv: str, place: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
     where = ["--runtime-dir", str(place)] if place is not None else []
     return subprocess.run(
-        [*NCSCTL, *where, *argv], capture_output=True, text=True, timeout=30, env={**os.environ, **environ}, check=False
+        [*NCSCTL, *where, *argv], capture_output=True, text=True, timeout=60, env={**os.environ, **environ}, check=False
     )
 
 
@@ -237,11 +237,11 @@ def test_url_waits_for_a_page_that_is_not_ready_and_for_no_other_refusal(daemon:
     assert len(daemon.requests) == 1
     daemon.refusal, daemon.code = "in any words", PAGE_NOT_READY
     with subprocess.Popen([*NCSCTL, "url", "--runtime-dir", str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + 60
         while len(daemon.requests) < 3 and time.monotonic() < deadline_s:
             time.sleep(0.01)
         daemon.refusal = None
-        assert process.communicate(timeout=30)[0] == "http://127.0.0.1:8080/\n"
+        assert process.communicate(timeout=60)[0] == "http://127.0.0.1:8080/\n"
 
 
 def test_the_runtime_directory_may_stand_before_or_after_the_command_or_in_the_environment(
@@ -281,7 +281,7 @@ def test_events_are_lines_and_a_reader_that_leaves_is_no_error(daemon: FakeContr
     assert len(lines) == 2000
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  warning stick sim-1   event 0", lines[0])
     command = shlex.join([*NCSCTL, "events", "--runtime-dir", str(tmp_path)]) + " | head -1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -297,7 +297,7 @@ def test_following_ends_quietly_with_ctrl_c_and_with_3_when_the_daemon_goes(daem
         assert process.stdout is not None
         assert "hello" in process.stdout.readline()
         end(process)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (code, "")
         assert err == ("" if code == 130 else "ncsctl: ncs-clusterd closed the connection\n")
 
@@ -307,7 +307,7 @@ def on_terminal(*argv: str, until: bytes, times: int = 1, **environ: str) -> tup
     pid, fd = pty.fork()
     if pid == 0:
         os.execve(sys.executable, [*NCSCTL, *argv], {**os.environ, "TERM": "xterm", **environ})
-    got, deadline_s = b"", time.monotonic() + 30
+    got, deadline_s = b"", time.monotonic() + 60
     try:
         while got.count(until) < times and time.monotonic() < deadline_s and select.select([fd], [], [], 30)[0]:
             got += os.read(fd, 65536)

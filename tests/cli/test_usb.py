@@ -177,7 +177,7 @@ def test_ctrl_c_and_sigterm_end_the_command_and_the_transcript_is_written(stick:
     environ = {**os.environ, **stick.env, "PYTHONPATH": str(ROOT)}
     command = [*NCSCTL, "usb-capture", "-o", str(output), "--", sys.executable, "-c", program]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environ) as running:
-        until_s = time.monotonic() + 30
+        until_s = time.monotonic() + 60
         while not ready.exists() and time.monotonic() < until_s:
             time.sleep(0.02)
         running.send_signal(signal.SIGINT)
@@ -208,7 +208,7 @@ def test_the_recorder_has_every_call_of_the_machines_libusb(recorder: Path, real
 
 def test_the_recorder_passes_on_to_the_machines_libusb(recorder: Path, real: str, tmp_path: Path) -> None:
     environ = build.environment(os.environ, recorder, real, tmp_path, 1 << 20)
-    done = subprocess.run([sys.executable, "-c", LISTING], env=environ, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", LISTING], env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "listed\n", "")
     (log,) = tmp_path.iterdir()
     with log.open("rb") as file:
@@ -232,7 +232,7 @@ def test_without_a_folder_for_its_log_the_recorder_only_passes_on(recorder: Path
         {**environ, "NCS_USB_CAPTURE": str(tmp_path / "absent")},
         {k: v for k, v in environ.items() if k != "NCS_USB_CAPTURE"},
     ):
-        done = subprocess.run([sys.executable, "-c", LISTING], env=absent, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run([sys.executable, "-c", LISTING], env=absent, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stdout) == (0, "listed\n")
 
 

@@ -181,7 +181,7 @@ def test_ctrl_c_ends_a_step_at_once_even_while_its_interpreter_loads(emulator: E
             assert running.poll() is None
             time.sleep(0.01)
         running.send_signal(signal.SIGINT)
-        said, complaints = running.communicate(timeout=30)
+        said, complaints = running.communicate(timeout=60)
     assert said.split() == [str(128 + signal.SIGTERM), "True"]
     assert "Traceback" not in complaints
 

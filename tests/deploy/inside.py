@@ -56,7 +56,7 @@ def page(token: str) -> int | str:
     asked = urllib.request.Request("http://127.0.0.1:8080/api/status", headers={"Authorization": f"Bearer {token}"})
     for _ in range(200):
         try:
-            with urllib.request.urlopen(asked, timeout=10) as answer:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code

@@ -35,7 +35,7 @@ def test_a_stick_nobody_talks_to_resets_itself_if_its_watchdog_was_armed(chips: 
     rom = usb.open(usb.one())
     rom.write(patched(watchdog=True))
     rom.close()
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 60
     while not bus.state()["resets"] and time.monotonic() < until_s:
         pass
     assert bus.await_state("1-1.2", "rom")["resets"] == 1
@@ -72,7 +72,7 @@ def test_boots_pulls_and_contexts_without_end_keep_nothing(chips: tuple[Emulator
         stick.close()
         usb.exit()
         bus.plug()
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 60
     while held() != before and time.monotonic() < until_s:
         bus.state()  # the bus hears of a client that has left when it next looks
     assert held() == before

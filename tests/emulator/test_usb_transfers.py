@@ -123,7 +123,7 @@ def test_reads_and_writes_wait_in_threads_of_their_own(stick: Handle) -> None:
     reader.start()
     for n in range(50):
         stick.write(bytes([n]) * (269_000 + n), timeout_ms=0)
-    reader.join(30)
+    reader.join(60)
     assert [(data[0], len(data)) for data in heard] == [(n, 269_000 + n) for n in range(50)]
 
 
@@ -149,7 +149,7 @@ def test_who_waits_for_a_stick_hears_at_once_that_it_has_gone(start_emulator: Ca
     else:
         emulator.process.kill()
     assert asynchronous.wait() == ("no device", b"")
-    reader.join(10)
+    reader.join(60)
     assert errors == ["LIBUSB_ERROR_NO_DEVICE"]
     assert usb.list() == []
     asynchronous.free()

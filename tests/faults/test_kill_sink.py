@@ -16,7 +16,7 @@ def test_a_sink_that_is_killed_again_and_again_loses_and_repeats_nothing(tmp_pat
     results = tmp_path / "results.jsonl"
     results.write_text('{"frame": -1}\n{"frame": -2, "torn')
     camera = synthetic(ordered=True, frames=FRAMES, paced=False)
-    with running(settings(tmp_path, sticks(2, latency_ms=10.0), [camera], results=results)) as daemon:
+    with running(settings(tmp_path, sticks(2, latency_ms=25.0), [camera], results=results)) as daemon:
         for killed in range(3):
 
             def writes(status: Status, least: int = 40 * killed + 20) -> bool:

@@ -38,7 +38,7 @@ def test_silent_connections_without_end_leave_room_for_children_that_restart(tmp
     """With `spare` descriptors: room for some clients, and for hardly what a restart needs."""
     results = tmp_path / "results.jsonl"
     camera = synthetic(ordered=True, frames=600, paced=False)
-    with running(settings(tmp_path, sticks(2, latency_ms=10.0), [camera], results=results)) as daemon:
+    with running(settings(tmp_path, sticks(2, latency_ms=20.0), [camera], results=results)) as daemon:
         with daemon.client() as client, contextlib.ExitStack() as stack:
             daemon.until(lambda status: status["sink"]["written"] > 20, "writes")
             pids = {process["name"]: process["pid"] for process in daemon.status()["processes"]}

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from ncs_cluster.specs import RuntimeSpec
-from ncs_cluster.testing.daemon import running, settings, sticks, synthetic
+from ncs_cluster.testing.daemon import Status, running, settings, sticks, synthetic
 from ncs_cluster.testing.interpreter import interpreter
 
 pytestmark = pytest.mark.slow
@@ -114,10 +114,13 @@ def test_an_interpreter_that_is_not_there_is_named_and_tried_again(tmp_path: Pat
     missing = RuntimeSpec(str(tmp_path / "no" / "python3.9"))
     pool = sticks(1) + sticks(1, "missing", first=2)
     with running(settings(tmp_path, pool, [synthetic()], runtimes={"missing": missing})) as daemon:
-        status = daemon.until(lambda status: status["cameras"][0]["results"] > 5, "works with the other stick")
-        assert status["sticks"][1]["state"] == "backoff"
-        assert "runtime 'missing' cannot be started" in status["sticks"][1]["last_error"]
-        assert "no/python3.9" in status["sticks"][1]["last_error"]
-        assert status["daemon"]["state"] == "degraded"
-        assert any("python3.9" in reason for reason in status["daemon"]["reasons"])
+
+        def told(status: Status) -> bool:
+            error = status["sticks"][1]["last_error"] or ""
+            named = "runtime 'missing' cannot be started" in error and "no/python3.9" in error
+            reasons = any("python3.9" in reason for reason in status["daemon"]["reasons"])
+            states = (status["sticks"][1]["state"], status["daemon"]["state"])
+            return named and reasons and states == ("backoff", "degraded") and status["cameras"][0]["results"] > 5
+
+        daemon.until(told, "works with the other stick, and names the interpreter")
         assert daemon.stop() == 0

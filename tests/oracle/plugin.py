@@ -81,7 +81,7 @@ class Plugin:
     def end(self) -> None:
         """Let it go, as a program that ends: what it has loaded is closed."""
         self._hang_up()
-        self.process.wait(20)
+        self.process.wait(60)
 
     def kill(self) -> None:
         self.process.kill()

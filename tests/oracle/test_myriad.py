@@ -94,7 +94,7 @@ class Frames:
 
 
 def _until(holds: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < until_s
         time.sleep(0.005)
@@ -133,7 +133,7 @@ def test_it_sees_what_the_cpu_sees_and_leaves_the_stick_in_its_rom(
         assert 10 < told.temperature_c < 100
         child.send(Stop())
         child.drain()
-        assert child.process.wait(10) == 0
+        assert child.process.wait(60) == 0
         assert stick.state(PORT)["state"] != "run", "closed, not left to its watchdog"
     stick.await_state(PORT, "rom")
 
@@ -152,7 +152,7 @@ def test_a_stick_that_is_pulled_at_work_is_told_and_ends_the_worker_without_a_cl
         stick.pull(PORT)
         began_s = time.monotonic()
         assert child.expect(Failed).reason == "gone"
-        assert child.process.wait(5) == 1
+        assert child.process.wait(60) == 1
         assert time.monotonic() - began_s < 5, "the plugin takes 10 s to close a stick that is gone"
 
 
@@ -165,7 +165,7 @@ def test_a_stick_that_hangs_is_told_and_ends_the_worker(
         failed = child.expect(Failed)
         assert failed.reason == "hang"
         assert "hangs" in failed.detail
-        assert child.process.wait(5) == 1
+        assert child.process.wait(60) == 1
 
 
 def test_after_a_kill_the_next_worker_waits_until_the_stick_has_reset_itself(
@@ -202,7 +202,7 @@ def test_while_another_process_holds_the_plugins_lock_results_flow_and_the_tempe
         assert all(message.temperature_c is not None for message in told)
         frames.show(pictures[0])
         child.expect(Inferred)
-        until_s = time.monotonic() + 5
+        until_s = time.monotonic() + 60
         while child.expect(Telemetry).age_s > 0.5:
             assert time.monotonic() < until_s, "the lock is free again"
 

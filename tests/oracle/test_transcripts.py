@@ -121,7 +121,7 @@ def _full(emulator: Emulator) -> Iterator[None]:
     """What is begun in the block is not answered before DEPTH inferences are in flight."""
     emulator.fault(PORT, "hang")
     yield
-    until_s = time.monotonic() + 30
+    until_s = time.monotonic() + 60
     while emulator.state(PORT)["chip"]["in_flight"] < DEPTH:
         assert time.monotonic() < until_s, emulator.state(PORT)
         time.sleep(0.005)

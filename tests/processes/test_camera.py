@@ -100,14 +100,14 @@ def running(monkeypatch: pytest.MonkeyPatch, source: type[Scripted], again_s: tu
     try:
         yield channel
         channel.send(Stop())
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
     finally:
         channel.close()
         theirs.close()
 
 
-def heard(channel: Channel[object], enough: Callable[[list[object]], bool], timeout_s: float = 10.0) -> list[object]:
+def heard(channel: Channel[object], enough: Callable[[list[object]], bool], timeout_s: float = 60.0) -> list[object]:
     """What it says; each slot is granted again as soon as it has been written."""
     said: list[object] = []
     channel.sock.settimeout(timeout_s)

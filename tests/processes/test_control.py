@@ -36,7 +36,7 @@ class Rig:
     def connect(self) -> socket.socket:
         """A connection that is accepted. The first is client "1"."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        sock.settimeout(10.0)
+        sock.settimeout(60)
         self.sockets.append(sock)
         sock.connect(self.path)
         self.control.serve(0.0)

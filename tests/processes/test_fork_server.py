@@ -69,7 +69,7 @@ class Worker:
         self.channel: Channel[object] = Channel(ours, FromWorker)
 
     def expect(self, kind: type) -> object:
-        self.channel.sock.settimeout(10.0)
+        self.channel.sock.settimeout(60)
         while True:
             received = self.channel.receive()
             assert received is not None
@@ -218,7 +218,7 @@ def test_nothing_else_is_forked() -> None:
 def test_it_ends_when_the_supervisor_closes_its_channel() -> None:
     with fork_server() as server:
         server.channel.close()
-        assert server.process.wait(10) == 0
+        assert server.process.wait(60) == 0
 
 
 SUPERVISOR = """

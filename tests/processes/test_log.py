@@ -37,9 +37,9 @@ def test_who_logs_waits_for_nobody_and_what_was_left_out_is_counted() -> None:
         listener = threading.Thread(target=lambda: text.append(reader.read()))
         listener.start()
         handler.stop()
-        handler._thread.join(20)
+        handler._thread.join(60)
         os.close(writable)
-        listener.join(20)
+        listener.join(60)
     lines = text[0].decode().splitlines()
     left_out = sum(int(line.split()[0]) for line in lines if line.endswith(" log lines dropped: nobody read standard error"))
     kept = [int(line.split()[0]) for line in lines if line.endswith("xxx")]
@@ -60,7 +60,7 @@ def test_a_daemon_whose_log_nobody_reads_works_on_and_ends(tmp_path: Path) -> No
         until(tmp_path, lambda stick: stick.state == "absent")
         until(tmp_path, lambda stick: stick.state == "active")
         daemon.terminate()
-        assert daemon.wait(20) == 0
+        assert daemon.wait(60) == 0
     os.close(readable)
     os.close(writable)
 

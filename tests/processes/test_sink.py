@@ -54,7 +54,7 @@ class Driven:
         for number, result in self.outbox.sendable():
             self.child.send(Write(number, result))
 
-    def hear(self, timeout_s: float = 10.0) -> Any:
+    def hear(self, timeout_s: float = 60.0) -> Any:
         message = self.child.receive(timeout_s)
         if isinstance(message, Acked):
             self.outbox.acked(message.number, message.token)
@@ -63,14 +63,14 @@ class Driven:
         self.pump()
         return message
 
-    def until(self, kind: type, timeout_s: float = 20.0) -> Any:
+    def until(self, kind: type, timeout_s: float = 60.0) -> Any:
         until_s = time.monotonic() + timeout_s
         while not isinstance(message := self.hear(until_s - time.monotonic()), kind):
             pass
         return message
 
     def all_written(self) -> None:
-        until_s = time.monotonic() + 20.0
+        until_s = time.monotonic() + 60
         while self.outbox.kept:
             self.hear(until_s - time.monotonic())
 
@@ -80,7 +80,7 @@ class Driven:
         for message in self.child.drain():
             if isinstance(message, Acked):
                 self.outbox.acked(message.number, message.token)
-        return self.child.process.wait(10)
+        return self.child.process.wait(60)
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def refusal(path: Path) -> Failed:
         child.send(OpenSink(lines(path)))
         failed = child.expect(Failed)
         child.drain()
-        assert child.process.wait(10) == 1
+        assert child.process.wait(60) == 1
     return failed
 
 
@@ -292,8 +292,8 @@ def test_a_reader_who_pauses_is_waited_for_by_a_sink_that_still_says_it_lives() 
         for each in records:
             driven.put(each)
         assert driven.until(SinkBlocked).detail == "its reader has paused"
-        driven.until(Heartbeat, timeout_s=4.0)
-        driven.until(Heartbeat, timeout_s=4.0)
+        driven.until(Heartbeat)
+        driven.until(Heartbeat)
         for each in records:
             assert output.readline() == encode(each) + b"\n"
         driven.all_written()
@@ -309,7 +309,7 @@ def test_a_reader_who_has_gone_ends_the_sink_which_says_so() -> None:
         failed = driven.until(Failed)
         assert failed == Failed(NO_READER, "standard output has no reader", permanent=True)
         driven.child.drain()
-        assert driven.child.process.wait(10) == 1
+        assert driven.child.process.wait(60) == 1
 
 
 def test_a_first_word_that_is_none_is_told() -> None:

@@ -80,5 +80,5 @@ def test_a_form_whose_options_are_wrong_is_refused_in_one_line(tmp_path: Path) -
         child.send(OpenSink(SinkSpec("csv", {"path": "relative"}, "relative")))
         failed = child.expect(Failed)
         child.drain()
-        assert child.process.wait(10) == 1
+        assert child.process.wait(60) == 1
     assert (failed.permanent, failed.detail) == (True, "path must be the absolute path of a file")

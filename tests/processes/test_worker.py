@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import signal
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -68,22 +70,29 @@ def test_every_ticket_is_answered_once_and_in_order() -> None:
 
 def test_a_stick_is_serial_and_loses_no_time_between_inferences() -> None:
     with worker(latency_ms=20, depth=2) as child:
-        began_s = time.monotonic()
-        for ticket in range(25):
-            child.send(Infer(ticket, 0, frame(ticket)))
-        answers = [child.expect(Inferred) for _ in range(25)]
-        took_s = time.monotonic() - began_s
-        assert took_s >= 0.5
-        assert sum(answer.latency_s for answer in answers) == pytest.approx(0.5)
-        assert took_s < 2.0
+        rounds: list[float] = []
+        # a machine that stands still meanwhile costs one round
+        while min(rounds, default=math.inf) >= 2.0:
+            assert len(rounds) < 10, rounds
+            began_s = time.monotonic()
+            for ticket in range(25):
+                child.send(Infer(ticket, 0, frame(ticket)))
+            answers = [child.expect(Inferred) for _ in range(25)]
+            rounds.append(time.monotonic() - began_s)
+            assert rounds[-1] >= 0.5
+            assert sum(answer.latency_s for answer in answers) == pytest.approx(0.5)
 
 
 def test_telemetry_comes_at_work_or_not_and_faster_with_scaled_time() -> None:
+    began_s = time.monotonic()
     with worker(time_scale=20, latency_ms=1) as child:
-        began_s = time.monotonic()
-        readings = [child.expect(Telemetry) for _ in range(10)]
-        assert 0.4 <= time.monotonic() - began_s < 5
-        assert all(reading.temperature_c is not None for reading in readings)
+        came_s = []
+        for _ in range(40):
+            assert child.expect(Telemetry).temperature_c is not None
+            came_s.append(time.monotonic())
+    # 0.05 s apart: some come together where this process stood still, but not most of them
+    assert came_s[-1] - began_s >= 39 * 0.04
+    assert statistics.median(after - before for before, after in pairwise(came_s)) < 0.5
 
 
 def test_a_working_stick_warms_and_a_heat_wave_warms_a_resting_one() -> None:
@@ -104,27 +113,27 @@ def test_stop_lets_it_finish_what_it_has_accepted() -> None:
         child.send(Stop())
         said = child.drain()
         assert [message.ticket for message in said if isinstance(message, Inferred)] == [0, 1, 2]
-        assert child.process.wait(10) == 0
+        assert child.process.wait(60) == 0
 
 
 def test_it_ends_at_once_when_the_channel_closes() -> None:
     with worker(latency_ms=10_000) as child:
         child.send(Infer(1, 0, frame(1)))
         child.channel.close()
-        assert child.process.wait(10) == 1
+        assert child.process.wait(60) == 1
 
 
 def test_an_unplugged_stick_is_a_failure_that_may_be_tried_again() -> None:
     with worker(faults=["unplug@0.2"]) as child:
         assert child.expect(Failed) == Failed("gone", "the simulated stick was unplugged", permanent=False)
-        assert child.process.wait(10) == 1
+        assert child.process.wait(60) == 1
 
 
 @pytest.mark.parametrize(("kind", "code"), [("crash", 7), ("segfault", -signal.SIGSEGV)])
 def test_a_crash_ends_the_process_without_a_word(kind: str, code: int) -> None:
     with worker(faults=[f"{kind}@0.1"]) as child:
         assert not any(isinstance(message, Failed) for message in child.drain())
-        assert child.process.wait(10) == code
+        assert child.process.wait(60) == code
 
 
 def test_a_hung_stick_answers_nothing_more_until_it_is_killed() -> None:
@@ -139,12 +148,13 @@ def test_a_hung_stick_answers_nothing_more_until_it_is_killed() -> None:
 
 def test_a_slow_stick_takes_ten_times_as_long_and_recovers() -> None:
     with worker(latency_ms=10) as child:
-        child.send(InjectFault("slow", 0.3))
-        child.send(Infer(1, 0, frame(1)))
-        assert child.expect(Inferred).latency_s == pytest.approx(0.1)
-        time.sleep(0.3)
-        child.send(Infer(2, 0, frame(2)))
-        assert child.expect(Inferred).latency_s == pytest.approx(0.01)
+        child.send(InjectFault("slow", 3.0))
+        took_s = []
+        while not took_s or took_s[-1] > 0.05:
+            child.send(Infer(len(took_s), 0, frame(len(took_s))))
+            took_s.append(child.expect(Inferred).latency_s)
+        assert took_s[0] == pytest.approx(0.1)
+        assert took_s[-1] == pytest.approx(0.01)
 
 
 def test_a_throttled_stick_rests_after_each_inference_and_says_so() -> None:
@@ -160,7 +170,7 @@ def test_a_throttled_stick_rests_after_each_inference_and_says_so() -> None:
 
 @pytest.mark.parametrize("kind", ["lie", "nan", "nosensor"])
 def test_an_absurd_reading_is_passed_on_as_read(kind: str) -> None:
-    with worker(time_scale=20, faults=[f"{kind}@0:0.4"]) as child:
+    with worker(time_scale=20, faults=[f"{kind}@0:2"]) as child:
         said = child.expect(Telemetry).temperature_c
         if kind == "lie":
             assert said == -89.7
@@ -169,7 +179,7 @@ def test_an_absurd_reading_is_passed_on_as_read(kind: str) -> None:
             assert math.isnan(said)
         else:
             assert said is None
-        until_s = time.monotonic() + 10
+        until_s = time.monotonic() + 60
         while time.monotonic() < until_s:
             if child.expect(Telemetry).temperature_c == pytest.approx(25, abs=5):
                 return
@@ -191,7 +201,7 @@ def test_options_that_make_no_sense_are_one_clear_line(options: dict[str, Any], 
         assert failed.reason == "open"
         assert names in failed.detail
         assert "\n" not in failed.detail
-        assert child.process.wait(10) == 1
+        assert child.process.wait(60) == 1
 
 
 def test_an_unknown_backend_is_named() -> None:

@@ -53,7 +53,7 @@ def small(tmp_path: Path) -> GraphSpec:
 def worker(backend: str, graphs: list[GraphSpec], **options: Any) -> Iterator[Child]:
     with running(WORKER, FromWorker) as child:
         child.send(OpenStick(StickSpec(StickId("s"), "here", backend, options), graphs))
-        child.expect(StickOpened, 30)
+        child.expect(StickOpened, 60)
         yield child
 
 
@@ -169,10 +169,10 @@ def test_a_corrupt_graph_is_a_permanent_failure_in_one_line(tmp_path: Path) -> N
     with running(WORKER, FromWorker) as child:
         graph = GraphSpec(GraphName("broken"), str(broken), "ssd")
         child.send(OpenStick(StickSpec(StickId("s"), "here", "simulated"), [graph]))
-        failed = child.expect(Failed, 30)
+        failed = child.expect(Failed, 60)
         assert (failed.reason, failed.permanent) == ("graph", True)
         assert str(broken) in failed.detail
-        assert child.process.wait(10) == 1
+        assert child.process.wait(60) == 1
 
 
 def test_a_raw_request_is_answered_with_the_outputs_of_the_graph_in_its_slot(small: GraphSpec) -> None:
@@ -180,12 +180,12 @@ def test_a_raw_request_is_answered_with_the_outputs_of_the_graph_in_its_slot(sma
     layout = PoolLayout(pool=4, slots=2, max_width=64, max_height=64, answer_bytes=2**20)
     with running(WORKER, FromWorker) as child:
         child.send(OpenStick(StickSpec(StickId("s"), "here", "openvino", {}), [graph]))
-        (ports,) = child.expect(StickOpened, 30).ports
+        (ports,) = child.expect(StickOpened, 60).ports
         with mapped(child, layout) as frames:
             pixels = np.random.default_rng(1).integers(0, 256, (ports.height, ports.width, 3), np.uint8)
             frames.colour(1, ports.width, ports.height)[:] = pixels
             child.send(Infer(1, 0, FrameRef(CameraName("api"), 4, 1, 0, ports.width, ports.height), raw=True))
-            answer = child.expect(Inferred, 30)
+            answer = child.expect(Inferred, 60)
             assert (answer.outcome, answer.outputs) == (Outcome(), ports.outputs)
             assert len(answer.outputs) == 1
             shape = answer.outputs[0].shape
@@ -199,4 +199,4 @@ def test_outputs_that_are_larger_than_the_answer_plane_are_refused(small: GraphS
     layout = PoolLayout(pool=4, slots=2, max_width=64, max_height=64, answer_bytes=4)
     with worker("openvino", [small]) as child, mapped(child, layout):
         child.send(Infer(1, 0, FrameRef(CameraName("api"), 4, 1, 0, 8, 8), raw=True))
-        assert child.expect(Inferred, 30).outcome.error == "the graph's outputs are larger than 4 bytes"
+        assert child.expect(Inferred, 60).outcome.error == "the graph's outputs are larger than 4 bytes"

@@ -89,7 +89,7 @@ def working(
     thread.start()
     try:
         yield channel
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
     finally:
         channel.close()
@@ -104,7 +104,7 @@ def infer(ticket: int, reset_epoch: int = 0) -> Infer:
 
 def hear(channel: Channel[object], kind: type) -> object:
     """The next message that is one of the stick's and not its temperature."""
-    channel.sock.settimeout(10)
+    channel.sock.settimeout(60)
     while (received := channel.receive()) is not None:
         if type(received.message).__name__ != "Telemetry":
             assert isinstance(received.message, kind), received.message
@@ -146,7 +146,7 @@ def test_frames_that_were_on_their_way_to_a_lost_stick_are_not_answered() -> Non
 
 
 def _next(channel: Channel[object]) -> object:
-    channel.sock.settimeout(10)
+    channel.sock.settimeout(60)
     received = channel.receive()
     assert received is not None
     return received.message

@@ -238,7 +238,7 @@ try:
 except FetchError as error:
     sys.exit(str(error))
 """
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert ended.stderr == f"{target}: File too large\n"
     get(wanted, target)
     assert target.read_bytes() == BODY

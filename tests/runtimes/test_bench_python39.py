@@ -41,7 +41,7 @@ def test_it_works_off_each_picture_once_and_writes_its_result(python39: Runtime,
         os.close(fd)
         child.expect(Done)
         child.send(Stop())
-        assert child.process.wait(10) == 0
+        assert child.process.wait(60) == 0
     lines = sorted((json.loads(line) for line in (tmp_path / "results").read_text().splitlines()), key=lambda line: line["frame"])
     assert [(line["frame"], line["item"], line["size"]) for line in lines] == [(n, names[n % 3], [16, 12]) for n in range(8)]
     assert {line["stick"] for line in lines} == {"s-1", "s-2"}

@@ -54,7 +54,7 @@ def test_it_answers_reports_and_stops(python39: Runtime) -> None:
         assert isinstance(child.expect(Telemetry).temperature_c, float)
         child.send(Stop())
         child.drain()
-        assert child.process.wait(10) == 0
+        assert child.process.wait(60) == 0
 
 
 def test_it_reads_pixels_from_a_pool_made_by_another_interpreter(python39: Runtime) -> None:

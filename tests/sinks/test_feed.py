@@ -27,7 +27,7 @@ class Program:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(self.path)
         self._listener.listen()
-        self._listener.settimeout(10)
+        self._listener.settimeout(60)
         self.link: Link[m.FromPlugin] | None = None
         self.first = -1
 
@@ -43,7 +43,7 @@ class Program:
         thread = threading.Thread(target=work)
         thread.start()
         sock, _ = self._listener.accept()
-        sock.settimeout(10)
+        sock.settimeout(60)
         self.close_link()
         self.link = Link(sock, m.FromPlugin)
         said = self.heard()
@@ -53,7 +53,7 @@ class Program:
             self.close_link()
         else:
             self.link.send(answer)
-        thread.join(10)
+        thread.join(60)
         if isinstance(opened[0], Exception):
             raise opened[0]
         return sink, opened[0]

@@ -31,7 +31,7 @@ class Program:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(self.path)
         self._listener.listen()
-        self._listener.settimeout(10)
+        self._listener.settimeout(60)
         self.fd = memory.create("test", slot_bytes(WIDTH, HEIGHT) * SLOTS)
         self.ring = ImageRing(self.fd, SLOTS, WIDTH, HEIGHT, writable=True)
         self.links: list[Link[m.FromPlugin]] = []
@@ -42,14 +42,14 @@ class Program:
         thread = threading.Thread(target=lambda: opened.append(outcome(feed)))
         thread.start()
         sock, _ = self._listener.accept()
-        sock.settimeout(10)
+        sock.settimeout(60)
         self.links.append(Link(sock, m.FromPlugin))
         assert self.heard() == m.FeedOpens("feed")
         if first is None:
             self.links[-1].send(m.Ring(SLOTS, WIDTH, HEIGHT), self.fd)
         else:
             self.links[-1].send(first)
-        thread.join(10)
+        thread.join(60)
         if isinstance(opened[0], Exception):
             raise opened[0]
         assert (opened[0].width, opened[0].height, opened[0].ordered) == (WIDTH, HEIGHT, True)
@@ -153,12 +153,12 @@ def test_it_is_idle_while_it_waits_and_closing_ends_the_wait(program: Program) -
     thread = threading.Thread(target=read)
     thread.start()
     assert program.heard() == m.FeedReady(0)
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 60
     while not source.idle:
         assert time.monotonic() < until_s
         time.sleep(0.001)
     source.close()
-    thread.join(10)
+    thread.join(60)
     assert len(ended) == 1
     assert not source.idle
 

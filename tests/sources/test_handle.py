@@ -36,7 +36,7 @@ def test_closing_during_use_returns_at_once_and_the_user_releases_on_its_way_out
         assert same is device
         closer = threading.Thread(target=handle.close)
         closer.start()
-        closer.join(timeout=5)
+        closer.join(timeout=60)
         assert not closer.is_alive()
         assert device.released == 0
     assert device.released == 1
@@ -72,7 +72,7 @@ def test_closing_while_it_is_being_opened_releases_what_was_opened() -> None:
     def open_slowly() -> Device:
         closer = threading.Thread(target=handle.close)
         closer.start()
-        closer.join(timeout=5)
+        closer.join(timeout=60)
         assert not closer.is_alive()
         return device
 
@@ -113,7 +113,7 @@ def test_users_and_closers_racing_release_every_device_exactly_once() -> None:
     finally:
         done.set()
         for thread in threads:
-            thread.join(timeout=10)
+            thread.join(timeout=60)
     handle.close()
     assert devices
     assert all(device.released == 1 for device in devices)

@@ -38,13 +38,13 @@ class Program:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(self.path)
         self._listener.listen()
-        self._listener.settimeout(10)
+        self._listener.settimeout(60)
         self.links: list[Link[m.FromPlugin]] = []
 
     def accept(self, credit: int | None) -> threading.Thread:
         def work() -> None:
             sock, _ = self._listener.accept()
-            sock.settimeout(10)
+            sock.settimeout(60)
             self.links.append(Link(sock, m.FromPlugin))
             self.links[-1].send(m.Credit(credit))
 
@@ -61,7 +61,7 @@ class Program:
             relay.close()
             raise
         finally:
-            thread.join(10)
+            thread.join(60)
         return relay
 
     def heard(self) -> object:
@@ -109,13 +109,13 @@ def test_it_reads_as_far_as_it_has_credit_and_is_idle_beyond(program: Program, f
     read: list[object] = []
     thread = threading.Thread(target=lambda: read.append(relay.read(planes())))
     thread.start()
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 60
     while not relay.idle:
         assert time.monotonic() < until_s
         time.sleep(0.001)
     assert read == []
     program.links[-1].send(m.Credit(3))
-    thread.join(10)
+    thread.join(60)
     assert read[0].item == "2.png"  # type: ignore[attr-defined]
     assert not relay.idle
     relay.close()

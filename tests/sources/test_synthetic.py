@@ -154,7 +154,7 @@ def test_close_from_another_thread_ends_a_read_that_waits() -> None:
     reader.start()
     source.close()
     source.close()
-    reader.join(10)
+    reader.join(60)
     assert answers == [None]
 
 

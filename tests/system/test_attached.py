@@ -20,7 +20,7 @@ from ncs_cluster.config import graph_folder
 from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.jobs.schema import LedgerError
 from ncs_cluster.specs import GraphSpec
-from ncs_cluster.testing.daemon import Daemon, running, settings, sticks, synthetic
+from ncs_cluster.testing.daemon import Daemon, Status, running, settings, sticks, synthetic
 from tests.jobs.making import film, picture
 from tests.tied import TIED
 
@@ -215,8 +215,11 @@ def test_a_daemon_that_starts_before_the_disk_of_its_job_waits_for_it(
         first.process.wait()
     out.rename(away)
     with running(given(tmp_path, small_graph_folder)) as following:
-        following.until(lambda _: "No such file" in (job(following)["detail"] or ""), "says what is missing")
-        assert job(following)["state"] == "running"
+
+        def waits(status: Status) -> bool:
+            return any(each["state"] == "running" and "No such file" in (each["detail"] or "") for each in status["jobs"])
+
+        following.until(waits, "says what is missing")
         away.rename(out)
         following.until(lambda _: job(following)["state"] != "running", "has ended", DONE_S)
         assert job(following)["state"] == "done"

@@ -85,4 +85,4 @@ def test_a_stick_is_served_while_its_program_waits_for_work(start_emulators: Cal
             child.expect(Done)
             assert len((tmp_path / "results").read_text().splitlines()) == times
         child.send(Stop())
-        assert child.process.wait(10) == 0
+        assert child.process.wait(60) == 0

@@ -15,7 +15,7 @@ import pytest
 from ncs_cluster.config import load
 from ncs_cluster.emulator.boot import artificial_firmware
 from ncs_cluster.emulator.emulator import Emulator
-from ncs_cluster.testing.daemon import Daemon, Status, read_results, running
+from ncs_cluster.testing.daemon import Daemon, Status, read_results, results_so_far, running
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -44,9 +44,15 @@ class House:
 
     def well(self) -> Status:
         """Four sticks at hand, two of them at work, and results come."""
-        status = self.daemon.well()
-        assert len(status["clusters"]["active"]) == 2
-        return status
+        self.daemon.well()
+        return self.daemon.until(
+            lambda status: status["daemon"]["state"] == "ok" and len(status["clusters"]["active"]) == 2, "has two sticks at work"
+        )
+
+
+def told(daemon: Daemon, state: str, reason: str) -> None:
+    """Wait until this is the state and its one reason."""
+    daemon.until(lambda status: (status["daemon"]["state"], status["daemon"]["reasons"]) == (state, [reason]), f"says: {reason}")
 
 
 def stick(status: Status, port: str) -> dict[str, Any]:
@@ -86,20 +92,22 @@ def house(start_emulators: Callable[..., Emulator], tmp_path_factory: pytest.Tem
 
 
 def test_four_sticks_are_found_booted_and_two_of_them_work(house: House) -> None:
-    status = house.well()
+    house.well()
+    status = house.daemon.until(
+        lambda status: all(each["temperature_c"] is not None and each["firmware"] for each in status["sticks"]),
+        "has a temperature of each stick",
+    )
     assert [each["port"] for each in status["sticks"]] == PORTS
     assert [each["name"] for each in status["sticks"]] == [None, "rear", None, None]
     assert "ncs-1-1.2 (rear): is ready" in house.daemon.log.read_text()
     for each in status["sticks"]:
         assert each["id"] == f"ncs-{each['port']}"
-        assert each["firmware"]
         assert each["throttle_level"] == 0
-        assert each["temperature_c"] is not None
 
 
 def test_what_they_find_is_what_the_scene_holds(house: House) -> None:
     labels = set((ROOT / "graphs/demo/labels.txt").read_text().split())
-    found = [each for line in read_results(house.results) for each in line["detections"]]
+    found = [each for line in results_so_far(house.results) for each in line["detections"]]
     assert {each["label"] for each in found} <= labels
     assert any(each["score"] > 0.8 for each in found)
     assert any(each["distance_m"] is not None for each in found)
@@ -121,7 +129,7 @@ def test_a_stick_that_hangs_is_reset_and_its_process_lives_on(house: House) -> N
     port = house.at_work()
     before = house.stick(port)
     house.bus.fault(port, "hang")
-    after = house.until(port, lambda each: each["resets"] == before["resets"] + 1 and each["state"] != "starting", "was reset")
+    after = house.until(port, lambda each: each["resets"] > before["resets"] and each["state"] != "starting", "was reset")
     assert (after["pid"], after["restarts"]) == (before["pid"], before["restarts"])
     assert house.bus.state(port)["resets"] >= 1
     house.well()
@@ -141,7 +149,7 @@ def test_a_stick_whose_worker_is_killed_is_taken_up_again(house: House) -> None:
     port = house.at_work()
     before = house.stick(port)
     os.kill(before["pid"], signal.SIGKILL)
-    after = house.until(port, lambda each: each["restarts"] == before["restarts"] + 1 and each["pid"], "has a new worker")
+    after = house.until(port, lambda each: each["restarts"] > before["restarts"] and each["pid"], "has a new worker")
     assert after["pid"] != before["pid"]
     house.until(port, lambda each: each["state"] in ("active", "standby"), "is taken up again")
     house.well()
@@ -187,16 +195,19 @@ def test_nothing_was_lost_doubled_or_turned_round_and_the_sticks_are_left_as_the
 def test_a_daemon_that_finds_no_stick_waits_for_one(start_emulator: Callable[..., Emulator], tmp_path: Path) -> None:
     bus = start_emulator()
     with started(bus, tmp_path, "--backend", "xlink", "--cluster-size", "2") as daemon:
-        status = daemon.until(lambda status: status["cameras"][0]["state"] == "running", "has its camera")
-        assert (status["daemon"]["state"], status["daemon"]["reasons"]) == ("down", ["no stick is plugged in"])
+        daemon.until(lambda status: status["cameras"][0]["state"] == "running", "has its camera")
+        told(daemon, "down", "no stick is plugged in")
         bus.add("1-1.1", **CHIP)
-        status = daemon.until(lambda status: status["clusters"]["active"] == ["ncs-1-1.1"], "works")
-        assert status["daemon"]["state"] == "degraded"
-        assert status["daemon"]["reasons"] == ["cluster size is 1 instead of 2: 1 stick present"]
+        daemon.until(lambda status: status["clusters"]["active"] == ["ncs-1-1.1"], "works")
+        told(daemon, "degraded", "cluster size is 1 instead of 2: 1 stick present")
         daemon.until(lambda status: stick(status, "1-1.1")["inferences"] > 10, "finds things")
         bus.add("1-1.2", **CHIP, initial_c=72.0, ambient_c=72.0)
-        status = daemon.until(lambda status: stick(status, "1-1.2").get("state") == "resting", "sees the other one is hot")
-        assert stick(status, "1-1.2")["throttle_level"] >= 1
+        status = daemon.until(
+            lambda status: (
+                stick(status, "1-1.2").get("state") == "resting" and (stick(status, "1-1.2")["throttle_level"] or 0) >= 1
+            ),
+            "sees the other one is hot",
+        )
         assert stick(status, "1-1.2")["inferences"] == 0
 
 
@@ -268,7 +279,7 @@ def test_a_port_that_was_learned_wrong_is_learned_again(start_emulator: Callable
         daemon.until(
             lambda status: (
                 json.loads(learned.read_text()) == {"2-1": "1-1.1", "2-2": "1-1.2"}
-                and all(stick(status, port)["state"] == "active" for port in PORTS[:2])
+                and all(stick(status, port).get("state") == "active" for port in PORTS[:2])
                 and all(bus.state(port)["claimed_by"] == [stick(status, port)["pid"]] for port in PORTS[:2])
             ),
             "has learned where its sticks return, and drives each by its own worker",

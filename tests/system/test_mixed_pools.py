@@ -12,7 +12,7 @@ import pytest
 from ncs_cluster.config import load
 from ncs_cluster.emulator.boot import artificial_firmware
 from ncs_cluster.emulator.emulator import Emulator
-from ncs_cluster.testing.daemon import Status, read_results, running
+from ncs_cluster.testing.daemon import Status, read_results, results_so_far, running
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def test_both_work_on_one_stream_and_a_stick_that_is_pulled_costs_no_frame(
     argv += ["--set", f"discovery.sysfs={bus.sysfs}", "--set", f"xlink.firmware={firmware}"]
 
     def by() -> Counter[str]:
-        return Counter(str(record["stick"]) for record in read_results(results)) if results.exists() else Counter()
+        return Counter(str(record["stick"]) for record in results_so_far(results))
 
     with running(load(argv, {}), bus.env) as daemon:
         daemon.until(lambda status: by().keys() >= {"cpu-1", "ncs-1-1.1", "ncs-1-1.2"}, "has results of both kinds")

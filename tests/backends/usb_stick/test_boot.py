@@ -73,7 +73,7 @@ def test_a_boot_that_ends_in_the_boot_rom_is_told_at_once_and_no_neighbour_is_cl
         bus.await_state("1-1.1", "booting")
         UsbStick(other, "neighbour", "1-1.2", "2-2", CHUNK).boot(FIRMWARE, GOODBYE, 5.0, 5.0).close()
         with pytest.raises(StickError, match="its boot failed: it is back in its boot ROM") as error:
-            booting.result(timeout=30)
+            booting.result(timeout=60)
     assert error.value.reason == "open"
     assert bus.state("1-1.2")["claimed_by"] == []
     other.close()
@@ -93,7 +93,7 @@ def test_one_whose_place_is_unknown_takes_no_device_that_may_be_a_neighbours(
         bus.await_state("1-1.1", "run", 20.0)
         bus.pull("1-1.2")
         bus.plug("1-1.2")
-        pipe = booting.result(timeout=30)
+        pipe = booting.result(timeout=60)
     assert slow.booted_port == "2-1"
     pipe.close()
     other.close()

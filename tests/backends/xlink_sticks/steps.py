@@ -14,7 +14,7 @@ QUICK_STICK = {"boot_s": 0.05, "reset_s": 0.05, "latency_s": 0.002}
 Drive = Callable[..., Driver]
 
 
-def lost(driver: Driver, timeout_s: float = 10.0, *, fill: bool = False) -> StickError:
+def lost(driver: Driver, timeout_s: float = 60.0, *, fill: bool = False) -> StickError:
     """The error that ends the link. It may come as soon as something is said to the stick, so `fill` belongs to it."""
     until_s = time.monotonic() + timeout_s
     try:

@@ -72,7 +72,7 @@ def test_temperature_and_throttle_level_come_by_themselves_and_absurd_ones_are_p
     driver.open()
     assert driver.backend.read_sensor().temperature_c == pytest.approx(72, abs=2)
     bus.fault(PORT, "temperature", celsius="nan")
-    until_s = time.monotonic() + 5
+    until_s = time.monotonic() + 60
     while not math.isnan(driver.backend.read_sensor().temperature_c or 0.0) and time.monotonic() < until_s:
         driver.turn(0.1)
     reading = driver.backend.read_sensor()

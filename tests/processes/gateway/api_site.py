@@ -68,7 +68,7 @@ class ApiSite:
 
     def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Response:
         """Underscores in header names are dashes."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
             answer = connection.getresponse()
@@ -111,7 +111,7 @@ def api_site(*apis: str, token: str | None = None) -> Iterator[ApiSite]:
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
     try:
-        assert opened.wait(20)
+        assert opened.wait(60)
         yield ApiSite(sock.getsockname()[1], intake)
     finally:
         server.should_exit = True

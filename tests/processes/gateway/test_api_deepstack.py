@@ -180,7 +180,7 @@ def test_a_client_that_leaves_takes_its_picture_along(deepstack: ApiSite) -> Non
         connection.sendall(head.encode() + body)
         while not deepstack.intake.pictures:
             assert not deepstack.intake.withdrawn.wait(0.01)
-    assert deepstack.intake.withdrawn.wait(20)
+    assert deepstack.intake.withdrawn.wait(60)
 
 
 def test_what_clients_ask_at_their_start_has_an_answer(deepstack: ApiSite) -> None:

@@ -243,7 +243,7 @@ def test_a_change_comes_from_this_page_or_from_a_program(running_site: Site, hea
 
 def test_a_body_is_short_whatever_it_says_of_its_length(running_site: Site) -> None:
     assert running_site.post("/api/switch", {"x": "y" * 70_000}).status == 413
-    connection = http.client.HTTPConnection("127.0.0.1", running_site.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", running_site.port, timeout=60)
     connection.request("POST", "/api/switch", iter([b"x" * 40_000] * 2), {"Content-Type": "application/json"}, encode_chunked=True)
     assert connection.getresponse().status == 413
     connection.close()

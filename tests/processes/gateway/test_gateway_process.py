@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import statistics
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -42,7 +44,7 @@ def test_a_port_in_use_is_one_clear_permanent_failure(tmp_path: Path) -> None:
         assert f"port {port}" in failed.detail
         assert "--listen" in failed.detail
         assert "\n" not in failed.detail
-        assert child.process.wait(10) == 1
+        assert child.process.wait(60) == 1
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])
@@ -52,7 +54,7 @@ def test_without_a_token_it_refuses_the_network(tmp_path: Path, host: str) -> No
         failed = child.expect(Failed)
         assert failed.permanent
         assert "token" in failed.detail
-        assert child.process.wait(10) == 1
+        assert child.process.wait(60) == 1
 
 
 def test_stop_ends_it_even_while_people_look(running_site: Site) -> None:
@@ -60,18 +62,18 @@ def test_stop_ends_it_even_while_people_look(running_site: Site) -> None:
         viewer.sendall(f"GET /cameras/cam0.mjpg HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\n\r\n".encode())
         running_site.until_watched("cam0", 1)
         running_site.child.send(Stop())
-        assert running_site.child.process.wait(10) == 0
+        assert running_site.child.process.wait(60) == 0
 
 
 def test_streams_that_wait_for_news_end_without_a_line_in_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """As on Ctrl-C with the page open: the camera has stopped, so neither a picture nor a status follows."""
     with site(tmp_path) as quiet, contextlib.ExitStack() as visitors:
         for path in ("/cameras/cam0.mjpg", "/api/live"):
-            visitor = visitors.enter_context(socket.create_connection(("127.0.0.1", quiet.port), timeout=10))
+            visitor = visitors.enter_context(socket.create_connection(("127.0.0.1", quiet.port), timeout=60))
             visitor.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{quiet.port}\r\n\r\n".encode())
             assert visitor.recv(12) == b"HTTP/1.1 200"
         quiet.child.send(Stop())
-        assert quiet.child.process.wait(10) == 0
+        assert quiet.child.process.wait(60) == 0
     assert capfd.readouterr().err == ""
 
 
@@ -80,7 +82,7 @@ def test_it_is_gone_when_its_supervisor_is(tmp_path: Path) -> None:
         child.send(asked(tmp_path))
         child.expect(GatewayOpened)
         child.channel.close()
-        assert child.process.wait(5) == 0
+        assert child.process.wait(60) == 0
 
 
 def test_ctrl_c_is_not_its_business(running_site: Site) -> None:
@@ -94,16 +96,20 @@ def test_a_silent_daemon_costs_the_truth_not_the_heartbeat(tmp_path: Path) -> No
     with site(tmp_path) as opened:
         assert opened.get("/healthz").status == 200
         opened.control.mute = True
-        until_s = time.monotonic() + 30
+        until_s = time.monotonic() + 60
         while opened.get("/healthz").status == 200:
             assert time.monotonic() < until_s
         assert opened.get("/").status == 200
         assert opened.get("/api/status").status == 503
         assert opened.get("/metrics").body.count(b"\nncs_cluster_up 0.0") == 1
-        beats = sum(isinstance(message, Heartbeat) for message in opened.child.received)
-        for _ in range(3):
-            opened.child.expect(Heartbeat, 3.0)
-        assert sum(isinstance(message, Heartbeat) for message in opened.child.received) > beats
+        with contextlib.suppress(TimeoutError):
+            while True:
+                opened.child.receive(0.0)
+        beats_s = []
+        for _ in range(4):
+            opened.child.expect(Heartbeat)
+            beats_s.append(time.monotonic())
+        assert statistics.median(after - before for before, after in pairwise(beats_s)) < 3.0
         opened.control.mute = False
         while opened.get("/healthz").status != 200:
             assert time.monotonic() < until_s
@@ -135,7 +141,7 @@ def test_a_camera_learns_whether_somebody_looks_at_all_its_pictures(running_site
 
     assert running_site.get("/cameras/cam0.jpg").status == 200
     assert told() == [(1, False)]
-    with socket.create_connection(("127.0.0.1", running_site.port), timeout=10) as viewer:
+    with socket.create_connection(("127.0.0.1", running_site.port), timeout=60) as viewer:
         viewer.sendall(f"GET /cameras/cam0.mjpg HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\n\r\n".encode())
         assert viewer.recv(10)
         assert running_site.get("/cameras/cam0.jpg").status == 200
@@ -144,7 +150,7 @@ def test_a_camera_learns_whether_somebody_looks_at_all_its_pictures(running_site
 
 
 def test_a_camera_that_is_gone_ends_its_pictures(running_site: Site) -> None:
-    with socket.create_connection(("127.0.0.1", running_site.port), timeout=10) as viewer:
+    with socket.create_connection(("127.0.0.1", running_site.port), timeout=60) as viewer:
         viewer.sendall(
             f"GET /cameras/cam0.mjpg HTTP/1.1\r\nHost: 127.0.0.1:{running_site.port}\r\nConnection: close\r\n\r\n".encode()
         )

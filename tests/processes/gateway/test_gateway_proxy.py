@@ -27,7 +27,7 @@ class Visitor:
 
     def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> http.client.HTTPResponse:
         """`path`: relative to the page's address."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         sent = {"Host": NAME, **{name.replace("_", "-"): value for name, value in headers.items()}}
         connection.request(method, urljoin(self.root, path), body, sent)
         self._closing.callback(connection.close)

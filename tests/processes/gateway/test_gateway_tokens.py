@@ -18,7 +18,7 @@ NEW = "another-token-of-some-length"
 FORM = "application/x-www-form-urlencoded"
 
 
-def until(holds: Callable[[], object], timeout_s: float = 20.0) -> None:
+def until(holds: Callable[[], object], timeout_s: float = 60.0) -> None:
     until_s = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < until_s, "it did not come to pass"
@@ -50,7 +50,7 @@ def told(opened: Site, kind: type) -> list[object]:
 
 
 def stream(opened: Site, path: str, headers: str) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", opened.port), timeout=20)
+    client = socket.create_connection(("127.0.0.1", opened.port), timeout=60)
     client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n".encode())
     assert client.recv(12) == b"HTTP/1.1 200"
     return client
