@@ -56,6 +56,8 @@ class Dispatcher:
         """By pool: how many of its sticks may work at once; 0: all."""
         self.deadline_s: float | None = None
         """When `assign` is due although no event happens; None: only after an event."""
+        self.able_changes = 0
+        """How often a stick has become able to work, or unable: its queue came or went, or its duty became 0 or more than 0."""
         self._tickets = 0
         self._virtual_s = 0.0
         self._served = 0.0
@@ -97,6 +99,7 @@ class Dispatcher:
         """The stick is open and can take work; its service time is unknown again. `can_reset`: its worker can reset it."""
         self.queues[stick] = StickQueue(stick, max_in_flight, pool=pool, can_reset=can_reset, executors=executors)
         self._unchanged = False
+        self.able_changes += 1
         return self.queues[stick]
 
     def limit(self, stick: StickId, requests: int) -> None:
@@ -112,6 +115,7 @@ class Dispatcher:
         if queue is None:
             return []
         self._unchanged = False
+        self.able_changes += 1
         given_up = []
         for unit in reversed(queue.in_flight.values()):
             unit.tried.append(stick)
@@ -136,6 +140,7 @@ class Dispatcher:
         for stick, duty in duties.items():
             queue = self.queues.get(stick)
             if queue is not None and duty != queue.duty:
+                self.able_changes += (duty > 0.0) != (queue.duty > 0.0)
                 queue.duty, self._unchanged = duty, False
 
     def set_shares(self, shares: Mapping[StickId, float | None]) -> None:

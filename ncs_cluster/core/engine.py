@@ -153,6 +153,7 @@ class Engine:
             actions += self.workers.regulate_due(now_s)
         if (due_s := self.streams.deadline_s) is not None and now_s >= due_s:
             actions += self.streams.release(now_s)
+        actions += self.intakes.tell_at_once(now_s)
         actions += self.intakes.flush()
         actions += self.sinks.pump()
         self.streams.hold_full()

@@ -35,7 +35,7 @@ class OpenIntake(Message, frozen=True):
 
 
 class Served(Message, frozen=True):
-    """What the sticks can do. Sent at the start and when it has changed, at most once a second."""
+    """What the sticks can do. Sent at the start; at once when sticks or graphs have changed, else at most once a second."""
 
     graphs: List[ServedGraph]
     sticks: int

@@ -38,6 +38,30 @@ def test_what_the_sticks_can_do_is_told_when_it_changes() -> None:
     assert told[-1].retry_after_s is not None
 
 
+def test_a_stick_that_becomes_able_to_work_or_unable_is_told_in_the_same_turn() -> None:
+    them, told = World(installation(sticks=3, cameras=(), gateway=True, results=False)), []
+    able: list[tuple[int, int]] = []
+    engine = them.engine
+    hand_over = engine.hand_over
+
+    def watched(now_s: float) -> list[Action]:
+        actions = hand_over(now_s)
+        told.extend(each.message for each in actions if isinstance(each, Send) and isinstance(each.message, m.Served))
+        if intake(them).is_open and told:
+            able.append((told[-1].sticks, sum(queue.duty > 0.0 for queue in engine.dispatcher.queues.values())))
+        return actions
+
+    engine.hand_over = watched  # type: ignore[method-assign]
+    them.clients.every_s = 0.05
+    them.start().run(20.0)
+    them.sticks["sim-1"].temperature_c = 80.0
+    them.run(0.3)
+    them.unplug("sim-2")
+    them.run(10.0)
+    assert {was for _, was in able} >= {1, 2, 3}
+    assert [each for each in able if each[0] != each[1]] == []
+
+
 def test_no_process_is_told_anything_before_it_takes_pictures() -> None:
     them = World(installation(sticks=2, cameras=(), gateway=True, results=False))
     sent: list[Action] = []

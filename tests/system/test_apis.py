@@ -30,7 +30,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     argv += ["--api", "deepstack,oip"]
     with running(load(argv, {})) as started:
         started.until(lambda status: sum(each["state"] == "active" for each in status["sticks"]) == 2, "has two sticks at work")
-        # the gateway is told of sticks once a second
+        # the page may still be starting
         started.until(lambda _: serves(started), "serves the graph")
         yield started
 
