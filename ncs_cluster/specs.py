@@ -243,6 +243,8 @@ class GatewaySpec(Struct, frozen=True):
     """Host and port where they are answered too, without the page."""
     api_clients: List[str] = []
     """Addresses and networks that need no token there."""
+    api_weight: float = 1.0
+    """The share of the sticks that pictures of those APIs get, beside the cameras' weights."""
 
     @property
     def local(self) -> bool:
@@ -267,6 +269,8 @@ class IntakeSpec(Struct, frozen=True):
     options: Dict[str, Any]
     shown: str
     """Where it listens, for people."""
+    weight: float = 1.0
+    """Its share of the sticks, beside the cameras' weights."""
 
 
 class FrigateSpec(Struct, frozen=True):

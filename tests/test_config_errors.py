@@ -141,6 +141,8 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         (["--api", "deepstack"], "--api: there is no graph to answer with; give a --graph"),
         (["--api", "deepstack,triton"], "--api"),
         (["--api-listen", "127.0.0.1:32168"], "--api-listen: no API is served; give --api too"),
+        (["--api-weight", "2"], "--api-weight: no API is served; give --api too"),
+        (["--api", "oip", "--api-weight", "0"], "--api-weight"),
         (["--api", "oip", "--api-listen", "32168"], '--api-listen: "32168": must be HOST:PORT'),
         (
             ["--api", "oip", "--api-listen", "0.0.0.0:1"],

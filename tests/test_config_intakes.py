@@ -45,10 +45,11 @@ def test_the_flag_alone_serves_frigate_and_needs_no_camera() -> None:
 def test_the_table_gives_the_options_and_the_flag_the_endpoint(tmp_path: Path) -> None:
     """Frigate's labelmap has an id and two spaces before each name, or names alone."""
     (tmp_path / "labelmap.txt").write_text("0  person\n1  face\n")
-    table = '[frigate]\nendpoint = "ipc:///run/a"\ncolours = "bgr"\ngraph = "demo"\nlabelmap = "labelmap.txt"\n'
+    table = '[frigate]\nendpoint = "ipc:///run/a"\ncolours = "bgr"\nweight = 0.5\ngraph = "demo"\nlabelmap = "labelmap.txt"\n'
     (made,) = settings("--frigate", "tcp://127.0.0.1:5555", config=table, folder=tmp_path).intakes
     told = [made.options[name] for name in ("endpoint", "colours", "graph", "labelmap")]
     assert told == ["tcp://127.0.0.1:5555", "BGR", "demo", {0: "person", 1: "face"}]
+    assert made.weight == 0.5
     assert settings(config=table, folder=tmp_path).intakes[0].shown == "ipc:///run/a"
     short = settings(config='frigate = "tcp://127.0.0.1:5555"\n', folder=tmp_path)
     assert short.intakes[0].shown == "tcp://127.0.0.1:5555"

@@ -47,7 +47,7 @@ def intakes(context: Context, graphs: list[GraphSpec]) -> list[IntakeSpec]:
         "socket": str(socket),
         "keep_s": table.keep_s,
     }
-    return [IntakeSpec("frigate", options, table.endpoint)]
+    return [IntakeSpec("frigate", options, table.endpoint, table.weight)]
 
 
 def _endpoint(context: Context, text: str) -> str:

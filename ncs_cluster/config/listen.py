@@ -15,7 +15,7 @@ def gateway(context: Context) -> Optional[GatewaySpec]:
     root = context.root
     host, port = _address(context, "listen", root.listen)
     if not root.api:
-        for key in ("api_listen", "api_client"):
+        for key in ("api_listen", "api_client", "api_weight"):
             if context.given(key):
                 context.refuse(key, because="no API is served; give --api too")
     if root.no_web:
@@ -31,7 +31,9 @@ def gateway(context: Context) -> Optional[GatewaySpec]:
     spec = GatewaySpec(host, port, token, list(root.allowed_host), token_file, viewer_token, viewer_token_file)
     if root.api:
         address = None if root.api_listen is None else _address(context, "api_listen", root.api_listen)
-        spec = structs.replace(spec, apis=list(root.api), api_address=address, api_clients=list(root.api_client))
+        spec = structs.replace(
+            spec, apis=list(root.api), api_address=address, api_clients=list(root.api_client), api_weight=root.api_weight
+        )
     if token is None and not spec.local:
         context.refuse(
             "listen",

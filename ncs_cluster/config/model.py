@@ -165,6 +165,9 @@ class Keys(Table):
     api_client: Networks = key(
         [], "A machine or network that needs no token at --api-listen (repeatable): 192.168.1.20, 192.168.1.0/24.", PAGE, "ADDRESS"
     )
+    api_weight: float = key(
+        1.0, "The share of the sticks for pictures of --api, beside the weights of the cameras.", PAGE, "N", gt=0, le=1000
+    )
     no_web: bool = key(False, "No page.", PAGE)
 
     frigate: Optional[FrigateTable] = key(

@@ -23,6 +23,7 @@ class FrigateTable(Table):
         le=60000,
     )
     colours: Literal["rgb", "bgr"] = key("rgb", "As Frigate's `input_pixel_format`.")
+    weight: float = key(1.0, "Its share of the sticks, beside the weights of the cameras.", gt=0, le=1000)
     labelmap: Optional[str] = key(
         None,
         "The file that Frigate has as `labelmap_path`; classes are found in it by name. Without it: Frigate's own, COCO.",

@@ -24,7 +24,9 @@ class Camera(Table):
     """`[cameras.NAME]`: one frame source and what becomes of its frames. What is left out is as the flag of the same name says."""
 
     source: Optional[str] = key(None, "Where frames come from: as --source, without NAME=.")
-    weight: float = key(1.0, "Its share of the sticks, beside the other cameras' weights.", gt=0, le=1000)
+    weight: float = key(
+        1.0, "Its share of the sticks, beside the weights of the other cameras and of programs that send pictures.", gt=0, le=1000
+    )
     size: Optional[Size] = key(None, "As --size, for this camera.")
     fps: Optional[Rate] = key(None, "As --fps, for this camera.")
     every_frame: Optional[bool] = key(None, "As --every-frame, for this camera.")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from msgspec import structs
+
 from ncs_cluster.core.actions import Action, LogEvent
 from ncs_cluster.core.events import Configured, OperatorEvent, StopRequested
-from ncs_cluster.specs import GraphSpec, Settings
+from ncs_cluster.specs import GraphSpec, IntakeSpec, Settings
 
 if TYPE_CHECKING:
     from ncs_cluster.core.engine import Engine
@@ -15,7 +17,7 @@ LIVE_GRAPH_FIELDS = {"threshold", "labels", "decoder_options"}
 """Fields of a GraphSpec that a worker applies to a loaded graph."""
 
 
-RESTART_FIELDS = ("runtime_dir", "state_dir", "runtimes", "log_level", "fan", "ambient", "intakes")
+RESTART_FIELDS = ("runtime_dir", "state_dir", "runtimes", "log_level", "fan", "ambient")
 
 
 class Operator:
@@ -45,12 +47,16 @@ class Operator:
         actions += engine.jobs.check_graphs(now_s)
         if engine.gateway is not None and new.gateway is not None:
             actions += engine.gateway.configure(new.gateway, new, now_s)
+            engine.intakes.set_weights({"api": new.gateway.api_weight})
+        engine.intakes.set_weights({intake.name: intake.weight for intake in new.intakes})
         return [*actions, LogEvent("info", "daemon", "new settings: no difference" if new == old else "new settings are applied")]
 
 
 def restart_needed(old: Settings, new: Settings) -> list[str]:
     """Changed keys that take effect only at the next start of the daemon."""
     keys = [name for name in RESTART_FIELDS if getattr(old, name) != getattr(new, name)]
+    if _intakes(old) != _intakes(new):
+        keys.append("intakes")
     if [_model(graph) for graph in old.graphs] != [_model(graph) for graph in new.graphs]:
         keys.append("graphs")
     if (old.gateway is None) != (new.gateway is None):
@@ -61,6 +67,11 @@ def restart_needed(old: Settings, new: Settings) -> list[str]:
     elif any(before[name].clusters.time_scale != after[name].clusters.time_scale for name in before):
         keys.append("time_scale")
     return keys
+
+
+def _intakes(settings: Settings) -> list[IntakeSpec]:
+    """What their processes are told; the weight is the core's."""
+    return [structs.replace(intake, weight=1.0) for intake in settings.intakes]
 
 
 def _model(graph: GraphSpec) -> list[object]:

@@ -70,7 +70,7 @@ class Engine:
                 limits,
                 rings=rings,
                 set_viewers=set_viewers,
-                intake=self.intakes.add("api", GATEWAY),
+                intake=self.intakes.add("api", GATEWAY, settings.gateway.api_weight),
             )
         self.cameras.gateway = self.gateway
         self.jobs = Jobs(settings.jobs, self._graphs, self.cameras, self.sinks, self.tally)
@@ -270,7 +270,7 @@ class Engine:
         return [*children, self.gateway.child] if self.gateway is not None else children
 
     def _intake_process(self, spec: IntakeSpec, limits: Limits) -> IntakeProcess:
-        intake = self.intakes.add(spec.name, IntakeProcess.endpoint(spec))
+        intake = self.intakes.add(spec.name, IntakeProcess.endpoint(spec), spec.weight)
         return IntakeProcess(spec, intake, self, limits)
 
     def _graphs(self) -> list[GraphSpec]:

@@ -91,7 +91,8 @@ class Gateway:
 
     def configure(self, spec: GatewaySpec, settings: Settings, now_s: float) -> list[Action]:
         """A changed address, token or allowed host restarts the process."""
-        changed, self.spec, self._settings = spec != self.spec, spec, settings
+        changed = structs.replace(spec, api_weight=self.spec.api_weight) != self.spec
+        self.spec, self._settings = spec, settings
         if not changed:
             return []
         return [LogEvent("info", "page", "has new settings: restarting"), *self.child.restart(now_s)]

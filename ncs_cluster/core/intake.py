@@ -33,8 +33,10 @@ STOPPING = "the daemon is stopping"
 class Intake:
     """See stream.Producer and stream.Asker."""
 
-    def __init__(self, name: str, endpoint: Endpoint, intakes: Intakes) -> None:
+    def __init__(self, name: str, endpoint: Endpoint, intakes: Intakes, weight: float = 1.0) -> None:
+        """`weight`: its share of the sticks, beside those of the cameras."""
         self.name = name
+        self.weight = weight
         self.endpoint = endpoint
         self.is_open = False
         """Its process takes pictures."""

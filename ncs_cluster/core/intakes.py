@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ncs_cluster.core.actions import Action, Send
 from ncs_cluster.core.daemon import Daemon
@@ -42,9 +42,16 @@ class Intakes:
     def stopping(self) -> bool:
         return self._daemon.stopping
 
-    def add(self, name: str, endpoint: Endpoint) -> Intake:
-        self.by_name[name] = Intake(name, endpoint, self)
+    def add(self, name: str, endpoint: Endpoint, weight: float) -> Intake:
+        self.by_name[name] = Intake(name, endpoint, self, weight)
         return self.by_name[name]
+
+    def set_weights(self, weights: Mapping[str, float]) -> None:
+        for name, weight in weights.items():
+            intake = self.by_name[name]
+            intake.weight = weight
+            if intake.stream is not None:
+                self._streams.set_weight(intake.stream.name, weight * len(intake.stream.graphs))
 
     def listening(self) -> list[Endpoint]:
         """The workers that map the pools."""
@@ -56,7 +63,8 @@ class Intakes:
     def open_stream(self, intake: Intake) -> Stream:
         graphs = self._streams.indices([])
         # each ask goes through one of the graphs, so the stream's weight is not divided among them
-        stream = Stream(f"asks of {intake.name}", intake, graphs=graphs, weight=len(graphs), ordered=True, sinks=(), asker=intake)
+        weight = intake.weight * len(graphs)
+        stream = Stream(f"asks of {intake.name}", intake, graphs=graphs, weight=weight, ordered=True, sinks=(), asker=intake)
         self._streams.open(stream)
         return stream
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from ncs_cluster import messages as m
 from ncs_cluster.core.actions import Action, Send
+from ncs_cluster.core.events import OPERATOR, Configured
 from ncs_cluster.testing.world import World, installation
 from tests.core.test_intake import intake, world
 
@@ -17,6 +19,33 @@ def test_pictures_of_programs_and_a_camera_share_the_sticks_by_weight() -> None:
     live, asked = count.result, intake(them).answered
     them.run(30.0)
     assert (count.result - live) / (intake(them).answered - asked) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_weight_is_applied_while_the_process_goes_on() -> None:
+    them = world(0.01, cameras=("cam0",))
+    old = them.engine.settings
+    assert old.gateway is not None
+    heavier = structs.replace(old, gateway=structs.replace(old.gateway, api_weight=3.0))
+    shares = []
+    for new in (old, heavier, old):
+        them.deliver(OPERATOR, Configured(new))
+        them.run(10.0)
+        count = them.engine.tally.count("cam0")
+        live, asked = count.result, intake(them).answered
+        them.run(30.0)
+        shares.append((count.result - live) / (intake(them).answered - asked))
+    assert shares == [pytest.approx(1.0, abs=0.1), pytest.approx(1 / 3, abs=0.05), pytest.approx(1.0, abs=0.1)]
+    assert them.engine.gateway is not None
+    assert them.engine.gateway.child.restarts == 0
+
+
+def test_the_first_weight_is_that_of_the_settings() -> None:
+    settings = installation(sticks=2, cameras=("cam0",), gateway=True, results=False)
+    assert settings.gateway is not None
+    them = World(structs.replace(settings, gateway=structs.replace(settings.gateway, api_weight=2.0)))
+    them.clients.every_s = 0.01
+    them.start().run(40.0)
+    assert them.engine.tally.count("cam0").result / intake(them).answered == pytest.approx(0.5, abs=0.05)
 
 
 def test_what_the_sticks_can_do_is_told_when_it_changes() -> None:
