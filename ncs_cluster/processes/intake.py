@@ -38,6 +38,10 @@ class Overloaded(NcsClusterError):
         self.retry_after_s = retry_after_s
 
 
+class NoStick(Overloaded):
+    """No stick can work."""
+
+
 class TimedOut(NcsClusterError):
     """The answer has not come in time; it is not waited for."""
 
@@ -134,7 +138,9 @@ class Intake:
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
         if (retry_s := self.retry_after_s) is not None and not (insist and self._usable):
-            raise Overloaded("no stick can take a picture now" if not self._usable else "the sticks are overloaded", retry_s)
+            if not self._usable:
+                raise NoStick("no stick can take a picture now", retry_s)
+            raise Overloaded("the sticks are overloaded", retry_s)
         if graph not in self.graphs:
             raise Unanswered(f"there is no graph {graph}")
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype.name != "uint8" or 0 in image.shape:

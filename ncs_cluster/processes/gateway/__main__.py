@@ -157,9 +157,9 @@ def _apis(names: list[str], intake: Intake, authenticator: Authenticator) -> lis
     if not names:
         return []
     # a page without APIs does not pay for them
-    from ncs_cluster.processes.gateway.apis.app import routes
+    from ncs_cluster.processes.gateway.apis.app import Shared, routes
 
-    return routes(names, intake, authenticator)
+    return routes(names, Shared(intake), authenticator)
 
 
 def _api_server(spec: GatewaySpec, page: Authenticator, apis: list[BaseRoute], sock: socket.socket) -> Server:

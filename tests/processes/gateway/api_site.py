@@ -13,7 +13,7 @@ import numpy as np
 from starlette.applications import Starlette
 
 from ncs_cluster.messages import Served, ServedGraph
-from ncs_cluster.processes.gateway.apis.app import routes
+from ncs_cluster.processes.gateway.apis.app import Shared, routes
 from ncs_cluster.processes.gateway.auth import Authenticator, Guard
 from ncs_cluster.processes.gateway.server import Server, listen
 from ncs_cluster.processes.intake import Answer
@@ -106,7 +106,7 @@ def api_site(*apis: str, token: str | None = None) -> Iterator[ApiSite]:
     intake, opened = FakeIntake(), threading.Event()
     authenticator = Authenticator(GatewaySpec("127.0.0.1", 0, token, apis=list(apis)))
     sock = listen("127.0.0.1", 0)
-    app = Guard(Starlette(routes=routes(apis, intake, authenticator)), authenticator)
+    app = Guard(Starlette(routes=routes(apis, Shared(intake), authenticator)), authenticator)
     server = Server(app, sock, on_open=lambda host, port: opened.set())
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()

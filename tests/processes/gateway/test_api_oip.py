@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from ncs_cluster.messages import Served
 from ncs_cluster.processes.gateway.apis import tensors
-from ncs_cluster.processes.gateway.apis.tensors import HEADER_LENGTH, BadTensors
+from ncs_cluster.processes.gateway.apis.asked import Asked, BadTensors
+from ncs_cluster.processes.gateway.apis.tensors import HEADER_LENGTH
 from ncs_cluster.processes.intake import Overloaded, TimedOut, Unanswered
 from ncs_cluster.testing.gateway import TOKEN
 from tests.needs import need_module
@@ -257,7 +258,7 @@ def test_any_json_in_the_place_of_an_input_is_judged(changes: dict[str, Any]) ->
 
 @given(arrays.arrays(np.float32, arrays.array_shapes(max_dims=4, max_side=4)))
 def test_a_binary_output_is_the_tensor_bit_by_bit(tensor: np.ndarray) -> None:
-    asked = tensors.Request(None, np.zeros((1, 1, 3), np.uint8), None, True, None)
+    asked = Asked(None, np.zeros((1, 1, 3), np.uint8), None, True, None)
     body, headers = tensors.write("m", asked, {"out": tensor})
     text = json.loads(body[: int(headers[HEADER_LENGTH])])
     assert text["outputs"][0]["shape"] == list(tensor.shape)

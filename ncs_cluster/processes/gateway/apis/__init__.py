@@ -8,6 +8,8 @@ multipart    the form of a request that carries a picture
 deepstack    DeepStack and CodeProject.AI: routes
 predictions  DeepStack and CodeProject.AI: what a request asks for, and the JSON of its answer
 oip          Open Inference Protocol v2: routes
+inference    Open Inference Protocol v2: the graphs as models, and one inference
+asked        Open Inference Protocol v2: what a request for an inference must be
 tensors      Open Inference Protocol v2: requests and responses with JSON and binary tensors
 models       Open Inference Protocol v2: metadata, configuration and statistics of a graph
 """

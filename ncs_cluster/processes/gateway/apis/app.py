@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from starlette.routing import BaseRoute
 
 from ncs_cluster.processes.gateway.apis.bodies import Bodies
+from ncs_cluster.processes.gateway.apis.inference import Models
 from ncs_cluster.processes.gateway.auth import Authenticator
 from ncs_cluster.processes.intake import Intake
 
@@ -15,16 +16,24 @@ THREADS = 2
 """Pictures and tensors that are decoded at once."""
 
 
-def routes(apis: Iterable[str], intake: Intake, authenticator: Authenticator) -> list[BaseRoute]:
-    """The routes of the APIs that are named, which share their bounds on memory and processors."""
-    bodies, threads = Bodies(), ThreadPoolExecutor(THREADS, "api")
+class Shared:
+    """What all APIs of a gateway share: their bounds on memory and processors, and the models with their statistics."""
+
+    def __init__(self, intake: Intake) -> None:
+        self.intake = intake
+        self.bodies, self.threads = Bodies(), ThreadPoolExecutor(THREADS, "api")
+        self.models = Models(intake, self.threads)
+
+
+def routes(apis: Iterable[str], shared: Shared, authenticator: Authenticator) -> list[BaseRoute]:
+    """The routes of the APIs that are named."""
     found: list[BaseRoute] = []
     if "deepstack" in apis:
         from ncs_cluster.processes.gateway.apis.deepstack import DeepStack
 
-        found += DeepStack(intake, bodies, threads, authenticator.check_key).routes()
+        found += DeepStack(shared.intake, shared.bodies, shared.threads, authenticator.check_key).routes()
     if "oip" in apis:
         from ncs_cluster.processes.gateway.apis.oip import OpenInference
 
-        found += OpenInference(intake, bodies, threads).routes()
+        found += OpenInference(shared.models, shared.bodies).routes()
     return found

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from ncs_cluster.processes.intake import NO_STICK_RETRY_S, Intake, Overloaded, TimedOut, Unanswered
+from ncs_cluster.processes.intake import NO_STICK_RETRY_S, Intake, NoStick, Overloaded, TimedOut, Unanswered
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,9 @@ class Refusal(NamedTuple):
 
 
 def check_sticks(intake: Intake) -> None:
-    """Raise Overloaded while no stick can work, before a picture is decoded for nothing."""
+    """Raise NoStick while no stick can work, before a picture is decoded for nothing."""
     if intake.served is None or not intake.served.sticks:
-        raise Overloaded("no stick can take a picture now", intake.retry_after_s or NO_STICK_RETRY_S)
+        raise NoStick("no stick can take a picture now", intake.retry_after_s or NO_STICK_RETRY_S)
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ncs_cluster.messages import ServedGraph
-from ncs_cluster.processes.gateway.apis.tensors import INPUT
+from ncs_cluster.processes.gateway.apis.asked import INPUT
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository(index)", "statistics"]
 PLATFORM = "ncs_cluster"

@@ -7,11 +7,8 @@ extensions for model configuration, statistics and the repository's index.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional
 
 import msgspec
@@ -23,10 +20,10 @@ from starlette.routing import Route
 import ncs_cluster
 from ncs_cluster.messages import ServedGraph
 from ncs_cluster.processes.gateway.apis import models, tensors
-from ncs_cluster.processes.gateway.apis.asking import ANSWER_S, Refusal, check_sticks, refusal, while_connected
+from ncs_cluster.processes.gateway.apis.asked import BadTensors
+from ncs_cluster.processes.gateway.apis.asking import Refusal, refusal, while_connected
 from ncs_cluster.processes.gateway.apis.bodies import METHODS, Bodies
-from ncs_cluster.processes.gateway.apis.models import Statistics
-from ncs_cluster.processes.intake import NO_STICK_RETRY_S, Intake, Overloaded
+from ncs_cluster.processes.gateway.apis.inference import Models, UnknownModel
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -34,9 +31,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 class OpenInference:
     """The routes below /v2."""
 
-    def __init__(self, intake: Intake, bodies: Bodies, threads: ThreadPoolExecutor) -> None:
-        self._intake, self._bodies, self._threads = intake, bodies, threads
-        self._statistics: defaultdict[str, Statistics] = defaultdict(Statistics)
+    def __init__(self, served: Models, bodies: Bodies) -> None:
+        self._models, self._bodies = served, bodies
 
     def routes(self) -> list[Route]:
         one = [
@@ -66,7 +62,7 @@ class OpenInference:
 
     async def ready(self, request: Request) -> Response:
         """As `model_ready`, for a graph at least: the protocol has 4xx for "no"."""
-        if not (self._has_sticks() and any(map(models.is_ready, self._intake.graphs.values()))):
+        if not self._models.can_work():
             raise HTTPException(400, "no stick can take a picture now")
         return _json({"ready": True})
 
@@ -75,7 +71,7 @@ class OpenInference:
 
     async def model_ready(self, request: Request) -> Response:
         graph = self._graph(request)
-        if not (self._has_sticks() and models.is_ready(graph)):
+        if not self._models.can_work(graph):
             raise HTTPException(400, f"no stick can take a picture for {graph.name} now")
         return _json({"name": graph.name, "ready": True})
 
@@ -83,14 +79,13 @@ class OpenInference:
         return _json(models.configuration(self._graph(request)))
 
     async def stats(self, request: Request) -> Response:
-        name = self._graph(request).name
-        return _json({"model_stats": [self._statistics[name].document(name)]})
+        return _json(self._models.statistics([self._graph(request).name]))
 
     async def all_stats(self, request: Request) -> Response:
-        return _json({"model_stats": [self._statistics[name].document(name) for name in self._intake.graphs]})
+        return _json(self._models.statistics(self._models.names))
 
     async def index(self, request: Request) -> Response:
-        return _json([{"name": name, "version": "1", "state": "READY"} for name in self._intake.graphs])
+        return _json(self._models.index())
 
     async def unknown(self, request: Request) -> Response:
         if request.method != "POST" and request.scope["path"].endswith(("/infer", "/v2/repository/index")):
@@ -102,49 +97,19 @@ class OpenInference:
         if request.headers.get("content-encoding", "identity") != "identity":
             raise HTTPException(415, "compressed requests are not supported: send it as it is")
         began_s = time.monotonic()
-        try:
-            body, headers = await self._infer(request, graph, began_s)
-        except Exception:
-            statistics = self._statistics[graph.name]
-            statistics.failed += 1
-            statistics.failed_s += time.monotonic() - began_s
-            raise
-        return Response(body, headers=headers)
-
-    async def _infer(self, request: Request, graph: ServedGraph, began_s: float) -> tuple[bytes, dict[str, str]]:
+        length = request.headers.get(tensors.HEADER_LENGTH)
         async with self._bodies.read(request) as body:
-            check_sticks(self._intake)
-            if not models.is_ready(graph):
-                raise Overloaded(f"no stick has opened {graph.name} yet", NO_STICK_RETRY_S)
-            received_s = time.monotonic()
-            length = request.headers.get(tensors.HEADER_LENGTH)
-            asked = await self._in_thread(tensors.read, body, length, graph.width, graph.height)
-            tensors.check_outputs(asked, [output.name for output in graph.outputs])
-            read_s = time.monotonic() - received_s
-            timeout_s = min(ANSWER_S, asked.timeout_s or ANSWER_S)
-            work = self._intake.infer(graph.name, asked.tensor, timeout_s=timeout_s, raw=True, insist=True)
-            answer = await while_connected(request, work)
-        answered_s = time.monotonic()
-        response: tuple[bytes, dict[str, str]] = await self._in_thread(tensors.write, graph.name, asked, answer.outputs)
-        now_s = time.monotonic()
-        self._statistics[graph.name].succeeded(now_s - began_s, answer.latency_s, read_s, now_s - answered_s)
-        return response
+            content, headers = await self._models.infer(
+                graph,
+                began_s,
+                lambda width, height: tensors.read(body, length, width, height),
+                lambda asked, answer: tensors.write(graph.name, asked, answer.outputs),
+                wait=lambda work: while_connected(request, work),
+            )
+        return Response(content, headers=headers)
 
     def _graph(self, request: Request) -> ServedGraph:
-        name, version = str(request.path_params["model"]), str(request.path_params.get("version", "1"))
-        graph = self._intake.graphs.get(name)
-        if graph is None:
-            names = ", ".join(self._intake.graphs) or "none"
-            raise HTTPException(404, f"there is no model {name[:80]!r}; the daemon serves: {names}")
-        if version != "1":
-            raise HTTPException(404, f"{name} has version 1 alone")
-        return graph
-
-    def _has_sticks(self) -> bool:
-        return self._intake.served is not None and self._intake.served.sticks > 0
-
-    async def _in_thread(self, call: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+        return self._models.named(str(request.path_params["model"]), str(request.path_params.get("version", "")))
 
     def _answered(self, handler: Handler) -> Handler:
         """The handler's response, or the refusal that its exception means."""
@@ -152,8 +117,10 @@ class OpenInference:
         async def respond(request: Request) -> Response:
             try:
                 return await handler(request)
-            except tensors.BadTensors as error:
+            except BadTensors as error:
                 refused = Refusal(400, str(error))
+            except UnknownModel as error:
+                refused = Refusal(404, str(error))
             except Exception as error:
                 refused = refusal(error, request.scope["path"])
             return _json({"error": refused.why}, refused.code, refused.headers)

@@ -6,7 +6,6 @@ long the JSON is, the tensors follow it in the order in which the JSON names the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Optional
 
 import msgspec
@@ -14,22 +13,22 @@ import numpy as np
 from msgspec import Struct, UnsetType
 from numpy.typing import NDArray
 
+from ncs_cluster.processes.gateway.apis.asked import (
+    INPUT,
+    Asked,
+    BadTensors,
+    check_output_parameters,
+    check_outputs,
+    check_values,
+    the_input,
+    timeout_s,
+)
 from ncs_cluster.processes.gateway.apis.bodies import FORM_BYTES
 
-INPUT = "input"
-"""The name of a graph's one input."""
 HEADER_LENGTH = "Inference-Header-Content-Length"
 JSON, BINARY = "application/json", "application/octet-stream"
-
-
-_LONGEST_TIMEOUT = 10**15
-"""Microseconds; the server gives up earlier."""
 JSON_BYTES = 12
 """Bytes that a number of a tensor may take in JSON, with brackets and blanks."""
-
-
-class BadTensors(Exception):
-    """The reason why a request cannot be carried out, one line."""
 
 
 class Input(Struct, frozen=True):
@@ -54,18 +53,7 @@ class InferRequest(Struct, frozen=True):
     outputs: list[Wanted] = []
 
 
-class Request(Struct, frozen=True):
-    """A request that was read. `tensor`: uint8 [height, width, 3]. `outputs`: names, and whether each is binary; None: all, by
-    `binary`."""
-
-    id: Optional[str]
-    tensor: NDArray[np.uint8]
-    outputs: Optional[list[tuple[str, bool]]]
-    binary: bool
-    timeout_s: Optional[float]
-
-
-def read(body: bytes, header_length: Optional[str], width: int, height: int) -> Request:
+def read(body: bytes, header_length: Optional[str], width: int, height: int) -> Asked:
     """A request for a graph whose input is `width` x `height` pixels. Raises BadTensors."""
     length = len(body) if header_length is None else _length(header_length, len(body))
     if length > FORM_BYTES + JSON_BYTES * height * width * 3:
@@ -74,21 +62,11 @@ def read(body: bytes, header_length: Optional[str], width: int, height: int) -> 
         asked = msgspec.json.decode(memoryview(body)[:length], type=InferRequest)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadTensors(f"the request is not as the protocol has it: {error}"[:300]) from None
-    if len(asked.inputs) != 1:
-        raise BadTensors(f"the graph has 1 input, {INPUT!r}, and the request has {len(asked.inputs)}")
-    given = asked.inputs[0]
-    if given.name != INPUT:
-        raise BadTensors(f"the graph has no input {given.name[:80]!r}: its name is {INPUT!r}")
-    if given.datatype != "UINT8":
-        raise BadTensors(f"{INPUT!r} is UINT8, not {given.datatype[:20]}")
-    if given.shape != [1, height, width, 3]:
-        raise BadTensors(f"{INPUT!r} has the shape [1, {height}, {width}, 3], not {given.shape[:8]}"[:300])
-    if any(name.startswith("shared_memory") for name in given.parameters):
-        raise BadTensors("shared memory regions are not supported: send the tensor with the request")
+    given = the_input(asked.inputs, width, height)
     tensor = _tensor(given, memoryview(body)[length:], height * width * 3)
     binary = asked.parameters.get("binary_data_output") is True
     outputs = [(wanted.name, _wants_binary(wanted, binary)) for wanted in asked.outputs] or None
-    return Request(asked.id, tensor.reshape(height, width, 3), outputs, binary, _timeout_s(asked.parameters))
+    return Asked(asked.id, tensor.reshape(height, width, 3), outputs, binary, timeout_s(asked.parameters.get("timeout")))
 
 
 def _length(text: str, most: int) -> int:
@@ -119,29 +97,15 @@ def _tensor(given: Input, behind: memoryview, size: int) -> NDArray[np.uint8]:
             values = np.array(msgspec.json.decode(given.data, type=list[list[list[list[int]]]])).reshape(-1)
     except (msgspec.DecodeError, RecursionError, ValueError, OverflowError) as error:
         raise BadTensors(f"the data of {INPUT!r} is no tensor of whole numbers: {error}"[:300]) from None
-    if values.size != size:
-        raise BadTensors(f"{INPUT!r} has {size} values, and the request {values.size}")
-    if values.dtype.kind != "i" or values.min() < 0 or values.max() > 255:
-        raise BadTensors(f"the data of {INPUT!r} must be whole numbers from 0 to 255")
-    return values.astype(np.uint8)
+    return check_values(values, size)
 
 
 def _wants_binary(wanted: Wanted, default: bool) -> bool:
-    if "classification" in wanted.parameters or any(name.startswith("shared_memory") for name in wanted.parameters):
-        raise BadTensors(f"output {wanted.name[:80]!r}: neither classification nor shared memory regions are supported")
+    check_output_parameters(wanted.name, wanted.parameters)
     return bool(wanted.parameters.get("binary_data", default))
 
 
-def _timeout_s(parameters: dict[str, Any]) -> Optional[float]:
-    """Triton's parameter `timeout` is in microseconds; 0: none."""
-    timeout = parameters.get("timeout")
-    if not isinstance(timeout, int) or isinstance(timeout, bool) or timeout <= 0:
-        return None
-    # bounded first: a larger whole number than a float can be is no error of the server
-    return min(timeout, _LONGEST_TIMEOUT) / 1e6
-
-
-def write(model: str, asked: Request, outputs: dict[str, NDArray[np.float32]]) -> tuple[bytes, dict[str, str]]:
+def write(model: str, asked: Asked, outputs: dict[str, NDArray[np.float32]]) -> tuple[bytes, dict[str, str]]:
     """The body of a response, and its headers. Raises BadTensors for an output that the graph does not have."""
     wanted = [(name, asked.binary) for name in outputs] if asked.outputs is None else asked.outputs
     check_outputs(asked, list(outputs))
@@ -164,15 +128,3 @@ def write(model: str, asked: Request, outputs: dict[str, NDArray[np.float32]]) -
     if not behind:
         return text, {"Content-Type": JSON}
     return b"".join([text, *behind]), {"Content-Type": BINARY, HEADER_LENGTH: str(len(text))}
-
-
-def check_outputs(asked: Request, names: Sequence[str]) -> None:
-    """Raises BadTensors for an output that the graph does not have, or that is asked for twice, before a stick works for it."""
-    asked_before: set[str] = set()
-    for name, _ in asked.outputs or ():
-        if name not in names:
-            raise BadTensors(f"the graph has no output {name[:80]!r}: it has {', '.join(names)}")
-        if name in asked_before:
-            # a response is as large as the outputs that are asked for
-            raise BadTensors(f"output {name!r} is asked for twice")
-        asked_before.add(name)
