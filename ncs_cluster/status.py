@@ -98,6 +98,14 @@ class StickStatus(Struct, frozen=True):
     """Share of the time it may work, 0..1; None: not open."""
     limit_c: float | None = None
     """It gets no frame from this temperature on: less than the switch temperature after it throttled earlier. None: no sensor."""
+    runtime: str = "default"
+    """The interpreter that its worker runs under, a name of [runtimes]."""
+    usb_mbps: float | None = None
+    """Speed of its USB link, Mbit/s, as the kernel tells it of a booted stick; None: not known."""
+    boots: int = 0
+    """How often it was opened: at the start, after a reset, after a restart of its process."""
+    failed: int = 0
+    """Inferences that it answered with an error."""
 
 
 class CameraStatus(Struct, frozen=True):

@@ -6,9 +6,10 @@ Runs on CPython 3.9.
 from __future__ import annotations
 
 import errno
+import math
 import os
 from pathlib import Path
-from typing import Dict, Iterable, NamedTuple
+from typing import Dict, Iterable, NamedTuple, Optional
 
 from ncs_cluster.usb_ids import CAMERA_MAKER, FOREIGN, UsbIds, is_at, text
 
@@ -58,6 +59,18 @@ def scan(sysfs: Path, ids: UsbIds, exclude: Iterable[str] = ()) -> Scan:
         else:
             found.devices[name] = Listed(products[product], _word(devices / name / "devnum"))
     return found
+
+
+def link_mbps(sysfs: Path, port: str) -> Optional[float]:
+    """Speed of the USB link at a port, Mbit/s: 480 is USB 2, 5000 is USB 3; None where the kernel does not tell it.
+
+    Source: the kernel's Documentation/ABI/stable/sysfs-bus-usb, `speed`.
+    """
+    try:
+        mbps = float(_word(sysfs / "bus" / "usb" / "devices" / port / "speed"))
+    except (ValueError, OSError):
+        return None
+    return mbps if 0.0 < mbps < math.inf else None
 
 
 def _word(path: Path) -> str:

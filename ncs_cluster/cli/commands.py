@@ -18,14 +18,20 @@ EVERY_S = 1.0
 PAGE_S = 10.0
 
 
-def status(runtime_dir: str | None, *, json: bool, watch: bool) -> int:
+def status(runtime_dir: str | None, *, json: bool, watch: bool, output: str | None = None) -> int:
+    """`output`: json, wide, or None for the whole status as text."""
     with Client(runtime_dir) as daemon:
         if watch:
             return _live(daemon, show.status)
-        if json:
+        if json or output == "json":
             return _json(daemon)
         seen = daemon.status()
-    _print(show.status(seen))
+    if output == "wide":
+        from ncs_cluster.cli.show_wide import wide
+
+        _print(wide(seen))
+    else:
+        _print(show.status(seen))
     return _health(seen)
 
 

@@ -35,6 +35,8 @@ def make() -> argparse.ArgumentParser:
 
     how = ask("status", "sticks, clusters, cameras, machine and processes").add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="the whole status document")
+    shapes, absent = ("wide", "json"), argparse.SUPPRESS
+    how.add_argument("--output", "-o", choices=shapes, default=absent, help="wide: one row for each stick; json: as --json")
     how.add_argument("--watch", action="store_true", help="refresh every second, until Ctrl-C")
     ask("top", "the machine and the daemon's processes, live, until Ctrl-C")
     ask("switch", "switch to the next cluster now")

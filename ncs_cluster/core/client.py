@@ -86,8 +86,8 @@ class Bus:
                 return [] if self._engine.stopping else self._found(spec, now_s)
             case StickGone(id=id, renamed=renamed):
                 return self._engine.sticks.gone(id, now_s, renamed) + self._regulate(id, now_s)
-            case StickListed(id=id, state=state):
-                return self._engine.sticks.listed(id, state, now_s)
+            case StickListed(id=id, state=state, usb_mbps=usb_mbps):
+                return self._engine.sticks.listed(id, state, now_s, usb_mbps)
             case DeviceIgnored(port=port, why=why):
                 return self._engine.sticks.ignore(port, why)
             case _:

@@ -58,6 +58,8 @@ class StickListed(Struct, frozen=True):
     id: StickId
     state: str
     """ "rom": it waits in its boot ROM; "booted"; "missing"."""
+    usb_mbps: float | None = None
+    """Speed of the link of a booted stick, Mbit/s; None: not known. The boot ROM speaks USB 2 in every port."""
 
 
 class Spawned(Struct, frozen=True):

@@ -238,6 +238,10 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
         slowdown=None if factor is None or not running else round(factor, 2),
         duty=round(attached.duty, 3) if attached is not None else None,
         limit_c=round(stick.zone.trip_c, 1) if stick.zone.has_sensor else None,
+        runtime=stick.spec.runtime,
+        usb_mbps=stick.usb_mbps if stick.present else None,
+        boots=stick.boots,
+        failed=stick.failed,
     )
 
 

@@ -46,6 +46,12 @@ class Stick:
         self.renamed = False
         """Gone under this id: the same stick has another id now."""
         self.inferences = 0
+        self.failed = 0
+        """Inferences that it answered with an error."""
+        self.boots = 0
+        """How often it was opened."""
+        self.usb_mbps: float | None = None
+        """Speed of its USB link, as events.StickListed has it."""
         self.measured_s: float | None = None
         """Plant time of the newest telemetry."""
 

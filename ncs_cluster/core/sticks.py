@@ -88,13 +88,13 @@ class Sticks:
         self.ignored[port] = why
         return [LogEvent("info", "usb", f"port {port} {why}")]
 
-    def listed(self, stick: StickId, state: str, now_s: float) -> list[Action]:
+    def listed(self, stick: StickId, state: str, now_s: float, usb_mbps: float | None = None) -> list[Action]:
         """The kernel lists the stick anew. One that waits for its next try, and has been plugged in again or has reset itself, is
         another one than the one that failed."""
         known = self.by_id.get(stick)
         if known is None or not known.present:
             return []
-        known.listed, known.listed_s = state, now_s
+        known.listed, known.listed_s, known.usb_mbps = state, now_s, usb_mbps
         # a boot that ended in the ROM is seen here after its worker has reported it
         by_worker = not known.reported_missing and now_s < known.exited_s + SCAN_LAG_S
         return known.child.retry_within(self._back_s(known), now_s) if state == "rom" and not by_worker else []
@@ -178,6 +178,7 @@ class Sticks:
     def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:
         stick.child.ready(now_s)
         stick.opened_s = now_s
+        stick.boots += 1
         self.boots.finish(stick.spec.id, now_s)
         stick.device, stick.firmware = message.device, message.firmware
         stick.throttle_level = stick.measured_s = None

@@ -110,6 +110,7 @@ class Worker:
             self.stick.child.works(now_s)
             self._workers.health.succeeded(now_s)
         else:
+            self.stick.failed += 1
             self.stick.child.last_error = message.outcome.error[:LONGEST_ERROR]
             self._workers.health.failed(self.stick.child.last_error, now_s)
         return slowed + self._workers.streams.inferred(unit, message.outcome, message.latency_s, now_s)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import Matched
-from ncs_cluster.backends.sysfs import Listed, scan
+from ncs_cluster.backends.sysfs import Listed, link_mbps, scan
 from ncs_cluster.core.events import BusEvent, DeviceIgnored, StickFound, StickGone, StickListed
 from ncs_cluster.core.usb_identity import UsbIdentity
 from ncs_cluster.errors import ConfigError
@@ -97,10 +97,15 @@ class UsbBus:
         """The sticks whose device is another one than at the last scan."""
         before, self._listed = self._listed, listed
         return [
-            StickListed(self._id(boot_port), "missing" if device is None else "booted" if device.booted else "rom")
+            self._listing(boot_port, device)
             for boot_port, device in listed.items()
             if boot_port not in before or before[boot_port] != device
         ]
+
+    def _listing(self, boot_port: str, device: Listed | None) -> StickListed:
+        if device is None or not device.booted:
+            return StickListed(self._id(boot_port), "missing" if device is None else "rom")
+        return StickListed(self._id(boot_port), "booted", link_mbps(self._sysfs, self._identity.port_of[boot_port]))
 
     def _stick(self, boot_port: str) -> StickSpec:
         spec = self._spec

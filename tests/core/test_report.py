@@ -8,7 +8,7 @@ from ncs_cluster import messages as m
 from ncs_cluster import status as s
 from ncs_cluster.core import report
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import Endpoint
+from ncs_cluster.core.events import BUS, Endpoint, StickListed
 from ncs_cluster.core.rates import Rate
 from ncs_cluster.core.work import Count
 from ncs_cluster.policies.outlook import seconds_until
@@ -114,7 +114,8 @@ def test_a_stick_that_runs_is_drawn_with_its_heat_in_real_seconds_and_its_figure
     stick, queue = engine.sticks.by_id[StickId("sim-1")], engine.dispatcher.queues[StickId("sim-1")]
     stick.inferences, stick.resets, stick.child.restarts, stick.child.last_error = 5, 2, 3, "it hung"
     queue.done, queue.in_flight = rate(1000.2, 1000.5, 1000.8, 1001.1, 1001.4, 1001.7, 1002.0), {1: a_unit()}
-    stick.throttled_s = 12.34
+    stick.throttled_s, stick.failed = 12.34, 4
+    engine.handle(BUS, StickListed(StickId("sim-1"), "booted", 5000.0), 1002.0)
     queue.latency.add(0.0512)
     seen = drawn(engine, 1002.5234)
     assert seen.sticks[0] == s.StickStatus(
@@ -142,6 +143,9 @@ def test_a_stick_that_runs_is_drawn_with_its_heat_in_real_seconds_and_its_figure
         firmware="fw",
         resets=2,
         headroom_c=25.0,
+        usb_mbps=5000.0,
+        boots=1,
+        failed=4,
     )
     assert seen.counters.throttled_s == 1.2
     engine.sticks.by_id[StickId("sim-2")].throttled_s = 25.4

@@ -132,7 +132,7 @@ def test_an_answer_with_an_error_gives_the_frame_up_and_is_the_last_error_of_its
     setup.open(1)
     setup.hand_over(0, 10.0)
     setup.receive(1, m.Inferred(1, Outcome(error="x" * 401), 0.1), 10.1)
-    assert (setup[1].inferences, setup[1].child.last_error) == (0, "x" * 400)
+    assert (setup[1].inferences, setup[1].failed, setup[1].child.last_error) == (0, 1, "x" * 400)
     assert setup.count == Count(begun=1, given_up=1)
     setup.hand_over(1, 15.0)
     setup.receive(1, m.Inferred(2, Outcome(error="no blob"), 0.1), 15.2)

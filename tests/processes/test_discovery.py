@@ -97,6 +97,26 @@ def test_a_stick_at_work_that_is_pulled_is_gone_and_one_that_boots_is_not(tree: 
     assert (learned.stick.id, learned.stick.options, learned.stick.exclusive_boot) == ("ncs-1-1.2", {"booted_port": "2-1.2"}, False)
 
 
+@pytest.mark.parametrize(
+    ("text", "mbps"),
+    [("5000\n", 5000.0), ("480\n", 480.0), ("1.5\n", 1.5), ("unknown\n", None), ("inf", None), ("", None), (None, None)],
+)
+def test_the_speed_of_a_booted_sticks_link_is_told_where_the_kernel_knows_it(
+    tree: Tree, text: str | None, mbps: float | None
+) -> None:
+    tree.plug("2-1.2", "f63b")
+    if text is not None:
+        (tree.devices / "2-1.2/speed").write_text(text)
+    _, listed = bus(tree).wake(0.0, ())
+    assert listed == StickListed(StickId("ncs-2-1.2"), "booted", mbps)
+
+
+def test_the_speed_of_the_boot_rom_is_not_that_of_the_stick(tree: Tree) -> None:
+    tree.plug("1-1.2")
+    (tree.devices / "1-1.2/speed").write_text("480\n")
+    assert bus(tree).wake(0.0, ())[1] == StickListed(StickId("ncs-1-1.2"), "rom", None)
+
+
 def test_without_a_descriptor_to_look_no_stick_is_gone(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     tree.plug("1-1.1")
     usb = bus(tree)
