@@ -25,6 +25,7 @@ from ncs_cluster.control_messages import (
     AskUrl,
     BeginJob,
     ChangeJob,
+    ChangeStick,
     Done,
     JobBegun,
     PageUrl,
@@ -126,6 +127,11 @@ class Client:
     def change_job(self, id: str, verb: str) -> str:
         """`verb`: pause, resume or cancel. Returns what the daemon did, one line."""
         return _decode(self._ask(ChangeJob(id, verb)), Done).text
+
+    def change_stick(self, stick: str, verb: str, *, why: str | None = None, calibration: bool = False) -> str:
+        """`stick`: its id or name. `verb`: rest (for a reason, `why`), work, restart, or forget, with its `calibration` or without.
+        Returns what the daemon did, one line. Refused to other users than the daemon's and root."""
+        return _decode(self._ask(ChangeStick(stick, verb, why, calibration)), Done).text
 
     def url(self) -> str:
         """The page's address, with its token. Refused with NO_PAGE or PAGE_NOT_READY."""

@@ -63,7 +63,17 @@ class ChangeJob(ControlMessage, frozen=True):
     verb: str
 
 
-Request = Union[AskStatus, AskEvents, AskSwitch, AskFault, AskUrl, AskGraphs, BeginJob, ChangeJob]
+class ChangeStick(ControlMessage, frozen=True):
+    """`id`: a stick's id, or the operator's name of its port. `verb`: "rest" (`why`: for people), "work", "restart", or "forget",
+    of an absent stick (with its `calibration`, or without). -> Done. For the daemon's own user and root alone."""
+
+    id: str
+    verb: str
+    why: Optional[str] = None
+    calibration: bool = False
+
+
+Request = Union[AskStatus, AskEvents, AskSwitch, AskFault, AskUrl, AskGraphs, BeginJob, ChangeJob, ChangeStick]
 
 NO_PAGE = "no-page"
 """The daemon runs without a page."""

@@ -58,7 +58,7 @@ class StickStatus(Struct, frozen=True):
     backend: str
     device: str | None
     state: str
-    """starting|active|standby|draining|resting|backoff|quarantined|absent"""
+    """starting|active|standby|draining|resting|parked|backoff|quarantined|absent"""
     temperature_c: float | None
     temperature_age_s: float | None
     throttle_level: int | None
@@ -106,6 +106,8 @@ class StickStatus(Struct, frozen=True):
     """How often it was opened: at the start, after a reset, after a restart of its process."""
     failed: int = 0
     """Inferences that it answered with an error."""
+    parked: str | None = None
+    """Why an operator has taken it out of rotation; None: it is in."""
 
 
 class CameraStatus(Struct, frozen=True):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Lines = list[list[Cell]]
 
 HEALTH = {"ok": "good", "degraded": "warn", "down": "bad"}
-STICK = {"active": "good", "standby": "", "starting": "dim", "draining": "", "resting": "warn"}
+STICK = {"active": "good", "standby": "", "starting": "dim", "draining": "", "resting": "warn", "parked": "warn"}
 CAMERA = {"running": "good", "starting": "dim", "ended": "dim"}
 
 

@@ -71,6 +71,12 @@ class ForgetPort(Struct, frozen=True):
     stick: StickId
 
 
+class ForgetCalibration(Struct, frozen=True):
+    """Delete what `ncsctl calibrate` has found of this stick; the daemon's policies know it until they are made anew."""
+
+    stick: StickId
+
+
 class KeepJobs(Struct, frozen=True):
     """Write down the jobs, so that the next daemon goes on with them: see Jobs.records."""
 
@@ -102,5 +108,18 @@ class Exit(Struct, frozen=True):
 
 
 Action = Union[
-    Send, Spawn, Kill, MakePool, DropPool, MakePictures, DropPictures, Unplug, ForgetPort, KeepJobs, SetFan, LogEvent, Exit
+    Send,
+    Spawn,
+    Kill,
+    MakePool,
+    DropPool,
+    MakePictures,
+    DropPictures,
+    Unplug,
+    ForgetPort,
+    ForgetCalibration,
+    KeepJobs,
+    SetFan,
+    LogEvent,
+    Exit,
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Union, assert_never
 
 from ncs_cluster import messages as m
-from ncs_cluster.control_messages import ChangeJob, Done, JobBegun
+from ncs_cluster.control_messages import ChangeJob, ChangeStick, Done, JobBegun
 from ncs_cluster.core import events as e
-from ncs_cluster.core import fault_injection
+from ncs_cluster.core import fault_injection, stick_requests
 from ncs_cluster.core.actions import Action, LogEvent
 from ncs_cluster.core.events import BusEvent, DeviceIgnored, Endpoint, StickFound, StickGone, StickListed
 from ncs_cluster.core.replies import answer, refuse
@@ -17,7 +17,7 @@ from ncs_cluster.types import StickId
 if TYPE_CHECKING:
     from ncs_cluster.core.engine import Engine
 
-ClientMessage = Union[m.AskSwitch, m.AskFault, ChangeJob, e.JobGiven]
+ClientMessage = Union[m.AskSwitch, m.AskFault, ChangeJob, ChangeStick, e.JobGiven]
 """Requests that change the state; the supervisor answers the read-only ones."""
 
 
@@ -36,6 +36,8 @@ class Client:
                 return fault_injection.inject(self._endpoint, kind, stick, self._engine, now_s)
             case ChangeJob(id=id, verb=verb):
                 return self._change(id, verb, now_s)
+            case ChangeStick():
+                return stick_requests.change(self._endpoint, message, self._engine, now_s)
             case e.JobGiven(job=job):
                 return self._begin(job, now_s)
             case _:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ncs_cluster import messages as m
-from ncs_cluster.core import client, configure
+from ncs_cluster.core import client, configure, stick_requests
 from ncs_cluster.core.actions import Action, Exit, LogEvent, Send
 from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Child, Limits
@@ -201,6 +201,7 @@ class Engine:
             actions += self.intakes.tell(now_s)
         if self.shutdown is not None:
             return actions + self._advance_shutdown(now_s)
+        actions += stick_requests.restart_due(self, now_s)
         actions += self.jobs.tick(now_s)
         over = (self.cameras.finished(self.jobs.cameras) or self.jobs.over) and not self.jobs.live
         if over and not self.tally.open and not self.sinks.kept:

@@ -36,8 +36,7 @@ def reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
     for regulator in engine.workers.regulators.values():
         wanted, size = regulator.spec.cluster_size, regulator.cluster_size
         if size < wanted and regulator.present:
-            present = "1 stick" if regulator.present == 1 else f"{regulator.present} sticks"
-            said.append(f"cluster size is {size} instead of {wanted}: {present} present")
+            said.append(f"cluster size is {size} instead of {wanted}: {regulator.said_present}")
     of_jobs = engine.jobs.cameras
     for camera in [each for name, each in engine.cameras.by_name.items() if name not in of_jobs]:
         if not camera.signal and not camera.ended and not camera.removed:
@@ -70,6 +69,8 @@ def _stick_reason(engine: Engine, stick: Stick, now_s: float) -> str | None:
     state, why = stick_state(engine, stick), complaint(stick.child, now_s)
     if state in ("absent", "backoff", "quarantined"):
         return f"{stick.label} is {state}" + (f": {stick.child.last_error}" if stick.child.last_error else "")
+    if why is None and stick.parked is not None:
+        return f"{stick.label} is parked: {stick.parked}"
     if why is None and stick.child.running:
         slow = engine.workers.slowdowns.complaint(stick.spec.id)
         return None if slow is None else f"{stick.label} {slow}"
@@ -92,6 +93,8 @@ def stick_state(engine: Engine, stick: Stick) -> str:
             return "active"
         if queue is not None and queue.in_flight:
             return "draining"
+        if stick.parked is not None:
+            return "parked"
         return "resting" if regulator is not None and regulator.resting(stick.spec.id) else "standby"
     if child.quarantined:
         return "quarantined"

@@ -164,11 +164,11 @@ class Regulator:
 
     @property
     def cluster_size(self) -> int:
-        """The cluster size in force: at most half of the present sticks under a policy that takes turns. 0: all sticks."""
+        """The cluster size in force: at most half of the sticks in rotation under a policy that takes turns. 0: all sticks."""
         size = self.spec.cluster_size
         if not size or not self.takes_turns:
             return size
-        return min(size, max(1, self.present // 2))
+        return min(size, max(1, self.in_rotation // 2))
 
     @property
     def takes_turns(self) -> bool:
@@ -177,6 +177,17 @@ class Regulator:
     @property
     def present(self) -> int:
         return sum(1 for stick in self.members if stick.present)
+
+    @property
+    def in_rotation(self) -> int:
+        """The sticks that are present and not parked."""
+        return sum(1 for stick in self.members if stick.present and stick.parked is None)
+
+    @property
+    def said_present(self) -> str:
+        """For people: "3 sticks present", "2 of 3 sticks in rotation"."""
+        sticks = "1 stick" if self.present == 1 else f"{self.present} sticks"
+        return f"{sticks} present" if self.in_rotation == self.present else f"{self.in_rotation} of {sticks} in rotation"
 
     @property
     def switch_pending(self) -> bool:
@@ -237,8 +248,7 @@ class Regulator:
             return []
         level = "warning" if self.cluster_size < self._reported_size else "info"
         self._reported_size = self.cluster_size
-        present = "1 stick" if self.present == 1 else f"{self.present} sticks"
-        return [LogEvent(level, "clusters", f"cluster size is now {self._reported_size}: {present} present")]
+        return [LogEvent(level, "clusters", f"cluster size is now {self._reported_size}: {self.said_present}")]
 
     def _report_hot(self, view: View) -> list[Action]:
         """One event when a stick gets too hot, one when it has cooled down."""

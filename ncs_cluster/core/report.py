@@ -242,6 +242,7 @@ def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
         usb_mbps=stick.usb_mbps if stick.present else None,
         boots=stick.boots,
         failed=stick.failed,
+        parked=stick.parked,
     )
 
 

@@ -25,7 +25,11 @@ class Stick:
         self.throttling = Throttling()
         self.present = True
         self.removed = False
-        """No longer configured; deleted once its process has exited."""
+        """No longer configured, or forgotten by an operator; deleted once its process has exited."""
+        self.parked: str | None = None
+        """Why an operator has taken it out of rotation; None: it is in."""
+        self.restart_by_s: float | None = None
+        """An operator wants its worker restarted: it gets no frame, and is stopped then at the latest."""
         self.device: str | None = None
         self.firmware: str | None = None
         self.resets = 0
@@ -62,8 +66,9 @@ class Stick:
 
     @property
     def usable(self) -> bool:
-        """Present, open, and with a reading where it has a sensor. Heat is judged by `zone`."""
-        return self.present and self.child.running and self.zone.has_reading
+        """Present, in rotation, open, and with a reading where it has a sensor. Heat is judged by `zone`."""
+        in_rotation = self.parked is None and self.restart_by_s is None
+        return self.present and in_rotation and self.child.running and self.zone.has_reading
 
     def elsewhere(self, now_s: float) -> bool:
         """A contradiction: its worker reports it open, while it waits in its boot ROM. The worker drives another stick."""

@@ -49,8 +49,9 @@ class UsbBus:
         self.deadline_s = 0.0
 
     def forget(self, stick: StickId) -> None:
-        """Forget at which port the stick returns after its boot. The next scan reports its new settings."""
-        for boot_port in self._identity.port_of:
+        """Forget at which port the stick returns after its boot, also of one that is gone. The next scan writes that down, and
+        reports the new settings of a stick that is there."""
+        for boot_port in {*self._identity.port_of, *self._identity.pairs.values()}:
             if self._id(boot_port) == stick and self._identity.forget(boot_port):
                 self._forgotten.append(boot_port)
 

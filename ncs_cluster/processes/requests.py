@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ncs_cluster.processes.original_twin import OriginalTwin
 
 
+ROOT = 0
+
+
 class Requests:
     """Answers the clients of the control socket."""
 
@@ -68,6 +71,8 @@ class Requests:
                 self._reply(client, _body(self._engine.settings.graphs))
             case c.BeginJob(job=job):
                 self._begin(client, job)
+            case c.ChangeStick():
+                self._change_stick(client, request)
             case c.AskSwitch() | c.AskFault() | c.ChangeJob():
                 self._raise(client, request)
             case _:
@@ -77,13 +82,19 @@ class Requests:
         if self._no_jobs is not None:
             self._reply(client, c.Reply(error=self._no_jobs))
         elif self._uid(client) != os.getuid():
-            owner = pwd.getpwuid(os.getuid()).pw_name if _is_known(os.getuid()) else str(os.getuid())
-            self._reply(client, c.Reply(error=f"only the daemon's own user may start jobs: sudo -u {owner} ncsctl run ..."))
+            self._reply(client, c.Reply(error=f"only the daemon's own user may start jobs: sudo -u {_owner()} ncsctl run ..."))
         else:
             try:
                 self._raise(client, JobGiven(msgspec.msgpack.decode(job, type=JobSpec)))
             except msgspec.DecodeError as error:
                 self._reply(client, c.Reply(error=f"the job is of another version: {error}"))
+
+    def _change_stick(self, client: str, request: c.ChangeStick) -> None:
+        if self._uid(client) in (os.getuid(), ROOT):
+            self._raise(client, request)
+        else:
+            error = f"only the daemon's own user and root may change a stick: sudo -u {_owner()} ncsctl ..."
+            self._reply(client, c.Reply(error=error))
 
     def left(self, client: str) -> None:
         """The client has closed its connection."""
@@ -135,12 +146,12 @@ class Requests:
         return _body(c.PageUrl(f"{url}?token={quote(spec.token, safe='')}" if spec.token else url))
 
 
-def _is_known(uid: int) -> bool:
+def _owner() -> str:
+    """The daemon's user, by number where it has no name."""
     try:
-        pwd.getpwuid(uid)
+        return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
-        return False
-    return True
+        return str(os.getuid())
 
 
 def _body(body: object) -> c.Reply:

@@ -5,8 +5,8 @@
                       engine.hand_over -> perform
                       after a deadline: engine.wake -> perform
 
-It uses no vendor library, reads no pixel, and writes to disk only when a pair of USB ports is learned or a job changes. Threads of
-their own write the log to standard error, keep the history, set the fan and read the sensor of the air.
+It uses no vendor library, reads no pixel, and writes to disk only when a pair of USB ports is learned, a stick is forgotten or a job
+changes. Threads of their own write the log to standard error, keep the history, set the fan and read the sensor of the air.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ncs_cluster.core import actions as a
 from ncs_cluster.core import events as e
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, OPERATOR, Endpoint
+from ncs_cluster.errors import format_os_error
 from ncs_cluster.ipc import pictures, pool
 from ncs_cluster.processes import child, control, runtime_dir, usage
 from ncs_cluster.processes.camera_memory import CameraMemory
@@ -38,8 +39,9 @@ from ncs_cluster.processes.loop import Loop
 from ncs_cluster.processes.notify import Notifier
 from ncs_cluster.processes.operator_signals import OperatorSignals
 from ncs_cluster.processes.requests import Requests
+from ncs_cluster.provision import places
 from ncs_cluster.specs import Settings
-from ncs_cluster.types import CameraName
+from ncs_cluster.types import CameraName, StickId
 
 T = TypeVar("T")
 
@@ -228,6 +230,8 @@ class Supervisor:
                 case a.ForgetPort(stick=stick):
                     for usb in self._usb:
                         usb.forget(stick)
+                case a.ForgetCalibration(stick=stick):
+                    self._forget_calibration(stick)
                 case a.KeepJobs():
                     self._kept_jobs.keep(self._engine.jobs.records())
                 case a.SetFan(duty=duty):
@@ -238,6 +242,12 @@ class Supervisor:
                     self._exit_code = code if self._exit_code is None else self._exit_code
                 case _:
                     assert_never(action)
+
+    def _forget_calibration(self, stick: StickId) -> None:
+        try:
+            places.calibration(Path(self._engine.settings.state_dir), stick).unlink(missing_ok=True)
+        except OSError as error:
+            self._log.add("warning", stick, f"its calibration cannot be deleted: {format_os_error(error)}")
 
     def _send(self, action: a.Send) -> None:
         to = action.to

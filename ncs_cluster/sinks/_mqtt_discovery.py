@@ -12,7 +12,7 @@ from ncs_cluster.sinks._mqtt_names import entity
 
 EXPIRE_S = 180
 """A temperature that is older counts as unknown."""
-STATES = ["starting", "active", "standby", "draining", "resting", "backoff", "quarantined", "absent"]
+STATES = ["starting", "active", "standby", "draining", "resting", "parked", "backoff", "quarantined", "absent"]
 """Of a stick, as in the status."""
 MOST_KEPT, LARGEST = 2000, 1_000_000
 """Components and bytes of an earlier message that are read."""

@@ -18,7 +18,19 @@ import msgspec
 from msgspec.structs import replace
 
 from ncs_cluster.backends import SIMULATED
-from ncs_cluster.control_messages import AskEvents, AskFault, AskStatus, AskSwitch, AskUrl, ChangeJob, Done, PageUrl, Reply, Request
+from ncs_cluster.control_messages import (
+    AskEvents,
+    AskFault,
+    AskStatus,
+    AskSwitch,
+    AskUrl,
+    ChangeJob,
+    ChangeStick,
+    Done,
+    PageUrl,
+    Reply,
+    Request,
+)
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc import pictures
 from ncs_cluster.ipc.channel import Channel
@@ -234,6 +246,8 @@ class FakeControl:
             return _reply(Done("switched to sim-3, sim-4"))
         if isinstance(request, ChangeJob):
             return _reply(Done(f"job {request.id}: {request.verb}"))
+        if isinstance(request, ChangeStick):
+            return _reply(Done(f"{request.id}: {request.verb}"))
         if isinstance(request, AskFault):
             return _reply(Done(f"made trouble: {request.kind}"))
         assert isinstance(request, AskUrl)

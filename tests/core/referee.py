@@ -63,6 +63,8 @@ class Referee:
         known = engine.sticks.by_id[stick]  # type: ignore[index]
         plant_s = now_s * engine.sticks.time_scale(known)
         assert known.present, f"{stick} is not there"
+        assert known.parked is None, f"{stick} is parked and gets a frame"
+        assert known.restart_by_s is None, f"{stick} restarts and gets a frame"
         assert known.child.state is State.RUNNING
         assert not known.zone.is_hot, f"{stick} is hot ({known.zone.temperature_c(plant_s)}) and gets a frame"
         assert stick in engine.workers.regulators["default"].active, f"{stick} rests and gets a frame"

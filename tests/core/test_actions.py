@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from ncs_cluster.core import actions as a
 from ncs_cluster.core.engine import Engine
@@ -20,6 +22,7 @@ from ncs_cluster.processes.discovery import SimulatedBus
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.kept_jobs import KeptJobs
 from ncs_cluster.processes.supervisor import Supervisor
+from ncs_cluster.provision import places
 from ncs_cluster.specs import JobRecord, StickSpec
 from ncs_cluster.testing.world import installation
 from ncs_cluster.types import CameraName, PoolLayout, StickId
@@ -37,6 +40,7 @@ EXAMPLES: list[a.Action] = [
     a.DropPictures(CAM0),
     a.Unplug(STICK),
     a.ForgetPort(STICK),
+    a.ForgetCalibration(STICK),
     a.KeepJobs(),
     a.SetFan(0.5),
     a.LogEvent("info", "daemon", "text"),
@@ -198,6 +202,24 @@ def test_a_message_is_sent_without_shared_memory_unless_that_is_named() -> None:
     plain = a.Send(SINK, Stop())
     assert (plain.pool, plain.pictures) == (None, None)
     assert a.Send(WORKER, MapPool(LAYOUT), pool=3) == a.Send(WORKER, MapPool(LAYOUT), 3, None)
+
+
+def test_the_calibration_of_a_forgotten_stick_is_deleted_and_its_absence_is_no_trouble(
+    performer: Performer, tmp_path: Path
+) -> None:
+    settings = replace(installation(1), state_dir=str(tmp_path))
+    performer._engine = Engine(settings, 0.0)
+    mine, other = places.calibration(tmp_path, STICK), places.calibration(tmp_path, "sim-2")
+    mine.parent.mkdir()
+    for file in (mine, other):
+        file.write_text("{}")
+    for _ in range(2):
+        performer._perform([a.ForgetCalibration(STICK)])
+        assert (mine.exists(), other.exists()) == (False, True)
+    assert performer.done == []
+    mine.mkdir()
+    performer._perform([a.ForgetCalibration(STICK)])
+    assert performer.done == [("note", "warning", STICK, f"its calibration cannot be deleted: {mine}: Is a directory")]
 
 
 def test_a_doubtful_port_is_forgotten_by_every_bus(performer: Performer) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ncs_cluster import messages as m
+from ncs_cluster.control_messages import ChangeStick
 from ncs_cluster.core.events import GATEWAY, SINK, Endpoint
 from ncs_cluster.testing.hardware import StickTraits
 from ncs_cluster.testing.world import World, installation
@@ -178,6 +179,13 @@ class AnyOrder(RuleBasedStateMachine):
     def a_stick_changes_its_speed(self, stick: str, latency_s: float) -> None:
         self.world.sticks[stick].latency_s = latency_s
 
+    @rule(stick=STICKS, verb=st.sampled_from(["rest", "work", "restart", "forget"]))
+    def an_operator_changes_a_stick(self, stick: str, verb: str) -> None:
+        self.ask_of(stick, verb)
+
+    def ask_of(self, stick: str, verb: str) -> None:
+        self.world.deliver(Endpoint("client", "1"), ChangeStick(stick, verb))
+
     @rule()
     def an_operator_asks_for_a_switch(self) -> None:
         self.world.ask_switch()
@@ -298,6 +306,7 @@ class AnyOrder(RuleBasedStateMachine):
         for name, stick in world.sticks.items():
             stick.mute, stick.temperature_c, stick.latency_s, stick.throttle_level = False, 40.0, 0.2, 0
             world.plug(name)
+            self.ask_of(name, "work")
         # nothing but backoffs is waited for, so frames may be few
         periods = {name: source.period_s for name, source in world.cameras.items()}
         for source in world.cameras.values():

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ncs_cluster import messages as m
-from ncs_cluster.control_messages import ChangeJob
+from ncs_cluster.control_messages import ChangeJob, ChangeStick
 from ncs_cluster.core.actions import Action, Kill, LogEvent, Send, Spawn, Unplug
 from ncs_cluster.core.client import Bus, Client, ClientMessage
 from ncs_cluster.core.events import BusEvent, DeviceIgnored, Endpoint, JobGiven, StickFound, StickGone, StickListed
@@ -117,7 +117,7 @@ def test_a_fault_is_injected_and_the_client_is_answered() -> None:
 
 
 def test_requests_that_change_something_are_a_closed_union_and_any_other_is_an_error_of_the_caller() -> None:
-    assert set(get_args(ClientMessage)) == {m.AskSwitch, m.AskFault, ChangeJob, JobGiven}
+    assert set(get_args(ClientMessage)) == {m.AskSwitch, m.AskFault, ChangeJob, ChangeStick, JobGiven}
     with pytest.raises(AssertionError):
         ask(WorkersSetup(1), m.AskStatus(), 3.0)  # type: ignore[arg-type]
 

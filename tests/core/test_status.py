@@ -56,7 +56,7 @@ CONTRACT: dict[str, dict[str, tuple[type, ...]]] = {
         "late": (int,),
     },
 }
-STICK_STATES = {"starting", "active", "standby", "draining", "resting", "backoff", "quarantined", "absent"}
+STICK_STATES = {"starting", "active", "standby", "draining", "resting", "parked", "backoff", "quarantined", "absent"}
 
 
 def said(world: World) -> dict[str, Any]:

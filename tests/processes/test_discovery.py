@@ -237,3 +237,20 @@ def test_a_port_that_is_forgotten_is_learned_again_in_a_boot_alone(tree: Tree) -
     assert json.loads(kept.read_text()) == {"2-1": "1-1.1"}
     usb.forget(StickId("ncs-1-1.2"))
     assert usb.wake(2.0, ()) == [], "there is nothing left to forget"
+
+
+def test_the_learned_port_of_a_stick_that_is_gone_is_forgotten_on_disk_too(tree: Tree) -> None:
+    tree.plug("1-1.2")
+    usb = bus(tree)
+    usb.wake(0.0, ())
+    tree.pull("1-1.2")
+    tree.plug("2-1.2", "f63b")
+    usb.wake(1.0, ())
+    kept = tree.root / "state/ports.json"
+    assert json.loads(kept.read_text()) == {"2-1.2": "1-1.2"}
+    tree.pull("2-1.2")
+    for step in range(4, 30):
+        usb.wake(step * SCAN_PERIOD_S, ())
+    usb.forget(StickId("ncs-1-1.2"))
+    assert usb.wake(20.0, ()) == []
+    assert json.loads(kept.read_text()) == {}

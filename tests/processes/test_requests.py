@@ -82,3 +82,18 @@ def test_the_graphs_are_those_of_the_present_settings() -> None:
     asked.ask(c.AskGraphs())
     (reply,) = asked.replies
     assert msgspec.msgpack.decode(reply.body, type=list[GraphSpec]) == installation(1).graphs
+
+
+@pytest.mark.parametrize(
+    ("owner", "uid", "may"), [(1000, 1000, True), (1000, 0, True), (0, 0, True), (1000, 1001, False), (0, 1000, False)]
+)
+@pytest.mark.parametrize("verb", ["rest", "work", "restart", "forget"])
+def test_a_stick_is_changed_by_the_daemons_own_user_and_by_root_alone(
+    owner: int, uid: int, may: bool, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: owner)
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: pwd.struct_passwd(("ncs", "x", owner, owner, "", "/", "/bin/sh")))
+    asked = Asked(uid=uid)
+    asked.ask(c.ChangeStick("sim-1", verb))
+    why = "only the daemon's own user and root may change a stick: sudo -u ncs ncsctl ..."
+    assert (asked.raised, asked.replies) == (([c.ChangeStick("sim-1", verb)], []) if may else ([], [c.Reply(error=why)]))

@@ -22,7 +22,7 @@ from ncs_cluster.status import (
 from ncs_cluster.types import IntakeClient
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-STICK_STATES = ("starting", "active", "standby", "draining", "resting", "backoff", "quarantined", "absent")
+STICK_STATES = ("starting", "active", "standby", "draining", "resting", "parked", "backoff", "quarantined", "absent")
 CAMERA_STATES = ("starting", "running", "no-signal", "backoff", "ended")
 JOB_STATES = ("running", "paused", "done", "failed", "cancelled")
 DAEMON_STATES = ("ok", "degraded", "down")

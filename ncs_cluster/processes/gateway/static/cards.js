@@ -12,6 +12,7 @@ const STATES = {
   standby: "ready; cools until its cluster has the turn",
   draining: "its turn is over; finishes its frames in flight",
   resting: "too hot: gets no frame until it is 3 °C below the switch temperature",
+  parked: "taken out of rotation by an operator",
   backoff: "failed; restarts in 1 to 60 s",
   quarantined: "failed five times in a row; restarts once a minute",
   absent: "unplugged",

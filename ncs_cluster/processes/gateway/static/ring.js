@@ -30,7 +30,7 @@ export class Ring {
     if (shape !== this.shape) this.build(ring, shape);
     const active = new Set(clusters.active);
     const hot = new Set(sticks.filter((stick) => stick.state === "resting").map((stick) => stick.id));
-    const away = new Set(sticks.filter((stick) => ["absent", "backoff", "quarantined", "starting"].includes(stick.state)).map((stick) => stick.id));
+    const away = new Set(sticks.filter((stick) => ["absent", "parked", "backoff", "quarantined", "starting"].includes(stick.state)).map((stick) => stick.id));
     const lit = ring.findIndex((names) => names.length === active.size && names.every((name) => active.has(name)));
     this.groups.forEach((group, at) => {
       const names = ring[at];

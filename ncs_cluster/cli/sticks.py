@@ -1,0 +1,61 @@
+"""`ncsctl stick rest|work|restart|identify STICK` and `ncsctl forget STICK`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from ncs_cluster.cli import options, stick_place
+from ncs_cluster.cli.text import printable
+from ncs_cluster.client import Client
+from ncs_cluster.errors import NcsClusterError
+
+Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+SENTENCES = {
+    "rest": "take a stick out of rotation, until it is asked to work or the daemon restarts",
+    "work": "take a stick that rests back into rotation",
+    "restart": "stop a stick's process once its frames are answered, and start it anew",
+    "identify": "where a stick is plugged in, and how to tell it from the others",
+}
+SYSFS = Path("/sys")
+
+
+class NoStick(NcsClusterError):
+    """There is no stick of this name; the message is one line."""
+
+
+def add(command: Add) -> None:
+    """Add the two commands to ncsctl's parser."""
+    stick = command("stick", lambda _: 2, "take one stick out of rotation, restart it, find it")
+    verbs = stick.add_subparsers(metavar="WHAT", required=True)
+    for verb, sentence in SENTENCES.items():
+        each = verbs.add_parser(
+            verb, parents=[options.runtime_dir()], help=sentence, description=sentence[0].upper() + sentence[1:]
+        )
+        each.set_defaults(run=_identify if verb == "identify" else partial(_change, verb))
+        each.add_argument("stick", metavar="STICK", help="its id, or the name of its port")
+        if verb == "rest":
+            each.add_argument("--reason", metavar="TEXT", help="why, for the status")
+    forget = command("forget", partial(_change, "forget"), "remove a stick that is unplugged for good from status, page and MQTT")
+    forget.add_argument("stick", metavar="STICK", help="its id, or the name of its port")
+    forget.add_argument("--calibration", action="store_true", help="forget what ncsctl calibrate has measured of it too")
+
+
+def _change(verb: str, given: argparse.Namespace) -> int:
+    why, calibration = getattr(given, "reason", None), getattr(given, "calibration", False)
+    with Client(getattr(given, "runtime_dir", None)) as daemon:
+        print(printable(daemon.change_stick(given.stick, verb, why=why, calibration=calibration)))
+    return 0
+
+
+def _identify(given: argparse.Namespace) -> int:
+    with Client(getattr(given, "runtime_dir", None)) as daemon:
+        sticks = daemon.status().sticks
+    stick = next((each for each in sticks if given.stick in (each.id, each.name)), None)
+    if stick is None:
+        raise NoStick(f"there is no stick {given.stick[:40]!a}; ncsctl status lists them")
+    for line in stick_place.lines(stick, sticks, SYSFS):
+        print(printable(line))
+    return 0
