@@ -5,8 +5,8 @@
                       engine.hand_over -> perform
                       after a deadline: engine.wake -> perform
 
-It uses no vendor library, reads no pixel, and writes to disk only when a pair of USB ports is learned, a stick is forgotten or a job
-changes. Threads of their own write the log to standard error, keep the history, set the fan and read the sensor of the air.
+It uses no vendor library, reads no pixel, and writes to disk only when a pair of USB ports is learned, a stick is forgotten or a
+job changes. Threads of their own write the log to standard error, keep the history, set the fan and read the sensor of the air.
 """
 
 from __future__ import annotations
