@@ -60,7 +60,8 @@ class Gateway:
                     return refused
                 child.hello(now_s)
                 settings = self._settings
-                return [Send(GATEWAY, m.OpenGateway(self.spec, settings.runtime_dir, settings.simulated))]
+                history = settings.state_dir if settings.history_days else None
+                return [Send(GATEWAY, m.OpenGateway(self.spec, settings.runtime_dir, settings.simulated, history))]
             case m.GatewayOpened(host=host, port=port, api=api):
                 child.ready(now_s)
                 self.address = (host, port)

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from ncs_cluster.errors import format_os_error
@@ -16,6 +16,10 @@ from ncs_cluster.status import Event
 
 SUMMED = ("switches",)
 """Kinds of which a span has the sum; of the others it has the mean."""
+
+
+class NoHistory(HistoryError):
+    """There is no file yet."""
 
 
 class Point(NamedTuple):
@@ -71,6 +75,19 @@ def events(folder: Path, since: float, until: float, most: int = 1000) -> list[E
     return [Event(*row) for row in reversed(rows)]
 
 
+def document(found: Past) -> dict[str, Any]:
+    """The past for programs: docs/gateway.md."""
+    return {
+        "since": found.since,
+        "until": found.until,
+        "span_s": found.span_s,
+        "series": [
+            {"kind": series.kind, "name": series.name, "unit": KINDS[series.kind].unit, "points": [list(point) for point in points]}
+            for series, points in found.series.items()
+        ],
+    }
+
+
 @contextmanager
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     path = folder / NAME
@@ -78,7 +95,7 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
         path.stat()
         database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_S)
     except FileNotFoundError:
-        raise HistoryError(f"there is no history: {path} does not exist") from None
+        raise NoHistory(f"there is no history: {path} does not exist") from None
     except (OSError, sqlite3.Error) as error:
         raise HistoryError(format_os_error(error) if isinstance(error, OSError) else f"{path} cannot be read: {error}") from error
     try:

@@ -22,6 +22,8 @@ class OpenGateway(Message, frozen=True):
     gateway: GatewaySpec
     runtime_dir: str
     simulated: bool
+    history: Optional[str] = None
+    """Folder of the daemon's history; None: it keeps none."""
 
 
 class PictureReady(Message, frozen=True):

@@ -144,13 +144,14 @@ def site(
     viewer_token: str | None = None,
     token_file: Path | None = None,
     viewer_token_file: Path | None = None,
+    history: Path | None = None,
     **more: Any,
 ) -> Iterator[Site]:
     """A gateway that has opened its port. `more`: other fields of GatewaySpec. Everything is closed when the block is left."""
     paths = [None if path is None else str(path) for path in (token_file, viewer_token_file)]
     spec = GatewaySpec(host, port, token, list(allowed_hosts), paths[0], viewer_token, paths[1], **more)
     with control(runtime_dir) as fake, running(GATEWAY, FromGateway) as child:
-        child.send(OpenGateway(spec, str(runtime_dir), simulated))
+        child.send(OpenGateway(spec, str(runtime_dir), simulated, None if history is None else str(history)))
         opened = Site(child, fake, child.expect(GatewayOpened))
         try:
             for name in cameras:

@@ -66,7 +66,7 @@ def test_a_gateway_that_greets_is_told_what_to_open() -> None:
     gateway = started()
     assert gateway.address is None
     assert gateway.child.limits == Limits(stopping_s=7.0, silent_s=3.0)
-    assert gateway.handle(HELLO, 1.0) == [Send(GATEWAY, m.OpenGateway(SPEC, "runtime", True))]
+    assert gateway.handle(HELLO, 1.0) == [Send(GATEWAY, m.OpenGateway(SPEC, "runtime", True, "state"))]
     assert gateway.child.state is State.OPENING
 
 
@@ -164,7 +164,7 @@ def test_a_page_with_another_address_starts_again_and_is_told_it() -> None:
         Send(GATEWAY, m.Stop()),
     ]
     assert gateway.handle(Exited("exit code 0", 0), 4.0) == [Spawn(GATEWAY, "default")]
-    assert gateway.handle(HELLO, 5.0) == [Send(GATEWAY, m.OpenGateway(spec, "elsewhere", True))]
+    assert gateway.handle(HELLO, 5.0) == [Send(GATEWAY, m.OpenGateway(spec, "elsewhere", True, "state"))]
 
 
 def test_a_page_whose_settings_are_the_same_goes_on() -> None:
@@ -187,7 +187,7 @@ def test_a_replaced_token_is_kept_for_the_next_process_and_is_in_no_event() -> N
     assert event == LogEvent("info", "page", "new token for pictures")
     gateway.handle(Exited("exit code 1", 1), 4.0)
     (sent,) = gateway.handle(HELLO, 5.0)
-    assert sent == Send(GATEWAY, m.OpenGateway(gateway.spec, "runtime", True))
+    assert sent == Send(GATEWAY, m.OpenGateway(gateway.spec, "runtime", True, "state"))
     assert (gateway.spec.token, gateway.spec.viewer_token) == ("another-token-of-16", "a-token-for-pictures")
 
 

@@ -148,14 +148,5 @@ def _json(past: Past, events: Sequence[Event]) -> None:
 
     import msgspec
 
-    document = {
-        "since": past.since,
-        "until": past.until,
-        "span_s": past.span_s,
-        "series": [
-            {"kind": series.kind, "name": series.name, "unit": KINDS[series.kind].unit, "points": [list(point) for point in points]}
-            for series, points in past.series.items()
-        ],
-        "events": [msgspec.to_builtins(event) for event in events],
-    }
+    document = {**reading.document(past), "events": [msgspec.to_builtins(event) for event in events]}
     print(json.dumps(document, ensure_ascii=False))

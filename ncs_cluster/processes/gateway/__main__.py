@@ -32,6 +32,7 @@ from ncs_cluster.messages import (
 from ncs_cluster.processes import child
 from ncs_cluster.processes.gateway.auth import Authenticator
 from ncs_cluster.processes.gateway.daemon import DaemonCache
+from ncs_cluster.processes.gateway.past import Past
 from ncs_cluster.processes.gateway.pictures import Pictures
 from ncs_cluster.processes.gateway.server import CannotListen, Server, listen
 from ncs_cluster.processes.gateway.web import make_app
@@ -183,7 +184,8 @@ def main() -> int:
     pictures = Pictures(on_watch=lambda: gateway.report_viewers())
     intake = Intake(lambda message: gateway.send(message), "api")
     apis = _apis(opening.gateway.apis, intake, authenticator)
-    app = make_app(authenticator, daemon, pictures, simulated=opening.simulated, apis=apis)
+    past = Past(opening.history)
+    app = make_app(authenticator, daemon, pictures, simulated=opening.simulated, more=[*past.routes(), *apis])
     api = None if api_sock is None else api_sock.getsockname()[:2]
     server = Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port, api)))
     api_server = None if api_sock is None else _api_server(opening.gateway, authenticator, apis, api_sock)

@@ -295,10 +295,10 @@ class Stream(StreamingResponse):
 
 
 def make_app(
-    authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool, apis: Iterable[BaseRoute] = ()
+    authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool, more: Iterable[BaseRoute] = ()
 ) -> ASGIApp:
-    """The ASGI application with authentication. `apis`: routes of other servers' APIs."""
-    app = Starlette(routes=[*Web(authenticator, daemon, pictures, simulated=simulated).routes(), *apis])
+    """The ASGI application with authentication. `more`: routes beside those of Web."""
+    app = Starlette(routes=[*Web(authenticator, daemon, pictures, simulated=simulated).routes(), *more])
     app.router.redirect_slashes = False  # such a redirect would name the Host that the proxy calls
     return Guard(app, authenticator)
 

@@ -7,6 +7,7 @@ import { showIntakes } from "./intakes.js";
 import { showJobs } from "./jobs.js";
 import { twinsOf, showTwins } from "./twins.js";
 import { History } from "./line.js";
+import { Past } from "./past.js";
 import { Ring } from "./ring.js";
 
 const SILENT_MS = 6000;
@@ -16,6 +17,7 @@ const ANSWER_MS = 15000;
 
 const $ = (selector) => document.querySelector(selector);
 const history = new History();
+const past = new Past($("#past"));
 const ring = new Ring($("#ring"));
 const cameras = new Cameras($("#cameras"));
 const events = new Events($("#events ol"));
@@ -125,6 +127,7 @@ function show(status) {
   showJobs($("#jobs"), status.jobs);
   showIntakes($("#intakes"), status.intakes);
   showFaults(daemon.simulated);
+  past.tick(limit);
 }
 
 function showShadows(node, pools) {
