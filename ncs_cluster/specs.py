@@ -215,7 +215,8 @@ class JobRecord(Struct, frozen=True):
     """Frames."""
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """True when only programs of this machine reach the address."""
     # imported here: children without a page do not pay for the module
     import ipaddress
 
@@ -239,22 +240,34 @@ class GatewaySpec(Struct, frozen=True):
     viewer_token_file: Optional[str] = None
     apis: List[str] = []
     """APIs of other inference servers that are answered too: "deepstack", "oip"."""
+    grpc_address: Optional[Tuple[str, int]] = None
+    """Host and port where the Open Inference Protocol is answered over gRPC."""
     api_address: Optional[Tuple[str, int]] = None
     """Host and port where they are answered too, without the page."""
     api_clients: List[str] = []
-    """Addresses and networks that need no token there."""
+    """Addresses and networks that need no token at `api_address` and `grpc_address`."""
     api_weight: float = 1.0
     """The share of the sticks that pictures of those APIs get, beside the cameras' weights."""
 
     @property
     def local(self) -> bool:
         """True when only programs of this machine reach the address."""
-        return _is_local(self.host)
+        return is_local(self.host)
 
     @property
     def api_local(self) -> bool:
         """The same of `api_address`."""
-        return self.api_address is None or _is_local(self.api_address[0])
+        return self.api_address is None or is_local(self.api_address[0])
+
+    @property
+    def grpc_local(self) -> bool:
+        """The same of `grpc_address`."""
+        return self.grpc_address is None or is_local(self.grpc_address[0])
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether other programs may send pictures."""
+        return bool(self.apis) or self.grpc_address is not None
 
     def __repr__(self) -> str:
         """The token is not for logs."""

@@ -59,6 +59,7 @@ def test_every_flag_is_a_key_of_the_file_and_a_variable(write: Write, tmp_path: 
         "allowed_host": '["pi.local"]',
         "api": '["deepstack"]',
         "api_listen": '"127.0.0.1:32168"',
+        "api_grpc": '"127.0.0.1:8001"',
         "api_client": '["192.168.1.0/24"]',
         "api_weight": "2.5",
         "no_web": "false",

@@ -48,7 +48,7 @@ def _named(context: Context) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         if root.cameras:
             name = next(iter(root.cameras))
             context.refuse("cameras", name, because="source is missing; give it one, or use --source " + name + "=SPEC")
-        if root.api or (root.frigate is not None and root.frigate.endpoint is not None):
+        if root.api or root.api_grpc is not None or (root.frigate is not None and root.frigate.endpoint is not None):
             return
         listed = ["synthetic"]
     pairs: list[tuple[Optional[str], str]] = []

@@ -19,8 +19,9 @@ _LOCAL = ("127.", "localhost", "[::1]")
 
 
 def intakes(context: Context, graphs: list[GraphSpec]) -> list[IntakeSpec]:
-    if context.root.api and not graphs:
-        context.refuse("api", because="there is no graph to answer with; give a --graph")
+    for key in ("api", "api_grpc"):
+        if getattr(context.root, key) and not graphs:
+            context.refuse(key, because="there is no graph to answer with; give a --graph")
     table = context.root.frigate
     if table is None:
         return []

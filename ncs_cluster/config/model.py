@@ -162,11 +162,26 @@ class Keys(Table):
         PAGE,
         "HOST:PORT",
     )
+    api_grpc: Optional[str] = key(
+        None,
+        "Where the Open Inference Protocol v2 answers over gRPC: 127.0.0.1:8001 is Triton's port. Other than localhost wants a "
+        "--token-file or an --api-client. Without a source there is no camera then.",
+        PAGE,
+        "HOST:PORT",
+    )
     api_client: Networks = key(
-        [], "A machine or network that needs no token at --api-listen (repeatable): 192.168.1.20, 192.168.1.0/24.", PAGE, "ADDRESS"
+        [],
+        "A machine or network that needs no token at --api-listen and --api-grpc (repeatable): 192.168.1.20, 192.168.1.0/24.",
+        PAGE,
+        "ADDRESS",
     )
     api_weight: float = key(
-        1.0, "The share of the sticks for pictures of --api, beside the weights of the cameras.", PAGE, "N", gt=0, le=1000
+        1.0,
+        "The share of the sticks for pictures of --api and --api-grpc, beside the weights of the cameras.",
+        PAGE,
+        "N",
+        gt=0,
+        le=1000,
     )
     no_web: bool = key(False, "No page.", PAGE)
 

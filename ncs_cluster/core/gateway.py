@@ -62,12 +62,14 @@ class Gateway:
                 settings = self._settings
                 history = settings.state_dir if settings.history_days else None
                 return [Send(GATEWAY, m.OpenGateway(self.spec, settings.runtime_dir, settings.simulated, history))]
-            case m.GatewayOpened(host=host, port=port, api=api):
+            case m.GatewayOpened(host=host, port=port, api=api, grpc=grpc):
                 child.ready(now_s)
                 self.address = (host, port)
                 told: list[Action] = [LogEvent("info", "page", _where(host, port))]
                 if api is not None:
                     told.append(LogEvent("info", "page", f"for APIs alone: {_where(*api)}"))
+                if grpc is not None:
+                    told.append(LogEvent("info", "page", f"gRPC for Open Inference: {_where(*grpc, scheme='grpc')}"))
                 return [*told, *self._rings()]
             case m.Watch(camera=name, viewers=viewers, streamed=streamed):
                 return self._set_viewers(name, viewers, now_s, streamed)
@@ -99,5 +101,7 @@ class Gateway:
         return [LogEvent("info", "page", "has new settings: restarting"), *self.child.restart(now_s)]
 
 
-def _where(host: str, port: int) -> str:
-    return f"listens on all addresses, port {port}" if host in ("0.0.0.0", "::") else f"serves http://{host}:{port}/"
+def _where(host: str, port: int, scheme: str = "http") -> str:
+    if host in ("0.0.0.0", "::"):
+        return f"listens on all addresses, port {port}"
+    return f"serves {scheme}://{host}:{port}{'/' if scheme == 'http' else ''}"

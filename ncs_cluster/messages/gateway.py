@@ -46,6 +46,8 @@ class GatewayOpened(Message, frozen=True):
     port: int
     api: Optional[Tuple[str, int]] = None
     """Host and port where APIs alone are served."""
+    grpc: Optional[Tuple[str, int]] = None
+    """Host and port of gRPC."""
 
 
 class Watch(Message, frozen=True):

@@ -43,6 +43,7 @@ class Site:
         self.port = opened.port
         self.api_port = opened.api[1] if opened.api is not None else None
         """Of the APIs alone."""
+        self.grpc_port = opened.grpc[1] if opened.grpc is not None else None
         self.writers: dict[str, PictureWriter] = {}
         self.watched: dict[str, list[int]] = {}
         """Each number of viewers that a camera had, one after another."""

@@ -87,6 +87,16 @@ def test_the_address_of_an_open_page_is_logged(host: str, text: str) -> None:
     assert (gateway.child.state, gateway.child.deadline_s) == (State.RUNNING, 5.0)
 
 
+def test_the_addresses_of_apis_are_logged_too() -> None:
+    gateway = started()
+    gateway.handle(HELLO, 1.0)
+    assert gateway.handle(m.GatewayOpened("127.0.0.1", 8081, ("0.0.0.0", 5), ("127.0.0.1", 8001)), 2.0)[:3] == [
+        LogEvent("info", "page", "serves http://127.0.0.1:8081/"),
+        LogEvent("info", "page", "for APIs alone: listens on all addresses, port 5"),
+        LogEvent("info", "page", "gRPC for Open Inference: serves grpc://127.0.0.1:8001"),
+    ]
+
+
 def test_a_gateway_of_another_version_is_killed() -> None:
     text = f"killed: uses protocol {m.PROTOCOL + 1}, not {m.PROTOCOL}: install the daemon's version for its interpreter"
     assert started().handle(m.Hello(m.PROTOCOL + 1, 7, "3.11"), 1.0) == [LogEvent("warning", "gateway", text), Kill(GATEWAY)]

@@ -17,6 +17,7 @@ from ncs_cluster.config import load
 from ncs_cluster.sources._scene import Scene
 from ncs_cluster.testing.daemon import Daemon, running
 from tests.conftest import ROOT
+from tests.needs import need_module
 from tests.processes.gateway.api_site import form
 
 SHAPES = (ROOT / "graphs/demo/labels.txt").read_text().split()
@@ -27,7 +28,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder = tmp_path_factory.mktemp("apis")
     argv = ["--backend", "simulated", "--sticks", "2", "--graph", "demo", "--source", "synthetic", "--size", "64x48", "--fps", "1"]
     argv += ["--listen", "127.0.0.1:0", "--runtime-dir", str(folder / "run"), "--state-dir", str(folder / "state")]
-    argv += ["--api", "deepstack,oip"]
+    argv += ["--api", "deepstack,oip", "--api-grpc", "127.0.0.1:0"]
     with running(load(argv, {})) as started:
         started.until(lambda status: sum(each["state"] == "active" for each in status["sticks"]) == 2, "has two sticks at work")
         # the page may still be starting
@@ -53,8 +54,8 @@ def scene() -> np.ndarray:
     return colour
 
 
-def address(daemon: Daemon) -> str:
-    found = [each for line in daemon.story("page") for each in re.findall(r"http://\S+:\d+", line)]
+def address(daemon: Daemon, scheme: str = "http") -> str:
+    found = [each for line in daemon.story("page") for each in re.findall(rf"{scheme}://\S+:\d+", line)]
     return str(found[-1])
 
 
@@ -106,8 +107,29 @@ def test_open_inference_gives_the_graphs_own_tensor(daemon: Daemon, scene: np.nd
         body, length = response.read(), int(response.headers["Inference-Header-Content-Length"])
     assert json.loads(body[:length])["outputs"][0]["shape"] == list(rows.shape)
     answered = np.frombuffer(body[length:], "<f4").reshape(-1, 7)
-    certain = [
-        sorted(map(list, each[each[:, 2] >= 0.6]), key=lambda row: (row[1], row[3])) for each in (answered, rows.reshape(-1, 7))
-    ]
-    assert len(certain[1]) >= 3
-    np.testing.assert_allclose(certain[0], certain[1], atol=0.01)
+    assert len(certain(rows)) >= 3
+    np.testing.assert_allclose(certain(answered), certain(rows), atol=0.01)
+
+
+def test_grpc_gives_what_rest_gives_to_tritons_client(daemon: Daemon, scene: np.ndarray) -> None:
+    by_grpc, by_rest = need_module("tritonclient.grpc"), need_module("tritonclient.http")
+    tensor, rows = by_openvino(scene)
+    answers = []
+    for triton, place in ((by_grpc, address(daemon, "grpc")), (by_rest, address(daemon))):
+        client = triton.InferenceServerClient(place.partition("//")[2])
+        assert client.is_model_ready("demo")
+        sent = triton.InferInput("input", [1, *tensor.shape], "UINT8")
+        sent.set_data_from_numpy(tensor[None])
+        described = client.get_model_metadata("demo")
+        name = described.outputs[0].name if triton is by_grpc else described["outputs"][0]["name"]
+        answers.append(client.infer("demo", [sent]).as_numpy(name))
+        client.close()
+    np.testing.assert_array_equal(answers[0], answers[1])
+    assert answers[0].shape == rows.shape
+    np.testing.assert_allclose(certain(answers[0]), certain(rows), atol=0.01)
+
+
+def certain(rows: np.ndarray) -> list[list[float]]:
+    """What was found with a score of 0.6 or more, by class and place."""
+    rows = rows.reshape(-1, 7)
+    return sorted(map(list, rows[rows[:, 2] >= 0.6]), key=lambda row: (row[1], row[3]))

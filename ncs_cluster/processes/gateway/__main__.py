@@ -8,8 +8,9 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.routing import BaseRoute
 
@@ -41,6 +42,10 @@ from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.token_file import TokenFile
 from ncs_cluster.types import CameraName
 
+if TYPE_CHECKING:
+    from ncs_cluster.processes.gateway.apis.app import Shared
+    from ncs_cluster.processes.gateway.apis.grpc_port import GrpcServer
+
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 1.0
@@ -53,24 +58,23 @@ class Gateway:
     def __init__(
         self,
         channel: Channel[Any],
-        server: Server,
+        servers: Sequence[Server | GrpcServer],
         pictures: Pictures,
         daemon: DaemonCache,
         authenticator: Authenticator,
         spec: GatewaySpec,
         intake: Intake,
-        api_server: Server | None = None,
     ) -> None:
-        """`api_server`: serves APIs alone, at an address of their own."""
-        self._channel, self._server, self._pictures, self._daemon = channel, server, pictures, daemon
+        """`servers`: of APIs at addresses of their own, and of the page."""
+        self._channel, self._servers, self._pictures, self._daemon = channel, servers, pictures, daemon
         self._authenticator = authenticator
         files = [(spec.token_file, False), (spec.viewer_token_file, True)]
         self._token_files = [(TokenFile(path), viewer) for path, viewer in files if path is not None]
-        self._intake, self._spec, self._api_server = intake, spec, api_server
+        self._intake, self._spec = intake, spec
         self._reported: dict[str, tuple[int, bool]] = {}
 
     async def run(self) -> None:
-        """Serve until Stop. The process exits at once when the supervisor closes the channel."""
+        """Serve until Stop. The process exits at once when the supervisor closes the channel. Raises CannotListen."""
         loop = asyncio.get_running_loop()
         self._channel.sock.setblocking(False)
         loop.add_reader(self._channel.fileno(), self._receive)
@@ -78,9 +82,11 @@ class Gateway:
         tasks = [asyncio.create_task(each) for each in work]
         for task in tasks:
             task.add_done_callback(_exit_on_failure)
-        if self._spec.apis:
+        if self._spec.takes_pictures:
             self._intake.start()
-        await asyncio.gather(*(server.serve() for server in self._servers()))
+        for server in self._servers:
+            await server.open()
+        await asyncio.gather(*(server.serve() for server in self._servers))
 
     async def _send_heartbeats(self) -> None:
         while True:
@@ -131,13 +137,10 @@ class Gateway:
                 elif isinstance(message, Stop):
                     self._daemon.stop()
                     self._pictures.stop()
-                    for server in self._servers():
+                    for server in self._servers:
                         server.should_exit = True
         except (EOFError, ProtocolError):
             os._exit(0)
-
-    def _servers(self) -> list[Server]:
-        return [self._server] if self._api_server is None else [self._server, self._api_server]
 
     def send(self, message: Any) -> bool:
         """False when the channel is full."""
@@ -154,43 +157,66 @@ def _exit_on_failure(task: asyncio.Task[None]) -> None:
         os._exit(1)
 
 
-def _apis(names: list[str], intake: Intake, authenticator: Authenticator) -> list[BaseRoute]:
-    if not names:
-        return []
-    # a page without APIs does not pay for them
-    from ncs_cluster.processes.gateway.apis.app import Shared, routes
-
-    return routes(names, Shared(intake), authenticator)
-
-
 def _api_server(spec: GatewaySpec, page: Authenticator, apis: list[BaseRoute], sock: socket.socket) -> Server:
     from ncs_cluster.processes.gateway.apis import port
 
-    return Server(port.make_app(port.PortAuthenticator(spec, page), apis), sock, on_open=lambda host, port: None)
+    authenticator = port.PortAuthenticator(spec, page, spec.api_address)
+    return Server(port.make_app(authenticator, apis), sock, on_open=lambda host, port: None)
+
+
+def _grpc_server(spec: GatewaySpec, page: Authenticator, shared: Shared, address: tuple[str, int]) -> GrpcServer:
+    # a stranger's malformed request is no line in the log; the library looks at it when it is loaded
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from ncs_cluster.processes.gateway.apis.grpc_port import GrpcServer
+    from ncs_cluster.processes.gateway.apis.port import PortAuthenticator
+
+    return GrpcServer(shared.models, shared.bodies, PortAuthenticator(spec, page, spec.grpc_address), address)
+
+
+def _free_address(address: tuple[str, int]) -> tuple[str, int]:
+    """The address in numbers, and a port where it names none. gRPC opens it itself and does not say why it cannot."""
+    with listen(*address, "--api-grpc") as sock:
+        host, port = sock.getsockname()[:2]
+        return host, port
 
 
 def main() -> int:
     channel = child.enter("gateway", ToGateway)
     opening = child.first_message(channel, OpenGateway)
+    spec = opening.gateway
     try:
-        authenticator = Authenticator(opening.gateway)
-        sock = listen(opening.gateway.host, opening.gateway.port)
-        address = opening.gateway.api_address
-        api_sock = None if address is None else listen(*address, "--api-listen")
+        authenticator = Authenticator(spec)
+        sock = listen(spec.host, spec.port)
+        api_sock = None if spec.api_address is None else listen(*spec.api_address, "--api-listen")
+        grpc = None if spec.grpc_address is None else _free_address(spec.grpc_address)
     except CannotListen as error:
         channel.send(Failed("open", str(error), permanent=error.permanent))
         return 1
     daemon = DaemonCache(opening.runtime_dir)
     pictures = Pictures(on_watch=lambda: gateway.report_viewers())
     intake = Intake(lambda message: gateway.send(message), "api")
-    apis = _apis(opening.gateway.apis, intake, authenticator)
+    servers: list[Server | GrpcServer] = []
+    apis: list[BaseRoute] = []
+    if spec.takes_pictures:
+        # a page without APIs does not pay for them
+        from ncs_cluster.processes.gateway.apis.app import Shared, routes
+
+        shared = Shared(intake)
+        apis = routes(spec.apis, shared, authenticator)
+        if api_sock is not None:
+            servers.append(_api_server(spec, authenticator, apis, api_sock))
+        if grpc is not None:
+            servers.append(_grpc_server(spec, authenticator, shared, grpc))
     past = Past(opening.history)
     app = make_app(authenticator, daemon, pictures, simulated=opening.simulated, more=[*past.routes(), *apis])
     api = None if api_sock is None else api_sock.getsockname()[:2]
-    server = Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port, api)))
-    api_server = None if api_sock is None else _api_server(opening.gateway, authenticator, apis, api_sock)
-    gateway = Gateway(channel, server, pictures, daemon, authenticator, opening.gateway, intake, api_server)
-    asyncio.run(gateway.run())
+    servers.append(Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port, api, grpc))))
+    gateway = Gateway(channel, servers, pictures, daemon, authenticator, spec, intake)
+    try:
+        asyncio.run(gateway.run())
+    except CannotListen as error:
+        channel.send(Failed("open", str(error), permanent=error.permanent))
+        return 1
     return 0
 
 

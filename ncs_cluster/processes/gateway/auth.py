@@ -86,8 +86,12 @@ class Authenticator:
         return self._apis and path.startswith(KEY_PREFIX)
 
     def try_token(self, request: Request, token: str, *opens: Callable[[str], Credential | None]) -> Credential | None:
+        """As `try_token_of`, for the visitor of a request."""
+        return self.try_token_of(visitor_of(request), token, *opens)
+
+    def try_token_of(self, visitor: str, token: str, *opens: Callable[[str], Credential | None]) -> Credential | None:
         """None for a wrong token. Raises HTTPException 429, without looking at it, after too many wrong ones of this visitor."""
-        visitor, now_s = visitor_of(request), time.monotonic()
+        now_s = time.monotonic()
         wait_s = self.wrong_tokens.wait_s(visitor, now_s)
         found = None if wait_s else next((credential for each in opens if (credential := each(token))), None)
         if found is None:

@@ -186,6 +186,9 @@ class Server(uvicorn.Server):
         )
         self._sock, self._on_open = sock, on_open
 
+    async def open(self) -> None:
+        """Nothing: its socket listens already."""
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         host, port = self._sock.getsockname()[:2]

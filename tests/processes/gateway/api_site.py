@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from ncs_cluster.messages import Served, ServedGraph
 from ncs_cluster.processes.gateway.apis.app import Shared, routes
+from ncs_cluster.processes.gateway.apis.port import PortAuthenticator
 from ncs_cluster.processes.gateway.auth import Authenticator, Guard
 from ncs_cluster.processes.gateway.server import Server, listen
 from ncs_cluster.processes.intake import Answer
@@ -116,3 +117,32 @@ def api_site(*apis: str, token: str | None = None) -> Iterator[ApiSite]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def grpc_site(*, token: str | None = None, clients: tuple[str, ...] = ()) -> Iterator[ApiSite]:
+    """The Open Inference Protocol over gRPC, in a thread; closed when the block is left."""
+    from ncs_cluster.processes.gateway.apis.grpc_port import GrpcServer
+
+    spec = GatewaySpec("127.0.0.1", 0, token, grpc_address=("127.0.0.1", 0), api_clients=list(clients))
+    with listen("127.0.0.1", 0) as sock:
+        address = sock.getsockname()[:2]
+    intake, opened = FakeIntake(), threading.Event()
+    authenticator = PortAuthenticator(spec, Authenticator(spec), spec.grpc_address)
+    shared = Shared(intake)
+    server, loop = GrpcServer(shared.models, shared.bodies, authenticator, address), asyncio.new_event_loop()
+
+    async def serve() -> None:
+        await server.open()
+        opened.set()
+        await server.serve()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    try:
+        assert opened.wait(20)
+        yield ApiSite(address[1], intake)
+    finally:
+        loop.call_soon_threadsafe(setattr, server, "should_exit", True)
+        thread.join()
+        loop.close()

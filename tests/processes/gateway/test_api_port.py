@@ -31,7 +31,7 @@ def asked(port: PortAuthenticator, client: str, *, path: str = LIST, token: str 
 
 def authenticator(token: str | None, host: str, *clients: str) -> PortAuthenticator:
     spec = GatewaySpec("127.0.0.1", 8080, token, apis=["deepstack"], api_address=(host, 32168), api_clients=list(clients))
-    return PortAuthenticator(spec, Authenticator(spec))
+    return PortAuthenticator(spec, Authenticator(spec), spec.api_address)
 
 
 def test_a_named_client_needs_no_token_and_every_other_one_does() -> None:

@@ -23,6 +23,10 @@ class BadTensors(Exception):
     """The reason why a request cannot be carried out, one line."""
 
 
+class UnknownModel(Exception):
+    """The daemon serves no such model, or not this version of it; one line."""
+
+
 class Asked(Struct, frozen=True):
     """A request that was read. `tensor`: uint8 [height, width, 3]. `outputs`: names, and whether each is binary; None: all, by
     `binary`."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from ncs_cluster.processes.gateway.apis.asked import BadTensors, UnknownModel
 from ncs_cluster.processes.intake import NO_STICK_RETRY_S, Intake, NoStick, Overloaded, TimedOut, Unanswered
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,10 @@ def refusal(error: Exception, path: str) -> Refusal:
         return Refusal(503, str(error), {"Retry-After": str(error.retry_after_s)})
     if isinstance(error, TimedOut):
         return Refusal(503, str(error), {"Retry-After": "1"})
+    if isinstance(error, BadTensors):
+        return Refusal(400, str(error))
+    if isinstance(error, UnknownModel):
+        return Refusal(404, str(error))
     if isinstance(error, Unanswered):
         return Refusal(500, str(error))
     log.error("a request to %s failed", path, exc_info=error)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+
+from ncs_cluster.processes.intake import Overloaded
 
 MOST_BYTES = 16 * 1024 * 1024
 """Bytes of one picture or of the tensors of one request."""
@@ -16,6 +18,7 @@ MOST_TOGETHER = 4 * MOST_BYTES
 """Bytes of all bodies that are in memory at once."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Of requests whose refusal has the form of an API's other answers."""
+CROWDED = "too many large requests at once: ask again"
 _CLOSE = {"Connection": "close"}
 """What was not read of a body would be taken for the next request."""
 
@@ -38,7 +41,7 @@ class Bodies:
                 if taken + len(chunk) > self._most:
                     raise self._too_long()
                 if len(chunk) > self._left:
-                    raise HTTPException(503, "too many large requests at once: ask again", {"Retry-After": "1", **_CLOSE})
+                    raise HTTPException(503, CROWDED, {"Retry-After": "1", **_CLOSE})
                 taken += len(chunk)
                 self._left -= len(chunk)
                 chunks.append(chunk)
@@ -47,6 +50,17 @@ class Bodies:
             yield body
         finally:
             self._left += taken
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        """Count so many bytes, which are in memory, until the block is left. Raises Overloaded."""
+        if size > self._left:
+            raise Overloaded(CROWDED, 1)
+        self._left -= size
+        try:
+            yield
+        finally:
+            self._left += size
 
     def _too_long(self) -> HTTPException:
         return HTTPException(413, f"the request is longer than {self._most} bytes", _CLOSE)

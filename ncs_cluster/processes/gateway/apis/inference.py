@@ -9,18 +9,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, TypeVar
 
-from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.messages import ServedGraph
-from ncs_cluster.processes.gateway.apis.asked import Asked, check_outputs
+from ncs_cluster.processes.gateway.apis.asked import Asked, UnknownModel, check_outputs
 from ncs_cluster.processes.gateway.apis.asking import ANSWER_S, check_sticks
 from ncs_cluster.processes.gateway.apis.models import Statistics, is_ready
 from ncs_cluster.processes.intake import NO_STICK_RETRY_S, Answer, Intake, NoStick
 
 T = TypeVar("T")
-
-
-class UnknownModel(NcsClusterError):
-    """The daemon serves no such model, or not this version of it."""
 
 
 class Models:
@@ -47,6 +42,11 @@ class Models:
         """Whether a stick can take a picture for the graph now; None: for any."""
         graphs = self._intake.graphs.values() if graph is None else [graph]
         return self._intake.served is not None and self._intake.served.sticks > 0 and any(map(is_ready, graphs))
+
+    @property
+    def most_pixels(self) -> int:
+        """Of the largest input that is known."""
+        return max((graph.width * graph.height for graph in self._intake.graphs.values()), default=0)
 
     def statistics(self, names: list[str]) -> dict[str, Any]:
         return {"model_stats": [self._statistics[name].document(name) for name in names]}

@@ -20,10 +20,9 @@ from starlette.routing import Route
 import ncs_cluster
 from ncs_cluster.messages import ServedGraph
 from ncs_cluster.processes.gateway.apis import models, tensors
-from ncs_cluster.processes.gateway.apis.asked import BadTensors
-from ncs_cluster.processes.gateway.apis.asking import Refusal, refusal, while_connected
+from ncs_cluster.processes.gateway.apis.asking import refusal, while_connected
 from ncs_cluster.processes.gateway.apis.bodies import METHODS, Bodies
-from ncs_cluster.processes.gateway.apis.inference import Models, UnknownModel
+from ncs_cluster.processes.gateway.apis.inference import Models
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -117,10 +116,6 @@ class OpenInference:
         async def respond(request: Request) -> Response:
             try:
                 return await handler(request)
-            except BadTensors as error:
-                refused = Refusal(400, str(error))
-            except UnknownModel as error:
-                refused = Refusal(404, str(error))
             except Exception as error:
                 refused = refusal(error, request.scope["path"])
             return _json({"error": refused.why}, refused.code, refused.headers)

@@ -13,22 +13,27 @@ from starlette.types import ASGIApp
 
 from ncs_cluster.processes.gateway.auth import Authenticator, Guard
 from ncs_cluster.processes.gateway.hosts import Hosts
-from ncs_cluster.specs import GatewaySpec
+from ncs_cluster.specs import GatewaySpec, is_local
 
 
 class PortAuthenticator(Authenticator):
     """The page's rules and tokens, except that some clients need no token: those of --api-client, by the address of their
     connection, and where no token is set those of this machine's own port."""
 
-    def __init__(self, spec: GatewaySpec, page: Authenticator) -> None:
+    def __init__(self, spec: GatewaySpec, page: Authenticator, address: tuple[str, int] | None) -> None:
+        """`address`: host and port where it listens."""
         super().__init__(spec)
         self.tokens, self.wrong_tokens = page.tokens, page.wrong_tokens
-        self._hosts = Hosts(spec.api_address[0] if spec.api_address else "", spec.allowed_hosts)
-        self._local = spec.api_local
+        self._hosts = Hosts(address[0] if address else "", spec.allowed_hosts)
+        self._local = address is None or is_local(address[0])
         self._clients = [ipaddress.ip_network(each, strict=False) for each in spec.api_clients]
 
     def needs_credential(self, request: Request) -> bool:
-        return (self.needs_token or not self._local) and not is_among(request.client.host if request.client else "", self._clients)
+        return self.needs_token_from(request.client.host if request.client else "")
+
+    def needs_token_from(self, client: str) -> bool:
+        """`client`: the address at the other end of a connection."""
+        return (self.needs_token or not self._local) and not is_among(client, self._clients)
 
 
 def is_among(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
