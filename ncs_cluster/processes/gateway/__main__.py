@@ -199,8 +199,10 @@ def main() -> int:
     apis: list[BaseRoute] = []
     if spec.takes_pictures:
         # a page without APIs does not pay for them
+        from ncs_cluster.processes import library_lines
         from ncs_cluster.processes.gateway.apis.app import Shared, routes
 
+        library_lines.capture()
         shared = Shared(intake)
         apis = routes(spec.apis, shared, authenticator)
         if api_sock is not None:
