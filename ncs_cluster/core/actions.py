@@ -32,6 +32,12 @@ class Kill(Struct, frozen=True):
     endpoint: Endpoint
 
 
+class Release(Struct, frozen=True):
+    """Close the channel, and leave the process to the supervisor whose it is. Its Exited follows."""
+
+    endpoint: Endpoint
+
+
 class MakePool(Struct, frozen=True):
     """Create the shared memory of a frame pool."""
 
@@ -111,6 +117,7 @@ Action = Union[
     Send,
     Spawn,
     Kill,
+    Release,
     MakePool,
     DropPool,
     MakePictures,

@@ -6,7 +6,7 @@ from typing import Union, assert_never
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import events as e
-from ncs_cluster.core.actions import Action, LogEvent, Send
+from ncs_cluster.core.actions import Action, LogEvent, Release, Send
 from ncs_cluster.core.child import Child, Limits
 from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
 from ncs_cluster.core.daemon import Daemon
@@ -56,6 +56,11 @@ class IntakeProcess:
                 return []
             case m.Warned(text=text):
                 return [LogEvent("warning", self.spec.name, text)]
+            case m.InUse(detail=detail):
+                child.record_failure(detail, permanent=False)
+                let_go: list[Action] = [Release(child.endpoint)]
+                starts = self.address is None and not self._daemon.stopping
+                return [*let_go, *(self._daemon.refuse(self.spec.name, detail) if starts else [])]
             case m.Failed(permanent=True, detail=detail) if self.address is None and not self._daemon.stopping:
                 return self._daemon.refuse(self.spec.name, detail)
             case e.Exited(how=how):

@@ -56,6 +56,7 @@ from ncs_cluster.messages.intake import (
     FromIntake,
     FromIntakeProcess,
     IntakeReady,
+    InUse,
     OpenIntake,
     Served,
     ServedGraph,
@@ -92,7 +93,7 @@ from ncs_cluster.messages.worker import (
     ToWorker,
 )
 
-PROTOCOL = 4
+PROTOCOL = 5
 
 __all__ = [
     "NO_READER",
@@ -128,6 +129,7 @@ __all__ = [
     "Grant",
     "Heartbeat",
     "Hello",
+    "InUse",
     "Infer",
     "Inferred",
     "InjectFault",

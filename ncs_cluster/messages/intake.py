@@ -89,6 +89,12 @@ class IntakeReady(Message, frozen=True):
     address: Line
 
 
+class InUse(Message, frozen=True):
+    """Another supervisor has this process, and keeps it. `detail`: which one, and what to do, one line."""
+
+    detail: Line
+
+
 class ClientsSeen(Message, frozen=True):
     """Sent every second where something has changed: all programs that were seen lately."""
 
@@ -98,4 +104,4 @@ class ClientsSeen(Message, frozen=True):
 ToIntake = Union[MapPool, UnmapPool, Served, Grant, Answered]
 FromIntake = Union[OpenIntake, Ask, Withdraw]
 ToIntakeProcess = Union[ServeIntake, MapPool, UnmapPool, Served, Grant, Answered, Stop]
-FromIntakeProcess = Union[Hello, Heartbeat, IntakeReady, OpenIntake, Ask, Withdraw, ClientsSeen, Warned, Failed]
+FromIntakeProcess = Union[Hello, Heartbeat, IntakeReady, OpenIntake, Ask, Withdraw, ClientsSeen, InUse, Warned, Failed]

@@ -100,6 +100,14 @@ class Children:
         if process is not None:
             process.kill()
 
+    def release(self, endpoint: Endpoint) -> None:
+        """Leave a resident to the supervisor that has it."""
+        link, process = self._links.pop(endpoint, None), self._processes.get(endpoint)
+        if link is not None:
+            link.close()
+        if process is not None and process.pidfd >= 0:
+            self._released(endpoint, process)
+
     def pids(self) -> set[int]:
         return {process.pid for process in self._processes.values() if process.pid is not None}
 

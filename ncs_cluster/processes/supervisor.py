@@ -212,6 +212,8 @@ class Supervisor:
                     self._send(action)
                 case a.Spawn(endpoint=endpoint, runtime=runtime):
                     self._children.spawn(endpoint, runtime)
+                case a.Release(endpoint=endpoint):
+                    self._children.release(endpoint)
                 case a.Kill(endpoint=endpoint):
                     self._children.kill(endpoint)
                 case a.MakePool(layout=layout):

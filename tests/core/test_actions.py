@@ -34,6 +34,7 @@ EXAMPLES: list[a.Action] = [
     a.Send(SINK, Stop()),
     a.Spawn(WORKER, "default"),
     a.Kill(WORKER),
+    a.Release(WORKER),
     a.MakePool(LAYOUT),
     a.DropPool(3),
     a.MakePictures(CAM0, 4, 64, 48),
@@ -78,6 +79,9 @@ class Processes(Children):
 
     def kill(self, endpoint: Endpoint) -> None:
         self._done.append(("kill", endpoint))
+
+    def release(self, endpoint: Endpoint) -> None:
+        self._done.append(("release", endpoint))
 
 
 class FanAlone(Climate):
@@ -143,6 +147,7 @@ def test_the_supervisor_performs_actions_in_their_order(performer: Performer) ->
         ("send", a.Send(SINK, Stop())),
         ("spawn", WORKER, "default"),
         ("kill", WORKER),
+        ("release", WORKER),
         ("raise", BUS, StickGone(STICK)),
         ("keep", []),
         ("fan", 0.5),

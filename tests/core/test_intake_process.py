@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec import structs
 
 from ncs_cluster import messages as m
-from ncs_cluster.core.actions import LogEvent, MakePool, Send, Spawn
+from ncs_cluster.core.actions import LogEvent, MakePool, Release, Send, Spawn
 from ncs_cluster.core.engine import Engine
-from ncs_cluster.core.events import Endpoint, Exited
+from ncs_cluster.core.events import Endpoint, Exited, Spawned
 from ncs_cluster.errors import EX_CONFIG
 from ncs_cluster.specs import IntakeSpec
 from ncs_cluster.status import IntakeStatus, LatencyStatus
@@ -90,6 +90,28 @@ def test_an_address_that_it_cannot_have_ends_a_daemon_that_starts_and_not_one_th
     assert getattr(actions[-1], "code", None) == EX_CONFIG
     engine = opened()
     assert engine.handle(FRIGATE, refused, 1001.0) == []
+
+
+def test_a_process_that_another_daemon_has_is_left_to_it_and_ends_a_daemon_that_starts() -> None:
+    why = "/run/x is in use by the daemon of process 7: stop that one, or set another frigate.socket"
+    engine = started()
+    engine.handle(FRIGATE, HELLO, 1000.0)
+    actions = engine.handle(FRIGATE, m.InUse(why), 1000.1)
+    assert actions[:2] == [Release(FRIGATE), LogEvent("error", "frigate", why)]
+    assert getattr(actions[-1], "code", None) == EX_CONFIG
+
+
+def test_a_daemon_that_works_waits_for_a_process_that_another_daemon_has_come_to_have() -> None:
+    why = "/run/x is in use by the daemon of process 7: stop that one, or set another frigate.socket"
+    engine = opened()
+    engine.handle(FRIGATE, Exited("killed by SIGKILL", -9), 1001.0)
+    engine.handle(FRIGATE, Spawned(8), 1001.0)
+    engine.handle(FRIGATE, HELLO, 1001.1)
+    assert engine.handle(FRIGATE, m.InUse(why), 1001.2) == [Release(FRIGATE)]
+    actions = engine.handle(FRIGATE, Exited("released", 0), 1001.2)
+    assert LogEvent("warning", "intake frigate", f"ended (released; {why}), next try in 2 s") in actions
+    assert f"frigate is not served: {why}" in drawn(engine).daemon.reasons
+    assert Spawn(FRIGATE, "default") in [action for at_s in (1002.2, 1003.3) for action in engine.wake(at_s)]
 
 
 def test_what_it_warns_of_is_an_event() -> None:

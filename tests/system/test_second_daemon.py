@@ -10,7 +10,9 @@ from pathlib import Path
 
 from msgspec import structs
 
+from ncs_cluster.specs import IntakeSpec
 from ncs_cluster.testing.daemon import START_S, Status, read_results, running, settings, sticks, synthetic
+from tests.needs import need_module
 from tests.tied import TIED
 
 
@@ -28,6 +30,31 @@ def test_a_second_daemon_refuses_names_the_first_and_does_not_disturb_it(tmp_pat
         assert os.fspath(first.runtime_dir) in line
         after = first.well()
         assert [process["pid"] for process in after["processes"]] == [process["pid"] for process in before["processes"]]
+
+
+def test_a_second_daemon_at_a_detectors_socket_names_the_first_and_does_not_disturb_it(tmp_path: Path) -> None:
+    """Each would take the detector from the other in turn."""
+    need_module("zmq")
+    place, endpoint = tmp_path / "frigate.sock", f"ipc://{tmp_path}/detector"
+    spec = IntakeSpec("frigate", {"endpoint": endpoint, "socket": str(place), "keep_s": 0.0}, endpoint)
+
+    def serves(status: Status) -> bool:
+        return bool(status["intakes"][0]["state"] == "running")
+
+    given = structs.replace(settings(tmp_path / "1", sticks(1), []), intakes=[spec])
+    with running(given) as first:
+        first.until(serves, "serves")
+        detector = first.child("intake frigate")
+        command = [*TIED, sys.executable, "-m", "ncs_cluster.cli.daemon", "--backend", "simulated", "--sticks", "1", "--no-web"]
+        command += ["--graph", "demo", "--runtime-dir", os.fspath(tmp_path / "2")]
+        command += ["--frigate", endpoint, "--set", f"frigate.socket={place}"]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)
+        assert second.returncode == 78
+        (line,) = [line for line in second.stderr.splitlines() if "in use" in line]
+        assert f"{place} is in use by the daemon of process {first.pid}: stop that one, or set another frigate.socket" in line
+        assert first.child("intake frigate") == detector
+        assert first.until(serves, "serves still")["intakes"][0]["detail"] is None
+        assert first.stop() == 0
 
 
 def test_a_second_daemon_with_the_same_results_is_degraded_until_the_first_has_ended(tmp_path: Path) -> None:

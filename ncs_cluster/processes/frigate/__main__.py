@@ -30,6 +30,7 @@ from ncs_cluster.messages import (
     Heartbeat,
     Hello,
     IntakeReady,
+    InUse,
     ServeIntake,
     Stop,
     ToIntakeProcess,
@@ -124,11 +125,19 @@ class Frigate:
         link.channel.close()
         link.intake.close()
 
-    def _attach(self, link: Link) -> None:
-        """A supervisor has come. One that was here before is hung, or this one could not have the runtime directory."""
+    def _attach(self, link: Link) -> bool:
+        """A supervisor has come; False: another one is there, and stays."""
+        if self._link is not None:
+            # it may have left, and that was not read yet
+            self._receive(self._link)
+        if self._link is not None:
+            pid, _ = resident.peer(self._link.channel.sock)
+            used = f"{self._place} is in use by the daemon of process {pid}"
+            link.send(InUse(f"{used}: stop that one, or set another frigate.socket"))
+            return False
         self._callers.remove(link)
-        self._release(LOST_S)
         self._link = link
+        return True
 
     def _release(self, keep_s: float) -> None:
         """Go on without the supervisor, for `keep_s`."""
@@ -148,8 +157,8 @@ class Frigate:
         try:
             while (self._link is link or link in self._callers) and (received := link.channel.receive()) is not None:
                 message = received.message
-                if link in self._callers and isinstance(message, ServeIntake):
-                    self._attach(link)
+                if link in self._callers and isinstance(message, ServeIntake) and not self._attach(link):
+                    continue
                 if isinstance(message, Stop):
                     if link in self._callers:
                         raise EOFError

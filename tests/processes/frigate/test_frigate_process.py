@@ -163,6 +163,24 @@ def test_a_caller_that_is_no_supervisor_does_not_take_the_place_of_one(tmp_path:
             assert isinstance(received(attached, m.Heartbeat), m.Heartbeat)
 
 
+def test_a_second_supervisor_is_refused_and_takes_it_over_once_the_first_has_gone(tmp_path: Path) -> None:
+    place = tmp_path / "run" / "place"
+    place.parent.mkdir()
+    with served(tmp_path, "--endpoint", f"ipc://{tmp_path}/detector"):
+        with supervisor(place) as first:
+            first.channel.send(serve(tmp_path))
+            received(first, m.OpenIntake)
+            with supervisor(place) as second:
+                second.channel.send(serve(tmp_path))
+                why = f"{place} is in use by the daemon of process {os.getpid()}: stop that one, or set another frigate.socket"
+                assert received(second, m.InUse) == m.InUse(why)
+                for _ in range(2):
+                    received(first, m.Heartbeat)
+        with supervisor(place) as second:
+            second.channel.send(serve(tmp_path))
+            received(second, m.OpenIntake)
+
+
 def test_a_second_one_at_the_same_place_ends_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with resident.listen(tmp_path / "run" / "place"), served(tmp_path, "--endpoint", f"ipc://{tmp_path}/detector") as second:
