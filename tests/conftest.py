@@ -81,7 +81,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> schedule.Sch
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
-    """Marks what `-m` chooses by. Slow tests, and what shares their process, start first: none runs alone at the end."""
+    """Marks what `-m` chooses by. The longest scopes start first, then what holds slow tests: none runs alone at the end."""
     for item in items:
         if item.nodeid.startswith(schedule.ONCE):
             item.add_marker(pytest.mark.once)
@@ -89,7 +89,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
             item.add_marker(pytest.mark.thorough)
     yield
     slow = {schedule.scope(item.nodeid) for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: schedule.scope(item.nodeid) not in slow)
+    items.sort(key=lambda item: schedule.turn(item.nodeid, slow))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

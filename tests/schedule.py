@@ -6,11 +6,13 @@ The files of one group run one after another in one process; a file whose tests 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 from xdist.scheduler import LoadScopeScheduling
 
 PLUGIN = "the vendor's plugin"
 """Its lock, /tmp/mvnc.mutex, is the machine's: two tests that boot sticks by it would wait for each other's time-outs."""
+BROWSER = "the browser"
 GROUPS = {
     "tests/backends/test_myriad.py": PLUGIN,
     "tests/cli/test_graphs.py::test_a_graph_is_compiled_by_the_runtime": PLUGIN,
@@ -19,7 +21,7 @@ GROUPS = {
     "tests/provision/test_compile.py": PLUGIN,
     "tests/system/test_graph_kinds.py": PLUGIN,
     "tests/system/test_vendor_plugin.py": PLUGIN,
-    "tests/browser/": "the browser",
+    "tests/browser/": BROWSER,
 }
 """Beginnings of test ids, and the group that runs in one process."""
 ONE_BY_ONE = (
@@ -39,6 +41,34 @@ ONE_BY_ONE = (
     "tests/system/test_running.py",
 )
 """Files whose tests share no daemon and no bus."""
+LONGEST = (
+    "tests/system/test_run.py",
+    "tests/system/test_emulated_sticks.py",
+    PLUGIN,
+    BROWSER,
+    "tests/api/test_cluster.py",
+    "tests/system/test_attached.py",
+    "tests/system/test_run_video.py",
+    "tests/system/test_answers.py",
+    "tests/backends/xlink_sticks/test_xlink.py",
+    "tests/api/test_stream.py",
+    "tests/cli/test_graphs.py",
+    "tests/backends/usb_stick/test_boot.py",
+    "tests/system/test_run_sticks.py",
+    "tests/api/test_async.py",
+    "tests/test_config_meaning.py",
+    "tests/processes/gateway/test_gateway_process.py",
+    "tests/faults/test_kill_children.py",
+    "tests/core/test_shadow.py",
+    "tests/conformance/test_own_plugins.py",
+    "tests/emulator/test_hosts.py",
+    "tests/backends/usb_stick/test_hub_power.py",
+    "tests/sources/test_rtsp.py",
+    "tests/system/test_control_socket.py",
+    "tests/cli/test_closed_doors.py",
+    "tests/test_conftest.py",
+)
+"""Scopes that take 20 s or more, the longest first: each would run alone at the end if it began last."""
 ONCE = (
     "tests/aarch64/",
     "tests/api/test_kills.py",
@@ -93,8 +123,11 @@ ONCE = (
 """Tests whose answer does not depend on the interpreter: other programs, or arithmetic on the same examples."""
 THOROUGH = (
     "tests/aarch64/test_imports.py::test_the_tests_of_the_protocol_hold",
+    "tests/api/test_processes.py::test_a_killed_program_leaves_nothing[sys.stdin.read()]",
     "tests/api/test_processes.py::test_a_process_makes_a_cluster_of_its_own_beside_its_parents[forkserver]",
     "tests/api/test_processes.py::test_a_process_makes_a_cluster_of_its_own_beside_its_parents[spawn]",
+    "tests/api/test_processes.py::test_a_program_that_ends_without_close_leaves_nothing[del cluster-0]",
+    "tests/api/test_processes.py::test_a_program_that_ends_without_close_leaves_nothing[sys.exit(3)-3]",
     "tests/browser/test_layout.py::test_nothing_is_cut_off_and_no_place_is_empty[2-1024]",
     "tests/browser/test_layout.py::test_nothing_is_cut_off_and_no_place_is_empty[3-1280]",
     "tests/browser/test_layout.py::test_nothing_is_cut_off_and_no_place_is_empty[9-1920]",
@@ -120,6 +153,7 @@ THOROUGH = (
     "tests/system/test_bench_sticks.py::test_one_stick_and_both",
     "tests/system/test_merge.py::test_parts_made_of_copies",
     "tests/system/test_run_video.py::test_after_kills_of_the_whole_job_every_frame_is_in_the_video_once[1]",
+    "tests/test_config_meaning.py::test_other_odd_values",
     "tests/thermal_lab/test_original.py",
 )
 """Tests that search longer for what others search for too, or repeat on another machine, program or size what holds on this one.
@@ -145,6 +179,12 @@ def scope(nodeid: str) -> str:
             return group
     file = nodeid.partition("::")[0]
     return nodeid if file.startswith(ONE_BY_ONE) else file
+
+
+def turn(nodeid: str, slow: Collection[str]) -> int:
+    """What starts first has the lowest number; `slow`: scopes that hold slow tests."""
+    its = scope(nodeid)
+    return LONGEST.index(its) if its in LONGEST else len(LONGEST) + (its not in slow)
 
 
 class Schedule(LoadScopeScheduling):

@@ -56,7 +56,10 @@ def test_a_failing_test_shows_the_log_of_its_daemon(tmp_path: Path) -> None:
     assert "sim-1: is ready" in said
 
 
-@pytest.mark.parametrize("beginning", [*schedule.GROUPS, *schedule.ONE_BY_ONE, *schedule.ONCE, *schedule.THOROUGH])
+LONGEST = [scope for scope in schedule.LONGEST if scope not in schedule.GROUPS.values()]
+
+
+@pytest.mark.parametrize("beginning", [*schedule.GROUPS, *schedule.ONE_BY_ONE, *LONGEST, *schedule.ONCE, *schedule.THOROUGH])
 def test_each_name_in_the_schedule_is_that_of_tests(beginning: str) -> None:
     file, _, test = beginning.partition("[")[0].partition("::")
     assert (ROOT / file).exists()

@@ -264,7 +264,7 @@ def test_opening_and_closing_leaves_no_descriptor_thread_process_or_folder(
 
     def one() -> tuple[int, int, int, list[str]]:
         with Cluster(**WITHOUT_GRAPH, sticks=2) as cluster:
-            assert len(list(cluster.map(images))) == len(images)
+            assert len(list(cluster.map(images[:9]))) == 9
             next(cluster.stream("synthetic"))
         process = psutil.Process()
         return process.num_fds(), threading.active_count(), len(process.children(recursive=True)), os.listdir(tmp_path)
@@ -272,7 +272,7 @@ def test_opening_and_closing_leaves_no_descriptor_thread_process_or_folder(
     # cycles of earlier tests hold descriptors until they are collected
     gc.collect()
     first = one()
-    assert [one() for _ in range(2)] == [first] * 2
+    assert one() == first
     assert first[3] == []
 
 

@@ -21,6 +21,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # a page that was left would go on living, with its streams, and be drawn
+    "--disable-back-forward-cache",
     "--window-size=1280,1400",
 )
 

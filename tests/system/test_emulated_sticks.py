@@ -67,7 +67,7 @@ def started(bus: Emulator, folder: Path, *flags: str) -> AbstractContextManager[
     """A daemon as its flags make it, on this bus."""
     firmware = folder / "usb-ma2x8x.mvcmd"
     firmware.write_bytes(artificial_firmware(40_000))
-    argv = ["--source", "synthetic", "--size", "320x240", "--fps", "10", "--results", str(folder / "found.jsonl"), "--no-web"]
+    argv = ["--source", "synthetic", "--size", "320x240", "--fps", "5", "--results", str(folder / "found.jsonl"), "--no-web"]
     argv += ["--state-dir", str(folder / "state"), "--runtime-dir", str(folder / "run")]
     argv += ["--set", f"discovery.sysfs={bus.sysfs}", "--set", f"xlink.firmware={firmware}"]
     return running(load([*argv, *flags], {}), bus.env)

@@ -24,14 +24,14 @@ need_module("av")
 need_program("ffmpeg", "ffmpeg")
 need_program("ffprobe", "ffmpeg")
 
-FRAMES, WIDTH, HEIGHT = 600, 640, 80
+FRAMES, WIDTH, HEIGHT = 400, 480, 80
 DONE_S = 120.0
 
 
 def command(source: Path, out: Path, formats: str, graph: Path) -> list[str]:
     words = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", str(source), "--out", str(out), "--format", formats]
     sticks = ["--backend", "simulated", "--sticks", "2", "--graph", str(graph)]
-    return [*words, *sticks, "--set", "simulated.heat=false", "--set", "simulated.latency_ms=20"]
+    return [*words, *sticks, "--set", "simulated.heat=false", "--set", "simulated.latency_ms=30"]
 
 
 def run(source: Path, out: Path, formats: str, graph: Path) -> None:
