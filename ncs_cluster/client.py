@@ -20,6 +20,8 @@ from ncs_cluster.control_messages import (
     AskEvents,
     AskFault,
     AskGraphs,
+    AskReload,
+    AskSettings,
     AskStatus,
     AskSwitch,
     AskUrl,
@@ -29,8 +31,10 @@ from ncs_cluster.control_messages import (
     Done,
     JobBegun,
     PageUrl,
+    Reloaded,
     Reply,
     Request,
+    Setting,
 )
 from ncs_cluster.errors import NcsClusterError, NotRunning, Starting
 from ncs_cluster.ipc.channel import Channel
@@ -45,6 +49,10 @@ T = TypeVar("T")
 
 SERVICE_DIR = "/run/ncs-cluster"
 """Runtime directory of the systemd service in deploy/."""
+
+
+RELOAD_S = 200.0
+"""Longest time in which a daemon answers to AskReload: it tries graphs of two backends, perhaps after a reading that has begun."""
 
 
 class Refused(NcsClusterError):
@@ -132,6 +140,20 @@ class Client:
         """`stick`: its id or name. `verb`: rest (for a reason, `why`), work, restart, or forget, with its `calibration` or without.
         Returns what the daemon did, one line. Refused to other users than the daemon's and root."""
         return _decode(self._ask(ChangeStick(stick, verb, why, calibration)), Done).text
+
+    def reload(self) -> Reloaded:
+        """Have the settings read again and applied. Waits until that is done, seconds where graphs are tried. Refused with
+        SETTINGS_REFUSED where they are wrong; and to other users than root and the daemon's."""
+        before_s = self._channel.sock.gettimeout()
+        self._channel.sock.settimeout(RELOAD_S)
+        try:
+            return _decode(self._ask(AskReload()), Reloaded)
+        finally:
+            self._channel.sock.settimeout(before_s)
+
+    def settings(self) -> list[Setting]:
+        """The settings in effect, each with its origin. Passwords are replaced."""
+        return _decode(self._ask(AskSettings()), list[Setting])
 
     def url(self) -> str:
         """The page's address, with its token. Refused with NO_PAGE or PAGE_NOT_READY."""

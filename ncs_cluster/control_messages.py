@@ -6,7 +6,7 @@ a `Reply` is a map, so a client reads the answers of newer and older daemons.
 
 from __future__ import annotations
 
-from typing import Optional, Union
+from typing import Any, List, Optional, Union
 
 from msgspec import Raw, Struct
 
@@ -73,12 +73,25 @@ class ChangeStick(ControlMessage, frozen=True):
     calibration: bool = False
 
 
-Request = Union[AskStatus, AskEvents, AskSwitch, AskFault, AskUrl, AskGraphs, BeginJob, ChangeJob, ChangeStick]
+class AskReload(ControlMessage, frozen=True):
+    """Read the file, the environment and the flags again, and apply the difference. -> Reloaded. Refused with SETTINGS_REFUSED. For
+    root and programs of the daemon's own user alone."""
+
+
+class AskSettings(ControlMessage, frozen=True):
+    """-> list[Setting], of the settings that are in effect"""
+
+
+Request = Union[
+    AskStatus, AskEvents, AskSwitch, AskFault, AskUrl, AskGraphs, BeginJob, ChangeJob, ChangeStick, AskReload, AskSettings
+]
 
 NO_PAGE = "no-page"
 """The daemon runs without a page."""
 PAGE_NOT_READY = "page-not-ready"
 """The page's process has not opened its port yet; ask again."""
+SETTINGS_REFUSED = "settings-refused"
+"""The new settings are not applied; the text says why. The old ones stay in effect."""
 
 
 class Reply(ControlMessage, frozen=True):
@@ -100,6 +113,26 @@ class JobBegun(Struct, frozen=True):
     """The job is in the list of jobs."""
 
     id: str
+
+
+class Reloaded(Struct, frozen=True):
+    """The new settings are in effect."""
+
+    changes: List[str]
+    """What is different now, for people: "camera door added"; empty where nothing is."""
+    notices: List[str] = []
+    """What the operator should know besides: "--fps has no effect ..."."""
+
+
+class Setting(Struct, frozen=True):
+    """A key, what it is set to, and by what."""
+
+    key: str
+    """Dotted: "simulated.latency_ms"."""
+    value: Any
+    """As in JSON; passwords are replaced."""
+    origin: str
+    """ "default", "FILE:LINE", "NCS_CLUSTER_THRESHOLD", "--threshold", "--set a.b"."""
 
 
 class PageUrl(Struct, frozen=True):

@@ -8,8 +8,9 @@ import sys
 from typing import NoReturn
 
 import ncs_cluster
-from ncs_cluster.cli.settings import read, refuse
+from ncs_cluster.cli.settings import loaded, refuse
 from ncs_cluster.errors import ConfigError
+from ncs_cluster.processes.operator_signals import has_terminal
 
 
 def main() -> None:
@@ -19,15 +20,20 @@ def main() -> None:
         sys.exit(0)
     # until the supervisor handles signals; nothing has been started yet that outlives this process
     signal.signal(signal.SIGTERM, _stopped)
-    settings = read("ncs-clusterd", sys.argv[1:])
+    if not has_terminal():
+        # `kill -HUP` and `systemctl reload` before the supervisor handles it: it is not lost
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    found = loaded("ncs-clusterd", sys.argv[1:])
     if os.getuid() == 0:
         print(
             "ncs-clusterd: running as root, which is not needed; deploy/ has a systemd unit with a user of its own", file=sys.stderr
         )
     try:
+        from ncs_cluster.processes.reloading import Reread
         from ncs_cluster.processes.supervisor import run
 
-        code = run(settings, keep_jobs=True)
+        command = [sys.executable, "-m", "ncs_cluster.cli.reread"]
+        code = run(found.settings, reread=Reread(command, sys.argv[1:], found.shown), keep_jobs=True)
     except ConfigError as error:
         refuse("ncs-clusterd", error)
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 import ncs_cluster
-from ncs_cluster.cli import commands, events, firmware, frigate, graphs, history, jobs, options, sticks, usb
+from ncs_cluster.cli import commands, events, firmware, frigate, graphs, history, jobs, options, reload, sticks, usb
 
 
 def make() -> argparse.ArgumentParser:
@@ -44,6 +44,7 @@ def make() -> argparse.ArgumentParser:
     events.add_options(listed)
     listed.add_argument("--follow", "-f", action="store_true", help="then print each new event, until Ctrl-C")
     ask("url", "the page's address, with its token")
+    reload.add(command)
     command("run", lambda _: 2, "work through files: detect, classify or extract; ncsctl run --help says how")
     jobs.add(command)
     command("bench", lambda _: 2, "measure serial, threads, processes and the queue on your devices; ncsctl bench --help says how")

@@ -10,16 +10,19 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, Optional
 
 import msgspec
+from msgspec import structs
 
+from ncs_cluster.control_messages import Setting
 from ncs_cluster.errors import EX_CONFIG, PERMANENT_ERRNOS, ConfigError, format_os_error
 from ncs_cluster.ipc import starting
 from ncs_cluster.processes.child import ask_for_one_thread, die_with_parent
-from ncs_cluster.specs import Settings
+from ncs_cluster.specs import GraphSpec, Settings
 
 SLOW_S = 1.0
 """A start step that takes longer is announced on standard error."""
@@ -28,7 +31,19 @@ SLOW_S = 1.0
 Change = Callable[[Settings], Settings]
 
 
+class Loaded(msgspec.Struct, frozen=True):
+    """Settings, and every key with its origin."""
+
+    settings: Settings
+    shown: list[Setting] = []
+
+
 def read(program: str, argv: Sequence[str], job: Optional[Change] = None, *, graphs: bool = True) -> Settings:
+    """As `loaded`, the settings alone."""
+    return loaded(program, argv, job, graphs=graphs).settings
+
+
+def loaded(program: str, argv: Sequence[str], job: Optional[Change] = None, *, graphs: bool = True) -> Loaded:
     """Checked settings from a command line without the program's name, and the environment. `job` makes those of a job of them,
     before the graphs are tried, where `graphs`. Exits with code 78 and one line where they are refused."""
     readable, writable = os.pipe()
@@ -60,10 +75,10 @@ def read(program: str, argv: Sequence[str], job: Optional[Change] = None, *, gra
             sys.exit(130)
     if not answer or status != 0:
         sys.exit(os.waitstatus_to_exitcode(status))
-    return msgspec.msgpack.decode(answer, type=Settings)
+    return msgspec.msgpack.decode(answer, type=Loaded)
 
 
-def encoded(settings: Settings) -> bytes:
+def encoded(settings: object) -> bytes:
     """As msgpack. Raises ConfigError for a name of a file that is not UTF-8."""
     try:
         return msgspec.msgpack.encode(settings)
@@ -78,40 +93,72 @@ def checked(program: str, argv: Sequence[str], job: Optional[Change] = None, *, 
     attempt may find."""
     from ncs_cluster import config
 
-    try:
+    with _permanent_errors():
         settings = config.load(argv, os.environ, job=job is not None)
         settings = settings if job is None else job(settings)
         if not graphs:
             return settings
-        drivers = {(stick.backend, stick.runtime) for stick in settings.sticks}
-        drivers |= {(found.backend, found.runtime) for found in settings.discoveries}
         what = f"checking graphs {', '.join(graph.name for graph in settings.graphs)}"
         slow = threading.Timer(SLOW_S, print, [f"{program}: {what} ..."], {"file": sys.stderr, "flush": True})
         slow.daemon = True
         slow.start()
         with starting.told(settings.runtime_dir, what):
-            for backend, runtime in sorted(drivers):
-                if (line := _try_graphs(settings, backend, runtime)) is not None:
-                    raise ConfigError(line)
+            try_graphs(settings)
         slow.cancel()
+    return settings
+
+
+def checked_again(argv: Sequence[str], running: Settings) -> Settings:
+    """Settings of a daemon that has these in effect. Graphs that its sticks have loaded are not tried again.
+    Raises as `checked`."""
+    from ncs_cluster import config
+
+    with _permanent_errors():
+        settings = config.load(argv, os.environ, running=running)
+        if _drivers(settings) - _drivers(running) or _models(settings) != _models(running):
+            try_graphs(settings)
+    return settings
+
+
+@contextmanager
+def _permanent_errors() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         # a folder on the way to a named path is closed to this user
         if error.errno in PERMANENT_ERRNOS:
             raise ConfigError(f"{format_os_error(error)}; give this user access") from error
         raise
-    return settings
+
+
+def _drivers(settings: Settings) -> set[tuple[str, str]]:
+    """Each backend with the runtime of its workers."""
+    drivers = {(stick.backend, stick.runtime) for stick in settings.sticks}
+    return drivers | {(found.backend, found.runtime) for found in settings.discoveries}
+
+
+def _models(settings: Settings) -> list[GraphSpec]:
+    """The graphs, without what says nothing of their models."""
+    return [structs.replace(graph, threshold=0.0) for graph in settings.graphs]
 
 
 def _read(program: str, argv: Sequence[str], job: Optional[Change], *, graphs: bool) -> bytes:
     ask_for_one_thread(os.environ)
     try:
-        return encoded(checked(program, argv, job, graphs=graphs))
+        return encoded(Loaded(checked(program, argv, job, graphs=graphs)))
     except ConfigError as error:
         refuse(program, error)
     except OSError as error:
         # such as a share that is not mounted yet: the next start may succeed
         print(f"{program}: {format_os_error(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def try_graphs(settings: Settings) -> None:
+    """Load each graph once by each backend. Raises ConfigError."""
+    for backend, runtime in sorted(_drivers(settings)):
+        if (line := _try_graphs(settings, backend, runtime)) is not None:
+            raise ConfigError(line)
 
 
 def _try_graphs(settings: Settings, backend: str, runtime: str) -> Optional[str]:
@@ -128,7 +175,10 @@ def _try_graphs(settings: Settings, backend: str, runtime: str) -> Optional[str]
 
 def refuse(program: str, error: ConfigError) -> NoReturn:
     """One line on standard error; exit code 78."""
-    # the text may quote a file or an environment variable: keep control characters off the terminal
-    line = "".join(c if c.isprintable() else "?" for c in str(error))
-    print(f"{program}: {line}", file=sys.stderr)
+    print(f"{program}: {printable(str(error))}", file=sys.stderr)
     sys.exit(EX_CONFIG)
+
+
+def printable(line: str) -> str:
+    """The line as a terminal may show it: it may quote a file or an environment variable."""
+    return "".join(c if c.isprintable() else "?" for c in line)

@@ -30,16 +30,20 @@ from ncs_cluster.config.resume import resumed
 from ncs_cluster.config.runtimes import runtimes
 from ncs_cluster.config.sinks import sinks
 from ncs_cluster.provision.places import expanded
-from ncs_cluster.specs import Settings
+from ncs_cluster.specs import CameraSpec, GraphSpec, Settings, SinkSpec
 
 __all__ = ["load"]
 
 
-def load(argv: Sequence[str], environ: Mapping[str, str], *, job: bool = False) -> Settings:
+def load(argv: Sequence[str], environ: Mapping[str, str], *, job: bool = False, running: Settings | None = None) -> Settings:
     """Settings from a command line (without the program's name) and an environment. `job`: of a job, whose results may have the
-    formats of jobs. Raises ConfigError; --help and --version print and raise SystemExit(0)."""
+    formats of jobs. `running`: those in effect, where a daemon reads its settings again: what was found at its start stays.
+    Raises ConfigError; --help and --version print and raise SystemExit(0)."""
     layers = _layers(parse(argv), environ)
-    context = Context(_judged(layers), layers, environ, job=job)
+    return _settings(Context(_judged(layers), layers, environ, job=job, running=running))
+
+
+def _settings(context: Context) -> Settings:
     found, plugins = pools(context)
     environments = runtimes(context)
     seen = cameras(context)
@@ -49,7 +53,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str], *, job: bool = False) 
     return Settings(
         pools=found,
         graphs=wanted,
-        cameras=resumed(seen, wanted, written, context.notices),
+        cameras=_going_on(context, seen, wanted, written),
         runtimes=environments,
         runtime_dir=here,
         state_dir=state_dir(context),
@@ -62,6 +66,14 @@ def load(argv: Sequence[str], environ: Mapping[str, str], *, job: bool = False) 
         intakes=intakes(context, wanted),
         history_days=context.root.history_days,
     )
+
+
+def _going_on(context: Context, seen: list[CameraSpec], graphs: Sequence[GraphSpec], sinks: Sequence[SinkSpec]) -> list[CameraSpec]:
+    """Cameras that have results already go on behind them; those that run go on by themselves."""
+    running = set() if context.running is None else {camera.name for camera in context.running.cameras}
+    new = [camera for camera in seen if camera.name not in running]
+    known = {camera.name: camera for camera in resumed(new, graphs, sinks, context.notices)}
+    return [known.get(camera.name, camera) for camera in seen]
 
 
 def _layers(flags: dict[str, Any], environ: Mapping[str, str]) -> Layers:

@@ -28,6 +28,9 @@ def chosen(pool: PoolRequest) -> BackendPlugin:
     wanted: str = pool.value("backend")
     if wanted != "auto":
         return BACKENDS.get(wanted)
+    if (running := _running(pool)) in AUTO:
+        # the machine is looked at when the daemon starts: a stick that came since would change the pool below its feet
+        return BACKENDS.get(running)
     context, seen = pool.context, ""
     ignored = dict[str, str]()
     *found, last = (BACKENDS.get(name) for name in AUTO)
@@ -53,6 +56,16 @@ def chosen(pool: PoolRequest) -> BackendPlugin:
         cause = [f"port {port} {why}" for port, why in ignored.items()] or [f"no {device} is plugged in"]
         context.notices.append(f"{'; '.join(cause)}: working on this CPU (--backend simulated shows sticks)")
     return last
+
+
+def _running(pool: PoolRequest) -> str:
+    """The backend that drives this pool in the daemon that reads its settings again; empty where there is none."""
+    pools = [] if pool.context.running is None else pool.context.running.pools
+    for each in pools:
+        drives = each.discovery.backend if each.discovery is not None else each.sticks[0].backend if each.sticks else ""
+        if each.name == pool.name or (pool.name is None and len(pools) == 1 and each.name == drives):
+            return drives
+    return ""
 
 
 def options(pool: PoolRequest, plugin: BackendPlugin) -> dict[str, Any]:

@@ -14,17 +14,22 @@ from ncs_cluster.config.model import Root
 from ncs_cluster.config.table import Table
 from ncs_cluster.errors import PERMANENT_ERRNOS, ConfigError
 from ncs_cluster.provision.places import expanded
+from ncs_cluster.specs import Settings
 
 
 class Context:
     """The validated keys and the origin of each."""
 
-    def __init__(self, root: Root, layers: Layers, environ: Mapping[str, str], *, job: bool = False) -> None:
+    def __init__(
+        self, root: Root, layers: Layers, environ: Mapping[str, str], *, job: bool = False, running: Settings | None = None
+    ) -> None:
         self.root = root
         self.layers = layers
         self.environ = environ
         self.job = job
         """The settings are those of a job."""
+        self.running = running
+        """Those in effect, where a daemon reads its settings again."""
         self.notices: list[str] = []
 
     def refuse(self, *path: str, because: str) -> NoReturn:

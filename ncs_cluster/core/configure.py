@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from msgspec import structs
+from msgspec.structs import replace
 
+from ncs_cluster.control_messages import SETTINGS_REFUSED, Reloaded
 from ncs_cluster.core.actions import Action, LogEvent
-from ncs_cluster.core.events import Configured, OperatorEvent, StopRequested
-from ncs_cluster.specs import GraphSpec, IntakeSpec, Settings
+from ncs_cluster.core.differences import differences
+from ncs_cluster.core.events import Configured, Endpoint, OperatorEvent, StopRequested
+from ncs_cluster.core.replies import answer, refuse
+from ncs_cluster.specs import CameraSpec, GraphSpec, IntakeSpec, Settings
 
 if TYPE_CHECKING:
     from ncs_cluster.core.engine import Engine
@@ -17,7 +20,7 @@ LIVE_GRAPH_FIELDS = {"threshold", "labels", "decoder_options"}
 """Fields of a GraphSpec that a worker applies to a loaded graph."""
 
 
-RESTART_FIELDS = ("runtime_dir", "state_dir", "runtimes", "log_level", "fan", "ambient")
+RESTART_FIELDS = ("runtime_dir", "state_dir", "runtimes", "log_level", "fan", "ambient", "history_days")
 
 
 class Operator:
@@ -30,16 +33,21 @@ class Operator:
         match message:
             case StopRequested():
                 return self._engine.stop(now_s)
-            case Configured(settings=settings):
-                return [] if self._engine.stopping else self._configure(settings, now_s)
+            case Configured(settings=settings, clients=clients):
+                asked = [Endpoint("client", name) for name in clients]
+                if self._engine.stopping:
+                    return [refuse(client, "the daemon is stopping") for client in asked]
+                return self._configure(settings, asked, now_s)
             case _:
                 assert_never(message)
 
-    def _configure(self, new: Settings, now_s: float) -> list[Action]:
+    def _configure(self, new: Settings, asked: list[Endpoint], now_s: float) -> list[Action]:
         engine, old = self._engine, self._engine.settings
+        new = replace(new, cameras=going_on(old.cameras, new.cameras))
         if keys := restart_needed(old, new):
-            text = f"new settings are not applied: {', '.join(keys)} changed, which takes effect at the next start of the daemon"
-            return [LogEvent("warning", "daemon", text)]
+            why = f"{', '.join(keys)} changed, which takes effect at the next start of the daemon"
+            event = LogEvent("warning", "daemon", f"new settings are not applied: {why}")
+            return [event, *(refuse(client, why, SETTINGS_REFUSED) for client in asked)]
         engine.settings = new
         actions = engine.sinks.configure(new.sinks, now_s)
         actions += engine.workers.configure(new.pools, new.graphs, now_s)
@@ -49,7 +57,22 @@ class Operator:
             actions += engine.gateway.configure(new.gateway, new, now_s)
             engine.intakes.set_weights({"api": new.gateway.api_weight})
         engine.intakes.set_weights({intake.name: intake.weight for intake in new.intakes})
-        return [*actions, LogEvent("info", "daemon", "new settings: no difference" if new == old else "new settings are applied")]
+        changes = differences(old, new)
+        notices = [text for text in new.notices if text not in old.notices]
+        actions += [LogEvent("info", "daemon", text, group="") for text in notices]
+        text = f"new settings are applied: {'; '.join(changes)}" if changes else "new settings: no difference"
+        actions.append(LogEvent("info", "daemon", text, group=""))
+        return [*actions, *(answer(client, Reloaded(changes, notices)) for client in asked)]
+
+
+def going_on(old: list[CameraSpec], new: list[CameraSpec]) -> list[CameraSpec]:
+    """The new cameras. One that runs goes on by its own count: what the results of an earlier run said counts at its start only."""
+    running = {camera.name: camera for camera in old}
+    return [replace(camera, written=_written(running[camera.name], camera)) if camera.name in running else camera for camera in new]
+
+
+def _written(old: CameraSpec, new: CameraSpec) -> dict[str, int]:
+    return old.written if (old.source, old.options) == (new.source, new.options) else {}
 
 
 def restart_needed(old: Settings, new: Settings) -> list[str]:
@@ -71,7 +94,7 @@ def restart_needed(old: Settings, new: Settings) -> list[str]:
 
 def _intakes(settings: Settings) -> list[IntakeSpec]:
     """What their processes are told; the weight is the core's."""
-    return [structs.replace(intake, weight=1.0) for intake in settings.intakes]
+    return [replace(intake, weight=1.0) for intake in settings.intakes]
 
 
 def _model(graph: GraphSpec) -> list[object]:

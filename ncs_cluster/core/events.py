@@ -4,7 +4,7 @@ of the channel on which the message arrived, so a worker cannot report the exit 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Union
+from typing import NamedTuple, Tuple, Union
 
 from msgspec import Struct
 
@@ -93,6 +93,8 @@ class Configured(Struct, frozen=True):
     """New settings, validated by config: the difference to the present ones is applied; what is unchanged does not restart."""
 
     settings: Settings
+    clients: Tuple[str, ...] = ()
+    """Names of the clients that have asked for them, and get a Reloaded or the reason for the refusal."""
 
 
 class JobGiven(Struct, frozen=True):

@@ -16,6 +16,6 @@ def answer(endpoint: Endpoint, body: Any) -> Action:
     return Send(endpoint, m.Reply(body=msgspec.Raw(msgspec.msgpack.encode(body))))
 
 
-def refuse(endpoint: Endpoint, reason: str) -> Action:
-    """A request was refused; `reason` is one line."""
-    return Send(endpoint, m.Reply(error=reason))
+def refuse(endpoint: Endpoint, reason: str, code: str | None = None) -> Action:
+    """A request was refused; `reason` is one line. `code`: as control_messages.Reply.code."""
+    return Send(endpoint, m.Reply(error=reason, code=code))

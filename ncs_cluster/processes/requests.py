@@ -21,6 +21,7 @@ from ncs_cluster.core.events import JobGiven
 from ncs_cluster.processes import usage
 from ncs_cluster.processes.climate import Climate
 from ncs_cluster.processes.event_log import EventLog
+from ncs_cluster.processes.reloading import Reloading
 from ncs_cluster.processes.spawn import Spawner
 from ncs_cluster.specs import JobSpec
 from ncs_cluster.status import Event, OriginalStatus, Status
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 
 ROOT = 0
+NOT_READ_AGAIN = "this daemon was started by a program, which gives it its settings"
 
 
 class Requests:
@@ -47,10 +49,11 @@ class Requests:
         no_jobs: str | None,
         uid: Callable[[str], int],
         climate: Climate | None = None,
+        reloading: Reloading | None = None,
     ) -> None:
         """`reply(client, reply)` sends; `raise_event(client, request)` gives a request to the core. `no_jobs`: why this daemon
-        takes no jobs. `uid(client)`: the user who has connected."""
-        self._no_jobs, self._uid, self._climate = no_jobs, uid, climate
+        takes no jobs. `uid(client)`: the user who has connected. `reloading`: None where settings are read at the start only."""
+        self._no_jobs, self._uid, self._climate, self._reloading = no_jobs, uid, climate, reloading
         self._engine, self._spawner, self._usage, self._events = engine, spawner, sampled, events
         self._reply, self._raise = reply, raise_event
         self._twin: OriginalTwin | None = None
@@ -73,6 +76,10 @@ class Requests:
                 self._begin(client, job)
             case c.ChangeStick():
                 self._change_stick(client, request)
+            case c.AskReload():
+                self._reload(client)
+            case c.AskSettings():
+                self._reply(client, c.Reply(error=NOT_READ_AGAIN) if self._reloading is None else _body(self._reloading.shown))
             case c.AskSwitch() | c.AskFault() | c.ChangeJob():
                 self._raise(client, request)
             case _:
@@ -95,6 +102,15 @@ class Requests:
         else:
             error = f"only the daemon's own user and root may change a stick: sudo -u {_owner()} ncsctl ..."
             self._reply(client, c.Reply(error=error))
+
+    def _reload(self, client: str) -> None:
+        if self._reloading is None:
+            self._reply(client, c.Reply(error=NOT_READ_AGAIN))
+        elif self._uid(client) not in (os.getuid(), ROOT):
+            why = f"only root and the daemon's own user may give it new settings: sudo -u {_owner()} ncsctl reload"
+            self._reply(client, c.Reply(error=why))
+        else:
+            self._reloading.ask(client)
 
     def left(self, client: str) -> None:
         """The client has closed its connection."""
@@ -147,11 +163,11 @@ class Requests:
 
 
 def _owner() -> str:
-    """The daemon's user, by number where it has no name."""
+    """The daemon's user, for a command line."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
-        return str(os.getuid())
+        return f"'#{os.getuid()}'"
 
 
 def _body(body: object) -> c.Reply:

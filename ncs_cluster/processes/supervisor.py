@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar, assert_never
 
 from ncs_cluster import messages as m
+from ncs_cluster.control_messages import SETTINGS_REFUSED
 from ncs_cluster.core import actions as a
 from ncs_cluster.core import events as e
 from ncs_cluster.core.engine import Engine
@@ -38,6 +39,7 @@ from ncs_cluster.processes.log import NonBlockingHandler
 from ncs_cluster.processes.loop import Loop
 from ncs_cluster.processes.notify import Notifier
 from ncs_cluster.processes.operator_signals import OperatorSignals
+from ncs_cluster.processes.reloading import Reloading, Reread
 from ncs_cluster.processes.requests import Requests
 from ncs_cluster.provision import places
 from ncs_cluster.specs import Settings
@@ -49,19 +51,22 @@ SPAWNER_S = 0.25
 """Period at which fork servers are checked and orphans are reaped."""
 
 
-def run(settings: Settings, reload: Callable[[], Settings] | None = None, *, keep_jobs: bool = False) -> int:
+def run(
+    settings: Settings, reload: Callable[[], Settings] | None = None, *, reread: Reread | None = None, keep_jobs: bool = False
+) -> int:
     """Run the daemon; returns its exit code. Raises ConfigError before any child is started.
 
-    `reload` is called at SIGHUP and returns new settings; the difference to the present ones is applied. None: SIGHUP stops a
-    daemon that has a terminal, and is ignored by any other. `keep_jobs`: clients may give it jobs, which survive its restart; and
-    its history is kept.
+    `reload` is called at SIGHUP and returns new settings at once; the difference to the present ones is applied. `reread`: they are
+    read by a process, and clients may ask for it too; SIGHUP of a terminal that is closed stops the daemon. Without both SIGHUP
+    stops a daemon that has a terminal, and is ignored by any other. `keep_jobs`: clients may give it jobs, which survive its
+    restart; and its history is kept.
     """
     folder = Path(settings.runtime_dir)
     lock = runtime_dir.claim(folder)
     handler = NonBlockingHandler()
     child.log_to_stderr("ncs-clusterd", settings.log_level, handler)
     try:
-        return Supervisor(settings, folder, reload, keep_jobs=keep_jobs).run()
+        return Supervisor(settings, folder, reload, reread=reread, keep_jobs=keep_jobs).run()
     finally:
         handler.stop()
         os.close(lock)
@@ -71,12 +76,23 @@ class Supervisor:
     """The event loop, and the descriptors and processes it owns."""
 
     def __init__(
-        self, settings: Settings, folder: Path, reload: Callable[[], Settings] | None = None, *, keep_jobs: bool = False
+        self,
+        settings: Settings,
+        folder: Path,
+        reload: Callable[[], Settings] | None = None,
+        *,
+        reread: Reread | None = None,
+        keep_jobs: bool = False,
     ) -> None:
         self._loop = Loop()
+        self._reloading = None if reread is None else self._reloading_by(reread)
         # before the control socket exists, since a client that sees it may send SIGTERM
         self._signals = OperatorSignals(
-            self._loop, partial(self._raise, OPERATOR), lambda level, text: self._log.add(level, "daemon", text), reload
+            self._loop,
+            partial(self._raise, OPERATOR),
+            self._note,
+            reload,
+            self._reloading.ask if self._reloading is not None else None,
         )
         self._control = control.ControlSocket(folder, self._loop, self._request, self._client_left)
         self._engine = Engine(settings, time.monotonic())
@@ -108,7 +124,21 @@ class Supervisor:
             no_jobs=self._kept_jobs.refusal,
             uid=self._control.uid,
             climate=self._climate,
+            reloading=self._reloading,
         )
+
+    def _reloading_by(self, reread: Reread) -> Reloading:
+        return Reloading(
+            reread,
+            self._loop,
+            running=lambda: self._engine.settings,
+            read=lambda settings, clients: self._raise(OPERATOR, e.Configured(settings, clients)),
+            refuse=lambda client, why: self._reply(client, m.Reply(error=why, code=SETTINGS_REFUSED)),
+            log=self._note,
+        )
+
+    def _note(self, level: str, text: str) -> None:
+        self._log.add(level, "daemon", text)
 
     def run(self) -> int:
         try:
@@ -177,12 +207,19 @@ class Supervisor:
             now_s = time.monotonic()
             while self._events:
                 endpoint, message = self._events.popleft()
+                before = self._engine.settings
                 if self._exit_code is None:
                     self._perform(self._engine.receive(endpoint, message, now_s))
-                if isinstance(message, e.Configured):
-                    self._bus.configure([stick for stick in self._engine.settings.sticks if stick.simulated])
+                if self._engine.settings is not before:
+                    self._configured()
             if self._exit_code is None:
                 self._perform(self._engine.hand_over(now_s))
+
+    def _configured(self) -> None:
+        """The engine has new settings."""
+        self._bus.configure([stick for stick in self._engine.settings.sticks if stick.simulated])
+        if self._reloading is not None:
+            self._reloading.applied()
 
     def _periodic_work(self, now_s: float) -> None:
         """Periodic work after the engine has checked every deadline; the watchdog ping confirms that check."""
@@ -191,7 +228,9 @@ class Supervisor:
         if now_s >= self._next_spawner_s:
             # the kernel looks through all children for an exited one: dozens, for each of thousands of wakes per second
             self._next_spawner_s = now_s + SPAWNER_S
-            self._children.spawner.tick(now_s, self._children.pids)
+            self._children.spawner.tick(now_s, self._pids)
+            if self._reloading is not None:
+                self._reloading.tick(now_s)
             self._handle_events()
         self._climate.tick(self._log.add)
         self._history.tick(now_s, lambda: self._requests.status(twin=False), self._log.add)
@@ -202,6 +241,10 @@ class Supervisor:
                 self._notifier.send("WATCHDOG=1")
             active = [stick for regulator in self._engine.workers.regulators.values() for stick in regulator.active]
             self._notifier.status(f"active: {', '.join(active) or 'none'}; sticks present: {self._engine.sticks.present}")
+
+    def _pids(self) -> set[int]:
+        """Process ids of all children that are reaped by their owners."""
+        return self._children.pids() | (self._reloading.pids() if self._reloading is not None else set())
 
     # -- performing actions
 
@@ -282,5 +325,7 @@ class Supervisor:
         self._requests.left(client)
 
     def _end(self) -> None:
+        if self._reloading is not None:
+            self._reloading.close()
         self._children.end()
         self._control.close()

@@ -33,6 +33,18 @@ sys.argv[1:] = {argv!r}
 main()
 """
 """The daemon, whose graphs take a minute to be tried."""
+SIGHUP_IN_THE_START = """
+import os, signal, sys
+from ncs_cluster.cli import daemon
+read = daemon.loaded
+def signalled(*given):
+    os.kill(os.getpid(), signal.SIGHUP)
+    return read(*given)
+daemon.loaded = signalled
+sys.argv[1:] = {argv!r}
+daemon.main()
+"""
+"""The daemon, which gets SIGHUP while it reads its settings."""
 
 
 def slow(runtime_dir: Path) -> subprocess.Popen[str]:
@@ -111,7 +123,7 @@ def test_a_stop_while_graphs_are_tried_ends_at_once_in_one_line(tmp_path: Path) 
         assert gone(tree, 10.0)
 
 
-def test_sighup_is_ignored_by_a_daemon_without_a_terminal(tmp_path: Path) -> None:
+def test_sighup_has_the_settings_read_again_and_no_child_minds_it(tmp_path: Path) -> None:
     command = [*TIED, sys.executable, "-m", "ncs_cluster.cli.daemon", *SMALL, "--runtime-dir", str(tmp_path)]
     with killed_at_last(
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_sighup)
@@ -121,14 +133,35 @@ def test_sighup_is_ignored_by_a_daemon_without_a_terminal(tmp_path: Path) -> Non
             each.send_signal(signal.SIGHUP)
         with Client(tmp_path) as client:
             until_s = time.monotonic() + 60
-            while not any("SIGHUP ignored" in event.text for event in client.events()):
+            while not any("new settings" in event.text for event in client.events()):
                 assert time.monotonic() < until_s
                 time.sleep(0.05)
         assert {each.pid for each in answers(tmp_path)} == {each.pid for each in tree}
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert said.count("SIGHUP ignored: settings are read at the start only; restart the daemon") == 1
+    assert said.count("new settings: no difference") == 1
+
+
+def test_sighup_while_the_daemon_starts_is_not_lost(tmp_path: Path) -> None:
+    with killed_at_last(
+        subprocess.Popen(
+            [*TIED, sys.executable, "-c", SIGHUP_IN_THE_START.format(argv=[*SMALL, "--runtime-dir", str(tmp_path)])],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=heed_sighup,
+        )
+    ) as process:
+        answers(tmp_path)
+        with Client(tmp_path) as client:
+            until_s = time.monotonic() + 60
+            while not any("new settings" in event.text for event in client.events()):
+                assert time.monotonic() < until_s
+                time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
 
 
 def test_a_terminal_that_is_closed_ends_the_daemon_in_order_and_leaves_nothing(tmp_path: Path) -> None:

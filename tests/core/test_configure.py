@@ -8,20 +8,36 @@ import pytest
 from msgspec.structs import replace
 
 from ncs_cluster import messages as m
+from ncs_cluster.control_messages import SETTINGS_REFUSED, Reloaded
 from ncs_cluster.core import events as e
 from ncs_cluster.core.actions import Action, LogEvent, Send, Spawn
 from ncs_cluster.core.child import State
-from ncs_cluster.core.configure import Operator, restart_needed
+from ncs_cluster.core.configure import Operator, going_on, restart_needed
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import GATEWAY, Configured, Endpoint, OperatorEvent, StopRequested
-from ncs_cluster.specs import AmbientSpec, ClusterSpec, DiscoverySpec, FanSpec, GatewaySpec, PoolSpec, Settings, SinkSpec
+from ncs_cluster.core.replies import answer
+from ncs_cluster.specs import (
+    AmbientSpec,
+    CameraSpec,
+    ClusterSpec,
+    DiscoverySpec,
+    FanSpec,
+    GatewaySpec,
+    PoolSpec,
+    Settings,
+    SinkSpec,
+)
 from ncs_cluster.types import CameraName, GraphName
 from tests.core.onepool import GRAPH, pool_of, stick_id, worker
-from tests.core.oneworkers import CAMERA, WorkersSetup, settings_of
+from tests.core.oneworkers import CAM0, CAMERA, WorkersSetup, settings_of
 
-APPLIED = LogEvent("info", "daemon", "new settings are applied")
-NO_DIFFERENCE = LogEvent("info", "daemon", "new settings: no difference")
+NO_DIFFERENCE = LogEvent("info", "daemon", "new settings: no difference", group="")
+CLIENT = Endpoint("client", "7")
 STRICTER = replace(GRAPH, threshold=0.9)
+
+
+def applied(*changes: str) -> LogEvent:
+    return LogEvent("info", "daemon", f"new settings are applied: {'; '.join(changes)}", group="")
 
 
 def operate(setup: WorkersSetup, message: OperatorEvent, now_s: float = 5.0) -> list[Action]:
@@ -71,7 +87,7 @@ def test_new_thresholds_are_sent_to_every_worker_that_listens_and_nothing_starts
     assert configure(setup, graphs=[STRICTER]) == [
         Send(worker(1), m.ChangeGraphs([STRICTER])),
         Send(worker(2), m.ChangeGraphs([STRICTER])),
-        APPLIED,
+        applied("graph demo: threshold 0.6 -> 0.9"),
     ]
     assert setup.engine.settings.graphs == [STRICTER]
     assert configure(setup, graphs=[STRICTER]) == [NO_DIFFERENCE]
@@ -79,7 +95,7 @@ def test_new_thresholds_are_sent_to_every_worker_that_listens_and_nothing_starts
 
 def test_new_thresholds_are_applied_also_where_no_worker_listens_yet() -> None:
     setup = WorkersSetup(1)
-    assert configure(setup, graphs=[STRICTER]) == [APPLIED]
+    assert configure(setup, graphs=[STRICTER]) == [applied("graph demo: threshold 0.6 -> 0.9")]
     assert setup.receive(1, m.Hello(m.PROTOCOL, 77, "3.11"), 6.0)[:1] == [
         Send(worker(1), m.OpenStick(setup[1].spec, [STRICTER], 1.0))
     ]
@@ -90,7 +106,7 @@ def test_another_policy_interval_and_temperature_hold_without_a_stick_that_start
     setup.open(1, 2, 3, 4)
     assert configure(setup, pools=[pool_of(1, 2, 3, 4, clusters=ClusterSpec(2, "ring", 20.0, 55.0))]) == [
         LogEvent("info", "clusters", "new settings: cluster_size, policy, switch_interval_s, switch_temp_c"),
-        APPLIED,
+        applied("pool default: cluster_size 0 -> 2, policy all -> ring, switch_interval_s 10 -> 20, switch_temp_c 65 -> 55"),
     ]
     assert (setup.regulator.active, setup.regulator.policy_deadline_s) == (["sim-1", "sim-2"], 25.0)
     assert [setup[number].zone.switch_temp_c for number in (1, 2, 3, 4)] == [55.0] * 4
@@ -105,7 +121,7 @@ def test_counted_sticks_are_added_and_removed() -> None:
         Send(worker(1), m.Stop()),
         LogEvent("info", "sim-3", "is added"),
         Spawn(worker(3), "default"),
-        APPLIED,
+        applied("stick sim-1 removed", "stick sim-3 added"),
     ]
     assert setup.receive(1, e.Exited("exit code 0", 0), 5.2) == []
     setup.engine.wake(5.25)
@@ -120,7 +136,7 @@ def test_a_stick_with_other_options_starts_again_politely_which_is_no_failure() 
     assert configure(setup, pools=[pool]) == [
         LogEvent("info", "sim-1", "has new settings: restarting"),
         Send(worker(1), m.Stop()),
-        APPLIED,
+        applied("stick sim-1: latency_ms none -> 50"),
     ]
     assert setup.receive(1, e.Exited("exit code 0", 0), 5.2) == [Spawn(worker(1), "default")]
     assert (setup[1].child.failures, setup[1].child.restarts) == (0, 0)
@@ -139,7 +155,7 @@ def test_sinks_then_sticks_then_cameras_then_the_page_are_changed() -> None:
         Spawn(worker(2), "default"),
         LogEvent("info", "cam1", "is added"),
         Spawn(Endpoint("camera", "cam1"), "default"),
-        APPLIED,
+        applied("camera cam1 added", "stick sim-2 added", "results to other.jsonl"),
     ]
     assert configure(setup, sinks=[], pools=[pool_of(2)], cameras=[other_camera]) == [
         LogEvent("info", "sink", "is removed"),
@@ -149,7 +165,7 @@ def test_sinks_then_sticks_then_cameras_then_the_page_are_changed() -> None:
         Send(worker(1), m.Stop()),
         LogEvent("info", "cam0", "is removed"),
         Send(CAMERA, m.Stop()),
-        APPLIED,
+        applied("camera cam0 removed", "stick sim-1 removed", "results no more to results.jsonl", "results no more to other.jsonl"),
     ]
 
 
@@ -166,9 +182,46 @@ def test_another_address_of_the_page_starts_it_again_and_the_same_one_does_not()
     assert Operator(engine).handle(Configured(gated(GatewaySpec("127.0.0.1", 8081))), 5.0) == [
         LogEvent("info", "page", "has new settings: restarting"),
         Send(GATEWAY, m.Stop()),
-        APPLIED,
+        applied("page: port 8080 -> 8081"),
     ]
     assert engine.gateway.spec == GatewaySpec("127.0.0.1", 8081)
+
+
+# -- who has asked
+
+
+def test_the_clients_that_have_asked_get_what_has_changed_and_what_is_new_to_know() -> None:
+    setup = WorkersSetup(1)
+    new = replace(setup.settings, graphs=[STRICTER], notices=["--fps has no effect"])
+    change = "graph demo: threshold 0.6 -> 0.9"
+    assert operate(setup, Configured(new, ("7", "8"))) == [
+        LogEvent("info", "daemon", "--fps has no effect", group=""),
+        applied(change),
+        answer(CLIENT, Reloaded([change], ["--fps has no effect"])),
+        answer(Endpoint("client", "8"), Reloaded([change], ["--fps has no effect"])),
+    ]
+    assert operate(setup, Configured(new, ("7",))) == [NO_DIFFERENCE, answer(CLIENT, Reloaded([]))]
+
+
+def test_the_clients_that_have_asked_get_the_reason_of_a_refusal() -> None:
+    setup = WorkersSetup(1)
+    why = "state_dir changed, which takes effect at the next start of the daemon"
+    assert operate(setup, Configured(replace(setup.settings, state_dir="other"), ("7",))) == [
+        LogEvent("warning", "daemon", f"new settings are not applied: {why}"),
+        Send(CLIENT, m.Reply(error=why, code=SETTINGS_REFUSED)),
+    ]
+    operate(setup, StopRequested())
+    assert operate(setup, Configured(setup.settings, ("7",))) == [Send(CLIENT, m.Reply(error="the daemon is stopping"))]
+
+
+def test_what_an_earlier_run_has_written_counts_at_the_start_of_a_camera_alone() -> None:
+    done = {"demo": 41}
+    old = [CameraSpec(CAM0, "images", {"path": "a"}, "a", written=done)]
+    again = replace(old[0], written={})
+    other = CameraSpec(CAM0, "images", {"path": "b"}, "b", written={"demo": 7})
+    new = CameraSpec(CameraName("cam1"), "images", {"path": "b"}, "b", written={"demo": 7})
+    assert going_on(old, [again, new]) == [old[0], new]
+    assert going_on(old, [other]) == [replace(other, written={})]
 
 
 # -- refused whole

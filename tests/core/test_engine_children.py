@@ -191,7 +191,8 @@ def test_sink_and_page_are_sent_what_to_open() -> None:
     assert daemon.receive(SINK, HELLO) == [
         Send(SINK, m.OpenSink(SinkSpec("jsonl", {"path": "results.jsonl"}, "results.jsonl"), 0, None))
     ]
-    assert daemon.receive(GATEWAY, HELLO) == [Send(GATEWAY, m.OpenGateway(daemon.engine.settings.gateway, "runtime", True, "state"))]
+    page = daemon.engine.settings.gateway
+    assert daemon.receive(GATEWAY, HELLO) == [Send(GATEWAY, m.OpenGateway(page, "runtime", True, "state"))]
     assert daemon.receive(GATEWAY, m.GatewayOpened("127.0.0.1", 8080)) == [
         LogEvent("info", "page", "serves http://127.0.0.1:8080/")
     ]

@@ -97,6 +97,15 @@ def story() -> dict[str, Any]:
     told["page to a stranger"] = page("guessed")
     told["a stranger asks"] = call("setpriv", "--reuid=65534", "--clear-groups", *CTL, "status")
 
+    good = CONFIG.read_text()
+    CONFIG.write_text(f"switch_temp = 61\n{good}")
+    told["reload"] = call("systemctl", "reload", UNIT)
+    CONFIG.write_text(good + "stiks = 4\n")
+    told["reload with a wrong setting"] = call("systemctl", "reload", UNIT)[0]
+    CONFIG.write_text(good)
+    told["after reloads"] = shown()
+    told["events"] = call(*CTL, "events")[1]
+
     os.kill(pid, signal.SIGKILL)
     told["killed"] = until(at_work(1))
     os.kill(int(told["killed"]["MainPID"]), signal.SIGSTOP)
@@ -109,7 +118,6 @@ def story() -> dict[str, Any]:
     told["left"] = processes()
     told["runtime directory left"] = Path("/run/ncs-cluster").exists()
 
-    good = CONFIG.read_text()
     CONFIG.write_text(good + "stiks = 4\n")
     told["start with a wrong setting"] = call("systemctl", "start", UNIT)
     told["refused"] = shown()

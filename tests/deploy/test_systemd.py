@@ -116,6 +116,15 @@ def test_the_page_wants_the_token(told: dict[str, Any]) -> None:
     assert told["page to a stranger"] == 401
 
 
+def test_a_reload_returns_when_the_settings_are_in_effect_and_fails_where_they_are_wrong(told: dict[str, Any]) -> None:
+    assert told["reload"] == [0, ""]
+    assert told["reload with a wrong setting"] != 0
+    assert told["after reloads"]["ActiveState"] == "active"
+    assert told["after reloads"]["MainPID"] == told["at work"]["MainPID"]
+    assert "new settings are applied: pool simulated: switch_temp_c 65 -> 61" in told["events"]
+    assert "new settings are not applied: /etc/ncs-cluster.toml: " in told["events"]
+
+
 def test_killed_it_is_started_again(told: dict[str, Any]) -> None:
     assert told["killed"]["ActiveState"] == "active"
     assert told["killed"]["NRestarts"] == "1"

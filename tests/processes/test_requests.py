@@ -24,7 +24,7 @@ ENCODED = msgspec.Raw(msgspec.msgpack.encode(JOB))
 class Asked:
     """Requests of one client, of the user `uid`; its replies and what reached the core are kept."""
 
-    def __init__(self, *, uid: int | None = None, no_jobs: str | None = None) -> None:
+    def __init__(self, *, uid: int | None = None, no_jobs: str | None = None, reloading: Any = None) -> None:
         self.replies: list[c.Reply] = []
         self.raised: list[Any] = []
         self.requests = Requests(
@@ -36,6 +36,7 @@ class Asked:
             lambda _, request: self.raised.append(request),
             no_jobs=no_jobs,
             uid=lambda _: os.getuid() if uid is None else uid,
+            reloading=reloading,
         )
 
     def ask(self, request: c.Request) -> None:
@@ -69,6 +70,43 @@ def test_what_is_no_job_is_refused_in_one_line(content: bytes) -> None:
     (reply,) = asked.replies
     assert (reply.error or "").startswith("the job is of another version: ")
     assert asked.raised == []
+
+
+class Asking:
+    """Keeps who asks for a reload; stands for Reloading."""
+
+    def __init__(self) -> None:
+        self.asked: list[str | None] = []
+        self.shown = [c.Setting("threshold", 0.5, "--threshold")]
+
+    def ask(self, client: str | None = None) -> None:
+        self.asked.append(client)
+
+
+@pytest.mark.parametrize("uid", [0, os.getuid()])
+def test_root_and_the_daemons_own_user_may_ask_for_a_reload(uid: int) -> None:
+    reloading = Asking()
+    asked = Asked(uid=uid, reloading=reloading)
+    asked.ask(c.AskReload())
+    assert (reloading.asked, asked.replies) == (["1"], [])
+
+
+def test_no_other_user_may_ask_for_a_reload_and_all_may_see_the_settings() -> None:
+    reloading = Asking()
+    asked = Asked(uid=os.getuid() + 1, reloading=reloading)
+    asked.ask(c.AskReload())
+    owner = pwd.getpwuid(os.getuid()).pw_name
+    why = f"only root and the daemon's own user may give it new settings: sudo -u {owner} ncsctl reload"
+    assert (reloading.asked, asked.replies) == ([], [c.Reply(error=why)])
+    asked.ask(c.AskSettings())
+    assert msgspec.msgpack.decode(asked.replies[1].body, type=list[c.Setting]) == reloading.shown
+
+
+@pytest.mark.parametrize("request_", [c.AskReload(), c.AskSettings()])
+def test_the_daemon_of_a_program_reads_no_settings(request_: c.Request) -> None:
+    asked = Asked()
+    asked.ask(request_)
+    assert asked.replies == [c.Reply(error="this daemon was started by a program, which gives it its settings")]
 
 
 def test_anyone_who_may_connect_may_change_a_job() -> None:
