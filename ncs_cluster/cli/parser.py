@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 import ncs_cluster
-from ncs_cluster.cli import commands, events, firmware, frigate, graphs, history, jobs, options, reload, sticks, usb
+from ncs_cluster.cli import commands, events, firmware, frigate, graphs, history, jobs, options, reload, snapshot, sticks, usb
 
 
 def make() -> argparse.ArgumentParser:
@@ -55,6 +55,7 @@ def make() -> argparse.ArgumentParser:
     frigate.add(command)
     graphs.add(command)
     history.add(command)
+    snapshot.add(command)
     sticks.add(command)
     usb.add(command)
     return made

@@ -5,6 +5,7 @@ Pictures come from the page, which counts the sink among a camera's viewers and 
 
 from __future__ import annotations
 
+import http.client
 import threading
 import time
 import urllib.error
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from typing import Optional, TypeVar
 
 from ncs_cluster.client import Client, Refused
-from ncs_cluster.errors import NcsClusterError, NotRunning
+from ncs_cluster.errors import NcsClusterError, NotRunning, one_line
 from ncs_cluster.plugins import reason
 from ncs_cluster.status import Status
 
@@ -23,7 +24,7 @@ T = TypeVar("T")
 ANSWER_S = 3.0
 AGAIN_S = 1.0
 """Between two connections that follow events."""
-LARGEST_PICTURE = 16 << 20
+LARGEST_PICTURE, LONGEST_REASON = 16 << 20, 200
 """Bytes."""
 
 
@@ -61,20 +62,7 @@ class SocketObserver:
         self._happened.set()
 
     def picture(self, camera: str) -> bytes:
-        page = urllib.parse.urlsplit(self._ask(lambda client: client.url()))
-        token = urllib.parse.parse_qs(page.query).get("token") or urllib.parse.parse_qs(page.fragment).get("token")
-        request = urllib.request.Request(f"http://{page.netloc}/cameras/{urllib.parse.quote(camera, safe='')}.jpg")
-        if token:
-            request.add_header("Authorization", f"Bearer {token[0]}")
-        # no proxy of the environment lies between two processes of one machine
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=ANSWER_S) as answer:
-                return bytes(answer.read(LARGEST_PICTURE))
-        except urllib.error.HTTPError as error:
-            raise NoPicture(f"the page answers {error.code}") from error
-        except (OSError, ValueError) as error:
-            raise NoPicture(reason(error)) from error
+        return page_picture(self._ask(lambda client: client.url()), camera, ANSWER_S)
 
     def _ask(self, question: Callable[[Client], T]) -> T:
         """One attempt; after a failure the next call connects again."""
@@ -107,3 +95,23 @@ class SocketObserver:
             except (NcsClusterError, OSError):
                 pass
             time.sleep(AGAIN_S)
+
+
+def page_picture(url: str, camera: str, timeout_s: float) -> bytes:
+    """The newest drawn picture of a camera, a JPEG, from the page at `url`, which may hold the token. Raises NoPicture."""
+    page = urllib.parse.urlsplit(url)
+    token = urllib.parse.parse_qs(page.query).get("token") or urllib.parse.parse_qs(page.fragment).get("token")
+    request = urllib.request.Request(f"http://{page.netloc}/cameras/{urllib.parse.quote(camera, safe='')}.jpg")
+    if token:
+        request.add_header("Authorization", f"Bearer {token[0]}")
+    # no proxy of the environment lies between two processes of one machine
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=timeout_s) as answer:
+            return bytes(answer.read(LARGEST_PICTURE))
+    except urllib.error.HTTPError as error:
+        with error:
+            said = one_line(error.read(LONGEST_REASON).decode(errors="replace").strip())
+        raise NoPicture(f"the page answers {error.code}{f': {said}' if said else ''}") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise NoPicture(reason(error)) from error

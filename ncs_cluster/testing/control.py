@@ -207,6 +207,7 @@ class FakeControl:
         self.code: str | None = None
         self.mute = False
         self.per_reply = 10_000
+        self.page = "http://127.0.0.1:8080/"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.bind(os.fspath(runtime_dir / CONTROL_SOCKET))
         self._socket.listen()
@@ -251,7 +252,7 @@ class FakeControl:
         if isinstance(request, AskFault):
             return _reply(Done(f"made trouble: {request.kind}"))
         assert isinstance(request, AskUrl)
-        return _reply(PageUrl("http://127.0.0.1:8080/"))
+        return _reply(PageUrl(self.page))
 
     def close(self) -> None:
         """Disconnect all clients, as when the daemon dies."""
