@@ -73,8 +73,8 @@ def test_nothing_is_cut_off_and_no_place_is_empty(browser: Any, shown: Site, cam
 
 @pytest.mark.parametrize("width", [400, 1400])
 def test_sticks_of_all_states_and_long_words_fit(browser: Any, shown: Site, width: int) -> None:
-    states = ["starting", "resting", "absent", "backoff", "quarantined", "draining", "active", "standby"]
-    status = some_status(8, 2, CAMERAS[:2])
+    states = ["starting", "resting", "absent", "backoff", "quarantined", "draining", "active", "standby", "parked"]
+    status = some_status(9, 2, CAMERAS[:2])
     sticks = [
         replace(
             stick,
@@ -87,13 +87,14 @@ def test_sticks_of_all_states_and_long_words_fit(browser: Any, shown: Site, widt
             latency_ms=LatencyStatus(1234.5, 12345.6),
             last_error="it stopped answering: no result within 2.1 s; its process was killed and started again",
             temperature_c=65.0 + at,
+            parked="its cable is replaced, and the one behind the shelf too, which nobody has reached so far" if at == 8 else None,
         )
         for at, (stick, state) in enumerate(zip(status.sticks, states, strict=True))
     ]
     shown.control.status = replace(status, sticks=sticks)
     resize(browser, width)
     show(browser, shown)
-    until(lambda: "ncs-1-1.4.7" in text(browser, "#sticks"))
+    until(lambda: "ncs-1-1.4.8" in text(browser, "#sticks"))
     assert browser.execute_script(MEASURE) == []
 
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.keys import Keys
 
+from ncs_cluster.control_messages import ChangeStick
 from ncs_cluster.messages import AskFault, AskSwitch
 from ncs_cluster.status import LastSwitch, LoadStatus, PoolStatus, ShadowStatus
 from ncs_cluster.testing.control import full_status, some_job, some_status, some_stick
@@ -247,6 +248,30 @@ def test_with_real_sticks_there_is_no_button_for_trouble(browser: Any, tmp_path:
         assert count(browser, "#faults button") == 0
         assert not browser.find_element("css selector", "#faults").is_displayed()
         assert not browser.find_element("css selector", "#speed").is_displayed()
+
+
+BUTTONS = """
+    return [...document.querySelectorAll('.stick')].map((card) =>
+        [...card.querySelectorAll('.actions button:not([hidden])')].map((button) => button.dataset.verb).join(' '));
+"""
+
+
+def test_a_stick_is_parked_and_taken_back_by_its_own_buttons(browser: Any, shown: Site) -> None:
+    show(browser, shown)
+    until(lambda: count(browser, ".stick") == 4)
+    browser.find_element("css selector", ".stick:nth-child(2) [data-verb=rest]").click()
+    until(lambda: text(browser, ".stick:nth-child(2) .answer") == "sim-2: rest")
+    assert ChangeStick("sim-2", "rest") in shown.control.requests
+    status = shown.control.status
+    parked = replace(status.sticks[1], state="parked", parked=HOSTILE)
+    absent = replace(status.sticks[2], state="absent")
+    shown.control.status = replace(status, sticks=[status.sticks[0], parked, absent, status.sticks[3]])
+    until(lambda: text(browser, ".stick:nth-child(2) .why") == f"parked: {HOSTILE}")
+    assert browser.execute_script(BUTTONS) == ["rest restart", "work restart", "forget", "rest restart"]
+    shown.control.refusal = "only the daemon's own user may"
+    browser.find_element("css selector", ".stick:nth-child(3) [data-verb=forget]").click()
+    until(lambda: text(browser, ".stick:nth-child(3) .answer.refused") == "only the daemon's own user may")
+    assert browser.title != "broken into"
 
 
 def test_the_switch_button_switches(browser: Any, shown: Site) -> None:

@@ -118,6 +118,10 @@ class DaemonCache:
         """Raises Refused and NotRunning."""
         return await self._run_in_thread(lambda client: client.trouble(kind, stick))
 
+    async def change_stick(self, stick: str, verb: str, why: str | None) -> str:
+        """Raises Refused and NotRunning."""
+        return await self._run_in_thread(lambda client: client.change_stick(stick, verb, why=why))
+
     def stop(self) -> None:
         self.stopping = True
         self._wake.set()

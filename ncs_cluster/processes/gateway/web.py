@@ -25,8 +25,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ncs_cluster.client import Refused
 from ncs_cluster.errors import NotRunning
-from ncs_cluster.processes.gateway import metrics
+from ncs_cluster.processes.gateway import metrics, sticks
 from ncs_cluster.processes.gateway.auth import LET_IN_BY, Authenticator, Guard, session_cookie
+from ncs_cluster.processes.gateway.bodies import json_object, refusal
 from ncs_cluster.processes.gateway.daemon import DaemonCache
 from ncs_cluster.processes.gateway.pictures import Pictures
 from ncs_cluster.processes.gateway.server import STREAMING
@@ -146,41 +147,41 @@ class Web:
 
     async def status(self, request: Request) -> Response:
         if await self._daemon.refreshed() is None:
-            return _error(503, f"{NOT_ANSWERING}: {self._daemon.last_error}")
+            return refusal(503, f"{NOT_ANSWERING}: {self._daemon.last_error}")
         return Response(self._daemon.status_json, media_type="application/json")
 
     async def events(self, request: Request) -> Response:
         after = request.query_params.get("after", "0")
         if not (after.isascii() and after.isdecimal() and len(after) <= MAX_ID_DIGITS):
-            return _error(400, f"`after` must be the id of an event, a number of at most {MAX_ID_DIGITS} digits")
+            return refusal(400, f"`after` must be the id of an event, a number of at most {MAX_ID_DIGITS} digits")
         if await self._daemon.refreshed() is None:
-            return _error(503, f"{NOT_ANSWERING}: {self._daemon.last_error}")
+            return refusal(503, f"{NOT_ANSWERING}: {self._daemon.last_error}")
         news = [event for event in self._daemon.events if event.id > int(after)]
         return Response(_json(news), media_type="application/json")
 
     async def switch(self, request: Request) -> Response:
-        await _body(request)
+        await json_object(request)
         try:
             return JSONResponse({"text": await self._daemon.switch()})
         except Refused as error:
-            return _error(409, str(error))
+            return refusal(409, str(error))
         except NotRunning as error:
-            return _error(503, str(error))
+            return refusal(503, str(error))
 
     async def trouble(self, request: Request) -> Response:
         if not self._simulated:
             raise HTTPException(404)
-        body = await _body(request)
+        body = await json_object(request)
         try:
             fault = msgspec.convert(body, FaultRequest)
         except msgspec.ValidationError:
-            return _error(400, f'send {{"kind": {" | ".join(FAULTS)}, "stick": an id or null}}')
+            return refusal(400, f'send {{"kind": {" | ".join(FAULTS)}, "stick": an id or null}}')
         try:
             return JSONResponse({"text": await self._daemon.inject_fault(fault.kind, fault.stick)})
         except Refused as error:
-            return _error(409, str(error))
+            return refusal(409, str(error))
         except NotRunning as error:
-            return _error(503, str(error))
+            return refusal(503, str(error))
 
     # -- live --
 
@@ -298,30 +299,15 @@ def make_app(
     authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool, more: Iterable[BaseRoute] = ()
 ) -> ASGIApp:
     """The ASGI application with authentication. `more`: routes beside those of Web."""
-    app = Starlette(routes=[*Web(authenticator, daemon, pictures, simulated=simulated).routes(), *more])
+    own = Web(authenticator, daemon, pictures, simulated=simulated).routes()
+    app = Starlette(routes=[*own, *sticks.routes(daemon), *more])
     app.router.redirect_slashes = False  # such a redirect would name the Host that the proxy calls
     return Guard(app, authenticator)
-
-
-async def _body(request: Request) -> dict[str, object]:
-    """The JSON object in the request's body; {} for an empty body. Raises HTTPException 400 when it is no JSON object."""
-    try:
-        # unlike the standard library's, this decoder refuses half a surrogate pair
-        sent = msgspec.json.decode(await request.body() or b"{}")
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise HTTPException(400, "the body is not JSON") from error
-    if not isinstance(sent, dict):
-        raise HTTPException(400, "the body must be a JSON object")
-    return sent
 
 
 def sse(event: str, data: bytes) -> bytes:
     """One server-sent event. `data` is compact JSON, so it contains no line break."""
     return b"event: %s\ndata: %s\n\n" % (event.encode(), data)
-
-
-def _error(status: int, why: str) -> Response:
-    return JSONResponse({"error": why}, status)
 
 
 def _media_type(name: str) -> str | None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from ncs_cluster.control_messages import ChangeStick
 from ncs_cluster.messages import AskFault, AskSwitch
 from ncs_cluster.status import LoadStatus
 from ncs_cluster.testing.control import some_status
@@ -113,16 +114,17 @@ def test_with_real_sticks_there_is_no_way_to_make_trouble(tmp_path: Path) -> Non
 
 
 def test_looking_never_changes_anything(running_site: Site) -> None:
-    for path in ("/api/switch", "/api/trouble"):
+    for path in ("/api/switch", "/api/trouble", "/api/stick"):
         assert running_site.get(path).status == 405
-    assert not any(isinstance(asked, (AskSwitch, AskFault)) for asked in running_site.control.requests)
+    assert not any(isinstance(asked, (AskSwitch, AskFault, ChangeStick)) for asked in running_site.control.requests)
 
 
 def test_the_page_is_whole_and_comes_from_here_alone(running_site: Site) -> None:
     page = running_site.get("/")
     assert page.headers["content-security-policy"].startswith("default-src 'self'")
     assert page.headers["x-content-type-options"] == "nosniff"
-    for name in ("app.js", "cameras.js", "cards.js", "dom.js", "line.js", "ring.js", "twins.js", "style.css", "icon.svg"):
+    scripts = ("app.js", "cameras.js", "cards.js", "dom.js", "line.js", "ring.js", "stick_actions.js", "twins.js")
+    for name in (*scripts, "style.css", "icon.svg"):
         answer = running_site.get(f"/static/{name}")
         assert answer.status == 200
         assert running_site.get(f"/static/{name}", If_None_Match=answer.headers["etag"]).status == 304

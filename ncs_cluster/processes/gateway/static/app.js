@@ -119,7 +119,7 @@ function show(status) {
   put($("#load"), status.load?.said ?? "");
   const windowS = history.span(nowS);
   put($("#legend"), sticks.length ? `temperature over the last ${duration(windowS)}; dashed: the switch temperature, ${limit} °C; bar below: the stick was active` : "no stick is connected");
-  const view = { history, redraw, limit, nowS, windowS, range: redraw ? history.range(limit) : null };
+  const view = { post, history, redraw, limit, nowS, windowS, range: redraw ? history.range(limit) : null };
   showSticks($("#sticks"), sticks, view);
   showTwins($("#twins"), twins, view);
   showCounters($("#counters dl"), status.counters);

@@ -1,6 +1,7 @@
 // One card for each part of the status document.
 
 import { drawLine, makeLine } from "./line.js";
+import { makeActions, showActions } from "./stick_actions.js";
 import { arrange, each, figure, make, number, pair, put, UNKNOWN } from "./dom.js";
 
 const STICK_PX = 236;
@@ -21,13 +22,13 @@ const STATES = {
 // -- sticks --
 
 export function showSticks(parent, sticks, view) {
-  each(parent, sticks, (stick) => stick.id, makeStick, (card, stick) => updateStick(card, stick, view));
+  each(parent, sticks, (stick) => stick.id, (stick) => makeStick(stick.id, view.post), (card, stick) => updateStick(card, stick, view));
   const place = () => parent.classList.toggle("wide-cards", arrange(parent, STICK_PX) > WIDE_PX);
   place();
   if (!parent.observed) (parent.observed = new ResizeObserver(place)).observe(parent);
 }
 
-function makeStick() {
+function makeStick(id, post) {
   const name = make("h3");
   const port = make("p", { class: "soft port" });
   const state = make("span", { class: "pill" });
@@ -40,6 +41,8 @@ function makeStick() {
   ];
   const remark = make("p", { class: "remark" });
   const error = make("p", { class: "error" });
+  const why = make("p", { class: "why" });
+  const actions = makeActions(id, post);
   const node = make(
     "article", { class: "card stick" },
     make("div", { class: "stick-body" },
@@ -49,10 +52,12 @@ function makeStick() {
         make("div", { class: "row heat" }, celsius, headroom)),
       line.node,
       make("dl", { class: "figures" }, rate.node, latency.node, restarts.node, firmware.node)),
+    why,
     remark,
     error,
+    actions.node,
   );
-  return { node, name, port, state, celsius, headroom, line, rate, latency, restarts, firmware, remark, error };
+  return { node, name, port, state, celsius, headroom, line, rate, latency, restarts, firmware, remark, error, why, actions };
 }
 
 function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS }) {
@@ -75,6 +80,7 @@ function updateStick(card, stick, { history, redraw, limit, nowS, range, windowS
   const past = stick.last_error !== null && (stick.recovered_s ?? null) !== null;
   put(card.error, past ? `recovered, ${number(stick.recovered_s, 0, "s")} ago: ${stick.last_error}` : stick.last_error ?? "");
   card.error.classList.toggle("past", past);
+  showActions(card.actions, card.why, stick);
 }
 
 function headroom(stick, limit) {
