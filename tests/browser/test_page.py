@@ -133,10 +133,11 @@ def test_a_card_tells_what_a_real_stick_tells(browser: Any, shown: Site) -> None
 def test_a_reload_shows_the_line_that_was(browser: Any, shown: Site) -> None:
     """The gateway remembers what the browser forgot."""
     show(browser, shown)
-    time.sleep(3)
+    line = "return document.querySelector('.line .path')?.getAttribute('d') ?? ''"
+    until(lambda: browser.execute_script(line).count("L") >= 3)
     browser.refresh()
-    line = until(lambda: browser.execute_script("return document.querySelector('.line .path')?.getAttribute('d')"))
-    assert line.count("L") >= 3
+    # without that memory it begins with one point
+    assert until(lambda: browser.execute_script(line)).count("L") >= 3
 
 
 def test_events_are_told_newest_first(browser: Any, shown: Site) -> None:

@@ -153,7 +153,7 @@ def test_a_stick_that_is_pulled_at_work_is_told_and_ends_the_worker_without_a_cl
         began_s = time.monotonic()
         assert child.expect(Failed).reason == "gone"
         assert child.process.wait(60) == 1
-        assert time.monotonic() - began_s < 5, "the plugin takes 10 s to close a stick that is gone"
+        assert time.monotonic() - began_s < 9, "the plugin takes 10 s to close a stick that is gone"
 
 
 def test_a_stick_that_hangs_is_told_and_ends_the_worker(
@@ -193,7 +193,7 @@ def test_while_another_process_holds_the_plugins_lock_results_flow_and_the_tempe
             until_s = time.monotonic() + 3.5
             while time.monotonic() < until_s:
                 frames.show(pictures[0])
-                child.expect(Inferred, 2)
+                child.expect(Inferred)
         finally:
             os.close(held)
         told = [message for message in child.received[before:] if isinstance(message, Telemetry)]

@@ -52,7 +52,7 @@ class Scripted:
         self.released.set()
 
 
-def live(capture: Scripted, silence_s: float = 0.2) -> Live:
+def live(capture: Scripted, silence_s: float = 5.0) -> Live:
     source = Live("camera x", lambda: capture, open_s=5.0, silence_s=silence_s)  # type: ignore[arg-type, return-value]
     assert source.open() == (WIDTH, HEIGHT, 100.0)
     return source
@@ -165,10 +165,10 @@ def test_frames_that_nobody_waited_for_are_passed_over() -> None:
 
 def test_silence_is_reported_and_a_frame_that_comes_too_late_leaves_the_slot_alone() -> None:
     capture = Scripted()
-    source, into = live(capture), planes()
+    source, into = live(capture, silence_s=1.0), planes()
     source.read(into)
     capture.silent.set()
-    with pytest.raises(SourceError, match=r"camera x: no frame for 0\.2 s"):
+    with pytest.raises(SourceError, match=r"camera x: no frame for 1 s"):
         drain(source, into)
     into.colour[:] = 255
     capture.silent.clear()
@@ -185,11 +185,10 @@ def test_closing_does_not_wait_for_a_blocked_camera_which_is_released_when_it_le
     capture = Scripted()
     source = live(capture, silence_s=30.0)
     capture.silent.set()
-    start = time.monotonic()
     threading.Timer(0.1, source.close).start()
+    # not "no frame for 30 s"
     with pytest.raises(SourceError, match="closed"):
         drain(source, planes())
-    assert time.monotonic() - start < 10
     assert not capture.released.is_set()
     capture.let_go.set()
     assert capture.released.wait(60)
