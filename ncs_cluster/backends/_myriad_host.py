@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 if TYPE_CHECKING:
     from ncs_cluster.backends.base import Host
@@ -27,13 +27,18 @@ def obstacle(host: Host) -> Optional[str]:
 def _missing(host: Host) -> Optional[str]:
     """Why the interpreter cannot drive sticks, or None. It is tried: the plugin is loaded, no stick is touched."""
     python, environment = host.interpreter()
+    return missing_plugin(python, environment)
+
+
+def missing_plugin(python: str, environment: Mapping[str, str], limit_s: float = TRY_S) -> Optional[str]:
+    """As above, of an interpreter."""
     try:
         tried = subprocess.run(
             [python, "-c", PLUGIN],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            timeout=TRY_S,
+            timeout=limit_s,
             env=environment,
             check=False,
         )

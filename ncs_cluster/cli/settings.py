@@ -103,7 +103,7 @@ def checked(program: str, argv: Sequence[str], job: Optional[Change] = None, *, 
         slow.daemon = True
         slow.start()
         with starting.told(settings.runtime_dir, what):
-            try_graphs(settings)
+            try_all_graphs(settings)
         slow.cancel()
     return settings
 
@@ -116,7 +116,7 @@ def checked_again(argv: Sequence[str], running: Settings) -> Settings:
     with _permanent_errors():
         settings = config.load(argv, os.environ, running=running)
         if _drivers(settings) - _drivers(running) or _models(settings) != _models(running):
-            try_graphs(settings)
+            try_all_graphs(settings)
     return settings
 
 
@@ -154,23 +154,24 @@ def _read(program: str, argv: Sequence[str], job: Optional[Change], *, graphs: b
         sys.exit(1)
 
 
-def try_graphs(settings: Settings) -> None:
+def try_all_graphs(settings: Settings) -> None:
     """Load each graph once by each backend. Raises ConfigError."""
     for backend, runtime in sorted(_drivers(settings)):
-        if (line := _try_graphs(settings, backend, runtime)) is not None:
+        if (line := try_graphs(settings, backend, runtime)) is not None:
             raise ConfigError(line)
 
 
-def _try_graphs(settings: Settings, backend: str, runtime: str) -> Optional[str]:
-    """Load the graphs once, in the interpreter that will run them. Returns what is wrong, one line."""
+def try_graphs(settings: Settings, backend: str, runtime: str, limit_s: Optional[float] = None) -> Optional[str]:
+    """Load the graphs once, in the interpreter that will run them. Returns what is wrong, one line. `limit_s`: preflight's without
+    one."""
     from ncs_cluster.processes import preflight, spawn
 
     spec = settings.runtimes.get(runtime)
     if spec is None:
-        return preflight.check(settings.graphs, backend)
+        return preflight.check(settings.graphs, backend, limit_s=limit_s)
     with tempfile.TemporaryDirectory() as folder:
         environment = spawn.environment(spec, Path(folder))
-        return preflight.check(settings.graphs, backend, spec.python, environment)
+        return preflight.check(settings.graphs, backend, spec.python, environment, limit_s=limit_s)
 
 
 def refuse(program: str, error: ConfigError) -> NoReturn:

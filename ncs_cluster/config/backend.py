@@ -76,7 +76,7 @@ def options(pool: PoolRequest, plugin: BackendPlugin) -> dict[str, Any]:
     except ValueError as error:
         option = next((name for name in host.set if name in str(error)), None)
         host.refuse(option, str(error))
-    return host.set if plugin.configure is None else {**host.set, **call(plugin.configure, host)}
+    return host.set if plugin.configure is None or pool.context.bare else {**host.set, **call(plugin.configure, host)}
 
 
 def judge(context: Context, plugin: BackendPlugin, given: dict[str, Any]) -> None:

@@ -21,7 +21,14 @@ class Context:
     """The validated keys and the origin of each."""
 
     def __init__(
-        self, root: Root, layers: Layers, environ: Mapping[str, str], *, job: bool = False, running: Settings | None = None
+        self,
+        root: Root,
+        layers: Layers,
+        environ: Mapping[str, str],
+        *,
+        job: bool = False,
+        running: Settings | None = None,
+        bare: bool = False,
     ) -> None:
         self.root = root
         self.layers = layers
@@ -30,6 +37,8 @@ class Context:
         """The settings are those of a job."""
         self.running = running
         """Those in effect, where a daemon reads its settings again."""
+        self.bare = bare
+        """The settings alone are judged, not what this machine must have for them, such as firmware."""
         self.notices: list[str] = []
 
     def refuse(self, *path: str, because: str) -> NoReturn:

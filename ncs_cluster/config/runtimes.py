@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from typing import Optional
 
 from ncs_cluster.config.context import Context
@@ -18,7 +19,7 @@ def runtimes(context: Context) -> dict[str, RuntimeSpec]:
         python = interpreter(context, name)
         if python is None or not os.access(python, os.X_OK) or os.path.isdir(python):
             context.refuse(*key, because=f"{table.python} is no program that can be started; give an interpreter's path")
-        if (complaint := _cannot_serve(python, {**context.environ, **table.env})) is not None:
+        if (complaint := cannot_serve(python, {**context.environ, **table.env})) is not None:
             context.refuse(
                 *key, because=f"{python} cannot run our processes: {complaint}; it must be Python 3.9 or newer with msgspec"
             )
@@ -32,12 +33,12 @@ def interpreter(context: Context, name: str) -> Optional[str]:
     return str(context.path(text, "runtimes", name, "python")) if "/" in text else shutil.which(text)
 
 
-def _cannot_serve(python: str, environ: dict[str, str]) -> Optional[str]:
+def cannot_serve(python: str, environ: Mapping[str, str], *, limit_s: float = 30.0) -> Optional[str]:
     """Why an interpreter cannot run a child process, or None. It is started: a name on PATH may be a shim without a Python."""
     environ = {name: value for name, value in environ.items() if name not in ("PYTHONHOME", "VIRTUAL_ENV")}
     command = [python, "-c", "import sys; assert sys.version_info >= (3, 9), sys.version.split()[0]; import msgspec"]
     try:
-        tried = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, env=environ, check=False)
+        tried = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_s, env=environ, check=False)
     except OSError as error:
         return error.strerror or str(error)
     except subprocess.TimeoutExpired:

@@ -34,9 +34,15 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 def check(
-    graphs: List[GraphSpec], backend: str, python: str = sys.executable, env: Optional[Mapping[str, str]] = None
+    graphs: List[GraphSpec],
+    backend: str,
+    python: str = sys.executable,
+    env: Optional[Mapping[str, str]] = None,
+    limit_s: Optional[float] = None,
 ) -> Optional[str]:
-    """One line that names the graph that is refused and the reason; None when all load. Takes 1 to 2 s; blocks at most LIMIT_S."""
+    """One line that names the graph that is refused and the reason; None when all load. Takes 1 to 2 s; blocks at most `limit_s`,
+    without it LIMIT_S."""
+    limit_s = limit_s or LIMIT_S
     plugin = BACKENDS.get(backend)
     if not graphs or plugin.preflight is None:
         return None
@@ -50,12 +56,12 @@ def check(
             input=msgspec.msgpack.encode(Trial(plugin.preflight, graphs)),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=LIMIT_S,
+            timeout=limit_s,
             env=environment,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"graph {names}: loading takes longer than {LIMIT_S:.0f} s: is a model damaged?"
+        return f"graph {names}: loading takes longer than {limit_s:.0f} s: is a model damaged?"
     except OSError as error:
         return f"the interpreter {python} cannot be started: {error.strerror}"
     if ended.returncode == 0:
@@ -63,7 +69,7 @@ def check(
     if ended.returncode == EX_CONFIG:
         return ended.stdout.decode(errors="replace").strip()
     if len(graphs) > 1:
-        each = (check([graph], backend, python, env) for graph in graphs)
+        each = (check([graph], backend, python, env, limit_s) for graph in graphs)
         return next((line for line in each if line is not None), None)
     how = signal.Signals(-ended.returncode).name if ended.returncode < 0 else f"exit code {ended.returncode}"
     return f"graph {names}: {graphs[0].model}: the process that tried to load it died ({how}): is the file damaged?"

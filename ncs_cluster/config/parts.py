@@ -1,0 +1,96 @@
+"""Settings part by part, for who must say all that is wrong with them: what is refused does not hide the rest.
+
+What this machine must have (firmware, interpreters that start) is not looked at, and no process is started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+from ncs_cluster.backends.base import BackendPlugin
+from ncs_cluster.config import _judged, _layers
+from ncs_cluster.config.backend import chosen
+from ncs_cluster.config.cameras import cameras
+from ncs_cluster.config.context import Context
+from ncs_cluster.config.flags import parse
+from ncs_cluster.config.graphs import graphs
+from ncs_cluster.config.intakes import intakes
+from ncs_cluster.config.listen import gateway
+from ncs_cluster.config.mqtt import mqtt
+from ncs_cluster.config.paths import runtime_dir, state_dir
+from ncs_cluster.config.pools import pools
+from ncs_cluster.config.request import requests
+from ncs_cluster.config.runtimes import interpreter
+from ncs_cluster.config.sinks import sinks
+from ncs_cluster.errors import ConfigError, format_os_error
+from ncs_cluster.specs import CameraSpec, GraphSpec, RuntimeSpec, Settings, SinkSpec
+
+T = TypeVar("T")
+
+
+class Parts(NamedTuple):
+    settings: Settings
+    """What was refused is empty."""
+    refused: dict[str, str]
+    """Part -> the line that refuses it: "settings" where nothing could be read, else "cameras", "graphs", "listen" ..."""
+    wanted: list[str]
+    """Backends of the pools, as they are asked for: "auto", "xlink", ..."""
+    file: str | None
+    """The settings' file."""
+
+
+def parts(argv: Sequence[str], environ: Mapping[str, str]) -> Parts:
+    """As `load`; nothing is raised but SystemExit by --help and --version."""
+    refused: dict[str, str] = {}
+
+    def part(name: str, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except ConfigError as error:
+            refused[name] = str(error)
+        except OSError as error:
+            refused[name] = format_os_error(error)
+        return otherwise
+
+    context = part("settings", lambda: _context(argv, environ), None)
+    if context is None:
+        return Parts(Settings([], [], [], {}, "", ""), refused, [], None)
+    wanted = [str(pool.value("backend")) for pool in requests(context)]
+    plugins = part("sticks", lambda: [chosen(pool) for pool in requests(context)], list[BackendPlugin]())
+    seen = part("cameras", lambda: cameras(context), list[CameraSpec]())
+    page = part("listen", lambda: gateway(context), None)
+    found = part("graphs", lambda: graphs(context, plugins, seen), list[GraphSpec]())
+    here = part("runtime_dir", lambda: runtime_dir(context), "")
+    return Parts(
+        Settings(
+            pools=part("sticks", lambda: pools(context)[0], []),
+            graphs=found,
+            cameras=seen,
+            runtimes=part("runtimes", lambda: _runtimes(context), {}),
+            runtime_dir=here,
+            state_dir=part("state_dir", lambda: state_dir(context), ""),
+            sinks=[
+                *part("results", lambda: sinks(context), list[SinkSpec]()),
+                *part("mqtt", lambda: mqtt(context, seen, found, page, here), list[SinkSpec]()),
+            ],
+            gateway=page,
+            # without a graph each protocol is refused for want of one, which is said already
+            intakes=[] if "graphs" in refused else part("frigate", lambda: intakes(context, found), []),
+        ),
+        refused,
+        wanted,
+        context.layers.file and context.layers.file.name,
+    )
+
+
+def _runtimes(context: Context) -> dict[str, RuntimeSpec]:
+    return {
+        name: RuntimeSpec(python=interpreter(context, name) or table.python, env=dict(table.env))
+        for name, table in context.root.runtimes.items()
+    }
+
+
+def _context(argv: Sequence[str], environ: Mapping[str, str]) -> Context:
+    layers = _layers(parse(argv), environ)
+    return Context(_judged(layers), layers, environ, bare=True)
