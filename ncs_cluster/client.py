@@ -93,7 +93,8 @@ class Client:
             if (does := starting.read(os.path.dirname(path))) is not None:
                 raise Starting(f"ncs-clusterd is starting: {does}") from error
             raise NotRunning(
-                f"ncs-clusterd is not running: no process listens on {path} (--runtime-dir names another folder)"
+                f"ncs-clusterd is not running: no process listens on {path} (--runtime-dir names another folder); "
+                "ncsctl doctor looks for the cause"
             ) from error
         self._channel: Channel[Reply] = Channel(sock, Reply)
 

@@ -6,7 +6,21 @@ import argparse
 from collections.abc import Callable
 
 import ncs_cluster
-from ncs_cluster.cli import commands, events, firmware, frigate, graphs, history, jobs, options, reload, snapshot, sticks, usb
+from ncs_cluster.cli import (
+    commands,
+    doctor,
+    events,
+    firmware,
+    frigate,
+    graphs,
+    history,
+    jobs,
+    options,
+    reload,
+    snapshot,
+    sticks,
+    usb,
+)
 
 
 def make() -> argparse.ArgumentParser:
@@ -51,6 +65,7 @@ def make() -> argparse.ArgumentParser:
     command("calibrate", lambda _: 2, "measure how a stick warms and cools, for predictive; ncsctl calibrate --help says how")
     command("simulate", lambda _: 2, "compare policies on simulated sticks in a warm room; ncsctl simulate --help says how")
     command("merge", lambda _: 2, "join the outputs of a job's parts; ncsctl merge --help says how")
+    doctor.add(command)
     firmware.add(command)
     frigate.add(command)
     graphs.add(command)

@@ -257,7 +257,8 @@ def test_without_a_daemon_it_says_so_in_one_line_and_exits_3(command: list[str],
     done = ncsctl(*command, place=tmp_path)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
-        f"ncsctl: ncs-clusterd is not running: no process listens on {tmp_path}/control.sock (--runtime-dir names another folder)\n"
+        f"ncsctl: ncs-clusterd is not running: no process listens on {tmp_path}/control.sock (--runtime-dir names another folder); "
+        "ncsctl doctor looks for the cause\n"
     )
 
 

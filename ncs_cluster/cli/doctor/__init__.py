@@ -1,0 +1,37 @@
+"""ncsctl doctor: what is wrong with this machine as a home for sticks, and one remedy for each fault.
+
+`subject` finds whose daemon is judged, `read` its settings; `running` runs the checks of `checks`, and `command` prints what they
+have found.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+
+
+def add(command: Add) -> None:
+    """Add the command to ncsctl's parser."""
+    made = command("doctor", _run, "look for what keeps sticks, cameras and the daemon from working, with a remedy for each")
+    made.epilog = "exit codes: 0 all is well, 1 warnings, 2 failures"
+    made.add_argument("--json", action="store_true", help="the findings as a JSON document")
+    made.add_argument(
+        "--config", metavar="FILE", help="settings to judge; without it those of the running daemon, else of the service"
+    )
+    made.add_argument(
+        "--patience",
+        metavar="N",
+        type=float,
+        default=1.0,
+        help="wait N times as long for each answer, on a slow or busy machine [1]",
+    )
+    made.add_argument("--root", metavar="DIR", type=Path, default=Path("/"), help="where /sys, /proc, /dev, /etc and /run are [/]")
+
+
+def _run(given: argparse.Namespace) -> int:
+    from ncs_cluster.cli.doctor import command
+
+    return command.run(getattr(given, "runtime_dir", None), given.config, given.root, given.patience, json=given.json)

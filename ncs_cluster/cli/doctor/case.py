@@ -1,0 +1,95 @@
+"""What every check may look at: the machine, whose daemon is judged, its settings, and its status where it runs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from ncs_cluster.backends import BACKENDS
+from ncs_cluster.cli.doctor.machine import Machine, Who
+from ncs_cluster.errors import ConfigError
+from ncs_cluster.specs import Settings
+from ncs_cluster.status import Status
+
+UNIT = "ncs-clusterd"
+
+
+class Subject(Struct, frozen=True):
+    """The daemon that is judged: one that runs, else the service of this machine, else one that this user would start."""
+
+    what: str
+    """ "the running daemon, pid 812", for people."""
+    user: str
+    uid: int
+    groups: list[int]
+    argv: list[str] = []
+    """Its command line without the program's name."""
+    environ: dict[str, str] = {}
+    folder: str = "/"
+    """What relative paths of its command line are relative to."""
+    pid: int | None = None
+    unit: str | None = None
+    """The unit's file, where the machine has one."""
+    private_tmp: bool = False
+    """Its /tmp is not the machine's."""
+
+    @property
+    def who(self) -> Who:
+        return Who(self.user, self.uid, frozenset(self.groups))
+
+
+class Read(Struct, frozen=True):
+    """Settings as far as they could be read."""
+
+    settings: Settings
+    """What was refused is empty."""
+    refused: dict[str, str] = {}
+    """Part of the settings -> the line that the daemon refuses it with."""
+    wanted: list[str] = []
+    """Backends as they are asked for: "auto", "xlink", ..."""
+    file: str | None = None
+    """The settings' file."""
+    late: bool = False
+    """Reading them took too long; nothing is known of them."""
+
+
+class Case(NamedTuple):
+    machine: Machine
+    subject: Subject
+    read: Read
+    status: Status | None = None
+    """None where no daemon answers."""
+    silence: str | None = None
+    """Why none answers, where one may run: it starts, hangs, or this user may not ask it."""
+    patience: float = 1.0
+    """Limits of time are so many times the usual ones."""
+
+    @property
+    def settings(self) -> Settings:
+        return self.read.settings
+
+    @property
+    def exclude(self) -> list[str]:
+        return [port for found in self.settings.discoveries for port in found.exclude]
+
+    @property
+    def sticks_are_needed(self) -> bool:
+        """A backend is asked for that only works with sticks on the bus."""
+        return any(_matched(name) for name in self.read.wanted)
+
+    @property
+    def sticks_are_used(self) -> bool:
+        """Sticks on the bus would be used: they are needed, or `auto` takes them."""
+        return self.sticks_are_needed or "auto" in self.read.wanted or not self.read.wanted
+
+    def options(self, backend: str) -> dict[str, object]:
+        """Options of the pool that a backend drives, as they were set."""
+        return next((found.options for found in self.settings.discoveries if found.backend == backend), {})
+
+
+def _matched(backend: str) -> bool:
+    try:
+        return backend != "auto" and BACKENDS.get(backend).matched is not None
+    except ConfigError:
+        return False

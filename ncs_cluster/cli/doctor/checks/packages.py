@@ -1,0 +1,159 @@
+"""Python packages that the daemon needs: installed, of a version that was tried, and not broken: each is imported in a process
+of its own, because a damaged binary may crash or hang it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import metadata
+from typing import NamedTuple
+
+from ncs_cluster.cli.doctor.case import Case
+from ncs_cluster.cli.doctor.finding import Finding, fail, passed, skip, warn
+from ncs_cluster.sources._shared_libraries import missing_shared_library
+
+OURS = "ncs-cluster"
+LIMIT_S = 6.0
+MODULES = {"opencv-python": "cv2", "prometheus-client": "prometheus_client"}
+"""Names of modules that are not the package's."""
+IMPORT = """
+import importlib, sys
+for name in sys.argv[1:]:
+    print(name, flush=True)
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        print(name, type(error).__name__ + ":", " ".join(str(error).split()), flush=True)
+print("", flush=True)
+"""
+CHECK = f"{sys.executable} -m pip check"
+PIP = f"{sys.executable} -m pip install"
+
+
+class Package(NamedTuple):
+    name: str
+    wanted: str
+    """ ">=2.0.2,<2.5"."""
+    version: str | None
+    """None: not installed."""
+    needed: bool
+    """The daemon cannot start without it."""
+
+
+class Facts(NamedTuple):
+    packages: list[Package]
+    broken: dict[str, str]
+    """Module -> why it cannot be imported."""
+    took_s: float | None
+    """The limit, where importing them took longer."""
+
+
+def probe(case: Case) -> Facts:
+    packages, limit_s = _packages(), case.patience * LIMIT_S
+    names = [MODULES.get(each.name, each.name) for each in packages if each.needed and each.version is not None]
+    broken, late = _import(names, limit_s)
+    return Facts(packages, broken, limit_s if late else None)
+
+
+def judge(facts: Facts) -> list[Finding]:
+    if not facts.packages:
+        return [skip(f"package {OURS} is not installed in this Python: its requirements are not known")]
+    found = []
+    for name, wanted, version, is_needed in facts.packages:
+        if version is None:
+            if is_needed:
+                found.append(fail(f"package {name} is missing", f"{PIP} '{name}{wanted}'"))
+        elif not fits(version, wanted):
+            text = f"{name} {version} is installed; tried are {wanted}"
+            found.append(warn(text, f"{PIP} '{name}{wanted}'"))
+    for module, problem in facts.broken.items():
+        library = missing_shared_library(ImportError(problem))
+        if library is not None and "apt install " in library:
+            found.append(
+                fail(
+                    f"{module} cannot be imported: {library.partition(':')[0]}", f"sudo apt install -y {library.rpartition(' ')[2]}"
+                )
+            )
+        else:
+            package = next((name for name, known in MODULES.items() if known == module), module)
+            found.append(fail(f"{module} cannot be imported: {problem}", f"{PIP} --force-reinstall --no-deps {package}"))
+    if facts.took_s is not None:
+        found.append(
+            warn(f"importing them takes longer than {facts.took_s:.0f} s", f"time {sys.executable} -c 'import cv2, openvino'")
+        )
+    needed = sum(each.needed for each in facts.packages)
+    return found or [passed(f"{needed} packages that are needed can be imported, in versions that were tried")]
+
+
+def fits(version: str, wanted: str) -> bool:
+    """Whether a version is in a range such as ">=2.0.2,<2.5". Words behind the numbers, as in 2.1rc1, do not count."""
+    have = _numbers(version)
+    for each in filter(None, wanted.split(",")):
+        sign, bound = re.match(r"([<>=!~]*)(.*)", each.strip()).groups()  # type: ignore[union-attr]
+        if sign in (">=", "~=") and have < _numbers(bound):
+            return False
+        if sign == "<" and have >= _numbers(bound):
+            return False
+    return True
+
+
+def _numbers(version: str) -> list[int]:
+    found = [int(part) for part in re.findall(r"\d+", re.split(r"[a-z+]", version)[0])]
+    return [*found, *[0] * (4 - len(found))]
+
+
+def _packages() -> list[Package]:
+    try:
+        requirements = metadata.requires(OURS) or []
+    except metadata.PackageNotFoundError:
+        return []
+    found = dict[str, Package]()
+    for each in requirements:
+        spec, _, marker = each.partition(";")
+        match = re.match(r"\s*([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*\(?([^)]*)\)?", spec)
+        if match is None or match[1] == OURS or re.search(r"extra == .(test|check)", marker):
+            continue
+        name = match[1]
+        # OpenCV without windows has another name and the same module
+        version = _version(name) or (_version(f"{name}-headless") if name == "opencv-python" else None)
+        found[name] = Package(name, match[2].replace(" ", ""), version, not marker.strip())
+    return list(found.values())
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _import(names: list[str], limit_s: float) -> tuple[dict[str, str], bool]:
+    """Why modules cannot be imported; and whether it took too long. After a crash the rest is imported by another process."""
+    broken = dict[str, str]()
+    while names:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", IMPORT, *names],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=limit_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return broken, True
+        lines = done.stdout.decode(errors="replace").splitlines()
+        broken.update({line.partition(" ")[0]: line.partition(" ")[2] for line in lines if " " in line})
+        if done.returncode == 0:
+            break
+        last = lines[-1].split(" ")[0] if lines else names[0]
+        broken[last] = f"the process that imports it dies ({_how(done.returncode)})"
+        names = names[names.index(last) + 1 :]
+    return broken, False
+
+
+def _how(code: int) -> str:
+    import signal
+
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
