@@ -156,3 +156,5 @@ class IntakeClient(Struct, frozen=True):
     """What is strange about it, for people."""
     handshakes: int = 0
     """Where the protocol has them: how often it has connected."""
+    shed: int = 0
+    """Pictures that were refused at once, because no stick could take them."""

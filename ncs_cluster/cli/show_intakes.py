@@ -16,7 +16,7 @@ def listed(intakes: list[IntakeStatus]) -> Lines:
     lines = table(["INTAKE", "ADDRESS", "STATE", "ANSWERS/s", "p50/p99 ms", "ANSWERED", "FAILED"], rows, (3, 4, 5, 6))
     if clients := [(intake, client) for intake in intakes for client in intake.clients]:
         told = [_client(intake, client) for intake, client in clients]
-        lines += [[], *table(["CLIENT", "OF", "FRAMES", "ANSWERED", "LATE", "HANDSHAKES", "SEEN"], told, (2, 3, 4, 5))]
+        lines += [[], *table(["CLIENT", "OF", "FRAMES", "ANSWERED", "SHED", "LATE", "HANDSHAKES", "SEEN"], told, (2, 3, 4, 5, 6))]
         for _, client in clients:
             if client.detail:
                 lines.append([Cell(f"  {printable(client.name)}: {printable(client.detail)}", "warn")])
@@ -42,6 +42,7 @@ def _client(intake: IntakeStatus, client: IntakeClient) -> list[Cell]:
         Cell(printable(intake.name)),
         Cell(str(client.asked)),
         Cell(str(client.answered)),
+        Cell(str(client.shed), "warn" if client.shed else ""),
         Cell(str(client.late), "warn" if client.late else ""),
         Cell(str(client.handshakes)),
         Cell("now" if client.seen_s < 10 else f"{duration(client.seen_s)} ago"),

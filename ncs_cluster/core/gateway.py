@@ -16,6 +16,7 @@ from ncs_cluster.core.daemon import Daemon
 from ncs_cluster.core.events import GATEWAY
 from ncs_cluster.core.intake import Intake
 from ncs_cluster.specs import GatewaySpec, Settings
+from ncs_cluster.types import IntakeClient
 
 SILENT_S = 3.0
 """Its longest time without a heartbeat: a page that hangs loses nothing when it is killed."""
@@ -42,6 +43,8 @@ class Gateway:
         self.child = Child(GATEWAY, "default", structs.replace(limits, silent_s=min(limits.silent_s, SILENT_S)))
         self.address: tuple[str, int] | None = None
         """Host and port of the page; kept while the process restarts."""
+        self.clients: list[IntakeClient] = []
+        """Of the APIs."""
         self.spec = spec
         self._settings = settings
         self._daemon = daemon
@@ -83,8 +86,12 @@ class Gateway:
                 return self._daemon.refuse("gateway", detail)
             case m.OpenIntake() | m.Ask() | m.Withdraw():
                 return self._intake.handle(message, now_s)
+            case m.ClientsSeen(clients=clients):
+                self.clients = clients
+                return []
             case e.Exited(how=how):
                 self._intake.lost()
+                self.clients = []
                 self._set_viewers(None, 0, now_s, True)
                 return child.exited(how, now_s)
             case m.Heartbeat() | m.Failed() | e.Spawned() | e.SpawnFailed():

@@ -133,7 +133,8 @@ def _intakes(engine: Engine, now_s: float) -> list[IntakeStatus]:
     if page is not None and page.is_open and engine.gateway is not None:
         address = engine.gateway.address
         shown_at = None if address is None else f"http://{address[0]}:{address[1]}/"
-        statuses.append(_intake(page, now_s, shown_at, shown_state(engine.gateway.child, now_s), None))
+        shown = _intake(page, now_s, shown_at, shown_state(engine.gateway.child, now_s), None)
+        statuses.append(structs.replace(shown, clients=engine.gateway.clients))
     return statuses
 
 

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from ncs_cluster.messages.camera import Grant
 from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Stop, Warned
-from ncs_cluster.messages.intake import Answered, Ask, OpenIntake, Served, Withdraw
+from ncs_cluster.messages.intake import Answered, Ask, ClientsSeen, OpenIntake, Served, Withdraw
 from ncs_cluster.messages.memory import MapPictures, MapPool, UnmapPool
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.types import CameraName
@@ -70,4 +70,4 @@ class TokenReplaced(Message, frozen=True):
 
 
 ToGateway = Union[OpenGateway, MapPictures, PictureReady, CameraGone, MapPool, UnmapPool, Served, Grant, Answered, Stop]
-FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, TokenReplaced, Warned, OpenIntake, Ask, Withdraw, Failed]
+FromGateway = Union[Hello, Heartbeat, GatewayOpened, Watch, TokenReplaced, Warned, OpenIntake, Ask, Withdraw, ClientsSeen, Failed]

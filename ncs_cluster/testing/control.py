@@ -106,7 +106,7 @@ def full_status() -> Status:
     load = LoadStatus(60.0, 41.5, overloaded=True, limited_by="heat", retry_after_s=1)
     sinks = [SinkStatus("out.jsonl", "running", 12, 0, 0, None)]
     sticks = [stick, *status.sticks[1:]]
-    client = IntakeClient("10.0.0.2 yolox_nano", asked=900, answered=880, late=12, seen_s=0.0, handshakes=4)
+    client = IntakeClient("10.0.0.2 yolox_nano", asked=900, answered=880, late=12, seen_s=0.0, handshakes=4, shed=5)
     intake = IntakeStatus(
         "frigate", "tcp://127.0.0.1:5555", "running", None, 3, 78.1, 880, 8, 12, LatencyStatus(51.0, 90.0), [client], "RGB"
     )

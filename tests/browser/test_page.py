@@ -205,7 +205,7 @@ def test_programs_that_send_pictures_are_shown_with_what_is_strange_about_them(b
     words = browser.execute_script("return [...document.querySelectorAll('#intakes p')].map((it) => it.textContent)")
     assert words == [
         "tcp://127.0.0.1:5555 · 78.1\u202f/s · 880 answered · 8 failed · 51\u202fms",
-        "10.0.0.2 yolox_nano · 880 of 900 answered · 12 late · 4 handshakes",
+        "10.0.0.2 yolox_nano · 880 of 900 answered · 5 shed · 12 late · 4 handshakes",
         "",
         "10.0.0.3 <b>demo</b> · 0 of 0 answered · 1 handshakes · silent for 2 min",
         "never sent a frame",

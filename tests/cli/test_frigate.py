@@ -106,7 +106,7 @@ def test_what_frigate_cannot_use_is_told(shown: Status, graph: str | None, stick
 def test_the_status_lists_the_clients_and_what_is_strange_about_them() -> None:
     strange = "has shaken hands and never sent a frame"
     clients = [
-        IntakeClient("10.0.0.2 yolox_nano", 900, 890, 10, 0.0, None, 4),
+        IntakeClient("10.0.0.2 yolox_nano", 900, 890, 7, 0.0, None, 4, 3),
         IntakeClient("10.0.0.3 demo", 0, 0, 0, 120.0, strange, 1),
     ]
     lines = [
@@ -116,9 +116,9 @@ def test_the_status_lists_the_clients_and_what_is_strange_about_them() -> None:
         ["INTAKE", "ADDRESS", "STATE", "ANSWERS/s", "p50/p99", "ms", "ANSWERED", "FAILED"],
         ["frigate", "tcp://127.0.0.1:5555", "running", "78.1", "51/60", "4000", "2"],
         [],
-        ["CLIENT", "OF", "FRAMES", "ANSWERED", "LATE", "HANDSHAKES", "SEEN"],
-        ["10.0.0.2", "yolox_nano", "frigate", "900", "890", "10", "4", "now"],
-        ["10.0.0.3", "demo", "frigate", "0", "0", "0", "1", "2", "min", "0", "s", "ago"],
+        ["CLIENT", "OF", "FRAMES", "ANSWERED", "SHED", "LATE", "HANDSHAKES", "SEEN"],
+        ["10.0.0.2", "yolox_nano", "frigate", "900", "890", "3", "7", "4", "now"],
+        ["10.0.0.3", "demo", "frigate", "0", "0", "0", "0", "1", "2", "min", "0", "s", "ago"],
         ["10.0.0.3", "demo:", *strange.split()],
     ]
     assert show.intakes(document()) == []

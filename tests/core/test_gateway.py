@@ -15,7 +15,7 @@ from ncs_cluster.core.gateway import Gateway
 from ncs_cluster.core.intake import Intake
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.testing.world import installation
-from ncs_cluster.types import CameraName
+from ncs_cluster.types import CameraName, IntakeClient
 from tests.core.onecamera import REFUSED, FakeDaemon, FakeIntake
 
 SPEC = GatewaySpec("127.0.0.1", 8080, "token")
@@ -199,6 +199,14 @@ def test_a_replaced_token_is_kept_for_the_next_process_and_is_in_no_event() -> N
     (sent,) = gateway.handle(HELLO, 5.0)
     assert sent == Send(GATEWAY, m.OpenGateway(gateway.spec, "runtime", True, "state"))
     assert (gateway.spec.token, gateway.spec.viewer_token) == ("another-token-of-16", "a-token-for-pictures")
+
+
+def test_clients_of_its_apis_are_known_until_it_ends() -> None:
+    gateway, client = opened(), m.ClientsSeen([IntakeClient("10.0.0.2 oip", 3, 2, shed=1)])
+    assert gateway.handle(client, 3.0) == []
+    assert gateway.clients == client.clients
+    gateway.handle(Exited("exit code 1", 1), 4.0)
+    assert gateway.clients == []
 
 
 def test_what_its_clients_ask_is_for_its_intake_which_ends_with_the_process() -> None:

@@ -89,7 +89,11 @@ def test_deepstack_finds_what_the_graph_finds(daemon: Daemon, scene: np.ndarray)
         assert each["confidence"] == pytest.approx(float(row[2]), abs=0.01)
         box = [each[side] for side in ("x_min", "y_min", "x_max", "y_max")]
         assert box == pytest.approx([row[3] * 640, row[4] * 480, row[5] * 640, row[6] * 480], abs=3)
-    daemon.until(lambda status: any(each["name"] == "api" and each["answered"] for each in status["intakes"]), "counts the answer")
+    status = daemon.until(lambda status: any(each["clients"] for each in status["intakes"]), "counts its client")
+    (page,) = status["intakes"]
+    assert (page["name"], page["answered"] > 0) == ("api", True)
+    client = next(each for each in page["clients"] if each["name"] == "127.0.0.1 deepstack")
+    assert (client["asked"], client["answered"], client["shed"], client["late"], client["detail"]) == (1, 1, 0, 0, None)
 
 
 def test_open_inference_gives_the_graphs_own_tensor(daemon: Daemon, scene: np.ndarray) -> None:

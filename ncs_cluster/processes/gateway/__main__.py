@@ -18,6 +18,7 @@ from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages import (
     CameraGone,
+    ClientsSeen,
     Failed,
     GatewayOpened,
     Heartbeat,
@@ -31,6 +32,7 @@ from ncs_cluster.messages import (
     Watch,
 )
 from ncs_cluster.processes import child
+from ncs_cluster.processes.gateway.apis.clients import Clients
 from ncs_cluster.processes.gateway.auth import Authenticator
 from ncs_cluster.processes.gateway.daemon import DaemonCache
 from ncs_cluster.processes.gateway.past import Past
@@ -64,14 +66,16 @@ class Gateway:
         authenticator: Authenticator,
         spec: GatewaySpec,
         intake: Intake,
+        clients: Clients,
     ) -> None:
-        """`servers`: of APIs at addresses of their own, and of the page."""
+        """`servers`: of APIs at addresses of their own, and of the page. `clients`: of the APIs."""
         self._channel, self._servers, self._pictures, self._daemon = channel, servers, pictures, daemon
         self._authenticator = authenticator
         files = [(spec.token_file, False), (spec.viewer_token_file, True)]
         self._token_files = [(TokenFile(path), viewer) for path, viewer in files if path is not None]
         self._intake, self._spec = intake, spec
         self._reported: dict[str, tuple[int, bool]] = {}
+        self._clients, self._reported_clients = clients, clients.report(0.0)
 
     async def run(self) -> None:
         """Serve until Stop. The process exits at once when the supervisor closes the channel. Raises CannotListen."""
@@ -93,6 +97,7 @@ class Gateway:
             await asyncio.sleep(HEARTBEAT_S)
             self.send(Heartbeat())
             self.report_viewers()
+            self._report_clients()
             if (text := self._authenticator.wrong_tokens.report(time.monotonic())) is not None:
                 self.send(Warned(text))
 
@@ -120,6 +125,12 @@ class Gateway:
         for camera, watched in self._pictures.watched().items():
             if self._reported.get(camera, (0, False)) != watched and self.send(Watch(CameraName(camera), *watched)):
                 self._reported[camera] = watched
+
+    def _report_clients(self) -> None:
+        """Send what the clients of the APIs did where that has changed, as `report_viewers` does."""
+        seen = self._clients.report(time.monotonic())
+        if seen != self._reported_clients and self.send(ClientsSeen(seen)):
+            self._reported_clients = seen
 
     def _receive(self) -> None:
         try:
@@ -170,7 +181,7 @@ def _grpc_server(spec: GatewaySpec, page: Authenticator, shared: Shared, address
     from ncs_cluster.processes.gateway.apis.grpc_port import GrpcServer
     from ncs_cluster.processes.gateway.apis.port import PortAuthenticator
 
-    return GrpcServer(shared.models, shared.bodies, PortAuthenticator(spec, page, spec.grpc_address), address)
+    return GrpcServer(shared, PortAuthenticator(spec, page, spec.grpc_address), address)
 
 
 def _free_address(address: tuple[str, int]) -> tuple[str, int]:
@@ -197,6 +208,7 @@ def main() -> int:
     intake = Intake(lambda message: gateway.send(message), "api")
     servers: list[Server | GrpcServer] = []
     apis: list[BaseRoute] = []
+    clients = Clients()
     if spec.takes_pictures:
         # a page without APIs does not pay for them
         from ncs_cluster.processes import library_lines
@@ -204,6 +216,7 @@ def main() -> int:
 
         library_lines.capture()
         shared = Shared(intake)
+        clients = shared.clients
         apis = routes(spec.apis, shared, authenticator)
         if api_sock is not None:
             servers.append(_api_server(spec, authenticator, apis, api_sock))
@@ -213,7 +226,7 @@ def main() -> int:
     app = make_app(authenticator, daemon, pictures, simulated=opening.simulated, more=[*past.routes(), *apis])
     api = None if api_sock is None else api_sock.getsockname()[:2]
     servers.append(Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port, api, grpc))))
-    gateway = Gateway(channel, servers, pictures, daemon, authenticator, spec, intake)
+    gateway = Gateway(channel, servers, pictures, daemon, authenticator, spec, intake, clients)
     try:
         asyncio.run(gateway.run())
     except CannotListen as error:

@@ -132,6 +132,7 @@ def _intakes(intakes: list[IntakeStatus]) -> Iterator[Metric]:
     both = ("intake", "client")
     yield _counter("client_pictures", "Pictures that a program has sent.", of(lambda c: c.asked), both)
     yield _counter("client_answers", "Those of them with an answer.", of(lambda c: c.answered), both)
+    yield _counter("client_shed", "Those of them that were refused at once: no stick could take them.", of(lambda c: c.shed), both)
     yield _counter("client_late", "Those of them whose answer was not there in time.", of(lambda c: c.late), both)
     yield _counter("client_handshakes", "How often a program has connected.", of(lambda c: c.handshakes), both)
 

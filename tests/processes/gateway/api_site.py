@@ -7,6 +7,7 @@ import http.client
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,8 +65,9 @@ class FakeIntake:
 
 
 class ApiSite:
-    def __init__(self, port: int, intake: FakeIntake) -> None:
-        self.port, self.intake = port, intake
+    def __init__(self, port: int, shared: Shared) -> None:
+        self.port, self.clients = port, shared.clients
+        self.intake: Any = shared.intake
 
     def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Response:
         """Underscores in header names are dashes."""
@@ -104,16 +106,16 @@ def detection(label: str, score: float, box: tuple[float, float, float, float] =
 @contextmanager
 def api_site(*apis: str, token: str | None = None) -> Iterator[ApiSite]:
     """The APIs on a port of their own; closed when the block is left."""
-    intake, opened = FakeIntake(), threading.Event()
+    shared, opened = Shared(FakeIntake()), threading.Event()
     authenticator = Authenticator(GatewaySpec("127.0.0.1", 0, token, apis=list(apis)))
     sock = listen("127.0.0.1", 0)
-    app = Guard(Starlette(routes=routes(apis, Shared(intake), authenticator)), authenticator)
+    app = Guard(Starlette(routes=routes(apis, shared, authenticator)), authenticator)
     server = Server(app, sock, on_open=lambda host, port: opened.set())
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
     try:
         assert opened.wait(60)
-        yield ApiSite(sock.getsockname()[1], intake)
+        yield ApiSite(sock.getsockname()[1], shared)
     finally:
         server.should_exit = True
         thread.join()
@@ -127,10 +129,9 @@ def grpc_site(*, token: str | None = None, clients: tuple[str, ...] = ()) -> Ite
     spec = GatewaySpec("127.0.0.1", 0, token, grpc_address=("127.0.0.1", 0), api_clients=list(clients))
     with listen("127.0.0.1", 0) as sock:
         address = sock.getsockname()[:2]
-    intake, opened = FakeIntake(), threading.Event()
+    shared, opened = Shared(FakeIntake()), threading.Event()
     authenticator = PortAuthenticator(spec, Authenticator(spec), spec.grpc_address)
-    shared = Shared(intake)
-    server, loop = GrpcServer(shared.models, shared.bodies, authenticator, address), asyncio.new_event_loop()
+    server, loop = GrpcServer(shared, authenticator, address), asyncio.new_event_loop()
 
     async def serve() -> None:
         await server.open()
@@ -141,7 +142,7 @@ def grpc_site(*, token: str | None = None, clients: tuple[str, ...] = ()) -> Ite
     thread.start()
     try:
         assert opened.wait(20)
-        yield ApiSite(address[1], intake)
+        yield ApiSite(address[1], shared)
     finally:
         loop.call_soon_threadsafe(setattr, server, "should_exit", True)
         thread.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ncs_cluster.processes.intake import NoStick, Overloaded, TimedOut, Unanswer
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.testing.children import running
 from ncs_cluster.testing.gateway import GATEWAY, TOKEN, site
+from ncs_cluster.types import IntakeClient
 from tests.needs import need_module
 from tests.processes.gateway.api_site import CLASSIFIER, DETECTOR, HEIGHT, WIDTH, ApiSite, grpc_site
 
@@ -81,7 +83,7 @@ def typed(values: list[int]) -> Any:
 def call(site: ApiSite, data: bytes, name: str = "ModelInfer", **more: Any) -> bytes:
     """The response to these bytes as a message. Raises grpc.RpcError."""
     with grpc.insecure_channel(f"127.0.0.1:{site.port}") as channel:
-        answer: bytes = channel.unary_unary(f"/inference.GRPCInferenceService/{name}")(data, timeout=20, **more)
+        answer: bytes = channel.unary_unary(f"/inference.GRPCInferenceService/{name}")(data, **{"timeout": 20, **more})
         return answer
 
 
@@ -310,6 +312,27 @@ def test_statistics_count_what_was_answered_and_what_failed(oip: ApiSite, client
     refused(lambda: call(oip, request(name="other").SerializeToString()))
     assert counted() == (before[0] + 1, before[1] + 1, pytest.approx(before[2] + 50_000_000, abs=2))
     assert len(client.get_inference_statistics().model_stats) == 2
+
+
+def test_inferences_are_counted_for_their_client_and_other_questions_are_not() -> None:
+    data = request().SerializeToString()
+    with grpc_site(token=TOKEN) as counting:
+        refused(lambda: call(counting, data))
+        assert counting.clients.report(time.monotonic()) == [], "who has no token makes no row"
+        call(counting, b"", "ServerLive", metadata=BEARER)
+        call(counting, data, metadata=BEARER)
+        for error in (Overloaded("64 pictures wait already", 3), TimedOut("no answer in 2 s"), BadTensors("too few values")):
+            counting.intake.error = error
+            refused(lambda: call(counting, data, metadata=BEARER))
+        why = "3 without an answer, the last: too few values"
+        assert counting.clients.report(time.monotonic()) == [IntakeClient("127.0.0.1 grpc", 4, 1, 1, 0.0, why, shed=1)]
+        counting.intake.error, counting.intake.hangs = None, True
+        refused(lambda: call(counting, data, metadata=BEARER, timeout=0.5))
+        assert counting.intake.withdrawn.wait(20)
+        until_s = time.monotonic() + 20
+        while counting.clients.report(time.monotonic())[0].late < 2:
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
 
 
 def test_a_token_is_asked_for_before_anything_is_read(oip: ApiSite) -> None:

@@ -75,6 +75,7 @@ def test_programs_that_send_pictures_are_there_with_what_became_of_these() -> No
         ("ncs_cluster_intake_latency_seconds", ("frigate", "0.99")): pytest.approx(0.09),
         ("ncs_cluster_client_pictures_total", client): 900,
         ("ncs_cluster_client_answers_total", client): 880,
+        ("ncs_cluster_client_shed_total", client): 5,
         ("ncs_cluster_client_late_total", client): 12,
         ("ncs_cluster_client_handshakes_total", client): 4,
     }

@@ -3,6 +3,7 @@
 app          which APIs are served, and the routes of each
 port         the port that has the APIs and not the page
 asking       one request: its inference, while its client is there, and what an exception means
+clients      figures of each client
 bodies       bodies of requests, bounded each and together
 multipart    the form of a request that carries a picture
 deepstack    DeepStack and CodeProject.AI: routes

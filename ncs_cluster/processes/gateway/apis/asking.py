@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from ncs_cluster.errors import one_line
 from ncs_cluster.processes.gateway.apis.asked import BadTensors, UnknownModel
+from ncs_cluster.processes.gateway.apis.clients import Clients
 from ncs_cluster.processes.intake import NO_STICK_RETRY_S, Intake, NoStick, Overloaded, TimedOut, Unanswered
 
 log = logging.getLogger(__name__)
@@ -33,6 +37,27 @@ def check_sticks(intake: Intake) -> None:
     """Raise NoStick while no stick can work, before a picture is decoded for nothing."""
     if intake.served is None or not intake.served.sticks:
         raise NoStick("no stick can take a picture now", intake.retry_after_s or NO_STICK_RETRY_S)
+
+
+@contextmanager
+def counted(clients: Clients, visitor: str, api: str) -> Iterator[None]:
+    """Count a request of `visitor`, who may ask, by how the block ends."""
+    figures = clients.heard(visitor, api, time.monotonic())
+    figures.asked += 1
+    figures.open += 1
+    try:
+        yield
+    except BaseException as error:
+        figures.shed += isinstance(error, Overloaded)
+        gone = isinstance(error, (ClientDisconnect, asyncio.CancelledError))
+        figures.late += gone or isinstance(error, TimedOut)
+        said = error.detail if isinstance(error, HTTPException) else str(error)
+        figures.detail = "it left before" if gone else one_line(said)
+        raise
+    else:
+        figures.answered += 1
+    finally:
+        figures.open -= 1
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -21,8 +21,9 @@ from starlette.routing import Route
 
 import ncs_cluster
 from ncs_cluster.messages import ServedGraph
-from ncs_cluster.processes.gateway.apis.asking import ANSWER_S, Refusal, check_sticks, refusal, while_connected
+from ncs_cluster.processes.gateway.apis.asking import ANSWER_S, Refusal, check_sticks, counted, refusal, while_connected
 from ncs_cluster.processes.gateway.apis.bodies import FORM_BYTES, METHODS, Bodies
+from ncs_cluster.processes.gateway.apis.clients import Clients
 from ncs_cluster.processes.gateway.apis.multipart import BadForm, parse
 from ncs_cluster.processes.gateway.apis.predictions import (
     answer,
@@ -35,6 +36,7 @@ from ncs_cluster.processes.gateway.apis.predictions import (
     unsuccessful,
     update_available,
 )
+from ncs_cluster.processes.gateway.visitors import visitor_of
 from ncs_cluster.processes.intake import Intake, fit
 from ncs_cluster.sources._picture import Decoded, Unreadable, decode_bytes
 
@@ -53,8 +55,9 @@ CheckKey = Callable[[Request, str], None]
 class DeepStack:
     """The routes below /v1."""
 
-    def __init__(self, intake: Intake, bodies: Bodies, threads: ThreadPoolExecutor, check_key: CheckKey) -> None:
+    def __init__(self, intake: Intake, bodies: Bodies, threads: ThreadPoolExecutor, check_key: CheckKey, clients: Clients) -> None:
         self._intake, self._bodies, self._threads, self._check_key = intake, bodies, threads, check_key
+        self._clients = clients
         self._room = asyncio.Semaphore(PICTURES)
 
     def routes(self) -> list[Route]:
@@ -95,15 +98,16 @@ class DeepStack:
         async with self._bodies.read(request) as body:
             parts = await self._in_thread(parse, body, request.headers.get("content-type", ""))
             self._check_key(request, api_key(parts))
-            sent = asked(parts)
-            check_sticks(self._intake)
-            if (graph := choose()) is None:
-                names = ", ".join(self._intake.graphs) or "none"
-                raise HTTPException(404, f"no graph {wanted}; the daemon serves: {names}")
-            async with self._room:
-                picture: Decoded = await self._in_thread(_decoded, sent.image)
-                work = self._intake.infer(graph.name, picture.pixels, timeout_s=ANSWER_S, insist=True)
-                found = await while_connected(request, work)
+            with counted(self._clients, visitor_of(request), "deepstack"):
+                sent = asked(parts)
+                check_sticks(self._intake)
+                if (graph := choose()) is None:
+                    names = ", ".join(self._intake.graphs) or "none"
+                    raise HTTPException(404, f"no graph {wanted}; the daemon serves: {names}")
+                async with self._room:
+                    picture: Decoded = await self._in_thread(_decoded, sent.image)
+                    work = self._intake.infer(graph.name, picture.pixels, timeout_s=ANSWER_S, insist=True)
+                    found = await while_connected(request, work)
         boxes = predictions(found.outcome, picture.size, sent.min_confidence)
         return answer(boxes, graph.name, found.stick, found.latency_s, time.monotonic() - began_s)
 

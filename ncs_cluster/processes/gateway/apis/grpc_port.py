@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import unquote
 
 import grpc
 from starlette.exceptions import HTTPException
 
+from ncs_cluster.processes.gateway.apis.app import Shared
 from ncs_cluster.processes.gateway.apis.asked import BadTensors, UnknownModel
-from ncs_cluster.processes.gateway.apis.asking import ANSWER_S, refusal
-from ncs_cluster.processes.gateway.apis.bodies import FORM_BYTES, MOST_BYTES, Bodies
+from ncs_cluster.processes.gateway.apis.asking import ANSWER_S, counted, refusal
+from ncs_cluster.processes.gateway.apis.bodies import FORM_BYTES, MOST_BYTES
 from ncs_cluster.processes.gateway.apis.grpc_messages import SERVICE
-from ncs_cluster.processes.gateway.apis.inference import Models
 from ncs_cluster.processes.gateway.apis.oip_grpc import Call, Procedure, Service
 from ncs_cluster.processes.gateway.apis.port import PortAuthenticator
 from ncs_cluster.processes.gateway.server import GRACE_S, REQUEST_S, STALL_S, CannotListen
@@ -50,10 +51,11 @@ Status = grpc.StatusCode
 class GrpcServer:
     """Serves the procedures inside the running event loop, as server.Server serves HTTP."""
 
-    def __init__(self, models: Models, bodies: Bodies, authenticator: PortAuthenticator, address: tuple[str, int]) -> None:
+    def __init__(self, shared: Shared, authenticator: PortAuthenticator, address: tuple[str, int]) -> None:
         """`address`: of this machine, in numbers."""
-        self._procedures = Service(models).procedures
-        self._bodies, self._authenticator, self._address = bodies, authenticator, address
+        self._procedures = Service(shared.models).procedures
+        self._bodies, self._clients = shared.bodies, shared.clients
+        self._authenticator, self._address = authenticator, address
         self._reading = asyncio.Semaphore(READ_AT_ONCE)
         self._ending = asyncio.Event()
         self._server: Any = None
@@ -102,7 +104,7 @@ class GrpcServer:
                 data = await context.read()
             if not isinstance(data, bytes):
                 raise BadTensors("the request has no message")
-            with self._bodies.taken(len(data)):
+            with self._bodies.taken(len(data)), self._counted(name, context):
                 response = await procedure(Call(data, began_s, context.time_remaining()))
             with self._bodies.taken(len(response)):
                 async with asyncio.timeout(STALL_S):
@@ -112,6 +114,11 @@ class GrpcServer:
         except Exception as error:
             refused = refusal(error, name)
             await context.abort(status_of(error, time.monotonic() - began_s), refused.why, _trailers(refused.headers))
+
+    def _counted(self, name: str, context: Any) -> AbstractContextManager[None]:
+        if name != "ModelInfer":
+            return nullcontext()
+        return counted(self._clients, network(address_of(context.peer())), "grpc")
 
     def _let_in(self, context: Any) -> None:
         """Raises HTTPException 401 and 429."""

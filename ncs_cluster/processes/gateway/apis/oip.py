@@ -20,9 +20,11 @@ from starlette.routing import Route
 import ncs_cluster
 from ncs_cluster.messages import ServedGraph
 from ncs_cluster.processes.gateway.apis import models, tensors
-from ncs_cluster.processes.gateway.apis.asking import refusal, while_connected
+from ncs_cluster.processes.gateway.apis.asking import counted, refusal, while_connected
 from ncs_cluster.processes.gateway.apis.bodies import METHODS, Bodies
+from ncs_cluster.processes.gateway.apis.clients import Clients
 from ncs_cluster.processes.gateway.apis.inference import Models
+from ncs_cluster.processes.gateway.visitors import visitor_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -30,8 +32,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 class OpenInference:
     """The routes below /v2."""
 
-    def __init__(self, served: Models, bodies: Bodies) -> None:
-        self._models, self._bodies = served, bodies
+    def __init__(self, served: Models, bodies: Bodies, clients: Clients) -> None:
+        self._models, self._bodies, self._clients = served, bodies, clients
 
     def routes(self) -> list[Route]:
         one = [
@@ -92,6 +94,10 @@ class OpenInference:
         raise HTTPException(404, "this server has no such endpoint: GET /v2 lists its extensions")
 
     async def infer(self, request: Request) -> Response:
+        with counted(self._clients, visitor_of(request), "oip"):
+            return await self._infer(request)
+
+    async def _infer(self, request: Request) -> Response:
         graph = self._graph(request)
         if request.headers.get("content-encoding", "identity") != "identity":
             raise HTTPException(415, "compressed requests are not supported: send it as it is")

@@ -36,6 +36,7 @@ function makeClient() {
 
 function updateClient(row, client) {
   const parts = [client.name, `${number(client.answered)} of ${number(client.asked)} answered`];
+  if (client.shed) parts.push(`${number(client.shed)} shed`);
   if (client.late) parts.push(`${number(client.late)} late`);
   if (client.handshakes) parts.push(`${number(client.handshakes)} handshakes`);
   if (client.seen_s >= QUIET_S) parts.push(`silent for ${duration(client.seen_s)}`);
