@@ -127,6 +127,13 @@ COMMON = {
     "open_timeout_s": "How long to wait for the first picture.",
     "read_timeout_s": "How long to wait for the next picture.",
     "fourcc": "Format asked of the camera; without it, or with none given here, it chooses its own.",
+    "camera": "Number of the camera; SPEC sets it.",
+    "rotation": "Degrees: 0 or 180.",
+    "hflip": "Mirror left and right.",
+    "vflip": "Mirror top and bottom.",
+    "autofocus": "default, manual, auto (once) or continuous.",
+    "lens_position": "Dioptres, with autofocus manual: 0 is infinity.",
+    "program": "Path of rpicam-vid; without it, found in PATH.",
     "snapshot_interval_s": "http only: seconds between two requests to an address that gives single pictures.",
 }
 """For keys whose Options say nothing of their own."""

@@ -49,6 +49,16 @@ SOURCES = Registry(
             fps="fps",
         ),
         SourcePlugin(
+            name="picamera",
+            form="picamera[:N]",
+            driver="ncs_cluster.sources.picamera:Picamera",
+            options="ncs_cluster.sources.picamera:Options",
+            parse="ncs_cluster.sources.picamera:parse",
+            words=["picamera"],
+            size=("width", "height"),
+            fps="fps",
+        ),
+        SourcePlugin(
             name="rtsp",
             form="rtsp://..., rtmp://..., http://...",
             driver="ncs_cluster.sources.rtsp:Rtsp",

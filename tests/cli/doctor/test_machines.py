@@ -250,6 +250,16 @@ def test_cameras_that_are_missing_or_belong_to_a_group_that_the_user_is_not_in(t
     ]
 
 
+def test_a_pi_camera_without_its_program(tree: Tree) -> None:
+    program = tree.root / "rpicam-vid"
+    tree.config(f'[cameras.yard]\nsource = "picamera:1"\noptions.program = "{program}"\n')
+    assert tree.said("cameras") == [("FAIL", "yard: rpicam-vid is not installed", "sudo apt install rpicam-apps-lite")]
+    program.write_text("")
+    program.chmod(0o755)
+    found = "yard: /rpicam-vid is there; rpicam-hello --list-cameras lists what it sees"
+    assert tree.said("cameras", everything=True) == [("PASS", found, None)]
+
+
 def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

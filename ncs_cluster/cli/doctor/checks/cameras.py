@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from ncs_cluster.cli.doctor.finding import Finding, fail, passed, skip, warn
 from ncs_cluster.cli.doctor.holders import holders
 from ncs_cluster.cli.doctor.machine import Access, Who
 from ncs_cluster.cli.doctor.usb import USB3_MBPS, devices
+from ncs_cluster.sources.picamera import PROGRAMS
 from ncs_cluster.sources.rtsp import PORTS
 from ncs_cluster.specs import CameraSpec
 
@@ -49,11 +51,20 @@ class Network(NamedTuple):
     problem: str | None
 
 
+class Program(NamedTuple):
+    """Of a Pi's own camera."""
+
+    camera: str
+    path: str | None
+    """None: it is not installed."""
+
+
 class Facts(NamedTuple):
     who: Who
     nodes: list[Node]
     real_sense: list[RealSense]
     network: list[Network]
+    programs: list[Program]
     others: list[str]
     """Cameras that need no device: files, the synthetic scene."""
     said: dict[str, tuple[str, str]]
@@ -72,6 +83,7 @@ def probe(case: Case) -> Facts:
         [_node(case, camera) for camera in by_kind.get("v4l2", [])],
         [_real_sense(case, camera) for camera in by_kind.get("realsense", [])],
         network,
+        [Program(str(camera.name), _program(camera)) for camera in by_kind.get("picamera", [])],
         [str(camera.name) for camera in by_kind.get("", [])],
         {each.name: (each.state, each.detail or "") for each in running if each.state in ("no-signal", "backoff")},
     )
@@ -85,6 +97,11 @@ def judge(facts: Facts) -> list[Finding]:
             found.append(passed(f"{camera}: {shown} answers"))
         else:
             found.append(fail(f"{camera}: {shown} cannot be reached: {problem}", f"ping -c 3 {urlsplit(shown).hostname or 'HOST'}"))
+    for camera, path in facts.programs:
+        if path is None:
+            found.append(fail(f"{camera}: rpicam-vid is not installed", "sudo apt install rpicam-apps-lite"))
+        else:
+            found.append(passed(f"{camera}: {path} is there; rpicam-hello --list-cameras lists what it sees"))
     for camera, (state, detail) in facts.said.items():
         found.append(warn(f"{camera} is {state}: {detail}", "ncsctl events"))
     if not found and facts.others:
@@ -96,7 +113,12 @@ def _kind(camera: CameraSpec) -> str:
     """Empty where no device is needed."""
     if camera.source == "realsense" and camera.options.get("recording") is not None:
         return ""
-    return camera.source if camera.source in ("v4l2", "realsense", "rtsp") else ""
+    return camera.source if camera.source in ("v4l2", "realsense", "rtsp", "picamera") else ""
+
+
+def _program(camera: CameraSpec) -> str | None:
+    named = [str(camera.options["program"])] if camera.options.get("program") else PROGRAMS
+    return next(filter(None, map(shutil.which, named)), None)
 
 
 def _node(case: Case, camera: CameraSpec) -> Node:
