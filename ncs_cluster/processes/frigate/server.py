@@ -117,7 +117,8 @@ class Server:
             work.close()
             if tasks is self._frames:
                 connection.figures.unanswered("too many frames at once")
-            await self._send(envelope, protocol.ZEROS)
+            # a Frigate whose handshake is refused detects nothing for ever, so those that cannot be held are answered at once
+            await self._send(envelope, protocol.ZEROS if tasks is self._frames else protocol.HELD)
             return
         connection.busy = True
         task = asyncio.create_task(work)

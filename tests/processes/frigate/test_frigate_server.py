@@ -238,6 +238,26 @@ def test_a_handshake_is_answered_with_yes_before_frigate_gives_up(tmp_path: Path
     asyncio.run(story())
 
 
+def test_handshakes_of_strangers_are_no_reason_to_refuse_one_of_frigate(tmp_path: Path) -> None:
+    async def story() -> None:
+        sticks = Sticks(sticks=0)
+        async with serving(tmp_path, sticks, []) as (served, client):
+            arrived = asyncio.Semaphore(0)
+            shook_hands = served.clients.shook_hands
+            served.clients.shook_hands = lambda *given: (shook_hands(*given), arrived.release())  # type: ignore[method-assign,func-returns-value]
+            strangers = [client() for _ in range(server.MOST_HANDSHAKES)]
+            held = [asyncio.create_task(each.shake_hands("x")) for each in strangers]
+            async with asyncio.timeout(ANSWER_S):
+                for _ in strangers:
+                    await arrived.acquire()
+            assert await client().shake_hands("yolox_nano") == {"model_available": True, "model_loaded": True}
+            assert not any(each.done() for each in held)
+            sticks.served = Served(GRAPHS, 1)
+            await asyncio.gather(*held)
+
+    asyncio.run(story())
+
+
 def test_a_model_file_is_refused(tmp_path: Path) -> None:
     async def story() -> None:
         notes: list[str] = []
