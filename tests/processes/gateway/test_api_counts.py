@@ -61,6 +61,7 @@ def test_what_was_answered_shed_late_and_refused_is_counted() -> None:
         assert told(site)[0].detail == "1 without an answer, the last: 64 pictures wait already"
         assert ask(site, TimedOut("no answer in 10 s")) == 503
         assert ask(site, image=b"no picture") == 400
+        assert str(told(site)[0].detail).startswith("3 without an answer, the last: invalid image file: it is no picture")
         served, site.intake.served = site.intake.served, None
         assert ask(site) == 503
         site.intake.served = served

@@ -122,8 +122,6 @@ class DeepStack:
                 return _json(await handler(request), 200)
             except BadForm as error:
                 refused = Refusal(400, str(error))
-            except Unreadable as error:
-                refused = Refusal(400, f"invalid image file: it {error}")
             except Exception as error:
                 refused = refusal(error, request.scope["path"])
             return _json(unsuccessful(refused.why, refused.code), refused.code, refused.headers)
@@ -132,8 +130,11 @@ class DeepStack:
 
 
 def _decoded(image: bytes) -> Decoded:
-    """The picture as small as the sticks get it, and the size it was sent in. Raises Unreadable."""
-    picture = decode_bytes(image, MOST_SIZE, MOST_DECODED)
+    """The picture as small as the sticks get it, and the size it was sent in. Raises BadForm."""
+    try:
+        picture = decode_bytes(image, MOST_SIZE, MOST_DECODED)
+    except Unreadable as error:
+        raise BadForm(f"invalid image file: it {error}") from None
     return Decoded(fit(picture.pixels, MOST_SIZE[0] * MOST_SIZE[1]), picture.size)
 
 
