@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver.common.keys import Keys
 
 from ncs_cluster.control_messages import ChangeStick
 from ncs_cluster.messages import AskFault, AskSwitch
@@ -48,6 +47,8 @@ def until(holds: Callable[[], Any], timeout_s: float = 60.0) -> Any:
 
 def sign_in(browser: Any, token: str) -> None:
     """Type the token, then press Enter: the page may be left while the driver still looks at the field."""
+    from selenium.webdriver.common.keys import Keys
+
     field = browser.find_element("css selector", "#token")
     field.send_keys(token)
     try:

@@ -96,7 +96,7 @@ made_items = st.lists(
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FORMS if kind not in ("hdf5", "parquet")])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(items=made_items, parts=st.integers(1, 4), size=st.sampled_from([0, 1, 3]))
 def test_whatever_the_items_are_and_however_they_are_divided(
     tmp_path_factory: pytest.TempPathFactory, kind: str, items: list[Item], parts: int, size: int

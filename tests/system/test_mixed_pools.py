@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 PORTS = ["1-1.1", "1-1.2"]
-CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.02, "watchdog_s": 3.0, "boot_s": 0.2}
+CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.02, "watchdog_s": 8.0, "boot_s": 0.2}
 POOLS = """\
 [pools.ncs]
 backend = "xlink"

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 PICTURES, WIDTH, HEIGHT = 150, 320, 240
 PORTS = ["1-1.1", "1-1.2"]
-CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.06, "watchdog_s": 3.0, "boot_s": 0.2}
+CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.06, "watchdog_s": 8.0, "boot_s": 0.2}
 
 
 @pytest.fixture(scope="module")

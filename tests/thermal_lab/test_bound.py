@@ -13,8 +13,6 @@ from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, Body, Network, Pl
 from ncs_cluster.testing.thermal_lab.trial import Trial
 from tests.needs import need_module
 
-scipy_optimize = need_module("scipy.optimize")
-
 
 def test_one_stick_may_work_as_much_as_its_rise_leaves_room_for() -> None:
     network = Network([Body()])
@@ -41,7 +39,8 @@ def test_the_steady_bound_is_what_another_solver_finds(seed: int) -> None:
     count, size = chance.randint(1, 9), chance.choice([0, 0, 1, 2, 3])
     network, air_c, limit_c = Network(spread(count, 0.4, chance)), chance.uniform(-10.0, 52.0), chance.uniform(60.0, 75.0)
     rise = network.die_k_w()
-    found = scipy_optimize.linprog(
+    # half a second to import, in each process of the run
+    found = need_module("scipy.optimize").linprog(
         -np.ones(count),
         np.vstack([rise * network.work_w, np.ones(count)]),
         np.append(limit_c - air_c - rise @ network.idle_w, size or count),

@@ -15,6 +15,8 @@ from ncs_cluster.errors import StickError
 PORT = "1-1.2"
 GOODBYE = b"RESET"
 CHUNK = 256 << 10
+WAIT_S = 30.0
+"""The patience of a host on a machine that stands still for seconds."""
 
 
 def patched() -> bytes:
@@ -26,7 +28,7 @@ def patched() -> bytes:
 FIRMWARE = patched()
 
 
-def boot(context: Context, port: str = PORT, booted_port: str | None = None, timeout_s: float = 5.0) -> Pipe:
+def boot(context: Context, port: str = PORT, booted_port: str | None = None, timeout_s: float = WAIT_S) -> Pipe:
     return UsbStick(context, f"stick {port}", port, booted_port, CHUNK).boot(FIRMWARE, GOODBYE, timeout_s, timeout_s)
 
 

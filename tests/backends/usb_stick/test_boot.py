@@ -12,7 +12,7 @@ from ncs_cluster.backends._libusb import NO_DEVICE, Context, UsbError
 from ncs_cluster.backends._usb_stick import VENDOR, UsbStick
 from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.errors import StickError
-from tests.backends.usb_stick.steps import CHUNK, FIRMWARE, GOODBYE, PORT, boot, echoed, refused
+from tests.backends.usb_stick.steps import CHUNK, FIRMWARE, GOODBYE, PORT, WAIT_S, boot, echoed, refused
 
 
 def test_a_stick_boots_and_speaks(bus: Emulator, context: Context) -> None:
@@ -29,11 +29,11 @@ def test_a_stick_boots_and_speaks(bus: Emulator, context: Context) -> None:
 def test_it_is_found_again_wherever_it_comes_back(bus: Emulator, context: Context, run_port: str) -> None:
     bus.add(PORT, run_port=run_port)
     stick = UsbStick(context, "stick", PORT, None, CHUNK)
-    pipe = stick.boot(FIRMWARE, GOODBYE, 5.0, 5.0)
+    pipe = stick.boot(FIRMWARE, GOODBYE, WAIT_S, WAIT_S)
     assert stick.booted_port == run_port
     pipe.close()
     # known now: what it left running there is found and sent away
-    stick.boot(FIRMWARE, GOODBYE, 5.0, 5.0).close()
+    stick.boot(FIRMWARE, GOODBYE, WAIT_S, WAIT_S).close()
     assert bus.state(PORT)["boots"] == 2
 
 
@@ -42,8 +42,8 @@ def test_a_neighbour_that_boots_meanwhile_is_not_mistaken_for_it(bus: Emulator, 
     bus.add(PORT, boot_s=4.0)
     other = Context(str(emulated_libusb))
     slow, fast = UsbStick(context, "slow", PORT, None, CHUNK), UsbStick(other, "fast", "1-1.3", None, CHUNK)
-    neighbour = fast.boot(FIRMWARE, GOODBYE, 5.0, 5.0)
-    pipe = slow.boot(FIRMWARE, GOODBYE, 5.0, 5.0)
+    neighbour = fast.boot(FIRMWARE, GOODBYE, WAIT_S, WAIT_S)
+    pipe = slow.boot(FIRMWARE, GOODBYE, WAIT_S, WAIT_S)
     assert (slow.booted_port, fast.booted_port) == ("2-1.2", "2-1.3")
     pipe.close()
     neighbour.close()
@@ -69,9 +69,9 @@ def test_a_boot_that_ends_in_the_boot_rom_is_told_at_once_and_no_neighbour_is_cl
     bus.add("1-1.2", run_port="2-2", boot_s=0.2)
     other = Context(str(emulated_libusb))
     with ThreadPoolExecutor(1) as threads:
-        booting = threads.submit(UsbStick(context, "stick", "1-1.1", back, CHUNK).boot, FIRMWARE, GOODBYE, 50.0, 5.0)
+        booting = threads.submit(UsbStick(context, "stick", "1-1.1", back, CHUNK).boot, FIRMWARE, GOODBYE, 50.0, WAIT_S)
         bus.await_state("1-1.1", "booting")
-        UsbStick(other, "neighbour", "1-1.2", "2-2", CHUNK).boot(FIRMWARE, GOODBYE, 5.0, 5.0).close()
+        UsbStick(other, "neighbour", "1-1.2", "2-2", CHUNK).boot(FIRMWARE, GOODBYE, WAIT_S, WAIT_S).close()
         with pytest.raises(StickError, match="its boot failed: it is back in its boot ROM") as error:
             booting.result(timeout=60)
     assert error.value.reason == "open"
@@ -87,9 +87,9 @@ def test_one_whose_place_is_unknown_takes_no_device_that_may_be_a_neighbours(
     slow = UsbStick(context, "slow", "1-1.1", None, CHUNK)
     other = Context(str(emulated_libusb))
     with ThreadPoolExecutor(1) as threads:
-        booting = threads.submit(slow.boot, FIRMWARE, GOODBYE, 50.0, 5.0)
+        booting = threads.submit(slow.boot, FIRMWARE, GOODBYE, 50.0, WAIT_S)
         bus.await_state("1-1.1", "booting")
-        UsbStick(other, "quick", "1-1.2", "2-2", CHUNK).boot(FIRMWARE, GOODBYE, 5.0, 5.0).close()
+        UsbStick(other, "quick", "1-1.2", "2-2", CHUNK).boot(FIRMWARE, GOODBYE, WAIT_S, WAIT_S).close()
         bus.await_state("1-1.1", "run", 20.0)
         bus.pull("1-1.2")
         bus.plug("1-1.2")
@@ -121,10 +121,10 @@ def test_one_whose_place_is_known_waits_for_that_and_takes_no_other(
     slow = UsbStick(context, "slow", home, back, CHUNK)
     other = Context(str(emulated_libusb))
     with ThreadPoolExecutor(1) as threads:
-        booting = threads.submit(slow.boot, FIRMWARE, GOODBYE, 5.0, 5.0)
+        booting = threads.submit(slow.boot, FIRMWARE, GOODBYE, WAIT_S, WAIT_S)
         bus.await_state(home, "booting")
         # it runs, and nobody holds it
-        UsbStick(other, "quick", other_home, other_back, CHUNK).boot(FIRMWARE, GOODBYE, 5.0, 5.0).close()
+        UsbStick(other, "quick", other_home, other_back, CHUNK).boot(FIRMWARE, GOODBYE, WAIT_S, WAIT_S).close()
         pipe = booting.result()
     assert slow.booted_port == back
     pipe.close()
@@ -151,7 +151,7 @@ def test_without_permission_it_says_what_to_install(bus: Emulator, context: Cont
 def test_a_stick_in_other_hands_says_so(bus: Emulator, context: Context, emulated_libusb: Path) -> None:
     bus.add(PORT)
     other = Context(str(emulated_libusb))
-    holder = UsbStick(other, "holder", PORT, None, CHUNK).boot(FIRMWARE, GOODBYE, 5.0, 5.0)
+    holder = UsbStick(other, "holder", PORT, None, CHUNK).boot(FIRMWARE, GOODBYE, WAIT_S, WAIT_S)
     error = refused(context, timeout_s=0.5)
     assert error.reason == "open"
     assert "another program" in error.detail

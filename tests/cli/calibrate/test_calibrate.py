@@ -46,7 +46,7 @@ def last_worked_s(part: Path) -> float:
 
 @pytest.mark.slow
 def test_an_interrupted_calibration_goes_on_and_its_file_has_all_readings_and_nothing_private(tmp_path: Path) -> None:
-    words = simulated(tmp_path, "--idle", "8", "--load", "10", "--plot", str(tmp_path / "plot.png"), scale=100.0)
+    words = simulated(tmp_path, "--idle", "8", "--load", "10", "--plot", str(tmp_path / "plot.png"), scale=60.0)
     part, file = tmp_path / "state/thermal/sim-1.part", tmp_path / "state/thermal/sim-1.json"
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
         until_s = time.monotonic() + DONE_S
