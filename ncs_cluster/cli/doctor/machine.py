@@ -66,10 +66,11 @@ class Machine:
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 return None
-            parts = list[bytes]()
-            while (part := os.read(fd, 1 << 16)) and len(parts) * (1 << 16) < LONGEST:
-                parts.append(part)
-            return b"".join(parts).decode(errors="replace").strip()
+            whole = bytearray()
+            # files of /proc come in small pieces
+            while (part := os.read(fd, 1 << 16)) and len(whole) < LONGEST:
+                whole += part
+            return whole.decode(errors="replace").strip()
         except OSError:
             return None
         finally:
@@ -98,6 +99,19 @@ class Machine:
         mine = os.access(place, os.R_OK | os.W_OK) if who.uid == os.geteuid() else None
         return Access(path, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid, mine)
 
+    def blocked(self, path: str, who: Who, want: int = os.R_OK) -> Access | None:
+        """The first folder on the way to a file that `who` may not enter, or the file where `who` lacks a right of `want`. None
+        where nothing is in the way, and where it does not exist."""
+        for folder in (*reversed(Path(path).parents), Path(path)):
+            last = str(folder) == path
+            found = self.access(str(folder), who)
+            if found is None:
+                return None
+            mine = None if found.mine is None else os.access(self.at(str(folder)), want if last else os.X_OK)
+            if not found._replace(mine=mine).allows(who, want if last else os.X_OK):
+                return found
+        return None
+
     def user(self, name: str) -> Who | None:
         """By name, with its groups."""
         for row in self._rows("/etc/passwd"):
@@ -107,6 +121,10 @@ class Machine:
 
     def user_name(self, uid: int) -> str:
         return next((row[0] for row in self._rows("/etc/passwd") if row[2:3] == [str(uid)]), str(uid))
+
+    def home(self, uid: int) -> str:
+        """Its folder; / where the user is not known."""
+        return next((row[5] for row in self._rows("/etc/passwd") if row[2:3] == [str(uid)] and len(row) > 5), "/")
 
     def group_name(self, gid: int) -> str:
         return next((row[0] for row in self._rows("/etc/group") if row[2:3] == [str(gid)]), str(gid))

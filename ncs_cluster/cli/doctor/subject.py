@@ -58,33 +58,33 @@ def unit_file(machine: Machine) -> str | None:
 
 def _running(machine: Machine, pid: int) -> Subject | None:
     """None where this user may not look at it."""
-    status = dict(re.findall(r"^(\w+):\s*(.*)$", machine.text(f"/proc/{pid}/status") or "", re.M))
+    status = dict(re.findall(r"^(\w+):[ \t]*(.*)$", machine.text(f"/proc/{pid}/status") or "", re.M))
     words = _words(machine.text(f"/proc/{pid}/cmdline"))
     begins = next((at for at, word in enumerate(words) if Path(word).name in PROGRAMS), None)
-    if begins is None or "Uid" not in status:
+    uids, gids, more = ([int(word) for word in status.get(key, "").split() if word.isdigit()] for key in ("Uid", "Gid", "Groups"))
+    if begins is None or not uids or not gids:
         return None
-    uid = int(status["Uid"].split()[0])
-    groups = {int(status["Gid"].split()[0]), *map(int, status.get("Groups", "").split())}
-    # empty where this user may not read it: then the defaults are those of this user, as for who starts it by hand
-    environ = dict(word.split("=", 1) for word in _words(machine.text(f"/proc/{pid}/environ")) if "=" in word)
+    uid, groups = uids[0], {gids[0], *more}
     try:
         folder = os.readlink(machine.at(f"/proc/{pid}/cwd"))
     except OSError:
         folder = "/"
-    unit = unit_file(machine)
-    service = unit is not None and environ.get("INVOCATION_ID") is not None
-    name = machine.user_name(uid)
+    unit = _service(machine) if f"/{UNIT}.service" in (machine.text(f"/proc/{pid}/cgroup") or "") else None
+    environ = dict(word.split("=", 1) for word in _words(machine.text(f"/proc/{pid}/environ")) if "=" in word)
+    if not environ:
+        # this user may not read it: what systemd or a login sets is known all the same
+        environ = unit.environ if unit is not None else {"HOME": machine.home(uid)} if uid != os.geteuid() else dict(os.environ)
     return Subject(
         f"the running daemon, pid {pid}",
-        name,
+        machine.user_name(uid),
         uid,
         sorted(groups),
         words[begins + 1 :],
-        environ or dict(os.environ),
+        environ,
         folder,
         pid,
-        unit,
-        service,
+        unit_file(machine),
+        unit is not None and unit.private_tmp,
     )
 
 

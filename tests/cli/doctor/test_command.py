@@ -10,8 +10,11 @@ from typing import Any
 
 import msgspec
 
+import ncs_cluster
 from ncs_cluster.cli.doctor.checks import CHECKS
+from ncs_cluster.cli.doctor.machine import Machine
 from ncs_cluster.testing.control import control
+from ncs_cluster.testing.daemon import running, settings, sticks, synthetic
 from ncs_cluster.types import IntakeClient
 from tests.cli.doctor.test_judgements import intake
 from tests.cli.doctor.tree import NCS, PATIENCE, Tree
@@ -25,7 +28,7 @@ def doctor(*argv: object) -> subprocess.CompletedProcess[str]:
 
 def healthy(tree: Tree) -> None:
     """A machine on which simulated sticks would work."""
-    tree.config("", backend="simulated")
+    tree.config("", 0o644, backend="simulated")
     tree.group("video", ncs=NCS, video=44)
     tree.file("/proc/meminfo", "MemAvailable: 8000000 kB\n")
     tree.program("systemctl", "echo ActiveState=active; echo UnitFileState=enabled; echo NRestarts=0")
@@ -97,6 +100,24 @@ def test_a_running_daemon_is_asked_and_its_sticks_are_not_touched(tree: Tree, tm
     told = "frigate client 10.0.0.7 yolo: 3 handshakes, 0 frames, 0 answered, 0 late: it has never sent a frame"
     assert said["clients"] == ("WARN", told)
     assert (asked, done.returncode) == (["AskStatus"], 2)
+
+
+def test_a_real_daemon_is_judged_by_its_process(tmp_path: Path) -> None:
+    with running(settings(tmp_path, sticks(2), [synthetic()])) as daemon:
+        daemon.until(lambda status: status["daemon"]["state"] == "ok", "is well")
+        pid = daemon.status()["daemon"]["pid"]
+        document = json.loads(doctor("--json", "--runtime-dir", tmp_path / "run").stdout)
+    said = {each["check"]: (each["level"], each["text"]) for each in document["findings"]}
+    assert said["daemon"] == ("PASS", f"ncs-clusterd {ncs_cluster.__version__}, pid {pid}: ok")
+    assert said["sticks"] == ("SKIP", "the daemon drives no stick of the bus")
+    assert {check.name for check in CHECKS} == set(said)
+
+
+def test_a_long_file_of_the_kernel_is_read_whole() -> None:
+    """/proc gives a page at a time."""
+    whole = Path("/proc/kallsyms").read_bytes()[:900_000]
+    assert len(whole) > 200_000
+    assert (Machine().text("/proc/kallsyms") or "").encode().startswith(whole)
 
 
 def test_a_root_that_is_no_folder_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_sticks_that_the_settings_do_not_use() -> None:
 
 def test_what_another_user_may_not_look_at_is_not_judged() -> None:
     denied = "/etc/ncs-cluster.toml: cannot be read: Permission denied; give --config a file that can"
-    facts = settings.Facts("/etc/ncs-cluster.toml", {"settings": denied}, True, False)
+    facts = settings.Facts("/etc/ncs-cluster.toml", {"settings": denied}, False, True, False)
     assert lines(settings.judge(facts)) == [("SKIP", f"not judged: {denied}", "sudo ncsctl doctor")]
     (line,) = lines(settings.judge(facts._replace(foreign=False)))
     assert line == ("FAIL", f"the daemon refuses its settings: {denied}", "sudoedit /etc/ncs-cluster.toml")
@@ -207,7 +207,7 @@ def test_what_another_user_may_not_look_at_is_not_judged() -> None:
 
 
 def test_settings_that_take_too_long_to_read_are_not_called_wrong() -> None:
-    facts = settings.Facts(None, {"settings": "reading them takes longer than 4 s"}, False, True)
+    facts = settings.Facts(None, {"settings": "reading them takes longer than 4 s"}, False, False, True)
     text = "reading them takes longer than 4 s: the rest is judged without them"
     assert lines(settings.judge(facts)) == [("WARN", text, "ncsctl doctor --patience 5")]
 

@@ -96,6 +96,13 @@ def test_a_hub_without_a_supply_and_a_raspberry_pi_give_too_little_for_two_stick
     assert tree.said("power", everything=True) == [("PASS", "each stick is at a hub with a supply of its own", None)]
 
 
+def test_a_port_that_was_cut_off_for_its_current(tree: Tree) -> None:
+    tree.stick("1-1.2")
+    tree.file("/sys/bus/usb/devices/1-1:1.0/1-1-port2/over_current_count", "3\n")
+    tree.file("/sys/bus/usb/devices/1-1:1.0/1-1-port1/over_current_count", "0\n")
+    assert tree.said("power") == [("WARN", "too much current was drawn at 1-1-port2, 3 times", power.POWERED)]
+
+
 def test_a_raspberry_pi_5_gives_more_with_a_strong_supply(tree: Tree) -> None:
     tree.file("/proc/device-tree/model", "Raspberry Pi 5 Model B Rev 1.0\0")
     tree.usb("usb1", "1d6b:0002", bDeviceClass="09", bmAttributes="e0", bMaxPower="0mA")
@@ -347,6 +354,34 @@ def test_a_fault_in_one_part_of_the_settings_hides_nothing_else(tree: Tree) -> N
     said = [text for _, text, _ in tree.said("settings", "firmware")]
     assert [text.split(":")[2].strip() for text in said[:2]] == ["cameras.door.source", "mqtt.broker"]
     assert said[2].startswith("there is no firmware ")
+
+
+def test_files_in_folders_that_are_closed_to_the_service(tree: Tree) -> None:
+    demo = Path(__file__).parents[3] / "graphs/demo"
+    for name in ("graph.toml", "labels.txt", "demo.xml", "demo.bin"):
+        tree.file(f"/home/pi/mine/{name}", (demo / name).read_bytes())
+    (tree.root / "home/pi").chmod(0o700)
+    token = tree.file("/etc/ncs-cluster.token", "0123456789abcdef0123", 0o600)
+    tree.config(f'token-file = "{token}"\ngraphs.mine.path = "{tree.root}/home/pi/mine"\n', 0o644, backend="simulated")
+    file = tree.root / "etc/ncs-cluster.toml"
+    file.write_text(file.read_text().replace('["demo"]', '["mine"]'))
+    model = "/home/pi/mine/demo.xml"
+    assert tree.said("files") == [
+        (
+            "FAIL",
+            "the token: user ncs may not read /etc/ncs-cluster.token",
+            "sudo chgrp ncs /etc/ncs-cluster.token && sudo chmod g+r /etc/ncs-cluster.token",
+        ),
+        (
+            "FAIL",
+            f"graph mine: user ncs may not enter /home/pi, on the way to {model}",
+            "sudo chmod o+x /home/pi; or move the file, to /opt or /var/lib/ncs-cluster",
+        ),
+    ]
+    (tree.root / "home/pi").chmod(0o711)
+    tree.unit(f"SupplementaryGroups={OWN}\n")
+    token.chmod(0o640)
+    assert tree.said("files", everything=True) == [("PASS", "user ncs may read what the settings name, 3 files", None)]
 
 
 def test_secrets_that_every_user_may_read(tree: Tree) -> None:

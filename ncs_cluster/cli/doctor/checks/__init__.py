@@ -15,6 +15,7 @@ from ncs_cluster.cli.doctor.checks import (
     clock,
     daemon,
     disk,
+    files,
     firmware,
     graphs,
     libusb,
@@ -46,6 +47,7 @@ CHECKS: list[Check[Any]] = [
     ),
     Check("settings", "whether the daemon takes its settings", settings.probe, settings.judge),
     Check("secrets", "passwords that every user may read, settings that every user may change", secrets.probe, secrets.judge),
+    Check("files", "whether the daemon's user may read what its settings name", files.probe, files.judge),
     Check(
         "sticks", "sticks on the bus and their state; devices that look like one", sticks.probe, sticks.judge, otherwise="lsusb -t"
     ),

@@ -38,7 +38,7 @@ class Facts(NamedTuple):
 def probe(case: Case) -> Facts:
     files = {str(each.options["path"]) for each in case.settings.sinks if str(each.options.get("path", "")).startswith("/")}
     wanted = [case.settings.state_dir, *sorted(files)] if case.settings.state_dir else sorted(files)
-    missing = {path: str(Path(path).parent) for path in files if not Path(path).parent.is_dir()}
+    missing = {path: os.path.dirname(path) for path in files if not os.path.isdir(os.path.dirname(path))}
     return Facts(case.subject.who, [_place(path, case.subject.who) for path in wanted if path not in missing], missing)
 
 
@@ -76,7 +76,7 @@ def _size(mb: float) -> str:
 
 
 def _place(path: str, who: Who) -> Place:
-    there = next(each for each in (Path(path), *Path(path).parents) if each.is_dir())
+    there = next(each for each in (Path(path), *Path(path).parents) if os.path.isdir(each))
     found = os.statvfs(there)
     inodes = found.f_favail / found.f_files if found.f_files else 1.0
     free_mb = found.f_bavail * found.f_frsize / 1e6

@@ -45,15 +45,19 @@ class Facts(NamedTuple):
     packages: list[Package]
     broken: dict[str, str]
     """Module -> why it cannot be imported."""
-    took_s: float | None
-    """The limit, where importing them took longer."""
+    problem: str | None
+    """Why they could not be imported at all."""
 
 
 def probe(case: Case) -> Facts:
     packages, limit_s = _packages(), case.patience * LIMIT_S
     names = [MODULES.get(each.name, each.name) for each in packages if each.needed and each.version is not None]
-    broken, late = _import(names, limit_s)
-    return Facts(packages, broken, limit_s if late else None)
+    try:
+        return Facts(packages, _import(names, limit_s), None)
+    except subprocess.TimeoutExpired:
+        return Facts(packages, {}, f"importing them takes longer than {limit_s:.0f} s")
+    except OSError as error:
+        return Facts(packages, {}, f"{sys.executable} cannot be started: {error.strerror}")
 
 
 def judge(facts: Facts) -> list[Finding]:
@@ -78,10 +82,8 @@ def judge(facts: Facts) -> list[Finding]:
         else:
             package = next((name for name, known in MODULES.items() if known == module), module)
             found.append(fail(f"{module} cannot be imported: {problem}", f"{PIP} --force-reinstall --no-deps {package}"))
-    if facts.took_s is not None:
-        found.append(
-            warn(f"importing them takes longer than {facts.took_s:.0f} s", f"time {sys.executable} -c 'import cv2, openvino'")
-        )
+    if facts.problem is not None:
+        found.append(warn(facts.problem, f"time {sys.executable} -c 'import cv2, openvino'"))
     needed = sum(each.needed for each in facts.packages)
     return found or [passed(f"{needed} packages that are needed can be imported, in versions that were tried")]
 
@@ -128,21 +130,18 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _import(names: list[str], limit_s: float) -> tuple[dict[str, str], bool]:
-    """Why modules cannot be imported; and whether it took too long. After a crash the rest is imported by another process."""
+def _import(names: list[str], limit_s: float) -> dict[str, str]:
+    """Why modules cannot be imported. Raises TimeoutExpired and OSError. After a crash the rest is imported by another process."""
     broken = dict[str, str]()
     while names:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", IMPORT, *names],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                timeout=limit_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return broken, True
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORT, *names],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=limit_s,
+            check=False,
+        )
         lines = done.stdout.decode(errors="replace").splitlines()
         broken.update({line.partition(" ")[0]: line.partition(" ")[2] for line in lines if " " in line})
         if done.returncode == 0:
@@ -150,7 +149,7 @@ def _import(names: list[str], limit_s: float) -> tuple[dict[str, str], bool]:
         last = lines[-1].split(" ")[0] if lines else names[0]
         broken[last] = f"the process that imports it dies ({_how(done.returncode)})"
         names = names[names.index(last) + 1 :]
-    return broken, False
+    return broken
 
 
 def _how(code: int) -> str:

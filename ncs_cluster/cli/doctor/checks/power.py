@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 from ncs_cluster.cli.doctor.case import Case
 from ncs_cluster.cli.doctor.finding import Finding, passed, skip, warn
-from ncs_cluster.cli.doctor.usb import USB3_MBPS, Device, devices, seen
+from ncs_cluster.cli.doctor.machine import Machine
+from ncs_cluster.cli.doctor.usb import DEVICES, USB3_MBPS, Device, devices, seen
 
 STICK_MA = 900
 """What a stick draws at most, whatever its descriptor says."""
 BUS_MA, BUS3_MA = 500, 900
 """What one port gives to a hub that has no supply of its own."""
-BOARDS = {"Raspberry Pi 5": 600, "Raspberry Pi 4": 1200, "Raspberry Pi 400": 1200, "Raspberry Pi 3": 1200, "Raspberry Pi 2": 1200}
+BOARDS = {"Raspberry Pi 5": 600, "Raspberry Pi 4": 1200, "Raspberry Pi 400": 1200, "Raspberry Pi 3": 1200, "Raspberry Pi 2": 600}
 """All USB ports of the board together, mA."""
 PI5_STRONG_MA = 1600
 """With a supply of 5 A."""
@@ -37,6 +38,8 @@ class Load(NamedTuple):
 class Facts(NamedTuple):
     loads: list[Load]
     sticks: int
+    cut_off: dict[str, int]
+    """Ports ("usb1-port2") that a hub has switched off for too much current -> how often."""
 
 
 def probe(case: Case) -> Facts:
@@ -45,11 +48,11 @@ def probe(case: Case) -> Facts:
     loads = [_at_hub(hub, listed, sticks) for hub in listed.values() if hub.hub and "-" in hub.port and not hub.self_powered]
     if (board := _board(case)) is not None:
         loads.append(_at_board(*board, listed, sticks))
-    return Facts([each for each in loads if each.sticks], len(sticks))
+    return Facts([each for each in loads if each.sticks], len(sticks), _cut_off(case.machine))
 
 
 def judge(facts: Facts) -> list[Finding]:
-    found = []
+    found = [warn(f"too much current was drawn at {port}, {times} times", POWERED) for port, times in facts.cut_off.items()]
     for place, ma, can_ma, sticks in facts.loads:
         text = f"{place}: {sticks} stick{'s' * (sticks > 1)} and what else is there may draw {ma} mA of {can_ma} mA"
         found.append(warn(text, POWERED) if ma > can_ma else passed(text))
@@ -89,6 +92,16 @@ def _at_board(name: str, can_ma: int, listed: dict[str, Device], sticks: set[str
 
     there = [each for each in listed.values() if "-" in each.port and not each.hub and of_board(each)]
     return Load(name, sum(_draws(each, sticks) for each in there), can_ma, sum(each.port in sticks for each in there))
+
+
+def _cut_off(machine: Machine) -> dict[str, int]:
+    """over_current_count of each port: the kernel's Documentation/ABI/testing/sysfs-bus-usb."""
+    found = dict[str, int]()
+    for hub in (name for name in machine.names(DEVICES) if name.endswith(":1.0")):
+        for port in (name for name in machine.names(f"{DEVICES}/{hub}") if "-port" in name):
+            if times := machine.number(f"{DEVICES}/{hub}/{port}/over_current_count"):
+                found[port] = times
+    return found
 
 
 def _board(case: Case) -> tuple[str, int] | None:

@@ -25,6 +25,8 @@ INSTALL = f"sudo groupadd -f --system {GROUP} && echo '{RULE}' | sudo tee /etc/u
 
 class Facts(NamedTuple):
     used: bool
+    needed: bool
+    """Without a stick the daemon has nothing to do."""
     who: Who
     nodes: dict[str, Access | None]
     """Port of each stick -> its device node; None where the node is missing."""
@@ -45,7 +47,14 @@ def probe(case: Case) -> Facts:
     gid = machine.group(group) if group is not None else None
     names = {each.gid: machine.group_name(each.gid) for each in found.values() if each is not None}
     return Facts(
-        case.sticks_are_used, who, found, names, rule, group if gid is not None else None, who.uid == 0 or gid in who.groups
+        case.sticks_are_used,
+        case.sticks_are_needed,
+        who,
+        found,
+        names,
+        rule,
+        group if gid is not None else None,
+        who.uid == 0 or gid in who.groups,
     )
 
 
@@ -55,9 +64,11 @@ def judge(facts: Facts) -> list[Finding]:
     found = [_node(facts, port, node) for port, node in facts.nodes.items()]
     if found:
         return found
+    if not facts.needed:
+        return [skip("no stick is on the bus")]
+    if facts.who.uid == 0:
+        return [skip("no stick is on the bus, and root needs no udev rule")]
     if facts.rule is None:
-        if facts.who.uid == 0:
-            return [skip("no stick is on the bus, and root needs no udev rule")]
         return [warn(f"no udev rule gives sticks to user {facts.who.name}", INSTALL)]
     if not facts.member:
         return [warn(f"{facts.rule} gives sticks to group {facts.rule_group}: user {facts.who.name} is not in it", _join(facts))]

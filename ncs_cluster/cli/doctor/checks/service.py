@@ -36,7 +36,7 @@ def judge(facts: Facts) -> list[Finding]:
     if not facts.shown:
         return [skip(f"{facts.unit} is there, but systemd does not answer")]
     shown, found = facts.shown, list[Finding]()
-    active, restarts = shown.get("ActiveState", ""), int(shown.get("NRestarts") or 0)
+    active, restarts = shown.get("ActiveState", ""), int(number) if (number := shown.get("NRestarts", "")).isdigit() else 0
     if shown.get("NeedDaemonReload") == "yes":
         found.append(
             warn(

@@ -17,6 +17,8 @@ RIGHTS = ("Permission denied", "by this user", "this user can reach")
 class Facts(NamedTuple):
     file: str | None
     refused: dict[str, str]
+    flags: bool
+    """They are given on a command line."""
     foreign: bool
     """They were judged by another user than the daemon's."""
     late: bool
@@ -25,7 +27,7 @@ class Facts(NamedTuple):
 
 def probe(case: Case) -> Facts:
     refused = {part: line for part, line in case.read.refused.items() if part not in ELSEWHERE}
-    return Facts(_file(case), refused, case.subject.uid != os.geteuid(), case.read.late)
+    return Facts(_file(case), refused, bool(case.subject.argv), case.subject.uid != os.geteuid(), case.read.late)
 
 
 def judge(facts: Facts) -> list[Finding]:
@@ -39,7 +41,11 @@ def judge(facts: Facts) -> list[Finding]:
             found.append(skip(f"not judged: {line}", "sudo ncsctl doctor"))
         else:
             found.append(fail(f"the daemon refuses its settings: {line}", remedy))
-    return found or [passed(f"{facts.file} is right" if facts.file else "no file of settings: the defaults hold")]
+    if found:
+        return found
+    if facts.file is not None:
+        return [passed(f"{facts.file} is right")]
+    return [passed(f"no file of settings: {'flags' if facts.flags else 'the defaults'} hold")]
 
 
 def _file(case: Case) -> str | None:

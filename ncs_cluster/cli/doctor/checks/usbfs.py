@@ -30,6 +30,8 @@ def probe(case: Case) -> Facts:
 def judge(facts: Facts) -> list[Finding]:
     if facts.mb is None:
         return [skip(f"this kernel has no {FILE}")]
+    if not facts.sticks and not facts.cameras:
+        return [skip("neither a stick nor a RealSense camera is on the bus")]
     need = EACH_MB * facts.sticks + CAMERA_MB * facts.cameras
     who = f"{facts.sticks} sticks" + (f" and {facts.cameras} RealSense cameras" if facts.cameras else "")
     if 0 < facts.mb < need:
