@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # What `make test-fast` runs: the pure modules and the small ones, for every save of a file.
 FAST := $(wildcard tests/test_*.py) $(addprefix tests/,core decoders graphs ipc policies provision render sinks sources xlink)
 
-.PHONY: run test test-thorough test-fast check bench bench-thermal docs constraints clean
+.PHONY: run test test-thorough test-fast test-package deb check bench bench-thermal docs constraints clean
 
 # Four simulated sticks in two clusters; heat runs 20 times faster, so that turns pass every 2 s (40 / 20). The camera has more frames
 # than the sticks can do, and the air is such that turns keep all of them under 65 °C until somebody makes a heat wave.
@@ -27,7 +27,7 @@ run: $(VENV)/.ready
 
 # ARGS="-k heat" and the like go to pytest; one file alone is quicker as: .venv/bin/python -m pytest tests/core/test_zone.py
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -n auto -m "not thorough" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not thorough and not package" $(ARGS)
 
 # Tests that search longer, or repeat on another machine or program what holds here; .ci/run runs them too.
 test-thorough: $(VENV)/.ready-test
@@ -35,6 +35,16 @@ test-thorough: $(VENV)/.ready-test
 
 test-fast: $(VENV)/.ready-test
 	$(BIN)/python -m pytest -n logical -q -m "not slow" $(FAST) $(ARGS)
+
+# Debian packages, in build/deb: for Debian 12 and 13 (bookworm, trixie), amd64 and arm64, all built here. SUITES=trixie ARCHS=arm64: one.
+SUITES ?= bookworm trixie
+ARCHS  ?= amd64 arm64
+deb: $(VENV)/.ready-test
+	$(BIN)/python -m deploy.debian.build $(addprefix --suite ,$(SUITES)) $(addprefix --arch ,$(ARCHS))
+
+# Installs, upgrades, removes and purges the packages of build/deb on machines made from nothing; as root, minutes for each.
+test-package: $(VENV)/.ready-test
+	NCS_CLUSTER_PACKAGE_SUITES="$(SUITES)" $(BIN)/python -m pytest -m package tests/package $(ARGS)
 
 check: $(VENV)/.ready-check
 	$(BIN)/ruff check .

@@ -41,7 +41,7 @@ An error is one line that names the file, variable or flag, the key and the reme
 78 before anything has been started.
 
 ```toml
-# /etc/ncs-cluster.toml
+# /etc/ncs-cluster/ncs-cluster.toml
 backend = 'simulated'
 cluster-size = 2
 results = "found.jsonl"

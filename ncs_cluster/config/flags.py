@@ -20,7 +20,7 @@ EPILOG = """examples:
       four simulated sticks, two at work while two cool, and a scene that needs no camera
   ncs-clusterd --source door=rtsp://user:password@camera/stream --source usb:0 --graph ~/graphs/ssd
   ncs-clusterd --source film.mp4 --every-frame --results found.jsonl --no-web
-  ncs-clusterd --config /etc/ncs-cluster.toml
+  ncs-clusterd --config /etc/ncs-cluster/ncs-cluster.toml
 
 A flag beats the environment (NCS_CLUSTER_CLUSTER_SIZE=2, tables by __), which beats the file.
 While it runs: ncsctl status, ncsctl url.

@@ -19,8 +19,8 @@ from typing import Any
 
 UNIT = "ncs-clusterd.service"
 CTL = ["/opt/ncs-cluster/bin/ncsctl"]
-CONFIG = Path("/etc/ncs-cluster.toml")
-TOKEN = Path("/etc/ncs-cluster.token")
+CONFIG = Path("/etc/ncs-cluster/ncs-cluster.toml")
+TOKEN = Path("/etc/ncs-cluster/token")
 PROPERTIES = "MainPID,ActiveState,SubState,Result,StatusText,NRestarts,ExecMainStatus,ControlGroup"
 
 

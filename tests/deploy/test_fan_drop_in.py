@@ -12,7 +12,7 @@ from tests.deploy.container import booted, need_container
 pytestmark = pytest.mark.slow
 
 CHANGED = {
-    "ExecStart=/opt/ncs-cluster/bin/ncs-clusterd --config /etc/ncs-cluster.toml": (
+    "ExecStart=/opt/ncs-cluster/bin/ncs-clusterd --config /etc/ncs-cluster/ncs-cluster.toml": (
         "ExecStart=-sh -c 'echo 99 > /sys/devices/platform/pwm1'\nExecStart=-sh -c 'echo 99 > /sys/devices/virtual/pwm1'"
     ),
     "Type=notify": "Type=oneshot",

@@ -24,7 +24,7 @@ graph = "none"
 sticks = 4
 cluster_size = 2
 listen = "0.0.0.0:8080"
-token_file = "/etc/ncs-cluster.token"
+token_file = "/etc/ncs-cluster/token"
 """
 # faster than the unit, so that the test is short; the interpreter lies elsewhere than where it was built
 DROP_IN = "[Service]\nWatchdogSec=3\nTimeoutAbortSec=1\nRestartSec=1\nEnvironment=LD_LIBRARY_PATH=/rig/python/lib\n"
@@ -38,9 +38,10 @@ for each in ncs-clusterd:daemon ncsctl:ncsctl; do
     printf '#!/opt/ncs-cluster/bin/python\\nfrom ncs_cluster.cli.%s import main\\nmain()\\n' ${{each#*:}} > $to
     chmod +x $to
 done
-install -m 0640 -g ncs /rig/ncs-cluster.toml /etc/
-install -m 0640 -g ncs /dev/null /etc/ncs-cluster.token
-python3 -c 'import secrets; print(secrets.token_urlsafe())' | tee /etc/ncs-cluster.token >/dev/null
+install -d -m 0750 -g ncs /etc/ncs-cluster
+install -m 0640 -g ncs /rig/ncs-cluster.toml /etc/ncs-cluster/
+install -m 0640 -g ncs /dev/null /etc/ncs-cluster/token
+python3 -c 'import secrets; print(secrets.token_urlsafe())' | tee /etc/ncs-cluster/token >/dev/null
 install -m 0644 /rig/source/deploy/99-ncs-cluster.rules /etc/udev/rules.d/
 install -m 0644 /rig/source/deploy/ncs-clusterd.service /etc/systemd/system/
 install -D /rig/drop-in.conf /etc/systemd/system/ncs-clusterd.service.d/rig.conf
@@ -122,7 +123,7 @@ def test_a_reload_returns_when_the_settings_are_in_effect_and_fails_where_they_a
     assert told["after reloads"]["ActiveState"] == "active"
     assert told["after reloads"]["MainPID"] == told["at work"]["MainPID"]
     assert "new settings are applied: pool simulated: switch_temp_c 65 -> 61" in told["events"]
-    assert "new settings are not applied: /etc/ncs-cluster.toml: " in told["events"]
+    assert "new settings are not applied: /etc/ncs-cluster/ncs-cluster.toml: " in told["events"]
 
 
 def test_killed_it_is_started_again(told: dict[str, Any]) -> None:
