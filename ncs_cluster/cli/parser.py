@@ -19,6 +19,7 @@ from ncs_cluster.cli import (
     reload,
     snapshot,
     sticks,
+    support,
     usb,
 )
 
@@ -72,5 +73,6 @@ def make() -> argparse.ArgumentParser:
     history.add(command)
     snapshot.add(command)
     sticks.add(command)
+    support.add(command)
     usb.add(command)
     return made

@@ -10,7 +10,6 @@ from pathlib import Path
 from ncs_cluster.cli import fresh_file
 from ncs_cluster.client import Client
 from ncs_cluster.errors import NcsClusterError
-from ncs_cluster.processes.observer import page_picture
 
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 JPEG, PNG = (".jpg", ".jpeg"), ".png"
@@ -32,6 +31,8 @@ def add(command: Add) -> None:
 
 
 def _snapshot(given: argparse.Namespace) -> int:
+    from ncs_cluster.processes.observer import page_picture
+
     file = None if given.file == STDOUT else Path(given.file)
     if file is None and sys.stdout.isatty():
         raise NoSnapshot("a terminal shows no picture: name a file, or pass standard output on with a pipe")
