@@ -6,7 +6,7 @@ Runs on CPython 3.9.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Dict, List, Optional, Tuple
+from typing import Annotated, Any, Dict, List, Optional, Set, Tuple
 
 from msgspec import Meta, Struct
 
@@ -163,6 +163,17 @@ class PoolSpec(Struct, frozen=True):
     discovery: Optional[DiscoverySpec] = None
     """How sticks of a matched backend are found; None for a counted one."""
     name: str = "default"
+
+
+class FallbackSpec(Struct, frozen=True):
+    """The pool that works only while no other pool can."""
+
+    pool: PoolSpec
+    """Counted sticks that compute with this machine's processors."""
+    shown: str = "the CPU"
+    """What it is, for people."""
+    standby: bool = True
+    """Its workers always run, with their graphs loaded; False: they are started when the other sticks run short."""
 
 
 class SinkSpec(Struct, frozen=True):
@@ -353,11 +364,23 @@ class Settings(Struct, frozen=True):
     intakes: List[IntakeSpec] = []
     history_days: int = 30
     """How long temperatures, rates and events are kept in the state directory; 0: not at all."""
+    fallback: Optional[FallbackSpec] = None
+
+    @property
+    def all_pools(self) -> List[PoolSpec]:
+        """The pools, and that of the fallback as the last one."""
+        return self.pools if self.fallback is None else [*self.pools, self.fallback.pool]
 
     @property
     def sticks(self) -> List[StickSpec]:
-        """Sticks of all pools with a counted backend."""
+        """Sticks of `pools` with a counted backend."""
         return [stick for pool in self.pools for stick in pool.sticks]
+
+    @property
+    def drivers(self) -> Set[Tuple[str, str]]:
+        """Backend and runtime of every worker there may be."""
+        counted = {(stick.backend, stick.runtime) for pool in self.all_pools for stick in pool.sticks}
+        return counted | {(found.backend, found.runtime) for found in self.discoveries}
 
     @property
     def discoveries(self) -> List[DiscoverySpec]:
@@ -365,6 +388,6 @@ class Settings(Struct, frozen=True):
 
     @property
     def simulated(self) -> bool:
-        """True when every stick is simulated: only then faults may be injected."""
+        """True when every stick is simulated, but those of the fallback: only then faults may be injected."""
         driven = [*(stick.simulated for stick in self.sticks), *(found.simulated for found in self.discoveries)]
         return bool(self.sticks) and all(driven)

@@ -302,6 +302,23 @@ class LoadStatus(Struct, frozen=True):
     """For people, while overloaded."""
 
 
+class FallbackStatus(Struct, frozen=True):
+    """A pool that works only while no stick of the other pools can."""
+
+    pool: str
+    ready: bool
+    """It can take over at once."""
+    serving: bool
+    """It works, in place of the others."""
+    reason: str | None
+    """Why it is needed, and whether it serves, for people; None: a stick of another pool can work."""
+    fps: float
+    takeovers: int
+    """How often it has taken over."""
+    served_s: float
+    """For how long, all times together."""
+
+
 class Status(Struct, frozen=True):
     daemon: DaemonStatus
     clusters: ClusterStatus
@@ -325,6 +342,8 @@ class Status(Struct, frozen=True):
     """Those that are configured."""
     inputs: dict[str, tuple[int, int]] = {}
     """Width and height of each graph's input, pixels, once a stick has opened it."""
+    fallback: FallbackStatus | None = None
+    """None: there is none."""
 
 
 class Event(Struct, frozen=True):

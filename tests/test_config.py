@@ -49,6 +49,7 @@ def test_every_flag_is_a_key_of_the_file_and_a_variable(write: Write, tmp_path: 
         "switch_interval": "20",
         "switch_temp": "60",
         "policy": '"ring"',
+        "fallback": '"openvino"',
         "picture": '"exact"',
         "background": '"remove"',
         "window": "true",

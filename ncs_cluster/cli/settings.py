@@ -115,7 +115,7 @@ def checked_again(argv: Sequence[str], running: Settings) -> Settings:
 
     with _permanent_errors():
         settings = config.load(argv, os.environ, running=running)
-        if _drivers(settings) - _drivers(running) or _models(settings) != _models(running):
+        if settings.drivers - running.drivers or _models(settings) != _models(running):
             try_all_graphs(settings)
     return settings
 
@@ -129,12 +129,6 @@ def _permanent_errors() -> Iterator[None]:
         if error.errno in PERMANENT_ERRNOS:
             raise ConfigError(f"{format_os_error(error)}; give this user access") from error
         raise
-
-
-def _drivers(settings: Settings) -> set[tuple[str, str]]:
-    """Each backend with the runtime of its workers."""
-    drivers = {(stick.backend, stick.runtime) for stick in settings.sticks}
-    return drivers | {(found.backend, found.runtime) for found in settings.discoveries}
 
 
 def _models(settings: Settings) -> list[GraphSpec]:
@@ -156,9 +150,11 @@ def _read(program: str, argv: Sequence[str], job: Optional[Change], *, graphs: b
 
 def try_all_graphs(settings: Settings) -> None:
     """Load each graph once by each backend. Raises ConfigError."""
-    for backend, runtime in sorted(_drivers(settings)):
+    of_sticks = structs.replace(settings, fallback=None).drivers
+    for backend, runtime in sorted(settings.drivers):
         if (line := try_graphs(settings, backend, runtime)) is not None:
-            raise ConfigError(line)
+            remedy = "; --fallback needs a graph that the CPU can run, too: leave it out, or replace the graph"
+            raise ConfigError(line if (backend, runtime) in of_sticks else line + remedy)
 
 
 def try_graphs(settings: Settings, backend: str, runtime: str, limit_s: Optional[float] = None) -> Optional[str]:

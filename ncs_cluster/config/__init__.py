@@ -44,7 +44,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str], *, job: bool = False, 
 
 
 def _settings(context: Context) -> Settings:
-    found, plugins = pools(context)
+    found, fallback, plugins = pools(context)
     environments = runtimes(context)
     seen = cameras(context)
     written, page = sinks(context), gateway(context)
@@ -65,6 +65,7 @@ def _settings(context: Context) -> Settings:
         ambient=ambient(context),
         intakes=intakes(context, wanted),
         history_days=context.root.history_days,
+        fallback=fallback,
     )
 
 

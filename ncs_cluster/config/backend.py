@@ -51,6 +51,8 @@ def chosen(pool: PoolRequest) -> BackendPlugin:
             context.notices.append(f"{seen}, but backend {plugin.name} cannot drive any: {obstacle}")
     if seen:
         context.notices.append("working on this CPU")
+    elif (waiting := _waited_for(pool, found)) is not None:
+        return waiting
     else:
         device = next(plugin.matched.device for plugin in found if plugin.matched is not None)
         cause = [f"port {port} {why}" for port, why in ignored.items()] or [f"no {device} is plugged in"]
@@ -66,6 +68,19 @@ def _running(pool: PoolRequest) -> str:
         if each.name == pool.name or (pool.name is None and len(pools) == 1 and each.name == drives):
             return drives
     return ""
+
+
+def _waited_for(pool: PoolRequest, found: list[BackendPlugin]) -> Optional[BackendPlugin]:
+    """With a fallback, the backend that waits for sticks though none is plugged in; None: none could drive one."""
+    if pool.context.root.fallback is None:
+        return None
+    for plugin in found:
+        obstacle = None if plugin.obstacle is None else call(plugin.obstacle, BackendHost(pool, plugin))
+        if plugin.matched is not None and obstacle is None:
+            return plugin
+        if obstacle:
+            pool.context.notices.append(f"backend {plugin.name} cannot wait for a stick: {obstacle}")
+    return None
 
 
 def options(pool: PoolRequest, plugin: BackendPlugin) -> dict[str, Any]:
@@ -124,8 +139,7 @@ class BackendHost:
     @property
     def runtime(self) -> str:
         """The name of the [runtimes.NAME] its workers run under."""
-        own: Optional[str] = None if self._pool.name is None else self._context.root.pools[self._pool.name].runtime
-        name: str = own or getattr(self._context.root, self._plugin.name).runtime
+        name: str = self._pool.runtime or getattr(self._context.root, self._plugin.name).runtime
         self._context.check_runtime(name, *self._key("runtime"))
         return name
 

@@ -19,7 +19,7 @@ from ncs_cluster.config.graph_folder import GraphToml, Input, Labels
 from ncs_cluster.config.model import BACKEND_TABLES, GROUPS, Keys
 from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt
 from ncs_cluster.config.table import options_table
-from ncs_cluster.config.tables import Camera, Discovery, Graph, PolicyTable, Pool, Runtime
+from ncs_cluster.config.tables import Camera, Discovery, FallbackTable, Graph, PolicyTable, Pool, Runtime
 from ncs_cluster.decoders import DECODERS
 from ncs_cluster.plugins import load
 from ncs_cluster.policies import POLICIES
@@ -95,6 +95,10 @@ MQTT = """\
 The broker to which states are published, for Home Assistant: [integrations.md](integrations.md#home-assistant-mqtt).
 `mqtt = "HOST"` and `--mqtt HOST` are short for this table with `broker = "HOST"`.
 """
+FALLBACK = """\
+What works while no stick can: [operate.md](operate.md#the-cpu-takes-over). `fallback = "openvino"` and `--fallback openvino` are
+short for this table with `backend = "openvino"`.
+"""
 LABELS = """\
 `labels = "labels.txt"` above, or this table. A file of names is a list, a line each, or has an id before each name; JSON, pbtxt and
 the YAML of ultralytics are understood too. Where the ids of a list begin is read from the model (`DetectionOutput` of an IR tells
@@ -157,6 +161,7 @@ def page() -> str:
             FrigateTable,
             "`--frigate ENDPOINT` is short for this table with an endpoint: [integrations.md](integrations.md).\n",
         ),
+        ("fallback", FallbackTable, FALLBACK),
         ("fan", Fan, "A fan that follows the headroom of the sticks: [thermal.md](thermal.md#a-fan).\n"),
         ("ambient", Ambient, "A sensor of the air around the sticks: [thermal.md](thermal.md#the-air-and-the-board).\n"),
         ("mqtt", Mqtt, MQTT),

@@ -16,7 +16,7 @@ from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt
 from ncs_cluster.config.table import Table, key, named, options_table
-from ncs_cluster.config.tables import Camera, Discovery, Graph, PolicyTable, Pool, Runtime
+from ncs_cluster.config.tables import Camera, Discovery, FallbackTable, Graph, PolicyTable, Pool, Runtime
 from ncs_cluster.config.values import Api, Apis, Background, Lines, Networks, Picture, Rate, Size, Threshold
 from ncs_cluster.policies import POLICIES
 from ncs_cluster.sources import SOURCES
@@ -110,6 +110,15 @@ class Keys(Table):
         "[policy], beside its name.",
         STICKS,
         choices=[*POLICIES.builtin],
+    )
+
+    fallback: Optional[FallbackTable] = key(
+        None,
+        "What works while no stick can: none is there, all are too hot, boot or have failed. openvino: this CPU. The daemon is "
+        "degraded then, and the first stick that works takes over again. Its options stand in the table [fallback].",
+        STICKS,
+        "BACKEND",
+        shown="text BACKEND, or the table",
     )
 
     picture: Picture = key(

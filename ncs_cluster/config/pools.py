@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Optional
 
+from msgspec import structs
+
 from ncs_cluster import policies
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
@@ -12,12 +14,13 @@ from ncs_cluster.backends.sysfs import scan
 from ncs_cluster.config.backend import BackendHost, chosen, judge, of_table, options, sysfs
 from ncs_cluster.config.calibrations import calibrations
 from ncs_cluster.config.context import Context
+from ncs_cluster.config.fallback import FALLBACK, FallbackRequest, chosen_fallback
 from ncs_cluster.config.model import tables
 from ncs_cluster.config.policy import policy_of
 from ncs_cluster.config.request import PoolRequest, requests
 from ncs_cluster.config.spec import NAME, NAME_RULE
 from ncs_cluster.plugins import REMEDY, call, made, reason
-from ncs_cluster.specs import ClusterSpec, DieFigures, DiscoverySpec, PoolSpec, StickSpec
+from ncs_cluster.specs import ClusterSpec, DieFigures, DiscoverySpec, FallbackSpec, PoolSpec, StickSpec
 from ncs_cluster.types import StickId
 from ncs_cluster.usb_ids import UsbIds
 
@@ -25,11 +28,12 @@ LONG_INTERVAL_S = 3600.0
 """A longer switch interval is asked about: the original script counts milliseconds."""
 
 
-def pools(context: Context) -> tuple[list[PoolSpec], list[BackendPlugin]]:
-    """The pools, and the backend of each."""
+def pools(context: Context) -> tuple[list[PoolSpec], Optional[FallbackSpec], list[BackendPlugin]]:
+    """The pools, the fallback, and the backends of all."""
     wanted = requests(context)
     plugins = [chosen(pool) for pool in wanted]
-    judge_tables(context, {plugin.name for plugin in plugins})
+    reserve = chosen_fallback(context, wanted, plugins)
+    judge_tables(context, {plugin.name for plugin in [*plugins, *([reserve] if reserve else [])]})
     calibrated = calibrations(context)
     specs, taken = list[PoolSpec](), dict[UsbIds, str]()
     for pool, plugin in zip(wanted, plugins, strict=True):
@@ -42,7 +46,24 @@ def pools(context: Context) -> tuple[list[PoolSpec], list[BackendPlugin]]:
         found = sticks(pool, plugin)
         turns = clusters(pool, plugin, len(found), calibrated)
         specs.append(PoolSpec(turns, found, discovery(pool, plugin), name))
-    return specs, plugins
+    if reserve is None:
+        return specs, None, plugins
+    return specs, fallback(context, reserve, {pool.name for pool in specs}), [*plugins, reserve]
+
+
+def fallback(context: Context, plugin: BackendPlugin, names: Collection[str]) -> FallbackSpec:
+    """The pool that works while no other can. `names`: of the other pools."""
+    if FALLBACK in names:
+        context.refuse("pools", FALLBACK, because=f'"{FALLBACK}" is the name of the pool of --fallback; give this pool another one')
+    assert plugin.counted is not None
+    assert context.root.fallback is not None
+    request = FallbackRequest(context, FALLBACK if plugin.counted.prefix in names else None)
+    # one copy of the weights, since they lie there for nothing most of the time
+    given = {**plugin.alone, **options(request, plugin)}
+    found = [structs.replace(stick, options=given) for stick in sticks(request, plugin)]
+    device = found[0].port.rpartition(" ")[0]
+    shown = f"the {device}" if device.isupper() else f"backend {plugin.name}"
+    return FallbackSpec(PoolSpec(ClusterSpec(), found, name=FALLBACK), shown, context.root.fallback.standby)
 
 
 def sticks(pool: PoolRequest, plugin: BackendPlugin) -> list[StickSpec]:
@@ -64,14 +85,14 @@ def sticks(pool: PoolRequest, plugin: BackendPlugin) -> list[StickSpec]:
     runtime = BackendHost(pool, plugin).runtime
     return [
         StickSpec(
-            id=StickId(f"{pool.name or plugin.counted.prefix}-{n}"),
+            id=StickId(f"{pool.prefix or plugin.counted.prefix}-{n}"),
             port=f"{place} {n}",
             backend=plugin.name,
             options=given,
             runtime=runtime,
             simulated=plugin.simulated,
             on_host=plugin.on_host,
-            pool=pool.name or plugin.name,
+            pool=FALLBACK if isinstance(pool, FallbackRequest) else pool.name or plugin.name,
         )
         for n in range(1, count + 1)
     ]

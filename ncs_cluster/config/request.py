@@ -19,6 +19,16 @@ class PoolRequest:
         own = None if self.name is None else getattr(self.context.root.pools[self.name], key)
         return getattr(self.context.root, key) if own is None else own
 
+    @property
+    def runtime(self) -> Optional[str]:
+        """The interpreter that [pools.NAME] names for its workers."""
+        return None if self.name is None else self.context.root.pools[self.name].runtime
+
+    @property
+    def prefix(self) -> Optional[str]:
+        """Of the ids of counted sticks; None: that of the backend."""
+        return self.name
+
     def key(self, key: str) -> KeyPath:
         """Where a key of the pool is given, or would be."""
         if self.name is None:

@@ -53,6 +53,21 @@ class Pool(Table):
     options: dict[str, Any] = key({}, "Options of its backend; those left out are as the backend's table says.")
 
 
+class FallbackTable(Table):
+    """`[fallback]`: what works while no stick can."""
+
+    backend: Optional[named(BACKENDS)] = key(  # type: ignore[valid-type]
+        None, "What drives it: as --fallback.", choices=[name for name, each in BACKENDS.builtin.items() if each.on_host]
+    )
+    standby: bool = key(
+        True,
+        "Its process always runs, with its graphs loaded, and takes over at once. false: it is started when the last stick is "
+        "left or all are near their limit, which saves its memory; frames may wait until it has loaded its graphs.",
+    )
+    runtime: Optional[str] = key(None, "The interpreter it runs under: a [runtimes.NAME].")
+    options: dict[str, Any] = key({}, "Options of its backend, such as `threads`; those left out are as the backend's table says.")
+
+
 class Graph(Table):
     """`[graphs.NAME]`: a graph folder under a name of your own."""
 

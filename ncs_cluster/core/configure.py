@@ -20,7 +20,7 @@ LIVE_GRAPH_FIELDS = {"threshold", "labels", "decoder_options"}
 """Fields of a GraphSpec that a worker applies to a loaded graph."""
 
 
-RESTART_FIELDS = ("runtime_dir", "state_dir", "runtimes", "log_level", "fan", "ambient", "history_days")
+RESTART_FIELDS = ("runtime_dir", "state_dir", "runtimes", "log_level", "fan", "ambient", "history_days", "fallback")
 
 
 class Operator:
@@ -50,7 +50,7 @@ class Operator:
             return [event, *(refuse(client, why, SETTINGS_REFUSED) for client in asked)]
         engine.settings = new
         actions = engine.sinks.configure(new.sinks, now_s)
-        actions += engine.workers.configure(new.pools, new.graphs, now_s)
+        actions += engine.workers.configure(new.all_pools, new.graphs, now_s)
         actions += engine.cameras.configure(new.cameras, now_s, others=engine.jobs.cameras)
         actions += engine.jobs.check_graphs(now_s)
         if engine.gateway is not None and new.gateway is not None:

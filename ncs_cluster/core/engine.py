@@ -15,6 +15,7 @@ from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Child, Limits
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import GATEWAY, Endpoint
+from ncs_cluster.core.fallback import Fallback
 from ncs_cluster.core.fan import Fan
 from ncs_cluster.core.gateway import Gateway
 from ncs_cluster.core.intake_process import IntakeProcess
@@ -53,10 +54,13 @@ class Engine:
         self.tally = Tally()
         self.dispatcher = Dispatcher(self.tally)
         self.sinks = Sinks(settings.sinks, self, limits)
-        self.sticks = Sticks(settings.pools, settings.graphs, self.dispatcher, limits)
+        self.sticks = Sticks(settings.all_pools, settings.graphs, self.dispatcher, limits)
         self.streams = Streams([str(graph.name) for graph in settings.graphs], self.dispatcher, self.tally, self.sinks)
         self.cameras = Cameras(self.streams, self.dispatcher, self._listening_workers, self, limits)
-        self.workers = Workers(settings.pools, self.sticks, self.streams, self.dispatcher, self.cameras.pools)
+        self.workers = Workers(settings.all_pools, self.sticks, self.streams, self.dispatcher, self.cameras.pools)
+        self.fallback: Fallback | None = None
+        if settings.fallback is not None:
+            self.fallback = Fallback(settings.fallback, self.sticks, self.dispatcher, self.workers.regulators)
         self.load = Load(self.dispatcher, self.streams, self.tally, self.workers.regulators)
         self.intakes = Intakes(self._graphs, self.workers, self.load, self.tally, self)
         self.intake_processes = {spec.name: self._intake_process(spec, limits) for spec in settings.intakes}
@@ -105,6 +109,8 @@ class Engine:
             actions += child.start(now_s)
         for stick in self.settings.sticks:
             actions += self.sticks.found(stick, now_s)
+        if self.fallback is not None:
+            actions += self.fallback.start(now_s)
         for camera in self.settings.cameras:
             actions += self.cameras.add(camera, now_s)
         return actions + self.jobs.tick(now_s)
@@ -154,6 +160,8 @@ class Engine:
         if (due_s := self.streams.deadline_s) is not None and now_s >= due_s:
             actions += self.streams.release(now_s)
         actions += self.intakes.tell_at_once(now_s)
+        if self.fallback is not None and self.shutdown is None:
+            actions += self.fallback.look(now_s)
         actions += self.intakes.flush()
         actions += self.sinks.pump()
         self.streams.hold_full()
@@ -188,6 +196,8 @@ class Engine:
         actions += self.workers.health.report(now_s)
         for regulator in self.workers.regulators.values():
             actions += regulator.regulate(now_s) + regulator.report_size()
+        if self.fallback is not None and self.shutdown is None:
+            actions += self.fallback.tick(now_s)
         if self.fan is not None:
             actions += self.fan.look(self.workers.regulators.values(), now_s)
         actions += self.cameras.tick(now_s)

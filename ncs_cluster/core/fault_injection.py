@@ -22,10 +22,11 @@ def inject(endpoint: Endpoint, kind: str, stick: StickId | None, engine: Engine,
     "hang"."""
     if not engine.settings.simulated:
         return [refuse(endpoint, "faults are for simulated sticks only (--backend simulated)")]
-    usable = [known for known in engine.sticks.by_id.values() if known.usable]
+    usable = [known for known in engine.sticks.by_id.values() if known.usable and known.spec.simulated]
     if stick is not None and stick not in {known.spec.id for known in usable}:
         return [refuse(endpoint, f"stick {stick} is not usable now")]
-    active = [each for regulator in engine.workers.regulators.values() for each in regulator.active]
+    ids = {known.spec.id for known in usable}
+    active = [each for regulator in engine.workers.regulators.values() for each in regulator.active if each in ids]
     chosen = stick or next(iter(active), None) or (usable[0].spec.id if usable else None)
     if chosen is None:
         return [refuse(endpoint, "no usable stick")]

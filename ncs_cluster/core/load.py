@@ -91,7 +91,9 @@ class Load:
     @property
     def _have_rested(self) -> bool:
         """The mean capacity is less than that of sticks at full work: some have rested lately, though none rests now."""
-        rates = [rate for queue in self._dispatcher.queues.values() if (rate := queue.full_rate) is not None]
+        held = {each.pool.name for each in self._regulators.values() if each.held}
+        queues = [queue for queue in self._dispatcher.queues.values() if queue.pool not in held]
+        rates = [rate for queue in queues if (rate := queue.full_rate) is not None]
         return self.capacity is not None and self.capacity < RESTED * sum(rates)
 
     def retry_after_s(self, now_s: float) -> int | None:
@@ -126,10 +128,10 @@ class Load:
         self.capacity += mean_weight(now_s - at_s, over_s, self._known_s) * (sum(now) - self.capacity)
 
     def _capacity_of(self, regulator: Regulator) -> float | None:
-        """None where no stick of the pool has answered yet."""
+        """None where no stick of the pool has answered yet, and of a fallback that is not needed."""
         queues = [queue for queue in self._dispatcher.queues.values() if queue.pool == regulator.pool.name]
         rates = [rate for queue in queues if (rate := queue.full_rate) is not None]
-        if not rates:
+        if not rates or regulator.held:
             return None
         usual, total = sum(rates) / len(rates), sum(queue.duty for queue in queues)
         permits = self._dispatcher.permits.get(regulator.pool.name, 0)
@@ -139,7 +141,7 @@ class Load:
     def _limit_of(self, regulator: Regulator) -> str | None:
         queues = [queue for queue in self._dispatcher.queues.values() if queue.pool == regulator.pool.name]
         duty, permits = sum(queue.duty for queue in queues), self._dispatcher.permits.get(regulator.pool.name, 0)
-        if not queues:
+        if not queues or regulator.held:
             return None
         if permits and duty >= 0.98 * permits and len(queues) > permits:
             return "cluster size"

@@ -30,6 +30,8 @@ def ready(engine: Engine, now_s: float) -> str | None:
 def reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
     """The reasons for the state "degraded" or "down", for the operator; and whether it is "down"."""
     said = []
+    if engine.fallback is not None and (reason := engine.fallback.reason(now_s)) is not None:
+        said.append(reason)
     for stick in engine.sticks.by_id.values():
         if not stick.renamed and not stick.removed and (reason := _stick_reason(engine, stick, now_s)) is not None:
             said.append(reason)
@@ -48,8 +50,10 @@ def reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
     failing = engine.workers.health.failing(now_s)
     if failing is not None:
         said.append(failing)
+    ignored = [f"port {port} {why}" for port, why in engine.sticks.ignored.items()]
+    if engine.fallback is not None and not engine.fallback.others:
+        said += ignored
     if not engine.sticks.by_id:
-        ignored = [f"port {port} {why}" for port, why in engine.sticks.ignored.items()]
         said.append("; ".join(["no stick is plugged in", *ignored]) if engine.settings.discoveries else "no sticks")
     for sink in engine.sinks.by_name.values():
         if (why := sink.detail(now_s)) is not None:
@@ -98,6 +102,9 @@ def stick_state(engine: Engine, stick: Stick) -> str:
         return "resting" if regulator is not None and regulator.resting(stick.spec.id) else "standby"
     if child.quarantined:
         return "quarantined"
+    if child.state is State.DOWN and not child.wanted:
+        # of a fallback, which is started when it is needed
+        return "standby"
     if child.state in (State.STARTING, State.OPENING):
         return "starting"
     return "draining" if child.state is State.STOPPING else "backoff"

@@ -40,6 +40,10 @@ class Regulator:
         """Real seconds: when the policy wants to see new readings."""
         self.reading_deadline_s: float | None = None
         """Real seconds: when a stick without new telemetry counts as hot."""
+        self.held = False
+        """The pool gives no stick a frame, whatever its policy advises: it is a fallback that is not needed."""
+        self.backed = False
+        """A fallback processes frames while every stick of the pool rests."""
         self.no_alternative = False
         """The active cluster's interval has ended, and no other cluster can replace it."""
         self._sticks = sticks
@@ -91,7 +95,7 @@ class Regulator:
         except Exception as error:  # a policy may be another package's
             actions.append(self._replace_policy(error))
             advice = self._policy.advise(view)
-        allowed = {stick.id for stick in view.sticks if stick.usable and not stick.hot}
+        allowed = {stick.id for stick in view.sticks if stick.usable and not stick.hot and not self.held}
         most = {stick.spec.id: stick.throttling.duty for stick in members}
         duties = {stick: min(duty, most[stick]) for stick, duty in advice.duties.items() if stick in allowed}
         self._dispatcher.set_duties({stick.spec.id: duties.get(stick.spec.id, 0.0) for stick in members})
@@ -114,7 +118,7 @@ class Regulator:
             text = f"switch to {', '.join(self.active)}: {advice.switched}"
             actions.append(LogEvent("info", "clusters", text, "switches by heat" if by_heat else ""))
         usable = any(stick.usable for stick in view.sticks)
-        return actions + self._report_shedding(usable and not allowed, bool(allowed))
+        return actions + self._report_shedding(usable and not allowed and not self.held, bool(allowed))
 
     def _look_beside(self, view: View, duties: dict[StickId, float]) -> list[Action]:
         """What `predictive` would do. It is for people: where it fails, it begins anew and no stick is touched."""
@@ -288,9 +292,11 @@ class Regulator:
             return []
         self.shedding = shedding
         if shedding:
-            return [LogEvent("warning", "clusters", f"{why_none_works(*self.rested)}: no frame is processed")]
+            consequence = "" if self.backed else ": no frame is processed"
+            return [LogEvent("warning", "clusters", f"{why_none_works(*self.rested)}{consequence}")]
         text = "a stick reports its temperature again, or has cooled down" if before[1] else "a stick has cooled down"
-        return [LogEvent("info", "clusters", f"{text}: frames are processed again")] if working else []
+        consequence = "" if self.backed else ": frames are processed again"
+        return [LogEvent("info", "clusters", f"{text}{consequence}")] if working else []
 
 
 def why_none_works(hot: int, unread: int) -> str:

@@ -24,6 +24,7 @@ from ncs_cluster.status import (
     ClusterStatus,
     CountersStatus,
     DaemonStatus,
+    FallbackStatus,
     IntakeStatus,
     LastSwitch,
     LatencyStatus,
@@ -51,6 +52,7 @@ def status(
     """The status at `now_s`. `now_at`: Unix seconds. `usage`: process id -> (CPU percent of one core, memory in MB)."""
     regulators = list(engine.workers.regulators.values())
     first = regulators[0]
+    reserve = None if engine.fallback is None else engine.fallback.regulator
     sticks = [_stick(engine, stick, now_s) for stick in engine.sticks.by_id.values() if not stick.renamed and not stick.removed]
     why, down = reasons(engine, now_s)
     switched = [each.last_switch for each in regulators if each.last_switch is not None]
@@ -81,7 +83,7 @@ def status(
             switches=sum(each.switches for each in regulators),
             last_switch=None if last is None else LastSwitch(round(now_at - (now_s - last[0]), 3), last[1]),
             shedding=shedding(engine),
-            ring=[list(cluster) for each in regulators for cluster in each.clusters(now_s)],
+            ring=[list(cluster) for each in regulators if each is not reserve for cluster in each.clusters(now_s)],
         ),
         sticks=sticks,
         cameras=[_camera(engine, camera, now_s) for camera in cameras],
@@ -111,6 +113,21 @@ def status(
         ),
         intakes=_intakes(engine, now_s),
         inputs=_inputs(engine),
+        fallback=_fallback(engine, now_s),
+    )
+
+
+def _fallback(engine: Engine, now_s: float) -> FallbackStatus | None:
+    if (fallback := engine.fallback) is None:
+        return None
+    return FallbackStatus(
+        pool=fallback.spec.pool.name,
+        ready=fallback.ready,
+        serving=fallback.serving,
+        reason=fallback.reason(now_s),
+        fps=round(fallback.fps(now_s), 1),
+        takeovers=fallback.takeovers,
+        served_s=round(fallback.served_s(now_s), 1),
     )
 
 

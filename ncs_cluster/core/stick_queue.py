@@ -19,7 +19,8 @@ UNKNOWN_PATIENCE_S = 10.0
 LEAST_PATIENCE_S = 1.5
 THROTTLED_PATIENCE_S = 15.0
 """A stick at throttle level 2 sleeps 10 s between inferences and is not hung."""
-
+LEAST_LAG_S = 1.0
+"""No stick lags before: shorter than this are pauses of a busy host."""
 
 BURST = 2.0
 """A paced stick that had no frame when its turn came may catch up with so many inferences."""
@@ -191,6 +192,18 @@ class StickQueue:
             return UNKNOWN_PATIENCE_S
         services = max(5, 2 * self.max_in_flight + 2) if self.can_reset else 5
         return max(LEAST_PATIENCE_S, services * (service.mean_s + 4 * service.deviation_s))
+
+    def is_lagging(self, now_s: float) -> bool:
+        """Its oldest request takes twice as long as usual, at least LEAST_LAG_S: another device should take the next frames,
+        though the stick does not count as hung yet."""
+        unit = next(iter(self.in_flight.values()), None)
+        if unit is None:
+            return False
+        took_s, service = now_s - max(unit.sent_s, self.last_done_s), self._by_graph.get(unit.graph)
+        if took_s <= LEAST_LAG_S or service is None or service.mean_s is None:
+            return took_s > LEAST_LAG_S
+        services = max(2, self.max_in_flight) if self.can_reset else 2
+        return took_s > services * (service.mean_s + 4 * service.deviation_s)
 
     def holds_retry(self) -> bool:
         return any(unit.tried for unit in self.in_flight.values())

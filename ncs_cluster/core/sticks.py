@@ -30,6 +30,8 @@ class Sticks:
         self.ignored: dict[str, str] = {}
         """Devices that are left alone: port -> why."""
         self.boots = Boots(max((pool.discovery.stagger_s for pool in pools if pool.discovery), default=0.0))
+        self.fallback: str | None = None
+        """The name of the pool whose workers `core.fallback` starts and stops."""
         self._pools = {pool.name: pool for pool in pools}
         self._by_pool: dict[str, list[Stick]] = {name: [] for name in self._pools}
         self._dispatcher = dispatcher
@@ -53,7 +55,7 @@ class Sticks:
                 return [LogEvent("error", spec.id, f'belongs to pool "{spec.pool}", which is not configured: ignored')]
             stick = self.by_id[spec.id] = Stick(spec, policies.trip_c(pool.clusters), self._limits)
             self._order()
-            return stick.child.start(now_s)
+            return [] if spec.pool == self.fallback else stick.child.start(now_s)
         if known.present:
             # its options have changed, for its next worker
             known.spec = spec
@@ -151,6 +153,9 @@ class Sticks:
 
     def hello(self, stick: Stick, now_s: float) -> list[Action]:
         """The worker has sent Hello. OpenStick follows now or, where other sticks boot first, at its turn."""
+        if stick.spec.pool == self.fallback:
+            # it has no boot, and works while the others have theirs
+            return self.open(stick, now_s)
         return self.open(stick, now_s) if self.boots.request(stick.spec.id, now_s, exclusive=stick.spec.exclusive_boot) else []
 
     def extend_boot_deadlines(self, now_s: float) -> None:
@@ -215,7 +220,8 @@ class Sticks:
 
     @property
     def present(self) -> int:
-        return sum(1 for stick in self.by_id.values() if stick.present)
+        """But those of the fallback."""
+        return sum(1 for stick in self.by_id.values() if stick.present and stick.spec.pool != self.fallback)
 
     def _order(self) -> None:
         self.by_id = dict(sorted(self.by_id.items(), key=lambda item: _natural(item[0])))

@@ -160,7 +160,7 @@ class Spawner:
 
 def preloaded(settings: Settings) -> list[str]:
     """Modules that workers and cameras will import, without vendors' libraries; numpy and OpenCV only where workers read pixels."""
-    names = {stick.backend for stick in settings.sticks} | {found.backend for found in settings.discoveries}
+    names = {backend for backend, _ in settings.drivers}
     modules = ["ncs_cluster.processes.worker"]
     modules += [plugin.driver.partition(":")[0] for name, plugin in BACKENDS.builtin.items() if name in names]
     if settings.graphs or any(stick.options.get("preprocess") for stick in settings.sticks):

@@ -28,6 +28,7 @@ from ncs_cluster.specs import (
     CameraSpec,
     ClusterSpec,
     DiscoverySpec,
+    FallbackSpec,
     GatewaySpec,
     GraphSpec,
     PoolSpec,
@@ -57,6 +58,7 @@ def installation(
     results: bool = True,
     gateway: bool = False,
     stagger_s: float = 0.0,
+    fallback: FallbackSpec | None = None,
 ) -> Settings:
     """Settings of a small installation. Sticks are sim-1, sim-2, ..."""
     clusters = ClusterSpec(cluster_size, policy or ("ring" if cluster_size else "all"), interval_s, switch_temp_c, time_scale)
@@ -77,7 +79,14 @@ def installation(
         state_dir="state",
         sinks=[SinkSpec("jsonl", {"path": "results.jsonl"}, "results.jsonl")] if results else [],
         gateway=GatewaySpec("127.0.0.1", 8080) if gateway else None,
+        fallback=fallback,
     )
+
+
+def cpu_fallback(*, standby: bool = True) -> FallbackSpec:
+    """A fallback of one CPU worker, cpu-1."""
+    stick = StickSpec(StickId("cpu-1"), "CPU 1", "openvino", on_host=True, pool="fallback")
+    return FallbackSpec(PoolSpec(ClusterSpec(), [stick], name="fallback"), standby=standby)
 
 
 class World:

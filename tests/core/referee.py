@@ -67,12 +67,13 @@ class Referee:
         assert known.restart_by_s is None, f"{stick} restarts and gets a frame"
         assert known.child.state is State.RUNNING
         assert not known.zone.is_hot, f"{stick} is hot ({known.zone.temperature_c(plant_s)}) and gets a frame"
-        assert stick in engine.workers.regulators["default"].active, f"{stick} rests and gets a frame"
+        regulator = engine.workers.regulators[known.spec.pool]
+        assert stick in regulator.active, f"{stick} rests and gets a frame"
         assert infer.ticket not in self.tickets, "a ticket is used twice"
         self.tickets.add(infer.ticket)
         frame = infer.frame
         assert self.world.pixels[frame.pool, frame.slot] == (frame.camera, frame.frame), "the pixels are another frame's by now"
-        limit = engine.workers.regulators["default"].cluster_size
+        limit = regulator.cluster_size
         busy = self.busy(infer.ticket)
         if limit and stick not in busy:
             assert len(busy) < limit, f"{sorted(busy)} are at work and {stick} gets a frame, K is {limit}"

@@ -1,0 +1,413 @@
+"""The fallback: when the CPU takes over, when it hands back, and what is said of it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ncs_cluster import messages as m
+from ncs_cluster.core import actions as a
+from ncs_cluster.core import fallback as module
+from ncs_cluster.core.engine import Engine
+from ncs_cluster.core.events import BUS, Endpoint, Exited, Spawned, StickGone
+from ncs_cluster.core.fallback import FIRST_S, HANDS_BACK, TAKES_OVER, UNSERVED_S
+from ncs_cluster.core.reasons import ready, reasons
+from ncs_cluster.specs import FallbackSpec, Settings
+from ncs_cluster.testing.hardware import StickTraits
+from ncs_cluster.testing.world import World, cpu_fallback, installation
+from ncs_cluster.types import StickId
+from tests.core.oneengine import drawn
+from tests.core.referee import Referee
+
+CPU = Endpoint("worker", "cpu-1")
+NOW_S = 1000.0
+LINGERS_S = 8.0
+
+
+@pytest.fixture(autouse=True)
+def lingers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINGER_S", LINGERS_S)
+
+
+def installed(sticks: int = 2, *, standby: bool = True, cameras: tuple[str, ...] = ("cam0",), **more: object) -> Settings:
+    return installation(sticks, cameras, fallback=cpu_fallback(standby=standby), **more)  # type: ignore[arg-type]
+
+
+def world_of(settings: Settings) -> World:
+    world = World(settings)
+    world.cameras["cam0"].period_s = 0.08
+    world.sticks["cpu-1"] = StickTraits(latency_s=0.08, sensor=False)
+    return world
+
+
+def heard(engine: Engine, name: str, *messages: object, now_s: float = NOW_S) -> list[a.Action]:
+    return [action for message in messages for action in engine.handle(Endpoint("worker", name), message, now_s)]
+
+
+def opened(engine: Engine, name: str, *, sensor: bool = True, now_s: float = NOW_S) -> list[a.Action]:
+    hello, open_ = m.Hello(m.PROTOCOL, 10, "3.11"), m.StickOpened("virtual", sensor, 4, None)
+    return heard(engine, name, Spawned(10), hello, open_, *([m.Telemetry(40.0, 0)] if sensor else []), now_s=now_s)
+
+
+def told(actions: list[a.Action]) -> list[tuple[str, str, str | None]]:
+    return [(each.level, each.text, each.group) for each in actions if isinstance(each, a.LogEvent) and each.origin == "clusters"]
+
+
+def duties(engine: Engine) -> dict[str, float]:
+    return {str(stick): queue.duty for stick, queue in engine.dispatcher.queues.items()}
+
+
+# -- exact events
+
+
+def started(settings: Settings) -> Engine:
+    engine = Engine(settings, NOW_S)
+    engine.start(NOW_S)
+    return engine
+
+
+def test_its_worker_is_started_with_the_sticks_and_opens_while_they_boot() -> None:
+    engine = Engine(installed(3, stagger_s=0.3), NOW_S)
+    actions = engine.start(NOW_S)
+    assert a.Spawn(CPU, "default") in actions
+    for name in ("sim-1", "sim-2"):
+        heard(engine, name, Spawned(1), m.Hello(m.PROTOCOL, 1, "3.11"))
+    begun = heard(engine, "cpu-1", Spawned(10), m.Hello(m.PROTOCOL, 10, "3.11"))
+    assert [action.message for action in begun if isinstance(action, a.Send)] == [
+        m.OpenStick(engine.settings.all_pools[-1].sticks[0], engine.settings.graphs, 1.0)
+    ]
+
+
+def test_it_works_until_the_first_stick_is_open() -> None:
+    engine = started(installed(1))
+    text = "no stick can work: sim-1 is starting; the CPU serves"
+    assert told(opened(engine, "cpu-1", sensor=False)) == [("warning", text, TAKES_OVER)]
+    assert duties(engine) == {"cpu-1": 1.0}
+    actions = opened(engine, "sim-1", now_s=NOW_S + 3.0)
+    assert told(actions) == [("info", "sim-1 works again: the CPU has served for 3 s", HANDS_BACK)]
+    assert duties(engine) == {"cpu-1": 0.0, "sim-1": 1.0}
+
+
+def at_work(sticks: int = 2, **more: object) -> Engine:
+    """Its sticks are open, and the CPU stands by."""
+    engine = started(installed(sticks, **more))  # type: ignore[arg-type]
+    for number in range(1, sticks + 1):
+        opened(engine, f"sim-{number}")
+    opened(engine, "cpu-1", sensor=False)
+    assert engine.fallback is not None
+    assert (engine.fallback.needed, engine.fallback.takeovers) == (False, 0)
+    return engine
+
+
+def test_it_takes_over_in_the_moment_in_which_the_last_stick_is_too_hot() -> None:
+    engine = at_work()
+    assert told(heard(engine, "sim-1", m.Telemetry(71.0, 0), now_s=NOW_S + 1)) == []
+    assert duties(engine) == {"cpu-1": 0.0, "sim-1": 0.0, "sim-2": 1.0}
+    assert told(heard(engine, "sim-2", m.Telemetry(66.4, 0), now_s=NOW_S + 1.5)) == [
+        ("warning", "every stick is too hot", None),
+        ("warning", "no stick can work: sim-1 rests at 71 °C, sim-2 rests at 66 °C; the CPU serves", TAKES_OVER),
+    ]
+    assert duties(engine) == {"cpu-1": 1.0, "sim-1": 0.0, "sim-2": 0.0}
+    assert told(heard(engine, "sim-1", m.Telemetry(61.0, 0), now_s=NOW_S + 9)) == [
+        ("info", "a stick has cooled down", None),
+        ("info", "sim-1 works again: the CPU has served for 8 s", HANDS_BACK),
+    ]
+    assert duties(engine) == {"cpu-1": 0.0, "sim-1": 1.0, "sim-2": 0.0}
+
+
+def test_it_takes_over_in_the_moment_in_which_the_last_worker_has_died() -> None:
+    engine = at_work(1)
+    died = heard(engine, "sim-1", Exited("killed by SIGKILL", -9), now_s=NOW_S + 2)
+    assert told(died) == [("warning", "no stick can work: sim-1 is starting; the CPU serves", TAKES_OVER)]
+    assert duties(engine) == {"cpu-1": 1.0}
+
+
+def test_it_takes_over_in_the_moment_in_which_the_last_stick_is_unplugged() -> None:
+    engine = at_work(1)
+    gone = engine.handle(BUS, StickGone(StickId("sim-1")), NOW_S + 2)
+    assert told(gone) == [("warning", "no stick can work: sim-1 is absent; the CPU serves", TAKES_OVER)]
+
+
+def test_at_most_three_sticks_are_named() -> None:
+    engine = started(installed(5))
+    opened(engine, "cpu-1", sensor=False)
+    assert engine.fallback is not None
+    text = "no stick can work: sim-1 is starting, sim-2 is starting, sim-3 is starting, and 2 more; the CPU serves at 0.0/s"
+    assert engine.fallback.reason(NOW_S) == text
+
+
+def test_without_a_stick_at_the_start_it_serves_and_the_daemon_is_degraded() -> None:
+    engine = started(installed(0))
+    opened(engine, "cpu-1", sensor=False)
+    (first, *_), down = reasons(engine, NOW_S + 1)
+    assert (first, down) == ("no stick can work: none is plugged in; the CPU serves at 0.0/s", False)
+    assert ready(engine, NOW_S + 1) is None
+    status = drawn(engine, NOW_S + 4.0)
+    assert status.daemon.state == "degraded"
+    assert status.fallback is not None
+    assert (status.fallback.ready, status.fallback.serving, status.fallback.takeovers) == (True, True, 1)
+    assert (status.fallback.pool, status.fallback.served_s) == ("fallback", 4.0)
+    assert status.clusters.active == ["cpu-1"]
+    assert status.clusters.ring == [[]]
+
+
+def test_while_it_stands_by_nothing_is_wrong_and_no_other_part_counts_it() -> None:
+    engine = at_work(2)
+    status = drawn(engine, NOW_S + 1.0)
+    assert status.fallback is not None
+    assert (status.fallback.ready, status.fallback.serving, status.fallback.reason) == (True, False, None)
+    assert [reason for reason in status.daemon.reasons if "cam0" not in reason and "results" not in reason] == []
+    assert {stick.id: stick.state for stick in status.sticks} == {"cpu-1": "standby", "sim-1": "active", "sim-2": "active"}
+    assert status.clusters.active == ["sim-1", "sim-2"]
+    assert status.clusters.ring == [["sim-1", "sim-2"]]
+    assert engine.sticks.present == 2
+    assert status.daemon.simulated, "faults may be injected as without it"
+
+
+def test_that_nothing_serves_is_told_once_when_frames_have_waited_for_two_seconds() -> None:
+    engine = at_work(1)
+    heard(engine, "cpu-1", Exited("exit code 7", 7), now_s=NOW_S + 1)
+    heard(engine, "sim-1", m.Telemetry(70.0, 0), now_s=NOW_S + 1)
+    begun = NOW_S + 1
+    for step in range(1, 16):
+        now_s = begun + step * 0.25
+        actions = told(engine.wake(now_s))
+        if now_s < begun + UNSERVED_S:
+            assert actions == []
+        elif now_s == begun + UNSERVED_S:
+            text = "no stick can work: sim-1 rests at 70 °C; the CPU starts: no frame is processed"
+            assert actions == [("error", text, None)]
+        else:
+            assert actions == []
+    assert reasons(engine, begun + 4)[1], "it is down"
+    again = told(heard(engine, "sim-1", m.Telemetry(50.0, 0), now_s=begun + 4))
+    assert again[-1] == ("info", "sim-1 works again: frames are processed again", None)
+
+
+def test_a_daemon_that_starts_has_longer_before_that_is_told() -> None:
+    engine = started(installed(1))
+    said = [
+        (step * 0.25, text) for step in range(1, 100) for _, text, _ in told(engine.wake(NOW_S + step * 0.25)) if "no frame" in text
+    ]
+    assert said == [(FIRST_S, "no stick can work: sim-1 is starting; the CPU starts: no frame is processed")]
+
+
+def test_no_fault_is_injected_into_it() -> None:
+    engine = at_work(1)
+    client = Endpoint("client", "1")
+    warmer = engine.handle(client, m.AskFault("heat", None), NOW_S + 1)
+    assert [action.to.name for action in warmer if isinstance(action, a.Send) and isinstance(action.message, m.InjectFault)] == [
+        "sim-1"
+    ]
+    heard(engine, "sim-1", m.Telemetry(70.0, 0), now_s=NOW_S + 2)
+    hung = engine.handle(client, m.AskFault("hang", None), NOW_S + 2)
+    assert [action.to.name for action in hung if isinstance(action, a.Send) and isinstance(action.message, m.InjectFault)] == [
+        "sim-1"
+    ]
+
+
+def test_new_settings_of_it_wait_for_the_next_start() -> None:
+    from ncs_cluster.core.configure import restart_needed
+
+    assert restart_needed(installed(1), installed(1, standby=False)) == ["fallback"]
+
+
+# -- in a world
+
+
+def served(world: World) -> int:
+    return world.engine.tally.count("cam0").result
+
+
+def longest_gap_s(world: World, for_s: float) -> float:
+    """The longest time without an answer of any device, while the world runs."""
+    longest_s, last, since_s = 0.0, served(world), world.now_s
+    end_s = world.now_s + for_s
+    while world.now_s < end_s:
+        world.run(0.05)
+        if served(world) != last:
+            last, since_s = served(world), world.now_s
+        longest_s = max(longest_s, world.now_s - since_s)
+    return longest_s
+
+
+@pytest.mark.parametrize("can_reset", [False, True])
+def test_a_stick_that_hangs_is_not_waited_for(can_reset: bool) -> None:
+    world = world_of(installed(1))
+    referee = Referee(world)
+    world.sticks["sim-1"].can_reset = can_reset
+    world.sticks["sim-1"].notices_s = 4.0
+    world.sticks["sim-1"].latency_s = 0.3
+    world.start().run(5.0)
+    world.sticks["sim-1"].hangs = True
+    assert longest_gap_s(world, 10.0) < 2.0
+    assert "sim-1 does not answer; the CPU serves" in world.log_text
+    world.sticks["sim-1"].hangs = False
+    world.run(5.0)
+    referee.check()
+
+
+def test_sticks_whose_permits_a_hanging_one_holds_are_not_waited_for() -> None:
+    world = world_of(installed(2, cluster_size=1, interval_s=0.0))
+    world.start().run(3.0)
+    (active,) = world.engine.workers.regulators["default"].active
+    world.sticks[active].hangs = True
+    world.run(0.3)
+    world.sticks[active].temperature_c = 70.0
+    assert longest_gap_s(world, 8.0) < 2.0
+
+
+def test_sticks_that_are_paced_to_almost_nothing_are_helped_out() -> None:
+    world = world_of(installed(1))
+    world.start().run(3.0)
+    world.engine.sticks.by_id[StickId("sim-1")].throttling.duty = 0.004
+    assert longest_gap_s(world, 10.0) < 2.0
+    assert re.search(r"no stick can work: sim-1 may work \d\.\d % of the time; the CPU serves", world.log_text)
+    world.engine.sticks.by_id[StickId("sim-1")].throttling.duty = 0.4
+    world.run(1.0)
+    assert not world.engine.fallback.serving  # type: ignore[union-attr]
+
+
+def test_an_idle_stick_is_no_reason_to_take_over() -> None:
+    world = world_of(installed(1, cameras=()))
+    world.start().run(60.0)
+    assert world.engine.fallback is not None
+    assert world.engine.fallback.takeovers == 0
+
+
+def test_an_ordered_stream_is_in_order_and_whole_over_both_switches() -> None:
+    world = world_of(installed(2))
+    referee = Referee(world)
+    world.cameras["cam0"].ordered, world.cameras["cam0"].frames = True, 300
+    world.sticks["cpu-1"].latency_s = 0.3
+    world.start().run(3.0)
+    for name in ("sim-1", "sim-2"):
+        world.sticks[name].temperature_c = 70.0
+    world.run(5.0)
+    for name in ("sim-1", "sim-2"):
+        world.sticks[name].temperature_c = 50.0
+    world.run(5.0)
+    for name in ("sim-1", "sim-2"):
+        world.crash(Endpoint("worker", name))
+    world.run(30.0)
+    referee.check()
+    count = world.engine.tally.count("cam0")
+    assert (count.result, count.dropped, count.late, count.given_up) == (300, 0, 0, 0)
+    assert world.engine.fallback.takeovers >= 2  # type: ignore[union-attr]
+    assert world.sticks["cpu-1"].done > 0
+
+
+def test_frames_in_flight_on_the_cpu_are_finished_there_when_a_stick_is_back() -> None:
+    world = world_of(installed(1))
+    world.sticks["cpu-1"].latency_s = 0.9
+    world.start().run(2.0)
+    world.sticks["sim-1"].temperature_c = 70.0
+    world.run(4.05)
+    assert world.engine.dispatcher.queues[StickId("cpu-1")].in_flight
+    done = world.sticks["cpu-1"].done
+    world.sticks["sim-1"].temperature_c = 50.0
+    world.run(3.0)
+    assert world.sticks["cpu-1"].done > done
+    assert not world.engine.dispatcher.queues[StickId("cpu-1")].in_flight
+
+
+def without_standby(sticks: int = 3) -> World:
+    world = world_of(installed(sticks, standby=False))
+    world.start().run(5.0)
+    return world
+
+
+def test_without_standby_its_worker_does_not_run_while_the_sticks_do() -> None:
+    world = without_standby()
+    world.run(LINGERS_S + 2.0)
+    assert CPU not in world.processes
+    shown = next(stick for stick in drawn(world.engine, world.now_s).sticks if stick.id == "cpu-1")
+    assert (shown.state, shown.pid) == ("standby", None)
+    assert not [reason for reason in drawn(world.engine, world.now_s).daemon.reasons if "cpu-1" in reason]
+
+
+def test_without_standby_its_worker_is_started_with_the_last_but_one_stick_gone_and_is_warm_when_the_last_one_goes() -> None:
+    world = without_standby()
+    world.run(LINGERS_S + 2.0)
+    world.unplug("sim-1")
+    world.run(1.0)
+    assert CPU not in world.processes
+    world.unplug("sim-2")
+    world.run(1.0)
+    assert CPU in world.processes
+    assert not world.engine.fallback.serving  # type: ignore[union-attr]
+    world.unplug("sim-3")
+    assert longest_gap_s(world, 3.0) < 0.5
+    for name in ("sim-1", "sim-2", "sim-3"):
+        world.plug(name)
+    world.run(LINGERS_S - 2.0)
+    assert CPU in world.processes
+    world.run(5.0)
+    assert CPU not in world.processes
+
+
+def test_without_standby_its_worker_is_started_when_every_stick_nears_its_limit() -> None:
+    world = without_standby(2)
+    world.run(LINGERS_S + 2.0)
+    assert CPU not in world.processes
+    for step in range(12):
+        for name in ("sim-1", "sim-2"):
+            world.sticks[name].temperature_c = 50.0 + step
+        world.run(1.0)
+    assert not world.engine.fallback.needed  # type: ignore[union-attr]
+    assert CPU in world.processes
+
+
+def test_a_worker_that_is_wanted_again_while_it_stops_is_started_anew() -> None:
+    world = without_standby(1)
+    world.run(LINGERS_S + 2.0)
+    world.unplug("sim-1")
+    world.run(2.0)
+    world.plug("sim-1")
+    stopped: list[a.Action] = []
+
+    def unplug_again(action: a.Action) -> None:
+        if action == a.Send(CPU, m.Stop()):
+            stopped.append(action)
+            world.after(0.001, lambda: world.unplug("sim-1"))
+
+    world.watchers.append(unplug_again)
+    world.run(LINGERS_S + 4.0)
+    assert len(stopped) == 1
+    assert world.engine.fallback.serving  # type: ignore[union-attr]
+
+
+def test_its_own_death_is_survived_as_any_workers() -> None:
+    world = world_of(installed(1))
+    referee = Referee(world)
+    world.start().run(2.0)
+    world.unplug("sim-1")
+    world.run(2.0)
+    before = served(world)
+    world.crash(CPU)
+    world.run(3.0)
+    referee.check()
+    assert served(world) > before + 10
+
+
+def test_a_daemon_that_stops_starts_no_worker_and_says_nothing_of_it() -> None:
+    world = without_standby(1)
+    world.run(LINGERS_S + 2.0)
+    world.ask_stop()
+    world.run(6.0)
+    assert world.exit_code == 0
+    assert "no stick can work" not in "\n".join(
+        line for line in world.log_text.splitlines() if float(line.split()[0]) > LINGERS_S + 5.0
+    )
+
+
+def spec_of(fallback: FallbackSpec | None) -> Settings:
+    return installation(1, fallback=fallback)
+
+
+def test_without_a_fallback_there_is_none_of_it() -> None:
+    engine = Engine(spec_of(None), NOW_S)
+    assert engine.fallback is None
+    assert list(engine.workers.regulators) == ["default"]
+    assert drawn(engine).fallback is None
