@@ -216,6 +216,8 @@ class PoolStatus(Struct, frozen=True):
     shedding: bool
     shadow: ShadowStatus | None = None
     """None: no stick of the pool has a temperature."""
+    fallback: bool = False
+    """It works only while no stick of the other pools can."""
     cooler_k: float | None = None
     """By how much the hottest stick is cooler in the long run than with the present work spread evenly; None: not known."""
 

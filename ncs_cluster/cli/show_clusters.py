@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ncs_cluster.cli.text import NARROW, Cell, clock, number, printable
+from ncs_cluster.cli.text import NARROW, Cell, clock, duration, number, printable
 
 if TYPE_CHECKING:
     from ncs_cluster.status import ClusterStatus, DaemonStatus, PoolStatus, Status
@@ -15,9 +15,10 @@ Lines = list[list[Cell]]
 def clusters(document: Status) -> Lines:
     """Each pool's policy and its turns, then what concerns all of them."""
     about, turns = document.daemon, document.clusters
-    several = len(document.pools) > 1
+    pools = [pool for pool in document.pools if not pool.fallback]
+    several = len(pools) > 1
     if several:
-        lines = [line for pool in document.pools for line in _pool(pool)]
+        lines = [line for pool in pools for line in _pool(pool)]
         lines[0][0] = Cell("clusters  ", "dim")
     else:
         lines = [[Cell("clusters  ", "dim"), Cell(_rule(about))]]
@@ -36,7 +37,7 @@ def clusters(document: Status) -> Lines:
         lines.append([Cell(f"  last switch at {clock(turns.last_switch.at)}: {printable(turns.last_switch.reason)}")])
     if document.load is not None and document.load.said is not None:
         lines.append([Cell(f"  {printable(document.load.said)}", "bold")])
-    return [*lines, *original(document), *shadows(document)]
+    return [*lines, *fallback(document), *original(document), *shadows(document)]
 
 
 def _pool(pool: PoolStatus) -> Lines:
@@ -55,6 +56,24 @@ def _joined(cells: list[Cell]) -> list[Cell]:
     return [Cell("  "), *(cell for each in cells for cell in (each, Cell("; ", "dim")))][:-1]
 
 
+def fallback(document: Status) -> Lines:
+    """Whether it works, and how often it has."""
+    if (known := document.fallback) is None:
+        return []
+    workers = ", ".join(printable(stick.id) for stick in document.sticks if stick.pool == known.pool)
+    before = (
+        f"; {known.takeovers} {'time' if known.takeovers == 1 else 'times'} so far, {duration(known.served_s)} together"
+        if known.takeovers
+        else ""
+    )
+    if known.serving:
+        return [
+            [Cell("fallback  ", "dim"), Cell(f"{workers} works at {known.fps:.1f}/s in place of the sticks", "warn"), Cell(before)]
+        ]
+    does = "stands by" if known.ready else "is not running" if known.reason is None else "is not ready"
+    return [[Cell("fallback  ", "dim"), Cell(f"{workers} {does}{before}")]]
+
+
 def original(document: Status) -> Lines:
     """What the original script's policy makes of the same simulated sticks, as the page shows it."""
     if (twin := document.original) is None:
@@ -71,7 +90,7 @@ def shadows(document: Status) -> Lines:
     """What the policy `predictive` would do, where that differs from what is done."""
     lines = []
     for pool in document.pools:
-        where = f"{printable(pool.name)}: " if len(document.pools) > 1 else ""
+        where = f"{printable(pool.name)}: " if sum(not each.fallback for each in document.pools) > 1 else ""
         lines += [[Cell(f"  {where}{printable(text)}", "bold")] for text in (pool.shadow.said if pool.shadow else [])]
     return lines
 

@@ -100,7 +100,7 @@ def status(
         ],
         sink=sinks[0] if sinks else None,
         graphs=[str(graph.name) for graph in engine.settings.graphs],
-        pools=[_pool(each, now_s) for each in regulators],
+        pools=[structs.replace(_pool(each, now_s), fallback=each is reserve) for each in regulators],
         sinks=sinks,
         jobs=engine.jobs.status(now_s),
         load=LoadStatus(

@@ -97,7 +97,8 @@ def _number(text: str) -> float:
     return value
 
 
-def daemon(about: About) -> Dict[str, Component]:
+def daemon(about: About, *, fallback: bool = False) -> Dict[str, Component]:
+    """`fallback`: it has one."""
     at = f"{about.base}/daemon"
     found = {
         "problem": _component(about, "binary_sensor", "problem", "Problem", at + "/problem")
@@ -105,6 +106,11 @@ def daemon(about: About) -> Dict[str, Component]:
         "detections": _component(about, "sensor", "detections", "Detections per second", at + "/detections_per_s") | _rate(),
         "active": _component(about, "sensor", "active", "Active cluster", at + "/active") | {"icon": "mdi:usb-flash-drive"},
     }
+    if fallback:
+        found["fallback"] = _component(about, "binary_sensor", "fallback", "Fallback works", at + "/fallback") | {
+            "device_class": "running",
+            "icon": "mdi:lifebuoy",
+        }
     if about.commands:
         found["switch"] = {
             "platform": "button",

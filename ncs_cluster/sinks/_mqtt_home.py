@@ -92,7 +92,8 @@ class Home:
         if self._first_status_s is None:
             self._first_status_s = now_s
         self._daemon(status)
-        shape = (*((each.id, each.name) for each in status.sticks), *(each.name for each in status.cameras))
+        names = (*((each.id, each.name) for each in status.sticks), *(each.name for each in status.cameras))
+        shape = (*names, status.fallback is not None)
         if shape != self._shape:
             self._shape = shape
             self._reshape(status)
@@ -160,6 +161,8 @@ class Home:
         self._outgoing.put(f"{at}/problem", ON if problem else OFF)
         self._outgoing.put(f"{at}/reasons", _json({"reasons": reasons}))
         self._number(f"{at}/detections_per_s", round(sum(each.detection_fps for each in status.cameras), 1))
+        if status.fallback is not None:
+            self._outgoing.put(f"{at}/fallback", ON if status.fallback.serving else OFF)
         # under predictive the turns may be short
         active = ", ".join(status.clusters.active)
         shown = active if len(active) <= LONGEST_STATE else active[: LONGEST_STATE - 1] + "…"
@@ -195,7 +198,7 @@ class Home:
 
     def _reshape(self, status: Status) -> None:
         """Sticks or cameras have come or gone."""
-        components = discovery.daemon(self.about)
+        components = discovery.daemon(self.about, fallback=status.fallback is not None)
         self._sticks = words(each.id for each in status.sticks)
         for stick in status.sticks:
             components.update(discovery.stick(self.about, self._sticks[stick.id], stick.name or stick.id))

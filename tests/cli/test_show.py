@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from ncs_cluster.cli import show, show_clusters
-from ncs_cluster.status import MachineStatus, OriginalStatus, PoolStatus, Status
+from ncs_cluster.status import FallbackStatus, MachineStatus, OriginalStatus, PoolStatus, Status
 from ncs_cluster.testing.control import some_status, some_stick
 
 POOL = PoolStatus("default", "ring", 2, 65.0, 10.0, ["sim-1", "sim-2"], 4.2, 7, False)
@@ -49,6 +49,35 @@ def test_each_of_several_pools_has_its_own_policy_limit_and_turns() -> None:
         "          cpu: all sticks are active; one that reaches 80 °C rests",
         "            every stick of it rests",
         "  ▶ sim-1 sim-2 · sim-3 sim-4",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("known", "shown"),
+    [
+        (FallbackStatus("fallback", True, False, None, 0.0, 0, 0.0), "fallback  cpu-1 stands by"),
+        (FallbackStatus("fallback", False, False, None, 0.0, 0, 0.0), "fallback  cpu-1 is not running"),
+        (
+            FallbackStatus("fallback", False, False, "no stick can work", 0.0, 1, 61.0),
+            "fallback  cpu-1 is not ready; 1 time so far, 1 min 1 s together",
+        ),
+        (
+            FallbackStatus("fallback", True, True, "no stick can work", 11.6, 2, 90.0),
+            "fallback  cpu-1 works at 11.6/s in place of the sticks; 2 times so far, 1 min 30 s together",
+        ),
+    ],
+)
+def test_the_fallback_is_a_line_of_its_own_and_no_pool_beside_the_others(known: FallbackStatus, shown: str) -> None:
+    usb = PoolStatus("usb", "ring", 2, 65.0, 10.0, ["sim-1", "sim-2"], 4.2, 7, False)
+    own = PoolStatus("fallback", "all", 0, 65.0, 10.0, [], None, 0, False, fallback=True)
+    worker = replace(some_stick("cpu-1", "standby", None), pool="fallback")
+    status = some_status()
+    status = replace(status, pools=[usb, own], fallback=known, sticks=[worker, *status.sticks])
+    assert clusters(status) == [
+        "clusters  ring, 2 at a time: switch at 65 °C or after 10 s",
+        "  ▶ sim-1 sim-2 · sim-3 sim-4",
+        "  next switch in 4 s; 7 switches so far",
+        shown,
     ]
 
 

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import json
 
+from msgspec.structs import replace
+
 from ncs_cluster.sinks._mqtt_home import HOME_AGAIN_S, REFRESH_S, Home
 from ncs_cluster.sinks._mqtt_outgoing import Message
-from ncs_cluster.status import SinkStatus
+from ncs_cluster.status import FallbackStatus, SinkStatus
 from tests.sinks.onehome import ABOUT, BASE, HOLD_S, ONE, components, home, seen, sent, told
 from tests.sinks.onestatus import camera, status, stick
+
+
+def test_a_fallback_is_an_entity_where_there_is_one() -> None:
+    stands_by = FallbackStatus("fallback", True, False, None, 0.0, 0, 0.0)
+    of = home()
+    assert "fallback" not in components(told(of, 0.0, ONE)[ABOUT.config])
+    first = told(of, 1.0, replace(ONE, fallback=stands_by))
+    part = components(first[ABOUT.config])["fallback"]
+    assert (part["platform"], part["device_class"], part["state_topic"]) == ("binary_sensor", "running", f"{BASE}daemon/fallback")
+    assert first["daemon/fallback"] == b"OFF"
+    assert told(of, 2.0, replace(ONE, fallback=replace(stands_by, serving=True)))["daemon/fallback"] == b"ON"
+    assert told(of, 3.0, replace(ONE, fallback=stands_by))["daemon/fallback"] == b"OFF"
 
 
 def test_the_first_status_is_told_whole() -> None:

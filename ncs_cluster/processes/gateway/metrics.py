@@ -71,6 +71,12 @@ def _daemon(status: Status) -> Iterator[Metric]:
         "1 when every stick is too hot, or reports no temperature, and no frame is processed.",
         [((), clusters.shedding)],
     )
+    serving = status.fallback is not None and status.fallback.serving
+    yield _gauge("fallback_serving", "1 while the fallback works because no stick can.", [((), serving)])
+    if fallback := status.fallback:
+        yield _gauge("fallback_ready", "1 when the fallback can take over at once.", [((), fallback.ready)])
+        yield _counter("fallback_takeovers", "How often the fallback has taken over.", [((), fallback.takeovers)])
+        yield _counter("fallback_served_seconds", "Time for which the fallback has worked.", [((), fallback.served_s)])
     if load := status.load:
         yield _gauge("asked_inferences_per_second", "What the live cameras ask for.", [((), load.asked_fps)])
         yield _gauge("capacity_inferences_per_second", "What the sticks can sustain.", [((), load.capacity_fps)])

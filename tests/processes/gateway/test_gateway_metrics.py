@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from ncs_cluster.processes.gateway.metrics import text
-from ncs_cluster.status import LatencyStatus, LoadStatus, ShadowStatus, SinkStatus, Status
+from ncs_cluster.status import FallbackStatus, LatencyStatus, LoadStatus, ShadowStatus, SinkStatus, Status
 from ncs_cluster.testing.control import full_status, some_job, some_status, some_stick
 from ncs_cluster.testing.gateway import Site
 from tests.conftest import ROOT
@@ -57,6 +57,18 @@ def test_what_is_asked_of_the_sticks_and_what_they_sustain_are_there() -> None:
     assert limits == {("cluster size",): 0, ("heat",): 1, ("speed",): 0}
     assert (found["asked_inferences_per_second"], found["capacity_inferences_per_second"], found["overloaded"]) == (60.0, 41.5, 1)
     assert (found["stick_slowdown_ratio"], found["stick_duty_ratio"], found["stick_limit_celsius"]) == (2.5, 0.7, 62.0)
+
+
+def test_the_fallback_says_whether_it_works_and_how_often_it_had_to() -> None:
+    known = FallbackStatus("fallback", ready=True, serving=True, reason="no stick can work", fps=12.0, takeovers=3, served_s=41.5)
+    found = {
+        name.removeprefix("ncs_cluster_fallback_"): value
+        for (name, _), value in samples(replace(some_status(), fallback=known)).items()
+        if "fallback" in name
+    }
+    assert found == {"serving": 1, "ready": 1, "takeovers_total": 3, "served_seconds_total": 41.5}
+    without = {name: value for (name, _), value in samples(some_status()).items() if "fallback" in name}
+    assert without == {"ncs_cluster_fallback_serving": 0}, "an alert rule finds it everywhere"
 
 
 def test_programs_that_send_pictures_are_there_with_what_became_of_these() -> None:

@@ -108,7 +108,8 @@ function show(status) {
   put($("#reasons"), daemon.reasons.join(" · "));
   $("#speed").hidden = daemon.time_scale === 1;
   put($("#speed"), `heat runs ${number(daemon.time_scale)}× faster`);
-  put($("#facts"), `${sticks.length} ${sticks.length === 1 ? "stick" : "sticks"} · policy ${daemon.policy} · up ${duration(daemon.uptime_s)} · ${daemon.version}`);
+  const count = sticks.filter((stick) => stick.pool !== status.fallback?.pool).length;
+  put($("#facts"), `${count} ${count === 1 ? "stick" : "sticks"} · policy ${daemon.policy} · up ${duration(daemon.uptime_s)} · ${daemon.version}`);
   cameras.update(status.cameras);
   ring.update(status);
   const hasTurns = clusters.ring.length > 1;
@@ -131,7 +132,8 @@ function show(status) {
 }
 
 function showShadows(node, pools) {
-  const said = pools.flatMap((pool) => (pool.shadow?.said ?? []).map((text) => (pools.length > 1 ? `${pool.name}: ${text}` : text)));
+  const several = pools.filter((pool) => !pool.fallback).length > 1;
+  const said = pools.flatMap((pool) => (pool.shadow?.said ?? []).map((text) => (several ? `${pool.name}: ${text}` : text)));
   node.hidden = !said.length;
   put(node, said.join(" · "));
 }
