@@ -9,16 +9,16 @@ the answer is yes, and frames get zeros until a stick works.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Optional, Protocol
 
 from ncs_cluster.errors import NcsClusterError, one_line
 from ncs_cluster.processes.frigate import labels, protocol
-from ncs_cluster.processes.frigate.admission import Admission
 from ncs_cluster.processes.frigate.choice import choose
 from ncs_cluster.processes.frigate.clients import Clients, Connection
 from ncs_cluster.processes.frigate.notes import AGAIN_S, Notes
+from ncs_cluster.processes.frigate.turns import Turns
 from ncs_cluster.processes.intake import Intake, TimedOut
 from ncs_cluster.specs import FrigateSpec
 
@@ -26,11 +26,10 @@ HOLD_S = 25.0
 LOOK_S = 0.1
 """How often a held handshake looks whether a stick can work."""
 MOST_HANDSHAKES = 64
-MOST_FRAMES = 64
-"""At once. Frigate sends as many frames as it has detector entries."""
+MOST_FRAMES, MOST_FRAMES_EACH = 64, 32
+"""At once, of all and of one address. Frigate sends as many frames as it has detector entries."""
 IDLE_NOTE_S = 60.0
 """Between two notes of clients that connect while no stick can work."""
-TOO_MANY = "there are more detector entries than the sticks answer in time"
 PIP = "pip install 'ncs-cluster[frigate]'"
 
 Note = Callable[[str], None]
@@ -60,11 +59,11 @@ class Server:
         self.clients = clients or Clients()
         self._daemon, self._notes = daemon, Notes(note)
         self.change(spec)
-        self._admission = Admission()
-        self._waiting: list[tuple[asyncio.Future[None], float]] = []
-        """Frames that the sticks cannot have yet, and their deadlines."""
+        self._turns = Turns()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._frames: set[asyncio.Task[None]] = set()
+        self._frames_of: Counter[str] = Counter()
+        """By address."""
         self._socket = _bound(spec.endpoint)
         self._receiver = asyncio.create_task(self._receive())
 
@@ -112,7 +111,9 @@ class Server:
                 self._once(f"{_who(connection)} sends what Frigate does not: {request.reason}")
                 await self._send(envelope, protocol.ZEROS)
             return
-        if connection.busy or len(tasks) >= most:
+        address = connection.figures.address
+        full = len(tasks) >= most or (tasks is self._frames and self._frames_of[address] >= MOST_FRAMES_EACH)
+        if connection.busy or full:
             # no REQ socket does that; its own queue would grow without bound
             work.close()
             if tasks is self._frames:
@@ -124,6 +125,14 @@ class Server:
         task = asyncio.create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+        if tasks is self._frames:
+            self._frames_of[address] += 1
+            task.add_done_callback(lambda _: self._frame_ended(address))
+
+    def _frame_ended(self, address: str) -> None:
+        self._frames_of[address] -= 1
+        if not self._frames_of[address]:
+            del self._frames_of[address]
 
     async def _shake_hands(self, connection: Connection, envelope: list[bytes]) -> None:
         for _ in range(round(HOLD_S / LOOK_S)):
@@ -165,52 +174,11 @@ class Server:
         image = connection.pixels.bgr(picture.tensor, rgb=self.spec.colours == "RGB")
         served = intake.served
         sticks = served.sticks if served is not None else 0
-        await self._turn(deadline_s, sticks)
-        began_s, whole_s, over = asyncio.get_running_loop().time(), self.spec.deadline_ms / 1000, self._admission.failed
-        try:
+        async with self._turns.turn(connection.figures.address, deadline_s, self.spec.deadline_ms / 1000, sticks):
             # Frigate's frames have their share of the sticks also while cameras ask for more than these can do
-            answer = await intake.infer(graph, image, timeout_s=deadline_s - began_s, insist=True)
-            over = partial(self._admission.answered, asyncio.get_running_loop().time() - began_s, whole_s)
-        except TimedOut:
-            over = partial(self._admission.late, whole_s, deadline_s)
-            raise
-        finally:
-            over()
-            self._next(sticks)
+            left_s = deadline_s - asyncio.get_running_loop().time()
+            answer = await intake.infer(graph, image, timeout_s=left_s, insist=True)
         return protocol.answer(answer.outcome.detections, self._ids)
-
-    async def _turn(self, deadline_s: float, sticks: int) -> None:
-        """Wait until the sticks can have this frame. Raises TimedOut where it could only be late."""
-        loop = asyncio.get_running_loop()
-        turn: asyncio.Future[None] = loop.create_future()
-        waiting = (turn, deadline_s)
-        self._waiting.append(waiting)
-        self._next(sticks)
-        try:
-            async with asyncio.timeout_at(deadline_s):
-                await turn
-        except TimeoutError:
-            if waiting in self._waiting:
-                self._waiting.remove(waiting)
-            elif turn.done() and not turn.cancelled() and turn.exception() is None:
-                # its turn came in the moment in which its time was over
-                self._admission.failed()
-                self._next(sticks)
-            raise TimedOut(TOO_MANY) from None
-
-    def _next(self, sticks: int) -> None:
-        """Start frames that wait, the newest first."""
-        now_s = asyncio.get_running_loop().time()
-        while self._waiting and self._admission.may_start(sticks):
-            turn, deadline_s = self._waiting.pop()
-            if turn.done():
-                # it was cancelled: the server is closing
-                continue
-            if self._admission.worth(deadline_s - now_s, now_s):
-                self._admission.started(now_s)
-                turn.set_result(None)
-            else:
-                turn.set_exception(TimedOut(TOO_MANY))
 
     def _choose(self, connection: Connection, size: Optional[tuple[int, int]]) -> Optional[str]:
         intake, asked = self._daemon.intake, connection.model

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -65,9 +67,10 @@ class Sticks:
 class Client:
     """As Frigate's plugin: one REQ socket, one request at a time."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, source: str = "") -> None:
+        """`source`: an address of this machine to connect from."""
         self._socket = zmq_asyncio.Context.instance().socket(zmq.REQ)
-        self._socket.connect(endpoint)
+        self._socket.connect(endpoint.replace("tcp://", f"tcp://{source}:0;") if source else endpoint)
 
     async def request(self, *frames: bytes) -> list[bytes]:
         await self._socket.send_multipart(frames)
@@ -89,14 +92,14 @@ class Client:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, daemon: Any, notes: list[str], **options: Any
-) -> AsyncIterator[tuple[Server, Callable[[], Client]]]:
+    folder: Path, daemon: Any, notes: list[str], *, endpoint: str | None = None, **options: Any
+) -> AsyncIterator[tuple[Server, Callable[..., Client]]]:
     """A server, and a maker of clients; all are closed at the end."""
-    spec = FrigateSpec(f"ipc://{folder}/detector", **{"deadline_ms": 20_000, **options})
+    spec = FrigateSpec(endpoint or f"ipc://{folder}/detector", **{"deadline_ms": 20_000, **options})
     served, clients = Server(spec, daemon, notes.append), []
 
-    def client() -> Client:
-        clients.append(Client(spec.endpoint))
+    def client(source: str = "") -> Client:
+        clients.append(Client(spec.endpoint, source))
         return clients[-1]
 
     try:
@@ -279,6 +282,31 @@ def test_strangers_and_floods_do_not_keep_frigate_from_its_answers(tmp_path: Pat
                     await flood.send_multipart(frames)
             assert (await client().detect(FRAME)).any()
             flood.close(linger=0)
+
+    asyncio.run(story())
+
+
+def test_one_address_cannot_have_all_frames_that_wait(tmp_path: Path) -> None:
+    async def story() -> None:
+        done = asyncio.Event()
+
+        async def look(graph: str, image: Any) -> list[Detection]:
+            if not image.any():
+                await done.wait()
+            return SEEN
+
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            endpoint = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        async with serving(tmp_path, Sticks(look, sticks=100), [], endpoint=endpoint) as (served, client):
+            most = server.MOST_FRAMES_EACH
+            flood = [asyncio.create_task(client("127.0.0.2").detect(FRAME)) for _ in range(most + 5)]
+            refused = [await each for each in itertools.islice(asyncio.as_completed(flood), 5)]
+            assert not any(rows.any() for rows in refused)
+            assert (await client("127.0.0.1").detect(FRAME + 1)).any()
+            done.set()
+            assert [(await each).any() for each in flood].count(True) == most
+            told = {each.name: (each.asked, each.answered) for each in served.clients.report(asyncio.get_running_loop().time())}
+            assert told == {"127.0.0.2": (most + 5, most), "127.0.0.1": (1, 1)}
 
     asyncio.run(story())
 
