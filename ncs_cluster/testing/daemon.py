@@ -29,7 +29,7 @@ from ncs_cluster.errors import EX_CONFIG, ConfigError, NotRunning
 from ncs_cluster.specs import CameraSpec, ClusterSpec, PoolSpec, RuntimeSpec, Settings, SinkSpec, StickSpec
 from ncs_cluster.types import CameraName, StickId
 
-START_S = 60.0
+START_S = 120.0
 """Generous: a slow machine that runs other tests imports slowly."""
 POLL_S = 0.02
 PR_SET_PDEATHSIG = 1

@@ -61,6 +61,8 @@ def stick(status: Status, port: str) -> dict[str, Any]:
 
 CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.05, "watchdog_s": 8.0}
 """It answers as the shipped demo graph does on this CPU."""
+BLIND = {**CHIP, "graphs": "zero"}
+"""It sees nothing, and costs nothing: where no test looks at what it finds."""
 
 
 def started(bus: Emulator, folder: Path, *flags: str) -> AbstractContextManager[Daemon]:
@@ -70,6 +72,10 @@ def started(bus: Emulator, folder: Path, *flags: str) -> AbstractContextManager[
     argv = ["--source", "synthetic", "--size", "320x240", "--fps", "5", "--results", str(folder / "found.jsonl"), "--no-web"]
     argv += ["--state-dir", str(folder / "state"), "--runtime-dir", str(folder / "run")]
     argv += ["--set", f"discovery.sysfs={bus.sysfs}", "--set", f"xlink.firmware={firmware}"]
+    # sticks that see nothing answer the known picture with zeros
+    argv += ["--set", "xlink.check_s=0"]
+    # sticks that see nothing answer the known picture with zeros
+    argv += ["--set", "xlink.check_s=0"]
     return running(load([*argv, *flags], {}), bus.env)
 
 
@@ -84,7 +90,7 @@ def house(start_emulators: Callable[..., Emulator], tmp_path_factory: pytest.Tem
         bus.add(port, **CHIP)
     for port in PORTS[2:]:
         # as on a Raspberry Pi 4, where the chain is another one after the boot
-        bus.add(port, run_port=f"2-{port[-1]}", **CHIP)
+        bus.add(port, run_port=f"2-{port[-1]}", **BLIND)
     named = ["--set", 'discovery.names={"1.2"="rear"}']
     turns = [*named, "--cluster-size", "2", "--switch-temp", "65", "--switch-interval", "0"]
     with started(bus, folder, "--backend", "xlink", *turns) as daemon:
@@ -177,7 +183,7 @@ def test_a_boot_that_fails_among_sticks_that_are_reset_leaves_each_worker_with_i
 
 
 def test_a_stick_that_is_added_joins_the_ring(house: House) -> None:
-    house.bus.add("1-1.5", **CHIP)
+    house.bus.add("1-1.5", **BLIND)
     house.until("1-1.5", lambda each: each["state"] in ("active", "standby"), "has joined")
     assert "ncs-1-1.5" in [each for cluster in house.well()["clusters"]["ring"] for each in cluster]
 
@@ -197,11 +203,11 @@ def test_a_daemon_that_finds_no_stick_waits_for_one(start_emulator: Callable[...
     with started(bus, tmp_path, "--backend", "xlink", "--cluster-size", "2") as daemon:
         daemon.until(lambda status: status["cameras"][0]["state"] == "running", "has its camera")
         told(daemon, "down", "no stick is plugged in")
-        bus.add("1-1.1", **CHIP)
+        bus.add("1-1.1", **BLIND)
         daemon.until(lambda status: status["clusters"]["active"] == ["ncs-1-1.1"], "works")
         told(daemon, "degraded", "cluster size is 1 instead of 2: 1 stick present")
         daemon.until(lambda status: stick(status, "1-1.1")["inferences"] > 10, "finds things")
-        bus.add("1-1.2", **CHIP, initial_c=72.0, ambient_c=72.0)
+        bus.add("1-1.2", **BLIND, initial_c=72.0, ambient_c=72.0)
         status = daemon.until(
             lambda status: (
                 stick(status, "1-1.2").get("state") == "resting" and (stick(status, "1-1.2")["throttle_level"] or 0) >= 1
@@ -235,7 +241,7 @@ def test_sticks_that_are_plugged_in_are_taken_without_asking(start_emulator: Cal
     """`--backend auto`, with sticks and firmware. One was left booted by a daemon that was killed."""
     bus = start_emulator()
     for port in PORTS[:2]:
-        bus.add(port, **CHIP)
+        bus.add(port, **BLIND)
     with started(bus, tmp_path) as daemon:
         daemon.well()
         daemon.process.kill()
@@ -251,7 +257,7 @@ def test_a_stick_that_answers_nothing_gets_its_power_back_or_needs_a_hand(
 ) -> None:
     """No reset helps: its firmware takes no byte, and its watchdog is off."""
     bus = start_emulator()
-    bus.add("1-1.2", hub=hub, **{**CHIP, "watchdog_s": 1e9})
+    bus.add("1-1.2", hub=hub, **{**BLIND, "watchdog_s": 1e9})
     settings = ["--set", "xlink.power_cycle=true", "--set", "xlink.watchdog_s=0.5", "--set", 'discovery.names={"1.2"="rear"}']
     with started(bus, tmp_path, "--backend", "xlink", *settings) as daemon:
         daemon.until(lambda status: stick(status, "1-1.2").get("inferences", 0) > 5, "finds things")
@@ -271,7 +277,7 @@ def test_a_port_that_was_learned_wrong_is_learned_again(start_emulator: Callable
     """Two sticks of a Raspberry Pi 4 that were exchanged, or moved to another hub, while no daemon ran."""
     bus = start_emulator()
     for number in (1, 2):
-        bus.add(f"1-1.{number}", run_port=f"2-{number}", **CHIP)
+        bus.add(f"1-1.{number}", run_port=f"2-{number}", **BLIND)
     (tmp_path / "state").mkdir()
     learned = tmp_path / "state/ports.json"
     learned.write_text(json.dumps({"2-2": "1-1.1", "2-7": "1-1.2"}))
