@@ -98,6 +98,7 @@ def test_each_client_of_frigate_with_its_handshakes_frames_late_answers_and_thos
                     IntakeClient("local ssd", asked=9000, answered=8990, late=10, handshakes=2),
                     IntakeClient("10.0.0.7 yolo", handshakes=3, detail="has shaken hands and never sent a frame"),
                     IntakeClient("10.0.0.8 ssd", asked=100, answered=40, late=60, handshakes=61),
+                    IntakeClient("10.0.0.9", asked=100, answered=90, shed=10),
                 )
             ],
         )
@@ -112,6 +113,12 @@ def test_each_client_of_frigate_with_its_handshakes_frames_late_answers_and_thos
         (
             "WARN",
             "frigate client 10.0.0.8 ssd: 61 handshakes, 100 frames, 40 answered, 60 late: the sticks are slower than it asks",
+            "ncsctl status; docs/integrations.md: fewer frames, or more sticks",
+        ),
+        (
+            "WARN",
+            "frigate client 10.0.0.9: 100 frames, 90 answered, 0 late, 10 refused for want of a stick: "
+            "the sticks are slower than it asks",
             "ncsctl status; docs/integrations.md: fewer frames, or more sticks",
         ),
     ]
@@ -175,6 +182,7 @@ def test_the_daemon_s_word_on_its_sticks_goes_before_the_bus() -> None:
         sticks.Driven("ncs-1-1.2", "1-1.2", "absent", "unplugged"),
         sticks.Driven("ncs-1-1.3", "1-1.3", "quarantined", "computes wrongly"),
         sticks.Driven("ncs-1-1.4", "1-1.4", "resting", "unplugged"),
+        sticks.Driven("ncs-1-1.5", "1-1.5", "parked", None),
     ]
     facts = sticks.Facts(True, True, [sticks.Seen("1-1.1", True, None)], {}, driven)
     assert lines(sticks.judge(facts)) == [
@@ -186,6 +194,7 @@ def test_the_daemon_s_word_on_its_sticks_goes_before_the_bus() -> None:
             "ncs-1-1.4 at port 1-1.4 is resting",
             "ncsctl status; docs/thermal.md: fewer sticks per cluster, or better cooling",
         ),
+        ("WARN", "ncs-1-1.5 at port 1-1.5 is parked", "ncsctl stick work ncs-1-1.5"),
     ]
 
 

@@ -46,10 +46,11 @@ def judge(facts: Facts) -> list[Finding]:
 
 def _client(intake: str, client: IntakeClient) -> Finding:
     shaken = f"{client.handshakes} handshakes, " if client.handshakes else ""
-    text = f"{intake} client {client.name}: {shaken}{client.asked} frames, {client.answered} answered, {client.late} late"
+    shed = f", {client.shed} refused for want of a stick" if client.shed else ""
+    text = f"{intake} client {client.name}: {shaken}{client.asked} frames, {client.answered} answered, {client.late} late{shed}"
     if client.handshakes and not client.asked:
         return warn(f"{text}: it has never sent a frame", f"ncsctl {intake}; then restart {intake.capitalize()}")
-    if client.asked and client.late > LATE * client.asked:
+    if client.asked and client.late + client.shed > LATE * client.asked:
         return warn(
             f"{text}: the sticks are slower than it asks", "ncsctl status; docs/integrations.md: fewer frames, or more sticks"
         )

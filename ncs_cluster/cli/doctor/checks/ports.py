@@ -73,6 +73,8 @@ def _places(case: Case) -> list[tuple[str, str, int, str]]:
         found.append(("the page", page.host, page.port, "--listen"))
         if page.api_address is not None:
             found.append(("the API", *page.api_address, "--api-listen"))
+        if page.grpc_address is not None:
+            found.append(("the API over gRPC", *page.grpc_address, "--api-grpc"))
     for intake in case.settings.intakes:
         match = re.fullmatch(r"tcp://\[?([^\]]+?)\]?:(\d+)", intake.shown)
         if match is not None:

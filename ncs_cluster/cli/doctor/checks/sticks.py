@@ -12,7 +12,7 @@ from ncs_cluster.cli.doctor.usb import devices, seen
 from ncs_cluster.usb_ids import MYRIAD_X, text
 
 POWER = "plug it in again, into a powered hub; then: ncsctl doctor"
-STATES = {"absent": fail, "backoff": fail, "quarantined": fail, "resting": warn}
+STATES = {"absent": fail, "backoff": fail, "quarantined": fail, "resting": warn, "parked": warn}
 """States of a stick that need a hand, and how bad each is."""
 
 
@@ -87,8 +87,12 @@ def _driven(stick: Driven) -> Finding:
     make = STATES.get(stick.state)
     if make is None:
         return passed(text)
-    said = f"{text}: {stick.last_error}" if stick.last_error and stick.state != "resting" else text
-    remedy = {"absent": POWER, "resting": "ncsctl status; docs/thermal.md: fewer sticks per cluster, or better cooling"}
+    said = f"{text}: {stick.last_error}" if stick.last_error and make is fail else text
+    remedy = {
+        "absent": POWER,
+        "parked": f"ncsctl stick work {stick.id}",
+        "resting": "ncsctl status; docs/thermal.md: fewer sticks per cluster, or better cooling",
+    }
     return make(said, remedy.get(stick.state, "ncsctl events"))
 
 
