@@ -17,6 +17,7 @@ from ncs_cluster.cli import (
     jobs,
     options,
     reload,
+    service,
     snapshot,
     sticks,
     support,
@@ -71,6 +72,7 @@ def make() -> argparse.ArgumentParser:
     frigate.add(command)
     graphs.add(command)
     history.add(command)
+    service.add(command)
     snapshot.add(command)
     sticks.add(command)
     support.add(command)

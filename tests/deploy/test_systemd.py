@@ -30,7 +30,6 @@ token_file = "/etc/ncs-cluster/token"
 DROP_IN = "[Service]\nWatchdogSec=3\nTimeoutAbortSec=1\nRestartSec=1\nEnvironment=LD_LIBRARY_PATH=/rig/python/lib\n"
 # as docs/install.md, but for pip: packages are those the tests run with
 INSTALL = """
-adduser --quiet --system --group --no-create-home --home /nonexistent ncs
 /rig/python/bin/{python} -m venv --without-pip /opt/ncs-cluster
 printf '/rig/source\\n/rig/packages\\n' > /opt/ncs-cluster/lib/{python}/site-packages/rig.pth
 for each in ncs-clusterd:daemon ncsctl:ncsctl; do
@@ -38,15 +37,11 @@ for each in ncs-clusterd:daemon ncsctl:ncsctl; do
     printf '#!/opt/ncs-cluster/bin/python\\nfrom ncs_cluster.cli.%s import main\\nmain()\\n' ${{each#*:}} > $to
     chmod +x $to
 done
-install -d -m 0750 -g ncs /etc/ncs-cluster
-install -m 0640 -g ncs /rig/ncs-cluster.toml /etc/ncs-cluster/
-install -m 0640 -g ncs /dev/null /etc/ncs-cluster/token
-python3 -c 'import secrets; print(secrets.token_urlsafe())' | tee /etc/ncs-cluster/token >/dev/null
-install -m 0644 /rig/source/deploy/99-ncs-cluster.rules /etc/udev/rules.d/
-install -m 0644 /rig/source/deploy/ncs-clusterd.service /etc/systemd/system/
+export LD_LIBRARY_PATH=/rig/python/lib
+/opt/ncs-cluster/bin/ncsctl service install --no-start
+cat /rig/ncs-cluster.toml > /etc/ncs-cluster/ncs-cluster.toml
 install -D /rig/drop-in.conf /etc/systemd/system/ncs-clusterd.service.d/rig.conf
 systemctl daemon-reload
-systemctl enable ncs-clusterd
 """
 
 
@@ -55,7 +50,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happened inside."""
     need_container()
     # the container is this machine's own files: what README's block for a Pi uses must be here
-    for program, package in (("systemctl", "systemd"), ("udevadm", "udev"), ("adduser", "adduser")):
+    for program, package in (("systemctl", "systemd"), ("udevadm", "udev"), ("systemd-sysusers", "systemd")):
         need_program(program, package)
     folder = tmp_path_factory.mktemp("systemd")
     for name in ("out", "rig"):
