@@ -156,6 +156,7 @@ THOROUGH = (
     "tests/system/test_bench_sticks.py::test_one_stick_and_both",
     "tests/system/test_merge.py::test_parts_made_of_copies",
     "tests/system/test_reload.py::test_reloads_under_load_lose_no_frame_of_an_ordered_camera_and_restart_no_stick[200]",
+    "tests/system/test_run.py::test_after_kills_of_the_whole_job_the_same_command_gives_the_same_file[1]",
     "tests/system/test_run_video.py::test_after_kills_of_the_whole_job_every_frame_is_in_the_video_once[1]",
     "tests/test_config_meaning.py::test_other_odd_values",
     "tests/thermal_lab/test_original.py",

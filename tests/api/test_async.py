@@ -54,12 +54,12 @@ def test_the_loop_goes_on_while_images_wait_for_room(cluster: Cluster, images: I
 
     async def work() -> int:
         ticking = asyncio.create_task(tick())
-        results = [result async for result in cluster.amap(images * 5)]
+        results = [result async for result in cluster.amap(images * 3)]
         ticking.cancel()
         return len(results)
 
-    assert asyncio.run(work()) == 5 * len(images)
-    assert turns > 5 * len(images)
+    assert asyncio.run(work()) == 3 * len(images)
+    assert turns > 3 * len(images)
 
 
 def test_an_exception_of_the_iterable_comes_after_the_results_before_it(

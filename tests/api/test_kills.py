@@ -49,11 +49,11 @@ def test_a_killed_process_changes_no_result(name: str, images: Images, expected:
     settings = {**SIMULATED, "simulated.latency_ms": 15}
     with Cluster(backend="simulated", sticks=2, graph=small_graph_folder, settings=settings) as cluster:
         found = []
-        for result in cluster.map(images * 4):
+        for result in cluster.map(images * 2):
             found.append(shown(result))
-            if len(found) in (7, 40, 80):
+            if len(found) in (7, 25, 45):
                 os.kill(child(cluster, name), signal.SIGKILL)
-        assert found == expected * 4
+        assert found == expected * 2
         counters = cluster.status().counters
         assert (counters.frames_lost, counters.frames_doubled, counters.out_of_order) == (0, 0, 0)
 
@@ -64,11 +64,11 @@ def test_random_kills_change_no_result(images: Images, expected: Expected, small
     settings = {**SIMULATED, "simulated.latency_ms": 10}
     with Cluster(backend="simulated", sticks=2, graph=small_graph_folder, settings=settings) as cluster:
         found = []
-        for result in cluster.map(images * 8):
+        for result in cluster.map(images * 5):
             found.append(shown(result))
-            if len(found) % 30 == 5:
+            if len(found) % 25 == 5:
                 os.kill(child(cluster, names[rng.integers(len(names))]), signal.SIGKILL)
-        assert found == expected * 8
+        assert found == expected * 5
 
 
 def test_without_its_host_every_waiting_call_ends_and_nothing_is_left(images: Images) -> None:

@@ -46,6 +46,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     browser = webdriver.Chrome(options=options, service=Service(str(tied_program(profile / "driver", [driver]))))
+    browser.get("about:blank")
     try:
         yield browser
     finally:
@@ -54,8 +55,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def browser(chromium: Any) -> Iterator[Any]:
-    """The browser, forgetful: no cookies, no logs of earlier tests, desktop size."""
-    chromium.get("about:blank")
+    """The browser with an empty page, forgetful: no cookies, no logs of earlier tests, desktop size."""
     chromium.execute_cdp_cmd("Network.clearBrowserCookies", {})
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

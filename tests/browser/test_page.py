@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from selenium.common.exceptions import StaleElementReferenceException
@@ -81,10 +82,26 @@ def requested(browser: Any) -> set[str]:
     return {entry["params"]["request"]["url"] for entry in entries if entry["method"] == "Network.requestWillBeSent"}
 
 
-@pytest.fixture
-def shown(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path) as opened:
+@pytest.fixture(scope="module")
+def module_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("page")) as opened:
         opened.live(pictures_per_s=5)
+        yield opened
+
+
+@pytest.fixture
+def shown(module_site: Site) -> Site:
+    """As new, but for its past: events, and temperatures of some minutes."""
+    fake = module_site.control
+    fake.status, fake.mute, fake.refusal = some_status(), False, None
+    fake.requests.clear()
+    until(lambda: module_site.get("/api/status").body == msgspec.json.encode(fake.status))
+    return module_site
+
+
+@pytest.fixture
+def new_site(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path) as opened:
         yield opened
 
 
@@ -141,11 +158,11 @@ def test_a_reload_shows_the_line_that_was(browser: Any, shown: Site) -> None:
     assert until(lambda: browser.execute_script(line)).count("L") >= 3
 
 
-def test_events_are_told_newest_first(browser: Any, shown: Site) -> None:
-    shown.control.add_event("was found")
-    show(browser, shown)
+def test_events_are_told_newest_first(browser: Any, new_site: Site) -> None:
+    new_site.control.add_event("was found")
+    show(browser, new_site)
     until(lambda: count(browser, "#events li") == 1)
-    shown.control.add_event("is too hot", level="warning")
+    new_site.control.add_event("is too hot", level="warning")
     until(lambda: "is too hot" in text(browser, "#events li:first-child"))
     assert "was found" in text(browser, "#events li:last-child")
 
