@@ -20,6 +20,7 @@ Backends, sources and other plugins raise only these, with `raise ... from`.
 from __future__ import annotations
 
 import errno
+from typing import Iterable
 
 EX_CONFIG = 78
 EX_NOT_RUNNING = 3
@@ -41,6 +42,15 @@ def format_os_error(error: OSError) -> str:
 def one_line(text: str) -> str:
     """The text with every character that is not printable written as an escape: a file's name may hold a newline."""
     return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean status?" for a word that is nearly a known one; else empty."""
+    import difflib
+
+    names = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), list(names), 1, 0.6)
+    return f"; did you mean {names[near[0]]}?" if near else ""
 
 
 class ConfigError(NcsClusterError):

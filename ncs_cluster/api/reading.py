@@ -56,7 +56,7 @@ def main() -> None:
     os.dup2(2, 1)  # libraries print to standard output, which is for the answer only
     argv, graphs = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=tuple[list[str], bool])
     try:
-        settings = checked("ncs_cluster", argv, graphs=graphs)
+        settings = checked("ncs_cluster", argv, graphs=graphs).settings
         encoded(settings)
         answer = Answer(settings)
     except ConfigError as error:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from ncs_cluster.client import Client
-from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.errors import NcsClusterError, did_you_mean
 from ncs_cluster.status import Status
 
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
@@ -48,7 +48,7 @@ def configuration(status: Status, graph: str | None, sticks: int | None) -> str:
         raise NotServed("the daemon has no graph; start it with --graph")
     name = graph or status.graphs[0]
     if name not in status.graphs:
-        raise NotServed(f"the daemon has no graph {name}; it has {', '.join(status.graphs)}")
+        raise NotServed(f"the daemon has no graph {name}; it has {', '.join(status.graphs)}{did_you_mean(name, status.graphs)}")
     if name not in status.inputs:
         raise NotServed(f"no stick has opened {name} yet, so the size of its input is not known; ask again in a moment")
     at_work = sticks if sticks is not None else len(status.clusters.active) or len(status.sticks) or 1

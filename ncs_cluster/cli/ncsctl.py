@@ -13,7 +13,7 @@ from contextlib import suppress
 from ncs_cluster.cli import lean
 from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning, Starting, format_os_error
 
-OWN_COMMAND_LINES = ("run", "bench", "simulate", "calibrate", "merge")
+OWN_COMMAND_LINES = ("run", "bench", "simulate", "calibrate", "merge", "config")
 """Modules of this package; the other commands share one parser."""
 
 

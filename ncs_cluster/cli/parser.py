@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 import ncs_cluster
 from ncs_cluster.cli import (
@@ -23,22 +24,25 @@ from ncs_cluster.cli import (
     support,
     usb,
 )
+from ncs_cluster.cli.suggesting import Parser
 
 
 def make() -> argparse.ArgumentParser:
     """Parsed arguments hold `run`, a function of them that returns the exit code."""
     place = options.runtime_dir()
-    made = argparse.ArgumentParser(
+    made = Parser(
         "ncsctl",
         description="Shows and controls a running ncs-clusterd.",
         epilog="exit codes: 0 healthy, 1 degraded or down, 2 wrong usage, 3 not running",
         parents=[place],
     )
     made.add_argument("--version", action="version", version=f"ncsctl {ncs_cluster.__version__}")
-    subparsers = made.add_subparsers(metavar="COMMAND", required=True)
+    subparsers: Any = made.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int], sentence: str) -> argparse.ArgumentParser:
-        each = subparsers.add_parser(name, help=sentence, description=sentence[0].upper() + sentence[1:] + ".", parents=[place])
+        each: argparse.ArgumentParser = subparsers.add_parser(
+            name, help=sentence, description=sentence[0].upper() + sentence[1:] + ".", parents=[place]
+        )
         each.set_defaults(run=run)
         return each
 
@@ -61,6 +65,9 @@ def make() -> argparse.ArgumentParser:
     listed.add_argument("--follow", "-f", action="store_true", help="then print each new event, until Ctrl-C")
     ask("url", "the page's address, with its token")
     reload.add(command)
+    command(
+        "config", lambda _: 2, "check settings without a daemon, or show them with their origins; ncsctl config --help says how"
+    )
     command("run", lambda _: 2, "work through files: detect, classify or extract; ncsctl run --help says how")
     jobs.add(command)
     command("bench", lambda _: 2, "measure serial, threads, processes and the queue on your devices; ncsctl bench --help says how")

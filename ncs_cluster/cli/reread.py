@@ -34,7 +34,8 @@ def read(given: Again) -> Answer:
     """The settings, or why they are refused."""
     version = ncs_cluster.__version__
     try:
-        return Answer(version, settings=msgspec.Raw(encoded(checked_again(given.argv, given.running))))
+        found = checked_again(given.argv, given.running)
+        return Answer(version, settings=msgspec.Raw(encoded(found.settings)), shown=found.shown)
     except ConfigError as error:
         return Answer(version, printable(str(error)))
     except OSError as error:

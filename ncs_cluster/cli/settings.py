@@ -88,16 +88,16 @@ def encoded(settings: object) -> bytes:
         raise ConfigError(f"{shown(error.object)}: is not UTF-8; rename the file or folder") from error
 
 
-def checked(program: str, argv: Sequence[str], job: Optional[Change] = None, *, graphs: bool = True) -> Settings:
-    """Settings in this process, each graph loaded once where `graphs`. Raises ConfigError, one line, and OSError for what a later
+def checked(program: str, argv: Sequence[str], job: Optional[Change] = None, *, graphs: bool = True) -> Loaded:
+    """In this process, each graph loaded once where `graphs`. Raises ConfigError, one line, and OSError for what a later
     attempt may find."""
     from ncs_cluster import config
 
     with _permanent_errors():
-        settings = config.load(argv, os.environ, job=job is not None)
+        settings, shown = config.read(argv, os.environ, job=job is not None)
         settings = settings if job is None else job(settings)
         if not graphs:
-            return settings
+            return Loaded(settings, shown)
         what = f"checking graphs {', '.join(graph.name for graph in settings.graphs)}"
         slow = threading.Timer(SLOW_S, print, [f"{program}: {what} ..."], {"file": sys.stderr, "flush": True})
         slow.daemon = True
@@ -105,19 +105,19 @@ def checked(program: str, argv: Sequence[str], job: Optional[Change] = None, *, 
         with starting.told(settings.runtime_dir, what):
             try_all_graphs(settings)
         slow.cancel()
-    return settings
+    return Loaded(settings, shown)
 
 
-def checked_again(argv: Sequence[str], running: Settings) -> Settings:
+def checked_again(argv: Sequence[str], running: Settings) -> Loaded:
     """Settings of a daemon that has these in effect. Graphs that its sticks have loaded are not tried again.
     Raises as `checked`."""
     from ncs_cluster import config
 
     with _permanent_errors():
-        settings = config.load(argv, os.environ, running=running)
+        settings, shown = config.read(argv, os.environ, running=running)
         if settings.drivers - running.drivers or _models(settings) != _models(running):
             try_all_graphs(settings)
-    return settings
+    return Loaded(settings, shown)
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def _models(settings: Settings) -> list[GraphSpec]:
 def _read(program: str, argv: Sequence[str], job: Optional[Change], *, graphs: bool) -> bytes:
     ask_for_one_thread(os.environ)
     try:
-        return encoded(Loaded(checked(program, argv, job, graphs=graphs)))
+        return encoded(checked(program, argv, job, graphs=graphs))
     except ConfigError as error:
         refuse(program, error)
     except OSError as error:

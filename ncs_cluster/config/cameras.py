@@ -24,7 +24,11 @@ def cameras(context: Context) -> list[CameraSpec]:
     """Cameras of --source and of [cameras.NAME]. A list given by flag or environment replaces the tables; a table of the same name
     then gives the other keys. A list in the file adds to the tables. Without both: the synthetic scene; none where other programs
     send pictures."""
-    made = [_camera(context, name, text, key) for name, text, key in _named(context)]
+    before, made = context.faults, list[CameraSpec]()
+    for name, text, key in _named(context):
+        with context.apart():
+            made.append(_camera(context, name, text, key))
+    context.settle(before)
     what = {"loop": "has an end", "every_frame": "has an end, and a live camera's frames do not wait"}
     for flag in ("loop", "every_frame", "size", "fps"):
         if not context.given(flag) or not getattr(context.root, flag):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +16,10 @@ from ncs_cluster.config.table import Table
 from ncs_cluster.errors import PERMANENT_ERRNOS, ConfigError
 from ncs_cluster.provision.places import expanded
 from ncs_cluster.specs import Settings
+
+
+class AlreadyTold(ConfigError):
+    """A part of the settings cannot be made, for faults that are in Context.told."""
 
 
 class Context:
@@ -40,10 +45,31 @@ class Context:
         self.bare = bare
         """The settings alone are judged, not what this machine must have for them, such as firmware."""
         self.notices: list[str] = []
+        self.told: list[str] | None = None
+        """Faults, where all are wanted; None: the first one is raised."""
 
     def refuse(self, *path: str, because: str) -> NoReturn:
         """Raise ConfigError at a key. `because` says what is wrong and what to do."""
         raise ConfigError(f"{self.layers.where(path)}: {because}")
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """A fault of the block is one among others, where all are wanted; `settle` follows."""
+        try:
+            yield
+        except ConfigError as error:
+            if self.told is None:
+                raise
+            self.told.append(str(error))
+
+    def settle(self, before: int) -> None:
+        """Raise AlreadyTold where there are more than `before` faults: what was made is not whole."""
+        if self.faults > before:
+            raise AlreadyTold
+
+    @property
+    def faults(self) -> int:
+        return len(self.told or ())
 
     def given(self, *path: str) -> bool:
         """True when the file, a variable or a flag sets this key."""
@@ -79,8 +105,17 @@ class Context:
 
 def refusal(error: ValidationError, layers: Layers, table: type[Table], at: Mapping[str, KeyPath] | None = None) -> ConfigError:
     """The first error of a validation, in one line. `at`: the keys that set the fields of a table which is not one of the file."""
-    found = error.errors()
-    first, *rest = (str(part) for part in found[0]["loc"])
-    path = (*(at[first] if at is not None else (first,)), *rest)
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return ConfigError(f"{layers.where(path)}: {error_text(found[0], table)}{more}")
+    first, *others = refusals(error, layers, table, at)
+    return ConfigError(f"{first} (and {len(others)} more)" if others else str(first))
+
+
+def refusals(
+    error: ValidationError, layers: Layers, table: type[Table], at: Mapping[str, KeyPath] | None = None
+) -> list[ConfigError]:
+    """All errors of a validation, each in one line."""
+    told = []
+    for each in error.errors():
+        first, *rest = (str(part) for part in each["loc"])
+        path = (*(at[first] if at is not None else (first,)), *rest)
+        told.append(ConfigError(f"{layers.where(path)}: {error_text(each, table)}"))
+    return told

@@ -38,7 +38,8 @@ A flag beats the environment, which beats the file given with `--config` (or `NC
 - **Flag**: the key with dashes. `--set KEY=VALUE` reaches every key of every table and comes last: `--set cameras.door.weight=2`.
 
 An error is one line that names the file, variable or flag, the key and the remedy; the daemon ends with exit code
-78 before anything has been started.
+78 before anything has been started. `ncsctl config check` tells all errors at once, `ncsctl config show` what each key is set
+to and by what, `ncsctl reload` has a running daemon read them again: [operate.md](operate.md#new-settings).
 
 ```toml
 # /etc/ncs-cluster/ncs-cluster.toml

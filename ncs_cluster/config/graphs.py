@@ -13,6 +13,7 @@ from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.config import graph_folder
 from ncs_cluster.config.context import Context
 from ncs_cluster.config.paths import state_dir
+from ncs_cluster.errors import did_you_mean
 from ncs_cluster.provision import blobs
 from ncs_cluster.sources import SOURCES
 from ncs_cluster.specs import CameraSpec, GraphSpec
@@ -40,7 +41,11 @@ def graphs(context: Context, backends: Sequence[BackendPlugin], cameras: list[Ca
         if not all(SOURCES.get(camera.source).demo for camera in cameras):
             remedy = "ncsctl graphs pull yolox_nano fetches one for real pictures, --graph yolox_nano names it"
             context.notices.append(f"the demo graph knows only the synthetic scene: {remedy}")
-    found = [_graph(context, text, blob=any(plugin.artifact == "blob" for plugin in backends)) for text in chosen]
+    before, found = context.faults, list[GraphSpec]()
+    for text in chosen:
+        with context.apart():
+            found.append(_graph(context, text, blob=any(plugin.artifact == "blob" for plugin in backends)))
+    context.settle(before)
     names = [graph.name for graph in found]
     if len(set(names)) < len(names):
         context.refuse("graph", because="two graphs have the same name; give one a name of its own in [graphs.NAME] path = DIR")
@@ -91,5 +96,6 @@ def _folder(context: Context, text: str, path: Optional[str]) -> Path:
 
         key = ("graphs", text) if text in context.root.graphs else ("graph",)
         hint = f"; fetch it with: ncsctl graphs pull {text}" if text in Catalogue().names else ""
+        hint = hint or did_you_mean(text, [*known, *Catalogue().names])
         context.refuse(*key, because=f'"{text}": there is no such folder, and no graph of this name ({", ".join(known)}){hint}')
     return folder

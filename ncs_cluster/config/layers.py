@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from ncs_cluster.config import text_file
+from ncs_cluster.config.toml_lines import line_of, lines
 from ncs_cluster.errors import ConfigError
 
 PREFIX = "NCS_CLUSTER_"
@@ -42,6 +43,12 @@ class Layers:
         self.tree: dict[str, Any] = {}
         self.origins: dict[KeyPath, Origin] = {}
         self.file: Optional[Origin] = None
+        self.lines: dict[KeyPath, int] = {}
+        """Of the file's keys."""
+        self.numbered = False
+        """Errors name the line of the file."""
+        self.whole: set[KeyPath] = set()
+        """Tables whose keys have one origin."""
 
     def put(self, path: KeyPath, value: Any, origin: Origin) -> None:
         """Set a value. Tables are merged, all else is replaced."""
@@ -70,6 +77,8 @@ class Layers:
             self._forget(path[:-1])
         parent[path[-1]] = value
         self.origins[path] = origin
+        if isinstance(value, dict):
+            self.whole.add(path)
         if "\0" in value if isinstance(value, str) else "\\x00" in repr(value):
             raise ConfigError(f"{self.where(path)}: holds a NUL character, which no setting has; take it out")
 
@@ -101,6 +110,8 @@ class Layers:
         if origin is None:
             return f"--{path[0].replace('_', '-')}" if len(path) == 1 else f"--set {'.'.join(path)}"
         inner = path if origin.kind == "file" else path[len(origin.key) :]
+        if self.numbered and origin.kind == "file" and (line := line_of(path, self.lines)) is not None:
+            return f"{origin.name}:{line}: {'.'.join(inner)}"
         return f"{origin.name}: {'.'.join(inner)}" if inner else origin.name
 
     def base(self, path: KeyPath) -> Path:
@@ -141,10 +152,11 @@ def value_of(text: str) -> Any:
     )
 
 
-def from_file(path: Path) -> dict[str, Any]:
-    """A TOML file. Raises ConfigError naming it and, for a syntax error, the line."""
+def from_file(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    """A TOML file, and the line of each key. Raises ConfigError naming it and, for a syntax error, the line."""
     try:
-        return text_file.parse(text_file.read(path, otherwise="--config wants a TOML file").decode("utf-8-sig"))
+        text = text_file.read(path, otherwise="--config wants a TOML file").decode("utf-8-sig")
+        return text_file.parse(text), {normal(key): line for key, line in reversed(lines(text).items())}
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not text; --config wants a TOML file") from error
     except ValueError as error:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from ncs_cluster.backends.base import BackendPlugin
-from ncs_cluster.config import _judged, _layers
 from ncs_cluster.config.backend import chosen
 from ncs_cluster.config.cameras import cameras
 from ncs_cluster.config.context import Context
@@ -17,6 +16,7 @@ from ncs_cluster.config.flags import parse
 from ncs_cluster.config.graphs import graphs
 from ncs_cluster.config.intakes import intakes
 from ncs_cluster.config.listen import gateway
+from ncs_cluster.config.merged import judged, merged
 from ncs_cluster.config.mqtt import mqtt
 from ncs_cluster.config.paths import runtime_dir, state_dir
 from ncs_cluster.config.pools import pools
@@ -92,5 +92,5 @@ def _runtimes(context: Context) -> dict[str, RuntimeSpec]:
 
 
 def _context(argv: Sequence[str], environ: Mapping[str, str]) -> Context:
-    layers = _layers(parse(argv), environ)
-    return Context(_judged(layers), layers, environ, bare=True)
+    layers = merged(parse(argv), environ)
+    return Context(judged(layers), layers, environ, bare=True)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 
 ROOT = 0
+LONGEST_SETTINGS = 190_000
+"""Bytes of an answer: see channel.MAX_MESSAGE."""
 NOT_READ_AGAIN = "this daemon was started by a program, which gives it its settings"
 
 
@@ -79,7 +81,7 @@ class Requests:
             case c.AskReload():
                 self._reload(client)
             case c.AskSettings():
-                self._reply(client, c.Reply(error=NOT_READ_AGAIN) if self._reloading is None else _body(self._reloading.shown))
+                self._reply(client, self._settings())
             case c.AskSwitch() | c.AskFault() | c.ChangeJob():
                 self._raise(client, request)
             case _:
@@ -111,6 +113,14 @@ class Requests:
             self._reply(client, c.Reply(error=why))
         else:
             self._reloading.ask(client)
+
+    def _settings(self) -> c.Reply:
+        if self._reloading is None:
+            return c.Reply(error=NOT_READ_AGAIN)
+        reply = _body(self._reloading.shown)
+        if len(bytes(reply.body)) > LONGEST_SETTINGS:
+            return c.Reply(error="the settings are too long for one message; ncsctl config show --config FILE reads the file")
+        return reply
 
     def left(self, client: str) -> None:
         """The client has closed its connection."""

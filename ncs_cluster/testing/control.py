@@ -21,6 +21,8 @@ from ncs_cluster.backends import SIMULATED
 from ncs_cluster.control_messages import (
     AskEvents,
     AskFault,
+    AskReload,
+    AskSettings,
     AskStatus,
     AskSwitch,
     AskUrl,
@@ -28,8 +30,10 @@ from ncs_cluster.control_messages import (
     ChangeStick,
     Done,
     PageUrl,
+    Reloaded,
     Reply,
     Request,
+    Setting,
 )
 from ncs_cluster.errors import ProtocolError
 from ncs_cluster.ipc import pictures
@@ -208,6 +212,8 @@ class FakeControl:
         self.mute = False
         self.per_reply = 10_000
         self.page = "http://127.0.0.1:8080/"
+        self.reloaded = Reloaded([])
+        self.settings: list[Setting] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.bind(os.fspath(runtime_dir / CONTROL_SOCKET))
         self._socket.listen()
@@ -249,6 +255,10 @@ class FakeControl:
             return _reply(Done(f"job {request.id}: {request.verb}"))
         if isinstance(request, ChangeStick):
             return _reply(Done(f"{request.id}: {request.verb}"))
+        if isinstance(request, AskReload):
+            return _reply(self.reloaded)
+        if isinstance(request, AskSettings):
+            return _reply(self.settings)
         if isinstance(request, AskFault):
             return _reply(Done(f"made trouble: {request.kind}"))
         assert isinstance(request, AskUrl)

@@ -51,6 +51,12 @@ def test_settings_that_have_not_changed_are_those_in_effect(daemon: Read) -> Non
     assert daemon.settings() == daemon.running
 
 
+def test_every_key_comes_with_its_origin(daemon: Read) -> None:
+    shown = {each.key: (each.value, each.origin) for each in daemon.again().shown}
+    assert shown["threshold"] == (0.5, f"{daemon.file}:3")
+    assert shown["graph"] == (["none"], "--graph")
+
+
 def test_the_flags_that_the_daemon_was_started_with_still_beat_the_file(daemon: Read) -> None:
     assert daemon.settings(FILE.replace("sticks", 'graph = ["demo"]\nsticks')).graphs == []
     assert len(daemon.settings(FILE.replace("sticks = 2", "sticks = 3")).sticks) == 3
@@ -59,21 +65,21 @@ def test_the_flags_that_the_daemon_was_started_with_still_beat_the_file(daemon: 
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("threshold = 0.5", "threshold = [", "is not TOML: "),
-        ("[cameras.film]", "[cameras.film]\n[cameras.film]", "is not TOML: "),
-        ("threshold", "thresholt", "thresholt: unknown key; did you mean threshold?"),
-        ("sticks = 2", "sticks = true", "sticks: must be a whole number, not true"),
-        ('"synthetic"', '"/nope.mp4"', 'cameras.film.source: "/nope.mp4": there is no such file or folder'),
-        ("sticks", "cluster-size = 2\nsticks", "cluster_size: 2 of 2 sticks: at most half may work"),
-        ("sticks", 'token-file = "/nope"\nsticks', "token_file: "),
-        ("sticks", 'policy = "rnig"\nsticks', 'policy: there is no policy "rnig"; known: ring'),
+        ("threshold = 0.5", "threshold = [", " is not TOML: "),
+        ("[cameras.film]", "[cameras.film]\n[cameras.film]", " is not TOML: "),
+        ("threshold", "thresholt", "3: thresholt: unknown key; did you mean threshold?"),
+        ("sticks = 2", "sticks = true", "2: sticks: must be a whole number, not true"),
+        ('"synthetic"', '"/nope.mp4"', '6: cameras.film.source: "/nope.mp4": there is no such file or folder'),
+        ("sticks", "cluster-size = 2\nsticks", "2: cluster_size: 2 of 2 sticks: at most half may work"),
+        ("sticks", 'token-file = "/nope"\nsticks', "2: token_file: "),
+        ("sticks", 'policy = "rnig"\nsticks', '2: policy: there is no policy "rnig"; known: ring'),
     ],
 )
 def test_a_fault_of_any_kind_is_one_line_that_names_file_and_key(daemon: Read, old: str, new: str, line: str) -> None:
     if "token" in line:
         daemon.argv.remove("--no-web")
     answer = daemon.again(FILE.replace(old, new))
-    assert (answer.error or "").startswith(f"{daemon.file}: {line}")
+    assert (answer.error or "").startswith(f"{daemon.file}:{line}")
     assert (answer.error or "").isprintable()
     assert answer.settings == msgspec.Raw(b"\xc0")
 
@@ -110,7 +116,7 @@ def test_the_backend_that_auto_has_found_at_the_start_stays(tmp_path: Path) -> N
     device.mkdir()
     for name, text in {"idVendor": "03e7", "idProduct": "2485", "busnum": "1", "devnum": "5", "serial": "03e72485"}.items():
         (device / name).write_text(f"{text}\n")
-    again = config.load(argv, {}, running=running)
+    again = config.read(argv, {}, running=running)[0]
     assert again == msgspec.structs.replace(running, notices=again.notices)
     assert not any("plugged in" in notice for notice in again.notices)
 
@@ -125,4 +131,4 @@ def test_results_of_the_camera_that_runs_do_not_make_it_another_one(tmp_path: Pa
     running = config.load(argv, {})
     results.write_text('{"schema": 1, "camera": "p", "frame": 0, "item": "a.png", "graph": "none"}\n')
     assert config.load(argv, {}).cameras[0].written == {"none": 0}
-    assert config.load(argv, {}, running=running) == running
+    assert config.read(argv, {}, running=running)[0] == running

@@ -109,6 +109,15 @@ def test_the_daemon_of_a_program_reads_no_settings(request_: c.Request) -> None:
     assert asked.replies == [c.Reply(error="this daemon was started by a program, which gives it its settings")]
 
 
+def test_settings_that_do_not_fit_into_a_message_are_refused_in_one_line() -> None:
+    reloading = Asking()
+    reloading.shown = [c.Setting("results", ["x" * 200_000], "--results")]
+    asked = Asked(reloading=reloading)
+    asked.ask(c.AskSettings())
+    why = "the settings are too long for one message; ncsctl config show --config FILE reads the file"
+    assert asked.replies == [c.Reply(error=why)]
+
+
 def test_anyone_who_may_connect_may_change_a_job() -> None:
     asked = Asked(uid=os.getuid() + 1)
     asked.ask(c.ChangeJob("1", "pause"))

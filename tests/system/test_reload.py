@@ -111,6 +111,13 @@ def found(record: dict[str, Any]) -> list[Any]:
     return [[each["label"], each["score"], each["box"]] for each in record["detections"]]
 
 
+def live(daemon: Running) -> dict[str, tuple[Any, str]]:
+    """The settings in effect: key -> (value, origin)."""
+    code, out, _ = daemon.ncsctl("config", "show", "--live", "--json")
+    assert code == 0
+    return {each["key"]: (each["value"], each["origin"]) for each in json.loads(out)}
+
+
 def records(folder: Path, camera: str = "film") -> list[dict[str, Any]]:
     read = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
     return [record for record in read if record["camera"] == camera]
@@ -161,7 +168,7 @@ def test_wrong_settings_are_refused_in_one_line_and_the_old_ones_stay_in_effect(
     with running(tmp_path, small_graph_folder) as daemon:
         before = daemon.until(50)
         daemon.write(FILE.replace("sticks", "stikcs"), threshold=HIGH, more=SECOND)
-        why = f"{file}: stikcs: unknown key; did you mean sticks?"
+        why = f"{file}:2: stikcs: unknown key; did you mean sticks?"
         assert daemon.ncsctl("reload") == (2, "", f"ncsctl: the new settings are not applied: {why}\n")
         daemon.write(FILE.replace("sticks", 'log-level = "debug"\nsticks'), threshold=HIGH, more=SECOND)
         with daemon.client() as client, pytest.raises(Refused) as refused:
@@ -176,6 +183,9 @@ def test_wrong_settings_are_refused_in_one_line_and_the_old_ones_stay_in_effect(
         with daemon.client() as client:
             told = [event.text for event in client.events() if event.level != "info"]
         assert told == [f"new settings are not applied: {each}" for each in (why, other)]
+        origin = f"{file}:14"
+        assert live(daemon)["cameras.film.weight"] == (1.0, origin)
         daemon.write(weight=2)
         assert daemon.ncsctl("reload") == (0, "camera film: weight 1 -> 2; nothing else\n", "")
+        assert live(daemon)["cameras.film.weight"] == (2.0, origin)
     assert min(each["score"] for record in records(tmp_path) for each in record["detections"]) < HIGH

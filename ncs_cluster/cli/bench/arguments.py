@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ncs_cluster.cli import daemon_flags
 from ncs_cluster.cli.bench.modes import MODES
 from ncs_cluster.cli.job_folder import folder_named
+from ncs_cluster.cli.suggesting import Parser
 
 DESCRIPTION = """Measure ways of working through pictures, on your devices, graph and pictures: one after another,
 with threads, with processes, with the queue of ncs_cluster. PICTURES: files, folders with all below them,
@@ -25,7 +26,7 @@ LEAST_SUSTAINED_S = 10.0
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         "ncsctl bench",
         description=DESCRIPTION,
         epilog=EPILOG,

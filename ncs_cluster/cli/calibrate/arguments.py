@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from ncs_cluster.cli import daemon_flags
+from ncs_cluster.cli.suggesting import Parser
 
 DESCRIPTION = """Measure how one stick warms and cools: it rests, works without a break, and rests again, 20 minutes each.
 Near its limit (--switch-temp) it stops working until it has cooled. Leave it, its neighbours and the air as they are meanwhile;
@@ -23,7 +24,7 @@ MOST_MINUTES, MOST_SCALE = 240.0, 1000.0
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         "ncsctl calibrate",
         description=DESCRIPTION,
         epilog=EPILOG,

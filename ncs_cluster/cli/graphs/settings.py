@@ -24,7 +24,7 @@ class GraphSettings:
         if given.config is not None:
             from ncs_cluster.config.layers import from_file
 
-            self._file, self._base = from_file(given.config), given.config.absolute().parent
+            self._file, self._base = from_file(given.config)[0], given.config.absolute().parent
         named = given.state_dir or self._file.get("state_dir") or self._file.get("state-dir")
         self.state: Path = self._base / expanded(str(named)) if isinstance(named, (str, Path)) else for_tools()
 

@@ -17,6 +17,7 @@ from ncs_cluster.cli.job_folder import folder_named, locked
 from ncs_cluster.cli.merge.parts import Opened, opened
 from ncs_cluster.cli.run.plan import LEDGER
 from ncs_cluster.cli.run.progress import NAMED, duration
+from ncs_cluster.cli.suggesting import Parser
 from ncs_cluster.errors import ConfigError, NcsClusterError, format_os_error, one_line
 from ncs_cluster.jobs import layout
 from ncs_cluster.plugins import load
@@ -57,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     made.add_argument("parts", metavar="DIR", nargs="+", help="the --out folder of a part; all parts, in any order")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ncs_cluster.cli import daemon_flags
 from ncs_cluster.cli.job_folder import folder_named
+from ncs_cluster.cli.suggesting import Parser
 from ncs_cluster.sinks import SINKS
 
 DESCRIPTION = """Run a graph over files: pictures, films, folders with all below them, "patterns", list files
@@ -28,7 +29,7 @@ DAEMON_FLAGS = {**daemon_flags.FLAGS, "--log-level": ("LEVEL", "of DIR/run.log")
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         "ncsctl run",
         description=DESCRIPTION,
         epilog=EPILOG,

@@ -6,6 +6,7 @@ import argparse
 import math
 from collections.abc import Sequence
 
+from ncs_cluster.cli.suggesting import Parser
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.policies import POLICIES
 from ncs_cluster.testing.thermal_lab.trial import ORIGINAL
@@ -22,7 +23,7 @@ MOST_STICKS, MOST_HOURS = 64, 48.0
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         "ncsctl simulate",
         description=DESCRIPTION,
         epilog=EPILOG,
