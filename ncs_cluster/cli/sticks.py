@@ -10,7 +10,7 @@ from pathlib import Path
 from ncs_cluster.cli import options, stick_place
 from ncs_cluster.cli.text import printable
 from ncs_cluster.client import Client
-from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.errors import NcsClusterError, did_you_mean
 
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 SENTENCES = {
@@ -55,7 +55,9 @@ def _identify(given: argparse.Namespace) -> int:
         sticks = daemon.status().sticks
     stick = next((each for each in sticks if given.stick in (each.id, each.name)), None)
     if stick is None:
-        raise NoStick(f"there is no stick {given.stick[:40]!a}; ncsctl status lists them")
+        known = [name for each in sticks for name in (each.id, each.name) if name]
+        near = did_you_mean(given.stick[:40], known) or "; ncsctl status lists them"
+        raise NoStick(f"there is no stick {given.stick[:40]!a}{near}")
     for line in stick_place.lines(stick, sticks, SYSFS):
         print(printable(line))
     return 0

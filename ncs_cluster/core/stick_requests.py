@@ -15,6 +15,7 @@ from ncs_cluster.core.child import State
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.replies import answer, refuse
 from ncs_cluster.core.stick import Stick
+from ncs_cluster.errors import did_you_mean
 
 if TYPE_CHECKING:
     from ncs_cluster.core.engine import Engine
@@ -32,7 +33,9 @@ def change(endpoint: Endpoint, request: ChangeStick, engine: Engine, now_s: floa
     if engine.stopping:
         return [refuse(endpoint, "the daemon is stopping")]
     if stick is None:
-        return [refuse(endpoint, f"there is no stick {request.id[:40]!a}; ncsctl status lists them")]
+        known = [name for each in engine.sticks.by_id.values() for name in (each.spec.id, each.spec.name) if name]
+        near = did_you_mean(request.id[:40], {*known} - {request.id}) or "; ncsctl status lists them"
+        return [refuse(endpoint, f"there is no stick {request.id[:40]!a}{near}")]
     match request.verb:
         case "rest":
             why = (request.why or "").strip()[:LONGEST_WHY] or NO_REASON

@@ -244,6 +244,7 @@ def test_a_stick_may_be_called_by_its_name_where_only_one_has_it() -> None:
         setup[number].spec = msgspec.structs.replace(setup[number].spec, name=name)
     assert ask(setup, "rest", "rear")[-1] == replied(f"sim-1 (rear) is parked: {NO_REASON}")
     assert ask(setup, "rest", "front") == [refused("there is no stick 'front'; ncsctl status lists them")]
+    assert ask(setup, "rest", "smi-1") == [refused("there is no stick 'smi-1'; did you mean sim-1?")]
 
 
 @pytest.mark.parametrize("verb", ["", "dance", "REST", "\x1b[2J"])
