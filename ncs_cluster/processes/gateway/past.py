@@ -51,8 +51,8 @@ class Past:
         self._waiting += 1
         try:
             body = await asyncio.get_running_loop().run_in_executor(self._thread, self._read, self._folder, seconds)
-        except NoHistory as error:
-            return _nothing(str(error))
+        except NoHistory:
+            return _nothing("nothing is recorded yet; the first figures come a minute after the daemon's start")
         except HistoryError as error:
             return JSONResponse({"error": str(error)}, 503)
         finally:

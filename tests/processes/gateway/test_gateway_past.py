@@ -58,7 +58,8 @@ def test_a_daemon_without_history_and_one_without_a_file_say_so(tmp_path: Path) 
     state, runtime = tmp_path / "state", tmp_path / "run"
     runtime.mkdir()
     with site(runtime, history=state) as opened:
-        assert opened.get("/api/history").json == {"series": [], "why": f"there is no history: {state}/{NAME} does not exist"}
+        first = "nothing is recorded yet; the first figures come a minute after the daemon's start"
+        assert opened.get("/api/history").json == {"series": [], "why": first}
         state.mkdir()
         (state / NAME).write_bytes(b"no database" * 100)
         answer = opened.get("/api/history")
