@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import create_connection, create_server
+from socket import create_connection
 from typing import NamedTuple
 
+from tests.free_port import free_port
 from tests.needs import need_module, need_program
 from tests.tied import TIED
 
@@ -38,8 +39,7 @@ class Broker:
         # Debian has it where only root's PATH looks
         self._program = DAEMON if os.access(DAEMON, os.X_OK) else need_program("mosquitto", "mosquitto")
         need_program("mosquitto_sub", "mosquitto-clients")
-        with create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._configuration = folder / "mosquitto.conf"
         user = "user root\n" if folder.owner() == "root" else ""
         access = "" if lines else "allow_anonymous true\n"

@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import create_connection, create_server
+from socket import create_connection
 
 from tests.conftest import ROOT
+from tests.free_port import free_port
 from tests.needs import need_program
 from tests.tied import TIED
 
@@ -35,8 +36,7 @@ def locations() -> list[str]:
 def nginx(folder: Path, location: str, gateway_port: int) -> Iterator[int]:
     """The port of an nginx that passes requests on to the gateway, until the block is left."""
     program = need_program("nginx", "nginx-light")
-    with create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
+    port = free_port()
     location = location.replace("127.0.0.1:8080", f"127.0.0.1:{gateway_port}")
     # as root it would drop to www-data, which may not write into the folder
     user = "user root;" if folder.owner() == "root" else ""
