@@ -31,7 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bus(start_emulators: Callable[..., Emulator], model: Path) -> Emulator:
     emulator = start_emulators()
     for port in PORTS:
-        emulator.add(port, graphs=[os.fspath(model)], latency_s=0.005, boot_s=0.1, watchdog_s=3)
+        emulator.add(port, graphs=[os.fspath(model)], latency_s=0.005, boot_s=0.1, watchdog_s=8)
     return emulator
 
 
@@ -106,4 +106,4 @@ def test_a_killed_programs_stick_is_seen_by_nobody_until_its_watchdog_resets_it(
     vendor.process.kill()
     vendor.process.wait()
     assert bus.state(PORTS[0])["state"] == "run"
-    bus.await_state(PORTS[0], "rom", 10)
+    bus.await_state(PORTS[0], "rom")
