@@ -30,7 +30,10 @@ RESET_S = 1.0
 DRAIN = 1 << 16
 """Bytes of one read of pending output: firmware with output pending does not read."""
 POWER = "look at its cable and the hub's power"
-PERMISSIONS = "put its user into the group of deploy/99-ncs-cluster.rules, install that file, and plug the stick in again"
+PERMISSIONS = (
+    "put its user into the group of deploy/99-ncs-cluster.rules, install that file, and plug the stick in again "
+    "(ncsctl doctor has the commands)"
+)
 
 
 class _Mute(Exception):

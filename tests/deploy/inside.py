@@ -19,6 +19,7 @@ from typing import Any
 
 UNIT = "ncs-clusterd.service"
 CTL = ["/opt/ncs-cluster/bin/ncsctl"]
+DOCTOR = ["doctor", "--json", "--patience", "4"]
 CONFIG = Path("/etc/ncs-cluster/ncs-cluster.toml")
 TOKEN = Path("/etc/ncs-cluster/token")
 PROPERTIES = "MainPID,ActiveState,SubState,Result,StatusText,NRestarts,ExecMainStatus,ControlGroup"
@@ -97,6 +98,8 @@ def story() -> dict[str, Any]:
     told["page to a stranger"] = page("guessed")
     told["a stranger asks"] = call("setpriv", "--reuid=65534", "--clear-groups", *CTL, "status")
 
+    told["doctor at work"] = call(*CTL, *DOCTOR)
+
     good = CONFIG.read_text()
     CONFIG.write_text(f"switch_temp = 61\n{good}")
     told["reload"] = call("systemctl", "reload", UNIT)
@@ -121,6 +124,7 @@ def story() -> dict[str, Any]:
     CONFIG.write_text(good + "stiks = 4\n")
     told["start with a wrong setting"] = call("systemctl", "start", UNIT)
     told["refused"] = shown()
+    told["doctor when refused"] = call(*CTL, *DOCTOR)
     told["journal"] = journal()
     return told
 

@@ -121,6 +121,28 @@ def test_a_reload_returns_when_the_settings_are_in_effect_and_fails_where_they_a
     assert "new settings are not applied: /etc/ncs-cluster/ncs-cluster.toml: " in told["events"]
 
 
+def findings(told: list[Any]) -> dict[str, list[str]]:
+    """Of a doctor: level and text by check."""
+    code, document = told[0], json.loads(told[1])
+    assert code == {"PASS": 0, "SKIP": 0, "WARN": 1, "FAIL": 2}[document["level"]]
+    assert (document["for"]["user"], document["for"]["unit"]) == ("ncs", "/etc/systemd/system/ncs-clusterd.service")
+    return {each["check"]: [each["level"], each["text"]] for each in document["findings"]}
+
+
+def test_doctor_sees_the_service_at_work_and_why_it_has_stopped(told: dict[str, Any]) -> None:
+    well, pid = findings(told["doctor at work"]), told["at work"]["MainPID"]
+    assert well["service"] == ["PASS", "ncs-clusterd is active, enabled, 0 restarts"]
+    assert well["daemon"][1].endswith(f"pid {pid}: ok")
+    assert well["settings"] == ["PASS", "/etc/ncs-cluster.toml is right"]
+    assert well["files"] == ["PASS", "user ncs may read what the settings name, 2 files"]
+    assert well["ports"] == ["PASS", "the page is at 0.0.0.0:8080"]
+    assert well["locks"] == ["PASS", "/run/ncs-cluster is in use"]
+    refused = findings(told["doctor when refused"])
+    assert refused["service"] == ["FAIL", "the service has stopped: it refuses a setting (exit code 78)"]
+    assert refused["settings"][0] == "FAIL"
+    assert "/etc/ncs-cluster.toml: stiks: " in refused["settings"][1]
+
+
 def test_killed_it_is_started_again(told: dict[str, Any]) -> None:
     assert told["killed"]["ActiveState"] == "active"
     assert told["killed"]["NRestarts"] == "1"

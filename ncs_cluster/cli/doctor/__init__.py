@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+LEAST_PATIENCE, MOST_PATIENCE = 0.1, 100.0
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
 
@@ -24,11 +25,18 @@ def add(command: Add) -> None:
     made.add_argument(
         "--patience",
         metavar="N",
-        type=float,
+        type=_patience,
         default=1.0,
         help="wait N times as long for each answer, on a slow or busy machine [1]",
     )
     made.add_argument("--root", metavar="DIR", type=Path, default=Path("/"), help="where /sys, /proc, /dev, /etc and /run are [/]")
+
+
+def _patience(text: str) -> float:
+    number = float(text)
+    if not LEAST_PATIENCE <= number <= MOST_PATIENCE:
+        raise argparse.ArgumentTypeError(f"{text}: is a number from {LEAST_PATIENCE:g} to {MOST_PATIENCE:g}")
+    return number
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 import ncs_cluster
 from ncs_cluster.cli.doctor.checks import CHECKS
@@ -124,6 +125,19 @@ def test_a_root_that_is_no_folder_is_refused_in_one_line(tmp_path: Path) -> None
     done = doctor("--root", tmp_path / "none")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"ncsctl: --root {tmp_path}/none: there is no such folder\n"
+
+
+@pytest.mark.parametrize("text", ["0", "nan", "-1", "1e9", "long"])
+def test_a_patience_that_is_no_sensible_number_is_refused(text: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "doctor", f"--patience={text}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "argument --patience: " in done.stderr.splitlines()[-1]
 
 
 def test_text_of_devices_cannot_control_the_terminal(tree: Tree) -> None:

@@ -43,14 +43,17 @@ class Package(NamedTuple):
 
 class Facts(NamedTuple):
     packages: list[Package]
-    broken: dict[str, str]
-    """Module -> why it cannot be imported."""
+    broken: dict[str, str] | None
+    """Module -> why it cannot be imported; None: they were not tried, a running daemon has loaded them."""
     problem: str | None
     """Why they could not be imported at all."""
 
 
 def probe(case: Case) -> Facts:
     packages, limit_s = _packages(), case.patience * LIMIT_S
+    if case.status is not None:
+        # the running daemon has loaded them, and this machine may have no memory for them twice
+        return Facts(packages, None, None)
     names = [MODULES.get(each.name, each.name) for each in packages if each.needed and each.version is not None]
     try:
         return Facts(packages, _import(names, limit_s), None)
@@ -71,7 +74,7 @@ def judge(facts: Facts) -> list[Finding]:
         elif not fits(version, wanted):
             text = f"{name} {version} is installed; tried are {wanted}"
             found.append(warn(text, f"{PIP} '{name}{wanted}'"))
-    for module, problem in facts.broken.items():
+    for module, problem in (facts.broken or {}).items():
         library = missing_shared_library(ImportError(problem))
         if library is not None and "apt install " in library:
             found.append(
@@ -84,8 +87,9 @@ def judge(facts: Facts) -> list[Finding]:
             found.append(fail(f"{module} cannot be imported: {problem}", f"{PIP} --force-reinstall --no-deps {package}"))
     if facts.problem is not None:
         found.append(warn(facts.problem, f"time {sys.executable} -c 'import cv2, openvino'"))
-    needed = sum(each.needed for each in facts.packages)
-    return found or [passed(f"{needed} packages that are needed can be imported, in versions that were tried")]
+    count = sum(each.needed for each in facts.packages)
+    tried = "are there" if facts.broken is None else "can be imported"
+    return found or [passed(f"{count} packages that are needed {tried}, in versions that were tried")]
 
 
 def fits(version: str, wanted: str) -> bool:
