@@ -19,7 +19,7 @@ import ncs_cluster
 from ncs_cluster.messages import Failed, FromGateway, OpenGateway, OpenIntake, Served
 from ncs_cluster.processes.gateway.apis import models
 from ncs_cluster.processes.gateway.apis.asked import BadTensors
-from ncs_cluster.processes.gateway.apis.bodies import FORM_BYTES, MOST_BYTES
+from ncs_cluster.processes.gateway.apis.bodies import FORM_BYTES
 from ncs_cluster.processes.intake import NoStick, Overloaded, TimedOut, Unanswered
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.testing.children import running
@@ -80,9 +80,14 @@ def typed(values: list[int]) -> Any:
     return made
 
 
-def call(site: ApiSite, data: bytes, name: str = "ModelInfer", **more: Any) -> bytes:
-    """The response to these bytes as a message. Raises grpc.RpcError."""
-    with grpc.insecure_channel(f"127.0.0.1:{site.port}") as channel:
+def connection(port: int) -> Any:
+    """One of its own: channels of a process share one otherwise."""
+    return grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
+
+
+def call(site: ApiSite | int, data: bytes, name: str = "ModelInfer", **more: Any) -> bytes:
+    """The response of a site, or of a port, to these bytes as a message. Raises grpc.RpcError."""
+    with connection(site if isinstance(site, int) else site.port) as channel:
         answer: bytes = channel.unary_unary(f"/inference.GRPCInferenceService/{name}")(data, **{"timeout": 20, **more})
         return answer
 
@@ -222,7 +227,7 @@ def test_a_message_of_more_bytes_than_its_tensor_needs_is_refused_unread(oip: Ap
     empty_inputs = b"\x2a\x00" * (FORM_BYTES // 2 + 3 * HEIGHT * WIDTH + 1)
     error = refused(lambda: call(oip, empty_inputs))
     assert (error.code(), "the largest input needs" in error.details()) == (Status.INVALID_ARGUMENT, True)
-    error = refused(lambda: call(oip, bytes(MOST_BYTES + FORM_BYTES + 1)))
+    error = refused(lambda: call(oip, bytes(grpc_port.MOST_MESSAGE + 1)))
     assert error.code() == Status.RESOURCE_EXHAUSTED
     oip.intake.served = Served([replace(DETECTOR, width=0, height=0)], 0)
     assert refused(lambda: call(oip, empty_inputs)).code() == Status.UNAVAILABLE
@@ -273,7 +278,7 @@ def test_a_model_is_ready_while_a_stick_can_work_and_its_size_is_known(oip: ApiS
 
 def test_a_picture_whose_client_waits_no_longer_is_withdrawn(oip: ApiSite) -> None:
     oip.intake.hangs = True
-    with grpc.insecure_channel(f"127.0.0.1:{oip.port}") as channel:
+    with connection(oip.port) as channel:
         infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
         assert refused(lambda: infer(request().SerializeToString(), timeout=0.5)).code() == Status.DEADLINE_EXCEEDED
         assert oip.intake.withdrawn.wait(20)
@@ -286,17 +291,18 @@ def test_a_picture_whose_client_waits_no_longer_is_withdrawn(oip: ApiSite) -> No
 
 
 def test_a_client_that_sends_no_message_keeps_nobody_from_the_sticks(oip: ApiSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grpc_port, "REQUEST_S", 1.0)
+    monkeypatch.setattr(grpc_port, "REQUEST_S", 4.0)
     silent = threading.Event()
-    with grpc.insecure_channel(f"127.0.0.1:{oip.port}") as channel:
+    with connection(oip.port) as channel:
         infer = channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
 
         def nothing() -> Iterator[bytes]:
             silent.wait(60)
             yield from ()
 
-        waiting = [infer.future(nothing()) for _ in range(grpc_port.READ_AT_ONCE - 1)]
+        waiting = [infer.future(nothing()) for _ in range(2 * grpc_port.READ_AT_ONCE)]
         assert call(oip, request().SerializeToString())
+        assert not any(each.done() for each in waiting)
         assert {refused(each.result).code() for each in waiting} == {Status.DEADLINE_EXCEEDED}
         silent.set()
 
@@ -390,7 +396,7 @@ def test_any_bytes_are_judged(data: bytes) -> None:
 def test_the_gateway_serves_it_and_names_its_flag_where_the_port_is_taken(tmp_path: Path) -> None:
     with site(tmp_path, token=TOKEN, grpc_address=("127.0.0.1", 0)) as opened:
         assert opened.grpc_port is not None
-        live = call(ApiSite(opened.grpc_port, None), b"", "ServerLive", metadata=BEARER)  # type: ignore[arg-type]
+        live = call(opened.grpc_port, b"", "ServerLive", metadata=BEARER)
         assert grpc_messages.read("ServerLiveResponse", live).live
         assert opened.get("/v2", Authorization=f"Bearer {TOKEN}").status == 404
         assert any(isinstance(message, OpenIntake) for message in opened.child.received)

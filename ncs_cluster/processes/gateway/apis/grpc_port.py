@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,8 +19,7 @@ from starlette.exceptions import HTTPException
 
 from ncs_cluster.processes.gateway.apis.app import Shared
 from ncs_cluster.processes.gateway.apis.asked import BadTensors, UnknownModel
-from ncs_cluster.processes.gateway.apis.asking import ANSWER_S, counted, refusal
-from ncs_cluster.processes.gateway.apis.bodies import FORM_BYTES, MOST_BYTES
+from ncs_cluster.processes.gateway.apis.asking import ANSWER_S, Refusal, counted, refusal
 from ncs_cluster.processes.gateway.apis.grpc_messages import SERVICE
 from ncs_cluster.processes.gateway.apis.oip_grpc import Call, Procedure, Service
 from ncs_cluster.processes.gateway.apis.port import PortAuthenticator
@@ -30,18 +29,31 @@ from ncs_cluster.processes.intake import NoStick, Overloaded, TimedOut
 
 READ_AT_ONCE = 8
 """Messages of which a part is in memory: what they come to is not known before they are whole."""
+READ_OF_ONE = 2
+"""The same of one connection."""
+MOST_MESSAGE = 8 * 1024 * 1024
+"""Bytes: the tensor of the largest picture there can be, 1920x1080, with room. The library holds a message three times for a
+moment."""
 MOST_CALLS = 256
 MOST_CONNECTIONS = 64
 OPTIONS = [
     # a second daemon on the port is refused, instead of getting half of the connections
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", MOST_BYTES + FORM_BYTES),
+    ("grpc.max_receive_message_length", MOST_MESSAGE),
     # identity alone: what a compressed message comes to is known too late
     ("grpc.compression_enabled_algorithms_bitset", 1),
+    # a window that grows lets a client fill the memory before its message is asked for
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 64 * 1024),
     ("grpc.max_concurrent_streams", 128),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.server_handshake_timeout_ms", int(REQUEST_S * 1000)),
     ("grpc.max_connection_idle_ms", 300_000),
+    # a client that reads nothing of a response for STALL_S is disconnected (the library sets TCP_USER_TIMEOUT to it), and one that
+    # answers no ping
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", int(STALL_S * 1000)),
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
 ]
 
@@ -57,6 +69,8 @@ class GrpcServer:
         self._bodies, self._clients = shared.bodies, shared.clients
         self._authenticator, self._address = authenticator, address
         self._reading = asyncio.Semaphore(READ_AT_ONCE)
+        self._readers: dict[str, tuple[asyncio.Semaphore, int]] = {}
+        """By connection: its turns, and how many of its requests want one."""
         self._ending = asyncio.Event()
         self._server: Any = None
 
@@ -100,20 +114,38 @@ class GrpcServer:
         began_s = time.monotonic()
         try:
             self._let_in(context)
-            async with asyncio.timeout(REQUEST_S), self._reading:
+            async with asyncio.timeout(REQUEST_S), self._turn(context.peer()):
                 data = await context.read()
             if not isinstance(data, bytes):
                 raise BadTensors("the request has no message")
             with self._bodies.taken(len(data)), self._counted(name, context):
                 response = await procedure(Call(data, began_s, context.time_remaining()))
             with self._bodies.taken(len(response)):
-                async with asyncio.timeout(STALL_S):
-                    await context.write(response)
+                # without a deadline: the library cannot end a call whose response is under way. It ends with its connection
+                await context.write(response)
+            return
         except TimeoutError:
-            await context.abort(Status.DEADLINE_EXCEEDED, "the request did not come in time, or its response was not read")
+            code, refused = Status.DEADLINE_EXCEEDED, Refusal(503, f"the request did not come within {REQUEST_S:.0f} s")
         except Exception as error:
-            refused = refusal(error, name)
-            await context.abort(status_of(error, time.monotonic() - began_s), refused.why, _trailers(refused.headers))
+            code, refused = status_of(error, time.monotonic() - began_s), refusal(error, name)
+        # here, where nothing holds the message any more: its client may take its time to read why
+        data = response = b""
+        await context.abort(code, refused.why, _trailers(refused.headers))
+
+    @asynccontextmanager
+    async def _turn(self, peer: str) -> AsyncGenerator[None]:
+        """May read a message until the block is left. One connection whose messages do not come cannot keep the others from it."""
+        turns, wanted = self._readers.get(peer) or (asyncio.Semaphore(READ_OF_ONE), 0)
+        self._readers[peer] = turns, wanted + 1
+        try:
+            async with turns, self._reading:
+                yield
+        finally:
+            wanted = self._readers[peer][1] - 1
+            if wanted:
+                self._readers[peer] = turns, wanted
+            else:
+                del self._readers[peer]
 
     def _counted(self, name: str, context: Any) -> AbstractContextManager[None]:
         if name != "ModelInfer":
