@@ -74,7 +74,7 @@ class Referee:
         frame = infer.frame
         assert self.world.pixels[frame.pool, frame.slot] == (frame.camera, frame.frame), "the pixels are another frame's by now"
         limit = regulator.cluster_size
-        busy = self.busy(infer.ticket)
+        busy = {each for each in self.busy(infer.ticket) if engine.sticks.by_id[each].spec.pool == known.spec.pool}  # type: ignore[index]
         if limit and stick not in busy:
             assert len(busy) < limit, f"{sorted(busy)} are at work and {stick} gets a frame, K is {limit}"
         queue = engine.dispatcher.queues[stick]  # type: ignore[index]
