@@ -63,8 +63,9 @@ bench-thermal: $(VENV)/.ready-test
 constraints:
 	$(PYTHON) deploy/renew_constraints.py $(PYTHON) $(OTHER_PYTHONS)
 
-docs: $(VENV)/.ready
+docs: $(VENV)/.ready-test
 	$(BIN)/python -m ncs_cluster.config.document > docs/configuration.md
+	$(BIN)/python -m deploy.describe completions deploy/completions
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from deploy import describe
 from deploy.debian import wheels
 from deploy.debian.targets import ARCHS, SUITES, Target
 
@@ -111,10 +112,19 @@ def _service(root: Path) -> None:
 
 
 def _documents(root: Path) -> None:
-    """As Debian asks for: the licence, what has changed; and the pages."""
+    """As Debian asks for: the licence, what has changed, manual pages; completions and the pages of docs."""
     folder = root / "usr/share/doc/ncs-cluster"
     _write(folder / "copyright", (HERE / "copyright").read_text())
     folder.joinpath("changelog.gz").write_bytes(gzip.compress((PROJECT / "CHANGELOG.md").read_bytes(), mtime=0))
+    describe.man(root / "usr/share/man/man1")
+    for page in sorted((root / "usr/share/man/man1").iterdir()):
+        page.with_name(f"{page.name}.gz").write_bytes(gzip.compress(page.read_bytes(), mtime=0))
+        page.unlink()
+    for command in COMMANDS:
+        text = (DEPLOY / f"completions/{command}.bash").read_text()
+        _write(root / "usr/share/bash-completion/completions" / command, text)
+        text = (DEPLOY / f"completions/{command}.zsh").read_text()
+        _write(root / "usr/share/zsh/vendor-completions" / f"_{command}", text)
     for page in sorted((PROJECT / "docs").glob("*.md")):
         _write(folder / page.name, page.read_text())
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-EXTRAS = ("frigate", "mqtt", "video")
+EXTRAS = ("frigate", "grpc", "mqtt", "video")
 """Of pyproject.toml, besides what every installation needs, for a package is complete without the network. Those for files of
 millions of pictures (hdf5, parquet) are left out."""
 REPLACED = {"opencv-python": "opencv-python-headless"}

@@ -9,6 +9,7 @@ from typing import Any
 import ncs_cluster
 from ncs_cluster.cli import (
     commands,
+    completion,
     doctor,
     events,
     firmware,
@@ -74,6 +75,7 @@ def make() -> argparse.ArgumentParser:
     command("calibrate", lambda _: 2, "measure how a stick warms and cools, for predictive; ncsctl calibrate --help says how")
     command("simulate", lambda _: 2, "compare policies on simulated sticks in a warm room; ncsctl simulate --help says how")
     command("merge", lambda _: 2, "join the outputs of a job's parts; ncsctl merge --help says how")
+    completion.add(command)
     doctor.add(command)
     firmware.add(command)
     frigate.add(command)

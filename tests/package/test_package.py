@@ -76,6 +76,11 @@ def test_every_file_is_dpkgs_and_every_module_is_compiled(told: dict[str, Any]) 
     assert told["uncompiled"] == []
 
 
+def test_manual_pages_and_completions_are_found(told: dict[str, Any]) -> None:
+    assert {name: code for name, (code, _) in told["man"].items()} == {"ncsctl": 0, "ncs-clusterd": 0}
+    assert told["completion"] == [0, ""]
+
+
 def test_a_changed_configuration_counts(told: dict[str, Any]) -> None:
     assert told["ready when simulated"] == "200"
     sticks = json.loads(told["status"][1])["sticks"]

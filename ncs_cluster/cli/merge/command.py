@@ -43,7 +43,7 @@ examples:
 
 def main(argv: Sequence[str]) -> int:
     """The command; returns its exit code."""
-    given = _parser().parse_args(list(argv))
+    given = parser().parse_args(list(argv))
     folders, out = [Path(os.path.abspath(each)) for each in given.parts], Path(os.path.abspath(given.out))
     try:
         with ExitStack() as held:
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
         return INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     made = Parser(
         PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )

@@ -34,9 +34,7 @@ class Place:
     @staticmethod
     def here() -> Place:
         """This machine, and the environment that runs this program."""
-        package = Path(ncs_cluster.__file__).parent
-        inside = package / "deploy"
-        return Place(Path("/"), Path(sys.prefix), inside if inside.is_dir() else package.parent / "deploy")
+        return Place(Path("/"), Path(sys.prefix), shipped())
 
     def at(self, path: str) -> Path:
         return self.root / path.lstrip("/")
@@ -52,6 +50,13 @@ class Place:
 
     def read(self, name: str) -> bytes:
         return (self.shipped / name).read_bytes()
+
+
+def shipped() -> Path:
+    """What a machine gets besides the package: inside the installed package, or in a checkout."""
+    package = Path(ncs_cluster.__file__).parent
+    inside = package / "deploy"
+    return inside if inside.is_dir() else package.parent / "deploy"
 
 
 def files(place: Place) -> dict[Path, bytes]:
