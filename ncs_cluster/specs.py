@@ -189,6 +189,8 @@ class SinkSpec(Struct, frozen=True):
     """By its place among --results: empty for the first, then "2", "3", ...; of a job its format, behind the job's number."""
     ledger: Optional[str] = None
     """Absolute path of the ledger of the job whose results it writes; None: it is no job's."""
+    records: bool = True
+    """It gets records. False: it only tells of the daemon."""
 
     def __repr__(self) -> str:
         """Without the options: an address may hold a password."""

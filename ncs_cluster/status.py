@@ -331,7 +331,7 @@ class Status(Struct, frozen=True):
     machine: MachineStatus | None
     processes: list[ProcessStatus]
     sink: SinkStatus | None
-    """The first of `sinks`."""
+    """The first of `sinks` that gets records."""
     graphs: list[str]
     pools: list[PoolStatus] = []
     sinks: list[SinkStatus] = []

@@ -17,7 +17,7 @@ from ncs_cluster.config.catalogue import Entry, File
 from ncs_cluster.config.flags import choices, flag_of
 from ncs_cluster.config.graph_folder import GraphToml, Input, Labels
 from ncs_cluster.config.model import BACKEND_TABLES, GROUPS, Keys
-from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt
+from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt, Notify
 from ncs_cluster.config.table import options_table
 from ncs_cluster.config.tables import Camera, Discovery, FallbackTable, Graph, PolicyTable, Pool, Runtime
 from ncs_cluster.decoders import DECODERS
@@ -100,6 +100,9 @@ FALLBACK = """\
 What works while no stick can: [operate.md](operate.md#the-cpu-takes-over). `fallback = "openvino"` and `--fallback openvino` are
 short for this table with `backend = "openvino"`.
 """
+NOTIFY = """\
+Who is told when the daemon is degraded or down, and when it recovers: [operate.md](operate.md#notifications).
+"""
 LABELS = """\
 `labels = "labels.txt"` above, or this table. A file of names is a list, a line each, or has an id before each name; JSON, pbtxt and
 the YAML of ultralytics are understood too. Where the ids of a list begin is read from the model (`DetectionOutput` of an IR tells
@@ -166,6 +169,7 @@ def page() -> str:
         ("fan", Fan, "A fan that follows the headroom of the sticks: [thermal.md](thermal.md#a-fan).\n"),
         ("ambient", Ambient, "A sensor of the air around the sticks: [thermal.md](thermal.md#the-air-and-the-board).\n"),
         ("mqtt", Mqtt, MQTT),
+        ("notify", Notify, NOTIFY),
     ]
     for title, model, text in tables:
         parts += [f"### `[{title}]`\n", text, _keys(model)]

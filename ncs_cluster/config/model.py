@@ -14,7 +14,7 @@ from pydantic import Field, create_model
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
-from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt
+from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt, Notify
 from ncs_cluster.config.table import Table, key, named, options_table
 from ncs_cluster.config.tables import Camera, Discovery, FallbackTable, Graph, PolicyTable, Pool, Runtime
 from ncs_cluster.config.values import Api, Apis, Background, Lines, Networks, Picture, Rate, Size, Threshold
@@ -238,6 +238,7 @@ if TYPE_CHECKING:
         discovery: Discovery
         fan: Fan
         ambient: Ambient
+        notify: Notify
         # and one table per backend, under the backend's name
 
 else:
@@ -252,6 +253,7 @@ else:
         discovery=(Discovery, Field(default_factory=Discovery)),
         fan=(Fan, Field(default_factory=Fan)),
         ambient=(Ambient, Field(default_factory=Ambient)),
+        notify=(Notify, Field(default_factory=Notify)),
         **{name: (table, Field(default_factory=table)) for name, table in BACKEND_TABLES.items()},
     )
 

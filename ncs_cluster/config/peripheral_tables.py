@@ -1,4 +1,4 @@
-"""The tables of what is around the sticks: Frigate, an MQTT broker, a fan, a sensor of the air."""
+"""The tables of what is around the sticks: Frigate, an MQTT broker, a fan, a sensor of the air, notifications."""
 
 from __future__ import annotations
 
@@ -79,6 +79,20 @@ class Mqtt(Table):
     interval_s: float = key(1.0, "Least time between two values of a number, such as a temperature.", ge=1, le=60)
     hold_s: float = key(10.0, "An object counts as there for so long after it was last seen.", ge=0, le=86400)
     labels: Lines = key([], "Labels that become entities, for each camera. Without any: those of its graphs, the first 24.")
+
+
+class Notify(Table):
+    """`[notify]`: who is told when the daemon's state changes."""
+
+    command: list[str] = key([], "A program and its arguments, run without a shell: the text is on its standard input.")
+    webhook: Optional[str] = key(None, "An address that gets JSON by POST.", min_length=1)
+    webhook_file: Optional[str] = key(
+        None,
+        "A file that holds that address alone, not world-readable, where it holds a secret; of a unit's credential: "
+        "Environment=NCS_CLUSTER_NOTIFY__WEBHOOK_FILE=%d/NAME.",
+    )
+    hold_off_s: float = key(60.0, "A new state is told once it has lasted for so many seconds.", ge=0, le=86400)
+    timeout_s: float = key(10.0, "The program or the webhook may take so many seconds.", ge=1, le=60)
 
 
 class Ambient(Table):

@@ -57,7 +57,8 @@ def reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
         said.append("; ".join(["no stick is plugged in", *ignored]) if engine.settings.discoveries else "no sticks")
     for sink in engine.sinks.by_name.values():
         if (why := sink.detail(now_s)) is not None:
-            said.append(f"results cannot be written: {f'{sink.spec.shown} {why}' if why.startswith('is ') else why}")
+            what = "results cannot be written" if sink.spec.records else "nobody is notified"
+            said.append(f"{what}: {f'{sink.spec.shown} {why}' if why.startswith('is ') else why}")
     for process in engine.intake_processes.values():
         if (why := complaint(process.child, now_s)) is not None:
             said.append(f"{process.spec.name} is not served: {why.removeprefix('is ')}")

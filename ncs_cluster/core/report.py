@@ -60,7 +60,8 @@ def status(
     due = [when_s for each in regulators if (when_s := _next_switch_s(each, now_s)) is not None]
     of_jobs = engine.jobs.cameras
     cameras = [each for each in engine.cameras.by_name.values() if not each.removed and each.spec.name not in of_jobs]
-    sinks = [_sink(sink, now_s) for sink in engine.sinks.by_name.values() if sink.spec.ledger is None]
+    no_job = [sink for sink in engine.sinks.by_name.values() if sink.spec.ledger is None]
+    first_sink = next((sink for sink in no_job if sink.spec.records), None)
     return Status(
         daemon=DaemonStatus(
             version=version,
@@ -98,10 +99,10 @@ def status(
             _process("supervisor", pid, "running", 0, usage),
             *(_process(str(each.endpoint), each.pid, shown_state(each, now_s), each.restarts, usage) for each in engine.children()),
         ],
-        sink=sinks[0] if sinks else None,
+        sink=_sink(first_sink, now_s) if first_sink is not None else None,
         graphs=[str(graph.name) for graph in engine.settings.graphs],
         pools=[structs.replace(_pool(each, now_s), fallback=each is reserve) for each in regulators],
-        sinks=sinks,
+        sinks=[_sink(sink, now_s) for sink in no_job],
         jobs=engine.jobs.status(now_s),
         load=LoadStatus(
             asked_fps=_rounded(engine.load.asked),

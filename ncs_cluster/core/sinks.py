@@ -85,7 +85,8 @@ class Sink:
                 return []
             case m.SinkBlocked(detail=detail):
                 self.blocked = detail
-                return [self._event("error", f"cannot write: {detail}") if detail else self._event("info", "writing again")]
+                does = ("cannot write", "writing again") if self.spec.records else ("nobody is notified", "notifies again")
+                return [self._event("error", f"{does[0]}: {detail}") if detail else self._event("info", does[1])]
             case m.Failed(permanent=True, detail=detail) if not (self._may_come_back or self._daemon.stopping):
                 if not self._added:
                     return self._daemon.refuse(str(child.endpoint), detail)
@@ -222,4 +223,6 @@ class Sinks:
 
     def _named(self, names: Sequence[str] | None) -> list[Sink]:
         open_for = {name: sink for name, sink in self.by_name.items() if not sink.closing} | self._following
-        return [sink for name, sink in open_for.items() if (sink.spec.ledger is None if names is None else name in names)]
+        if names is not None:
+            return [sink for name, sink in open_for.items() if name in names]
+        return [sink for sink in open_for.values() if sink.spec.ledger is None and sink.spec.records]

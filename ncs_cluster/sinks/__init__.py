@@ -117,5 +117,13 @@ SINKS = Registry(
             parse="ncs_cluster.sinks.mqtt:parse",
             observes=True,
         ),
+        SinkPlugin(
+            name="notify",
+            form="",
+            driver="ncs_cluster.sinks.notify:Notify",
+            options="ncs_cluster.sinks.notify:Options",
+            parse="ncs_cluster.sinks.notify:parse",
+            observes=True,
+        ),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from ncs_cluster import messages as m
 from ncs_cluster.core import reasons, report
@@ -222,6 +223,8 @@ def test_results_that_cannot_be_written_are_a_reason() -> None:
     engine = at_work()
     engine.sinks.by_name[""].blocked = "disk full"
     assert verdict(engine) == ("degraded", ["results cannot be written: disk full"])
+    engine.sinks.by_name[""].spec = structs.replace(engine.sinks.by_name[""].spec, records=False)
+    assert verdict(engine) == ("degraded", ["nobody is notified: disk full"])
     assert verdict(at_work(installation(1, results=False))) == ("ok", [])
 
 

@@ -190,6 +190,26 @@ def test_a_record_without_named_sinks_goes_to_all_that_are_no_jobs() -> None:
     assert {name: sink.outbox.kept for name, sink in sinks.by_name.items()} == {"": 1, "2": 1, "1/csv": 1}
 
 
+def test_a_sink_that_only_tells_of_the_daemon_gets_no_record_and_holds_no_stream_up() -> None:
+    teller = structs.replace(SPEC, name="notify", records=False)
+    sinks = Sinks([SPEC, teller], FakeDaemon(), Limits())
+    while not sinks.full(None):
+        sinks.put(record(0), None, live=False)
+    assert sinks.by_name["notify"].outbox.kept == 0
+    alone = Sinks([teller], FakeDaemon(), Limits())
+    for number in range(10_000):
+        alone.put(record(number), None, live=False)
+    assert (alone.kept, alone.full(None)) == (0, False)
+
+
+def test_a_sink_that_only_tells_of_the_daemon_says_in_its_own_words_that_it_cannot() -> None:
+    sink = Sink(structs.replace(SPEC, records=False), FakeDaemon(), Limits(silent_s=7.0))
+    sink.child.start(0.0)
+    sink.handle(HELLO, 1.0)
+    assert sink.handle(m.SinkBlocked("it answers 500"), 3.0) == [LogEvent("error", "sink", "nobody is notified: it answers 500")]
+    assert sink.handle(m.SinkBlocked(None), 4.0) == [LogEvent("info", "sink", "notifies again")]
+
+
 def test_new_settings_leave_the_sinks_of_jobs_alone() -> None:
     of_job = structs.replace(SPEC, name="1/csv", ledger="/out/ledger.sqlite")
     sinks = Sinks([SPEC, of_job], FakeDaemon(), Limits())
