@@ -16,7 +16,7 @@ _shtab_ncs_clusterd_commands() {
 }
 
 _shtab_ncs_clusterd_options=(
-  "*--source[A frame source (repeatable)\: \[NAME\=\] synthetic, realsense\[\:SERIAL\|\:FILE.bag\|\:FILE.db3\], usb\:N or \/dev\/videoN, rtsp\:\/\/..., rtmp\:\/\/..., http\:\/\/..., a picture or a folder of pictures, a video file. Without any\: synthetic.]:SPEC:"
+  "*--source[A frame source (repeatable)\: \[NAME\=\] synthetic, realsense\[\:SERIAL\|\:FILE.bag\|\:FILE.db3\], usb\:N or \/dev\/videoN, picamera\[\:N\], rtsp\:\/\/..., rtmp\:\/\/..., http\:\/\/..., a picture or a folder of pictures, a video file. Without any\: synthetic.]:SPEC:"
   "--size[Picture size asked of the source.]:WxH:"
   "--fps[Frames per second asked of the source.]:N:"
   "--every-frame[Every frame of a file or recording counts, each once and in order\; the sticks set the pace.]"
@@ -29,6 +29,7 @@ _shtab_ncs_clusterd_options=(
   "--switch-interval[Seconds until the next cluster takes over\; 0\: only heat switches. \[10\]]:S:"
   "--switch-temp[Degrees Celsius at which a stick is taken off work. \[65\]]:C:"
   "--policy[Which sticks work now. Without it\: ring when there is a cluster size, else predictive. Its options stand in the table \[policy\], beside its name.]:ring|all|coolest|predictive:"
+  "--fallback[What works while no stick can\: none is there, all are too hot, boot or have failed. openvino\: this CPU. The daemon is degraded then, and the first stick that works takes over again. Its options stand in the table \[fallback\].]:BACKEND:"
   "--picture[live\: every frame at once with the newest boxes, which are left out when they are older than 1 s. exact\: each frame with its own results\; pictures, folders and --every-frame are always drawn so. \[live\]]:live|exact:"
   "--background[remove\: what is behind the found objects is blanked out (cameras with depth). \[keep\]]:keep|remove:"
   "--window[Show the pictures in windows too (q quits).]"

@@ -13,6 +13,7 @@ _shtab_ncsctl_commands() {
     bench:'Measure ways of working through pictures, on your devices, graph and pictures: one after another,'
     calibrate:'Measure how one stick warms and cools: it rests, works without a break, and rests again, 20 minutes each.'
     completion:'Completions for a shell.'
+    config:'Judges settings without a daemon, or shows them. Flags of ncs-clusterd may follow.'
     doctor:'Look for what keeps sticks, cameras and the daemon from working, with a remedy for each.'
     events:'Events, oldest first.'
     firmware:'Firmware that sticks boot with: install it, or check it.'
@@ -29,6 +30,7 @@ _shtab_ncsctl_commands() {
     snapshot:'The newest drawn picture of a camera, as JPEG or PNG.'
     status:'Sticks, clusters, cameras, machine and processes.'
     stick:'Take one stick out of rotation, restart it, find it.'
+    support-bundle:'Pack status, events, settings, log and facts of the machine, without secrets.'
     switch:'Switch to the next cluster now.'
     top:'The machine and the daemon'"'"'s processes, live, until Ctrl-C.'
     url:'The page'"'"'s address, with its token.'
@@ -36,6 +38,14 @@ _shtab_ncsctl_commands() {
     usb-compare:'Differences of two transcripts, without those that may differ.'
   )
   _describe 'ncsctl commands' _commands
+}
+
+_shtab_ncsctl_config_commands() {
+  local _commands=(
+    check:'whether ncs-clusterd would take them; a line for each fault'
+    show:'every key, its value, and what has set it'
+  )
+  _describe 'ncsctl config commands' _commands
 }
 
 _shtab_ncsctl_firmware_commands() {
@@ -151,6 +161,32 @@ _shtab_ncsctl_completion_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_ncsctl_completion_defaults_added=0
+
+_shtab_ncsctl_config_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_ncsctl_config_defaults_added=0
+
+_shtab_ncsctl_config_check_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_ncsctl_config_check_defaults_added=0
+
+_shtab_ncsctl_config_show_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
+  "--json[as JSON]"
+  "--live[those in effect in the running daemon]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_ncsctl_config_show_defaults_added=0
 
 _shtab_ncsctl_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -513,6 +549,17 @@ _shtab_ncsctl_stick_work_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_ncsctl_stick_work_defaults_added=0
 
+_shtab_ncsctl_support_bundle_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
+  "--config[the daemon\'s settings\; else as its command line says]:FILE:_files"
+  "--force[replace a file that is there]"
+  ":the file to write, readable by you alone:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_ncsctl_support_bundle_defaults_added=0
+
 _shtab_ncsctl_switch_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
@@ -589,6 +636,7 @@ _shtab_ncsctl() {
         bench) _arguments -C -s $_shtab_ncsctl_bench_options ;;
         calibrate) _arguments -C -s $_shtab_ncsctl_calibrate_options ;;
         completion) _arguments -C -s $_shtab_ncsctl_completion_options ;;
+        config) _shtab_ncsctl_config ;;
         doctor) _arguments -C -s $_shtab_ncsctl_doctor_options ;;
         events) _arguments -C -s $_shtab_ncsctl_events_options ;;
         firmware) _shtab_ncsctl_firmware ;;
@@ -605,11 +653,36 @@ _shtab_ncsctl() {
         snapshot) _arguments -C -s $_shtab_ncsctl_snapshot_options ;;
         status) _arguments -C -s $_shtab_ncsctl_status_options ;;
         stick) _shtab_ncsctl_stick ;;
+        support-bundle) _arguments -C -s $_shtab_ncsctl_support_bundle_options ;;
         switch) _arguments -C -s $_shtab_ncsctl_switch_options ;;
         top) _arguments -C -s $_shtab_ncsctl_top_options ;;
         url) _arguments -C -s $_shtab_ncsctl_url_options ;;
         usb-capture) _arguments -C -s $_shtab_ncsctl_usb_capture_options ;;
         usb-compare) _arguments -C -s $_shtab_ncsctl_usb_compare_options ;;
+      esac
+  esac
+}
+
+_shtab_ncsctl_config() {
+  local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->config'
+
+  # Add default positional/remainder specs only if none exist, and only once per session
+  if (( ! _shtab_ncsctl_config_defaults_added )); then
+    if (( ${_shtab_ncsctl_config_options[(I)${(q)one_or_more}*]} +          ${_shtab_ncsctl_config_options[(I)${(q)remainder}*]} +          ${_shtab_ncsctl_config_options[(I)${(q)default}]} == 0 )); then
+      _shtab_ncsctl_config_options+=(': :_shtab_ncsctl_config_commands' '*::: :->config')
+    fi
+    _shtab_ncsctl_config_defaults_added=1
+  fi
+  _arguments -C -s $_shtab_ncsctl_config_options
+
+  case $state in
+    config)
+      words=($line[1] "${words[@]}")
+      (( CURRENT += 1 ))
+      curcontext="${curcontext%:*:*}:_shtab_ncsctl_config-$line[1]:"
+      case $line[1] in
+        check) _arguments -C -s $_shtab_ncsctl_config_check_options ;;
+        show) _arguments -C -s $_shtab_ncsctl_config_show_options ;;
       esac
   esac
 }

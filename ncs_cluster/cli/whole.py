@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ncs_cluster.cli import parser
 from ncs_cluster.cli.bench import arguments as bench
 from ncs_cluster.cli.calibrate import arguments as calibrate
+from ncs_cluster.cli.config import command as config
 from ncs_cluster.cli.merge import command as merge
 from ncs_cluster.cli.ncsctl import OWN_COMMAND_LINES
 from ncs_cluster.cli.run import arguments as run
@@ -20,6 +21,7 @@ OWN: dict[str, Callable[[], argparse.ArgumentParser]] = {
     "simulate": simulate.parser,
     "calibrate": calibrate.parser,
     "merge": merge.parser,
+    "config": config.parser,
 }
 
 

@@ -20,17 +20,17 @@ from ncs_cluster.control_messages import Setting
 from ncs_cluster.errors import EX_NOT_RUNNING, ConfigError, NcsClusterError, NotRunning, Starting, format_os_error
 
 WRONG = 2
-SERVICE_FILE = "/etc/ncs-cluster.toml"
+SERVICE_FILE = "/etc/ncs-cluster/ncs-cluster.toml"
 """The file of the shipped unit: read where no other is named."""
 
 
 def main(argv: Sequence[str]) -> int:
     """The command; returns its exit code: 0, 2 with a line for each fault, 3 where no daemon runs."""
-    given, flags = _parser().parse_known_args(argv)
+    given, flags = parser().parse_known_args(argv)
     try:
         if given.what == "show" and given.live:
             if flags:
-                _parser().error(f"{flags[0]}: --live shows what the daemon was started with; leave it out")
+                parser().error(f"{flags[0]}: --live shows what the daemon was started with; leave it out")
             with Client(getattr(given, "runtime_dir", None)) as daemon:
                 _print(daemon.settings(), as_json=given.json)
             return 0
@@ -43,7 +43,8 @@ def main(argv: Sequence[str]) -> int:
         return EX_NOT_RUNNING if isinstance(error, NotRunning) and not isinstance(error, Starting) else 1
 
 
-def _parser() -> Any:
+def parser() -> Any:
+    """Of the flags of ncs-clusterd, which may follow, it knows none."""
     place = options.runtime_dir()
     made: Any = Parser(
         "ncsctl config",
