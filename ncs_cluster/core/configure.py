@@ -11,7 +11,7 @@ from ncs_cluster.core.actions import Action, LogEvent
 from ncs_cluster.core.differences import differences
 from ncs_cluster.core.events import Configured, Endpoint, OperatorEvent, StopRequested
 from ncs_cluster.core.replies import answer, refuse
-from ncs_cluster.specs import CameraSpec, GraphSpec, IntakeSpec, Settings
+from ncs_cluster.specs import CameraSpec, DiscoverySpec, GraphSpec, IntakeSpec, PoolSpec, Settings
 
 if TYPE_CHECKING:
     from ncs_cluster.core.engine import Engine
@@ -85,11 +85,16 @@ def restart_needed(old: Settings, new: Settings) -> list[str]:
     if (old.gateway is None) != (new.gateway is None):
         keys.append("gateway")
     before, after = ({pool.name: pool for pool in each.pools} for each in (old, new))
-    if set(before) != set(after) or any(before[name].discovery != after[name].discovery for name in before):
+    if set(before) != set(after) or any(_found(before[name]) != _found(after[name]) for name in before):
         keys.append("pools")
     elif any(before[name].clusters.time_scale != after[name].clusters.time_scale for name in before):
         keys.append("time_scale")
     return keys
+
+
+def _found(pool: PoolSpec) -> DiscoverySpec | None:
+    """How its sticks are found; names of ports are for people."""
+    return None if pool.discovery is None else replace(pool.discovery, names={})
 
 
 def _intakes(settings: Settings) -> list[IntakeSpec]:

@@ -48,6 +48,18 @@ class UsbBus:
         self._forgotten: list[str] = []
         self.deadline_s = 0.0
 
+    @property
+    def pool(self) -> str:
+        """The pool that its sticks belong to."""
+        return self._spec.pool
+
+    def configure(self, spec: DiscoverySpec) -> list[BusEvent]:
+        """Take new names of ports. Returns the sticks that are called otherwise now."""
+        present = self._identity.port_of
+        before = {boot_port: self._name(boot_port) for boot_port in present}
+        self._spec = spec
+        return [StickFound(self._stick(boot_port)) for boot_port in present if self._name(boot_port) != before[boot_port]]
+
     def forget(self, stick: StickId) -> None:
         """Forget at which port the stick returns after its boot, also of one that is gone. The next scan writes that down, and
         reports the new settings of a stick that is there."""

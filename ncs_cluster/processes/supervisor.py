@@ -217,7 +217,12 @@ class Supervisor:
 
     def _configured(self) -> None:
         """The engine has new settings."""
-        self._bus.configure([stick for stick in self._engine.settings.sticks if stick.simulated])
+        settings = self._engine.settings
+        self._bus.configure([stick for stick in settings.sticks if stick.simulated])
+        wanted = {spec.pool: spec for spec in settings.discoveries}
+        for usb in self._usb:
+            for renamed in usb.configure(wanted[usb.pool]):
+                self._raise(BUS, renamed)
         if self._reloading is not None:
             self._reloading.applied()
 

@@ -253,6 +253,7 @@ USB, CPU = BASE.pools
         ({"pools": [replace(USB, discovery=None), CPU]}, ["pools"]),
         ({"pools": [replace(USB, discovery=DiscoverySpec("xlink", stagger_s=1.0)), CPU]}, ["pools"]),
         ({"pools": [USB, replace(CPU, discovery=DiscoverySpec("xlink"))]}, ["pools"]),
+        ({"pools": [replace(USB, discovery=DiscoverySpec("xlink", names={"1.2": "left"})), CPU]}, []),
         ({"pools": [replace(USB, clusters=ClusterSpec(2, "ring", time_scale=2.0)), CPU]}, ["time_scale"]),
         ({"pools": [USB, replace(CPU, clusters=ClusterSpec(time_scale=2.0))]}, ["time_scale"]),
         ({"pools": [replace(USB, clusters=ClusterSpec(1, "all", 5.0, 50.0), sticks=[]), CPU]}, []),

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from ncs_cluster.backends.sysfs import scan
 from ncs_cluster.core.events import DeviceIgnored, StickFound, StickGone, StickListed
@@ -185,6 +186,21 @@ def test_a_port_has_the_name_that_the_operator_gave_it_or_its_chain(tree: Tree) 
     named = DiscoverySpec("xlink", sysfs=str(tree.root), names={"1.2": "left", "3-1.2": "rear"})
     found = [each.stick for each in UsbBus(named, tree.root / "state").wake(0.0, ()) if isinstance(each, StickFound)]
     assert {stick.port: stick.name for stick in found} == {"1-1.2": "left", "1-1.4": None, "3-1.2": "rear"}
+
+
+def test_new_names_are_told_of_the_sticks_that_are_called_otherwise(tree: Tree) -> None:
+    for port in ("1-1.1", "1-1.2", "1-1.4"):
+        tree.plug(port)
+    named = DiscoverySpec("xlink", sysfs=str(tree.root), names={"1.1": "front", "1.2": "left"})
+    usb = UsbBus(named, tree.root / "state")
+    before = {each.stick.port: each.stick for each in usb.wake(0.0, ()) if isinstance(each, StickFound)}
+    again = usb.configure(structs.replace(named, names={"1.1": "front", "1.4": "rear"}))
+    assert again == [
+        StickFound(structs.replace(before["1-1.2"], name=None)),
+        StickFound(structs.replace(before["1-1.4"], name="rear")),
+    ]
+    assert usb.wake(1.0, ()) == []
+    assert usb.configure(structs.replace(named, names={"1.1": "front", "1.4": "rear"})) == []
 
 
 def test_an_excluded_port_has_no_stick_before_and_after_a_boot(tree: Tree) -> None:

@@ -10,11 +10,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import structs
 
 from ncs_cluster.config import load
 from ncs_cluster.emulator.boot import artificial_firmware
 from ncs_cluster.emulator.emulator import Emulator
+from ncs_cluster.specs import Settings
 from ncs_cluster.testing.daemon import Daemon, Status, read_results, results_so_far, running
 from tests.conftest import ROOT
 
@@ -109,6 +112,24 @@ def test_four_sticks_are_found_booted_and_two_of_them_work(house: House) -> None
     for each in status["sticks"]:
         assert each["id"] == f"ncs-{each['port']}"
         assert each["throttle_level"] == 0
+
+
+def test_ports_get_new_names_while_their_sticks_work_on(house: House) -> None:
+    before = {each["port"]: (each["name"], each["restarts"], each["boots"]) for each in house.daemon.status()["sticks"]}
+    file = house.daemon.runtime_dir.with_suffix(".settings")
+    old = msgspec.msgpack.decode(file.read_bytes(), type=Settings)
+    (pool,) = old.pools
+    assert pool.discovery is not None
+    for names in ({"1.2": "back", "1-1.4": "front"}, pool.discovery.names):
+        named = structs.replace(pool, discovery=structs.replace(pool.discovery, names=names))
+        file.write_bytes(msgspec.msgpack.encode(structs.replace(old, pools=[named])))
+        os.kill(house.daemon.pid, signal.SIGHUP)
+        called = [names.get("1.2"), names.get("1-1.4")]
+        house.daemon.until(
+            lambda status, called=called: [stick(status, port)["name"] for port in ("1-1.2", "1-1.4")] == called, "has new names"
+        )
+    assert {each["port"]: (each["name"], each["restarts"], each["boots"]) for each in house.daemon.status()["sticks"]} == before
+    assert "new settings are applied: port 1-1.4: name none -> front; port 1.2: name rear -> back" in house.daemon.log.read_text()
 
 
 def test_what_they_find_is_what_the_scene_holds(house: House) -> None:
