@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+from email.utils import formatdate
 from pathlib import Path
 
 from deploy import describe
@@ -26,6 +27,7 @@ DEPLOY = HERE.parent
 HOME = "/usr/lib/ncs-cluster"
 LOCAL = "/usr/local/lib/ncs-cluster/python{python}"
 """Where the machine's owner may add Python packages, which the daemon then sees."""
+MAINTAINER = "ncs_cluster maintainers <maintainers@ncs-cluster.invalid>"
 UNITS = ("ncs-clusterd.service", "ncs-frigate.service")
 COMMANDS = {"ncs-clusterd": "daemon", "ncsctl": "ncsctl"}
 
@@ -57,18 +59,26 @@ def package(wheel: Path, target: Target, revision: int, out: Path) -> Path:
     shutil.rmtree(root, ignore_errors=True)
     _environment(root, [wheel, *needed], target)
     _service(root)
-    _documents(root)
-    size = sum(path.lstat().st_size for path in root.rglob("*") if path.is_file() or path.is_symlink()) // 1024
     version = target.version(wheel.name.split("-")[1], revision)
+    epoch = _committed()
+    _documents(root, version, epoch)
+    size = sum(path.lstat().st_size for path in root.rglob("*") if path.is_file() or path.is_symlink()) // 1024
     _control(root, target, version, size)
     made = out / f"ncs-cluster_{version}_{target.arch.debian}.deb"
-    epoch = subprocess.run(["git", "-C", PROJECT, "log", "-1", "--format=%ct"], capture_output=True, text=True, check=False)
-    environment = {"SOURCE_DATE_EPOCH": epoch.stdout.strip() or "0", **os.environ}
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch)}
     # a Raspberry Pi unpacks zstd several times faster than xz
     command = ["dpkg-deb", "--root-owner-group", "-Zzstd", "-z10", "--build", root, made]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
     shutil.rmtree(root)
     return made
+
+
+def _committed() -> int:
+    """When what is built was committed, unix s: the same commit makes the same package."""
+    if given := os.environ.get("SOURCE_DATE_EPOCH"):
+        return int(given)
+    said = subprocess.run(["git", "-C", PROJECT, "log", "-1", "--format=%ct"], capture_output=True, text=True, check=False)
+    return int(said.stdout.strip() or 0)
 
 
 def _environment(root: Path, taken: list[Path], target: Target) -> None:
@@ -90,7 +100,7 @@ def _environment(root: Path, taken: list[Path], target: Target) -> None:
     (site / "local.pth").write_text(LOCAL.format(python=python) + "\n")
     _write(home / "pyvenv.cfg", f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {target.suite.full_python}\n")
     (home / "bin").mkdir()
-    (home / "bin/python3").symlink_to(f"/usr/bin/python{python}")
+    (home / "bin/python3").symlink_to(f"../../../bin/python{python}")
     (home / "bin/python").symlink_to("python3")
     (root / "usr/bin").mkdir(parents=True)
     for command, module in COMMANDS.items():
@@ -111,11 +121,14 @@ def _service(root: Path) -> None:
         _write(root / place, (DEPLOY / file).read_text())
 
 
-def _documents(root: Path) -> None:
+def _documents(root: Path, version: str, epoch: int) -> None:
     """As Debian asks for: the licence, what has changed, manual pages; completions and the pages of docs."""
     folder = root / "usr/share/doc/ncs-cluster"
     _write(folder / "copyright", (HERE / "copyright").read_text())
     folder.joinpath("changelog.gz").write_bytes(gzip.compress((PROJECT / "CHANGELOG.md").read_bytes(), mtime=0))
+    entry = f"ncs-cluster ({version}) unstable; urgency=medium\n\n  * See changelog.gz.\n\n -- {MAINTAINER}  {formatdate(epoch)}\n"
+    folder.joinpath("changelog.Debian.gz").write_bytes(gzip.compress(entry.encode(), mtime=0))
+    _write(root / "usr/share/lintian/overrides/ncs-cluster", (HERE / "lintian-overrides").read_text())
     describe.man(root / "usr/share/man/man1")
     for page in sorted((root / "usr/share/man/man1").iterdir()):
         page.with_name(f"{page.name}.gz").write_bytes(gzip.compress(page.read_bytes(), mtime=0))
@@ -134,6 +147,7 @@ def _control(root: Path, target: Target, version: str, size_kib: int) -> None:
     text = (HERE / "control").read_text()
     text = text.format(
         version=version,
+        maintainer=MAINTAINER,
         arch=target.arch.debian,
         size=size_kib,
         python=target.suite.python,
