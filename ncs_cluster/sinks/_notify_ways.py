@@ -124,5 +124,13 @@ class Webhook:
         except urllib.error.HTTPError as error:
             with error:
                 failed.append(f"the webhook answers {error.code}")
+        except urllib.error.URLError as error:
+            # its reason is an exception of the socket, mostly
+            failed.append(
+                f"the webhook cannot be reached: {self._plain(getattr(error.reason, 'strerror', None) or str(error.reason))}"
+            )
         except (OSError, ValueError, http.client.HTTPException) as error:
-            failed.append(f"the webhook cannot be reached: {one_line(reason(error).replace(self._url, '***'))[:LONGEST_ANSWER]}")
+            failed.append(f"the webhook cannot be reached: {self._plain(reason(error))}")
+
+    def _plain(self, text: str) -> str:
+        return one_line(text.replace(self._url, "***"))[:LONGEST_ANSWER]

@@ -16,7 +16,10 @@ from ncs_cluster.cli.support.scrub import FILE_KEY, Scrub
 from ncs_cluster.client import Client
 from ncs_cluster.errors import NcsClusterError
 
-DEFAULT_CONFIG = Path("/etc/ncs-cluster.toml")
+CONFIGS = ("etc/ncs-cluster/ncs-cluster.toml", "etc/ncs-cluster.toml")
+"""Where the service's settings are; the second was the place of earlier versions."""
+FOLDERS = ("/", "/run", "/var/lib/ncs-cluster")
+"""Whose free space is told."""
 UNIT = "ncs-clusterd"
 LOG_LINES = 2000
 LOG_S, DOCTOR_S = 15.0, 120.0
@@ -34,7 +37,6 @@ class Bundle:
         self._runtime_dir, self._config, self._root = runtime_dir, config, root
         self._scrub = Scrub()
         self._texts: dict[str, str] = {}
-        self._folders: tuple[str, ...] = ("/",)
         self._pid: int | None = None
 
     def finished(self) -> dict[str, str]:
@@ -44,7 +46,7 @@ class Bundle:
         self._add("command-line.json", self._command_line)
         self._add("settings.json", self._settings)
         self._add("versions.json", lambda: _json(machine.versions()))
-        self._add("machine.json", lambda: _json(machine.facts(self._root, self._folders)))
+        self._add("machine.json", lambda: _json(machine.facts(self._root, FOLDERS)))
         self._add("usb.json", lambda: _json(machine.usb(self._root)))
         self._add("log.txt", lambda: _run(["journalctl", "-u", UNIT, "-n", str(LOG_LINES), "--no-pager", "-o", "short-iso"], LOG_S))
         if find_spec("ncs_cluster.cli.doctor") is not None:
@@ -102,9 +104,9 @@ class Bundle:
         return _run([sys.executable, "-m", "ncs_cluster.cli.ncsctl", "doctor", "--json", *words, *config], DOCTOR_S)
 
     def _settings(self) -> str:
-        path = self._config or DEFAULT_CONFIG
-        if self._config is None and not path.exists():
-            return f"no settings file: {path} is not there\n"
+        path = self._config or next((place for each in CONFIGS if (place := self._root / each).exists()), None)
+        if path is None:
+            return f"no settings file: neither --config nor {' nor '.join(f'/{each}' for each in CONFIGS)}\n"
         with path.open("rb") as file:
             data = file.read(LARGEST_CONFIG)
         try:

@@ -38,6 +38,12 @@ webhook = "https://hooks.example/services/canary-webhook"
 """
 
 
+@pytest.fixture(autouse=True)
+def no_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks at this machine for seconds; the command's own test runs it."""
+    monkeypatch.setattr(Bundle, "_doctor", lambda _: '{"findings": []}')
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A file system with /proc and /sys of a machine that has a stick."""
@@ -149,8 +155,21 @@ def test_the_command_writes_a_tar_that_only_its_owner_reads_and_lists_what_is_in
             status = tar.extractfile(next(name for name in names if name.endswith("/status.json")))
             assert status is not None
             assert json.load(status)["daemon"]["version"] == "0.1.0"
+            doctor = tar.extractfile(next(name for name in names if name.endswith("/doctor.json")))
+            assert doctor is not None
+            assert json.load(doctor)["findings"]
         assert len({name.partition("/")[0] for name in names}) == 1
         assert all(name.partition("/")[2] in done.stdout for name in names)
         again = ncsctl()
         assert (again.returncode, again.stderr) == (1, f"ncsctl: '{file}' is there already: choose another name, or --force\n")
         assert ncsctl("--force").returncode == 0
+
+
+@pytest.mark.parametrize("place", collect.CONFIGS)
+def test_without_a_daemon_the_settings_are_those_of_the_service(place: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    assert Bundle(str(tmp_path), None, root).finished()["settings.json"].startswith("no settings file: neither --config nor /etc")
+    (root / place).parent.mkdir(parents=True)
+    (root / place).write_text("sticks = 3")
+    document = json.loads(Bundle(str(tmp_path), None, root).finished()["settings.json"])
+    assert document == {"file": str(root / place), "settings": {"sticks": 3}}
