@@ -168,6 +168,8 @@ class Fallback:
 
     @property
     def _absence(self) -> str:
+        if any(stick.parked is not None for stick in self.members):
+            return "is parked"
         states = {stick.child.state for stick in self.members}
         if states <= {State.BACKOFF, State.KILLED, State.FENCED}:
             error = next((stick.child.last_error for stick in self.members if stick.child.last_error), None)
@@ -185,12 +187,16 @@ class Fallback:
         child, name = stick.child, stick.label
         if not stick.present:
             return f"{name} is absent"
+        if stick.parked is not None:
+            return f"{name} is parked"
         if not child.running:
             if child.quarantined:
                 return f"{name} is quarantined"
             waits = {State.BACKOFF: "has failed", State.KILLED: "has failed", State.FENCED: "has failed", State.STOPPING: "stops"}
             return f"{name} {waits.get(child.state, 'is starting')}"
         queue, plant_s = self._dispatcher.queues.get(stick.spec.id), now_s * self._sticks.time_scale(stick)
+        if stick.restart_by_s is not None:
+            return f"{name} restarts"
         if not stick.zone.has_reading:
             return f"{name} has told no temperature yet"
         if stick.zone.is_hot:

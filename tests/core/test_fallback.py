@@ -7,6 +7,7 @@ import re
 import pytest
 
 from ncs_cluster import messages as m
+from ncs_cluster.control_messages import ChangeStick
 from ncs_cluster.core import actions as a
 from ncs_cluster.core import fallback as module
 from ncs_cluster.core.engine import Engine
@@ -191,6 +192,26 @@ def test_a_daemon_that_starts_has_longer_before_that_is_told() -> None:
         (step * 0.25, text) for step in range(1, 100) for _, text, _ in told(engine.wake(NOW_S + step * 0.25)) if "no frame" in text
     ]
     assert said == [(FIRST_S, "no stick can work: sim-1 is starting; the CPU starts: no frame is processed")]
+
+
+def test_sticks_that_an_operator_has_parked_cannot_work_either() -> None:
+    engine = at_work(1)
+    client = Endpoint("client", "1")
+    parked = engine.handle(client, ChangeStick("sim-1", "rest", "cable is loose"), NOW_S + 1)
+    assert told(parked) == [("warning", "no stick can work: sim-1 is parked; the CPU serves", TAKES_OVER)]
+    engine.handle(client, ChangeStick("cpu-1", "rest", None), NOW_S + 2)
+    assert engine.fallback is not None
+    assert engine.fallback.reason(NOW_S + 2) == "no stick can work: sim-1 is parked; the CPU is parked"
+    back = engine.handle(client, ChangeStick("sim-1", "work", None), NOW_S + 3)
+    assert told(back) == []
+    assert duties(engine) == {"cpu-1": 0.0, "sim-1": 1.0}
+
+
+def test_a_stick_that_an_operator_restarts_is_stood_in_for() -> None:
+    engine = at_work(1)
+    actions = engine.handle(Endpoint("client", "1"), ChangeStick("sim-1", "restart", None), NOW_S + 1)
+    ((_, text, _),) = told(actions)
+    assert text == "no stick can work: sim-1 stops; the CPU serves"
 
 
 def test_no_fault_is_injected_into_it() -> None:

@@ -25,6 +25,8 @@ class Sticks:
         """`numbered`: settings with so many counted sticks, of which each may have a share of the machine. Raises ConfigError."""
         if len(settings.pools) != 1:
             raise ConfigError("[pools]: a bench compares modes on devices of one kind; give settings with one pool")
+        if settings.fallback is not None:
+            raise ConfigError("[fallback]: a bench compares modes on devices of one kind; give settings without it")
         self._pool = settings.pools[0]
         self._state_dir, self._numbered = Path(settings.state_dir), numbered
         self._whole: dict[int, PoolSpec] = {len(self._pool.sticks): self._pool}

@@ -152,6 +152,10 @@ def _read(path: Path) -> bytes:
         (["--graph", "demo", "nowhere"], "nowhere: there is no such file or folder"),
         (["--graph", "demo", "empty"], "empty: no picture is there; name a folder, files, or a pattern in quotes"),
         (["--graph", "no-such-graph", "good.png"], "no-such-graph"),
+        (
+            ["--graph", "demo", "good.png", "--set", "fallback.backend=openvino"],
+            "[fallback]: a bench compares modes on devices of one kind; give settings without it",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_one_line(words: list[str], line: str, folder: Path, tmp_path: Path) -> None:
