@@ -43,7 +43,7 @@ class Regulator:
         self.held = False
         """The pool gives no stick a frame, whatever its policy advises: it is a fallback that is not needed."""
         self.backed = False
-        """A fallback processes frames while every stick of the pool rests."""
+        """A fallback works while every stick of the pool rests, and its events say so."""
         self.no_alternative = False
         """The active cluster's interval has ended, and no other cluster can replace it."""
         self._sticks = sticks
@@ -291,12 +291,12 @@ class Regulator:
         if shedding == self.shedding:
             return []
         self.shedding = shedding
+        if self.backed:
+            return []
         if shedding:
-            consequence = "" if self.backed else ": no frame is processed"
-            return [LogEvent("warning", "clusters", f"{why_none_works(*self.rested)}{consequence}")]
+            return [LogEvent("warning", "clusters", f"{why_none_works(*self.rested)}: no frame is processed")]
         text = "a stick reports its temperature again, or has cooled down" if before[1] else "a stick has cooled down"
-        consequence = "" if self.backed else ": frames are processed again"
-        return [LogEvent("info", "clusters", f"{text}{consequence}")] if working else []
+        return [LogEvent("info", "clusters", f"{text}: frames are processed again")] if working else []
 
 
 def why_none_works(hot: int, unread: int) -> str:
