@@ -59,6 +59,18 @@ broker = "a/b"
     assert settings.state_dir.endswith("ncs-cluster")
 
 
+def test_a_wrong_key_is_left_out_and_the_rest_is_judged(write: Write) -> None:
+    argv = write('backend = "simulated"\nstiks = 4\nswitch-temp = "hot"\ngraph = ["none"]\ncameras.door.source = "nothing.xyz"\n')
+    found = parts(argv, {})
+    where = f"{write.path}: "
+    assert {part: line.removeprefix(where).partition(":")[0] for part, line in found.refused.items()} == {
+        "key 1": "switch_temp",
+        "key 2": "stiks",
+        "cameras": "cameras.door.source",
+    }
+    assert [pool.name for pool in found.settings.pools] == ["simulated"]
+
+
 def test_a_file_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
     found = parts(["--config", str(tmp_path / "none.toml")], {})
     assert list(found.refused) == ["settings"]

@@ -33,7 +33,7 @@ def faults(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[list[str], 
     try:
         layers = merged(parse(argv), environ)
         layers.numbered = True
-        root, found = _root(layers)
+        root, found = right_keys(layers)
     except ConfigError as error:
         return [str(error)], None, []
     if root is None:
@@ -65,7 +65,7 @@ def _number(fault: str, layers: Layers) -> int:
     return int(number) if number.isdecimal() else 1 << 30
 
 
-def _root(layers: Layers) -> tuple[Root | None, list[str]]:
+def right_keys(layers: Layers) -> tuple[Root | None, list[str]]:
     """The keys that are right, and the faults of those that are not. None: nothing is left to judge."""
     found: list[str] = []
     for _ in range(ROUNDS):

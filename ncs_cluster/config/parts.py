@@ -12,11 +12,12 @@ from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.config.backend import chosen
 from ncs_cluster.config.cameras import cameras
 from ncs_cluster.config.context import Context
+from ncs_cluster.config.faults import right_keys
 from ncs_cluster.config.flags import parse
 from ncs_cluster.config.graphs import graphs
 from ncs_cluster.config.intakes import intakes
 from ncs_cluster.config.listen import gateway
-from ncs_cluster.config.merged import judged, merged
+from ncs_cluster.config.merged import merged
 from ncs_cluster.config.mqtt import mqtt
 from ncs_cluster.config.notify import notify
 from ncs_cluster.config.paths import runtime_dir, state_dir
@@ -34,7 +35,8 @@ class Parts(NamedTuple):
     settings: Settings
     """What was refused is empty."""
     refused: dict[str, str]
-    """Part -> the line that refuses it: "settings" where nothing could be read, else "cameras", "graphs", "listen" ..."""
+    """Part -> the line that refuses it: "settings" where nothing could be read, "key 1" ... for keys that are left out, else
+    "cameras", "graphs", "listen" ..."""
     wanted: list[str]
     """Backends of the pools, as they are asked for: "auto", "xlink", ..."""
     file: str | None
@@ -54,9 +56,14 @@ def parts(argv: Sequence[str], environ: Mapping[str, str]) -> Parts:
             refused[name] = format_os_error(error)
         return otherwise
 
-    context = part("settings", lambda: _context(argv, environ), None)
-    if context is None:
+    layers = part("settings", lambda: merged(parse(argv), environ), None)
+    if layers is None:
         return Parts(Settings([], [], [], {}, "", ""), refused, [], None)
+    root, wrong = right_keys(layers)
+    refused.update((f"key {number}", line) for number, line in enumerate(wrong, 1))
+    if root is None:
+        return Parts(Settings([], [], [], {}, "", ""), refused, [], layers.file and layers.file.name)
+    context = Context(root, layers, environ, bare=True)
     wanted = [str(pool.value("backend")) for pool in requests(context)]
     plugins = part("sticks", lambda: [chosen(pool) for pool in requests(context)], list[BackendPlugin]())
     seen = part("cameras", lambda: cameras(context), list[CameraSpec]())
@@ -82,7 +89,7 @@ def parts(argv: Sequence[str], environ: Mapping[str, str]) -> Parts:
         ),
         refused,
         wanted,
-        context.layers.file and context.layers.file.name,
+        layers.file and layers.file.name,
     )
 
 
@@ -91,8 +98,3 @@ def _runtimes(context: Context) -> dict[str, RuntimeSpec]:
         name: RuntimeSpec(python=interpreter(context, name) or table.python, env=dict(table.env))
         for name, table in context.root.runtimes.items()
     }
-
-
-def _context(argv: Sequence[str], environ: Mapping[str, str]) -> Context:
-    layers = merged(parse(argv), environ)
-    return Context(judged(layers), layers, environ, bare=True)

@@ -133,14 +133,14 @@ def test_doctor_sees_the_service_at_work_and_why_it_has_stopped(told: dict[str, 
     well, pid = findings(told["doctor at work"]), told["at work"]["MainPID"]
     assert well["service"] == ["PASS", "ncs-clusterd is active, enabled, 0 restarts"]
     assert well["daemon"][1].endswith(f"pid {pid}: ok")
-    assert well["settings"] == ["PASS", "/etc/ncs-cluster.toml is right"]
+    assert well["settings"] == ["PASS", "/etc/ncs-cluster/ncs-cluster.toml is right"]
     assert well["files"] == ["PASS", "user ncs may read what the settings name, 2 files"]
     assert well["ports"] == ["PASS", "the page is at 0.0.0.0:8080"]
     assert well["locks"] == ["PASS", "/run/ncs-cluster is in use"]
     refused = findings(told["doctor when refused"])
     assert refused["service"] == ["FAIL", "the service has stopped: it refuses a setting (exit code 78)"]
     assert refused["settings"][0] == "FAIL"
-    assert "/etc/ncs-cluster.toml: stiks: " in refused["settings"][1]
+    assert "/etc/ncs-cluster/ncs-cluster.toml: stiks: " in refused["settings"][1]
 
 
 def test_killed_it_is_started_again(told: dict[str, Any]) -> None:

@@ -206,10 +206,15 @@ def test_sticks_that_the_settings_do_not_use() -> None:
 
 def test_what_another_user_may_not_look_at_is_not_judged() -> None:
     denied = "/etc/ncs-cluster.toml: cannot be read: Permission denied; give --config a file that can"
-    facts = settings.Facts("/etc/ncs-cluster.toml", {"settings": denied}, False, True, False)
+    file = "/etc/ncs-cluster.toml"
+    facts = settings.Facts(file, {"settings": denied}, False, True, False)
     assert lines(settings.judge(facts)) == [("SKIP", f"not judged: {denied}", "sudo ncsctl doctor")]
     (line,) = lines(settings.judge(facts._replace(foreign=False)))
-    assert line == ("FAIL", f"the daemon refuses its settings: {denied}", "sudoedit /etc/ncs-cluster.toml")
+    assert line == (
+        "FAIL",
+        f"the daemon refuses its settings: {denied}",
+        f"sudoedit {file}; then: sudo ncsctl config check --config {file}",
+    )
     hidden = firmware.Facts(True, True, "/var/lib/ncs-cluster/firmware/usb-ma2x8x.mvcmd", None, False, False, "")
     (line,) = lines(firmware.judge(hidden))
     assert line == ("SKIP", f"{hidden.path}: not judged, this user may not look at it", "sudo ncsctl doctor")

@@ -77,11 +77,11 @@ def test_a_check_that_hangs_is_given_up_with_what_it_has_started(tmp_path: Path)
             time.sleep(0.01)
         return "there"
 
-    checks = [Check("hang", "what hangs", hang, tell, 5.0, "wait"), Check("other", "the other", wait, tell, LONG_S)]
+    checks = [Check("hang", "what hangs", hang, tell, 4.0, "wait"), Check("other", "the other", wait, tell, LONG_S)]
     # the limit of the first begins to count before its child is started, on a machine that may be busy
-    found = running.examine(CASE._replace(patience=3.0), checks, time.monotonic() + LONG_S)
+    found = running.examine(CASE._replace(patience=2.0), checks, time.monotonic() + LONG_S)
     assert found == [
-        Finding("WARN", "what hangs: no answer within 15 s", "wait", "hang"),
+        Finding("WARN", "what hangs: no answer within 8 s", "wait", "hang"),
         Finding("PASS", "there", None, "other"),
     ]
     with contextlib.suppress(psutil.NoSuchProcess):

@@ -31,7 +31,7 @@ def probe(case: Case) -> Facts:
 
 
 def judge(facts: Facts) -> list[Finding]:
-    remedy = f"sudoedit {facts.file}" if facts.file else "ncs-clusterd --help"
+    remedy = f"sudoedit {facts.file}; then: sudo ncsctl config check --config {facts.file}" if facts.file else "ncs-clusterd --help"
     found = []
     if facts.late:
         (line,) = facts.refused.values()
