@@ -19,7 +19,7 @@ from typing import Any
 
 UNIT = "ncs-clusterd.service"
 CTL = ["/opt/ncs-cluster/bin/ncsctl"]
-DOCTOR = ["doctor", "--json", "--patience", "4"]
+DOCTOR = ["doctor", "--json", "--patience", "4", "daemon", "service", "settings", "files", "ports", "locks"]
 CONFIG = Path("/etc/ncs-cluster/ncs-cluster.toml")
 TOKEN = Path("/etc/ncs-cluster/token")
 PROPERTIES = "MainPID,ActiveState,SubState,Result,StatusText,NRestarts,ExecMainStatus,ControlGroup"

@@ -30,11 +30,12 @@ STYLE = {PASS: "good", WARN: "warn", FAIL: "bad", SKIP: "dim"}
 CODE = {PASS: 0, SKIP: 0, WARN: 1, FAIL: 2}
 
 
-def run(runtime_dir: str | None, config: str | None, root: Path, patience: float, *, json: bool) -> int:
-    """Returns the exit code. Raises ConfigError where `root` is no folder."""
+def run(runtime_dir: str | None, config: str | None, root: Path, patience: float, names: Sequence[str], *, json: bool) -> int:
+    """Returns the exit code. `names`: of checks; none: all. Raises ConfigError for a `root` that is no folder, and for an unknown
+    check."""
     if not root.is_dir():
         raise ConfigError(f"--root {root}: there is no such folder")
-    about, found = examine(runtime_dir, config, root, patience)
+    about, found = examine(runtime_dir, config, root, patience, _chosen(names))
     if json:
         _print_json(about, found)
     else:
@@ -57,6 +58,14 @@ def examine(
         return None, [Finding(FAIL, str(error), remedy, "service")]
     case = Case(machine, whose, read(machine, whose, patience * READ_S), status, silence, patience)
     return whose, running.examine(case, checks, until_s)
+
+
+def _chosen(names: Sequence[str]) -> Sequence[Check[Any]]:
+    known = [check.name for check in CHECKS]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"there is no check {name}; known: {', '.join(known)}")
+    return [check for check in CHECKS if check.name in names] if names else CHECKS
 
 
 def _ask(runtime_dir: str | None, limit_s: float) -> tuple[Status | None, str | None]:
