@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import ncs_cluster
 from tests.deploy.container import booted, need_container
 from tests.needs import need_program
 
@@ -132,7 +133,9 @@ def findings(told: list[Any]) -> dict[str, list[str]]:
 def test_doctor_sees_the_service_at_work_and_why_it_has_stopped(told: dict[str, Any]) -> None:
     well, pid = findings(told["doctor at work"]), told["at work"]["MainPID"]
     assert well["service"] == ["PASS", "ncs-clusterd is active, enabled, 0 restarts"]
-    assert well["daemon"][1].endswith(f"pid {pid}: ok")
+    # a camera that is not open yet makes it degraded
+    assert well["daemon"][1].startswith((f"ncs-clusterd {ncs_cluster.__version__}, pid {pid}: ok", "the daemon is degraded: "))
+    assert json.loads(told["doctor at work"][1])["for"]["what"] == f"the running daemon, pid {pid}"
     assert well["settings"] == ["PASS", "/etc/ncs-cluster/ncs-cluster.toml is right"]
     assert well["files"] == ["PASS", "user ncs may read what the settings name, 2 files"]
     assert well["ports"] == ["PASS", "the page is at 0.0.0.0:8080"]
