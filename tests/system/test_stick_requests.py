@@ -32,14 +32,16 @@ def test_an_operator_parks_restarts_and_forgets_sticks_and_no_frame_is_lost(tmp_
             "sim-1 is parked: its cable is replaced\n",
             "",
         )
+        reason = "sim-1 is parked: its cable is replaced"
+        status = daemon.until(lambda status: reason in status["daemon"]["reasons"], "says that the stick is parked")
+        assert status["daemon"]["state"] == "degraded"
         status = daemon.until(lambda status: status["sticks"][0]["state"] == "parked", "parks the stick")
         assert status["sticks"][0]["parked"] == "its cable is replaced"
-        assert (status["daemon"]["state"], status["daemon"]["reasons"]) == ("degraded", ["sim-1 is parked: its cable is replaced"])
         inferences = status["sticks"][0]["inferences"]
         switches = status["clusters"]["switches"]
         status = daemon.until(lambda status: status["clusters"]["switches"] >= switches + 4, "takes turns without it")
         assert status["sticks"][0]["inferences"] == inferences
-        assert status["sticks"][0]["temperature_age_s"] < 3.0, "it is read, although it rests"
+        daemon.until(lambda status: status["sticks"][0]["temperature_age_s"] < 1.0, "reads it, although it rests")
         assert ncsctl(daemon, "stick", "work", "sim-1")[1] == "sim-1 is in rotation again\n"
 
         pid = daemon.well()["sticks"][1]["pid"]
@@ -55,8 +57,9 @@ def test_an_operator_parks_restarts_and_forgets_sticks_and_no_frame_is_lost(tmp_
         )
         with daemon.client() as client:
             client.trouble("unplug", "sim-3")
-        daemon.until(lambda status: status["sticks"][2]["state"] == "absent", "misses the stick")
-        assert ncsctl(daemon, "forget", "sim-3", "--calibration")[:2] == (0, "sim-3 is forgotten\n")
+            daemon.until(lambda status: status["sticks"][2]["state"] == "absent", "misses the stick")
+            # not by the command: a simulated stick is back after 5 s, and a busy machine starts no program in that time
+            assert client.change_stick("sim-3", "forget", calibration=True) == "sim-3 is forgotten"
         assert [stick["id"] for stick in daemon.status()["sticks"]] == ["sim-1", "sim-2"]
         assert [file.exists() for file in kept] == [True, False]
         daemon.until(lambda status: len(status["sticks"]) == 3, "takes the stick for a new one when it is back")
