@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,22 @@ def test_a_dry_run_prints_every_step_and_changes_nothing(place: Place, capsys: p
     assert steps.perform(made, dry_run=True) == 0
     assert capsys.readouterr().out.splitlines() == [str(step) for step in made]
     assert tree(place) == {}
+
+
+def test_a_wheel_carries_all_that_is_put_into_place(place: Place) -> None:
+    shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    asked: set[str] = set()
+
+    class Recorded(Place):
+        def read(self, name: str) -> bytes:
+            asked.add(name)
+            return super().read(name)
+
+    plan.install(Recorded(place.root, place.prefix, place.shipped), start=True)
+    assert len(asked) >= 9
+    for name in asked:
+        source = f"deploy/{name}" if f"deploy/{name}" in shipped else f"deploy/{name.partition('/')[0]}"
+        assert shipped.get(source) == f"ncs_cluster/{source}", name
 
 
 def test_a_program_of_that_name_is_left_alone(place: Place) -> None:
