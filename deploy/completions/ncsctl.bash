@@ -220,6 +220,7 @@ _shtab_ncsctl_merge___help_nargs=0
 _shtab_ncsctl_merge___quiet_nargs=0
 _shtab_ncsctl_completion__h_nargs=0
 _shtab_ncsctl_completion___help_nargs=0
+_shtab_ncsctl_doctor_pos_0_nargs='*'
 _shtab_ncsctl_doctor__h_nargs=0
 _shtab_ncsctl_doctor___help_nargs=0
 _shtab_ncsctl_doctor___json_nargs=0

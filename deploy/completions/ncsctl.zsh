@@ -195,6 +195,7 @@ _shtab_ncsctl_doctor_options=(
   "--config[settings to judge\; without it those of the running daemon, else of the service]:FILE:_files"
   "--patience[wait N times as long for each answer, on a slow or busy machine \[1\]]:N:"
   "--root[where \/sys, \/proc, \/dev, \/etc and \/run are \[\/\]]:DIR:_files"
+  "(*)::only these, such as rights and firmware\; without one all:"
 )
 
 # guard to ensure default positional specs are added only once per session
