@@ -75,6 +75,7 @@ ONCE = (
     "tests/api/test_kills.py",
     "tests/browser/",
     "tests/cli/bench/",
+    "tests/cli/test_completion.py",
     "tests/cli/test_usb_aarch64.py",
     "tests/cli/test_usb_guided.py",
     "tests/core/test_any_job.py",
