@@ -233,4 +233,4 @@ class Misfortunes(RuleBasedStateMachine):
 
 
 TestMisfortunes = Misfortunes.TestCase
-TestMisfortunes.settings = settings(max_examples=examples(25), stateful_step_count=30, deadline=None)
+TestMisfortunes.settings = settings(max_examples=examples(15), stateful_step_count=30, deadline=None)
