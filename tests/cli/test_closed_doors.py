@@ -186,5 +186,6 @@ def test_an_empty_out_is_not_the_working_folder(tmp_path: Path, command: list[st
     words = [sys.executable, *NCSCTL, *command, "--out", ""]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.endswith("error: argument --out: must not be empty; name a folder\n")
+    own = f"ncsctl {command[0]}"
+    assert done.stderr == f"{own}: argument --out: must not be empty; name a folder; {own} --help says how\n"
     assert list(tmp_path.iterdir()) == []

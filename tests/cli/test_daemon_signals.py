@@ -27,7 +27,7 @@ SMALL = ["--backend", "simulated", "--graph", "none", "--no-web"]
 SLOW_GRAPHS = """
 import sys, time
 from ncs_cluster.processes import preflight
-preflight.check = lambda *given: time.sleep(60)
+preflight.check = lambda *given, **more: time.sleep(60)
 from ncs_cluster.cli.daemon import main
 sys.argv[1:] = {argv!r}
 main()

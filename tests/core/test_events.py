@@ -17,7 +17,7 @@ from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Endpoint
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.testing.world import installation
-from ncs_cluster.types import CameraName, FrameRef, GraphName, Outcome, Record, StickId
+from ncs_cluster.types import CameraName, FrameRef, GraphName, IntakeClient, Outcome, Record, StickId
 from tests.core.onejob import JOB
 
 WORKER, CAMERA, CLIENT = Endpoint("worker", "sim-1"), Endpoint("camera", "cam0"), Endpoint("client", "1")
@@ -225,6 +225,7 @@ SAID: dict[Endpoint, tuple[Any, list[Any]]] = {
             m.OpenIntake(),
             m.Ask(GraphName("demo"), frame(4)),
             m.Withdraw(3),
+            m.ClientsSeen([IntakeClient("127.0.0.1", asked=1)]),
             m.Failed("x", "why"),
         ],
     ),

@@ -100,7 +100,7 @@ def test_a_catalogue_that_is_wrong_is_refused_before_anything_is_fetched(own: Pa
 def test_the_shipped_catalogue_is_in_the_wheel_beside_the_graphs(tmp_path: Path) -> None:
     """The wheel takes the folder `graphs` whole; from an installed package the catalogue is read there."""
     built = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert built["force-include"] == {"graphs": "ncs_cluster/graphs"}
+    assert built["force-include"]["graphs"] == "ncs_cluster/graphs"
     package = tmp_path / "ncs_cluster"
     shutil.copytree(ROOT / "ncs_cluster", package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "graphs", package / "graphs", ignore=shutil.ignore_patterns("__pycache__"))

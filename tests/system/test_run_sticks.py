@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 PICTURES, WIDTH, HEIGHT = 150, 320, 240
 PORTS = ["1-1.1", "1-1.2"]
-CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.06, "watchdog_s": 8.0, "boot_s": 0.2}
+CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.12, "watchdog_s": 8.0, "boot_s": 0.2}
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +64,10 @@ def end(process: subprocess.Popen[str], out: Path) -> list[dict[str, Any]]:
     return results(out)
 
 
-def until_both_work(out: Path) -> None:
+def until_it_works(port: str, out: Path) -> None:
     """What befalls a stick that still boots is another story."""
     until_s = time.monotonic() + DONE_S
-    while {each["stick"] for each in results_so_far(out / "results.jsonl")} < {f"ncs-{port}" for port in PORTS}:
+    while f"ncs-{port}" not in {each["stick"] for each in results_so_far(out / "results.jsonl")}:
         assert time.monotonic() < until_s
         time.sleep(0.05)
 
@@ -78,9 +78,10 @@ def test_a_job_with_a_pulled_and_a_hanging_stick_has_the_records_of_one_without(
     assert sum(record["detections"] != following["detections"] for record, following in pairwise(reference)) > 120
     out = tmp_path / "out"
     process = begin(bus, tree, out)
-    until_both_work(out)
-    wait_for(out, 20)
+    until_it_works(PORTS[0], out)
     bus.pull(PORTS[0])
+    # alone it leaves enough to do for what follows, however long it boots
+    until_it_works(PORTS[1], out)
     wait_for(out, 40)
     bus.plug(PORTS[0])
     bus.fault(PORTS[1], "hang")

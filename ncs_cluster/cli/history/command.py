@@ -13,7 +13,6 @@ from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.history import reading
 from ncs_cluster.history.reading import SUMMED, Past, Point
 from ncs_cluster.history.series import KINDS
-from ncs_cluster.provision import places
 from ncs_cluster.status import Event
 
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
@@ -46,6 +45,8 @@ def add(command: Add) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Raises HistoryError, NoMoment, NothingRecorded."""
+    from ncs_cluster.provision import places
+
     now_at = time.time()
     since = moment.earlier(given.since, now_at)
     until = now_at if given.until is None else moment.earlier(given.until, now_at)
