@@ -18,7 +18,6 @@ import pytest
 from ncs_cluster.emulator.boot import artificial_firmware
 from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.sources._scene import Scene
-from ncs_cluster.testing.daemon import results_so_far
 from tests.conftest import ROOT
 from tests.system.test_run import DONE_S, results, wait_for
 from tests.tied import TIED
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 PICTURES, WIDTH, HEIGHT = 150, 320, 240
 PORTS = ["1-1.1", "1-1.2"]
-CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.12, "watchdog_s": 8.0, "boot_s": 0.2}
+CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.06, "watchdog_s": 8.0, "boot_s": 0.2}
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +63,10 @@ def end(process: subprocess.Popen[str], out: Path) -> list[dict[str, Any]]:
     return results(out)
 
 
-def until_it_works(port: str, out: Path) -> None:
-    """What befalls a stick that still boots is another story."""
-    until_s = time.monotonic() + DONE_S
-    while f"ncs-{port}" not in {each["stick"] for each in results_so_far(out / "results.jsonl")}:
+def until_it_is_open(port: str, out: Path) -> None:
+    """What befalls a stick that still boots is another story. The results have their name at the end only."""
+    log, until_s = out / "run.log", time.monotonic() + DONE_S
+    while not log.exists() or f"ncs-{port}: is ready" not in log.read_text():
         assert time.monotonic() < until_s
         time.sleep(0.05)
 
@@ -78,10 +77,11 @@ def test_a_job_with_a_pulled_and_a_hanging_stick_has_the_records_of_one_without(
     assert sum(record["detections"] != following["detections"] for record, following in pairwise(reference)) > 120
     out = tmp_path / "out"
     process = begin(bus, tree, out)
-    until_it_works(PORTS[0], out)
+    until_it_is_open(PORTS[0], out)
+    wait_for(out, 5)
     bus.pull(PORTS[0])
     # alone it leaves enough to do for what follows, however long it boots
-    until_it_works(PORTS[1], out)
+    until_it_is_open(PORTS[1], out)
     wait_for(out, 40)
     bus.plug(PORTS[0])
     bus.fault(PORTS[1], "hang")
