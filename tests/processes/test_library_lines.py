@@ -32,7 +32,7 @@ os.dup2(nowhere, 1)
 os.dup2(nowhere, 2)
 for thread in threading.enumerate():
     if thread.name == "library lines":
-        thread.join(30)
+        thread.join(60)
 """
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
 
+from ncs_cluster.client import Refused
 from ncs_cluster.provision import places
 from ncs_cluster.specs import ClusterSpec
 from ncs_cluster.testing.daemon import Daemon, read_results, running, settings, sticks, synthetic
@@ -32,16 +34,17 @@ def test_an_operator_parks_restarts_and_forgets_sticks_and_no_frame_is_lost(tmp_
             "sim-1 is parked: its cable is replaced\n",
             "",
         )
-        reason = "sim-1 is parked: its cable is replaced"
-        status = daemon.until(lambda status: reason in status["daemon"]["reasons"], "says that the stick is parked")
-        assert status["daemon"]["state"] == "degraded"
-        status = daemon.until(lambda status: status["sticks"][0]["state"] == "parked", "parks the stick")
+        reasons = ["sim-1 is parked: its cable is replaced"]
+        status = daemon.until(
+            lambda status: status["sticks"][0]["state"] == "parked" and status["daemon"]["reasons"] == reasons, "parks the stick"
+        )
         assert status["sticks"][0]["parked"] == "its cable is replaced"
+        assert status["daemon"]["state"] == "degraded"
         inferences = status["sticks"][0]["inferences"]
         switches = status["clusters"]["switches"]
         status = daemon.until(lambda status: status["clusters"]["switches"] >= switches + 4, "takes turns without it")
         assert status["sticks"][0]["inferences"] == inferences
-        daemon.until(lambda status: status["sticks"][0]["temperature_age_s"] < 1.0, "reads it, although it rests")
+        daemon.until(lambda status: status["sticks"][0]["temperature_age_s"] < 3.0, "reads it, although it rests")
         assert ncsctl(daemon, "stick", "work", "sim-1")[1] == "sim-1 is in rotation again\n"
 
         pid = daemon.well()["sticks"][1]["pid"]
@@ -58,11 +61,19 @@ def test_an_operator_parks_restarts_and_forgets_sticks_and_no_frame_is_lost(tmp_
         with daemon.client() as client:
             client.trouble("unplug", "sim-3")
             daemon.until(lambda status: status["sticks"][2]["state"] == "absent", "misses the stick")
-            # not by the command: a simulated stick is back after 5 s, and a busy machine starts no program in that time
+            # without the command, which a busy machine may start for longer than the stick is away
             assert client.change_stick("sim-3", "forget", calibration=True) == "sim-3 is forgotten"
-        assert [stick["id"] for stick in daemon.status()["sticks"]] == ["sim-1", "sim-2"]
+            assert [stick.id for stick in client.status().sticks] == ["sim-1", "sim-2"]
         assert [file.exists() for file in kept] == [True, False]
         daemon.until(lambda status: len(status["sticks"]) == 3, "takes the stick for a new one when it is back")
+
+        def forgotten_by_the_command() -> bool:
+            with daemon.client() as client, contextlib.suppress(Refused):
+                client.trouble("unplug", "sim-3")
+            return ncsctl(daemon, "forget", "sim-3", "--calibration")[:2] == (0, "sim-3 is forgotten\n")
+
+        assert any(forgotten_by_the_command() for _ in range(10))
+        daemon.until(lambda status: len(status["sticks"]) == 3, "has the stick again")
         assert ncsctl(daemon, "stick", "rest", "sim-9")[0] == 1
         daemon.well()
         assert daemon.stop() == 0

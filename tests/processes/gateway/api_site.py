@@ -141,7 +141,7 @@ def grpc_site(*, token: str | None = None, clients: tuple[str, ...] = ()) -> Ite
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     try:
-        assert opened.wait(20)
+        assert opened.wait(60)
         yield ApiSite(address[1], shared)
     finally:
         loop.call_soon_threadsafe(setattr, server, "should_exit", True)

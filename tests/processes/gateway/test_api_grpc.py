@@ -281,13 +281,13 @@ def test_a_picture_whose_client_waits_no_longer_is_withdrawn(oip: ApiSite) -> No
     with connection(oip.port) as channel:
         infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
         assert refused(lambda: infer(request().SerializeToString(), timeout=0.5)).code() == Status.DEADLINE_EXCEEDED
-        assert oip.intake.withdrawn.wait(20)
+        assert oip.intake.withdrawn.wait(60)
         oip.intake.withdrawn.clear()
         waiting = infer.future(request().SerializeToString())
         while len(oip.intake.pictures) < 2:
             threading.Event().wait(0.01)
         waiting.cancel()
-        assert oip.intake.withdrawn.wait(20)
+        assert oip.intake.withdrawn.wait(60)
 
 
 def test_a_client_that_sends_no_message_keeps_nobody_from_the_sticks(oip: ApiSite, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,8 +334,8 @@ def test_inferences_are_counted_for_their_client_and_other_questions_are_not() -
         assert counting.clients.report(time.monotonic()) == [IntakeClient("127.0.0.1 grpc", 4, 1, 1, 0.0, why, shed=1)]
         counting.intake.error, counting.intake.hangs = None, True
         refused(lambda: call(counting, data, metadata=BEARER, timeout=0.5))
-        assert counting.intake.withdrawn.wait(20)
-        until_s = time.monotonic() + 20
+        assert counting.intake.withdrawn.wait(60)
+        until_s = time.monotonic() + 60
         while counting.clients.report(time.monotonic())[0].late < 2:
             assert time.monotonic() < until_s
             time.sleep(0.01)
@@ -376,7 +376,7 @@ def test_compressed_messages_are_refused_and_strangers_leave_no_trace(oip: ApiSi
     with pytest.raises(triton.InferenceServerException, match="UNIMPLEMENTED"):
         client.infer("Finder", [sent()], compression_algorithm="gzip")
     for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 4096, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 64):
-        with socket.create_connection(("127.0.0.1", oip.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", oip.port), timeout=60) as sock:
             sock.sendall(garbage)
     assert client.infer("Finder", [sent()]).as_numpy("out").shape == (1, 4)
 
