@@ -71,9 +71,16 @@ def test_a_program_that_never_ends_is_killed_with_those_it_has_started(tmp_path:
         program(code, str(pids), timeout_s=4.0).send(TOLD)
     for pid in pids.read_text().split():
         until_s = time.monotonic() + 20
-        while psutil.pid_exists(int(pid)) and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE:
+        while runs(int(pid)):
             assert time.monotonic() < until_s, f"{pid} still runs"
             time.sleep(0.05)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_no_descriptor_is_left_by_a_hundred_programs() -> None:
