@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import urllib.error
@@ -101,6 +102,7 @@ class Webhook:
         self._url, self._timeout_s = url, timeout_s
         self._opener = urllib.request.build_opener(_NoRedirect())
         self._thread: Optional[threading.Thread] = None
+        self._late = f"the webhook has not answered within {timeout_s:g} s"
 
     def send(self, notification: Notification) -> None:
         if self._thread is not None and self._thread.is_alive():
@@ -112,7 +114,7 @@ class Webhook:
         thread.start()
         thread.join(self._timeout_s)
         if thread.is_alive():
-            raise NotSent(f"the webhook has not answered within {self._timeout_s:g} s")
+            raise NotSent(self._late)
         if failed:
             raise NotSent(failed[0])
 
@@ -124,7 +126,12 @@ class Webhook:
         except urllib.error.HTTPError as error:
             with error:
                 failed.append(f"the webhook answers {error.code}")
+        except (TimeoutError, socket.timeout):
+            failed.append(self._late)
         except urllib.error.URLError as error:
+            if isinstance(error.reason, (TimeoutError, socket.timeout)):
+                failed.append(self._late)
+                return
             # its reason is an exception of the socket, mostly
             failed.append(
                 f"the webhook cannot be reached: {self._plain(getattr(error.reason, 'strerror', None) or str(error.reason))}"

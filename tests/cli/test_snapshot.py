@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -87,6 +88,10 @@ def test_a_camera_that_draws_nothing_is_told_with_its_state(page: Site, tmp_path
     cameras = [replace(some_camera("cellar"), state="no-signal", detail="cable\nis out")]
     before, page.control.status = page.control.status, replace(page.control.status, cameras=cameras)
     try:
+        until_s = time.monotonic() + 60
+        while page.get("/api/status").json["cameras"][0]["name"] != "cellar":
+            assert time.monotonic() < until_s, "the page does not know the camera"
+            time.sleep(0.05)
         done = ncsctl(page, "cellar", str(tmp_path / "a.jpg"))
     finally:
         page.control.status = before
