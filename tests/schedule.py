@@ -112,6 +112,7 @@ ONCE = (
     "tests/system/test_answers.py",
     "tests/system/test_emulated_sticks.py",
     "tests/system/test_fallback.py",
+    "tests/system/test_fleet.py",
     "tests/system/test_graph_kinds.py",
     "tests/system/test_merge.py",
     "tests/system/test_mixed_pools.py",

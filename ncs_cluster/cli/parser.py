@@ -13,6 +13,7 @@ from ncs_cluster.cli import (
     doctor,
     events,
     firmware,
+    fleet,
     frigate,
     graphs,
     history,
@@ -78,6 +79,7 @@ def make() -> argparse.ArgumentParser:
     completion.add(command)
     doctor.add(command)
     firmware.add(command)
+    fleet.add(command)
     frigate.add(command)
     graphs.add(command)
     history.add(command)

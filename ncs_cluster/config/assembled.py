@@ -12,6 +12,7 @@ from ncs_cluster.config.graphs import graphs
 from ncs_cluster.config.intakes import intakes
 from ncs_cluster.config.listen import gateway
 from ncs_cluster.config.mqtt import mqtt
+from ncs_cluster.config.nats import nats
 from ncs_cluster.config.notify import notify
 from ncs_cluster.config.paths import runtime_dir, state_dir
 from ncs_cluster.config.pools import pools
@@ -40,6 +41,7 @@ def assembled(context: Context, attempt: Attempt = lambda part, *given: part(*gi
         "intakes": attempt(intakes, context, wanted),
         "published": attempt(mqtt, context, seen, wanted, page, here),
         "notified": attempt(notify, context, here),
+        "announced": attempt(nats, context, page, here),
     }
     made: Settings = attempt(_whole, context, driven, environments, going_on, written, page, wanted, here, parts)
     return made
@@ -67,7 +69,7 @@ def _whole(
         runtimes=environments,
         runtime_dir=runtime_dir,
         state_dir=parts["state_dir"],
-        sinks=[*written, *parts["published"], *parts["notified"]],
+        sinks=[*written, *parts["published"], *parts["announced"], *parts["notified"]],
         gateway=page,
         log_level=context.root.log_level,
         notices=context.notices,

@@ -17,7 +17,7 @@ from ncs_cluster.config.catalogue import Entry, File
 from ncs_cluster.config.flags import choices, flag_of
 from ncs_cluster.config.graph_folder import GraphToml, Input, Labels
 from ncs_cluster.config.model import BACKEND_TABLES, GROUPS, Keys
-from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt, Notify
+from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt, Nats, Notify
 from ncs_cluster.config.table import options_table
 from ncs_cluster.config.tables import Camera, Discovery, FallbackTable, Graph, PolicyTable, Pool, Runtime
 from ncs_cluster.decoders import DECODERS
@@ -96,6 +96,10 @@ MQTT = """\
 The broker to which states are published, for Home Assistant: [integrations.md](integrations.md#home-assistant-mqtt).
 `mqtt = "HOST"` and `--mqtt HOST` are short for this table with `broker = "HOST"`.
 """
+NATS = """\
+The server at which the daemons of several machines are seen together: [fleet.md](fleet.md).
+`nats = "nats://HOST"` and `--nats nats://HOST` are short for this table with a `url`.
+"""
 FALLBACK = """\
 What works while no stick can: [operate.md](operate.md#the-cpu-takes-over). `fallback = "openvino"` and `--fallback openvino` are
 short for this table with `backend = "openvino"`.
@@ -170,6 +174,7 @@ def page() -> str:
         ("ambient", Ambient, "A sensor of the air around the sticks: [thermal.md](thermal.md#the-air-and-the-board).\n"),
         ("mqtt", Mqtt, MQTT),
         ("notify", Notify, NOTIFY),
+        ("nats", Nats, NATS),
     ]
     for title, model, text in tables:
         parts += [f"### `[{title}]`\n", text, _keys(model)]

@@ -14,7 +14,7 @@ from pydantic import Field, create_model
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
-from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt, Notify
+from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt, Nats, Notify
 from ncs_cluster.config.table import Table, key, named, options_table
 from ncs_cluster.config.tables import Camera, Discovery, FallbackTable, Graph, PolicyTable, Pool, Runtime
 from ncs_cluster.config.values import Api, Apis, Background, Lines, Networks, Picture, Rate, Size, Threshold
@@ -143,6 +143,14 @@ class Keys(Table):
         RESULTS,
         "HOST[:PORT]",
         shown="text HOST[:PORT], or the table",
+    )
+    nats: Optional[Nats] = key(
+        None,
+        "Tell a NATS server of this machine, for `ncsctl fleet status` on any machine. Port 4222; with tls:// encrypted. User, "
+        "password and all else stand in the table [nats].",
+        RESULTS,
+        "nats://HOST[:PORT]",
+        shown="text nats://HOST[:PORT], or the table",
     )
 
     listen: str = key("127.0.0.1:8080", "Where the page answers. Other than localhost wants a --token-file.", PAGE, "HOST:PORT")

@@ -48,7 +48,7 @@ def mqtt(
         "password": _password(context, table),
         "tls": table.tls,
         "ca_file": _ca_file(context, table.ca_file),
-        "page": table.page or _page(page),
+        "page": table.page or page_address(page),
         "labels": {camera.name: _labels(table, camera, graphs) for camera in cameras},
         "runtime_dir": runtime_dir,
         **{
@@ -103,7 +103,7 @@ def _ca_file(context: Context, text: Optional[str]) -> Optional[str]:
     return str(path)
 
 
-def _page(page: Optional[GatewaySpec]) -> Optional[str]:
+def page_address(page: Optional[GatewaySpec]) -> Optional[str]:
     """The address by which other machines reach the page, as far as it is known."""
     if page is None or page.port == 0:
         return None

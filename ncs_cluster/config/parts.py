@@ -19,6 +19,7 @@ from ncs_cluster.config.intakes import intakes
 from ncs_cluster.config.listen import gateway
 from ncs_cluster.config.merged import merged
 from ncs_cluster.config.mqtt import mqtt
+from ncs_cluster.config.nats import nats
 from ncs_cluster.config.notify import notify
 from ncs_cluster.config.paths import runtime_dir, state_dir
 from ncs_cluster.config.pools import pools
@@ -82,6 +83,7 @@ def parts(argv: Sequence[str], environ: Mapping[str, str]) -> Parts:
                 *part("results", lambda: sinks(context), list[SinkSpec]()),
                 *part("mqtt", lambda: mqtt(context, seen, found, page, here), list[SinkSpec]()),
                 *part("notify", lambda: notify(context, here), list[SinkSpec]()),
+                *part("nats", lambda: nats(context, page, here), list[SinkSpec]()),
             ],
             gateway=page,
             # without a graph each protocol is refused for want of one, which is said already

@@ -1,4 +1,4 @@
-"""The tables of what is around the sticks: Frigate, an MQTT broker, a fan, a sensor of the air, notifications."""
+"""The tables of what is around the sticks: Frigate, an MQTT broker, a NATS server, a fan, a sensor of the air, notifications."""
 
 from __future__ import annotations
 
@@ -93,6 +93,23 @@ class Notify(Table):
     )
     hold_off_s: float = key(60.0, "A new state is told once it has lasted for so many seconds.", ge=0, le=86400)
     timeout_s: float = key(10.0, "The program or the webhook may take so many seconds.", ge=1, le=60)
+
+
+class Nats(Table):
+    """`[nats]`: the NATS server at which the daemons of several machines find each other."""
+
+    url: Optional[str] = key(None, "Its address: as --nats. With tls:// its certificate is checked.", min_length=1)
+    node: Optional[str] = key(None, "Tells daemons at one server apart. Without it: this machine's name.")
+    user: Optional[str] = key(None, "The name to log in with.", min_length=1)
+    password_file: Optional[str] = key(
+        None,
+        "A file that holds the password alone, not world-readable; of a unit's credential: "
+        "Environment=NCS_CLUSTER_NATS__PASSWORD_FILE=%d/NAME.",
+    )
+    ca_file: Optional[str] = key(None, "The authority that has signed the server's certificate; without it, those of the system.")
+    page: Optional[str] = key(
+        None, "Address of the page, for the others' link to it. Without it: as --listen says.", pattern=r"^https?://\S+$"
+    )
 
 
 class Ambient(Table):

@@ -125,5 +125,13 @@ SINKS = Registry(
             parse="ncs_cluster.sinks.notify:parse",
             observes=True,
         ),
+        SinkPlugin(
+            name="fleet",
+            form="",
+            driver="ncs_cluster.sinks.fleet:Fleet",
+            options="ncs_cluster.sinks.fleet:Options",
+            parse="ncs_cluster.sinks.fleet:parse",
+            observes=True,
+        ),
     ],
 )

@@ -7,7 +7,6 @@ Runs on CPython 3.9.
 from __future__ import annotations
 
 import os
-import random
 import select
 import socket
 import ssl
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional
 
 from ncs_cluster.errors import ConfigError, one_line
 from ncs_cluster.plugins import reason
+from ncs_cluster.sinks._backoff import STABLE_S, Backoff
 from ncs_cluster.sinks._mqtt_bounds import bounded
 from ncs_cluster.sinks._mqtt_home import OFFLINE, Home
 
@@ -28,33 +28,12 @@ CONNECT_S = 5.0
 """Longest wait for the connection, and for the broker's answer to it."""
 STALLED_S = 5.0
 """A broker that takes no message for so long is told of."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
-STABLE_S = 30.0
-"""A connection that held for longer was a good one: the next is tried soon."""
 MOST_ADOPTIONS = 2
 """Connections in which what the broker has of an earlier daemon is asked for. It may be more than comes in CONNECT_S: whoever may
 publish at the broker may leave it there."""
 LAST_WORDS_S = 1.0
 """For the last message of a daemon that stops."""
 TURN_S = 1.0
-
-
-class Backoff:
-    """Waits between connections: twice as long each time, less a random half, so that many daemons do not come back at once."""
-
-    def __init__(self, chance: Callable[[], float] = random.random) -> None:
-        self._chance = chance
-        self._failures = 0
-
-    def next_s(self) -> float:
-        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
-        self._failures += 1
-        return wait_s * (1.0 - 0.5 * self._chance())
-
-    def held(self, connected_s: float) -> None:
-        """The connection that has ended was there for so long."""
-        if connected_s >= STABLE_S:
-            self._failures = 0
 
 
 class Context(ssl.SSLContext):

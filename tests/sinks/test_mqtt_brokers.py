@@ -7,8 +7,8 @@ from socket import create_server, socket
 
 import pytest
 
-from ncs_cluster.sinks import _mqtt_bounds, _mqtt_link
-from ncs_cluster.sinks._mqtt_link import Backoff
+from ncs_cluster.sinks import _backoff, _mqtt_bounds, _mqtt_link
+from ncs_cluster.sinks._backoff import Backoff
 from tests.mosquitto import WAIT_S, broker
 from tests.needs import need_module
 from tests.sinks.onebroker import BASE, CONFIG, online, seen, sink, until
@@ -85,7 +85,7 @@ def test_a_topic_that_is_no_text_is_passed_over() -> None:
 def test_what_the_broker_has_of_an_earlier_daemon_keeps_nobody_from_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be more than comes in time; here the connection ends before it is there."""
     need_module("paho.mqtt.client")
-    monkeypatch.setattr(_mqtt_link, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(_backoff, "FIRST_WAIT_S", 0.01)
     with create_server(("127.0.0.1", 0)) as listener, sink(listener.getsockname()[1]):
         listener.settimeout(WAIT_S)
         for _ in range(_mqtt_link.MOST_ADOPTIONS):
@@ -174,7 +174,7 @@ def test_waits_between_connections_double_up_to_half_a_minute_and_are_never_the_
 
 
 def test_two_daemons_that_use_one_node_are_told_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_mqtt_link, "FIRST_WAIT_S", 0.05)
+    monkeypatch.setattr(_backoff, "FIRST_WAIT_S", 0.05)
     with broker(tmp_path) as place, sink(place.port) as one, sink(place.port) as other:
         until(
             lambda: any("does another daemon use the node pi?" in str(each.trouble()) for each in (one, other)),

@@ -1,0 +1,63 @@
+"""Text of `ncsctl fleet status`: one row for each host. Structs in, lines out, no I/O."""
+
+from __future__ import annotations
+
+from ncs_cluster import __version__
+from ncs_cluster.cli.text import UNKNOWN, Cell, duration, number, printable, table
+from ncs_cluster.fleet.bucket import Host, Hosts
+from ncs_cluster.fleet.entry import PROTOCOL, Other
+
+Lines = list[list[Cell]]
+
+HEAD = ["HOST", "VERSION", "STATE", "STICKS", "HOTTEST", "RATE", "HEADROOM", "AGE"]
+GONE_S = 11.0
+"""Two entries in a row were not written."""
+STYLES = {"ok": "good", "degraded": "warn", "down": "bad"}
+
+
+def gone(host: Host) -> bool:
+    return host.age_s > GONE_S
+
+
+def hosts(found: Hosts) -> Lines:
+    """The table, and what is wrong with each host."""
+    if not found.hosts:
+        return [[Cell("no host is announced at this server", "bad")]]
+    lines: Lines = table(HEAD, [_row(host) for host in found.hosts], right=range(3, len(HEAD)))
+    lines += [[Cell(printable(f"{host.node}: {text}"), "warn")] for host in found.hosts for text in _remarks(host)]
+    if found.left_out:
+        lines.append([Cell(f"{found.left_out} more hosts are left out", "warn")])
+    return lines
+
+
+def _row(host: Host) -> list[Cell]:
+    told, age = host.entry, Cell(duration(host.age_s), "bad" if gone(host) else "")
+    if isinstance(told, Other):
+        return [Cell(host.node), _version(told.version), Cell("unreadable", "bad"), *[Cell(UNKNOWN)] * 4, age]
+    state = Cell("gone", "bad") if gone(host) else Cell(printable(told.state), STYLES.get(told.state, "bad"))
+    full = told.sticks_usable >= told.sticks_present
+    spare = told.headroom_fps
+    return [
+        Cell(host.node),
+        _version(told.version),
+        state,
+        Cell(f"{told.sticks_usable}/{told.sticks_present}", "" if full else "warn"),
+        Cell(number(told.hottest_c, ".1f", " °C")),
+        Cell(number(told.fps, ".1f", "/s")),
+        Cell(number(spare, "+.1f", "/s"), "bad" if spare is not None and spare < 0 else ""),
+        age,
+    ]
+
+
+def _version(version: str | None) -> Cell:
+    return Cell(printable(version) if version else UNKNOWN, "" if version == __version__ else "warn")
+
+
+def _remarks(host: Host) -> list[str]:
+    told = host.entry
+    if isinstance(told, Other):
+        if told.protocol is None:
+            return ["what stands under its name is no entry of ncs_cluster"]
+        return [f"speaks protocol {told.protocol} of the fleet, and this ncsctl {PROTOCOL}; use the newer ncsctl"]
+    remarks = [f"version {told.version}, and this ncsctl is {__version__}"] if told.version != __version__ else []
+    return remarks if gone(host) else [*remarks, *told.reasons]

@@ -1,0 +1,74 @@
+"""The table [nats]: a sink that tells the fleet of this daemon."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Optional
+
+from ncs_cluster.config.context import Context
+from ncs_cluster.config.mqtt import page_address
+from ncs_cluster.plugins import made
+from ncs_cluster.sinks import SINKS
+from ncs_cluster.specs import GatewaySpec, SinkSpec
+from ncs_cluster.token_file import read_password
+
+
+def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> list[SinkSpec]:
+    """One sink, or none where no server is named."""
+    table = context.root.nats
+    if table is None or context.job:
+        return []
+    # imported here: others do not pay for the connection's modules
+    from ncs_cluster.fleet.address import parse
+    from ncs_cluster.sinks._mqtt_names import word
+
+    if table.url is None:
+        context.refuse("nats", "url", because='is missing; give the server\'s address: url = "nats://HOST", or --nats nats://HOST')
+    try:
+        address = parse(table.url)
+    except ValueError as error:
+        context.refuse("nats", "url", because=str(error))
+    if table.ca_file is not None and not address.tls:
+        context.refuse("nats", "ca_file", because="is for TLS; begin the url with tls://")
+    if (table.user is None) != (table.password_file is None):
+        key, other = ("user", "password_file") if table.password_file is None else ("password_file", "user")
+        context.refuse("nats", key, because=f"user and password belong together; set {other} too")
+    options: dict[str, Any] = {
+        "url": str(address),
+        "node": table.node if table.node is not None else word(socket.gethostname().partition(".")[0]) or "ncs",
+        "user": table.user,
+        "password": _password(context, table.password_file),
+        "ca_file": _ca_file(context, table.ca_file),
+        "page": table.page or page_address(page),
+        "runtime_dir": runtime_dir,
+    }
+    plugin = SINKS.get("fleet")
+    try:
+        made(plugin.options, options)
+    except ValueError as error:
+        context.refuse("nats", "node", because=str(error).removeprefix("node "))
+    return [SinkSpec(plugin.name, options, str(address), plugin.name)]
+
+
+def _password(context: Context, text: Optional[str]) -> Optional[str]:
+    if text is None:
+        return None
+    try:
+        return read_password(context.path(text, "nats", "password_file"))
+    except ValueError as error:
+        context.refuse("nats", "password_file", because=str(error))
+
+
+def _ca_file(context: Context, text: Optional[str]) -> Optional[str]:
+    if text is None:
+        return None
+    path = context.path(text, "nats", "ca_file")
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except ssl.SSLError:
+        context.refuse("nats", "ca_file", because=f"{path} holds no certificate in PEM form")
+    except OSError as error:
+        context.refuse("nats", "ca_file", because=f"{path} cannot be read: {error.strerror}")
+    return str(path)

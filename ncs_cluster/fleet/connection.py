@@ -1,0 +1,212 @@
+"""A connection to a NATS server by nats-py, with bounds on what the server may send and on how long it may take. Used in one event
+loop. It does not connect again by itself: addresses of other servers, which a server may name, get no password.
+
+Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+from dataclasses import dataclass, field
+from typing import Any, AsyncIterator, Dict, NamedTuple, Optional
+
+from ncs_cluster.errors import ConfigError, NcsClusterError, one_line
+from ncs_cluster.fleet.address import Address
+from ncs_cluster.plugins import reason
+
+ANSWER_S = 5.0
+"""Longest wait for the connection, and for each answer."""
+CLOSE_S = 1.0
+MOST_MESSAGE, MOST_LINE = 1 << 20, 1 << 16
+"""Bytes of a message, and of a line of the protocol, that are kept until the whole is there."""
+LONGEST_REASON = 200
+
+
+class Unusable(NcsClusterError):
+    """The server cannot be used at present; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """How a server is reached. The password appears in no text."""
+
+    address: Address
+    user: Optional[str] = None
+    password: Optional[str] = field(default=None, repr=False)
+    ca_file: Optional[str] = None
+
+
+class Answer(NamedTuple):
+    headers: Dict[str, str]
+    payload: bytes
+
+
+def library() -> Any:
+    """nats-py's module. Raises ConfigError, one line, where it is missing."""
+    try:
+        import nats.aio.client as client
+    except ImportError as error:
+        raise ConfigError(f"--nats needs nats-py 2.12 or newer ({reason(error)}): pip install 'ncs-cluster[fleet]'") from error
+    return client
+
+
+@contextlib.asynccontextmanager
+async def connected(server: Server, name: str) -> AsyncIterator[Connection]:
+    """`name`: for the server's own lists of clients. Raises ConfigError, Unusable."""
+    made = Connection(server, name)
+    try:
+        await made.open()
+        yield made
+    finally:
+        await made.close()
+
+
+class Connection:
+    """See `connected`."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self._server, self._name = server, name
+        self._client: Any = bounded(library().Client, server.address.tls)()
+        self._complaint: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+
+    async def open(self) -> None:
+        address = self._server.address
+        given: Dict[str, Any] = {"user": self._server.user, "password": self._server.password}
+        try:
+            if address.tls:
+                given["tls"] = ssl.create_default_context(cafile=self._server.ca_file)
+            work = self._client.connect(
+                servers=[str(address)],
+                name=self._name,
+                error_cb=self._on_error,
+                closed_cb=self._on_closed,
+                allow_reconnect=False,
+                connect_timeout=ANSWER_S,
+                ping_interval=ANSWER_S,
+                **given,
+            )
+            await self._unless_told(work)
+        except Unusable:
+            raise
+        except Exception as error:
+            raise Unusable(told(error)) from error
+
+    async def ask(self, subject: str, payload: bytes, headers: Optional[Dict[str, str]] = None) -> Optional[Answer]:
+        """The answer to a request; None: nobody serves the subject. Raises Unusable."""
+        from nats.errors import NoRespondersError
+
+        try:
+            got = await self._unless_told(self._client.request(subject, payload, timeout=ANSWER_S, headers=headers))
+        except NoRespondersError:
+            return None
+        except Unusable:
+            raise
+        except Exception as error:
+            raise Unusable(told(error)) from error
+        return Answer(dict(got.headers or {}), bytes(got.data))
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._client.is_closed)
+
+    async def close(self) -> None:
+        transport = getattr(getattr(getattr(self._client, "_transport", None), "_io_writer", None), "transport", None)
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._client.close(), CLOSE_S)
+        if transport is not None:
+            # a server that does not read would hold what is not sent
+            transport.abort()
+        self._complaint.cancel()
+
+    async def _unless_told(self, work: Any) -> Any:
+        """The result of `work`; raises what the server complains of meanwhile, for which nats-py would go on waiting."""
+        if self._complaint.done():
+            self._complaint = asyncio.get_running_loop().create_future()
+        task = asyncio.ensure_future(work)
+        try:
+            done, _ = await asyncio.wait({task, self._complaint}, timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
+            if task in done:
+                return task.result()
+            if self._complaint in done:
+                raise self._complaint.result()
+            raise Unusable("it does not answer")
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=CLOSE_S)
+            if task.done() and not task.cancelled():
+                task.exception()
+
+    async def _on_closed(self) -> None:
+        # nats-py lets requests wait that can have no answer any more
+        await self._on_error(Unusable("the connection was lost"))
+
+    async def _on_error(self, error: Exception) -> None:
+        if not self._complaint.done():
+            self._complaint.set_result(error)
+
+
+def bounded(client: Any, tls: bool) -> Any:
+    """A subclass of nats-py's `Client`. nats-py keeps a message until the whole of it is there, however long it is said to be, and
+    sends the password unencrypted to a server that does not ask for TLS."""
+    from nats.errors import ProtocolError
+    from nats.protocol.parser import AWAITING_MSG_PAYLOAD, Parser
+
+    class BoundedParser(Parser):  # type: ignore[misc]
+        async def parse(self, data: bytes = b"") -> None:
+            await super().parse(data)
+            waiting = self.state == AWAITING_MSG_PAYLOAD
+            if (waiting and self.needed > MOST_MESSAGE) or (not waiting and len(self.buf) > MOST_LINE):
+                self.reset()
+                raise ProtocolError
+
+    class Bounded(client):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self._ps = BoundedParser(self)
+
+        async def _process_info(self, info: Any, initial_connection: bool = False) -> None:
+            if initial_connection:
+                if not isinstance(info, dict):
+                    raise Unusable("it does not speak the protocol of NATS")
+                # the servers of its cluster are none of ours
+                info.pop("connect_urls", None)
+                if tls and info.get("tls_available") is True:
+                    info["tls_required"] = True
+                if tls and info.get("tls_required") is not True:
+                    raise Unusable("it does not offer TLS")
+                await super()._process_info(info, initial_connection)
+
+    return Bounded
+
+
+def told(error: BaseException) -> str:
+    """Why a connection failed, one line."""
+    import nats.errors
+
+    if isinstance(error, Unusable):
+        return str(error)
+    if isinstance(error, socket.gaierror):
+        return "its name is not known"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {one_line(error.verify_message)}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS fails: {one_line(error.reason or str(error))}"
+    if isinstance(error, (asyncio.TimeoutError, TimeoutError, nats.errors.TimeoutError)):
+        return "it does not answer"
+    if isinstance(error, (nats.errors.UnexpectedEOF, nats.errors.ConnectionClosedError, ConnectionResetError)):
+        return "the connection was lost"
+    if isinstance(error, OSError):
+        # asyncio puts words of its own into strerror
+        return os.strerror(error.errno) if error.errno else one_line(str(error))[:LONGEST_REASON]
+    if isinstance(error, nats.errors.ProtocolError) or "expecting INFO" in str(error) or not isinstance(error, nats.errors.Error):
+        # nats-py takes what it reads for what it should be: any exception may come of it
+        return "it does not speak the protocol of NATS"
+    text = one_line(str(error))[:LONGEST_REASON]
+    if "authorization violation" in text.lower():
+        return "it does not accept the user and password"
+    return text.replace("nats: ", "", 1).strip("' ") or type(error).__name__
