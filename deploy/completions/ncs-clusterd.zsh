@@ -35,6 +35,7 @@ _shtab_ncs_clusterd_options=(
   "--window[Show the pictures in windows too (q quits).]"
   "*--results[Write results (repeatable)\: as JSON Lines, appended to FILE, or - for standard output\; NAME\:... for a sink of that name.]:FILE|-:_files"
   "--mqtt[Tell an MQTT broker of sticks and cameras, for Home Assistant. Port 1883, or 8883 with TLS. User, password and all else stand in the table \[mqtt\].]:HOST[:PORT]:"
+  "--nats[Tell a NATS server of this machine, for \`ncsctl fleet status\` on any machine. Port 4222\; with tls\:\/\/ encrypted. User, password and all else stand in the table \[nats\].]:nats://HOST[:PORT]:"
   "--listen[Where the page answers. Other than localhost wants a --token-file. \[127.0.0.1\:8080\]]:HOST:PORT:"
   "--token-file[A file holding the page\'s token (16 characters or more, not world-readable)\; read again when it changes.]:FILE:_files"
   "--viewer-token-file[The same for a token that opens the pictures of cameras alone, also as \?token\= and as a password.]:FILE:_files"

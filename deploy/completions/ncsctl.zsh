@@ -17,6 +17,7 @@ _shtab_ncsctl_commands() {
     doctor:'Look for what keeps sticks, cameras and the daemon from working, with a remedy for each.'
     events:'Events, oldest first.'
     firmware:'Firmware that sticks boot with: install it, or check it.'
+    fleet:'The hosts at a NATS server.'
     forget:'Remove a stick that is unplugged for good from status, page and MQTT.'
     frigate:'The detectors and the model for Frigate'"'"'s configuration, as YAML.'
     graphs:'Graphs: list them, check, compile or pull one.'
@@ -54,6 +55,13 @@ _shtab_ncsctl_firmware_commands() {
     install:'fetch it from the Python package index, or take it from a wheel'
   )
   _describe 'ncsctl firmware commands' _commands
+}
+
+_shtab_ncsctl_fleet_commands() {
+  local _commands=(
+    status:'Hosts with their sticks, heat and rates; exit code 0 when all are healthy, 1 when not.'
+  )
+  _describe 'ncsctl fleet commands' _commands
 }
 
 _shtab_ncsctl_graphs_commands() {
@@ -237,6 +245,28 @@ _shtab_ncsctl_firmware_install_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_ncsctl_firmware_install_defaults_added=0
+
+_shtab_ncsctl_fleet_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_ncsctl_fleet_defaults_added=0
+
+_shtab_ncsctl_fleet_status_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
+  "--json[every field of every host]"
+  "--nats[nats\:\/\/HOST\[\:PORT\] or tls\:\/\/HOST\[\:PORT\]\; without it\: as \[nats\] says]:URL:"
+  "--user[to log in with\; wants a --password-file]:NAME:"
+  "--password-file[a file that holds the password alone, not world-readable]:FILE:_files"
+  "--ca-file[the authority that has signed the server\'s certificate]:FILE:_files"
+  "--config[settings whose \[nats\] is used\; without it\: as for ncs-clusterd]:FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_ncsctl_fleet_status_defaults_added=0
 
 _shtab_ncsctl_forget_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -641,6 +671,7 @@ _shtab_ncsctl() {
         doctor) _arguments -C -s $_shtab_ncsctl_doctor_options ;;
         events) _arguments -C -s $_shtab_ncsctl_events_options ;;
         firmware) _shtab_ncsctl_firmware ;;
+        fleet) _shtab_ncsctl_fleet ;;
         forget) _arguments -C -s $_shtab_ncsctl_forget_options ;;
         frigate) _arguments -C -s $_shtab_ncsctl_frigate_options ;;
         graphs) _shtab_ncsctl_graphs ;;
@@ -708,6 +739,29 @@ _shtab_ncsctl_firmware() {
       case $line[1] in
         check) _arguments -C -s $_shtab_ncsctl_firmware_check_options ;;
         install) _arguments -C -s $_shtab_ncsctl_firmware_install_options ;;
+      esac
+  esac
+}
+
+_shtab_ncsctl_fleet() {
+  local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->fleet'
+
+  # Add default positional/remainder specs only if none exist, and only once per session
+  if (( ! _shtab_ncsctl_fleet_defaults_added )); then
+    if (( ${_shtab_ncsctl_fleet_options[(I)${(q)one_or_more}*]} +          ${_shtab_ncsctl_fleet_options[(I)${(q)remainder}*]} +          ${_shtab_ncsctl_fleet_options[(I)${(q)default}]} == 0 )); then
+      _shtab_ncsctl_fleet_options+=(': :_shtab_ncsctl_fleet_commands' '*::: :->fleet')
+    fi
+    _shtab_ncsctl_fleet_defaults_added=1
+  fi
+  _arguments -C -s $_shtab_ncsctl_fleet_options
+
+  case $state in
+    fleet)
+      words=($line[1] "${words[@]}")
+      (( CURRENT += 1 ))
+      curcontext="${curcontext%:*:*}:_shtab_ncsctl_fleet-$line[1]:"
+      case $line[1] in
+        status) _arguments -C -s $_shtab_ncsctl_fleet_status_options ;;
       esac
   esac
 }
