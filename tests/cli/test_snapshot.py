@@ -89,7 +89,7 @@ def test_a_camera_that_draws_nothing_is_told_with_its_state(page: Site, tmp_path
     before, page.control.status = page.control.status, replace(page.control.status, cameras=cameras)
     try:
         until_s = time.monotonic() + 60
-        while page.get("/api/status").json["cameras"][0]["name"] != "cellar":
+        while page.get("/api/status", Authorization=f"Bearer {TOKEN}").json["cameras"][0]["name"] != "cellar":
             assert time.monotonic() < until_s, "the page does not know the camera"
             time.sleep(0.05)
         done = ncsctl(page, "cellar", str(tmp_path / "a.jpg"))
