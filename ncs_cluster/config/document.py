@@ -105,7 +105,7 @@ What works while no stick can: [operate.md](operate.md#the-cpu-takes-over). `fal
 short for this table with `backend = "openvino"`.
 """
 NOTIFY = """\
-Who is told when the daemon is degraded or down, and when it recovers: [operate.md](operate.md#notifications).
+A command and a webhook, called when the daemon is degraded or down, and when it recovers: [operate.md](operate.md#notifications).
 """
 LABELS = """\
 `labels = "labels.txt"` above, or this table. A file of names is a list, a line each, or has an id before each name; JSON, pbtxt and

@@ -1,4 +1,4 @@
-"""The table [notify]: a sink that tells people when the daemon's state changes."""
+"""The table [notify]: a sink that runs a command and calls a webhook when the daemon's state changes."""
 
 from __future__ import annotations
 

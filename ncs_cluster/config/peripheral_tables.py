@@ -82,7 +82,7 @@ class Mqtt(Table):
 
 
 class Notify(Table):
-    """`[notify]`: who is told when the daemon's state changes."""
+    """`[notify]`: the command and the webhook that are called when the daemon's state changes."""
 
     command: list[str] = key([], "A program and its arguments, run without a shell: the text is on its standard input.")
     webhook: Optional[str] = key(None, "An address that gets JSON by POST.", min_length=1)

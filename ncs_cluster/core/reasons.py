@@ -57,7 +57,7 @@ def reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
         said.append("; ".join(["no stick is plugged in", *ignored]) if engine.settings.discoveries else "no sticks")
     for sink in engine.sinks.by_name.values():
         if (why := sink.detail(now_s)) is not None:
-            what = "results cannot be written" if sink.spec.records else "nobody is notified"
+            what = "results cannot be written" if sink.spec.records else "notifications cannot be sent"
             said.append(f"{what}: {f'{sink.spec.shown} {why}' if why.startswith('is ') else why}")
     for process in engine.intake_processes.values():
         if (why := complaint(process.child, now_s)) is not None:

@@ -1,4 +1,4 @@
-"""When a change of the daemon's state is told: it must have lasted. Pure: time is an argument. Runs on CPython 3.9."""
+"""Which changes of the daemon's state cause a notification: those that last. Pure: time is an argument. Runs on CPython 3.9."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LONGEST_REASON, MOST_REASONS = 300, 20
 
 
 class Notification(NamedTuple):
-    """One change, as those who are notified get it."""
+    """One change, as command and webhook get it."""
 
     event: str
     """ "degraded", "down" or "recovered"."""
@@ -38,9 +38,8 @@ class Notification(NamedTuple):
 
 
 class Edges:
-    """Tells a state that differs from the one told last when it has been seen for `hold_off_s`. What was seen of the old state
-    meanwhile is taken off, so that a short recovery does not hide trouble that comes again and again, and a short trouble is not
-    told."""
+    """Reports a new state once it has lasted for `hold_off_s`, less the time in which the reported state was back: a short
+    failure is not reported, and a short recovery does not hide a failure that recurs."""
 
     def __init__(self, hold_off_s: float) -> None:
         self._hold_off_s = hold_off_s
@@ -49,7 +48,7 @@ class Edges:
         self._looked_s: Optional[float] = None
 
     def look(self, state: str, now_s: float) -> Optional[str]:
-        """The daemon has this state. Returns the state that was told before where this one is to be told now."""
+        """`state`: of the daemon now. Returns the state reported before where this one is to be reported now, else None."""
         passed_s = 0.0 if self._looked_s is None else max(0.0, now_s - self._looked_s)
         self._looked_s = now_s
         self._away_s = max(0.0, self._away_s - passed_s) if state == self.told else self._away_s + passed_s

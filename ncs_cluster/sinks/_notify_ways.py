@@ -21,7 +21,7 @@ from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._notify_edges import Notification
 
 LONGEST_ANSWER = 200
-"""Bytes that are read of an answer, and characters of a failure that are told."""
+"""Bytes that are read of an answer, and characters of a failure that are shown."""
 KILLED_S = 1.0
 
 
@@ -30,7 +30,7 @@ class NotSent(Exception):
 
 
 class Way(Protocol):
-    """One way."""
+    """Sends notifications: the command or the webhook."""
 
     name: str
 
@@ -87,7 +87,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Another address is not what the operator has named."""
+    """Follows no redirect: the operator has named one address."""
 
     def redirect_request(self, *_: object, **__: object) -> None:
         return None

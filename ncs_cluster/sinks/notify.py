@@ -20,9 +20,9 @@ from ncs_cluster.sinks.base import Observer, Opened, Parsed, Place
 from ncs_cluster.types import Record
 
 POLL_S = 1.0
-"""Between two looks at the status while nothing happens."""
+"""Seconds between two reads of the status while no event wakes the observer."""
 LEAST_S = 0.5
-"""Between two looks at the status, whatever happens."""
+"""Least seconds between two reads of the status."""
 AGAIN_S, LONGEST_AGAIN_S = 10.0, 300.0
 """Pause after a notification that was not sent; it doubles with each one that follows."""
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """Who is notified, and when."""
+    """The command and the webhook of notifications, and their times in seconds."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -40,9 +40,9 @@ class Options:
     hold_off_s: float = 60.0
     timeout_s: float = 10.0
     host: str = ""
-    """Of this machine, for people."""
+    """Name of this machine, for people."""
     runtime_dir: str = ""
-    """Of the daemon whose state is told."""
+    """Runtime directory of the daemon whose state is sent."""
 
     def __post_init__(self) -> None:
         if not self.command and self.webhook is None:
@@ -60,12 +60,12 @@ class Options:
 
 
 def parse(spec: str, place: Place) -> Parsed:
-    """No SPEC means notifications."""
+    """Raises ValueError: no SPEC of --results means notifications."""
     raise ValueError("notifications are set in the table [notify], not by --results")
 
 
 class Pending:
-    """The newest notification that one way has not sent. One that is newer replaces it."""
+    """The newest notification that one way has not sent; a newer notification replaces it."""
 
     def __init__(self, way: Way) -> None:
         self.way = way
@@ -76,11 +76,11 @@ class Pending:
         self._failures = 0
 
     def put(self, told: Notification) -> None:
-        """It is tried at once."""
+        """Replace the notification; `attempt` tries it at once."""
         self.next, self._due_s = told, 0.0
 
     def attempt(self, now_s: float) -> None:
-        """Send what is due."""
+        """Send the notification if it is due."""
         if self.next is None or now_s < self._due_s:
             return
         try:
@@ -94,7 +94,7 @@ class Pending:
 
 
 class Notify:
-    """See base.Sink and base.Remote. The resume token is empty: it gets no record."""
+    """See base.Sink and base.Remote. The resume token is empty: the sink gets no records."""
 
     def __init__(self, options: Options, observer: Observer) -> None:
         self._options, self._observer = options, observer
@@ -147,8 +147,8 @@ class Notify:
 
     def _look(self, now_s: float) -> None:
         about = self._observer.status().daemon
-        # that nobody can be told is no trouble which they are told of
-        reasons = [text for text in about.reasons if not text.startswith(NOBODY)]
+        # a failed notification must not cause another one
+        reasons = [text for text in about.reasons if not text.startswith(OWN_REASON)]
         state = about.state if reasons or about.state == "down" else "ok"
         before = self._edges.look(state, now_s)
         if before is not None:
@@ -159,5 +159,5 @@ class Notify:
             each.attempt(time.monotonic())
 
 
-NOBODY = "nobody is notified: "
-"""How the reason in the status begins that this sink itself has caused."""
+OWN_REASON = "notifications cannot be sent: "
+"""Begin of the reason in the status that a failed notification causes (core/reasons.py)."""

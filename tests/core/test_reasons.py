@@ -224,7 +224,7 @@ def test_results_that_cannot_be_written_are_a_reason() -> None:
     engine.sinks.by_name[""].blocked = "disk full"
     assert verdict(engine) == ("degraded", ["results cannot be written: disk full"])
     engine.sinks.by_name[""].spec = structs.replace(engine.sinks.by_name[""].spec, records=False)
-    assert verdict(engine) == ("degraded", ["nobody is notified: disk full"])
+    assert verdict(engine) == ("degraded", ["notifications cannot be sent: disk full"])
     assert verdict(at_work(installation(1, results=False))) == ("ok", [])
 
 

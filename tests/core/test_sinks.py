@@ -206,7 +206,7 @@ def test_a_sink_that_only_tells_of_the_daemon_says_in_its_own_words_that_it_cann
     sink = Sink(structs.replace(SPEC, records=False), FakeDaemon(), Limits(silent_s=7.0))
     sink.child.start(0.0)
     sink.handle(HELLO, 1.0)
-    assert sink.handle(m.SinkBlocked("it answers 500"), 3.0) == [LogEvent("error", "sink", "nobody is notified: it answers 500")]
+    assert sink.handle(m.SinkBlocked("it answers 500"), 3.0) == [LogEvent("error", "sink", "cannot notify: it answers 500")]
     assert sink.handle(m.SinkBlocked(None), 4.0) == [LogEvent("info", "sink", "notifies again")]
 
 

@@ -105,14 +105,14 @@ def test_each_way_is_told_and_one_that_fails_does_not_keep_the_other_from_it() -
     assert made.trouble() == "the command failed with exit code 1"
 
 
-def test_that_nobody_is_notified_is_no_trouble_to_be_notified_of() -> None:
+def test_a_failed_notification_causes_no_notification() -> None:
     way = FakeWay()
     made, observer = sink(way)
-    observer.shows("degraded", "nobody is notified: the webhook answers 500")
+    observer.shows("degraded", "notifications cannot be sent: the webhook answers 500")
     for second in range(200):
         made._look(1000.0 + second)
     assert way.given == []
-    observer.shows("degraded", "nobody is notified: the webhook answers 500", "sim-1 is parked: too loud")
+    observer.shows("degraded", "notifications cannot be sent: the webhook answers 500", "sim-1 is parked: too loud")
     for second in range(200, 270):
         made._look(1000.0 + second)
     assert [told.reasons for told in way.given] == [["sim-1 is parked: too loud"]]

@@ -63,7 +63,7 @@ def test_a_program_is_told_of_trouble_and_of_its_end_and_the_status_tells_when_i
         broken.touch()
         with daemon.client() as client:
             client.change_stick("sim-2", "work")
-        reason = "nobody is notified: the command failed with exit code 3"
+        reason = "notifications cannot be sent: the command failed with exit code 3"
         status = daemon.until(lambda status: reason in status["daemon"]["reasons"], "tells that nobody is told")
         assert [(sink["name"], sink["state"], sink["written"]) for sink in status["sinks"]][1] == ("notify", "blocked", 0)
         assert status["sink"]["path"] == str(results)
@@ -72,5 +72,5 @@ def test_a_program_is_told_of_trouble_and_of_its_end_and_the_status_tells_when_i
         daemon.until(lambda status: status["daemon"]["state"] == "ok", "is told again")
         figures = {"NCS_EVENT": "recovered", "NCS_BEFORE": "degraded", "NCS_REASONS": ""}
         assert told(file)[before] == ["ncs_cluster on pi has recovered\n", figures]
-        assert "nobody is notified: the command failed with exit code 3" in daemon.story("sink notify")
+        assert "cannot notify: the command failed with exit code 3" in daemon.story("sink notify")
         assert daemon.stop() == 0
