@@ -1,7 +1,7 @@
-"""ncsctl doctor: what is wrong with this machine as a home for sticks, and one remedy for each fault.
+"""ncsctl doctor: checks of this machine, its sticks, cameras and settings, with one remedy for each fault.
 
-`subject` finds whose daemon is judged, `read` its settings; `running` runs the checks of `checks`, and `command` prints what they
-have found.
+`subject` finds the daemon that is judged, `read` its settings; `running` runs the checks of `checks`, and `command` prints their
+findings.
 """
 
 from __future__ import annotations

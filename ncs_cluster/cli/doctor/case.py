@@ -1,4 +1,4 @@
-"""What every check may look at: the machine, whose daemon is judged, its settings, and its status where it runs."""
+"""What every check gets: the machine, the daemon that is judged, its settings, and its status where it runs."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Subject(Struct, frozen=True):
     """Its command line without the program's name."""
     environ: dict[str, str] = {}
     folder: str = "/"
-    """What relative paths of its command line are relative to."""
+    """Working folder of its command line: the base of relative paths."""
     pid: int | None = None
     unit: str | None = None
     """The unit's file, where the machine has one."""
     private_tmp: bool = False
-    """Its /tmp is not the machine's."""
+    """It has a /tmp of its own (PrivateTmp)."""
 
     @property
     def who(self) -> Who:
@@ -43,7 +43,7 @@ class Read(Struct, frozen=True):
     """Settings as far as they could be read."""
 
     settings: Settings
-    """What was refused is empty."""
+    """A refused part is empty."""
     refused: dict[str, str] = {}
     """Part of the settings -> the line that the daemon refuses it with."""
     wanted: list[str] = []
@@ -51,7 +51,7 @@ class Read(Struct, frozen=True):
     file: str | None = None
     """The settings' file."""
     late: bool = False
-    """Reading them took too long; nothing is known of them."""
+    """Reading the settings took longer than its limit; all of them are empty."""
 
 
 class Case(NamedTuple):
@@ -61,9 +61,9 @@ class Case(NamedTuple):
     status: Status | None = None
     """None where no daemon answers."""
     silence: str | None = None
-    """Why none answers, where one may run: it starts, hangs, or this user may not ask it."""
+    """Why the daemon does not answer, where one may run: it starts, it hangs, or its socket is closed to this user."""
     patience: float = 1.0
-    """Limits of time are so many times the usual ones."""
+    """Time limits are multiplied by it."""
 
     @property
     def settings(self) -> Settings:

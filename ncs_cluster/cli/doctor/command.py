@@ -1,4 +1,4 @@
-"""The steps of `ncsctl doctor`: ask the daemon, find whose settings count, read them, run the checks, print."""
+"""The steps of `ncsctl doctor`: ask the daemon, find the daemon to judge, read its settings, run the checks, print."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Machine:
 
     @property
     def real(self) -> bool:
-        """It is the one that this process runs on."""
+        """The root is that of the machine that this process runs on."""
         return str(self.root) == "/"
 
     def at(self, path: str) -> Path:

@@ -15,7 +15,7 @@ NOTHING = Settings([], [], [], {}, "", "")
 
 
 def read(machine: Machine, subject: Subject, limit_s: float) -> Read:
-    """Settings as far as they can be read; why not, is in `refused`."""
+    """Settings as far as they can be read; `refused` has the reasons for the rest."""
     try:
         return running.apart(lambda: _read(machine, subject), Read, limit_s)
     except running.Late:
@@ -35,5 +35,5 @@ def _read(machine: Machine, subject: Subject) -> Read:
     if not machine.real and machine.at("/sys").is_dir():
         argv += ["--set", f"discovery.sysfs={machine.at('/sys')}"]
     found = parts(argv, subject.environ)
-    # what only the daemon needs, and may hold passwords of no use here, is left out
+    # notices are for the log of a daemon
     return Read(structs.replace(found.settings, notices=[]), found.refused, found.wanted, found.file)

@@ -34,7 +34,7 @@ class Check(NamedTuple, Generic[F]):
     about: str
     """What is looked at, for people: the table in docs/operate.md has it."""
     probe: Callable[[Case], F]
-    """Gathers the facts. May read files, start programs, load libraries."""
+    """Gathers the facts: reads files, starts programs, loads libraries."""
     judge: Callable[[F], list[Finding]]
     """Pure: what the facts mean."""
     limit_s: float = 4.0

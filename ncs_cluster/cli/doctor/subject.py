@@ -1,4 +1,4 @@
-"""Whose daemon is judged: the running one, else the service of the machine, else one that this user would start."""
+"""The daemon that is judged: the running one, else the service of the machine, else one that this user would start."""
 
 from __future__ import annotations
 
@@ -124,7 +124,8 @@ def _own(machine: Machine) -> Subject:
 
 
 def _keys(machine: Machine, unit: str) -> Iterator[tuple[str, str]]:
-    """Keys of the unit and its drop-ins. A key without a value takes back what stands before it, which `last` bears."""
+    """Keys of the unit and its drop-ins, in the order of systemd. An empty value, which resets its key, is left out: the value that
+    counts is the last one."""
     name = Path(unit).name
     files = [
         unit,
@@ -148,5 +149,5 @@ def state_option(state: str, subject: Subject) -> str:
 
 
 def as_user(subject: Subject) -> str:
-    """What stands before a command that the subject's user must run."""
+    """The prefix of a command that the subject's user must run."""
     return "" if subject.uid == os.geteuid() else f"sudo -u {subject.user} "

@@ -46,7 +46,7 @@ def lines(found: list[Finding]) -> list[Line]:
             {"free_inodes": 0.0},
             (
                 "FAIL",
-                "/srv/found.jsonl: 0.0 % of the inodes are free: hardly a file can be made",
+                "/srv/found.jsonl: 0.0 % of the inodes are free",
                 "df -i /srv; sudo du -x --inodes /srv | sort -n | tail",
             ),
         ),
@@ -117,8 +117,7 @@ def test_each_client_of_frigate_with_its_handshakes_frames_late_answers_and_thos
         ),
         (
             "WARN",
-            "frigate client 10.0.0.9: 100 frames, 90 answered, 0 late, 10 refused for want of a stick: "
-            "the sticks are slower than it asks",
+            "frigate client 10.0.0.9: 100 frames, 90 answered, 0 late, 10 shed: the sticks are slower than it asks",
             "ncsctl status; docs/integrations.md: fewer frames, or more sticks",
         ),
     ]
@@ -163,10 +162,10 @@ def test_a_daemon_tells_each_reason_and_another_version() -> None:
 @pytest.mark.parametrize(
     ("silence", "line"),
     [
-        (None, ("SKIP", "no daemon runs: the machine is looked at as it would be used by one", None)),
+        (None, ("SKIP", "no daemon runs: settings and machine are judged without its status", None)),
         (
             "no permission to use /run/ncs-cluster/control.sock: join",
-            ("SKIP", "a daemon may run, but this user may not ask it", "sudo ncsctl doctor"),
+            ("SKIP", "a daemon may run, but its control socket is closed to this user", "sudo ncsctl doctor"),
         ),
         ("ncs-clusterd is starting: x", ("SKIP", "ncs-clusterd is starting: x; try again when it has started", "ncsctl doctor")),
         ("ncs-clusterd does not answer", ("FAIL", "ncs-clusterd does not answer", "journalctl -u ncs-clusterd -n 50")),

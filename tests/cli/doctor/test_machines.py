@@ -322,7 +322,7 @@ def systemctl(tree: Tree, **properties: object) -> None:
         ),
         (
             {"ActiveState": "active", "UnitFileState": "disabled", "NRestarts": 0},
-            ("WARN", "the service runs, and will not after a reboot: it is not enabled", "sudo systemctl enable ncs-clusterd"),
+            ("WARN", "the service runs, but does not start at boot: it is not enabled", "sudo systemctl enable ncs-clusterd"),
         ),
         (
             {"ActiveState": "active", "UnitFileState": "enabled", "NRestarts": 2},

@@ -1,6 +1,6 @@
 """The checks of `ncsctl doctor`: one file each, with a probe that gathers facts and a pure judgement of them; one line each here.
 
-A check never knows its siblings. What it needs of the machine, it reads below the case's root.
+A check imports no other check, and reads the machine below the case's root.
 """
 
 from __future__ import annotations
@@ -71,4 +71,4 @@ CHECKS: list[Check[Any]] = [
     Check("memory", "memory that sticks and cameras need", memory.probe, memory.judge),
     Check("clock", "whether the clock is right", clock.probe, clock.judge),
 ]
-"""In the order in which they are told."""
+"""In the order of the output."""

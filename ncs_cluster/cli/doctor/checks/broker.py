@@ -18,9 +18,9 @@ class Facts(NamedTuple):
     host: str
     port: int
     problem: str | None
-    """Why it cannot be reached."""
+    """Why the broker cannot be reached."""
     said: str | None
-    """What the running daemon complains of."""
+    """Why the running daemon cannot publish, by its status."""
 
 
 def probe(case: Case) -> Facts:

@@ -27,7 +27,7 @@ class Node(NamedTuple):
     camera: str
     path: str
     access: Access | None
-    """None where there is no such node."""
+    """None where the node does not exist."""
     group: str
     there: list[str]
     """Nodes that the machine has."""
@@ -38,7 +38,7 @@ class Node(NamedTuple):
 class RealSense(NamedTuple):
     camera: str
     port: str | None
-    """None: none is on the bus."""
+    """None: no RealSense camera is on the bus."""
     mbps: float | None
     access: Access | None
     group: str

@@ -46,7 +46,7 @@ def judge(facts: Facts) -> list[Finding]:
 
 def _client(intake: str, client: IntakeClient) -> Finding:
     shaken = f"{client.handshakes} handshakes, " if client.handshakes else ""
-    shed = f", {client.shed} refused for want of a stick" if client.shed else ""
+    shed = f", {client.shed} shed" if client.shed else ""
     text = f"{intake} client {client.name}: {shaken}{client.asked} frames, {client.answered} answered, {client.late} late{shed}"
     if client.handshakes and not client.asked:
         return warn(f"{text}: it has never sent a frame", f"ncsctl {intake}; then restart {intake.capitalize()}")

@@ -11,7 +11,7 @@ from ncs_cluster.cli.doctor.finding import Finding, fail, passed, skip, warn
 from ncs_cluster.cli.doctor.machine import Machine
 
 EARLIEST_S = 1704067200.0
-"""2024-01-01 UTC: this package is younger."""
+"""2024-01-01 UTC, before the first release: an earlier clock is wrong."""
 SYNC = "sudo timedatectl set-ntp true && timedatectl timesync-status"
 TIMESYNC = "/run/systemd/timesync"
 _TIMEX_BYTES, _TIME_ERROR = 512, 5
@@ -22,7 +22,7 @@ class Facts(NamedTuple):
     now_s: float
     """Unix time."""
     synchronised: bool | None
-    """None: not told."""
+    """None: the kernel does not tell."""
 
 
 def probe(case: Case) -> Facts:

@@ -15,7 +15,7 @@ OURS = ncs_cluster.__version__
 class Facts(NamedTuple):
     daemon: DaemonStatus | None
     silence: str | None
-    """Why none answers, where one may run."""
+    """Why the daemon does not answer, where one may run."""
 
 
 def probe(case: Case) -> Facts:
@@ -26,9 +26,9 @@ def judge(facts: Facts) -> list[Finding]:
     daemon = facts.daemon
     if daemon is None:
         if facts.silence is None:
-            return [skip("no daemon runs: the machine is looked at as it would be used by one")]
+            return [skip("no daemon runs: settings and machine are judged without its status")]
         if "no permission" in facts.silence:
-            return [skip("a daemon may run, but this user may not ask it", "sudo ncsctl doctor")]
+            return [skip("a daemon may run, but its control socket is closed to this user", "sudo ncsctl doctor")]
         if "is starting" in facts.silence:
             return [skip(f"{facts.silence}; try again when it has started", "ncsctl doctor")]
         return [fail(facts.silence, "journalctl -u ncs-clusterd -n 50")]

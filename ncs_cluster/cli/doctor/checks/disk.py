@@ -12,20 +12,20 @@ from ncs_cluster.cli.doctor.machine import Access, Machine, Who
 
 FULL_MB, LOW_MB = 50, 500
 FEW_INODES = 0.02
-"""Part of a file system's inodes that should be free."""
+"""Least fraction of a file system's inodes that should be free."""
 
 
 class Place(NamedTuple):
     path: str
-    """What the daemon writes."""
+    """File or folder that the daemon writes."""
     there: str
-    """The folder of it that exists."""
+    """The nearest folder of that path that exists."""
     free_mb: float
     free_inodes: float
-    """Part of all; 1 where the file system does not count them."""
+    """Fraction of all inodes; 1 where the file system does not count them."""
     read_only: bool
     access: Access | None
-    """Of that folder."""
+    """Rights of `there`."""
 
 
 class Facts(NamedTuple):
@@ -64,7 +64,7 @@ def _judge(who: Who, place: Place) -> Finding:
         make = fail if place.free_mb < FULL_MB else warn
         return make(f"{place.path}: {place.free_mb:.0f} MB are free", look)
     if place.free_inodes < FEW_INODES:
-        text = f"{place.path}: {100 * place.free_inodes:.1f} % of the inodes are free: hardly a file can be made"
+        text = f"{place.path}: {100 * place.free_inodes:.1f} % of the inodes are free"
         return (fail if place.free_inodes == 0 else warn)(
             text, f"df -i {place.there}; sudo du -x --inodes {place.there} | sort -n | tail"
         )

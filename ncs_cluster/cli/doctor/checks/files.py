@@ -19,7 +19,7 @@ class Named(NamedTuple):
     """ "the settings", "graph demo"."""
     path: str
     blocked: Access | None
-    """What is in the way: a folder, or the file itself."""
+    """The folder that the user may not enter, or the file that it may not read."""
 
 
 class Facts(NamedTuple):

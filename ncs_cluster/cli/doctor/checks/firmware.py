@@ -1,4 +1,4 @@
-"""The firmware that sticks boot with: there, and the one that is known."""
+"""The firmware that sticks boot with: whether it is there, with the known checksum."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ncs_cluster.xlink.firmware import patch
 
 class Facts(NamedTuple):
     used: bool
-    """A stick may be booted by it."""
+    """The settings have a backend that may boot sticks with it."""
     needed: bool
     """Backend xlink is asked for."""
     path: str
     problem: str | None
-    """What is wrong with it."""
+    """What is wrong with the file; None: nothing."""
     readable: bool
-    """This user may look at it."""
+    """This user may read the file."""
     named: bool
     """The settings name another file than the installed one."""
     install: str

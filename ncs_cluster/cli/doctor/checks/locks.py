@@ -25,7 +25,7 @@ class Facts(NamedTuple):
     """The process that has locked it."""
     daemon_answers: bool
     vendors: Access | None
-    """The lock of the vendor's plugin; None: nobody has made it, or the service has a /tmp of its own."""
+    """The lock of the vendor's plugin; None: it does not exist, or the service has a /tmp of its own."""
     vendors_owner: str
     myriad: bool
 

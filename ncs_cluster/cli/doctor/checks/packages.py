@@ -16,7 +16,7 @@ from ncs_cluster.sources._shared_libraries import missing_shared_library
 OURS = "ncs-cluster"
 LIMIT_S = 6.0
 MODULES = {"opencv-python": "cv2", "prometheus-client": "prometheus_client"}
-"""Names of modules that are not the package's."""
+"""Modules whose names differ from those of their packages."""
 IMPORT = """
 import importlib, sys
 for name in sys.argv[1:]:
@@ -46,7 +46,7 @@ class Facts(NamedTuple):
     broken: dict[str, str] | None
     """Module -> why it cannot be imported; None: they were not tried, a running daemon has loaded them."""
     problem: str | None
-    """Why they could not be imported at all."""
+    """Why the process that imports them has failed; None: it has not."""
 
 
 def probe(case: Case) -> Facts:

@@ -23,7 +23,7 @@ class Wanted(NamedTuple):
     host: str
     port: int
     flag: str
-    """How another one is chosen."""
+    """The flag that sets another port."""
     taken: bool
     holder: tuple[int, str] | None
     """Id and name of the process, where this user may see it."""
@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
 class Facts(NamedTuple):
     wanted: list[Wanted]
     daemon_runs: bool
-    """Whoever has the ports then, is the daemon, which tells of the others itself."""
+    """The daemon holds its ports itself, and its status has those that it could not open."""
     privileged: bool
     """The daemon's user may listen on every port."""
     lowest: int
@@ -54,7 +54,7 @@ def judge(facts: Facts) -> list[Finding]:
         address = f"{host}:{port}"
         if facts.daemon_runs:
             found.append(
-                passed(f"{what} is at {address}") if taken else fail(f"nobody listens for {what} at {address}", "ncsctl events")
+                passed(f"{what} is at {address}") if taken else fail(f"no process listens for {what} at {address}", "ncsctl events")
             )
         elif port < facts.lowest and not facts.privileged:
             found.append(fail(f"{what}: port {port} is not for ordinary users", f"ncs-clusterd {flag} {host}:{port + 8000}"))

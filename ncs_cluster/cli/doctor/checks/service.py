@@ -11,7 +11,7 @@ from ncs_cluster.errors import EX_CONFIG
 
 LOG = f"journalctl -u {UNIT} -n 30"
 OFTEN = 3
-"""Restarts by systemd that are no accident."""
+"""Restarts by systemd from which on the service counts as failing again and again."""
 
 
 class Facts(NamedTuple):
@@ -51,9 +51,9 @@ def judge(facts: Facts) -> list[Finding]:
         if restarts >= OFTEN:
             found.append(warn(f"systemd has restarted the service {restarts} times", LOG))
         if shown.get("UnitFileState") == "disabled":
-            found.append(warn("the service runs, and will not after a reboot: it is not enabled", f"sudo systemctl enable {UNIT}"))
+            found.append(warn("the service runs, but does not start at boot: it is not enabled", f"sudo systemctl enable {UNIT}"))
     elif facts.daemon_runs:
-        found.append(skip(f"the service is {active}: a daemon that somebody has started runs instead"))
+        found.append(skip(f"the service is {active}: a daemon that systemd has not started runs"))
     elif shown.get("UnitFileState") == "masked":
         found.append(fail("the service is masked: it cannot start", f"sudo systemctl unmask {UNIT}"))
     else:

@@ -13,7 +13,7 @@ from ncs_cluster.usb_ids import MYRIAD_X, text
 
 POWER = "plug it in again, into a powered hub; then: ncsctl doctor"
 STATES = {"absent": fail, "backoff": fail, "quarantined": fail, "resting": warn, "parked": warn}
-"""States of a stick that need a hand, and how bad each is."""
+"""States of a stick that an operator must act on, and the level of each."""
 
 
 class Seen(NamedTuple):

@@ -10,9 +10,9 @@ from ncs_cluster.cli.doctor.usb import devices, seen
 
 FILE = "/sys/module/usbcore/parameters/usbfs_memory_mb"
 EACH_MB = 5
-"""For one stick."""
+"""MB for one stick."""
 CAMERA_MB = 16
-"""For one RealSense camera, whose library reads it through usbfs."""
+"""MB for one RealSense camera, whose library reads it through usbfs."""
 
 
 class Facts(NamedTuple):
