@@ -31,7 +31,7 @@ def _missing(host: Host) -> Optional[str]:
 
 
 def missing_plugin(python: str, environment: Mapping[str, str], limit_s: float = TRY_S) -> Optional[str]:
-    """As above, of an interpreter."""
+    """Why `python` cannot load the vendor's plugin within `limit_s`, or None."""
     try:
         tried = subprocess.run(
             [python, "-c", PLUGIN],

@@ -132,7 +132,7 @@ def _permanent_errors() -> Iterator[None]:
 
 
 def _models(settings: Settings) -> list[GraphSpec]:
-    """The graphs, without what says nothing of their models."""
+    """The graphs without their thresholds, which do not change their models."""
     return [structs.replace(graph, threshold=0.0) for graph in settings.graphs]
 
 

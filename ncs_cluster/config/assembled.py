@@ -1,4 +1,4 @@
-"""Settings, assembled of the parts that the validated keys mean."""
+"""Settings, assembled from the parts that are made of the validated keys."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _whole(
 
 
 def _going_on(context: Context, seen: list[CameraSpec], graphs: Sequence[GraphSpec], sinks: Sequence[SinkSpec]) -> list[CameraSpec]:
-    """Cameras that have results already go on behind them; those that run go on by themselves."""
+    """Cameras whose results have frames of an earlier run continue after them; running cameras keep their own count."""
     running = set() if context.running is None else {camera.name for camera in context.running.cameras}
     new = [camera for camera in seen if camera.name not in running]
     known = {camera.name: camera for camera in resumed(new, graphs, sinks, context.notices)}

@@ -29,7 +29,7 @@ def chosen(pool: PoolRequest) -> BackendPlugin:
     if wanted != "auto":
         return BACKENDS.get(wanted)
     if (running := _running(pool)) in AUTO:
-        # the machine is looked at when the daemon starts: a stick that came since would change the pool below its feet
+        # `auto` decides at the daemon's start: a stick plugged in since must not change the backend of a running pool
         return BACKENDS.get(running)
     context, seen = pool.context, ""
     ignored = dict[str, str]()

@@ -19,7 +19,7 @@ from ncs_cluster.specs import Settings
 
 
 class AlreadyTold(ConfigError):
-    """A part of the settings cannot be made, for faults that are in Context.told."""
+    """A part of the settings cannot be made; Context.told has its faults."""
 
 
 class Context:
@@ -41,7 +41,7 @@ class Context:
         self.job = job
         """The settings are those of a job."""
         self.running = running
-        """Those in effect, where a daemon reads its settings again."""
+        """The settings in effect, where a daemon reads them again."""
         self.bare = bare
         """The settings alone are judged, not what this machine must have for them, such as firmware."""
         self.notices: list[str] = []
@@ -54,7 +54,7 @@ class Context:
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """A fault of the block is one among others, where all are wanted; `settle` follows."""
+        """Collect a fault of the block where all faults are wanted, else raise it. `settle` follows the blocks of a part."""
         try:
             yield
         except ConfigError as error:
@@ -63,7 +63,7 @@ class Context:
             self.told.append(str(error))
 
     def settle(self, before: int) -> None:
-        """Raise AlreadyTold where there are more than `before` faults: what was made is not whole."""
+        """Raise AlreadyTold where there are more than `before` faults: the part is incomplete."""
         if self.faults > before:
             raise AlreadyTold
 

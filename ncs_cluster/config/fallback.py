@@ -20,7 +20,7 @@ class FallbackRequest(PoolRequest):
     """The keys of the fallback's pool."""
 
     def __init__(self, context: Context, prefix: Optional[str]) -> None:
-        """`prefix`: as `prefix`."""
+        """`prefix`: of the ids of its workers; None: the backend's."""
         super().__init__(context)
         self._prefix = prefix
 

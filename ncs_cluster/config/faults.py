@@ -1,4 +1,4 @@
-"""All faults of a command line, an environment and a file: behind each, what does not depend on it is judged too."""
+"""All faults of a command line, an environment and a file: after a fault, every part that does not depend on it is judged too."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ncs_cluster.errors import ConfigError
 from ncs_cluster.specs import Settings
 
 ROUNDS = 20
-"""Times that wrong keys are left out and the rest is judged again."""
+"""Most times that wrong keys are left out and the rest is judged again."""
 
 
 class _Missing:
-    """A part that cannot be made, for a fault that is told already."""
+    """A part that cannot be made; its fault is in Context.told."""
 
 
 MISSING = _Missing()
@@ -81,7 +81,7 @@ def right_keys(layers: Layers) -> tuple[Root | None, list[str]]:
 
 
 def _left_out(layers: Layers, path: KeyPath) -> bool:
-    """Leave out a wrong key; the table around one that is missing. False: there is nothing to leave out."""
+    """Delete a wrong key from the tree, or the table that lacks a key. False: neither is there."""
     at, here = 0, layers.tree
     while at < len(path) - 1 and isinstance(here.get(path[at]), dict):
         at, here = at + 1, here[path[at]]

@@ -1,6 +1,6 @@
-"""Settings part by part, for who must say all that is wrong with them: what is refused does not hide the rest.
+"""Settings part by part, for `ncsctl doctor`: a refused part does not hide the faults of the others.
 
-What this machine must have (firmware, interpreters that start) is not looked at, and no process is started.
+Requirements on this machine (firmware, interpreters that start) are not checked, and no process is started.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 class Parts(NamedTuple):
     settings: Settings
-    """What was refused is empty."""
+    """A refused part is empty."""
     refused: dict[str, str]
     """Part -> the line that refuses it: "settings" where nothing could be read, "key 1" ... for keys that are left out, else
     "cameras", "graphs", "listen" ..."""

@@ -24,7 +24,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def shown(root: BaseModel, layers: Layers, settings: Settings | None = None) -> list[Setting]:
-    """In the order of the documentation. `settings`: tell the folders that their defaults mean."""
+    """In the order of the documentation. `settings`: for the folders that a default means."""
     effective: dict[KeyPath, Any] = {}
     if settings is not None:
         effective = {("runtime_dir",): settings.runtime_dir, ("state_dir",): settings.state_dir}
@@ -47,7 +47,7 @@ def origin(path: KeyPath, layers: Layers) -> str:
 
 
 def _leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
-    """The values below a key: tables are not values, but for empty ones that are nobody's."""
+    """The values below a key, each with its path. A table is no value, so an empty one has none."""
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from _leaves((*path, name), getattr(value, name))

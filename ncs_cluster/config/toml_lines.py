@@ -1,4 +1,4 @@
-"""The line of each key in a TOML document that tomllib has read: tomllib does not tell it."""
+"""The line of each key in a TOML document that tomllib has read: tomllib does not give it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from ncs_cluster.errors import EX_NOT_RUNNING, ConfigError, NcsClusterError, Not
 
 WRONG = 2
 SERVICE_FILE = "/etc/ncs-cluster/ncs-cluster.toml"
-"""The file of the shipped unit: read where no other is named."""
+"""The settings of the shipped unit, read where no other file is named."""
 
 
 def main(argv: Sequence[str]) -> int:

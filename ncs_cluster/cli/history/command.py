@@ -18,9 +18,9 @@ from ncs_cluster.status import Event
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 BARS = "▁▂▃▄▅▆▇█"
 COLUMNS = 40
-"""Of the little charts."""
+"""Columns of a small chart."""
 LEAST_RANGE = 0.1
-"""Of a little chart, as a part of its highest value."""
+"""Least range of a small chart, as a fraction of its highest value."""
 DETAIL = 300
 """Points of each series in JSON and in the picture."""
 SHOWN_EVENTS = 10
@@ -107,7 +107,7 @@ def _figures(past: Past) -> Iterator[Line]:
 
 
 def _step(past: Past) -> int:
-    """Points of the past in one column of a little chart."""
+    """Points of the past in one column of a small chart."""
     return max(1, -(-round((past.until - past.since) / past.span_s) // COLUMNS))
 
 

@@ -45,7 +45,7 @@ class Place:
 
     @property
     def manifest(self) -> Path:
-        """What was installed, with digests: a file that differs was changed by somebody."""
+        """The installed files with their digests: one that differs was changed since."""
         return self.etc / "installed.json"
 
     def read(self, name: str) -> bytes:
@@ -146,7 +146,7 @@ def _settings(place: Place) -> list[Step]:
         if path.exists():
             steps.append(Keep(path))
             if path.stat().st_gid == 0:
-                # an install that was interrupted; the service could not read it
+                # left by an interrupted install; the service could not read it
                 steps.append(Run(("chgrp", "ncs", str(path))))
         else:
             steps += [Write(path, content, 0o640), Run(("chgrp", "ncs", str(path)))]

@@ -76,7 +76,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Keep:
-    """A file that is the owner's by now."""
+    """A file or folder that stays as it is."""
 
     path: Path
 

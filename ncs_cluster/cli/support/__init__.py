@@ -1,4 +1,4 @@
-"""`ncsctl support-bundle FILE.tar.gz`: what a helper needs to know of an installation, without its secrets."""
+"""`ncsctl support-bundle FILE.tar.gz`: the facts of an installation for a bug report, without its secrets."""
 
 from ncs_cluster.cli.support.command import add
 

@@ -1,4 +1,4 @@
-"""The files of a support bundle. Each is collected by itself: what fails is told in its place."""
+"""The files of a support bundle. Each is collected by itself: where that fails, it holds the reason."""
 
 from __future__ import annotations
 
@@ -19,15 +19,13 @@ from ncs_cluster.errors import NcsClusterError
 CONFIGS = ("etc/ncs-cluster/ncs-cluster.toml", "etc/ncs-cluster.toml")
 """Where the service's settings are; the second was the place of earlier versions."""
 FOLDERS = ("/", "/run", "/var/lib/ncs-cluster")
-"""Whose free space is told."""
+"""Folders whose free space is collected."""
 UNIT = "ncs-clusterd"
 LOG_LINES = 2000
 LOG_S, DOCTOR_S = 15.0, 120.0
 LARGEST = 1 << 18
 """Characters of one file; of a longer one the end is kept."""
 LARGEST_CONFIG, LARGEST_OUTPUT = 1 << 20, 1 << 22
-
-Document = dict[str, object]
 
 
 class Bundle:
@@ -83,7 +81,7 @@ class Bundle:
         return "".join(msgspec.json.encode(event).decode() + "\n" for event in events)
 
     def _command_line(self) -> str:
-        """Of the daemon; its --config is the file of `settings.json`."""
+        """The daemon's command line; its --config is the file of `settings.json`."""
         if self._pid is None:
             return "no daemon runs\n"
         words = (self._root / "proc" / str(self._pid) / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")[:-1]

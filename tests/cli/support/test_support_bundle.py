@@ -1,4 +1,4 @@
-"""A support bundle holds what a helper needs, and no secret: every place that may hold one has a canary."""
+"""A support bundle holds the facts for a bug report, and no secret: every place that may hold a secret has a canary."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
 
 
-def test_no_secret_gets_out_and_what_a_helper_needs_does(root: Path, journal: None, tmp_path: Path) -> None:
+def test_a_bundle_holds_status_settings_and_log_and_no_secret(root: Path, journal: None, tmp_path: Path) -> None:
     with control(tmp_path) as daemon:
         daemon.page = "http://127.0.0.1:8080/?token=canary-token-0123456789"
         detail = "rtsp://admin:canary-url-password@10.0.0.7 says 401, mqtt says canary-mqtt-file"
