@@ -24,9 +24,9 @@ from ncs_cluster.specs import FallbackSpec
 LONGEST_PAUSE_S, SHORT_PAUSE_S = 1.0, 0.5
 """A pool whose sticks pause for longer between two inferences cannot work; it can again below the shorter pause."""
 UNSERVED_S, FIRST_S = 2.0, 15.0
-"""It is told when frames have waited for so long because neither a stick nor the fallback can work; the first at the start."""
+"""Seconds without a stick or a fallback that can work, from which on an event says so; the second after the daemon's start."""
 NEAR_S = 30.0
-"""To the limit, at the present rate of rise; of heat that runs faster, seconds of that."""
+"""Seconds to the temperature limit, at the present rate of rise; of plant time."""
 LINGER_S = 60.0
 MOST_NAMED = 3
 TAKES_OVER, HANDS_BACK = "times the fallback took over", "times the fallback handed back"
@@ -48,7 +48,7 @@ class Fallback:
         """Since when nothing has served; when its workers were wanted last."""
         self._patience_s = FIRST_S
         self._told = False
-        """That nothing serves is in the log."""
+        """The event that nothing serves has been raised."""
         sticks.fallback = spec.pool.name
         for each in regulators.values():
             each.backed = each is not self.regulator
@@ -82,14 +82,14 @@ class Fallback:
     # -- time
 
     def start(self, now_s: float) -> list[Action]:
-        """The daemon starts."""
+        """Called when the daemon starts."""
         self._idle_s = now_s
         for spec in self.spec.pool.sticks:
             self._sticks.found(spec, now_s)
         return self._run_now(now_s) if self.spec.standby else []
 
     def look(self, now_s: float) -> list[Action]:
-        """Something has happened."""
+        """Called after every event."""
         actions: list[Action] = []
         if self._can_work(now_s) == self.needed:
             self.needed = not self.needed
@@ -144,7 +144,7 @@ class Fallback:
         ]
 
     def _runs_short(self, now_s: float) -> bool:
-        """The last one works, or all will soon be too hot."""
+        """One stick at most can work, or all are within NEAR_S of their limits."""
         others = self.others
         able = [stick for stick in others if stick.usable and not stick.zone.is_hot]
         if len(able) < 2 <= len(others):

@@ -36,7 +36,7 @@ class Intakes:
         self._graphs, self._workers, self._load, self._tally, self._daemon = graphs, workers, load, tally, daemon
         self._told: dict[str, Served] = {}
         self._seen: tuple[int, object, object] = (-1, None, None)
-        """Of what was told last: `able_changes`, the ports and the graphs."""
+        """`able_changes`, ports and graphs at the last message to the intakes."""
 
     @property
     def stopping(self) -> bool:
@@ -97,15 +97,15 @@ class Intakes:
         return [action for intake in self.by_name.values() for action in intake.tick()]
 
     def tell_at_once(self, now_s: float) -> list[Action]:
-        """What has changed for the intakes by a stick or a graph: who asks as soon as a stick is ready is not refused. Called in
-        each turn of the loop, so it looks at no stick."""
+        """Send changes of sticks and graphs at once, so that a picture sent as soon as a stick is ready is not refused. Called in
+        each turn of the loop, so it reads no stick."""
         changes, ports, graphs = self._seen
         if changes == self.dispatcher.able_changes and ports is self._workers.ports and graphs is self._graphs():
             return []
         return self.tell(now_s)
 
     def tell(self, now_s: float) -> list[Action]:
-        """What has changed for the intakes, rates and the time to ask again too; those are worth a look once a second."""
+        """Send what has changed for the intakes, with rates and the time to ask again. Called once a second."""
         self._seen = self.dispatcher.able_changes, self._workers.ports, self._graphs()
         listening = [intake for intake in self.by_name.values() if intake.is_open]
         if not listening:

@@ -220,7 +220,7 @@ class Sticks:
 
     @property
     def present(self) -> int:
-        """But those of the fallback."""
+        """All sticks but those of the fallback."""
         return sum(1 for stick in self.by_id.values() if stick.present and stick.spec.pool != self.fallback)
 
     def _order(self) -> None:

@@ -22,9 +22,9 @@ from ncs_cluster.status import Event
 NAME = "history.db"
 VERSION = 1
 BUSY_S = 10.0
-"""A reader holds the writer up for no longer."""
+"""Longest wait for a reader, seconds."""
 MOST_EVENTS = 20_000
-"""Of level info, and of the other levels."""
+"""Events kept of level info, and as many of all other levels."""
 DAY_MIN = 24 * 60
 ERASED_AT_ONCE_MIN = 60
 """Older minutes are erased in spans of an hour."""

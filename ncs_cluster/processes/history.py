@@ -26,9 +26,9 @@ from ncs_cluster.status import Event, Status
 SAMPLE_S = 10.0
 FLUSH_S = 600.0
 FIRST_S = 600.0
-"""For so long every minute is written at once: somebody who tries a daemon looks soon."""
+"""Seconds after the start in which each minute is written at once, so that a new daemon's page soon has a history."""
 MOST_MINUTES, MOST_EVENTS = 50_000, 2_000
-"""What waits for a disk that does not write: 8 hours of 8 sticks."""
+"""Most that wait in memory while the disk does not write; minutes of 8 sticks for 8 hours."""
 END_S = 1.5
 LOCK = "history.lock"
 
@@ -45,7 +45,7 @@ class Batch(NamedTuple):
 
 
 class Recorder:
-    """The history of one daemon. One daemon at a time keeps that of a folder."""
+    """Keeps the history of one daemon. One daemon at a time writes the history of a folder."""
 
     def __init__(self, folder: Path | None, days: int, now_s: float, wall: Callable[[], float] = time.time) -> None:
         """`folder`: the state directory; None: no history. `now_s`, here and below: seconds of the monotonic clock."""
@@ -106,10 +106,10 @@ class Recorder:
             self._lock_fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._said.append(("info", "history", f"none is kept: another daemon keeps that of {folder}"))
+            self._said.append(("info", "history", f"is not written: another daemon writes that of {folder}"))
             return False
         except OSError as error:
-            self._said.append(("warning", "history", f"none is kept: {format_os_error(error)}"))
+            self._said.append(("warning", "history", f"is not written: {format_os_error(error)}"))
             return False
         return True
 
@@ -122,7 +122,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._complained = False
         self._kept: Batch | None = None
-        """What could not be written; the next batch takes it along."""
+        """The batch that could not be written; it is added to the next one."""
         self.busy = False
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()

@@ -24,7 +24,7 @@ LONGEST = 200
 
 
 class Few:
-    """Which lines are passed on. `left_out`: lines that were not, since the last that was."""
+    """Passes on MOST lines in PER_S. `left_out`: lines that were not passed on since the last one that was."""
 
     def __init__(self) -> None:
         self._began_s, self._passed = float("-inf"), 0
@@ -42,7 +42,7 @@ class Few:
 
 
 def capture() -> None:
-    """Begin. Nothing that a library prints blocks it: what a full pipe does not take is lost. Call it before other threads log."""
+    """Begin. A library that prints never blocks: bytes that do not fit into the pipe are lost. Call it before other threads log."""
     ours = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
@@ -60,7 +60,7 @@ def _follow(reading: int, tell: Callable[[str], None]) -> None:
     few, rest = Few(), b""
     while more := os.read(reading, 65536):
         *lines, rest = (rest + more).split(b"\n")
-        # a line without an end is none of interest
+        # only the begin of a line is shown, so no more of it is kept
         rest = rest[:LONGEST]
         for line in filter(None, lines):
             if few.passes(time.monotonic()):

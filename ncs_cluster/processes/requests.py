@@ -127,7 +127,7 @@ class Requests:
         self._followers.discard(client)
 
     def status(self, *, twin: bool = True) -> Status:
-        """`twin`: with the original's, which goes on while somebody looks."""
+        """`twin`: with the figures of the original's twin, which is simulated up to now."""
         now_s = time.monotonic()
         machine = usage.machine(self._usage.machine_percent)
         status = report.status(

@@ -19,7 +19,7 @@ _PUBLISH, _KIND, _QUALITY = 0x30, 0xF0, 0x06
 
 
 class BadBroker(NcsClusterError):
-    """The broker sends what nobody has asked it for."""
+    """The broker sends a packet that this client does not accept."""
 
 
 def bounded(client: Any) -> Any:

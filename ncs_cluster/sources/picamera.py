@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PROGRAMS = ("rpicam-vid", "libcamera-vid")
 """The second is the name in older releases of Raspberry Pi OS."""
 OPEN_S = 10.0
-"""libcamera looks for cameras, and the sensor starts."""
+"""Longest wait for the first frame, seconds: libcamera looks for cameras, and the sensor starts."""
 SILENCE_S = 3.0
 END_S = 1.0
 ALIGNED = 64

@@ -62,7 +62,7 @@ def test_the_history_is_drawn_with_its_gap_and_its_values_at_the_pointer(browser
         assert texts(browser, "#past .pointer")[0]
 
 
-def test_a_daemon_that_keeps_none_says_so_on_its_page(browser: Any, tmp_path: Path) -> None:
+def test_the_page_of_a_daemon_without_a_history_says_so(browser: Any, tmp_path: Path) -> None:
     with site(tmp_path) as opened:
         browser.get(opened.url)
         until(lambda: texts(browser, "#past .spans button"))

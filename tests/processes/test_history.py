@@ -86,11 +86,11 @@ def test_events_are_kept_and_the_end_writes_what_there_is(tmp_path: Path) -> Non
     assert [each.text for each in reading.events(tmp_path, 0, WALL_S + 60)] == ["is unplugged"]
 
 
-def test_a_second_daemon_on_the_folder_keeps_none_and_takes_over_after_the_first(tmp_path: Path) -> None:
+def test_a_second_daemon_on_the_folder_writes_no_history_and_takes_over_after_the_first(tmp_path: Path) -> None:
     clock = Clock()
     first, second = Recorder(tmp_path, 30, 0.0, clock.wall), Recorder(tmp_path, 30, 0.0, clock.wall)
     clock.run(second, 20.0)
-    assert clock.log == [("info", "history", f"none is kept: another daemon keeps that of {tmp_path}")]
+    assert clock.log == [("info", "history", f"is not written: another daemon writes that of {tmp_path}")]
     assert clock.samples == 0
     second.close()
     first.close()

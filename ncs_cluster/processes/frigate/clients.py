@@ -1,8 +1,8 @@
 """Who uses the detector: connections, and the figures of each client.
 
 Frigate throws a connection away after every answer that came too late, so what it is and did is kept by the address it comes from
-and the graph it asks for. Both tables are bounded, since whoever can connect can make connections; where one is full, the address
-that has most of it loses its oldest.
+and the graph it asks for. Both tables are bounded, since a client can open any number of connections; a full one takes from the
+address that has most of it, the oldest first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Notes for the log of events, bounded: whoever can connect can be strange in many ways. Pure: time is an argument."""
+"""Notes for the log of events, bounded: a client can cause any number of different ones. Pure: time is an argument."""
 
 from __future__ import annotations
 

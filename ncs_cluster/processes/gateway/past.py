@@ -19,10 +19,10 @@ from ncs_cluster.history.store import HistoryError
 LONGEST_S = 3650 * 86400
 POINTS = 300
 KEPT_S = 20.0
-"""An answer is good for so long: its newest minute is older."""
+"""Seconds for which an answer is reused: a new point comes once a minute."""
 MOST_KEPT = 8
 MOST_WAITING = 16
-"""Requests that wait for a disk."""
+"""Most requests that wait for the disk."""
 
 
 class Past:
@@ -62,7 +62,7 @@ class Past:
     def _read(self, folder: Path, seconds: int) -> bytes:
         now_s = time.monotonic()
         if (known := self._kept.get(seconds)) is not None and now_s - known[0] < KEPT_S:
-            # one that waited for the same answer
+            # an earlier request in the queue has read the same answer
             return known[1]
         until = time.time()
         found = reading.document(reading.past(folder, until - seconds, until, POINTS))

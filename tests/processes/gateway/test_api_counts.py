@@ -97,7 +97,7 @@ def test_a_client_that_leaves_had_no_answer_in_time() -> None:
             assert time.monotonic() < until_s
             time.sleep(0.01)
         assert told(site) == [
-            IntakeClient("127.0.0.1 deepstack", 1, late=1, detail="1 without an answer, the last: it left before")
+            IntakeClient("127.0.0.1 deepstack", 1, late=1, detail="1 without an answer, the last: the client left before it")
         ]
 
 

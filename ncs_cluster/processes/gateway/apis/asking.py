@@ -52,7 +52,7 @@ def counted(clients: Clients, visitor: str, api: str) -> Iterator[None]:
         gone = isinstance(error, (ClientDisconnect, asyncio.CancelledError))
         figures.late += gone or isinstance(error, TimedOut)
         said = error.detail if isinstance(error, HTTPException) else str(error)
-        figures.detail = "it left before" if gone else one_line(said)
+        figures.detail = "the client left before it" if gone else one_line(said)
         raise
     else:
         figures.answered += 1

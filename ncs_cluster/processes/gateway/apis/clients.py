@@ -1,6 +1,6 @@
 """Who uses the APIs: the figures of each client, by its address and the API that it asks. Pure: time is an argument.
 
-The table is bounded, since whoever can connect has many addresses; the client that was heard least recently goes first.
+The table is bounded, since a client may have many addresses; the client that was heard least recently goes first.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from ncs_cluster.processes.intake import NoStick, Overloaded, TimedOut
 READ_AT_ONCE = 8
 """Messages of which a part is in memory: what they come to is not known before they are whole."""
 READ_OF_ONE = 2
-"""The same of one connection."""
+"""Messages of one connection of which a part is in memory."""
 MOST_MESSAGE = 8 * 1024 * 1024
 """Bytes: the tensor of the largest picture there can be, 1920x1080, with room. The library holds a message three times for a
 moment."""
