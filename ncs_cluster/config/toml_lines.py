@@ -8,7 +8,6 @@ from typing import Any
 
 KeyPath = tuple[str, ...]
 _STRING = re.compile(r'"""(?:\\.|[^\\])*?"{3,5}|' + r"'''.*?'{3,5}" + r"""|"(?:\\.|[^"\\\n])*"|'[^'\n]*'""", re.DOTALL)
-_COMMENT = re.compile(r"#[^\n]*")
 
 
 def lines(text: str) -> dict[KeyPath, int]:
@@ -57,8 +56,13 @@ def _path(tree: Any) -> KeyPath:
 def _blank(text: str, at: int) -> int:
     """The next character that is neither white space nor in a comment."""
     while at < len(text) and (text[at].isspace() or text[at] == "#"):
-        at = _COMMENT.match(text, at).end() if text[at] == "#" else at + 1  # type: ignore[union-attr]
+        at = _end_of_comment(text, at) if text[at] == "#" else at + 1
     return at
+
+
+def _end_of_comment(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
 
 
 def _equals(text: str, at: int) -> int:
@@ -79,7 +83,7 @@ def _end_of_line(text: str, at: int) -> int:
         if character == "\n" and depth <= 0:
             return at
         if character == "#":
-            at = _COMMENT.match(text, at).end()  # type: ignore[union-attr]
+            at = _end_of_comment(text, at)
             continue
         string = _STRING.match(text, at) if character in "\"'" else None
         if string is not None:

@@ -93,10 +93,12 @@ def judge(facts: Facts) -> list[Finding]:
 
 
 def fits(version: str, wanted: str) -> bool:
-    """Whether a version is in a range such as ">=2.0.2,<2.5". Words behind the numbers, as in 2.1rc1, do not count."""
+    """Whether a version is in a range such as ">=2.0.2,<2.5". Words behind the numbers, as in 2.1rc1, do not count, and
+    of the signs only >=, < and the lower bound of ~= do."""
     have = _numbers(version)
     for each in filter(None, wanted.split(",")):
-        sign, bound = re.match(r"([<>=!~]*)(.*)", each.strip()).groups()  # type: ignore[union-attr]
+        bound = each.strip().lstrip("<>=!~")
+        sign = each.strip().removesuffix(bound)
         if sign in (">=", "~=") and have < _numbers(bound):
             return False
         if sign == "<" and have >= _numbers(bound):
