@@ -88,7 +88,7 @@ def _environment(root: Path, taken: list[Path], target: Target) -> None:
     site = home / f"lib/python{python}/site-packages"
     flags = ["--no-deps", "--no-compile", "--no-index", "--target", site, *target.pip_flags()]
     subprocess.run([*wheels.PIP, "install", *flags, *taken], check=True)
-    # commands of wheels name this machine's interpreter, and nobody calls them
+    # commands of wheels name this machine's interpreter, and the daemon calls none of them
     for each in ("bin", "share", "include"):
         shutil.rmtree(site / each, ignore_errors=True)
     # where the wheels lay on this machine

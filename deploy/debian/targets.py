@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 EXTRAS = ("frigate", "grpc", "mqtt", "video")
-"""Of pyproject.toml, besides what every installation needs, for a package is complete without the network. Those for files of
+"""Extras of pyproject.toml that a package holds, for it is complete without the network. Those for files of
 millions of pictures (hdf5, parquet) are left out."""
 REPLACED = {"opencv-python": "opencv-python-headless"}
 """The same release without windows: a service shows none, and libGL.so.1 with its forty packages is not needed."""
