@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from ncs_cluster.history.store import NAME
 from ncs_cluster.processes.history import FIRST_S, FLUSH_S, SAMPLE_S, Recorder
 from ncs_cluster.status import Event
 from ncs_cluster.testing.control import some_status
+from tests.waiting import until
 
 DIE = Series("temperature", "sim-1")
 WALL_S = 1_790_000_040.0
@@ -40,13 +39,6 @@ class Clock:
         while self.now_s < until_s:
             self.now_s += 1.0
             recorder.tick(self.now_s, self.status, lambda *line: self.log.append(line))  # type: ignore[arg-type]
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def recorded(folder: Path) -> int:

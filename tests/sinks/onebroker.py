@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +12,6 @@ from ncs_cluster.errors import NotRunning
 from ncs_cluster.sinks.mqtt import Mqtt, Options
 from ncs_cluster.status import Status
 from ncs_cluster.types import Detection, Outcome, Record
-from tests.mosquitto import WAIT_S
 from tests.sinks.onestatus import camera, status, stick
 
 CONFIG = "homeassistant/device/ncs_cluster_pi/config"
@@ -65,13 +63,6 @@ def sink(port: int, daemon: Told | None = None, **options: Any) -> Iterator[Mqtt
         yield opened
     finally:
         opened.close()
-
-
-def until(holds: Callable[[], object], what: str) -> None:
-    until_s = time.monotonic() + WAIT_S
-    while not holds():
-        assert time.monotonic() < until_s, f"not in {WAIT_S:g} s: {what}"
-        time.sleep(0.02)
 
 
 def seen(*labels: str) -> Record:

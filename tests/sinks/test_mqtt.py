@@ -14,8 +14,9 @@ from ncs_cluster.plugins import made
 from ncs_cluster.sinks import SINKS, _mqtt_home, mqtt
 from ncs_cluster.sinks.mqtt import Mqtt, Options
 from tests.mosquitto import broker
-from tests.sinks.onebroker import BASE, CONFIG, Told, online, seen, sink, until
+from tests.sinks.onebroker import BASE, CONFIG, Told, online, seen, sink
 from tests.sinks.onestatus import camera, status, stick
+from tests.waiting import until
 
 
 def test_a_start_a_state_and_a_stop_reach_the_broker_and_stay_there(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from tests.mosquitto import Broker, broker
 from tests.needs import need_program
-from tests.sinks.onebroker import CONFIG, online, sink, until
+from tests.sinks.onebroker import CONFIG, online, sink
+from tests.waiting import until
 
 PASSWORD = "canary-4711"
 

@@ -11,7 +11,8 @@ from ncs_cluster.sinks import _backoff, _mqtt_bounds, _mqtt_link
 from ncs_cluster.sinks._backoff import Backoff
 from tests.mosquitto import WAIT_S, broker
 from tests.needs import need_module
-from tests.sinks.onebroker import BASE, CONFIG, online, seen, sink, until
+from tests.sinks.onebroker import BASE, CONFIG, online, seen, sink
+from tests.waiting import until
 
 
 def test_records_are_taken_at_once_while_the_broker_is_away_and_the_newest_values_follow(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -21,6 +20,7 @@ from ncs_cluster.sources import picamera
 from ncs_cluster.sources.base import Planes
 from ncs_cluster.sources.picamera import Options, Picamera, bgr
 from tests.sources.rpicam import COLOURS, GREY, Rpicam
+from tests.waiting import until
 
 WIDTH, HEIGHT = 128, 96
 
@@ -42,13 +42,6 @@ def slot() -> Planes:
 def read_many(source: Picamera) -> None:
     for _ in range(10):
         source.read(slot())
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def is_there(program: Rpicam) -> bool:

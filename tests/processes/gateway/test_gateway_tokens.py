@@ -6,23 +6,20 @@ import base64
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ncs_cluster.messages import AskSwitch, TokenReplaced, Warned
+from ncs_cluster.processes.gateway import visitors
 from ncs_cluster.testing.gateway import TOKEN, VIEWER_TOKEN, Answer, Site, site
+from tests.waiting import until
 
 NEW = "another-token-of-some-length"
 FORM = "application/x-www-form-urlencoded"
-
-
-def until(holds: Callable[[], object], timeout_s: float = 60.0) -> None:
-    until_s = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < until_s, "it did not come to pass"
-        time.sleep(0.05)
+PAUSE_S = 1 / visitors.PER_S
+"""Between two tries of a token: more wrong ones than PER_S lock the visitor out."""
 
 
 def put(path: Path, token: str) -> Path:
@@ -87,7 +84,7 @@ def test_a_replaced_token_counts_at_once_and_sessions_and_streams_of_the_old_one
         stream(opened, f"/cameras/cam0.mjpg?token={VIEWER_TOKEN}", "Accept: */*") as viewer,
     ):
         put(tmp_path / "token", NEW)
-        until(lambda: bearer(opened, NEW) == 200)
+        until(lambda: bearer(opened, NEW) == 200, pause_s=PAUSE_S)
         assert bearer(opened, TOKEN) == 401
         assert opened.get("/", Cookie=cookie).headers["location"] == "login"
         assert opened.get("/api/status", Cookie=cookie).status == 401
@@ -105,7 +102,7 @@ def test_a_replaced_token_for_pictures_ends_its_streams_alone(opened: Site, tmp_
         stream(opened, "/cameras/cam0.mjpg", f"Authorization: Bearer {TOKEN}") as pictures,
     ):
         put(tmp_path / "viewer", NEW)
-        until(lambda: opened.get(f"/cameras/cam0.jpg?token={NEW}").status == 200)
+        until(lambda: opened.get(f"/cameras/cam0.jpg?token={NEW}").status == 200, pause_s=PAUSE_S)
         assert opened.get(f"/cameras/cam0.jpg?token={VIEWER_TOKEN}").status == 401
         assert ends(viewer)
         assert goes_on(pictures)
@@ -124,7 +121,7 @@ def test_a_file_that_holds_no_token_changes_nothing_and_the_owner_is_told_once(o
 
 def test_a_gateway_that_starts_late_takes_the_token_that_is_in_the_file(tmp_path: Path) -> None:
     with site(tmp_path, token=TOKEN, token_file=put(tmp_path / "token", NEW)) as opened:
-        until(lambda: bearer(opened, NEW) == 200)
+        until(lambda: bearer(opened, NEW) == 200, pause_s=PAUSE_S)
         assert bearer(opened, TOKEN) == 401
 
 
