@@ -36,7 +36,7 @@ def refusal(*argv: str) -> str:
     return str(caught.value)
 
 
-def test_there_is_none_unless_it_is_asked_for() -> None:
+def test_there_is_no_fallback_unless_it_is_configured() -> None:
     assert load([*SIMULATED], {}).fallback is None
 
 
@@ -96,7 +96,7 @@ def test_its_worker_has_a_name_that_no_other_stick_has(tmp_path: Path) -> None:
         ([*SIMULATED, "--set", "fallback.runtime=x"], "--set fallback.runtime: there is no [runtimes.x]; known: default"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_line(argv: list[str], line: str) -> None:
+def test_wrong_settings_of_the_fallback_are_refused_in_one_line(argv: list[str], line: str) -> None:
     assert refusal(*([] if "--fallback" in argv else ["--fallback", "openvino"]), *argv) == line
 
 

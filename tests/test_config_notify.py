@@ -42,7 +42,7 @@ def test_command_and_webhook_make_one_sink_that_gets_no_records_and_whose_secret
     assert found.shown == "command true, https://hooks.example.org/***"
 
 
-def test_without_the_table_nobody_is_told_and_a_job_tells_nobody() -> None:
+def test_without_the_table_and_in_a_job_there_is_no_sink_of_notifications() -> None:
     assert sinks() == []
     assert sinks('notify.command=["true"]', job=True) == []
 
@@ -72,5 +72,5 @@ NO_PROGRAM = "is no program that can be run; give its whole path"
         ([f"notify.webhook={URL}", "notify.webhook_file=x"], "webhook_file", "webhook names an address too; leave one of them out"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(sets: list[str], key: str, because: str) -> None:
+def test_wrong_settings_of_notify_are_refused_in_one_line(sets: list[str], key: str, because: str) -> None:
     assert refusal(*sets) == f"--set notify.{key}: {because}"

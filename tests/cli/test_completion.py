@@ -53,7 +53,7 @@ def test_every_command_line_of_its_own_is_part_of_the_whole() -> None:
 
 
 @pytest.mark.parametrize("name", ["ncsctl", "ncs-clusterd"])
-def test_man_has_nothing_to_say_about_the_manual_page(tmp_path: Path, name: str) -> None:
+def test_man_formats_the_manual_page_without_a_warning(tmp_path: Path, name: str) -> None:
     describe.man(tmp_path)
     page = tmp_path / f"{name}.1"
     man = need_program("man", "man-db")

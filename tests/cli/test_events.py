@@ -86,6 +86,6 @@ def test_a_daemon_that_does_not_know_before_is_not_asked_for_ever(
     assert printed(capsys) == ["warning just now", "error just now"]
 
 
-def test_a_moment_that_is_none_is_refused_before_the_daemon_is_asked(tmp_path: Path) -> None:
+def test_a_text_that_is_no_moment_is_refused_before_the_daemon_is_asked(tmp_path: Path) -> None:
     with pytest.raises(NoMoment, match=r"'yesterday' is no moment in the past; write it as 90s, 15m"):
         show_events(str(tmp_path), follow=False, since="yesterday")

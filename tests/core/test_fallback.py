@@ -205,7 +205,7 @@ def test_sticks_that_an_operator_has_parked_cannot_work_either() -> None:
     assert duties(engine) == {"cpu-1": 0.0, "sim-1": 1.0}
 
 
-def test_a_stick_that_an_operator_restarts_is_stood_in_for() -> None:
+def test_it_takes_over_while_an_operator_restarts_the_only_stick() -> None:
     engine = at_work(1)
     actions = engine.handle(Endpoint("client", "1"), ChangeStick("sim-1", "restart", None), NOW_S + 1)
     ((_, text, _),) = told(actions)
@@ -226,7 +226,7 @@ def test_no_fault_is_injected_into_it() -> None:
     ]
 
 
-def test_new_settings_of_it_wait_for_the_next_start() -> None:
+def test_new_settings_of_the_fallback_wait_for_the_next_start() -> None:
     from ncs_cluster.core.configure import restart_needed
 
     assert restart_needed(installed(1), installed(1, standby=False)) == ["fallback"]
@@ -277,7 +277,7 @@ def test_sticks_whose_permits_a_hanging_one_holds_are_not_waited_for() -> None:
     assert longest_gap_s(world, 8.0) < 2.0
 
 
-def test_sticks_that_are_paced_to_almost_nothing_are_helped_out() -> None:
+def test_it_takes_over_from_a_stick_whose_duty_is_almost_0() -> None:
     world = world_of(installed(1))
     world.start().run(3.0)
     world.engine.sticks.by_id[StickId("sim-1")].throttling.duty = 0.004
@@ -425,7 +425,7 @@ def spec_of(fallback: FallbackSpec | None) -> Settings:
     return installation(1, fallback=fallback)
 
 
-def test_without_a_fallback_there_is_none_of_it() -> None:
+def test_without_a_fallback_there_is_no_pool_and_no_status_of_one() -> None:
     engine = Engine(spec_of(None), NOW_S)
     assert engine.fallback is None
     assert list(engine.workers.regulators) == ["default"]

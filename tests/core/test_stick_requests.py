@@ -37,7 +37,7 @@ def refused(why: str) -> Send:
 
 
 def refusal_of(action: Action) -> str | None:
-    """The first half of it: which stick may be meant is another's matter."""
+    """The refusal without its suggestion of another stick."""
     return action.message.error.partition(";")[0] if isinstance(action, Send) else None
 
 

@@ -79,7 +79,7 @@ def test_the_unit_starts_what_the_package_holds(package: Path, tmp_path: Path) -
     assert (tmp_path / "usr/lib/ncs-cluster/bin/ncsctl").read_text().startswith("#!/usr/lib/ncs-cluster/bin/python\n")
 
 
-def test_lintian_has_nothing_to_say(package: Path) -> None:
+def test_lintian_reports_no_fault(package: Path) -> None:
     if (lintian := shutil.which("lintian")) is None:
         pytest.skip("lintian is not installed: apt install lintian")
     done = subprocess.run([lintian, "--allow-root", package], capture_output=True, text=True, timeout=300, check=False)

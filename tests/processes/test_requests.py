@@ -73,7 +73,7 @@ def test_what_is_no_job_is_refused_in_one_line(content: bytes) -> None:
 
 
 class Asking:
-    """Keeps who asks for a reload; stands for Reloading."""
+    """Stands in for Reloading: keeps the clients that ask for a reload."""
 
     def __init__(self) -> None:
         self.asked: list[str | None] = []

@@ -141,6 +141,6 @@ def test_options_that_make_no_sense_are_refused(given: dict[str, Any], why: str)
         Options(**given)
 
 
-def test_no_place_of_results_means_it() -> None:
+def test_no_spec_of_results_means_notifications() -> None:
     with pytest.raises(ValueError, match=r"set in the table \[notify\]"):
         parse("x", lambda text: text)  # type: ignore[arg-type,return-value]

@@ -64,7 +64,7 @@ def test_a_program_is_told_of_trouble_and_of_its_end_and_the_status_tells_when_i
         with daemon.client() as client:
             client.change_stick("sim-2", "work")
         reason = "notifications cannot be sent: the command failed with exit code 3"
-        status = daemon.until(lambda status: reason in status["daemon"]["reasons"], "tells that nobody is told")
+        status = daemon.until(lambda status: reason in status["daemon"]["reasons"], "says that notifications cannot be sent")
         assert [(sink["name"], sink["state"], sink["written"]) for sink in status["sinks"]][1] == ("notify", "blocked", 0)
         assert status["sink"]["path"] == str(results)
         broken.unlink()

@@ -418,7 +418,7 @@ def test_a_connection_that_asks_for_another_graph_becomes_one_of_that_client() -
     ]
 
 
-def test_who_makes_many_connections_loses_its_own() -> None:
+def test_an_address_with_too_many_connections_loses_its_own() -> None:
     """A connection that is forgotten has no model any more: the graph that answers it could be another."""
     clients = Clients()
     frigate = named(clients, b"frigate", "10.0.0.2", "demo", 0.0)

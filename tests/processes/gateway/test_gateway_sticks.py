@@ -39,7 +39,7 @@ def test_a_request_reaches_the_daemon_and_its_answer_the_page(running_site: Site
         "x",
     ],
 )
-def test_what_is_no_such_request_is_refused(running_site: Site, body: Any) -> None:
+def test_a_malformed_request_is_refused(running_site: Site, body: Any) -> None:
     assert running_site.request("POST", "/api/stick", json.dumps(body), Content_Type="application/json").status == 400
     assert asked(running_site) == []
 
