@@ -95,10 +95,10 @@ _shtab_ncsctl_service_commands() {
 
 _shtab_ncsctl_stick_commands() {
   local _commands=(
-    identify:'Where a stick is plugged in, and how to tell it from the others'
-    rest:'Take a stick out of rotation, until it is asked to work or the daemon restarts'
-    restart:'Stop a stick'"'"'s process once its frames are answered, and start it anew'
-    work:'Take a stick that rests back into rotation'
+    identify:'Where a stick is plugged in, and how to tell it from the others.'
+    rest:'Park a stick: take it out of rotation, until ncsctl stick work or a restart of the daemon.'
+    restart:'Stop a stick'"'"'s worker once its frames are answered, and start it again.'
+    work:'Take a parked stick back into rotation.'
   )
   _describe 'ncsctl stick commands' _commands
 }
@@ -203,7 +203,7 @@ _shtab_ncsctl_doctor_options=(
   "--config[settings to judge\; without it those of the running daemon, else of the service]:FILE:_files"
   "--patience[wait N times as long for each answer, on a slow or busy machine \[1\]]:N:"
   "--root[where \/sys, \/proc, \/dev, \/etc and \/run are \[\/\]]:DIR:_files"
-  "(*)::only these, such as rights and firmware\; without one all:"
+  "(*)::checks to run, such as rights and firmware \[all\]:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -350,8 +350,8 @@ _shtab_ncsctl_graphs_pull_defaults_added=0
 _shtab_ncsctl_history_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
-  "--since[from when on\: 90m, 24h, 7d, 22\:30, 2025-01-31 \[24h\]]:WHEN:"
-  "--until[until when \[now\]]:WHEN:"
+  "--since[begin of the span\: 90m, 24h, 7d, 22\:30, 2025-01-31 \[24h\]]:WHEN:"
+  "--until[end of the span \[now\]]:WHEN:"
   "*--of[only this stick, camera or program (repeatable)]:NAME:"
   "*--kind[only figures of this kind (repeatable)]:kind:(temperature rate camera intake asked capacity switches air cpu memory)"
   "--events[every event of the span, not only the last that went wrong]"

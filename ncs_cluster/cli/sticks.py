@@ -14,9 +14,9 @@ from ncs_cluster.errors import NcsClusterError, did_you_mean
 
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 SENTENCES = {
-    "rest": "take a stick out of rotation, until it is asked to work or the daemon restarts",
-    "work": "take a stick that rests back into rotation",
-    "restart": "stop a stick's process once its frames are answered, and start it anew",
+    "rest": "park a stick: take it out of rotation, until ncsctl stick work or a restart of the daemon",
+    "work": "take a parked stick back into rotation",
+    "restart": "stop a stick's worker once its frames are answered, and start it again",
     "identify": "where a stick is plugged in, and how to tell it from the others",
 }
 SYSFS = Path("/sys")
@@ -32,7 +32,7 @@ def add(command: Add) -> None:
     verbs = stick.add_subparsers(metavar="WHAT", required=True)
     for verb, sentence in SENTENCES.items():
         each = verbs.add_parser(
-            verb, parents=[options.runtime_dir()], help=sentence, description=sentence[0].upper() + sentence[1:]
+            verb, parents=[options.runtime_dir()], help=sentence, description=f"{sentence[0].upper()}{sentence[1:]}."
         )
         each.set_defaults(run=_identify if verb == "identify" else partial(_change, verb))
         each.add_argument("stick", metavar="STICK", help="its id, or the name of its port")

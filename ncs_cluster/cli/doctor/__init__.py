@@ -18,7 +18,7 @@ def add(command: Add) -> None:
     """Add the command to ncsctl's parser."""
     made = command("doctor", _run, "look for what keeps sticks, cameras and the daemon from working, with a remedy for each")
     made.epilog = "exit codes: 0 all is well, 1 warnings, 2 failures"
-    made.add_argument("checks", metavar="CHECK", nargs="*", help="only these, such as rights and firmware; without one all")
+    made.add_argument("checks", metavar="CHECK", nargs="*", help="checks to run, such as rights and firmware [all]")
     made.add_argument("--json", action="store_true", help="the findings as a JSON document")
     made.add_argument(
         "--config", metavar="FILE", help="settings to judge; without it those of the running daemon, else of the service"

@@ -33,8 +33,8 @@ class NothingRecorded(NcsClusterError):
 def add(command: Add) -> None:
     """Add the command to ncsctl's parser."""
     made = command("history", run, "temperatures, rates and events of the last weeks; without a daemon too")
-    made.add_argument("--since", metavar="WHEN", default="24h", help="from when on: 90m, 24h, 7d, 22:30, 2025-01-31 [24h]")
-    made.add_argument("--until", metavar="WHEN", help="until when [now]")
+    made.add_argument("--since", metavar="WHEN", default="24h", help="begin of the span: 90m, 24h, 7d, 22:30, 2025-01-31 [24h]")
+    made.add_argument("--until", metavar="WHEN", help="end of the span [now]")
     made.add_argument("--of", metavar="NAME", action="append", help="only this stick, camera or program (repeatable)")
     made.add_argument("--kind", choices=list(KINDS), action="append", help="only figures of this kind (repeatable)")
     made.add_argument("--events", action="store_true", help="every event of the span, not only the last that went wrong")
