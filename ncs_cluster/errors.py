@@ -57,6 +57,10 @@ class ConfigError(NcsClusterError):
     """A setting is wrong; the message names the file or flag, the key and the remedy."""
 
 
+class WrongUsage(NcsClusterError):
+    """A command line that its command cannot use; ncsctl exits with code 2."""
+
+
 class NotRunning(NcsClusterError):
     """No daemon listens on the control socket."""
 

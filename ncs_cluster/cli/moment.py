@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.errors import WrongUsage
 
 UNITS_S = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 FORMS = "write it as 90s, 15m, 2h, 3d, 22:30, 2025-01-31 or 2025-01-31T22:30"
@@ -13,7 +13,7 @@ _AGO = re.compile(r"(\d{1,9})\s*(s|min|m|h|d|w)")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 
 
-class NoMoment(NcsClusterError):
+class NoMoment(WrongUsage):
     """The text names no moment; the message is one line."""
 
 

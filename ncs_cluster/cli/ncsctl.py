@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 
 from ncs_cluster.cli import lean
-from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning, Starting, format_os_error
+from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning, Starting, WrongUsage, format_os_error
 
 OWN_COMMAND_LINES = ("run", "bench", "simulate", "calibrate", "merge", "config")
 """Modules of this package; the other commands share one parser."""
@@ -46,6 +46,7 @@ def main() -> None:
     except NcsClusterError as error:
         print(f"ncsctl: {error}", file=sys.stderr)
         code = EX_NOT_RUNNING if isinstance(error, NotRunning) and not isinstance(error, Starting) else 1
+        code = 2 if isinstance(error, WrongUsage) else code
     except OSError as error:
         print(f"ncsctl: {format_os_error(error)}", file=sys.stderr)
         code = 1

@@ -106,15 +106,15 @@ def test_the_picture_has_the_lines_and_no_line_over_the_gap(state: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "said", "code"),
     [
-        (["--since", "yesterday"], "'yesterday' is no moment in the past; write it as 90s"),
-        (["--since", "1h", "--until", "2h"], "must be before --until"),
-        (["--since", "30d", "--until", "20d", "--plot", "x.png"], "nothing to draw: nothing was recorded from"),
+        (["--since", "yesterday"], "'yesterday' is no moment in the past; write it as 90s", 2),
+        (["--since", "1h", "--until", "2h"], "must be before --until", 2),
+        (["--since", "30d", "--until", "20d", "--plot", "x.png"], "nothing to draw: nothing was recorded from", 1),
     ],
 )
-def test_what_cannot_be_shown_is_said_in_a_line(state: Path, words: list[str], said: str) -> None:
-    text = ncsctl(*words, "--state-dir", str(state), code=1)
+def test_what_cannot_be_shown_is_said_in_a_line(state: Path, words: list[str], said: str, code: int) -> None:
+    text = ncsctl(*words, "--state-dir", str(state), code=code)
     assert said in text
     assert text.count("\n") == 1
 

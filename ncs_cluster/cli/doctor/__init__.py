@@ -17,7 +17,7 @@ Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.Argumen
 def add(command: Add) -> None:
     """Add the command to ncsctl's parser."""
     made = command("doctor", _run, "look for what keeps sticks, cameras and the daemon from working, with a remedy for each")
-    made.epilog = "exit codes: 0 all is well, 1 warnings, 2 failures"
+    made.epilog = "exit codes: 0 all is well, 1 warnings, 2 failures or wrong usage"
     made.add_argument("checks", metavar="CHECK", nargs="*", help="checks to run, such as rights and firmware [all]")
     made.add_argument("--json", action="store_true", help="the findings as a JSON document")
     made.add_argument(

@@ -19,7 +19,7 @@ from ncs_cluster.cli.doctor.read import read
 from ncs_cluster.cli.doctor.running import Check
 from ncs_cluster.cli.text import Cell, Terminal, printable
 from ncs_cluster.client import Client
-from ncs_cluster.errors import ConfigError, NcsClusterError, NotRunning
+from ncs_cluster.errors import NcsClusterError, NotRunning, WrongUsage
 from ncs_cluster.status import Status
 
 WHOLE_S = 9.0
@@ -31,10 +31,10 @@ CODE = {PASS: 0, SKIP: 0, WARN: 1, FAIL: 2}
 
 
 def run(runtime_dir: str | None, config: str | None, root: Path, patience: float, names: Sequence[str], *, json: bool) -> int:
-    """Returns the exit code. `names`: of checks; none: all. Raises ConfigError for a `root` that is no folder, and for an unknown
+    """Returns the exit code. `names`: of checks; none: all. Raises WrongUsage for a `root` that is no folder, and for an unknown
     check."""
     if not root.is_dir():
-        raise ConfigError(f"--root {root}: there is no such folder")
+        raise WrongUsage(f"--root {root}: there is no such folder")
     about, found = examine(runtime_dir, config, root, patience, _chosen(names))
     if json:
         _print_json(about, found)
@@ -64,7 +64,7 @@ def _chosen(names: Sequence[str]) -> Sequence[Check[Any]]:
     known = [check.name for check in CHECKS]
     for name in names:
         if name not in known:
-            raise ConfigError(f"there is no check {name}; known: {', '.join(known)}")
+            raise WrongUsage(f"there is no check {name}; known: {', '.join(known)}")
     return [check for check in CHECKS if check.name in names] if names else CHECKS
 
 

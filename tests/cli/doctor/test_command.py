@@ -126,13 +126,13 @@ def test_some_checks_alone(tree: Tree) -> None:
     done = doctor("--json", "--root", tree.root, "speed", "service")
     assert [each["check"] for each in json.loads(done.stdout)["findings"]] == ["service", "speed"]
     unknown = doctor("spede")
-    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr.startswith("ncsctl: there is no check spede; known: daemon, service, ")
 
 
 def test_a_root_that_is_no_folder_is_refused_in_one_line(tmp_path: Path) -> None:
     done = doctor("--root", tmp_path / "none")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"ncsctl: --root {tmp_path}/none: there is no such folder\n"
 
 
