@@ -76,6 +76,12 @@ def test_each_graph_is_judged_by_itself(write: Write) -> None:
     assert [line.split('"')[1] for line in found] == ["nope", "neither"]
 
 
+@pytest.mark.parametrize("text", ['fallback = "cpu"', '[fallback]\nbackend = "cpu"\nstandby = false'])
+def test_a_wrong_backend_of_the_fallback_is_not_called_missing_too(write: Write, text: str) -> None:
+    (only,) = faults(["--backend", "simulated", "--source", "synthetic", *write(text)], {})[0]
+    assert "fallback.backend: must be one of" in only
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

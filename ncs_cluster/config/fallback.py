@@ -57,6 +57,9 @@ def chosen_fallback(context: Context, pools: Sequence[PoolRequest], plugins: Seq
     table = context.root.fallback
     if table is None:
         return None
+    if table.backend is None and context.given(FALLBACK, "backend"):
+        # a wrong value that was left out, so that the other settings are judged
+        return None
     if table.backend is None:
         given = min(table.model_fields_set, default="backend")
         context.refuse(FALLBACK, given, because="backend is missing; give backend = 'openvino', or --fallback openvino")
