@@ -91,8 +91,8 @@ class Notify(Table):
         "A file that holds that address alone, not world-readable, where it holds a secret; of a unit's credential: "
         "Environment=NCS_CLUSTER_NOTIFY__WEBHOOK_FILE=%d/NAME.",
     )
-    hold_off_s: float = key(60.0, "A new state is told once it has lasted for so many seconds.", ge=0, le=86400)
-    timeout_s: float = key(10.0, "The program or the webhook may take so many seconds.", ge=1, le=60)
+    hold_off_s: float = key(60.0, "Seconds for which a new state must last before it is sent.", ge=0, le=86400)
+    timeout_s: float = key(10.0, "Seconds that the command or the webhook may take.", ge=1, le=60)
 
 
 class Nats(Table):
