@@ -38,12 +38,12 @@ def key(
     return Field(default, description=description, json_schema_extra=extra, **limits)
 
 
-def named(registry: Registry[Any], *besides: str) -> Any:
-    """The type of a key whose value is a plugin's name."""
+def named(registry: Registry[Any], *besides: str, offered: Sequence[str] | None = None) -> Any:
+    """The type of a key whose value is a plugin's name. `offered`: the names that an error lists; None: all."""
 
     def known(value: str) -> str:
         if value not in besides and value not in registry:
-            raise ValueError(f"must be one of {', '.join([*besides, *registry.names()])}, not {shown(value)}")
+            raise ValueError(f"must be one of {', '.join(offered or [*besides, *registry.names()])}, not {shown(value)}")
         return value
 
     return Annotated[str, AfterValidator(known)]

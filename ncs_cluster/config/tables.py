@@ -53,11 +53,14 @@ class Pool(Table):
     options: dict[str, Any] = key({}, "Options of its backend; those left out are as the backend's table says.")
 
 
+ON_HOST = [name for name, each in BACKENDS.builtin.items() if each.on_host]
+
+
 class FallbackTable(Table):
     """`[fallback]`: what works while no stick can."""
 
-    backend: Optional[named(BACKENDS)] = key(  # type: ignore[valid-type]
-        None, "What drives it: as --fallback.", choices=[name for name, each in BACKENDS.builtin.items() if each.on_host]
+    backend: Optional[named(BACKENDS, offered=ON_HOST)] = key(  # type: ignore[valid-type]
+        None, "What drives it: as --fallback.", choices=ON_HOST
     )
     standby: bool = key(
         True,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,5 +73,10 @@ def test_a_secret_that_is_known_stands_in_no_text_and_no_json(secret: str, befor
 
 def test_the_time_for_a_long_text_grows_with_its_length_alone() -> None:
     """The square of its length would be hours."""
-    for part in ("x", "x@", "a://", "token=", "token ", "=", "a.b-", "@:"):
-        Scrub().text(part * 100_000)
+    code = (
+        "from ncs_cluster.cli.support.scrub import Scrub\n"
+        "for part in ('x', 'x@', 'a://', 'token=', 'token ', '=', 'a.b-', '@:'):\n"
+        "    print(len(Scrub().text(part * 100_000)) > 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["True"] * 8
