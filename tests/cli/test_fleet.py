@@ -15,9 +15,10 @@ from ncs_cluster.cli import show_fleet
 from ncs_cluster.fleet.bucket import Host, Hosts
 from ncs_cluster.fleet.entry import Entry, Other, encoded, entry_of
 from tests.nats_server import NatsServer, nats_server
-from tests.sinks.onebroker import ONE, until
+from tests.sinks.onebroker import ONE
 from tests.sinks.onefleet import PASSWORD, USERS, announced
 from tests.sinks.test_mqtt_access import certificate
+from tests.waiting import until
 
 
 def ncsctl(*words: str) -> subprocess.CompletedProcess[str]:

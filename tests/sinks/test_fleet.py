@@ -11,9 +11,10 @@ import pytest
 from ncs_cluster.fleet.entry import encoded, entry_of
 from ncs_cluster.sinks.fleet import Options
 from tests.nats_server import NatsServer, nats_server
-from tests.sinks.onebroker import ONE, Told, until
+from tests.sinks.onebroker import ONE, Told
 from tests.sinks.onefleet import PASSWORD, USERS, announced
 from tests.sinks.onestatus import camera, status, stick
+from tests.waiting import until
 
 
 def trouble(place: NatsServer, **options: Any) -> str:
