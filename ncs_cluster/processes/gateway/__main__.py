@@ -211,10 +211,10 @@ def main() -> int:
     clients = Clients()
     if spec.takes_pictures:
         # a page without APIs does not pay for them
-        from ncs_cluster.processes import library_lines
+        from ncs_cluster.processes import stray_lines
         from ncs_cluster.processes.gateway.apis.app import Shared, routes
 
-        library_lines.capture()
+        stray_lines.capture()
         shared = Shared(intake)
         clients = shared.clients
         apis = routes(spec.apis, shared, authenticator)

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from ncs_cluster.messages import Served
-from ncs_cluster.processes.library_lines import LONGEST, MOST, PER_S, Few
+from ncs_cluster.processes.stray_lines import LONGEST, MOST, PER_S, Few
 from ncs_cluster.testing.gateway import site
 from tests.processes.gateway.api_site import DETECTOR, form
 
 PROGRAM = """
 import ctypes, logging, os, sys, threading
-from ncs_cluster.processes import child, library_lines
+from ncs_cluster.processes import child, stray_lines
 child.log_to_stderr("page", "info")
-library_lines.capture()
+stray_lines.capture()
 library = ctypes.CDLL(None)
 library.dprintf(2, b"libpng error: " + b"x" * 300 + b"\\n")
 for number in range(1000):
