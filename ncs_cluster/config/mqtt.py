@@ -8,10 +8,10 @@ from typing import Any, Optional
 
 from ncs_cluster.config.context import Context
 from ncs_cluster.config.peripheral_tables import Mqtt
+from ncs_cluster.config.server_files import ca_file, password
 from ncs_cluster.plugins import made
 from ncs_cluster.sinks import SINKS
 from ncs_cluster.specs import CameraSpec, GatewaySpec, GraphSpec, SinkSpec
-from ncs_cluster.token_file import read_password
 
 PORT, TLS_PORT = 1883, 8883
 MOST_LABELS = 24
@@ -39,22 +39,21 @@ def mqtt(
         context.refuse("mqtt", "image", because="pictures come from the page; leave out --no-web, or image")
     if table.ca_file is not None and not table.tls:
         context.refuse("mqtt", "ca_file", because="is for TLS; set tls = true too")
+    if table.password_file is not None and table.user is None:
+        context.refuse("mqtt", "password_file", because="a password needs a user; set user too")
     host, port = _address(context, table.broker, TLS_PORT if table.tls else PORT)
     options: dict[str, Any] = {
         "host": host,
         "port": port,
         "node": table.node if table.node is not None else word(socket.gethostname().partition(".")[0]) or "ncs",
         "user": table.user,
-        "password": _password(context, table),
+        "password": password(context, "mqtt", table.password_file),
         "tls": table.tls,
-        "ca_file": _ca_file(context, table.ca_file),
+        "ca_file": ca_file(context, "mqtt", table.ca_file),
         "page": table.page or page_address(page),
         "labels": {camera.name: _labels(table, camera, graphs) for camera in cameras},
         "runtime_dir": runtime_dir,
-        **{
-            name: getattr(table, name)
-            for name in ("prefix", "discovery_prefix", "commands", "image", "image_interval_s", "interval_s", "hold_s")
-        },
+        **{name: getattr(table, name) for name in SAME},
     }
     plugin = SINKS.get("mqtt")
     try:
@@ -75,32 +74,6 @@ def _address(context: Context, text: str, port: int) -> tuple[str, int]:
     if "/" in host or "@" in host or not host or not (digits.isascii() and digits.isdigit() and 1 <= int(digits[:6]) <= 65535):
         context.refuse("mqtt", "broker", because="must be HOST[:PORT], as in 192.168.1.5:1883; user and password stand in [mqtt]")
     return host, int(digits)
-
-
-def _password(context: Context, table: Mqtt) -> Optional[str]:
-    if table.password_file is None:
-        return None
-    if table.user is None:
-        context.refuse("mqtt", "password_file", because="a password needs a user; set user too")
-    try:
-        return read_password(context.path(table.password_file, "mqtt", "password_file"))
-    except ValueError as error:
-        context.refuse("mqtt", "password_file", because=str(error))
-
-
-def _ca_file(context: Context, text: Optional[str]) -> Optional[str]:
-    if text is None:
-        return None
-    path = context.path(text, "mqtt", "ca_file")
-    import ssl
-
-    try:
-        ssl.create_default_context(cafile=str(path))
-    except ssl.SSLError:
-        context.refuse("mqtt", "ca_file", because=f"{path} holds no certificate in PEM form")
-    except OSError as error:
-        context.refuse("mqtt", "ca_file", because=f"{path} cannot be read: {error.strerror}")
-    return str(path)
 
 
 def page_address(page: Optional[GatewaySpec]) -> Optional[str]:

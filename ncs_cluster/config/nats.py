@@ -7,10 +7,10 @@ from typing import Any, Optional
 
 from ncs_cluster.config.context import Context
 from ncs_cluster.config.mqtt import page_address
+from ncs_cluster.config.server_files import ca_file, password
 from ncs_cluster.plugins import made
 from ncs_cluster.sinks import SINKS
 from ncs_cluster.specs import GatewaySpec, SinkSpec
-from ncs_cluster.token_file import read_password
 
 
 def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> list[SinkSpec]:
@@ -37,8 +37,8 @@ def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> lis
         "url": str(address),
         "node": table.node if table.node is not None else word(socket.gethostname().partition(".")[0]) or "ncs",
         "user": table.user,
-        "password": _password(context, table.password_file),
-        "ca_file": _ca_file(context, table.ca_file),
+        "password": password(context, "nats", table.password_file),
+        "ca_file": ca_file(context, "nats", table.ca_file),
         "page": table.page or page_address(page),
         "runtime_dir": runtime_dir,
     }
@@ -48,27 +48,3 @@ def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> lis
     except ValueError as error:
         context.refuse("nats", "node", because=str(error).removeprefix("node "))
     return [SinkSpec(plugin.name, options, str(address), plugin.name)]
-
-
-def _password(context: Context, text: Optional[str]) -> Optional[str]:
-    if text is None:
-        return None
-    try:
-        return read_password(context.path(text, "nats", "password_file"))
-    except ValueError as error:
-        context.refuse("nats", "password_file", because=str(error))
-
-
-def _ca_file(context: Context, text: Optional[str]) -> Optional[str]:
-    if text is None:
-        return None
-    path = context.path(text, "nats", "ca_file")
-    import ssl
-
-    try:
-        ssl.create_default_context(cafile=str(path))
-    except ssl.SSLError:
-        context.refuse("nats", "ca_file", because=f"{path} holds no certificate in PEM form")
-    except OSError as error:
-        context.refuse("nats", "ca_file", because=f"{path} cannot be read: {error.strerror}")
-    return str(path)
