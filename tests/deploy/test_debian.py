@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import zipfile
 from itertools import pairwise
@@ -80,8 +79,7 @@ def test_the_unit_starts_what_the_package_holds(package: Path, tmp_path: Path) -
 
 
 def test_lintian_reports_no_fault(package: Path) -> None:
-    if (lintian := shutil.which("lintian")) is None:
-        pytest.skip("lintian is not installed: apt install lintian")
+    lintian = need_program("lintian", "lintian")
     done = subprocess.run([lintian, "--allow-root", package], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
