@@ -54,7 +54,7 @@ def _pinned(requirement: Requirement, pins: dict[str, str]) -> str:
 
 
 def _fetched(versions: dict[str, str], target: Target, folder: Path) -> dict[str, Path]:
-    """The wheels by name of distribution; one that lies in `folder` is not fetched again."""
+    """Path of each distribution's wheel, by the distribution's name. Wheels that `folder` holds already are not fetched."""
     lying = {name: _lying(name, version, folder) for name, version in versions.items()}
     if lacking := [f"{name}=={versions[name]}" for name, path in lying.items() if path is None]:
         command = [*PIP, "download", "--no-deps", "--dest", folder, *target.pip_flags(), *lacking]

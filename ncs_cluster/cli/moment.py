@@ -18,7 +18,8 @@ class NoMoment(WrongUsage):
 
 
 def earlier(text: str, now_at: float) -> float:
-    """Unix seconds. A time of day is the latest one that is not in the future, in the machine's zone. Raises NoMoment."""
+    """Unix seconds. A time of day means today in the machine's time zone, or yesterday where today's is still to come. Raises
+    NoMoment."""
     word = text.strip()
     if found := _AGO.fullmatch(word):
         return now_at - int(found[1]) * UNITS_S[found[2]]

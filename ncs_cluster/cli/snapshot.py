@@ -14,7 +14,7 @@ from ncs_cluster.errors import NcsClusterError
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 JPEG, PNG = (".jpg", ".jpeg"), ".png"
 ANSWER_S = 10.0
-"""A camera that nobody watches begins to draw first, and a slow graph draws a picture each few seconds."""
+"""A camera without viewers starts to draw at the request, and with a slow graph a picture takes seconds."""
 STDOUT = "-"
 
 

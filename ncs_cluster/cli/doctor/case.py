@@ -16,7 +16,7 @@ UNIT = "ncs-clusterd"
 
 
 class Subject(Struct, frozen=True):
-    """The daemon that is judged: one that runs, else the service of this machine, else one that this user would start."""
+    """The daemon that doctor judges: the running daemon, else the service of this machine, else a daemon that this user starts."""
 
     what: str
     """ "the running daemon, pid 812", for people."""

@@ -1,4 +1,4 @@
-"""The daemon that is judged: the running one, else the service of the machine, else one that this user would start."""
+"""The daemon that doctor judges: the running daemon, else the service of this machine, else a daemon that this user starts."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def spark(points: Sequence[Point], past: Past) -> str:
     means = {at: sum(values) / len(values) for at, values in columns.items()}
     low, high = min(means.values()), max(means.values())
     count = max(1, round((past.until - past.since) / wide))
-    # a figure that hardly changes is drawn as one that does not
+    # bars of a nearly constant series stay level: without LEAST_RANGE they would show its noise
     step = max(high - low, LEAST_RANGE * abs(high)) / (len(BARS) - 1) or 1.0
     return "".join(BARS[round((means[at] - low) / step)] if at in means else " " for at in range(count))
 

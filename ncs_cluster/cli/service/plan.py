@@ -45,7 +45,7 @@ class Place:
 
     @property
     def manifest(self) -> Path:
-        """The installed files with their digests: one that differs was changed since."""
+        """File with the digest of each installed file. A file with another digest was changed after the installation."""
         return self.etc / "installed.json"
 
     def read(self, name: str) -> bytes:

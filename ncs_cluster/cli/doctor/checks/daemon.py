@@ -1,4 +1,4 @@
-"""Whether the daemon answers, and what it says of itself."""
+"""Whether the daemon answers at its control socket; its state and reasons, from its status."""
 
 from __future__ import annotations
 
