@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import create_connection
 from typing import NamedTuple
 
 from tests.free_port import free_port
 from tests.needs import need_module, need_program
+from tests.server_process import WAIT_S, ServerProcess
 from tests.tied import TIED
 
 DAEMON = "/usr/sbin/mosquitto"
-WAIT_S = 60.0
-"""Generous: other tests run on the same processors."""
 
 
 class Got(NamedTuple):
@@ -31,48 +28,19 @@ class Got(NamedTuple):
     """The broker had it before it was asked."""
 
 
-class Broker:
-    """mosquitto on a port of this machine; `lines` are more of its configuration."""
+class Broker(ServerProcess):
+    """mosquitto, which keeps no file; `lines` are more of its configuration."""
 
     def __init__(self, folder: Path, *lines: str) -> None:
         need_module("paho.mqtt.client")
         # Debian has it where only root's PATH looks
-        self._program = DAEMON if os.access(DAEMON, os.X_OK) else need_program("mosquitto", "mosquitto")
+        program = DAEMON if os.access(DAEMON, os.X_OK) else need_program("mosquitto", "mosquitto")
         need_program("mosquitto_sub", "mosquitto-clients")
-        self.port = free_port()
-        self._configuration = folder / "mosquitto.conf"
+        configuration = folder / "mosquitto.conf"
+        super().__init__([program, "-c", str(configuration)], free_port(), folder / "mosquitto.log")
         user = "user root\n" if folder.owner() == "root" else ""
         access = "" if lines else "allow_anonymous true\n"
-        self._configuration.write_text("\n".join([f"{user}{access}listener {self.port} 127.0.0.1", *lines, ""]))
-        self._log = folder / "mosquitto.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen([*TIED, self._program, "-c", str(self._configuration)], stdout=log, stderr=log)
-        until_s = time.monotonic() + WAIT_S
-        while True:
-            try:
-                create_connection(("127.0.0.1", self.port)).close()
-                return
-            except OSError:
-                assert self._process.poll() is None, self._log.read_text()
-                assert time.monotonic() < until_s, "mosquitto does not listen"
-                time.sleep(0.02)
-
-    def kill(self) -> None:
-        """What it retained is gone: it keeps no file."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def freeze(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        configuration.write_text("\n".join([f"{user}{access}listener {self.port} 127.0.0.1", *lines, ""]))
 
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
         command = ["mosquitto_pub", "-p", str(self.port), "-q", "1", "-t", topic, "-m", payload]

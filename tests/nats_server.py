@@ -6,21 +6,17 @@ import asyncio
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import create_connection, create_server
 from typing import Any
 
+from tests.free_port import free_port
 from tests.needs import missing, need_module
-from tests.tied import TIED
+from tests.server_process import WAIT_S, ServerProcess
 
-WAIT_S = 60.0
-"""Generous: other tests run on the same processors."""
 QUIET = "unobtrusive-4711"
 """A password of users that look on for the tests."""
 
@@ -36,49 +32,18 @@ def program() -> str:
     return found
 
 
-class NatsServer:
+class NatsServer(ServerProcess):
     """nats-server with JetStream on a port of this machine; `lines` are more of its configuration. With users among them one is
     "onlooker", with the password QUIET."""
 
     def __init__(self, folder: Path, *lines: str, jetstream: bool = True) -> None:
-        self._program = program()
-        with create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        configuration = folder / "nats.conf"
+        super().__init__([program(), "-c", str(configuration)], free_port(), folder / "nats.log")
         self.url = f"nats://127.0.0.1:{self.port}"
         self._users = "onlooker" in "".join(lines)
         self._tls = any(line.startswith("tls") for line in lines)
-        self._configuration = folder / "nats.conf"
         store = [f'jetstream {{ store_dir: "{folder / "jetstream"}" }}'] * jetstream
-        self._configuration.write_text("\n".join([f"listen: 127.0.0.1:{self.port}", *store, *lines, ""]))
-        self._log = folder / "nats.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen([*TIED, self._program, "-c", str(self._configuration)], stdout=log, stderr=log)
-        until_s = time.monotonic() + WAIT_S
-        while True:
-            try:
-                create_connection(("127.0.0.1", self.port)).close()
-                return
-            except OSError:
-                assert self._process.poll() is None, self._log.read_text()
-                assert time.monotonic() < until_s, "nats-server does not listen"
-                time.sleep(0.02)
-
-    def kill(self) -> None:
-        """What it keeps in memory is gone."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def freeze(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        configuration.write_text("\n".join([f"listen: 127.0.0.1:{self.port}", *store, *lines, ""]))
 
     def entries(self) -> dict[str, Any]:
         """Node -> entry, by the key-value client of nats-py."""
