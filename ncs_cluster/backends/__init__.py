@@ -3,12 +3,13 @@
 The registry is literal; a backend's module is imported only in the worker that opens it and where settings are read.
 """
 
-from ncs_cluster.backends.base import BackendPlugin, Counted, Matched
+from ncs_cluster.backends.base import FIRMWARE, LIBUSB, VENDOR_PLUGIN, BackendPlugin, Counted, Matched
 from ncs_cluster.plugins import Registry
 from ncs_cluster.usb_ids import MYRIAD_X
 
 SIMULATED = "simulated"
-AUTO = ("myriad", "xlink", "openvino")
+ON_CPU = "openvino"
+AUTO = ("myriad", "xlink", ON_CPU)
 """What `--backend auto` tries, in this order. The last one needs nothing."""
 
 BACKENDS = Registry(
@@ -26,7 +27,7 @@ BACKENDS = Registry(
             preflight="ncs_cluster.backends._preflight:on_openvino",
         ),
         BackendPlugin(
-            name="openvino",
+            name=ON_CPU,
             title="a device that OpenVINO knows by name, this CPU unless another is named",
             driver="ncs_cluster.backends.openvino:OpenVino",
             options="ncs_cluster.backends.openvino:Options",
@@ -45,6 +46,7 @@ BACKENDS = Registry(
             artifact="blob",
             preflight="ncs_cluster.backends._preflight:of_blobs",
             preflight_may_crash=False,
+            needs=(LIBUSB, FIRMWARE),
             configure="ncs_cluster.backends._xlink_host:configure",
             obstacle="ncs_cluster.backends._xlink_host:obstacle",
         ),
@@ -54,6 +56,7 @@ BACKENDS = Registry(
             driver="ncs_cluster.backends.myriad:Myriad",
             options="ncs_cluster.backends.myriad:Options",
             matched=Matched(device="neural compute stick", usb=MYRIAD_X, prefix="ncs"),
+            needs=(VENDOR_PLUGIN,),
             configure="ncs_cluster.backends._myriad_host:configure",
             obstacle="ncs_cluster.backends._myriad_host:obstacle",
         ),

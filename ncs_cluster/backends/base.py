@@ -154,6 +154,9 @@ class Matched(Struct, frozen=True, kw_only=True):
     """The option that takes the port at which a device comes back after its boot, where that has been learned."""
 
 
+LIBUSB, FIRMWARE, VENDOR_PLUGIN = "libusb", "firmware", "vendor plugin"
+
+
 class BackendPlugin(Struct, frozen=True, kw_only=True):
     """The registry entry of a backend, known without importing it. Strings that name code are "module:attribute"."""
 
@@ -185,6 +188,8 @@ class BackendPlugin(Struct, frozen=True, kw_only=True):
     """`(options: Dict[str, Any], count: int) -> Dict[str, Any]`: options of each of `count` workers that share this machine."""
     alone: Dict[str, Any] = {}
     """Options with which a request is answered soonest when no other is in flight; those that were set go before them."""
+    needs: Tuple[str, ...] = ()
+    """What it needs of the machine, for `ncsctl doctor`: LIBUSB, FIRMWARE, VENDOR_PLUGIN."""
     obstacle: Optional[str] = None
     """`(host: Host) -> Optional[str]`, for `--backend auto`: None where the backend can drive the plugged-in devices, else the
     reason why it cannot; "" where its settings are missing, so that `auto` passes it over without a notice."""

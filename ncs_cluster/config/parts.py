@@ -39,7 +39,7 @@ class Parts(NamedTuple):
     """Part -> the line that refuses it: "settings" where nothing could be read, "key 1" ... for keys that are left out, else
     "cameras", "graphs", "listen" ..."""
     wanted: list[str]
-    """Backends of the pools, as they are asked for: "auto", "xlink", ..."""
+    """Backends of the pools, as they are asked for; "auto" is one."""
     file: str | None
     """The settings' file."""
 

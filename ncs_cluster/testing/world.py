@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ncs_cluster import messages as m
-from ncs_cluster.backends import SIMULATED
+from ncs_cluster.backends import ON_CPU, SIMULATED
 from ncs_cluster.core import actions as a
 from ncs_cluster.core import events as e
 from ncs_cluster.core.child import Limits
@@ -85,7 +85,7 @@ def installation(
 
 def cpu_fallback(*, standby: bool = True) -> FallbackSpec:
     """A fallback of one CPU worker, cpu-1."""
-    stick = StickSpec(StickId("cpu-1"), "CPU 1", "openvino", on_host=True, pool="fallback")
+    stick = StickSpec(StickId("cpu-1"), "CPU 1", ON_CPU, on_host=True, pool="fallback")
     return FallbackSpec(PoolSpec(ClusterSpec(), [stick], name="fallback"), standby=standby)
 
 

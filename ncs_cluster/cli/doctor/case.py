@@ -7,9 +7,10 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from ncs_cluster.backends import BACKENDS
+from ncs_cluster.backends.base import BackendPlugin
 from ncs_cluster.cli.doctor.machine import Machine, Who
 from ncs_cluster.errors import ConfigError
-from ncs_cluster.specs import Settings
+from ncs_cluster.specs import DiscoverySpec, Settings
 from ncs_cluster.status import Status
 
 UNIT = "ncs-clusterd"
@@ -47,7 +48,7 @@ class Read(Struct, frozen=True):
     refused: dict[str, str] = {}
     """Part of the settings -> the line that the daemon refuses it with."""
     wanted: list[str] = []
-    """Backends as they are asked for: "auto", "xlink", ..."""
+    """Backends as they are asked for; "auto" is one."""
     file: str | None = None
     """The settings' file."""
     late: bool = False
@@ -83,13 +84,28 @@ class Case(NamedTuple):
         """Sticks on the bus would be used: they are needed, or `auto` takes them."""
         return self.sticks_are_needed or "auto" in self.read.wanted or not self.read.wanted
 
-    def options(self, backend: str) -> dict[str, object]:
-        """Options of the pool that a backend drives, as they were set."""
-        return next((found.options for found in self.settings.discoveries if found.backend == backend), {})
+    def asks_for(self, need: str) -> bool:
+        """A backend that needs this of the machine is asked for by its name."""
+        return any(need in plugin.needs for plugin in map(_plugin, self.read.wanted) if plugin is not None)
+
+    def pools_with(self, need: str) -> list[DiscoverySpec]:
+        """Pools whose backend needs this of the machine."""
+        found = [(each, _plugin(each.backend)) for each in self.settings.discoveries]
+        return [each for each, plugin in found if plugin is not None and need in plugin.needs]
+
+    def option(self, need: str, name: str) -> object:
+        """An option of the first of these pools, as it was set; None where it was not."""
+        return next((each.options.get(name) for each in self.pools_with(need)), None)
+
+
+def _plugin(backend: str) -> BackendPlugin | None:
+    """None for `auto`, and for a name that is not known."""
+    try:
+        return None if backend == "auto" else BACKENDS.get(backend)
+    except ConfigError:
+        return None
 
 
 def _matched(backend: str) -> bool:
-    try:
-        return backend != "auto" and BACKENDS.get(backend).matched is not None
-    except ConfigError:
-        return False
+    plugin = _plugin(backend)
+    return plugin is not None and plugin.matched is not None

@@ -46,11 +46,12 @@ def _check_model(graph: GraphSpec, what: str, *, stick: bool) -> int:
     """Check a graph without a blob. `stick`: only a stick will do. Raises NcsClusterError."""
     import importlib.util
 
+    from ncs_cluster.backends import ON_CPU
     from ncs_cluster.processes import preflight
     from ncs_cluster.provision import blobs, compile
 
     runs_here = importlib.util.find_spec("openvino") is not None
-    if runs_here and (problem := preflight.check([graph], "openvino")) is not None:
+    if runs_here and (problem := preflight.check([graph], ON_CPU)) is not None:
         raise NcsClusterError(problem)
     recipe = blobs.Recipe.of(graph)
     why = "the blob beside its model is of another model" if blobs.outdated(recipe) else "it has no blob"

@@ -59,7 +59,7 @@ class GraphSettings:
 
     def needs_blob(self) -> bool:
         """Whether a backend that would drive sticks runs blobs. Raises ConfigError for an unknown backend."""
-        from ncs_cluster.backends import AUTO, BACKENDS
+        from ncs_cluster.backends import AUTO, BACKENDS, ON_CPU
         from ncs_cluster.backends.sysfs import scan
         from ncs_cluster.usb_ids import MYRIAD_X
 
@@ -72,11 +72,10 @@ class GraphSettings:
         discovery = self._file.get("discovery")
         sysfs = discovery.get("sysfs", "/sys") if isinstance(discovery, dict) else "/sys"
         for name in names:
-            if name == "auto":
-                name = "xlink" if scan(self._base / str(sysfs), MYRIAD_X).devices else AUTO[-1]
-            if name not in BACKENDS:
+            if name != "auto" and name not in BACKENDS:
                 raise ConfigError(f"--backend {name}: must be one of {', '.join(['auto', *BACKENDS.names()])}")
-            if BACKENDS.get(name).artifact == "blob":
+            tried = (name,) if name != "auto" else AUTO if scan(self._base / str(sysfs), MYRIAD_X).devices else (ON_CPU,)
+            if any(BACKENDS.get(each).artifact == "blob" for each in tried):
                 return True
         return False
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ncs_cluster.backends import SIMULATED
 from ncs_cluster.cli import daemon_flags
 from ncs_cluster.cli.job_folder import folder_named
 from ncs_cluster.cli.suggesting import Parser
@@ -101,7 +102,7 @@ def of_daemon(given: argparse.Namespace, folder: Path) -> list[str]:
     """The flags that ncs-clusterd's settings are read from. `folder`: the job's, which is there. With --attach the graph and the
     sticks are those of the daemon that runs."""
     flags = ["--no-web", "--source", "synthetic"]
-    flags += ["--backend", "simulated"] if given.attach else ["--graph", given.graph]
+    flags += ["--backend", SIMULATED] if given.attach else ["--graph", given.graph]
     for name in given.formats:
         flags += ["--results", f"{name}:{folder / str(SINKS.get(name).output)}"]
     return flags + daemon_flags.given(given, DAEMON_FLAGS)

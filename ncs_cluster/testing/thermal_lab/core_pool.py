@@ -6,6 +6,7 @@ sticks that may work at once, all are cut by the same factor. This is what the d
 
 from __future__ import annotations
 
+from ncs_cluster.backends import SIMULATED
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.regulator import Regulator
@@ -27,7 +28,7 @@ class CorePool:
 
     def plug(self, number: int, now_s: float) -> None:
         """The stick is found, and open at once."""
-        self._sticks.found(StickSpec(stick_id(number), "port", "simulated", simulated=True), now_s)
+        self._sticks.found(StickSpec(stick_id(number), "port", SIMULATED, simulated=True), now_s)
         stick = self._sticks.by_id[stick_id(number)]
         self._sticks.hello(stick, now_s)
         self._sticks.opened(stick, StickOpened("a stick of the laboratory", True, 2), now_s)

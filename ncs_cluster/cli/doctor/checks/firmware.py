@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from ncs_cluster.backends.base import FIRMWARE
 from ncs_cluster.cli.doctor.case import Case
 from ncs_cluster.cli.doctor.finding import Finding, fail, passed, skip, warn
 from ncs_cluster.cli.doctor.subject import as_user, state_option
@@ -19,7 +20,7 @@ class Facts(NamedTuple):
     used: bool
     """The settings have a backend that may boot sticks with it."""
     needed: bool
-    """Backend xlink is asked for."""
+    """A backend that boots sticks with it is asked for."""
     path: str
     problem: str | None
     """What is wrong with the file; None: nothing."""
@@ -32,10 +33,10 @@ class Facts(NamedTuple):
 
 
 def probe(case: Case) -> Facts:
-    state, options = case.settings.state_dir, case.options("xlink")
-    named = str(options["firmware"]) if options.get("firmware") else None
+    state, option = case.settings.state_dir, case.option(FIRMWARE, "firmware")
+    named = str(option) if option else None
     path = Path(named) if named else places.firmware(Path(state))
-    needed = "xlink" in case.read.wanted
+    needed = case.asks_for(FIRMWARE)
     sticks = bool(seen(case.machine, case.exclude).devices)
     command = f"{as_user(case.subject)}ncsctl firmware install{state_option(state, case.subject)}"
     problem, readable = _problem(path, named is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ncs_cluster.backends._libusb import Context, UsbError
+from ncs_cluster.backends.base import LIBUSB
 from ncs_cluster.cli.doctor.case import Case
 from ncs_cluster.cli.doctor.finding import Finding, fail, passed, skip, warn
 
@@ -14,13 +15,13 @@ INSTALL = "sudo apt install -y libusb-1.0-0"
 class Facts(NamedTuple):
     used: bool
     needed: bool
-    """Backend xlink is asked for."""
+    """A backend that needs it is asked for."""
     name: str
     problem: str | None
 
 
 def probe(case: Case) -> Facts:
-    name = str(case.options("xlink").get("libusb") or "libusb-1.0.so.0")
+    name = str(case.option(LIBUSB, "libusb") or "libusb-1.0.so.0")
     if not case.sticks_are_used:
         return Facts(False, False, name, None)
     problem = None
@@ -28,7 +29,7 @@ def probe(case: Case) -> Facts:
         Context(name).close()
     except (OSError, UsbError) as error:
         problem = str(error)
-    return Facts(True, "xlink" in case.read.wanted, name, problem)
+    return Facts(True, case.asks_for(LIBUSB), name, problem)
 
 
 def judge(facts: Facts) -> list[Finding]:

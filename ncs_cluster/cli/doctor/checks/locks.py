@@ -7,6 +7,7 @@ import stat
 from typing import NamedTuple
 
 from ncs_cluster.backends._mvnc_lock import PATH as VENDORS
+from ncs_cluster.backends.base import VENDOR_PLUGIN
 from ncs_cluster.cli.doctor.case import Case
 from ncs_cluster.cli.doctor.finding import Finding, fail, passed, skip, warn
 from ncs_cluster.cli.doctor.machine import Access, Machine, Who
@@ -27,7 +28,7 @@ class Facts(NamedTuple):
     vendors: Access | None
     """The lock of the vendor's plugin; None: it does not exist, or the service has a /tmp of its own."""
     vendors_owner: str
-    myriad: bool
+    plugin_wanted: bool
 
 
 def probe(case: Case) -> Facts:
@@ -45,7 +46,7 @@ def probe(case: Case) -> Facts:
         case.status is not None or case.silence is not None,
         vendors,
         case.machine.user_name(vendors.uid) if vendors else "",
-        "myriad" in case.read.wanted,
+        case.asks_for(VENDOR_PLUGIN),
     )
 
 
@@ -64,7 +65,7 @@ def judge(facts: Facts) -> list[Finding]:
         found.append(fail(text, f"ps -o user,stat,args -p {facts.holder}; sudo kill {facts.holder}"))
     if facts.vendors is not None and not facts.vendors.allows(facts.who):
         text = f"{VENDORS} belongs to user {facts.vendors_owner}: the vendor's plugin of user {facts.who.name} would abort"
-        found.append((fail if facts.myriad else warn)(text, f"sudo rm {VENDORS}"))
+        found.append((fail if facts.plugin_wanted else warn)(text, f"sudo rm {VENDORS}"))
     if found or not facts.folder:
         return found or [skip("the settings name no runtime directory that can be read")]
     return [passed(f"{facts.folder} is {'in use' if facts.holder else 'free'}")]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from ncs_cluster.backends._myriad_host import missing_plugin
+from ncs_cluster.backends.base import VENDOR_PLUGIN
 from ncs_cluster.cli.doctor.case import Case
 from ncs_cluster.cli.doctor.finding import Finding, fail, passed, skip
 
@@ -31,7 +32,7 @@ class Facts(NamedTuple):
 
 def probe(case: Case) -> Facts:
     settings = case.settings
-    with_plugin = {found.runtime for found in settings.discoveries if found.backend == "myriad"}
+    with_plugin = {each.runtime for each in case.pools_with(VENDOR_PLUGIN)}
 
     def tried(name: str) -> Tried:
         spec = settings.runtimes[name]
@@ -45,7 +46,7 @@ def probe(case: Case) -> Facts:
         return Tried(name, spec.python, problem, name in with_plugin)
 
     with ThreadPoolExecutor(8) as pool:
-        return Facts(list(pool.map(tried, settings.runtimes)), "myriad" in case.read.wanted and OURS in with_plugin)
+        return Facts(list(pool.map(tried, settings.runtimes)), case.asks_for(VENDOR_PLUGIN) and OURS in with_plugin)
 
 
 def judge(facts: Facts) -> list[Finding]:
