@@ -5,12 +5,10 @@ Every action and every step is looked at by the referee; at the end all trouble 
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from ncs_cluster import messages as m
 from ncs_cluster.control_messages import ChangeStick
@@ -19,18 +17,15 @@ from ncs_cluster.testing.hardware import StickTraits
 from ncs_cluster.testing.world import World, installation
 from ncs_cluster.types import CameraName, FrameRef, Outcome
 from tests.core.referee import Referee
+from tests.core.stick_troubles import STICKS, StickTroubles
 
 pytestmark = pytest.mark.slow
 
-READINGS = st.one_of(
-    st.floats(20, 61), st.floats(62, 64.9), st.floats(65, 90), st.sampled_from([None, math.nan, math.inf, -89.7, 200.0, 62.0, 65.0])
-)
 CAMERAS = st.integers(0, 2).map(lambda number: f"cam{number}")
-STICKS = st.integers(1, 5).map(lambda number: f"sim-{number}")
 KINDS = st.sampled_from(["worker", "camera", "sink", "gateway"])
 
 
-class AnyOrder(RuleBasedStateMachine):
+class AnyOrder(StickTroubles):
     """What hypothesis does to a world."""
 
     @initialize(
@@ -135,45 +130,10 @@ class AnyOrder(RuleBasedStateMachine):
 
     # -- sticks
 
-    @rule(stick=STICKS)
-    def a_stick_hangs(self, stick: str) -> None:
-        self.world.sticks[stick].hangs = True
-
     @rule(stick=STICKS, can_reset=st.booleans(), obeys=st.booleans(), notices_s=st.floats(0.01, 8.0))
     def its_worker_resets_it_or_not(self, stick: str, can_reset: bool, obeys: bool, notices_s: float) -> None:
         traits = self.world.sticks[stick]
         traits.can_reset, traits.obeys, traits.notices_s = can_reset, obeys, notices_s
-
-    @rule(stick=STICKS)
-    def a_stick_is_lost(self, stick: str) -> None:
-        worker = self.world.worker(stick)
-        if worker is not None:
-            worker.lose_stick()
-
-    @rule(stick=STICKS, level=st.integers(0, 2))
-    def its_firmware_throttles_it(self, stick: str, level: int) -> None:
-        self.world.sticks[stick].throttle_level = level
-
-    @rule(stick=STICKS, reading=READINGS)
-    def its_sensor_says(self, stick: str, reading: float | None) -> None:
-        self.world.sticks[stick].temperature_c = reading
-
-    @rule(reading=READINGS)
-    def all_sensors_say(self, reading: float | None) -> None:
-        for stick in self.world.sticks.values():
-            stick.temperature_c = reading
-
-    @rule(stick=STICKS, mute=st.booleans())
-    def a_stick_reports_or_not(self, stick: str, mute: bool) -> None:
-        self.world.sticks[stick].mute = mute
-
-    @rule(stick=STICKS)
-    def a_stick_is_pulled(self, stick: str) -> None:
-        self.world.unplug(stick)
-
-    @rule(stick=STICKS)
-    def a_stick_is_plugged_in(self, stick: str) -> None:
-        self.world.plug(stick)
 
     @rule(stick=STICKS, latency_s=st.floats(0.001, 1.5))
     def a_stick_changes_its_speed(self, stick: str, latency_s: float) -> None:

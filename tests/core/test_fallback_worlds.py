@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import initialize, rule
 
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.reasons import reasons
 from ncs_cluster.testing.hardware import StickTraits
 from ncs_cluster.testing.world import World, cpu_fallback, installation
 from tests.core.referee import Referee
+from tests.core.stick_troubles import STICKS, StickTroubles
 from tests.hypothesis_profiles import examples
 
 pytestmark = pytest.mark.slow
@@ -21,11 +20,9 @@ pytestmark = pytest.mark.slow
 CPU = "cpu-1"
 UNSERVED_S = 2.0
 STEP_S = 0.1
-READINGS = st.one_of(st.floats(20, 61), st.floats(62, 64.9), st.floats(65, 90), st.sampled_from([None, math.nan, 62.0, 65.0]))
-STICKS = st.integers(1, 4).map(lambda number: f"sim-{number}")
 
 
-class Misfortunes(RuleBasedStateMachine):
+class Misfortunes(StickTroubles):
     """What happens to the sticks of a world, and at times to its CPU. Cameras and sink are well."""
 
     @initialize(
@@ -66,7 +63,7 @@ class Misfortunes(RuleBasedStateMachine):
             hop_s=0.002,
         )
         self.referee = Referee(world)
-        for number in range(1, 5):
+        for number in range(1, 6):
             world.sticks[f"sim-{number}"] = StickTraits(
                 latency_s=0.1 + 0.05 * number, max_in_flight=max_in_flight, can_reset=can_reset
             )
@@ -136,10 +133,6 @@ class Misfortunes(RuleBasedStateMachine):
     def its_worker_cannot_be_started(self, stick: str, fails: bool) -> None:
         (self.world.unspawnable.add if fails else self.world.unspawnable.discard)(Endpoint("worker", stick))
 
-    @rule(stick=STICKS)
-    def a_stick_hangs(self, stick: str) -> None:
-        self.world.sticks[stick].hangs = True
-
     @rule()
     def all_sticks_hang(self) -> None:
         for name, stick in self.world.sticks.items():
@@ -149,40 +142,10 @@ class Misfortunes(RuleBasedStateMachine):
     def its_worker_resets_it_or_not(self, stick: str, obeys: bool, notices_s: float) -> None:
         self.world.sticks[stick].obeys, self.world.sticks[stick].notices_s = obeys, notices_s
 
-    @rule(stick=STICKS)
-    def a_stick_is_lost(self, stick: str) -> None:
-        if (worker := self.world.worker(stick)) is not None:
-            worker.lose_stick()
-
-    @rule(stick=STICKS, reading=READINGS)
-    def its_sensor_says(self, stick: str, reading: float | None) -> None:
-        self.world.sticks[stick].temperature_c = reading
-
-    @rule(reading=READINGS)
-    def all_sensors_say(self, reading: float | None) -> None:
-        for stick in self.world.sticks.values():
-            stick.temperature_c = reading
-
-    @rule(stick=STICKS, mute=st.booleans())
-    def a_stick_reports_or_not(self, stick: str, mute: bool) -> None:
-        self.world.sticks[stick].mute = mute
-
-    @rule(stick=STICKS, level=st.integers(0, 2))
-    def its_firmware_throttles_it(self, stick: str, level: int) -> None:
-        self.world.sticks[stick].throttle_level = level
-
-    @rule(stick=STICKS)
-    def a_stick_is_pulled(self, stick: str) -> None:
-        self.world.unplug(stick)
-
     @rule()
     def all_sticks_are_pulled(self) -> None:
-        for number in range(1, 5):
+        for number in range(1, 6):
             self.world.unplug(f"sim-{number}")
-
-    @rule(stick=STICKS)
-    def a_stick_is_plugged_in(self, stick: str) -> None:
-        self.world.plug(stick)
 
     @rule()
     def an_operator_asks_for_a_switch(self) -> None:
