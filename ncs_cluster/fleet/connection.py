@@ -23,6 +23,8 @@ ANSWER_S = 5.0
 CLOSE_S = 1.0
 MOST_MESSAGE, MOST_LINE = 1 << 20, 1 << 16
 """Bytes of a message, and of a line of the protocol, that are kept until the whole is there."""
+MOST_WAITING, MOST_WAITING_BYTES = 1024, 64 << 20
+"""Messages of one subscription that wait to be read."""
 LONGEST_REASON = 200
 
 
@@ -43,6 +45,9 @@ class Server:
 class Answer(NamedTuple):
     headers: Dict[str, str]
     payload: bytes
+    reply: str = ""
+    """The subject that an answer to it, or its acknowledgement, goes to; empty: nobody waits for one."""
+    subject: str = ""
 
 
 def library() -> Any:
@@ -107,7 +112,27 @@ class Connection:
             raise
         except Exception as error:
             raise Unusable(told(error)) from error
-        return Answer(dict(got.headers or {}), bytes(got.data))
+        return _answer(got)
+
+    async def tell(self, subject: str, payload: bytes, headers: Optional[Dict[str, str]] = None, reply: str = "") -> None:
+        """Publish without waiting for an answer: it may be lost. Raises Unusable."""
+        try:
+            await self._unless_told(self._client.publish(subject, payload, reply=reply, headers=headers))
+        except Unusable:
+            raise
+        except Exception as error:
+            raise Unusable(told(error)) from error
+
+    async def hear(self, subject: str, queue: str = "", most: int = MOST_WAITING) -> Heard:
+        """Subscribe; of several subscribers with one `queue` each message goes to one. `most`: messages that wait to be read, later
+        ones are dropped. Raises Unusable."""
+        try:
+            limits = {"pending_msgs_limit": most, "pending_bytes_limit": MOST_WAITING_BYTES}
+            return Heard(await self._unless_told(self._client.subscribe(subject, queue=queue, **limits)))
+        except Unusable:
+            raise
+        except Exception as error:
+            raise Unusable(told(error)) from error
 
     @property
     def closed(self) -> bool:
@@ -146,8 +171,38 @@ class Connection:
         await self._on_error(Unusable("the connection was lost"))
 
     async def _on_error(self, error: Exception) -> None:
-        if not self._complaint.done():
+        from nats.errors import SlowConsumerError
+
+        # a message that was dropped because too many wait is no fault of the server
+        if not self._complaint.done() and not isinstance(error, SlowConsumerError):
             self._complaint.set_result(error)
+
+
+class Heard:
+    """The messages of one subscription."""
+
+    def __init__(self, subscription: Any) -> None:
+        self._subscription = subscription
+
+    async def next(self, longest_s: float) -> Optional[Answer]:
+        """The next message, waited for at most so long; None: there was none. Raises Unusable."""
+        from nats.errors import Error
+
+        try:
+            return _answer(await self._subscription.next_msg(timeout=longest_s))
+        except (asyncio.TimeoutError, TimeoutError):
+            return None
+        except Error as error:
+            raise Unusable(told(error)) from error
+
+    async def close(self) -> None:
+        """Unsubscribe."""
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._subscription.unsubscribe(), CLOSE_S)
+
+
+def _answer(got: Any) -> Answer:
+    return Answer(dict(got.headers or {}), bytes(got.data), str(got.reply or ""), str(got.subject))
 
 
 def bounded(client: Any, tls: bool) -> Any:
