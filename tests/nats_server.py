@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.free_port import free_port
+from tests.hosts.rig import Host
 from tests.needs import missing, need_module
 from tests.server_process import WAIT_S, ServerProcess
+from tests.tied import TIED
 
 QUIET = "unobtrusive-4711"
 """A password of users that look on for the tests."""
@@ -33,17 +35,18 @@ def program() -> str:
 
 
 class NatsServer(ServerProcess):
-    """nats-server with JetStream on a port of this machine; `lines` are more of its configuration. With users among them one is
-    "onlooker", with the password QUIET."""
+    """nats-server with JetStream on a port of this machine, or of `host`, where this process does not reach it; `lines` are more of
+    its configuration. With users among them one is "onlooker", with the password QUIET."""
 
-    def __init__(self, folder: Path, *lines: str, jetstream: bool = True) -> None:
+    def __init__(self, folder: Path, *lines: str, jetstream: bool = True, host: Host | None = None) -> None:
         configuration = folder / "nats.conf"
-        super().__init__([program(), "-c", str(configuration)], free_port(), folder / "nats.log")
-        self.url = f"nats://127.0.0.1:{self.port}"
+        address, before = ("127.0.0.1", TIED) if host is None else (host.address, host.enter)
+        super().__init__([program(), "-c", str(configuration)], free_port(), folder / "nats.log", before)
+        self.url = f"nats://{address}:{self.port}"
         self._users = "onlooker" in "".join(lines)
         self._tls = any(line.startswith("tls") for line in lines)
         store = [f'jetstream {{ store_dir: "{folder / "jetstream"}" }}'] * jetstream
-        configuration.write_text("\n".join([f"listen: 127.0.0.1:{self.port}", *store, *lines, ""]))
+        configuration.write_text("\n".join([f"listen: {address}:{self.port}", *store, *lines, ""]))
 
     def entries(self) -> dict[str, Any]:
         """Node -> entry, by the key-value client of nats-py."""
@@ -87,9 +90,9 @@ class NatsServer(ServerProcess):
 
 
 @contextmanager
-def nats_server(folder: Path, *lines: str, jetstream: bool = True) -> Iterator[NatsServer]:
+def nats_server(folder: Path, *lines: str, jetstream: bool = True, host: Host | None = None) -> Iterator[NatsServer]:
     """A server that listens."""
-    made = NatsServer(folder, *lines, jetstream=jetstream)
+    made = NatsServer(folder, *lines, jetstream=jetstream, host=host)
     made.start()
     try:
         yield made

@@ -50,6 +50,14 @@ def need_sanitizer() -> str:
     return found
 
 
+def need_network_namespaces() -> None:
+    """For hosts of their own on this machine, see tests/hosts/rig.py."""
+    __tracebackhide__ = True
+    need_program("ip", "iproute2")
+    if reason := _no_network_namespaces():
+        missing(f"the kernel does not allow network namespaces of one's own ({reason}): run as root, or outside a container")
+
+
 def need_libusb() -> None:
     """The machine's own libusb-1.0, which the wheels of pyrealsense2 and of the vendor's plugin load too."""
     __tracebackhide__ = True
@@ -110,6 +118,14 @@ def _compiles() -> bool:
     except OSError:
         return False
     return bool(tried) and tried.returncode == 0
+
+
+@functools.cache
+def _no_network_namespaces() -> str:
+    """Why not; empty: it does."""
+    command = ["unshare", "--user", "--map-root-user", "--net", "--mount", "ip", "link", "add", "bridge", "type", "bridge"]
+    tried = subprocess.run(command, capture_output=True, text=True, check=False)
+    return tried.stderr.strip() if tried.returncode else ""
 
 
 def _loads(name: str) -> bool:

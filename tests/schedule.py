@@ -27,6 +27,7 @@ GROUPS = {
 ONE_BY_ONE = (
     "tests/cli/test_usb.py",
     "tests/cli/test_usb_guided.py",
+    "tests/hosts/test_fleet.py",
     "tests/core/test_dispatch_worlds.py",
     "tests/core/test_heat.py",
     "tests/core/test_unlucky_orders.py",
@@ -104,6 +105,7 @@ ONCE = (
     "tests/fleet/",
     "tests/graphs/",
     "tests/history/",
+    "tests/hosts/",
     "tests/oracle/",
     "tests/package/",
     "tests/policies/",
@@ -158,6 +160,7 @@ THOROUGH = (
     "tests/core/test_shadow.py::test_what_it_says_would_be_sustained",
     "tests/faults/test_rogue_workers.py",
     "tests/faults/test_unkillable_worker.py",
+    "tests/hosts/test_fleet.py::test_a_host_whose_link_is_cut_for_20_s",
     "tests/oracle/test_daemon.py",
     "tests/oracle/test_strange_sticks.py",
     "tests/oracle/test_transcripts.py",

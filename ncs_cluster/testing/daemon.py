@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -78,7 +78,7 @@ class Daemon:
     logs: ClassVar[list[Path]] = []
     """The logs of all daemons that this process has started; a failed test prints their ends."""
 
-    def __init__(self, given: Settings, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, given: Settings, env: Mapping[str, str] | None = None, before: Sequence[str] = ()) -> None:
         self.runtime_dir = Path(given.runtime_dir)
         self.runtime_dir.parent.mkdir(parents=True, exist_ok=True)
         self.log = self.runtime_dir.with_suffix(".log")
@@ -87,7 +87,7 @@ class Daemon:
         file.write_bytes(msgspec.msgpack.encode(given))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ncs_cluster.testing.daemon", os.fspath(file)],
+                [*before, sys.executable, "-m", "ncs_cluster.testing.daemon", os.fspath(file)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -187,9 +187,10 @@ class Daemon:
 
 
 @contextmanager
-def running(given: Settings, env: Mapping[str, str] | None = None) -> Iterator[Daemon]:
-    """A daemon that listens; it is killed when the block is left."""
-    daemon = Daemon(given, env)
+def running(given: Settings, env: Mapping[str, str] | None = None, before: Sequence[str] = ()) -> Iterator[Daemon]:
+    """A daemon that listens; it is killed when the block is left. `before`: words of a command that becomes the daemon's process,
+    such as one that enters a namespace."""
+    daemon = Daemon(given, env, before)
     try:
         daemon.listens()
         yield daemon
