@@ -86,6 +86,7 @@ ONCE = (
     "tests/core/test_any_order.py",
     "tests/core/test_dispatch_worlds.py",
     "tests/core/test_fallback.py",
+    "tests/core/test_fallback_scenes.py",
     "tests/core/test_heat.py",
     "tests/core/test_long_troubles.py",
     "tests/core/test_misfortunes.py",
