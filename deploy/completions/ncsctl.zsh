@@ -59,7 +59,10 @@ _shtab_ncsctl_firmware_commands() {
 
 _shtab_ncsctl_fleet_commands() {
   local _commands=(
+    drain:'Take a host out of the work of the fleet, also over restarts; its own cameras and jobs go on.'
+    return:'Let a drained host take work of the fleet again.'
     status:'Hosts with their sticks, heat and rates; exit code 0 when all are healthy, 1 when not.'
+    top:'The hosts, the busiest first, renewed every 2 s until Ctrl-C.'
   )
   _describe 'ncsctl fleet commands' _commands
 }
@@ -254,10 +257,51 @@ _shtab_ncsctl_fleet_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_ncsctl_fleet_defaults_added=0
 
+_shtab_ncsctl_fleet_drain_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
+  "--nats[nats\:\/\/HOST\[\:PORT\] or tls\:\/\/HOST\[\:PORT\]\; without it\: as \[nats\] says]:URL:"
+  "--user[to log in with\; wants a --password-file]:NAME:"
+  "--password-file[a file that holds the password alone, not world-readable]:FILE:_files"
+  "--ca-file[the authority that has signed the server\'s certificate]:FILE:_files"
+  "--config[settings whose \[nats\] is used\; without it\: as for ncs-clusterd]:FILE:_files"
+  ":as \`ncsctl fleet status\` has it:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_ncsctl_fleet_drain_defaults_added=0
+
+_shtab_ncsctl_fleet_return_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
+  "--nats[nats\:\/\/HOST\[\:PORT\] or tls\:\/\/HOST\[\:PORT\]\; without it\: as \[nats\] says]:URL:"
+  "--user[to log in with\; wants a --password-file]:NAME:"
+  "--password-file[a file that holds the password alone, not world-readable]:FILE:_files"
+  "--ca-file[the authority that has signed the server\'s certificate]:FILE:_files"
+  "--config[settings whose \[nats\] is used\; without it\: as for ncs-clusterd]:FILE:_files"
+  ":as \`ncsctl fleet status\` has it:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_ncsctl_fleet_return_defaults_added=0
+
 _shtab_ncsctl_fleet_status_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
+  "--nats[nats\:\/\/HOST\[\:PORT\] or tls\:\/\/HOST\[\:PORT\]\; without it\: as \[nats\] says]:URL:"
+  "--user[to log in with\; wants a --password-file]:NAME:"
+  "--password-file[a file that holds the password alone, not world-readable]:FILE:_files"
+  "--ca-file[the authority that has signed the server\'s certificate]:FILE:_files"
+  "--config[settings whose \[nats\] is used\; without it\: as for ncs-clusterd]:FILE:_files"
   "--json[every field of every host]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_ncsctl_fleet_status_defaults_added=0
+
+_shtab_ncsctl_fleet_top_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
   "--nats[nats\:\/\/HOST\[\:PORT\] or tls\:\/\/HOST\[\:PORT\]\; without it\: as \[nats\] says]:URL:"
   "--user[to log in with\; wants a --password-file]:NAME:"
   "--password-file[a file that holds the password alone, not world-readable]:FILE:_files"
@@ -266,7 +310,7 @@ _shtab_ncsctl_fleet_status_options=(
 )
 
 # guard to ensure default positional specs are added only once per session
-_shtab_ncsctl_fleet_status_defaults_added=0
+_shtab_ncsctl_fleet_top_defaults_added=0
 
 _shtab_ncsctl_forget_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -761,7 +805,10 @@ _shtab_ncsctl_fleet() {
       (( CURRENT += 1 ))
       curcontext="${curcontext%:*:*}:_shtab_ncsctl_fleet-$line[1]:"
       case $line[1] in
+        drain) _arguments -C -s $_shtab_ncsctl_fleet_drain_options ;;
+        return) _arguments -C -s $_shtab_ncsctl_fleet_return_options ;;
         status) _arguments -C -s $_shtab_ncsctl_fleet_status_options ;;
+        top) _arguments -C -s $_shtab_ncsctl_fleet_top_options ;;
       esac
   esac
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -89,24 +88,21 @@ def _print(lines: show.Lines) -> None:
 
 def _live(daemon: Client, view: Callable[[Status], show.Lines]) -> int:
     """Redraw the view every second: in place on a terminal, one after the other in a pipe. Ctrl-C returns the last exit code."""
+    from contextlib import nullcontext
+
+    from ncs_cluster.cli.live import Screen
+
     code = 0
-    on_screen = sys.stdout.isatty()
-    try:
-        if on_screen:
-            print("\x1b[?1049h\x1b[?25l", end="")
-        while True:
-            seen = daemon.status()
-            code = _health(seen)
-            terminal = Terminal(cut=True)
-            rendered = [terminal.render(line) for line in view(seen)]
-            if on_screen:
-                rows = os.get_terminal_size().lines
-                print("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in rendered[: rows - 1]) + "\x1b[J", end="", flush=True)
-            else:
-                print("\n".join([*rendered, ""]), flush=True)
-            time.sleep(EVERY_S)
-    except KeyboardInterrupt:
-        return code
-    finally:
-        if on_screen:
-            print("\x1b[?25h\x1b[?1049l", end="", flush=True)
+    with Screen() if sys.stdout.isatty() else nullcontext() as screen:
+        try:
+            while True:
+                seen = daemon.status()
+                code = _health(seen)
+                if screen is not None:
+                    screen.show(view(seen))
+                else:
+                    terminal = Terminal(cut=True)
+                    print("\n".join([*map(terminal.render, view(seen)), ""]), flush=True)
+                time.sleep(EVERY_S)
+        except KeyboardInterrupt:
+            return code

@@ -1,4 +1,4 @@
-"""`ncsctl fleet status`, as the command line has it."""
+"""`ncsctl fleet`, as the command line has it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,62 @@ Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.Argumen
 
 
 def add(command: Add) -> None:
-    """Add the command to ncsctl's parser."""
-    fleet = command("fleet", lambda _: 2, "the hosts at a NATS server")
-    sentence = "hosts with their sticks, heat and rates; exit code 0 when all are healthy, 1 when not"
-    status = fleet.add_subparsers(metavar="WHAT", required=True).add_parser(
-        "status", parents=[options.runtime_dir()], help=sentence, description=sentence[0].upper() + sentence[1:] + "."
-    )
-    status.set_defaults(run=_status)
+    """Add the commands to ncsctl's parser."""
+    kinds = command("fleet", lambda _: 2, "the hosts at a NATS server").add_subparsers(metavar="WHAT", required=True)
+
+    def kind(name: str, run: Callable[[argparse.Namespace], int], sentence: str) -> argparse.ArgumentParser:
+        made = kinds.add_parser(
+            name,
+            parents=[options.runtime_dir(), _server()],
+            help=sentence,
+            description=sentence[0].upper() + sentence[1:] + ".",
+        )
+        made.set_defaults(run=run)
+        return made
+
+    status = kind("status", _status, "hosts with their sticks, heat and rates; exit code 0 when all are healthy, 1 when not")
     status.add_argument("--json", action="store_true", help="every field of every host")
-    status.add_argument("--nats", metavar="URL", help="nats://HOST[:PORT] or tls://HOST[:PORT]; without it: as [nats] says")
-    status.add_argument("--user", metavar="NAME", help="to log in with; wants a --password-file")
-    status.add_argument("--password-file", metavar="FILE", help="a file that holds the password alone, not world-readable")
-    status.add_argument("--ca-file", metavar="FILE", help="the authority that has signed the server's certificate")
-    status.add_argument("--config", metavar="FILE", help="settings whose [nats] is used; without it: as for ncs-clusterd")
+    kind("top", _top, "the hosts, the busiest first, renewed every 2 s until Ctrl-C")
+    for name, run, sentence in (
+        ("drain", _drain, "take a host out of the work of the fleet, also over restarts; its own cameras and jobs go on"),
+        ("return", _give_back, "let a drained host take work of the fleet again"),
+    ):
+        kind(name, run, sentence).add_argument("host", metavar="HOST", help="as `ncsctl fleet status` has it")
+
+
+def _server() -> argparse.ArgumentParser:
+    """Options that say which server is asked, and as whom."""
+    made = argparse.ArgumentParser(add_help=False)
+    made.add_argument("--nats", metavar="URL", help="nats://HOST[:PORT] or tls://HOST[:PORT]; without it: as [nats] says")
+    made.add_argument("--user", metavar="NAME", help="to log in with; wants a --password-file")
+    made.add_argument("--password-file", metavar="FILE", help="a file that holds the password alone, not world-readable")
+    made.add_argument("--ca-file", metavar="FILE", help="the authority that has signed the server's certificate")
+    made.add_argument("--config", metavar="FILE", help="settings whose [nats] is used; without it: as for ncs-clusterd")
+    return made
+
+
+# imported where they are run: other commands do not pay for an event loop
 
 
 def _status(given: argparse.Namespace) -> int:
-    # imported here: other commands do not pay for an event loop
     from ncs_cluster.cli import fleet_status
 
-    return fleet_status.run(given)
+    return fleet_status.status(given)
+
+
+def _top(given: argparse.Namespace) -> int:
+    from ncs_cluster.cli import fleet_status
+
+    return fleet_status.top(given)
+
+
+def _drain(given: argparse.Namespace) -> int:
+    from ncs_cluster.cli import fleet_drain
+
+    return fleet_drain.drain(given)
+
+
+def _give_back(given: argparse.Namespace) -> int:
+    from ncs_cluster.cli import fleet_drain
+
+    return fleet_drain.give_back(given)

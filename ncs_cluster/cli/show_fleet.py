@@ -1,4 +1,4 @@
-"""Text of `ncsctl fleet status`: one row for each host. Structs in, lines out, no I/O."""
+"""Text of `ncsctl fleet status` and `fleet top`: one row for each host. Structs in, lines out, no I/O."""
 
 from __future__ import annotations
 
@@ -23,18 +23,38 @@ def hosts(found: Hosts) -> Lines:
     """The table, and what is wrong with each host."""
     if not found.hosts:
         return [[Cell("no host is announced at this server", "bad")]]
-    lines: Lines = table(HEAD, [_row(host) for host in found.hosts], right=range(3, len(HEAD)))
+    rows = [_row(host, host.node in found.drained) for host in found.hosts]
+    lines: Lines = table(HEAD, rows, right=range(3, len(HEAD)))
     lines += [[Cell(printable(f"{host.node}: {text}"), "warn")] for host in found.hosts for text in _remarks(host)]
     if found.left_out:
         lines.append([Cell(f"{found.left_out} more hosts are left out", "warn")])
     return lines
 
 
-def _row(host: Host) -> list[Cell]:
+def top(found: Hosts) -> Lines:
+    """The sums, and the table with the busiest host first."""
+    here = [host.entry for host in found.hosts if not isinstance(host.entry, Other) and not gone(host)]
+    usable, present = sum(each.sticks_usable for each in here), sum(each.sticks_present for each in here)
+    hottest = max((each.hottest_c for each in here if each.hottest_c is not None), default=None)
+    words = [
+        f"{len(here)} host{'s' * (len(here) != 1)}",
+        f"{usable}/{present} sticks",
+        number(sum(each.fps for each in here), ".1f", "/s"),
+        f"{number(hottest, '.1f', ' °C')} at most",
+        f"{sum(len(each.cameras) for each in here)} cameras",
+        f"{sum(len(each.jobs) for each in here)} jobs",
+    ]
+    by_rate = sorted(found.hosts, key=lambda host: 0.0 if isinstance(host.entry, Other) or gone(host) else -host.entry.fps)
+    return [[Cell(", ".join(words))], [], *hosts(found._replace(hosts=by_rate))]
+
+
+def _row(host: Host, away: bool) -> list[Cell]:
     told, age = host.entry, Cell(duration(host.age_s), "bad" if gone(host) else "")
     if isinstance(told, Other):
         return [Cell(host.node), _version(told.version), Cell("unreadable", "bad"), *[Cell(UNKNOWN)] * 4, age]
-    state = Cell("gone", "bad") if gone(host) else Cell(printable(told.state), STYLES.get(told.state, "bad"))
+    # asked for, but not confirmed: a host of an older version never will
+    drain = ", drained" if told.drained else ", draining" if away else ""
+    state = Cell("gone", "bad") if gone(host) else Cell(printable(told.state) + drain, STYLES.get(told.state, "bad"))
     full = told.sticks_usable >= told.sticks_present
     spare = told.headroom_fps
     return [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timezone
-from typing import Dict, List, NamedTuple, Optional, Type, TypeVar, Union
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Type, TypeVar, Union
 
 import msgspec
 from msgspec import Struct
@@ -85,6 +85,8 @@ class Hosts(NamedTuple):
     hosts: List[Host]
     left_out: int
     """Keys over MOST_HOSTS."""
+    drained: FrozenSet[str] = frozenset()
+    """Those that shall take no work of the fleet, where that was asked for: see drained.py."""
 
 
 class Place:
@@ -97,11 +99,11 @@ class Place:
 
     async def prepare(self) -> None:
         """Make the bucket where there is none; one that is there stays as it is. Raises Unusable."""
-        found = _read(await self._connection.ask(INFO, b""), Info).error
+        found = answered(await self._connection.ask(INFO, b""), Info).error
         if found is not None and found.code == NOT_FOUND:
-            found = _read(await self._connection.ask(CREATE, msgspec.json.encode(CONFIGURATION)), Info).error
+            found = answered(await self._connection.ask(CREATE, msgspec.json.encode(CONFIGURATION)), Info).error
         if found is not None:
-            raise Unusable(_said(found))
+            raise Unusable(said(found))
 
     async def put(self, payload: bytes) -> bool:
         """False: another has written to the key since this one did; it is written nevertheless. Raises Unusable."""
@@ -112,7 +114,7 @@ class Place:
             alone = found.error.description.rpartition(" ")[2] == "0"
             found = await self._write(payload, {})
         if found.error is not None:
-            raise Unusable(_said(found.error))
+            raise Unusable(said(found.error))
         self._last = found.seq
         return alone
 
@@ -125,16 +127,16 @@ class Place:
         answer = await self._connection.ask(self._subject, payload, headers or None)
         if answer is None:
             raise Unusable(f"the bucket {BUCKET} is gone")
-        return _read(answer, Written)
+        return answered(answer, Written)
 
 
 async def read(connection: Connection) -> Hosts:
     """All entries, by node. Raises Unusable."""
-    info = _read(await connection.ask(INFO, msgspec.json.encode({"subjects_filter": f"{PREFIX}>"})), Info)
+    info = answered(await connection.ask(INFO, msgspec.json.encode({"subjects_filter": f"{PREFIX}>"})), Info)
     if info.error is not None and info.error.code == NOT_FOUND:
         return Hosts([], 0)
     if info.error is not None:
-        raise Unusable(_said(info.error))
+        raise Unusable(said(info.error))
     nodes = sorted(
         node
         for node in (each[len(PREFIX) :] for each in info.state.subjects or {} if each.startswith(PREFIX))
@@ -171,7 +173,8 @@ def _written_at(answer: Answer) -> float:
         raise Unusable("it does not keep to the protocol of JetStream") from error
 
 
-def _read(answer: Optional[Answer], kind: Type[T]) -> T:
+def answered(answer: Optional[Answer], kind: Type[T]) -> T:
+    """An answer of JetStream's API. Raises Unusable."""
     if answer is None:
         raise Unusable("it has no JetStream; start nats-server with --jetstream")
     try:
@@ -180,5 +183,6 @@ def _read(answer: Optional[Answer], kind: Type[T]) -> T:
         raise Unusable("it does not keep to the protocol of JetStream") from error
 
 
-def _said(fault: Fault) -> str:
+def said(fault: Fault) -> str:
+    """Of a server, one line."""
     return one_line(fault.description)[:LONGEST_REASON] or f"it answers {fault.code}"

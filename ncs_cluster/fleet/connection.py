@@ -32,6 +32,11 @@ class Unusable(NcsClusterError):
     """The server cannot be used at present; the message is one line."""
 
 
+def is_forbidden(error: Unusable) -> bool:
+    """The server does not let this user do what was asked for; the connection goes on."""
+    return str(error).lower().startswith("permissions violation")
+
+
 @dataclass(frozen=True)
 class Server:
     """How a server is reached. The password appears in no text."""

@@ -77,6 +77,8 @@ class Entry(Struct, frozen=True):
     """Those that have not ended."""
     page: Optional[Text]
     """Address of the page; None: not known."""
+    drained: Optional[bool] = None
+    """It takes no work of the fleet; None: it does not know, as one of an older version."""
 
 
 class Other(Struct, frozen=True):
@@ -88,7 +90,7 @@ class Other(Struct, frozen=True):
     node: Name = ""
 
 
-def entry_of(status: Status, node: str, page: Optional[str]) -> Entry:
+def entry_of(status: Status, node: str, page: Optional[str], drained: Optional[bool] = None) -> Entry:
     """Texts are cut and rid of control characters, lists are cut; none holds an address of a camera or a path of a job."""
     load = status.load
     asked, capacity = (None, None) if load is None else (load.asked_fps, load.capacity_fps)
@@ -123,6 +125,7 @@ def entry_of(status: Status, node: str, page: Optional[str]) -> Entry:
             for each in [job for job in status.jobs if job.state in ("running", "paused")][: MOST["jobs"]]
         ],
         None if page is None else _text(page, LONGEST_TEXT),
+        drained,
     )
 
 
@@ -131,6 +134,7 @@ def states(entry: Entry) -> object:
     return (
         entry.state,
         entry.ready,
+        entry.drained,
         [(each.id, each.state) for each in entry.sticks],
         [(each.name, each.state) for each in entry.cameras],
         [(each.id, each.state) for each in entry.jobs],

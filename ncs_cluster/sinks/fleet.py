@@ -15,7 +15,8 @@ from typing import Optional
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.fleet import address, entry
 from ncs_cluster.fleet.bucket import Place
-from ncs_cluster.fleet.connection import Server, connected, library
+from ncs_cluster.fleet.connection import Connection, Server, Unusable, connected, is_forbidden, library
+from ncs_cluster.fleet.drained import is_drained
 from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._backoff import Backoff
 from ncs_cluster.sinks.base import Observer, Opened, Parsed
@@ -76,6 +77,7 @@ class Fleet:
         self._newest_s = 0.0
         self._states: object = None
         self._changed = False
+        self._drained: Optional[bool] = None
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._waking: Optional[asyncio.Event] = None
         self._thread = threading.Thread(target=self._run, name="nats", daemon=True)
@@ -112,7 +114,7 @@ class Fleet:
         while not self._closing.is_set():
             began_s = time.monotonic()
             try:
-                told = entry.entry_of(self._observer.status(), self._options.node, self._options.page)
+                told = entry.entry_of(self._observer.status(), self._options.node, self._options.page, self._drained)
                 payload, states = entry.encoded(told), entry.states(told)
             except NcsClusterError as error:
                 log.debug("%s", error)
@@ -160,7 +162,7 @@ class Fleet:
         async with connected(self._server, f"ncs_cluster {self._options.node}") as connection:
             place = Place(connection, self._options.node)
             await place.prepare()
-            due_s, others = 0.0, 0
+            due_s, others, may_ask = 0.0, 0, True
             while not self._closing.is_set() and not connection.closed:
                 now_s = time.monotonic()
                 with self._told:
@@ -168,6 +170,7 @@ class Fleet:
                     due = fresh is not None and (self._changed or now_s >= due_s)
                     self._changed = self._changed and not due
                 if due and fresh is not None:
+                    may_ask = may_ask and await self._ask_drained(connection)
                     # one may be an answer of the server that was lost
                     others = 0 if await place.put(fresh) else others + 1
                     self._trouble = self._second() if others > 1 else None
@@ -177,6 +180,20 @@ class Fleet:
                 await self._pause(max(0.0, min(due_s - time.monotonic(), POLL_S)))
             if self._closing.is_set() and not connection.closed:
                 await asyncio.wait_for(place.remove(), LAST_WORDS_S / 2)
+
+    async def _ask_drained(self, connection: Connection) -> bool:
+        """False: this host may not read it, as with rights of an older version. Raises Unusable."""
+        try:
+            drained: Optional[bool] = await is_drained(connection, self._options.node)
+        except Unusable as error:
+            if not is_forbidden(error):
+                raise
+            drained = None
+        if drained != self._drained:
+            self._drained = drained
+            # the entry is made by the other thread
+            self._observer.wake()
+        return drained is not None
 
     async def _pause(self, longest_s: float, *, wakes: bool = True) -> None:
         """Until the time is over, the sink is closed, or, where it `wakes`, something has changed."""

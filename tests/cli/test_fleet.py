@@ -41,7 +41,7 @@ def put(place: NatsServer, made: Entry) -> None:
 @pytest.mark.slow
 def test_hosts_are_listed_with_those_of_another_version_and_what_is_no_entry(tmp_path: Path) -> None:
     with nats_server(tmp_path) as place, announced(place):
-        place.until(lambda found: "pi" in found, "the entry")
+        place.until(lambda found: found.get("pi", {}).get("drained") is False, "the entry")
         put(
             place,
             entry("attic", headroom_fps=-3.5, sticks_present=4, sticks_usable=3, state="degraded", reasons=["a\x1b[2J is absent"]),
@@ -67,7 +67,7 @@ def test_hosts_are_listed_with_those_of_another_version_and_what_is_no_entry(tmp
     ]
     assert "\x1b" not in shown.stdout + document.stdout
     hosts = {each["node"]: each for each in json.loads(document.stdout)["hosts"]}
-    assert hosts["pi"]["entry"] == json.loads(encoded(entry_of(ONE, "pi", None)))
+    assert hosts["pi"]["entry"] == json.loads(encoded(entry_of(ONE, "pi", None, False)))
     assert hosts["cellar"]["unreadable"] == {"protocol": 2, "version": version}
 
 

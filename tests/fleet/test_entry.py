@@ -64,6 +64,7 @@ def test_an_entry_has_the_figures_of_the_status_and_no_path_or_address_of_a_sour
             {"id": "j2", "state": "paused", "done": 7, "expected": 90, "fps": 3.2},
         ],
         "page": "http://pi:8080/",
+        "drained": None,
     }
 
 

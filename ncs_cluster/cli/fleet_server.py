@@ -1,0 +1,81 @@
+"""Which NATS server a command of `ncsctl fleet` asks: as the command line says, else as the settings do."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from ncs_cluster.cli.text import printable
+from ncs_cluster.errors import ConfigError, NcsClusterError
+from ncs_cluster.fleet import address
+from ncs_cluster.fleet.connection import Connection, Server, Unusable, connected, library
+from ncs_cluster.token_file import read_password
+
+LONGEST_S = 20.0
+T = TypeVar("T")
+
+
+def asked(given: argparse.Namespace, question: Callable[[Connection], Awaitable[T]], longest_s: float | None = LONGEST_S) -> T:
+    """What `question` comes to at the server. Raises ConfigError, Unusable with the server's address, NoServer."""
+    library()
+    server = server_of(given)
+
+    async def whole() -> T:
+        async with connected(server, "ncsctl") as connection:
+            return await question(connection)
+
+    try:
+        return asyncio.run(asyncio.wait_for(whole(), longest_s))
+    except TimeoutError as error:
+        late = f"it has not answered all questions within {longest_s:.0f} s"
+        raise Unusable(f"the NATS server {server.address} cannot be used: {late}") from error
+    except Unusable as error:
+        raise Unusable(f"the NATS server {server.address} cannot be used: {error}") from error
+
+
+def server_of(given: argparse.Namespace) -> Server:
+    """Raises ConfigError."""
+    if given.nats is None:
+        of_settings = _configured(given.config)
+        # another user than the daemon's may look
+        return of_settings if given.user is None and given.ca_file is None else _with(of_settings.address, given)
+    try:
+        return _with(address.parse(given.nats), given)
+    except ValueError as error:
+        raise ConfigError(f"--nats {error}") from error
+
+
+def _with(where: address.Address, given: argparse.Namespace) -> Server:
+    if (given.user is None) != (given.password_file is None):
+        raise ConfigError("--user and --password-file belong together; give both")
+    if given.ca_file is not None and not where.tls:
+        raise ConfigError("--ca-file is for TLS; begin the URL with tls://")
+    if given.ca_file is not None and not Path(given.ca_file).is_file():
+        raise ConfigError(f"--ca-file {printable(given.ca_file)} is not a file")
+    try:
+        password = None if given.password_file is None else read_password(Path(given.password_file))
+    except ValueError as error:
+        raise ConfigError(f"--password-file {error}") from error
+    return Server(where, given.user, password, given.ca_file)
+
+
+def _configured(file: str | None) -> Server:
+    from ncs_cluster.config.parts import parts
+
+    found = parts([] if file is None else ["--config", file], os.environ)
+    for part in ("settings", "nats"):
+        if part in found.refused:
+            raise ConfigError(found.refused[part])
+    spec = next((each for each in found.settings.sinks if each.kind == "fleet"), None)
+    if spec is None:
+        raise NoServer("no NATS server is named; give --nats nats://HOST, or set url in [nats] (docs/fleet.md)")
+    of = spec.options
+    return Server(address.parse(of["url"]), of["user"], of["password"], of["ca_file"])
+
+
+class NoServer(NcsClusterError):
+    """Neither the command line nor the settings name a server; the message is one line."""
