@@ -34,8 +34,20 @@ def read_password(path: Path) -> str:
     return password
 
 
-def _read(path: Path) -> bytes:
-    """At most two bytes more than a token may have. Raises ValueError, one line."""
+def read_secret(path: Path, most: int) -> str:
+    """The text of a file that not everybody can read, of `most` bytes at most. Raises ValueError, one line without a part of it."""
+    try:
+        found = _read(path, most + 1)
+        text = found.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: must be text in UTF-8") from error
+    if len(found) > most:
+        raise ValueError(f"{path}: has more than {most} bytes")
+    return text
+
+
+def _read(path: Path, most: int = LONGEST_TOKEN + 2) -> bytes:
+    """The first `most` bytes. Raises ValueError, one line."""
     try:
         # a FIFO without a writer would be waited for
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -45,7 +57,7 @@ def _read(path: Path) -> bytes:
                 raise ValueError(f"{path} is not a file")
             if mode & stat.S_IROTH:
                 raise ValueError(f"{path} can be read by everybody; chmod o-rwx {path}")
-            return file.read(LONGEST_TOKEN + 2)
+            return file.read(most)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
 

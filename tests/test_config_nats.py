@@ -34,6 +34,8 @@ def test_a_server_is_told_of_the_daemon_under_the_name_of_the_machine(monkeypatc
         "user": None,
         "password": None,
         "ca_file": None,
+        "seed": None,
+        "jwt": None,
         "page": "http://127.0.0.1:8123/",
         "runtime_dir": "/tmp/here",
     }

@@ -11,11 +11,13 @@ from typing import TypeVar
 
 from ncs_cluster.cli.text import printable
 from ncs_cluster.errors import ConfigError, NcsClusterError
-from ncs_cluster.fleet import address
+from ncs_cluster.fleet import address, login
 from ncs_cluster.fleet.connection import Connection, Server, Unusable, connected, library
 from ncs_cluster.token_file import read_password
 
 LONGEST_S = 20.0
+LOGINS = ("user", "nkey_file", "credentials_file")
+"""Options, of which one may be given."""
 T = TypeVar("T")
 
 
@@ -42,7 +44,7 @@ def server_of(given: argparse.Namespace) -> Server:
     if given.nats is None:
         of_settings = _configured(given.config)
         # another user than the daemon's may look
-        return of_settings if given.user is None and given.ca_file is None else _with(of_settings.address, given)
+        return _with(of_settings.address, given) if any(getattr(given, name) for name in (*LOGINS, "ca_file")) else of_settings
     try:
         return _with(address.parse(given.nats), given)
     except ValueError as error:
@@ -56,11 +58,22 @@ def _with(where: address.Address, given: argparse.Namespace) -> Server:
         raise ConfigError("--ca-file is for TLS; begin the URL with tls://")
     if given.ca_file is not None and not Path(given.ca_file).is_file():
         raise ConfigError(f"--ca-file {printable(given.ca_file)} is not a file")
+    named = [name for name in LOGINS if getattr(given, name) is not None]
+    if len(named) > 1:
+        first, second = (f"--{name.replace('_', '-')}" for name in named[:2])
+        raise ConfigError(f"{second} is a second way to log in beside {first}; give one")
+    key = None
+    for name in named:
+        if name != "user":
+            try:
+                key = login.read(Path(getattr(given, name)), name)
+            except ValueError as error:
+                raise ConfigError(f"--{name.replace('_', '-')} {error}") from error
     try:
         password = None if given.password_file is None else read_password(Path(given.password_file))
     except ValueError as error:
         raise ConfigError(f"--password-file {error}") from error
-    return Server(where, given.user, password, given.ca_file)
+    return Server(where, given.user, password, given.ca_file, key)
 
 
 def _configured(file: str | None) -> Server:
@@ -74,7 +87,8 @@ def _configured(file: str | None) -> Server:
     if spec is None:
         raise NoServer("no NATS server is named; give --nats nats://HOST, or set url in [nats] (docs/fleet.md)")
     of = spec.options
-    return Server(address.parse(of["url"]), of["user"], of["password"], of["ca_file"])
+    key = None if of["seed"] is None else login.Key(of["seed"], of["jwt"])
+    return Server(address.parse(of["url"]), of["user"], of["password"], of["ca_file"], key)
 
 
 class NoServer(NcsClusterError):

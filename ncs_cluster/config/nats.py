@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from ncs_cluster.config.context import Context
 from ncs_cluster.config.mqtt import page_address
@@ -11,6 +11,9 @@ from ncs_cluster.config.server_files import ca_file, password
 from ncs_cluster.plugins import made
 from ncs_cluster.sinks import SINKS
 from ncs_cluster.specs import GatewaySpec, SinkSpec
+
+if TYPE_CHECKING:
+    from ncs_cluster.fleet.login import Key
 
 
 def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> list[SinkSpec]:
@@ -33,12 +36,19 @@ def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> lis
     if (table.user is None) != (table.password_file is None):
         key, other = ("user", "password_file") if table.password_file is None else ("password_file", "user")
         context.refuse("nats", key, because=f"user and password belong together; set {other} too")
+    logins = {"user": table.user, "nkey_file": table.nkey_file, "credentials_file": table.credentials_file}
+    named = [key for key, value in logins.items() if value is not None]
+    if len(named) > 1:
+        context.refuse("nats", named[1], because=f"is a second way to log in beside {named[0]}; remove one")
+    login = _key(context, "nkey_file", table.nkey_file) or _key(context, "credentials_file", table.credentials_file)
     options: dict[str, Any] = {
         "url": str(address),
         "node": table.node if table.node is not None else word(socket.gethostname().partition(".")[0]) or "ncs",
         "user": table.user,
         "password": password(context, "nats", table.password_file),
         "ca_file": ca_file(context, "nats", table.ca_file),
+        "seed": None if login is None else login.seed,
+        "jwt": None if login is None else login.jwt,
         "page": table.page or page_address(page),
         "runtime_dir": runtime_dir,
     }
@@ -48,3 +58,16 @@ def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> lis
     except ValueError as error:
         context.refuse("nats", "node", because=str(error).removeprefix("node "))
     return [SinkSpec(plugin.name, options, str(address), plugin.name)]
+
+
+def _key(context: Context, name: str, file: Optional[str]) -> Optional[Key]:
+    """What the file of a key of the table holds; None where it is not set. Raises ConfigError."""
+    if file is None:
+        return None
+    from ncs_cluster.fleet import login
+
+    path = context.path(file, "nats", name)
+    try:
+        return login.read(path, name)
+    except ValueError as error:
+        context.refuse("nats", name, because=str(error))

@@ -106,6 +106,8 @@ class Nats(Table):
         "A file that holds the password alone, not world-readable; of a unit's credential: "
         "Environment=NCS_CLUSTER_NATS__PASSWORD_FILE=%d/NAME.",
     )
+    nkey_file: Optional[str] = key(None, "Instead of user and password: a file with the seed of an nkey, not world-readable.")
+    credentials_file: Optional[str] = key(None, "Instead of them: a credentials file as `nsc` writes it, not world-readable.")
     ca_file: Optional[str] = key(None, "The authority that has signed the server's certificate; without it, those of the system.")
     page: Optional[str] = key(
         None, "Address of the page, for the others' link to it. Without it: as --listen says.", pattern=r"^https?://\S+$"

@@ -16,6 +16,7 @@ from typing import Any, AsyncIterator, Dict, NamedTuple, Optional
 
 from ncs_cluster.errors import ConfigError, NcsClusterError, one_line
 from ncs_cluster.fleet.address import Address
+from ncs_cluster.fleet.login import Key, as_file
 from ncs_cluster.plugins import reason
 
 ANSWER_S = 5.0
@@ -26,6 +27,7 @@ MOST_MESSAGE, MOST_LINE = 1 << 20, 1 << 16
 MOST_WAITING, MOST_WAITING_BYTES = 1024, 64 << 20
 """Messages of one subscription that wait to be read."""
 LONGEST_REASON = 200
+REFUSED, KEY_REFUSED = "it does not accept the user and password", "it does not accept the key"
 
 
 class Unusable(NcsClusterError):
@@ -39,12 +41,14 @@ def is_forbidden(error: Unusable) -> bool:
 
 @dataclass(frozen=True)
 class Server:
-    """How a server is reached. The password appears in no text."""
+    """How a server is reached. Password and key appear in no text."""
 
     address: Address
     user: Optional[str] = None
     password: Optional[str] = field(default=None, repr=False)
     ca_file: Optional[str] = None
+    key: Optional[Key] = None
+    """Instead of user and password."""
 
 
 class Answer(NamedTuple):
@@ -85,7 +89,7 @@ class Connection:
 
     async def open(self) -> None:
         address = self._server.address
-        given: Dict[str, Any] = {"user": self._server.user, "password": self._server.password}
+        given = _login(self._server)
         try:
             if address.tls:
                 given["tls"] = ssl.create_default_context(cafile=self._server.ca_file)
@@ -103,7 +107,8 @@ class Connection:
         except Unusable:
             raise
         except Exception as error:
-            raise Unusable(told(error)) from error
+            why = told(error)
+            raise Unusable(KEY_REFUSED if why == REFUSED and self._server.key is not None else why) from error
 
     async def ask(self, subject: str, payload: bytes, headers: Optional[Dict[str, str]] = None) -> Optional[Answer]:
         """The answer to a request; None: nobody serves the subject. Raises Unusable."""
@@ -210,6 +215,19 @@ def _answer(got: Any) -> Answer:
     return Answer(dict(got.headers or {}), bytes(got.data), str(got.reply or ""), str(got.subject))
 
 
+def _login(server: Server) -> Dict[str, Any]:
+    """Arguments of nats-py's `connect`. Raises ConfigError where its library of keys is missing."""
+    key = server.key
+    if key is None:
+        return {"user": server.user, "password": server.password}
+    try:
+        import nkeys  # noqa: F401
+        from nats.aio.client import RawCredentials
+    except ImportError as error:
+        raise ConfigError(f"nkeys and credentials files need nkeys ({reason(error)}): pip install 'ncs-cluster[fleet]'") from error
+    return {"nkeys_seed_str": key.seed} if key.jwt is None else {"user_credentials": RawCredentials(as_file(key))}
+
+
 def bounded(client: Any, tls: bool) -> Any:
     """A subclass of nats-py's `Client`. nats-py keeps a message until the whole of it is there, however long it is said to be, and
     sends the password unencrypted to a server that does not ask for TLS."""
@@ -268,5 +286,5 @@ def told(error: BaseException) -> str:
         return "it does not speak the protocol of NATS"
     text = one_line(str(error))[:LONGEST_REASON]
     if "authorization violation" in text.lower():
-        return "it does not accept the user and password"
+        return REFUSED
     return text.replace("nats: ", "", 1).strip("' ") or type(error).__name__

@@ -17,6 +17,7 @@ from ncs_cluster.fleet import address, entry
 from ncs_cluster.fleet.bucket import Place
 from ncs_cluster.fleet.connection import Connection, Server, Unusable, connected, is_forbidden, library
 from ncs_cluster.fleet.drained import is_drained
+from ncs_cluster.fleet.login import Key
 from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._backoff import Backoff
 from ncs_cluster.sinks.base import Observer, Opened, Parsed
@@ -47,6 +48,8 @@ class Options:
     user: Optional[str] = None
     password: Optional[str] = None
     ca_file: Optional[str] = None
+    seed: Optional[str] = None
+    jwt: Optional[str] = None
     page: Optional[str] = None
     runtime_dir: str = ""
     """Of the daemon whose status is told."""
@@ -68,7 +71,8 @@ class Fleet:
     def __init__(self, options: Options, observer: Observer) -> None:
         self._options, self._observer = options, observer
         where = address.parse(options.url)
-        self._server = Server(where, options.user, options.password, options.ca_file)
+        key = None if options.seed is None else Key(options.seed, options.jwt)
+        self._server = Server(where, options.user, options.password, options.ca_file, key)
         self._shown = str(where)
         self._backoff = Backoff()
         self._closing = threading.Event()

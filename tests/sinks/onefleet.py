@@ -14,7 +14,7 @@ from tests.sinks.onebroker import Told
 
 PASSWORD = "canary-4711"
 PAGE = (ROOT / "docs/fleet.md").read_text()
-CONFIGURATION = textwrap.dedent("    # nats.conf" + PAGE.partition("    # nats.conf")[2].partition("\n\nThe first daemon")[0])
+CONFIGURATION = textwrap.dedent("    # nats.conf" + PAGE.partition("    # nats.conf")[2].partition("\n\n###")[0])
 ONLOOKER = f'{{ user: onlooker, password: "{QUIET}" }}'
 USERS = tuple(
     CONFIGURATION.replace("attic", "pi").replace("CHANGE-ME", PASSWORD).replace("users: [", f"users: [\n{ONLOOKER}").splitlines()

@@ -1,7 +1,7 @@
 """Takes secrets out of texts, in two ways: whatever is known to be a secret, wherever it stands, and whatever looks like one.
 
-Known are values of settings whose keys say so, user and password of addresses, the contents of token and password files, and the
-page's token.
+Known are values of settings whose keys say so, user and password of addresses, the contents of files of tokens, passwords and keys,
+and the page's token.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from ncs_cluster.sources._secret import HIDDEN, redacted
-from ncs_cluster.token_file import read_password
+from ncs_cluster.token_file import read_secret
 
 SHORTEST = 4
 """A shorter word is no secret that may be replaced wherever it stands: it would tear texts to pieces."""
 LONG = 8
 """A part of a path or query that is no shorter is left out of other texts too."""
+LARGEST_FILE = 64 << 10
+"""Bytes."""
 _NAME = r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|api[-_]?key|auth(?:orization)?|bearer)"
 SECRET_KEY = re.compile(rf"(?:^|[-_.]){_NAME}$", re.IGNORECASE)
-FILE_KEY = re.compile(rf"{_NAME}[-_]file$", re.IGNORECASE)
+FILE_KEY = re.compile(rf"(?:{_NAME}|nkey)[-_]file$", re.IGNORECASE)
 _PAIR = re.compile(rf"({_NAME}[\"']?\s*[=:]\s*[\"']?)(?:(?:Bearer|Basic)\s+)?[^\s\"',;&]+|(\bBearer\s+)[^\s\"',;&]+", re.IGNORECASE)
 _WORD = re.compile(r"[^\s\"'<>]+")
 """Addresses are looked for word by word: a pattern for them would take the square of the time for a long word."""
@@ -57,11 +59,14 @@ class Scrub:
                     self.learn(part)
 
     def learn_file(self, path: Path) -> None:
-        """What a token or password file holds, where this user may read it."""
+        """What a file of a token, password or key holds, where this user may read it."""
         try:
-            self.learn(read_password(path))
+            lines = read_secret(path, LARGEST_FILE).splitlines()
         except ValueError:
             return
+        for line in lines:
+            if len(lines) == 1 or len(line) >= LONG:
+                self.learn(line)
 
     def settings(self, value: object, key: str = "", folder: Path = Path("/")) -> object:
         """A tree of settings without its secrets; they are learned. `folder`: that of its file, for the paths in it."""

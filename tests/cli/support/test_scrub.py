@@ -58,6 +58,16 @@ def test_settings_keep_their_shape_and_lose_their_secrets_which_are_left_out_els
     assert said == "***, ***, ***, *** and '***' and ***"
 
 
+@pytest.mark.parametrize("key", ["nkey_file", "credentials-file"])
+def test_what_files_of_keys_hold_is_left_out(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "key"
+    path.write_text("-----BEGIN USER NKEY SEED-----\nSUCANARY4711\n------END USER NKEY SEED------\n")
+    path.chmod(0o600)
+    scrub = Scrub()
+    assert scrub.settings({key: "key"}, folder=tmp_path) == {key: "key"}
+    assert scrub.text("seed SUCANARY4711") == "seed ***"
+
+
 SECRETS = st.text(min_size=4, max_size=40).filter(lambda secret: len(secret.strip()) >= 4 and "*" not in secret)
 
 
