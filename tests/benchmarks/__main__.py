@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import clients, cost, frames, inference, jitter, jobs, pictures, preview, sticks
+from tests.benchmarks import clients, cost, frames, frigate, inference, jitter, jobs, pictures, preview, sticks
 from tests.benchmarks.table import Load, head, row
 
 ROWS = {
@@ -27,6 +27,7 @@ ROWS = {
     "dispatcher": cost.dispatcher,
     "ncsctl": cost.ncsctl,
     "clients": clients.clients,
+    "frigate": frigate.frigate,
     "openvino": inference.openvino,
     "jobs": jobs.jobs,
     "myriad": sticks.myriad,
