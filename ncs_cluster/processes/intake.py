@@ -129,12 +129,19 @@ class Intake:
         return True
 
     async def infer(
-        self, graph: str, image: NDArray[np.uint8], *, timeout_s: float, raw: bool = False, insist: bool = False
+        self,
+        graph: str,
+        image: NDArray[np.uint8],
+        *,
+        timeout_s: float,
+        raw: bool = False,
+        insist: bool = False,
+        rgb: bool = False,
     ) -> Answer:
         """The answer for uint8 BGR [h, w, 3] by `graph`. A larger picture than the slots hold is scaled down, unless `raw`, which
         gives the graph's output tensors for a picture of its input's size. `insist`: take a fair share of the sticks also while
-        they are overloaded, for a client that sends no more than it gets answers. Raises Overloaded, TimedOut, Unanswered,
-        ValueError."""
+        they are overloaded, for a client that sends no more than it gets answers. `rgb`: the channels are RGB. Raises Overloaded,
+        TimedOut, Unanswered, ValueError."""
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
         if (retry_s := self.retry_after_s) is not None and not (insist and self._usable):
@@ -149,18 +156,18 @@ class Intake:
         pool, number = self._mapped(), next(self._numbers)
         image = fit(image, pool.layout.max_width * pool.layout.max_height)
         height, width = image.shape[:2]
-        pool.colour(slot, width, height)[:] = image
+        _write(image, pool.colour(slot, width, height), rgb=rgb)
         if not self._send(Ask(GraphName(graph), FrameRef(self._name, pool.layout.pool, slot, number, width, height), raw)):
             self._free(slot)
             raise Overloaded("the daemon is busy", RETRY_S)
         future: asyncio.Future[Answer] = loop.create_future()
         self._asked[number] = (future, slot)
+        # less work for each picture than asyncio.timeout_at
+        timer = loop.call_at(deadline_s, _time_out, future, timeout_s)
         try:
-            async with asyncio.timeout_at(deadline_s):
-                return await future
-        except TimeoutError:
-            raise TimedOut(f"no answer in {timeout_s:.3g} s") from None
+            return await future
         finally:
+            timer.cancel()
             if self._asked.pop(number, None) is not None:
                 self._send(Withdraw(number))
 
@@ -241,6 +248,19 @@ class Intake:
         if self._pool is not None:
             self._pool.close()
         self._pool = self._unmapped = None
+
+
+def _time_out(waiter: asyncio.Future[Answer], timeout_s: float) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimedOut(f"no answer in {timeout_s:.3g} s"))
+
+
+def _write(image: NDArray[np.uint8], into: NDArray[np.uint8], *, rgb: bool) -> None:
+    """`image` as BGR."""
+    into[:] = image
+    if rgb:
+        # numpy copies the whole picture in a third of the time of one channel, and a reversed view in four times that
+        into[..., 0], into[..., 2] = image[..., 2], image[..., 0]
 
 
 def fit(image: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:

@@ -81,6 +81,23 @@ def test_a_picture_lies_in_the_granted_slot_and_its_answer_comes_back() -> None:
     run(story)
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_picture_in_rgb_lies_as_bgr_in_its_slot(transposed: bool) -> None:
+    rgb = np.arange(48 * 64 * 3, dtype=np.uint8).reshape(48, 64, 3)
+    if transposed:
+        rgb = np.ascontiguousarray(rgb.transpose(2, 0, 1)).transpose(1, 2, 0)
+
+    async def story(them: Supervisor) -> None:
+        them.grant(0)
+        waiting = asyncio.create_task(them.infer(rgb, rgb=True))
+        (ask,) = await them.asked(1)
+        np.testing.assert_array_equal(them.pool.image(ask.frame), rgb[:, :, ::-1])
+        them.answer(ask)
+        await waiting
+
+    run(story)
+
+
 def test_answers_come_to_those_who_asked_in_any_order() -> None:
     async def story(them: Supervisor) -> None:
         for slot in range(3):

@@ -37,7 +37,8 @@ from ncs_cluster.messages import (
     Warned,
 )
 from ncs_cluster.processes import child, resident
-from ncs_cluster.processes.frigate.server import CannotServe, Server
+from ncs_cluster.processes.frigate.router import CannotServe
+from ncs_cluster.processes.frigate.server import Server
 from ncs_cluster.processes.intake import Intake
 from ncs_cluster.specs import FrigateSpec
 from ncs_cluster.types import IntakeClient

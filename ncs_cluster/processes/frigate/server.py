@@ -18,6 +18,7 @@ from ncs_cluster.processes.frigate import labels, protocol
 from ncs_cluster.processes.frigate.choice import choose
 from ncs_cluster.processes.frigate.clients import Clients, Connection
 from ncs_cluster.processes.frigate.notes import AGAIN_S, Notes
+from ncs_cluster.processes.frigate.router import Router
 from ncs_cluster.processes.frigate.turns import Turns
 from ncs_cluster.processes.intake import Intake, TimedOut
 from ncs_cluster.specs import FrigateSpec
@@ -30,17 +31,8 @@ MOST_FRAMES, MOST_FRAMES_EACH = 64, 32
 """At once, of all and of one address. Frigate sends as many frames as it has detector entries."""
 IDLE_NOTE_S = 60.0
 """Between two notes of clients that connect while no stick can work."""
-PIP = "pip install 'ncs-cluster[frigate]'"
 
 Note = Callable[[str], None]
-
-
-class CannotServe(NcsClusterError):
-    """The endpoint cannot be bound, one line. `permanent`: another try would fail too."""
-
-    def __init__(self, detail: str, *, permanent: bool = True) -> None:
-        super().__init__(detail)
-        self.permanent = permanent
 
 
 class Daemon(Protocol):
@@ -64,13 +56,12 @@ class Server:
         self._frames: set[asyncio.Task[None]] = set()
         self._frames_of: Counter[str] = Counter()
         """By address."""
-        self._socket = _bound(spec.endpoint)
-        self._receiver = asyncio.create_task(self._receive())
+        self._router = Router(spec.endpoint, self._receive)
 
     @property
     def failed(self) -> bool:
         """The socket is read no more: an error of this code."""
-        return self._receiver.done()
+        return self._router.failed
 
     def change(self, spec: FrigateSpec) -> None:
         """Serve the same endpoint in another way."""
@@ -78,24 +69,22 @@ class Server:
         self._ids = labels.ids(spec.labelmap)
 
     def close(self) -> None:
-        for task in (self._receiver, *self._handshakes, *self._frames):
+        for task in (*self._handshakes, *self._frames):
             task.cancel()
-        self._socket.close(linger=0)
+        self._router.close()
 
-    async def _receive(self) -> None:
-        while True:
-            frames = await self._socket.recv_multipart(copy=False)
-            identity, body = frames[0].bytes, frames[1:]
-            envelope = [identity]
-            if body and not len(body[0].buffer):
-                # the delimiter of a REQ socket
-                envelope.append(b"")
-                body = body[1:]
-            now_s = asyncio.get_running_loop().time()
-            connection = self.clients.heard(identity, _address(frames[-1]), now_s)
-            await self._begin(connection, envelope, [frame.buffer for frame in body], now_s)
+    def _receive(self, frames: list[Any]) -> None:
+        identity, body = frames[0].bytes, frames[1:]
+        envelope = [identity]
+        if body and not len(body[0].buffer):
+            # the delimiter of a REQ socket
+            envelope.append(b"")
+            body = body[1:]
+        now_s = asyncio.get_running_loop().time()
+        connection = self.clients.heard(identity, _address(frames[-1]), now_s)
+        self._begin(connection, envelope, [frame.buffer for frame in body], now_s)
 
-    async def _begin(self, connection: Connection, envelope: list[bytes], body: list[Any], now_s: float) -> None:
+    def _begin(self, connection: Connection, envelope: list[bytes], body: list[Any], now_s: float) -> None:
         request = protocol.parse(body)
         if isinstance(request, protocol.Handshake):
             self.clients.shook_hands(connection, request.model, now_s)
@@ -106,10 +95,10 @@ class Server:
         else:
             if isinstance(request, protocol.Upload):
                 self._once(f"{_who(connection)} sends a model file, which is refused: name a graph of the daemon as model.path")
-                await self._send(envelope, protocol.REFUSED)
+                self._router.send([*envelope, protocol.REFUSED])
             else:
                 self._once(f"{_who(connection)} sends what Frigate does not: {request.reason}")
-                await self._send(envelope, protocol.ZEROS)
+                self._router.send([*envelope, protocol.ZEROS])
             return
         address = connection.figures.address
         full = len(tasks) >= most or (tasks is self._frames and self._frames_of[address] >= MOST_FRAMES_EACH)
@@ -119,7 +108,7 @@ class Server:
             if tasks is self._frames:
                 connection.figures.unanswered("too many frames at once")
             # a Frigate whose handshake is refused detects nothing for ever, so those that cannot be held are answered at once
-            await self._send(envelope, protocol.ZEROS if tasks is self._frames else protocol.HELD)
+            self._router.send([*envelope, protocol.ZEROS if tasks is self._frames else protocol.HELD])
             return
         connection.busy = True
         task = asyncio.create_task(work)
@@ -144,7 +133,7 @@ class Server:
             self._once(idle, about="no stick", again_s=IDLE_NOTE_S)
         self._choose(connection, None)
         connection.busy = False
-        await self._send(envelope, protocol.HELD)
+        self._router.send([*envelope, protocol.HELD])
 
     @property
     def _can_work(self) -> bool:
@@ -164,20 +153,20 @@ class Server:
         finally:
             figures.open -= 1
             connection.busy = False
-        await self._send(envelope, answer)
+        self._router.send([*envelope, answer])
 
     async def _answer(self, connection: Connection, picture: protocol.Picture, deadline_s: float) -> bytes:
         """The answer to a frame. Raises what `Intake.infer` raises."""
         intake, graph = self._daemon.intake, self._choose(connection, picture.size)
         if intake is None or graph is None:
             raise NcsClusterError("the daemon is not running" if intake is None else "the daemon serves no graph")
-        image = connection.pixels.bgr(picture.tensor, rgb=self.spec.colours == "RGB")
+        image, rgb = connection.pixels.whole(picture.tensor), self.spec.colours == "RGB"
         served = intake.served
         sticks = served.sticks if served is not None else 0
         async with self._turns.turn(connection.figures.address, deadline_s, self.spec.deadline_ms / 1000, sticks):
             # Frigate's frames have their share of the sticks also while cameras ask for more than these can do
             left_s = deadline_s - asyncio.get_running_loop().time()
-            answer = await intake.infer(graph, image, timeout_s=left_s, insist=True)
+            answer = await intake.infer(graph, image, timeout_s=left_s, insist=True, rgb=rgb)
         return protocol.answer(answer.outcome.detections, self._ids)
 
     def _choose(self, connection: Connection, size: Optional[tuple[int, int]]) -> Optional[str]:
@@ -201,10 +190,6 @@ class Server:
                 self._once(f"Frigate's labelmap lacks classes of {graph}, which it does not get: {shown}")
         return graph
 
-    async def _send(self, envelope: list[bytes], answer: bytes) -> None:
-        """A client that has gone or does not read gets nothing: a ROUTER never waits for it."""
-        await self._socket.send_multipart([*envelope, answer])
-
     def _once(self, text: str, *, about: Optional[str] = None, again_s: float = AGAIN_S) -> None:
         self._notes.once(text, asyncio.get_running_loop().time(), about=about, again_s=again_s)
 
@@ -223,27 +208,3 @@ def _address(frame: Any) -> str:
         return ""
     # a socket file's is "localhost:UID:GID:PID"
     return "" if address.startswith("localhost:") else address.removeprefix("::ffff:")
-
-
-def _bound(endpoint: str) -> Any:
-    """A ROUTER socket. Raises CannotServe."""
-    try:
-        import zmq
-        import zmq.asyncio
-    except ImportError as error:
-        raise CannotServe(f"Frigate's detector needs pyzmq ({error}): {PIP}") from error
-    socket = zmq.asyncio.Context.instance().socket(zmq.ROUTER)
-    socket.set(zmq.LINGER, 0)
-    socket.set(zmq.MAXMSGSIZE, protocol.LARGEST_TENSOR)
-    # of each client: frames that wait here are late already
-    socket.set(zmq.RCVHWM, 4)
-    socket.set(zmq.SNDHWM, 4)
-    socket.set(zmq.IPV6, 1)
-    socket.set(zmq.HEARTBEAT_IVL, 10_000)
-    try:
-        socket.bind(endpoint)
-    except zmq.ZMQError as error:
-        socket.close(linger=0)
-        used = error.errno == zmq.EADDRINUSE
-        raise CannotServe(f"{endpoint} cannot be bound: {error.strerror}", permanent=not used) from error
-    return socket

@@ -52,6 +52,11 @@ class Turns:
             self._ended(address, sticks)
 
     async def _wait(self, address: str, deadline_s: float, sticks: int) -> None:
+        if not self._waiting and self._admission.may_start(sticks):
+            # the usual case: as below, without a timer
+            if not self._start(address, deadline_s, asyncio.get_running_loop().time()):
+                raise TimedOut(TOO_MANY)
+            return
         waiting = _Waiting(asyncio.get_running_loop().create_future(), deadline_s, address)
         self._waiting.append(waiting)
         self._next(sticks)
@@ -82,12 +87,18 @@ class Turns:
             if turn.done():
                 # it was cancelled: the server is closing
                 continue
-            if self._admission.worth(deadline_s - now_s, now_s):
-                self._admission.started(now_s)
-                self._with_sticks[address] += 1
+            if self._start(address, deadline_s, now_s):
                 turn.set_result(None)
             else:
                 turn.set_exception(TimedOut(TOO_MANY))
+
+    def _start(self, address: str, deadline_s: float, now_s: float) -> bool:
+        """The frame is with the sticks now. False: it could only be late."""
+        if not self._admission.worth(deadline_s - now_s, now_s):
+            return False
+        self._admission.started(now_s)
+        self._with_sticks[address] += 1
+        return True
 
     def _first(self) -> int:
         """The place of the frame that is next."""

@@ -66,26 +66,21 @@ def test_every_layout_and_number_format_of_frigate_gives_the_same_pixels(layout:
         tensor /= scale
     request = picture(tensor)
     assert request.size == (5, 7)
-    bgr = p.Pixels().bgr(request.tensor, rgb=True)
-    assert bgr.flags.c_contiguous
-    assert bgr.dtype == np.uint8
-    np.testing.assert_array_equal(bgr, rgb[:, :, [2, 1, 0]])
-
-
-def test_pixels_that_frigate_sends_as_bgr_stay_as_they_are() -> None:
-    np.testing.assert_array_equal(p.Pixels().bgr(picture(scene()[np.newaxis]).tensor, rgb=False), scene())
+    whole = p.Pixels().whole(request.tensor)
+    assert whole.dtype == np.uint8
+    np.testing.assert_array_equal(whole, rgb)
 
 
 def test_a_dark_frame_of_a_client_with_floats_up_to_255_stays_dark() -> None:
     pixels = p.Pixels()
     bright = np.full((4, 4, 3), 200.0, np.float32)
-    assert pixels.bgr(bright, rgb=True).max() == 200
-    assert pixels.bgr(np.ones((4, 4, 3), np.float32), rgb=True).max() == 1
+    assert pixels.whole(bright).max() == 200
+    assert pixels.whole(np.ones((4, 4, 3), np.float32)).max() == 1
 
 
 def test_floats_out_of_range_are_clipped() -> None:
     tensor = np.array([[[-1e38, 3e38, 12.4]]], np.float32)
-    assert p.Pixels().bgr(tensor, rgb=False).tolist() == [[[0, 255, 12]]]
+    assert p.Pixels().whole(tensor).tolist() == [[[0, 255, 12]]]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from ncs_cluster.processes.frigate import notes as notes_module
 from ncs_cluster.processes.frigate import protocol, server
 from ncs_cluster.processes.frigate.clients import FIRST_FRAME_S, MOST_CLIENTS, MOST_CONNECTIONS, Clients, Connection
 from ncs_cluster.processes.frigate.notes import AGAIN_S, Notes
-from ncs_cluster.processes.frigate.server import CannotServe, Server
+from ncs_cluster.processes.frigate.router import CannotServe
+from ncs_cluster.processes.frigate.server import Server
 from ncs_cluster.processes.intake import Answer, TimedOut, Unanswered
 from ncs_cluster.specs import FrigateSpec
 from ncs_cluster.types import Detection, GraphName, IntakeClient, Outcome
@@ -53,9 +54,9 @@ class Sticks:
     def graphs(self) -> dict[str, ServedGraph]:
         return {graph.name: graph for graph in self.served.graphs}
 
-    async def infer(self, graph: str, image: Any, *, timeout_s: float, raw: bool = False, insist: bool = False) -> Answer:
+    async def infer(self, graph: str, image: Any, *, timeout_s: float, insist: bool, rgb: bool) -> Answer:
         assert insist
-        self.asked.append((graph, image))
+        self.asked.append((graph, image[..., ::-1] if rgb else image))
         try:
             async with asyncio.timeout(timeout_s):
                 found = SEEN if self._look is None else await self._look(graph, image)
@@ -149,6 +150,16 @@ def test_a_client_that_asks_for_no_graph_of_ours_gets_the_one_that_fits_and_a_no
         assert [graph for graph, _ in sticks.asked] == ["yolox_nano", "demo"]
         assert any("cpu_model.tflite, which is no graph" in note for note in notes)
         assert "Frigate's labelmap lacks classes of demo, which it does not get: box" in notes
+
+    asyncio.run(story())
+
+
+def test_a_frigate_that_sends_bgr_is_looked_at_in_bgr(tmp_path: Path) -> None:
+    async def story() -> None:
+        sticks = Sticks()
+        async with serving(tmp_path, sticks, [], colours="BGR") as (_, client):
+            await client().detect(FRAME + np.uint8([10, 20, 30]))
+        assert sticks.asked[0][1][5, 5].tolist() == [10, 20, 30]
 
     asyncio.run(story())
 
