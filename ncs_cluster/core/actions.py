@@ -1,4 +1,4 @@
-"""The actions of the core. The supervisor performs them in the order of their list and decides nothing itself."""
+"""The actions of the core. The supervisor performs them in the order of their list, grants last, and decides nothing itself."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ from ncs_cluster.processes.discovery import SimulatedBus, UsbBus
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.history import Recorder
 from ncs_cluster.processes.kept_jobs import KeptJobs
+from ncs_cluster.processes.late_grants import LateGrants
 from ncs_cluster.processes.log import NonBlockingHandler
 from ncs_cluster.processes.loop import Loop
 from ncs_cluster.processes.notify import Notifier
@@ -103,6 +104,7 @@ class Supervisor:
         self._usb = [UsbBus(spec, Path(settings.state_dir)) for spec in settings.discoveries]
         self._events: deque[tuple[Endpoint, object]] = deque()
         """Events not yet handled by the engine."""
+        self._grants = LateGrants(self._send)
         self._pools: dict[int, CameraMemory] = {}
         self._pictures: dict[CameraName, CameraMemory] = {}
         self._exit_code: int | None = None
@@ -214,6 +216,7 @@ class Supervisor:
                     self._configured()
             if self._exit_code is None:
                 self._perform(self._engine.hand_over(now_s))
+        self._grants.send()
 
     def _configured(self) -> None:
         """The engine has new settings."""
@@ -255,6 +258,8 @@ class Supervisor:
 
     def _perform(self, actions: list[a.Action]) -> None:
         for action in actions:
+            if self._grants.takes(action):
+                continue
             match action:
                 case a.Send():
                     self._send(action)
