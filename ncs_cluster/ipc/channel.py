@@ -22,6 +22,7 @@ MAX_FDS = 4
 """Descriptors per message."""
 _REAL_LENGTH = int(socket.MSG_TRUNC)
 """Makes a receive return the length of the message, of which the end may not have fit into the buffer."""
+_WAIT, _AT_ONCE = int(socket.MSG_CMSG_CLOEXEC), int(socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
 _TRUNCATED = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 """A plain int: arithmetic on the enum costs more than decoding the message."""
 
@@ -74,15 +75,15 @@ class Channel(Generic[R]):
             raise BrokenPipeError(str(error)) from error
         return True
 
-    def receive(self) -> Optional[Received]:
-        """None when the queue is empty and the socket is non-blocking. Raises EOFError when the peer has closed its end,
-        ProtocolError when the bytes are not a message of `R`."""
+    def receive(self, *, wait: bool = True) -> Optional[Received]:
+        """None when the queue is empty and the socket is non-blocking, or `wait` is False. Raises EOFError when the peer has closed
+        its end, ProtocolError when the bytes are not a message of `R`."""
         try:
             try:
-                size, ancillary, flags, _ = self._receive()
+                size, ancillary, flags, _ = self._receive(wait)
             except ConnectionResetError:
                 # the peer closed its end before it had read everything; once this is told, its own last messages can be read
-                size, ancillary, flags, _ = self._receive()
+                size, ancillary, flags, _ = self._receive(wait)
         except (BlockingIOError, InterruptedError):
             return None
         except ConnectionResetError as error:
@@ -123,8 +124,8 @@ class Channel(Generic[R]):
             # msgspec raises UnicodeDecodeError for text that is not UTF-8 and RecursionError for endless nesting
             raise ProtocolError(f"not a message of this channel: {error}") from error
 
-    def _receive(self) -> Tuple[int, List[Tuple[int, int, bytes]], int, Any]:
-        return self.sock.recvmsg_into([self._buffer], self._ancillary, socket.MSG_CMSG_CLOEXEC)
+    def _receive(self, wait: bool) -> Tuple[int, List[Tuple[int, int, bytes]], int, Any]:
+        return self.sock.recvmsg_into([self._buffer], self._ancillary, _WAIT if wait else _AT_ONCE)
 
 
 def pair() -> Tuple[socket.socket, socket.socket]:

@@ -129,10 +129,7 @@ class Worker:
 
     def _receive(self) -> None:
         """Handle all messages that are in the channel."""
-        while select.select([self._channel.fileno()], [], [], 0)[0]:
-            received = self._channel.receive()
-            if received is None:
-                return
+        while (received := self._channel.receive(wait=False)) is not None:
             message = received.message
             if isinstance(message, Infer):
                 self._accept(message)
