@@ -133,6 +133,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         (["--loop", "--source", "usb:0"], "--loop: no source here has an end"),
         (["--results", "/nope/out.jsonl"], "--results: there is no folder /nope; make it first"),
         (["--results", "/tmp"], '--results: "/tmp" is a folder'),
+        (["--api", "triton"], "--api: must be one of 'deepstack', 'oip', not \"triton\""),
         (["--listen", "0.0.0.0:80"], "--listen: 0.0.0.0:80 can be reached from other machines; give a --token-file"),
         (["--listen", "8080"], '--listen: "8080": must be HOST:PORT'),
         (["--listen", "127.0.0.1:99999"], '--listen: "127.0.0.1:99999": must be HOST:PORT'),
@@ -152,7 +153,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         (["--api-grpc", "8001"], '--api-grpc: "8001": must be HOST:PORT'),
         (["--api-grpc", "0.0.0.0:1"], "--api-grpc: 0.0.0.0:1 can be reached from other machines; give a --token"),
         (["--api-grpc", "127.0.0.1:1", "--no-web"], "--api-grpc: the process of the page answers it; leave out --no-web"),
-        (["--api", "oip", "--api-client", "pi.local"], '--api-client: 0: "pi.local" is no address; write one as 192'),
+        (["--api", "oip", "--api-client", "pi.local"], '--api-client: "pi.local" is no address; write one as 192'),
         (["--token-file", "/nope"], "--token-file: /nope cannot be read: No such file or directory"),
         (["--runtime-dir", "/tmp/" + "x" * 100], "--runtime-dir: /tmp/xxxx"),
         (

@@ -112,6 +112,9 @@ class Layers:
         inner = path if origin.kind == "file" else path[len(origin.key) :]
         if self.numbered and origin.kind == "file" and (line := line_of(path, self.lines)) is not None:
             return f"{origin.name}:{line}: {'.'.join(inner)}"
+        if origin.kind != "file" and len(inner) == 1 and inner[0].isdigit():
+            # an element of a flag's list: who has written --api foo has numbered nothing, and the error's text shows the element
+            inner = ()
         return f"{origin.name}: {'.'.join(inner)}" if inner else origin.name
 
     def base(self, path: KeyPath) -> Path:
