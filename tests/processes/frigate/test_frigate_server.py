@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -248,6 +249,29 @@ def test_a_handshake_is_answered_with_yes_before_frigate_gives_up(tmp_path: Path
             await asyncio.gather(*(client().shake_hands(f"model{number}") for number in range(5)))
         # one line for all of them
         assert ["no stick can work" in note for note in notes] == [True]
+
+    asyncio.run(story())
+
+
+def test_a_handshake_is_answered_in_time_also_on_a_machine_where_every_look_takes_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HOLD_S", 0.3)
+    monkeypatch.setattr(server, "LOOK_S", 0.01)
+
+    class Busy:
+        looks = 0
+
+        @property
+        def intake(self) -> None:
+            self.looks += 1
+            time.sleep(0.05)
+
+    async def story() -> None:
+        daemon = Busy()
+        async with serving(tmp_path, daemon, []) as (_, client):
+            assert (await client().shake_hands("yolox_nano"))["model_loaded"] is True
+        assert daemon.looks < 20, "a look each 0.05 s for 0.3 s, not HOLD_S / LOOK_S of them"
 
     asyncio.run(story())
 
