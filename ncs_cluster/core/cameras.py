@@ -95,6 +95,13 @@ class Cameras:
         camera.added, camera.ended, camera.child.runtime = True, False, spec.runtime
         return [LogEvent("info", spec.name, "has new settings: restarting"), *camera.child.restart(now_s)]
 
+    def change_graphs(self, now_s: float) -> None:
+        """The graphs of the settings have changed: the next frames of each camera run through those that it names, or all."""
+        self.pools.graphs = len(self.streams.indices([]))
+        for camera in self.by_name.values():
+            if camera.stream is not None:
+                self.streams.change_graphs(camera.stream, self.streams.indices(camera.spec.graphs), now_s)
+
     def open_stream(self, camera: Camera) -> Stream:
         graphs = self.streams.indices(camera.spec.graphs)
         names = self.streams.graphs

@@ -11,14 +11,10 @@ from ncs_cluster.core.actions import Action, LogEvent
 from ncs_cluster.core.differences import differences
 from ncs_cluster.core.events import Configured, Endpoint, OperatorEvent, StopRequested
 from ncs_cluster.core.replies import answer, refuse
-from ncs_cluster.specs import CameraSpec, DiscoverySpec, GraphSpec, IntakeSpec, PoolSpec, Settings
+from ncs_cluster.specs import CameraSpec, DiscoverySpec, IntakeSpec, PoolSpec, Settings
 
 if TYPE_CHECKING:
     from ncs_cluster.core.engine import Engine
-
-LIVE_GRAPH_FIELDS = {"threshold", "labels", "decoder_options"}
-"""Fields of a GraphSpec that a worker applies to a loaded graph."""
-
 
 RESTART_FIELDS = ("runtime_dir", "state_dir", "runtimes", "log_level", "fan", "ambient", "history_days", "fallback")
 
@@ -49,10 +45,13 @@ class Operator:
             event = LogEvent("warning", "daemon", f"new settings are not applied: {why}")
             return [event, *(refuse(client, why, SETTINGS_REFUSED) for client in asked)]
         engine.settings = new
+        engine.streams.set_graphs([graph.name for graph in new.graphs])
         actions = engine.sinks.configure(new.sinks, now_s)
         actions += engine.workers.configure(new.all_pools, new.graphs, now_s)
         actions += engine.cameras.configure(new.cameras, now_s, others=engine.jobs.cameras)
         actions += engine.jobs.check_graphs(now_s)
+        engine.cameras.change_graphs(now_s)
+        engine.intakes.change_graphs(now_s)
         if engine.gateway is not None and new.gateway is not None:
             actions += engine.gateway.configure(new.gateway, new, now_s)
             engine.intakes.set_weights({"api": new.gateway.api_weight})
@@ -80,8 +79,6 @@ def restart_needed(old: Settings, new: Settings) -> list[str]:
     keys = [name for name in RESTART_FIELDS if getattr(old, name) != getattr(new, name)]
     if _intakes(old) != _intakes(new):
         keys.append("intakes")
-    if [_model(graph) for graph in old.graphs] != [_model(graph) for graph in new.graphs]:
-        keys.append("graphs")
     if (old.gateway is None) != (new.gateway is None):
         keys.append("gateway")
     before, after = ({pool.name: pool for pool in each.pools} for each in (old, new))
@@ -100,8 +97,3 @@ def _found(pool: PoolSpec) -> DiscoverySpec | None:
 def _intakes(settings: Settings) -> list[IntakeSpec]:
     """What their processes are told; the weight is the core's."""
     return [replace(intake, weight=1.0) for intake in settings.intakes]
-
-
-def _model(graph: GraphSpec) -> list[object]:
-    """The fields of a graph on which its loaded model depends."""
-    return [getattr(graph, name) for name in graph.__struct_fields__ if name not in LIVE_GRAPH_FIELDS]

@@ -76,14 +76,15 @@ class Dispatcher:
             self.lanes[stream, graph] = Lane(stream, graph, weight / len(graphs), ordered=ordered)
         self._lanes_changed()
 
-    def close_lanes(self, stream: str) -> list[Unit]:
-        """Close the lanes of a stream. Returns the units that waited in them; units in flight are marked as closed and answered
-        later."""
+    def close_lanes(self, stream: str, graphs: Sequence[int] | None = None) -> list[Unit]:
+        """Close the lanes of a stream, or those of some of its graphs. Returns the units that waited in them; units in flight are
+        marked as closed and answered later."""
+        keys = [key for key in self.lanes if key[0] == stream and (graphs is None or key[1] in graphs)]
         for queue in self.queues.values():
             for unit in queue.in_flight.values():
-                unit.closed = unit.closed or unit.stream == stream
+                unit.closed = unit.closed or (unit.stream, unit.graph) in keys
         waiting: list[Unit] = []
-        for key in [key for key in self.lanes if key[0] == stream]:
+        for key in keys:
             waiting += self.lanes.pop(key).pending
         self._lanes_changed()
         return waiting
@@ -94,10 +95,18 @@ class Dispatcher:
             lane.cost = len(lanes) / weight
 
     def attach(
-        self, stick: StickId, max_in_flight: int, *, pool: str = "default", can_reset: bool = False, executors: int = 1
+        self,
+        stick: StickId,
+        max_in_flight: int,
+        *,
+        pool: str = "default",
+        can_reset: bool = False,
+        executors: int = 1,
+        graphs: Mapping[int, int] | None = None,
     ) -> StickQueue:
-        """The stick is open and can take work; its service time is unknown again. `can_reset`: its worker can reset it."""
-        self.queues[stick] = StickQueue(stick, max_in_flight, pool=pool, can_reset=can_reset, executors=executors)
+        """The stick is open and can take work; its service time is unknown again. `can_reset`: its worker can reset it.
+        `graphs`: as StickQueue.graphs."""
+        self.queues[stick] = StickQueue(stick, max_in_flight, pool=pool, can_reset=can_reset, executors=executors, graphs=graphs)
         self._unchanged = False
         self.able_changes += 1
         return self.queues[stick]
@@ -201,12 +210,17 @@ class Dispatcher:
         self._reserved = self._reserved_for_retry()
         ready = [lane for lane in self.lanes.values() if lane.pending]
         ready.sort(key=_virtual_s)
+        passed: list[Lane] = []
         while ready:
             lane = ready[0]
             queue = None if lane.held else self._queue_for(lane.pending[0], lane, now_s)
             if queue is None or self._keeps_for_another(queue, lane, now_s):
-                ready.pop(0)
+                passed.append(ready.pop(0))
                 continue
+            for other in passed:
+                # a lane saves up no turns at sticks that have not loaded its graph
+                if not queue.runs(other.graph):
+                    other.virtual_s = max(other.virtual_s, lane.virtual_s)
             unit = lane.pending.popleft()
             self._tickets += 1
             unit.ticket, unit.stick, unit.sent_s = self._tickets, queue.stick, now_s
@@ -308,7 +322,7 @@ class Dispatcher:
         free: dict[str, bool] = {}
         best: StickQueue | None = None
         for queue in self.queues.values():
-            if queue.in_flight or queue.duty <= 0.0 or queue.stick in avoided:
+            if queue.in_flight or queue.duty <= 0.0 or queue.stick in avoided or not queue.runs(unit.graph):
                 continue
             # a stick that its firmware throttles is the last choice
             if best is not None and (queue.throttled, queue.last_sent_s) >= (best.throttled, best.last_sent_s):
@@ -318,8 +332,8 @@ class Dispatcher:
             if free[queue.pool] and (queue.duty >= 1.0 or not self._paced(queue, now_s)):
                 best = queue
         if best is not None:
-            return best if best.share is None or best.throttled else self._by_share(best, avoided, now_s)
-        return None if unit.tried else self._busy_queue(now_s, full=lane.ordered and not self._any_live)
+            return best if best.share is None or best.throttled else self._by_share(best, unit.graph, avoided, now_s)
+        return None if unit.tried else self._busy_queue(unit.graph, now_s, full=lane.ordered and not self._any_live)
 
     def _keeps_for_another(self, queue: StickQueue, lane: Lane, now_s: float) -> bool:
         """A paced stick waits for the next frame of a live lane whose turn it is, as long as it loses no work by that. Else the
@@ -330,6 +344,7 @@ class Dispatcher:
             other
             for other in self.lanes.values()
             if not (other.ordered or other.pending or other.held or other.stream == lane.stream)
+            and queue.runs(other.graph)
             and other.missed < MOST_MISSED
             and other.virtual_s < lane.virtual_s
         ]
@@ -342,23 +357,25 @@ class Dispatcher:
             other.missed += 1
         return False
 
-    def _by_share(self, best: StickQueue, avoided: Sequence[StickId], now_s: float) -> StickQueue:
+    def _by_share(self, best: StickQueue, graph: int, avoided: Sequence[StickId], now_s: float) -> StickQueue:
         """`best` is idle longest; the stick of its pool that has had least for its share."""
         turn = max(self._served, best.served)
         for queue in self.queues.values():
             if queue.pool != best.pool or queue.in_flight or queue.duty <= 0.0 or queue.throttled or queue.stick in avoided:
                 continue
+            if not queue.runs(graph):
+                continue
             if max(self._served, queue.served) < turn and (queue.duty >= 1.0 or not self._paced(queue, now_s)):
                 best, turn = queue, max(self._served, queue.served)
         return best
 
-    def _busy_queue(self, now_s: float, *, full: bool) -> StickQueue | None:
+    def _busy_queue(self, graph: int, now_s: float, *, full: bool) -> StickQueue | None:
         """The busy stick that takes one more request now; None: no stick does. `full`: every stick is filled to its max_in_flight.
         Else a stick takes its next request shortly before it needs it, and `assign` is woken for the first stick that will."""
         ready: list[StickQueue] = []
         next_s = math.inf
         for queue in self.queues.values():
-            if queue.in_flight and queue.duty >= 1.0 and not queue.isolated and queue.stick != self._reserved:
+            if queue.in_flight and queue.duty >= 1.0 and not queue.isolated and queue.stick != self._reserved and queue.runs(graph):
                 if (len(queue.in_flight) < queue.max_in_flight) if full else queue.ready_s <= now_s:
                     ready.append(queue)
                 elif queue.ready_s < next_s:
@@ -376,7 +393,7 @@ class Dispatcher:
                 break
         else:
             return None
-        busy = [queue for queue in self.queues.values() if queue.in_flight and queue.duty > 0.0]
+        busy = [queue for queue in self.queues.values() if queue.in_flight and queue.duty > 0.0 and queue.runs(lane.graph)]
         return min(busy, key=lambda queue: (len(queue.in_flight), queue.expected_end_s())).stick if busy else None
 
     def _paced(self, queue: StickQueue, now_s: float) -> bool:
@@ -387,7 +404,7 @@ class Dispatcher:
         return turn_s > now_s
 
     def _has_alternative(self, unit: Unit) -> bool:
-        return any(queue.duty > 0.0 and queue.stick not in unit.tried for queue in self.queues.values())
+        return any(queue.duty > 0.0 and queue.stick not in unit.tried and queue.runs(unit.graph) for queue in self.queues.values())
 
     def _wake_at(self, when_s: float) -> None:
         if self.deadline_s is None or when_s < self.deadline_s:

@@ -22,6 +22,7 @@ from ncs_cluster.core.intake_process import IntakeProcess
 from ncs_cluster.core.intakes import Intakes
 from ncs_cluster.core.jobs import Jobs
 from ncs_cluster.core.load import Load
+from ncs_cluster.core.rollout import Rollout
 from ncs_cluster.core.shutdown import Shutdown, killed
 from ncs_cluster.core.sinks import Sinks
 from ncs_cluster.core.sticks import Sticks
@@ -58,6 +59,7 @@ class Engine:
         self.streams = Streams([str(graph.name) for graph in settings.graphs], self.dispatcher, self.tally, self.sinks)
         self.cameras = Cameras(self.streams, self.dispatcher, self._listening_workers, self, limits)
         self.workers = Workers(settings.all_pools, self.sticks, self.streams, self.dispatcher, self.cameras.pools)
+        self.rollout = Rollout(self.sticks, self.dispatcher)
         self.fallback: Fallback | None = None
         if settings.fallback is not None:
             self.fallback = Fallback(settings.fallback, self.sticks, self.dispatcher, self.workers.regulators)
@@ -174,7 +176,8 @@ class Engine:
         for unit in self.dispatcher.assign(now_s):
             assert unit.stick is not None
             self.streams.sent(unit)
-            infer = m.Infer(unit.ticket, unit.graph, unit.frame.ref, self.sticks.by_id[unit.stick].reset_epoch, unit.raw)
+            graph = self.dispatcher.queues[unit.stick].index_of(unit.graph)
+            infer = m.Infer(unit.ticket, graph, unit.frame.ref, self.sticks.by_id[unit.stick].reset_epoch, unit.raw)
             actions.append(Send(Endpoint("worker", unit.stick), infer))
         return actions
 
@@ -211,7 +214,7 @@ class Engine:
             actions += self.intakes.tell(now_s)
         if self.shutdown is not None:
             return actions + self._advance_shutdown(now_s)
-        actions += stick_requests.restart_due(self, now_s)
+        actions += stick_requests.roll_out(self, now_s) + stick_requests.restart_due(self, now_s)
         actions += self.jobs.tick(now_s)
         over = (self.cameras.finished(self.jobs.cameras) or self.jobs.over) and not self.jobs.live
         if over and not self.tally.open and not self.sinks.kept:

@@ -23,7 +23,8 @@ class FramePools:
 
     def __init__(self, graphs: int, dispatcher: Dispatcher) -> None:
         self.by_number: dict[int, Slots] = {}
-        self._graphs = graphs
+        self.graphs = graphs
+        """How many run on a frame."""
         self._dispatcher = dispatcher
         self._next = 1
 
@@ -62,7 +63,7 @@ class FramePools:
         """Slots for the requests of every stick, one waiting frame per lane, the camera's grants, and frames being measured."""
         queues = list(self._dispatcher.queues.values())
         held = sum(queue.capacity if camera.ordered else queue.executors + 1 for queue in queues)
-        return camera.spec.ahead + self._graphs + 4 + max(8, held)
+        return camera.spec.ahead + self.graphs + 4 + max(8, held)
 
     def make(self, camera: Camera, workers: list[Endpoint]) -> list[Action]:
         """Create a pool for the source's present frame size, and retire the one before."""

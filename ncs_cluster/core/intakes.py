@@ -53,12 +53,19 @@ class Intakes:
             if intake.stream is not None:
                 self._streams.set_weight(intake.stream.name, weight * len(intake.stream.graphs))
 
+    def change_graphs(self, now_s: float) -> None:
+        """The graphs of the settings have changed. What is asked of one that is gone gets an error."""
+        for intake in self.by_name.values():
+            if intake.stream is not None:
+                graphs = self._streams.indices([])
+                self._streams.change_graphs(intake.stream, graphs, now_s, weight=intake.weight * len(graphs))
+
     def listening(self) -> list[Endpoint]:
         """The workers that map the pools."""
         return self._workers.listening
 
     def graph_index(self, name: str) -> int | None:
-        return self._streams.graphs.index(name) if name in self._streams.graphs else None
+        return next(iter(self._streams.indices([name])), None)
 
     def open_stream(self, intake: Intake) -> Stream:
         graphs = self._streams.indices([])
@@ -80,8 +87,8 @@ class Intakes:
     def served(self, now_s: float) -> Served:
         ports = self._workers.ports
         graphs = []
-        for index, spec in enumerate(self._graphs()):
-            known = ports[index] if index < len(ports) else None
+        for spec in self._graphs():
+            known = ports.get(spec.name)
             size = (known.width, known.height, known.outputs) if known is not None else (0, 0, [])
             graphs.append(ServedGraph(spec.name, spec.decoder, spec.labels, *size))
         sticks = sum(1 for queue in self.dispatcher.queues.values() if queue.duty > 0.0)

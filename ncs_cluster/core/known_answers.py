@@ -17,12 +17,12 @@ class KnownAnswers:
     """The answers of all open sticks."""
 
     def __init__(self) -> None:
-        self._answers: dict[StickId, tuple[str, Answers]] = {}
+        self._answers: dict[StickId, tuple[object, Answers]] = {}
 
-    def set(self, stick: StickId, backend: str, answers: Answers) -> None:
-        """Record the answers of a stick that has opened. Sticks of one backend are of one kind. `answers` is empty for a backend
-        that infers no known picture."""
-        self._answers[stick] = backend, answers
+    def set(self, stick: StickId, kind: object, answers: Answers) -> None:
+        """Record the answers of a stick that has opened. `kind` is equal for sticks that must have equal answers: of one
+        backend, with the same graphs. `answers` is empty for a backend that infers no known picture."""
+        self._answers[stick] = kind, answers
 
     def forget(self, stick: StickId) -> None:
         self._answers.pop(stick, None)
@@ -30,8 +30,8 @@ class KnownAnswers:
     def differing(self, stick: StickId) -> tuple[list[StickId], list[StickId]]:
         """Sticks of the same kind whose answers differ from this stick's, and the sticks that compute wrongly: those that differ
         from a majority. Without a majority, as with two sticks, no stick is known to compute wrongly."""
-        backend, answers = self._answers[stick]
-        kind = {each: theirs for each, (its, theirs) in self._answers.items() if its == backend and len(theirs) == len(answers)}
+        own, answers = self._answers[stick]
+        kind = {each: theirs for each, (its, theirs) in self._answers.items() if its == own and len(theirs) == len(answers)}
         if not answers:
             return [], []
         groups: list[list[StickId]] = []

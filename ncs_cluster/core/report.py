@@ -133,8 +133,9 @@ def _fallback(engine: Engine, now_s: float) -> FallbackStatus | None:
 
 
 def _inputs(engine: Engine) -> dict[str, tuple[int, int]]:
-    known = zip(engine.settings.graphs, engine.workers.ports, strict=False)
-    return {str(graph.name): (ports.width, ports.height) for graph, ports in known}
+    ports = engine.workers.ports
+    names = [str(graph.name) for graph in engine.settings.graphs if graph.name in ports]
+    return {name: (ports[name].width, ports[name].height) for name in names}
 
 
 def _intakes(engine: Engine, now_s: float) -> list[IntakeStatus]:

@@ -8,7 +8,7 @@ from ncs_cluster.core.in_flight_limit import InFlightLimit
 from ncs_cluster.core.throttling import Throttling
 from ncs_cluster.core.zone import Zone
 from ncs_cluster.messages import Telemetry
-from ncs_cluster.specs import StickSpec
+from ncs_cluster.specs import GraphSpec, StickSpec
 
 ELSEWHERE_S = 1.5
 """A longer contradiction is no delay: the bus is scanned twice a second, and a worker notices a reset at once."""
@@ -47,6 +47,10 @@ class Stick:
         """When `listed` changed; when its worker reported it open; when its last worker exited."""
         self.opened_as: StickSpec | None = None
         """Its spec as its present or last worker has it."""
+        self.graphs: list[GraphSpec] = []
+        """The graphs of its present or last worker; messages.Infer.graph is an index into them."""
+        self.refuses_graphs = False
+        """Its last worker could not load its graphs, and they are still those of the settings."""
         self.renamed = False
         """Gone under this id: the same stick has another id now."""
         self.inferences = 0

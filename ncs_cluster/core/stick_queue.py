@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from ncs_cluster.core.rates import Latency, Rate, Service
 from ncs_cluster.core.work import Unit
@@ -30,14 +31,23 @@ class StickQueue:
     """The queue of one open stick."""
 
     def __init__(
-        self, stick: StickId, max_in_flight: int, *, pool: str = "default", can_reset: bool = False, executors: int = 1
+        self,
+        stick: StickId,
+        max_in_flight: int,
+        *,
+        pool: str = "default",
+        can_reset: bool = False,
+        executors: int = 1,
+        graphs: Mapping[int, int] | None = None,
     ) -> None:
+        """`graphs`: the graphs that its worker has loaded, each with its index there; None: all, in their order."""
         self.stick = stick
         self.pool = pool
         self.capacity = self.max_in_flight = max(1, max_in_flight)
         """Requests that the device takes; those it may have, see `limit`."""
         self._executors = self.executors = min(self.capacity, max(1, executors))
         """Requests it executes at once; one more may wait for a free executor."""
+        self.graphs = graphs
         self.can_reset = can_reset
         self.reset_s: float | None = None
         """When ResetStick was sent to its worker."""
@@ -81,6 +91,14 @@ class StickQueue:
     def full_rate(self) -> float | None:
         """Inferences per second at full work; None before it has answered one."""
         return self.executors / self.inference.mean_s if self.inference.mean_s else None
+
+    def runs(self, graph: int) -> bool:
+        """Its worker has loaded this graph."""
+        return self.graphs is None or graph in self.graphs
+
+    def index_of(self, graph: int) -> int:
+        """The index of a graph at its worker. Raises KeyError for one that is not loaded."""
+        return graph if self.graphs is None else self.graphs[graph]
 
     def begin(self, now_s: float) -> None:
         """It works from now on, unless it does already."""

@@ -56,6 +56,12 @@ def change(endpoint: Endpoint, request: ChangeStick, engine: Engine, now_s: floa
             return [refuse(endpoint, f"a stick can rest, work, restart or be forgotten, not {verb[:40]!a}")]
 
 
+def roll_out(engine: Engine, now_s: float) -> list[Action]:
+    """Restart the next stick whose worker lacks a graph of the settings."""
+    stick, actions = engine.rollout.next()
+    return actions if stick is None else [*actions, *_restart(stick, engine, now_s)]
+
+
 def restart_due(engine: Engine, now_s: float) -> list[Action]:
     """Stop the workers of sticks that restart and have nothing in flight any more."""
     actions: list[Action] = []

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ncs_cluster import policies
 from ncs_cluster.core.actions import Action, LogEvent, Send
 from ncs_cluster.core.boots import Boots
 from ncs_cluster.core.child import Limits, State
 from ncs_cluster.core.dispatch import Dispatcher
+from ncs_cluster.core.loaded_graphs import changed, has_all
 from ncs_cluster.core.stick import Stick
-from ncs_cluster.messages import OpenStick, StickOpened
+from ncs_cluster.messages import ChangeGraphs, OpenStick, StickOpened
 from ncs_cluster.specs import GraphSpec, PoolSpec, StickSpec
 from ncs_cluster.types import StickId
 
@@ -143,6 +144,24 @@ class Sticks:
         text = "is added" if back else "has new settings: restarting"
         return [LogEvent("info", spec.id, text), *stick.child.restart(now_s)] if stick.present else []
 
+    def change_graphs(self, graphs: list[GraphSpec], now_s: float) -> list[Action]:
+        """Other graphs. Workers apply at once what needs no other model; the rest is decided by `rollout`."""
+        self.graphs = graphs
+        actions: list[Action] = []
+        for stick in self.by_id.values():
+            new = changed(stick.graphs, graphs)
+            if stick.child.listening and new != stick.graphs:
+                stick.graphs = new
+                actions.append(Send(stick.child.endpoint, ChangeGraphs(new)))
+            if stick.refuses_graphs:
+                stick.refuses_graphs = False
+                actions += stick.child.retry_now(now_s)
+        return actions
+
+    def has_graphs(self, stick: Stick) -> bool:
+        """Its worker has all graphs of the settings, or will load them when it starts."""
+        return not stick.child.listening or has_all(stick.graphs, self.graphs)
+
     def forget_removed(self) -> None:
         """Delete sticks that are no longer configured and whose process has exited."""
         for stick in [stick for stick in self.by_id.values() if stick.removed and not stick.child.alive]:
@@ -177,11 +196,13 @@ class Sticks:
         stick.child.hello(now_s)
         # from here on a boot explains that the stick is missing on the bus
         stick.reported_missing = False
-        stick.reset_epoch, stick.opened_as = 0, stick.spec
+        stick.reset_epoch, stick.opened_as, stick.graphs = 0, stick.spec, self.graphs
         return [Send(stick.child.endpoint, OpenStick(stick.spec, self.graphs, self.time_scale(stick)))]
 
-    def opened(self, stick: Stick, message: StickOpened, now_s: float) -> list[Action]:
+    def opened(self, stick: Stick, message: StickOpened, now_s: float, graphs: Mapping[int, int] | None = None) -> list[Action]:
+        """`graphs`: as StickQueue.graphs."""
         stick.child.ready(now_s)
+        stick.refuses_graphs = False
         stick.opened_s = now_s
         stick.boots += 1
         self.boots.finish(stick.spec.id, now_s)
@@ -194,6 +215,7 @@ class Sticks:
             pool=stick.spec.pool,
             can_reset=message.can_reset,
             executors=message.executors,
+            graphs=graphs,
         )
         told = stick.in_flight_limit.opened(message.max_in_flight, now_s)
         self._dispatcher.limit(stick.spec.id, stick.in_flight_limit.allowed)

@@ -78,6 +78,18 @@ class Stream:
         self.closing = False
         """The stream is closed: it gets no more frames, and later results are dropped."""
 
+    def change_graphs(self, graphs: Sequence[int]) -> tuple[list[Unit], list[tuple[Unit, Outcome]]]:
+        """Other graphs run on its next frames. Returns what waits of graphs that are gone: held live units, and
+        ordered results, whose units have ended."""
+        gone = [graph for graph in self.graphs if graph not in graphs]
+        held = [unit for graph in gone for unit, _ in self.live_orders.pop(graph).flush()]
+        recorded = [each for graph in gone for each in self.reorders.pop(graph).flush()]
+        for graph in graphs:
+            self.live_orders.setdefault(graph, LiveOrder())
+            self.reorders.setdefault(graph, Reorder())
+        self.graphs = tuple(graphs)
+        return held, recorded
+
     def detection_fps(self, now_s: float) -> float:
         """Results per second and graph: frames that were processed, if every graph processes the same."""
         return self.detection.per_s(now_s) / max(1, len(self.graphs))

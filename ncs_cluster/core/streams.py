@@ -22,8 +22,11 @@ class Streams:
 
     def __init__(self, graphs: Sequence[str], dispatcher: Dispatcher, tally: Tally, sinks: Sinks) -> None:
         self.by_name: dict[str, Stream] = {}
-        self.graphs = list(graphs) or ["none"]
-        """Without a graph, as with simulated sticks that only take time, each frame is one unit."""
+        self.graphs: list[str] = []
+        """Names, by number. A graph keeps its number while the daemon runs, also where it is removed and added again."""
+        self._served: list[int] = []
+        """Those of the settings."""
+        self.set_graphs(graphs)
         self._dispatcher = dispatcher
         self._tally = tally
         self._sinks = sinks
@@ -31,9 +34,40 @@ class Streams:
         self._holding: dict[str, Stream] = {}
         """Live streams with a held result."""
 
+    # -- graphs
+
+    def set_graphs(self, names: Sequence[str]) -> None:
+        """The graphs of the settings. Streams that are open change by `change_graphs`."""
+        # without a graph, as with simulated sticks that only take time, each frame is one unit
+        wanted = list(names) or ["none"]
+        self.graphs += [name for name in wanted if name not in self.graphs]
+        self._served = [self.graphs.index(name) for name in wanted]
+
     def indices(self, names: Sequence[str]) -> list[int]:
-        """The indices of the graphs of these names; of all graphs where `names` is empty."""
-        return [index for index, name in enumerate(self.graphs) if not names or name in names]
+        """The numbers of the graphs of these names; of all graphs of the settings where `names` is empty."""
+        return [number for number in self._served if not names or self.graphs[number] in names]
+
+    def indices_at_stick(self, names: Sequence[str]) -> dict[int, int]:
+        """Of the graphs that a worker has loaded: number -> index there."""
+        return {self.graphs.index(name): index for index, name in enumerate(list(names) or ["none"])}
+
+    def change_graphs(self, stream: Stream, graphs: Sequence[int], now_s: float, *, weight: float | None = None) -> None:
+        """Other graphs run on the stream's next frames. Of a graph that is gone: as `close`."""
+        gone = [graph for graph in stream.graphs if graph not in graphs]
+        added = [graph for graph in graphs if graph not in stream.graphs]
+        if not gone and not added:
+            return
+        stream.weight = stream.weight if weight is None else weight
+        waiting = self._dispatcher.close_lanes(stream.name, gone)
+        for unit in list(self._tally.open):
+            unit.closed = unit.closed or (unit.stream == stream.name and unit.graph in gone)
+        held, recorded = stream.change_graphs(graphs)
+        for unit in [*waiting, *held]:
+            self._tally.end(unit, DROPPED)
+        for unit, outcome in [] if stream.resumable else recorded:
+            self._record(stream, unit, outcome, now_s)
+        self._dispatcher.open_lanes(stream.name, added, stream.weight, ordered=stream.ordered)
+        self._dispatcher.set_weight(stream.name, stream.weight)
 
     # -- opening and closing
 

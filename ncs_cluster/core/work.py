@@ -74,7 +74,7 @@ class Unit:
         """Sticks that failed with this unit in flight; the only stick may be listed several times."""
         self.ended: str | None = None
         self.closed = False
-        """Its stream was closed, or its ask withdrawn, while it was in flight."""
+        """Its stream was closed, its graph removed, or its ask withdrawn, before it had ended."""
         self.raw = raw
         """Its answer is the output tensors, not decoded."""
         self.outputs: Sequence[Tensor] = ()

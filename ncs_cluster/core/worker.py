@@ -11,6 +11,7 @@ from ncs_cluster.core.child import LONGEST_ERROR, State
 from ncs_cluster.core.child_health import silent
 from ncs_cluster.core.child_messages import accepts, check_protocol, handle_common
 from ncs_cluster.core.known_answers import Answers
+from ncs_cluster.core.loaded_graphs import has_all, model
 from ncs_cluster.core.stick import Stick
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class Worker:
             case m.Failed(reason="wrong", detail=detail):
                 child.distrust(detail)
                 return []
-            case m.Failed(reason="graph", detail=detail) if self._graphs_run_elsewhere():
-                child.record_failure(detail, permanent=False)
+            case m.Failed(reason="graph", detail=detail):
+                elsewhere = self._graphs_run_elsewhere()
+                stick.refuses_graphs = not elsewhere and stick.graphs == self._workers.sticks.graphs
+                child.record_failure(detail, permanent=not elsewhere and message.permanent)
                 return []
             case e.Exited(how=how):
                 return self._exited(how, now_s)
@@ -122,15 +125,17 @@ class Worker:
         if child.state is not State.OPENING:
             actions = child.kill(now_s, "sent StickOpened, not requested")
         else:
-            actions = self._workers.sticks.opened(self.stick, message, now_s)
+            names = [graph.name for graph in self.stick.graphs]
+            actions = self._workers.sticks.opened(self.stick, message, now_s, self._workers.streams.indices_at_stick(names))
             actions += self._compare(message.answers, now_s)
-            self._workers.ports = message.ports or self._workers.ports
+            if message.ports:
+                self._workers.ports = {**self._workers.ports, **dict(zip(names, message.ports, strict=False))}
         return actions + self._workers.regulate(self.stick, now_s)
 
     def _compare(self, answers: Answers, now_s: float) -> list[Action]:
         """Compare the stick's answers to the known picture with those of the other sticks; quarantine a minority."""
         known, stick = self._workers.known_answers, self.stick.spec
-        known.set(stick.id, stick.backend, answers)
+        known.set(stick.id, (stick.backend, [model(graph) for graph in self.stick.graphs]), answers)
         differ, wrong = known.differing(stick.id)
         actions: list[Action] = []
         for each in wrong:
@@ -171,7 +176,7 @@ class Worker:
     def _graphs_run_elsewhere(self) -> bool:
         """Another stick of the pool has loaded the same graphs, so a refusal is this stick's fault and may pass."""
         others = self._workers.sticks.of_pool(self.stick.spec.pool)
-        return any(each.child.running for each in others if each is not self.stick)
+        return any(each.child.running and has_all(each.graphs, self.stick.graphs) for each in others if each is not self.stick)
 
     def _missing(self, detail: str) -> list[Action]:
         """The worker has lost its stick or does not find it. In a boot the reason may be that it returns at another port."""

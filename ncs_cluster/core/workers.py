@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ncs_cluster import messages as m
-from ncs_cluster.core.actions import Action, Send
+from ncs_cluster.core.actions import Action
 from ncs_cluster.core.child import State
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import Endpoint
@@ -35,8 +35,8 @@ class Workers:
         self.health = InferenceHealth()
         self.known_answers = KnownAnswers()
         self.slowdowns = Slowdowns(sticks, dispatcher)
-        self.ports: list[GraphPorts] = []
-        """Of each graph, as the stick that opened last has told; empty: not known."""
+        self.ports: dict[str, GraphPorts] = {}
+        """Of each graph, as the stick that loaded it last has told. Replaced, not changed, by another one."""
         self.regulators = {spec.name: Regulator(spec, sticks, dispatcher) for spec in pool_specs}
 
     def of(self, stick: StickId) -> Worker | None:
@@ -111,7 +111,7 @@ class Workers:
     # -- configured
 
     def configure(self, pools: Sequence[PoolSpec], graphs: list[GraphSpec], now_s: float) -> list[Action]:
-        """Apply new pools and graph settings. Loaded models are not replaced."""
+        """Apply new pools and graphs. Which workers restart for a graph, and when, is decided by `rollout`."""
         actions: list[Action] = []
         for spec in pools:
             if spec.name in self.regulators:
@@ -120,9 +120,8 @@ class Workers:
                 self.regulators[spec.name] = Regulator(spec, self.sticks, self.dispatcher)
         actions += self.sticks.configure(pools, now_s)
         if graphs != self.sticks.graphs:
-            self.sticks.graphs = graphs
             self.slowdowns.forget(now_s)
-            actions += [Send(endpoint, m.ChangeGraphs(graphs)) for endpoint in self.listening]
+            actions += self.sticks.change_graphs(graphs, now_s)
         for regulator in self.regulators.values():
             actions += regulator.regulate(now_s)
         return actions

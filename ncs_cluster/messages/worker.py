@@ -38,7 +38,7 @@ class Infer(Message, frozen=True):
 
 
 class ChangeGraphs(Message, frozen=True):
-    """New thresholds, labels and decoder options, for the same graphs in the same order; their models stay loaded."""
+    """New thresholds, labels and decoder options, for the graphs of OpenStick in the same order; their models stay loaded."""
 
     graphs: List[GraphSpec]
 

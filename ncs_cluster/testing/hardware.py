@@ -46,6 +46,10 @@ class StickTraits:
     """Answers each request at once with an error."""
     mute: bool = False
     """Reports no telemetry."""
+    names_model: bool = False
+    """The label of each detection is the model of the graph that was inferred."""
+    cannot_load: frozenset[str] = frozenset()
+    """Models with which it cannot be opened."""
     done: int = 0
 
     @property

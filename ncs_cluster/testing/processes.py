@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ncs_cluster import messages as m
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.sinks._json import encode
+from ncs_cluster.specs import GraphSpec
 from ncs_cluster.thermal import throttle_level
 from ncs_cluster.types import CameraName, Detection, FrameRef, GraphName, Outcome
 
@@ -77,6 +78,7 @@ class Worker(Process):
         self.stick.hangs = False
         self.open = False
         self._loss_pending = False
+        self.graphs: list[GraphSpec] = []
         self.in_hand: dict[int, m.Infer] = {}
         self._free_s = 0.0
         self._reset_epoch = 0
@@ -86,8 +88,12 @@ class Worker(Process):
 
     def react(self, message: object) -> None:
         match message:
-            case m.OpenStick():
+            case m.OpenStick(graphs=graphs):
+                self.graphs = graphs
                 self.world.after(self.world.open_s, self._opened)
+            case m.ChangeGraphs(graphs=graphs):
+                assert [graph.model for graph in graphs] == [graph.model for graph in self.graphs]
+                self.graphs = graphs
             case m.ResetStick() if self.stick.obeys:
                 self.lose_stick()
             case m.Reopen() if not self.open:
@@ -106,6 +112,10 @@ class Worker(Process):
                 self.world.at(begin_s, lambda: self._begin(message))
 
     def _opened(self) -> None:
+        for model in [graph.model for graph in self.graphs if graph.model in self.stick.cannot_load]:
+            self.send(m.Failed("graph", f"{model}: too large", permanent=True))
+            self.world.after(self.world.exit_s, lambda: self.world.exits(self, "exit code 1", 1))
+            return
         self.open = True
         self.send(
             m.StickOpened("virtual stick", self.stick.sensor, self.stick.max_in_flight, "virtual firmware", self.stick.can_reset)
@@ -150,7 +160,9 @@ class Worker(Process):
         self.stick.done += 1
         self.world.read(infer.frame)
         del self.in_hand[infer.ticket]
-        self.send(m.Inferred(infer.ticket, BOX, self._takes_s(infer)))
+        model = self.graphs[infer.graph].model if self.graphs else "none"
+        found = Outcome([Detection(model, 1, 0.9, (0.1, 0.1, 0.5, 0.5))]) if self.stick.names_model else BOX
+        self.send(m.Inferred(infer.ticket, found, self._takes_s(infer)))
 
     def heartbeat(self) -> None:
         if not self.open or self.stick.mute:

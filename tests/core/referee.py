@@ -69,6 +69,9 @@ class Referee:
         assert not known.zone.is_hot, f"{stick} is hot ({known.zone.temperature_c(plant_s)}) and gets a frame"
         regulator = engine.workers.regulators[known.spec.pool]
         assert stick in regulator.active, f"{stick} rests and gets a frame"
+        loaded = [str(graph.name) for graph in self.world.worker(stick).graphs] or ["none"]  # type: ignore[union-attr]
+        graph = engine.dispatcher.queues[stick].in_flight[infer.ticket].graph  # type: ignore[index]
+        assert loaded[infer.graph] == engine.streams.graphs[graph], f"{stick} gets a frame for a graph that it has not loaded"
         assert infer.ticket not in self.tickets, "a ticket is used twice"
         self.tickets.add(infer.ticket)
         frame = infer.frame

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncs_cluster.types import StickId
-from tests.core.onedispatcher import A, B, DispatcherSetup
+from tests.core.onedispatcher import A, B, DispatcherSetup, a_unit
 
 # -- which stick, and when
 
@@ -351,3 +351,48 @@ def test_after_a_stall_each_stick_has_its_whole_patience_again() -> None:
     assert (setup.dispatcher.overdue(40.0), setup.dispatcher.overdue(40.001)) == ([], [A])
     setup.dispatcher.extend_deadlines(29.0)
     assert setup.dispatcher.queues[A].last_done_s == 30.0
+
+
+# -- graphs that not every stick has loaded
+
+
+def two_graphs() -> DispatcherSetup:
+    """Stick A has loaded graph 0, stick B both, in another order."""
+    setup = DispatcherSetup(ordered=True, graphs=2)
+    setup.dispatcher.attach(A, 1, graphs={0: 0})
+    setup.dispatcher.attach(B, 1, graphs={1: 0, 0: 1})
+    setup.dispatcher.set_duties({A: 1.0, B: 1.0})
+    return setup
+
+
+def test_a_frame_goes_to_a_stick_that_has_loaded_its_graph_by_the_index_that_it_has_there() -> None:
+    setup = two_graphs()
+    for number in range(2):
+        setup.dispatcher.offer(a_unit(number, graph=1))
+    assert setup.assign(10.0) == [("cam0", 0, B)]
+    setup.dispatcher.offer(a_unit(2, graph=0))
+    assert setup.assign(10.0) == [("cam0", 2, A)]
+    assert [setup.dispatcher.queues[B].index_of(graph) for graph in (0, 1)] == [1, 0]
+    assert setup.dispatcher.attach(A, 1).index_of(1) == 1
+
+
+def test_a_retried_frame_waits_for_another_stick_only_where_that_has_its_graph() -> None:
+    setup = two_graphs()
+    unit = a_unit(0, graph=1)
+    unit.tried = [B]
+    setup.dispatcher.offer(unit)
+    assert setup.assign(10.0) == [("cam0", 0, B)]
+
+
+def test_a_lane_saves_up_no_turns_at_a_stick_that_has_not_loaded_its_graph() -> None:
+    setup = DispatcherSetup(ordered=True, graphs=2)
+    setup.dispatcher.attach(A, 4, graphs={0: 0})
+    setup.dispatcher.set_duties({A: 1.0})
+    for number in range(8):
+        setup.dispatcher.offer(a_unit(number, graph=0))
+        setup.dispatcher.offer(a_unit(number, graph=1))
+    assert [number for _, number, _ in setup.assign(10.0)] == [0, 1, 2, 3]
+    setup.dispatcher.attach(B, 4, graphs={0: 0, 1: 1})
+    setup.dispatcher.set_duties({B: 1.0})
+    handed = [unit.graph for unit in setup.dispatcher.assign(10.0)]
+    assert sorted(handed) == [0, 0, 1, 1]

@@ -9,11 +9,17 @@ from hypothesis.stateful import rule
 from msgspec.structs import replace
 
 from ncs_cluster.core.events import OPERATOR, Configured
-from ncs_cluster.specs import ClusterSpec, Settings
+from ncs_cluster.specs import ClusterSpec, GraphSpec, Settings
 from ncs_cluster.testing.world import installation
+from ncs_cluster.types import GraphName
 from tests.core.test_any_order import CAMERAS, AnyOrder
 
 pytestmark = pytest.mark.slow
+
+GRAPHS = [
+    GraphSpec(GraphName(name), model, "ssd")
+    for name, model in [("graph0", "graph0.xml"), ("graph0", "newer.xml"), ("graph1", "graph1.xml"), ("graph2", "graph2.xml")]
+]
 
 
 class AnyOrderReconfigured(AnyOrder):
@@ -32,17 +38,26 @@ class AnyOrderReconfigured(AnyOrder):
             switch_temp_c=st.sampled_from([55.0, 65.0, 70.0]),
         ),
         threshold=st.sampled_from([0.3, 0.6]),
+        graphs=st.lists(st.sampled_from(GRAPHS), max_size=3, unique_by=lambda graph: graph.name),
         results=st.booleans(),
     )
     def the_settings_change(
-        self, cameras: set[str], weight: float, window: bool, sticks: int, clusters: ClusterSpec, threshold: float, results: bool
+        self,
+        cameras: set[str],
+        weight: float,
+        window: bool,
+        sticks: int,
+        clusters: ClusterSpec,
+        threshold: float,
+        graphs: list[GraphSpec],
+        results: bool,
     ) -> None:
         old = self.world.engine.settings
         new = installation(sticks, tuple(sorted(cameras)), tuple(graph.name for graph in old.graphs), results=results)
         changed = replace(
             old,
             cameras=[replace(camera, weight=weight, window=window) for camera in new.cameras],
-            graphs=[replace(graph, threshold=threshold) for graph in old.graphs],
+            graphs=[replace(graph, threshold=threshold) for graph in graphs],
             pools=[replace(old.pools[0], clusters=clusters, sticks=new.sticks)],
             sinks=new.sinks,
         )

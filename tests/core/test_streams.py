@@ -22,6 +22,33 @@ def test_the_graphs_of_some_names_are_found_and_all_where_none_is_named() -> Non
     assert CameraSetup(()).streams.indices([]) == [0]
 
 
+def test_a_graph_keeps_its_number_whatever_is_added_and_removed() -> None:
+    streams = CameraSetup(("demo", "faces")).streams
+    streams.set_graphs(["hands", "faces"])
+    assert (streams.graphs, streams.indices([]), streams.indices(["demo"])) == (["demo", "faces", "hands"], [2, 1], [])
+    streams.set_graphs([])
+    assert (streams.indices([]), streams.graphs[3]) == ([3], "none")
+    streams.set_graphs(["demo"])
+    assert streams.indices([]) == [0]
+    assert streams.indices_at_stick(["hands", "demo"]) == {2: 0, 0: 1}
+    assert streams.indices_at_stick([]) == {3: 0}
+
+
+def test_the_lanes_of_a_stream_follow_its_graphs_and_share_its_weight() -> None:
+    setup = CameraSetup(("demo", "faces"))
+    stream = Stream("job-1", FakeProducer(), graphs=[0, 1], weight=4.0, ordered=True)
+    setup.streams.open(stream)
+    setup.streams.offer(stream, frame(0), error=None, now_s=10.0)
+    waiting = setup.dispatcher.lanes["job-1", 0].pending[0]
+    setup.streams.set_graphs(["faces", "hands", "feet"])
+    setup.streams.change_graphs(stream, [1, 2, 3], 11.0)
+    assert {key: (lane.cost, lane.ordered) for key, lane in setup.dispatcher.lanes.items()} == {
+        ("job-1", graph): (0.75, True) for graph in (1, 2, 3)
+    }
+    assert (waiting.ended, stream.graphs, stream.due(1)) == ("dropped", (1, 2, 3), (1, 2, 3))
+    assert len(setup.dispatcher.lanes["job-1", 1].pending) == 1
+
+
 def test_an_opened_stream_has_a_lane_for_each_of_its_graphs() -> None:
     setup = CameraSetup(("demo", "faces", "hands"))
     stream = Stream("job-1", FakeProducer(), graphs=[0, 2], weight=4.0, ordered=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -48,6 +49,7 @@ options = {{ width = 64, height = 48, frames = 1_000_000 }}
 """
 SECOND = '[cameras.second]\nsource = "synthetic"\noptions = { width = 64, height = 48, fps = 20 }'
 LOW, HIGH = 0.55, 0.8
+WORKERS = {"worker sim-1", "worker sim-2"}
 
 
 class Running:
@@ -81,6 +83,18 @@ class Running:
                 pass
             assert time.monotonic() < until_s
             assert self.process is None or self.process.poll() is None
+            time.sleep(0.05)
+
+    def until_other_workers(self, known: dict[str, int | None]) -> Status:
+        """Wait until each worker is another process, and its stick works."""
+        until_s = time.monotonic() + START_S
+        while True:
+            status = self.status()
+            now = pids(status)
+            others = all(now.get(name) not in (None, known[name]) for name in WORKERS)
+            if others and all(stick.state == "active" for stick in status.sticks):
+                return status
+            assert time.monotonic() < until_s, status.sticks
             time.sleep(0.05)
 
     def ncsctl(self, *argv: str) -> tuple[int, str, str]:
@@ -163,6 +177,47 @@ def test_reloads_under_load_lose_no_frame_of_an_ordered_camera_and_restart_no_st
         seen[min(scores) >= HIGH] += 1
     assert len(written) > 200
     assert seen[False] > 0
+
+
+def test_graphs_are_added_replaced_and_removed_under_load_and_each_stick_restarts_for_a_new_model_alone(
+    tmp_path: Path, small_graph_folder: Path
+) -> None:
+    newer, other = tmp_path / "newer" / "small", tmp_path / "other"
+    for folder, thing in ((newer, "part"), (other, "thing")):
+        shutil.copytree(small_graph_folder, folder)
+        (folder / "labels.txt").write_text("".join(f"{thing} {number}\n" for number in (1, 2, 3, 4)))
+    small = str(small_graph_folder)
+    with running(tmp_path, small_graph_folder) as daemon:
+        known = pids(daemon.until(50))
+        for graphs, changes, restart in (
+            ([small, str(other)], ["graph other added"], True),
+            ([str(newer), str(other)], ["graph small: model changed, labels changed"], True),
+            ([str(newer)], ["graph other removed"], False),
+        ):
+            daemon.write(graph='", "'.join(graphs))
+            with daemon.client() as client:
+                assert client.reload().changes == changes
+            status = daemon.until_other_workers(known) if restart else daemon.status()
+            assert {name for name, pid in pids(status).items() if pid != known[name]} == (WORKERS if restart else set())
+            known = pids(status)
+            (film,) = status.cameras
+            after = daemon.until(film.results + 100)
+        assert pids(after) == known
+        assert all(process.restarts == 0 for process in after.processes)
+        assert (after.counters.frames_lost, after.counters.frames_doubled, after.counters.out_of_order) == (0, 0, 0)
+    written = records(tmp_path)
+    assert not [record for record in written if "error" in record]
+    by_graph = {name: [record for record in written if record["graph"] == name] for name in ("small", "other")}
+    frames = {name: [record["frame"] for record in found] for name, found in by_graph.items()}
+    assert frames["small"] == list(range(len(frames["small"])))
+    assert frames["other"] == list(range(frames["other"][0], frames["other"][0] + len(frames["other"])))
+    assert 50 <= frames["other"][0] < frames["other"][-1] < frames["small"][-1]
+    things = {name: [record["detections"][0]["label"].split()[0] for record in found] for name, found in by_graph.items()}
+    assert set(things["other"]) == {"thing"}
+    assert (things["small"][0], things["small"][-1], set(things["small"])) == ("quarter", "part", {"quarter", "part"})
+    # both graphs compute the same: each frame of both has the same boxes, whichever model and stick has answered
+    boxes = {record["frame"]: [each[1:] for each in found(record)] for record in by_graph["small"]}
+    assert all([each[1:] for each in found(record)] == boxes[record["frame"]] for record in by_graph["other"])
 
 
 def test_wrong_settings_are_refused_in_one_line_and_the_old_ones_stay_in_effect(tmp_path: Path, small_graph_folder: Path) -> None:
