@@ -111,13 +111,13 @@ def need_module(name: str) -> Any:
 @functools.cache
 def _compiles() -> bool:
     command = build.compiler()
+    if not command:
+        return False
     try:
-        tried = command and subprocess.run(
-            [*command, "-fsyntax-only", "-x", "c", "-"], input=b"#include <stdio.h>\n", capture_output=True, check=False
-        )
+        asked = [*command, "-fsyntax-only", "-x", "c", "-"]
+        return subprocess.run(asked, input=b"#include <stdio.h>\n", capture_output=True, check=False).returncode == 0
     except OSError:
         return False
-    return bool(tried) and tried.returncode == 0
 
 
 @functools.cache

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.needs import missing
 
@@ -51,7 +51,7 @@ def build(venv: Path, python: str, needs: list[str]) -> None:
     wanted = "\n".join([python, *needs])
     if marker.is_file() and marker.read_text() == wanted:
         return
-    quiet = {"check": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    quiet: dict[str, Any] = {"check": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     # by the pip of this interpreter: to install another takes as long as the libraries, and of those few modules are imported
     subprocess.run([python, "-m", "venv", "--clear", "--without-pip", str(venv)], **quiet)
     pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin/python"), "--disable-pip-version-check", "install", "--quiet"]

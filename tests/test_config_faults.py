@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -100,7 +101,7 @@ def test_a_file_that_is_not_there_is_one_fault() -> None:
     ]
 
 
-@pytest.mark.parametrize(("text", "line"), one_by_one.pytestmark[0].args[1])
+@pytest.mark.parametrize(("text", "line"), cast("Any", one_by_one).pytestmark[0].args[1])
 def test_the_fault_that_would_be_raised_is_among_those_that_are_told(write: Write, text: str, line: str) -> None:
     lines = told(write, text)
     assert any(each.partition(": ")[2].startswith(line.split(" (and")[0]) for each in lines)

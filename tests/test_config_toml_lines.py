@@ -90,7 +90,8 @@ def toml(value: Any) -> str:
 def test_any_document_has_each_key_at_the_line_at_which_it_was_written(
     top: dict[str, Any], tables: dict[str, dict[str, Any]]
 ) -> None:
-    written, text = {}, ""
+    written: dict[tuple[str, ...], int] = {}
+    text = ""
     for name, value in top.items():
         if name not in tables:
             written[(name,)] = text.count("\n") + 1

@@ -7,6 +7,7 @@ import doctest
 import re
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ FOUND = {
 
 def written(folder: Path, kind: str) -> None:
     features = kind in ("hdf5", "npy")
-    options = {"path": str(folder / "results.json")} if kind == "coco" else {}
+    options: dict[str, Any] = {"path": str(folder / "results.json")} if kind == "coco" else {}
     if kind == "hdf5":
         options = {"attributes": {"model": "person-reidentification-retail-0288", "layer": "reid_embedding"}}
     sink = job(kind, folder, **options)

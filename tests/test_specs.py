@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ncs_cluster.specs import CameraSpec, ClusterSpec, GatewaySpec, PoolSpec, Settings, SinkSpec
+from ncs_cluster.types import CameraName
 
 
 def test_printed_settings_show_neither_the_token_nor_a_camera_password() -> None:
@@ -10,7 +11,7 @@ def test_printed_settings_show_neither_the_token_nor_a_camera_password() -> None
         pools=[PoolSpec(ClusterSpec())],
         sinks=[SinkSpec("mqtt", {"url": "mqtt://user:canary-3@host/"}, "mqtt://***@host/")],
         graphs=[],
-        cameras=[CameraSpec("door", "rtsp", {"url": "rtsp://user:canary-1@host/"}, "rtsp://***@host/")],
+        cameras=[CameraSpec(CameraName("door"), "rtsp", {"url": "rtsp://user:canary-1@host/"}, "rtsp://***@host/")],
         runtimes={},
         runtime_dir="/run/x",
         state_dir="/var/x",

@@ -143,8 +143,9 @@ def test_a_defect_in_the_receiving_thread_ends_every_waiting_call(images: Images
 
 def test_a_host_that_dies_while_it_starts_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from ncs_cluster.api import session
+    from ncs_cluster.api.hosting import Hosting
 
-    class Killed(session.Hosting):
+    class Killed(Hosting):
         def send(self, settings: Any) -> None:
             os.kill(self.pid, signal.SIGKILL)
             super().send(settings)

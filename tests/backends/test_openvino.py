@@ -34,7 +34,7 @@ def nothing(name: str) -> None:
 def detect(backend: OpenVino, graph: GraphSpec, picture: Path) -> list[Detection]:
     image = cv2.imread(str(picture))
     assert image is not None
-    backend.submit(7, 0, image)
+    backend.submit(7, 0, image.astype(np.uint8, copy=False))
     assert backend.wake_fd is not None
     assert select.select([backend.wake_fd], [], [], 10)[0]
     (completed,) = backend.collect()
@@ -146,6 +146,7 @@ def test_a_graph_that_is_not_there_is_a_permanent_failure() -> None:
 
 
 def test_options_refuse_numbers_out_of_range() -> None:
-    for wrong in ({"depth": -1}, {"streams": -1}, {"threads": -1}):
+    wrongs: list[dict[str, Any]] = [{"depth": -1}, {"streams": -1}, {"threads": -1}]
+    for wrong in wrongs:
         with pytest.raises(ValueError):
             Options(**wrong)

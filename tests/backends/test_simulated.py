@@ -45,6 +45,12 @@ class Bench:
                 done += self.stick.collect()
         return done
 
+    def celsius(self) -> float:
+        """What its sensor reads."""
+        read = self.stick.read_sensor().temperature_c
+        assert read is not None
+        return read
+
 
 class AnyUse(RuleBasedStateMachine):
     """Requests and looks at any time: the stick keeps its own time exactly."""
@@ -155,7 +161,7 @@ def test_a_frozen_sensor_repeats_itself_while_the_stick_warms() -> None:
     readings = []
     for _ in range(9):
         bench.work(20)
-        readings.append(bench.stick.read_sensor().temperature_c)
+        readings.append(bench.celsius())
     assert readings[0] < readings[1] < readings[2]
     assert len(set(readings[3:5])) == 1
     assert readings[6] > readings[4] + 5
@@ -196,6 +202,6 @@ def test_options_refuse_what_is_no_amount(name: str, value: float) -> None:
 
 def test_a_noisy_sensor_scatters_around_the_truth_in_whole_steps() -> None:
     bench = Bench(heat=False, initial_c=51.3, noise_c=0.4, step_c=1.0)
-    readings = [bench.stick.read_sensor().temperature_c for _ in range(500)]
+    readings = [bench.celsius() for _ in range(500)]
     assert all(reading == round(reading) for reading in readings)
     assert sum(readings) / len(readings) == pytest.approx(51.3, abs=0.1)

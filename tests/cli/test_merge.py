@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,8 @@ def test_the_parts_in_any_order_give_the_outputs_of_the_whole_job_and_its_failur
 
 def test_the_numbered_files_of_one_job_become_one_file_each(tmp_path: Path) -> None:
     kinds = ("jsonl", "csv", "coco", "megadetector")
-    found = job_part(tmp_path / "found", kinds=kinds, **{"shard size": 10})
+    changes: dict[str, Any] = {"shard size": 10}
+    found = job_part(tmp_path / "found", kinds=kinds, **changes)
     assert len(outputs(found)) == 5 * 10
     assert merge.main([str(found), "--out", str(tmp_path / "one")]) == 1
     assert outputs(tmp_path / "one") == whole(tmp_path / "whole", kinds)

@@ -188,16 +188,18 @@ def document(daemon: FakeControl) -> dict[str, Any]:
 
 def test_fields_of_a_newer_daemon_are_ignored_and_printed_as_json(daemon: FakeControl, tmp_path: Path) -> None:
     shown = ncsctl("status", place=tmp_path).stdout
-    daemon.document = {**document(daemon), "nights": [{"name": "night"}]}
-    daemon.document["sticks"][0]["duty"] = 0.5
+    newer = {**document(daemon), "nights": [{"name": "night"}]}
+    newer["sticks"][0]["duty"] = 0.5
+    daemon.document = newer
     assert ncsctl("status", place=tmp_path).stdout == shown
     printed = ncsctl("status", "--json", place=tmp_path)
     assert (printed.returncode, json.loads(printed.stdout)) == (0, json.loads(msgspec.json.encode(daemon.document)))
 
 
 def test_a_field_an_older_daemon_lacks_is_named_in_one_line(daemon: FakeControl, tmp_path: Path) -> None:
-    daemon.document = document(daemon)
-    del daemon.document["clusters"]["shedding"]
+    older = document(daemon)
+    del older["clusters"]["shedding"]
+    daemon.document = older
     for command in (["status"], ["status", "--watch"], ["top"]):
         done = ncsctl(*command, place=tmp_path)
         assert (done.returncode, done.stdout) == (1, "")

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ncs_cluster.cli.simulate import main
 from ncs_cluster.cli.simulate.arguments import parse
@@ -123,12 +124,18 @@ def test_a_picture_that_cannot_be_written_costs_one_line(capsys: pytest.CaptureF
     assert capsys.readouterr().err == f"ncsctl simulate: {file}: No such file or directory\n"
 
 
+def pixels(path: Path) -> NDArray[np.int64]:
+    read = cv2.imread(str(path))
+    assert read is not None
+    return read.astype(np.int64)
+
+
 def test_the_picture_of_the_documentation_is_what_its_command_draws(tmp_path: Path) -> None:
     """Whoever changes a policy or the model draws it anew."""
     page = (ROOT / "docs/thermal.md").read_text()
     (command,) = re.findall(r"ncsctl simulate (.* --plot) predictive\.png", page)
     assert main([*command.split(), str(tmp_path / "now.png")]) == 0
-    now, shown = (cv2.imread(str(path)).astype(int) for path in (tmp_path / "now.png", ROOT / "docs/images/heat-predictive.png"))
+    now, shown = map(pixels, (tmp_path / "now.png", ROOT / "docs/images/heat-predictive.png"))
     assert now.shape == shown.shape
     # another release of OpenCV may smooth edges otherwise
     assert np.mean(np.abs(now - shown).max(axis=2) > 40) < 0.002

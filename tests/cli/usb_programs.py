@@ -12,7 +12,7 @@ firmware = patched()
 for at in range(0, len(firmware), 16384):
     rom.write(firmware[at : at + 16384])
 rom.close()
-while [each.product for each in usb.list()] != ["f63b"]:
+while [each.product for each in usb.sticks()] != ["f63b"]:
     time.sleep(0.01)
 """
 """A program that boots the one stick through libusb's blocking calls."""

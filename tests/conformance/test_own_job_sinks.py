@@ -114,4 +114,5 @@ class TestNpy(JobSinkConformance):
 
     def read(self, folder: Path) -> list[tuple[int, bool]]:
         names, failures = lines(folder / "results.names.jsonl"), lines(folder / "results.failures.jsonl")
-        return sorted([*[(each["frame"], False) for each in names], *[(each["frame"], True) for each in failures]])  # type: ignore[misc]
+        kinds = [(names, False), (failures, True)]
+        return sorted((int(str(each["frame"])), failed) for found, failed in kinds for each in found)

@@ -217,7 +217,7 @@ class TestVideo(SourceConformance):
         (folder / "text.mp4").write_text("no film")
         film = folder / "film.avi"
         if not film.exists():
-            writer = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (64, 48))
+            writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
             for number in range(6):
                 writer.write(np.full((48, 64, 3), 40 * number, np.uint8))
             writer.release()

@@ -229,7 +229,7 @@ class AnyOrder(StickTroubles):
                 m.Inferred(ticket, Outcome(), 0.1),
             ],
             "camera": [m.SourceOpened(320, 240, None, None, False, False, "late"), m.SourceEnded(3)],
-            "sink": [m.SinkOpened(3, 0), m.Acked(10_000, 10_000)],
+            "sink": [m.SinkOpened(3, b""), m.Acked(10_000, b"")],
             "gateway": [m.GatewayOpened("nowhere", 1)],
         }
         for word in words[kind]:

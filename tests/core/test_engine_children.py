@@ -196,7 +196,7 @@ def test_sink_and_page_are_sent_what_to_open() -> None:
     assert daemon.receive(GATEWAY, m.GatewayOpened("127.0.0.1", 8080)) == [
         LogEvent("info", "page", "serves http://127.0.0.1:8080/")
     ]
-    assert daemon.receive(SINK, m.SinkOpened(0, 0)) == []
+    assert daemon.receive(SINK, m.SinkOpened(0, b"")) == []
 
 
 def test_a_sink_of_another_version_is_killed() -> None:

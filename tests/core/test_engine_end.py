@@ -35,7 +35,7 @@ def test_the_daemon_stops_by_itself_when_every_source_has_ended_and_every_result
     assert daemon.run(101.25) == [], "a frame is under way"
     daemon.receive(ONE, m.Inferred(1, Outcome(), 0.1))
     assert daemon.run(101.5) == [], "a record is not written yet"
-    daemon.receive(SINK, m.Acked(0, 100))
+    daemon.receive(SINK, m.Acked(0, b""))
     over = LogEvent("info", "daemon", "all sources have ended and all results are written")
     assert daemon.run(101.75) == [over, STOPPING, Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     assert daemon.run(102.0) == []
@@ -84,7 +84,7 @@ def test_a_stop_waits_for_what_is_under_way_and_drops_what_waits() -> None:
     daemon.receive(CAMERA, e.Exited("exit code 0", 0))
     daemon.receive(ONE, e.Exited("exit code 0", 0))
     assert daemon.run(101.75) == [], "a record is not written yet"
-    daemon.receive(SINK, m.Acked(0, 100))
+    daemon.receive(SINK, m.Acked(0, b""))
     assert daemon.run(102.0) == [Send(SINK, m.Stop())]
     daemon.receive(SINK, e.Exited("exit code 0", 0))
     assert daemon.run(102.25) == [LogEvent("info", "daemon", "stopped"), Exit(0)]
@@ -128,7 +128,7 @@ def test_while_sticks_are_closed_nothing_is_handed_over_or_waited_for() -> None:
     assert daemon.run(103.25) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     daemon.engine.dispatcher.detach(StickId("sim-1"))
     queue = daemon.engine.dispatcher.attach(StickId("sim-2"), 2)
-    queue.rate, daemon.engine.dispatcher.deadline_s = 1.0, 103.3
+    queue.duty, daemon.engine.dispatcher.deadline_s = 1.0, 103.3
     assert daemon.engine.wake(103.3) == []
     assert (daemon.engine.dispatcher.deadline_s, queue.in_flight) == (None, {})
 

@@ -136,7 +136,12 @@ def test_the_tensors_of_a_raw_answer_are_passed_on() -> None:
     process = them.processes[GATEWAY]
     grant = next(each for each in process.received if isinstance(each, m.Grant))
     sent: list[m.Infer] = []
-    them.watchers.append(lambda action: sent.append(action.message) if _infers(action) else None)
+
+    def watch(action: Action) -> None:
+        if isinstance(action, Send) and isinstance(action.message, m.Infer):
+            sent.append(action.message)
+
+    them.watchers.append(watch)
     them.deliver(GATEWAY, m.Ask(GraphName("demo"), FrameRef(CameraName("api"), grant.pool, grant.slot, 0, 640, 480), raw=True))
     (infer,) = sent
     assert infer.raw
@@ -144,10 +149,6 @@ def test_the_tensors_of_a_raw_answer_are_passed_on() -> None:
     them.run(0.01)
     (answer,) = them.clients.answers[0]
     assert (answer.outputs, answer.stick, answer.latency_s) == ([Tensor("boxes", [1, 2, 3])], "sim-1", 0.04)
-
-
-def _infers(action: Action) -> bool:
-    return isinstance(action, Send) and isinstance(action.message, m.Infer)
 
 
 MISFORTUNES = st.sampled_from(["crash worker", "hang", "unplug", "plug", "hot", "cool", "crash gateway", "stall", "wait"])

@@ -60,7 +60,7 @@ def test_a_stick_that_rests_gives_its_place_away_and_stays_open_and_read() -> No
     actions = ask(setup, "rest", why="  its cable is replaced ")
     text = "is parked: its cable is replaced"
     assert (actions[0], actions[-1]) == (told(text), replied(f"sim-1 {text}"))
-    assert (setup.duties["sim-1"], sum(setup.duties.values())) == (0.0, 1.0)
+    assert (setup.duties[stick_id(1)], sum(setup.duties.values())) == (0.0, 1.0)
     assert (setup[1].child.running, setup[1].usable, setup[1].parked) == (True, False, "its cable is replaced")
     setup.receive(1, m.Telemetry(41.0), 3.5)
     assert setup[1].measured_s == 3.5
@@ -129,7 +129,7 @@ def test_a_parked_stick_stays_parked_when_it_is_plugged_in_again_or_its_worker_r
     setup.receive(1, Exited("exit code 1", 1), 3.5)
     assert stick_state(setup.engine, setup[1]) == "starting"
     setup.open(1)
-    assert (stick_state(setup.engine, setup[1]), setup.duties["sim-1"]) == ("parked", 0.0)
+    assert (stick_state(setup.engine, setup[1]), setup.duties[stick_id(1)]) == ("parked", 0.0)
     setup.sticks.gone(stick_id(1), 4.0)
     assert stick_state(setup.engine, setup[1]) == "absent"
     setup.receive(1, Exited("killed", -9), 4.1)

@@ -54,7 +54,7 @@ def test_a_quick_graph_says_nothing_of_how_long_a_slow_one_may_take() -> None:
 def test_a_request_that_fell_asleep_in_a_throttled_stick_sleeps_on_when_the_level_is_gone(after: int | None) -> None:
     world = World(installation(1))
     stick = world.sticks["sim-1"]
-    stick.depth, world.cameras["cam0"].period_s = 1, 0.2
+    stick.max_in_flight, world.cameras["cam0"].period_s = 1, 0.2
     world.start().run(5.0)
     stick.latency_s, stick.throttle_level = 10.0, 2
     world.run(4.5)
@@ -187,7 +187,7 @@ def test_at_the_end_finished_frames_of_an_ordered_stream_do_not_wait_for_those_o
     world, referee = watched(World(installation(2)))
     world.cameras["cam0"].ordered, world.cameras["cam0"].period_s = True, 0.001
     for stick in (world.sticks["sim-1"], world.sticks["sim-2"]):
-        stick.depth, stick.latency_s = 4, 0.45
+        stick.max_in_flight, stick.latency_s = 4, 0.45
     world.start().run(5.0)
     world.sticks["sim-1"].hangs = True
     world.run(0.9)

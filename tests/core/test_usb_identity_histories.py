@@ -23,12 +23,12 @@ class AnyHub(RuleBasedStateMachine):
         self.fast = {f"1-{chain}": f"2-{chain[-1] if pi4 else chain}" for chain in CHAINS}
         self.now_s = 0.0
         self.ports = UsbIdentity({fast: slow for slow, fast in self.fast.items()} if known else {})
-        self.state = dict.fromkeys(self.fast, "pulled")
+        self.state: dict[str, object] = dict.fromkeys(self.fast, "pulled")
         self.present: set[str] = set()
         self.lonely: set[str] = set()
 
     @rule(chain=st.sampled_from(CHAINS), to=st.sampled_from(["pulled", "away", BEFORE_BOOT, BOOTED]))
-    def something_happens(self, chain: str, to: str) -> None:
+    def something_happens(self, chain: str, to: object) -> None:
         home = f"1-{chain}"
         if to == BOOTED and self.state[home] in ("pulled", BEFORE_BOOT):
             self.state[home] = "away"
@@ -56,8 +56,8 @@ class AnyHub(RuleBasedStateMachine):
                 assert self.ports.pairs == before, "nothing is learned of a shadow"
                 assert self.present <= sticks, "it is no stick of its own"
 
-    def listed(self, shadow: dict[str, str]) -> None:
-        seen: dict[str, str] = {}
+    def listed(self, shadow: dict[str, bool]) -> None:
+        seen: dict[str, bool] = {}
         for home, state in self.state.items():
             if state in (BEFORE_BOOT, BOOTED):
                 seen[home if state == BEFORE_BOOT else self.fast[home]] = state

@@ -88,7 +88,7 @@ def test_the_four_outputs_of_tensorflow_lite_are_read_with_their_names(test_data
 
 
 def test_boxes_of_tensorflow_begin_with_y() -> None:
-    assert found(four())[0] == Detection("cat", 1, pytest.approx(0.9), pytest.approx((0.2, 0.1, 0.4, 0.3)))
+    assert found(four())[0] == Detection("cat", 1, pytest.approx(0.9), pytest.approx((0.2, 0.1, 0.4, 0.3)))  # type: ignore[arg-type]
     assert [each.label for each in found(four())] == ["cat", "dog", "cat"]
 
 
@@ -177,7 +177,7 @@ def test_a_prior_is_moved_and_stretched_by_its_offsets() -> None:
         "priors": [[[0.4, 0.4, 0.6, 0.8], [0.1, 0.1, 0.2, 0.2]]],
     }
     # 0.2 by 0.4 around (0.5, 0.6): moved by 0.1 and -0.2 of its sides, twice as wide
-    assert found(outputs) == [Detection("cat", 1, pytest.approx(0.9), pytest.approx((0.32, 0.32, 0.72, 0.72)))]
+    assert found(outputs) == [Detection("cat", 1, pytest.approx(0.9), pytest.approx((0.32, 0.32, 0.72, 0.72)))]  # type: ignore[arg-type]
 
 
 def test_labels_of_more_classes_than_there_are_scores_are_told() -> None:

@@ -53,7 +53,7 @@ def decoded(array: np.ndarray, transform: ResizeTransform = INPUT, threshold: fl
 
 def clipped(seen: list[Seen], transform: ResizeTransform = INPUT) -> list[tuple[int, float, tuple[float, ...]]]:
     """What the reference has seen, in shares of the frame."""
-    found = []
+    found: list[tuple[int, float, tuple[float, ...]]] = []
     for each in seen:
         x1, y1, x2, y2 = (
             min(1.0, max(0.0, (value / side - offset) / scale))
@@ -174,9 +174,9 @@ def test_end_to_end_rows_are_taken_as_they_are(unit: tuple[float, float]) -> Non
     rows = np.concatenate([rows, np.zeros((296, 6), np.float32)])
     rows[:, :4] /= (*unit, *unit)
     assert decoded(rows[None]) == [
-        Detection("dog", 1, pytest.approx(0.9), pytest.approx((10 / 96, 20 / 64, 30 / 96, 40 / 64))),
-        Detection("dog", 1, pytest.approx(0.8), pytest.approx((12 / 96, 20 / 64, 30 / 96, 40 / 64))),
-        Detection("cow", 2, 0.5, pytest.approx((50 / 96, 10 / 64, 1, 1))),
+        Detection("dog", 1, pytest.approx(0.9), pytest.approx((10 / 96, 20 / 64, 30 / 96, 40 / 64))),  # type: ignore[arg-type]
+        Detection("dog", 1, pytest.approx(0.8), pytest.approx((12 / 96, 20 / 64, 30 / 96, 40 / 64))),  # type: ignore[arg-type]
+        Detection("cow", 2, 0.5, pytest.approx((50 / 96, 10 / 64, 1, 1))),  # type: ignore[arg-type]
     ]
 
 

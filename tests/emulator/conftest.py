@@ -38,8 +38,8 @@ def stick(bus: Emulator, usb: Usb) -> Handle:
 
 def running(bus: Emulator, usb: Usb, port: str) -> Handle:
     """Boots the stick at a port; it is opened and claimed."""
-    rom = usb.open(next(found for found in usb.list() if found.name == port))
+    rom = usb.open(next(found for found in usb.sticks() if found.name == port))
     rom.write(patched(watchdog=False))
     rom.close()
     name = bus.await_state(port, "run")["name"]
-    return usb.open(next(found for found in usb.list() if found.name == name))
+    return usb.open(next(found for found in usb.sticks() if found.name == name))

@@ -144,7 +144,7 @@ class Usb:
     def exit(self) -> None:
         self.lib.libusb_exit(self.context)
 
-    def list(self) -> list[Found]:
+    def sticks(self) -> list[Found]:
         """The sticks on the bus, without hubs."""
         devices = ctypes.POINTER(ctypes.c_void_p)()
         count = self.check(self.lib.libusb_get_device_list(self.context, ctypes.byref(devices)))
@@ -183,7 +183,7 @@ class Usb:
         return told
 
     def one(self) -> Found:
-        (found,) = self.list()
+        (found,) = self.sticks()
         return found
 
 

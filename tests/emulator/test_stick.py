@@ -23,7 +23,8 @@ IMPATIENT = Options(reply_timeout_s=3.0, infer_timeout_s=3.0, allocate_timeout_s
 
 def work(pair: Pair, count: int, for_s: float = 10.0) -> list[object]:
     """So many inferences, as many at once as the stick holds."""
-    sent, events, end_s = 0, [], pair.now_s + for_s
+    events: list[object] = []
+    sent, end_s = 0, pair.now_s + for_s
     while pair.now_s < end_s and not pair.session.ended and sum(isinstance(each, Result) for each in events) < count:
         while sent < count and pair.session.in_flight < 4:
             pair.session.submit(sent, 0, numbered(sent, SMALL), pair.now_s)

@@ -25,7 +25,7 @@ LISTS = """
 import os, sys
 from tests.emulator.libusb import Usb
 usb = Usb("libusb-1.0.so.0", os.environ["NCS_EMULATOR_SOCKET"])
-print([(found.name, found.product) for found in usb.list()])
+print([(found.name, found.product) for found in usb.sticks()])
 print(os.listdir(os.environ["NCS_CLUSTER_DISCOVERY__SYSFS"] + "/bus/usb/devices"))
 sys.exit(7)
 """
@@ -76,12 +76,12 @@ def test_a_socket_that_is_served_is_left_alone_and_one_a_killed_emulator_left_is
         Server(first.socket)
     assert usb.one().name == "1-1.2"
     first.pull("1-1.2")
-    assert usb.list() == [], "its page still tells of changes"
+    assert usb.sticks() == [], "its page still tells of changes"
     first.process.kill()
     first.process.wait()
     assert first.socket.exists()
     second = Emulator(tmp_path / "next", emulated_libusb, socket=first.socket)
-    assert usb.list() == [], "the page of the old one did not shrink under its client"
+    assert usb.sticks() == [], "the page of the old one did not shrink under its client"
     second.close()
     usb.exit()
     first.close()

@@ -191,7 +191,7 @@ def mangled(chance: random.Random) -> bytes:
     raw = bytearray(descriptors.run(descriptors.SUPER, "").config)
     for _ in range(chance.randrange(1, 12)):
         raw[chance.randrange(len(raw))] = chance.choice([0, 1, 2, 4, 5, 9, 255, chance.randrange(256)])
-    return chance.choice([bytes(raw), bytes(raw[: chance.randrange(len(raw))]), raw[:9] + chance.randbytes(300)])
+    return bytes(chance.choice([raw, raw[: chance.randrange(len(raw))], raw[:9] + chance.randbytes(300)]))
 
 
 DRIVER = Path(__file__).with_name("usb_monkey.py")
@@ -211,8 +211,8 @@ def test_a_program_may_call_libusb_in_any_order_from_several_threads(
     for port in PORTS:
         emulator.add(port)
     chance = random.Random(1)
-    for port in range(40):
-        emulator.add(f"9-{port + 1}", config=mangled(chance).hex(), access=False)
+    for number in range(40):
+        emulator.add(f"9-{number + 1}", config=mangled(chance).hex(), access=False)
     child = subprocess.Popen(
         [sys.executable, str(DRIVER), str(library), str(emulator.socket)],
         env=environment,

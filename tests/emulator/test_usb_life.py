@@ -73,7 +73,7 @@ def test_both_lives_tell_of_their_endpoints(bus: Emulator, usb: Usb) -> None:
     companion = bytes([6, 0x30, 15, 0, 0, 0])
     assert usb.endpoints(usb.one()) == [(address, 1024, companion) for address in (1, 0x81, 2, 0x82, 3, 0x83)]
     bus.add("1-4", config="09020900010101" + "8032")
-    assert usb.endpoints(next(found for found in usb.list() if found.name == "1-4")) == []
+    assert usb.endpoints(next(found for found in usb.sticks() if found.name == "1-4")) == []
 
 
 def test_firmware_may_come_in_pieces(bus: Emulator, usb: Usb) -> None:
@@ -105,7 +105,7 @@ def test_a_reset_chip_says_its_last_and_comes_back_in_its_rom(bus: Emulator, usb
 def test_a_pulled_stick_is_gone_at_once_for_every_call(bus: Emulator, usb: Usb, stick: Handle) -> None:
     gone = usb.one()
     bus.pull()
-    assert usb.list() == []
+    assert usb.sticks() == []
     for call in (stick.claim, stick.release, lambda: stick.write(b"x"), lambda: stick.read(8), lambda: usb.open(gone)):
         with pytest.raises(UsbError, match="NO_DEVICE"):
             call()
@@ -123,7 +123,7 @@ def test_a_boot_may_end_badly_and_the_next_well(bus: Emulator, usb: Usb, result:
         bus.await_state("1-1.2", "rom")
         assert bus.state()["boots"] == 1
     else:
-        assert usb.list() == []
+        assert usb.sticks() == []
         bus.pull()
         bus.plug()
     running(bus, usb, "1-1.2")

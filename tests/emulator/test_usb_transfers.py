@@ -151,7 +151,7 @@ def test_who_waits_for_a_stick_hears_at_once_that_it_has_gone(start_emulator: Ca
     assert asynchronous.wait() == ("no device", b"")
     reader.join(60)
     assert errors == ["LIBUSB_ERROR_NO_DEVICE"]
-    assert usb.list() == []
+    assert usb.sticks() == []
     asynchronous.free()
     stick.close()
     usb.exit()
@@ -210,7 +210,7 @@ def test_a_port_reset_cancels_and_keeps_the_firmware_or_ends_it(bus: Emulator, u
 @pytest.mark.parametrize("error", ["io", "access", "busy", "no_mem", "no_device", "timeout", "pipe", "overflow"])
 def test_calls_fail_on_request_as_often_as_asked(bus: Emulator, usb: Usb, stick: Handle, error: str) -> None:
     calls: list[tuple[str, Callable[[], object]]] = [
-        ("get_device_list", usb.list),
+        ("get_device_list", usb.sticks),
         ("open", lambda: usb.open(usb.one(), claim=False).close()),
         ("claim_interface", stick.claim),
         ("set_configuration", lambda: stick.configure(0)),

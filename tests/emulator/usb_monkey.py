@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from tests.emulator.libusb import Handle, Transfer, Usb, UsbError, Watcher, handle_events, patched
 
@@ -21,7 +22,7 @@ def play(usb: Usb, seed: int, until_s: float) -> None:
     while time.monotonic() < until_s:
         with suppress(UsbError):
             if handle is None:
-                found = usb.list()
+                found = usb.sticks()
                 if found:
                     handle = usb.open(chance.choice(found), claim=False)
                 for one in found:
@@ -44,7 +45,8 @@ def play(usb: Usb, seed: int, until_s: float) -> None:
             elif what == 6:
                 handle.reset()
             else:
-                some = [Transfer(handle, chance.choice([1, 0x81]), chance.choice([b"abc", 84]), 30) for _ in range(3)]
+                datas: list[bytes | int] = [b"abc", 84]
+                some = [Transfer(handle, chance.choice([1, 0x81]), chance.choice(datas), 30) for _ in range(3)]
                 kept += some
                 sent = []
                 for transfer in some:
@@ -63,9 +65,10 @@ def play(usb: Usb, seed: int, until_s: float) -> None:
 
 
 def main() -> None:
-    usb = Usb(*sys.argv[1:])
+    library, socket = map(Path, sys.argv[1:])
+    usb = Usb(library, socket)
     watcher = Watcher(usb)
-    for found in usb.list():
+    for found in usb.sticks():
         with suppress(UsbError):
             usb.endpoints(found)
     until_s = time.monotonic() + LASTS_S

@@ -6,6 +6,7 @@ import random
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from tests.emulator.libusb import Found, Transfer, Usb, UsbError, Watcher, handle_events
 
@@ -41,7 +42,7 @@ def suffer(usb: Usb, chance: random.Random) -> None:
     """One connection, until it is lost or has been used enough."""
     watcher = Watcher(usb)
     for _ in range(6):
-        for found in usb.list():
+        for found in usb.sticks():
             with suppress(UsbError):
                 usb.endpoints(found)
             with suppress(UsbError):
@@ -52,7 +53,7 @@ def suffer(usb: Usb, chance: random.Random) -> None:
 
 
 def main() -> None:
-    library, socket, seeds = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    library, socket, seeds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     survived = 0
     for seed in range(seeds):
         try:

@@ -98,6 +98,7 @@ def test_nothing_is_left_of_hosts_whose_test_is_killed() -> None:
 
 def test_a_long_line_delays_each_way_and_loses_no_byte_and_a_bad_one_takes_longer() -> None:
     with hosts("attic", "server") as rig, rig["server"].popen(sys.executable, "-c", ECHO, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
         try:
             server.stdout.readline()
             with (

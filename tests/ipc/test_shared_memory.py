@@ -66,7 +66,9 @@ def test_what_the_camera_writes_the_worker_reads_and_cannot_change() -> None:
         camera_depth[:] = depth
         seen = worker.image(FrameRef(CameraName("c"), 1, slot, 0, 64, 48))
         assert np.array_equal(seen, colour)
-        assert np.array_equal(worker.depth(slot, 64, 48), depth)
+        seen_depth = worker.depth(slot, 64, 48)
+        assert seen_depth is not None
+        assert np.array_equal(seen_depth, depth)
         with pytest.raises(ValueError):
             seen[0, 0] = 1
 
@@ -80,7 +82,9 @@ def test_slots_do_not_touch_each_other() -> None:
         plane[:] = 1000 + slot
     for slot in range(3):
         assert (camera.colour(slot, 64, 48) == slot + 1).all()
-        assert (camera.depth(slot, 64, 48) == 1000 + slot).all()
+        plane = camera.depth(slot, 64, 48)
+        assert plane is not None
+        assert (plane == 1000 + slot).all()
 
 
 def test_a_smaller_frame_lies_at_the_start_of_its_slot() -> None:

@@ -100,7 +100,8 @@ class Host:
             order.append(in_lane.pop(lane))
             free.append(lane)
             got += 1
-        numpy.savez(answer, **{name: numpy.stack(found) for name, found in answers.items()})
+        stacked: Any = {name: numpy.stack(found) for name, found in answers.items()}
+        numpy.savez(answer, **stacked)
         return {"order": order, "seconds": time.monotonic() - began_s}
 
     def flood(self, net: str, seconds: float, depth: int = 4) -> Any:

@@ -157,7 +157,7 @@ def _by_xlink(
     np.save(folder / "pictures.npy", pictures)
     blobs = [os.fspath(folder / f"g{n}.blob") for n in range(graphs)]
     settings = {"port": PORT, "firmware": os.fspath(firmware), "blobs": blobs, "depth": DEPTH, "answers": os.fspath(folder)}
-    command = [sys.executable, XLINK, json.dumps(settings), folder / "pictures.npy"]
+    command = [sys.executable, os.fspath(XLINK), json.dumps(settings), os.fspath(folder / "pictures.npy")]
     with subprocess.Popen(command, env={**os.environ, **env}, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as ours:
         try:
             assert ours.stdout is not None

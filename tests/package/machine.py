@@ -29,7 +29,7 @@ def make(suite: str, cache: Path, root: Path) -> None:
     if not archive.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         coming = cache / f"{suite}.new.tar"
-        command = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}", suite, coming]
+        command = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}", suite, str(coming)]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
         coming.rename(archive)
     root.mkdir()

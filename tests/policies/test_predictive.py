@@ -72,7 +72,7 @@ def test_a_stick_that_is_hot_throttled_or_closed_rests() -> None:
 
 
 def test_a_stick_without_a_sensor_works_as_under_every_policy() -> None:
-    assert Predictive().advise(view(0.0, None, 40.0)).duties["1"] == 1.0
+    assert Predictive().advise(view(0.0, None, 40.0)).duties[StickId("1")] == 1.0
 
 
 def test_a_stick_over_the_limit_rests_though_the_core_does_not_take_it_for_hot() -> None:

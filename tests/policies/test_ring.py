@@ -184,7 +184,7 @@ def test_a_stick_that_is_hot_for_ever_does_not_keep_its_partner_from_working() -
     for second in range(400):
         for stick in ring.advise(warm(float(second), 45.0, 70.0, 45.0, 45.0, hot=(2,))).duties:
             worked[stick] += second >= 100
-    assert worked["2"] == 0
+    assert worked[StickId("2")] == 0
     assert all(150 <= worked[StickId(each)] <= 250 for each in "134"), "three sticks share the two places"
 
 

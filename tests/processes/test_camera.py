@@ -36,7 +36,7 @@ from ncs_cluster.messages import (
     Stop,
     ToCamera,
 )
-from ncs_cluster.processes import camera
+from ncs_cluster.processes import camera, child
 from ncs_cluster.sources.base import Captured, Planes, SourceInfo, SourcePlugin
 from ncs_cluster.specs import CameraSpec
 from ncs_cluster.testing import children
@@ -182,7 +182,7 @@ class Waiting(Scripted):
 def test_a_source_counts_as_hung_unless_it_waits_for_somebody(monkeypatch: pytest.MonkeyPatch, idle: bool) -> None:
     failed = threading.Event()
     monkeypatch.setattr(camera, "READ_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(camera.child, "fail", lambda *_: failed.set())
+    monkeypatch.setattr(child, "fail", lambda *_: failed.set())
     monkeypatch.setattr(Waiting, "idle", idle)
     monkeypatch.setattr(Waiting, "closed", threading.Event())
     with running(monkeypatch, Waiting, (60.0,)) as channel:

@@ -198,10 +198,14 @@ def test_a_camera_is_forked_too() -> None:
             server.send(Fork(1, "camera", "camera cam0"), theirs.fileno())
         pid = server.expect(Forked).pid
         camera: Channel[Any] = Channel(ours, FromCamera)
-        assert camera.receive().message.pid == pid
+        hello = camera.receive()
+        assert hello is not None
+        assert hello.message.pid == pid
         assert psutil.Process(pid).name() == "ncs-camera"
         camera.send(OpenSource(CameraSpec(CameraName("cam0"), "synthetic", {"width": 64, "height": 48}, "synthetic")))
-        assert isinstance(camera.receive().message, SourceOpened)
+        opened = camera.receive()
+        assert opened is not None
+        assert isinstance(opened.message, SourceOpened)
         camera.send(Stop())
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         camera.close()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from ncs_cluster.jobs.ledger import Failure, Ledger
 from ncs_cluster.jobs.schema import LedgerError
-from ncs_cluster.processes import ledgered_sink
 from ncs_cluster.processes.ledgered_sink import LedgeredSink
 from ncs_cluster.sinks.base import Opened
 from ncs_cluster.types import Outcome, Record
@@ -106,7 +106,7 @@ def test_what_is_noted_was_synced_before(book: Ledger, monkeypatch: pytest.Monke
 
 def test_it_is_noted_every_second_and_at_the_end(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr(ledgered_sink.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     each = sink(book, Disk())
     each.open(0, None)
     assert not each.due

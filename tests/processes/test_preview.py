@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from ncs_cluster.ipc import pictures
 from ncs_cluster.ipc import pool as pools
 from ncs_cluster.ipc.pictures import PictureRing
 from ncs_cluster.messages import DetectionRate, Drawn, MapPictures, Measure
-from ncs_cluster.processes import preview
 from ncs_cluster.processes.preview import CAPTION_S, FRESH_S, HOLD_S, MAX_WAITED, Preview
 from ncs_cluster.render.background import remove_background
 from ncs_cluster.render.picture import Overlay, draw
@@ -193,7 +193,7 @@ def test_a_result_that_comes_after_a_newer_one_replaces_nothing(live: Desk) -> N
 
 def test_for_single_pictures_few_are_drawn_and_for_a_stream_all(live: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 50.0
-    monkeypatch.setattr(preview.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
     live.preview.set_detection_rate(DetectionRate(5.0, watched=True, streamed=False))
     for frame in range(30):
         live.capture(frame, 100.0 + frame / 10)

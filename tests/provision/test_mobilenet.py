@@ -31,7 +31,9 @@ def test_the_pulled_folder_names_what_a_picture_shows(site: Site, test_data: Pat
         "tench, Tinca tinca",
         "toilet tissue, toilet paper, bathroom tissue",
     )
-    picture = cv2.resize(cv2.imread(str(test_data / "media" / "burger.jpg")), (SIDE, SIDE))[:, :, ::-1]
+    burger = cv2.imread(str(test_data / "media" / "burger.jpg"))
+    assert burger is not None
+    picture = cv2.resize(burger, (SIDE, SIDE))[:, :, ::-1]
     given = ((picture.astype(np.float32) - graph.mean) / graph.scale)[None].astype(np.float32)
     (scores,) = openvino.Core().compile_model(graph.model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([given]).values()
     best = decoders.create(graph)({"scores": np.asarray(scores)}, ResizeTransform()).classes

@@ -105,6 +105,7 @@ def assert_found(outcome: Outcome, test_data: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["dog.jpg", "bus.jpg", "cat_720p.jpg", "person.jpg"])
 def test_it_finds_on_a_picture_what_other_runtimes_find(graph: GraphSpec, test_data: Path, name: str) -> None:
     picture = cv2.imread(str(test_data / "media" / name))
+    assert picture is not None
     height, width = picture.shape[:2]
     ratio = min(SIDE / height, SIDE / width)
     transform = ResizeTransform(round(width * ratio) / SIDE, round(height * ratio) / SIDE, 0.0, 0.0, SIDE, SIDE)
@@ -157,6 +158,7 @@ def test_its_onnx_is_compiled_for_a_stick_whose_answers_are_those_of_this_cpu(
     blob = Blob.parse(made.read_bytes())
     assert [(port.dtype, port.shape) for port in blob.inputs] == [("u8", (1, 3, SIDE, SIDE))]
     picture = cv2.imread(str(test_data / "media" / "dog.jpg"))
+    assert picture is not None
     completed = answer(stick(made), picture)
     assert completed.outputs is not None
     (given,) = completed.outputs.values()

@@ -14,8 +14,10 @@ def test_the_pixels_are_those_of_the_jpeg() -> None:
     jpeg = cv2.imencode(".jpg", noise)[1].tobytes()
     made = png_of(jpeg)
     assert made[:8] == b"\x89PNG\r\n\x1a\n"
-    expected = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    assert np.array_equal(cv2.imdecode(np.frombuffer(made, np.uint8), cv2.IMREAD_COLOR), expected)
+    shown, expected = (cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (made, jpeg))
+    assert shown is not None
+    assert expected is not None
+    assert np.array_equal(shown, expected)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"<html>"])

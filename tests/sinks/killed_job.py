@@ -52,7 +52,7 @@ def plan(kind: str, frames: int) -> list[Record]:
 
 
 def write(
-    kind: str, folder: Path, frames: int, ledger: Ledger, tell: Callable[[Ledger], None], ends_s: float | None = None
+    kind: str, folder: Path, frames: int, ledger: Ledger, tell: Callable[[Ledger], object], ends_s: float | None = None
 ) -> None:
     """One life of the writer: until all records are written, or, where they are, until the results are finished. `ends_s`: when its
     own timer kills it, from the moment at which it begins to finish; a form may finish faster than another process can act."""
@@ -86,7 +86,7 @@ def one_life(
     if pid == 0:
         code = 1
         try:
-            write(kind, folder, frames, ledger, lambda now: os.write(write_fd, msgspec.json.encode(now) + b"\n") and None, ends_s)
+            write(kind, folder, frames, ledger, lambda now: os.write(write_fd, msgspec.json.encode(now) + b"\n"), ends_s)
             code = 0
         except BaseException:
             traceback.print_exc()

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ class Program:
         self.first = -1
 
     def sink(self, first: int, answer: object) -> tuple[Feed, Opened]:
-        sink, opened = Feed(Options(self.path)), []
+        sink, opened = Feed(Options(self.path)), list[Any]()
 
         def work() -> None:
             try:

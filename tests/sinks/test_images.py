@@ -63,7 +63,7 @@ def test_each_picture_has_its_own_size_its_pixels_and_its_boxes(tmp_path: Path) 
     out = tmp_path / "out" / "images"
     grey = np.full((240, 320, 3), 90, np.uint8)
     for name, pixels, own, other in (
-        ("large.png.jpg", large, *outcomes.values()),
+        ("large.png.jpg", large, outcomes[0], outcomes[1]),
         ("sub/grey.jpg", grey, outcomes[1], outcomes[0]),
     ):
         assert differs(out / name, drawn(pixels, own)) < 1

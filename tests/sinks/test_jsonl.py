@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -91,7 +92,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"path": "a", "mode": "w"}])
-def test_it_needs_a_path_and_knows_its_options(options: dict[str, str]) -> None:
+def test_it_needs_a_path_and_knows_its_options(options: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
         Options(**options)
 

@@ -36,7 +36,7 @@ def test_a_broker_with_tls_and_a_password_is_used_and_a_refusal_says_why(tmp_pat
     passwords.touch()
     passwords.chmod(0o700)
     subprocess.run(["mosquitto_passwd", "-b", str(passwords), "pi", PASSWORD], check=True, capture_output=True)
-    tls = {"tls": True, "ca_file": str(cert), "user": "pi", "password": PASSWORD}
+    tls: dict[str, Any] = {"tls": True, "ca_file": str(cert), "user": "pi", "password": PASSWORD}
     lines = ("allow_anonymous false", f"password_file {passwords}", f"certfile {cert}", f"keyfile {key}")
     with broker(tmp_path, *lines) as place:
         said = {

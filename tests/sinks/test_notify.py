@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.sinks._notify_edges import Notification, notification
 from ncs_cluster.sinks._notify_ways import NotSent
+from ncs_cluster.sinks.base import Observer
 from ncs_cluster.sinks.notify import AGAIN_S, LONGEST_AGAIN_S, Notify, Options, Pending, parse
 from ncs_cluster.testing.control import some_status
 
@@ -89,7 +90,7 @@ def test_what_is_not_sent_is_tried_again_more_and_more_seldom_and_the_newest_alo
 
 def sink(*ways: FakeWay) -> tuple[Notify, FakeObserver]:
     observer = FakeObserver()
-    made = Notify(Options(command=["/bin/true"], hold_off_s=60.0, host="pi"), observer)
+    made = Notify(Options(command=["/bin/true"], hold_off_s=60.0, host="pi"), cast("Observer", observer))
     made._pending = [Pending(way) for way in ways]
     return made, observer
 

@@ -62,7 +62,7 @@ class Fault(NamedTuple):
     who: str
     """The process or stick."""
     began_s: float
-    count: int
+    count: int  # type: ignore[assignment]
     """Restarts and resets of it before."""
 
 

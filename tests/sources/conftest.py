@@ -9,7 +9,7 @@ import socketserver
 import struct
 import threading
 import time
-from typing import Callable, Iterator, List, Union
+from typing import Callable, Iterator, List, TypeVar
 
 import cv2
 import numpy as np
@@ -217,10 +217,13 @@ def rtsp_camera() -> Iterator[Callable[..., RtspCamera]]:
     yield from _made(RtspCamera)
 
 
-def _made(kind: type) -> Iterator[Callable[..., Union[HttpCamera, RtspCamera]]]:
-    made: List[Union[HttpCamera, RtspCamera]] = []
+Camera = TypeVar("Camera", HttpCamera, RtspCamera)
 
-    def make(port: int = 0) -> Union[HttpCamera, RtspCamera]:
+
+def _made(kind: Callable[[int], Camera]) -> Iterator[Callable[..., Camera]]:
+    made: List[Camera] = []
+
+    def make(port: int = 0) -> Camera:
         made.append(kind(port))
         return made[-1]
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ class Program:
 
     def source(self, first: object = None) -> Feed:
         """An open source, whose FeedOpens was answered with the ring, or with `first`."""
-        feed, opened = Feed(Options(self.path, "feed")), []
+        feed, opened = Feed(Options(self.path, "feed")), list[Any]()
         thread = threading.Thread(target=lambda: opened.append(outcome(feed)))
         thread.start()
         sock, _ = self._listener.accept()

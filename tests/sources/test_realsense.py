@@ -78,7 +78,7 @@ class Stage:
 
     def show(self) -> None:
         """One frame of both streams."""
-        pairs = [(self.colour_sensor, self.colour_profile, self.colour, self.bytes)]
+        pairs: list[tuple[Any, ...]] = [(self.colour_sensor, self.colour_profile, self.colour, self.bytes)]
         if self.with_depth:
             pairs.insert(0, (self.depth_sensor, self.depth_profile, self.depth, 2))
         for sensor, profile, pixels, size in pairs:

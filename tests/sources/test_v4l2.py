@@ -131,7 +131,7 @@ def test_a_camera_is_asked_for_compressed_frames_unless_told_otherwise(
     capture = Settable(formats)
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: capture)
     (tmp_path / "video0").write_bytes(b"")
-    options = {} if fourcc == "MJPG" else {"fourcc": fourcc}
+    options: dict[str, Any] = {} if fourcc == "MJPG" else {"fourcc": fourcc}
     source = V4l2(Options(str(tmp_path / "video0"), width=WIDTH, fps=15, **options))
     assert source.open().description.endswith(f"({WIDTH}x{HEIGHT}, 30 fps, {chosen})")
     asked = [(cv2.CAP_PROP_FRAME_WIDTH, WIDTH), (cv2.CAP_PROP_FPS, 15)]

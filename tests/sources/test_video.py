@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -150,7 +151,7 @@ def test_a_damaged_frame_keeps_its_number_for_a_reader_that_skips(tmp_path: Path
         video.close()
 
 
-def pixels(path: str) -> list[np.ndarray | None]:
+def pixels(path: str) -> list[Any]:
     """Every frame of a film; None for one that cannot be decoded."""
     video = Video(Options(path, paced=False))
     video.open()

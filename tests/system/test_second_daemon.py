@@ -74,7 +74,7 @@ def test_a_second_daemon_with_the_same_results_is_degraded_until_the_first_has_e
             # some states last for milliseconds: they are looked for as often as the daemon answers
             with second.client() as client:
                 while not seen >= {"backoff", "starting", "opening"}:
-                    status = client.status_document()
+                    status: Status = client.status_document()
                     seen.add(status["sink"]["state"])
                     assert (status["daemon"]["state"], complains(status)) == ("degraded", True)
                     assert time.monotonic() < until_s, seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from ncs_cluster.testing.thermal_lab.sensors import Fault, Sensors
 from ncs_cluster.testing.thermal_lab.trial import Trial
 
 
-def short(until_s: float = 60.0, **changes: object) -> Scenario:
+def short(until_s: float = 60.0, **changes: Any) -> Scenario:
     return scenario.constant(4, 2, 25.0)._replace(until_s=until_s, judged_s=until_s, **changes)
 
 
@@ -105,7 +106,9 @@ def test_sticks_differ_by_up_to_the_scenarios_share() -> None:
 
 def test_a_stick_that_is_covered_finds_more_resistance_to_the_air_and_the_bound_knows_it() -> None:
     trial = Trial(scenario.covering(2, 0, 30.0, factor=2.0)._replace(until_s=3601.0), "all", 1)
-    before = [trial.second() for _ in range(3600)] and list(trial.plant.bodies)
+    for _ in range(3600):
+        trial.second()
+    before = list(trial.plant.bodies)
     dies_c = list(trial.plant.dies_c)
     trial.second()
     after = trial.plant.bodies

@@ -196,7 +196,7 @@ def carry(session: Session, model: Model, now_s: float, choose=None, computes: b
     """Everything that can be said now, in both directions. `choose` picks one of the lanes that have something to send."""
     while True:
         for data in session.out():
-            model.receive(data)
+            model.receive(bytes(data))
         lanes = model.ready()
         if lanes:
             for data in model.send(choose(lanes) if choose else lanes[0]):

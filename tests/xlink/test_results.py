@@ -77,7 +77,7 @@ def test_a_host_that_stood_still_reads_what_has_come_before_it_judges():
     for number in (20, 21):
         pair.session.submit(number, 0, numbered(number, SMALL), pair.now_s)
     for data in pair.session.out():
-        pair.stick.receive(data, pair.now_s)
+        pair.stick.receive(bytes(data), pair.now_s)
     pair.now_s += 0.9
     pair.stick.tick(pair.now_s)
     # the clock is looked at before the bytes

@@ -49,7 +49,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def carry_out(self) -> None:
         for data in self.session.out():
-            self.model.receive(data)
+            self.model.receive(bytes(data))
 
     def hear(self) -> None:
         assert self.end is None or not self.session.events(), "nothing happens after the end"

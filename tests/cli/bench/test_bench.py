@@ -46,7 +46,7 @@ def folder(images: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def bench(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [*BENCH, *map(os.fspath, words)]
+    command = [*BENCH, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=DONE_S, check=False, env={**os.environ, **environ})
 
 
@@ -113,7 +113,7 @@ def _assert_alike(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> N
 def test_ctrl_c_prints_what_is_measured_and_ends_every_program(folder: Path) -> None:
     words = [folder, *STICKS, *IDLE, "--counts", "2", "--repeats", "1000"]
     process = subprocess.Popen(
-        [*BENCH, *map(os.fspath, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*BENCH, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     assert process.stderr is not None
     try:

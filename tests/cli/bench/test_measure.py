@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ncs_cluster.cli.bench.load import Load
@@ -102,9 +104,8 @@ def test_results_that_differ_from_the_first_rows_are_told(change: dict[str, obje
     ],
 )
 def test_every_kind_of_result_is_compared(kind: str, one: list[object], other: list[object]) -> None:
-    done = [
-        run(mode, 1, 1.0, [1.0], found=parsed([line(0, **{kind: found})])) for mode, found in (("serial", one), ("queue", other))
-    ]
+    answers: dict[str, dict[str, Any]] = {"serial": {kind: one}, "queue": {kind: other}}
+    done = [run(mode, 1, 1.0, [1.0], found=parsed([line(0, **found)])) for mode, found in answers.items()]
     assert [row.differing for row in rows(Plan([SERIAL, QUEUE], [1], [1], 1), done)] == [[], ["a.png"]]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ncs_cluster.cli.doctor.checks import (
@@ -77,7 +79,7 @@ def test_a_clock_before_this_package_was_made() -> None:
 
 
 def intake(*seen: IntakeClient, **changed: object) -> IntakeStatus:
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "name": "frigate",
         "address": "tcp://127.0.0.1:5555",
         "state": "running",
@@ -86,7 +88,7 @@ def intake(*seen: IntakeClient, **changed: object) -> IntakeStatus:
     }
     return IntakeStatus(
         open=0, fps=0.0, answered=0, failed=0, withdrawn=0, latency_ms=LatencyStatus(None, None), clients=list(seen), **values
-    )  # type: ignore[arg-type]
+    )
 
 
 def test_each_client_of_frigate_with_its_handshakes_frames_late_answers_and_those_that_never_send() -> None:

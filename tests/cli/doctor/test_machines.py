@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,8 +128,9 @@ def test_a_booted_stick_at_usb_2_and_one_at_a_speed_that_is_too_low(tree: Tree) 
 
 
 def test_sticks_that_the_kernel_puts_to_sleep(tree: Tree) -> None:
-    tree.stick("1-1.1", **{"power/control": "auto"})
-    tree.stick("1-1.2", **{"power/control": "auto", "power/autosuspend_delay_ms": "-1000"})
+    asleep: dict[str, Any] = {"power/control": "auto"}
+    tree.stick("1-1.1", **asleep)
+    tree.stick("1-1.2", **{**asleep, "power/autosuspend_delay_ms": "-1000"})
     remedy = f"echo on | sudo tee /sys/bus/usb/devices/1-1.1/power/control; for ever: echo '{autosuspend.RULE}' | sudo tee "
     text = "the kernel may put the stick at port 1-1.1 to sleep"
     assert tree.said("autosuspend") == [("WARN", text, remedy + autosuspend.FILE)]

@@ -219,7 +219,7 @@ def test_a_handshake_is_held_until_a_stick_can_work(tmp_path: Path) -> None:
         sticks, arrived = Sticks(sticks=0), asyncio.Event()
         async with serving(tmp_path, sticks, []) as (served, client):
             shook_hands = served.clients.shook_hands
-            served.clients.shook_hands = lambda *given: (shook_hands(*given), arrived.set())  # type: ignore[method-assign,func-returns-value]
+            served.clients.shook_hands = lambda *given: (shook_hands(*given), arrived.set())  # type: ignore[method-assign,assignment]
             held = asyncio.create_task(client().shake_hands("yolox_nano"))
             async with asyncio.timeout(ANSWER_S):
                 await arrived.wait()
@@ -282,7 +282,7 @@ def test_handshakes_of_strangers_are_no_reason_to_refuse_one_of_frigate(tmp_path
         async with serving(tmp_path, sticks, []) as (served, client):
             arrived = asyncio.Semaphore(0)
             shook_hands = served.clients.shook_hands
-            served.clients.shook_hands = lambda *given: (shook_hands(*given), arrived.release())  # type: ignore[method-assign,func-returns-value]
+            served.clients.shook_hands = lambda *given: (shook_hands(*given), arrived.release())  # type: ignore[method-assign,assignment]
             strangers = [client() for _ in range(server.MOST_HANDSHAKES)]
             held = [asyncio.create_task(each.shake_hands("x")) for each in strangers]
             async with asyncio.timeout(ANSWER_S):

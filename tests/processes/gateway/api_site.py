@@ -7,7 +7,7 @@ import http.client
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from ncs_cluster.processes.gateway.apis.app import Shared, routes
 from ncs_cluster.processes.gateway.apis.port import PortAuthenticator
 from ncs_cluster.processes.gateway.auth import Authenticator, Guard
 from ncs_cluster.processes.gateway.server import Server, listen
-from ncs_cluster.processes.intake import Answer
+from ncs_cluster.processes.intake import Answer, Intake
 from ncs_cluster.specs import GatewaySpec
 from ncs_cluster.testing.gateway import Answer as Response
 from ncs_cluster.types import Detection, GraphName, Outcome, Tensor
@@ -106,7 +106,7 @@ def detection(label: str, score: float, box: tuple[float, float, float, float] =
 @contextmanager
 def api_site(*apis: str, token: str | None = None) -> Iterator[ApiSite]:
     """The APIs on a port of their own; closed when the block is left."""
-    shared, opened = Shared(FakeIntake()), threading.Event()
+    shared, opened = Shared(cast("Intake", FakeIntake())), threading.Event()
     authenticator = Authenticator(GatewaySpec("127.0.0.1", 0, token, apis=list(apis)))
     sock = listen("127.0.0.1", 0)
     app = Guard(Starlette(routes=routes(apis, shared, authenticator)), authenticator)
@@ -129,7 +129,7 @@ def grpc_site(*, token: str | None = None, clients: tuple[str, ...] = ()) -> Ite
     spec = GatewaySpec("127.0.0.1", 0, token, grpc_address=("127.0.0.1", 0), api_clients=list(clients))
     with listen("127.0.0.1", 0) as sock:
         address = sock.getsockname()[:2]
-    shared, opened = Shared(FakeIntake()), threading.Event()
+    shared, opened = Shared(cast("Intake", FakeIntake())), threading.Event()
     authenticator = PortAuthenticator(spec, Authenticator(spec), spec.grpc_address)
     server, loop = GrpcServer(shared, authenticator, address), asyncio.new_event_loop()
 

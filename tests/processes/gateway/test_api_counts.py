@@ -46,7 +46,7 @@ def test_how_long_a_client_is_silent_is_told_in_steps() -> None:
 
 def ask(site: ApiSite, error: Exception | None = None, image: bytes | None = None, **fields: str) -> int:
     site.intake.error = error
-    return site.form(DETECTION, image=image or jpeg(), **fields).status
+    return site.form(DETECTION, image=image or jpeg(), headers={}, **fields).status
 
 
 def told(site: ApiSite) -> list[IntakeClient]:

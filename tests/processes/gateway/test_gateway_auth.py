@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from ncs_cluster.messages import AskSwitch
-from ncs_cluster.processes.gateway import auth
 from ncs_cluster.processes.gateway.auth import Authenticator
 from ncs_cluster.processes.gateway.hosts import Hosts, host_name
 from ncs_cluster.processes.gateway.server import CannotListen
@@ -124,7 +124,7 @@ def test_a_session_that_was_touched_is_none() -> None:
 def test_after_too_many_wrong_tokens_a_right_one_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever guesses does not learn from the answer that one was right."""
     now_s = 1000.0
-    monkeypatch.setattr(auth.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
     rules = authenticator()
 
     def tried(token: str, address: str = "192.168.1.9", **headers: str) -> bool:

@@ -32,8 +32,8 @@ def put(path: Path, token: str) -> Path:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Site]:
-    files = {"token_file": put(tmp_path / "token", TOKEN), "viewer_token_file": put(tmp_path / "viewer", VIEWER_TOKEN)}
-    with site(tmp_path, token=TOKEN, viewer_token=VIEWER_TOKEN, **files) as running:
+    token, viewer = put(tmp_path / "token", TOKEN), put(tmp_path / "viewer", VIEWER_TOKEN)
+    with site(tmp_path, token=TOKEN, viewer_token=VIEWER_TOKEN, token_file=token, viewer_token_file=viewer) as running:
         running.live()
         yield running
 
