@@ -47,13 +47,19 @@ def test_frames_flow_and_clusters_take_turns_by_the_clock(tmp_path: Path) -> Non
 
 
 def test_clusters_take_turns_by_temperature(tmp_path: Path) -> None:
-    """With the clock turned off, a stick that would reach the switch temperature ends its cluster's turn before it does."""
+    """With the clock turned off, a stick that comes near the switch temperature ends its cluster's turn before it is too hot."""
     clusters = ClusterSpec(1, "ring", switch_interval_s=0.0, switch_temp_c=45.0, time_scale=20.0)
-    with running(settings(tmp_path, sticks(2, initial_c=38.0), [synthetic()], clusters)) as daemon:
-        # where the machine stands still for 0.2 s, the stick is there before it is looked at: then a later turn tells
-        told = re.compile(r"switch to sim-\d: sim-\d would be too hot soon \(4[0-4]\.\d °C\)")
-        status = daemon.until(lambda _: any(map(told.match, daemon.story("clusters"))), "switches before a stick is too hot")
-        assert status["counters"]["throttled_s"] == 0.0
+    # at full work it warms to 12.1 + 18 x 1.8 = 44.5 °C and stays there, however long the machine stands still
+    pool = sticks(2, latency_ms=100.0, ambient_c=12.1, initial_c=40.0, plant={"case_air_k_w": 0.01})
+    with running(settings(tmp_path, pool, [synthetic()], clusters)) as daemon:
+        daemon.until(lambda status: status["clusters"]["switches"] >= 2, "has switched there and back")
+        turns = [text for text in daemon.story("clusters") if text.startswith("switch to")][:2]
+        soon = r"would be too hot soon \(4[0-4]\.\d °C\)"
+        assert re.fullmatch(f"switch to sim-2: sim-1 {soon}", turns[0])
+        assert re.fullmatch(f"switch to sim-1: sim-2 {soon}", turns[1])
+        told = [event["text"] for event in daemon.events()]
+        assert not [text for text in told if "is too hot" in text or "no frame" in text]
+        assert daemon.status()["counters"]["throttled_s"] == 0.0
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
