@@ -159,7 +159,7 @@ def test_a_frigate_that_sends_bgr_is_looked_at_in_bgr(tmp_path: Path) -> None:
     async def story() -> None:
         sticks = Sticks()
         async with serving(tmp_path, sticks, [], colours="BGR") as (_, client):
-            await client().detect(FRAME + np.uint8([10, 20, 30]))
+            await client().detect(FRAME + np.array([10, 20, 30], np.uint8))
         assert sticks.asked[0][1][5, 5].tolist() == [10, 20, 30]
 
     asyncio.run(story())
