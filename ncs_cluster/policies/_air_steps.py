@@ -41,7 +41,7 @@ def case_share(after_s: float) -> float:
 
 
 _SHAPES = {age: [die_share(age - since) for since in range(age)] for age in AGES_S}
-_SQUARES = {age: [value * value for value in shape] for age, shape in _SHAPES.items()}
+_FILTERS = [(age, shape, [value * value for value in shape]) for age, shape in _SHAPES.items()]
 
 
 class AirSteps:
@@ -50,32 +50,46 @@ class AirSteps:
     def __init__(self) -> None:
         self._scores: deque[float] = deque(maxlen=AGES_S[-1])
         self._infos: deque[float] = deque(maxlen=AGES_S[-1])
-        self.steps: list[Step] = []
+        self._fits: list[tuple[int, float, float]] = []
+        """The best fit for each age, as of the last `add`: the fields of Step."""
+
+    @property
+    def steps(self) -> list[Step]:
         """The best fit for each age, as of the last `add`."""
+        return [Step(*fit) for fit in self._fits]
 
     def add(self, score: float, info: float) -> None:
         """The scores and the informations of this second, added up."""
-        self._scores.appendleft(score)
-        self._infos.appendleft(info)
-        self.steps = []
-        for age in AGES_S:
-            weight = sum(map(mul, _SQUARES[age], self._infos))
+        scores, infos = self._scores, self._infos
+        scores.appendleft(score)
+        infos.appendleft(info)
+        self._fits = fits = []
+        for age, shape, squares in _FILTERS:
+            weight = sum(map(mul, squares, infos))
             if weight > 0.0:
-                rise_k = sum(map(mul, _SHAPES[age], self._scores)) / weight
-                self.steps.append(Step(age, rise_k, 1.0 / math.sqrt(weight)))
+                fits.append((age, sum(map(mul, shape, scores)) / weight, 1.0 / math.sqrt(weight)))
 
     def clear(self) -> None:
         self._scores.clear()
         self._infos.clear()
-        self.steps = []
+        self._fits = []
 
     def rise_k(self, after_s: float, sigmas: float) -> float:
         """What a die still gets within `after_s` by the likely part of the largest step, K; 0 or more."""
-        rises = ((step.rise_k - sigmas * step.sigma_k) * die_share(step.age_s + after_s) for step in self.steps)
-        return max(0.0, max(rises, default=0.0))
+        most_k = 0.0
+        for age_s, rise_k, sigma_k in self._fits:
+            likely_k = rise_k - sigmas * sigma_k
+            if likely_k > 0.0:
+                most_k = max(most_k, likely_k * die_share(age_s + after_s))
+        return most_k
 
     def clearest(self) -> tuple[float, Step] | None:
         """How many standard deviations the clearest step is away from none, with its sign, and the step; of those up
         to MOST_K."""
-        found = [(step.rise_k / step.sigma_k, step) for step in self.steps if abs(step.rise_k) <= MOST_K]
-        return max(found, key=lambda pair: abs(pair[0]), default=None)
+        most, clearest = 0.0, None
+        for fit in self._fits:
+            _, rise_k, sigma_k = fit
+            sigmas = rise_k / sigma_k
+            if abs(rise_k) <= MOST_K and (clearest is None or abs(sigmas) > abs(most)):
+                most, clearest = sigmas, fit
+        return None if clearest is None else (most, Step(*clearest))

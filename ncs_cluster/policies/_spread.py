@@ -5,7 +5,8 @@ With floor_i = air_i + R idle the steady die without work and slope_i = R gain_i
     minimise max over i of (floor_i + slope_i u_i)    subject to    sum u_i = total,  0 <= u_i <= most_i
 
 is solved by one temperature T for all sticks that work and are not at their most: u_i = clip((T - floor_i) / slope_i, 0, most_i).
-The sum rises with T, so that T is found by bisection. Source: Boyd and Vandenberghe, "Convex Optimization", example 5.2.
+The sum rises with T, linearly between the temperatures at which a stick begins or has its most: in the order of these, T lies
+after the last one with a sum below the total. Source: Boyd and Vandenberghe, "Convex Optimization", example 5.2.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from collections.abc import Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 Name = TypeVar("Name")
-STEPS = 24
-"""Halvings of some 100 K: to 10 µK."""
+ROUNDING_PER_K = 1e-9
+"""The sum of all slopes where no stick is between none and its most, but for rounding."""
 
 
 class Warmth(NamedTuple):
@@ -38,21 +39,23 @@ def spread(sticks: Mapping[Name, Warmth], total: float) -> Spread[Name] | None:
     room = sum(each.most for each in sticks.values())
     if not 0.0 < total < room:
         return None
-    low_c = min(each.floor_c for each in sticks.values())
-    high_c = max(each.floor_c + each.slope_k for each in sticks.values())
-    for _ in range(STEPS):
-        middle_c = (low_c + high_c) / 2
-        low_c, high_c = (middle_c, high_c) if _sum_at(sticks, middle_c) < total else (low_c, middle_c)
-    duties = {name: _duty(each, high_c) for name, each in sticks.items()}
+    level_c = _level_c(sticks, total)
+    duties = {name: min(each.most, max(0.0, (level_c - each.floor_c) / each.slope_k)) for name, each in sticks.items()}
     return Spread(duties, _hottest_c(sticks, duties), _hottest_c(sticks, _evenly(sticks, total)))
 
 
-def _duty(stick: Warmth, level_c: float) -> float:
-    return min(stick.most, max(0.0, (level_c - stick.floor_c) / stick.slope_k))
-
-
-def _sum_at(sticks: Mapping[Name, Warmth], level_c: float) -> float:
-    return sum(_duty(each, level_c) for each in sticks.values())
+def _level_c(sticks: Mapping[Name, Warmth], total: float) -> float:
+    """T, for a total between 0 and what all may do."""
+    bends = [(each.floor_c, 1.0 / each.slope_k) for each in sticks.values()]
+    bends += [(each.floor_c + each.slope_k * each.most, -1.0 / each.slope_k) for each in sticks.values()]
+    level_c = reached = per_k = 0.0
+    for next_c, change_per_k in sorted(bends):
+        if per_k > ROUNDING_PER_K:
+            if reached + per_k * (next_c - level_c) >= total:
+                return level_c + (total - reached) / per_k
+            reached += per_k * (next_c - level_c)
+        level_c, per_k = next_c, per_k + change_per_k
+    return level_c
 
 
 def _evenly(sticks: Mapping[Name, Warmth], total: float) -> dict[Name, float]:

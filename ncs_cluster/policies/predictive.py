@@ -186,7 +186,8 @@ class Predictive:
         kept_c = limit_c - margin_k(die, limit_c)
         duty = 1.0
         for after_s in HORIZONS_S:
-            rise_k = max(self._rises_k[after_s], steps.rise_k(after_s, OWN_SIGMAS))
-            left_k = kept_c - die.forecast_c(after_s, 0.0) - rise_k
-            duty = min(duty, left_k / (response(after_s, state.unit)[0][3] * state.gain * WORK_W))
+            (by_die, by_case, by_air, by_power), _ = response(after_s, state.unit)
+            idle_c = by_die * state.die_c + by_case * state.case_c + by_air * state.air_c + by_power * IDLE_W
+            left_k = kept_c - idle_c - max(self._rises_k[after_s], steps.rise_k(after_s, OWN_SIGMAS))
+            duty = min(duty, left_k / (by_power * state.gain * WORK_W))
         return max(FROZEN_DUTY if die.suspect else 0.0, duty)
