@@ -25,7 +25,8 @@ POLICY_FIELDS = {"policy", "policy_options", "switch_interval_s", "calibrated"}
 class Regulator:
     """One pool: sticks of one kind, one policy, one cluster size."""
 
-    def __init__(self, pool: PoolSpec, sticks: Sticks, dispatcher: Dispatcher) -> None:
+    def __init__(self, pool: PoolSpec, sticks: Sticks, dispatcher: Dispatcher, *, shadowed: bool = True) -> None:
+        """`shadowed`: the shadow looks at each second. It has no part in decisions, and costs as much as a policy."""
         self.pool = pool
         self.active: list[StickId] = []
         self.switches = 0
@@ -50,6 +51,7 @@ class Regulator:
         self._dispatcher = dispatcher
         self._policy = policies.create(pool.clusters)
         self.shadow = Shadow()
+        self._shadowed = shadowed
         self._hot: dict[StickId, bool] = {}
         """The sticks that were hot at the last `regulate`; True: for want of a temperature."""
         self._rested = (0, 0)
@@ -107,7 +109,7 @@ class Regulator:
         self.policy_deadline_s = None if advice.next_s is None else advice.next_s / self.spec.time_scale
         self.look_deadline_s = None if advice.look_s is None else advice.look_s / self.spec.time_scale
         self.no_alternative = advice.no_alternative
-        ageing = [stick.zone.deadline_s for stick in members if stick.usable]
+        ageing = [stick.zone.deadline_s for stick, seen in zip(members, view.sticks, strict=True) if seen.usable]
         self.reading_deadline_s = min((when_s / self.spec.time_scale for when_s in ageing if when_s is not None), default=None)
         if advice.switched is not None:
             self.switches += 1
@@ -117,12 +119,12 @@ class Regulator:
             )
             text = f"switch to {', '.join(self.active)}: {advice.switched}"
             actions.append(LogEvent("info", "clusters", text, "switches by heat" if by_heat else ""))
-        usable = any(stick.usable for stick in view.sticks)
+        usable = any(seen.usable for seen in view.sticks)
         return actions + self._report_shedding(usable and not allowed and not self.held, bool(allowed))
 
     def _look_beside(self, view: View, duties: dict[StickId, float]) -> list[Action]:
         """What `predictive` would do. It is for people: where it fails, it begins anew and no stick is touched."""
-        if not self.shadow.is_due(view):
+        if not (self._shadowed and self.shadow.is_due(view)):
             return []
         try:
             self.shadow.look(view, self._policy, self.spec.policy, duties, self._rates(view))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ncs_cluster.testing.thermal_lab import scenario
+from ncs_cluster.testing.thermal_lab.core_pool import CorePool
 from ncs_cluster.testing.thermal_lab.plant import INFERENCE_S, Network, spread
 from ncs_cluster.testing.thermal_lab.scenario import Scenario
 from ncs_cluster.testing.thermal_lab.sensors import Fault, Sensors
@@ -24,6 +25,15 @@ def test_the_same_seed_gives_the_same_sticks_and_the_same_result() -> None:
     one, same, other = (Trial(story, "ring", seed) for seed in (1, 1, 2))
     assert one.plant.bodies == same.plant.bodies != other.plant.bodies
     assert str(one.run()) == str(same.run()) != str(other.run())
+
+
+def test_a_shadow_beside_the_policy_changes_nothing() -> None:
+    story = scenario.constant(3, 1, 40.0)._replace(until_s=300.0)
+    alone, beside = (Trial(story, "ring", 1, shadowed=shadowed) for shadowed in (False, True))
+    assert str(alone.run()) == str(beside.run())
+    assert isinstance(alone.pool, CorePool)
+    assert isinstance(beside.pool, CorePool)
+    assert (len(alone.pool.regulator.shadow.sticks), len(beside.pool.regulator.shadow.sticks)) == (0, 3)
 
 
 def test_two_cool_sticks_of_four_work_all_the_time_and_take_turns() -> None:

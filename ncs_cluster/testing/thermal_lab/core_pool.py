@@ -6,6 +6,8 @@ sticks that may work at once, all are cut by the same factor. This is what the d
 
 from __future__ import annotations
 
+import functools
+
 from ncs_cluster.backends import SIMULATED
 from ncs_cluster.core.child import Limits
 from ncs_cluster.core.dispatch import Dispatcher
@@ -20,11 +22,12 @@ from ncs_cluster.types import GraphName, StickId
 class CorePool:
     """Sticks are numbered from 0; they are told and opened by `plug`."""
 
-    def __init__(self, clusters: ClusterSpec) -> None:
+    def __init__(self, clusters: ClusterSpec, *, shadowed: bool = False) -> None:
+        """`shadowed`: see Regulator."""
         self._spec = PoolSpec(clusters)
         self._dispatcher = Dispatcher(Tally())
         self._sticks = Sticks([self._spec], [GraphSpec(GraphName("any"), "any.xml", "ssd")], self._dispatcher, Limits())
-        self.regulator = Regulator(self._spec, self._sticks, self._dispatcher)
+        self.regulator = Regulator(self._spec, self._sticks, self._dispatcher, shadowed=shadowed)
 
     def plug(self, number: int, now_s: float) -> None:
         """The stick is found, and open at once."""
@@ -35,8 +38,9 @@ class CorePool:
 
     def measured(self, number: int, value_c: float, level: int, now_s: float) -> None:
         """A reading and the throttle level of a stick arrive."""
-        self._sticks.by_id[stick_id(number)].record_telemetry(Telemetry(value_c, level), now_s, 0.0)
-        self._dispatcher.queues[stick_id(number)].throttle(level)
+        stick = stick_id(number)
+        self._sticks.by_id[stick].record_telemetry(Telemetry(value_c, level), now_s, 0.0)
+        self._dispatcher.queues[stick].throttle(level)
 
     def regulate(self, now_s: float) -> None:
         self.regulator.regulate(now_s)
@@ -54,7 +58,8 @@ class CorePool:
     def work(self, count: int) -> list[float]:
         """The share of its time in which each of `count` sticks works now."""
         queues = self._dispatcher.queues
-        duties = [queues[stick_id(number)].duty if stick_id(number) in queues else 0.0 for number in range(count)]
+        found = [queues.get(stick_id(number)) for number in range(count)]
+        duties = [0.0 if queue is None else queue.duty for queue in found]
         permits, wanted = self._dispatcher.permits.get(self._spec.name, 0), sum(duties)
         return [duty * permits / wanted for duty in duties] if permits and wanted > permits else duties
 
@@ -67,5 +72,6 @@ class CorePool:
         queue.end(for_s)
 
 
+@functools.cache
 def stick_id(number: int) -> StickId:
     return StickId(f"lab-{number + 1}")

@@ -132,6 +132,7 @@ class Plant:
         self.bodies = list(bodies)
         self._uncovered, self._box = list(bodies), box
         self._networks: dict[tuple[float, ...], Network] = {}
+        self._factors: tuple[float, ...] = ()
         self.resist([1.0] * len(bodies))
         self.nodes_c: Values = np.full(self.network.nodes, air_c)
         self.levels = [0] * len(bodies)
@@ -152,13 +153,14 @@ class Plant:
     def resist(self, factors: Sequence[float]) -> None:
         """From now on the heat of each stick finds so many times the resistance to the air that it was drawn with."""
         key = tuple(factors)
-        if key not in self._networks:
-            resisting = zip(self._uncovered, factors, strict=True)
-            bodies = [body._replace(case_air_k_w=body.case_air_k_w * factor) for body, factor in resisting]
-            self._networks[key] = Network(bodies, self._box)
-        self.network = self._networks[key]
+        if key == self._factors:
+            return
+        self._factors = key
         resisting = zip(self._uncovered, factors, strict=True)
         self.bodies = [body._replace(case_air_k_w=body.case_air_k_w * factor) for body, factor in resisting]
+        if key not in self._networks:
+            self._networks[key] = Network(self.bodies, self._box)
+        self.network = self._networks[key]
 
     def speed(self, number: int) -> float:
         """The share of its full rate that the stick's throttle leaves to it."""
@@ -173,8 +175,8 @@ class Plant:
         self.nodes_c = air_c + kept @ (self.nodes_c - air_c) + driven @ power_w
         if sun_w is not None:
             self.nodes_c += sunned @ np.asarray(sun_w)
-        for number, body in enumerate(self.bodies):
-            level = _level(self.levels[number], self.nodes_c[number], body.onset_c) if powered[number] else 0
+        for number, (body, die_c) in enumerate(zip(self.bodies, self.dies_c.tolist(), strict=True)):
+            level = _level(self.levels[number], die_c, body.onset_c) if powered[number] else 0
             self.throttle_events += level > self.levels[number]
             self.levels[number] = level
 

@@ -66,6 +66,7 @@ def _figures(body: Body) -> DieFigures:
 
 class Trial:
     """`policy` is the name of a policy plugin, or "original". `calibrated`: it knows each stick's figures, as if measured.
+    `shadowed`: what `predictive` would do is followed beside it.
 
     The same seed gives the same sticks and the same sensor errors.
     """
@@ -79,6 +80,7 @@ class Trial:
         interval_s: float = 10.0,
         options: dict[str, Any] | None = None,
         calibrated: bool = False,
+        shadowed: bool = False,
     ) -> None:
         self.scenario, self.policy = scenario, policy
         chance = random.Random(f"sticks {seed}")
@@ -105,7 +107,7 @@ class Trial:
             spec = ClusterSpec(size, policy, interval_s, limit_c, policy_options=options or {})
             if calibrated:
                 spec = structs.replace(spec, calibrated={stick_id(number): _figures(body) for number, body in enumerate(bodies)})
-            self.pool = CorePool(spec)
+            self.pool = CorePool(spec, shadowed=shadowed)
 
     def run(self, *, dynamic: bool = False) -> Result:
         """The whole scenario. `dynamic`: with the dynamic bound, which takes seconds to compute."""
@@ -123,8 +125,10 @@ class Trial:
                 self._powered[number] = True
                 self.plant.replace(number, scenario.air_c(begins_s))
                 self.pool.plug(number, self._clock_s)
+        dies_c = self.plant.dies_c.tolist()
+        for number in range(scenario.sticks):
             if self._powered[number]:
-                reading = self._sensors[number].read(float(self.plant.dies_c[number]), begins_s, PERIOD_S)
+                reading = self._sensors[number].read(dies_c[number], begins_s, PERIOD_S)
                 if reading is not None:
                     self._coming.append((reading[1], number, reading[0], self.plant.levels[number]))
         stalled = any(from_s <= begins_s < from_s + for_s for from_s, for_s in scenario.stalls)
@@ -180,7 +184,7 @@ class Trial:
             self.pool.worked(number, share * for_s)
         sun_w = [scenario.sun_w(number, self.now_s) for number in range(scenario.sticks)]
         plant.advance(for_s, work, scenario.air_c(self.now_s), self._powered, sun_w if any(sun_w) else None)
-        hottest_c = max(float(die_c) for die_c, powered in zip(plant.dies_c, self._powered, strict=True) if powered)
+        hottest_c = max(die_c for die_c, powered in zip(plant.dies_c.tolist(), self._powered, strict=True) if powered)
         self._hottest_c = max(self._hottest_c, hottest_c)
         self._over_s += for_s * (hottest_c > scenario.limit_c)
         if self.traced:
