@@ -133,6 +133,18 @@ class Ledger:
         """As `begin` got them; empty where an earlier version has listed the items."""
         return self._document("facts") or {}
 
+    def kept(self, name: str) -> Optional[str]:
+        """What a way to run the job has kept for its next command."""
+        return self._meta(name)
+
+    def keep(self, name: str, text: str) -> None:
+        with self._changing():
+            self._set(name, text)
+
+    def forget(self, name: str) -> None:
+        with self._changing():
+            self._db.execute("DELETE FROM meta WHERE key = ?", (name,))
+
     @property
     def complete(self) -> bool:
         """Every turn of the present pass has its record in every output."""
@@ -177,6 +189,17 @@ class Ledger:
         if frames is None or frame < first + frames:
             return Place(item, frame - first)
         return Place(item + 1 + frame - first - frames, 0)
+
+    def first_frame(self, item: int) -> int:
+        """The number of an item's first frame; for an item that the job has reached, or the next one."""
+        with self._reading():
+            row = self._db.execute(
+                "SELECT item, first, frames FROM films WHERE item <= ? ORDER BY item DESC LIMIT 1", (item,)
+            ).fetchone()
+        if row is None:
+            return item
+        film, first, frames = row
+        return int(first) if film == item else int(first) + int(frames or 1) + item - int(film) - 1
 
     def film_begins(self, item: int, first: int, declared: int = 0) -> None:
         """`declared`: how many frames its header says it has; 0: unknown."""

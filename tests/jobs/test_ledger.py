@@ -48,6 +48,8 @@ def test_a_frame_is_found_in_its_item_whatever_pictures_and_films_there_are(leng
         first += length or 1
     assert [made.place(frame) for frame in range(len(places))] == places
     assert made.place(len(places)) == Place(len(lengths), 0)
+    assert [made.first_frame(item) for item in range(len(lengths))] == [at for at, each in enumerate(places) if each.frame == 0]
+    assert made.first_frame(len(lengths)) == len(places)
     assert made.expected == len(places)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import time
@@ -11,10 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs, to_builtins
+from msgspec import structs
 
 from ncs_cluster.errors import ConfigError
+from ncs_cluster.jobs import same_graph
 from ncs_cluster.jobs.listing import STDIN, Items
+from ncs_cluster.jobs.same_graph import sha256
 from ncs_cluster.plugins import load, made
 from ncs_cluster.processes.ledgered_sink import CAMERA
 from ncs_cluster.sinks import SINKS
@@ -25,8 +26,6 @@ AHEAD = 8
 """Slots granted in advance: thousands of small pictures per second would wait for the supervisor's next turn otherwise."""
 SOURCES_SHOWN = 3
 """SOURCEs that the status of a job names."""
-NOT_THE_JOB = frozenset({"model", "blob", "name"})
-"""Fields of a graph that may differ when a job goes on: where it lies, not what it computes."""
 
 
 def settings_for(given: argparse.Namespace, folder: Path, runtime_dir: str, settings: Settings) -> Settings:
@@ -92,10 +91,9 @@ def _layer(graph: GraphSpec) -> dict[str, str]:
 
 def identity(given: argparse.Namespace, graph: GraphSpec) -> dict[str, Any]:
     """What must be the same when the command is given again, under the names that a refusal uses."""
-    fields = {name: value for name, value in to_builtins(graph, str_keys=True).items() if name not in NOT_THE_JOB}
     described = {
         "sources": _absolute(given.sources),
-        "graph": {**fields, "model": sha256(graph.model)},
+        "graph": same_graph.described(graph),
         "formats": given.formats,
         "size": list(given.most),
         "shard": [given.part, given.parts],
@@ -137,8 +135,3 @@ def _absolute(sources: Sequence[str]) -> list[str]:
 
 def _words(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def sha256(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
