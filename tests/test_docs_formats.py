@@ -69,7 +69,7 @@ def test_the_sessions_of_the_page_print_what_it_says(folder: Path, monkeypatch: 
     assert failed == 0
 
 
-@pytest.mark.parametrize("kind", [name for name, plugin in SINKS.builtin.items() if plugin.jobs_only])
+@pytest.mark.parametrize("kind", [name for name, plugin in SINKS.builtin.items() if plugin.jobs_only and plugin.output])
 def test_every_format_has_a_section_that_names_its_options(kind: str) -> None:
     section = re.split(r"^## ", PAGE.partition(f"\n## {kind}\n")[2], flags=re.M)[0]
     own = {field.name for field in dataclasses.fields(load(SINKS.get(kind).options))} - {"path", "shard_size"}

@@ -23,7 +23,7 @@ from ncs_cluster.types import CameraName
 def cameras(context: Context) -> list[CameraSpec]:
     """Cameras of --source and of [cameras.NAME]. A list given by flag or environment replaces the tables; a table of the same name
     then gives the other keys. A list in the file adds to the tables. Without both: the synthetic scene; none where other programs
-    send pictures."""
+    send pictures, or other machines jobs."""
     before, made = context.faults, list[CameraSpec]()
     for name, text, key in _named(context):
         with context.apart():
@@ -52,6 +52,8 @@ def _named(context: Context) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         if root.cameras:
             name = next(iter(root.cameras))
             context.refuse("cameras", name, because="source is missing; give it one, or use --source " + name + "=SPEC")
+        if root.nats is not None and root.nats.jobs:
+            return
         if root.api or root.api_grpc is not None or (root.frigate is not None and root.frigate.endpoint is not None):
             return
         listed = ["synthetic"]

@@ -1,12 +1,14 @@
-"""The table [nats]: a sink that tells the fleet of this daemon."""
+"""The table [nats]: a sink that tells the fleet of this daemon, and one that takes chunks of jobs."""
 
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from ncs_cluster.config.context import Context
 from ncs_cluster.config.mqtt import page_address
+from ncs_cluster.config.paths import state_dir
 from ncs_cluster.config.server_files import ca_file, password
 from ncs_cluster.plugins import made
 from ncs_cluster.sinks import SINKS
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> list[SinkSpec]:
-    """One sink, or none where no server is named."""
+    """One or two sinks, or none where no server is named."""
     table = context.root.nats
     if table is None or context.job:
         return []
@@ -57,7 +59,29 @@ def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> lis
         made(plugin.options, options)
     except ValueError as error:
         context.refuse("nats", "node", because=str(error).removeprefix("node "))
-    return [SinkSpec(plugin.name, options, str(address), plugin.name)]
+    return [SinkSpec(plugin.name, options, str(address), plugin.name), *_chunks(context, options, str(address))]
+
+
+def _chunks(context: Context, announced: dict[str, Any], shown: str) -> list[SinkSpec]:
+    """`announced`: the options of the sink that tells the fleet."""
+    table = context.root.nats
+    assert table is not None
+    if not table.jobs:
+        for key in sorted({"mounts", "job_weight"} & table.model_fields_set):
+            context.refuse("nats", key, because="is for jobs of other machines; set jobs = true too")
+        return []
+    options = {
+        **{key: value for key, value in announced.items() if key != "page"},
+        "folder": str(Path(state_dir(context)) / "chunks"),
+        "mounts": {name: str(context.path(path, "nats", "mounts")) for name, path in table.mounts.items()},
+        "weight": table.job_weight,
+    }
+    plugin = SINKS.get("chunks")
+    try:
+        made(plugin.options, options)
+    except ValueError as error:
+        context.refuse("nats", "mounts", because=str(error).removeprefix("mounts: "))
+    return [SinkSpec(plugin.name, options, shown, plugin.name, records=False)]
 
 
 def _key(context: Context, name: str, file: Optional[str]) -> Optional[Key]:

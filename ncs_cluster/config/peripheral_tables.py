@@ -112,6 +112,11 @@ class Nats(Table):
     page: Optional[str] = key(
         None, "Address of the page, for the others' link to it. Without it: as --listen says.", pattern=r"^https?://\S+$"
     )
+    jobs: bool = key(False, "Take chunks of jobs that `ncsctl run --nats` offers there.")
+    job_weight: float = key(0.1, "The share of the sticks of each chunk, beside the weights of the cameras.", gt=0, le=100)
+    mounts: dict[str, str] = key(
+        {}, "Folders with the files of such jobs, by the names that `ncsctl run --mount` gives them. Nothing outside is read."
+    )
 
 
 class Ambient(Table):

@@ -12,11 +12,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from typing import Optional, TypeVar
+from typing import List, Optional, TypeVar
+
+import msgspec
 
 from ncs_cluster.client import Client, Refused
 from ncs_cluster.errors import NcsClusterError, NotRunning, one_line
 from ncs_cluster.plugins import reason
+from ncs_cluster.specs import GraphSpec, JobSpec
 from ncs_cluster.status import Status
 
 T = TypeVar("T")
@@ -33,7 +36,7 @@ class NoPicture(NcsClusterError):
 
 
 class SocketObserver:
-    """See sinks.base.Observer."""
+    """See sinks.base.JobObserver."""
 
     def __init__(self, runtime_dir: str) -> None:
         self._runtime_dir = runtime_dir
@@ -50,6 +53,15 @@ class SocketObserver:
             return self._ask(lambda client: client.switch())
         except Refused as error:
             return str(error)
+
+    def graphs(self) -> List[GraphSpec]:
+        return msgspec.msgpack.decode(self._ask(lambda client: client.graphs()), type=List[GraphSpec])
+
+    def begin_job(self, job: JobSpec) -> str:
+        return self._ask(lambda client: client.begin_job(msgspec.msgpack.encode(job)))
+
+    def cancel_job(self, id: str) -> None:
+        self._ask(lambda client: client.change_job(id, "cancel"))
 
     def wait(self, timeout_s: float) -> None:
         if self._follower is None:

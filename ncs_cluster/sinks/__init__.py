@@ -133,5 +133,21 @@ SINKS = Registry(
             parse="ncs_cluster.sinks.fleet:parse",
             observes=True,
         ),
+        SinkPlugin(
+            name="records",
+            form="",
+            driver="ncs_cluster.sinks.records:Records",
+            options="ncs_cluster.sinks.records:Options",
+            parse="ncs_cluster.sinks._parted:parse",
+            jobs_only=True,
+        ),
+        SinkPlugin(
+            name="chunks",
+            form="",
+            driver="ncs_cluster.sinks.chunks:Chunks",
+            options="ncs_cluster.sinks.chunks:Options",
+            parse="ncs_cluster.sinks.chunks:parse",
+            observes=True,
+        ),
     ],
 )

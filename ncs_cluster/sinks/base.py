@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, NamedTuple, Optional, Protocol, Sequence, Tuple, runtime_checkable
+import typing
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ncs_cluster.jobs.ledger import Item, Ledger
+    from ncs_cluster.specs import GraphSpec, JobSpec
     from ncs_cluster.status import Status
 
 
@@ -45,7 +47,7 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
 
-@runtime_checkable
+@typing.runtime_checkable
 class Finishing(Protocol):
     """A sink that can be a job's: its output survives a power cut, and has its final form once the job is done."""
 
@@ -57,7 +59,7 @@ class Finishing(Protocol):
         it returns; `open` and `close` may come between. Raises OSError."""
 
 
-@runtime_checkable
+@typing.runtime_checkable
 class Tidying(Protocol):
     """A sink that keeps what a further pass over failed frames would need."""
 
@@ -66,7 +68,7 @@ class Tidying(Protocol):
         process exits before it returns. Raises OSError."""
 
 
-@runtime_checkable
+@typing.runtime_checkable
 class Remote(Protocol):
     """A sink that takes records also while the place they go to is away."""
 
@@ -87,7 +89,7 @@ class Part(NamedTuple):
     ledger: Ledger
 
 
-@runtime_checkable
+@typing.runtime_checkable
 class Joining(Protocol):
     """A sink that can make a job's output of those of its parts."""
 
@@ -163,6 +165,19 @@ class Observer(Protocol):
 
     def picture(self, camera: str) -> bytes:
         """The camera's next drawn picture, a JPEG file. Blocks for some seconds at most."""
+
+
+class JobObserver(Observer, Protocol):
+    """An observer that has the daemon do jobs, too."""
+
+    def graphs(self) -> List[GraphSpec]:
+        """The daemon's. Raises NcsClusterError."""
+
+    def begin_job(self, job: JobSpec) -> str:
+        """Returns its id. Raises NotRunning, or another NcsClusterError where the daemon refuses it."""
+
+    def cancel_job(self, id: str) -> None:
+        """Raises NcsClusterError."""
 
 
 class Parsed(NamedTuple):

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ncs_cluster.sinks.records import read
 from ncs_cluster.testing.conformance import JobSinkConformance
 from ncs_cluster.testing.conformance.job_sink import FRAMES, job_record
 from tests.needs import need_module
@@ -26,6 +27,15 @@ class TestJsonl(JobSinkConformance):
 
     def read(self, folder: Path) -> list[tuple[int, bool]]:
         return [(each["frame"], "error" in each) for each in lines(folder / "results")]  # type: ignore[misc]
+
+
+class TestRecords(JobSinkConformance):
+    plugin = "records"
+    refused_options = ({"path": "relative"},)
+
+    def read(self, folder: Path) -> list[tuple[int, bool]]:
+        with open(folder / "results", "rb") as file:
+            return [(each.frame, each.outcome.error is not None) for each in read(file)]
 
 
 class TestCsv(JobSinkConformance):

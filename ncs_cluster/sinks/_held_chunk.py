@@ -1,0 +1,169 @@
+"""One chunk that this host has: a folder with the ledger of its items, and a job of the daemon that works on it.
+
+The folder says all that a later process needs: after a kill of this process, of the daemon, or of both, the chunk goes on where it
+was. Runs on CPython 3.9.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import BinaryIO, Dict, List, Optional
+
+import msgspec
+from msgspec import Struct
+
+from ncs_cluster.errors import NcsClusterError, NotRunning, one_line
+from ncs_cluster.fleet.chunk import Chunk, Offer, check, placed
+from ncs_cluster.fleet.jobs import Taken
+from ncs_cluster.jobs import layout
+from ncs_cluster.jobs.ledger import Ledger, Root
+from ncs_cluster.plugins import reason
+from ncs_cluster.sinks._final import aside
+from ncs_cluster.sinks.base import JobObserver
+from ncs_cluster.specs import CameraSpec, GraphSpec, JobSpec, SinkSpec
+from ncs_cluster.types import CameraName
+
+LEDGER, RECORDS, KEPT = "ledger.sqlite", "records", "chunk.json"
+KIND = "records"
+AHEAD = 8
+"""Slots granted in advance, as for any job."""
+NEW, RUNNING, WHOLE, FAILED, OVER = "new", "running", "whole", "failed", "over"
+
+
+class Kept(Struct, frozen=True):
+    """What stands in the folder."""
+
+    offer: Offer
+    chunk: Chunk
+    reply: str
+    deliveries: int
+    starts: int = 1
+    """Processes that have begun with it."""
+
+
+class Held:
+    """See the module. `state`: new, running, whole or failed by the thread that asks the daemon; over by the one that has told the
+    server, after which the folder is removed."""
+
+    def __init__(self, folder: str, kept: Kept) -> None:
+        self.folder, self.offer, self.chunk = folder, kept.offer, kept.chunk
+        self.taken = Taken(b"", kept.reply, kept.deliveries)
+        self.starts = kept.starts
+        self.state = NEW
+        self.why = ""
+        """Of a failed one."""
+        self.told_s = 0.0
+        """When the server was told last that it is worked on; time.monotonic()."""
+        self.unwanted = False
+        """Its job is to be cancelled once it is over."""
+        self._ledger: Optional[Ledger] = None
+
+    @property
+    def records(self) -> str:
+        """The file of its records; there once it is whole."""
+        return os.path.join(self.folder, RECORDS)
+
+    def keep(self) -> None:
+        """Raises OSError."""
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        kept = Kept(self.offer, self.chunk, self.taken.reply, self.taken.deliveries, self.starts)
+        with aside(os.path.join(self.folder, KEPT)) as draft, open(draft, "wb") as file:
+            file.write(msgspec.json.encode(kept))
+
+    def open_records(self) -> BinaryIO:
+        """Raises OSError."""
+        return open(self.records, "rb")
+
+    def lengths(self) -> List[Optional[int]]:
+        """For each item the frames of a film; None for a picture."""
+        return list(layout.lengths(self._opened()))
+
+    def begin(self, daemon: JobObserver, graph: GraphSpec, mounts: Dict[str, str], weight: float) -> None:
+        """Give the daemon its job. After NotRunning it is still new."""
+        try:
+            ledger = self._opened()
+            if ledger.job is None:
+                check(self.chunk)
+                roots = [Root(placed(mounts, root), root.prefix, confined=True) for root in self.chunk.roots]
+                ledger.begin({"job": self.chunk.job, "chunk": self.chunk.chunk}, roots, self.chunk.items, [KIND])
+            if not self._look(ledger):
+                daemon.begin_job(self._job(graph, weight))
+            self.state = self.state if self.state == WHOLE else RUNNING
+        except NotRunning:
+            return
+        except (NcsClusterError, ValueError, OSError) as error:
+            # another process of this host may have begun it before
+            if not self.runs(daemon):
+                self.fail(reason(error))
+
+    def runs(self, daemon: JobObserver) -> bool:
+        """The daemon works on it, or may do so."""
+        try:
+            states = [job.state for job in daemon.status().jobs if job.out == self.folder]
+        except NcsClusterError:
+            return True
+        if any(state in ("running", "paused") for state in states):
+            self.state = RUNNING if self.state == NEW else self.state
+            return True
+        return False
+
+    def look(self, states: Dict[str, str]) -> None:
+        """See how far a running one is. `states`: of the daemon's jobs, by folder, with the reason of one that has failed."""
+        try:
+            if not self._look(self._opened()) and (why := states.get(self.folder)) is not None:
+                self.fail(why)
+        except (NcsClusterError, OSError) as error:
+            self.fail(reason(error))
+
+    def fail(self, why: str) -> None:
+        self.state, self.why = FAILED, one_line(why)
+
+    def remove(self) -> None:
+        """The folder; what cannot be removed now is removed by a later process."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+    def _look(self, ledger: Ledger) -> bool:
+        """It has failed or is whole."""
+        if self.state in (NEW, RUNNING) and ledger.complete and ledger.sink(KIND).finished:
+            self.state = WHOLE
+        return self.state not in (NEW, RUNNING)
+
+    def _opened(self) -> Ledger:
+        if self._ledger is None:
+            self._ledger = Ledger(os.path.join(self.folder, LEDGER), create=True)
+        return self._ledger
+
+    def _job(self, graph: GraphSpec, weight: float) -> JobSpec:
+        ledger = os.path.join(self.folder, LEDGER)
+        options = {"ledger": ledger, "max_width": self.offer.max_width, "max_height": self.offer.max_height, "lock": True}
+        shown = f"chunk {self.chunk.chunk} of job {self.chunk.job}"
+        camera = CameraSpec(
+            CameraName("job"),
+            "job",
+            options,
+            shown,
+            graphs=[graph.name],
+            ordered=True,
+            picture="exact",
+            ahead=AHEAD,
+            resumable=True,
+            weight=weight,
+            sinks=[KIND],
+        )
+        return JobSpec(camera, [SinkSpec(KIND, {"path": self.records}, shown, KIND, ledger)], graph, self.folder, [shown])
+
+
+def found(folder: str) -> Optional[Held]:
+    """The chunk of a folder; None where it holds none."""
+    try:
+        with open(os.path.join(folder, KEPT), "rb") as file:
+            return Held(folder, msgspec.json.decode(file.read(), type=Kept))
+    except (OSError, msgspec.MsgspecError, ValueError):
+        return None

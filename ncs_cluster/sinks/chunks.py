@@ -1,0 +1,264 @@
+"""NATS: chunks of jobs over hosts, taken as fast as this daemon's sticks do them. Each is a job of the daemon, over its control
+socket, so weight, heat, retries and kills are what they are for every job. It gets no records. Runs on CPython 3.9.
+
+One thread asks the daemon, another one talks with the server; a chunk's state tells each what the other has done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional
+
+from ncs_cluster.errors import ConfigError, NcsClusterError, format_os_error
+from ncs_cluster.fleet import address, chunk
+from ncs_cluster.fleet.chunk import Malformed, Offer, Result
+from ncs_cluster.fleet.connection import Server, connected, library
+from ncs_cluster.fleet.drained import is_drained
+from ncs_cluster.fleet.entry import PROTOCOL
+from ncs_cluster.fleet.jobs import DELIVERIES, Jobs, Taken
+from ncs_cluster.fleet.login import Key
+from ncs_cluster.plugins import reason
+from ncs_cluster.sinks._held_chunk import FAILED, OVER, WHOLE, Held
+from ncs_cluster.sinks._host_of_chunks import Host
+from ncs_cluster.sinks._nats_sessions import Sessions
+from ncs_cluster.sinks.base import JobObserver, Opened, Parsed, Place
+from ncs_cluster.types import Record
+
+LOOK_S = 0.3
+"""Between two looks at the daemon while it has chunks."""
+IDLE_S = 1.0
+OFFERS_S = 2.0
+"""Between two looks at the jobs that are offered."""
+JUDGED_S = 10.0
+"""Between two judgements of whether this host can take part in a job: a mount may come and go."""
+TURN_S = 0.1
+WAIT_S = 2.0
+"""For a chunk."""
+AGAIN_S = 2.0
+"""Before another host gets what this one could not do."""
+LAST_WORDS_S = 1.5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the server is, and where chunks are worked on."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    url: str
+    folder: str
+    """Absolute path: of the chunks' folders."""
+    node: str = "ncs"
+    user: Optional[str] = None
+    password: Optional[str] = None
+    ca_file: Optional[str] = None
+    seed: Optional[str] = None
+    """Of an nkey, instead of user and password."""
+    jwt: Optional[str] = None
+    mounts: Dict[str, str] = field(default_factory=dict)
+    """Absolute paths of folders with files of jobs, by the names that jobs have for them."""
+    weight: float = 0.1
+    """Of each chunk's stream, beside cameras of weight 1."""
+    runtime_dir: str = ""
+    """Of the daemon that does the work."""
+
+    def __post_init__(self) -> None:
+        address.parse(self.url)
+        if not address.NODE.fullmatch(self.node):
+            raise ValueError(f"node {self.node!r} may hold letters, digits, _ and - only, 64 at most")
+        if not os.path.isabs(self.folder):
+            raise ValueError("folder must be an absolute path")
+        for name, path in self.mounts.items():
+            if not address.NODE.fullmatch(name) or not os.path.isabs(path):
+                raise ValueError(f"mounts: {name!r} must be a name of letters, digits, _ and -, with an absolute path")
+        if not 0 < self.weight <= 100:
+            raise ValueError("job_weight must be above 0, at most 100")
+
+
+def parse(spec: str, place: Place) -> Parsed:
+    """No SPEC means a server: its password is no option of a command line."""
+    raise ValueError("chunks of jobs are taken by [nats] jobs = true, not by --results")
+
+
+class Chunks:
+    """See base.Sink and base.Remote. The resume token is empty."""
+
+    def __init__(self, options: Options, daemon: JobObserver) -> None:
+        self._options = options
+        where = address.parse(options.url)
+        key = None if options.seed is None else Key(options.seed, options.jwt)
+        self._server = Server(where, options.user, options.password, options.ca_file, key)
+        self._host = Host(options.folder, options.mounts, options.weight, daemon)
+        self._sessions = Sessions(str(where), self._session)
+        self._offers: Dict[str, Offer] = {}
+        self._verdicts: Dict[str, Optional[str]] = {}
+        """Job -> why this host takes no part in it; None: it does."""
+        self._defect: Optional[str] = None
+
+    def open(self, first: int, token: Optional[bytes]) -> Opened:
+        """Does not wait for the server. Raises ConfigError without nats-py, and where the folder cannot be made."""
+        library()
+        try:
+            self._host.load()
+        except OSError as error:
+            raise ConfigError(f"chunks of jobs cannot be kept: {format_os_error(error)}") from error
+        for target in (self._work, self._judge):
+            threading.Thread(target=target, name="chunks", daemon=True).start()
+        self._sessions.start()
+        return Opened(first, b"")
+
+    def follow(self) -> Optional[bytes]:
+        return None
+
+    def write(self, record: Record) -> bytes:
+        return b""
+
+    def trouble(self) -> Optional[str]:
+        return self._defect or self._sessions.trouble
+
+    def close(self) -> None:
+        """The jobs of chunks are the daemon's, and go on with the next one."""
+        self._sessions.close(LAST_WORDS_S)
+
+    # -- the thread that asks the daemon
+
+    def _work(self) -> None:
+        while not self._sessions.closing.is_set():
+            try:
+                self._host.advance()
+                self._defect = None
+            except NcsClusterError as error:
+                log.debug("%s", error)
+            except Exception as error:
+                self._defect = f"chunks cannot be worked on: unexpected {reason(error)}"
+            self._sessions.closing.wait(LOOK_S if self._host.held else IDLE_S)
+
+    # -- the thread that looks at mounts, which may hang
+
+    def _judge(self) -> None:
+        while not self._sessions.closing.is_set():
+            offers = dict(self._offers)
+            for job, offer in offers.items():
+                try:
+                    self._verdicts[job] = self._host.refusal(offer)
+                except Exception as error:
+                    self._verdicts[job] = reason(error)
+            for job in set(self._verdicts) - set(offers):
+                del self._verdicts[job]
+            until_s = time.monotonic() + JUDGED_S
+            while time.monotonic() < until_s and set(self._offers) <= set(offers) and not self._sessions.closing.is_set():
+                self._sessions.closing.wait(LOOK_S)
+
+    # -- the thread of the connection
+
+    async def _session(self) -> None:
+        """One connection. Returns when it has ended or the sink is closed; raises Unusable."""
+        async with connected(self._server, f"ncs_cluster chunks {self._options.node}") as connection:
+            jobs, due_s, told, drained = Jobs(connection), 0.0, dict[str, Optional[str]](), False
+            self._offers = {}
+            await jobs.prepare()
+            self._sessions.trouble = None
+            taking: Optional[asyncio.Task[None]] = None
+            try:
+                while not self._sessions.closing.is_set() and not connection.closed:
+                    if time.monotonic() >= due_s:
+                        self._offers = await jobs.offers(self._offers)
+                        drained = await is_drained(connection, self._options.node)
+                        due_s = time.monotonic() + OFFERS_S
+                    verdicts = {job: why for job, why in dict(self._verdicts).items() if job in self._offers}
+                    await self._refuse(jobs, verdicts, told)
+                    for held in list(self._host.held.values()):
+                        await self._tell(jobs, held)
+                    if taking is not None and taking.done():
+                        taking.result()
+                        taking = None
+                    fits = [job for job, why in verdicts.items() if why is None]
+                    if taking is None and fits and self._host.room and not drained:
+                        taking = asyncio.ensure_future(self._take(jobs, fits))
+                    await asyncio.sleep(TURN_S)
+            finally:
+                if taking is not None:
+                    taking.cancel()
+                    await asyncio.wait({taking}, timeout=LAST_WORDS_S / 2)
+
+    async def _refuse(self, jobs: Jobs, verdicts: Dict[str, Optional[str]], told: Dict[str, Optional[str]]) -> None:
+        """Say what is new of the jobs that this host takes no part in. `told`: what this connection has said."""
+        for job, why in verdicts.items():
+            if why is not None and told.get(job) != why:
+                await jobs.refuse(job, self._options.node, why)
+            elif why is None and told.get(job, "") is not None:
+                # also what a process before this one has said
+                await jobs.take_part(job, self._options.node)
+            told[job] = why
+
+    async def _take(self, jobs: Jobs, fits: List[str]) -> None:
+        """One chunk, of the job of which this host has the fewest."""
+        having = {job: sum(key[0] == job for key in list(self._host.held)) for job in fits}
+        for job in sorted(having, key=lambda each: (having[each], each)):
+            offer = self._offers.get(job)
+            taken = None if offer is None else await jobs.take(job, WAIT_S if len(having) == 1 else 0.0)
+            if offer is not None and taken is not None:
+                await self._begin(jobs, offer, taken)
+                return
+        if len(having) > 1:
+            await asyncio.sleep(WAIT_S / 2)
+
+    async def _begin(self, jobs: Jobs, offer: Offer, taken: Taken) -> None:
+        try:
+            given = chunk.decoded(taken.payload, chunk.Chunk)
+            chunk.check(given)
+        except Malformed as error:
+            # nobody can do it: the command that collects publishes what is missing
+            log.warning("a chunk of job %s %s", offer.job, error)
+            await jobs.done(taken)
+            return
+        if given.job != offer.job:
+            await jobs.done(taken)
+        elif taken.deliveries > DELIVERIES:
+            last = await jobs.reason(given.job, given.chunk)
+            why = f"given up after {DELIVERIES} hosts: {last or 'none of them has finished it'}"
+            await jobs.put(Result(PROTOCOL, given.job, given.chunk, self._options.node, given_up=why), None)
+            await jobs.done(taken)
+        else:
+            try:
+                self._host.add(offer, given, taken)
+            except OSError as error:
+                await jobs.again(taken, given.job, given.chunk, format_os_error(error), AGAIN_S)
+
+    async def _tell(self, jobs: Jobs, held: Held) -> None:
+        """Say of a chunk what has become of it."""
+        now_s = time.monotonic()
+        if held.state == OVER:
+            return
+        if held.chunk.job not in self._offers:
+            held.unwanted, held.state = True, OVER
+        elif held.state == WHOLE:
+            await self._finish(jobs, held)
+        elif held.state == FAILED:
+            await self._fail(jobs, held, held.why)
+        elif now_s >= held.told_s + held.offer.silent_s / 3:
+            held.told_s = now_s
+            await jobs.working(held.taken)
+
+    async def _finish(self, jobs: Jobs, held: Held) -> None:
+        given = held.chunk
+        result = Result(PROTOCOL, given.job, given.chunk, self._options.node, attempt=os.urandom(8).hex(), lengths=held.lengths())
+        try:
+            with held.open_records() as records:
+                await jobs.put(result, records)
+        except (Malformed, OSError) as error:
+            await self._fail(jobs, held, reason(error))
+            return
+        await jobs.done(held.taken)
+        held.state = OVER
+
+    async def _fail(self, jobs: Jobs, held: Held, why: str) -> None:
+        await jobs.again(held.taken, held.chunk.job, held.chunk.chunk, f"{self._options.node}: {why}", AGAIN_S)
+        held.state = OVER
