@@ -38,11 +38,7 @@ def _server() -> argparse.ArgumentParser:
     """Options that say which server is asked, and as whom."""
     made = argparse.ArgumentParser(add_help=False)
     made.add_argument("--nats", metavar="URL", help="nats://HOST[:PORT] or tls://HOST[:PORT]; without it: as [nats] says")
-    made.add_argument("--user", metavar="NAME", help="to log in with; wants a --password-file")
-    made.add_argument("--password-file", metavar="FILE", help="a file that holds the password alone, not world-readable")
-    made.add_argument("--nkey-file", metavar="FILE", help="instead of them: the seed of an nkey, not world-readable")
-    made.add_argument("--credentials-file", metavar="FILE", help="instead of them: a credentials file, not world-readable")
-    made.add_argument("--ca-file", metavar="FILE", help="the authority that has signed the server's certificate")
+    options.nats_login(made)
     made.add_argument("--config", metavar="FILE", help="settings whose [nats] is used; without it: as for ncs-clusterd")
     return made
 

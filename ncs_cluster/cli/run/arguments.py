@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ncs_cluster.backends import SIMULATED
-from ncs_cluster.cli import daemon_flags
+from ncs_cluster.cli import daemon_flags, options
 from ncs_cluster.cli.job_folder import folder_named
 from ncs_cluster.cli.suggesting import Parser
 from ncs_cluster.sinks import SINKS
@@ -24,6 +25,10 @@ examples:
   find /archive -name '*.jpg' | ncsctl run - --graph reid --out features --format hdf5
   ncsctl run holiday/ --graph yolox_nano --out found --retry-failed
 """
+SILENT_S = 30.0
+OF_NATS = ("mount", "host_timeout", "user", "password_file", "nkey_file", "credentials_file", "ca_file")
+FOR_HOSTS = ("--config", "--set", "--state-dir", "--threshold", "--log-level")
+"""Flags of a daemon that choose no stick."""
 WEIGHT = 0.1
 """Of an attached job's stream, beside cameras of weight 1."""
 DAEMON_FLAGS = {**daemon_flags.FLAGS, "--log-level": ("LEVEL", "of DIR/run.log")}
@@ -54,6 +59,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--weight", metavar="W", type=float, help=f"with --attach: its share, where a camera has 1 [{WEIGHT}]")
     made.add_argument("--runtime-dir", metavar="DIR", help="with --attach: of the daemon")
     made.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    hosts = made.add_argument_group("daemons at a NATS server")
+    hosts.add_argument("--nats", metavar="URL", help="run on those that take jobs there: nats://HOST[:PORT] or tls://HOST[:PORT]")
+    mount = "with --nats: a folder above the files, under the name that hosts have for it (repeatable)"
+    hosts.add_argument("--mount", metavar="NAME=DIR", action="append", default=[], help=mount)
+    silence = f"with --nats: silence after which another host gets a host's work [{SILENT_S:g}]"
+    hosts.add_argument("--host-timeout", metavar="S", type=float, help=silence)
+    options.nats_login(hosts)
     daemon_flags.add(made, DAEMON_FLAGS)
     return made
 
@@ -74,6 +86,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     given.part, given.parts = int(shard[1]), int(shard[2])
     given.most = daemon_flags.size(made, given.size)
     _check_attached(made, given)
+    _check_nats(made, given)
     for name in ("readers", "shard_size"):
         if getattr(given, name) < 0:
             made.error(f"argument --{name.replace('_', '-')}: must not be negative")
@@ -94,6 +107,30 @@ def _check_attached(made: argparse.ArgumentParser, given: argparse.Namespace) ->
         made.error("argument --weight: must be above 0, at most 100")
 
 
+def _check_nats(made: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """`mounts`: absolute paths by name."""
+    given.mounts = {}
+    if given.nats is None:
+        for name in OF_NATS:
+            if getattr(given, name):
+                made.error(f"argument --{name.replace('_', '-')}: is for --nats")
+        return
+    for name in ("attach", "detach", "weight", "retry_failed", "strict", "readers"):
+        if getattr(given, name):
+            made.error(f"argument --{name.replace('_', '-')}: is not for --nats; leave one of them out")
+    for flag in DAEMON_FLAGS:
+        if hasattr(given, flag[2:].replace("-", "_")) and flag not in FOR_HOSTS:
+            made.error(f"argument {flag}: hosts have their own; leave it out with --nats")
+    for text in given.mount:
+        name, _, path = text.partition("=")
+        if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) is None or not os.path.isdir(path):
+            made.error("argument --mount: is NAME=DIR, with a NAME of letters, digits, _ and -, and a folder that is there")
+        given.mounts[name] = os.path.abspath(path)
+    given.host_timeout = SILENT_S if given.host_timeout is None else given.host_timeout
+    if not 1 <= given.host_timeout <= 3600:
+        made.error("argument --host-timeout: must be within 1..3600 seconds")
+
+
 def _formats() -> list[str]:
     return [plugin.name for plugin in SINKS.builtin.values() if plugin.output is not None]
 
@@ -102,7 +139,8 @@ def of_daemon(given: argparse.Namespace, folder: Path) -> list[str]:
     """The flags that ncs-clusterd's settings are read from. `folder`: the job's, which is there. With --attach the graph and the
     sticks are those of the daemon that runs."""
     flags = ["--no-web", "--source", "synthetic"]
-    flags += ["--backend", SIMULATED] if given.attach else ["--graph", given.graph]
+    flags += [] if given.attach else ["--graph", given.graph]
+    flags += ["--backend", SIMULATED] if given.attach or given.nats is not None else []
     for name in given.formats:
         flags += ["--results", f"{name}:{folder / str(SINKS.get(name).output)}"]
     return flags + daemon_flags.given(given, DAEMON_FLAGS)

@@ -36,6 +36,11 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(given.out).absolute()
     try:
+        if given.nats is not None:
+            # imported here: others do not pay for an event loop
+            from ncs_cluster.cli.run import over_hosts
+
+            return over_hosts.run(given, folder)
         return attached.run(given, folder) if given.attach else _alone(given, folder)
     except NcsClusterError as error:
         return _refused(str(error))

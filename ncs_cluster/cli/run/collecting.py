@@ -1,0 +1,214 @@
+"""The side of a job over hosts that publishes its chunks and collects their results.
+
+Nothing of it is kept beside the ledger: what is published and what has ended stands at the server, so a command that was killed, a
+server that has lost everything, and a host that comes back late all end in the same way. A chunk that is neither in the queue nor
+has a result is published.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from ncs_cluster.cli.run import chunking
+from ncs_cluster.cli.run.chunking import Cut, Named
+from ncs_cluster.cli.run.feeding import Feeder
+from ncs_cluster.fleet.chunk import Chunk, Malformed, Offer, Result, Root
+from ncs_cluster.fleet.connection import Server, Unusable, connected
+from ncs_cluster.fleet.entry import PROTOCOL
+from ncs_cluster.fleet.jobs import Jobs
+from ncs_cluster.jobs.ledger import Item, Ledger
+from ncs_cluster.sinks.records import read
+from ncs_cluster.sources._item_kind import is_film
+
+WINDOW = 200
+"""Chunks that are published before their turn to be written."""
+LOOK_S = 0.3
+AGAIN_S = 1.0
+FULL_S = 2.0
+REFUSALS_S = 5.0
+LONELY_S = 20.0
+BAD_RESULTS = 3
+"""Results of one chunk that are no results, after which its items are given up."""
+
+
+class Collector:
+    """One job. `show()` is called often; `say(line)` tells the user something once."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        feeder: Feeder,
+        offer: Offer,
+        roots: list[Root],
+        size: int,
+        show: Callable[[], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._ledger, self._feeder, self._offer, self._roots = ledger, feeder, offer, roots
+        self._show = show
+        self._say_line, self._said = say, set[str]()
+        place = ledger.place(ledger.written)
+        self._cuts: Iterator[Cut] = chunking.cuts(ledger, size, place.item)
+        self._window: deque[Cut] = deque()
+        self._fill()
+        self._turn = ledger.first_frame(self._window[0].first) if self._window else ledger.written
+        self._split: set[int] = set()
+        """First items of chunks that are done item by item."""
+        self._bad: dict[str, int] = {}
+        """How many results of a chunk were none."""
+        self._fed: list[tuple[int, list[str]]] = []
+        """Chunks whose results still lie at the server, and the turn behind each."""
+        self._alone_s = 0.0
+
+    async def run(self, server: Server) -> None:
+        """Returns when all is written. Raises OSError, LedgerError."""
+        while True:
+            try:
+                async with connected(server, "ncsctl run") as connection:
+                    jobs = Jobs(connection)
+                    await jobs.prepare()
+                    await jobs.offer(self._offer)
+                    await self._session(jobs)
+                    await asyncio.to_thread(self._feeder.finish, self._turn)
+                    await jobs.withdraw(self._offer.job)
+                return
+            except Unusable as error:
+                self._say(f"the NATS server {server.address} cannot be used: {error}; trying again")
+                self._show()
+                await asyncio.sleep(AGAIN_S)
+
+    async def _session(self, jobs: Jobs) -> None:
+        loop = asyncio.get_running_loop()
+        refusals_s, lonely_s = loop.time() + REFUSALS_S, loop.time() + LONELY_S
+        while self._window:
+            job = self._offer.job
+            # a host writes the result before it acknowledges: what is not in the queue any more has one by then
+            waiting = await jobs.waiting(job)
+            ended = await jobs.ended(job)
+            if ended:
+                lonely_s = loop.time() + LONELY_S
+            for cut in self._window:
+                for name, items in self._chunks(cut):
+                    if name not in waiting and name not in ended:
+                        await jobs.publish(self._chunk(name, items))
+            while self._window and all(name in ended for name, _ in self._chunks(self._window[0])):
+                if not await self._collect(jobs, self._window[0]):
+                    break
+            await self._forget(jobs, ended)
+            self._show()
+            now_s = loop.time()
+            if now_s >= refusals_s:
+                refusals_s = now_s + REFUSALS_S
+                for node, why in (await jobs.refusals(job)).items():
+                    self._say(f"{node} takes no part: {why}")
+            if now_s >= lonely_s and len(waiting) >= len(self._window):
+                self._say("no host has done a chunk yet; hosts need [nats] jobs = true and this server's url")
+            if self._window:
+                await asyncio.sleep(LOOK_S)
+
+    # -- chunks
+
+    def _fill(self) -> None:
+        while len(self._window) < WINDOW and (cut := next(self._cuts, None)) is not None:
+            self._window.append(cut)
+
+    def _chunks(self, cut: Cut) -> list[tuple[str, list[Named]]]:
+        if cut.first in self._split:
+            return [(f"{each.item.number}-1", [each]) for each in cut.items]
+        return [(str(cut.first), cut.items)]
+
+    def _chunk(self, name: str, items: list[Named]) -> Chunk:
+        return Chunk(PROTOCOL, self._offer.job, name, self._roots, [(each.root, each.name) for each in items])
+
+    async def _collect(self, jobs: Jobs, cut: Cut) -> bool:
+        """Write the records of the chunk whose turn it is. False: it has to be done anew."""
+        chunks = self._chunks(cut)
+        for name, items in chunks:
+            result = await self._result(jobs, name)
+            if result is None:
+                return False
+            if result.given_up is not None and len(items) > 1:
+                self._say(f"chunk {name}: {result.given_up}; its items are tried one by one")
+                self._split.add(cut.first)
+                return False
+            if not await self._write(jobs, name, items, result):
+                return False
+        # what was split keeps its result until its items are written: a later command splits it again
+        self._fed.append((self._turn, [name for name, _ in chunks] + [str(cut.first)]))
+        self._window.popleft()
+        self._fill()
+        return True
+
+    async def _result(self, jobs: Jobs, name: str) -> Result | None:
+        if self._bad.get(name, 0) >= BAD_RESULTS:
+            return Result(
+                PROTOCOL, self._offer.job, name, "ncsctl", given_up=f"{BAD_RESULTS} hosts have given results that are none"
+            )
+        try:
+            result = await jobs.result(self._offer.job, name)
+            if result is None or (result.job, result.chunk) == (self._offer.job, name):
+                return result
+            raise Malformed("is of another chunk")
+        except Malformed as error:
+            await self._anew(jobs, name, error)
+            return None
+
+    async def _write(self, jobs: Jobs, name: str, items: list[Named], result: Result) -> bool:
+        """Moves the turn behind the chunk's last frame. False: its records are none."""
+        bare = [each.item for each in items]
+        if result.given_up is not None:
+            (item,) = bare
+            film = is_film(item)
+            self._turn = await self._patiently(lambda: self._feeder.give_up(self._turn, item, str(result.given_up), film=film))
+            return True
+        with tempfile.TemporaryFile() as records:
+            try:
+                await jobs.records(result, records)
+                self._turn = await self._patiently(lambda: self._feed(bare, result, records))
+            except (Malformed, ValueError) as error:
+                await self._anew(jobs, name, error)
+                return False
+        return True
+
+    def _feed(self, items: list[Item], result: Result, records: BinaryIO) -> int:
+        records.seek(0)
+        return self._feeder.feed(self._turn, items, result.lengths, read(records))
+
+    async def _anew(self, jobs: Jobs, name: str, error: ValueError) -> None:
+        """Have a chunk done again whose result is none."""
+        self._bad[name] = self._bad.get(name, 0) + 1
+        self._say(f"the result of chunk {name} {error}; it is done anew")
+        await jobs.forget(self._offer.job, name)
+
+    async def _patiently(self, write: Callable[[], int]) -> int:
+        """A full disk is waited for, as by a sink."""
+        while True:
+            try:
+                return await asyncio.to_thread(write)
+            except OSError as error:
+                self._ledger.must_be_there()
+                self._say(f"the outputs cannot be written: {error.strerror or error}; trying again")
+                self._show()
+                await asyncio.sleep(FULL_S)
+
+    async def _forget(self, jobs: Jobs, ended: set[str]) -> None:
+        """Remove results that are written durably, and those of hosts that were late."""
+        written = self._ledger.written
+        while self._fed and self._fed[0][0] <= written:
+            for name in self._fed.pop(0)[1]:
+                await jobs.forget(self._offer.job, name)
+        kept = {name for _, names in self._fed for name in names}
+        first = self._window[0].first if self._window else self._ledger.items
+        for name in ended - kept:
+            number = name.partition("-")[0]
+            if number.isdecimal() and int(number) < first:
+                await jobs.forget(self._offer.job, name)
+
+    def _say(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._say_line(line)

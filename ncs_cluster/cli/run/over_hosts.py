@@ -1,0 +1,135 @@
+"""ncsctl run --nats: the job's items are done by daemons on other machines, and their results collected here.
+
+The command lists the items in the job's ledger, publishes them in chunks at a NATS server, and writes the outputs as a job on one
+machine does. It may be killed at any moment: the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+from ncs_cluster import __version__
+from ncs_cluster.cli.fleet_server import server_of
+from ncs_cluster.cli.job_folder import locked
+from ncs_cluster.cli.run import arguments, chunking, plan
+from ncs_cluster.cli.run.collecting import Collector
+from ncs_cluster.cli.run.feeding import Feeder
+from ncs_cluster.cli.run.prepared import INTERRUPTED, PROGRAM, ended, prepared
+from ncs_cluster.cli.run.progress import Progress
+from ncs_cluster.cli.settings import read
+from ncs_cluster.errors import ConfigError, one_line
+from ncs_cluster.fleet.chunk import Offer, Root
+from ncs_cluster.fleet.connection import Server, Unusable, connected, library
+from ncs_cluster.fleet.entry import PROTOCOL
+from ncs_cluster.fleet.jobs import Jobs
+from ncs_cluster.jobs.ledger import Ledger
+from ncs_cluster.jobs.same_graph import key_of
+from ncs_cluster.specs import JobSpec, Settings
+
+KEPT = "over hosts"
+"""The key in the ledger: what the job is called at the server, and the size of its chunks."""
+LOOKED_AT = 1000
+"""Items among which one is sought that is there."""
+
+
+def run(given: argparse.Namespace, folder: Path) -> int:
+    """Returns the exit code. Raises NcsClusterError, OSError."""
+    library()
+    server = server_of(given)
+    with locked(folder):
+        job = _job(given, folder)
+        ledger = prepared(given, folder, job)
+        began_s, progress = time.monotonic(), Progress(ledger, quiet=given.quiet)
+        if ledger.complete:
+            _withdraw(server, ledger)
+            return ended(given, ledger, job, progress, began_s)
+        try:
+            _collect(given, server, ledger, job, progress)
+        except KeyboardInterrupt:
+            done = f"interrupted after {ledger.written} frames; hosts end the chunks they have, and the same command goes on"
+            print(f"{PROGRAM}: {done}", file=sys.stderr)
+            return INTERRUPTED
+        ledger.forget(KEPT)
+        return ended(given, ledger, job, progress, began_s)
+
+
+def _job(given: argparse.Namespace, folder: Path) -> JobSpec:
+    def planned(settings: Settings) -> Settings:
+        return plan.settings_for(given, folder, settings.runtime_dir, settings)
+
+    return read(PROGRAM, arguments.of_daemon(given, folder), planned, graphs=False).jobs[0]
+
+
+def _collect(given: argparse.Namespace, server: Server, ledger: Ledger, job: JobSpec, progress: Progress) -> None:
+    chunking.check(ledger)
+    roots = chunking.roots(ledger, given.mounts)
+    name, size = _kept(ledger)
+    width, height = given.most
+    offer = Offer(
+        PROTOCOL,
+        __version__,
+        name,
+        str(job.graph.name)[:64],
+        key_of(job.graph),
+        width,
+        height,
+        given.host_timeout,
+        _there(ledger, roots),
+        sorted({root.mount for root in roots}),
+    )
+    feeder = Feeder(job, ledger)
+    try:
+        with progress:
+            collector = Collector(ledger, feeder, offer, roots, size, lambda: progress.update(None), _say)
+            asyncio.run(collector.run(server))
+    finally:
+        feeder.close()
+
+
+def _kept(ledger: Ledger) -> tuple[str, int]:
+    """A name that no other job has had, and the size of chunks: those of the command that began the job."""
+    if (text := ledger.kept(KEPT)) is not None:
+        try:
+            kept = json.loads(text)
+            return str(kept["job"]), max(1, int(kept["size"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ConfigError("the ledger of the job is damaged; remove its folder to begin anew") from error
+    made = os.urandom(10).hex(), chunking.size_for(ledger.items)
+    ledger.keep(KEPT, json.dumps({"job": made[0], "size": made[1]}))
+    return made
+
+
+def _there(ledger: Ledger, roots: list[Root]) -> tuple[Root, bytes] | None:
+    """An item that can be found here, and so on each host whose mount is the same."""
+    rows = ledger.select("SELECT root, name FROM items ORDER BY number LIMIT ?", LOOKED_AT)
+    for item, (root, name) in zip(islice(ledger.items_from(0, LOOKED_AT), LOOKED_AT), rows, strict=False):
+        if os.path.exists(item.path):
+            return roots[root], name
+    return None
+
+
+def _withdraw(server: Server, ledger: Ledger) -> None:
+    """What a command that was killed at its very end has left at the server."""
+    if ledger.kept(KEPT) is None:
+        return
+
+    async def withdraw() -> None:
+        async with connected(server, "ncsctl run") as connection:
+            await Jobs(connection).withdraw(_kept(ledger)[0])
+
+    try:
+        asyncio.run(withdraw())
+        ledger.forget(KEPT)
+    except Unusable as error:
+        _say(f"the NATS server {server.address} cannot be used: {error}; it keeps what it has of the job for two weeks")
+
+
+def _say(line: str) -> None:
+    print(f"{PROGRAM}: {one_line(line)}", file=sys.stderr, flush=True)
