@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ncs_cluster import __version__
 from ncs_cluster.messages import Served
 from ncs_cluster.processes.intake import Overloaded, TimedOut, Unanswered
 from ncs_cluster.testing.gateway import TOKEN
@@ -184,10 +185,14 @@ def test_a_client_that_leaves_takes_its_picture_along(deepstack: ApiSite) -> Non
 
 
 def test_what_clients_ask_at_their_start_has_an_answer(deepstack: ApiSite) -> None:
-    update = deepstack.request("GET", "/v1/status/updateavailable").json
-    assert (update["success"], update["updateAvailable"]) == (True, False)
-    assert update["current"] == update["latest"]
-    assert {"major", "minor", "patch"} <= set(update["current"])
+    for place in ("/v1/status", "/v1/server/status"):
+        update = deepstack.request("GET", f"{place}/updateavailable").json
+        assert (update["success"], update["updateAvailable"]) == (True, False)
+        assert update["current"] == update["latest"]
+        assert {"major", "minor", "patch"} <= set(update["current"])
+        for word in ("ping", "version"):
+            version = deepstack.request("GET", f"{place}/{word}").json
+            assert (version["success"], version["message"], version["version"]) == (True, __version__, update["current"])
     unknown = deepstack.form("/v1/vision/face/recognize", image=jpeg())
     assert (unknown.status, unknown.json["success"]) == (404, False)
 

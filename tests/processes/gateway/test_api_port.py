@@ -66,12 +66,13 @@ def test_the_port_has_the_apis_and_not_the_page(tmp_path: Path) -> None:
             assert each.get(LIST).json == {
                 "success": True,
                 "models": [],
-                "command": "list",
+                "command": "list-custom",
                 "moduleId": "ncs_cluster",
                 "code": 200,
             }
             assert each.get("/v2").json["name"] == "ncs_cluster"
-        for path in ("/", "/api/status", "/metrics", "/cameras/cam0.jpg", "/static/app.js", "/login"):
+        assert "APIs of inference servers alone" in alone.get("/").body.decode()
+        for path in ("/api/status", "/metrics", "/cameras/cam0.jpg", "/static/app.js", "/login"):
             assert alone.get(path).status == 404
         assert alone.request("GET", LIST, host="evil.example").status == 421
         assert any(isinstance(message, OpenIntake) for message in opened.child.received)

@@ -29,6 +29,7 @@ from ncs_cluster.processes.gateway.apis.predictions import (
     answer,
     api_key,
     asked,
+    current_version,
     default_graph,
     model_list,
     named_graph,
@@ -65,9 +66,20 @@ class DeepStack:
             Route("/v1/vision/detection", self._answered(self.detection), methods=["POST"]),
             Route("/v1/vision/custom/list", self._answered(self.custom_list), methods=["GET", "POST"]),
             Route("/v1/vision/custom/{model}", self._answered(self.custom), methods=["POST"]),
-            Route("/v1/status/updateavailable", self._answered(self.update_available)),
-            Route("/v1/status/ping", self._answered(self.update_available)),
+            *self._status_routes(),
             Route("/v1/{rest:path}", self._answered(self.unknown), methods=METHODS),
+        ]
+
+    def _status_routes(self) -> list[Route]:
+        # CodeProject.AI moved them with its version 2.4, and serves both
+        return [
+            Route(f"{place}/{word}", self._answered(handler))
+            for place in ("/v1/status", "/v1/server/status")
+            for word, handler in (
+                ("updateavailable", self.update_available),
+                ("version", self.current_version),
+                ("ping", self.current_version),
+            )
         ]
 
     async def detection(self, request: Request) -> dict[str, Any]:
@@ -87,6 +99,9 @@ class DeepStack:
 
     async def update_available(self, request: Request) -> dict[str, Any]:
         return update_available(ncs_cluster.__version__)
+
+    async def current_version(self, request: Request) -> dict[str, Any]:
+        return current_version(ncs_cluster.__version__)
 
     async def unknown(self, request: Request) -> dict[str, Any]:
         if request.method != "POST" and request.scope["path"].startswith(("/v1/vision/detection", "/v1/vision/custom/")):

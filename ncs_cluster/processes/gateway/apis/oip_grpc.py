@@ -70,7 +70,8 @@ class Service:
         if len(call.data) > most:
             if not self._models.can_work():
                 raise NoStick("no stick can take a picture now", NO_STICK_RETRY_S)
-            raise BadTensors(f"the request has {len(call.data)} bytes, more than the {most} that the largest input needs")
+            size = f"the request has {len(call.data)} bytes, more than the {most} that the largest input needs"
+            raise BadTensors(f"{size}: one picture, its colours UINT8")
         message = await self._models.in_thread(_read, "ModelInferRequest", call.data)
         graph = self._models.named(message.model_name, message.model_version)
         return await self._models.infer(

@@ -8,7 +8,8 @@ from ipaddress import IPv4Network, IPv6Network
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.routing import BaseRoute
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from ncs_cluster.processes.gateway.auth import Authenticator, Guard
@@ -48,6 +49,11 @@ def is_among(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> boo
 
 
 def make_app(authenticator: PortAuthenticator, routes: Iterable[BaseRoute]) -> ASGIApp:
-    app = Starlette(routes=list(routes))
+    app = Starlette(routes=[Route("/", _root), *routes])
     app.router.redirect_slashes = False
     return Guard(app, authenticator)
+
+
+async def _root(request: Request) -> Response:
+    """Who configures a client looks with a browser whether something answers; clients of CodeProject.AI look there too."""
+    return PlainTextResponse("ncs_cluster: APIs of inference servers alone; its page is at the address of --listen\n")

@@ -130,13 +130,30 @@ def unsuccessful(why: str, code: int) -> dict[str, Any]:
 
 
 def model_list(graphs: Mapping[str, ServedGraph]) -> dict[str, Any]:
-    return {"success": True, "models": list(graphs), "command": "list", "moduleId": "ncs_cluster", "code": 200}
+    return {"success": True, "models": list(graphs), "command": "list-custom", "moduleId": "ncs_cluster", "code": 200}
+
+
+def current_version(version: str) -> dict[str, Any]:
+    """What CodeProject.AI's server says of itself, also when it is pinged."""
+    return {"success": True, "message": version, "version": _version(version), "code": 200}
 
 
 def update_available(version: str) -> dict[str, Any]:
     """There is never one: updates are the package's."""
+    own = _version(version)
+    return {
+        "success": True,
+        "message": "This is the current version",
+        "version": own,
+        "current": own,
+        "latest": own,
+        "updateAvailable": False,
+    }
+
+
+def _version(version: str) -> dict[str, Any]:
     numbers = [int(each) if each.isdecimal() else 0 for each in version.split(".")[:3]] + [0, 0, 0]
-    own = {
+    return {
         "major": numbers[0],
         "minor": numbers[1],
         "patch": numbers[2],
@@ -145,12 +162,4 @@ def update_available(version: str) -> dict[str, Any]:
         "securityUpdate": False,
         "file": "",
         "releaseNotes": "",
-    }
-    return {
-        "success": True,
-        "message": "This is the current version",
-        "version": own,
-        "current": own,
-        "latest": own,
-        "updateAvailable": False,
     }
