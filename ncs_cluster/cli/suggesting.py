@@ -29,7 +29,10 @@ class Parser(argparse.ArgumentParser):
         help_line = f"; {self.prog} --help says how"
         if (wrong := _CHOICE.match(message)) is not None:
             word = wrong["word"][1:-1]
-            message = f"{word}: is no {_noun(wrong['what'])}{did_you_mean(word, self._choices(wrong['what'])) or help_line}"
+            choices, noun = self._choices(wrong["what"]), _noun(wrong["what"])
+            # a help of many lines tells no more than the values of a flag; commands are explained there
+            values = f"; it takes {' or '.join(choices)}" if noun.startswith("value") and choices else ""
+            message = f"{word}: is no {noun}{did_you_mean(word, choices) or values or help_line}"
         elif message.startswith("unrecognized arguments: "):
             word = message.removeprefix("unrecognized arguments: ").split()[0]
             message = self._unknown_flag(word) or f"{word}: is one word too many{help_line}"

@@ -75,7 +75,12 @@ def test_names_and_kinds_choose(state: Path) -> None:
     text = ncsctl("--of", "sim-2", "--state-dir", str(state))
     assert "sim-1" not in text.split("warning")[0]
     assert "switches" in ncsctl("--kind", "switches", "--state-dir", str(state))
-    assert ncsctl("--of", "sim-3", "--state-dir", str(state), code=1).startswith("ncsctl: nothing was recorded of sim-3 from ")
+    unknown = ncsctl("--of", "sim-3", "--state-dir", str(state), code=1)
+    assert unknown.startswith("ncsctl: nothing was recorded of sim-3 from ")
+    assert "; recorded are " in unknown
+    assert "sim-1, sim-2" in unknown
+    early = ncsctl("--of", "sim-3", "--since", "2001-01-01", "--until", "2001-01-02", "--state-dir", str(state), code=1)
+    assert early.endswith("; nor of anything else\n")
 
 
 def test_json_has_every_point_and_event(state: Path) -> None:

@@ -15,6 +15,7 @@ from ncs_cluster.errors import did_you_mean
     [
         (["staus"], "ncsctl: staus: is no command; did you mean status?"),
         (["Status"], "ncsctl: Status: is no command; did you mean status?"),
+        (["status", "-o", "yaml"], "ncsctl status: yaml: is no value of --output/-o; it takes wide or json"),
         (["xyzzy"], "ncsctl: xyzzy: is no command; ncsctl --help says how"),
         (["status", "--jsn"], "ncsctl: --jsn: unknown flag; did you mean --json?"),
         (["events", "--folow"], "ncsctl: --folow: unknown flag; did you mean --follow?"),

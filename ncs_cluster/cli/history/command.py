@@ -76,8 +76,9 @@ def run(given: argparse.Namespace) -> int:
 def _wanted(past: Past, given: argparse.Namespace) -> Past:
     names, kinds = given.of or [], given.kind or []
     if unknown := sorted(set(names) - {series.name for series in past.series}):
-        known = ", ".join(sorted({series.name for series in past.series if series.name})) or "nothing"
-        raise NothingRecorded(f"nothing was recorded of {unknown[0]} {_span(past)}; of {known} there is")
+        known = ", ".join(sorted({series.name for series in past.series if series.name}))
+        others = f"recorded are {known}" if known else "nor of anything else"
+        raise NothingRecorded(f"nothing was recorded of {unknown[0]} {_span(past)}; {others}")
     return past._replace(
         series={
             series: points

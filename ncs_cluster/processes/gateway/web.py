@@ -258,6 +258,8 @@ class Web:
     def _no_picture_reason(self, name: str) -> str:
         if (camera := self._status_of(name)) is None:
             return "no picture"
+        if camera.state == "running":
+            return "no picture yet, though the camera is running; ask again in a moment"
         return f"no picture: the camera is {camera.state}" + (f" ({camera.detail})" if camera.detail else "")
 
     def _status_of(self, name: str) -> CameraStatus | None:

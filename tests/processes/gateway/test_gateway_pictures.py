@@ -68,6 +68,8 @@ def test_a_camera_that_draws_nothing_says_why(tmp_path: Path) -> None:
         answer = opened.get("/cameras/cam0.jpg")
         assert answer.status == 503
         assert answer.body == b"no picture: the camera is backoff (cannot open /dev/video0)\n"
+        opened.control.status = replace(status, cameras=[replace(away, state="running", detail="")])
+        assert opened.get("/cameras/cam0.jpg").body.endswith(b"the camera is running; ask again in a moment\n")
         assert opened.get("/cameras/other.jpg").status == 404
 
 
