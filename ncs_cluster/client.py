@@ -138,7 +138,7 @@ class Client:
         return _decode(self._ask(ChangeJob(id, verb)), Done).text
 
     def change_stick(self, stick: str, verb: str, *, why: str | None = None, calibration: bool = False) -> str:
-        """`stick`: its id or name. `verb`: rest (for a reason, `why`), work, restart, or forget, with its `calibration` or without.
+        """`stick`: its id or name. `verb`: park (for a reason, `why`), work, restart, or forget, with its `calibration` or without.
         Returns what the daemon did, one line. Refused to other users than the daemon's and root."""
         return _decode(self._ask(ChangeStick(stick, verb, why, calibration)), Done).text
 

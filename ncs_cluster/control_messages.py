@@ -64,8 +64,9 @@ class ChangeJob(ControlMessage, frozen=True):
 
 
 class ChangeStick(ControlMessage, frozen=True):
-    """`id`: a stick's id, or the operator's name of its port. `verb`: "rest" (`why`: for people), "work", "restart", or "forget",
-    of an absent stick (with its `calibration`, or without). -> Done. For the daemon's own user and root alone."""
+    """`id`: a stick's id, or the operator's name of its port. `verb`: "park" (`why`: for people; earlier "rest"), "work",
+    "restart", or "forget", of an absent stick (with its `calibration`, or without). -> Done. For the daemon's own user and root
+    alone."""
 
     id: str
     verb: str

@@ -18,7 +18,6 @@ _shtab_ncsctl_commands() {
     events:'Events, oldest first.'
     firmware:'Firmware that sticks boot with: install it, or check it.'
     fleet:'The hosts at a NATS server.'
-    forget:'Remove a stick that is unplugged for good from status, page and MQTT.'
     frigate:'The detectors and the model for Frigate'"'"'s configuration, as YAML.'
     graphs:'Graphs: list them, check, compile or pull one.'
     history:'Temperatures, rates and events of the last weeks; without a daemon too.'
@@ -30,7 +29,7 @@ _shtab_ncsctl_commands() {
     simulate:'Simulate sticks that always have work, under a policy, and compare with the best that any policy could do.'
     snapshot:'The newest drawn picture of a camera, as JPEG or PNG.'
     status:'Sticks, clusters, cameras, machine and processes.'
-    stick:'Take one stick out of rotation, restart it, find it.'
+    stick:'Take one stick out of rotation, restart it, find it, forget it.'
     support-bundle:'Pack status, events, settings, log and facts of the machine, without secrets.'
     switch:'Switch to the next cluster now.'
     top:'The machine and the daemon'"'"'s processes, live, until Ctrl-C.'
@@ -98,8 +97,9 @@ _shtab_ncsctl_service_commands() {
 
 _shtab_ncsctl_stick_commands() {
   local _commands=(
+    forget:'Remove a stick that is unplugged for good from status, page and MQTT.'
     identify:'Where a stick is plugged in, and how to tell it from the others.'
-    rest:'Park a stick: take it out of rotation, until ncsctl stick work or a restart of the daemon.'
+    park:'Take a stick out of rotation, until ncsctl stick work or a restart of the daemon.'
     restart:'Stop a stick'"'"'s worker once its frames are answered, and start it again.'
     work:'Take a parked stick back into rotation.'
   )
@@ -319,16 +319,6 @@ _shtab_ncsctl_fleet_top_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_ncsctl_fleet_top_defaults_added=0
-
-_shtab_ncsctl_forget_options=(
-  "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
-  "--calibration[forget what ncsctl calibrate has measured of it too]"
-  ":its id, or the name of its port:"
-)
-
-# guard to ensure default positional specs are added only once per session
-_shtab_ncsctl_forget_defaults_added=0
 
 _shtab_ncsctl_frigate_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -603,6 +593,16 @@ _shtab_ncsctl_stick_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_ncsctl_stick_defaults_added=0
 
+_shtab_ncsctl_stick_forget_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
+  "--calibration[forget what ncsctl calibrate has measured of it too]"
+  ":its id, or the name of its port:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_ncsctl_stick_forget_defaults_added=0
+
 _shtab_ncsctl_stick_identify_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
@@ -612,7 +612,7 @@ _shtab_ncsctl_stick_identify_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_ncsctl_stick_identify_defaults_added=0
 
-_shtab_ncsctl_stick_rest_options=(
+_shtab_ncsctl_stick_park_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
   "--reason[why, for the status]:TEXT:"
@@ -620,7 +620,7 @@ _shtab_ncsctl_stick_rest_options=(
 )
 
 # guard to ensure default positional specs are added only once per session
-_shtab_ncsctl_stick_rest_defaults_added=0
+_shtab_ncsctl_stick_park_defaults_added=0
 
 _shtab_ncsctl_stick_restart_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -732,7 +732,6 @@ _shtab_ncsctl() {
         events) _arguments -C -s $_shtab_ncsctl_events_options ;;
         firmware) _shtab_ncsctl_firmware ;;
         fleet) _shtab_ncsctl_fleet ;;
-        forget) _arguments -C -s $_shtab_ncsctl_forget_options ;;
         frigate) _arguments -C -s $_shtab_ncsctl_frigate_options ;;
         graphs) _shtab_ncsctl_graphs ;;
         history) _arguments -C -s $_shtab_ncsctl_history_options ;;
@@ -924,8 +923,9 @@ _shtab_ncsctl_stick() {
       (( CURRENT += 1 ))
       curcontext="${curcontext%:*:*}:_shtab_ncsctl_stick-$line[1]:"
       case $line[1] in
+        forget) _arguments -C -s $_shtab_ncsctl_stick_forget_options ;;
         identify) _arguments -C -s $_shtab_ncsctl_stick_identify_options ;;
-        rest) _arguments -C -s $_shtab_ncsctl_stick_rest_options ;;
+        park) _arguments -C -s $_shtab_ncsctl_stick_park_options ;;
         restart) _arguments -C -s $_shtab_ncsctl_stick_restart_options ;;
         work) _arguments -C -s $_shtab_ncsctl_stick_work_options ;;
       esac

@@ -86,6 +86,7 @@ def make() -> argparse.ArgumentParser:
     service.add(command)
     snapshot.add(command)
     sticks.add(command)
+    sticks.add_earlier(subparsers)
     support.add(command)
     usb.add(command)
     return made

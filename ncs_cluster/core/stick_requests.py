@@ -1,4 +1,4 @@
-"""What an operator may ask of one stick: rest, work, restart, forget.
+"""What an operator may ask of one stick: park, work, restart, forget.
 
 A parked stick stays open and is read, and no policy sees it as usable; so its place in the cluster goes to another one. It works
 again when it is asked to, or after a restart of the daemon. A stick that restarts gets no further frame, and its worker is stopped
@@ -37,7 +37,7 @@ def change(endpoint: Endpoint, request: ChangeStick, engine: Engine, now_s: floa
         near = did_you_mean(request.id[:40], {*known} - {request.id}) or "; ncsctl status lists them"
         return [refuse(endpoint, f"there is no stick {request.id[:40]!a}{near}")]
     match request.verb:
-        case "rest":
+        case "park" | "rest":
             why = (request.why or "").strip()[:LONGEST_WHY] or NO_REASON
             return _told(endpoint, stick, _park(stick, why, engine, now_s), f"is parked: {why}")
         case "work":
@@ -53,7 +53,7 @@ def change(endpoint: Endpoint, request: ChangeStick, engine: Engine, now_s: floa
                 return [refuse(endpoint, f"{stick.label} is plugged in, and would be found again: unplug it first")]
             return _told(endpoint, stick, _forget(stick, calibration=request.calibration), "is forgotten")
         case verb:
-            return [refuse(endpoint, f"a stick can rest, work, restart or be forgotten, not {verb[:40]!a}")]
+            return [refuse(endpoint, f"a stick can be parked, work, restart or be forgotten, not {verb[:40]!a}")]
 
 
 def roll_out(engine: Engine, now_s: float) -> list[Action]:

@@ -278,15 +278,15 @@ BUTTONS = """
 def test_a_stick_is_parked_and_taken_back_by_its_own_buttons(browser: Any, shown: Site) -> None:
     show(browser, shown)
     until(lambda: count(browser, ".stick") == 4)
-    browser.find_element("css selector", ".stick:nth-child(2) [data-verb=rest]").click()
-    until(lambda: text(browser, ".stick:nth-child(2) .answer") == "sim-2: rest")
-    assert ChangeStick("sim-2", "rest") in shown.control.requests
+    browser.find_element("css selector", ".stick:nth-child(2) [data-verb=park]").click()
+    until(lambda: text(browser, ".stick:nth-child(2) .answer") == "sim-2: park")
+    assert ChangeStick("sim-2", "park") in shown.control.requests
     status = shown.control.status
     parked = replace(status.sticks[1], state="parked", parked=HOSTILE)
     absent = replace(status.sticks[2], state="absent")
     shown.control.status = replace(status, sticks=[status.sticks[0], parked, absent, status.sticks[3]])
     until(lambda: text(browser, ".stick:nth-child(2) .why") == f"parked: {HOSTILE}")
-    assert browser.execute_script(BUTTONS) == ["rest restart", "work restart", "forget", "rest restart"]
+    assert browser.execute_script(BUTTONS) == ["park restart", "work restart", "forget", "park restart"]
     shown.control.refusal = "only the daemon's own user may"
     browser.find_element("css selector", ".stick:nth-child(3) [data-verb=forget]").click()
     until(lambda: text(browser, ".stick:nth-child(3) .answer.refused") == "only the daemon's own user may")

@@ -1,4 +1,4 @@
-"""`ncsctl stick` and `ncsctl forget`: what they ask the daemon for."""
+"""`ncsctl stick`: what it asks the daemon for, also in the spelling of earlier versions, which is in no help text."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ def ncsctl(place: Path, *words: str) -> int:
 @pytest.mark.parametrize(
     ("line", "asked"),
     [
-        ("stick rest sim-2", ChangeStick("sim-2", "rest")),
-        ("stick rest rear --reason loud", ChangeStick("rear", "rest", "loud")),
+        ("stick park sim-2", ChangeStick("sim-2", "park")),
+        ("stick park rear --reason loud", ChangeStick("rear", "park", "loud")),
         ("stick work sim-2", ChangeStick("sim-2", "work")),
         ("stick restart sim-2", ChangeStick("sim-2", "restart")),
-        ("forget sim-2", ChangeStick("sim-2", "forget")),
+        ("stick forget sim-2", ChangeStick("sim-2", "forget")),
+        ("stick forget sim-2 --calibration", ChangeStick("sim-2", "forget", calibration=True)),
+        ("stick rest rear --reason loud", ChangeStick("rear", "park", "loud")),
         ("forget sim-2 --calibration", ChangeStick("sim-2", "forget", calibration=True)),
     ],
 )
@@ -59,3 +61,17 @@ def test_a_stick_is_identified_without_a_change_and_one_that_is_not_there_is_tol
     with pytest.raises(NoStick, match=r"^there is no stick 'sim-9'; "):
         ncsctl(tmp_path, "stick", "identify", "sim-9")
     assert not any(isinstance(request, ChangeStick) for request in daemon.requests)
+
+
+def test_spellings_of_earlier_versions_are_in_no_help_text(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = []
+    for words in (["--help"], ["stick", "--help"]):
+        with pytest.raises(SystemExit):
+            parser.make().parse_args(words)
+        shown.append(
+            [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("    ") and line[4] != " "]
+        )
+    assert "stick" in shown[0]
+    assert "forget" not in shown[0]
+    assert {"park", "work", "restart", "identify", "forget"} <= set(shown[1])
+    assert "rest" not in shown[1]

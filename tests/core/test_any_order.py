@@ -139,7 +139,7 @@ class AnyOrder(StickTroubles):
     def a_stick_changes_its_speed(self, stick: str, latency_s: float) -> None:
         self.world.sticks[stick].latency_s = latency_s
 
-    @rule(stick=STICKS, verb=st.sampled_from(["rest", "work", "restart", "forget"]))
+    @rule(stick=STICKS, verb=st.sampled_from(["park", "work", "restart", "forget"]))
     def an_operator_changes_a_stick(self, stick: str, verb: str) -> None:
         self.ask_of(stick, verb)
 

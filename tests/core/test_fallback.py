@@ -168,9 +168,9 @@ def test_a_daemon_that_starts_has_longer_before_that_is_told() -> None:
 def test_sticks_that_an_operator_has_parked_cannot_work_either() -> None:
     engine = at_work(1)
     client = Endpoint("client", "1")
-    parked = engine.handle(client, ChangeStick("sim-1", "rest", "cable is loose"), NOW_S + 1)
+    parked = engine.handle(client, ChangeStick("sim-1", "park", "cable is loose"), NOW_S + 1)
     assert told(parked) == [("warning", "no stick can work: sim-1 is parked; the CPU serves", TAKES_OVER)]
-    engine.handle(client, ChangeStick("cpu-1", "rest", None), NOW_S + 2)
+    engine.handle(client, ChangeStick("cpu-1", "park", None), NOW_S + 2)
     assert engine.fallback is not None
     assert engine.fallback.reason(NOW_S + 2) == "no stick can work: sim-1 is parked; the CPU is parked"
     back = engine.handle(client, ChangeStick("sim-1", "work", None), NOW_S + 3)

@@ -57,7 +57,7 @@ def of_four(size: int = 2) -> WorkersSetup:
 def test_a_stick_that_rests_gives_its_place_away_and_stays_open_and_read() -> None:
     setup = of_four(1)
     assert setup.duties == {"sim-1": 1.0, "sim-2": 0.0, "sim-3": 0.0, "sim-4": 0.0}
-    actions = ask(setup, "rest", why="  its cable is replaced ")
+    actions = ask(setup, "park", why="  its cable is replaced ")
     text = "is parked: its cable is replaced"
     assert (actions[0], actions[-1]) == (told(text), replied(f"sim-1 {text}"))
     assert (setup.duties[stick_id(1)], sum(setup.duties.values())) == (0.0, 1.0)
@@ -72,7 +72,7 @@ def test_frames_in_flight_are_answered_and_no_further_one_is_sent() -> None:
     setup = WorkersSetup(1)
     setup.open(1)
     unit = setup.hand_over(0, 2.0)
-    ask(setup, "rest")
+    ask(setup, "park")
     assert stick_state(setup.engine, setup[1]) == "draining"
     setup.receive(1, m.Inferred(unit.ticket, Outcome(), 0.1), 3.1)
     assert setup.count.result == 1
@@ -83,13 +83,13 @@ def test_frames_in_flight_are_answered_and_no_further_one_is_sent() -> None:
 @pytest.mark.parametrize(("why", "kept"), [(None, NO_REASON), ("  ", NO_REASON), ("y" * 300, "y" * 200)])
 def test_a_reason_is_bounded_and_there_always_is_one(why: str | None, kept: str) -> None:
     setup = of_four()
-    ask(setup, "rest", why=why)
+    ask(setup, "park", why=why)
     assert setup[1].parked == kept
 
 
 def test_the_status_says_which_sticks_are_parked_and_why() -> None:
     setup = of_four()
-    ask(setup, "rest", why="too loud")
+    ask(setup, "park", why="too loud")
     for number in (1, 2, 3, 4):
         setup.receive(number, m.Heartbeat(), 3.0)
     said, down = reasons(setup.engine, 3.0)
@@ -99,14 +99,14 @@ def test_the_status_says_which_sticks_are_parked_and_why() -> None:
     ]
     assert not down
     for number in (2, 3, 4):
-        ask(setup, "rest", f"sim-{number}")
+        ask(setup, "park", f"sim-{number}")
     assert reasons(setup.engine, 3.0)[1], "no stick is left"
     assert ready(setup.engine, 3.0) == "no usable stick"
 
 
 def test_the_cluster_shrinks_with_the_rotation_and_grows_again() -> None:
     setup = of_four()
-    ask(setup, "rest")
+    ask(setup, "park")
     assert setup.regulator.cluster_size == 1
     assert setup.regulator.report_size() == [
         LogEvent("warning", "clusters", "cluster size is now 1: 3 of 4 sticks in rotation"),
@@ -118,14 +118,14 @@ def test_the_cluster_shrinks_with_the_rotation_and_grows_again() -> None:
 def test_a_second_rest_changes_the_reason_and_work_without_rest_is_refused() -> None:
     setup = of_four()
     assert ask(setup, "work") == [refused("sim-1 is not parked")]
-    ask(setup, "rest", why="one")
-    ask(setup, "rest", why="two")
+    ask(setup, "park", why="one")
+    ask(setup, "park", why="two")
     assert setup[1].parked == "two"
 
 
 def test_a_parked_stick_stays_parked_when_it_is_plugged_in_again_or_its_worker_restarts() -> None:
     setup = of_four()
-    ask(setup, "rest")
+    ask(setup, "park")
     setup.receive(1, Exited("exit code 1", 1), 3.5)
     assert stick_state(setup.engine, setup[1]) == "starting"
     setup.open(1)
@@ -247,20 +247,20 @@ def test_a_stick_may_be_called_by_its_name_where_only_one_has_it() -> None:
     setup = of_four()
     for number, name in ((1, "rear"), (2, "front"), (3, "front")):
         setup[number].spec = msgspec.structs.replace(setup[number].spec, name=name)
-    assert ask(setup, "rest", "rear")[-1] == replied(f"sim-1 (rear) is parked: {NO_REASON}")
-    assert ask(setup, "rest", "front") == [refused("there is no stick 'front'; ncsctl status lists them")]
-    assert ask(setup, "rest", "smi-1") == [refused("there is no stick 'smi-1'; did you mean sim-1?")]
+    assert ask(setup, "park", "rear")[-1] == replied(f"sim-1 (rear) is parked: {NO_REASON}")
+    assert ask(setup, "park", "front") == [refused("there is no stick 'front'; ncsctl status lists them")]
+    assert ask(setup, "park", "smi-1") == [refused("there is no stick 'smi-1'; did you mean sim-1?")]
 
 
 @pytest.mark.parametrize("verb", ["", "dance", "REST", "\x1b[2J"])
 def test_another_verb_is_refused(verb: str) -> None:
-    assert ask(of_four(), verb) == [refused(f"a stick can rest, work, restart or be forgotten, not {verb!a}")]
+    assert ask(of_four(), verb) == [refused(f"a stick can be parked, work, restart or be forgotten, not {verb!a}")]
 
 
 def test_nothing_is_changed_while_the_daemon_stops() -> None:
     setup = of_four()
     setup.engine.stop(2.5)
-    for verb in ("rest", "work", "restart", "forget"):
+    for verb in ("park", "work", "restart", "forget"):
         assert ask(setup, verb) == [refused("the daemon is stopping")]
 
 
@@ -276,7 +276,7 @@ def test_an_ordered_stream_loses_nothing_while_its_sticks_restart_and_rest_in_tu
         for stick in ("sim-1", "sim-2", "sim-3"):
             world.deliver(CLIENT, ChangeStick(stick, "restart"))
             world.run(0.4)
-            world.deliver(CLIENT, ChangeStick(stick, "rest"))
+            world.deliver(CLIENT, ChangeStick(stick, "park"))
             world.run(1.3)
             world.deliver(CLIENT, ChangeStick(stick, "work"))
             referee.check()

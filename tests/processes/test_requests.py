@@ -134,7 +134,7 @@ def test_the_graphs_are_those_of_the_present_settings() -> None:
 @pytest.mark.parametrize(
     ("owner", "uid", "may"), [(1000, 1000, True), (1000, 0, True), (0, 0, True), (1000, 1001, False), (0, 1000, False)]
 )
-@pytest.mark.parametrize("verb", ["rest", "work", "restart", "forget"])
+@pytest.mark.parametrize("verb", ["park", "work", "restart", "forget"])
 def test_a_stick_is_changed_by_the_daemons_own_user_and_by_root_alone(
     owner: int, uid: int, may: bool, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

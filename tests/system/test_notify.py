@@ -51,7 +51,7 @@ def test_a_program_is_told_of_trouble_and_of_its_end_and_the_status_tells_when_i
         daemon.until(lambda status: any(sink["name"] == "notify" for sink in status["sinks"]), "has the sink")
         daemon.well()
         with daemon.client() as client:
-            client.change_stick("sim-2", "rest", why="too loud")
+            client.change_stick("sim-2", "park", why="too loud")
         daemon.until(lambda _: any(PARKED in str(text) for text, _ in told(file)), "tells that the stick is parked")
         text, figures = told(file)[-1]
         assert text.startswith("ncs_cluster on pi is degraded\n- ")

@@ -1,4 +1,4 @@
-"""ncsctl stick and ncsctl forget with a real daemon and its workers."""
+"""ncsctl stick with a real daemon and its workers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_an_operator_parks_restarts_and_forgets_sticks_and_no_frame_is_lost(tmp_
     with running(given) as daemon:
         daemon.well()
 
-        assert ncsctl(daemon, "stick", "rest", "sim-1", "--reason", "its cable is replaced") == (
+        assert ncsctl(daemon, "stick", "park", "sim-1", "--reason", "its cable is replaced") == (
             0,
             "sim-1 is parked: its cable is replaced\n",
             "",
@@ -53,7 +53,7 @@ def test_an_operator_parks_restarts_and_forgets_sticks_and_no_frame_is_lost(tmp_
         stick = daemon.well()["sticks"][1]
         assert (stick["restarts"], stick["boots"], stick["last_error"]) == (0, 2, None)
 
-        assert ncsctl(daemon, "forget", "sim-3") == (
+        assert ncsctl(daemon, "stick", "forget", "sim-3") == (
             1,
             "",
             "ncsctl: sim-3 is plugged in, and would be found again: unplug it first\n",
@@ -70,11 +70,11 @@ def test_an_operator_parks_restarts_and_forgets_sticks_and_no_frame_is_lost(tmp_
         def forgotten_by_the_command() -> bool:
             with daemon.client() as client, contextlib.suppress(Refused):
                 client.trouble("unplug", "sim-3")
-            return ncsctl(daemon, "forget", "sim-3", "--calibration")[:2] == (0, "sim-3 is forgotten\n")
+            return ncsctl(daemon, "stick", "forget", "sim-3", "--calibration")[:2] == (0, "sim-3 is forgotten\n")
 
         assert any(forgotten_by_the_command() for _ in range(10))
         daemon.until(lambda status: len(status["sticks"]) == 3, "has the stick again")
-        assert ncsctl(daemon, "stick", "rest", "sim-9")[0] == 1
+        assert ncsctl(daemon, "stick", "park", "sim-9")[0] == 1
         daemon.well()
         assert daemon.stop() == 0
     frames = [record["frame"] for record in read_results(results)]

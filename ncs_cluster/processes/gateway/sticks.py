@@ -14,12 +14,13 @@ from ncs_cluster.errors import NotRunning
 from ncs_cluster.processes.gateway.bodies import json_object, refusal
 from ncs_cluster.processes.gateway.daemon import DaemonCache
 
-Verb = Literal["rest", "work", "restart", "forget"]
-VERBS = get_args(Verb)
+Verb = Literal["park", "work", "restart", "forget", "rest"]
+VERBS = get_args(Verb)[:-1]
+"""`rest` is the earlier name of `park`."""
 
 
 class StickRequest(msgspec.Struct, frozen=True):
-    """The body. `stick`: its id, or the name of its port; `why`: the reason of a rest, for people."""
+    """The body. `stick`: its id, or the name of its port; `why`: why it is parked, for people."""
 
     stick: str
     verb: Verb

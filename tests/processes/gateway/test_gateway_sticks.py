@@ -16,7 +16,7 @@ def asked(page: Site) -> list[ChangeStick]:
     return [request for request in page.control.requests if isinstance(request, ChangeStick)]
 
 
-@pytest.mark.parametrize("verb", ["rest", "work", "restart", "forget"])
+@pytest.mark.parametrize("verb", ["park", "work", "restart", "forget"])
 def test_a_request_reaches_the_daemon_and_its_answer_the_page(running_site: Site, verb: str) -> None:
     answer = running_site.post("/api/stick", {"stick": "sim-2", "verb": verb, "why": "too loud"})
     assert (answer.status, answer.json) == (200, {"text": f"sim-2: {verb}"})
@@ -31,10 +31,10 @@ def test_a_request_reaches_the_daemon_and_its_answer_the_page(running_site: Site
     [
         {},
         {"stick": "sim-1"},
-        {"verb": "rest"},
+        {"verb": "park"},
         {"stick": "sim-1", "verb": "burn"},
-        {"stick": 1, "verb": "rest"},
-        {"stick": "sim-1", "verb": "rest", "why": ["x"]},
+        {"stick": 1, "verb": "park"},
+        {"stick": "sim-1", "verb": "park", "why": ["x"]},
         [],
         "x",
     ],
@@ -45,7 +45,7 @@ def test_a_malformed_request_is_refused(running_site: Site, body: Any) -> None:
 
 
 def test_it_needs_the_token_and_comes_from_this_page_or_a_program_and_as_json(tmp_path: Path) -> None:
-    body = json.dumps({"stick": "sim-1", "verb": "rest"})
+    body = json.dumps({"stick": "sim-1", "verb": "park"})
     with site(tmp_path, token=TOKEN, viewer_token=VIEWER_TOKEN) as page:
         bearer, kind = {"Authorization": f"Bearer {TOKEN}"}, {"Content_Type": "application/json"}
         refused = {
@@ -59,4 +59,4 @@ def test_it_needs_the_token_and_comes_from_this_page_or_a_program_and_as_json(tm
         assert page.request("POST", "/api/stick", body, host="evil.example", **kind, **bearer).status == 421
         assert asked(page) == []
         assert page.request("POST", "/api/stick", body, **kind, **bearer).status == 200
-        assert asked(page) == [ChangeStick("sim-1", "rest")]
+        assert asked(page) == [ChangeStick("sim-1", "park")]

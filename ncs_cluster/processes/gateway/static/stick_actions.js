@@ -1,9 +1,9 @@
-// The buttons of one stick's card: rest, work, restart; forget, of one that is absent.
+// The buttons of one stick's card: park, work, restart; forget, of one that is absent.
 
 import { make, put } from "./dom.js";
 
 const ACTIONS = [
-  { verb: "rest", name: "Rest", see: "Take it out of rotation, until it is asked to work or the daemon restarts. Its frames are answered first.", shown: (stick) => !away(stick) && !parked(stick) },
+  { verb: "park", name: "Park", see: "Take it out of rotation, until it is asked to work or the daemon restarts. Its frames are answered first.", shown: (stick) => !away(stick) && !parked(stick) },
   { verb: "work", name: "Work again", see: "Take it back into rotation.", shown: (stick) => parked(stick) },
   { verb: "restart", name: "Restart", see: "Answer its frames, then end its process and start it anew: the stick boots again.", shown: (stick) => !away(stick) },
   { verb: "forget", name: "Forget", see: "It is unplugged for good: remove it from the status.", shown: away },
