@@ -19,18 +19,23 @@ def write(tmp_path: Path) -> Write:
 def test_settings_without_a_fault_are_those_that_load_reads(write: Write) -> None:
     argv = write(
         """backend = "simulated"
-graph = ["none"]
+graph = ["demo"]
 cluster-size = 2
 [cameras.door]
 source = "rtsp://u:p@192.168.1.20/live"
 [mqtt]
 broker = "192.168.1.5"
+[fallback]
+backend = "openvino"
+standby = false
+[ambient]
+file = "air"
 """
     )
     found, whole = parts(argv, {}), load(argv, {})
     assert (found.refused, found.wanted, found.file) == ({}, ["simulated"], str(write.path))
-    for part in ("pools", "cameras", "sinks", "gateway", "runtime_dir", "state_dir", "graphs", "intakes"):
-        assert getattr(found.settings, part) == getattr(whole, part)
+    assert found.settings == whole
+    assert (whole.fallback is not None, whole.ambient is not None) == (True, True)
 
 
 def test_each_part_that_is_refused_has_its_line_and_is_empty(write: Write) -> None:

@@ -31,9 +31,9 @@ def assembled(context: Context, attempt: Attempt = lambda part, *given: part(*gi
     environments = attempt(runtimes, context)
     seen = attempt(cameras, context)
     written, page = attempt(sinks, context), attempt(gateway, context)
-    wanted = attempt(_graphs, context, driven, seen)
+    wanted = attempt(graphs_of, context, driven, seen)
     here = attempt(runtime_dir, context)
-    going_on = attempt(_going_on, context, seen, wanted, written)
+    resumable = attempt(going_on, context, seen, wanted, written)
     parts = {
         "state_dir": attempt(state_dir, context),
         "fan": attempt(fan, context),
@@ -43,15 +43,16 @@ def assembled(context: Context, attempt: Attempt = lambda part, *given: part(*gi
         "notified": attempt(notify, context, here),
         "announced": attempt(nats, context, page, here),
     }
-    made: Settings = attempt(_whole, context, driven, environments, going_on, written, page, wanted, here, parts)
+    made: Settings = attempt(whole, context, driven, environments, resumable, written, page, wanted, here, parts)
     return made
 
 
-def _graphs(context: Context, driven: Any, seen: list[CameraSpec]) -> list[GraphSpec]:
+def graphs_of(context: Context, driven: Any, seen: list[CameraSpec]) -> list[GraphSpec]:
+    """The graphs for the backends of these pools."""
     return graphs(context, driven[2], seen)
 
 
-def _whole(
+def whole(
     context: Context,
     driven: Any,
     environments: Any,
@@ -62,6 +63,7 @@ def _whole(
     runtime_dir: str,
     parts: dict[str, Any],
 ) -> Settings:
+    """The settings of these parts."""
     return Settings(
         pools=driven[0],
         graphs=graphs,
@@ -81,7 +83,7 @@ def _whole(
     )
 
 
-def _going_on(context: Context, seen: list[CameraSpec], graphs: Sequence[GraphSpec], sinks: Sequence[SinkSpec]) -> list[CameraSpec]:
+def going_on(context: Context, seen: list[CameraSpec], graphs: Sequence[GraphSpec], sinks: Sequence[SinkSpec]) -> list[CameraSpec]:
     """Cameras whose results have frames of an earlier run continue after them; running cameras keep their own count."""
     running = set() if context.running is None else {camera.name for camera in context.running.cameras}
     new = [camera for camera in seen if camera.name not in running]

@@ -6,15 +6,16 @@ Requirements on this machine (firmware, interpreters that start) are not checked
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ncs_cluster.backends.base import BackendPlugin
+from ncs_cluster.config.assembled import assembled, going_on, graphs_of, whole
 from ncs_cluster.config.backend import chosen
 from ncs_cluster.config.cameras import cameras
+from ncs_cluster.config.climate import ambient, fan
 from ncs_cluster.config.context import Context
 from ncs_cluster.config.faults import right_keys
 from ncs_cluster.config.flags import parse
-from ncs_cluster.config.graphs import graphs
 from ncs_cluster.config.intakes import intakes
 from ncs_cluster.config.listen import gateway
 from ncs_cluster.config.merged import merged
@@ -24,10 +25,10 @@ from ncs_cluster.config.notify import notify
 from ncs_cluster.config.paths import runtime_dir, state_dir
 from ncs_cluster.config.pools import pools
 from ncs_cluster.config.request import requests
-from ncs_cluster.config.runtimes import interpreter
+from ncs_cluster.config.runtimes import interpreter, runtimes
 from ncs_cluster.config.sinks import sinks
 from ncs_cluster.errors import ConfigError, format_os_error
-from ncs_cluster.specs import CameraSpec, GraphSpec, RuntimeSpec, Settings, SinkSpec
+from ncs_cluster.specs import FallbackSpec, PoolSpec, RuntimeSpec, Settings
 
 T = TypeVar("T")
 
@@ -66,33 +67,47 @@ def parts(argv: Sequence[str], environ: Mapping[str, str]) -> Parts:
         return Parts(Settings([], [], [], {}, "", ""), refused, [], layers.file and layers.file.name)
     context = Context(root, layers, environ, bare=True)
     wanted = [str(pool.value("backend")) for pool in requests(context)]
-    plugins = part("sticks", lambda: [chosen(pool) for pool in requests(context)], list[BackendPlugin]())
-    seen = part("cameras", lambda: cameras(context), list[CameraSpec]())
-    page = part("listen", lambda: gateway(context), None)
-    found = part("graphs", lambda: graphs(context, plugins, seen), list[GraphSpec]())
-    here = part("runtime_dir", lambda: runtime_dir(context), "")
-    return Parts(
-        Settings(
-            pools=part("sticks", lambda: pools(context)[0], []),
-            graphs=found,
-            cameras=seen,
-            runtimes=part("runtimes", lambda: _runtimes(context), {}),
-            runtime_dir=here,
-            state_dir=part("state_dir", lambda: state_dir(context), ""),
-            sinks=[
-                *part("results", lambda: sinks(context), list[SinkSpec]()),
-                *part("mqtt", lambda: mqtt(context, seen, found, page, here), list[SinkSpec]()),
-                *part("notify", lambda: notify(context, here), list[SinkSpec]()),
-                *part("nats", lambda: nats(context, page, here), list[SinkSpec]()),
-            ],
-            gateway=page,
-            # without a graph each protocol is refused for want of one, which is said already
-            intakes=[] if "graphs" in refused else part("frigate", lambda: intakes(context, found), []),
-        ),
-        refused,
-        wanted,
-        layers.file and layers.file.name,
-    )
+
+    def attempt(read: Callable[..., Any], *given: Any) -> Any:
+        if read is going_on:
+            # the results of an earlier run are no part of the settings
+            return given[1]
+        if read is whole:
+            return whole(*given)
+        if read is intakes and "graphs" in refused:
+            # each protocol would be refused for want of a graph, which is said already
+            return []
+        name, empty = EMPTY[read]
+        return part(name, lambda: (_runtimes if read is runtimes else read)(*given), empty(context))
+
+    return Parts(assembled(context, attempt), refused, wanted, layers.file and layers.file.name)
+
+
+def _no_pools(context: Context) -> tuple[list[PoolSpec], FallbackSpec | None, list[BackendPlugin]]:
+    """No pool, and the backends that are asked for, by which the graphs are judged."""
+    try:
+        return [], None, [chosen(pool) for pool in requests(context)]
+    except ConfigError:
+        return [], None, []
+
+
+EMPTY: dict[Callable[..., Any], tuple[str, Callable[[Context], Any]]] = {
+    pools: ("sticks", _no_pools),
+    runtimes: ("runtimes", lambda _: {}),
+    cameras: ("cameras", lambda _: []),
+    sinks: ("results", lambda _: []),
+    gateway: ("listen", lambda _: None),
+    graphs_of: ("graphs", lambda _: []),
+    runtime_dir: ("runtime_dir", lambda _: ""),
+    state_dir: ("state_dir", lambda _: ""),
+    fan: ("fan", lambda _: None),
+    ambient: ("ambient", lambda _: None),
+    intakes: ("frigate", lambda _: []),
+    mqtt: ("mqtt", lambda _: []),
+    notify: ("notify", lambda _: []),
+    nats: ("nats", lambda _: []),
+}
+"""How each part is called in Parts.refused, and what it is where it is refused."""
 
 
 def _runtimes(context: Context) -> dict[str, RuntimeSpec]:

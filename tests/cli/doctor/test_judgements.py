@@ -12,8 +12,10 @@ from ncs_cluster.cli.doctor.checks import (
     clock,
     daemon,
     disk,
+    fallback,
     firmware,
     graphs,
+    nats,
     packages,
     secrets,
     settings,
@@ -290,6 +292,25 @@ def test_a_password_on_the_daemon_s_command_line() -> None:
 def test_what_the_daemon_says_of_a_broker_that_answers() -> None:
     facts = broker.Facts("mqtt://b:1883", "b", 1883, None, "refuses user ncs")
     assert lines(broker.judge(facts)) == [("WARN", "mqtt://b:1883: refuses user ncs", "ncsctl events")]
+
+
+def test_what_keeps_the_daemon_out_of_its_fleet() -> None:
+    known = nats.Facts("nats://n:4222", "n", 4222, None, False, None)
+    assert lines(nats.judge(known)) == [("PASS", "nats://n:4222 lets this daemon in", None)]
+    said = known._replace(said="JetStream is off")
+    assert lines(nats.judge(said)) == [("WARN", "nats://n:4222: JetStream is off", "ncsctl events")]
+    lacking = known._replace(problem="--nats needs nats-py", lacking=True)
+    assert lines(nats.judge(lacking)) == [("FAIL", "--nats needs nats-py", "pip install 'ncs-cluster[fleet]'")]
+
+
+def test_a_fallback_of_a_running_daemon_that_does_not_stand_by_or_takes_too_long_to_try() -> None:
+    facts = fallback.Facts("openvino", "the CPU", ["demo"], None, False, True)
+    text = "the CPU does not stand by, though it could load the graphs"
+    assert lines(fallback.judge(facts)) == [("WARN", text, "ncsctl status; ncsctl events --level warning")]
+    assert [each.level for each in fallback.judge(facts._replace(standby=False))] == ["PASS"]
+    slow = facts._replace(problem="graph demo: loading it takes longer than 6 s")
+    (finding,) = fallback.judge(slow)
+    assert (finding.level, finding.remedy) == ("WARN", "sudo ncsctl doctor fallback --patience 5")
 
 
 def test_access_is_that_of_owner_group_or_others() -> None:

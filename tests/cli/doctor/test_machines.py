@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -292,6 +293,29 @@ def test_a_network_camera_and_a_broker_that_do_not_listen(tree: Tree) -> None:
             ("PASS", f"door: rtsp://***@127.0.0.1:{port}/live answers", None),
             ("PASS", f"mqtt://127.0.0.1:{port} answers", None),
         ]
+
+
+def test_a_nats_server_that_does_not_listen(tree: Tree) -> None:
+    port = closed_port()
+    tree.config(f'[nats]\nurl = "nats://127.0.0.1:{port}"\n')
+    ((level, said, remedy),) = tree.said("nats")
+    assert (level, remedy) == ("FAIL", f"nc -vz 127.0.0.1 {port}; on the server: systemctl status nats-server")
+    assert said.startswith(f"nats://127.0.0.1:{port} cannot be used: ")
+
+
+def test_a_fallback_that_cannot_load_the_graph(tree: Tree, small_graph_folder: Path) -> None:
+    shutil.copytree(small_graph_folder, tree.root / "srv/small")
+    settings = tree.config(f'graphs.small.path = "{tree.root}/srv/small"\n[fallback]\nbackend = "openvino"\n', backend="simulated")
+    settings.write_text(settings.read_text().replace('["demo"]', '["small"]'))
+    assert tree.said("fallback", everything=True) == [
+        ("PASS", "the CPU can take over: small loaded for backend openvino", None),
+    ]
+    (tree.root / "srv/small/small.xml").write_text("<net/>")
+    ((level, said, remedy),) = tree.said("fallback")
+    assert (level, remedy) == ("FAIL", "leave out --fallback and [fallback], or replace the graph: ncsctl graphs list")
+    assert said.startswith("the CPU cannot take over: ")
+    tree.config("")
+    assert tree.said("fallback", everything=True) == [("SKIP", "no fallback is configured", None)]
 
 
 def systemctl(tree: Tree, **properties: object) -> None:
