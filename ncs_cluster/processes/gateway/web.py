@@ -213,7 +213,7 @@ class Web:
                     yield sse("events", _json(news))
 
     async def stream(self, request: Request) -> Response:
-        name = self._camera(request)
+        name = await self._camera(request)
         return Stream(
             self,
             self._stream_visitor(request),
@@ -235,7 +235,7 @@ class Web:
                 yield head.encode() + jpeg.data + f"\r\n--{BOUNDARY}\r\n".encode()
 
     async def snapshot(self, request: Request) -> Response:
-        name = self._camera(request)
+        name = await self._camera(request)
         with self._pictures.watch(name, stream=False):
             try:
                 jpeg = await asyncio.wait_for(self._pictures.next(name, self._pictures.newest(name)), SNAPSHOT_S)
@@ -247,12 +247,15 @@ class Web:
             raise HTTPException(404)
         return Response(jpeg.data, media_type="image/jpeg")
 
-    def _camera(self, request: Request) -> str:
+    async def _camera(self, request: Request) -> str:
         name = str(request.path_params["name"])
         if self._status_of(name) is not None:
             self._pictures.expect(name)
         if name not in self._pictures:
             raise HTTPException(404, "no such camera")
+        if self._status_of(name) is None and name not in self._pictures:
+            # new settings may have added it since the cached status
+            await self._daemon.refreshed()
         return name
 
     def _no_picture_reason(self, name: str) -> str:

@@ -73,6 +73,15 @@ def test_a_camera_that_draws_nothing_says_why(tmp_path: Path) -> None:
         assert opened.get("/cameras/other.jpg").status == 404
 
 
+def test_a_camera_that_new_settings_have_just_added_is_known_at_once(tmp_path: Path) -> None:
+    with site(tmp_path) as opened:
+        assert opened.get("/api/status").json["cameras"][0]["name"] == "cam0"
+        status = some_status(cameras=("cam0", "door"))
+        opened.control.status = replace(status, cameras=[status.cameras[0], replace(status.cameras[1], state="starting")])
+        answer = opened.get("/cameras/door.jpg")
+        assert (answer.status, answer.body) == (503, b"no picture: the camera is starting\n")
+
+
 def test_where_pictures_come_slowly_the_one_before_is_shown(tmp_path: Path) -> None:
     """As where each is drawn with its own results, and a result takes seconds."""
     with site(tmp_path) as opened, ThreadPoolExecutor(1) as pool:
