@@ -7,10 +7,22 @@ from typing import Any
 
 import pytest
 
+from ncs_cluster.control_messages import Setting
 from ncs_cluster.messages import AskSwitch
 from ncs_cluster.testing.gateway import TOKEN, site
 from tests.browser.test_page import PIXELS, complaints, count, requested, sign_in, text, until
 from tests.nginx import locations, nginx
+
+SETTINGS = [Setting("sticks", 4, "--sticks"), Setting("threshold", 0.4, "default")]
+ROWS = """
+return [...document.querySelectorAll('tbody tr:not([hidden])')].map((row) => [...row.children].map((cell) => cell.textContent));
+"""
+
+
+def rows(browser: Any) -> list[list[str]]:
+    """The settings that are shown."""
+    found: list[list[str]] = browser.execute_script(ROWS)
+    return found
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["root", "path"])
@@ -30,6 +42,14 @@ def test_the_page_behind_a_proxy_logs_in_moves_and_switches(browser: Any, tmp_pa
         browser.find_element("css selector", "#switch").click()
         until(lambda: text(browser, "#switch-answer") == "switched to sim-3, sim-4")
         assert any(isinstance(asked, AskSwitch) for asked in opened.control.requests)
+        opened.control.settings = SETTINGS
+        browser.find_element("css selector", "header a").click()
+        until(lambda: rows(browser) == [["sticks", "4", "--sticks"], ["threshold", "0.4", "default"]])
+        assert browser.current_url == f"{address}config"
+        browser.find_element("css selector", "#words").send_keys("STICK 4")
+        assert (rows(browser), text(browser, "#shown")) == ([["sticks", "4", "--sticks"]], "1 of 2")
+        browser.find_element("css selector", "header a").click()
+        until(lambda: browser.current_url == address)
         asked = {each for each in requested(browser) if not each.startswith(("about:", "data:"))}
         assert {each for each in asked if not each.startswith(address)} == set()
         assert complaints(browser) == []

@@ -37,6 +37,8 @@ MAX_BODY_BYTES = 64 * 1024
 _BODY_TOO_LONG = f"the body is longer than {MAX_BODY_BYTES} bytes"
 PUBLIC_PATHS = {"/healthz", "/readyz", "/login"}
 PUBLIC_PREFIX = "/static/"
+PAGES = {"/", "/config"}
+"""Pages for people: without the token they lead to the login."""
 PICTURES_PREFIX = "/cameras/"
 API_PREFIXES = ("/v1/", "/v2/")
 KEY_PREFIX = "/v1/"
@@ -124,7 +126,7 @@ class Authenticator:
         else:
             found = request.scope[LET_IN_BY] = self._credential(request, now)
             if found is None:
-                if request.scope["path"] == "/":
+                if request.scope["path"] in PAGES:
                     return RedirectResponse("login", 303)
                 return self._ask_for_token(request)
         if request.method not in ("GET", "HEAD"):

@@ -17,6 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from ncs_cluster.client import Client, Refused, typed
+from ncs_cluster.control_messages import Setting
 from ncs_cluster.errors import NcsClusterError, NotRunning
 from ncs_cluster.processes.gateway.history import History, twins
 from ncs_cluster.status import Event, Status
@@ -121,6 +122,10 @@ class DaemonCache:
     async def change_stick(self, stick: str, verb: str, why: str | None) -> str:
         """Raises Refused and NotRunning."""
         return await self._run_in_thread(lambda client: client.change_stick(stick, verb, why=why))
+
+    async def settings(self) -> list[Setting]:
+        """Raises Refused and NotRunning."""
+        return await self._run_in_thread(lambda client: client.settings())
 
     def stop(self) -> None:
         self.stopping = True

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ncs_cluster.client import Refused
 from ncs_cluster.errors import NotRunning
-from ncs_cluster.processes.gateway import metrics, sticks
+from ncs_cluster.processes.gateway import metrics, settings, sticks
 from ncs_cluster.processes.gateway.auth import LET_IN_BY, Authenticator, Guard, session_cookie
 from ncs_cluster.processes.gateway.bodies import json_object, refusal
 from ncs_cluster.processes.gateway.daemon import DaemonCache
@@ -72,6 +72,7 @@ class Web:
     def routes(self) -> list[Route]:
         return [
             Route("/", self.page),
+            Route("/config", self.config_page),
             Route("/login", self.login_page, methods=["GET"]),
             Route("/login", self.login, methods=["POST"]),
             Route("/static/{name}", self.static),
@@ -95,6 +96,9 @@ class Web:
         if not self._authenticator.needs_token:
             return RedirectResponse("./", 303)
         return self._log_in(request, request.query_params["token"])
+
+    async def config_page(self, request: Request) -> Response:
+        return self._file(request, "config.html")
 
     async def login_page(self, request: Request) -> Response:
         return self._file(request, "login.html") if self._authenticator.needs_token else RedirectResponse("./", 303)
@@ -249,13 +253,13 @@ class Web:
 
     async def _camera(self, request: Request) -> str:
         name = str(request.path_params["name"])
+        if self._status_of(name) is None and name not in self._pictures:
+            # new settings may have added it since the cached status
+            await self._daemon.refreshed()
         if self._status_of(name) is not None:
             self._pictures.expect(name)
         if name not in self._pictures:
             raise HTTPException(404, "no such camera")
-        if self._status_of(name) is None and name not in self._pictures:
-            # new settings may have added it since the cached status
-            await self._daemon.refreshed()
         return name
 
     def _no_picture_reason(self, name: str) -> str:
@@ -305,7 +309,7 @@ def make_app(
 ) -> ASGIApp:
     """The ASGI application with authentication. `more`: routes beside those of Web."""
     own = Web(authenticator, daemon, pictures, simulated=simulated).routes()
-    app = Starlette(routes=[*own, *sticks.routes(daemon), *more])
+    app = Starlette(routes=[*own, *settings.routes(daemon), *sticks.routes(daemon), *more])
     app.router.redirect_slashes = False  # such a redirect would name the Host that the proxy calls
     return Guard(app, authenticator)
 
