@@ -65,11 +65,12 @@ def past(folder: Path, since: float, until: float, most_points: int = 300) -> Pa
     return Past(first * 60.0, last * 60.0, width * 60.0, ordered)
 
 
-def events(folder: Path, since: float, until: float, most: int = 1000) -> list[Event]:
-    """The newest `most`, oldest first; ids are those of the history. Raises HistoryError."""
+def events(folder: Path, since: float, until: float, most: int = 1000, *, wrong: bool = False) -> list[Event]:
+    """The newest `most`, oldest first; ids are those of the history. `wrong`: warnings and errors alone. Raises HistoryError."""
+    levels = " AND level != 'info'" if wrong else ""
     with _reading(folder) as database:
         rows = database.execute(
-            "SELECT id, at, level, who, text, name FROM events WHERE at >= ? AND at <= ? ORDER BY id DESC LIMIT ?",
+            f"SELECT id, at, level, who, text, name FROM events WHERE at >= ? AND at <= ?{levels} ORDER BY id DESC LIMIT ?",
             (since, until, most),
         ).fetchall()
     return [Event(*row) for row in reversed(rows)]

@@ -10,6 +10,7 @@ import pytest
 
 from ncs_cluster.history.series import Minute, Series
 from ncs_cluster.history.store import Store
+from ncs_cluster.status import Event
 from ncs_cluster.testing.gateway import site
 from tests.browser.looking import texts, until
 
@@ -25,7 +26,10 @@ def test_the_history_is_drawn_with_its_gap_and_its_values_at_the_pointer(browser
             for minute in ago
             for name, celsius in (("sim-1", 60.0), ("sim-2", 45.5))
         ],
-        [],
+        [
+            Event(1, time.time() - 30, "warning", "sim-1", "is <i>too</i> hot"),
+            Event(2, time.time() - 10, "info", "sim-1", "is cool"),
+        ],
         now_s=0.0,
         wall_s=time.time(),
     )
@@ -37,7 +41,10 @@ def test_the_history_is_drawn_with_its_gap_and_its_values_at_the_pointer(browser
         until(lambda: texts(browser, "#past .legend li"))
         assert [
             each.get_attribute("textContent") for each in browser.find_elements("css selector", "#past [aria-pressed=true]")
-        ] == ["24 h"]
+        ] == ["1 h"], "nothing older is recorded"
+        assert texts(browser, "#past .past-events summary") == ["1 warning or error, the newest first"]
+        browser.execute_script("document.querySelector('#past .past-events').open = true")
+        assert texts(browser, "#past .past-events span") == ["sim-1 is <i>too</i> hot"]
         browser.execute_script("document.querySelector('#past .spans button').click()")
         lines = until(lambda: [line for line in browser.execute_script(LINES) if line.count("L") > 10])
         assert len(lines) == 2

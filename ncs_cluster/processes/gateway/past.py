@@ -1,4 +1,4 @@
-"""GET /api/history?seconds=N: the last N seconds from the daemon's history, read by a thread of its own."""
+"""GET /api/history?seconds=N: figures, warnings and errors of the last N seconds, read from the history by a thread of its own."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from ncs_cluster.history.store import HistoryError
 
 LONGEST_S = 3650 * 86400
 POINTS = 300
+EVENTS = 50
+"""The newest warnings and errors."""
 KEPT_S = 20.0
 """Seconds for which an answer is reused: a new point comes once a minute."""
 MOST_KEPT = 8
@@ -66,6 +68,7 @@ class Past:
             return known[1]
         until = time.time()
         found = reading.document(reading.past(folder, until - seconds, until, POINTS))
+        found["events"] = reading.events(folder, until - seconds, until, EVENTS, wrong=True)
         body = msgspec.json.encode(found)
         if len(self._kept) >= MOST_KEPT:
             self._kept.pop(next(iter(self._kept)))
@@ -75,4 +78,4 @@ class Past:
 
 def _nothing(why: str) -> Response:
     """Not an error: the page asks before the first figures are written."""
-    return JSONResponse({"series": [], "why": why})
+    return JSONResponse({"series": [], "events": [], "why": why})

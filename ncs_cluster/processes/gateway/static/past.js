@@ -5,6 +5,7 @@ import { drawTimes, makeTimes } from "./times.js";
 
 const SPANS = { "1 h": 3600, "6 h": 6 * 3600, "24 h": 86400, "7 days": 7 * 86400, "30 days": 30 * 86400 };
 const FIRST = "24 h";
+const ALMOST = 1.1;
 const AGAIN_MS = 60000;
 const COLOURS = 8;
 const HEAT = { title: "Temperature, highest of each interval", unit: "°C", value: 3, kinds: ["temperature", "air"], digits: 1 };
@@ -16,6 +17,7 @@ export class Past {
     this.section = section;
     this.limit = null;
     this.span = FIRST;
+    this.chosen = false;
     this.askedMs = -Infinity;
     this.inView = false;
     this.charts = [HEAT, RATE].map((about) => makePanel(section.querySelector(".past-charts"), about, () => this.limit));
@@ -32,6 +34,7 @@ export class Past {
   }
 
   choose(name) {
+    this.chosen = true;
     this.span = name;
     for (const button of this.section.querySelectorAll(".spans button")) button.setAttribute("aria-pressed", String(button.textContent === name));
     this.ask();
@@ -54,13 +57,36 @@ export class Past {
     put(this.section.querySelector(".past-note"), response?.ok ? "" : (found?.error ?? "The history cannot be read at present."));
     if (!response?.ok) return;
     if (!found.series.length) put(this.section.querySelector(".past-note"), found.why ?? "Nothing was recorded in this time; the first figures come a minute after the daemon's start.");
+    const fitting = this.chosen ? span : fittingSpan(found, span);
+    this.chosen ||= found.series.length > 0;
+    if (fitting !== span) {
+      this.choose(fitting);
+      return;
+    }
     this.found = found;
     this.draw();
   }
 
   draw() {
-    if (this.found) for (const chart of this.charts) chart.draw(this.found);
+    if (!this.found) return;
+    for (const chart of this.charts) chart.draw(this.found);
+    showEvents(this.section.querySelector(".past-events"), this.found.events);
   }
+}
+
+/** The shortest span that shows all that was found, at most the one that was asked for. */
+function fittingSpan({ series, until }, asked) {
+  const first = Math.min(...series.map(({ points }) => points[0]?.[0] ?? Infinity));
+  return Object.keys(SPANS).find((name) => name === asked || until - first <= SPANS[name] * ALMOST);
+}
+
+/** Warnings and errors of the span, newest first. */
+function showEvents(box, events) {
+  box.hidden = !events.length;
+  put(box.querySelector("summary"), `${events.length} ${events.length === 1 ? "warning or error" : "warnings and errors"}, the newest first`);
+  each(box.querySelector("ol"), [...events].reverse(), ({ id }) => id, ({ at, level, who, name, text }) => ({
+    node: make("li", { "data-level": level }, make("time", {}, new Date(at * 1000).toLocaleString()), make("span", {}, make("b", {}, name ?? who), ` ${text}`)),
+  }), () => {});
 }
 
 function makePanel(parent, about, limitOf) {
