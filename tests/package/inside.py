@@ -9,6 +9,7 @@ import grp
 import json
 import os
 import pwd
+import sqlite3
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from typing import Any
 
 CONFIG, TOKEN = Path("/etc/ncs-cluster/ncs-cluster.toml"), Path("/etc/ncs-cluster/token")
 STATE = Path("/var/lib/ncs-cluster")
+MINUTE_S = 75.0
+"""A minute of the history is whole after so long."""
 READY_S = 240.0
 NOT_THE_PACKAGES = (
     "proc",
@@ -87,6 +90,19 @@ def pid() -> str:
     return call("systemctl", "show", "ncs-clusterd", "--property=MainPID", "--value")[1]
 
 
+def history() -> dict[str, list[list[Any]]]:
+    """All rows of the history's file, by table."""
+    queries = {
+        "minutes": "SELECT kind, name, at, low, mean, high FROM minutes JOIN series ON series.id = series ORDER BY at, kind, name",
+        "events": "SELECT id, at, level, who, name, text FROM events ORDER BY id",
+    }
+    database = sqlite3.connect(f"file:{STATE}/history.db?mode=ro", uri=True)
+    try:
+        return {table: [list(row) for row in database.execute(query)] for table, query in queries.items()}
+    finally:
+        database.close()
+
+
 def story(first: str, second: str) -> dict[str, Any]:
     before = files()
     told: dict[str, Any] = {"install": call(*INSTALL, first), "installed": service(), "ready": ready(), "pid": pid()}
@@ -109,9 +125,15 @@ def story(first: str, second: str) -> dict[str, Any]:
     call("systemctl", "restart", "ncs-clusterd")
     told["ready when simulated"] = ready()
     told["status"] = call("ncsctl", "status", "--json")
+    time.sleep(MINUTE_S)
+    # a daemon that stops writes what it has
+    call("systemctl", "restart", "ncs-clusterd")
+    told["history"] = history()
     kept_token = TOKEN.read_text()
     told["upgrade"] = call(*INSTALL, second)
     told["ready after the upgrade"], told["pid after the upgrade"] = ready(), pid()
+    told["history after the upgrade"] = history()
+    told["history shown after the upgrade"] = call("ncsctl", "history", "--state-dir", str(STATE), "--since", "1h", "--json")
     told["version"] = call("dpkg-query", "--show", "--showformat=${Version}", "ncs-cluster")
     told["kept by the upgrade"] = [
         CONFIG.read_text() == changed,

@@ -23,6 +23,12 @@ SUITES = {"bookworm": "12", "trixie": "13"}
 CHOSEN = os.environ.get("NCS_CLUSTER_PACKAGE_SUITES", " ".join(SUITES)).split()
 
 
+def earlier(package: Path) -> Path:
+    """The package that is upgraded: that of the folder NCS_CLUSTER_PACKAGE_BEFORE, else the same one."""
+    before = os.environ.get("NCS_CLUSTER_PACKAGE_BEFORE")
+    return package if before is None else Path(before) / package.name
+
+
 @pytest.fixture(scope="module", params=[suite for suite in SUITES if suite in CHOSEN])
 def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What happened on the machine."""
@@ -36,7 +42,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     (folder / "out").mkdir()
     (folder / "rig").mkdir()
     version = built[-1].name.split("_")[1]
-    shutil.copy(built[-1], folder / "rig/first.deb")
+    shutil.copy(earlier(built[-1]), folder / "rig/first.deb")
     repacked(built[-1], version.replace("~deb", "+next~deb"), folder / "rig").rename(folder / "rig/second.deb")
     shutil.copy(Path(__file__).with_name("inside.py"), folder / "rig")
     machine.make(suite, ROOT / "build/package-roots", folder / "root")
@@ -94,6 +100,24 @@ def test_an_upgrade_keeps_configuration_token_and_state_and_starts_the_daemon_an
     assert told["owner after the upgrade"] == "root:ncs 640"
     assert told["ready after the upgrade"] == "200"
     assert told["pid after the upgrade"] != told["pid"]
+
+
+def test_an_upgrade_keeps_the_history_row_by_row(told: dict[str, Any]) -> None:
+    before, after = told["history"], told["history after the upgrade"]
+    assert {kind for kind, *_ in before["minutes"]} >= {"temperature", "camera"}
+    assert before["events"]
+    for table, rows in before.items():
+        assert [row for row in after[table] if row in rows] == rows
+    assert len(after["events"]) > len(before["events"])
+    code, shown = told["history shown after the upgrade"]
+    assert code == 0, shown
+    document = json.loads(shown)
+    names = {(each["kind"], each["name"]) for each in document["series"]}
+    assert names >= {("temperature", name) for kind, name, *_ in before["minutes"] if kind == "temperature"}
+    assert document["events"][: len(before["events"])] == [
+        {"id": id, "at": at, "level": level, "who": who, "text": text, "name": name}
+        for id, at, level, who, name, text in before["events"]
+    ]
 
 
 def test_a_disabled_service_stays_so(told: dict[str, Any]) -> None:
