@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ncs_cluster.cli.text import printable
 from ncs_cluster.errors import ConfigError, NcsClusterError
@@ -86,7 +86,11 @@ def _configured(file: str | None) -> Server:
     spec = next((each for each in found.settings.sinks if each.kind == "fleet"), None)
     if spec is None:
         raise NoServer("no NATS server is named; give --nats nats://HOST, or set url in [nats] (docs/fleet.md)")
-    of = spec.options
+    return of_options(spec.options)
+
+
+def of_options(of: Mapping[str, Any]) -> Server:
+    """The server that the sink with these options announces its daemon at."""
     key = None if of["seed"] is None else login.Key(of["seed"], of["jwt"])
     return Server(address.parse(of["url"]), of["user"], of["password"], of["ca_file"], key)
 

@@ -295,7 +295,7 @@ def test_what_the_daemon_says_of_a_broker_that_answers() -> None:
 
 
 def test_what_keeps_the_daemon_out_of_its_fleet() -> None:
-    known = nats.Facts("nats://n:4222", "n", 4222, None, False, None)
+    known = nats.Facts("nats://n:4222", "n", 4222, None, False, False, None)
     assert lines(nats.judge(known)) == [("PASS", "nats://n:4222 lets this daemon in", None)]
     said = known._replace(said="JetStream is off")
     assert lines(nats.judge(said)) == [("WARN", "nats://n:4222: JetStream is off", "ncsctl events")]

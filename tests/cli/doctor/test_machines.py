@@ -16,6 +16,7 @@ from ncs_cluster.cli.doctor.checks import autosuspend, packages, power, rights, 
 from ncs_cluster.emulator import build
 from ncs_cluster.provision import firmware
 from tests.cli.doctor.tree import NCS, OWN, Tree
+from tests.nats_server import nats_server
 from tests.needs import need_compiler
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -301,6 +302,18 @@ def test_a_nats_server_that_does_not_listen(tree: Tree) -> None:
     ((level, said, remedy),) = tree.said("nats")
     assert (level, remedy) == ("FAIL", f"nc -vz 127.0.0.1 {port}; on the server: systemctl status nats-server")
     assert said.startswith(f"nats://127.0.0.1:{port} cannot be used: ")
+
+
+def test_a_nats_server_that_wants_another_password(tree: Tree, tmp_path: Path) -> None:
+    users = 'authorization { users: [{ user: "onlooker", password: "unobtrusive-4711" }] }'
+    with nats_server(tmp_path, users) as server:
+        password = tree.file("/etc/ncs-cluster/nats-password", "wrong", 0o600)
+        table = f'[nats]\nurl = "{server.url}"\nuser = "onlooker"\npassword-file = "{password}"\n'
+        tree.config(table)
+        remedy = "set user and password_file, or the key, in [nats] as the server has them (docs/fleet.md)"
+        assert tree.said("nats") == [("FAIL", f"{server.url}: it does not accept the user and password", remedy)]
+        password.write_text("unobtrusive-4711")
+        assert tree.said("nats", everything=True) == [("PASS", f"{server.url} lets this daemon in", None)]
 
 
 def test_a_fallback_that_cannot_load_the_graph(tree: Tree, small_graph_folder: Path) -> None:

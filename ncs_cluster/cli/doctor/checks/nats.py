@@ -11,6 +11,7 @@ from ncs_cluster.errors import ConfigError, NcsClusterError
 
 KIND = "fleet"
 NAME = "ncsctl doctor"
+LOGIN = "set user and password_file, or the key, in [nats] as the server has them (docs/fleet.md)"
 LIBRARY = "pip install 'ncs-cluster[fleet]'"
 
 
@@ -23,6 +24,8 @@ class Facts(NamedTuple):
     """Why the server cannot be used."""
     lacking: bool
     """The problem is the missing library."""
+    locked: bool
+    """The problem is the user and password, or the key."""
     said: str | None
     """Why the running daemon cannot announce itself, by its status."""
 
@@ -30,15 +33,16 @@ class Facts(NamedTuple):
 def probe(case: Case) -> Facts:
     spec = next((each for each in case.settings.sinks if each.kind == KIND), None)
     if spec is None:
-        return Facts(None, "", 0, None, False, None)
+        return Facts(None, "", 0, None, False, False, None)
     # imported here: without [nats] nothing of it is needed
-    from ncs_cluster.fleet import address
-    from ncs_cluster.fleet.connection import Server, connected
+    from ncs_cluster.cli.fleet_server import of_options
+    from ncs_cluster.fleet.connection import KEY_REFUSED, REFUSED, connected
 
-    of, where = spec.options, address.parse(spec.options["url"])
+    server = of_options(spec.options)
+    where = server.address
 
     async def greet() -> None:
-        async with connected(Server(where, of["user"], of["password"], of["ca_file"]), NAME):
+        async with connected(server, NAME):
             pass
 
     problem, lacking = None, False
@@ -48,7 +52,7 @@ def probe(case: Case) -> Facts:
         problem, lacking = str(error), isinstance(error, ConfigError)
     sinks = case.status.sinks if case.status is not None else []
     said = next((each.detail for each in sinks if each.name == spec.name), None)
-    return Facts(spec.shown, where.host, where.port, problem, lacking, said)
+    return Facts(spec.shown, where.host, where.port, problem, lacking, problem in (REFUSED, KEY_REFUSED), said)
 
 
 def judge(facts: Facts) -> list[Finding]:
@@ -56,6 +60,8 @@ def judge(facts: Facts) -> list[Finding]:
         return [skip("no NATS server is named")]
     if facts.lacking:
         return [fail(str(facts.problem), LIBRARY)]
+    if facts.locked:
+        return [fail(f"{facts.shown}: {facts.problem}", LOGIN)]
     if facts.problem is not None:
         remedy = f"nc -vz {facts.host} {facts.port}; on the server: systemctl status nats-server"
         return [fail(f"{facts.shown} cannot be used: {facts.problem}", remedy)]
