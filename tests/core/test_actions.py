@@ -21,6 +21,7 @@ from ncs_cluster.processes.climate import Climate
 from ncs_cluster.processes.discovery import SimulatedBus
 from ncs_cluster.processes.event_log import EventLog
 from ncs_cluster.processes.kept_jobs import KeptJobs
+from ncs_cluster.processes.late_grants import LateGrants
 from ncs_cluster.processes.supervisor import Supervisor
 from ncs_cluster.provision import places
 from ncs_cluster.specs import JobRecord, StickSpec
@@ -110,6 +111,7 @@ class Performer(Supervisor):
         self._kept_jobs.done = self.done
         self._children = Processes(self.done)
         self._climate = FanAlone(self.done)
+        self._grants = LateGrants(self._send)
 
     def _send(self, action: a.Send) -> None:
         self.done.append(("send", action))
