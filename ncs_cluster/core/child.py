@@ -38,6 +38,8 @@ class State(Enum):
 
 
 ALIVE = frozenset({State.STARTING, State.OPENING, State.RUNNING, State.STOPPING, State.KILLED, State.FENCED})
+ACCEPTING = (State.RUNNING, State.STARTING, State.OPENING, State.STOPPING)
+"""A tuple, which is searched by identity: asked for every message, and the hash of an enum's member is computed in Python."""
 
 
 class Limits(Struct, frozen=True):
@@ -127,7 +129,7 @@ class Child:
     @property
     def accepts(self) -> bool:
         """Its messages are handled. Messages of a killed child, received late, are not."""
-        return self.state in (State.STARTING, State.OPENING, State.RUNNING, State.STOPPING)
+        return self.state in ACCEPTING
 
     @property
     def running(self) -> bool:

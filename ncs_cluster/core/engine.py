@@ -176,9 +176,9 @@ class Engine:
         for unit in self.dispatcher.assign(now_s):
             assert unit.stick is not None
             self.streams.sent(unit)
-            graph = self.dispatcher.queues[unit.stick].index_of(unit.graph)
-            infer = m.Infer(unit.ticket, graph, unit.frame.ref, self.sticks.by_id[unit.stick].reset_epoch, unit.raw)
-            actions.append(Send(Endpoint("worker", unit.stick), infer))
+            graph, stick = self.dispatcher.queues[unit.stick].index_of(unit.graph), self.sticks.by_id[unit.stick]
+            infer = m.Infer(unit.ticket, graph, unit.frame.ref, stick.reset_epoch, unit.raw)
+            actions.append(Send(stick.child.endpoint, infer))
         return actions
 
     # -- time

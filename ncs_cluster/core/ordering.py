@@ -52,7 +52,10 @@ class LiveOrder:
         if not self._held:
             return leaving
         # a result due before one of an earlier frame releases that one too
-        due = max([number for number, held in self._held.items() if now_s >= held.until_s], default=-1)
+        due = -1
+        for number, held in self._held.items():
+            if now_s >= held.until_s and number > due:
+                due = number
         while self._held:
             number = min(self._held)
             held = self._held[number]

@@ -141,7 +141,10 @@ class Tally:
         count.dropped += units
 
     def count(self, stream: str) -> Count:
-        return self.streams.setdefault(stream, Count())
+        count = self.streams.get(stream)
+        if count is None:
+            count = self.streams[stream] = Count()
+        return count
 
     @property
     def lost(self) -> int:

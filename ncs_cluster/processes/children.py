@@ -62,7 +62,7 @@ class Children:
         self._links[endpoint] = BufferedChannel(
             process.channel,
             self._loop,
-            lambda message: self._raise(endpoint, message),
+            partial(self._raise, endpoint),
             lambda reason: self._broken(endpoint, reason),
         )
         if process.pid is None:

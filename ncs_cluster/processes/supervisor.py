@@ -111,6 +111,8 @@ class Supervisor:
         self._usage = usage.Usage()
         self._notifier = Notifier()
         self._next_ping_s = self._next_spawner_s = 0.0
+        self._due_s = 0.0
+        """When the engine is to be woken, as of the end of the last turn."""
         self._climate = Climate(settings.fan, settings.ambient)
         kept = Path(settings.state_dir) if keep_jobs and settings.history_days else None
         self._history = Recorder(kept, settings.history_days, time.monotonic())
@@ -162,7 +164,7 @@ class Supervisor:
     def _turn(self) -> None:
         now_s = time.monotonic()
         bus_s = self._bus_deadline_s()
-        due_s = min(self._engine.deadline_s, bus_s)
+        due_s = min(self._due_s, bus_s)
         if (client_s := self._control.deadline_s) is not None:
             due_s = min(due_s, client_s)
         self._loop.turn(max(0.0, due_s - now_s))
@@ -179,10 +181,12 @@ class Supervisor:
                 for change in usb.wake(now_s, self._engine.sticks.without_boot):
                     self._raise(BUS, change)
             self._handle_events()
-        if now_s >= self._engine.deadline_s:
+        self._due_s = self._engine.deadline_s
+        if now_s >= self._due_s:
             self._perform(self._engine.wake(now_s))
             self._handle_events()
             self._periodic_work(now_s)
+            self._due_s = self._engine.deadline_s
 
     def _bus_deadline_s(self) -> float:
         """When the buses are scanned next."""
