@@ -20,8 +20,9 @@ from ncs_cluster.types import Outcome
 if TYPE_CHECKING:
     from ncs_cluster.core.intakes import Intakes
 
-AHEAD = 4
-"""Slots granted in advance: pictures that arrive together are written together."""
+AHEAD, LEAST_AHEAD = 4, 2
+"""Slots granted in advance: pictures that arrive together are written together. Fewer than LEAST_AHEAD are made up at once, others
+with the next answer."""
 LEAST_OPEN = 8
 SLOTS = 256
 """The kernel allocates the memory of a slot when it is first written."""
@@ -100,7 +101,8 @@ class Intake:
         unit = Unit(self.stream.name, Frame(ref, self.slots, now_s, 0.0, None), index, raw=message.raw)
         self.asks[ref.frame] = unit
         self._intakes.dispatcher.offer(unit)
-        return self.grant()
+        # with an answer a grant costs the process no wake-up of its own
+        return self.grant() if self.slots.granted < LEAST_AHEAD else []
 
     def _withdraw(self, number: int) -> None:
         unit = self.asks.pop(number, None)

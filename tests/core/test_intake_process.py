@@ -5,9 +5,10 @@ from __future__ import annotations
 from msgspec import structs
 
 from ncs_cluster import messages as m
-from ncs_cluster.core.actions import LogEvent, MakePool, Release, Send, Spawn
+from ncs_cluster.core.actions import Action, LogEvent, MakePool, Release, Send, Spawn
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import Endpoint, Exited, Spawned
+from ncs_cluster.core.intake import AHEAD, LEAST_AHEAD
 from ncs_cluster.errors import EX_CONFIG
 from ncs_cluster.specs import IntakeSpec
 from ncs_cluster.status import IntakeStatus, LatencyStatus
@@ -65,8 +66,26 @@ def test_a_picture_of_its_clients_goes_to_a_stick_and_the_answer_comes_back() ->
     actions = engine.handle(WORKER, m.Inferred(infer.ticket, Outcome(), 0.03), 1001.05)
     assert actions[0] == Send(FRIGATE, m.Answered(5, Outcome(), "sim-1", 0.03))
     # the slot is granted anew behind its answer
-    assert [each.message for each in actions[1:] if isinstance(each, Send)] in ([], [m.Grant(pool.pool, grant.slot)])
+    assert granted(actions[1:]) == [grant.slot]
     assert (shown(engine).answered, shown(engine).open) == (1, 0)
+
+
+def granted(actions: list[Action]) -> list[int]:
+    """The slots of the grants among these actions."""
+    return [each.message.slot for each in actions if isinstance(each, Send) and isinstance(each.message, m.Grant)]
+
+
+def test_slots_are_granted_with_answers_and_at_once_only_where_few_are_left() -> None:
+    engine = opened()
+    actions = engine.handle(FRIGATE, m.OpenIntake(), 1001.0)
+    (pool,) = [each.layout for each in actions if isinstance(each, MakePool)]
+    slots = granted(actions)
+    assert len(slots) == AHEAD
+    asked = []
+    for number, slot in enumerate(slots[: AHEAD - LEAST_AHEAD + 1]):
+        frame = FrameRef(CameraName("frigate"), pool.pool, slot, number, 300, 300)
+        asked.append(len(granted(engine.handle(FRIGATE, m.Ask(GraphName("demo"), frame), 1001.0))))
+    assert asked == [0] * (AHEAD - LEAST_AHEAD) + [AHEAD - LEAST_AHEAD + 1]
 
 
 def test_its_clients_are_in_the_status_until_it_ends() -> None:
