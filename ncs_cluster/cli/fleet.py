@@ -27,6 +27,12 @@ def add(command: Add) -> None:
     status = kind("status", _status, "hosts with their sticks, heat and rates; exit code 0 when all are healthy, 1 when not")
     status.add_argument("--json", action="store_true", help="every field of every host")
     kind("top", _top, "the hosts, the busiest first, renewed every 2 s until Ctrl-C")
+    events = kind("events", _events, "what has happened on the hosts, oldest first")
+    events.add_argument("--json", action="store_true", help="a JSON object on each line")
+    events.add_argument("--follow", action="store_true", help="later ones too, until Ctrl-C")
+    events.add_argument("--host", metavar="HOST", help="of this host alone")
+    events.add_argument("--level", choices=("info", "warning", "error"), help="of this level and above")
+    events.add_argument("--last", metavar="N", type=_count, default=100, help="at most so many to begin with (100)")
     for name, run, sentence in (
         ("drain", _drain, "take a host out of the work of the fleet, also over restarts; its own cameras and jobs go on"),
         ("return", _give_back, "let a drained host take work of the fleet again"),
@@ -43,6 +49,12 @@ def _server() -> argparse.ArgumentParser:
     return made
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError("must be 1 to 10000")
+    return int(text)
+
+
 # imported where they are run: other commands do not pay for an event loop
 
 
@@ -56,6 +68,12 @@ def _top(given: argparse.Namespace) -> int:
     from ncs_cluster.cli import fleet_status
 
     return fleet_status.top(given)
+
+
+def _events(given: argparse.Namespace) -> int:
+    from ncs_cluster.cli import fleet_events
+
+    return fleet_events.run(given)
 
 
 def _drain(given: argparse.Namespace) -> int:

@@ -1,11 +1,14 @@
-"""Text of `ncsctl fleet status` and `fleet top`: one row for each host. Structs in, lines out, no I/O."""
+"""Text of `ncsctl fleet status`, `top` and `events`: one row for each host. Structs in, lines out, no I/O."""
 
 from __future__ import annotations
 
 from ncs_cluster import __version__
+from ncs_cluster.cli import show
 from ncs_cluster.cli.text import UNKNOWN, Cell, duration, number, printable, table
 from ncs_cluster.fleet.bucket import Host, Hosts
 from ncs_cluster.fleet.entry import PROTOCOL, Other
+from ncs_cluster.fleet.events import FleetEvent
+from ncs_cluster.status import Event
 
 Lines = list[list[Cell]]
 
@@ -46,6 +49,13 @@ def top(found: Hosts) -> Lines:
     ]
     by_rate = sorted(found.hosts, key=lambda host: 0.0 if isinstance(host.entry, Other) or gone(host) else -host.entry.fps)
     return [[Cell(", ".join(words))], [], *hosts(found._replace(hosts=by_rate))]
+
+
+def event(each: FleetEvent) -> list[Cell]:
+    """One event as one line."""
+    of = Event(0, each.at, printable(each.level), each.who, each.text, each.name)
+    moment, *rest = show.event(of)
+    return [moment, Cell(f"{printable(each.node):<12}  "), *rest]
 
 
 def _row(host: Host, away: bool) -> list[Cell]:

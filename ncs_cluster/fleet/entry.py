@@ -169,6 +169,11 @@ def name(text: str) -> str:
     return _text(text, LONGEST_NAME)
 
 
+def text_of(text: str) -> str:
+    """A longer text from outside."""
+    return _text(text, LONGEST_TEXT)
+
+
 def _text(text: str, longest: int) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text[:longest])
 

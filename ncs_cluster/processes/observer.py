@@ -11,8 +11,9 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import deque
 from collections.abc import Callable
-from typing import List, Optional, TypeVar
+from typing import Deque, List, Optional, TypeVar
 
 import msgspec
 
@@ -20,13 +21,15 @@ from ncs_cluster.client import Client, Refused
 from ncs_cluster.errors import NcsClusterError, NotRunning, one_line
 from ncs_cluster.plugins import reason
 from ncs_cluster.specs import GraphSpec, JobSpec
-from ncs_cluster.status import Status
+from ncs_cluster.status import Event, Status
 
 T = TypeVar("T")
 
 ANSWER_S = 3.0
 AGAIN_S = 1.0
 """Between two connections that follow events."""
+MOST_EVENTS = 256
+"""That wait to be read; older ones are dropped."""
 LARGEST_PICTURE, LONGEST_REASON = 16 << 20, 200
 """Bytes."""
 
@@ -36,7 +39,7 @@ class NoPicture(NcsClusterError):
 
 
 class SocketObserver:
-    """See sinks.base.JobObserver."""
+    """See sinks.base.JobObserver and EventObserver."""
 
     def __init__(self, runtime_dir: str) -> None:
         self._runtime_dir = runtime_dir
@@ -44,6 +47,8 @@ class SocketObserver:
         self._asking = threading.Lock()
         self._happened = threading.Event()
         self._follower: Optional[threading.Thread] = None
+        self._events: Deque[Event] = deque(maxlen=MOST_EVENTS)
+        self._newest = 0
 
     def status(self) -> Status:
         return self._ask(lambda client: client.status())
@@ -72,6 +77,12 @@ class SocketObserver:
 
     def wake(self) -> None:
         self._happened.set()
+
+    def events(self) -> List[Event]:
+        found = []
+        while self._events:
+            found.append(self._events.popleft())
+        return found
 
     def picture(self, camera: str) -> bytes:
         return page_picture(self._ask(lambda client: client.url()), camera, ANSWER_S)
@@ -102,7 +113,9 @@ class SocketObserver:
         while True:
             try:
                 with Client(self._runtime_dir, timeout_s=ANSWER_S) as client:
-                    for _ in client.follow():
+                    for several in client.follow(self._newest):
+                        self._events.extend(several)
+                        self._newest = max([self._newest, *(each.id for each in several)])
                         self._happened.set()
             except (NcsClusterError, OSError):
                 pass

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ncs_cluster.jobs.ledger import Item, Ledger
     from ncs_cluster.specs import GraphSpec, JobSpec
-    from ncs_cluster.status import Status
+    from ncs_cluster.status import Event, Status
 
 
 class Opened(NamedTuple):
@@ -178,6 +178,14 @@ class JobObserver(Observer, Protocol):
 
     def cancel_job(self, id: str) -> None:
         """Raises NcsClusterError."""
+
+
+class EventObserver(Observer, Protocol):
+    """An observer that tells of events, too."""
+
+    def events(self) -> List[Event]:
+        """Those since the last call, oldest first; the newest of them, where there were very many. Does not ask the daemon: they
+        come while another thread is in `wait`."""
 
 
 class Parsed(NamedTuple):

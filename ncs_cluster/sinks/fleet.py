@@ -9,20 +9,26 @@ import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
-from typing import Optional
+from typing import TYPE_CHECKING, Deque, Optional
 
+from ncs_cluster import __version__
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.fleet import address, entry
 from ncs_cluster.fleet.bucket import Place
 from ncs_cluster.fleet.connection import Connection, Server, Unusable, connected, is_forbidden, library
 from ncs_cluster.fleet.drained import is_drained
+from ncs_cluster.fleet.events import encoded, is_told, tell
 from ncs_cluster.fleet.login import Key
 from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._backoff import Backoff
-from ncs_cluster.sinks.base import Observer, Opened, Parsed
+from ncs_cluster.sinks.base import EventObserver, Opened, Parsed
 from ncs_cluster.sinks.base import Place as PathOf
 from ncs_cluster.types import Record
+
+if TYPE_CHECKING:
+    from ncs_cluster.status import Event
 
 POLL_S = 1.0
 """Between two looks at the status while nothing happens."""
@@ -32,6 +38,8 @@ AGAIN_S = 5.0
 """Between two entries while nothing happens: two may be lost before the entry's age is over."""
 STALE_S = 5.0
 """A status that is older is told to nobody: the entry of a daemon that hangs shall age."""
+MOST_EVENTS, FRESH_S = 100, 60.0
+"""Events that wait for the server, and how old one may be when it is taken."""
 LAST_WORDS_S = 1.5
 
 log = logging.getLogger(__name__)
@@ -68,7 +76,7 @@ def parse(spec: str, place: PathOf) -> Parsed:
 class Fleet:
     """See base.Sink and base.Remote. The resume token is empty: no record is kept."""
 
-    def __init__(self, options: Options, observer: Observer) -> None:
+    def __init__(self, options: Options, observer: EventObserver) -> None:
         self._options, self._observer = options, observer
         where = address.parse(options.url)
         key = None if options.seed is None else Key(options.seed, options.jwt)
@@ -82,6 +90,8 @@ class Fleet:
         self._states: object = None
         self._changed = False
         self._drained: Optional[bool] = None
+        self._events: Deque[Event] = deque(maxlen=MOST_EVENTS)
+        """Those that the server has not got."""
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._waking: Optional[asyncio.Event] = None
         self._thread = threading.Thread(target=self._run, name="nats", daemon=True)
@@ -132,8 +142,17 @@ class Fleet:
                     self._changed = self._changed or changed
                 if first or changed:
                     self._wake()
+                self._take_events()
             self._closing.wait(max(0.0, began_s + LEAST_S - time.monotonic()))
             self._observer.wait(max(0.0, began_s + POLL_S - time.monotonic()))
+
+    def _take_events(self) -> None:
+        now = time.time()
+        # the first reply of the daemon holds what happened before this process began
+        new = [each for each in self._observer.events() if is_told(each) and now - each.at <= FRESH_S]
+        self._events.extend(new)
+        if new:
+            self._wake()
 
     def _wake(self) -> None:
         loop, waking = self._loop, self._waking
@@ -166,8 +185,9 @@ class Fleet:
         async with connected(self._server, f"ncs_cluster {self._options.node}") as connection:
             place = Place(connection, self._options.node)
             await place.prepare()
-            due_s, others, may_ask = 0.0, 0, True
+            due_s, others, may_ask, may_tell = 0.0, 0, True, True
             while not self._closing.is_set() and not connection.closed:
+                may_tell = may_tell and await self._tell_events(connection)
                 now_s = time.monotonic()
                 with self._told:
                     fresh = self._newest if now_s - self._newest_s <= STALE_S else None
@@ -184,6 +204,22 @@ class Fleet:
                 await self._pause(max(0.0, min(due_s - time.monotonic(), POLL_S)))
             if self._closing.is_set() and not connection.closed:
                 await asyncio.wait_for(place.remove(), LAST_WORDS_S / 2)
+
+    async def _tell_events(self, connection: Connection) -> bool:
+        """False: this host may not tell them, as with rights of an older version. Raises Unusable."""
+        while self._events and not self._closing.is_set():
+            event = self._events[0]
+            id, payload = encoded(event, self._options.node, __version__, time.time())
+            try:
+                await tell(connection, self._options.node, id, payload)
+            except Unusable as error:
+                if not is_forbidden(error):
+                    raise
+                return False
+            # the other thread may have dropped it for newer ones meanwhile
+            if self._events and self._events[0] is event:
+                self._events.popleft()
+        return True
 
     async def _ask_drained(self, connection: Connection) -> bool:
         """False: this host may not read it, as with rights of an older version. Raises Unusable."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from msgspec.structs import replace
 from ncs_cluster.cli import show_fleet
 from ncs_cluster.fleet.bucket import Host, Hosts
 from ncs_cluster.fleet.entry import Other, entry_of
+from ncs_cluster.status import Event
 from tests.cli.test_fleet import text
 from tests.nats_server import NatsServer, nats_server
-from tests.sinks.onebroker import ONE
+from tests.sinks.onebroker import ONE, Told
 from tests.sinks.onefleet import PASSWORD, USERS, announced
 
 
@@ -87,10 +89,13 @@ def test_the_rights_of_the_page_let_an_operator_drain_and_a_reader_look_on_only(
     assert re.split("  +", shown.splitlines()[1])[2] == "ok, drained"
 
 
-def test_a_host_that_may_not_know_whether_it_is_drained_is_announced_and_never_confirms(tmp_path: Path) -> None:
-    older = tuple(line.replace(', "$JS.API.DIRECT.GET.ncs_drained.ncs.drained.pi"', "") for line in USERS)
+def test_a_host_that_may_neither_know_whether_it_is_drained_nor_tell_of_events_is_announced(tmp_path: Path) -> None:
+    # the rights of the first version
+    older = tuple(line.replace('"$JS.API.DIRECT.GET.ncs_drained.ncs.drained.pi", "ncs.event.pi", ', "") for line in USERS)
     assert older != USERS
-    with nats_server(tmp_path, *older) as place, announced(place, user="pi", password=PASSWORD) as opened:
+    daemon = Told()
+    daemon.happened = [Event(1, time.time(), "info", "sim-1", "lost")]
+    with nats_server(tmp_path, *older) as place, announced(place, daemon, user="pi", password=PASSWORD) as opened:
         assert place.until(lambda found: "pi" in found, "the entry")["pi"]["drained"] is None
         assert opened.trouble() is None
 

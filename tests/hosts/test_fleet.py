@@ -65,7 +65,7 @@ def test_what_changes_on_a_host_whose_link_is_cut_is_shown_once_it_is_back(tmp_p
         made.rig["cellar"].cut()
         for name in ("cellar", "shed"):
             with made.daemons[name].client() as client:
-                client.trouble("unplug", "sim-1")
+                client.change_stick("sim-1", "rest")
         made.until(lambda found: usable(found) == {"attic": 1, "cellar": 2, "shed": 2}, "the change on the host that is reached")
         made.rig["cellar"].join()
         made.until(lambda found: usable(found) == {"attic": 1, "cellar": 1, "shed": 2}, "the change on the host that is back")

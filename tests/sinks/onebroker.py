@@ -10,7 +10,7 @@ from typing import Any
 
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.sinks.mqtt import Mqtt, Options
-from ncs_cluster.status import Status
+from ncs_cluster.status import Event, Status
 from ncs_cluster.types import Detection, Outcome, Record
 from tests.sinks.onestatus import camera, status, stick
 
@@ -27,6 +27,7 @@ class Told:
     def __init__(self, document: Status | None = ONE) -> None:
         self.document = document
         self.switches = 0
+        self.happened: list[Event] = []
         self._happened = threading.Event()
 
     def status(self) -> Status:
@@ -48,6 +49,10 @@ class Told:
     def switch(self) -> str:
         self.switches += 1
         return "switched"
+
+    def events(self) -> list[Event]:
+        found, self.happened = self.happened, []
+        return found
 
     def picture(self, camera: str) -> bytes:
         return b"\xff\xd8" + camera.encode() * 200_000
