@@ -8,6 +8,8 @@ so once: whoever was told reads until nothing is left.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -94,5 +96,16 @@ def _bound(endpoint: str) -> Any:
     except zmq.ZMQError as error:
         socket.close(linger=0)
         used = error.errno == zmq.EADDRINUSE
-        raise CannotServe(f"{endpoint} cannot be bound: {error.strerror}", permanent=not used) from error
+        raise CannotServe(f"{endpoint} cannot be bound: {_why(error.errno)}", permanent=not used) from error
     return socket
+
+
+def _why(number: int) -> str:
+    """With what to do. The text of pyzmq names the endpoint once more."""
+    remedy = {
+        errno.EADDRNOTAVAIL: "; name an address of this machine, as in tcp://127.0.0.1:5555",
+        errno.EADDRINUSE: "; end the program that has it, or choose another with --frigate",
+        errno.ENOENT: "; make its folder first",
+        errno.EACCES: "; choose a port above 1023, or a folder that this user may write to",
+    }
+    return f"{os.strerror(number)}{remedy.get(number, '')}"

@@ -346,13 +346,17 @@ def test_one_address_cannot_have_all_frames_that_wait(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_an_endpoint_that_is_used_already_is_named(tmp_path: Path) -> None:
+def test_an_endpoint_that_cannot_be_bound_is_named_with_what_to_do(tmp_path: Path) -> None:
     async def story() -> None:
-        with pytest.raises(CannotServe, match=r"gone/detector cannot be bound: No such file"):
+        with pytest.raises(CannotServe, match=r"gone/detector cannot be bound: No such file or directory; make its folder first$"):
             Server(FrigateSpec(f"ipc://{tmp_path}/gone/detector"), Sticks(), print)
+        # an address for documentation, which no machine has
+        with pytest.raises(CannotServe, match="requested address; name an address of this machine") as elsewhere:
+            Server(FrigateSpec("tcp://192.0.2.1:5555"), Sticks(), print)
+        assert elsewhere.value.permanent
         holder = zmq_asyncio.Context.instance().socket(zmq.ROUTER)
         port = holder.bind_to_random_port("tcp://127.0.0.1")
-        with pytest.raises(CannotServe, match="in use") as caught:
+        with pytest.raises(CannotServe, match="in use; end the program") as caught:
             Server(FrigateSpec(f"tcp://127.0.0.1:{port}"), Sticks(), print)
         assert not caught.value.permanent
         holder.close(linger=0)
