@@ -96,7 +96,7 @@ def _bound(endpoint: str) -> Any:
     except zmq.ZMQError as error:
         socket.close(linger=0)
         used = error.errno == zmq.EADDRINUSE
-        raise CannotServe(f"{endpoint} cannot be bound: {_why(error.errno)}", permanent=not used) from error
+        raise CannotServe(f"{endpoint} cannot be bound: {_why(error.errno or errno.EINVAL)}", permanent=not used) from error
     return socket
 
 
