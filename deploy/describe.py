@@ -19,6 +19,7 @@ from argparse_manpage.manpage import Manpage
 
 import ncs_cluster
 from ncs_cluster.cli import whole
+from ncs_cluster.cli.suggesting import listed
 
 COMMANDS: dict[str, Callable[[], argparse.ArgumentParser]] = {"ncsctl": whole.ncsctl, "ncs-clusterd": whole.daemon}
 FILES = ("config", "out", "output", "state_dir", "wheel", "firmware", "blob", "libusb", "python", "results", "token_file")
@@ -44,12 +45,23 @@ def man(folder: Path) -> None:
     os.environ["COLUMNS"] = "100"
     for name, parser in COMMANDS.items():
         made = parser()
+        _without_earlier(made)
         made.man_short_description = str(made.description).rstrip(".")  # type: ignore[attr-defined]
         page = Manpage(made)
         # the same release makes the same page
         page.date = ""
         page.source, page.manual = f"ncs_cluster {ncs_cluster.__version__}", "ncs_cluster"
         (folder / f"{name}.1").write_text(f"{page}\n")
+
+
+def _without_earlier(parser: argparse.ArgumentParser) -> None:
+    """Remove the commands that help does not list."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name in set(action.choices) - set(listed(action)):
+                del action.choices[name]
+            for each in action.choices.values():
+                _without_earlier(each)
 
 
 def _with_files(parser: argparse.ArgumentParser) -> None:

@@ -66,8 +66,13 @@ class Parser(argparse.ArgumentParser):
     def _choices(self, what: str) -> list[str]:
         for action in self._actions:
             if action.choices is not None and what in (action.metavar, action.dest, "/".join(action.option_strings)):
-                return [str(each) for each in action.choices]
+                return listed(action) if isinstance(action, argparse._SubParsersAction) else [str(each) for each in action.choices]
         return []
+
+
+def listed(commands: argparse._SubParsersAction[Any]) -> list[str]:
+    """The commands that help lists: those with a `help`. The others are spellings of earlier versions."""
+    return [str(each.dest) for each in commands._choices_actions]
 
 
 def _noun(what: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy import describe
 from ncs_cluster.cli import parser
 from ncs_cluster.cli.sticks import NoStick
 from ncs_cluster.client import Refused
@@ -75,3 +76,14 @@ def test_spellings_of_earlier_versions_are_in_no_help_text(capsys: pytest.Captur
     assert "forget" not in shown[0]
     assert {"park", "work", "restart", "identify", "forget"} <= set(shown[1])
     assert "rest" not in shown[1]
+    with pytest.raises(SystemExit):
+        parser.make().parse_args(["stick", "resd", "sim-1"])
+    assert "rest?" not in capsys.readouterr().err
+
+
+def test_spellings_of_earlier_versions_are_in_no_manual_page(tmp_path: Path) -> None:
+    describe.man(tmp_path)
+    page = (tmp_path / "ncsctl.1").read_text()
+    assert "'ncsctl stick park'" in page
+    assert "'ncsctl stick rest'" not in page
+    assert "'ncsctl forget'" not in page
