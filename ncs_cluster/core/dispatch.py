@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 
 from ncs_cluster.core.stick_queue import StickQueue
@@ -63,6 +63,8 @@ class Dispatcher:
         self._served = 0.0
         """Virtual time of the sticks that have shares."""
         self._any_live = False
+        self._differ = False
+        """A stick has not loaded the graph of some lane. Where it has, no frame costs a look at each stick's graphs."""
         self._unchanged = False
         """`assign` found nothing to do, and nothing has changed since."""
         self._reserved: StickId | None = None
@@ -109,6 +111,7 @@ class Dispatcher:
         self.queues[stick] = StickQueue(stick, max_in_flight, pool=pool, can_reset=can_reset, executors=executors, graphs=graphs)
         self._unchanged = False
         self.able_changes += 1
+        self._graphs_changed()
         return self.queues[stick]
 
     def limit(self, stick: StickId, requests: int) -> None:
@@ -125,6 +128,7 @@ class Dispatcher:
             return []
         self._unchanged = False
         self.able_changes += 1
+        self._graphs_changed()
         given_up = []
         for unit in reversed(queue.in_flight.values()):
             unit.tried.append(stick)
@@ -305,7 +309,16 @@ class Dispatcher:
         permits = self.permits.get(pool, 0)
         return not permits or self.at_work(pool) < permits
 
+    def _graphs_changed(self) -> None:
+        graphs = {graph for _, graph in self.lanes}
+        self._differ = any(not queue.runs(graph) for queue in self.queues.values() for graph in graphs)
+
+    def _with(self, graph: int) -> Collection[StickQueue]:
+        """The queues of sticks that have loaded a graph."""
+        return [queue for queue in self.queues.values() if queue.runs(graph)] if self._differ else self.queues.values()
+
     def _lanes_changed(self) -> None:
+        self._graphs_changed()
         self._any_live = any(not lane.ordered for lane in self.lanes.values())
         self._unchanged = False
 
@@ -321,8 +334,8 @@ class Dispatcher:
         avoided = unit.tried if unit.tried and self._has_alternative(unit) else ()
         free: dict[str, bool] = {}
         best: StickQueue | None = None
-        for queue in self.queues.values():
-            if queue.in_flight or queue.duty <= 0.0 or queue.stick in avoided or not queue.runs(unit.graph):
+        for queue in self._with(unit.graph):
+            if queue.in_flight or queue.duty <= 0.0 or queue.stick in avoided:
                 continue
             # a stick that its firmware throttles is the last choice
             if best is not None and (queue.throttled, queue.last_sent_s) >= (best.throttled, best.last_sent_s):
@@ -360,10 +373,8 @@ class Dispatcher:
     def _by_share(self, best: StickQueue, graph: int, avoided: Sequence[StickId], now_s: float) -> StickQueue:
         """`best` is idle longest; the stick of its pool that has had least for its share."""
         turn = max(self._served, best.served)
-        for queue in self.queues.values():
+        for queue in self._with(graph):
             if queue.pool != best.pool or queue.in_flight or queue.duty <= 0.0 or queue.throttled or queue.stick in avoided:
-                continue
-            if not queue.runs(graph):
                 continue
             if max(self._served, queue.served) < turn and (queue.duty >= 1.0 or not self._paced(queue, now_s)):
                 best, turn = queue, max(self._served, queue.served)
@@ -374,8 +385,8 @@ class Dispatcher:
         Else a stick takes its next request shortly before it needs it, and `assign` is woken for the first stick that will."""
         ready: list[StickQueue] = []
         next_s = math.inf
-        for queue in self.queues.values():
-            if queue.in_flight and queue.duty >= 1.0 and not queue.isolated and queue.stick != self._reserved and queue.runs(graph):
+        for queue in self._with(graph):
+            if queue.in_flight and queue.duty >= 1.0 and not queue.isolated and queue.stick != self._reserved:
                 if (len(queue.in_flight) < queue.max_in_flight) if full else queue.ready_s <= now_s:
                     ready.append(queue)
                 elif queue.ready_s < next_s:
@@ -393,7 +404,7 @@ class Dispatcher:
                 break
         else:
             return None
-        busy = [queue for queue in self.queues.values() if queue.in_flight and queue.duty > 0.0 and queue.runs(lane.graph)]
+        busy = [queue for queue in self._with(lane.graph) if queue.in_flight and queue.duty > 0.0]
         return min(busy, key=lambda queue: (len(queue.in_flight), queue.expected_end_s())).stick if busy else None
 
     def _paced(self, queue: StickQueue, now_s: float) -> bool:
@@ -404,7 +415,7 @@ class Dispatcher:
         return turn_s > now_s
 
     def _has_alternative(self, unit: Unit) -> bool:
-        return any(queue.duty > 0.0 and queue.stick not in unit.tried and queue.runs(unit.graph) for queue in self.queues.values())
+        return any(queue.duty > 0.0 and queue.stick not in unit.tried for queue in self._with(unit.graph))
 
     def _wake_at(self, when_s: float) -> None:
         if self.deadline_s is None or when_s < self.deadline_s:
