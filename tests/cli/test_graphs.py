@@ -1,8 +1,7 @@
-"""The real ncsctl about graphs."""
+"""`ncsctl graphs`: what it says of graphs and blobs, and what it makes."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import struct
 import subprocess
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from ncs_cluster.xlink.blob import HEADER
+from tests.cli import within
 from tests.needs import need_compiler
 from tests.python39 import Runtime
 
@@ -21,9 +21,8 @@ DEMO = Path(__file__).resolve().parents[2] / "graphs" / "demo"
 BLOB = DEMO / "demo.blob"
 
 
-def ncsctl(*argv: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "graphs", *map(str, argv)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **environ}, check=False)
+def ncsctl(*argv: str | Path) -> subprocess.CompletedProcess[str]:
+    return within.ncsctl("graphs", *argv)
 
 
 def folder(home: Path, name: str = "mine", blob: bool = True) -> Path:

@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
-FRAMES, WIDTH, HEIGHT = 160, 320, 240
+FRAMES, WIDTH, HEIGHT = 100, 320, 240
 PORTS = ["1-1.1", "1-1.2"]
 CHIP = {"graphs": [os.fspath(ROOT / "graphs/demo/demo.xml")], "latency_s": 0.03, "watchdog_s": 10.0, "boot_s": 0.2}
 DONE_S = 180.0

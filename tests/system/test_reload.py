@@ -27,8 +27,8 @@ pytestmark = pytest.mark.slow
 CLUSTERD = [*TIED, sys.executable, "-m", "ncs_cluster.cli.daemon"]
 NCSCTL = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
 START_S = 60.0
-RELOADS = int(os.environ.get("NCS_CLUSTER_RELOADS", "20"))
-"""More take minutes: docs/reliability.md."""
+RELOADS = [6, int(os.environ.get("NCS_CLUSTER_RELOADS", "20"))]
+"""Six are each kind of change twice; more than 20 take minutes: docs/reliability.md."""
 FILE = """\
 backend = "simulated"
 sticks = 2
@@ -140,12 +140,13 @@ def records(folder: Path, camera: str = "film") -> list[dict[str, Any]]:
     return [record for record in read if record["camera"] == camera]
 
 
+@pytest.mark.parametrize("reloads", RELOADS, ids=["few", "many"])
 def test_reloads_under_load_lose_no_frame_of_an_ordered_camera_and_restart_no_stick(
-    tmp_path: Path, small_graph_folder: Path
+    tmp_path: Path, small_graph_folder: Path, reloads: int
 ) -> None:
     with running(tmp_path, small_graph_folder) as daemon:
         before = daemon.until(100)
-        for number in range(RELOADS):
+        for number in range(reloads):
             daemon.write(
                 threshold=HIGH if number % 2 == 0 else LOW,
                 policy=("coolest", "predictive", "all")[number % 3],
