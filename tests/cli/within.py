@@ -1,4 +1,4 @@
-"""`ncsctl` within this process, for tests of what a command says: its modules are imported once, where a process imports them anew."""
+"""`ncsctl` within this process, for tests of what a command says: a process of its own would import everything anew."""
 
 from __future__ import annotations
 
