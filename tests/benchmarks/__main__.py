@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import clients, cost, frames, frigate, inference, jitter, jobs, pictures, preview, sticks
+from tests.benchmarks import clients, cost, frames, frigate, inference, inference_api, jitter, jobs, pictures, preview, sticks
 from tests.benchmarks.table import Load, head, row
 
 ROWS = {
@@ -28,6 +28,7 @@ ROWS = {
     "ncsctl": cost.ncsctl,
     "clients": clients.clients,
     "frigate": frigate.frigate,
+    "oip": inference_api.oip,
     "openvino": inference.openvino,
     "jobs": jobs.jobs,
     "myriad": sticks.myriad,

@@ -20,7 +20,7 @@ from ncs_cluster.config import graph_folder
 from ncs_cluster.specs import IntakeSpec
 from ncs_cluster.testing.daemon import sticks
 from tests import small_graph
-from tests.benchmarks.house import bench, cpu_s, percentile
+from tests.benchmarks.house import bench, cpu_per_unit, percentile
 from tests.benchmarks.table import Line
 
 STICKS, LATENCY_MS, SIDE = 4, 50.0, 320
@@ -93,17 +93,12 @@ def _measured(daemon: Any, endpoint: str, entries: int, seconds: float) -> tuple
         for entry in asked:
             assert entry.stdout is not None
             assert entry.stdout.readline().strip() == "ready"
-        names = {process["pid"]: process["name"].split()[0] for process in daemon.status()["processes"]}
-        tree = [process for process in daemon.tree() if process.pid in names]
-        before = cpu_s(tree)
-        for entry in asked:
-            assert entry.stdin is not None
-            entry.stdin.write("go\n")
-            entry.stdin.flush()
-        said = [json.loads(entry.stdout.readline()) for entry in asked if entry.stdout is not None]
-        after = cpu_s(tree)
-    frames = sum(len(entry["took"]) for entry in said)
-    used: dict[str, float] = {}
-    for pid, each in after.items():
-        used[names[pid]] = used.get(names[pid], 0.0) + (each - before[pid]) / frames
-    return said, used
+
+        def work() -> list[Any]:
+            for entry in asked:
+                assert entry.stdin is not None
+                entry.stdin.write("go\n")
+                entry.stdin.flush()
+            return [json.loads(entry.stdout.readline()) for entry in asked if entry.stdout is not None]
+
+        return cpu_per_unit(daemon, work, lambda said: sum(len(entry["took"]) for entry in said))

@@ -6,16 +6,18 @@ import math
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import psutil
 
 from ncs_cluster.specs import CameraSpec, ClusterSpec, StickSpec
 from ncs_cluster.testing.daemon import Daemon, read_results, running, settings, synthetic
 from ncs_cluster.testing.interpreter import interpreter
+
+T = TypeVar("T")
 
 RECORDED = """
 from ncs_cluster.processes import camera
@@ -143,6 +145,18 @@ def shares(daemon: Daemon, seconds: float) -> dict[str, float]:
     time.sleep(seconds)
     after, wall_s = cpu_s(tree), time.monotonic() - began_s
     return {names.get(pid, str(pid)): (after[pid] - before[pid]) / wall_s for pid in before}
+
+
+def cpu_per_unit(daemon: Daemon, work: Callable[[], T], units: Callable[[T], int]) -> tuple[T, dict[str, float]]:
+    """What `work` returns, and CPU seconds of the daemon's processes meanwhile by kind, divided by the `units` of it."""
+    names = {process["pid"]: process["name"].split()[0] for process in daemon.status()["processes"]}
+    tree = [process for process in daemon.tree() if process.pid in names]
+    before = cpu_s(tree)
+    done = work()
+    used: dict[str, float] = {}
+    for pid, after_s in cpu_s(tree).items():
+        used[names[pid]] = used.get(names[pid], 0.0) + (after_s - before[pid]) / units(done)
+    return done, used
 
 
 def instructions(daemon: Daemon, seconds: float) -> float | None:
