@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
+from typing import Optional
 
 from ncs_cluster.processes.frigate.protocol import Pixels
 from ncs_cluster.types import IntakeClient
@@ -57,17 +58,24 @@ class Clients:
         self._connections: OrderedDict[bytes, Connection] = OrderedDict()
         self._clients: OrderedDict[tuple[str, str], Figures] = OrderedDict()
 
+    def again(self, identity: bytes, now_s: float) -> Optional[Connection]:
+        """The connection that has sent a message, where it has sent one before."""
+        connection = self._connections.get(identity)
+        if connection is not None:
+            self._connections.move_to_end(identity)
+            connection.figures.heard_s = now_s
+        return connection
+
     def heard(self, identity: bytes, address: str, now_s: float) -> Connection:
         """The connection that has sent a message."""
-        connection = self._connections.get(identity)
+        connection = self.again(identity, now_s)
         if connection is None:
             figures = self._clients.get((address, "")) or Figures(address, "", now_s)
             connection = self._connections[identity] = Connection(figures)
             if len(self._connections) > MOST_CONNECTIONS:
                 most = _most(each.figures.address for each in self._connections.values())
                 del self._connections[next(key for key, each in self._connections.items() if each.figures.address == most)]
-        self._connections.move_to_end(identity)
-        connection.figures.heard_s = now_s
+            connection.figures.heard_s = now_s
         return connection
 
     def shook_hands(self, connection: Connection, model: str, now_s: float) -> None:
