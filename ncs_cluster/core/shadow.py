@@ -175,7 +175,7 @@ class Shadow:
         said = []
         if die is not None and die.suspect and die.moved:
             slowed = f": works at {FROZEN_DUTY:.0%}" if self._asked is not self._own else ""
-            said.append(f"its sensor repeats itself{slowed}")
+            said.append(f"its sensor {'does not see it rest' if die.blind else 'repeats itself'}{slowed}")
         if figures is not None and figures.worse is not None:
             said.append(f"cools {round(figures.worse * 100)} % worse than its peers")
         return said

@@ -50,6 +50,11 @@ class Dies:
             del self.known[gone]
         self._moved &= present
 
+    def renew(self, stick: StickId) -> None:
+        """Begin anew with the newest reading of this die."""
+        die = self.known[stick]
+        self.known[stick] = Die(die.reading_c, die.read_s, die.worked_s, self._calibrated.get(stick))
+
     def _follow(self, stick: StickView, now_s: float) -> None:
         reading_c, read_s = (stick.temperature_c, now_s) if stick.read_s is None else (stick.reading_c, stick.read_s)
         worked_s = stick.worked_s if stick.worked_read_s is None else stick.worked_read_s
@@ -102,9 +107,17 @@ class Die:
         """Of the readings since somebody set them to 0."""
         self.unsettled_until_s = -math.inf
         """The air may be changing until then."""
-        self.suspect = False
-        """The sensor repeats itself improbably often: it may be frozen, and readings count for nothing."""
-        self._same_share, self._same_run, self._last_c = 0.5, 0, reading_c
+        self.blind = False
+        """The sensor does not see the die, by `_sensor_checks`."""
+        self.reading_c = reading_c
+        """The newest reading."""
+        self._frozen = False
+        self._same_share, self._same_run = 0.5, 0
+
+    @property
+    def suspect(self) -> bool:
+        """The sensor repeats itself improbably often, as if it were frozen, or is blind: readings count for nothing."""
+        return self._frozen or self.blind
 
     @property
     def age_s(self) -> float:
@@ -148,9 +161,9 @@ class Die:
 
     def _check_frozen(self, reading_c: float) -> None:
         """How likely a reading equals the last one is learned from this sensor."""
-        same, self._last_c = reading_c == self._last_c, reading_c
+        same, self.reading_c = reading_c == self.reading_c, reading_c
         self.moved = self.moved or not same
         self._same_run = self._same_run + 1 if same else 0
-        self.suspect = -math.log(max(self._same_share, 0.3)) * self._same_run > FROZEN_RUN
-        if not self.suspect:
+        self._frozen = -math.log(max(self._same_share, 0.3)) * self._same_run > FROZEN_RUN
+        if not self._frozen:
             self._same_share += 0.002 * (same - self._same_share)

@@ -17,8 +17,9 @@ errors.
 Where there is less work than the duties allow, it is spread so that the hottest die becomes as cool as it can (`_spread`).
 
 A sensor that says the same for improbably long says nothing: its stick works at FROZEN_DUTY until it says something else. Where it
-has never said anything else, whatever the stick did, it counts as none. A stick that its firmware throttles rests. One without a
-sensor works at full duty, as under every policy.
+has never said anything else, whatever the stick did, it counts as none. A stick whose air seems to have become colder than its
+peers' rests for some seconds: where its sensor does not see that, it works at FROZEN_DUTY too (`_sensor_checks`). A stick that its
+firmware throttles rests. One without a sensor works at full duty, as under every policy.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from dataclasses import dataclass
 from ncs_cluster.policies._air_steps import AirSteps, Step, case_share, die_share
 from ncs_cluster.policies._die_filter import IDLE_W, WORK_W, response
 from ncs_cluster.policies._dies import Die, Dies
+from ncs_cluster.policies._sensor_checks import SensorChecks
 from ncs_cluster.policies._spread import Spread, Warmth, spread
 from ncs_cluster.policies.base import Advice, StickView, View
 from ncs_cluster.specs import ClusterSpec, DieFigures
@@ -81,6 +83,7 @@ class Predictive:
         """What the dies still get of a step that all have seen, by horizon."""
         self._duties: dict[StickId, float] = {}
         self._second: int | None = None
+        self._checks = SensorChecks()
         self._spread: Spread[StickId] | None = None
 
     @property
@@ -109,11 +112,14 @@ class Predictive:
     def advise(self, view: View) -> Advice:
         before = self._second
         new, dies = self.follow(view), self._dies.known
+        able = {stick.id for stick in view.sticks if stick.usable and not stick.hot}
         if before != self._second:
+            for again in self._checks.look(dies, able, view.now_s):
+                self._dies.renew(again)
             self._rises_k = {after_s: self._pool.rise_k(after_s, POOL_SIGMAS) for after_s in HORIZONS_S}
         limits_c = {stick.id: view.limit_of(stick) for stick in view.sticks}
         self._duties.update((stick, self._duty(stick, dies[stick], limits_c[stick])) for stick in new)
-        wanted = {stick.id: self._wanted(stick) for stick in view.sticks if stick.usable and not stick.hot}
+        wanted = {stick.id: self._wanted(stick) for stick in view.sticks if stick.id in able}
         total = sum(wanted.values())
         share = view.cluster_size / total if view.cluster_size and total > view.cluster_size else 1.0
         duties = {stick: duty * share for stick, duty in wanted.items() if duty * share >= LEAST_DUTY}
@@ -137,7 +143,7 @@ class Predictive:
         return spread(sticks, sum(dies[stick].work for stick in duties))
 
     def _wanted(self, stick: StickView) -> float:
-        if stick.throttle_level:
+        if stick.throttle_level or stick.id == self._checks.resting:
             return 0.0
         return self._duties[stick.id] if stick.id in self._dies.known else 1.0
 

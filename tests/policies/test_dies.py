@@ -112,7 +112,7 @@ def test_a_sensor_that_repeats_itself_for_improbably_long_is_distrusted_until_it
         die.go_on(float(second), 0.0)
         assert die.read(40.0 + round(chance.gauss(0.0, 0.4)), float(second))
         assert not die.suspect
-    last_c = die._last_c
+    last_c = die.reading_c
     runs = 0
     while not die.suspect:
         runs += 1

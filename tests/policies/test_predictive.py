@@ -220,7 +220,7 @@ def test_calibrated_sticks_stay_under_the_limit_too() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["jump", "late"])
+@pytest.mark.parametrize("name", ["jump", "late", "stuck"])
 def test_scenarios_that_the_model_does_not_have_are_safe(name: str) -> None:
     result = Trial(UNLIKE[name](2, 1)._replace(until_s=4500.0), "predictive", 5).run()
     assert result.hottest_c <= 65.5
