@@ -165,6 +165,7 @@ THOROUGH = (
     "tests/core/test_shadow.py::test_what_it_says_would_be_sustained",
     "tests/faults/test_rogue_workers.py",
     "tests/faults/test_unkillable_worker.py",
+    "tests/hosts/test_drained.py",
     "tests/hosts/test_fleet.py::test_a_host_whose_link_is_cut_for_20_s",
     "tests/oracle/test_daemon.py",
     "tests/oracle/test_strange_sticks.py",
