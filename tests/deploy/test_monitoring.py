@@ -21,8 +21,11 @@ from tests.conftest import ROOT
 from tests.needs import need_program
 from tests.prometheus import FILES, Prometheus, prometheus
 
-DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/ncs-cluster.json").read_text())
-PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+DASHBOARDS: dict[str, dict[str, Any]] = {
+    path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
+}
+OF_MACHINE = {"ncs-cluster": 'instance="$instance"', "ncs-cluster-hosts": 'instance=~"$instance"'}
+"""How each dashboard chooses machines: one, or several."""
 TOKEN = "a-good-long-token"
 SOMETIMES = {
     f"ncs_cluster_{name}"
@@ -50,9 +53,13 @@ SOMETIMES = {
 """Metrics that a daemon has not got in its first minute, or on every machine."""
 
 
+def panels(dashboard: str) -> list[dict[str, Any]]:
+    return [panel for panel in DASHBOARDS[dashboard]["panels"] if panel["type"] != "row"]
+
+
 def expressions() -> list[str]:
-    """Of all panels and annotations, for the one machine."""
-    found = [target["expr"] for panel in PANELS for target in panel["targets"]]
+    """Of all panels of all dashboards, for the one machine."""
+    found = [target["expr"] for dashboard in DASHBOARDS for panel in panels(dashboard) for target in panel["targets"]]
     return [expression.replace("$instance", "here").replace("$__rate_interval", "5s") for expression in found]
 
 
@@ -88,7 +95,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
 
 
 @pytest.mark.slow
-def test_every_expression_of_the_dashboard_finds_series_of_a_real_daemon(monitored: Prometheus) -> None:
+def test_every_expression_of_the_dashboards_finds_series_of_a_real_daemon(monitored: Prometheus) -> None:
     """One that matches no label, or adds up what has different labels, finds none."""
     (instance,) = {series["metric"]["instance"] for series in monitored.query("ncs_cluster_up")}
     asked = [expression.replace('"here"', f'"{instance}"') for expression in expressions()]
@@ -147,17 +154,19 @@ def test_promtool_has_nothing_to_say_about_the_files(tmp_path: Path) -> None:
     assert "SUCCESS" in done.stdout
 
 
-def test_panels_ask_the_chosen_data_source_for_the_chosen_machine_and_do_not_overlap() -> None:
+@pytest.mark.parametrize("dashboard", OF_MACHINE)
+def test_panels_ask_the_chosen_data_source_for_the_chosen_machines_and_do_not_overlap(dashboard: str) -> None:
+    assert set(DASHBOARDS) == set(OF_MACHINE)
     cells: dict[tuple[int, int], str] = {}
-    for panel in DASHBOARD["panels"]:
+    for panel in DASHBOARDS[dashboard]["panels"]:
         place = panel["gridPos"]
         for x in range(place["x"], place["x"] + place["w"]):
             for y in range(place["y"], place["y"] + place["h"]):
                 assert x < 24
                 assert cells.setdefault((x, y), panel.get("title", "")) == panel.get("title", "")
-    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
-    for panel in PANELS:
+    assert len({panel["id"] for panel in DASHBOARDS[dashboard]["panels"]}) == len(DASHBOARDS[dashboard]["panels"])
+    for panel in panels(dashboard):
         for target in panel["targets"]:
             assert target["datasource"] == panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
             for _, selector in selectors(target["expr"]):
-                assert 'instance="$instance"' in selector, panel["title"]
+                assert OF_MACHINE[dashboard] in selector, panel["title"]
