@@ -23,6 +23,8 @@ INCOMING = {
 """The messages each kind of child may send."""
 MAX_FROM_WORKER = channel.MAX_MESSAGE // 4
 """Bytes. A result grows on its way: distances are added, and it becomes a line of text."""
+UNKNOWN = 256
+"""In place of the exit code of a process that another one has started, which the kernel does not tell. None is as large."""
 
 
 class Process:
@@ -97,13 +99,15 @@ def _reap(pidfd: int, flags: int) -> int | None:
     try:
         ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | flags)
     except ChildProcessError:
-        # a resident that an earlier supervisor has started: its code is not ours to know
-        return 0 if select.select([pidfd], [], [], 0)[0] else None
+        # a resident that an earlier supervisor has started
+        return UNKNOWN if select.select([pidfd], [], [], 0)[0] else None
     if ended is None:
         return None
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
 def describe_exit(code: int) -> str:
-    """ "exit code 7", "killed by SIGSEGV"."""
+    """ "exit code 7", "killed by SIGSEGV", or how a process has ended that another one started."""
+    if code == UNKNOWN:
+        return "an earlier daemon had started it: why is not known"
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

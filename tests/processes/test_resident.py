@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ncs_cluster import messages as m
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.processes import resident
+from ncs_cluster.processes.process import Process, describe_exit
 from ncs_cluster.specs import IntakeSpec
 from ncs_cluster.testing.daemon import settings, sticks
 
@@ -43,6 +45,20 @@ def test_who_waits_is_found_with_its_process_id_and_a_channel(tmp_path: Path) ->
         process.release()
         process.channel.close()
         sock.close()
+
+
+def test_the_end_of_a_process_that_another_daemon_has_started_is_no_exit_code() -> None:
+    parent = subprocess.Popen(["/bin/sleep", "600"])
+    process = Process(FRIGATE)
+    process.started(parent.pid)
+    assert process.poll() is None
+    process.kill()
+    parent.wait(60)
+    code = process.poll()
+    assert code is not None
+    assert describe_exit(code) == "an earlier daemon had started it: why is not known"
+    assert process.reap() == code
+    process.channel.close()
 
 
 def test_a_place_where_another_process_waits_is_not_taken_and_one_that_was_left_is(tmp_path: Path) -> None:
