@@ -39,6 +39,10 @@ def is_forbidden(error: Unusable) -> bool:
     return str(error).lower().startswith("permissions violation")
 
 
+class NoAnswer(Unusable):
+    """Nobody has answered a request in time."""
+
+
 @dataclass(frozen=True)
 class Server:
     """How a server is reached. Password and key appear in no text."""
@@ -110,14 +114,20 @@ class Connection:
             why = told(error)
             raise Unusable(KEY_REFUSED if why == REFUSED and self._server.key is not None else why) from error
 
-    async def ask(self, subject: str, payload: bytes, headers: Optional[Dict[str, str]] = None) -> Optional[Answer]:
-        """The answer to a request; None: nobody serves the subject. Raises Unusable."""
+    async def ask(
+        self, subject: str, payload: bytes, headers: Optional[Dict[str, str]] = None, *, longest_s: float = ANSWER_S
+    ) -> Optional[Answer]:
+        """The answer to a request; None: nobody serves the subject. `longest_s`: how long it is waited for, at most ANSWER_S.
+        Raises Unusable; NoAnswer where there is none in that time."""
         from nats.errors import NoRespondersError
+        from nats.errors import TimeoutError as TimedOut
 
         try:
-            got = await self._unless_told(self._client.request(subject, payload, timeout=ANSWER_S, headers=headers))
+            got = await self._unless_told(self._client.request(subject, payload, timeout=longest_s, headers=headers))
         except NoRespondersError:
             return None
+        except TimedOut as error:
+            raise NoAnswer(told(error)) from error
         except Unusable:
             raise
         except Exception as error:
