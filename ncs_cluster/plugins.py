@@ -35,16 +35,18 @@ D = TypeVar("D", bound=Descriptor)
 class Registry(Generic[D]):
     """The plugins of one kind."""
 
-    def __init__(self, kind: str, group: str, descriptors: Iterable[D]) -> None:
-        """`kind`: word in messages, such as "backend". `group`: entry-point group, such as "ncs_cluster.backends"."""
+    def __init__(self, kind: str, group: str, descriptors: Iterable[D], unnamed: Iterable[D] = ()) -> None:
+        """`kind`: word in messages, such as "backend". `group`: entry-point group, such as "ncs_cluster.backends". `unnamed`:
+        plugins that no setting names; `get` alone knows them."""
         self.kind, self.group = kind, group
+        self.unnamed: Dict[str, D] = {each.name: each for each in unnamed}
         self.builtin: Dict[str, D] = {each.name: each for each in descriptors}
         self._type: Type[Any] = type(next(iter(self.builtin.values())))
         self._loaded: Dict[str, D] = {}
 
     def get(self, name: str) -> D:
         """The descriptor. Raises ConfigError for an unknown name and for a package that is broken."""
-        found = self.builtin.get(name) or self._loaded.get(name)
+        found = self.builtin.get(name) or self.unnamed.get(name) or self._loaded.get(name)
         if found is None:
             found = self._loaded[name] = self._load(name)
         return found

@@ -141,6 +141,24 @@ class Truth(Struct, frozen=True, array_like=True):
     """Share of the object's pixels that are not hidden, 0..1."""
 
 
+class OverflowCounts(Struct, frozen=True):
+    """Frames that a host has sent to its neighbours since its worker was started, by how they ended."""
+
+    sent: int = 0
+    """Requests; a frame that one neighbour refuses may be sent to another one."""
+    answered: int = 0
+    late: int = 0
+    """No answer was there in time."""
+    refused: int = 0
+    """No neighbour takes frames of this graph, or those that were asked have no headroom."""
+    held_back: int = 0
+    """Not sent: the share of the link was used up."""
+    bytes: int = 0
+    """Of the pictures that were sent."""
+    gap_s: float = 0.0
+    """Time between two frames at which the share of the link is just used."""
+
+
 class IntakeClient(Struct, frozen=True):
     """A program that sends pictures to an intake."""
 

@@ -7,7 +7,7 @@ from ncs_cluster.backends.base import FIRMWARE, LIBUSB, VENDOR_PLUGIN, BackendPl
 from ncs_cluster.plugins import Registry
 from ncs_cluster.usb_ids import MYRIAD_X
 
-SIMULATED = "simulated"
+SIMULATED, NEIGHBOURS = "simulated", "neighbours"
 ON_CPU = "openvino"
 AUTO = ("myriad", "xlink", ON_CPU)
 """What `--backend auto` tries, in this order. The last one needs nothing."""
@@ -59,6 +59,15 @@ BACKENDS = Registry(
             needs=(VENDOR_PLUGIN,),
             configure="ncs_cluster.backends._myriad_host:configure",
             obstacle="ncs_cluster.backends._myriad_host:obstacle",
+        ),
+    ],
+    unnamed=[
+        BackendPlugin(
+            name=NEIGHBOURS,
+            title="other hosts of the fleet",
+            driver="ncs_cluster.backends.neighbours:OtherHosts",
+            options="ncs_cluster.backends.neighbours:Options",
+            counted=Counted(default=1, prefix="net", port="{url}"),
         ),
     ],
 )

@@ -6,7 +6,7 @@ by the first frame.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Tuple
 
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import ResizeTransform
@@ -53,13 +53,20 @@ def resize_into(image: NDArray[np.uint8], spec: GraphSpec, into: NDArray[np.uint
         _resize(image, into)
         return ResizeTransform(width=width, height=height)
     rows, columns = image.shape[:2]
-    ratio = min(width / columns, height / rows)
-    inner_w, inner_h = max(1, round(columns * ratio)), max(1, round(rows * ratio))
+    inner_w, inner_h = inner_size(columns, rows, spec, width, height)
     left, top = (0, 0) if spec.align == "top-left" else ((width - inner_w) // 2, (height - inner_h) // 2)
     into[:top], into[top + inner_h :] = spec.padding, spec.padding
     into[:, :left], into[:, left + inner_w :] = spec.padding, spec.padding
     _resize(image, into[top : top + inner_h, left : left + inner_w])
     return ResizeTransform(inner_w / width, inner_h / height, left / width, top / height, width, height)
+
+
+def inner_size(columns: int, rows: int, spec: GraphSpec, width: int, height: int) -> Tuple[int, int]:
+    """Width and height that a frame of `columns` x `rows` has inside an input of `width` x `height`."""
+    if spec.resize != "letterbox":
+        return width, height
+    ratio = min(width / columns, height / rows)
+    return max(1, round(columns * ratio)), max(1, round(rows * ratio))
 
 
 def _resize(image: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:

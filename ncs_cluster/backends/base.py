@@ -26,7 +26,7 @@ from typing import (
 
 from msgspec import Struct
 
-from ncs_cluster.types import GraphPorts, ResizeTransform
+from ncs_cluster.types import GraphPorts, Outcome, OverflowCounts, ResizeTransform
 from ncs_cluster.usb_ids import UsbIds
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ class Completed(NamedTuple):
     """From the moment the stick took it to its answer."""
     transform: ResizeTransform = ResizeTransform()
     """Scale and offset from the frame to the graph's input, and the input's size, which tells the layout of a YOLO head."""
+    outcome: Optional[Outcome] = None
+    """Where another machine has decoded the outputs; of a Forwarding backend alone."""
+    missed: str = ""
+    """Why there is no answer, though nothing is wrong with the device: "late", "refused" or "held back"; of a Forwarding backend
+    alone."""
 
 
 class Reading(NamedTuple):
@@ -129,6 +134,16 @@ class FaultInjection(Protocol):
 
     def inject_fault(self, kind: str, for_s: float) -> None:
         """Begin a fault now. Raises StickError("protocol", ...) for an unknown kind. May not return."""
+
+
+@runtime_checkable
+class Forwarding(Protocol):
+    """A backend that has frames inferred and decoded by other machines."""
+
+    def change_graphs(self, graphs: List[GraphSpec]) -> None:
+        """New thresholds, labels and decoder options, for the same graphs in the same order."""
+
+    def counts(self) -> OverflowCounts: ...
 
 
 class Counted(Struct, frozen=True, kw_only=True):

@@ -162,7 +162,8 @@ def preloaded(settings: Settings) -> list[str]:
     """Modules that workers and cameras will import, without vendors' libraries; numpy and OpenCV only where workers read pixels."""
     names = {backend for backend, _ in settings.drivers}
     modules = ["ncs_cluster.processes.worker"]
-    modules += [plugin.driver.partition(":")[0] for name, plugin in BACKENDS.builtin.items() if name in names]
+    ours = {**BACKENDS.builtin, **BACKENDS.unnamed}
+    modules += [plugin.driver.partition(":")[0] for name, plugin in ours.items() if name in names]
     if settings.graphs or any(stick.options.get("preprocess") for stick in settings.sticks):
         modules += ["numpy", "cv2", "ncs_cluster.processes.camera"]
     return modules
