@@ -176,6 +176,14 @@ class FallbackSpec(Struct, frozen=True):
     """Its workers always run, with their graphs loaded; False: they are started when the other sticks run short."""
 
 
+class OverflowSpec(Struct, frozen=True):
+    """Neighbours that take frames which the sticks of this host cannot: a pool of one worker."""
+
+    pool: PoolSpec
+    shown: str
+    """The server at which neighbours are found, for people."""
+
+
 class SinkSpec(Struct, frozen=True):
     """One place where results are written, by a process of its own."""
 
@@ -318,6 +326,20 @@ class FrigateSpec(Struct, frozen=True):
     """How long it answers without a supervisor after the daemon has stopped."""
 
 
+class OverflowIntakeSpec(Struct, frozen=True):
+    """Options of the intake "overflow": frames of other hosts of the fleet."""
+
+    url: str
+    node: str
+    """Of this host."""
+    user: Optional[str] = None
+    password_file: Optional[str] = None
+    """This one and those below: absolute paths."""
+    ca_file: Optional[str] = None
+    nkey_file: Optional[str] = None
+    credentials_file: Optional[str] = None
+
+
 class FanSpec(Struct, frozen=True):
     """A fan, and the headroom of the sticks by which it turns: see core.fan."""
 
@@ -367,11 +389,12 @@ class Settings(Struct, frozen=True):
     history_days: int = 30
     """How long temperatures, rates and events are kept in the state directory; 0: not at all."""
     fallback: Optional[FallbackSpec] = None
+    overflow: Optional[OverflowSpec] = None
 
     @property
     def all_pools(self) -> List[PoolSpec]:
-        """The pools, and that of the fallback as the last one."""
-        return self.pools if self.fallback is None else [*self.pools, self.fallback.pool]
+        """The pools, then that of the fallback and that of the neighbours."""
+        return [*self.pools, *(each.pool for each in (self.fallback, self.overflow) if each is not None)]
 
     @property
     def sticks(self) -> List[StickSpec]:

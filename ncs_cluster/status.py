@@ -220,6 +220,8 @@ class PoolStatus(Struct, frozen=True):
     """It works only while no stick of the other pools can."""
     cooler_k: float | None = None
     """By how much the hottest stick is cooler in the long run than with the present work spread evenly; None: not known."""
+    overflow: bool = False
+    """It stands for other hosts."""
 
 
 class OriginalStatus(Struct, frozen=True):
@@ -321,6 +323,30 @@ class FallbackStatus(Struct, frozen=True):
     """For how long, all times together."""
 
 
+class OverflowStatus(Struct, frozen=True):
+    """A pool that stands for other hosts, which get frames of live cameras that the sticks of this host cannot take."""
+
+    pool: str
+    server: str
+    ready: bool
+    """The server is reached."""
+    serving: bool
+    """The sticks do not keep up, and neighbours get what they cannot take."""
+    fps: float
+    """Answers per second."""
+    latency_ms: LatencyStatus
+    """From sending a frame to its answer."""
+    sent: int
+    answered: int
+    late: int
+    refused: int
+    held_back: int
+    bytes: int
+    bytes_per_s: float
+    most_bytes_per_s: float
+    """The share of the link."""
+
+
 class Status(Struct, frozen=True):
     daemon: DaemonStatus
     clusters: ClusterStatus
@@ -346,6 +372,8 @@ class Status(Struct, frozen=True):
     """Width and height of each graph's input, pixels, once a stick has opened it."""
     fallback: FallbackStatus | None = None
     """None: there is none."""
+    overflow: OverflowStatus | None = None
+    """None: no frame is sent to other hosts."""
 
 
 class Event(Struct, frozen=True):

@@ -16,7 +16,7 @@ from ncs_cluster.specs import CameraSpec, DiscoverySpec, IntakeSpec, PoolSpec, S
 if TYPE_CHECKING:
     from ncs_cluster.core.engine import Engine
 
-RESTART_FIELDS = ("runtime_dir", "state_dir", "runtimes", "log_level", "fan", "ambient", "history_days", "fallback")
+RESTART_FIELDS = ("runtime_dir", "state_dir", "runtimes", "log_level", "fan", "ambient", "history_days", "fallback", "overflow")
 
 
 class Operator:

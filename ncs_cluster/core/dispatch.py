@@ -4,6 +4,8 @@ A lane is one graph of one stream. A live lane holds its newest frame only and s
 fresh: a busy stick gets one more request shortly before one of its executors is expected to be free (expected end minus lead). An
 ordered lane is a queue and fills a stick to its max_in_flight; beside live lanes it sends as late as they do, since otherwise it
 would take every free executor first. Lanes with work take turns by weight (virtual time, as in fair queueing).
+A spare stick, which stands for other hosts, gets a frame of a live lane that no other stick will take before the lane's next frame
+replaces it; no frame is retried there.
 A paced stick waits a little for the next frame of the live lane whose turn it is; one at full speed would lose work by that.
 
 A unit whose stick failed returns to the head of its lane. It is retried isolated, as the only unit on its stick, so that the next
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 from ncs_cluster.core.stick_queue import StickQueue
@@ -22,6 +24,10 @@ from ncs_cluster.core.work import DROPPED, Tally, Unit
 from ncs_cluster.types import StickId
 
 MOST_TRIES = 3
+PERIOD_SHARE, LONGEST_PERIOD_S = 0.2, 5.0
+"""Weight of the newest pause between two frames in a lane's period, and the longest pause that counts."""
+KEPT_SHARE = 0.9
+"""A frame is kept for a stick that is free after this part of the lane's period at the latest."""
 MOST_MISSED = 3
 """No stick waits for a lane that has missed so many turns."""
 
@@ -40,6 +46,20 @@ class Lane:
         self.missed = 0
         """Turns that it has missed since its last frame."""
         self.pending: deque[Unit] = deque()
+        self._captured_s: float | None = None
+        self._period_s: float | None = None
+
+    def note_capture(self, captured_s: float) -> None:
+        """A frame was captured then."""
+        pause_s = None if self._captured_s is None else captured_s - self._captured_s
+        self._captured_s = captured_s
+        if pause_s is not None and 0.0 < pause_s < LONGEST_PERIOD_S:
+            self._period_s = pause_s if self._period_s is None else self._period_s + PERIOD_SHARE * (pause_s - self._period_s)
+
+    @property
+    def kept_until_s(self) -> float:
+        """Until when its newest frame may wait without being replaced; 0 where its period is not known."""
+        return 0.0 if self._captured_s is None or self._period_s is None else self._captured_s + KEPT_SHARE * self._period_s
 
 
 _virtual_s = attrgetter("virtual_s")
@@ -52,6 +72,8 @@ class Dispatcher:
         self.tally = tally
         self.lanes: dict[tuple[str, int], Lane] = {}
         self.queues: dict[StickId, StickQueue] = {}
+        self.spares: dict[StickId, StickQueue] = {}
+        """Queues of spare sticks, which are not among `queues`."""
         self.permits: dict[str, int] = {}
         """By pool: how many of its sticks may work at once; 0: all."""
         self.deadline_s: float | None = None
@@ -67,6 +89,8 @@ class Dispatcher:
         """A stick has not loaded the graph of some lane. Where it has, no frame costs a look at each stick's graphs."""
         self._unchanged = False
         """`assign` found nothing to do, and nothing has changed since."""
+        self._kept: set[StickId] = set()
+        """Sticks for whose next request `assign` has kept a frame back from spare ones."""
         self._reserved: StickId | None = None
         """This stick gets no second request, so that it becomes idle for a unit that is retried isolated."""
 
@@ -82,7 +106,7 @@ class Dispatcher:
         """Close the lanes of a stream, or those of some of its graphs. Returns the units that waited in them; units in flight are
         marked as closed and answered later."""
         keys = [key for key in self.lanes if key[0] == stream and (graphs is None or key[1] in graphs)]
-        for queue in self.queues.values():
+        for queue in self.all_queues():
             for unit in queue.in_flight.values():
                 unit.closed = unit.closed or (unit.stream, unit.graph) in keys
         waiting: list[Unit] = []
@@ -105,24 +129,34 @@ class Dispatcher:
         can_reset: bool = False,
         executors: int = 1,
         graphs: Mapping[int, int] | None = None,
+        spare: bool = False,
     ) -> StickQueue:
         """The stick is open and can take work; its service time is unknown again. `can_reset`: its worker can reset it.
-        `graphs`: as StickQueue.graphs."""
-        self.queues[stick] = StickQueue(stick, max_in_flight, pool=pool, can_reset=can_reset, executors=executors, graphs=graphs)
+        `graphs`: as StickQueue.graphs. `spare`: it gets what no other stick can take."""
+        queue = StickQueue(stick, max_in_flight, pool=pool, can_reset=can_reset, executors=executors, graphs=graphs)
+        (self.spares if spare else self.queues)[stick] = queue
         self._unchanged = False
-        self.able_changes += 1
+        self.able_changes += not spare
         self._graphs_changed()
-        return self.queues[stick]
+        return queue
+
+    def queue_of(self, stick: StickId) -> StickQueue | None:
+        """Of a stick that is open, spare or not."""
+        return self.queues.get(stick) or self.spares.get(stick)
 
     def limit(self, stick: StickId, requests: int) -> None:
         """Limit the requests in flight of a stick."""
-        queue = self.queues.get(stick)
+        queue = self.queue_of(stick)
         if queue is not None and requests != queue.max_in_flight:
             queue.limit(requests)
             self._unchanged = False
 
     def detach(self, stick: StickId) -> list[Unit]:
         """The stick is closed: its units return to their lanes. Returns the units that are given up."""
+        if (spare := self.spares.pop(stick, None)) is not None:
+            for unit in spare.in_flight.values():
+                self.tally.end(unit, DROPPED)
+            return []
         queue = self.queues.pop(stick, None)
         if queue is None:
             return []
@@ -151,9 +185,9 @@ class Dispatcher:
     def set_duties(self, duties: Mapping[StickId, float]) -> None:
         """Set the duty of each of these sticks; other sticks keep theirs."""
         for stick, duty in duties.items():
-            queue = self.queues.get(stick)
+            queue = self.queue_of(stick)
             if queue is not None and duty != queue.duty:
-                self.able_changes += (duty > 0.0) != (queue.duty > 0.0)
+                self.able_changes += stick in self.queues and (duty > 0.0) != (queue.duty > 0.0)
                 queue.duty, self._unchanged = duty, False
 
     def set_shares(self, shares: Mapping[StickId, float | None]) -> None:
@@ -184,6 +218,7 @@ class Dispatcher:
         lane = self.lanes[unit.stream, unit.graph]
         self.tally.begin(unit)
         replaced, lane.missed = False, 0
+        lane.note_capture(unit.frame.captured_s)
         if not lane.ordered:
             while lane.pending:
                 older = lane.pending.popleft()
@@ -211,13 +246,14 @@ class Dispatcher:
         self._unchanged = True
         handed: list[Unit] = []
         self.deadline_s = None
+        self._kept.clear()
         self._reserved = self._reserved_for_retry()
         ready = [lane for lane in self.lanes.values() if lane.pending]
         ready.sort(key=_virtual_s)
         passed: list[Lane] = []
         while ready:
             lane = ready[0]
-            queue = None if lane.held else self._queue_for(lane.pending[0], lane, now_s)
+            queue = None if lane.held else self._queue_for(lane.pending[0], lane, now_s) or self._spare_for(lane, now_s)
             if queue is None or self._keeps_for_another(queue, lane, now_s):
                 passed.append(ready.pop(0))
                 continue
@@ -247,7 +283,7 @@ class Dispatcher:
     def answered(self, stick: StickId, ticket: int, latency_s: float, now_s: float) -> Unit | None:
         """The unit that a stick has answered; None for an unknown ticket, whose answer is dropped. `latency_s` is the worker's
         figure."""
-        queue = self.queues.get(stick)
+        queue = self.queue_of(stick)
         unit = queue.in_flight.pop(ticket, None) if queue else None
         if queue is None or unit is None:
             return None
@@ -267,11 +303,30 @@ class Dispatcher:
         unit.stick = stick
         return unit
 
+    def missed(self, stick: StickId, ticket: int, now_s: float) -> Unit | None:
+        """The unit to which a spare stick has no answer; None for an unknown ticket. It says nothing of the stick's times."""
+        queue = self.spares.get(stick)
+        unit = queue.in_flight.pop(ticket, None) if queue else None
+        if queue is None or unit is None:
+            return None
+        queue.last_done_s = now_s
+        if not queue.in_flight:
+            queue.end(now_s)
+        queue.recompute()
+        self._unchanged = False
+        return unit
+
+    def pause(self, stick: StickId, until_s: float) -> None:
+        """A spare stick gets nothing until then."""
+        queue = self.spares.get(stick)
+        if queue is not None:
+            queue.paused_until_s = until_s
+
     def overdue(self, now_s: float) -> list[StickId]:
         """Sticks whose oldest request has taken longer than StickQueue.patience_s."""
         return [
             queue.stick
-            for queue in self.queues.values()
+            for queue in self.all_queues()
             if queue.in_flight and now_s - max(next(iter(queue.in_flight.values())).sent_s, queue.last_done_s) > queue.patience_s()
         ]
 
@@ -287,7 +342,7 @@ class Dispatcher:
 
     def abandon(self) -> None:
         """Forget all units: later answers are dropped."""
-        for queue in self.queues.values():
+        for queue in self.all_queues():
             queue.in_flight.clear()
             queue.recompute()
         for lane in self.lanes.values():
@@ -296,10 +351,21 @@ class Dispatcher:
 
     def extend_deadlines(self, now_s: float) -> None:
         """After a stall of the event loop: restart the waiting time of the requests in flight."""
-        for queue in self.queues.values():
+        for queue in self.all_queues():
             queue.last_done_s = max(queue.last_done_s, now_s)
             queue.recompute()
         self._unchanged = False
+
+    def all_queues(self) -> Iterator[StickQueue]:
+        yield from self.queues.values()
+        yield from self.spares.values()
+
+    def longest_usual_s(self) -> float:
+        """While spare sticks get frames: the longest time that a stick with requests in flight usually takes for one. Else 0."""
+        if not any(queue.duty > 0.0 for queue in self.spares.values()):
+            return 0.0
+        busy = [queue.inference for queue in self.all_queues() if queue.in_flight and queue.inference.mean_s]
+        return max([(each.mean_s or 0.0) + 2 * each.deviation_s for each in busy], default=0.0)
 
     def at_work(self, pool: str) -> int:
         """How many sticks of the pool have a request in flight."""
@@ -347,6 +413,30 @@ class Dispatcher:
         if best is not None:
             return best if best.share is None or best.throttled else self._by_share(best, unit.graph, avoided, now_s)
         return None if unit.tried else self._busy_queue(unit.graph, now_s, full=lane.ordered and not self._any_live)
+
+    def _spare_for(self, lane: Lane, now_s: float) -> StickQueue | None:
+        """The spare stick that takes the lane's next unit now, which no other stick does."""
+        if not self.spares or lane.ordered or lane.pending[0].tried or self._is_kept(lane, now_s):
+            return None
+        for queue in self.spares.values():
+            if queue.duty <= 0.0 or len(queue.in_flight) >= queue.max_in_flight or not queue.runs(lane.graph):
+                continue
+            due_s = max(queue.paused_until_s, queue.last_sent_s + queue.gap_s)
+            if due_s <= now_s:
+                return queue
+            self._wake_at(due_s)
+        return None
+
+    def _is_kept(self, lane: Lane, now_s: float) -> bool:
+        """A stick is free before the lane's next frame comes, and no other lane's frame is kept for it."""
+        until_s = lane.kept_until_s
+        for queue in self.queues.values():
+            if queue.stick in self._kept or queue.duty <= 0.0 or not queue.runs(lane.graph):
+                continue
+            if queue.next_s(now_s) <= until_s:
+                self._kept.add(queue.stick)
+                return True
+        return False
 
     def _keeps_for_another(self, queue: StickQueue, lane: Lane, now_s: float) -> bool:
         """A paced stick waits for the next frame of a live lane whose turn it is, as long as it loses no work by that. Else the

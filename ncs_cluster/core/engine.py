@@ -22,6 +22,7 @@ from ncs_cluster.core.intake_process import IntakeProcess
 from ncs_cluster.core.intakes import Intakes
 from ncs_cluster.core.jobs import Jobs
 from ncs_cluster.core.load import Load
+from ncs_cluster.core.overflow import Overflow
 from ncs_cluster.core.rollout import Rollout
 from ncs_cluster.core.shutdown import Shutdown, killed
 from ncs_cluster.core.sinks import Sinks
@@ -64,6 +65,8 @@ class Engine:
         if settings.fallback is not None:
             self.fallback = Fallback(settings.fallback, self.sticks, self.dispatcher, self.workers.regulators)
         self.load = Load(self.dispatcher, self.streams, self.tally, self.workers.regulators)
+        if settings.overflow is not None:
+            self.workers.overflow = Overflow(settings.overflow, self.sticks, self.dispatcher, self.workers.regulators, self.load)
         self.intakes = Intakes(self._graphs, self.workers, self.load, self.tally, self)
         self.intake_processes = {spec.name: self._intake_process(spec, limits) for spec in settings.intakes}
         self.gateway: Gateway | None = None
@@ -113,6 +116,8 @@ class Engine:
             actions += self.sticks.found(stick, now_s)
         if self.fallback is not None:
             actions += self.fallback.start(now_s)
+        if self.workers.overflow is not None:
+            actions += self.workers.overflow.start(now_s)
         for camera in self.settings.cameras:
             actions += self.cameras.add(camera, now_s)
         return actions + self.jobs.tick(now_s)
@@ -176,8 +181,9 @@ class Engine:
         for unit in self.dispatcher.assign(now_s):
             assert unit.stick is not None
             self.streams.sent(unit)
-            graph, stick = self.dispatcher.queues[unit.stick].index_of(unit.graph), self.sticks.by_id[unit.stick]
-            infer = m.Infer(unit.ticket, graph, unit.frame.ref, stick.reset_epoch, unit.raw)
+            queue, stick = self.dispatcher.queue_of(unit.stick), self.sticks.by_id[unit.stick]
+            assert queue is not None
+            infer = m.Infer(unit.ticket, queue.index_of(unit.graph), unit.frame.ref, stick.reset_epoch, unit.raw)
             actions.append(Send(stick.child.endpoint, infer))
         return actions
 
@@ -211,6 +217,8 @@ class Engine:
             self._next_second_s = now_s + 1.0
             actions += self.cameras.send_detection_rate(now_s)
             actions += self.load.look(now_s)
+            if self.workers.overflow is not None and self.shutdown is None:
+                actions += self.workers.overflow.look(now_s)
             actions += self.intakes.tell(now_s)
         if self.shutdown is not None:
             return actions + self._advance_shutdown(now_s)

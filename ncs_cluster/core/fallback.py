@@ -138,9 +138,11 @@ class Fallback:
     @property
     def others(self) -> list[Stick]:
         """The sticks of the other pools."""
-        own = self.spec.pool.name
+        aside = (self.spec.pool.name, self._sticks.spare)
         return [
-            stick for stick in self._sticks.by_id.values() if stick.spec.pool != own and not stick.renamed and not stick.removed
+            stick
+            for stick in self._sticks.by_id.values()
+            if stick.spec.pool not in aside and not stick.renamed and not stick.removed
         ]
 
     def _runs_short(self, now_s: float) -> bool:

@@ -90,11 +90,13 @@ class Intakes:
         for spec in self._graphs():
             known = ports.get(spec.name)
             size = (known.width, known.height, known.outputs) if known is not None else (0, 0, [])
-            graphs.append(ServedGraph(spec.name, spec.decoder, spec.labels, *size))
+            graphs.append(ServedGraph(spec.name, spec.decoder, spec.labels, *size, spec))
         sticks = sum(1 for queue in self.dispatcher.queues.values() if queue.duty > 0.0)
         capacity = self._load.capacity
         retry_after_s = self._load.retry_after_s(now_s)
-        return Served(graphs, sticks, None if capacity is None else round(capacity, 1), retry_after_s)
+        sustained = self._load.sustained_now
+        spare = None if sustained is None else round(max(0.0, sustained - self._load.asked_now), 1)
+        return Served(graphs, sticks, None if capacity is None else round(capacity, 1), retry_after_s, spare)
 
     def flush(self) -> list[Action]:
         """The answers that wait to be sent."""

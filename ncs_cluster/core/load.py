@@ -45,6 +45,8 @@ class Load:
         self.overloaded = False
         self.limited_by: str | None = None
         """What keeps the sticks from more: "cluster size", "heat" or their "speed"; None without a usable stick."""
+        self.relieved = False
+        """Neighbours get what the sticks cannot do."""
         self._other_since_s: float | None = None
         """Since when something else limits them than `limited_by` says."""
         self._dispatcher, self._streams, self._tally, self._regulators = dispatcher, streams, tally, regulators
@@ -53,6 +55,19 @@ class Load:
         self._known_s = 0.0
         self._at_s: float | None = None
         self._differs_since_s: float | None = None
+
+    @property
+    def asked_now(self) -> float:
+        """By the live streams, also while no capacity is known."""
+        return sum(rate for _, _, _, rate in self._asked.values())
+
+    @property
+    def sustained_now(self) -> float | None:
+        """The capacity at this moment, of the sticks of this host; None: no stick that may work has answered yet."""
+        if not any(queue.duty > 0.0 for queue in self._dispatcher.queues.values()):
+            return 0.0
+        now = [rate for each in self._regulators.values() if (rate := self._capacity_of(each)) is not None]
+        return sum(now) if now else None
 
     def look(self, now_s: float) -> list[Action]:
         """A second is over."""
@@ -98,7 +113,9 @@ class Load:
 
     def retry_after_s(self, now_s: float) -> int | None:
         """In how many seconds a client should ask again; None: now."""
-        if any(each.shedding for each in self._regulators.values()) and not any(each.active for each in self._regulators.values()):
+        # neighbours that are active take no pictures of clients
+        working = any(queue.duty > 0.0 for queue in self._dispatcher.queues.values())
+        if any(each.shedding for each in self._regulators.values()) and not working:
             cooling = [until_s for each in self._regulators.values() if (until_s := each.cool_in_s(now_s)) is not None]
             return _bounded(min(cooling, default=UNKNOWN_RETRY_S))
         if not self.overloaded:
@@ -159,7 +176,7 @@ class Load:
             self.overloaded, self._differs_since_s = not self.overloaded, None
             text = "the sticks keep up with the cameras again"
             if self.said is not None:
-                text = f"{self.said}: frames are dropped"
+                text = f"{self.said}: {'neighbours get the rest' if self.relieved else 'frames are dropped'}"
             return [LogEvent("info", "clusters", text, OVERLOADS)]
         return []
 

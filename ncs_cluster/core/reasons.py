@@ -89,7 +89,7 @@ def _stick_reason(engine: Engine, stick: Stick, now_s: float) -> str | None:
 
 
 def stick_state(engine: Engine, stick: Stick) -> str:
-    child, queue = stick.child, engine.dispatcher.queues.get(stick.spec.id)
+    child, queue = stick.child, engine.dispatcher.queue_of(stick.spec.id)
     if not stick.present:
         return "absent"
     if child.running:

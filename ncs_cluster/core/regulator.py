@@ -147,7 +147,7 @@ class Regulator:
         for stick in self.members:
             hot = stick.usable and stick.zone.is_hot
             reason = stick.zone.hot_reason(plant_s) if hot else ""
-            zone, queue = stick.zone, self._dispatcher.queues.get(stick.spec.id)
+            zone, queue = stick.zone, self._dispatcher.queue_of(stick.spec.id)
             scale = self.spec.time_scale
             worked_s = queue.worked_s(now_s) * scale if queue is not None else 0.0
             worked_read_s = queue.worked_read_s * scale if queue is not None and queue.worked_read_s is not None else None

@@ -30,6 +30,7 @@ from ncs_cluster.status import (
     LatencyStatus,
     LoadStatus,
     MachineStatus,
+    OverflowStatus,
     PoolStatus,
     ProcessStatus,
     ShadowStatus,
@@ -53,6 +54,7 @@ def status(
     regulators = list(engine.workers.regulators.values())
     first = regulators[0]
     reserve = None if engine.fallback is None else engine.fallback.regulator
+    spare = None if engine.workers.overflow is None else engine.workers.overflow.regulator
     sticks = [_stick(engine, stick, now_s) for stick in engine.sticks.by_id.values() if not stick.renamed and not stick.removed]
     why, down = reasons(engine, now_s)
     switched = [each.last_switch for each in regulators if each.last_switch is not None]
@@ -84,7 +86,7 @@ def status(
             switches=sum(each.switches for each in regulators),
             last_switch=None if last is None else LastSwitch(round(now_at - (now_s - last[0]), 3), last[1]),
             shedding=shedding(engine),
-            ring=[list(cluster) for each in regulators if each is not reserve for cluster in each.clusters(now_s)],
+            ring=[list(cluster) for each in regulators if each not in (reserve, spare) for cluster in each.clusters(now_s)],
         ),
         sticks=sticks,
         cameras=[_camera(engine, camera, now_s) for camera in cameras],
@@ -101,7 +103,7 @@ def status(
         ],
         sink=_sink(first_sink, now_s) if first_sink is not None else None,
         graphs=[str(graph.name) for graph in engine.settings.graphs],
-        pools=[structs.replace(_pool(each, now_s), fallback=each is reserve) for each in regulators],
+        pools=[structs.replace(_pool(each, now_s), fallback=each is reserve, overflow=each is spare) for each in regulators],
         sinks=[_sink(sink, now_s) for sink in no_job],
         jobs=engine.jobs.status(now_s),
         load=LoadStatus(
@@ -115,6 +117,7 @@ def status(
         intakes=_intakes(engine, now_s),
         inputs=_inputs(engine),
         fallback=_fallback(engine, now_s),
+        overflow=_overflow(engine, now_s),
     )
 
 
@@ -129,6 +132,29 @@ def _fallback(engine: Engine, now_s: float) -> FallbackStatus | None:
         fps=round(fallback.fps(now_s), 1),
         takeovers=fallback.takeovers,
         served_s=round(fallback.served_s(now_s), 1),
+    )
+
+
+def _overflow(engine: Engine, now_s: float) -> OverflowStatus | None:
+    if (overflow := engine.workers.overflow) is None:
+        return None
+    counts, options = overflow.counts, overflow.spec.pool.sticks[0].options
+    queue = next(iter(engine.dispatcher.spares.values()), None)
+    return OverflowStatus(
+        pool=overflow.spec.pool.name,
+        server=overflow.spec.shown,
+        ready=overflow.ready,
+        serving=overflow.serving,
+        fps=round(overflow.fps(now_s), 1),
+        latency_ms=LatencyStatus(None, None) if queue is None else queue.latency.status(),
+        sent=counts.sent,
+        answered=counts.answered,
+        late=counts.late,
+        refused=counts.refused,
+        held_back=counts.held_back,
+        bytes=counts.bytes,
+        bytes_per_s=round(overflow.bytes_per_s, 1),
+        most_bytes_per_s=options["bytes_per_s"],
     )
 
 
@@ -219,7 +245,7 @@ def _throttled_s(engine: Engine, stick: Stick) -> float:
 
 def _stick(engine: Engine, stick: Stick, now_s: float) -> StickStatus:
     scale = engine.sticks.time_scale(stick)
-    attached = engine.dispatcher.queues.get(stick.spec.id)
+    attached = engine.dispatcher.queue_of(stick.spec.id)
     queue = attached or StickQueue(stick.spec.id, 1)
     running = stick.child.running
     temperature_c = stick.zone.temperature_c(now_s * scale) if running else None

@@ -72,6 +72,9 @@ class StickQueue:
         """Since when it works without a break; None: it does not work."""
         self.worked_read_s: float | None = None
         """For how long it had worked when its newest reading was taken; None: no reading yet."""
+        self.gap_s = 0.0
+        """Of a spare stick: least time between two units; and when it may get the next one after a pause."""
+        self.paused_until_s = 0.0
         self.throttled = False
         self._slept = False
         """Its firmware throttled it at some time since its last answer."""
@@ -176,6 +179,18 @@ class StickQueue:
         if mean_s is None:
             return math.inf
         return 0.0 if mean_s < SHORT_SERVICE_S else self.expected_end_s() - self.lead_s()
+
+    def next_s(self, now_s: float) -> float:
+        """About when it takes its next request, `now_s` or later; infinite where that is not known."""
+        mean_s = self.service.mean_s
+        if mean_s is None or self.isolated:
+            return math.inf
+        if self.duty < 1.0:
+            return max(now_s, self.last_sent_s + mean_s / self.duty) if self.duty > 0.0 else math.inf
+        if self.ready_s < math.inf or not self.in_flight:
+            return max(now_s, self.ready_s)
+        # one more than it executes waits inside it: a place is free when that one begins, and needed when it ends
+        return max(now_s, self.expected_end_s() + mean_s - self.lead_s())
 
     def expected_end_s(self) -> float:
         """When the oldest request is expected to be answered."""

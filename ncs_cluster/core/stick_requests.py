@@ -68,7 +68,7 @@ def restart_due(engine: Engine, now_s: float) -> list[Action]:
     for stick in engine.sticks.by_id.values():
         if stick.restart_by_s is None:
             continue
-        queue = engine.dispatcher.queues.get(stick.spec.id)
+        queue = engine.dispatcher.queue_of(stick.spec.id)
         if queue is not None and queue.in_flight and now_s < stick.restart_by_s:
             continue
         stick.restart_by_s = None

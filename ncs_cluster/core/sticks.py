@@ -33,6 +33,8 @@ class Sticks:
         self.boots = Boots(max((pool.discovery.stagger_s for pool in pools if pool.discovery), default=0.0))
         self.fallback: str | None = None
         """The name of the pool whose workers `core.fallback` starts and stops."""
+        self.spare: str | None = None
+        """The name of the pool of `core.overflow`."""
         self._pools = {pool.name: pool for pool in pools}
         self._by_pool: dict[str, list[Stick]] = {name: [] for name in self._pools}
         self._dispatcher = dispatcher
@@ -172,7 +174,7 @@ class Sticks:
 
     def hello(self, stick: Stick, now_s: float) -> list[Action]:
         """The worker has sent Hello. OpenStick follows now or, where other sticks boot first, at its turn."""
-        if stick.spec.pool == self.fallback:
+        if stick.spec.pool in (self.fallback, self.spare):
             # it has no boot, and works while the others have theirs
             return self.open(stick, now_s)
         return self.open(stick, now_s) if self.boots.request(stick.spec.id, now_s, exclusive=stick.spec.exclusive_boot) else []
@@ -216,6 +218,7 @@ class Sticks:
             can_reset=message.can_reset,
             executors=message.executors,
             graphs=graphs,
+            spare=stick.spec.pool == self.spare,
         )
         told = stick.in_flight_limit.opened(message.max_in_flight, now_s)
         self._dispatcher.limit(stick.spec.id, stick.in_flight_limit.allowed)
@@ -242,8 +245,9 @@ class Sticks:
 
     @property
     def present(self) -> int:
-        """All sticks but those of the fallback."""
-        return sum(1 for stick in self.by_id.values() if stick.present and stick.spec.pool != self.fallback)
+        """All sticks but those of the fallback, and the neighbours."""
+        aside = (self.fallback, self.spare)
+        return sum(1 for stick in self.by_id.values() if stick.present and stick.spec.pool not in aside)
 
     def _order(self) -> None:
         self.by_id = dict(sorted(self.by_id.items(), key=lambda item: _natural(item[0])))

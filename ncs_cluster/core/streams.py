@@ -135,9 +135,17 @@ class Streams:
             return self._release(stream, now_s) + stream.producer.grant()
         if stream.ordered:
             return self._enrich(stream, unit, outcome, now_s) + stream.producer.grant()
-        if not stream.live_orders[unit.graph].arrived(unit, outcome, latency_s, now_s):
+        # neighbours may be much faster or slower than the sticks of this host
+        usual_s = max(latency_s, self._dispatcher.longest_usual_s())
+        if not stream.live_orders[unit.graph].arrived(unit, outcome, usual_s, now_s):
             self._tally.end(unit, LATE)
         return self._release(stream, now_s) + stream.producer.grant()
+
+    def missed(self, unit: Unit, how: str, now_s: float) -> list[Action]:
+        """No other host has answered the unit, of a live stream; it ends as `how` says, LATE or DROPPED."""
+        stream = self._of(unit)
+        self._tally.end(unit, how if stream is not None else DROPPED)
+        return self._release(stream, now_s) + stream.producer.grant() if stream is not None else []
 
     def release(self, now_s: float) -> list[Action]:
         """Release held results that are due or wait for no earlier frame."""

@@ -39,8 +39,13 @@ class Worker:
             return []
         child.message_received(now_s)
         match message:
+            case m.Inferred(missed=missed) if missed:
+                return self._workers.missed(stick, message, now_s)
             case m.Inferred():
                 return self._inferred(message, now_s)
+            case m.Overflowed(counts=counts):
+                self._workers.count_overflow(stick, counts, now_s)
+                return []
             case m.Telemetry():
                 return self._workers.record_telemetry(stick, message, now_s)
             case m.StickLost(detail=detail):
@@ -75,7 +80,8 @@ class Worker:
     def handle_hang(self, now_s: float) -> list[Action]:
         """The stick's oldest request is overdue: reset the stick where its worker can, else kill the process. A worker without a
         heartbeat cannot: it is stopped itself."""
-        queue = self._workers.dispatcher.queues[self.stick.spec.id]
+        queue = self._workers.dispatcher.queue_of(self.stick.spec.id)
+        assert queue is not None
         if queue.can_reset and silent(self.stick.child, now_s):
             return self.stick.child.kill(now_s, STOPPED)
         if queue.can_reset and queue.reset_s is None and self.stick.child.running:
@@ -166,7 +172,7 @@ class Worker:
     def _failed(self, now_s: float) -> bool:
         """The stick failed with its present requests in flight. True: it is not at fault, since other sticks failed with one of its
         units too."""
-        stick, queue = self.stick, self._workers.dispatcher.queues.get(self.stick.spec.id)
+        stick, queue = self.stick, self._workers.dispatcher.queue_of(self.stick.spec.id)
         not_at_fault = self._workers.dispatcher.not_at_fault(stick.spec.id)
         real = stick.present and not stick.spec.simulated and stick.child.state is not State.STOPPING
         if queue is not None and real and not not_at_fault:

@@ -12,14 +12,16 @@ from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.frame_pools import FramePools
 from ncs_cluster.core.inference_health import InferenceHealth
 from ncs_cluster.core.known_answers import KnownAnswers
+from ncs_cluster.core.overflow import Overflow
 from ncs_cluster.core.regulator import Regulator
 from ncs_cluster.core.slowdowns import Slowdowns
 from ncs_cluster.core.stick import Stick
 from ncs_cluster.core.sticks import Sticks
 from ncs_cluster.core.streams import Streams
+from ncs_cluster.core.work import DROPPED, LATE
 from ncs_cluster.core.worker import Worker
 from ncs_cluster.specs import GraphSpec, PoolSpec
-from ncs_cluster.types import GraphPorts, StickId
+from ncs_cluster.types import GraphPorts, OverflowCounts, StickId
 
 
 class Workers:
@@ -37,6 +39,7 @@ class Workers:
         self.slowdowns = Slowdowns(sticks, dispatcher)
         self.ports: dict[str, GraphPorts] = {}
         """Of each graph, as the stick that loaded it last has told. Replaced, not changed, by another one."""
+        self.overflow: Overflow | None = None
         self.regulators = {spec.name: Regulator(spec, sticks, dispatcher) for spec in pool_specs}
 
     def of(self, stick: StickId) -> Worker | None:
@@ -53,7 +56,7 @@ class Workers:
         """Telemetry arrived: the pool is regulated at once where the stick's `usable` or `is_hot` changed."""
         scale = self.sticks.time_scale(stick)
         changed = stick.record_telemetry(message, now_s * scale, message.age_s * scale)
-        queue = self.dispatcher.queues.get(stick.spec.id)
+        queue = self.dispatcher.queue_of(stick.spec.id)
         if queue is not None:
             queue.throttle(message.throttle_level or 0)
             queue.note_reading(now_s - message.age_s)
@@ -64,6 +67,20 @@ class Workers:
             return regulator.regulate(now_s)
         regulator.update_reading_deadline(stick)
         return []
+
+    # -- neighbours
+
+    def missed(self, stick: Stick, message: m.Inferred, now_s: float) -> list[Action]:
+        """Other hosts have no answer to a frame: nothing is wrong with the device."""
+        unit = self.dispatcher.missed(stick.spec.id, message.ticket, now_s)
+        if unit is None or self.overflow is None:
+            return []
+        self.overflow.missed(stick, message.missed, now_s)
+        return self.streams.missed(unit, LATE if message.missed == "late" else DROPPED, now_s)
+
+    def count_overflow(self, stick: Stick, counts: OverflowCounts, now_s: float) -> None:
+        if self.overflow is not None:
+            self.overflow.count(stick, counts, now_s)
 
     def regulate(self, stick: Stick, now_s: float) -> list[Action]:
         """Regulate the pool of this stick after a change."""

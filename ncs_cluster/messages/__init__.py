@@ -85,6 +85,7 @@ from ncs_cluster.messages.worker import (
     Inferred,
     InjectFault,
     OpenStick,
+    Overflowed,
     Reopen,
     ResetStick,
     StickLost,
@@ -93,7 +94,7 @@ from ncs_cluster.messages.worker import (
     ToWorker,
 )
 
-PROTOCOL = 5
+PROTOCOL = 6
 
 __all__ = [
     "NO_READER",
@@ -144,6 +145,7 @@ __all__ = [
     "OpenSink",
     "OpenSource",
     "OpenStick",
+    "Overflowed",
     "Phase",
     "PictureReady",
     "QuitRequested",

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from ncs_cluster.messages.camera import Grant
 from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Line, Message, Stop, Warned
 from ncs_cluster.messages.memory import MapPool, UnmapPool
-from ncs_cluster.specs import IntakeSpec
+from ncs_cluster.specs import GraphSpec, IntakeSpec
 from ncs_cluster.types import FrameNumber, FrameRef, GraphName, IntakeClient, Outcome, Tensor
 
 MOST_CLIENTS = 64
@@ -28,6 +28,8 @@ class ServedGraph(Struct, frozen=True):
     """Of its input, pixels; 0: no stick has told it yet."""
     height: int = 0
     outputs: List[Tensor] = []
+    spec: Optional[GraphSpec] = None
+    """As the settings have it."""
 
 
 class OpenIntake(Message, frozen=True):
@@ -44,6 +46,8 @@ class Served(Message, frozen=True):
     """Of all sticks together, inferences per second; None: not known yet."""
     retry_after_s: Optional[int] = None
     """Overloaded: when a client should ask again; None: it may ask now."""
+    spare_fps: Optional[float] = None
+    """What the sticks sustain at this moment beyond what live cameras ask for; None: not known yet."""
 
 
 class Ask(Message, frozen=True):

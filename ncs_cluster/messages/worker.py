@@ -9,7 +9,7 @@ from msgspec import Meta
 from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Phase, Stop
 from ncs_cluster.messages.memory import MapPool, UnmapPool
 from ncs_cluster.specs import GraphSpec, StickSpec
-from ncs_cluster.types import FrameRef, GraphPorts, Outcome, Tensor
+from ncs_cluster.types import FrameRef, GraphPorts, Outcome, OverflowCounts, Tensor
 
 Depth = Annotated[int, Meta(ge=1, le=64)]
 Seconds = Annotated[float, Meta(ge=0.0, le=1e6)]
@@ -103,7 +103,15 @@ class Inferred(Message, frozen=True):
     latency_s: Seconds
     outputs: List[Tensor] = []
     """Of a raw request: the tensors in the answer plane, one after another."""
+    missed: str = ""
+    """Of a device that is other hosts: why there is no answer, see backends.base.Completed; empty: there is one."""
+
+
+class Overflowed(Message, frozen=True):
+    """What other hosts have done with frames. Sent with Telemetry, where the device is other hosts."""
+
+    counts: OverflowCounts
 
 
 ToWorker = Union[OpenStick, ChangeGraphs, MapPool, UnmapPool, Infer, ResetStick, Reopen, InjectFault, Stop]
-FromWorker = Union[Hello, Heartbeat, Phase, StickOpened, StickLost, Telemetry, Inferred, Failed]
+FromWorker = Union[Hello, Heartbeat, Phase, StickOpened, StickLost, Telemetry, Overflowed, Inferred, Failed]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, NamedTuple, N
 
 from ncs_cluster import decoders
 from ncs_cluster.backends import BACKENDS
-from ncs_cluster.backends.base import Backend, Completed, DeviceInfo, Doubting, FaultInjection, Reopening
+from ncs_cluster.backends.base import Backend, Completed, DeviceInfo, Doubting, FaultInjection, Forwarding, Reopening
 from ncs_cluster.errors import NcsClusterError, StickError
 from ncs_cluster.ipc.channel import Channel
 from ncs_cluster.messages import (
@@ -26,6 +26,7 @@ from ncs_cluster.messages import (
     InjectFault,
     MapPool,
     OpenStick,
+    Overflowed,
     Phase,
     Reopen,
     ResetStick,
@@ -141,6 +142,8 @@ class Worker:
                     pool.close()
             elif isinstance(message, ChangeGraphs):
                 self._decoders = self._made_decoders(message.graphs)
+                if isinstance(self._backend, Forwarding):
+                    self._backend.change_graphs(message.graphs)
             elif isinstance(message, ResetStick):
                 self._hang_detail = message.detail
             elif isinstance(message, Reopen):
@@ -184,14 +187,14 @@ class Worker:
 
     def _complete(self, completed: Completed) -> None:
         unit = self._submitted.pop(completed.tag)
-        outcome = Outcome()
+        outcome = completed.outcome or Outcome()
         outputs: List[Tensor] = []
         if unit.infer.raw:
             outcome, outputs = _laid_down(completed.outputs, unit.answer)
         elif completed.outputs is not None:
             graph = unit.infer.graph
             outcome = self._decoders[graph](completed.outputs, completed.transform)
-        self._channel.send(Inferred(completed.tag, outcome, completed.latency_s, outputs))
+        self._channel.send(Inferred(completed.tag, outcome, completed.latency_s, outputs, completed.missed))
 
     def _send_telemetry(self) -> None:
         now_s = time.monotonic()
@@ -199,6 +202,8 @@ class Worker:
             return
         reading = self._backend.read_sensor()
         self._channel.send(Telemetry(reading.temperature_c, reading.throttle_level, max(0.0, reading.age_s)))
+        if isinstance(self._backend, Forwarding):
+            self._channel.send(Overflowed(self._backend.counts()))
         # at multiples of the period, without drift; missed ones are omitted
         periods = (now_s - self._next_telemetry_s) // self._period_s + 1
         self._next_telemetry_s += periods * self._period_s

@@ -44,6 +44,8 @@ class StickTraits:
     """Its worker acts on ResetStick."""
     refuses: bool = False
     """Answers each request at once with an error."""
+    misses: str = ""
+    """Of other hosts: each request ends without an answer, after its latency, for this reason."""
     mute: bool = False
     """Reports no telemetry."""
     names_model: bool = False

@@ -106,6 +106,10 @@ class Worker(Process):
                 if self.stick.refuses:
                     self.send(m.Inferred(message.ticket, Outcome(error="cannot"), 0.0))
                     return
+                if self.stick.misses:
+                    missed = m.Inferred(message.ticket, Outcome(), self.stick.latency_s, [], self.stick.misses)
+                    self.world.after(self.stick.latency_s, lambda: self.send(missed))
+                    return
                 self.in_hand[message.ticket] = message
                 begin_s = max(self.world.now_s, self._free_s)
                 self._free_s = begin_s + self._takes_s(message)

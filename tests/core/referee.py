@@ -70,7 +70,7 @@ class Referee:
         regulator = engine.workers.regulators[known.spec.pool]
         assert stick in regulator.active, f"{stick} rests and gets a frame"
         loaded = [str(graph.name) for graph in self.world.worker(stick).graphs] or ["none"]  # type: ignore[union-attr]
-        graph = engine.dispatcher.queues[stick].in_flight[infer.ticket].graph  # type: ignore[index]
+        graph = engine.dispatcher.queue_of(known.spec.id).in_flight[infer.ticket].graph  # type: ignore[union-attr]
         assert loaded[infer.graph] == engine.streams.graphs[graph], f"{stick} gets a frame for a graph that it has not loaded"
         assert infer.ticket not in self.tickets, "a ticket is used twice"
         self.tickets.add(infer.ticket)
@@ -80,7 +80,8 @@ class Referee:
         busy = {each for each in self.busy(infer.ticket) if engine.sticks.by_id[each].spec.pool == known.spec.pool}  # type: ignore[index]
         if limit and stick not in busy:
             assert len(busy) < limit, f"{sorted(busy)} are at work and {stick} gets a frame, K is {limit}"
-        queue = engine.dispatcher.queues[stick]  # type: ignore[index]
+        queue = engine.dispatcher.queue_of(stick)  # type: ignore[arg-type]
+        assert queue is not None
         assert len(queue.in_flight) <= queue.max_in_flight
         unit = queue.in_flight[infer.ticket]
         if unit.tried or any(other.tried for other in queue.in_flight.values()):
@@ -126,7 +127,7 @@ class Referee:
         """An open unit waits in a lane, is in a stick's hand or is being measured: in exactly one of these places."""
         engine = self.engine
         places = [unit for lane in engine.dispatcher.lanes.values() for unit in lane.pending]
-        places += [unit for queue in engine.dispatcher.queues.values() for unit in queue.in_flight.values()]
+        places += [unit for queue in engine.dispatcher.all_queues() for unit in queue.in_flight.values()]
         for camera in engine.cameras.by_name.values():
             places += [waiting[0] for waiting in camera.measuring.values()]
         for stream in engine.streams.by_name.values():
