@@ -7,7 +7,7 @@
 
 
 
-_shtab_ncs_clusterd_option_strings=(--source --size --fps --every-frame --loop --graph --threshold --backend --sticks --cluster-size --switch-interval --switch-temp --policy --fallback --picture --background --window --results --mqtt --nats --listen --token-file --viewer-token-file --allowed-host --api --api-listen --api-grpc --api-client --api-weight --no-web --frigate --runtime-dir --state-dir --history-days --log-level --config --set --version --help -h)
+_shtab_ncs_clusterd_option_strings=(--source --size --fps --every-frame --loop --graph --threshold --backend --sticks --cluster-size --switch-interval --switch-temp --policy --fallback --overflow --picture --background --window --results --mqtt --nats --listen --token-file --viewer-token-file --allowed-host --api --api-listen --api-grpc --api-client --api-weight --no-web --frigate --runtime-dir --state-dir --history-days --log-level --config --set --version --help -h)
 
 _shtab_ncs_clusterd___results_COMPGEN=_shtab_compgen_files
 _shtab_ncs_clusterd___token_file_COMPGEN=_shtab_compgen_files

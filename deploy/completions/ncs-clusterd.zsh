@@ -30,6 +30,7 @@ _shtab_ncs_clusterd_options=(
   "--switch-temp[Degrees Celsius at which a stick is taken off work. \[65\]]:C:"
   "--policy[Which sticks work now. Without it\: ring when there is a cluster size, else predictive. Its options stand in the table \[policy\], beside its name.]:ring|all|coolest|predictive:"
   "--fallback[What works while no stick can\: none is there, all are too hot, boot or have failed. openvino\: this CPU. The daemon is degraded then, and the first stick that works takes over again. Its options stand in the table \[fallback\].]:BACKEND:"
+  "--overflow[Share frames of live cameras with other hosts at the server of --nats that run the same graph. send\: frames that the sticks of this host cannot take go to neighbours. receive\: take those of neighbours, while there is headroom. Bounds stand in the table \[overflow\].]:send|receive|both:"
   "--picture[live\: every frame at once with the newest boxes, which are left out when they are older than 1 s. exact\: each frame with its own results\; pictures, folders and --every-frame are always drawn so. \[live\]]:live|exact:"
   "--background[remove\: what is behind the found objects is blanked out (cameras with depth). \[keep\]]:keep|remove:"
   "--window[Show the pictures in windows too (q quits).]"

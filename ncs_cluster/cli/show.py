@@ -75,7 +75,7 @@ def daemon(document: Status) -> Lines:
 def sticks(document: Status) -> Lines:
     if not document.sticks:
         return [[Cell("no stick", "bad")]]
-    limits = {pool.name: pool.switch_temp_c for pool in document.pools if not pool.fallback}
+    limits = {pool.name: pool.switch_temp_c for pool in document.pools if not (pool.fallback or pool.overflow)}
     reset = any(stick.resets for stick in document.sticks)
     rows, errors, firmware = [], [], dict[str, list[str]]()
     for stick in document.sticks:

@@ -15,7 +15,7 @@ Lines = list[list[Cell]]
 def clusters(document: Status) -> Lines:
     """Each pool's policy and its turns, then what concerns all of them."""
     about, turns = document.daemon, document.clusters
-    pools = [pool for pool in document.pools if not pool.fallback]
+    pools = [pool for pool in document.pools if not (pool.fallback or pool.overflow)]
     several = len(pools) > 1
     if several:
         lines = [line for pool in pools for line in _pool(pool)]
@@ -37,7 +37,7 @@ def clusters(document: Status) -> Lines:
         lines.append([Cell(f"  last switch at {clock(turns.last_switch.at)}: {printable(turns.last_switch.reason)}")])
     if document.load is not None and document.load.said is not None:
         lines.append([Cell(f"  {printable(document.load.said)}", "bold")])
-    return [*lines, *fallback(document), *original(document), *shadows(document)]
+    return [*lines, *fallback(document), *overflow(document), *original(document), *shadows(document)]
 
 
 def _pool(pool: PoolStatus) -> Lines:
@@ -74,6 +74,21 @@ def fallback(document: Status) -> Lines:
     return [[Cell("fallback  ", "dim"), Cell(f"{workers} {does}{before}")]]
 
 
+def overflow(document: Status) -> Lines:
+    """Whether neighbours get frames, and what has become of those that they got."""
+    if (known := document.overflow) is None:
+        return []
+    does = "stand by" if known.ready else "are not reached"
+    if known.serving:
+        times = f"{number(known.latency_ms.p50)}/{number(known.latency_ms.p99)} ms"
+        does = (
+            f"answer {known.fps:.1f}/s in {times}, with {known.bytes_per_s / 1000:.0f} of {known.most_bytes_per_s / 1000:.0f} kB/s"
+        )
+    counts = {"answered": known.answered, "late": known.late, "refused": known.refused, "held back": known.held_back}
+    told = f"; {known.sent} sent: {', '.join(f'{count} {how}' for how, count in counts.items() if count)}" if known.sent else ""
+    return [[Cell("overflow  ", "dim"), Cell(f"neighbours {does}", "warn" if known.serving else ""), Cell(told)]]
+
+
 def original(document: Status) -> Lines:
     """What the original script's policy makes of the same simulated sticks, as the page shows it."""
     if (twin := document.original) is None:
@@ -90,7 +105,7 @@ def shadows(document: Status) -> Lines:
     """What the policy `predictive` would do, where that differs from what is done."""
     lines = []
     for pool in document.pools:
-        where = f"{printable(pool.name)}: " if sum(not each.fallback for each in document.pools) > 1 else ""
+        where = f"{printable(pool.name)}: " if sum(not (each.fallback or each.overflow) for each in document.pools) > 1 else ""
         lines += [[Cell(f"  {where}{printable(text)}", "bold")] for text in (pool.shadow.said if pool.shadow else [])]
     return lines
 

@@ -14,6 +14,7 @@ from ncs_cluster.config.listen import gateway
 from ncs_cluster.config.mqtt import mqtt
 from ncs_cluster.config.nats import nats
 from ncs_cluster.config.notify import notify
+from ncs_cluster.config.overflow import receiver, sender
 from ncs_cluster.config.paths import runtime_dir, state_dir
 from ncs_cluster.config.pools import pools
 from ncs_cluster.config.resume import resumed
@@ -39,6 +40,8 @@ def assembled(context: Context, attempt: Attempt = lambda part, *given: part(*gi
         "fan": attempt(fan, context),
         "ambient": attempt(ambient, context),
         "intakes": attempt(intakes, context, wanted),
+        "overflowing": attempt(sender, context, wanted, [pool.name for pool in driven[0]]),
+        "of_neighbours": attempt(receiver, context, wanted),
         "published": attempt(mqtt, context, seen, wanted, page, here),
         "notified": attempt(notify, context, here),
         "announced": attempt(nats, context, page, here),
@@ -77,9 +80,10 @@ def whole(
         notices=context.notices,
         fan=parts["fan"],
         ambient=parts["ambient"],
-        intakes=parts["intakes"],
+        intakes=[*parts["intakes"], *parts["of_neighbours"]],
         history_days=context.root.history_days,
         fallback=driven[1],
+        overflow=parts["overflowing"],
     )
 
 

@@ -17,7 +17,7 @@ from ncs_cluster.config.catalogue import Entry, File
 from ncs_cluster.config.flags import choices, flag_of
 from ncs_cluster.config.graph_folder import GraphToml, Input, Labels
 from ncs_cluster.config.model import BACKEND_TABLES, GROUPS, Keys
-from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt, Nats, Notify
+from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt, Nats, Notify, OverflowTable
 from ncs_cluster.config.table import options_table
 from ncs_cluster.config.tables import Camera, Discovery, FallbackTable, Graph, PolicyTable, Pool, Runtime
 from ncs_cluster.decoders import DECODERS
@@ -104,6 +104,10 @@ FALLBACK = """\
 What works while no stick can: [operate.md](operate.md#the-cpu-takes-over). `fallback = "openvino"` and `--fallback openvino` are
 short for this table with `backend = "openvino"`.
 """
+OVERFLOW = """\
+Frames that go to other hosts of the fleet, and those that come from them: [fleet.md](fleet.md#frames-for-neighbours).
+`overflow = "send"` and `--overflow send` are short for this table with `role = "send"`.
+"""
 NOTIFY = """\
 A command and a webhook, called when the daemon is degraded or down, and when it recovers: [operate.md](operate.md#notifications).
 """
@@ -175,6 +179,7 @@ def page() -> str:
         ("mqtt", Mqtt, MQTT),
         ("notify", Notify, NOTIFY),
         ("nats", Nats, NATS),
+        ("overflow", OverflowTable, OVERFLOW),
     ]
     for title, model, text in tables:
         parts += [f"### `[{title}]`\n", text, _keys(model)]

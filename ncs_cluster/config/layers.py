@@ -17,7 +17,13 @@ NAMED = ("cameras", "graphs", "runtimes", "pools", "sinks")
 """Tables of tables, under names that people choose."""
 KeyPath = tuple[str, ...]
 
-SHORT: dict[KeyPath, str] = {("frigate",): "endpoint", ("mqtt",): "broker", ("nats",): "url", ("fallback",): "backend"}
+SHORT: dict[KeyPath, str] = {
+    ("frigate",): "endpoint",
+    ("mqtt",): "broker",
+    ("nats",): "url",
+    ("fallback",): "backend",
+    ("overflow",): "role",
+}
 """Tables that a text may stand for, and the key that it sets. Also `policy`, of each pool."""
 
 

@@ -14,7 +14,7 @@ from pydantic import Field, create_model
 
 from ncs_cluster.backends import BACKENDS
 from ncs_cluster.backends.base import BackendPlugin
-from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt, Nats, Notify
+from ncs_cluster.config.peripheral_tables import Ambient, Fan, FrigateTable, Mqtt, Nats, Notify, OverflowTable
 from ncs_cluster.config.table import Table, key, named, options_table
 from ncs_cluster.config.tables import Camera, Discovery, FallbackTable, Graph, PolicyTable, Pool, Runtime
 from ncs_cluster.config.values import Api, Apis, Background, Lines, Networks, Picture, Rate, Size, Threshold
@@ -151,6 +151,16 @@ class Keys(Table):
         RESULTS,
         "nats://HOST[:PORT]",
         shown="text nats://HOST[:PORT], or the table",
+    )
+
+    overflow: Optional[OverflowTable] = key(
+        None,
+        "Share frames of live cameras with other hosts at the server of --nats that run the same graph. send: frames that the "
+        "sticks of this host cannot take go to neighbours. receive: take those of neighbours, while there is headroom. Bounds "
+        "stand in the table [overflow].",
+        STICKS,
+        "send|receive|both",
+        shown="text send|receive|both, or the table",
     )
 
     listen: str = key("127.0.0.1:8080", "Where the page answers. Other than localhost wants a --token-file.", PAGE, "HOST:PORT")

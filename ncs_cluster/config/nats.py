@@ -1,4 +1,4 @@
-"""The table [nats]: a sink that tells the fleet of this daemon, and one that takes chunks of jobs."""
+"""The table [nats]: the server of the fleet, a sink that tells the fleet of this daemon, and one that takes chunks of jobs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from ncs_cluster.config.context import Context
 from ncs_cluster.config.mqtt import page_address
 from ncs_cluster.config.paths import state_dir
+from ncs_cluster.config.peripheral_tables import Nats
 from ncs_cluster.config.server_files import ca_file, password
 from ncs_cluster.plugins import made
 from ncs_cluster.sinks import SINKS
@@ -18,13 +19,10 @@ if TYPE_CHECKING:
     from ncs_cluster.fleet.login import Key
 
 
-def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> list[SinkSpec]:
-    """One or two sinks, or none where no server is named."""
-    table = context.root.nats
-    if table is None or context.job:
-        return []
+def fleet(context: Context, table: Nats) -> dict[str, Any]:
+    """The server, who this host is there, and its secrets: options of sinks. Raises ConfigError."""
     # imported here: others do not pay for the connection's modules
-    from ncs_cluster.fleet.address import parse
+    from ncs_cluster.fleet.address import NODE, parse
     from ncs_cluster.sinks._mqtt_names import word
 
     if table.url is None:
@@ -43,23 +41,29 @@ def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> lis
     if len(named) > 1:
         context.refuse("nats", named[1], because=f"is a second way to log in beside {named[0]}; remove one")
     login = _key(context, "nkey_file", table.nkey_file) or _key(context, "credentials_file", table.credentials_file)
-    options: dict[str, Any] = {
+    node = table.node if table.node is not None else word(socket.gethostname().partition(".")[0]) or "ncs"
+    if not NODE.fullmatch(node):
+        context.refuse("nats", "node", because=f"{node!r} may hold letters, digits, _ and - only, 64 at most")
+    return {
         "url": str(address),
-        "node": table.node if table.node is not None else word(socket.gethostname().partition(".")[0]) or "ncs",
+        "node": node,
         "user": table.user,
         "password": password(context, "nats", table.password_file),
         "ca_file": ca_file(context, "nats", table.ca_file),
         "seed": None if login is None else login.seed,
         "jwt": None if login is None else login.jwt,
-        "page": table.page or page_address(page),
-        "runtime_dir": runtime_dir,
     }
+
+
+def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> list[SinkSpec]:
+    """One or two sinks, or none where no server is named."""
+    table = context.root.nats
+    if table is None or context.job:
+        return []
+    options = {**fleet(context, table), "page": table.page or page_address(page), "runtime_dir": runtime_dir}
     plugin = SINKS.get("fleet")
-    try:
-        made(plugin.options, options)
-    except ValueError as error:
-        context.refuse("nats", "node", because=str(error).removeprefix("node "))
-    return [SinkSpec(plugin.name, options, str(address), plugin.name), *_chunks(context, options, str(address))]
+    made(plugin.options, options)
+    return [SinkSpec(plugin.name, options, options["url"], plugin.name), *_chunks(context, options, options["url"])]
 
 
 def _chunks(context: Context, announced: dict[str, Any], shown: str) -> list[SinkSpec]:

@@ -22,6 +22,7 @@ from ncs_cluster.config.merged import merged
 from ncs_cluster.config.mqtt import mqtt
 from ncs_cluster.config.nats import nats
 from ncs_cluster.config.notify import notify
+from ncs_cluster.config.overflow import receiver, sender
 from ncs_cluster.config.paths import runtime_dir, state_dir
 from ncs_cluster.config.pools import pools
 from ncs_cluster.config.request import requests
@@ -74,10 +75,10 @@ def parts(argv: Sequence[str], environ: Mapping[str, str]) -> Parts:
             return given[1]
         if read is whole:
             return whole(*given)
-        if read is intakes and "graphs" in refused:
-            # each protocol would be refused for want of a graph, which is said already
-            return []
         name, empty = EMPTY[read]
+        if read in (intakes, receiver, sender) and "graphs" in refused:
+            # each would be refused for want of a graph, which is said already
+            return empty(context)
         return part(name, lambda: (_runtimes if read is runtimes else read)(*given), empty(context))
 
     return Parts(assembled(context, attempt), refused, wanted, layers.file and layers.file.name)
@@ -106,6 +107,8 @@ EMPTY: dict[Callable[..., Any], tuple[str, Callable[[Context], Any]]] = {
     mqtt: ("mqtt", lambda _: []),
     notify: ("notify", lambda _: []),
     nats: ("nats", lambda _: []),
+    sender: ("overflow", lambda _: None),
+    receiver: ("overflow", lambda _: []),
 }
 """How each part is called in Parts.refused, and what it is where it is refused."""
 

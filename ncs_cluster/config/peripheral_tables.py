@@ -1,4 +1,5 @@
-"""The tables of what is around the sticks: Frigate, an MQTT broker, a NATS server, a fan, a sensor of the air, notifications."""
+"""The tables of what is around the sticks: Frigate, an MQTT broker, a NATS server, neighbours, a fan, a sensor of the air,
+notifications."""
 
 from __future__ import annotations
 
@@ -116,6 +117,20 @@ class Nats(Table):
     job_weight: float = key(0.1, "The share of the sticks of each chunk, beside the weights of the cameras.", gt=0, le=100)
     mounts: dict[str, str] = key(
         {}, "Folders with the files of such jobs, by the names that `ncsctl run --mount` gives them. Nothing outside is read."
+    )
+
+
+class OverflowTable(Table):
+    """`[overflow]`: frames of live cameras that go to other hosts of the fleet, and those that come from them."""
+
+    role: Optional[Literal["send", "receive", "both"]] = key(None, "As --overflow.")
+    link_mbit: float = key(100.0, "What the link to the server carries, Mbit/s.", gt=0, le=1e6)
+    link_share: float = key(0.25, "Part of it that frames may take.", gt=0, le=1)
+    deadline_ms: int = key(500, "Milliseconds after which the answer of a neighbour is of no use any more.", ge=20, le=60000)
+    in_flight: int = key(16, "Frames that neighbours may have at once.", ge=1, le=64)
+    quality: int = key(90, "Of the JPEGs that are sent.", ge=1, le=100)
+    weight: float = key(
+        1.0, "The share of the sticks that frames of neighbours get, beside the weights of the cameras.", gt=0, le=1000
     )
 
 

@@ -77,6 +77,14 @@ def _daemon(status: Status) -> Iterator[Metric]:
         yield _gauge("fallback_ready", "1 when the fallback can take over at once.", [((), fallback.ready)])
         yield _counter("fallback_takeovers", "How often the fallback has taken over.", [((), fallback.takeovers)])
         yield _counter("fallback_served_seconds", "Time for which the fallback has worked.", [((), fallback.served_s)])
+    if overflow := status.overflow:
+        yield _gauge("overflow_serving", "1 while neighbours get frames that the sticks cannot take.", [((), overflow.serving)])
+        yield _counter("overflow_frames_sent", "Requests to neighbours.", [((), overflow.sent)])
+        ends = {"answered": overflow.answered, "late": overflow.late, "refused": overflow.refused, "held_back": overflow.held_back}
+        yield _counter(
+            "overflow_frames", "Frames for neighbours, by how they ended.", [((how,), n) for how, n in ends.items()], ("end",)
+        )
+        yield _counter("overflow_bytes", "Of the pictures that were sent to neighbours.", [((), overflow.bytes)])
     if load := status.load:
         yield _gauge("asked_inferences_per_second", "What the live cameras ask for.", [((), load.asked_fps)])
         yield _gauge("capacity_inferences_per_second", "What the sticks can sustain.", [((), load.capacity_fps)])
