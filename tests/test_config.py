@@ -67,6 +67,7 @@ def test_every_flag_is_a_key_of_the_file_and_a_variable(write: Write, tmp_path: 
         "frigate": '"tcp://127.0.0.1:5555"',
         "mqtt": '"127.0.0.1:1883"',
         "nats": '"nats://127.0.0.1:4222"',
+        "overflow": '"both"',
         "runtime_dir": f'"{tmp_path}/run"',
         "state_dir": f'"{tmp_path}/state"',
         "history_days": "7",

@@ -40,7 +40,7 @@ def assembled(context: Context, attempt: Attempt = lambda part, *given: part(*gi
         "fan": attempt(fan, context),
         "ambient": attempt(ambient, context),
         "intakes": attempt(intakes, context, wanted),
-        "overflowing": attempt(sender, context, wanted, [pool.name for pool in driven[0]]),
+        "overflowing": attempt(sender, context, wanted, driven),
         "of_neighbours": attempt(receiver, context, wanted),
         "published": attempt(mqtt, context, seen, wanted, page, here),
         "notified": attempt(notify, context, here),

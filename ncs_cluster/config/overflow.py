@@ -20,12 +20,14 @@ POOL = INTAKE = "overflow"
 MBIT = 1e6 / 8
 
 
-def sender(context: Context, graphs: Collection[GraphSpec], names: Collection[str]) -> Optional[OverflowSpec]:
-    """None where no frame is sent. `names`: of the pools of sticks."""
+def sender(
+    context: Context, graphs: Collection[GraphSpec], driven: tuple[list[PoolSpec], object, object]
+) -> Optional[OverflowSpec]:
+    """None where no frame is sent. `driven`: what `pools` gives."""
     table = _table(context, graphs, "send")
     if table is None:
         return None
-    if POOL in names:
+    if any(pool.name == POOL for pool in driven[0]):
         context.refuse("pools", POOL, because=f'"{POOL}" is the name of the pool of --overflow; give this pool another one')
     options = {
         **_place(context),
