@@ -35,6 +35,8 @@ def reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
     for stick in engine.sticks.by_id.values():
         if not stick.renamed and not stick.removed and (reason := _stick_reason(engine, stick, now_s)) is not None:
             said.append(reason)
+    if (reason := engine.rollout.complaint) is not None:
+        said.append(reason)
     for regulator in engine.workers.regulators.values():
         wanted, size = regulator.spec.cluster_size, regulator.cluster_size
         if size < wanted and regulator.present:

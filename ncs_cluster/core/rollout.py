@@ -35,6 +35,12 @@ class Rollout:
         """A stick that could not load the graphs of the settings."""
         return next((stick for stick in self._sticks.by_id.values() if stick.present and stick.refuses_graphs), None)
 
+    @property
+    def complaint(self) -> str | None:
+        """Which sticks keep other graphs than those of the settings, since another one refuses these; None: none does."""
+        lacking = self.lacking() if self.refused_by() is not None else []
+        return f"{', '.join(stick.label for stick in lacking)}: still with the graphs of earlier settings" if lacking else None
+
     def next(self) -> tuple[Stick | None, list[Action]]:
         """The stick to restart now, if any, and what there is to tell."""
         if self._present is not None and self._busy(self._present):

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from ncs_cluster import messages as m
 from ncs_cluster.core.child import State
 from ncs_cluster.core.events import OPERATOR, Configured
+from ncs_cluster.core.reasons import reasons
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.testing.world import World, cpu_fallback, installation
 from ncs_cluster.types import GraphName
@@ -154,12 +155,15 @@ def test_a_stick_that_refuses_the_graph_is_the_last_to_try_it_and_the_settings_o
     assert restarted(world) == ["sim-1"]
     told = "cannot load the new graphs: one-v2.xml: too large; sim-2, sim-3 keep the old ones: change the settings, and reload"
     assert [event.text for _, event in world.log_events if event.level == "error"] == [told]
+    kept = "sim-2, sim-3: still with the graphs of earlier settings"
+    assert reasons(world.engine, world.now_s)[0] == ["sim-1 is quarantined: one-v2.xml: too large", kept]
     configure(world, ONE)
     world.run(2.0)
     assert [stick.child.state for stick in world.engine.sticks.by_id.values()] == [State.RUNNING] * 3
     found = answers(world)
     assert [frame for frame, _, _ in found] == list(range(len(found)))
     assert {model for _, _, model in found} == {"one.xml"}
+    assert reasons(world.engine, world.now_s) == ([], False)
 
 
 def test_a_stick_that_takes_the_graph_after_all_lets_the_others_follow() -> None:
