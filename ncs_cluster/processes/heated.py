@@ -6,6 +6,7 @@ on CPython 3.9.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import select
@@ -198,8 +199,9 @@ def main() -> NoReturn:
     """The process. Exit code 0 after Stop, 1 after Failed."""
     channel = child.enter("heated", ToHeated)
     settings = child.first_message(channel, OpenHeated)
+    backend: Optional[Backend] = None
     try:
-        backend: Backend = load(BACKENDS.get(settings.stick.backend).driver)(settings.time_scale)
+        backend = load(BACKENDS.get(settings.stick.backend).driver)(settings.time_scale)
         device = backend.open(settings.stick, settings.graphs, lambda phase: None)
         if not device.has_sensor:
             raise StickError("open", "it has no temperature sensor")
@@ -209,13 +211,24 @@ def main() -> NoReturn:
     except (EOFError, BrokenPipeError):
         os._exit(1)
     except StickError as error:
-        child.fail(channel, Failed(error.reason, error.detail))
+        _fail(channel, backend, Failed(error.reason, error.detail))
     except NcsClusterError as error:
-        child.fail(channel, Failed("protocol", str(error)))
+        _fail(channel, backend, Failed("protocol", str(error)))
     except Exception as error:
-        child.fail(channel, child.unexpected(error))
+        _fail(channel, backend, child.unexpected(error))
     # threads and exit handlers of vendor libraries may hang at a regular exit
     os._exit(0)
+
+
+def _fail(channel: Channel[Any], backend: Optional[Backend], failed: Failed) -> NoReturn:
+    """Say why, and close the stick: one that stays booted has another id, and the next command would begin anew. The command waits
+    for it, and kills the process where closing hangs."""
+    if backend is None:
+        child.fail(channel, failed)
+    with contextlib.suppress(Exception):
+        channel.send(failed)
+        backend.close()
+    os._exit(1)
 
 
 def _noise() -> NDArray[np.uint8]:

@@ -19,6 +19,7 @@ from ncs_cluster.emulator.boot import artificial_firmware
 from ncs_cluster.emulator.emulator import Emulator
 from tests.system.test_run_sticks import CHIP
 from tests.tied import TIED
+from tests.waiting import until
 
 CALIBRATE = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "calibrate"]
 PLANT = {"die_case_k_w": 21.0, "die_j_k": 2.2, "case_air_k_w": 11.0, "case_j_k": 36.0, "work_w": 1.5}
@@ -107,6 +108,25 @@ def test_an_emulated_stick_warms_up_by_its_work_and_stays_under_the_limit(
     assert 60.0 < hottest_c < 65.0
     assert samples[-1][2] < hottest_c - 8.0
     assert 60.0 < samples[-1][3] < 240.0
+
+
+@pytest.mark.slow
+def test_an_emulated_stick_whose_calibration_fails_is_back_in_its_rom_under_its_own_name(
+    start_emulators: Callable[..., Emulator], tmp_path: Path
+) -> None:
+    bus = start_emulators()
+    # its watchdog would bring it back too
+    bus.add("1-1.1", **{**CHIP, "graphs": "zero", "watchdog_s": 600.0}, heat=False)
+    firmware = tmp_path / "firmware.mvcmd"
+    firmware.write_bytes(artificial_firmware(40_000))
+    words = [*CALIBRATE, "--backend", "xlink", "--graph", "demo", "--time-scale", "100", "--idle", "1", "--load", "4"]
+    words += ["--set", f"discovery.sysfs={bus.sysfs}", "--set", f"xlink.firmware={firmware}", "--set", "xlink.check_s=0"]
+    ended = done([*words, "--state-dir", str(tmp_path / "state")], **bus.env)
+    assert ended.returncode == 1
+    assert "its sensor reads 25.0 °C after 120 s of" in ended.stderr
+    product = bus.sysfs / "bus/usb/devices/1-1.1/idProduct"
+    until(product.exists, "the stick to return to its ROM")
+    assert product.read_text().strip() == "2485"
 
 
 @pytest.mark.parametrize(
