@@ -31,7 +31,7 @@ API = "$JS.API."
 AGE_S = 14 * 86400
 """What nobody asks for any more is gone after so long."""
 DELIVERIES = 3
-"""Hosts that may try a chunk."""
+"""Tries of a chunk, on whichever hosts."""
 MOST_OFFERS, MOST_TAKEN = 100, 10_000
 ENDED = 10013
 """JetStream's error code: a consumer of that name has other settings."""

@@ -223,7 +223,7 @@ class Chunks:
             await jobs.done(taken)
         elif taken.deliveries > DELIVERIES:
             last = await jobs.reason(given.job, given.chunk)
-            why = f"given up after {DELIVERIES} hosts: {last or 'none of them has finished it'}"
+            why = f"given up after {DELIVERIES} tries: {last or 'no host has finished it'}"
             await jobs.put(Result(PROTOCOL, given.job, given.chunk, self._options.node, given_up=why), None)
             await jobs.done(taken)
         else:

@@ -90,7 +90,7 @@ def test_an_item_that_no_host_survives_is_a_failed_one_and_its_neighbours_are_no
     daemon = Daemon(spec, poisoned)
     with nats_server(tmp_path) as place, host(place, tmp_path, daemon):
         job.collect(place)
-    reason = "given up after 3 hosts: attic: a picture kills it"
+    reason = "given up after 3 tries: attic: a picture kills it"
     assert job.written() == [(frame, name, f"5.jpg: {reason}" if frame == 5 else None) for frame, name in enumerate(job.names)]
     assert [failure.item for failure in job.ledger.failures()] == ["5.jpg"]
     assert job.said == [f"chunk 4: {reason}; its items are tried one by one"]
