@@ -4,9 +4,6 @@ A lane is one graph of one stream. A live lane holds its newest frame only and s
 fresh: a busy stick gets one more request shortly before one of its executors is expected to be free (expected end minus lead). An
 ordered lane is a queue and fills a stick to its max_in_flight; beside live lanes it sends as late as they do, since otherwise it
 would take every free executor first. Lanes with work take turns by weight (virtual time, as in fair queueing).
-A spare stick, which stands for other hosts, gets a frame of a live lane that no other stick will take before the lane's next frame
-replaces it; no frame is retried there.
-A paced stick waits a little for the next frame of the live lane whose turn it is; one at full speed would lose work by that.
 
 A unit whose stick failed returns to the head of its lane. It is retried isolated, as the only unit on its stick, so that the next
 failure has one possible cause; after MOST_TRIES failures it is given up. A live unit is dropped for a newer frame instead.
@@ -14,52 +11,17 @@ failure has one possible cause; after MOST_TRIES failures it is given up. A live
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 
+from ncs_cluster.core.choice import Choice
+from ncs_cluster.core.lane import Lane
 from ncs_cluster.core.stick_queue import StickQueue
 from ncs_cluster.core.work import DROPPED, Tally, Unit
 from ncs_cluster.types import StickId
 
 MOST_TRIES = 3
-PERIOD_SHARE, LONGEST_PERIOD_S = 0.2, 5.0
-"""Weight of the newest pause between two frames in a lane's period, and the longest pause that counts."""
-KEPT_SHARE = 0.9
-"""A frame is kept for a stick that is free after this part of the lane's period at the latest."""
-MOST_MISSED = 3
-"""No stick waits for a lane that has missed so many turns."""
-
-
-class Lane:
-    """One graph of one stream."""
-
-    def __init__(self, stream: str, graph: int, weight: float, *, ordered: bool) -> None:
-        self.stream = stream
-        self.graph = graph
-        self.cost = 1.0 / weight
-        self.ordered = ordered
-        self.held = False
-        """A sink of its stream is full; the lane sends nothing until the sink has room."""
-        self.virtual_s = 0.0
-        self.missed = 0
-        """Turns that it has missed since its last frame."""
-        self.pending: deque[Unit] = deque()
-        self._captured_s: float | None = None
-        self._period_s: float | None = None
-
-    def note_capture(self, captured_s: float) -> None:
-        """A frame was captured then."""
-        pause_s = None if self._captured_s is None else captured_s - self._captured_s
-        self._captured_s = captured_s
-        if pause_s is not None and 0.0 < pause_s < LONGEST_PERIOD_S:
-            self._period_s = pause_s if self._period_s is None else self._period_s + PERIOD_SHARE * (pause_s - self._period_s)
-
-    @property
-    def kept_until_s(self) -> float:
-        """Until when its newest frame may wait without being replaced; 0 where its period is not known."""
-        return 0.0 if self._captured_s is None or self._period_s is None else self._captured_s + KEPT_SHARE * self._period_s
 
 
 _virtual_s = attrgetter("virtual_s")
@@ -70,29 +32,15 @@ class Dispatcher:
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
-        self.lanes: dict[tuple[str, int], Lane] = {}
-        self.queues: dict[StickId, StickQueue] = {}
-        self.spares: dict[StickId, StickQueue] = {}
-        """Queues of spare sticks, which are not among `queues`."""
-        self.permits: dict[str, int] = {}
-        """By pool: how many of its sticks may work at once; 0: all."""
-        self.deadline_s: float | None = None
-        """When `assign` is due although no event happens; None: only after an event."""
+        self.choice = choice = Choice()
+        self.lanes, self.queues, self.spares, self.permits = choice.lanes, choice.queues, choice.spares, choice.permits
+        """Shared with the choice."""
         self.able_changes = 0
         """How often a stick has become able to work, or unable: its queue came or went, or its duty became 0 or more than 0."""
         self._tickets = 0
         self._virtual_s = 0.0
-        self._served = 0.0
-        """Virtual time of the sticks that have shares."""
-        self._any_live = False
-        self._differ = False
-        """A stick has not loaded the graph of some lane. Where it has, no frame costs a look at each stick's graphs."""
         self._unchanged = False
         """`assign` found nothing to do, and nothing has changed since."""
-        self._kept: set[StickId] = set()
-        """Sticks for whose next request `assign` has kept a frame back from spare ones."""
-        self._reserved: StickId | None = None
-        """This stick gets no second request, so that it becomes idle for a unit that is retried isolated."""
 
     # -- opening and closing of streams and sticks
 
@@ -100,7 +48,8 @@ class Dispatcher:
         """A lane for each graph; the stream's weight is divided among them."""
         for graph in graphs:
             self.lanes[stream, graph] = Lane(stream, graph, weight / len(graphs), ordered=ordered)
-        self._lanes_changed()
+        self.choice.changed()
+        self._unchanged = False
 
     def close_lanes(self, stream: str, graphs: Sequence[int] | None = None) -> list[Unit]:
         """Close the lanes of a stream, or those of some of its graphs. Returns the units that waited in them; units in flight are
@@ -112,7 +61,8 @@ class Dispatcher:
         waiting: list[Unit] = []
         for key in keys:
             waiting += self.lanes.pop(key).pending
-        self._lanes_changed()
+        self.choice.changed()
+        self._unchanged = False
         return waiting
 
     def set_weight(self, stream: str, weight: float) -> None:
@@ -137,7 +87,7 @@ class Dispatcher:
         (self.spares if spare else self.queues)[stick] = queue
         self._unchanged = False
         self.able_changes += not spare
-        self._graphs_changed()
+        self.choice.changed()
         return queue
 
     def queue_of(self, stick: StickId) -> StickQueue | None:
@@ -162,7 +112,7 @@ class Dispatcher:
             return []
         self._unchanged = False
         self.able_changes += 1
-        self._graphs_changed()
+        self.choice.changed()
         given_up = []
         for unit in reversed(queue.in_flight.values()):
             unit.tried.append(stick)
@@ -245,16 +195,14 @@ class Dispatcher:
             return []
         self._unchanged = True
         handed: list[Unit] = []
-        self.deadline_s = None
-        self._kept.clear()
-        self._reserved = self._reserved_for_retry()
+        self.choice.begin()
         ready = [lane for lane in self.lanes.values() if lane.pending]
         ready.sort(key=_virtual_s)
         passed: list[Lane] = []
         while ready:
             lane = ready[0]
-            queue = None if lane.held else self._queue_for(lane.pending[0], lane, now_s) or self._spare_for(lane, now_s)
-            if queue is None or self._keeps_for_another(queue, lane, now_s):
+            queue = self.choice.queue_for(lane, now_s)
+            if queue is None:
                 passed.append(ready.pop(0))
                 continue
             for other in passed:
@@ -269,7 +217,7 @@ class Dispatcher:
             queue.last_sent_s = now_s
             queue.begin(now_s)
             queue.pay()
-            self._served = queue.serve(self._served)
+            self.choice.served = queue.serve(self.choice.served)
             queue.recompute()
             handed.append(unit)
             self._virtual_s = lane.virtual_s
@@ -356,6 +304,18 @@ class Dispatcher:
             queue.recompute()
         self._unchanged = False
 
+    @property
+    def deadline_s(self) -> float | None:
+        """When `assign` is due although no event happens; None: only after an event."""
+        return self.choice.deadline_s
+
+    def forget_deadline(self) -> None:
+        self.choice.deadline_s = None
+
+    def at_work(self, pool: str) -> int:
+        """How many sticks of the pool have a request in flight."""
+        return self.choice.at_work(pool)
+
     def all_queues(self) -> Iterator[StickQueue]:
         yield from self.queues.values()
         yield from self.spares.values()
@@ -367,149 +327,8 @@ class Dispatcher:
         busy = [queue.inference for queue in self.all_queues() if queue.in_flight and queue.inference.mean_s]
         return max([(each.mean_s or 0.0) + 2 * each.deviation_s for each in busy], default=0.0)
 
-    def at_work(self, pool: str) -> int:
-        """How many sticks of the pool have a request in flight."""
-        return sum(1 for queue in self.queues.values() if queue.in_flight and queue.pool == pool)
-
-    def _may_begin(self, pool: str) -> bool:
-        permits = self.permits.get(pool, 0)
-        return not permits or self.at_work(pool) < permits
-
-    def _graphs_changed(self) -> None:
-        graphs = {graph for _, graph in self.lanes}
-        self._differ = any(not queue.runs(graph) for queue in self.queues.values() for graph in graphs)
-
-    def _with(self, graph: int) -> Collection[StickQueue]:
-        """The queues of sticks that have loaded a graph."""
-        return [queue for queue in self.queues.values() if queue.runs(graph)] if self._differ else self.queues.values()
-
-    def _lanes_changed(self) -> None:
-        self._graphs_changed()
-        self._any_live = any(not lane.ordered for lane in self.lanes.values())
-        self._unchanged = False
-
     def waiting(self, stream: str | None = None) -> int:
         return sum(len(lane.pending) for lane in self.lanes.values() if stream in (None, lane.stream))
-
-    # -- choosing
-
-    def _queue_for(self, unit: Unit, lane: Lane, now_s: float) -> StickQueue | None:
-        """The queue that takes this unit now: the stick that is idle longest, else a busy one that is ready for one more
-        request."""
-        # one pass: this looks at every stick for every frame
-        avoided = unit.tried if unit.tried and self._has_alternative(unit) else ()
-        free: dict[str, bool] = {}
-        best: StickQueue | None = None
-        for queue in self._with(unit.graph):
-            if queue.in_flight or queue.duty <= 0.0 or queue.stick in avoided:
-                continue
-            # a stick that its firmware throttles is the last choice
-            if best is not None and (queue.throttled, queue.last_sent_s) >= (best.throttled, best.last_sent_s):
-                continue
-            if queue.pool not in free:
-                free[queue.pool] = self._may_begin(queue.pool)
-            if free[queue.pool] and (queue.duty >= 1.0 or not self._paced(queue, now_s)):
-                best = queue
-        if best is not None:
-            return best if best.share is None or best.throttled else self._by_share(best, unit.graph, avoided, now_s)
-        return None if unit.tried else self._busy_queue(unit.graph, now_s, full=lane.ordered and not self._any_live)
-
-    def _spare_for(self, lane: Lane, now_s: float) -> StickQueue | None:
-        """The spare stick that takes the lane's next unit now, which no other stick does."""
-        if not self.spares or lane.ordered or lane.pending[0].tried or self._is_kept(lane, now_s):
-            return None
-        for queue in self.spares.values():
-            if queue.duty <= 0.0 or len(queue.in_flight) >= queue.max_in_flight or not queue.runs(lane.graph):
-                continue
-            due_s = max(queue.paused_until_s, queue.last_sent_s + queue.gap_s)
-            if due_s <= now_s:
-                return queue
-            self._wake_at(due_s)
-        return None
-
-    def _is_kept(self, lane: Lane, now_s: float) -> bool:
-        """A stick is free before the lane's next frame comes, and no other lane's frame is kept for it."""
-        until_s = lane.kept_until_s
-        for queue in self.queues.values():
-            if queue.stick in self._kept or queue.duty <= 0.0 or not queue.runs(lane.graph):
-                continue
-            if queue.next_s(now_s) <= until_s:
-                self._kept.add(queue.stick)
-                return True
-        return False
-
-    def _keeps_for_another(self, queue: StickQueue, lane: Lane, now_s: float) -> bool:
-        """A paced stick waits for the next frame of a live lane whose turn it is, as long as it loses no work by that. Else the
-        sticks, which are free at about the same time, would take a frame of each lane whatever its weight."""
-        if queue.duty >= 1.0 or queue.in_flight or lane.pending[0].tried:
-            return False
-        behind = [
-            other
-            for other in self.lanes.values()
-            if not (other.ordered or other.pending or other.held or other.stream == lane.stream)
-            and queue.runs(other.graph)
-            and other.missed < MOST_MISSED
-            and other.virtual_s < lane.virtual_s
-        ]
-        if not behind:
-            return False
-        if (full_s := queue.full_s(now_s)) > now_s:
-            self._wake_at(full_s)
-            return True
-        for other in behind:
-            other.missed += 1
-        return False
-
-    def _by_share(self, best: StickQueue, graph: int, avoided: Sequence[StickId], now_s: float) -> StickQueue:
-        """`best` is idle longest; the stick of its pool that has had least for its share."""
-        turn = max(self._served, best.served)
-        for queue in self._with(graph):
-            if queue.pool != best.pool or queue.in_flight or queue.duty <= 0.0 or queue.throttled or queue.stick in avoided:
-                continue
-            if max(self._served, queue.served) < turn and (queue.duty >= 1.0 or not self._paced(queue, now_s)):
-                best, turn = queue, max(self._served, queue.served)
-        return best
-
-    def _busy_queue(self, graph: int, now_s: float, *, full: bool) -> StickQueue | None:
-        """The busy stick that takes one more request now; None: no stick does. `full`: every stick is filled to its max_in_flight.
-        Else a stick takes its next request shortly before it needs it, and `assign` is woken for the first stick that will."""
-        ready: list[StickQueue] = []
-        next_s = math.inf
-        for queue in self._with(graph):
-            if queue.in_flight and queue.duty >= 1.0 and not queue.isolated and queue.stick != self._reserved:
-                if (len(queue.in_flight) < queue.max_in_flight) if full else queue.ready_s <= now_s:
-                    ready.append(queue)
-                elif queue.ready_s < next_s:
-                    next_s = queue.ready_s
-        if ready:
-            return min(ready, key=lambda queue: (len(queue.in_flight) - queue.executors, queue.last_sent_s))
-        if not full and next_s < math.inf:
-            self._wake_at(next_s)
-        return None
-
-    def _reserved_for_retry(self) -> StickId | None:
-        """The busy stick that will be idle first, if a retried unit waits for an idle stick."""
-        for lane in self.lanes.values():
-            if lane.pending and lane.pending[0].tried and not lane.held:
-                break
-        else:
-            return None
-        busy = [queue for queue in self._with(lane.graph) if queue.in_flight and queue.duty > 0.0]
-        return min(busy, key=lambda queue: (len(queue.in_flight), queue.expected_end_s())).stick if busy else None
-
-    def _paced(self, queue: StickQueue, now_s: float) -> bool:
-        """A stick with duty d has to rest first: it works d of the time."""
-        turn_s = queue.turn_s(now_s)
-        if turn_s > now_s:
-            self._wake_at(turn_s)
-        return turn_s > now_s
-
-    def _has_alternative(self, unit: Unit) -> bool:
-        return any(queue.duty > 0.0 and queue.stick not in unit.tried for queue in self._with(unit.graph))
-
-    def _wake_at(self, when_s: float) -> None:
-        if self.deadline_s is None or when_s < self.deadline_s:
-            self.deadline_s = when_s
 
     def _wake(self, lane: Lane) -> None:
         """A lane saves up no turns while it is empty."""

@@ -176,7 +176,7 @@ class Engine:
             self.idle_s = now_s
         if self.shutdown is not None and self.shutdown.closing:
             # the sticks are closing: no unit is assigned any more
-            self.dispatcher.deadline_s = None
+            self.dispatcher.forget_deadline()
             return actions
         for unit in self.dispatcher.assign(now_s):
             assert unit.stick is not None

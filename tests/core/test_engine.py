@@ -66,7 +66,7 @@ def test_the_deadline_is_the_first_of_all_that_is_due() -> None:
     engine.sticks.boots.request(StickId("a"), 100.0)
     engine.sticks.boots.request(StickId("b"), 100.0)
     assert engine.deadline_s == 100.1
-    engine.dispatcher.deadline_s = 100.05
+    engine.dispatcher.choice.deadline_s = 100.05
     assert engine.deadline_s == 100.05
 
 

@@ -128,7 +128,7 @@ def test_while_sticks_are_closed_nothing_is_handed_over_or_waited_for() -> None:
     assert daemon.run(103.25) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
     daemon.engine.dispatcher.detach(StickId("sim-1"))
     queue = daemon.engine.dispatcher.attach(StickId("sim-2"), 2)
-    queue.duty, daemon.engine.dispatcher.deadline_s = 1.0, 103.3
+    queue.duty, daemon.engine.dispatcher.choice.deadline_s = 1.0, 103.3
     assert daemon.engine.wake(103.3) == []
     assert (daemon.engine.dispatcher.deadline_s, queue.in_flight) == (None, {})
 
