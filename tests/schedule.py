@@ -111,6 +111,7 @@ ONCE = (
     "tests/core/test_reconfigured_worlds.py",
     "tests/core/test_shadow.py",
     "tests/core/test_slowdowns.py",
+    "tests/core/test_rollout.py",
     "tests/core/test_unlucky_orders.py",
     "tests/core/test_usb_identity_histories.py",
     "tests/decoders/",
