@@ -17,6 +17,7 @@ LOST_S = 60.0
 LATE_S = 2.0
 """A filter without a new reading for so long goes on by the model."""
 WORK_S = 60.0
+MEAN_OVER = 10.0
 FROZEN_RUN = 14.0
 """So many times less likely than not, in powers of e, that a sensor that works repeats itself so often."""
 
@@ -111,6 +112,8 @@ class Die:
         """The sensor does not see the die, by `_sensor_checks`."""
         self.reading_c = reading_c
         """The newest reading."""
+        self.mean_c = reading_c
+        """The mean of the last readings, of about MEAN_OVER."""
         self._frozen = False
         self._same_share, self._same_run = 0.5, 0
 
@@ -162,6 +165,7 @@ class Die:
     def _check_frozen(self, reading_c: float) -> None:
         """How likely a reading equals the last one is learned from this sensor."""
         same, self.reading_c = reading_c == self.reading_c, reading_c
+        self.mean_c += (reading_c - self.mean_c) / MEAN_OVER
         self.moved = self.moved or not same
         self._same_run = self._same_run + 1 if same else 0
         self._frozen = -math.log(max(self._same_share, 0.3)) * self._same_run > FROZEN_RUN

@@ -7,7 +7,7 @@ die that the model expects in it, and s the one that the readings show,
     seen = sum e s / sum e^2        by least squares; its standard deviation is that of a reading / sqrt(sum e^2)
 
 A stick rests until sum e^2 is ENOUGH_K2, some 15 s of one that worked half of its time. A sensor that sees less than SEEN of the
-fall is blind until it sees it: its stick hardly works, so that the fall goes on. Sums forget what is older than MEMORY_S.
+fall is blind until it sees SEEN_AGAIN: its stick hardly works, so that the fall goes on. Sums forget what is older than MEMORY_S.
 
 Where the air is the same everywhere no stick rests. Nothing is found on a single stick, on half of the sticks together, or in a
 sensor that has been blind from the start.
@@ -26,8 +26,9 @@ PARTED_K = 5.0
 """Figures of sticks that differ by a fifth part their airs by 2 K when the air becomes 15 K warmer."""
 KNOWN_S = 900.0
 """A die known for less time has an air that is still being learned."""
-ENOUGH_K2, SEEN = 100.0, 0.3
-"""A sensor that follows its die with a time constant of 5 s sees half of the fall; noise of 0.5 K alone 0.05 of it."""
+ENOUGH_K2, SEEN, SEEN_AGAIN = 100.0, 0.3, 0.6
+"""A sensor that follows its die with a time constant of 5 s sees half of the fall; noise of 0.5 K alone 0.05 of it. One that is
+blind has time to show the whole fall."""
 LONGEST_S, AGAIN_S = 60.0, 900.0
 """A rest that tells nothing ends; after a rest the stick is left alone for so long."""
 LEAST_FALL_K = 2.0
@@ -56,7 +57,7 @@ class SensorChecks:
             was_blind = rest.die.blind
             rest.look()
             if rest.certain:
-                rest.die.blind = rest.seen < SEEN
+                rest.die.blind = rest.seen < (SEEN_AGAIN if was_blind else SEEN)
             if not rest.die.blind and (rest.certain or now_s - rest.began_s >= LONGEST_S):
                 del self._rests[stick]
                 self._usual_k.clear()
@@ -91,6 +92,8 @@ class Rest:
         state = die.filter
         self._at_s, self._read_s = die.at_s, die.read_s
         self._state, self._unit = (state.die_c, state.case_c, state.air_c, IDLE_W), state.unit
+        # where the sensor is blind, the filter may think the die warmer than it reads
+        self._from_c = die.mean_c
         self._product = self._square = 0.0
 
     @property
@@ -111,5 +114,5 @@ class Rest:
         row, _ = response(round(self._read_s - self._at_s, 2), self._unit)
         expected_k = self._state[0] - sum(share * value for share, value in zip(row, self._state, strict=True))
         kept = max(0.0, 1.0 - since_s / MEMORY_S)
-        self._product = kept * self._product + expected_k * (self._state[0] - self.die.reading_c)
+        self._product = kept * self._product + expected_k * (self._from_c - self.die.reading_c)
         self._square = kept * self._square + expected_k * expected_k

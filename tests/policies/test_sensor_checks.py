@@ -88,6 +88,13 @@ def test_a_sensor_that_does_not_see_the_rest_is_blind_until_it_does() -> None:
     assert not pool.dies[A].blind
 
 
+def test_a_filter_that_thinks_the_die_warmer_than_a_blind_sensor_reads_does_not_make_it_see() -> None:
+    pool = parted(duty=0.25)
+    pool.dies[A].filter.die_c += 2.0
+    assert pool.look(400, sees=0.0) == []
+    assert pool.dies[A].blind
+
+
 def test_after_a_rest_it_is_left_alone_for_a_while() -> None:
     pool = parted()
     pool.look(30)
