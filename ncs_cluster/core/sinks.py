@@ -85,7 +85,7 @@ class Sink:
                 return []
             case m.SinkBlocked(detail=detail):
                 self.blocked = detail
-                does = ("cannot write", "writing again") if self.spec.records else ("cannot notify", "notifies again")
+                does = ("cannot write", "writing again") if self.spec.records else ("cannot work", "works again")
                 return [self._event("error", f"{does[0]}: {detail}") if detail else self._event("info", does[1])]
             case m.Failed(permanent=True, detail=detail) if not (self._may_come_back or self._daemon.stopping):
                 if not self._added:

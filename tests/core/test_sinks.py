@@ -206,8 +206,8 @@ def test_a_sink_that_only_tells_of_the_daemon_says_in_its_own_words_that_it_cann
     sink = Sink(structs.replace(SPEC, records=False), FakeDaemon(), Limits(silent_s=7.0))
     sink.child.start(0.0)
     sink.handle(HELLO, 1.0)
-    assert sink.handle(m.SinkBlocked("it answers 500"), 3.0) == [LogEvent("error", "sink", "cannot notify: it answers 500")]
-    assert sink.handle(m.SinkBlocked(None), 4.0) == [LogEvent("info", "sink", "notifies again")]
+    assert sink.handle(m.SinkBlocked("it answers 500"), 3.0) == [LogEvent("error", "sink", "cannot work: it answers 500")]
+    assert sink.handle(m.SinkBlocked(None), 4.0) == [LogEvent("info", "sink", "works again")]
 
 
 def test_new_settings_leave_the_sinks_of_jobs_alone() -> None:

@@ -72,5 +72,5 @@ def test_a_program_is_told_of_trouble_and_of_its_end_and_the_status_tells_when_i
         daemon.until(lambda status: status["daemon"]["state"] == "ok", "is told again")
         figures = {"NCS_EVENT": "recovered", "NCS_BEFORE": "degraded", "NCS_REASONS": ""}
         assert told(file)[before] == ["ncs_cluster on pi has recovered\n", figures]
-        assert "cannot notify: the command failed with exit code 3" in daemon.story("sink notify")
+        assert "cannot work: the command failed with exit code 3" in daemon.story("sink notify")
         assert daemon.stop() == 0
