@@ -17,7 +17,7 @@ from ncs_cluster.core.events import BUS, GATEWAY, OPERATOR, SINK, Endpoint
 from ncs_cluster.core.work import Frame, Unit
 from ncs_cluster.specs import StickSpec
 from ncs_cluster.testing.world import installation
-from ncs_cluster.types import CameraName, FrameRef, GraphName, IntakeClient, Outcome, Record, StickId
+from ncs_cluster.types import CameraName, FrameRef, GraphName, IntakeClient, Outcome, OverflowCounts, Record, StickId
 from tests.core.onejob import JOB
 
 WORKER, CAMERA, CLIENT = Endpoint("worker", "sim-1"), Endpoint("camera", "cam0"), Endpoint("client", "1")
@@ -196,7 +196,14 @@ def frame(number: int) -> FrameRef:
 SAID: dict[Endpoint, tuple[Any, list[Any]]] = {
     WORKER: (
         m.FromWorker,
-        [m.Phase("compiling"), m.StickLost("it hangs"), m.Telemetry(40.0, 1), m.Inferred(1, Outcome(), 0.05), m.Failed("x", "why")],
+        [
+            m.Phase("compiling"),
+            m.StickLost("it hangs"),
+            m.Telemetry(40.0, 1),
+            m.Overflowed(OverflowCounts(sent=1)),
+            m.Inferred(1, Outcome(), 0.05),
+            m.Failed("x", "why"),
+        ],
     ),
     CAMERA: (
         m.FromCamera,
