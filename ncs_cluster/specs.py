@@ -269,6 +269,9 @@ class GatewaySpec(Struct, frozen=True):
     """Addresses and networks that need no token at `api_address` and `grpc_address`."""
     api_weight: float = 1.0
     """The share of the sticks that pictures of those APIs get, beside the cameras' weights."""
+    fleet: Dict[str, Any] = {}
+    """Options of the sink that tells the fleet of this daemon, for the page of all hosts; empty: there is none. May hold a
+    password."""
 
     @property
     def local(self) -> bool:

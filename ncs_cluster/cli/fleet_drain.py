@@ -7,7 +7,6 @@ import asyncio
 import time
 
 from ncs_cluster.cli.fleet_server import asked
-from ncs_cluster.cli.show_fleet import gone
 from ncs_cluster.cli.text import printable
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.fleet import drained
@@ -49,7 +48,7 @@ def _change(given: argparse.Namespace, away: bool) -> int:
         print(f"{node} was not drained")
         return 0
     said = "is drained: it takes no chunks of jobs and no frames of other hosts" if away else "takes work of the fleet again"
-    if host is None or gone(host):
+    if host is None or host.gone:
         print(f"{node} {said}, once it is there: no host of this name is announced at present")
         return 0
     if isinstance(host.entry, Entry) and host.entry.drained is away:
@@ -68,6 +67,6 @@ async def _confirmed(connection: Connection, node: str, away: bool) -> Host | No
     while True:
         host = next((each for each in (await read(connection)).hosts if each.node == node), None)
         told = host is not None and isinstance(host.entry, Entry) and host.entry.drained is away
-        if host is None or gone(host) or told or time.monotonic() > until_s:
+        if host is None or host.gone or told or time.monotonic() > until_s:
             return host
         await asyncio.sleep(AGAIN_S)

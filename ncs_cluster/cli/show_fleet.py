@@ -13,13 +13,7 @@ from ncs_cluster.status import Event
 Lines = list[list[Cell]]
 
 HEAD = ["HOST", "VERSION", "STATE", "STICKS", "HOTTEST", "RATE", "HEADROOM", "AGE"]
-GONE_S = 11.0
-"""Two entries in a row were not written."""
 STYLES = {"ok": "good", "degraded": "warn", "down": "bad"}
-
-
-def gone(host: Host) -> bool:
-    return host.age_s > GONE_S
 
 
 def hosts(found: Hosts) -> Lines:
@@ -36,7 +30,7 @@ def hosts(found: Hosts) -> Lines:
 
 def top(found: Hosts) -> Lines:
     """The sums, and the table with the busiest host first."""
-    here = [host.entry for host in found.hosts if not isinstance(host.entry, Other) and not gone(host)]
+    here = [host.entry for host in found.hosts if not isinstance(host.entry, Other) and not host.gone]
     usable, present = sum(each.sticks_usable for each in here), sum(each.sticks_present for each in here)
     hottest = max((each.hottest_c for each in here if each.hottest_c is not None), default=None)
     words = [
@@ -47,7 +41,7 @@ def top(found: Hosts) -> Lines:
         f"{sum(len(each.cameras) for each in here)} cameras",
         f"{sum(len(each.jobs) for each in here)} jobs",
     ]
-    by_rate = sorted(found.hosts, key=lambda host: 0.0 if isinstance(host.entry, Other) or gone(host) else -host.entry.fps)
+    by_rate = sorted(found.hosts, key=lambda host: 0.0 if isinstance(host.entry, Other) or host.gone else -host.entry.fps)
     return [[Cell(", ".join(words))], [], *hosts(found._replace(hosts=by_rate))]
 
 
@@ -59,12 +53,12 @@ def event(each: FleetEvent) -> list[Cell]:
 
 
 def _row(host: Host, away: bool) -> list[Cell]:
-    told, age = host.entry, Cell(duration(host.age_s), "bad" if gone(host) else "")
+    told, age = host.entry, Cell(duration(host.age_s), "bad" if host.gone else "")
     if isinstance(told, Other):
         return [Cell(host.node), _version(told.version), Cell("unreadable", "bad"), *[Cell(UNKNOWN)] * 4, age]
     # asked for, but not confirmed: a host of an older version never will
     drain = ", drained" if told.drained else ", draining" if away else ""
-    state = Cell("gone", "bad") if gone(host) else Cell(printable(told.state) + drain, STYLES.get(told.state, "bad"))
+    state = Cell("gone", "bad") if host.gone else Cell(printable(told.state) + drain, STYLES.get(told.state, "bad"))
     full = told.sticks_usable >= told.sticks_present
     spare = told.headroom_fps
     return [
@@ -90,4 +84,4 @@ def _remarks(host: Host) -> list[str]:
             return ["what stands under its name is no entry of ncs_cluster"]
         return [f"speaks protocol {told.protocol} of the fleet, and this ncsctl {PROTOCOL}; use the newer ncsctl"]
     remarks = [f"version {told.version}, and this ncsctl is {__version__}"] if told.version != __version__ else []
-    return remarks if gone(host) else [*remarks, *told.reasons]
+    return remarks if host.gone else [*remarks, *told.reasons]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec import structs
+
 from ncs_cluster.config.cameras import cameras
 from ncs_cluster.config.climate import ambient, fan
 from ncs_cluster.config.context import Context
@@ -12,7 +14,7 @@ from ncs_cluster.config.graphs import graphs
 from ncs_cluster.config.intakes import intakes
 from ncs_cluster.config.listen import gateway
 from ncs_cluster.config.mqtt import mqtt
-from ncs_cluster.config.nats import nats
+from ncs_cluster.config.nats import fleet_of, nats
 from ncs_cluster.config.notify import notify
 from ncs_cluster.config.overflow import receiver, sender
 from ncs_cluster.config.paths import runtime_dir, state_dir
@@ -75,7 +77,7 @@ def whole(
         runtime_dir=runtime_dir,
         state_dir=parts["state_dir"],
         sinks=[*written, *parts["published"], *parts["announced"], *parts["notified"]],
-        gateway=page,
+        gateway=None if page is None else structs.replace(page, fleet=fleet_of(parts["announced"])),
         log_level=context.root.log_level,
         notices=context.notices,
         fan=parts["fan"],

@@ -66,6 +66,11 @@ def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> lis
     return [SinkSpec(plugin.name, options, options["url"], plugin.name), *_chunks(context, options, options["url"])]
 
 
+def fleet_of(announced: list[SinkSpec]) -> dict[str, Any]:
+    """How the page reads all hosts; empty: no server is named."""
+    return next((dict(sink.options) for sink in announced if sink.kind == "fleet"), {})
+
+
 def _chunks(context: Context, announced: dict[str, Any], shown: str) -> list[SinkSpec]:
     """`announced`: the options of the sink that tells the fleet."""
     table = context.root.nats

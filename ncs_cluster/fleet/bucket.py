@@ -23,6 +23,7 @@ STREAM, PREFIX = f"KV_{BUCKET}", f"$KV.{BUCKET}."
 INFO, CREATE, GET = f"$JS.API.STREAM.INFO.{STREAM}", f"$JS.API.STREAM.CREATE.{STREAM}", f"$JS.API.DIRECT.GET.{STREAM}.{PREFIX}"
 AGE_S = 15
 """An entry that is not written again for so long is gone."""
+GONE_S = 11.0
 MOST_HOSTS, MOST_BYTES = 1000, 16 << 20
 AT_ONCE = 32
 """Entries that are asked for at the same time."""
@@ -79,6 +80,11 @@ class Host(NamedTuple):
     age_s: float
     """Since it was written, by the server's clock."""
     entry: Union[Entry, Other]
+
+    @property
+    def gone(self) -> bool:
+        """Two entries in a row were not written."""
+        return self.age_s > GONE_S
 
 
 class Hosts(NamedTuple):

@@ -35,6 +35,7 @@ from ncs_cluster.processes import child
 from ncs_cluster.processes.gateway.apis.clients import Clients
 from ncs_cluster.processes.gateway.auth import Authenticator
 from ncs_cluster.processes.gateway.daemon import DaemonCache
+from ncs_cluster.processes.gateway.fleet import routes as fleet_routes
 from ncs_cluster.processes.gateway.past import Past
 from ncs_cluster.processes.gateway.pictures import Pictures
 from ncs_cluster.processes.gateway.server import CannotListen, Server, listen
@@ -223,7 +224,9 @@ def main() -> int:
         if grpc is not None:
             servers.append(_grpc_server(spec, authenticator, shared, grpc))
     past = Past(opening.history)
-    app = make_app(authenticator, daemon, pictures, simulated=opening.simulated, more=[*past.routes(), *apis])
+    app = make_app(
+        authenticator, daemon, pictures, simulated=opening.simulated, more=[*past.routes(), *fleet_routes(spec.fleet), *apis]
+    )
     api = None if api_sock is None else api_sock.getsockname()[:2]
     servers.append(Server(app, sock, on_open=lambda host, port: gateway.send(GatewayOpened(host, port, api, grpc))))
     gateway = Gateway(channel, servers, pictures, daemon, authenticator, spec, intake, clients)

@@ -37,7 +37,7 @@ MAX_BODY_BYTES = 64 * 1024
 _BODY_TOO_LONG = f"the body is longer than {MAX_BODY_BYTES} bytes"
 PUBLIC_PATHS = {"/healthz", "/readyz", "/login"}
 PUBLIC_PREFIX = "/static/"
-PAGES = {"/", "/config"}
+PAGES = {"/", "/config", "/fleet"}
 """Pages for people: without the token they lead to the login."""
 PICTURES_PREFIX = "/cameras/"
 API_PREFIXES = ("/v1/", "/v2/")

@@ -47,6 +47,8 @@ FaultKind = Literal["heat", "unplug", "hang"]
 FAULTS = get_args(FaultKind)
 _json = msgspec.json.encode
 MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+TO_HOSTS = b'href="fleet" hidden', b'href="fleet"'
+"""What makes the page lead to that of all hosts, where there is one."""
 BOUNDARY = "ncs-cluster-picture"
 NOT_ANSWERING = "the daemon does not answer"
 
@@ -61,13 +63,17 @@ class FaultRequest(msgspec.Struct, frozen=True):
 class Web:
     """The routes and what they share."""
 
-    def __init__(self, authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool) -> None:
+    def __init__(
+        self, authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool, hosts: bool
+    ) -> None:
         self._authenticator, self._daemon, self._pictures, self._simulated = authenticator, daemon, pictures, simulated
         self.streams: Counter[str] = Counter()
         """Live streams by visitor."""
         self._files = {
             file.name: file.read_bytes() for file in (resources.files(__package__) / "static").iterdir() if _media_type(file.name)
         }
+        if hosts:
+            self._files["index.html"] = self._files["index.html"].replace(*TO_HOSTS)
 
     def routes(self) -> list[Route]:
         return [
@@ -308,8 +314,10 @@ def make_app(
     authenticator: Authenticator, daemon: DaemonCache, pictures: Pictures, *, simulated: bool, more: Iterable[BaseRoute] = ()
 ) -> ASGIApp:
     """The ASGI application with authentication. `more`: routes beside those of Web."""
-    own = Web(authenticator, daemon, pictures, simulated=simulated).routes()
-    app = Starlette(routes=[*own, *settings.routes(daemon), *sticks.routes(daemon), *more])
+    beside = list(more)
+    hosts = any(isinstance(route, Route) and route.path == "/fleet" for route in beside)
+    own = Web(authenticator, daemon, pictures, simulated=simulated, hosts=hosts).routes()
+    app = Starlette(routes=[*own, *settings.routes(daemon), *sticks.routes(daemon), *beside])
     app.router.redirect_slashes = False  # such a redirect would name the Host that the proxy calls
     return Guard(app, authenticator)
 
