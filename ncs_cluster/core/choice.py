@@ -102,6 +102,7 @@ class Choice:
                 continue
             due_s = max(queue.paused_until_s, queue.last_sent_s + queue.gap_s)
             if due_s <= now_s:
+                lane.keep(kept=False)
                 return queue
             self._wake_at(due_s)
         return None
@@ -114,6 +115,7 @@ class Choice:
                 continue
             if queue.next_s(now_s) <= until_s:
                 self._kept.add(queue.stick)
+                lane.keep(kept=True)
                 return True
         return False
 

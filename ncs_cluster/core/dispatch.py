@@ -173,9 +173,10 @@ class Dispatcher:
             while lane.pending:
                 older = lane.pending.popleft()
                 replaced = not older.tried
+                lane.note_kept(taken=False)
                 self.tally.end(older, DROPPED)
-        # a unit that replaces another one changes nothing for `assign`
-        self._unchanged = self._unchanged and replaced
+        # a unit that replaces another one changes nothing for `assign`, but that one may have been kept back from a spare stick
+        self._unchanged = self._unchanged and replaced and not self.spares
         self._wake(lane)
         lane.pending.append(unit)
 
@@ -210,6 +211,7 @@ class Dispatcher:
                 if not queue.runs(other.graph):
                     other.virtual_s = max(other.virtual_s, lane.virtual_s)
             unit = lane.pending.popleft()
+            lane.note_kept(taken=True)
             self._tickets += 1
             unit.ticket, unit.stick, unit.sent_s = self._tickets, queue.stick, now_s
             unit.beside = tuple(sorted(other.graph for other in queue.in_flight.values())) if queue.in_flight else ()

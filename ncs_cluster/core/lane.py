@@ -10,6 +10,9 @@ PERIOD_SHARE, LONGEST_PERIOD_S = 0.2, 5.0
 """Weight of the newest pause between two frames in a lane's period, and the longest pause that counts."""
 KEPT_SHARE = 0.9
 """A frame is kept for a stick that is free after this part of the lane's period at the latest."""
+KEEP_WEIGHT, KEEP_AGAIN, LEAST_KEEP = 0.2, 0.01, 0.75
+"""How often sticks took frames that were kept for them: weight of the newest, what a frame that is not kept adds, and the part
+below which none is kept, since the times of the sticks vary too much to be foreseen."""
 
 
 class Lane:
@@ -26,6 +29,10 @@ class Lane:
         self.missed = 0
         """Turns that it has missed since its last frame."""
         self.pending: deque[Unit] = deque()
+        self._kept = False
+        """Its newest frame is kept for a stick."""
+        self._kept_well = 1.0
+        """Part of the kept frames that a stick took before the next frame came."""
         self._captured_s: float | None = None
         self._period_s: float | None = None
 
@@ -36,7 +43,20 @@ class Lane:
         if pause_s is not None and 0.0 < pause_s < LONGEST_PERIOD_S:
             self._period_s = pause_s if self._period_s is None else self._period_s + PERIOD_SHARE * (pause_s - self._period_s)
 
+    def keep(self, *, kept: bool) -> None:
+        """The newest frame is kept for a stick, or goes to a spare one."""
+        self._kept = kept
+        if not kept:
+            self._kept_well = min(1.0, self._kept_well + KEEP_AGAIN)
+
+    def note_kept(self, *, taken: bool) -> None:
+        """A stick took the newest frame, or the next frame replaced it."""
+        if self._kept:
+            self._kept, self._kept_well = False, self._kept_well + KEEP_WEIGHT * (taken - self._kept_well)
+
     @property
     def kept_until_s(self) -> float:
-        """Until when its newest frame may wait without being replaced; 0 where its period is not known."""
-        return 0.0 if self._captured_s is None or self._period_s is None else self._captured_s + KEPT_SHARE * self._period_s
+        """Until when its newest frame may wait without being replaced; 0 where that is not known, or too many waited in vain."""
+        if self._captured_s is None or self._period_s is None or self._kept_well < LEAST_KEEP:
+            return 0.0
+        return self._captured_s + KEPT_SHARE * self._period_s

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from msgspec.structs import replace
 
@@ -205,3 +207,20 @@ def test_neighbours_are_no_stick_for_a_fallback_or_for_pictures_of_clients() -> 
 def test_its_worker_boots_beside_the_sticks() -> None:
     world = world_of(installed(2, stagger_s=0.3))
     assert a.Spawn(Endpoint("worker", NET), "default") in world.engine.start(world.now_s)
+
+
+def test_where_the_times_of_sticks_cannot_be_foreseen_no_frame_waits_for_one_in_vain() -> None:
+    world = world_of(installed(1))
+    referee = Referee(world)
+    world.start().run(10.0)
+    random = Random(1)
+
+    def vary() -> None:
+        world.sticks["sim-1"].latency_s = random.choice((0.02, 0.05, 0.2, 0.3))
+        world.after(0.1, vary)
+
+    vary()
+    before = world.engine.tally.count("cam0").dropped
+    world.run(20.0)
+    assert world.engine.tally.count("cam0").dropped - before <= 0.1 * 20.0 / PERIOD_S
+    referee.check()
