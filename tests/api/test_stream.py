@@ -138,6 +138,7 @@ def test_two_streams_and_a_map_at_once(cluster: Cluster, images: Images, expecte
 
 @pytest.mark.parametrize("which", ["camera", "sink"])
 def test_a_killed_process_of_a_stream_loses_and_doubles_no_frame(cluster: Cluster, tmp_path: Path, which: str) -> None:
+    until_no_stream(cluster)
     results = []
     for result in cluster.stream(str(film(tmp_path / "film.avi", 300)), every_frame=True):
         results.append(result)

@@ -43,7 +43,7 @@ def test_the_page_behind_a_proxy_logs_in_moves_and_switches(browser: Any, tmp_pa
         until(lambda: text(browser, "#switch-answer") == "switched to sim-3, sim-4")
         assert any(isinstance(asked, AskSwitch) for asked in opened.control.requests)
         opened.control.settings = SETTINGS
-        browser.find_element("css selector", "header a").click()
+        browser.find_element("css selector", "header a[href=config]").click()
         until(lambda: rows(browser) == [["sticks", "4", "--sticks"], ["threshold", "0.4", "default"]])
         assert browser.current_url == f"{address}config"
         browser.find_element("css selector", "#words").send_keys("STICK 4")
