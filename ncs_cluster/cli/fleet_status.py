@@ -32,7 +32,8 @@ def status(given: argparse.Namespace) -> int:
 
 
 def top(given: argparse.Namespace) -> int:
-    """Show all hosts until Ctrl-C, or once where nobody looks. Raises as `status`; a server that goes away ends it."""
+    """Renew the table of all hosts until Ctrl-C; print it once where standard output is no terminal. Raises as `status`, also when
+    the connection to the server is lost."""
     if not sys.stdout.isatty():
         terminal = Terminal()
         found = asked(given, look)

@@ -119,7 +119,7 @@ class Layers:
         if self.numbered and origin.kind == "file" and (line := line_of(path, self.lines)) is not None:
             return f"{origin.name}:{line}: {'.'.join(inner)}"
         if origin.kind != "file" and len(inner) == 1 and inner[0].isdigit():
-            # an element of a flag's list: who has written --api foo has numbered nothing, and the error's text shows the element
+            # the index of an element means nothing on a command line (--api foo); the error's text shows the element itself
             inner = ()
         return f"{origin.name}: {'.'.join(inner)}" if inner else origin.name
 

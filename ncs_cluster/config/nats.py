@@ -1,4 +1,4 @@
-"""The table [nats]: the server of the fleet, a sink that tells the fleet of this daemon, and one that takes chunks of jobs."""
+"""The table [nats]: the server of the fleet, the sink that announces this daemon there, and the sink that takes chunks of jobs."""
 
 from __future__ import annotations
 

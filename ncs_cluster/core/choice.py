@@ -74,7 +74,7 @@ class Choice:
         return [queue for queue in self.queues.values() if queue.runs(graph)] if self._differ else self.queues.values()
 
     def _own(self, unit: Unit, lane: Lane, now_s: float) -> StickQueue | None:
-        """As queue_for, of sticks that are not spare: the one idle longest, else a busy one that is ready for one more request."""
+        """As queue_for, without spare sticks: the one idle longest, else a busy one that is ready for one more request."""
         # one pass: this looks at every stick for every frame
         avoided = unit.tried if unit.tried and self._has_alternative(unit) else ()
         free: dict[str, bool] = {}

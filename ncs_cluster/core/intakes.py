@@ -54,7 +54,7 @@ class Intakes:
                 self._streams.set_weight(intake.stream.name, weight * len(intake.stream.graphs))
 
     def change_graphs(self, now_s: float) -> None:
-        """The graphs of the settings have changed. What is asked of one that is gone gets an error."""
+        """The graphs of the settings have changed. Pictures that wait for a removed graph are answered with an error."""
         for intake in self.by_name.values():
             if intake.stream is not None:
                 graphs = self._streams.indices([])

@@ -25,7 +25,7 @@ SHORT, ENOUGH = 0.97, 1.05
 RELEASE_S, HOLD_S, FIRST_S = 1.0, 5.0, 15.0
 """For how long that must be so; and how long after the daemon's start sticks may take until the first one works."""
 LATE_IN_A_ROW = 3
-"""Late frames without an answer between them that lead to a pause; one that is refused does so at once."""
+"""After so many late frames in a row no frame is sent for a pause; after a refused frame at once."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
 RELEASED, HELD = "times neighbours were asked for help", "times neighbours were needed no more"
 

@@ -44,8 +44,8 @@ def size_for(items: int) -> int:
 
 
 def cuts(ledger: Ledger, size: int, item: int) -> Iterator[Cut]:
-    """All from the one that holds this item on. A cut is made behind each `size` items of the job, around each film, and where the
-    names are long."""
+    """The cuts of the job, from the one that holds `item` to the last. A cut ends after each `size` items of the job, before and
+    after each film, and where the names of its items would make its message too long."""
     for block in range(item // size, -(-ledger.items // size)):
         rows = ledger.select("SELECT root, name FROM items WHERE number >= ? ORDER BY number LIMIT ?", block * size, size)
         open_items: list[Named] = []

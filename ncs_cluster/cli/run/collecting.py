@@ -179,7 +179,7 @@ class Collector:
         return self._feeder.feed(self._turn, items, result.lengths, read(records))
 
     async def _anew(self, jobs: Jobs, name: str, error: ValueError) -> None:
-        """Have a chunk done again whose result is none."""
+        """Publish a chunk again whose result cannot be used."""
         self._bad[name] = self._bad.get(name, 0) + 1
         self._say(f"the result of chunk {name} {error}; it is done anew")
         await jobs.forget(self._offer.job, name)
