@@ -22,7 +22,7 @@ from ncs_cluster.fleet.drained import is_drained
 from ncs_cluster.fleet.events import encoded, is_told, tell
 from ncs_cluster.fleet.login import Key
 from ncs_cluster.plugins import reason
-from ncs_cluster.sinks._backoff import Backoff
+from ncs_cluster.sinks._nats_sessions import Sessions
 from ncs_cluster.sinks.base import EventObserver, Opened, Parsed
 from ncs_cluster.sinks.base import Place as PathOf
 from ncs_cluster.types import Record
@@ -82,8 +82,8 @@ class Fleet:
         key = None if options.seed is None else Key(options.seed, options.jwt)
         self._server = Server(where, options.user, options.password, options.ca_file, key)
         self._shown = str(where)
-        self._backoff = Backoff()
-        self._closing = threading.Event()
+        self._sessions = Sessions(self._shown, self._session)
+        self._closing = self._sessions.closing
         self._told = threading.Lock()
         self._newest: Optional[bytes] = None
         self._newest_s = 0.0
@@ -94,16 +94,15 @@ class Fleet:
         """Those that the server has not got."""
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._waking: Optional[asyncio.Event] = None
-        self._thread = threading.Thread(target=self._run, name="nats", daemon=True)
-        self._trouble: Optional[str] = None
+        self._watching = threading.Thread(target=self._watch, name="status", daemon=True)
         self._defect: Optional[str] = None
 
     def open(self, first: int, token: Optional[bytes]) -> Opened:
         """Does not wait for the server. Raises ConfigError without nats-py."""
         library()
-        if self._thread.ident is None:
-            self._thread.start()
-            threading.Thread(target=self._watch, name="status", daemon=True).start()
+        self._sessions.start()
+        if self._watching.ident is None:
+            self._watching.start()
         return Opened(first, b"")
 
     def follow(self) -> Optional[bytes]:
@@ -113,14 +112,13 @@ class Fleet:
         return b""
 
     def trouble(self) -> Optional[str]:
-        return self._defect or self._trouble
+        return self._defect or self._sessions.trouble
 
     def close(self) -> None:
         """Delete the entry and end, within LAST_WORDS_S."""
         self._closing.set()
         self._wake()
-        if self._thread.ident is not None:
-            self._thread.join(LAST_WORDS_S)
+        self._sessions.close(LAST_WORDS_S)
 
     # -- the thread of the status
 
@@ -163,22 +161,6 @@ class Fleet:
 
     # -- the thread of the connection
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            began_s = time.monotonic()
-            why = "the connection was lost"
-            try:
-                asyncio.run(self._session())
-            except NcsClusterError as error:
-                why = str(error)
-            except Exception as error:
-                why = f"unexpected {reason(error)}"
-            if self._closing.is_set():
-                return
-            self._trouble = f"the NATS server {self._shown} cannot be used: {why}"
-            self._backoff.held(time.monotonic() - began_s)
-            self._closing.wait(self._backoff.next_s())
-
     async def _session(self) -> None:
         """One connection. Returns when it has ended or the sink is closed; raises Unusable."""
         self._loop, self._waking = asyncio.get_running_loop(), asyncio.Event()
@@ -197,7 +179,7 @@ class Fleet:
                     may_ask = may_ask and await self._ask_drained(connection)
                     # one may be an answer of the server that was lost
                     others = 0 if await place.put(fresh) else others + 1
-                    self._trouble = self._second() if others > 1 else None
+                    self._sessions.trouble = self._second() if others > 1 else None
                     due_s = now_s + AGAIN_S
                     await self._pause(LEAST_S, wakes=False)
                     continue
