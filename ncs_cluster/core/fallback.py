@@ -17,6 +17,7 @@ from ncs_cluster.core.actions import Action, LogEvent
 from ncs_cluster.core.child import State
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.regulator import Regulator
+from ncs_cluster.core.role_pool import RolePool
 from ncs_cluster.core.stick import Stick
 from ncs_cluster.core.sticks import Sticks
 from ncs_cluster.specs import FallbackSpec
@@ -32,15 +33,14 @@ MOST_NAMED = 3
 TAKES_OVER, HANDS_BACK = "times the fallback took over", "times the fallback handed back"
 
 
-class Fallback:
+class Fallback(RolePool):
     """The fallback's pool beside the others."""
 
     def __init__(self, spec: FallbackSpec, sticks: Sticks, dispatcher: Dispatcher, regulators: Mapping[str, Regulator]) -> None:
+        super().__init__(spec.pool.name, sticks, regulators, needed=True)
         self.spec = spec
-        self.needed = True
-        """No stick of another pool can work."""
         self.takeovers = 0
-        self._sticks, self._dispatcher, self._regulators = sticks, dispatcher, regulators
+        self._dispatcher = dispatcher
         self._served_s = 0.0
         self._since_s: float | None = None
         """When it took over; None: it does not serve."""
@@ -52,24 +52,6 @@ class Fallback:
         sticks.fallback = spec.pool.name
         for each in regulators.values():
             each.backed = each is not self.regulator
-
-    @property
-    def regulator(self) -> Regulator:
-        return self._regulators[self.spec.pool.name]
-
-    @property
-    def members(self) -> list[Stick]:
-        return self._sticks.of_pool(self.spec.pool.name)
-
-    @property
-    def ready(self) -> bool:
-        """It can take over at once."""
-        return any(stick.usable for stick in self.members)
-
-    @property
-    def serving(self) -> bool:
-        """It gets frames."""
-        return self.needed and self.ready
 
     def served_s(self, now_s: float) -> float:
         """For how long it has served, all times together."""

@@ -15,6 +15,7 @@ from ncs_cluster.core.actions import Action, LogEvent
 from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.load import Load
 from ncs_cluster.core.regulator import Regulator
+from ncs_cluster.core.role_pool import RolePool
 from ncs_cluster.core.stick import Stick
 from ncs_cluster.core.sticks import Sticks
 from ncs_cluster.specs import OverflowSpec
@@ -30,18 +31,17 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
 RELEASED, HELD = "times neighbours were asked for help", "times neighbours were needed no more"
 
 
-class Overflow:
+class Overflow(RolePool):
     """The neighbours' pool beside the others."""
 
     def __init__(
         self, spec: OverflowSpec, sticks: Sticks, dispatcher: Dispatcher, regulators: Mapping[str, Regulator], load: Load
     ) -> None:
+        super().__init__(spec.pool.name, sticks, regulators, needed=False)
         self.spec = spec
-        self.needed = False
-        """The sticks of this host cannot keep up."""
         self.bytes_per_s = 0.0
         """In the last second, of pictures."""
-        self._sticks, self._dispatcher, self._regulators, self._load = sticks, dispatcher, regulators, load
+        self._dispatcher, self._load = dispatcher, load
         self._differs_since_s: float | None = None
         self._answered = self._misses = self._pauses = 0
         """Frames answered when one was missed last; late ones and pauses since then."""
@@ -51,24 +51,6 @@ class Overflow:
         self._patient_until_s = 0.0
         sticks.spare = spec.pool.name
         self.regulator.held = True
-
-    @property
-    def regulator(self) -> Regulator:
-        return self._regulators[self.spec.pool.name]
-
-    @property
-    def members(self) -> list[Stick]:
-        return self._sticks.of_pool(self.spec.pool.name)
-
-    @property
-    def ready(self) -> bool:
-        """The server is reached."""
-        return any(stick.usable for stick in self.members)
-
-    @property
-    def serving(self) -> bool:
-        """It gets frames."""
-        return self.needed and self.ready
 
     def fps(self, now_s: float) -> float:
         """Answers per second."""
