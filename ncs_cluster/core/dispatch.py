@@ -1,7 +1,7 @@
 """Which unit goes to which stick, and when. At most the permitted number of sticks work at once, and no unit is lost.
 
 A lane is one graph of one stream. A live lane holds its newest frame only and sends it as late as possible, so that the frame is
-fresh: a busy stick gets one more request shortly before one of its executors is expected to be free (expected end minus lead). An
+fresh: a busy stick gets one more request about when one of its executors is expected to be free (expected end minus lead). An
 ordered lane is a queue and fills a stick to its max_in_flight; beside live lanes it sends as late as they do, since otherwise it
 would take every free executor first. Lanes with work take turns by weight (virtual time, as in fair queueing).
 

@@ -65,10 +65,15 @@ class Service:
     def __init__(self) -> None:
         self.mean_s: float | None = None
         self.deviation_s = 0.0
+        self.change_s = 0.0
+        """Mean difference between one time and the next: small again soon after all times have become longer."""
+        self._newest_s = 0.0
 
     def add(self, seconds: float) -> None:
+        before_s, self._newest_s = self._newest_s, seconds
         if self.mean_s is None:
             self.mean_s, self.deviation_s = seconds, seconds / 4
             return
+        self.change_s += (abs(seconds - before_s) - self.change_s) / 4
         self.deviation_s += (abs(seconds - self.mean_s) - self.deviation_s) / 4
         self.mean_s += (seconds - self.mean_s) / 8

@@ -11,9 +11,9 @@ from ncs_cluster.types import StickId
 
 LEAST_LEAD_S = 0.003
 """Covers the way of a request through two processes and the 1 ms resolution of the supervisor's timer."""
-LEAD_SHARE = 0.05
-"""Share of the mean service time by which its deviation may add to the lead: a frame that waits at a stick grows old, and a stick
-that is free early waits only for the way of the next request. That way is long where a CPU with several executors is the device."""
+VARYING_LEAD = 1.3
+"""The lead of a stick with one executor is LEAST_LEAD_S less so many mean changes of its service time: a frame that waits there
+grows old, and another stick may be free earlier (decision 0055)."""
 SHORT_SERVICE_S = 0.006
 """Below this service time a 1 ms timer is too coarse to send just in time: the stick always has one request more than executors."""
 UNKNOWN_PATIENCE_S = 10.0
@@ -80,8 +80,8 @@ class StickQueue:
         """Its firmware throttled it at some time since its last answer."""
         self._by_graph: dict[int, Service] = {}
         self.ready_s = 0.0
-        """When it may get one more request of a live lane while it is busy: at once while an executor is free, else shortly before
-        one is expected to be free; infinite while a request already waits."""
+        """When it may get one more request of a live lane while it is busy: at once while an executor is free, else about when one
+        is expected to be free, see lead_s; infinite while a request already waits."""
         self.isolated = False
         """It holds a retried unit and gets no second request."""
 
@@ -198,10 +198,11 @@ class StickQueue:
         return begun_s + (self.service.mean_s or 0.0)
 
     def lead_s(self) -> float:
-        mean_s, added_s = self.service.mean_s or 0.0, 2 * self.service.deviation_s
-        if self.executors == 1:
-            added_s = min(added_s, LEAD_SHARE * mean_s)
-        return min(mean_s, LEAST_LEAD_S + added_s)
+        """How long before the expected end of a request the next one is sent; negative: after it, where the times of a stick vary.
+        On a CPU with several executors the way of a request is long, and the longer the more its times vary."""
+        service = self.service
+        added_s = 2 * service.deviation_s if self.executors > 1 else -VARYING_LEAD * service.change_s
+        return min(service.mean_s or 0.0, LEAST_LEAD_S + added_s)
 
     def throttle(self, level: int) -> None:
         """The firmware's throttle level. A request that the firmware delays stays delayed when the level returns to 0."""

@@ -125,3 +125,14 @@ def test_the_time_of_service_is_a_mean_and_a_mean_deviation(seconds: list[float]
         service.add(each)
     assert service.mean_s == (None if mean_s is None else pytest.approx(mean_s))
     assert service.deviation_s == pytest.approx(deviation_s)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "change_s"),
+    [([], 0.0), ([0.1], 0.0), ([0.1, 0.1], 0.0), ([0.1, 0.3], 0.05), ([0.1, 0.3, 0.3], 0.0375), ([0.1, 0.3, 0.1], 0.0875)],
+)
+def test_a_lasting_change_of_the_time_of_service_counts_once(seconds: list[float], change_s: float) -> None:
+    service = Service()
+    for each in seconds:
+        service.add(each)
+    assert service.change_s == pytest.approx(change_s)
