@@ -7,6 +7,8 @@ process pays only for what it uses.
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
     from ncs_cluster.api.results import Result as Result
 
 __version__ = "0.1.0"
+
+# `python -m` leaves "-m" there until it has found its module: this process is one of the package's own, with no other thread yet
+if getattr(sys, "argv", [])[:1] == ["-m"]:
+    from ncs_cluster import msgspec_library
+
+    msgspec_library.load()
 
 
 def __getattr__(name: str) -> Any:

@@ -2,22 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-
-def import_msgspec() -> None:
-    """Import msgspec without typing_extensions, which costs 15 ms of CPU more: it imports inspect, ast, dis and tokenize.
-
-    msgspec takes three names from typing_extensions where that is installed, else from typing, which has them since Python 3.11.
-    """
-    if "msgspec" in sys.modules or "typing_extensions" in sys.modules:
-        return
-    sys.modules["typing_extensions"] = None  # type: ignore[assignment]  # importing it raises ImportError
-    try:
-        import msgspec  # noqa: F401
-    finally:
-        del sys.modules["typing_extensions"]
-
 
 def read_plain(argv: list[str], flags: dict[str, tuple[str, ...]]) -> tuple[str, str | None, dict[str, bool]] | None:
     """A command line in its plain form as (command, --runtime-dir, flags), read without argparse; None where argparse must read it.

@@ -10,6 +10,7 @@ import os
 import sys
 from contextlib import suppress
 
+from ncs_cluster import msgspec_library
 from ncs_cluster.cli import lean
 from ncs_cluster.errors import EX_NOT_RUNNING, NcsClusterError, NotRunning, Starting, WrongUsage, format_os_error
 
@@ -21,10 +22,10 @@ def main() -> None:
     """The command."""
     lean_command = False
     try:
+        msgspec_library.load()
         if (own := _own(sys.argv[1:])) is not None:
             name, words = own
             sys.exit(importlib.import_module(f"ncs_cluster.cli.{name}").main(words))
-        lean.import_msgspec()
         from ncs_cluster.cli import commands
 
         if (plain := lean.read_plain(sys.argv[1:], commands.FLAGS)) is not None:

@@ -45,15 +45,6 @@ def test_a_command_that_asks_the_daemon_imports_nothing_heavy(daemon: FakeContro
     assert imported & set(HEAVY) == set()
 
 
-def test_typing_extensions_can_be_imported_after_a_lean_msgspec() -> None:
-    code = (
-        "import sys; from ncs_cluster.cli import lean; lean.import_msgspec(); assert 'inspect' not in sys.modules;"
-        "import typing_extensions, msgspec, typing; assert msgspec._utils.Required is typing.Required;"
-        "print(typing_extensions.TypedDict.__name__)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "TypedDict\n"
-
-
 @pytest.mark.parametrize(
     ("argv", "plain"),
     [
