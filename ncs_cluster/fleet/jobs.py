@@ -22,12 +22,12 @@ from msgspec import Struct
 from ncs_cluster.errors import one_line
 from ncs_cluster.fleet import chunk as form
 from ncs_cluster.fleet.address import NODE
-from ncs_cluster.fleet.bucket import NOT_FOUND, WRONG_SEQUENCE, Fault, Info, Written, answered, said
+from ncs_cluster.fleet.bucket import Fault, answered, said
 from ncs_cluster.fleet.chunk import PIECE, Chunk, Malformed, Offer, Result
-from ncs_cluster.fleet.connection import ANSWER_S, Answer, Connection, Heard, Unusable
+from ncs_cluster.fleet.connection import ANSWER_S, Connection, Heard, Unusable
+from ncs_cluster.fleet.streams import API, Streams
 
 OFFERS, CHUNKS, RESULTS = "ncs_offers", "ncs_chunks", "ncs_results"
-API = "$JS.API."
 AGE_S = 14 * 86400
 """What nobody asks for any more is gone after so long."""
 DELIVERIES = 3
@@ -59,24 +59,18 @@ class _Consumer(Struct, frozen=True):
     error: Optional[Fault] = None
 
 
-class Jobs:
+class Jobs(Streams):
     """The three streams. Every method raises Unusable."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self._inbox: Optional[Tuple[str, Heard]] = None
         """Where chunks come."""
 
     async def prepare(self) -> None:
         """Make the streams where they are not there; those that are there stay as they are."""
         for name, how in STREAMS.items():
-            found = answered(await self._connection.ask(f"{API}STREAM.INFO.{name}", b""), Info).error
-            if found is not None and found.code == NOT_FOUND:
-                whole = {"name": name, "storage": "file", "num_replicas": 1, "max_age": AGE_S * 10**9, **how}
-                made = await self._connection.ask(f"{API}STREAM.CREATE.{name}", msgspec.json.encode(whole))
-                found = answered(made, Info).error
-            if found is not None:
-                raise Unusable(said(found))
+            await self._make(name, {"max_age": AGE_S * 10**9, **how})
 
     # -- the command that collects
 
@@ -230,41 +224,6 @@ class Jobs:
             return True
         await self._purge(RESULTS, f"ncs.result.{result.job}.{result.chunk}.{result.attempt}.*")
         return False
-
-    # -- requests
-
-    async def _write(self, subject: str, payload: bytes, headers: Optional[Dict[str, str]] = None) -> bool:
-        """False: `headers` did not allow it."""
-        answer = await self._connection.ask(subject, payload, headers)
-        if answer is None:
-            raise Unusable(f"no stream has the subject {subject}")
-        found = answered(answer, Written).error
-        if found is not None and found.err_code == WRONG_SEQUENCE and headers is not None:
-            return False
-        if found is not None:
-            raise Unusable(said(found))
-        return True
-
-    async def _newest(self, stream: str, subject: str) -> Optional[Answer]:
-        answer = await self._connection.ask(f"{API}DIRECT.GET.{stream}.{subject}", b"")
-        if answer is None:
-            raise Unusable(f"the stream {stream} does not allow direct reads")
-        return None if "Status" in answer.headers else answer
-
-    async def _listed(self, stream: str, before: str, behind: str) -> Set[str]:
-        """What stands in one place of the subjects of all messages."""
-        request = msgspec.json.encode({"subjects_filter": f"{before}*{behind}"})
-        info = answered(await self._connection.ask(f"{API}STREAM.INFO.{stream}", request), Info)
-        if info.error is not None:
-            raise Unusable(said(info.error))
-        subjects = info.state.subjects or {}
-        named = (
-            each[len(before) : len(each) - len(behind)] for each in subjects if each.startswith(before) and each.endswith(behind)
-        )
-        return {each for each in named if NODE.fullmatch(each)}
-
-    async def _purge(self, stream: str, subject: str) -> None:
-        await self._connection.ask(f"{API}STREAM.PURGE.{stream}", msgspec.json.encode({"filter": subject}))
 
 
 def deliveries(reply: str) -> int:
