@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import Any, Dict
 
 from msgspec import to_builtins
@@ -21,7 +22,10 @@ ELSEWHERE = frozenset({"model", "blob", "name"})
 def described(graph: GraphSpec) -> Dict[str, Any]:
     """The fields that count, the model by its content. Raises OSError."""
     fields = {name: value for name, value in to_builtins(graph, str_keys=True).items() if name not in ELSEWHERE}
-    return {**fields, "model": sha256(graph.model)}
+    stem, ending = os.path.splitext(graph.model)
+    # an .xml has its weights beside it
+    weights = {"weights": sha256(f"{stem}.bin")} if ending == ".xml" and os.path.isfile(f"{stem}.bin") else {}
+    return {**fields, "model": sha256(graph.model), **weights}
 
 
 def key_of(graph: GraphSpec) -> str:

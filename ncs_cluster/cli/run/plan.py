@@ -116,7 +116,10 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
             continue
         if name == "graph":
             was = before[name] if isinstance(before.get(name), dict) else {}
-            differing = [key for key in now[name] if was.get(key) != now[name][key]]
+            # an earlier version did not note the weights
+            differing = [key for key in now[name] if was.get(key) != now[name][key] and (key != "weights" or key in was)]
+            if not differing:
+                continue
             return f"the graph's {', '.join(differing)} differ{'s' if len(differing) == 1 else ''}"
         return (
             f"its {name} {'were' if name in ('sources', 'formats') else 'was'} {_words(before.get(name))}, now {_words(now[name])}"
