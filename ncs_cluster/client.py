@@ -26,6 +26,7 @@ from ncs_cluster.control_messages import (
     AskSwitch,
     AskUrl,
     BeginJob,
+    ChangeGuests,
     ChangeJob,
     ChangeStick,
     Done,
@@ -145,10 +146,18 @@ class Client:
     def reload(self) -> Reloaded:
         """Have the settings read again and applied. Waits until that is done, seconds where graphs are tried. Refused with
         SETTINGS_REFUSED where they are wrong; and to other users than root and the daemon's."""
+        return self._reloaded(AskReload())
+
+    def change_guests(self, guests: list[tuple[str, str]]) -> Reloaded:
+        """Load these graphs of other machines, by name and folder, and no others any more; waits as `reload`. Refused with
+        SETTINGS_REFUSED where one does not load; and to other users than the daemon's."""
+        return self._reloaded(ChangeGuests(guests))
+
+    def _reloaded(self, request: Request) -> Reloaded:
         before_s = self._channel.sock.gettimeout()
         self._channel.sock.settimeout(RELOAD_S)
         try:
-            return _decode(self._ask(AskReload()), Reloaded)
+            return _decode(self._ask(request), Reloaded)
         finally:
             self._channel.sock.settimeout(before_s)
 

@@ -6,7 +6,7 @@ a `Reply` is a map, so a client reads the answers of newer and older daemons.
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Union
+from typing import Any, List, Optional, Tuple, Union
 
 from msgspec import Raw, Struct
 
@@ -79,12 +79,31 @@ class AskReload(ControlMessage, frozen=True):
     root and programs of the daemon's own user alone."""
 
 
+class ChangeGuests(ControlMessage, frozen=True):
+    """Load these graphs of other machines beside those of the settings, for jobs that name them, and no others any more. Each is
+    its name and the absolute path of its folder: see fleet.graph_files. -> Reloaded. Refused with SETTINGS_REFUSED where one does
+    not load; and to others than programs of the daemon's own user."""
+
+    guests: List[Tuple[str, str]]
+
+
 class AskSettings(ControlMessage, frozen=True):
     """-> list[Setting], of the settings that are in effect"""
 
 
 Request = Union[
-    AskStatus, AskEvents, AskSwitch, AskFault, AskUrl, AskGraphs, BeginJob, ChangeJob, ChangeStick, AskReload, AskSettings
+    AskStatus,
+    AskEvents,
+    AskSwitch,
+    AskFault,
+    AskUrl,
+    AskGraphs,
+    BeginJob,
+    ChangeJob,
+    ChangeStick,
+    AskReload,
+    ChangeGuests,
+    AskSettings,
 ]
 
 NO_PAGE = "no-page"

@@ -12,7 +12,7 @@ from typing import NoReturn
 import msgspec
 
 import ncs_cluster
-from ncs_cluster.cli.settings import checked_again, encoded, printable
+from ncs_cluster.cli.settings import checked_again, encoded, printable, with_guests
 from ncs_cluster.errors import ConfigError, format_os_error
 from ncs_cluster.processes.child import ask_for_one_thread, die_with_parent
 from ncs_cluster.processes.reloading import Again, Answer
@@ -34,6 +34,8 @@ def read(given: Again) -> Answer:
     """The settings, or why they are refused."""
     version = ncs_cluster.__version__
     try:
+        if given.guests is not None:
+            return Answer(version, settings=msgspec.Raw(encoded(with_guests(given.running, given.guests))))
         found = checked_again(given.argv, given.running)
         return Answer(version, settings=msgspec.Raw(encoded(found.settings)), shown=found.shown)
     except ConfigError as error:

@@ -115,9 +115,29 @@ def checked_again(argv: Sequence[str], running: Settings) -> Loaded:
 
     with _permanent_errors():
         settings, shown = config.read(argv, os.environ, running=running)
+        settings = structs.replace(settings, guests=_staying(settings, running))
         if settings.drivers - running.drivers or _models(settings) != _models(running):
             try_all_graphs(settings)
     return Loaded(settings, shown)
+
+
+def with_guests(running: Settings, guests: Sequence[tuple[str, str]]) -> Settings:
+    """The settings in effect with these guests, names and folders. Those that are new are tried. Raises ConfigError."""
+    from ncs_cluster.backends import BACKENDS
+    from ncs_cluster.config import guests as guest_folders
+
+    if guests and not running.graphs:
+        raise ConfigError("the daemon runs without a graph of its own, so it takes none of other machines")
+    blob = any(BACKENDS.get(backend).artifact == "blob" for backend, _ in running.drivers)
+    found = [guest_folders.read(folder, name, Path(running.state_dir), blob=blob) for name, folder in guests]
+    try_all_graphs(structs.replace(running, graphs=[graph for graph in found if graph not in running.guests]))
+    return structs.replace(running, guests=found)
+
+
+def _staying(settings: Settings, running: Settings) -> list[GraphSpec]:
+    """The guests that go on: while the settings allow them, on sticks that were there when they were tried."""
+    allowed = any(sink.options.get("graphs") for sink in settings.sinks if sink.kind == "chunks")
+    return running.guests if allowed and settings.graphs and settings.drivers <= running.drivers else []
 
 
 @contextmanager

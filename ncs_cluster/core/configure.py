@@ -45,9 +45,9 @@ class Operator:
             event = LogEvent("warning", "daemon", f"new settings are not applied: {why}")
             return [event, *(refuse(client, why, SETTINGS_REFUSED) for client in asked)]
         engine.settings = new
-        engine.streams.set_graphs([graph.name for graph in new.graphs])
+        engine.streams.set_graphs([graph.name for graph in new.graphs], [graph.name for graph in new.guests])
         actions = engine.sinks.configure(new.sinks, now_s)
-        actions += engine.workers.configure(new.all_pools, new.graphs, now_s)
+        actions += engine.workers.configure(new.all_pools, new.all_graphs, now_s)
         actions += engine.cameras.configure(new.cameras, now_s, others=engine.jobs.cameras)
         actions += engine.jobs.check_graphs(now_s)
         engine.cameras.change_graphs(now_s)

@@ -38,7 +38,7 @@ def differences(old: Settings, new: Settings) -> list[str]:
     """One text for each thing that differs; notices do not count."""
     found = [
         *_cameras({each.name: each for each in old.cameras}, {each.name: each for each in new.cameras}),
-        *_graphs({each.name: each for each in old.graphs}, {each.name: each for each in new.graphs}),
+        *_graphs({each.name: each for each in old.all_graphs}, {each.name: each for each in new.all_graphs}),
         *_pools({each.name: each for each in old.pools}, {each.name: each for each in new.pools}),
         *_sinks({each.name: each for each in old.sinks}, {each.name: each for each in new.sinks}),
         *_page(old.gateway, new.gateway),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ncs_cluster import messages as m
-from ncs_cluster.core import client, configure, stick_requests
+from ncs_cluster.core import client, configure, guests, stick_requests
 from ncs_cluster.core.actions import Action, Exit, LogEvent, Send
 from ncs_cluster.core.cameras import Cameras
 from ncs_cluster.core.child import Child, Limits
@@ -56,8 +56,9 @@ class Engine:
         self.tally = Tally()
         self.dispatcher = Dispatcher(self.tally)
         self.sinks = Sinks(settings.sinks, self, limits)
-        self.sticks = Sticks(settings.all_pools, settings.graphs, self.dispatcher, limits)
-        self.streams = Streams([str(graph.name) for graph in settings.graphs], self.dispatcher, self.tally, self.sinks)
+        self.sticks = Sticks(settings.all_pools, settings.all_graphs, self.dispatcher, limits)
+        own, others = ([str(graph.name) for graph in each] for each in (settings.graphs, settings.guests))
+        self.streams = Streams(own, self.dispatcher, self.tally, self.sinks, others)
         self.cameras = Cameras(self.streams, self.dispatcher, self._listening_workers, self, limits)
         self.workers = Workers(settings.all_pools, self.sticks, self.streams, self.dispatcher, self.cameras.pools)
         self.rollout = Rollout(self.sticks, self.dispatcher)
@@ -82,7 +83,7 @@ class Engine:
                 intake=self.intakes.add("api", GATEWAY, settings.gateway.api_weight),
             )
         self.cameras.gateway = self.gateway
-        self.jobs = Jobs(settings.jobs, self._graphs, self.cameras, self.sinks, self.tally)
+        self.jobs = Jobs(settings.jobs, lambda: self.settings.all_graphs, self.cameras, self.sinks, self.tally)
         self.fan = Fan(settings.fan) if settings.fan is not None else None
         self.idle_s = now_s
         """When no unit was open last."""
@@ -222,6 +223,7 @@ class Engine:
             actions += self.intakes.tell(now_s)
         if self.shutdown is not None:
             return actions + self._advance_shutdown(now_s)
+        actions += guests.drop_unfit(self, now_s)
         actions += stick_requests.roll_out(self, now_s) + stick_requests.restart_due(self, now_s)
         actions += self.jobs.tick(now_s)
         over = (self.cameras.finished(self.jobs.cameras) or self.jobs.over) and not self.jobs.live

@@ -1,8 +1,9 @@
 """New graphs reach the sticks one stick at a time, so that the others serve meanwhile: a worker loads its graphs when it starts.
 
 Only a stick restarts whose worker lacks a wanted graph, or has it with another model; sticks that do not work come first. The next
-one follows when the one before works again, or fails for a reason of its own. A stick that refuses the graphs ends that: the others
-keep what they have until the settings change, or until it takes them after all.
+one follows when the one before works again, or fails for a reason of its own; with guests that no stick has yet, only when it works
+or they are dropped. A stick that refuses the graphs ends that: the others keep what they have until the settings change, or until
+it takes them after all.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from ncs_cluster.core.actions import Action, LogEvent
 from ncs_cluster.core.child import State
 from ncs_cluster.core.dispatch import Dispatcher
+from ncs_cluster.core.loaded_graphs import has_all
 from ncs_cluster.core.stick import Stick
 from ncs_cluster.core.sticks import Sticks
 
@@ -58,7 +60,13 @@ class Rollout:
 
     def _busy(self, stick: Stick) -> bool:
         here = self._sticks.by_id.get(stick.spec.id) is stick and stick.present
-        return here and (stick.restart_by_s is not None or stick.child.state in ON_ITS_WAY)
+        on_trial = stick.child.state is State.BACKOFF and self._has_new_guest(stick)
+        return here and (stick.restart_by_s is not None or stick.child.state in ON_ITS_WAY or on_trial)
+
+    def _has_new_guest(self, stick: Stick) -> bool:
+        """It was given a guest with which no stick works."""
+        running = [each.graphs for each in self._sticks.by_id.values() if each.child.running]
+        return any(graph.is_guest and not any(has_all(graphs, [graph]) for graphs in running) for graph in stick.graphs)
 
     def _works(self, stick: Stick) -> bool:
         queue = self._dispatcher.queues.get(stick.spec.id)

@@ -20,13 +20,17 @@ LONGEST_RECORD = 190_000
 class Streams:
     """The open streams by name. Streams are opened and closed while the daemon runs."""
 
-    def __init__(self, graphs: Sequence[str], dispatcher: Dispatcher, tally: Tally, sinks: Sinks) -> None:
+    def __init__(
+        self, graphs: Sequence[str], dispatcher: Dispatcher, tally: Tally, sinks: Sinks, guests: Sequence[str] = ()
+    ) -> None:
         self.by_name: dict[str, Stream] = {}
         self.graphs: list[str] = []
         """Names, by number. A graph keeps its number while the daemon runs, also where it is removed and added again."""
         self._served: list[int] = []
         """Those of the settings."""
-        self.set_graphs(graphs)
+        self._guests: list[int] = []
+        """Those that run only on streams that name them."""
+        self.set_graphs(graphs, guests)
         self._dispatcher = dispatcher
         self._tally = tally
         self._sinks = sinks
@@ -36,16 +40,19 @@ class Streams:
 
     # -- graphs
 
-    def set_graphs(self, names: Sequence[str]) -> None:
-        """The graphs of the settings. Streams that are open change by `change_graphs`."""
+    def set_graphs(self, names: Sequence[str], guests: Sequence[str] = ()) -> None:
+        """The graphs of the settings, and guests. Streams that are open change by `change_graphs`."""
         # without a graph, as with simulated sticks that only take time, each frame is one unit
         wanted = list(names) or ["none"]
-        self.graphs += [name for name in wanted if name not in self.graphs]
+        self.graphs += [name for name in [*wanted, *guests] if name not in self.graphs]
         self._served = [self.graphs.index(name) for name in wanted]
+        self._guests = [self.graphs.index(name) for name in guests]
 
     def indices(self, names: Sequence[str]) -> list[int]:
-        """The numbers of the graphs of these names; of all graphs of the settings where `names` is empty."""
-        return [number for number in self._served if not names or self.graphs[number] in names]
+        """The numbers of the graphs of these names; of all graphs of the settings, without guests, where `names` is empty."""
+        if not names:
+            return list(self._served)
+        return [number for number in [*self._served, *self._guests] if self.graphs[number] in names]
 
     def indices_at_stick(self, names: Sequence[str]) -> dict[int, int]:
         """Of the graphs that a worker has loaded: number -> index there."""

@@ -7,7 +7,7 @@ Fields may be added, never renamed; a change of meaning is another PROTOCOL.
 from __future__ import annotations
 
 import os
-from typing import Annotated, Dict, List, Optional, Tuple, Type, TypeVar
+from typing import Annotated, Dict, List, Literal, Optional, Tuple, Type, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -32,6 +32,8 @@ Path = Annotated[bytes, Meta(max_length=LONGEST_PATH)]
 Count = Annotated[int, Meta(ge=0, lt=2**53)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Side = Annotated[int, Meta(ge=1, le=8192)]
+GraphFile = Literal["graph.json", "model.xml", "model.bin", "model.onnx", "model.tflite", "model.blob"]
+"""All names that a file of a graph can have on a host."""
 T = TypeVar("T")
 
 
@@ -46,6 +48,31 @@ class Root(Struct, frozen=True):
     folder: Path
     """Below the mount; empty: the mount itself."""
     prefix: Annotated[str, Meta(max_length=LONGEST_PATH)]
+
+
+class Parcel(Struct, frozen=True):
+    """Files as one run of bytes, which lies in pieces at the server: see parcel.py."""
+
+    sha256: Sha256
+    """Of all bytes."""
+    sizes: Annotated[List[Optional[Count]], Meta(max_length=MOST_ITEMS)]
+    """Bytes of each file, in order; None: the file is not there."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(size or 0 for size in self.sizes)
+
+    @property
+    def pieces(self) -> int:
+        return -(-self.size // PIECE)
+
+
+class GraphFiles(Struct, frozen=True):
+    """The files of a job's graph, for hosts that lack it: see graph_files.py."""
+
+    names: Annotated[List[GraphFile], Meta(min_length=2, max_length=4)]
+    parcel: Parcel
 
 
 class Offer(Struct, frozen=True):
@@ -64,6 +91,8 @@ class Offer(Struct, frozen=True):
     first: Optional[Tuple[Root, Path]] = None
     """An item that is there: a host whose mount does not have it has another disk there."""
     mounts: Annotated[List[Name], Meta(max_length=16)] = []
+    files: Optional[GraphFiles] = None
+    """Of its graph."""
 
 
 class Chunk(Struct, frozen=True):

@@ -3,7 +3,8 @@
     SIGHUP, AskReload --> ask() --> the process: file, environment, flags --> Answer --> Configured, or a refusal
                                                                                         \\--> the core applies it, or refuses
 
-One process at a time: what is asked for meanwhile, it may have read too early, so it is read once more for all who wait.
+One process at a time: what is asked for meanwhile, it may have read too early, so it is read once more for all who wait. Guests,
+graphs of other machines, come by the same way (ChangeGuests), without the file.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Again(msgspec.Struct, frozen=True):
 
     argv: list[str]
     running: Settings
+    guests: Optional[list[tuple[str, str]]] = None
+    """Names and folders: only these are read, and all else stays as it is."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -85,15 +88,20 @@ class Reloading:
         self._deadline_s = 0.0
         self._answer = b""
         self._clients: list[str] = []
+        self._guests: list[tuple[str, str]] | None = None
+        """Those that are read at present; None: the settings are."""
         self._waiting: list[str] | None = None
         """Clients of the next reading; None: nobody has asked for one."""
+        self._guests_waiting: list[tuple[str, list[tuple[str, str]]]] = []
 
-    def ask(self, client: str | None = None) -> None:
-        """Read the settings; `client` waits for what becomes of it."""
-        if self._process is not None:
+    def ask(self, client: str | None = None, guests: list[tuple[str, str]] | None = None) -> None:
+        """Read the settings, or only these guests; `client` waits for what becomes of it."""
+        if self._process is None:
+            self._start([client] if client else [], guests)
+        elif guests is not None and client is not None:
+            self._guests_waiting.append((client, guests))
+        else:
             self._waiting = [*(self._waiting or []), *([client] if client else [])]
-            return
-        self._start([client] if client else [])
 
     def applied(self) -> None:
         """The settings that were read last are in effect now."""
@@ -113,14 +121,14 @@ class Reloading:
         if self._process is not None:
             self._forget()
 
-    def _start(self, clients: list[str]) -> None:
-        self._clients, self._answer = clients, b""
+    def _start(self, clients: list[str], guests: list[tuple[str, str]] | None = None) -> None:
+        self._clients, self._guests, self._answer = clients, guests, b""
         self._deadline_s = time.monotonic() + LIMIT_S
         given = os.memfd_create("settings", os.MFD_CLOEXEC)
         try:
             # a pipe would hold 64 kB, and then wait
             with open(given, "wb", closefd=False) as file:
-                file.write(msgspec.msgpack.encode(Again(self._reread.argv, self._running())))
+                file.write(msgspec.msgpack.encode(Again(self._reread.argv, self._running(), guests)))
             os.lseek(given, 0, os.SEEK_SET)
             self._process = subprocess.Popen([*self._reread.command, str(os.getpid())], stdin=given, stdout=subprocess.PIPE)
         except OSError as error:
@@ -155,6 +163,9 @@ class Reloading:
         if self._waiting is not None:
             clients, self._waiting = self._waiting, None
             self._start(clients)
+        elif self._guests_waiting:
+            client, guests = self._guests_waiting.pop(0)
+            self._start([client], guests)
 
     def _judge(self) -> None:
         try:
@@ -170,11 +181,12 @@ class Reloading:
         except msgspec.DecodeError as error:
             self._refused(f"another version of ncs_cluster is installed now ({error}); restart the daemon")
             return
-        self._next_shown = answer.shown
+        self._next_shown = answer.shown if self._guests is None else self.shown
         self._read(settings, tuple(self._clients))
 
     def _refused(self, why: str) -> None:
-        self._log("error", f"new settings are not applied: {why}")
+        what = "new settings are not applied" if self._guests is None else "a graph of another machine is not loaded"
+        self._log("error" if self._guests is None else "warning", f"{what}: {why}")
         for client in self._clients:
             self._refuse(client, why)
 

@@ -73,13 +73,15 @@ class Requests:
             case c.AskUrl():
                 self._reply(client, self._url())
             case c.AskGraphs():
-                self._reply(client, _body(self._engine.settings.graphs))
+                self._reply(client, _body(self._engine.settings.all_graphs))
             case c.BeginJob(job=job):
                 self._begin(client, job)
             case c.ChangeStick():
                 self._change_stick(client, request)
             case c.AskReload():
                 self._reload(client)
+            case c.ChangeGuests(guests=guests):
+                self._change_guests(client, guests)
             case c.AskSettings():
                 self._reply(client, self._settings())
             case c.AskSwitch() | c.AskFault() | c.ChangeJob():
@@ -113,6 +115,14 @@ class Requests:
             self._reply(client, c.Reply(error=why))
         else:
             self._reloading.ask(client)
+
+    def _change_guests(self, client: str, guests: list[tuple[str, str]]) -> None:
+        if self._reloading is None:
+            self._reply(client, c.Reply(error=NOT_READ_AGAIN))
+        elif self._uid(client) != os.getuid():
+            self._reply(client, c.Reply(error="only the daemon's own user may give it graphs"))
+        else:
+            self._reloading.ask(client, guests)
 
     def _settings(self) -> c.Reply:
         if self._reloading is None:

@@ -23,6 +23,7 @@ from ncs_cluster import messages as m
 from ncs_cluster.control_messages import SETTINGS_REFUSED
 from ncs_cluster.core import actions as a
 from ncs_cluster.core import events as e
+from ncs_cluster.core import guests
 from ncs_cluster.core.engine import Engine
 from ncs_cluster.core.events import BUS, OPERATOR, Endpoint
 from ncs_cluster.errors import format_os_error
@@ -99,7 +100,9 @@ class Supervisor:
         self._engine = Engine(settings, time.monotonic())
         self._log = EventLog(self._engine.sticks.name_of)
         self._kept_jobs = KeptJobs(Path(settings.state_dir) if keep_jobs else None, self._log.add)
-        self._engine.jobs.restore(self._kept_jobs.load())
+        records = self._kept_jobs.load()
+        guests.restore(self._engine, records)
+        self._engine.jobs.restore(records)
         self._bus = SimulatedBus([stick for stick in settings.sticks if stick.simulated])
         self._usb = [UsbBus(spec, Path(settings.state_dir)) for spec in settings.discoveries]
         self._events: deque[tuple[Endpoint, object]] = deque()

@@ -22,9 +22,10 @@ from ncs_cluster.specs.sticks import (
     RuntimeSpec,
     StickSpec,
 )
-from ncs_cluster.specs.work import CameraSpec, GraphSpec, JobRecord, JobSpec, SinkSpec
+from ncs_cluster.specs.work import GUEST, CameraSpec, GraphSpec, JobRecord, JobSpec, SinkSpec
 
 __all__ = [
+    "GUEST",
     "AmbientSpec",
     "CameraSpec",
     "ClusterSpec",
@@ -73,6 +74,13 @@ class Settings(Struct, frozen=True):
     """How long temperatures, rates and events are kept in the state directory; 0: not at all."""
     fallback: Optional[FallbackSpec] = None
     overflow: Optional[OverflowSpec] = None
+    guests: List[GraphSpec] = []
+    """Graphs of jobs of other machines, which no file names: loaded beside `graphs`, run on the frames of those jobs alone."""
+
+    @property
+    def all_graphs(self) -> List[GraphSpec]:
+        """What workers load."""
+        return [*self.graphs, *self.guests]
 
     @property
     def all_pools(self) -> List[PoolSpec]:

@@ -8,6 +8,9 @@ from msgspec import Meta, Struct
 
 from ncs_cluster.types import CameraName, GraphName
 
+GUEST = "@"
+"""In the name of a guest, a graph that came from a NATS server for jobs; no graph of the settings has it."""
+
 
 class GraphSpec(Struct, frozen=True):
     """A graph folder, read. `labels` are the names of its classes, by id."""
@@ -37,6 +40,11 @@ class GraphSpec(Struct, frozen=True):
     """Tensors or layers inside the model that are outputs beside its own; a blob cannot have them."""
     blob: Optional[str] = None
     """Absolute path of the graph compiled for a Myriad X; None where no backend needs it."""
+
+    @property
+    def is_guest(self) -> bool:
+        """Only jobs that name it run it."""
+        return GUEST in self.name
 
 
 class CameraSpec(Struct, frozen=True):

@@ -52,6 +52,8 @@ class StickTraits:
     """The label of each detection is the model of the graph that was inferred."""
     cannot_load: frozenset[str] = frozenset()
     """Models with which it cannot be opened."""
+    crashes_with: frozenset[str] = frozenset()
+    """Models at whose loading its worker crashes."""
     done: int = 0
 
     @property

@@ -120,6 +120,9 @@ class Worker(Process):
             self.send(m.Failed("graph", f"{model}: too large", permanent=True))
             self.world.after(self.world.exit_s, lambda: self.world.exits(self, "exit code 1", 1))
             return
+        if any(graph.model in self.stick.crashes_with for graph in self.graphs):
+            self.world.crash(self.endpoint)
+            return
         self.open = True
         self.send(
             m.StickOpened("virtual stick", self.stick.sensor, self.stick.max_in_flight, "virtual firmware", self.stick.can_reset)

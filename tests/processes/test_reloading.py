@@ -150,3 +150,25 @@ def test_an_interpreter_that_cannot_be_started_is_a_refusal(tmp_path: Path) -> N
     made.reloading.ask("7")
     assert made.refused == [("7", "they cannot be read: No such file or directory; try again")]
     assert made.reloading.pids() == set()
+
+
+def test_guests_are_read_after_the_reading_that_has_begun_and_leave_what_is_shown(
+    reader: Callable[[str], Reader], tmp_path: Path
+) -> None:
+    made = reader(says(msgspec.structs.replace(answer(), shown=[])))
+    given = [("mine@0123456789ab", "/state/guests/0")]
+    made.reloading.ask("1")
+    made.reloading.ask("2", given)
+    made.reloading.ask("3")
+    made.until(lambda: len(made.read) == 3)
+    assert [clients for _, clients in made.read] == [("1",), ("3",), ("2",)]
+    asked = [msgspec.msgpack.decode(path.read_bytes(), type=Again).guests for path in sorted(tmp_path.glob("given*"))]
+    assert asked == [None, None, given]
+
+
+def test_the_origin_of_settings_stays_known_when_guests_change(reader: Callable[[str], Reader]) -> None:
+    made = reader(says(msgspec.structs.replace(answer(), shown=[])))
+    made.reloading.ask("1", [])
+    made.until(lambda: made.read)
+    made.reloading.applied()
+    assert made.reloading.shown == SHOWN

@@ -144,3 +144,21 @@ def test_a_stick_is_changed_by_the_daemons_own_user_and_by_root_alone(
     asked.ask(c.ChangeStick("sim-1", verb))
     why = "only the daemon's own user and root may change a stick: sudo -u ncs ncsctl ..."
     assert (asked.raised, asked.replies) == (([c.ChangeStick("sim-1", verb)], []) if may else ([], [c.Reply(error=why)]))
+
+
+@pytest.mark.parametrize("uid", [os.getuid(), os.getuid() + 1])
+def test_graphs_of_other_machines_are_taken_from_the_daemons_own_user_alone(uid: int) -> None:
+    class Reloading:
+        asked: list[Any] = []  # one test has one
+
+        def ask(self, *given: Any) -> None:
+            self.asked.append(given)
+
+    given = [("mine@0123456789ab", "/state/guests/0")]
+    asked = Asked(uid=uid, reloading=Reloading())
+    asked.requests.handle("5", c.ChangeGuests(given))
+    if uid == os.getuid():
+        assert (Reloading.asked, asked.replies) == ([("5", given)], [])
+    else:
+        assert Reloading.asked == []
+        assert asked.replies == [c.Reply(error="only the daemon's own user may give it graphs")]
