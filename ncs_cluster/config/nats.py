@@ -76,7 +76,7 @@ def _chunks(context: Context, announced: dict[str, Any], shown: str) -> list[Sin
     table = context.root.nats
     assert table is not None
     if not table.jobs:
-        for key in sorted({"mounts", "job_weight"} & table.model_fields_set):
+        for key in sorted({"mounts", "job_weight", "graphs"} & table.model_fields_set):
             context.refuse("nats", key, because="is for jobs of other machines; set jobs = true too")
         return []
     options = {
@@ -84,6 +84,7 @@ def _chunks(context: Context, announced: dict[str, Any], shown: str) -> list[Sin
         "folder": str(Path(state_dir(context)) / "chunks"),
         "mounts": {name: str(context.path(path, "nats", "mounts")) for name, path in table.mounts.items()},
         "weight": table.job_weight,
+        "graphs": str(Path(state_dir(context)) / "guests") if table.graphs else "",
     }
     plugin = SINKS.get("chunks")
     try:

@@ -115,6 +115,11 @@ class Nats(Table):
     )
     jobs: bool = key(False, "Take chunks of jobs that `ncsctl run --nats` offers there.")
     job_weight: float = key(0.1, "The share of the sticks of each chunk, beside the weights of the cameras.", gt=0, le=100)
+    graphs: bool = key(
+        False,
+        "Fetch the graph of such a job from the server where this host lacks it, and run it for the job. "
+        "Who may write to the server chooses it.",
+    )
     mounts: dict[str, str] = key(
         {}, "Folders with the files of such jobs, by the names that `ncsctl run --mount` gives them. Nothing outside is read."
     )

@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 from collections import deque
 from collections.abc import Callable
-from typing import Deque, List, Optional, TypeVar
+from typing import Deque, List, Optional, Tuple, TypeVar
 
 import msgspec
 
@@ -67,6 +67,11 @@ class SocketObserver:
 
     def cancel_job(self, id: str) -> None:
         self._ask(lambda client: client.change_job(id, "cancel"))
+
+    def change_guests(self, guests: List[Tuple[str, str]]) -> None:
+        # the daemon tries them, for minutes perhaps, in which other threads have questions
+        with Client(self._runtime_dir) as client:
+            client.change_guests(guests)
 
     def wait(self, timeout_s: float) -> None:
         if self._follower is None:

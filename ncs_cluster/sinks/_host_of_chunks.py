@@ -7,15 +7,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Tuple
 
 import msgspec
 
-from ncs_cluster.errors import NcsClusterError
+from ncs_cluster.errors import NcsClusterError, NotRunning
 from ncs_cluster.fleet.chunk import Chunk, Malformed, Offer, placed
 from ncs_cluster.fleet.entry import ABSENT, USABLE
 from ncs_cluster.fleet.jobs import DELIVERIES, Taken
 from ncs_cluster.jobs.same_graph import key_of
+from ncs_cluster.sinks._guest_graphs import Guests
 from ncs_cluster.sinks._held_chunk import NEW, OVER, RUNNING, WHOLE, Held, Kept, found
 from ncs_cluster.sinks.base import JobObserver
 from ncs_cluster.specs import GraphSpec
@@ -29,10 +30,13 @@ ENDED = ("failed", "cancelled")
 class Host:
     """See the module."""
 
-    def __init__(self, folder: str, mounts: Dict[str, str], weight: float, daemon: JobObserver) -> None:
-        """`folder`: of the chunks' folders."""
+    def __init__(
+        self, folder: str, mounts: Dict[str, str], weight: float, daemon: JobObserver, guests: Optional[Guests] = None
+    ) -> None:
+        """`folder`: of the chunks' folders. `guests`: None where this host takes no graphs of others."""
         self.held: Dict[Tuple[str, str], Held] = {}
         """By job and chunk."""
+        self.guests = guests
         self._folder, self._mounts, self._weight, self._daemon = folder, mounts, weight, daemon
         self._graphs: Dict[str, GraphSpec] = {}
         """By their key."""
@@ -42,6 +46,8 @@ class Host:
     def load(self) -> None:
         """Chunks that a process before this one has taken. Folders of others are removed. Raises OSError."""
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        if self.guests is not None:
+            self.guests.store.load()
         for name in os.listdir(self._folder):
             folder = os.path.join(self._folder, name)
             held = found(folder)
@@ -101,17 +107,35 @@ class Host:
                     held.remove()
                     del self.held[key]
 
+    def settle(self, offers: Iterable[Offer]) -> None:
+        """Have the daemon's guests be the graphs of these jobs, and of the chunks that are here, that it lacks."""
+        if self.guests is None:
+            return
+        self._learn()
+        own = {key for key, graph in self._graphs.items() if not graph.is_guest}
+        needed = {offer.job: offer for offer in offers if self._elsewhere(offer) is None}
+        needed.update({held.offer.job: held.offer for held in list(self.held.values())})
+        with contextlib.suppress(NotRunning):
+            if self.guests.settle([each for each in needed.values() if each.graph_key not in own], list(self._graphs.values())):
+                self._learn()
+
     def refusal(self, offer: Offer) -> Optional[str]:
-        """Why this host takes no part in a job; None: it does."""
-        if missing := [name for name in offer.mounts if name not in self._mounts]:
-            return f"it has no mount {missing[0]}; name its folder in [nats] mounts"
-        if (why := self._missing(offer)) is not None:
+        """Why this host takes no part in a job; None: it does. Raises Undecided while its graph is on its way."""
+        if (why := self._elsewhere(offer)) is not None:
             return why
         self._learn()
+        if offer.graph_key not in self._graphs and self.guests is not None and offer.files is not None:
+            return self.guests.refusal(offer)
         if offer.graph_key not in self._graphs:
             same = any(graph.name == offer.graph for graph in self._graphs.values())
             return f"its graph {offer.graph} is another one" if same else f"it has no graph {offer.graph}"
         return None
+
+    def _elsewhere(self, offer: Offer) -> Optional[str]:
+        """Why the files of a job cannot be found here."""
+        if missing := [name for name in offer.mounts if name not in self._mounts]:
+            return f"it has no mount {missing[0]}; name its folder in [nats] mounts"
+        return self._missing(offer)
 
     def _missing(self, offer: Offer) -> Optional[str]:
         """Why the files of a job are not here."""
@@ -148,7 +172,8 @@ class Host:
                     place = msgspec.msgpack.encode(graph), now.st_mtime_ns, now.st_size
                     if place not in self._keys:
                         self._keys[place] = key_of(graph)
-                    learnt[self._keys[place]] = graph
+                    if not graph.is_guest or self._keys[place] not in learnt:
+                        learnt[self._keys[place]] = graph
             self._graphs = learnt
 
 

@@ -179,6 +179,10 @@ class JobObserver(Observer, Protocol):
     def cancel_job(self, id: str) -> None:
         """Raises NcsClusterError."""
 
+    def change_guests(self, guests: List[Tuple[str, str]]) -> None:
+        """Have the daemon load these graphs of other machines, by name and folder, and no others any more; blocks for minutes at
+        most. Raises NotRunning, or another NcsClusterError where one does not load: then nothing has changed."""
+
 
 class EventObserver(Observer, Protocol):
     """An observer that tells of events, too."""

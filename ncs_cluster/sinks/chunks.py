@@ -22,7 +22,9 @@ from ncs_cluster.fleet.drained import is_drained
 from ncs_cluster.fleet.entry import PROTOCOL
 from ncs_cluster.fleet.jobs import DELIVERIES, Jobs, Taken
 from ncs_cluster.fleet.login import Key
+from ncs_cluster.fleet.parcel import Parcels
 from ncs_cluster.plugins import reason
+from ncs_cluster.sinks._guest_graphs import Guests, Undecided
 from ncs_cluster.sinks._held_chunk import FAILED, OVER, WHOLE, Held
 from ncs_cluster.sinks._host_of_chunks import Host
 from ncs_cluster.sinks._nats_sessions import Sessions
@@ -68,6 +70,8 @@ class Options:
     """Of each chunk's stream, beside cameras of weight 1."""
     runtime_dir: str = ""
     """Of the daemon that does the work."""
+    graphs: str = ""
+    """Absolute path of the folder for graphs of jobs that the daemon lacks; empty: it takes none."""
 
     def __post_init__(self) -> None:
         address.parse(self.url)
@@ -95,7 +99,8 @@ class Chunks:
         where = address.parse(options.url)
         key = None if options.seed is None else Key(options.seed, options.jwt)
         self._server = Server(where, options.user, options.password, options.ca_file, key)
-        self._host = Host(options.folder, options.mounts, options.weight, daemon)
+        guests = Guests(options.graphs, daemon) if options.graphs else None
+        self._host = Host(options.folder, options.mounts, options.weight, daemon, guests)
         self._sessions = Sessions(str(where), self._session)
         self._offers: Dict[str, Offer] = {}
         self._verdicts: Dict[str, Optional[str]] = {}
@@ -145,16 +150,27 @@ class Chunks:
     def _judge(self) -> None:
         while not self._sessions.closing.is_set():
             offers = dict(self._offers)
+            try:
+                self._host.settle(offers.values())
+            except Exception as error:
+                log.warning("graphs of jobs: unexpected %s", reason(error))
             for job, offer in offers.items():
                 try:
                     self._verdicts[job] = self._host.refusal(offer)
+                except Undecided:
+                    self._verdicts.pop(job, None)
                 except Exception as error:
                     self._verdicts[job] = reason(error)
             for job in set(self._verdicts) - set(offers):
                 del self._verdicts[job]
             until_s = time.monotonic() + JUDGED_S
-            while time.monotonic() < until_s and set(self._offers) <= set(offers) and not self._sessions.closing.is_set():
+            while time.monotonic() < until_s and not self._judges_anew(offers) and not self._sessions.closing.is_set():
                 self._sessions.closing.wait(LOOK_S)
+
+    def _judges_anew(self, offers: Dict[str, Offer]) -> bool:
+        """Something has changed since these were judged."""
+        guests = self._host.guests
+        return not set(self._offers) <= set(offers) or (guests is not None and guests.fetched)
 
     # -- the thread of the connection
 
@@ -166,6 +182,7 @@ class Chunks:
             await jobs.prepare()
             self._sessions.trouble = None
             taking: Optional[asyncio.Task[None]] = None
+            fetching = asyncio.ensure_future(self._fetch_graphs(Parcels(connection)))
             try:
                 while not self._sessions.closing.is_set() and not connection.closed:
                     if time.monotonic() >= due_s:
@@ -176,6 +193,8 @@ class Chunks:
                     await self._refuse(jobs, verdicts, told)
                     for held in list(self._host.held.values()):
                         await self._tell(jobs, held)
+                    if fetching.done():
+                        fetching.result()
                     if taking is not None and taking.done():
                         taking.result()
                         taking = None
@@ -184,9 +203,17 @@ class Chunks:
                         taking = asyncio.ensure_future(self._take(jobs, fits))
                     await asyncio.sleep(TURN_S)
             finally:
-                if taking is not None:
-                    taking.cancel()
-                    await asyncio.wait({taking}, timeout=LAST_WORDS_S / 2)
+                tasks = {task for task in (taking, fetching) if task is not None}
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks, timeout=LAST_WORDS_S / 2)
+
+    async def _fetch_graphs(self, parcels: Parcels) -> None:
+        """As long as the connection lasts. Raises Unusable."""
+        while self._host.guests is not None:
+            if self._host.guests.lacks:
+                await self._host.guests.fetch(parcels)
+            await asyncio.sleep(OFFERS_S)
 
     async def _refuse(self, jobs: Jobs, verdicts: Dict[str, Optional[str]], told: Dict[str, Optional[str]]) -> None:
         """Say what is new of the jobs that this host takes no part in. `told`: what this connection has said."""

@@ -15,7 +15,9 @@ from msgspec.structs import replace
 
 from ncs_cluster.cli.run.collecting import Collector
 from ncs_cluster.cli.run.feeding import Feeder
+from ncs_cluster.cli.run.sent_graph import SentGraph
 from ncs_cluster.client import Refused
+from ncs_cluster.fleet import graph_files
 from ncs_cluster.fleet.address import parse
 from ncs_cluster.fleet.chunk import Offer, Root
 from ncs_cluster.fleet.connection import Server
@@ -48,6 +50,12 @@ class Daemon(Told):
     def __init__(self, graph: GraphSpec, do: Do = well, sticks: int = 2) -> None:
         super().__init__(status([stick(f"sim-{number}") for number in range(1, sticks + 1)], []))
         self.known, self.do = [graph], do
+        self.guests: list[list[str]] = []
+        """The names of those that it was given, each time."""
+        self.refuses: str | None = None
+        """Why it does not load guests."""
+        self.drops = False
+        """Its sticks fail with guests."""
         self.jobs: dict[str, JobStatus] = {}
         self.begun: list[list[str]] = []
         """The items of each job."""
@@ -74,6 +82,15 @@ class Daemon(Told):
             write(job, ledger)
         self.jobs[id] = replace(running, state="done" if why is None else "failed", detail=why)
         return id
+
+    def change_guests(self, guests: list[tuple[str, str]]) -> None:
+        self.guests.append([name for name, _ in guests])
+        if (why := self.refuses) is not None and guests:
+            raise Refused(why)
+        if self.drops:
+            return
+        own = [each for each in self.known if not each.is_guest]
+        self.known = own + [graph_files.read(folder, GraphName(name)) for name, folder in guests]
 
     def cancel_job(self, id: str) -> None:
         raise Refused(f"job {id} has ended")
@@ -117,7 +134,8 @@ class Killed(Exception):
 class Job:
     """A job over hosts of `items` pictures, four in each chunk."""
 
-    def __init__(self, folder: Path, spec: GraphSpec, items: int = 20, silent_s: float = 30.0) -> None:
+    def __init__(self, folder: Path, spec: GraphSpec, items: int = 20, silent_s: float = 30.0, *, sends: bool = False) -> None:
+        """`sends`: its graph comes along for hosts that lack it."""
         photos = folder / "photos"
         photos.mkdir(exist_ok=True)
         self.names = [f"{number}.jpg" for number in range(items)]
@@ -130,7 +148,9 @@ class Job:
         sink = SinkSpec("records", {"path": str(folder / "out" / "records")}, "", "records", str(self.path))
         self.spec = JobSpec(CameraSpec(CameraName("job"), "job", {}, ""), [sink], spec, str(folder / "out"))
         root = Root("photos", b"", "")
-        self.offer = Offer(1, "0", "job1", "small", key_of(spec), 64, 48, silent_s, (root, b"0.jpg"), ["photos"])
+        self.graph = SentGraph(spec) if sends else None
+        files = None if self.graph is None else self.graph.files
+        self.offer = Offer(1, "0", "job1", "small", key_of(spec), 64, 48, silent_s, (root, b"0.jpg"), ["photos"], files)
         self.roots, self.said = [root], list[str]()
 
     def collect(self, place: NatsServer, until: Callable[[], object] = lambda: False, login: tuple[str, str] | None = None) -> None:
@@ -141,7 +161,7 @@ class Job:
                 raise Killed
 
         feeder = Feeder(self.spec, self.ledger)
-        made = Collector(self.ledger, feeder, self.offer, self.roots, 4, show, self.said.append)
+        made = Collector(self.ledger, feeder, self.offer, self.roots, 4, show, self.said.append, self.graph)
         try:
             asyncio.run(asyncio.wait_for(made.run(Server(parse(place.url), *(login or ()))), 2 * WAIT_S))
         except Killed:

@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ncs_cluster.fleet.address import parse
 from ncs_cluster.fleet.connection import Server, Unusable, connected, is_forbidden
+from ncs_cluster.types import GraphName
 from tests.conftest import ROOT
 from tests.nats_server import QUIET, nats_server
 from tests.sinks.onehost import Daemon, Job, graph, host
@@ -17,6 +19,7 @@ from tests.sinks.onehost import Daemon, Job, graph, host
 PASSWORD = "canary-4711"
 PAGE = (ROOT / "docs/fleet.md").read_text()
 (RIGHTS,) = re.findall(r"A host that takes jobs needs these besides.*?\n\n    publish: (\[.*?\])\n", PAGE, flags=re.DOTALL)
+(OF_GRAPHS,) = re.findall(r"With `\[nats\] graphs = true` these too:\n\n    publish: (\[.*?\])\n", PAGE)
 COLLECTOR = '["ncs.>", "$JS.API.>", "$JS.ACK.>"]'
 
 
@@ -24,14 +27,16 @@ def user(name: str, password: str, publish: str) -> str:
     return f'{{ user: {name}, password: "{password}", permissions: {{ publish: {publish}, subscribe: ["_INBOX.>"] }} }}'
 
 
-def test_they_suffice_for_a_job_and_for_no_refusal_in_the_name_of_another(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [False, True])
+def test_they_suffice_for_a_job_and_for_no_refusal_in_the_name_of_another(tmp_path: Path, sent: bool) -> None:
     spec = graph(tmp_path)
-    job = Job(tmp_path, spec, items=8)
-    daemon = Daemon(spec)
-    own = RIGHTS[:-1] + ', "$JS.API.DIRECT.GET.ncs_drained.ncs.drained.attic"]'
+    job = Job(tmp_path, spec, items=8, sends=sent)
+    daemon = Daemon(replace(spec, name=GraphName("own"), threshold=0.9) if sent else spec)
+    own = RIGHTS[:-1] + (f", {OF_GRAPHS[1:-1]}" if sent else "") + ', "$JS.API.DIRECT.GET.ncs_drained.ncs.drained.attic"]'
+    options = {"user": "attic", "password": PASSWORD, "graphs": str(tmp_path / "guests") if sent else ""}
     users = [user("attic", PASSWORD, own), user("collector", PASSWORD, COLLECTOR), user("onlooker", QUIET, '[">"]')]
     lines = ["authorization {", "users: [", *users, "]", "}"]
-    with nats_server(tmp_path, *lines) as place, host(place, tmp_path, daemon, user="attic", password=PASSWORD):
+    with nats_server(tmp_path, *lines) as place, host(place, tmp_path, daemon, **options):
         job.collect(place, login=("collector", PASSWORD))
         assert job.written() == job.whole
 

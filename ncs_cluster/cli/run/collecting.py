@@ -16,10 +16,12 @@ from typing import BinaryIO
 from ncs_cluster.cli.run import chunking
 from ncs_cluster.cli.run.chunking import Cut, Named
 from ncs_cluster.cli.run.feeding import Feeder
+from ncs_cluster.cli.run.sent_graph import SentGraph
 from ncs_cluster.fleet.chunk import Chunk, Malformed, Offer, Result, Root
 from ncs_cluster.fleet.connection import Server, Unusable, connected
 from ncs_cluster.fleet.entry import PROTOCOL
 from ncs_cluster.fleet.jobs import Jobs
+from ncs_cluster.fleet.parcel import Parcels
 from ncs_cluster.jobs.ledger import Item, Ledger
 from ncs_cluster.sinks.records import read
 from ncs_cluster.sources._item_kind import is_film
@@ -47,9 +49,11 @@ class Collector:
         size: int,
         show: Callable[[], None],
         say: Callable[[str], None],
+        graph: SentGraph | None = None,
     ) -> None:
+        """`graph`: for hosts that lack it."""
         self._ledger, self._feeder, self._offer, self._roots = ledger, feeder, offer, roots
-        self._show = show
+        self._show, self._graph = show, graph
         self._say_line, self._said = say, set[str]()
         place = ledger.place(ledger.written)
         self._cuts: Iterator[Cut] = chunking.cuts(ledger, size, place.item)
@@ -71,17 +75,21 @@ class Collector:
                 async with connected(server, "ncsctl run") as connection:
                     jobs = Jobs(connection)
                     await jobs.prepare()
+                    parcels = Parcels(connection)
+                    await parcels.prepare()
                     await jobs.offer(self._offer)
-                    await self._session(jobs)
+                    await self._session(jobs, parcels)
                     await asyncio.to_thread(self._feeder.finish, self._turn)
                     await jobs.withdraw(self._offer.job)
+                    if self._graph is not None:
+                        await self._graph.remove(parcels, await jobs.offers({}))
                 return
             except Unusable as error:
                 self._say(f"the NATS server {server.address} cannot be used: {error}; trying again")
                 self._show()
                 await asyncio.sleep(AGAIN_S)
 
-    async def _session(self, jobs: Jobs) -> None:
+    async def _session(self, jobs: Jobs, parcels: Parcels) -> None:
         loop = asyncio.get_running_loop()
         refusals_s, lonely_s = loop.time() + REFUSALS_S, loop.time() + LONELY_S
         while self._window:
@@ -100,6 +108,8 @@ class Collector:
                     break
             await self._forget(jobs, ended)
             self._show()
+            if self._graph is not None:
+                await self._graph.send(parcels)
             now_s = loop.time()
             if now_s >= refusals_s:
                 refusals_s = now_s + REFUSALS_S

@@ -23,9 +23,10 @@ from ncs_cluster.cli.run.collecting import Collector
 from ncs_cluster.cli.run.feeding import Feeder
 from ncs_cluster.cli.run.prepared import INTERRUPTED, PROGRAM, ended, prepared
 from ncs_cluster.cli.run.progress import Progress
+from ncs_cluster.cli.run.sent_graph import SentGraph
 from ncs_cluster.cli.settings import read
 from ncs_cluster.errors import ConfigError, one_line
-from ncs_cluster.fleet.chunk import Offer, Root
+from ncs_cluster.fleet.chunk import Malformed, Offer, Root
 from ncs_cluster.fleet.connection import Server, Unusable, connected, library
 from ncs_cluster.fleet.entry import PROTOCOL
 from ncs_cluster.fleet.jobs import Jobs
@@ -72,6 +73,7 @@ def _collect(given: argparse.Namespace, server: Server, ledger: Ledger, job: Job
     roots = chunking.roots(ledger, given.mounts)
     name, size = _kept(ledger)
     width, height = given.most
+    graph = _graph(job)
     offer = Offer(
         PROTOCOL,
         __version__,
@@ -83,14 +85,24 @@ def _collect(given: argparse.Namespace, server: Server, ledger: Ledger, job: Job
         given.host_timeout,
         _there(ledger, roots),
         sorted({root.mount for root in roots}),
+        None if graph is None else graph.files,
     )
     feeder = Feeder(job, ledger)
     try:
         with progress:
-            collector = Collector(ledger, feeder, offer, roots, size, lambda: progress.update(None), _say)
+            collector = Collector(ledger, feeder, offer, roots, size, lambda: progress.update(None), _say, graph)
             asyncio.run(collector.run(server))
     finally:
         feeder.close()
+
+
+def _graph(job: JobSpec) -> SentGraph | None:
+    """None: only hosts that have it take part."""
+    try:
+        return SentGraph(job.graph)
+    except Malformed as error:
+        _say(f"graph {job.graph.name} {error}; hosts that lack it take no part")
+        return None
 
 
 def _kept(ledger: Ledger) -> tuple[str, int]:
