@@ -40,7 +40,7 @@ class ClusterStatus(Struct, frozen=True):
     switches: int
     last_switch: LastSwitch | None
     shedding: bool
-    """Every stick is too hot, or reports no temperature: no frame is processed."""
+    """Every stick is too hot, or reports no temperature, and no neighbour answers: no frame is processed."""
     ring: list[list[str]]
     """Stick ids of each cluster, in the order of their turns."""
 

@@ -51,11 +51,17 @@ class Overflow(RolePool):
         self._patient_until_s = 0.0
         sticks.spare = spec.pool.name
         self.regulator.held = True
+        for each in regulators.values():
+            each.helped = True
 
     def fps(self, now_s: float) -> float:
         """Answers per second."""
         spares = self._dispatcher.spares
         return sum(spares[stick.spec.id].done.per_s(now_s) for stick in self.members if stick.spec.id in spares)
+
+    def answering(self, now_s: float) -> bool:
+        """Neighbours process frames."""
+        return self.serving and self.fps(now_s) > 0.0
 
     @property
     def counts(self) -> OverflowCounts:

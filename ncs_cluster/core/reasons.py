@@ -18,7 +18,7 @@ def ready(engine: Engine, now_s: float) -> str | None:
         return "stopping"
     if not any(stick.usable for stick in engine.sticks.by_id.values()):
         return "no usable stick" if engine.sticks.by_id else "no sticks"
-    if shedding(engine):
+    if shedding(engine, now_s):
         return _why_none_works(engine)
     if (reason := engine.workers.health.failing(now_s)) is not None:
         return reason
@@ -47,8 +47,10 @@ def reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
             said.append(f"{camera.spec.name} has no signal: {camera.detail or camera.child.last_error or 'starting'}")
         elif not camera.ended and not camera.removed and (why := complaint(camera.child, now_s)) is not None:
             said.append(f"camera {camera.spec.name}: {why}")
-    if shedding(engine):
-        said.append(f"{_why_none_works(engine)}: no frame is processed")
+    if _all_rest(engine):
+        alone = engine.workers.overflow is None
+        nobody = "no frame is processed" if alone else "no frame is processed, neighbours answer none"
+        said.append(f"{_why_none_works(engine)}: {nobody if shedding(engine, now_s) else 'only neighbours process frames'}")
     failing = engine.workers.health.failing(now_s)
     if failing is not None:
         said.append(failing)
@@ -66,7 +68,7 @@ def reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
             said.append(f"{process.spec.name} is not served: {why.removeprefix('is ')}")
     if engine.gateway is not None and (why := complaint(engine.gateway.child, now_s)) is not None:
         said.append(f"the page does not answer: {why.removeprefix('is ')}")
-    down = shedding(engine) or failing is not None or not any(stick.usable for stick in engine.sticks.by_id.values())
+    down = shedding(engine, now_s) or failing is not None or not any(stick.usable for stick in engine.sticks.by_id.values())
     if down and not said:
         said.append("no stick is ready yet")
     return said, down
@@ -113,10 +115,17 @@ def stick_state(engine: Engine, stick: Stick) -> str:
     return "draining" if child.state is State.STOPPING else "backoff"
 
 
-def shedding(engine: Engine) -> bool:
-    """Load is shed: every usable stick of every pool is too hot, or reports no temperature."""
-    regulators = engine.workers.regulators.values()
-    return any(each.shedding for each in regulators) and not any(each.active for each in regulators)
+def shedding(engine: Engine, now_s: float) -> bool:
+    """Load is shed: every usable stick of every pool is too hot, or reports no temperature, and no neighbour answers."""
+    overflow = engine.workers.overflow
+    return _all_rest(engine) and (overflow is None or not overflow.answering(now_s))
+
+
+def _all_rest(engine: Engine) -> bool:
+    """Every usable stick of this host is too hot, or reports no temperature."""
+    overflow = engine.workers.overflow
+    own = [each for each in engine.workers.regulators.values() if overflow is None or each is not overflow.regulator]
+    return any(each.shedding for each in own) and not any(each.active for each in own)
 
 
 def _why_none_works(engine: Engine) -> str:

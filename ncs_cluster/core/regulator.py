@@ -45,6 +45,8 @@ class Regulator:
         """The pool gives no stick a frame, whatever its policy advises: it is a fallback that is not needed."""
         self.backed = False
         """A fallback works while every stick of the pool rests, and its events say so."""
+        self.helped = False
+        """Neighbours may process frames while every stick of the pool rests."""
         self.no_alternative = False
         """The active cluster's interval has ended, and no other cluster can replace it."""
         self._sticks = sticks
@@ -295,10 +297,11 @@ class Regulator:
         self.shedding = shedding
         if self.backed:
             return []
+        where = " on this host" if self.helped else ""
         if shedding:
-            return [LogEvent("warning", "clusters", f"{why_none_works(*self.rested)}: no frame is processed")]
+            return [LogEvent("warning", "clusters", f"{why_none_works(*self.rested)}: no frame is processed{where}")]
         text = "a stick reports its temperature again, or has cooled down" if before[1] else "a stick has cooled down"
-        return [LogEvent("info", "clusters", f"{text}: frames are processed again")] if working else []
+        return [LogEvent("info", "clusters", f"{text}: frames are processed again{where}")] if working else []
 
 
 def why_none_works(hot: int, unread: int) -> str:

@@ -85,7 +85,7 @@ def status(
             next_switch_s=min(due, default=None),
             switches=sum(each.switches for each in regulators),
             last_switch=None if last is None else LastSwitch(round(now_at - (now_s - last[0]), 3), last[1]),
-            shedding=shedding(engine),
+            shedding=shedding(engine, now_s),
             ring=[list(cluster) for each in regulators if each not in (reserve, spare) for cluster in each.clusters(now_s)],
         ),
         sticks=sticks,

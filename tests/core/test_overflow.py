@@ -224,3 +224,29 @@ def test_where_the_times_of_sticks_cannot_be_foreseen_no_frame_waits_for_one_in_
     world.run(20.0)
     assert world.engine.tally.count("cam0").dropped - before <= 0.1 * 20.0 / PERIOD_S
     referee.check()
+
+
+def test_what_is_said_of_sticks_that_are_all_too_hot_is_true_with_and_without_neighbours_that_answer() -> None:
+    world = world_of(installed(2))
+    world.start().run(5.0)
+    world.sticks[NET].misses = "refused"
+    for name in ("sim-1", "sim-2"):
+        world.sticks[name].temperature_c = 70.0
+    world.run(3.0)
+    alone = drawn(world.engine, world.now_s)
+    assert alone.clusters.shedding
+    assert alone.daemon.state == "down"
+    assert "every stick is too hot: no frame is processed, neighbours answer none" in alone.daemon.reasons
+    world.sticks[NET].misses = ""
+    world.run(30.0)
+    helped = drawn(world.engine, world.now_s)
+    assert not helped.clusters.shedding
+    assert (helped.daemon.state, helped.daemon.reasons) == ("degraded", ["every stick is too hot: only neighbours process frames"])
+    for name in ("sim-1", "sim-2"):
+        world.sticks[name].temperature_c = 40.0
+    world.run(10.0)
+    assert drawn(world.engine, world.now_s).daemon.state == "ok"
+    told = [line for line in world.log_text.splitlines() if "process" in line and "clusters" in line]
+    assert len(told) == 2
+    assert "every stick is too hot: no frame is processed on this host" in told[0]
+    assert "a stick has cooled down: frames are processed again on this host" in told[1]
