@@ -259,6 +259,49 @@ class JobStatus(Struct, frozen=True):
     """Unix time."""
     detail: str | None
     """Why it failed, or why it does not go on at present."""
+    chunk_of: str | None = None
+    """It is a chunk of this job over hosts, an `id` of `fleet.jobs`; None: it is a job by itself."""
+
+
+class FleetJobStatus(Struct, frozen=True):
+    """What this host does of a job over hosts, since its daemon began."""
+
+    id: str
+    """As the NATS server has it."""
+    name: str
+    """For people: "photos/2024"."""
+    state: str
+    """running|ended"""
+    chunks: int
+    """Chunks that this host has done."""
+    running: int
+    """Chunks that it has begun and not ended."""
+    failed_chunks: int
+    """Chunks that it could not do; another host was asked."""
+    done: int
+    """Frames."""
+    failed: int
+    """Frames without a result."""
+    fps: float
+    began_at: float
+    """Unix time, on this host."""
+    ended_at: float | None
+
+
+class FleetStatus(Struct, frozen=True):
+    """This daemon among those at a NATS server."""
+
+    node: str
+    server: str
+    drain: str | None
+    """ "no"; "draining": an operator has taken the host out of the work of the fleet, and it has such work in hand still;
+    "drained": it has none; None: not known."""
+    chunks: int
+    """Chunks of jobs over hosts in hand."""
+    frames: int
+    """Frames of other hosts in hand."""
+    jobs: list[FleetJobStatus] = []
+    """The oldest first; those that have ended too, the newest 20."""
 
 
 class IntakeStatus(Struct, frozen=True):
@@ -362,7 +405,8 @@ class Status(Struct, frozen=True):
     pools: list[PoolStatus] = []
     sinks: list[SinkStatus] = []
     jobs: list[JobStatus] = []
-    """The oldest first; those that have ended too, the newest 20."""
+    """The oldest first; those that have ended too, the newest 20. Chunks of jobs over hosts are among them while they run, and a
+    few that have ended: `fleet.jobs` sums them up."""
     load: LoadStatus | None = None
     original: OriginalStatus | None = None
     """Only with simulated sticks that take turns, and with the page."""
@@ -374,6 +418,8 @@ class Status(Struct, frozen=True):
     """None: there is none."""
     overflow: OverflowStatus | None = None
     """None: no frame is sent to other hosts."""
+    fleet: FleetStatus | None = None
+    """None: no NATS server is named."""
 
 
 class Event(Struct, frozen=True):

@@ -268,6 +268,8 @@ _shtab_ncsctl_fleet_drain_options=(
   "--credentials-file[instead of them\: a credentials file, not world-readable]:FILE:_files"
   "--ca-file[the authority that has signed the server\'s certificate]:FILE:_files"
   "--config[settings whose \[nats\] is used\; without it\: as for ncs-clusterd]:FILE:_files"
+  "--timeout[seconds to wait for the work that the host has (600)]:S:"
+  "--no-wait[return once the host takes no more]"
   ":as \`ncsctl fleet status\` has it:"
 )
 

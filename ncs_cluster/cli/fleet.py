@@ -37,7 +37,14 @@ def add(command: Add) -> None:
         ("drain", _drain, "take a host out of the work of the fleet, also over restarts; its own cameras and jobs go on"),
         ("return", _give_back, "let a drained host take work of the fleet again"),
     ):
-        kind(name, run, sentence).add_argument("host", metavar="HOST", help="as `ncsctl fleet status` has it")
+        changing = kind(name, run, sentence)
+        changing.add_argument("host", metavar="HOST", help="as `ncsctl fleet status` has it")
+        if name == "drain":
+            wait = changing.add_mutually_exclusive_group()
+            wait.add_argument(
+                "--timeout", metavar="S", type=_seconds, default=600.0, help="seconds to wait for the work that the host has (600)"
+            )
+            wait.add_argument("--no-wait", action="store_true", help="return once the host takes no more")
 
 
 def _server() -> argparse.ArgumentParser:
@@ -53,6 +60,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 10_000:
         raise argparse.ArgumentTypeError("must be 1 to 10000")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 7 * 86400:
+        raise argparse.ArgumentTypeError("must be 0 to 604800 seconds")
+    return seconds
 
 
 # imported where they are run: other commands do not pay for an event loop

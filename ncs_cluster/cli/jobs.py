@@ -46,8 +46,19 @@ def add(command: Add) -> None:
 
 def _list(given: argparse.Namespace) -> int:
     with _daemon(given) as daemon:
-        jobs = daemon.status().jobs
-    _print(show_jobs.listed(jobs), jobs if given.json else None)
+        status = daemon.status()
+    if given.json:
+        _print([], status.jobs)
+        return 0
+    over = [] if status.fleet is None else status.fleet.jobs
+    own = [job for job in status.jobs if job.chunk_of is None]
+    lines = show_jobs.listed(own) if own or not over else []
+    if over:
+        # imported here: few daemons have any
+        from ncs_cluster.cli import show_fleet_work
+
+        lines = [*lines, *([[]] if lines else []), *show_fleet_work.jobs(over)]
+    _print(lines, None)
     return 0
 
 

@@ -26,6 +26,7 @@ def status(document: Status) -> Lines:
         cameras(document),
         intakes(document),
         jobs(document),
+        fleet(document),
         totals(document),
     ]
     blocks += [[machine(document)], processes(document)]
@@ -42,12 +43,22 @@ def intakes(document: Status) -> Lines:
 
 
 def jobs(document: Status) -> Lines:
-    """Jobs that have not ended."""
-    if not (running := [job for job in document.jobs if job.state in ("running", "paused")]):
+    """Jobs that have not ended; of jobs over hosts see `fleet`."""
+    if not (running := [job for job in document.jobs if job.state in ("running", "paused") and job.chunk_of is None]):
         return []
     from ncs_cluster.cli import show_jobs
 
     return show_jobs.listed(running)
+
+
+def fleet(document: Status) -> Lines:
+    """Whether this host is drained, and the jobs over hosts that it works on."""
+    known = document.fleet
+    if known is None or (known.drain not in ("draining", "drained") and not any(job.state == "running" for job in known.jobs)):
+        return []
+    from ncs_cluster.cli import show_fleet_work
+
+    return show_fleet_work.status(known)
 
 
 def top(document: Status) -> Lines:

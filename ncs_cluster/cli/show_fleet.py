@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ncs_cluster import __version__
 from ncs_cluster.cli import show
+from ncs_cluster.cli.show_fleet_work import in_hand
 from ncs_cluster.cli.text import UNKNOWN, Cell, duration, number, printable, table
 from ncs_cluster.fleet.bucket import Host, Hosts
 from ncs_cluster.fleet.entry import PROTOCOL, Other
@@ -57,7 +58,7 @@ def _row(host: Host, away: bool) -> list[Cell]:
     if isinstance(told, Other):
         return [Cell(host.node), _version(told.version), Cell("unreadable", "bad"), *[Cell(UNKNOWN)] * 4, age]
     # asked for, but not confirmed: a host of an older version never will
-    drain = ", drained" if told.drained else ", draining" if away else ""
+    drain = ", drained" if told.drained else ", draining" if away or told.draining else ""
     state = Cell("gone", "bad") if host.gone else Cell(printable(told.state) + drain, STYLES.get(told.state, "bad"))
     full = told.sticks_usable >= told.sticks_present
     spare = told.headroom_fps
@@ -84,4 +85,6 @@ def _remarks(host: Host) -> list[str]:
             return ["what stands under its name is no entry of ncs_cluster"]
         return [f"speaks protocol {told.protocol} of the fleet, and this ncsctl {PROTOCOL}; use the newer ncsctl"]
     remarks = [f"version {told.version}, and this ncsctl is {__version__}"] if told.version != __version__ else []
+    if told.draining and (still := in_hand(told.chunks, told.frames)):
+        remarks.append(f"still has {still}")
     return remarks if host.gone else [*remarks, *told.reasons]

@@ -97,7 +97,7 @@ class LogEvent(Struct, frozen=True):
     """One line of the log and of `ncsctl events`. An event reports a change once, not a state repeatedly."""
 
     level: str
-    """ "info", "warning" or "error"."""
+    """ "info", "warning" or "error"; "debug": a line of the log alone."""
     origin: str
     """The part of the daemon it concerns: a stick, a camera, a child's endpoint, "page", "clusters", "usb", "fan", "ambient",
     "fault" or "daemon"."""

@@ -51,7 +51,8 @@ class Client:
             return [refuse(self._endpoint, why)]
         text = f"begins: {', '.join(spec.sources)} with {spec.graph.name} into {spec.out}"
         keep = self._engine.jobs.keep()
-        return [*keep, LogEvent("info", job.name, text, group=""), answer(self._endpoint, JobBegun(job.spec.id))]
+        level = "info" if spec.chunk is None else "debug"
+        return [*keep, LogEvent(level, job.name, text, group=""), answer(self._endpoint, JobBegun(job.spec.id))]
 
     def _change(self, id: str, verb: str, now_s: float) -> list[Action]:
         actions, why = self._engine.jobs.change(id, verb, now_s)

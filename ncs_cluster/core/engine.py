@@ -17,6 +17,7 @@ from ncs_cluster.core.dispatch import Dispatcher
 from ncs_cluster.core.events import GATEWAY, Endpoint
 from ncs_cluster.core.fallback import Fallback
 from ncs_cluster.core.fan import Fan
+from ncs_cluster.core.fleet_drain import FleetDrain
 from ncs_cluster.core.gateway import Gateway
 from ncs_cluster.core.intake_process import IntakeProcess
 from ncs_cluster.core.intakes import Intakes
@@ -84,6 +85,7 @@ class Engine:
             )
         self.cameras.gateway = self.gateway
         self.jobs = Jobs(settings.jobs, lambda: self.settings.all_graphs, self.cameras, self.sinks, self.tally)
+        self.fleet_drain = FleetDrain(lambda: self.sinks.by_name.values(), lambda: self.intake_processes.values())
         self.fan = Fan(settings.fan) if settings.fan is not None else None
         self.idle_s = now_s
         """When no unit was open last."""
@@ -226,6 +228,7 @@ class Engine:
         actions += guests.drop_unfit(self, now_s)
         actions += stick_requests.roll_out(self, now_s) + stick_requests.restart_due(self, now_s)
         actions += self.jobs.tick(now_s)
+        actions += self.fleet_drain.tick() + self.jobs.fleet.look(self.fleet_drain.offered, now_s)
         over = (self.cameras.finished(self.jobs.cameras) or self.jobs.over) and not self.jobs.live
         if over and not self.tally.open and not self.sinks.kept:
             hint = "; --loop repeats them and keeps the page" if self.gateway is not None else ""

@@ -28,6 +28,8 @@ class IntakeProcess:
         self.address: str | None = None
         """Where it listens; None before it does."""
         self.clients: list[IntakeClient] = []
+        self.work: m.WorkTold | None = None
+        """Of one that takes frames of other hosts: what it knows; None: its process has told nothing."""
         self._daemon = daemon
 
     @staticmethod
@@ -54,6 +56,9 @@ class IntakeProcess:
             case m.ClientsSeen(clients=clients):
                 self.clients = clients
                 return []
+            case m.WorkTold():
+                self.work = message
+                return []
             case m.Warned(text=text):
                 return [LogEvent("warning", self.spec.name, text)]
             case m.InUse(detail=detail):
@@ -65,7 +70,7 @@ class IntakeProcess:
                 return self._daemon.refuse(self.spec.name, detail)
             case e.Exited(how=how):
                 self.intake.lost()
-                self.clients = []
+                self.clients, self.work = [], None
                 return child.exited(how, now_s)
             case m.Heartbeat() | m.Failed() | e.Spawned() | e.SpawnFailed():
                 return handle_common(child, message, now_s)

@@ -18,13 +18,16 @@ from msgspec import structs
 
 from ncs_cluster.core.actions import Action, KeepJobs, LogEvent
 from ncs_cluster.core.cameras import Cameras
+from ncs_cluster.core.fleet_jobs import FleetJobs
 from ncs_cluster.core.sinks import Sink, Sinks
 from ncs_cluster.core.work import Tally
 from ncs_cluster.specs import GraphSpec, JobRecord, JobSpec
-from ncs_cluster.status import JobStatus
+from ncs_cluster.status import FleetJobStatus, JobStatus
 
 MOST_ENDED = 20
 """Jobs that have ended and are still listed."""
+MOST_ENDED_CHUNKS = 8
+"""Of jobs over hosts: until the process that has given them has seen how they ended."""
 
 
 class Job:
@@ -72,6 +75,7 @@ class Jobs:
     ) -> None:
         """`specs`: jobs for which alone the daemon runs. `graphs()`: the daemon's."""
         self.by_id = {spec.id: Job(JobRecord(spec)) for spec in specs}
+        self.fleet = FleetJobs(lambda: self.by_id.values())
         self._alone = list(self.by_id)
         self._graphs = graphs
         self._cameras, self._sinks, self._tally = cameras, sinks, tally
@@ -152,6 +156,10 @@ class Jobs:
     def status(self, now_s: float) -> list[JobStatus]:
         return [self._status(job, now_s) for job in self.by_id.values()]
 
+    def fleet_status(self, now_s: float, now_at: float) -> list[FleetJobStatus]:
+        """`now_at`: Unix seconds."""
+        return self.fleet.status(now_s, now_at, lambda job: self._status(job, now_s).fps)
+
     # -- one job
 
     def _each(self) -> list[Job]:
@@ -167,7 +175,8 @@ class Jobs:
             return self._enter(job, "failed", now_s, why)
         job.started = True
         added = bool(spec.id)
-        actions = [action for sink in spec.sinks for action in self._sinks.add(sink, now_s, added=added)]
+        actions = [] if spec.chunk is None else self.fleet.begun(spec.chunk, now_s)
+        actions += [action for sink in spec.sinks for action in self._sinks.add(sink, now_s, added=added)]
         return actions + self._cameras.add(spec.camera, now_s, added=added)
 
     def _advance(self, job: Job, now_s: float) -> list[Action]:
@@ -198,15 +207,19 @@ class Jobs:
             actions += [action for sink in self._sinks_of(job) for action in sink.close(now_s)]
         job.state, job.detail, job.started = state, detail, False
         job.ended_s = now_s
+        if job.spec.chunk is not None and job.ended:
+            actions += self.fleet.ended(job.spec.chunk, job, now_s)
         counts = f"{job.done:,} of {job.expected:,} frames, {job.failed:,} failed"
         text = f"{state}: {detail}" if detail is not None else f"{state}: {counts}"
-        log = LogEvent("error" if state == "failed" else "info", job.name, text, group="")
+        level = "error" if state == "failed" else "info" if job.spec.chunk is None else "debug"
+        log = LogEvent(level, job.name, text, group="")
         return [*actions, log, *self.keep()]
 
     def keep(self) -> list[Action]:
         """Write down the jobs for the next daemon; those that have ended first are forgotten."""
         ended = sorted((job for job in self.by_id.values() if job.ended and job.spec.id), key=lambda job: job.ended_s)
-        for job in ended[:-MOST_ENDED]:
+        chunks, others = [job for job in ended if job.spec.chunk is not None], [job for job in ended if job.spec.chunk is None]
+        for job in [*chunks[:-MOST_ENDED_CHUNKS], *others[:-MOST_ENDED]]:
             del self.by_id[job.spec.id]
         return [] if self._alone else [KeepJobs()]
 
@@ -243,4 +256,5 @@ class Jobs:
             weight=job.spec.camera.weight,
             started_at=job.spec.started_at,
             detail=detail,
+            chunk_of=None if job.spec.chunk is None else job.spec.chunk.job,
         )

@@ -25,6 +25,7 @@ from ncs_cluster.status import (
     CountersStatus,
     DaemonStatus,
     FallbackStatus,
+    FleetStatus,
     IntakeStatus,
     LastSwitch,
     LatencyStatus,
@@ -118,6 +119,7 @@ def status(
         inputs=_inputs(engine),
         fallback=_fallback(engine, now_s),
         overflow=_overflow(engine, now_s),
+        fleet=_fleet(engine, now_s, now_at),
     )
 
 
@@ -156,6 +158,14 @@ def _overflow(engine: Engine, now_s: float) -> OverflowStatus | None:
         bytes_per_s=round(overflow.bytes_per_s, 1),
         most_bytes_per_s=options["bytes_per_s"],
     )
+
+
+def _fleet(engine: Engine, now_s: float, now_at: float) -> FleetStatus | None:
+    drain = engine.fleet_drain
+    if (sink := drain.announced) is None:
+        return None
+    jobs = engine.jobs.fleet_status(now_s, now_at)
+    return FleetStatus(sink.spec.options["node"], sink.spec.shown, drain.state, drain.chunks, drain.frames, jobs)
 
 
 def _inputs(engine: Engine) -> dict[str, tuple[int, int]]:

@@ -43,6 +43,8 @@ class Sink:
         """How its job has ended."""
         self.refused: str | None = None
         """Why it can never be opened, where the daemon goes on without it."""
+        self.work: m.WorkTold | None = None
+        """Of a sink of the fleet: what it knows and has; None: its process has told nothing."""
         self._progress = (0, 0.0)
         """Records written when a closing sink was last seen to write, and when."""
 
@@ -87,6 +89,9 @@ class Sink:
                 self.blocked = detail
                 does = ("cannot write", "writing again") if self.spec.records else ("cannot work", "works again")
                 return [self._event("error", f"{does[0]}: {detail}") if detail else self._event("info", does[1])]
+            case m.WorkTold():
+                self.work = message
+                return []
             case m.Failed(permanent=True, detail=detail) if not (self._may_come_back or self._daemon.stopping):
                 if not self._added:
                     return self._daemon.refuse(str(child.endpoint), detail)
@@ -96,6 +101,7 @@ class Sink:
                 return [self._event("info", f"{detail}: stopping"), *self._daemon.stop(now_s)]
             case e.Exited(how=how):
                 self.outbox.closed()
+                self.work = None
                 return child.exited(how, now_s)
             case m.Heartbeat() | m.Failed() | e.Spawned() | e.SpawnFailed():
                 return handle_common(child, message, now_s)

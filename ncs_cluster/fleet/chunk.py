@@ -93,6 +93,8 @@ class Offer(Struct, frozen=True):
     mounts: Annotated[List[Name], Meta(max_length=16)] = []
     files: Optional[GraphFiles] = None
     """Of its graph."""
+    title: Optional[Text] = None
+    """For people, of any characters; None: of an older version."""
 
 
 class Chunk(Struct, frozen=True):
@@ -145,6 +147,11 @@ def decoded(payload: bytes, kind: Type[T]) -> T:
     if (protocol := getattr(found, "protocol", PROTOCOL)) != PROTOCOL:
         raise Malformed(f"is of protocol {protocol}; this version has {PROTOCOL}")
     return found
+
+
+def title(offer: Offer) -> str:
+    """What people call a job, printable, of at most 64 characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in (offer.title or "").strip()[:64]) or offer.job
 
 
 def is_below(path: bytes) -> bool:

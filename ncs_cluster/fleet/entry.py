@@ -78,7 +78,13 @@ class Entry(Struct, frozen=True):
     page: Optional[Text]
     """Address of the page; None: not known."""
     drained: Optional[bool] = None
-    """It takes no work of the fleet; None: it does not know, as one of an older version."""
+    """It takes no work of the fleet, and has none in hand; None: it does not know, as one of an older version."""
+    draining: Optional[bool] = None
+    """It takes no work of the fleet, and has such work in hand still; None: it does not know."""
+    chunks: Count = 0
+    """Of jobs over hosts, in hand."""
+    frames: Count = 0
+    """Of other hosts, in hand."""
 
 
 class Other(Struct, frozen=True):
@@ -90,9 +96,10 @@ class Other(Struct, frozen=True):
     node: Name = ""
 
 
-def entry_of(status: Status, node: str, page: Optional[str], drained: Optional[bool] = None) -> Entry:
+def entry_of(status: Status, node: str, page: Optional[str]) -> Entry:
     """Texts are cut and rid of control characters, lists are cut; none holds an address of a camera or a path of a job."""
-    load = status.load
+    load, fleet = status.load, status.fleet
+    drain = None if fleet is None else fleet.drain
     asked, capacity = (None, None) if load is None else (load.asked_fps, load.capacity_fps)
     temperatures = [each.temperature_c for each in status.sticks if each.temperature_c is not None and each.state != ABSENT]
     return Entry(
@@ -120,13 +127,24 @@ def entry_of(status: Status, node: str, page: Optional[str], drained: Optional[b
         _rounded(capacity),
         None if asked is None or capacity is None else round(capacity - asked, 1),
         [Camera(name(each.name), name(each.state), round(each.detection_fps, 1)) for each in status.cameras[: MOST["cameras"]]],
-        [
-            Job(name(each.id), name(each.state), each.done, each.expected, round(each.fps, 1))
-            for each in [job for job in status.jobs if job.state in ("running", "paused")][: MOST["jobs"]]
-        ],
+        _jobs(status)[: MOST["jobs"]],
         None if page is None else _text(page, LONGEST_TEXT),
-        drained,
+        None if drain is None else drain == "drained",
+        None if drain is None else drain == "draining",
+        0 if fleet is None else fleet.chunks,
+        0 if fleet is None else fleet.frames,
     )
+
+
+def _jobs(status: Status) -> List[Job]:
+    """Jobs of this host, then jobs over hosts, whose chunks are not told one by one."""
+    own = [job for job in status.jobs if job.state in ("running", "paused") and job.chunk_of is None]
+    over = [] if status.fleet is None else [job for job in status.fleet.jobs if job.running]
+    left = {job.id: sum(each.expected - each.done for each in status.jobs if each.chunk_of == job.id) for job in over}
+    return [
+        *(Job(name(each.id), name(each.state), each.done, each.expected, round(each.fps, 1)) for each in own),
+        *(Job(name(each.name), each.state, each.done, each.done + max(0, left[each.id]), round(each.fps, 1)) for each in over),
+    ]
 
 
 def states(entry: Entry) -> object:
@@ -135,6 +153,7 @@ def states(entry: Entry) -> object:
         entry.state,
         entry.ready,
         entry.drained,
+        entry.draining,
         [(each.id, each.state) for each in entry.sticks],
         [(each.name, each.state) for each in entry.cameras],
         [(each.id, each.state) for each in entry.jobs],

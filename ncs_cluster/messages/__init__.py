@@ -37,7 +37,7 @@ from ncs_cluster.messages.camera import (
     SourceProgress,
     ToCamera,
 )
-from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Phase, Stop, Warned
+from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Phase, Stop, Warned, WorkTold
 from ncs_cluster.messages.fork_server import Fork, Forked, ForkFailed, FromForkServer, ToForkServer
 from ncs_cluster.messages.gateway import (
     CameraGone,
@@ -180,5 +180,6 @@ __all__ = [
     "Warned",
     "Watch",
     "Withdraw",
+    "WorkTold",
     "Write",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, List, Optional
 
 from msgspec import Meta, Struct
 
@@ -41,6 +41,17 @@ class Failed(Message, frozen=True):
 
 class Stop(Message, frozen=True):
     """Finish the requests in flight, close, exit with code 0."""
+
+
+class WorkTold(Message, frozen=True):
+    """Of a process that takes part in the fleet: sent when it changes."""
+
+    drained: Optional[bool]
+    """An operator has taken this host out of the work of the fleet, and the process takes nothing more; None: it does not know."""
+    in_hand: Annotated[int, Meta(ge=0)] = 0
+    """Chunks that it has."""
+    jobs: Optional[Annotated[List[Line], Meta(max_length=1000)]] = None
+    """Jobs over hosts that are open, as the server names them; None: it does not know."""
 
 
 class Warned(Message, frozen=True):

@@ -10,7 +10,7 @@ from typing import Annotated, Dict, List, Optional, Union
 from msgspec import Meta, Struct
 
 from ncs_cluster.messages.camera import Grant
-from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Line, Message, Stop, Warned
+from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Line, Message, Stop, Warned, WorkTold
 from ncs_cluster.messages.memory import MapPool, UnmapPool
 from ncs_cluster.specs import GraphSpec, IntakeSpec
 from ncs_cluster.types import FrameNumber, FrameRef, GraphName, IntakeClient, Outcome, Tensor
@@ -108,4 +108,4 @@ class ClientsSeen(Message, frozen=True):
 ToIntake = Union[MapPool, UnmapPool, Served, Grant, Answered]
 FromIntake = Union[OpenIntake, Ask, Withdraw]
 ToIntakeProcess = Union[ServeIntake, MapPool, UnmapPool, Served, Grant, Answered, Stop]
-FromIntakeProcess = Union[Hello, Heartbeat, IntakeReady, OpenIntake, Ask, Withdraw, ClientsSeen, InUse, Warned, Failed]
+FromIntakeProcess = Union[Hello, Heartbeat, IntakeReady, OpenIntake, Ask, Withdraw, ClientsSeen, InUse, WorkTold, Warned, Failed]

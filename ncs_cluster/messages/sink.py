@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional, Union
 
-from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Stop
+from ncs_cluster.messages.child import Failed, Heartbeat, Hello, Message, Stop, WorkTold
 from ncs_cluster.specs import SinkSpec
 from ncs_cluster.types import Record
 
@@ -68,4 +68,4 @@ class SinkFinished(Message, frozen=True):
 
 
 ToSink = Union[OpenSink, Write, FinishSink, Stop]
-FromSink = Union[Hello, Heartbeat, SinkOpened, Acked, SinkBlocked, SinkFinished, Failed]
+FromSink = Union[Hello, Heartbeat, SinkOpened, Acked, SinkBlocked, SinkFinished, WorkTold, Failed]

@@ -17,7 +17,7 @@ KEPT = 500
 PER_REPLY = 300
 LONGEST_TEXT = 400
 """Bytes of an event's text: some come from children, and PER_REPLY events must fit into one reply."""
-LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO}
+LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 
 log = logging.getLogger("ncs_cluster.processes.supervisor")
 
@@ -53,6 +53,8 @@ class EventLog:
             text = data[:LONGEST_TEXT].decode(errors="ignore") + "..."
         name = self._name_of(origin)
         log.log(LEVELS.get(level, logging.INFO), "%s: %s", f"{origin} ({name})" if name else origin, text)
+        if level == "debug":
+            return
         event = Event(self._next_id, round(time.time(), 3), level, origin, text, name)
         self._next_id += 1
         (self._routine if level == "info" else self._important).append(event)

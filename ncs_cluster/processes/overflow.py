@@ -21,7 +21,7 @@ from ncs_cluster.fleet.connection import Connection, Heard, Unusable, connected,
 from ncs_cluster.fleet.drained import is_drained
 from ncs_cluster.fleet.server_files import server
 from ncs_cluster.ipc.channel import Channel
-from ncs_cluster.messages import ClientsSeen, Failed, Heartbeat, IntakeReady, ServeIntake, Stop, ToIntakeProcess, Warned
+from ncs_cluster.messages import ClientsSeen, Failed, Heartbeat, IntakeReady, ServeIntake, Stop, ToIntakeProcess, Warned, WorkTold
 from ncs_cluster.messages.intake import MOST_CLIENTS
 from ncs_cluster.plugins import reason
 from ncs_cluster.processes import child
@@ -80,6 +80,7 @@ class Receiver:
         self._seen_s: dict[str, float] = {}
         self._reported: list[IntakeClient] = []
         self._open = 0
+        self._work: WorkTold | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._decoder = ThreadPoolExecutor(1, "jpeg")
         self._ends = asyncio.Event()
@@ -160,10 +161,15 @@ class Receiver:
                     if (now_s := asyncio.get_running_loop().time()) >= due_s:
                         drained, due_s = await _is_drained(connection, spec.node), now_s + DRAINED_S
                     await self._follow(connection, readers, {} if drained else await self._wanted())
+                    self._tell(WorkTold(drained and not readers and not self._tasks))
                     await asyncio.sleep(LOOK_S)
             finally:
                 for _, task in readers.values():
                     task.cancel()
+
+    def _tell(self, work: WorkTold) -> None:
+        if work != self._work and self._send(work):
+            self._work = work
 
     async def _follow(
         self, connection: Connection, readers: dict[str, tuple[Heard, asyncio.Task[None]]], wanted: dict[str, str]

@@ -32,12 +32,13 @@ from ncs_cluster.messages import (
     SinkOpened,
     Stop,
     ToSink,
+    WorkTold,
     Write,
 )
 from ncs_cluster.processes import child
 from ncs_cluster.processes.ledgered_sink import LedgeredSink
 from ncs_cluster.processes.made_sink import made_sink
-from ncs_cluster.sinks.base import Remote, Sink
+from ncs_cluster.sinks.base import InFleet, Remote, Sink
 from ncs_cluster.specs import SinkSpec
 
 HEARTBEAT_S = 1.0
@@ -54,6 +55,7 @@ class Writer:
         self._sink = sink
         self._waiting: Deque[Write] = deque()
         self._blocked: Optional[str] = None
+        self._work: Optional[WorkTold] = None
         self._retry_s = 0.0
         self._last = -1
         self._stopping = self._finishing = False
@@ -68,6 +70,9 @@ class Writer:
                 self._channel.send(Heartbeat())
                 if isinstance(self._sink, Remote):
                     self._tell(self._sink.trouble())
+                if isinstance(self._sink, InFleet) and (work := self._sink.work()) != self._work:
+                    self._work = work
+                    self._channel.send(work)
             timeout_s = heartbeat_s - now_s
             if self._waiting or self._finishing:
                 timeout_s = min(timeout_s, max(0.0, self._retry_s - now_s))

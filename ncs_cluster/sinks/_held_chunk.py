@@ -14,14 +14,14 @@ import msgspec
 from msgspec import Struct
 
 from ncs_cluster.errors import NcsClusterError, NotRunning, one_line
-from ncs_cluster.fleet.chunk import Chunk, Offer, check, placed
+from ncs_cluster.fleet.chunk import Chunk, Offer, check, placed, title
 from ncs_cluster.fleet.jobs import Taken
 from ncs_cluster.jobs import layout
 from ncs_cluster.jobs.ledger import Ledger, Root
 from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._final import aside
 from ncs_cluster.sinks.base import JobObserver
-from ncs_cluster.specs import CameraSpec, GraphSpec, JobSpec, SinkSpec
+from ncs_cluster.specs import CameraSpec, ChunkOf, GraphSpec, JobSpec, SinkSpec
 from ncs_cluster.types import CameraName
 
 LEDGER, RECORDS, KEPT = "ledger.sqlite", "records", "chunk.json"
@@ -143,7 +143,7 @@ class Held:
     def _job(self, graph: GraphSpec, weight: float) -> JobSpec:
         ledger = os.path.join(self.folder, LEDGER)
         options = {"ledger": ledger, "max_width": self.offer.max_width, "max_height": self.offer.max_height, "lock": True}
-        shown = f"chunk {self.chunk.chunk} of job {self.chunk.job}"
+        shown = f"chunk {self.chunk.chunk} of job {title(self.offer)}"
         camera = CameraSpec(
             CameraName("job"),
             "job",
@@ -157,7 +157,8 @@ class Held:
             weight=weight,
             sinks=[KIND],
         )
-        return JobSpec(camera, [SinkSpec(KIND, {"path": self.records}, shown, KIND, ledger)], graph, self.folder, [shown])
+        sinks = [SinkSpec(KIND, {"path": self.records}, shown, KIND, ledger)]
+        return JobSpec(camera, sinks, graph, self.folder, [shown], chunk=ChunkOf(self.chunk.job, title(self.offer)))
 
 
 def found(folder: str) -> Optional[Held]:

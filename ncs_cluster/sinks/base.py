@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ncs_cluster.jobs.ledger import Item, Ledger
+    from ncs_cluster.messages import WorkTold
     from ncs_cluster.specs import GraphSpec, JobSpec
     from ncs_cluster.status import Event, Status
 
@@ -74,6 +75,14 @@ class Remote(Protocol):
 
     def trouble(self) -> Optional[str]:
         """Why nothing arrives there at present, one line; None: it does. Asked once a second."""
+
+
+@typing.runtime_checkable
+class InFleet(Protocol):
+    """A sink that takes part in the fleet."""
+
+    def work(self) -> WorkTold:
+        """What it knows and has of the work of other hosts. Asked once a second."""
 
 
 class Unjoinable(NcsClusterError):

@@ -23,6 +23,7 @@ from ncs_cluster.fleet.entry import PROTOCOL
 from ncs_cluster.fleet.jobs import DELIVERIES, Jobs, Taken
 from ncs_cluster.fleet.login import Key
 from ncs_cluster.fleet.parcel import Parcels
+from ncs_cluster.messages import WorkTold
 from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._guest_graphs import Guests, Undecided
 from ncs_cluster.sinks._held_chunk import FAILED, OVER, WHOLE, Held
@@ -105,6 +106,10 @@ class Chunks:
         self._offers: Dict[str, Offer] = {}
         self._verdicts: Dict[str, Optional[str]] = {}
         """Job -> why this host takes no part in it; None: it does."""
+        self._drained: Optional[bool] = None
+        """This host takes no chunk, and none is on its way to it; None: not known."""
+        self._open: Optional[List[str]] = None
+        """Jobs that are offered; None: not known."""
         self._defect: Optional[str] = None
 
     def open(self, first: int, token: Optional[bytes]) -> Opened:
@@ -127,6 +132,9 @@ class Chunks:
 
     def trouble(self) -> Optional[str]:
         return self._defect or self._sessions.trouble
+
+    def work(self) -> WorkTold:
+        return WorkTold(self._drained, len(self._host.held), self._open)
 
     def close(self) -> None:
         """The jobs of chunks are the daemon's, and go on with the next one."""
@@ -178,7 +186,7 @@ class Chunks:
         """One connection. Returns when it has ended or the sink is closed; raises Unusable."""
         async with connected(self._server, f"ncs_cluster chunks {self._options.node}") as connection:
             jobs, due_s, told, drained = Jobs(connection), 0.0, dict[str, Optional[str]](), False
-            self._offers = {}
+            self._offers, self._open = {}, None
             await jobs.prepare()
             self._sessions.trouble = None
             taking: Optional[asyncio.Task[None]] = None
@@ -189,6 +197,7 @@ class Chunks:
                         self._offers = await jobs.offers(self._offers)
                         drained = await is_drained(connection, self._options.node)
                         due_s = time.monotonic() + OFFERS_S
+                        self._open = sorted(self._offers)
                     verdicts = {job: why for job, why in dict(self._verdicts).items() if job in self._offers}
                     await self._refuse(jobs, verdicts, told)
                     for held in list(self._host.held.values()):
@@ -201,6 +210,7 @@ class Chunks:
                     fits = [job for job, why in verdicts.items() if why is None]
                     if taking is None and fits and self._host.room and not drained:
                         taking = asyncio.ensure_future(self._take(jobs, fits))
+                    self._drained = drained and taking is None
                     await asyncio.sleep(TURN_S)
             finally:
                 tasks = {task for task in (taking, fetching) if task is not None}

@@ -21,6 +21,7 @@ from ncs_cluster.fleet.connection import Connection, Server, Unusable, connected
 from ncs_cluster.fleet.drained import is_drained
 from ncs_cluster.fleet.events import encoded, is_told, tell
 from ncs_cluster.fleet.login import Key
+from ncs_cluster.messages import WorkTold
 from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._nats_sessions import Sessions
 from ncs_cluster.sinks.base import EventObserver, Opened, Parsed
@@ -114,6 +115,9 @@ class Fleet:
     def trouble(self) -> Optional[str]:
         return self._defect or self._sessions.trouble
 
+    def work(self) -> WorkTold:
+        return WorkTold(self._drained)
+
     def close(self) -> None:
         """Delete the entry and end, within LAST_WORDS_S."""
         self._closing.set()
@@ -126,7 +130,7 @@ class Fleet:
         while not self._closing.is_set():
             began_s = time.monotonic()
             try:
-                told = entry.entry_of(self._observer.status(), self._options.node, self._options.page, self._drained)
+                told = entry.entry_of(self._observer.status(), self._options.node, self._options.page)
                 payload, states = entry.encoded(told), entry.states(told)
             except NcsClusterError as error:
                 log.debug("%s", error)

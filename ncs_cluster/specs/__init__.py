@@ -22,12 +22,13 @@ from ncs_cluster.specs.sticks import (
     RuntimeSpec,
     StickSpec,
 )
-from ncs_cluster.specs.work import GUEST, CameraSpec, GraphSpec, JobRecord, JobSpec, SinkSpec
+from ncs_cluster.specs.work import GUEST, CameraSpec, ChunkOf, GraphSpec, JobRecord, JobSpec, SinkSpec
 
 __all__ = [
     "GUEST",
     "AmbientSpec",
     "CameraSpec",
+    "ChunkOf",
     "ClusterSpec",
     "DieFigures",
     "DiscoverySpec",

@@ -101,6 +101,15 @@ class SinkSpec(Struct, frozen=True):
         return f"SinkSpec({self.kind!r}, {self.shown!r}, {self.name!r})"
 
 
+class ChunkOf(Struct, frozen=True):
+    """The job over hosts that a job of this daemon is a chunk of."""
+
+    job: Annotated[str, Meta(min_length=1, max_length=64)]
+    """As the NATS server has it."""
+    title: Annotated[str, Meta(min_length=1, max_length=64)]
+    """For people: "photos/2024"."""
+
+
 class JobSpec(Struct, frozen=True):
     """A job: an ordered stream from its ledger's items to sinks of its own."""
 
@@ -116,6 +125,8 @@ class JobSpec(Struct, frozen=True):
     """The number that the daemon gave it: "1", "2", ...; empty for the job of a daemon that runs for it alone."""
     started_at: float = 0.0
     """Unix seconds."""
+    chunk: Optional[ChunkOf] = None
+    """None: it is a job by itself."""
 
 
 class JobRecord(Struct, frozen=True):

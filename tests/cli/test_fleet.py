@@ -16,7 +16,7 @@ from ncs_cluster.fleet.bucket import Host, Hosts
 from ncs_cluster.fleet.entry import Entry, Other, encoded, entry_of
 from tests.nats_server import nats_server
 from tests.sinks.onebroker import ONE
-from tests.sinks.onefleet import PASSWORD, USERS, announced
+from tests.sinks.onefleet import PASSWORD, USERS, announced, in_fleet
 from tests.sinks.test_mqtt_access import certificate
 from tests.waiting import until
 
@@ -72,7 +72,7 @@ def test_hosts_are_listed_with_those_of_another_version_and_what_is_no_entry(tmp
     ]
     assert "\x1b" not in shown.stdout + document.stdout
     hosts = {each["node"]: each for each in json.loads(document.stdout)["hosts"]}
-    assert hosts["pi"]["entry"] == json.loads(encoded(entry_of(ONE, "pi", None, False)))
+    assert hosts["pi"]["entry"] == json.loads(encoded(entry_of(in_fleet(ONE), "pi", None)))
     assert hosts["cellar"]["unreadable"] == {"protocol": 2, "version": version}
 
 

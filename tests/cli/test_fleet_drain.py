@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from msgspec.structs import replace
@@ -18,12 +19,13 @@ from ncs_cluster.status import Event
 from tests.cli.test_fleet import text
 from tests.nats_server import NatsServer, nats_server
 from tests.sinks.onebroker import ONE, Told
-from tests.sinks.onefleet import PASSWORD, USERS, announced
+from tests.sinks.onefleet import PASSWORD, USERS, Core, announced
+
+FLEET = (sys.executable, "-m", "ncs_cluster.cli.ncsctl", "fleet")
 
 
 def fleet(place: NatsServer, *words: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "fleet", *words, "--nats", place.url]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([*FLEET, *words, "--nats", place.url], capture_output=True, text=True, check=False, timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -48,6 +50,38 @@ def test_a_host_says_that_it_is_drained_also_after_a_restart_of_itself_and_of_th
             assert fleet(place, "return", "pi") == (0, "pi takes work of the fleet again\n", "")
             assert state(place) == "ok"
             assert fleet(place, "return", "pi") == (0, "pi was not drained\n", "")
+
+
+@pytest.mark.slow
+def test_a_drain_waits_for_the_chunks_that_the_host_has_and_says_so(tmp_path: Path) -> None:
+    core = Core(Told(), "pi")
+    core.chunks = 2
+    with nats_server(tmp_path) as place, announced(place, core=core):
+        place.until(lambda found: "pi" in found, "the entry")
+        late = fleet(place, "drain", "pi", "--timeout", "0.5")
+        assert late == (
+            1,
+            "pi still has 2 chunks after 0 s, and takes no more; give the command again to wait on, or restart the host: it goes "
+            "on with its chunks\n",
+            "ncsctl: pi still has 2 chunks\n",
+        )
+        assert state(place) == "ok, draining"
+        assert fleet(place, "drain", "pi", "--no-wait") == (
+            0,
+            "pi is draining: it takes no chunks of jobs and no frames of other hosts; it still has 2 chunks\n",
+            "",
+        )
+        waits = subprocess.Popen([*FLEET, "drain", "pi", "--nats", place.url], stdout=PIPE, stderr=PIPE, text=True)
+        assert waits.stderr is not None
+        said = [waits.stderr.readline()]
+        core.chunks = 1
+        core.wake()
+        said.append(waits.stderr.readline())
+        core.chunks = 0
+        core.wake()
+        done = waits.communicate(timeout=120)[0]
+        assert (waits.returncode, done) == (0, "pi is drained: it takes no chunks of jobs and no frames of other hosts\n")
+        assert said == ["ncsctl: pi still has 2 chunks\n", "ncsctl: pi still has 1 chunk\n"]
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ncs_cluster.fleet.entry import LARGEST, PROTOCOL, Entry, Other, decoded, encoded, entry_of, states
-from ncs_cluster.status import JobStatus, LoadStatus, Status
+from ncs_cluster.status import FleetJobStatus, FleetStatus, JobStatus, LoadStatus, Status
 from tests.sinks.onestatus import camera, status, stick
 
 STICKS = [
@@ -65,7 +65,20 @@ def test_an_entry_has_the_figures_of_the_status_and_no_path_or_address_of_a_sour
         ],
         "page": "http://pi:8080/",
         "drained": None,
+        "draining": None,
+        "chunks": 0,
+        "frames": 0,
     }
+
+
+def test_chunks_are_told_as_the_job_over_hosts_that_they_belong_to_and_a_drain_with_what_is_left() -> None:
+    chunk = replace(JOBS[1], id="9", done=30, expected=50, chunk_of="1f2e")
+    over = FleetJobStatus("1f2e", "photos/2024", "running", 3, 1, 0, 180, 0, 12.5, 1.7e9, None)
+    ended = replace(over, id="0aa0", name="photos/2023", running=0, state="ended")
+    fleet = FleetStatus("pi", "nats://server", "draining", 1, 2, [ended, over])
+    made = entry_of(replace(document(), jobs=[*JOBS, chunk], fleet=fleet), "pi", None)
+    assert [(job.id, job.done, job.expected) for job in made.jobs] == [("j1", 7, 90), ("j2", 7, 90), ("photos/2024", 180, 200)]
+    assert (made.drained, made.draining, made.chunks, made.frames) == (False, True, 1, 2)
 
 
 def test_an_entry_is_read_as_it_was_written() -> None:

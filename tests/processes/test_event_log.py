@@ -33,3 +33,11 @@ def test_older_events_are_given_reply_by_reply_and_each_once() -> None:
     assert [event.id for event in log.newer(0, before=401)] == list(range(101, 401))
     assert [event.id for event in log.newer(50, before=101)] == list(range(51, 101))
     assert log.newer(0, before=1) == []
+
+
+def test_what_is_for_the_log_alone_is_no_event(caplog: pytest.LogCaptureFixture) -> None:
+    events = EventLog()
+    with caplog.at_level("DEBUG"):
+        events.add("debug", "job 7", "begins", group="")
+    assert [(record.levelname, record.message) for record in caplog.records] == [("DEBUG", "job 7: begins")]
+    assert events.newer(0) == []

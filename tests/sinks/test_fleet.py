@@ -12,7 +12,7 @@ from ncs_cluster.fleet.entry import encoded, entry_of
 from ncs_cluster.sinks.fleet import Options
 from tests.nats_server import NatsServer, nats_server
 from tests.sinks.onebroker import ONE, Told
-from tests.sinks.onefleet import PASSWORD, USERS, announced
+from tests.sinks.onefleet import PASSWORD, USERS, announced, in_fleet
 from tests.sinks.onestatus import camera, status, stick
 from tests.waiting import until
 
@@ -28,7 +28,7 @@ def test_another_client_finds_the_entry_sees_what_changes_and_nothing_after_a_st
         daemon = Told()
         with announced(place, daemon, page="http://pi:8080/") as opened:
             found = place.until(lambda found: found.get("pi", {}).get("drained") is False, "the entry")
-            assert found == {"pi": json.loads(encoded(entry_of(ONE, "pi", "http://pi:8080/", False)))}
+            assert found == {"pi": json.loads(encoded(entry_of(in_fleet(ONE), "pi", "http://pi:8080/")))}
             daemon.set(status([stick("sim-1", state="quarantined")], [camera("door")], reasons=["sim-1 hangs"]))
             found = place.until(lambda found: found["pi"]["state"] == "degraded", "the change")
             assert (found["pi"]["reasons"], found["pi"]["sticks"][0]["state"]) == (["sim-1 hangs"], "quarantined")

@@ -124,8 +124,8 @@ def over(folder: Path, name: str, names: tuple[str, ...], given: argparse.Namesp
         took_s = job.done()
         for node, daemon in daemons.items():
             if daemon.process.poll() is None:
-                chunks = daemon.status()["jobs"]
-                print(f"  {node}: {sum(each['done'] for each in chunks)} pictures in its last {len(chunks)} chunks", flush=True)
+                for row in daemon.status()["fleet"]["jobs"]:
+                    print(f"  {node}: {row['done']} pictures in {row['chunks']} chunks", flush=True)
         return took_s
 
 

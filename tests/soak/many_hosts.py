@@ -20,6 +20,7 @@ from ncs_cluster.fleet.connection import Server, connected
 from ncs_cluster.fleet.drained import is_drained
 from ncs_cluster.fleet.entry import encoded, entry_of
 from ncs_cluster.sinks.fleet import AGAIN_S
+from tests.sinks.onefleet import in_fleet
 from tests.sinks.onestatus import camera, status, stick
 
 CONNECTING = 8
@@ -39,7 +40,7 @@ def entries(node: str, sticks: int, chance: random.Random) -> Iterator[bytes]:
             )
             for number in range(1, sticks + 1)
         ]
-        yield encoded(entry_of(status(pool, [camera("door"), camera("yard")]), node, f"http://{node}:8080/", False))
+        yield encoded(entry_of(in_fleet(status(pool, [camera("door"), camera("yard")]), node), node, f"http://{node}:8080/"))
         first = not first
 
 

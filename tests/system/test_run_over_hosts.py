@@ -89,5 +89,10 @@ def test_two_hosts_write_what_one_machine_does(
     assert results(tmp_path / "out") == results(serial)
     assert (tmp_path / "out" / "results.coco.json").read_bytes() == (serial / "results.coco.json").read_bytes()
     assert sorted(os.listdir(tmp_path / "out")) == sorted({*os.listdir(serial)} - {"run.log"})
-    took = [sum(len(daemon.story(f"job {job['id']}")) > 0 for job in daemon.status()["jobs"]) for daemon in (attic, cellar)]
-    assert all(took)
+    sums = [daemon.status()["fleet"]["jobs"] for daemon in (attic, cellar)]
+    assert [[row["name"] for row in rows] for rows in sums] == [["photos"], ["photos"]]
+    assert all(row["chunks"] for rows in sums for row in rows)
+    assert sum(row["done"] for rows in sums for row in rows) == 116
+    begun = "begins on this host, in chunks"
+    assert [[text for text in daemon.story("job photos") if text == begun] for daemon in (attic, cellar)] == [[begun], [begun]]
+    assert not any(event["who"].startswith("job ") and event["who"] != "job photos" for event in attic.events())

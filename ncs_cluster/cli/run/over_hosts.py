@@ -86,6 +86,7 @@ def _collect(given: argparse.Namespace, server: Server, ledger: Ledger, job: Job
         _there(ledger, roots),
         sorted({root.mount for root in roots}),
         None if graph is None else graph.files,
+        _title(roots),
     )
     feeder = Feeder(job, ledger)
     try:
@@ -116,6 +117,14 @@ def _kept(ledger: Ledger) -> tuple[str, int]:
     made = os.urandom(10).hex(), chunking.size_for(ledger.items)
     ledger.keep(KEPT, json.dumps({"job": made[0], "size": made[1]}))
     return made
+
+
+def _title(roots: list[Root]) -> str:
+    """The first folder, by its mount, as hosts and people see it: "photos/2024"."""
+    first = roots[0]
+    folder = os.fsdecode(first.folder).encode("utf-8", "replace").decode()
+    more = "" if len(roots) == 1 else f" and {len(roots) - 1} more"
+    return f"{first.mount}/{folder}".rstrip("/")[-(64 - len(more)) :] + more
 
 
 def _there(ledger: Ledger, roots: list[Root]) -> tuple[Root, bytes] | None:

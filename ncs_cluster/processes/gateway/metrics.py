@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 
 from ncs_cluster.status import (
     CameraStatus,
+    FleetJobStatus,
     IntakeStatus,
     JobStatus,
     LatencyStatus,
@@ -26,6 +27,7 @@ STICK_STATES = ("starting", "active", "standby", "draining", "resting", "parked"
 CAMERA_STATES = ("starting", "running", "no-signal", "backoff", "ended")
 JOB_STATES = ("running", "paused", "done", "failed", "cancelled")
 DAEMON_STATES = ("ok", "degraded", "down")
+DRAINS = ("no", "draining", "drained")
 LIMITS = ("cluster size", "heat", "speed")
 _MEGA = 1e6
 
@@ -55,6 +57,7 @@ class _Collector:
             yield from _cameras(self._status.cameras)
             yield from _sinks(self._status.sinks)
             yield from _jobs(self._status.jobs)
+            yield from _fleet(self._status)
             yield from _intakes(self._status.intakes)
             yield from _machine(self._status)
 
@@ -116,8 +119,11 @@ def _sinks(sinks: list[SinkStatus]) -> Iterator[Metric]:
 
 
 def _jobs(jobs: list[JobStatus]) -> Iterator[Metric]:
+    # a chunk of a job over hosts lives for seconds: series of its own would be many
+    own = [job for job in jobs if job.chunk_of is None]
+
     def each(field: Callable[[JobStatus], Value]) -> list[tuple[tuple[str, ...], Value]]:
-        return [((job.id,), field(job)) for job in jobs]
+        return [((job.id,), field(job)) for job in own]
 
     label = ("job",)
     yield _states("job_state", "A job's state: 1 for the one it is in.", JOB_STATES, each(lambda job: job.state), label)
@@ -126,6 +132,21 @@ def _jobs(jobs: list[JobStatus]) -> Iterator[Metric]:
     )
     yield _gauge("job_frames_expected", "Frames of the job, as far as they are known.", each(lambda job: job.expected), label)
     yield _gauge("job_frames_failed", "Frames of the job without a result.", each(lambda job: job.failed), label)
+
+
+def _fleet(status: Status) -> Iterator[Metric]:
+    if (fleet := status.fleet) is None:
+        return
+    if fleet.drain is not None:
+        yield _states("fleet_drain", "Whether the host takes work of the fleet: 1 for it.", DRAINS, [((), fleet.drain)])
+    yield _gauge("fleet_chunks", "Chunks of jobs over hosts in hand.", [((), fleet.chunks)])
+
+    def each(field: Callable[[FleetJobStatus], Value]) -> list[tuple[tuple[str, ...], Value]]:
+        return [((job.id, job.name), field(job)) for job in fleet.jobs]
+
+    label = ("job", "name")
+    yield _counter("fleet_job_chunks", "Chunks of the job over hosts that this host has done.", each(lambda job: job.chunks), label)
+    yield _gauge("fleet_job_frames", "Frames of the job over hosts that this host has done.", each(lambda job: job.done), label)
 
 
 def _intakes(intakes: list[IntakeStatus]) -> Iterator[Metric]:

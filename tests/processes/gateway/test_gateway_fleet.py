@@ -11,7 +11,7 @@ from ncs_cluster.fleet.entry import encoded, entry_of
 from ncs_cluster.testing.gateway import TOKEN, Site, site
 from tests.nats_server import NatsServer, nats_server
 from tests.sinks.onebroker import ONE
-from tests.sinks.onefleet import PASSWORD, USERS, announced
+from tests.sinks.onefleet import PASSWORD, USERS, announced, in_fleet
 from tests.waiting import until
 
 
@@ -28,7 +28,7 @@ def test_hosts_are_listed_as_ncsctl_has_them_again_after_the_server_was_away(tmp
             until(lambda: opened.get("/api/fleet").json.get("hosts"), "the host")
             (host,) = opened.get("/api/fleet").json["hosts"]
             assert (host["node"], host["gone"], host["drained"], host["unreadable"]) == ("pi", False, False, None)
-            assert host["entry"] == json.loads(encoded(entry_of(ONE, "pi", "http://pi:8080/", False)))
+            assert host["entry"] == json.loads(encoded(entry_of(in_fleet(ONE), "pi", "http://pi:8080/")))
             assert b"fleet.js" in opened.get("/fleet").body
             place.kill()
             until(lambda: opened.get("/api/fleet").status == 503, "that the server is away")

@@ -10,7 +10,16 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from ncs_cluster.processes.gateway.metrics import text
-from ncs_cluster.status import FallbackStatus, LatencyStatus, LoadStatus, ShadowStatus, SinkStatus, Status
+from ncs_cluster.status import (
+    FallbackStatus,
+    FleetJobStatus,
+    FleetStatus,
+    LatencyStatus,
+    LoadStatus,
+    ShadowStatus,
+    SinkStatus,
+    Status,
+)
 from ncs_cluster.testing.control import full_status, some_job, some_status, some_stick
 from ncs_cluster.testing.gateway import Site
 from tests.conftest import ROOT
@@ -44,6 +53,18 @@ def test_what_predictive_would_do_is_there_once_it_is_known() -> None:
     pool = replace(full_status().pools[0], shadow=ShadowStatus(False, None, None, None, []))
     unknown = {name for name, _ in samples(replace(some_status(), pools=[pool, replace(pool, name="cpu", shadow=None)]))}
     assert not {name for name in unknown if "shadow" in name or "allowed" in name or "sustainable" in name}
+
+
+def test_a_job_over_hosts_has_sums_and_its_chunks_have_no_series_of_their_own() -> None:
+    over = FleetJobStatus("1f2e", "photos/2024", "running", 14, 1, 0, 2800, 3, 41.2, 1.7e9, None)
+    fleet = FleetStatus("attic", "nats://server", "draining", 1, 0, [over])
+    found = samples(replace(some_status(), jobs=[some_job("1"), replace(some_job("7"), chunk_of="1f2e")], fleet=fleet))
+    assert {labels for name, labels in found if name == "ncs_cluster_job_frames_done"} == {("1",)}
+    assert found["ncs_cluster_fleet_job_chunks_total", ("1f2e", "photos/2024")] == 14
+    assert found["ncs_cluster_fleet_job_frames", ("1f2e", "photos/2024")] == 2800
+    drains = {labels: value for (name, labels), value in found.items() if name == "ncs_cluster_fleet_drain"}
+    assert drains == {("no",): 0, ("draining",): 1, ("drained",): 0}
+    assert found["ncs_cluster_fleet_chunks", ()] == 1
 
 
 def test_what_is_asked_of_the_sticks_and_what_they_sustain_are_there() -> None:

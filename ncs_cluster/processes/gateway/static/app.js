@@ -125,10 +125,20 @@ function show(status) {
   showTwins($("#twins"), twins, view);
   showCounters($("#counters dl"), status.counters);
   showMachine($("#machine"), status.machine, status.processes, status.sink);
-  showJobs($("#jobs"), status.jobs);
+  showJobs($("#jobs"), status);
+  showDrain($("#drain"), status.fleet);
   showIntakes($("#intakes"), status.intakes);
   showFaults(daemon.simulated);
   past.tick(limit);
+}
+
+function showDrain(node, fleet) {
+  const away = fleet?.drain === "draining" || fleet?.drain === "drained";
+  node.hidden = !away;
+  if (!away) return;
+  const counts = [[fleet.chunks, "chunk"], [fleet.frames, "frame"]].filter(([count]) => count);
+  const still = counts.map(([count, noun]) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`).join(" and ");
+  put(node, `${fleet.drain}: this host takes no chunks of jobs and no frames of other hosts${still ? `; it still has ${still}` : ""}`);
 }
 
 function showShadows(node, pools) {
