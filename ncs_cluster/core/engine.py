@@ -84,8 +84,8 @@ class Engine:
                 intake=self.intakes.add("api", GATEWAY, settings.gateway.api_weight),
             )
         self.cameras.gateway = self.gateway
-        self.jobs = Jobs(settings.jobs, lambda: self.settings.all_graphs, self.cameras, self.sinks, self.tally)
-        self.fleet_drain = FleetDrain(lambda: self.sinks.by_name.values(), lambda: self.intake_processes.values())
+        self.jobs = Jobs(settings.jobs, self._all_graphs, self.cameras, self.sinks, self.tally)
+        self.fleet_drain = FleetDrain(self.sinks, self.intake_processes)
         self.fan = Fan(settings.fan) if settings.fan is not None else None
         self.idle_s = now_s
         """When no unit was open last."""
@@ -302,6 +302,9 @@ class Engine:
 
     def _graphs(self) -> list[GraphSpec]:
         return self.settings.graphs
+
+    def _all_graphs(self) -> list[GraphSpec]:
+        return self.settings.all_graphs
 
     def _listening_workers(self) -> list[Endpoint]:
         return self.workers.listening

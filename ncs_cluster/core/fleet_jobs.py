@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ncs_cluster.core.actions import Action, LogEvent
@@ -37,14 +37,14 @@ class FleetJob:
 class FleetJobs:
     """The jobs over hosts by the name that the server has for them, in the order in which they began here."""
 
-    def __init__(self, jobs: Callable[[], Iterable[Job]]) -> None:
-        """`jobs()`: the daemon's."""
+    def __init__(self, jobs: Mapping[str, Job]) -> None:
+        """`jobs`: the daemon's, by id; it changes."""
         self.by_id: dict[str, FleetJob] = {}
         self._jobs = jobs
 
     def running(self, id: str) -> list[Job]:
         """Chunks of it that have not ended."""
-        return [job for job in self._jobs() if job.spec.chunk is not None and job.spec.chunk.job == id and not job.ended]
+        return [job for job in self._jobs.values() if job.spec.chunk is not None and job.spec.chunk.job == id and not job.ended]
 
     def begun(self, of: ChunkOf, now_s: float) -> list[Action]:
         """A chunk of it has begun."""

@@ -75,7 +75,7 @@ class Jobs:
     ) -> None:
         """`specs`: jobs for which alone the daemon runs. `graphs()`: the daemon's."""
         self.by_id = {spec.id: Job(JobRecord(spec)) for spec in specs}
-        self.fleet = FleetJobs(lambda: self.by_id.values())
+        self.fleet = FleetJobs(self.by_id)
         self._alone = list(self.by_id)
         self._graphs = graphs
         self._cameras, self._sinks, self._tally = cameras, sinks, tally

@@ -222,7 +222,10 @@ SAID: dict[Endpoint, tuple[Any, list[Any]]] = {
             m.Failed("x", "why"),
         ],
     ),
-    SINK: (m.FromSink, [m.Acked(0, b""), m.SinkBlocked("disk full"), m.SinkFinished(True, 0), m.Failed("x", "why")]),
+    SINK: (
+        m.FromSink,
+        [m.Acked(0, b""), m.SinkBlocked("disk full"), m.SinkFinished(True, 0), m.WorkTold(True), m.Failed("x", "why")],
+    ),
     GATEWAY: (
         m.FromGateway,
         [
