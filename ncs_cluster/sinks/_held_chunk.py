@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from typing import BinaryIO, Dict, List, Optional
 
 import msgspec
@@ -55,6 +56,8 @@ class Held:
         """Of a failed one."""
         self.told_s = 0.0
         """When the server was told last that it is worked on; time.monotonic()."""
+        self.begun_s: Optional[float] = None
+        """When this process gave the daemon its job; time.monotonic()."""
         self.unwanted = False
         """Its job is to be cancelled once it is over."""
         self._ledger: Optional[Ledger] = None
@@ -89,6 +92,7 @@ class Held:
                 ledger.begin({"job": self.chunk.job, "chunk": self.chunk.chunk}, roots, self.chunk.items, [KIND])
             if not self._look(ledger):
                 daemon.begin_job(self._job(graph, weight))
+                self.begun_s = time.monotonic()
             self.state = self.state if self.state == WHOLE else RUNNING
         except NotRunning:
             return

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from typing import Dict, Iterable, List, Optional, Tuple
 
 import msgspec
@@ -22,8 +23,12 @@ from ncs_cluster.sinks.base import JobObserver
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.status import Status
 
-AT_ONCE = 2
-"""Chunks at the same time: the sticks work on one while the job of the other starts or ends."""
+AT_ONCE, SHORT_AT_ONCE = 2, 4
+"""Chunks that are worked on at the same time: the sticks do one while the job of the other starts or ends, which takes most of the
+time of short ones."""
+SHORT_S = 2.0
+MOST_HELD = 8
+"""With those that are whole, and wait for the server or for the end of their jobs."""
 ENDED = ("failed", "cancelled")
 
 
@@ -42,6 +47,8 @@ class Host:
         """By their key."""
         self._keys: Dict[Tuple[bytes, int, int], str] = {}
         self._room = 0
+        self._short = False
+        """The newest whole chunk has taken less than SHORT_S."""
 
     def load(self) -> None:
         """Chunks that a process before this one has taken. Folders of others are removed. Raises OSError."""
@@ -76,7 +83,9 @@ class Host:
     @property
     def room(self) -> int:
         """How many chunks more the sticks are good for at present."""
-        return max(0, self._room - len(self.held))
+        states = [held.state for held in list(self.held.values())]
+        at_work = sum(state in (NEW, RUNNING) for state in states)
+        return max(0, min(self._room - at_work, MOST_HELD - len(states)))
 
     def advance(self) -> None:
         """Look at the daemon and at the jobs of all chunks. Raises NcsClusterError where the daemon does not answer."""
@@ -85,7 +94,7 @@ class Host:
         except NcsClusterError:
             self._room = 0
             raise
-        self._room = room(status)
+        self._room = room(status, SHORT_AT_ONCE if self._short else AT_ONCE)
         states = {job.out: job.detail or f"its job is {job.state}" for job in status.jobs if job.state in ENDED}
         alive = {job.out: job.id for job in status.jobs if job.state in ("running", "paused")}
         for key, held in list(self.held.items()):
@@ -93,6 +102,8 @@ class Host:
                 self._begin(held, alive)
             elif held.state == RUNNING:
                 held.look(states)
+                if held.state == WHOLE:
+                    self._short = held.begun_s is not None and time.monotonic() < held.begun_s + SHORT_S
                 if held.state == WHOLE and (why := self._missing(held.offer)) is not None:
                     # files that were away are no failed items
                     held.fail(why)
@@ -177,15 +188,15 @@ class Host:
             self._graphs = learnt
 
 
-def room(status: Status) -> int:
+def room(status: Status, most: int) -> int:
     """How many chunks the sticks are good for: none while no stick can work; one where half of them cannot, or where the cameras
-    ask for more than the sticks sustain."""
+    ask for more than the sticks sustain; else `most`."""
     present: List[str] = [stick.state for stick in status.sticks if stick.state != ABSENT]
     usable = sum(state in USABLE for state in present)
     if not usable:
         return 0
     overloaded = status.load is not None and status.load.overloaded
-    return 1 if overloaded or (usable * 2 <= len(present) and len(present) > 1) else AT_ONCE
+    return 1 if overloaded or (usable * 2 <= len(present) and len(present) > 1) else most
 
 
 def _name(chunk: Chunk) -> str:

@@ -103,6 +103,8 @@ class Chunks:
         guests = Guests(options.graphs, daemon) if options.graphs else None
         self._host = Host(options.folder, options.mounts, options.weight, daemon, guests)
         self._sessions = Sessions(str(where), self._session)
+        self._stirred = threading.Event()
+        """A chunk has come, or the server knows of its result: there is something to do for the thread that asks the daemon."""
         self._offers: Dict[str, Offer] = {}
         self._verdicts: Dict[str, Optional[str]] = {}
         """Job -> why this host takes no part in it; None: it does."""
@@ -151,7 +153,8 @@ class Chunks:
                 log.debug("%s", error)
             except Exception as error:
                 self._defect = f"chunks cannot be worked on: unexpected {reason(error)}"
-            self._sessions.closing.wait(LOOK_S if self._host.held else IDLE_S)
+            self._stirred.wait(LOOK_S if self._host.held else IDLE_S)
+            self._stirred.clear()
 
     # -- the thread that looks at mounts, which may hang
 
@@ -266,6 +269,7 @@ class Chunks:
         else:
             try:
                 self._host.add(offer, given, taken)
+                self._stirred.set()
             except OSError as error:
                 await jobs.again(taken, given.job, given.chunk, format_os_error(error), AGAIN_S)
 
@@ -295,6 +299,7 @@ class Chunks:
             return
         await jobs.done(held.taken)
         held.state = OVER
+        self._stirred.set()
 
     async def _fail(self, jobs: Jobs, held: Held, why: str) -> None:
         await jobs.again(held.taken, held.chunk.job, held.chunk.chunk, f"{self._options.node}: {why}", AGAIN_S)
