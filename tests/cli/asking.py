@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from subprocess import CompletedProcess
+
+from ncs_cluster.cli import commands, parser
+from ncs_cluster.cli import ncsctl as command
+from tests import forked
 
 NCSCTL = [sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
+PRELOADED = (commands, parser)
+"""What ncsctl imports where it needs it."""
 
 
-def ncsctl(*argv: str, place: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+def ncsctl(*argv: str | Path, place: Path | None = None, timeout_s: float = 60.0, **environ: str) -> CompletedProcess[str]:
+    """`place`: the runtime directory. `environ`: besides the test's own environment."""
     where = ["--runtime-dir", str(place)] if place is not None else []
-    return subprocess.run(
-        [*NCSCTL, *where, *argv], capture_output=True, text=True, timeout=60, env={**os.environ, **environ}, check=False
-    )
+    return ncsctl_in({**os.environ, **environ}, *where, *argv, timeout_s=timeout_s)
+
+
+def ncsctl_in(env: Mapping[str, str], *argv: str | Path, timeout_s: float = 60.0) -> CompletedProcess[str]:
+    """With this environment alone."""
+    return forked.run(command.main, ["ncsctl", *map(str, argv)], env=env, timeout_s=timeout_s)

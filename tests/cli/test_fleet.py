@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from msgspec.structs import replace
@@ -14,6 +13,7 @@ import ncs_cluster
 from ncs_cluster.cli import show_fleet
 from ncs_cluster.fleet.bucket import Host, Hosts
 from ncs_cluster.fleet.entry import Entry, Other, encoded, entry_of
+from tests.cli import asking
 from tests.nats_server import nats_server
 from tests.sinks.onebroker import ONE
 from tests.sinks.onefleet import PASSWORD, USERS, announced, in_fleet
@@ -21,9 +21,8 @@ from tests.sinks.test_mqtt_access import certificate
 from tests.waiting import until
 
 
-def ncsctl(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "fleet", "status", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+def ncsctl(*words: str) -> CompletedProcess[str]:
+    return asking.ncsctl("fleet", "status", *words)
 
 
 def entry(node: str, **more: object) -> Entry:

@@ -16,6 +16,7 @@ from ncs_cluster.cli import show_fleet
 from ncs_cluster.fleet.bucket import Host, Hosts
 from ncs_cluster.fleet.entry import Other, entry_of
 from ncs_cluster.status import Event
+from tests.cli.asking import ncsctl
 from tests.cli.test_fleet import text
 from tests.nats_server import NatsServer, nats_server
 from tests.sinks.onebroker import ONE, Told
@@ -25,7 +26,7 @@ FLEET = (sys.executable, "-m", "ncs_cluster.cli.ncsctl", "fleet")
 
 
 def fleet(place: NatsServer, *words: str) -> tuple[int, str, str]:
-    done = subprocess.run([*FLEET, *words, "--nats", place.url], capture_output=True, text=True, check=False, timeout=120)
+    done = ncsctl("fleet", *words, "--nats", place.url)
     return done.returncode, done.stdout, done.stderr
 
 

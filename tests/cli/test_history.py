@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from ncs_cluster.history.reading import Past, Point
 from ncs_cluster.history.series import Minute, Series
 from ncs_cluster.history.store import Store
 from ncs_cluster.status import Event
+from tests.cli.asking import ncsctl_in
 
 STICKS = ("sim-1", "sim-2")
 
@@ -43,13 +42,7 @@ def state(tmp_path: Path) -> Path:
 
 
 def ncsctl(*words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "history", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", "PYTHONUTF8": "1", "COLUMNS": "200"},
-    )
+    done = ncsctl_in({"PATH": "/usr/bin:/bin", "COLUMNS": "200"}, "history", *words)
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr
 

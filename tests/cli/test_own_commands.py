@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from ncs_cluster.cli.ncsctl import OWN_COMMAND_LINES
-from tests.tied import TIED
-
-
-def ncsctl(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+from tests.cli.asking import ncsctl
 
 
 @pytest.mark.parametrize("name", OWN_COMMAND_LINES)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from msgspec.structs import replace
 from ncs_cluster.cli.show_wide import HEAD, wide
 from ncs_cluster.cli.text import Cell
 from ncs_cluster.testing.control import control, some_status, some_stick
+from tests.cli.asking import ncsctl
 
 STICK = replace(
     some_stick("ncs-1-1.2", "active", 51.26),
@@ -82,14 +81,11 @@ def test_a_daemon_without_a_stick_says_so() -> None:
 
 
 def test_the_command_prints_the_table_or_the_document_and_tells_the_state_by_its_exit_code(tmp_path: Path) -> None:
-    def ncsctl(*argv: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "--runtime-dir", str(tmp_path), *argv]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
     with control(tmp_path) as daemon:
         daemon.status = replace(daemon.status, daemon=replace(daemon.status.daemon, state="degraded"))
-        done = ncsctl("status", "-o", "wide")
+        done = ncsctl("status", "-o", "wide", place=tmp_path)
         assert [line.split()[0] for line in done.stdout.splitlines()] == ["STICK", "sim-1", "sim-2", "sim-3", "sim-4"]
         assert (done.returncode, done.stderr) == (1, "")
-        assert ncsctl("status", "-o", "json").stdout == ncsctl("status", "--json").stdout
-        assert ncsctl("status", "-o", "narrow").returncode == 2
+        documents = [ncsctl("status", *form, place=tmp_path).stdout for form in (["-o", "json"], ["--json"])]
+        assert documents[0] == documents[1]
+        assert ncsctl("status", "-o", "narrow", place=tmp_path).returncode == 2

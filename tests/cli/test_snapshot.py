@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from urllib.parse import quote
 
 import cv2
@@ -15,8 +14,10 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from ncs_cluster.cli.ncsctl import main
 from ncs_cluster.testing.control import some_camera
 from ncs_cluster.testing.gateway import Site, site
+from tests import forked
 
 TOKEN = "a token / with ? odd & letters"
 
@@ -30,10 +31,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield opened
 
 
-def ncsctl(page: Site, *argv: str, text: bool = True) -> subprocess.CompletedProcess[str]:
+def words(page: Site, *argv: str) -> list[str]:
     place = Path(page.control._socket.getsockname()).parent
-    command = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "snapshot", "--runtime-dir", str(place), *argv]
-    return subprocess.run(command, capture_output=True, text=text, timeout=60, check=False)
+    return ["ncsctl", "snapshot", "--runtime-dir", str(place), *argv]
+
+
+def ncsctl(page: Site, *argv: str) -> CompletedProcess[str]:
+    return forked.run(main, words(page, *argv))
 
 
 def drawn(data: bytes) -> bool:
@@ -54,9 +58,7 @@ def test_a_picture_is_written_as_jpeg_or_png_by_its_name_and_to_standard_output(
         assert drawn(file.read_bytes())
     assert (jpeg.read_bytes()[:3], png.read_bytes()[:8]) == (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a b.JPG", "b.png"], "no other file is left"
-    out = ncsctl(page, "front door", "-", text=False).stdout
-    assert isinstance(out, bytes)
-    assert drawn(out)
+    assert drawn(forked.run_bytes(main, words(page, "front door", "-")).stdout)
 
 
 def test_a_file_that_is_there_is_replaced_only_where_that_is_wanted(page: Site, tmp_path: Path) -> None:

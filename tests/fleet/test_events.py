@@ -16,6 +16,7 @@ from ncs_cluster.fleet.address import parse
 from ncs_cluster.fleet.connection import Server, connected
 from ncs_cluster.fleet.events import LARGEST, Events, FleetEvent, decoded, encoded, is_told, read
 from ncs_cluster.status import Event
+from tests.cli.asking import ncsctl
 from tests.nats_server import NatsServer, nats_server
 from tests.sinks.onebroker import Told
 from tests.sinks.onefleet import announced
@@ -69,8 +70,7 @@ def test_control_characters_become_spaces() -> None:
 
 
 def events(place: NatsServer, *words: str) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "fleet", "events", "--nats", place.url, "--json", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = ncsctl("fleet", "events", "--nats", place.url, "--json", *words)
     assert (done.returncode, done.stderr) == (0, "")
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from ncs_cluster.provision import firmware
 from ncs_cluster.provision.fetch import FetchError, Pinned
 from ncs_cluster.provision.firmware import FirmwareError, check, install
+from tests.cli import asking
 from tests.provision.conftest import Site
 
 DATA = b"MA2x" + bytes(range(256)) * 100
@@ -182,9 +182,8 @@ def test_firmware_that_has_changed_on_disk_is_noticed_and_installed_again(ours: 
     assert check(tmp_path) == path
 
 
-def ncsctl(*argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "firmware", *argv]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **environ}, check=False)
+def ncsctl(*argv: str, **environ: str) -> CompletedProcess[str]:
+    return asking.ncsctl_in({**os.environ, **environ}, "firmware", *argv)
 
 
 def test_the_real_firmware_in_a_wheel_is_installed_by_the_command(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli import asking
 from tests.conftest import ROOT
 from tests.provision.conftest import Site
 
@@ -18,8 +19,7 @@ DEMO = ROOT / "graphs" / "demo"
 
 
 def ncsctl(*argv: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "graphs", *map(str, argv)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return asking.ncsctl("graphs", *argv)
 
 
 @pytest.fixture

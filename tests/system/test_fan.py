@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ncs_cluster.specs import AmbientSpec, ClusterSpec, FanSpec
 from ncs_cluster.testing.daemon import Status, running, settings, sticks, synthetic
+from tests.cli.asking import ncsctl
 from tests.processes.test_sysfs import chip
 
 
@@ -36,12 +35,7 @@ def test_the_fan_follows_the_headroom_and_is_at_full_speed_when_the_daemon_ends(
         # on a busy machine a reading may be missing for a while, and the fan be at full speed
         daemon.until(lambda _: 0 < int((folder / "pwm1").read_text() or 255) < 255, "has told the chip")
         assert (folder / "pwm1_enable").read_text() == "1\n"
-        shown = subprocess.run(
-            [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "--runtime-dir", os.fspath(daemon.runtime_dir), "status"],
-            capture_output=True,
-            text=True,
-            check=False,  # it is 1 while the camera starts
-        ).stdout
+        shown = ncsctl("status", place=daemon.runtime_dir).stdout
         (line,) = [line for line in shown.splitlines() if line.startswith("machine")]
         assert ", air 24.3 °C; fan at " in line
         (root / "air").write_text("no number\n")

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -16,6 +15,7 @@ import pytest
 from ncs_cluster.config import load
 from ncs_cluster.specs import Settings
 from ncs_cluster.testing.daemon import Daemon, running
+from tests.cli.asking import ncsctl
 from tests.mosquitto import Broker, Got, broker
 
 PASSWORD, TOKEN = "canary-4711", "canary-0123456789"
@@ -83,12 +83,7 @@ def test_a_subscriber_follows_a_daemon_through_a_pulled_stick_a_lost_broker_deat
 
             place.kill()
             why = refused(daemon, place)
-            shown = subprocess.run(
-                [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "--runtime-dir", str(daemon.runtime_dir), "status"],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            shown = ncsctl("status", place=daemon.runtime_dir)
             assert why in shown.stdout
             assert daemon.status()["sinks"][0]["waiting"] <= 64
             place.start()

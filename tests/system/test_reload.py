@@ -20,12 +20,12 @@ from ncs_cluster.control_messages import SETTINGS_REFUSED
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.status import Status
 from ncs_cluster.testing.daemon import Daemon
+from tests.cli.asking import ncsctl
 from tests.tied import TIED
 
 pytestmark = pytest.mark.slow
 
 CLUSTERD = [*TIED, sys.executable, "-m", "ncs_cluster.cli.daemon"]
-NCSCTL = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
 START_S = 60.0
 RELOADS = [6, int(os.environ.get("NCS_CLUSTER_RELOADS", "20"))]
 """Six are each kind of change twice; more than 20 take minutes: docs/reliability.md."""
@@ -99,8 +99,7 @@ class Running:
 
     def ncsctl(self, *argv: str) -> tuple[int, str, str]:
         """Exit code, standard output and standard error of a command."""
-        command = [*NCSCTL, "--runtime-dir", str(self.folder / "run"), *argv]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = ncsctl(*argv, place=self.folder / "run")
         return done.returncode, done.stdout, done.stderr
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 from pathlib import Path
 
 from ncs_cluster.client import Refused
 from ncs_cluster.provision import places
 from ncs_cluster.specs import ClusterSpec
 from ncs_cluster.testing.daemon import Daemon, read_results, running, settings, sticks, synthetic
+from tests.cli import asking
 
 
 def ncsctl(daemon: Daemon, *argv: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "--runtime-dir", str(daemon.runtime_dir), *argv]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = asking.ncsctl(*argv, place=daemon.runtime_dir)
     return done.returncode, done.stdout, done.stderr
 
 

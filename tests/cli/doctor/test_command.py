@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import msgspec
@@ -17,14 +16,14 @@ from ncs_cluster.cli.doctor.machine import Machine
 from ncs_cluster.testing.control import control
 from ncs_cluster.testing.daemon import running, settings, sticks, synthetic
 from ncs_cluster.types import IntakeClient
+from tests.cli.asking import ncsctl
 from tests.cli.doctor.test_judgements import intake
 from tests.cli.doctor.tree import NCS, PATIENCE, Tree
 from tests.conftest import ROOT
 
 
-def doctor(*argv: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "doctor", "--patience", str(PATIENCE), *map(str, argv)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+def doctor(*argv: object) -> CompletedProcess[str]:
+    return ncsctl("doctor", "--patience", str(PATIENCE), *map(str, argv), timeout_s=300.0)
 
 
 def healthy(tree: Tree) -> None:
@@ -138,13 +137,7 @@ def test_a_root_that_is_no_folder_is_refused_in_one_line(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("text", ["0", "nan", "-1", "1e9", "long"])
 def test_a_patience_that_is_no_sensible_number_is_refused(text: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ncs_cluster.cli.ncsctl", "doctor", f"--patience={text}"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = ncsctl("doctor", f"--patience={text}")
     assert (done.returncode, done.stdout) == (2, "")
     assert "argument --patience: " in done.stderr.splitlines()[-1]
 
