@@ -518,6 +518,7 @@ _shtab_ncsctl_run_options=(
   "--quiet[no progress, no summary]"
   "--nats[run on those that take jobs there\: nats\:\/\/HOST\[\:PORT\] or tls\:\/\/HOST\[\:PORT\]]:URL:"
   "*--mount[with --nats\: a folder above the files, under the name that hosts have for it (repeatable)]:NAME=DIR:"
+  "--carry[with --nats\: the files go to the hosts through the server, in place of --mount]"
   "--host-timeout[with --nats\: silence after which another host gets a host\'s work \[30\]]:S:"
   "--user[to log in with\; wants a --password-file]:NAME:"
   "--password-file[a file that holds the password alone, not world-readable]:FILE:_files"

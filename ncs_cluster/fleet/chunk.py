@@ -22,6 +22,8 @@ MOST_PIECES = 2048
 MOST_ITEMS = 500
 """Of one chunk."""
 LONGEST_PATH = 4096
+LARGEST_CARRIED = 512 << 20
+"""Bytes of the files of a chunk that come with it."""
 
 Id = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 """A part of a subject, and of the name of a folder."""
@@ -95,6 +97,8 @@ class Offer(Struct, frozen=True):
     """Of its graph."""
     title: Optional[Text] = None
     """For people, of any characters; None: of an older version."""
+    carried: bool = False
+    """The files of its chunks come with them."""
 
 
 class Chunk(Struct, frozen=True):
@@ -107,6 +111,8 @@ class Chunk(Struct, frozen=True):
     roots: Annotated[List[Root], Meta(max_length=1000)]
     items: Annotated[List[Tuple[int, Path]], Meta(min_length=1, max_length=MOST_ITEMS)]
     """Index of its root, and the name below it."""
+    parcel: Optional[Parcel] = None
+    """Its files, in the order of the items; None: hosts have them below their mounts."""
 
 
 class Result(Struct, frozen=True):
@@ -166,6 +172,8 @@ def check(chunk: Chunk) -> None:
     for root, name in chunk.items:
         if not 0 <= root < len(chunk.roots) or not name or not is_below(name):
             raise Malformed("has an item that is not below its folder")
+    if chunk.parcel is not None and (len(chunk.parcel.sizes) != len(chunk.items) or chunk.parcel.size > LARGEST_CARRIED):
+        raise Malformed(f"has other files than items, or more than {LARGEST_CARRIED >> 20} MB")
 
 
 def placed(mounts: Dict[str, str], root: Root) -> str:

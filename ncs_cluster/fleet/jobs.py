@@ -208,6 +208,11 @@ class Jobs(Streams):
         await self._write(f"ncs.reason.{job}.{chunk}", why.encode()[:400])
         await self._connection.ask(taken.reply, b"-NAK " + msgspec.json.encode({"delay": round(after_s * 10**9)}))
 
+    async def lost(self, taken: Taken, job: str, chunk: str, why: str) -> None:
+        """Take the chunk out of the queue without a result: its files are not at the server, and the command sends them again."""
+        await self._write(f"ncs.reason.{job}.{chunk}", why.encode()[:400])
+        await self.done(taken)
+
     async def put(self, result: Result, records: Optional[BinaryIO]) -> bool:
         """Write a result: the pieces of its records first, then its description. False: another one is there already. Raises
         OSError."""

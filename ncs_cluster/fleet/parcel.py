@@ -15,7 +15,8 @@ import hashlib
 import io
 import os
 import stat
-from typing import Dict, Iterator, List, Optional, Sequence, Set, Union
+from collections import Counter
+from typing import Dict, Iterator, List, Optional, Sequence, Union
 
 from ncs_cluster.fleet.chunk import PIECE, Malformed, Parcel
 from ncs_cluster.fleet.streams import Streams
@@ -129,11 +130,11 @@ class Parcels(Streams):
 
     # -- chunks
 
-    async def chunks(self, job: str) -> Set[str]:
-        """Chunks of which a piece is there."""
+    async def chunks(self, job: str) -> Dict[str, int]:
+        """Chunks of which pieces are there, and how many."""
         before = f"ncs.file.{job}."
         found = await self._subjects(FILES, f"{before}*.*")
-        return {each[len(before) :].partition(".")[0] for each in found if each.startswith(before)}
+        return Counter(each[len(before) :].partition(".")[0] for each in found if each.startswith(before))
 
 
 def graph_place(sha256: str) -> str:

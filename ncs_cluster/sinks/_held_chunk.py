@@ -29,7 +29,10 @@ LEDGER, RECORDS, KEPT = "ledger.sqlite", "records", "chunk.json"
 KIND = "records"
 AHEAD = 8
 """Slots granted in advance, as for any job."""
-NEW, RUNNING, WHOLE, FAILED, OVER = "new", "running", "whole", "failed", "over"
+FILES = "files"
+"""The folder of those that came with it; there once they are whole."""
+FETCHING, NEW, RUNNING, WHOLE = "fetching", "new", "running", "whole"
+FAILED, LOST, OVER = "failed", "lost", "over"
 
 
 class Kept(Struct, frozen=True):
@@ -44,16 +47,16 @@ class Kept(Struct, frozen=True):
 
 
 class Held:
-    """See the module. `state`: new, running, whole or failed by the thread that asks the daemon; over by the one that has told the
-    server, after which the folder is removed."""
+    """See the module. `state`: new, running, whole or failed by the thread that asks the daemon; fetching, lost and over by the one
+    that talks with the server; when it is over, the folder is removed."""
 
     def __init__(self, folder: str, kept: Kept) -> None:
         self.folder, self.offer, self.chunk = folder, kept.offer, kept.chunk
         self.taken = Taken(b"", kept.reply, kept.deliveries)
         self.starts = kept.starts
-        self.state = NEW
+        self.state = FETCHING if self.chunk.parcel is not None and not os.path.isdir(self.files) else NEW
         self.why = ""
-        """Of a failed one."""
+        """Of a failed or lost one."""
         self.told_s = 0.0
         """When the server was told last that it is worked on; time.monotonic()."""
         self.begun_s: Optional[float] = None
@@ -66,6 +69,11 @@ class Held:
     def records(self) -> str:
         """The file of its records; there once it is whole."""
         return os.path.join(self.folder, RECORDS)
+
+    @property
+    def files(self) -> str:
+        """The folder of the files that came with it, a folder for each of its roots."""
+        return os.path.join(self.folder, FILES)
 
     def keep(self) -> None:
         """Raises OSError."""
@@ -88,8 +96,7 @@ class Held:
             ledger = self._opened()
             if ledger.job is None:
                 check(self.chunk)
-                roots = [Root(placed(mounts, root), root.prefix, confined=True) for root in self.chunk.roots]
-                ledger.begin({"job": self.chunk.job, "chunk": self.chunk.chunk}, roots, self.chunk.items, [KIND])
+                ledger.begin({"job": self.chunk.job, "chunk": self.chunk.chunk}, self._roots(mounts), self.chunk.items, [KIND])
             if not self._look(ledger):
                 daemon.begin_job(self._job(graph, weight))
                 self.begun_s = time.monotonic()
@@ -138,6 +145,13 @@ class Held:
         if self.state in (NEW, RUNNING) and ledger.complete and ledger.sink(KIND).finished:
             self.state = WHOLE
         return self.state not in (NEW, RUNNING)
+
+    def _roots(self, mounts: Dict[str, str]) -> List[Root]:
+        """Raises Malformed."""
+        if self.chunk.parcel is None:
+            return [Root(placed(mounts, root), root.prefix, confined=True) for root in self.chunk.roots]
+        home = os.path.realpath(self.files)
+        return [Root(os.path.join(home, str(number)), root.prefix, confined=True) for number, root in enumerate(self.chunk.roots)]
 
     def _opened(self) -> Ledger:
         if self._ledger is None:

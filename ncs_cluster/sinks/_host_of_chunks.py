@@ -80,6 +80,11 @@ class Host:
         self.held[chunk.job, chunk.chunk] = held
         return held
 
+    def leaves(self, chunk: Chunk) -> bool:
+        """It was here and is over, and its folder or its job is not gone yet."""
+        before = self.held.get((chunk.job, chunk.chunk))
+        return before is not None and before.state == OVER
+
     @property
     def room(self) -> int:
         """How many chunks more the sticks are good for at present."""

@@ -22,11 +22,12 @@ from ncs_cluster.fleet.drained import is_drained
 from ncs_cluster.fleet.entry import PROTOCOL
 from ncs_cluster.fleet.jobs import DELIVERIES, Jobs, Taken
 from ncs_cluster.fleet.login import Key
-from ncs_cluster.fleet.parcel import Parcels
+from ncs_cluster.fleet.parcel import Parcels, chunk_place
 from ncs_cluster.messages import WorkTold
 from ncs_cluster.plugins import reason
+from ncs_cluster.sinks._carried import fetch
 from ncs_cluster.sinks._guest_graphs import Guests, Undecided
-from ncs_cluster.sinks._held_chunk import FAILED, OVER, WHOLE, Held
+from ncs_cluster.sinks._held_chunk import FAILED, FETCHING, LOST, OVER, WHOLE, Held
 from ncs_cluster.sinks._host_of_chunks import Host
 from ncs_cluster.sinks._nats_sessions import Sessions
 from ncs_cluster.sinks.base import JobObserver, Opened, Parsed, Place
@@ -188,12 +189,13 @@ class Chunks:
     async def _session(self) -> None:
         """One connection. Returns when it has ended or the sink is closed; raises Unusable."""
         async with connected(self._server, f"ncs_cluster chunks {self._options.node}") as connection:
-            jobs, due_s, told, drained = Jobs(connection), 0.0, dict[str, Optional[str]](), False
+            jobs, parcels = Jobs(connection), Parcels(connection)
+            due_s, told, drained = 0.0, dict[str, Optional[str]](), False
             self._offers, self._open = {}, None
             await jobs.prepare()
             self._sessions.trouble = None
             taking: Optional[asyncio.Task[None]] = None
-            fetching = asyncio.ensure_future(self._fetch_graphs(Parcels(connection)))
+            fetching = [asyncio.ensure_future(each(parcels)) for each in (self._fetch_graphs, self._fetch_files)]
             try:
                 while not self._sessions.closing.is_set() and not connection.closed:
                     if time.monotonic() >= due_s:
@@ -204,9 +206,10 @@ class Chunks:
                     verdicts = {job: why for job, why in dict(self._verdicts).items() if job in self._offers}
                     await self._refuse(jobs, verdicts, told)
                     for held in list(self._host.held.values()):
-                        await self._tell(jobs, held)
-                    if fetching.done():
-                        fetching.result()
+                        await self._tell(jobs, parcels, held)
+                    for task in fetching:
+                        if task.done():
+                            task.result()
                     if taking is not None and taking.done():
                         taking.result()
                         taking = None
@@ -216,17 +219,25 @@ class Chunks:
                     self._drained = drained and taking is None
                     await asyncio.sleep(TURN_S)
             finally:
-                tasks = {task for task in (taking, fetching) if task is not None}
+                tasks = {*fetching, *([taking] if taking is not None else [])}
                 for task in tasks:
                     task.cancel()
                 await asyncio.wait(tasks, timeout=LAST_WORDS_S / 2)
 
     async def _fetch_graphs(self, parcels: Parcels) -> None:
         """As long as the connection lasts. Raises Unusable."""
-        while self._host.guests is not None:
-            if self._host.guests.lacks:
+        while True:
+            if self._host.guests is not None and self._host.guests.lacks:
                 await self._host.guests.fetch(parcels)
             await asyncio.sleep(OFFERS_S)
+
+    async def _fetch_files(self, parcels: Parcels) -> None:
+        """As long as the connection lasts. Raises Unusable."""
+        while True:
+            for held in list(self._host.held.values()):
+                if held.state == FETCHING:
+                    await fetch(held, parcels)
+            await asyncio.sleep(TURN_S)
 
     async def _refuse(self, jobs: Jobs, verdicts: Dict[str, Optional[str]], told: Dict[str, Optional[str]]) -> None:
         """Say what is new of the jobs that this host takes no part in. `told`: what this connection has said."""
@@ -267,13 +278,16 @@ class Chunks:
             await jobs.put(Result(PROTOCOL, given.job, given.chunk, self._options.node, given_up=why), None)
             await jobs.done(taken)
         else:
+            # what is left of its last try goes first
+            while self._host.leaves(given):
+                await asyncio.sleep(TURN_S)
             try:
                 self._host.add(offer, given, taken)
                 self._stirred.set()
             except OSError as error:
                 await jobs.again(taken, given.job, given.chunk, format_os_error(error), AGAIN_S)
 
-    async def _tell(self, jobs: Jobs, held: Held) -> None:
+    async def _tell(self, jobs: Jobs, parcels: Parcels, held: Held) -> None:
         """Say of a chunk what has become of it."""
         now_s = time.monotonic()
         if held.state == OVER:
@@ -281,14 +295,17 @@ class Chunks:
         if held.chunk.job not in self._offers:
             held.unwanted, held.state = True, OVER
         elif held.state == WHOLE:
-            await self._finish(jobs, held)
+            await self._finish(jobs, parcels, held)
         elif held.state == FAILED:
             await self._fail(jobs, held, held.why)
+        elif held.state == LOST:
+            await jobs.lost(held.taken, held.chunk.job, held.chunk.chunk, f"{self._options.node}: {held.why}")
+            held.state = OVER
         elif now_s >= held.told_s + held.offer.silent_s / 3:
             held.told_s = now_s
             await jobs.working(held.taken)
 
-    async def _finish(self, jobs: Jobs, held: Held) -> None:
+    async def _finish(self, jobs: Jobs, parcels: Parcels, held: Held) -> None:
         given = held.chunk
         result = Result(PROTOCOL, given.job, given.chunk, self._options.node, attempt=os.urandom(8).hex(), lengths=held.lengths())
         try:
@@ -300,6 +317,8 @@ class Chunks:
         await jobs.done(held.taken)
         held.state = OVER
         self._stirred.set()
+        if given.parcel is not None:
+            await parcels.remove(chunk_place(given.job, given.chunk))
 
     async def _fail(self, jobs: Jobs, held: Held, why: str) -> None:
         await jobs.again(held.taken, held.chunk.job, held.chunk.chunk, f"{self._options.node}: {why}", AGAIN_S)

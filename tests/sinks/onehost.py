@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ncs_cluster.cli.run import carrying
 from ncs_cluster.cli.run.collecting import Collector
 from ncs_cluster.cli.run.feeding import Feeder
 from ncs_cluster.cli.run.sent_graph import SentGraph
@@ -134,13 +135,15 @@ class Killed(Exception):
 class Job:
     """A job over hosts of `items` pictures, four in each chunk."""
 
-    def __init__(self, folder: Path, spec: GraphSpec, items: int = 20, silent_s: float = 30.0, *, sends: bool = False) -> None:
-        """`sends`: its graph comes along for hosts that lack it."""
+    def __init__(
+        self, folder: Path, spec: GraphSpec, items: int = 20, silent_s: float = 30.0, *, sends: bool = False, carries: bool = False
+    ) -> None:
+        """`sends`: its graph comes along for hosts that lack it. `carries`: its files do."""
         photos = folder / "photos"
         photos.mkdir(exist_ok=True)
         self.names = [f"{number}.jpg" for number in range(items)]
         for name in self.names:
-            (photos / name).touch()
+            (photos / name).write_bytes(name.encode() * 100)
         (folder / "out").mkdir()
         self.path = folder / "out" / "ledger.sqlite"
         self.ledger = Ledger(str(self.path), create=True)
@@ -152,6 +155,10 @@ class Job:
         files = None if self.graph is None else self.graph.files
         self.offer = Offer(1, "0", "job1", "small", key_of(spec), 64, 48, silent_s, (root, b"0.jpg"), ["photos"], files)
         self.roots, self.said = [root], list[str]()
+        self.carries = carries
+        if carries:
+            self.roots = carrying.roots(self.ledger)
+            self.offer = replace(self.offer, first=None, mounts=[], carried=True)
 
     def collect(self, place: NatsServer, until: Callable[[], object] = lambda: False, login: tuple[str, str] | None = None) -> None:
         """Run the command's side until all is written, or `until()` says that it is killed. `login`: user and password."""
@@ -161,7 +168,8 @@ class Job:
                 raise Killed
 
         feeder = Feeder(self.spec, self.ledger)
-        made = Collector(self.ledger, feeder, self.offer, self.roots, 4, show, self.said.append, self.graph)
+        carrier = carrying.Carrier(self.offer.job) if self.carries else None
+        made = Collector(self.ledger, feeder, self.offer, self.roots, 4, show, self.said.append, self.graph, carrier)
         try:
             asyncio.run(asyncio.wait_for(made.run(Server(parse(place.url), *(login or ()))), 2 * WAIT_S))
         except Killed:

@@ -30,7 +30,7 @@ def user(name: str, password: str, publish: str) -> str:
 @pytest.mark.parametrize("sent", [False, True])
 def test_they_suffice_for_a_job_and_for_no_refusal_in_the_name_of_another(tmp_path: Path, sent: bool) -> None:
     spec = graph(tmp_path)
-    job = Job(tmp_path, spec, items=8, sends=sent)
+    job = Job(tmp_path, spec, items=8, sends=sent, carries=sent)
     daemon = Daemon(replace(spec, name=GraphName("own"), threshold=0.9) if sent else spec)
     own = RIGHTS[:-1] + (f", {OF_GRAPHS[1:-1]}" if sent else "") + ', "$JS.API.DIRECT.GET.ncs_drained.ncs.drained.attic"]'
     options = {"user": "attic", "password": PASSWORD, "graphs": str(tmp_path / "guests") if sent else ""}

@@ -17,7 +17,7 @@ import pytest
 
 from ncs_cluster.client import Client
 from ncs_cluster.testing.daemon import Daemon
-from tests.jobs.making import picture
+from tests.jobs.making import film, picture
 from tests.nats_server import NatsServer, nats_server
 from tests.small_graph import ABOUT
 from tests.system.test_run_over_hosts import done, ncsctl, results
@@ -34,7 +34,7 @@ graph = ["{graph}"]
 results = "{folder}/camera.jsonl"
 simulated.latency_ms = 10
 simulated.heat = false
-nats = {{ url = "{url}", node = "attic", jobs = true, graphs = true, mounts.photos = "{folder}/../photos" }}
+nats = {{ url = "{url}", node = "attic", jobs = true, graphs = true }}
 
 [cameras.film]
 source = "synthetic"
@@ -64,20 +64,25 @@ def daemon(folder: Path, place: NatsServer, graph: Path) -> Iterator[Client]:
         process.wait(60.0)
 
 
-def test_a_host_gets_the_graph_of_a_job_while_its_camera_loses_no_frame(tmp_path: Path, small_graph_folder: Path) -> None:
+def test_a_host_gets_the_graph_and_the_files_of_a_job_while_its_camera_loses_no_frame(
+    tmp_path: Path, small_graph_folder: Path
+) -> None:
     photos, other = tmp_path / "photos", tmp_path / "other"
     for number in range(40):
         picture(photos / f"{number % 3}" / f"{number}.png", number)
+    (photos / "1" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno picture")
+    film(photos / "2" / "film.avi", [10, 20, 30, 40, 50])
     shutil.copytree(small_graph_folder, other)
     (other / "graph.toml").write_text(f"{ABOUT}threshold = 0.7\n")
-    words = ("run", str(photos), "--graph", str(other), "--format", "jsonl,csv", "--out")
-    assert done(ncsctl(*words, str(tmp_path / "serial"), "--backend", "simulated", "--set", "simulated.latency_ms=1"))[0] == 0
+    words = ("run", str(photos), "--graph", str(other), "--format", "jsonl,coco", "--out")
+    assert done(ncsctl(*words, str(tmp_path / "serial"), "--backend", "simulated", "--set", "simulated.latency_ms=1"))[0] == 1
     with nats_server(tmp_path) as place, daemon(tmp_path / "attic", place, small_graph_folder) as client:
-        assert done(ncsctl(*words, str(tmp_path / "out"), "--nats", place.url, "--mount", f"photos={photos}"))[::2] == (0, [])
+        assert done(ncsctl(*words, str(tmp_path / "out"), "--nats", place.url, "--carry"))[::2] == (1, [])
         until(lambda: not any("@" in str(each["name"]) for each in graphs(client)), "the graph has left the daemon")
         status = client.status()
     assert results(tmp_path / "out") == results(tmp_path / "serial")
-    assert results(tmp_path / "out") != []
+    assert len(results(tmp_path / "out")) == 46
+    assert (tmp_path / "out" / "results.coco.json").read_bytes() == (tmp_path / "serial" / "results.coco.json").read_bytes()
     assert status.daemon.state == "ok"
     lines = [json.loads(line) for line in (tmp_path / "attic" / "camera.jsonl").read_text().splitlines()]
     assert [line["frame"] for line in lines] == list(range(len(lines)))

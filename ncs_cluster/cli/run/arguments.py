@@ -26,7 +26,7 @@ examples:
   ncsctl run holiday/ --graph yolox_nano --out found --retry-failed
 """
 SILENT_S = 30.0
-OF_NATS = ("mount", "host_timeout", "user", "password_file", "nkey_file", "credentials_file", "ca_file")
+OF_NATS = ("mount", "carry", "host_timeout", "user", "password_file", "nkey_file", "credentials_file", "ca_file")
 FOR_HOSTS = ("--config", "--set", "--state-dir", "--threshold", "--log-level")
 """Flags of a daemon that choose no stick."""
 WEIGHT = 0.1
@@ -63,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
     hosts.add_argument("--nats", metavar="URL", help="run on those that take jobs there: nats://HOST[:PORT] or tls://HOST[:PORT]")
     mount = "with --nats: a folder above the files, under the name that hosts have for it (repeatable)"
     hosts.add_argument("--mount", metavar="NAME=DIR", action="append", default=[], help=mount)
+    carry = "with --nats: the files go to the hosts through the server, in place of --mount"
+    hosts.add_argument("--carry", action="store_true", help=carry)
     silence = f"with --nats: silence after which another host gets a host's work [{SILENT_S:g}]"
     hosts.add_argument("--host-timeout", metavar="S", type=float, help=silence)
     options.nats_login(hosts)
@@ -121,6 +123,8 @@ def _check_nats(made: argparse.ArgumentParser, given: argparse.Namespace) -> Non
     for flag in DAEMON_FLAGS:
         if hasattr(given, flag[2:].replace("-", "_")) and flag not in FOR_HOSTS:
             made.error(f"argument {flag}: hosts have their own; leave it out with --nats")
+    if given.carry and given.mount:
+        made.error("argument --carry: is in place of --mount; leave one of them out")
     for text in given.mount:
         name, _, path = text.partition("=")
         if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) is None or not os.path.isdir(path):

@@ -78,7 +78,8 @@ def roots(ledger: Ledger, mounts: Mapping[str, str]) -> list[Root]:
         above = [name for name, home in homes.items() if os.path.commonpath([home, place]) == home]
         if not above:
             raise ConfigError(
-                f"{place}: is below no mount; name one above it by --mount NAME=DIR, whose NAME each host has in [nats] mounts"
+                f"{place}: is below no mount; name one above it by --mount NAME=DIR, whose NAME each host has in [nats] mounts, "
+                "or send the files by --carry"
             )
         mount = max(above, key=lambda name: len(homes[name]))
         within = os.path.relpath(place, homes[mount])

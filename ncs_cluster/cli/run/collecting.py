@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from ncs_cluster.cli.run import chunking
+from ncs_cluster.cli.run.carrying import Carrier
 from ncs_cluster.cli.run.chunking import Cut, Named
 from ncs_cluster.cli.run.feeding import Feeder
 from ncs_cluster.cli.run.sent_graph import SentGraph
@@ -29,6 +30,8 @@ from ncs_cluster.sources._item_kind import is_film
 WINDOW = 200
 """Chunks that are published before their turn to be written."""
 LOOK_S = 0.3
+SEND_S = 1.0
+"""For which files are sent before the next look."""
 AGAIN_S = 1.0
 FULL_S = 2.0
 REFUSALS_S = 5.0
@@ -50,10 +53,11 @@ class Collector:
         show: Callable[[], None],
         say: Callable[[str], None],
         graph: SentGraph | None = None,
+        carrier: Carrier | None = None,
     ) -> None:
-        """`graph`: for hosts that lack it."""
+        """`graph`: for hosts that lack it. `carrier`: None where hosts have the files below their mounts."""
         self._ledger, self._feeder, self._offer, self._roots = ledger, feeder, offer, roots
-        self._show, self._graph = show, graph
+        self._show, self._graph, self._carrier = show, graph, carrier
         self._say_line, self._said = say, set[str]()
         place = ledger.place(ledger.written)
         self._cuts: Iterator[Cut] = chunking.cuts(ledger, size, place.item)
@@ -77,10 +81,14 @@ class Collector:
                     await jobs.prepare()
                     parcels = Parcels(connection)
                     await parcels.prepare()
+                    if self._carrier is not None:
+                        await self._carrier.begin(parcels)
                     await jobs.offer(self._offer)
                     await self._session(jobs, parcels)
                     await asyncio.to_thread(self._feeder.finish, self._turn)
                     await jobs.withdraw(self._offer.job)
+                    if self._carrier is not None:
+                        await self._carrier.withdraw(parcels)
                     if self._graph is not None:
                         await self._graph.remove(parcels, await jobs.offers({}))
                 return
@@ -99,14 +107,14 @@ class Collector:
             ended = await jobs.ended(job)
             if ended:
                 lonely_s = loop.time() + LONELY_S
-            for cut in self._window:
-                for name, items in self._chunks(cut):
-                    if name not in waiting and name not in ended:
-                        await jobs.publish(self._chunk(name, items))
-            while self._window and all(name in ended for name, _ in self._chunks(self._window[0])):
+            refused = self._carrier.refused if self._carrier is not None else {}
+            while self._window and all(name in ended or name in refused for name, _ in self._chunks(self._window[0])):
                 if not await self._collect(jobs, self._window[0]):
                     break
             await self._forget(jobs, ended)
+            if self._carrier is not None:
+                await self._carrier.forget(parcels, ended, waiting)
+            await self._publish(jobs, parcels, waiting, ended)
             self._show()
             if self._graph is not None:
                 await self._graph.send(parcels)
@@ -115,10 +123,29 @@ class Collector:
                 refusals_s = now_s + REFUSALS_S
                 for node, why in (await jobs.refusals(job)).items():
                     self._say(f"{node} takes no part: {why}")
-            if now_s >= lonely_s and len(waiting) >= len(self._window):
+            if now_s >= lonely_s and waiting and not ended:
                 self._say("no host has done a chunk yet; hosts need [nats] jobs = true and this server's url")
             if self._window:
                 await asyncio.sleep(LOOK_S)
+
+    async def _publish(self, jobs: Jobs, parcels: Parcels, waiting: set[str], ended: set[str]) -> None:
+        """Publish what is neither in the queue nor has a result, in order; with files for SEND_S at most."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + SEND_S
+        for cut in self._window:
+            for name, items in self._chunks(cut):
+                if name in waiting or name in ended:
+                    continue
+                chunk = self._chunk(name, items)
+                if self._carrier is None:
+                    await jobs.publish(chunk)
+                    continue
+                if name in self._carrier.refused:
+                    continue
+                if not await self._carrier.send(jobs, parcels, chunk, [each.item for each in items]) or loop.time() >= until_s:
+                    return
+                if name in self._carrier.refused and len(items) > 1:
+                    self._split.add(cut.first)
 
     # -- chunks
 
@@ -154,6 +181,8 @@ class Collector:
         return True
 
     async def _result(self, jobs: Jobs, name: str) -> Result | None:
+        if self._carrier is not None and (why := self._carrier.refused.get(name)) is not None:
+            return Result(PROTOCOL, self._offer.job, name, "ncsctl", given_up=why)
         if self._bad.get(name, 0) >= BAD_RESULTS:
             return Result(
                 PROTOCOL, self._offer.job, name, "ncsctl", given_up=f"{BAD_RESULTS} hosts have given results that are none"

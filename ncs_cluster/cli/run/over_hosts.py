@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 import time
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+
 from ncs_cluster import __version__
 from ncs_cluster.cli.fleet_server import server_of
 from ncs_cluster.cli.job_folder import locked
-from ncs_cluster.cli.run import arguments, chunking, plan
+from ncs_cluster.cli.run import arguments, carrying, chunking, plan
+from ncs_cluster.cli.run.carrying import Carrier
 from ncs_cluster.cli.run.collecting import Collector
 from ncs_cluster.cli.run.feeding import Feeder
 from ncs_cluster.cli.run.prepared import INTERRUPTED, PROGRAM, ended, prepared
@@ -30,6 +32,7 @@ from ncs_cluster.fleet.chunk import Malformed, Offer, Root
 from ncs_cluster.fleet.connection import Server, Unusable, connected, library
 from ncs_cluster.fleet.entry import PROTOCOL
 from ncs_cluster.fleet.jobs import Jobs
+from ncs_cluster.fleet.parcel import Parcels
 from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.jobs.same_graph import key_of
 from ncs_cluster.specs import JobSpec, Settings
@@ -70,28 +73,30 @@ def _job(given: argparse.Namespace, folder: Path) -> JobSpec:
 
 def _collect(given: argparse.Namespace, server: Server, ledger: Ledger, job: JobSpec, progress: Progress) -> None:
     chunking.check(ledger)
-    roots = chunking.roots(ledger, given.mounts)
-    name, size = _kept(ledger)
+    roots = carrying.roots(ledger) if given.carry else chunking.roots(ledger, given.mounts)
+    kept = _noted(server, ledger, carry=given.carry)
     width, height = given.most
     graph = _graph(job)
     offer = Offer(
         PROTOCOL,
         __version__,
-        name,
+        kept.job,
         str(job.graph.name)[:64],
         key_of(job.graph),
         width,
         height,
         given.host_timeout,
-        _there(ledger, roots),
-        sorted({root.mount for root in roots}),
+        None if given.carry else _there(ledger, roots),
+        [] if given.carry else sorted({root.mount for root in roots}),
         None if graph is None else graph.files,
-        _title(roots),
+        _title(carrying.titles(ledger) if given.carry else [_shown(root) for root in roots]),
+        given.carry,
     )
+    carrier = Carrier(kept.job) if given.carry else None
     feeder = Feeder(job, ledger)
     try:
         with progress:
-            collector = Collector(ledger, feeder, offer, roots, size, lambda: progress.update(None), _say, graph)
+            collector = Collector(ledger, feeder, offer, roots, kept.size, lambda: progress.update(None), _say, graph, carrier)
             asyncio.run(collector.run(server))
     finally:
         feeder.close()
@@ -106,25 +111,46 @@ def _graph(job: JobSpec) -> SentGraph | None:
         return None
 
 
-def _kept(ledger: Ledger) -> tuple[str, int]:
-    """A name that no other job has had, and the size of chunks: those of the command that began the job."""
-    if (text := ledger.kept(KEPT)) is not None:
-        try:
-            kept = json.loads(text)
-            return str(kept["job"]), max(1, int(kept["size"]))
-        except (ValueError, TypeError, KeyError) as error:
-            raise ConfigError("the ledger of the job is damaged; remove its folder to begin anew") from error
-    made = os.urandom(10).hex(), chunking.size_for(ledger.items)
-    ledger.keep(KEPT, json.dumps({"job": made[0], "size": made[1]}))
+class _Kept(msgspec.Struct):
+    """What the ledger keeps of the job at the server."""
+
+    job: str
+    """A name that no other job has had."""
+    size: int
+    """Of its chunks."""
+    carry: bool = False
+
+
+def _kept(ledger: Ledger) -> _Kept | None:
+    """As the command has noted it that began the job."""
+    if (text := ledger.kept(KEPT)) is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=_Kept)
+    except msgspec.DecodeError as error:
+        raise ConfigError("the ledger of the job is damaged; remove its folder to begin anew") from error
+
+
+def _noted(server: Server, ledger: Ledger, *, carry: bool) -> _Kept:
+    """The same for every command of the job; one that carries the files, after one that did not, begins anew at the server."""
+    if (kept := _kept(ledger)) is not None and kept.carry == carry:
+        return kept
+    _withdraw(server, ledger)
+    made = _Kept(os.urandom(10).hex(), carrying.size_for(ledger) if carry else chunking.size_for(ledger.items), carry)
+    ledger.keep(KEPT, msgspec.json.encode(made).decode())
     return made
 
 
-def _title(roots: list[Root]) -> str:
-    """The first folder, by its mount, as hosts and people see it: "photos/2024"."""
-    first = roots[0]
-    folder = os.fsdecode(first.folder).encode("utf-8", "replace").decode()
-    more = "" if len(roots) == 1 else f" and {len(roots) - 1} more"
-    return f"{first.mount}/{folder}".rstrip("/")[-(64 - len(more)) :] + more
+def _shown(root: Root) -> str:
+    """A folder by its mount, as hosts and people see it: "photos/2024"."""
+    folder = os.fsdecode(root.folder).encode("utf-8", "replace").decode()
+    return f"{root.mount}/{folder}".rstrip("/")
+
+
+def _title(folders: list[str]) -> str:
+    """The first one, and how many there are besides."""
+    more = "" if len(folders) == 1 else f" and {len(folders) - 1} more"
+    return folders[0][-(64 - len(more)) :] + more
 
 
 def _there(ledger: Ledger, roots: list[Root]) -> tuple[Root, bytes] | None:
@@ -137,13 +163,14 @@ def _there(ledger: Ledger, roots: list[Root]) -> tuple[Root, bytes] | None:
 
 
 def _withdraw(server: Server, ledger: Ledger) -> None:
-    """What a command that was killed at its very end has left at the server."""
-    if ledger.kept(KEPT) is None:
+    """What a command before this one has left at the server."""
+    if (kept := _kept(ledger)) is None:
         return
 
     async def withdraw() -> None:
         async with connected(server, "ncsctl run") as connection:
-            await Jobs(connection).withdraw(_kept(ledger)[0])
+            await Jobs(connection).withdraw(kept.job)
+            await Carrier(kept.job).withdraw(Parcels(connection))
 
     try:
         asyncio.run(withdraw())
