@@ -41,6 +41,8 @@ class Host:
         """`folder`: of the chunks' folders. `guests`: None where this host takes no graphs of others."""
         self.held: Dict[Tuple[str, str], Held] = {}
         """By job and chunk."""
+        self.away: Dict[str, str] = {}
+        """Jobs whose files were found to be away since the last look at this, and why."""
         self.guests = guests
         self._folder, self._mounts, self._weight, self._daemon = folder, mounts, weight, daemon
         self._graphs: Dict[str, GraphSpec] = {}
@@ -112,6 +114,7 @@ class Host:
                 if held.state == WHOLE and (why := self._missing(held.offer)) is not None:
                     # files that were away are no failed items
                     held.fail(why)
+                    self.away[held.chunk.job] = why
                 if held.state == RUNNING and held.folder not in alive and held.folder not in states:
                     # the daemon has lost its jobs, as with its state directory's file
                     held.state = NEW

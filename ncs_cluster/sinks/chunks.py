@@ -149,6 +149,10 @@ class Chunks:
         while not self._sessions.closing.is_set():
             try:
                 self._host.advance()
+                # at once: until the next judgement the host would take the same chunk again, and use up its tries
+                while self._host.away:
+                    job, why = self._host.away.popitem()
+                    self._verdicts[job] = why
                 self._defect = None
             except NcsClusterError as error:
                 log.debug("%s", error)

@@ -165,7 +165,9 @@ def test_a_host_without_working_sticks_and_a_drained_one_take_nothing(tmp_path: 
     assert job.written() == job.whole
 
 
-def test_files_that_go_away_while_a_host_works_are_no_failed_items(tmp_path: Path) -> None:
+def test_files_that_go_away_while_a_host_works_are_no_failed_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the tries of a chunk would be used up before the next judgement
+    monkeypatch.setattr(chunks, "AGAIN_S", 0.0)
     spec = graph(tmp_path)
     job = Job(tmp_path, spec, items=8)
 
