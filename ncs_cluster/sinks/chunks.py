@@ -283,7 +283,7 @@ class Chunks:
             await jobs.done(taken)
         else:
             # what is left of its last try goes first
-            while self._host.leaves(given):
+            while self._host.leaves(given):  # noqa: ASYNC110 - another thread removes it
                 await asyncio.sleep(TURN_S)
             try:
                 self._host.add(offer, given, taken)
