@@ -60,6 +60,8 @@ _shtab_ncsctl_fleet_commands() {
   local _commands=(
     drain:'Take a host out of the work of the fleet, also over restarts; its own cameras and jobs go on.'
     events:'What has happened on the hosts, oldest first.'
+    forget:'Remove a job over hosts that nobody goes on with: its offer, chunks and results at the server.'
+    jobs:'Jobs over hosts that the server has something of, the longest abandoned first.'
     return:'Let a drained host take work of the fleet again.'
     status:'Hosts with their sticks, heat and rates; exit code 0 when all are healthy, 1 when not.'
     top:'The hosts, the busiest first, renewed every 2 s until Ctrl-C.'
@@ -295,6 +297,38 @@ _shtab_ncsctl_fleet_events_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_ncsctl_fleet_events_defaults_added=0
+
+_shtab_ncsctl_fleet_forget_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
+  "--nats[nats\:\/\/HOST\[\:PORT\] or tls\:\/\/HOST\[\:PORT\]\; without it\: as \[nats\] says]:URL:"
+  "--user[to log in with\; wants a --password-file]:NAME:"
+  "--password-file[a file that holds the password alone, not world-readable]:FILE:_files"
+  "--nkey-file[instead of them\: the seed of an nkey, not world-readable]:FILE:_files"
+  "--credentials-file[instead of them\: a credentials file, not world-readable]:FILE:_files"
+  "--ca-file[the authority that has signed the server\'s certificate]:FILE:_files"
+  "--config[settings whose \[nats\] is used\; without it\: as for ncs-clusterd]:FILE:_files"
+  ":as \`ncsctl fleet jobs\` has it:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_ncsctl_fleet_forget_defaults_added=0
+
+_shtab_ncsctl_fleet_jobs_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--runtime-dir[folder of the daemon\'s control socket]:DIR:_files"
+  "--nats[nats\:\/\/HOST\[\:PORT\] or tls\:\/\/HOST\[\:PORT\]\; without it\: as \[nats\] says]:URL:"
+  "--user[to log in with\; wants a --password-file]:NAME:"
+  "--password-file[a file that holds the password alone, not world-readable]:FILE:_files"
+  "--nkey-file[instead of them\: the seed of an nkey, not world-readable]:FILE:_files"
+  "--credentials-file[instead of them\: a credentials file, not world-readable]:FILE:_files"
+  "--ca-file[the authority that has signed the server\'s certificate]:FILE:_files"
+  "--config[settings whose \[nats\] is used\; without it\: as for ncs-clusterd]:FILE:_files"
+  "--json[every field of every job]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_ncsctl_fleet_jobs_defaults_added=0
 
 _shtab_ncsctl_fleet_return_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -846,6 +880,8 @@ _shtab_ncsctl_fleet() {
       case $line[1] in
         drain) _arguments -C -s $_shtab_ncsctl_fleet_drain_options ;;
         events) _arguments -C -s $_shtab_ncsctl_fleet_events_options ;;
+        forget) _arguments -C -s $_shtab_ncsctl_fleet_forget_options ;;
+        jobs) _arguments -C -s $_shtab_ncsctl_fleet_jobs_options ;;
         return) _arguments -C -s $_shtab_ncsctl_fleet_return_options ;;
         status) _arguments -C -s $_shtab_ncsctl_fleet_status_options ;;
         top) _arguments -C -s $_shtab_ncsctl_fleet_top_options ;;

@@ -33,6 +33,12 @@ def add(command: Add) -> None:
     events.add_argument("--host", metavar="HOST", help="of this host alone")
     events.add_argument("--level", choices=("info", "warning", "error"), help="of this level and above")
     events.add_argument("--last", metavar="N", type=_count, default=100, help="at most so many to begin with (100)")
+    jobs = kind("jobs", _jobs, "jobs over hosts that the server has something of, the longest abandoned first")
+    jobs.add_argument("--json", action="store_true", help="every field of every job")
+    forget = kind(
+        "forget", _forget, "remove a job over hosts that nobody goes on with: its offer, chunks and results at the server"
+    )
+    forget.add_argument("job", metavar="ID", help="as `ncsctl fleet jobs` has it")
     for name, run, sentence in (
         ("drain", _drain, "take a host out of the work of the fleet, also over restarts; its own cameras and jobs go on"),
         ("return", _give_back, "let a drained host take work of the fleet again"),
@@ -91,6 +97,18 @@ def _events(given: argparse.Namespace) -> int:
     from ncs_cluster.cli import fleet_events
 
     return fleet_events.run(given)
+
+
+def _jobs(given: argparse.Namespace) -> int:
+    from ncs_cluster.cli import fleet_jobs
+
+    return fleet_jobs.jobs(given)
+
+
+def _forget(given: argparse.Namespace) -> int:
+    from ncs_cluster.cli import fleet_jobs
+
+    return fleet_jobs.forget_one(given)
 
 
 def _drain(given: argparse.Namespace) -> int:

@@ -89,6 +89,19 @@ def _configured(file: str | None) -> Server:
     return of_options(spec.options)
 
 
+def server_at(url: str) -> Server:
+    """A server with the login of the settings where it is theirs, else without one. Raises ConfigError for what is no URL."""
+    try:
+        where = address.parse(url)
+    except ValueError as error:
+        raise ConfigError(f"the server's url {error}") from error
+    try:
+        configured = _configured(None)
+    except (ConfigError, NoServer):
+        return Server(where)
+    return configured if configured.address == where else Server(where)
+
+
 def of_options(of: Mapping[str, Any]) -> Server:
     """The server that the sink with these options announces its daemon at."""
     key = None if of["seed"] is None else login.Key(of["seed"], of["jwt"])

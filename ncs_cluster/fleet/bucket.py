@@ -155,7 +155,7 @@ async def read(connection: Connection) -> Hosts:
     if None in answers:
         raise Unusable(f"the bucket {BUCKET} does not allow direct reads")
     found = [
-        (node, _written_at(answer), answer.payload)
+        (node, written_at(answer), answer.payload)
         for node, answer in zip(wanted, answers)
         # with a status there is no value: it has gone since; a mark says that the daemon has stopped
         if answer is not None and "Status" not in answer.headers and "KV-Operation" not in answer.headers
@@ -171,8 +171,8 @@ def _after(sequence: int) -> Dict[str, str]:
     return {"Nats-Expected-Last-Subject-Sequence": str(sequence)}
 
 
-def _written_at(answer: Answer) -> float:
-    """Unix seconds."""
+def written_at(answer: Answer) -> float:
+    """When a message of a stream was written, Unix seconds by the server's clock. Raises Unusable."""
     try:
         return msgspec.convert(answer.headers.get("Nats-Time-Stamp"), datetime).timestamp()
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:

@@ -35,6 +35,8 @@ SEND_S = 1.0
 AGAIN_S = 1.0
 FULL_S = 2.0
 REFUSALS_S = 5.0
+OFFER_S = 30.0
+"""Between two offers of the job: its age at the server tells whether its command runs, and one that was removed comes back."""
 LONELY_S = 20.0
 BAD_RESULTS = 3
 """Results of one chunk that are no results, after which its items are given up."""
@@ -100,6 +102,7 @@ class Collector:
     async def _session(self, jobs: Jobs, parcels: Parcels) -> None:
         loop = asyncio.get_running_loop()
         refusals_s, lonely_s = loop.time() + REFUSALS_S, loop.time() + LONELY_S
+        offer_s = loop.time() + OFFER_S
         while self._window:
             job = self._offer.job
             # a host writes the result before it acknowledges: what is not in the queue any more has one by then
@@ -123,6 +126,9 @@ class Collector:
                 refusals_s = now_s + REFUSALS_S
                 for node, why in (await jobs.refusals(job)).items():
                     self._say(f"{node} takes no part: {why}")
+            if now_s >= offer_s:
+                offer_s = now_s + OFFER_S
+                await jobs.offer(self._offer)
             if now_s >= lonely_s and waiting and not ended:
                 self._say("no host has done a chunk yet; hosts need [nats] jobs = true and this server's url")
             if self._window:

@@ -14,31 +14,25 @@ import time
 from itertools import islice
 from pathlib import Path
 
-import msgspec
-
 from ncs_cluster import __version__
 from ncs_cluster.cli.fleet_server import server_of
 from ncs_cluster.cli.job_folder import locked
-from ncs_cluster.cli.run import arguments, carrying, chunking, plan
+from ncs_cluster.cli.run import arguments, carrying, chunking, offered, plan
 from ncs_cluster.cli.run.carrying import Carrier
 from ncs_cluster.cli.run.collecting import Collector
 from ncs_cluster.cli.run.feeding import Feeder
-from ncs_cluster.cli.run.prepared import INTERRUPTED, PROGRAM, ended, prepared
+from ncs_cluster.cli.run.prepared import INTERRUPTED, OVER_HOSTS, PROGRAM, ended, prepared
 from ncs_cluster.cli.run.progress import Progress
 from ncs_cluster.cli.run.sent_graph import SentGraph
 from ncs_cluster.cli.settings import read
-from ncs_cluster.errors import ConfigError, one_line
+from ncs_cluster.errors import one_line
 from ncs_cluster.fleet.chunk import Malformed, Offer, Root
-from ncs_cluster.fleet.connection import Server, Unusable, connected, library
+from ncs_cluster.fleet.connection import Server, library
 from ncs_cluster.fleet.entry import PROTOCOL
-from ncs_cluster.fleet.jobs import Jobs
-from ncs_cluster.fleet.parcel import Parcels
 from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.jobs.same_graph import key_of
 from ncs_cluster.specs import JobSpec, Settings
 
-KEPT = "over hosts"
-"""The key in the ledger: what the job is called at the server, and the size of its chunks."""
 LOOKED_AT = 1000
 """Items among which one is sought that is there."""
 
@@ -52,15 +46,14 @@ def run(given: argparse.Namespace, folder: Path) -> int:
         ledger = prepared(given, folder, job)
         began_s, progress = time.monotonic(), Progress(ledger, quiet=given.quiet)
         if ledger.complete:
-            _withdraw(server, ledger)
-            return ended(given, ledger, job, progress, began_s)
+            return ended(given, ledger, job, progress, began_s, server)
         try:
             _collect(given, server, ledger, job, progress)
         except KeyboardInterrupt:
             done = f"interrupted after {ledger.written} frames; hosts end the chunks they have, and the same command goes on"
             print(f"{PROGRAM}: {done}", file=sys.stderr)
             return INTERRUPTED
-        ledger.forget(KEPT)
+        ledger.forget(OVER_HOSTS)
         return ended(given, ledger, job, progress, began_s)
 
 
@@ -74,7 +67,9 @@ def _job(given: argparse.Namespace, folder: Path) -> JobSpec:
 def _collect(given: argparse.Namespace, server: Server, ledger: Ledger, job: JobSpec, progress: Progress) -> None:
     chunking.check(ledger)
     roots = carrying.roots(ledger) if given.carry else chunking.roots(ledger, given.mounts)
-    kept = _noted(server, ledger, carry=given.carry)
+    kept, left = offered.keep(ledger, server, given.carry, carrying.size_for if given.carry else _size)
+    if left is not None:
+        _say(left)
     width, height = given.most
     graph = _graph(job)
     offer = Offer(
@@ -89,8 +84,8 @@ def _collect(given: argparse.Namespace, server: Server, ledger: Ledger, job: Job
         None if given.carry else _there(ledger, roots),
         [] if given.carry else sorted({root.mount for root in roots}),
         None if graph is None else graph.files,
-        _title(carrying.titles(ledger) if given.carry else [_shown(root) for root in roots]),
-        given.carry,
+        title=_title(carrying.titles(ledger) if given.carry else [_shown(root) for root in roots]),
+        carried=given.carry,
     )
     carrier = Carrier(kept.job) if given.carry else None
     feeder = Feeder(job, ledger)
@@ -111,34 +106,8 @@ def _graph(job: JobSpec) -> SentGraph | None:
         return None
 
 
-class _Kept(msgspec.Struct):
-    """What the ledger keeps of the job at the server."""
-
-    job: str
-    """A name that no other job has had."""
-    size: int
-    """Of its chunks."""
-    carry: bool = False
-
-
-def _kept(ledger: Ledger) -> _Kept | None:
-    """As the command has noted it that began the job."""
-    if (text := ledger.kept(KEPT)) is None:
-        return None
-    try:
-        return msgspec.json.decode(text, type=_Kept)
-    except msgspec.DecodeError as error:
-        raise ConfigError("the ledger of the job is damaged; remove its folder to begin anew") from error
-
-
-def _noted(server: Server, ledger: Ledger, *, carry: bool) -> _Kept:
-    """The same for every command of the job; one that carries the files, after one that did not, begins anew at the server."""
-    if (kept := _kept(ledger)) is not None and kept.carry == carry:
-        return kept
-    _withdraw(server, ledger)
-    made = _Kept(os.urandom(10).hex(), carrying.size_for(ledger) if carry else chunking.size_for(ledger.items), carry)
-    ledger.keep(KEPT, msgspec.json.encode(made).decode())
-    return made
+def _size(ledger: Ledger) -> int:
+    return chunking.size_for(ledger.items)
 
 
 def _shown(root: Root) -> str:
@@ -160,23 +129,6 @@ def _there(ledger: Ledger, roots: list[Root]) -> tuple[Root, bytes] | None:
         if os.path.exists(item.path):
             return roots[root], name
     return None
-
-
-def _withdraw(server: Server, ledger: Ledger) -> None:
-    """What a command before this one has left at the server."""
-    if (kept := _kept(ledger)) is None:
-        return
-
-    async def withdraw() -> None:
-        async with connected(server, "ncsctl run") as connection:
-            await Jobs(connection).withdraw(kept.job)
-            await Carrier(kept.job).withdraw(Parcels(connection))
-
-    try:
-        asyncio.run(withdraw())
-        ledger.forget(KEPT)
-    except Unusable as error:
-        _say(f"the NATS server {server.address} cannot be used: {error}; it keeps what it has of the job for two weeks")
 
 
 def _say(line: str) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ncs_cluster.cli.run import plan
 from ncs_cluster.cli.run.finish import finish, tidy
@@ -18,8 +19,13 @@ from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.sources._item_kind import ENDINGS
 from ncs_cluster.specs import JobSpec
 
+if TYPE_CHECKING:
+    from ncs_cluster.fleet.connection import Server
+
 DONE, WITH_FAILURES, NOT_DONE, INTERRUPTED = 0, 1, 2, 130
 PROGRAM = "ncsctl run"
+OVER_HOSTS = "over hosts"
+"""The key in the ledger of a job that has an offer at a NATS server: see offered.py."""
 BEGIN_ANEW = "begin anew"
 """In the reason for the end of a job that cannot go on."""
 
@@ -36,12 +42,21 @@ def prepared(given: argparse.Namespace, folder: Path, job: JobSpec) -> Ledger:
     return ledger
 
 
-def ended(given: argparse.Namespace, ledger: Ledger, job: JobSpec, progress: Progress, began_s: float) -> int:
-    """Of a complete job: outputs in their final form, the summary. Returns the exit code."""
+def ended(
+    given: argparse.Namespace, ledger: Ledger, job: JobSpec, progress: Progress, began_s: float, server: Server | None = None
+) -> int:
+    """Of a complete job: outputs in their final form, the summary. `server`: the NATS server that the command was given. Returns
+    the exit code."""
     for spec in job.sinks:
         finish(spec, ledger)
     for spec in job.sinks if not ledger.failed else []:
         tidy(spec)
+    if ledger.kept(OVER_HOSTS) is not None:
+        # imported here: other jobs do not pay for an event loop
+        from ncs_cluster.cli.run import offered
+
+        if (left := offered.remove(ledger, server)) is not None:
+            print(f"{PROGRAM}: {left}", file=sys.stderr)
     if not given.quiet:
         print("\n".join(summary(ledger, progress, time.monotonic() - began_s)))
     return WITH_FAILURES if ledger.failed else DONE
