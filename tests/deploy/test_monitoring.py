@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,15 @@ def test_every_expression_of_the_dashboards_finds_series_of_a_real_daemon(monito
     assert len(asked) > 40
     empty = [expression for expression in asked if not monitored.query(expression)]
     assert {name for expression in empty for name, _ in selectors(expression)} <= SOMETIMES
+
+
+@pytest.mark.slow
+def test_the_join_that_the_documentation_shows_gives_a_series_the_name_of_its_machine(monitored: Prometheus) -> None:
+    shown = re.search(r"by a join: `([^`]+)`", (ROOT / "docs/integrations.md").read_text())
+    assert shown is not None
+    (series,) = monitored.query(" ".join(shown[1].split()))
+    assert series["metric"]["host"] == socket.gethostname().partition(".")[0]
+    assert series["value"][1] == "1"
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -65,6 +66,8 @@ class _Collector:
 def _daemon(status: Status) -> Iterator[Metric]:
     daemon, clusters, counters = status.daemon, status.clusters, status.counters
     yield InfoMetricFamily("ncs_cluster_build", "Version.", {"version": daemon.version, "policy": daemon.policy})
+    # a metric of its own, to be joined with others by `instance`: a label of each metric is Prometheus' to add
+    yield InfoMetricFamily("ncs_cluster_host", "What this machine is called among others.", {"host": _host(status)})
     yield _gauge("uptime_seconds", "Since the daemon started.", [((), daemon.uptime_s)])
     yield _states("state", "The daemon's state: 1 for the one it is in.", DAEMON_STATES, [((), daemon.state)])
     yield _gauge("ready", "1 when an inference succeeded in the last 5 s, or none is wanted.", [((), daemon.ready)])
@@ -102,6 +105,13 @@ def _daemon(status: Status) -> Iterator[Metric]:
     )
     yield _counter("frames_doubled", "Units (frame, graph) that ended twice. Must stay 0.", [((), counters.frames_doubled)])
     yield _counter("frames_out_of_order", "Results published out of order. Must stay 0.", [((), counters.out_of_order)])
+
+
+def _host(status: Status) -> str:
+    """Its name in the fleet; without one that of the machine, as [nats] node would have it."""
+    if status.fleet is not None:
+        return status.fleet.node
+    return socket.gethostname().partition(".")[0]
 
 
 def _sinks(sinks: list[SinkStatus]) -> Iterator[Metric]:

@@ -65,6 +65,7 @@ def test_a_job_over_hosts_has_sums_and_its_chunks_have_no_series_of_their_own() 
     drains = {labels: value for (name, labels), value in found.items() if name == "ncs_cluster_fleet_drain"}
     assert drains == {("no",): 0, ("draining",): 1, ("drained",): 0}
     assert found["ncs_cluster_fleet_chunks", ()] == 1
+    assert found["ncs_cluster_host_info", ("attic",)] == 1
 
 
 def test_what_is_asked_of_the_sticks_and_what_they_sustain_are_there() -> None:
@@ -133,7 +134,9 @@ def test_every_metric_the_page_names_is_there() -> None:
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     named = {name for row in rows for name in re.findall(r"`(\w+)[^`]*`", row)}
     assert len(named) > 15
-    assert named <= {name.removeprefix("ncs_cluster_") for name, _ in samples(full_status())}
+    over = FleetJobStatus("1f2e", "photos/2024", "running", 14, 1, 0, 2800, 3, 41.2, 1.7e9, None)
+    whole = replace(full_status(), fleet=FleetStatus("attic", "nats://server", "no", 1, 0, [over]))
+    assert named <= {name.removeprefix("ncs_cluster_") for name, _ in samples(whole)}
 
 
 def test_what_is_unknown_is_left_out_and_never_zero() -> None:
