@@ -9,6 +9,8 @@ import pytest
 
 from ncs_cluster import config
 from ncs_cluster.cli.reread import read
+from ncs_cluster.config import graph_folder
+from ncs_cluster.fleet import graph_files
 from ncs_cluster.processes.reloading import Again, Answer
 from ncs_cluster.specs import Settings
 
@@ -132,3 +134,52 @@ def test_results_of_the_camera_that_runs_do_not_make_it_another_one(tmp_path: Pa
     results.write_text('{"schema": 1, "camera": "p", "frame": 0, "item": "a.png", "graph": "none"}\n')
     assert config.load(argv, {}).cameras[0].written == {"none": 0}
     assert config.read(argv, {}, running=running)[0] == running
+
+
+def guest(daemon: Read, small_graph_folder: Path) -> tuple[str, str]:
+    """The name and the folder of a graph that another machine has sent."""
+    spec = graph_folder.read(small_graph_folder, "small", None)
+    found, folder = graph_files.sources(spec), daemon.folder / "guest"
+    folder.mkdir()
+    for name, part in zip(found.names, [found.description, *(Path(path).read_bytes() for path in found.paths)], strict=True):
+        (folder / name).write_bytes(part)
+    return "small@0123456789ab", str(folder)
+
+
+def with_guests(daemon: Read, guests: list[tuple[str, str]]) -> Settings | str:
+    """The settings with these guests, or why they are refused."""
+    answer = read(Again(daemon.argv, daemon.running, guests))
+    return answer.error or msgspec.msgpack.decode(answer.settings, type=Settings)
+
+
+def test_guests_are_tried_and_change_nothing_else(daemon: Read, small_graph_folder: Path) -> None:
+    daemon.argv = ["--config", str(daemon.file), "--no-web", "--graph", str(small_graph_folder)]
+    daemon.running = config.load(daemon.argv, {})
+    name, folder = guest(daemon, small_graph_folder)
+    daemon.file.write_text(FILE.replace("0.5", "0.7"))
+    found = with_guests(daemon, [(name, folder)])
+    assert isinstance(found, Settings)
+    assert [graph.name for graph in found.guests] == [name]
+    assert msgspec.structs.replace(found, guests=[]) == daemon.running
+    (Path(folder) / "model.bin").write_bytes(b"")
+    assert str(with_guests(daemon, [(name, folder)])).startswith(f"graph {name}: {folder}/model.xml: ")
+    assert with_guests(daemon, []) == daemon.running
+
+
+def test_a_daemon_without_a_graph_takes_no_guests(daemon: Read, small_graph_folder: Path) -> None:
+    why = "the daemon runs without a graph of its own, so it takes none of other machines"
+    assert with_guests(daemon, [guest(daemon, small_graph_folder)]) == why
+
+
+def test_guests_stay_when_the_file_is_read_again_for_as_long_as_it_allows_them(daemon: Read, small_graph_folder: Path) -> None:
+    pytest.importorskip("nats")
+    daemon.argv = ["--config", str(daemon.file), "--no-web", "--graph", str(small_graph_folder), "--state-dir", str(daemon.folder)]
+    allowed = FILE.replace("[cameras", 'nats = { url = "nats://127.0.0.1", jobs = true, graphs = true }\n[cameras')
+    daemon.file.write_text(allowed)
+    daemon.running = config.load(daemon.argv, {})
+    found = with_guests(daemon, [guest(daemon, small_graph_folder)])
+    assert isinstance(found, Settings)
+    daemon.running = found
+    assert daemon.settings(allowed.replace("0.5", "0.7")).guests == found.guests
+    assert daemon.settings(allowed.replace("graphs = true", "graphs = false")).guests == []
+    assert daemon.settings(FILE).guests == []

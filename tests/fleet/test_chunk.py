@@ -10,7 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncs_cluster.fleet.chunk import LARGEST, Chunk, Malformed, Offer, Result, Root, check, decoded, encoded, is_below, placed
+from ncs_cluster.fleet.chunk import (
+    LARGEST,
+    LARGEST_CARRIED,
+    Chunk,
+    Malformed,
+    Offer,
+    Parcel,
+    Result,
+    Root,
+    check,
+    decoded,
+    encoded,
+    is_below,
+    placed,
+)
 
 CHUNK = Chunk(1, "a1", "40", [Root("photos", b"2024", "")], [(0, b"a.jpg"), (0, b"b/\xff.jpg")])
 
@@ -69,3 +83,10 @@ def test_a_root_is_placed_below_its_mount_and_no_link_leads_out(tmp_path: Path) 
 def test_dots_in_a_name_are_no_way_up() -> None:
     assert is_below(b"a..b/...jpg")
     assert not is_below(b"a/..")
+
+
+@pytest.mark.parametrize("sizes", [[1], [1, 2, 3], [1, LARGEST_CARRIED]])
+def test_files_that_are_not_those_of_the_items_or_too_large_are_refused(sizes: list[int | None]) -> None:
+    with pytest.raises(Malformed, match="files"):
+        check(msgspec.structs.replace(CHUNK, parcel=Parcel("0" * 64, sizes)))
+    check(msgspec.structs.replace(CHUNK, parcel=Parcel("0" * 64, [None, LARGEST_CARRIED])))

@@ -9,6 +9,9 @@ The hosts, the NATS server and the command that collects have a network namespac
     faults   three hosts; at a third of the job all processes of one are killed (-9) and stay away, then the link of another is cut
              for 30 s and the server is killed and started again
 
+With --carry no host sees the pictures: they come along. Then the server also loses its disk, and the command is killed (-9) and
+given again.
+
 Printed: pictures a second, the speed-up, when each fault was done, and whether the results are equal to the serial ones, row by
 row. Exit code 1 when they are not. Rates are for people: hosts share the cores of this machine, so the speed-up means something
 where the sticks' latency leaves cores idle.
@@ -56,20 +59,24 @@ def pictures(folder: Path, count: int) -> None:
         cv2.imwrite(str(folder / f"{number // 1000:03d}" / f"{number:06d}.png"), np.full((12, 16, 3), colour, np.uint8))
 
 
-def settings(folder: Path, place: NatsServer, node: str, latency_ms: float) -> Settings:
+def settings(folder: Path, place: NatsServer, node: str, latency_ms: float, *, carry: bool) -> Settings:
     words = ["--backend", "simulated", "--sticks", "2", "--set", f"simulated.latency_ms={latency_ms}", "--no-web"]
     words += ["--set", "simulated.heat=false", "--graph", str(folder / "small"), "--nats", place.url]
-    words += ["--set", f"nats.node={node}", "--set", "nats.jobs=true", "--set", f"nats.mounts.photos={folder / 'photos'}"]
+    words += ["--set", f"nats.node={node}", "--set", "nats.jobs=true"]
+    words += [] if carry else ["--set", f"nats.mounts.photos={folder / 'photos'}"]
     return load([*words, "--runtime-dir", str(folder / node / "run"), "--state-dir", str(folder / node / "state")], {})
 
 
 @contextmanager
-def fleet(folder: Path, names: tuple[str, ...], latency_ms: float) -> Iterator[tuple[Rig, NatsServer, dict[str, Daemon]]]:
+def fleet(
+    folder: Path, names: tuple[str, ...], latency_ms: float, *, carry: bool = False
+) -> Iterator[tuple[Rig, NatsServer, dict[str, Daemon]]]:
     """Daemons whose sticks are ready, with state directories of their own."""
     folder.mkdir(exist_ok=True)
     with hosts(*names, "server", "desk") as rig, nats_server(folder, host=rig["server"]) as place, ExitStack() as stack:
         daemons = {
-            name: stack.enter_context(running(settings(folder, place, name, latency_ms), before=rig[name].enter)) for name in names
+            name: stack.enter_context(running(settings(folder, place, name, latency_ms, carry=carry), before=rig[name].enter))
+            for name in names
         }
         for daemon in daemons.values():
             daemon.well()
@@ -81,10 +88,14 @@ class Job:
 
     def __init__(self, folder: Path, name: str, before: tuple[str, ...], *more: str) -> None:
         self.out = folder / name
-        command = [*before, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", str(folder / "photos")]
-        command += ["--graph", str(folder / "small"), "--out", str(self.out), "--format", "jsonl", "--quiet", *more]
+        self.command = [*before, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", str(folder / "photos")]
+        self.command += ["--graph", str(folder / "small"), "--out", str(self.out), "--format", "jsonl", "--quiet", *more]
         self.began_s = time.monotonic()
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        self.begin()
+
+    def begin(self) -> None:
+        """Also again, after a kill."""
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
 
     @property
     def written(self) -> int:
@@ -116,8 +127,9 @@ def over(folder: Path, name: str, names: tuple[str, ...], given: argparse.Namesp
     link.mkdir()
     for each in ("small", "photos"):
         (link / each).symlink_to(folder / each)
-    with fleet(link, names, given.latency_ms) as (rig, place, daemons):
-        more = ("--nats", place.url, "--mount", f"photos={link / 'photos'}", "--host-timeout", str(given.host_timeout))
+    with fleet(link, names, given.latency_ms, carry=given.carry) as (rig, place, daemons):
+        files = ("--carry",) if given.carry else ("--mount", f"photos={link / 'photos'}")
+        more = ("--nats", place.url, *files, "--host-timeout", str(given.host_timeout))
         job = Job(link, "out", rig["desk"].enter, *more)
         if faults:
             harm(job, rig, place, daemons, given)
@@ -147,11 +159,28 @@ def harm(job: Job, rig: Rig, place: NatsServer, daemons: dict[str, Daemon], give
         place.kill()
         place.start()
 
+    def lose() -> None:
+        place.kill()
+        (job.out.parent / "jetstream").rename(job.out.parent / "lost")
+        place.start()
+
+    def command() -> None:
+        for process in [psutil.Process(job.process.pid), *psutil.Process(job.process.pid).children(recursive=True)]:
+            with ignored():
+                process.kill()
+        job.process.wait(60)
+        job.begin()
+
     steps: list[tuple[int, str, Callable[[], None]]] = [
         (given.pictures // 3, "all processes of attic are killed", kill),
         (given.pictures // 3, f"cellar had no link for {given.cut_s:g} s", cut),
         (given.pictures // 2, "the server was killed and started again", restart),
     ]
+    if given.carry:
+        steps += [
+            (given.pictures * 6 // 10, "the server has lost its disk", lose),
+            (given.pictures * 7 // 10, "the command was killed and given again", command),
+        ]
     for at, what, do in steps:
         job.until(at)
         do()
@@ -195,6 +224,7 @@ def main() -> int:
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--latency-ms", type=float, default=20.0)
     parser.add_argument("--host-timeout", type=float, default=30.0, help="seconds, as of ncsctl run")
+    parser.add_argument("--carry", action="store_true", help="as of ncsctl run")
     parser.add_argument("--cut-s", type=float, default=CUT_S)
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PHASES), help=f"of {', '.join(PHASES)}")
     with tempfile.TemporaryDirectory() as folder:
