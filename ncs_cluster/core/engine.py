@@ -177,10 +177,12 @@ class Engine:
         self.streams.hold_full()
         if not self.tally.open:
             self.idle_s = now_s
-        if self.shutdown is not None and self.shutdown.closing:
-            # the sticks are closing: no unit is assigned any more
-            self.dispatcher.forget_deadline()
-            return actions
+        if self.shutdown is not None:
+            actions += self._advance_shutdown(now_s)
+            if self.shutdown.closing:
+                # the sticks are closing: no unit is assigned any more
+                self.dispatcher.forget_deadline()
+                return actions
         for unit in self.dispatcher.assign(now_s):
             assert unit.stick is not None
             self.streams.sent(unit)
@@ -224,7 +226,8 @@ class Engine:
                 actions += self.workers.overflow.look(now_s)
             actions += self.intakes.tell(now_s)
         if self.shutdown is not None:
-            return actions + self._advance_shutdown(now_s)
+            # there is no later for what they hold
+            return actions + self.sinks.start_waiting(now_s)
         actions += guests.drop_unfit(self, now_s)
         actions += stick_requests.roll_out(self, now_s) + stick_requests.restart_due(self, now_s)
         actions += self.jobs.tick(now_s)
@@ -255,11 +258,12 @@ class Engine:
         self.shutdown = Shutdown(self._producers(), self._consumers(), now_s)
         for unit in self.dispatcher.drain():
             self.tally.end(unit, DROPPED)
-        return [LogEvent("info", "daemon", "stopping: finishing frames in flight"), *self._advance_shutdown(now_s)]
+        stopping = LogEvent("info", "daemon", "stopping: finishing frames in flight")
+        return [stopping, *self.intakes.tick(), *self.sinks.start_waiting(now_s), *self._advance_shutdown(now_s)]
 
     def _advance_shutdown(self, now_s: float) -> list[Action]:
         assert self.shutdown is not None
-        actions: list[Action] = self.sinks.start_waiting(now_s)
+        actions: list[Action] = []
         if self.tally.open and self.shutdown.too_late(now_s):
             actions += self._give_up_open_units(now_s)
         actions += self.shutdown.advance(now_s, drained=lambda: not self.tally.open, written=lambda: not self.sinks.kept)

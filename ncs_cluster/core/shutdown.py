@@ -39,6 +39,7 @@ class Shutdown:
         return self.closing and (closed or now_s - self.began_s > DRAIN_S + CLOSE_S)
 
     def advance(self, now_s: float, *, drained: Callable[[], bool], written: Callable[[], bool]) -> list[Action]:
+        """Call it after each event: a child that has exited may be the last one that is waited for."""
         waited_s = now_s - self.began_s
         actions: list[Action] = []
         if self._step == 0 and (drained() or waited_s > DRAIN_S):
@@ -52,8 +53,10 @@ class Shutdown:
                 actions += child.stop(now_s)
         children = [*self._producers, *self._consumers]
         if self._step == 2 and not any(child.alive for child in children):
+            self._step = 3
             return [*actions, LogEvent("info", "daemon", "stopped"), Exit(0)]
-        if waited_s > LONGEST_S:
+        if self._step < 3 and waited_s > LONGEST_S:
+            self._step = 3
             return [
                 *actions,
                 LogEvent("warning", "daemon", f"some processes did not stop within {LONGEST_S} s: killed"),

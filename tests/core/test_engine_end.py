@@ -77,17 +77,16 @@ def test_a_stop_waits_for_what_is_under_way_and_drops_what_waits() -> None:
     assert daemon.engine.dispatcher.waiting() == 0
     assert daemon.run(101.25) == []
     assert daemon.capture(2) == [], "no new frames"
-    (write,) = daemon.receive(ONE, m.Inferred(1, Outcome(), 0.1))
+    write, *stops = daemon.receive(ONE, m.Inferred(1, Outcome(), 0.1))
     assert isinstance(write, Send)
     assert write.to == SINK
-    assert daemon.run(101.5) == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())]
+    assert stops == [Send(CAMERA, m.Stop()), Send(ONE, m.Stop())], "at once, not at the next tick"
     daemon.receive(CAMERA, e.Exited("exit code 0", 0))
-    daemon.receive(ONE, e.Exited("exit code 0", 0))
+    assert daemon.receive(ONE, e.Exited("exit code 0", 0)) == []
     assert daemon.run(101.75) == [], "a record is not written yet"
-    daemon.receive(SINK, m.Acked(0, b""))
-    assert daemon.run(102.0) == [Send(SINK, m.Stop())]
-    daemon.receive(SINK, e.Exited("exit code 0", 0))
-    assert daemon.run(102.25) == [LogEvent("info", "daemon", "stopped"), Exit(0)]
+    assert daemon.receive(SINK, m.Acked(0, b"")) == [Send(SINK, m.Stop())]
+    assert daemon.receive(SINK, e.Exited("exit code 0", 0)) == [LogEvent("info", "daemon", "stopped"), Exit(0)]
+    assert daemon.run(107.0) == [], "once"
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -165,8 +164,7 @@ def test_records_that_could_not_be_written_are_counted_at_the_end() -> None:
     for endpoint in (CAMERA, ONE):
         daemon.receive(endpoint, e.Exited("exit code 0", 0))
     daemon.run(104.25)
-    assert daemon.receive(SINK, e.Exited("exit code 0", 0)) == []
-    assert daemon.run(104.5) == [
+    assert daemon.receive(SINK, e.Exited("exit code 0", 0)) == [
         LogEvent("error", "sink", "1 result not written before exit"),
         LogEvent("info", "daemon", "stopped"),
         Exit(0),
@@ -189,10 +187,8 @@ def test_a_sink_that_waits_for_its_next_start_is_started_at_a_stop_and_writes_wh
     assert write.record.frame == 0
     daemon.receive(SINK, m.Acked(0, b"100"))
     daemon.receive(CAMERA, e.Exited("exit code 0", 0))
-    daemon.receive(ONE, e.Exited("exit code 0", 0))
-    assert daemon.run(102.5) == [Send(SINK, m.Stop())]
-    daemon.receive(SINK, e.Exited("exit code 0", 0))
-    assert daemon.run(102.75) == [LogEvent("info", "daemon", "stopped"), Exit(0)]
+    assert daemon.receive(ONE, e.Exited("exit code 0", 0)) == [Send(SINK, m.Stop())]
+    assert daemon.receive(SINK, e.Exited("exit code 0", 0)) == [LogEvent("info", "daemon", "stopped"), Exit(0)]
 
 
 def test_a_sink_without_records_is_not_started_for_a_stop() -> None:
