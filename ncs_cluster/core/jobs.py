@@ -195,7 +195,8 @@ class Jobs:
         if (results := [sink.result for sink in sinks if sink.result is not None]) and len(results) == len(sinks):
             job.failed = results[0].failed
             if all(result.complete for result in results):
-                job.done = job.expected
+                # the camera's last figure may be older: a short film ends before its number of frames was told
+                job.done = job.expected = max(job.done, job.expected)
                 return self._enter(job, "done", now_s)
             return self._enter(job, "failed", now_s, "stopped at the first failed item")
         return []

@@ -196,3 +196,18 @@ def test_the_status_of_a_job_is_what_its_processes_say() -> None:
     daemon.receive(CSV, m.SinkBlocked(None))
     daemon.receive(CAMERA, m.SourceLost("the disk is gone"))
     assert daemon.engine.jobs.status(daemon.now_s)[0].detail == "the disk is gone"
+
+
+def test_a_job_counts_the_frames_of_a_film_that_ended_before_their_number_was_told() -> None:
+    daemon = JobDaemon()
+    daemon.open_job()
+    daemon.receive(CAMERA, m.SourceProgress(1, 0))
+    daemon.work_through(range(5))
+    daemon.receive(CAMERA, m.SourceEnded(5))
+    daemon.infer_all()
+    daemon.acknowledge(JSONL, CSV)
+    daemon.tick()
+    for sink in (JSONL, CSV):
+        daemon.receive(sink, COMPLETE)
+    daemon.tick()
+    assert kept(daemon, "done", done=5, expected=5)
