@@ -3,21 +3,25 @@ for the daemon always exit code 78, at which systemd does not start it again and
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ncs_cluster import client
-from ncs_cluster.errors import NotRunning
+from ncs_cluster.cli import daemon, ncsctl
+from ncs_cluster.cli.usb.recording import Recording
+from ncs_cluster.errors import NcsClusterError, NotRunning
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
-from tests.needs import need_program
+from tests import forked
 
-CLUSTERD = ["-m", "ncs_cluster.cli.daemon", "--backend", "simulated"]
-NCSCTL = ["-m", "ncs_cluster.cli.ncsctl"]
+CLUSTERD = ["ncs-clusterd", "--backend", "simulated"]
+_PR_CAPBSET_DROP, _CAPABILITIES_3 = 24, 0x20080522
+_DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2
 TOO_LONG = "x" * 300
 
 
@@ -34,28 +38,39 @@ def closed(tmp_path: Path) -> Iterator[Path]:
     folder.chmod(0o700)
 
 
-def run(*command: str) -> tuple[int, str]:
-    """Without root's right to enter everywhere."""
-    humble: list[str] = []
-    if os.getuid() == 0:
-        # root may enter everywhere
-        humble = [need_program("setpriv", "util-linux"), "--bounding-set=-dac_override,-dac_read_search"]
-    done = subprocess.run([*humble, sys.executable, *command], capture_output=True, text=True, timeout=60, check=False)
+def enter_no_closed_folder() -> None:
+    """Gives up root's right to enter everywhere, here and in what this process starts: capabilities(7), capget(2)."""
+    if os.getuid() != 0:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    version, sets = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(version, sets) == 0
+    for capability in (_DAC_OVERRIDE, _DAC_READ_SEARCH):
+        assert libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) == 0
+        # effective, permitted, inheritable
+        for number in range(3):
+            sets[number] &= ~(1 << capability)
+    assert libc.capset(version, sets) == 0
+
+
+def run(main: Callable[[], object], *words: str) -> tuple[int, str]:
+    """The exit code and the only line of a command of a user who may not enter everywhere."""
+
+    def humble() -> object:
+        enter_no_closed_folder()
+        return main()
+
+    done = forked.run(humble, words)
     said = [line for line in done.stderr.splitlines() if "running as root" not in line]
     assert len(said) == 1, done.stderr
     return done.returncode, said[0]
 
 
-RECORDING = """
-import sys
-from pathlib import Path
-from ncs_cluster.cli.usb.recording import Recording
-from ncs_cluster.errors import NcsClusterError
-try:
-    Recording(Path(sys.argv[1]))
-except NcsClusterError as error:
-    print(error, file=sys.stderr)
-"""
+def record() -> None:
+    try:
+        Recording(Path(sys.argv[1]))
+    except NcsClusterError as error:
+        print(error, file=sys.stderr)
 
 
 def test_a_recording_overwrites_a_writable_file_in_a_folder_that_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,8 +79,8 @@ def test_a_recording_overwrites_a_writable_file_in_a_folder_that_is_not(tmp_path
     (tmp_path / "mine").touch()
     tmp_path.chmod(0o555)
     try:
-        assert "cannot be written" not in run("-c", RECORDING, str(tmp_path / "mine"))[1]
-        assert "cannot be written" in run("-c", RECORDING, str(tmp_path / "new"))[1]
+        assert "cannot be written" not in run(record, "", str(tmp_path / "mine"))[1]
+        assert "cannot be written" in run(record, "", str(tmp_path / "new"))[1]
     finally:
         tmp_path.chmod(0o700)
 
@@ -85,7 +100,7 @@ def test_a_recording_overwrites_a_writable_file_in_a_folder_that_is_not(tmp_path
 )
 def test_a_place_the_daemon_may_not_enter_is_told_with_its_key(closed: Path, flag: str, key: str) -> None:
     graph = [] if "graph" in flag else ["--graph", "none"]
-    code, line = run(*CLUSTERD, *graph, flag.format(closed))
+    code, line = run(daemon.main, *CLUSTERD, *graph, flag.format(closed))
     assert code == 78
     assert key in line
     assert "Permission denied" in line
@@ -103,13 +118,13 @@ def test_a_place_the_daemon_may_not_enter_is_told_with_its_key(closed: Path, fla
     ],
 )
 def test_what_cannot_be_a_path_is_told_to_who_starts_the_daemon(flag: str, where: str) -> None:
-    code, line = run(*CLUSTERD, *([] if flag == "--graph" else ["--graph", "none"]), flag, where)
+    code, line = run(daemon.main, *CLUSTERD, *([] if flag == "--graph" else ["--graph", "none"]), flag, where)
     assert code == 78
     assert "no such user" in line or "too long" in line or "there is no such file" in line
 
 
 def test_a_graph_whose_folder_may_be_seen_but_not_entered_is_told(closed: Path) -> None:
-    code, line = run(*CLUSTERD, "--graph", str(closed))
+    code, line = run(daemon.main, *CLUSTERD, "--graph", str(closed))
     assert (code, "Permission denied; let this user read it" in line) == (78, True)
 
 
@@ -128,7 +143,7 @@ def test_a_graph_whose_folder_may_be_seen_but_not_entered_is_told(closed: Path) 
     ],
 )
 def test_ncsctl_tells_it_in_one_line_too(closed: Path, argv: tuple[str, ...]) -> None:
-    code, line = run(*NCSCTL, *(each.format(closed) for each in argv))
+    code, line = run(ncsctl.main, "ncsctl", *(each.format(closed) for each in argv))
     assert code == (2 if argv[0] == "usb-compare" else 1)
     assert line.startswith("ncsctl: ")
 
@@ -176,15 +191,14 @@ def test_a_runtime_directory_may_be_a_string_or_a_path(tmp_path: Path, kind: typ
 def test_a_jobs_folder_that_cannot_be_made_says_what_to_do(closed: Path, out: str, why: str) -> None:
     (closed.parent / "file").touch()
     closed.chmod(0o555)
-    code, said = run(*NCSCTL, "run", "x.jpg", "--graph", "demo", "--out", str(closed.parent / out))
+    code, said = run(ncsctl.main, "ncsctl", "run", "x.jpg", "--graph", "demo", "--out", str(closed.parent / out))
     assert (code, said) == (2, f"ncsctl run: {closed.parent}/{out}: {why}")
 
 
 @pytest.mark.parametrize("command", [["run", "x.jpg", "--graph", "demo"], ["merge", "x"], ["bench", "x.jpg", "--graph", "demo"]])
 def test_an_empty_out_is_not_the_working_folder(tmp_path: Path, command: list[str]) -> None:
     """As of an unset variable of a script: a job would write beside everything else."""
-    words = [sys.executable, *NCSCTL, *command, "--out", ""]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    done = forked.run(ncsctl.main, ["ncsctl", *command, "--out", ""], cwd=tmp_path)
     assert done.returncode == 2
     own = f"ncsctl {command[0]}"
     assert done.stderr == f"{own}: argument --out: must not be empty; name a folder; {own} --help says how\n"

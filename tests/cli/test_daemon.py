@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 import ncs_cluster
+from ncs_cluster.cli.daemon import main
 from ncs_cluster.client import Client
 from ncs_cluster.errors import NotRunning
 from ncs_cluster.ipc.control_socket import CONTROL_SOCKET
+from tests import forked
 from tests.conftest import ROOT
 from tests.needs import need_program
 from tests.tied import TIED
@@ -27,7 +29,8 @@ SMALL = ["--backend", "simulated", "--graph", "none", "--no-web"]
 
 
 def clusterd(*argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*CLUSTERD, *argv], capture_output=True, text=True, timeout=60, check=False)
+    """One that ends by itself."""
+    return forked.run(main, ["ncs-clusterd", *argv])
 
 
 def test_help_names_every_flag_and_version_the_version() -> None:
@@ -90,10 +93,9 @@ def test_what_is_only_worth_a_notice_is_told_once(tmp_path: Path) -> None:
 
 def test_a_name_that_is_not_utf8_is_one_line_and_exit_code_78(tmp_path: Path) -> None:
     """It could not walk over the wires."""
-    film = os.fsencode(tmp_path) + b"/a\xff.mp4"
-    Path(os.fsdecode(film)).touch()
-    command = [*map(os.fsencode, [*CLUSTERD, *SMALL, "--runtime-dir", str(tmp_path / "run"), "--source"]), film]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    film = os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.mp4")
+    Path(film).touch()
+    done = clusterd(*SMALL, "--runtime-dir", str(tmp_path / "run"), "--source", film)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (78, "", 1)
     assert "is not UTF-8; rename" in done.stderr
     assert not (tmp_path / "run").exists()
@@ -102,8 +104,7 @@ def test_a_name_that_is_not_utf8_is_one_line_and_exit_code_78(tmp_path: Path) ->
 def test_a_window_where_there_is_no_screen_is_refused_and_not_tried_for_ever(tmp_path: Path) -> None:
     """Exit code 78; the last line says what to do."""
     env = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    command = [*CLUSTERD, *SMALL, "--window", "--runtime-dir", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+    done = forked.run(main, ["ncs-clusterd", *SMALL, "--window", "--runtime-dir", str(tmp_path)], env=env)
     assert done.returncode == 78
     assert "cam0: --window: " in done.stderr.splitlines()[-1]
     assert "web page" in done.stderr.splitlines()[-1]
@@ -115,7 +116,7 @@ def test_a_second_daemon_in_the_same_place_is_refused_and_names_the_first(tmp_pa
         try:
             pid = first.pid
             assert wait_for(tmp_path) == pid
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            done = clusterd(*SMALL, "--runtime-dir", str(tmp_path))
             assert done.returncode == 78
             assert str(pid) in done.stderr.splitlines()[-1]
         finally:

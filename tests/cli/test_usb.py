@@ -17,6 +17,7 @@ from ncs_cluster.cli.usb import build, recording
 from ncs_cluster.emulator.emulator import Emulator
 from ncs_cluster.xlink import capture_log
 from ncs_cluster.xlink.transcript import Boot, Call, Frame, Header, Transcript, dump
+from tests.cli import asking
 from tests.cli.usb_programs import ASYNC, LEAVE, LISTING, TALK
 from tests.conftest import ROOT
 from tests.needs import need_libusb, need_program
@@ -28,7 +29,7 @@ LOOPBACK = "ncs_cluster.emulator.loopback:Loopback"
 
 
 def ncsctl(*argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*NCSCTL, *argv], capture_output=True, text=True, timeout=60, env={**os.environ, **environ}, check=False)
+    return asking.ncsctl(*argv, **environ)
 
 
 @pytest.fixture

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from ncs_cluster.cli.ncsctl import main
+from tests import forked
 from tests.cli.merged_job import outputs
 from tests.jobs.making import film, picture
 from tests.system.test_run import DONE_S, results, run
-from tests.tied import TIED
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_graph_by_name")]
 
@@ -21,8 +21,7 @@ FRAMES = 82
 
 
 def merge(*arguments: str) -> subprocess.CompletedProcess[str]:
-    words = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "merge", *arguments]
-    return subprocess.run(words, capture_output=True, text=True, timeout=DONE_S, check=False, stdin=subprocess.DEVNULL)
+    return forked.run(main, ["ncsctl", "merge", *arguments], timeout_s=DONE_S)
 
 
 @pytest.fixture(scope="module")

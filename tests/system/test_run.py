@@ -16,9 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
+from ncs_cluster.cli.ncsctl import main
 from ncs_cluster.emulator.boot import artificial_firmware
 from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.jobs.schema import LedgerError
+from tests import forked
 from tests.jobs.making import film, picture
 from tests.tied import TIED
 
@@ -28,9 +30,13 @@ DONE_S = 120.0
 SIMULATED = ("--backend", "simulated", "--sticks", "2", "--set", "simulated.heat=false")
 
 
+def words(*arguments: str, latency_ms: float, graph: str) -> list[str]:
+    return ["run", *arguments, "--graph", graph, *SIMULATED, "--set", f"simulated.latency_ms={latency_ms}"]
+
+
 def command(*arguments: str, latency_ms: float = 5, graph: str = "small") -> list[str]:
-    words = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", *arguments, "--graph", graph]
-    return [*words, *SIMULATED, "--set", f"simulated.latency_ms={latency_ms}"]
+    """One that runs on while the test goes on."""
+    return [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", *words(*arguments, latency_ms=latency_ms, graph=graph)]
 
 
 NO_INFERENCE = ("--set", "simulated.infer=false")
@@ -38,8 +44,7 @@ NO_INFERENCE = ("--set", "simulated.infer=false")
 
 
 def run(*arguments: str, latency_ms: float = 5, graph: str = "small") -> subprocess.CompletedProcess[str]:
-    words = command(*arguments, latency_ms=latency_ms, graph=graph)
-    return subprocess.run(words, capture_output=True, text=True, timeout=DONE_S, check=False, stdin=subprocess.DEVNULL)
+    return forked.run(main, ["ncsctl", *words(*arguments, latency_ms=latency_ms, graph=graph)], timeout_s=DONE_S)
 
 
 def written(out: Path) -> int:
@@ -245,14 +250,12 @@ def test_a_list_from_standard_input_is_kept_so_that_the_job_goes_on_without_it(t
     for number in range(5):
         picture(tmp_path / f"{number}.png", 40 * number)
     out = tmp_path / "out"
-    first = subprocess.run(
-        command("-", "--out", str(out), *NO_INFERENCE, "--quiet"),
-        input="".join(f"{number}.png\n" for number in (3, 1, 4)),
+    first = forked.run(
+        main,
+        ["ncsctl", *words("-", "--out", str(out), *NO_INFERENCE, "--quiet", latency_ms=5, graph="small")],
+        text="".join(f"{number}.png\n" for number in (3, 1, 4)),
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=DONE_S,
-        check=False,
+        timeout_s=DONE_S,
     )
     assert (first.returncode, first.stdout) == (0, "")
     assert [record["item"] for record in results(out)] == ["3.png", "1.png", "4.png"]
@@ -286,10 +289,10 @@ def test_a_job_without_a_stick_says_what_it_waits_for(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", 1)
     (tmp_path / "sys").mkdir()
     (tmp_path / "usb-ma2x8x.mvcmd").write_bytes(artificial_firmware(40_000))
-    words = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", str(tmp_path / "a.png"), "--graph", "demo"]
-    words += ["--out", str(tmp_path / "out"), "--backend", "xlink", "--set", f"discovery.sysfs={tmp_path}/sys"]
-    words += ["--state-dir", str(tmp_path / "state"), "--set", f"xlink.firmware={tmp_path}/usb-ma2x8x.mvcmd"]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    asked = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", str(tmp_path / "a.png"), "--graph", "demo"]
+    asked += ["--out", str(tmp_path / "out"), "--backend", "xlink", "--set", f"discovery.sysfs={tmp_path}/sys"]
+    asked += ["--state-dir", str(tmp_path / "state"), "--set", f"xlink.firmware={tmp_path}/usb-ma2x8x.mvcmd"]
+    process = subprocess.Popen(asked, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     # what ends a command that never says so
     patience = threading.Timer(DONE_S, process.kill)

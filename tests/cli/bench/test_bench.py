@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
+from ncs_cluster.cli.ncsctl import main
+from tests import forked
 from tests.api.images import scenes
 from tests.conftest import ROOT
 from tests.tied import TIED
@@ -161,9 +163,7 @@ def _read(path: Path) -> bytes:
 def test_what_cannot_be_measured_is_refused_in_one_line(words: list[str], line: str, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "good.png").write_bytes((folder / "0.png").read_bytes())
     (tmp_path / "empty").mkdir()
-    done = subprocess.run(
-        [*BENCH, *words, "--backend", "simulated"], capture_output=True, text=True, timeout=DONE_S, check=False, cwd=tmp_path
-    )
+    done = forked.run(main, ["ncsctl", "bench", *words, "--backend", "simulated"], cwd=tmp_path, timeout_s=DONE_S)
     assert (done.returncode, done.stdout) == (2, "")
     *slow, said = done.stderr.splitlines()
     assert all(each.startswith("ncsctl bench: checking graphs") for each in slow)

@@ -17,17 +17,18 @@ import pytest
 
 from ncs_cluster.emulator.boot import artificial_firmware
 from ncs_cluster.emulator.emulator import Emulator
+from tests.cli import asking
 from tests.system.test_run_sticks import CHIP
 from tests.tied import TIED
 from tests.waiting import until
 
-CALIBRATE = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "calibrate"]
+NCSCTL = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl"]
 PLANT = {"die_case_k_w": 21.0, "die_j_k": 2.2, "case_air_k_w": 11.0, "case_j_k": 36.0, "work_w": 1.5}
 DONE_S = 240.0
 
 
 def simulated(folder: Path, *more: str, scale: float = 60.0) -> list[str]:
-    words = [*CALIBRATE, "--backend", "simulated", "--stick", "sim-1", "--time-scale", str(scale)]
+    words = ["calibrate", "--backend", "simulated", "--stick", "sim-1", "--time-scale", str(scale)]
     for name, value in {"latency_ms": 5, "infer": "false", "noise_c": 0.4, "step_c": 1.0}.items():
         words += ["--set", f"simulated.{name}={value}"]
     for name, value in PLANT.items():
@@ -36,7 +37,7 @@ def simulated(folder: Path, *more: str, scale: float = 60.0) -> list[str]:
 
 
 def done(words: list[str], **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, capture_output=True, text=True, timeout=DONE_S, check=False, env={**os.environ, **env})
+    return asking.ncsctl(*words, timeout_s=DONE_S, **env)
 
 
 def last_worked_s(part: Path) -> float:
@@ -49,7 +50,7 @@ def last_worked_s(part: Path) -> float:
 def test_an_interrupted_calibration_goes_on_and_its_file_has_all_readings_and_nothing_private(tmp_path: Path) -> None:
     words = simulated(tmp_path, "--idle", "8", "--load", "10", "--plot", str(tmp_path / "plot.png"), scale=60.0)
     part, file = tmp_path / "state/thermal/sim-1.part", tmp_path / "state/thermal/sim-1.json"
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
+    with subprocess.Popen([*NCSCTL, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
         until_s = time.monotonic() + DONE_S
         while last_worked_s(part) < 150.0:
             assert time.monotonic() < until_s
@@ -90,7 +91,7 @@ def test_an_emulated_stick_warms_up_by_its_work_and_stays_under_the_limit(
     bus.add("1-1.1", **CHIP, heat_scale=20.0, plant=PLANT, ambient_c=25.0)
     firmware = tmp_path / "firmware.mvcmd"
     firmware.write_bytes(artificial_firmware(40_000))
-    words = [*CALIBRATE, "--backend", "xlink", "--graph", "demo", "--time-scale", "20", "--idle", "1", "--load", "4"]
+    words = ["calibrate", "--backend", "xlink", "--graph", "demo", "--time-scale", "20", "--idle", "1", "--load", "4"]
     words += ["--set", f"discovery.sysfs={bus.sysfs}", "--set", f"xlink.firmware={firmware}", "--set", "xlink.check_s=0"]
     ended = done([*words, "--state-dir", str(tmp_path / "state")], **bus.env)
     # so short a time may be too short for a fit
@@ -119,7 +120,7 @@ def test_an_emulated_stick_whose_calibration_fails_is_back_in_its_rom_under_its_
     bus.add("1-1.1", **{**CHIP, "graphs": "zero", "watchdog_s": 600.0}, heat=False)
     firmware = tmp_path / "firmware.mvcmd"
     firmware.write_bytes(artificial_firmware(40_000))
-    words = [*CALIBRATE, "--backend", "xlink", "--graph", "demo", "--time-scale", "100", "--idle", "1", "--load", "4"]
+    words = ["calibrate", "--backend", "xlink", "--graph", "demo", "--time-scale", "100", "--idle", "1", "--load", "4"]
     words += ["--set", f"discovery.sysfs={bus.sysfs}", "--set", f"xlink.firmware={firmware}", "--set", "xlink.check_s=0"]
     ended = done([*words, "--state-dir", str(tmp_path / "state")], **bus.env)
     assert ended.returncode == 1
