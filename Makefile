@@ -27,14 +27,15 @@ run: $(VENV)/.ready
 
 # ARGS="-k heat" and the like go to pytest; one file alone is quicker as: .venv/bin/python -m pytest tests/core/test_zone.py
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -n auto -m "not thorough and not package" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not thorough and not package" --hypothesis-profile=brief $(ARGS)
 
-# Tests that search longer, or repeat on another machine or program what holds here; .ci/run runs them too.
+# Tests that search longer, or repeat on another machine or program what holds here, and the property tests with all their examples;
+# .ci/run runs them too.
 test-thorough: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -n auto -m thorough $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "thorough or hypothesis" $(ARGS)
 
 test-fast: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -n logical -q -m "not slow" $(FAST) $(ARGS)
+	$(BIN)/python -m pytest -n logical -q -m "not slow" --hypothesis-profile=brief $(FAST) $(ARGS)
 
 # Debian packages, in build/deb: for Debian 12 and 13 (bookworm, trixie), amd64 and arm64, all built here. SUITES=trixie ARCHS=arm64: one.
 SUITES ?= bookworm trixie

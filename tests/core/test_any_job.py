@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from ncs_cluster.core.events import Endpoint
 from tests.core.jobworld import JobWorld
 from tests.core.onejob import CAMERA, CSV, JSONL
+from tests.hypothesis_profiles import examples
 
 pytestmark = pytest.mark.slow
 
@@ -107,4 +108,4 @@ class AnyJob(RuleBasedStateMachine):
 
 
 TestAnyJob = AnyJob.TestCase
-TestAnyJob.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestAnyJob.settings = settings(max_examples=examples(100), stateful_step_count=30, deadline=None)

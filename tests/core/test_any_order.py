@@ -18,6 +18,7 @@ from ncs_cluster.testing.world import World, installation
 from ncs_cluster.types import CameraName, FrameRef, Outcome
 from tests.core.referee import Referee
 from tests.core.stick_troubles import STICKS, StickTroubles
+from tests.hypothesis_profiles import examples
 
 pytestmark = pytest.mark.slow
 
@@ -293,4 +294,4 @@ class AnyOrder(StickTroubles):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestAnyOrder.settings = settings(max_examples=examples(20), stateful_step_count=30, deadline=None)

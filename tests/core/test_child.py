@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ncs_cluster.core.actions import Action, Kill, Spawn
 from ncs_cluster.core.child import DEVICE_MISSING_S, LONGEST_BACKOFF_S, STABLE_S, Limits, State
 from tests.core.onechild import fresh, healthy
+from tests.hypothesis_profiles import examples
 
 LIMITS = Limits()
 EVENTS = ["start", "stop", "kill", "hello", "ready", "heard", "phase", "lost", "failed", "permanent", "exited", "tick", "retry"]
@@ -18,7 +19,7 @@ def spawns(actions: list[Action]) -> int:
     return sum(isinstance(action, Spawn) for action in actions)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.lists(st.tuples(st.sampled_from(EVENTS), st.floats(0.0, 100.0)), max_size=60))
 def test_in_any_order(events: list[tuple[str, float]]) -> None:
     child, now_s, processes = fresh(), 0.0, 0

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ncs_cluster.types import StickId
 from tests.core.onedispatcher import A, B, DispatcherSetup, a_unit
+from tests.hypothesis_profiles import examples
 
 # -- which stick, and when
 
@@ -200,7 +201,7 @@ def test_a_stick_at_a_part_of_its_speed_rests_between_two_frames_once_its_credit
         now_s = turn_s + 0.25
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(duty=st.floats(0.02, 0.98), mean_s=st.sampled_from([0.01, 0.05, 0.2]), seed=st.integers(0, 99))
 def test_whatever_its_inferences_take_a_paced_stick_works_its_duty_of_the_time(duty: float, mean_s: float, seed: int) -> None:
     """Frames are always there, inferences take up to half more or less, and a turn is taken up to 2 ms late."""

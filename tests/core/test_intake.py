@@ -12,6 +12,7 @@ from ncs_cluster.core.events import GATEWAY, Endpoint
 from ncs_cluster.core.intake import AHEAD, Intake
 from ncs_cluster.testing.world import World, installation
 from ncs_cluster.types import CameraName, FrameRef, GraphName, Outcome, Tensor
+from tests.hypothesis_profiles import examples
 
 WORKER = Endpoint("worker", "sim-1")
 
@@ -155,7 +156,7 @@ MISFORTUNES = st.sampled_from(["crash worker", "hang", "unplug", "plug", "hot", 
 
 
 @given(st.lists(st.tuples(MISFORTUNES, st.integers(1, 3), st.floats(0.0, 3.0)), max_size=25), st.booleans())
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_happens_each_picture_ends_once(happens: list[tuple[str, int, float]], impatient: bool) -> None:
     them = world(0.1, sticks=3, patience_s=1.0 if impatient else 0.0)
     them.run(2.0)

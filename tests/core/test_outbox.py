@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ncs_cluster.core.outbox import CREDITS, HIGH_WATER, MOST_BYTES, MOST_KEPT, Outbox
 from ncs_cluster.types import Classified, Detection, Outcome, Record
+from tests.hypothesis_profiles import examples
 
 
 def record(number: int, *, detections: int = 0, classes: int = 0, stream: str = "cam0") -> Record:
@@ -94,7 +95,7 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
+TestLife.settings = settings(deadline=None, max_examples=examples(60), stateful_step_count=40)
 
 
 def test_it_is_full_long_before_anything_is_lost() -> None:

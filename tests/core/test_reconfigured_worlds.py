@@ -13,6 +13,7 @@ from ncs_cluster.specs import ClusterSpec, GraphSpec, Settings
 from ncs_cluster.testing.world import installation
 from ncs_cluster.types import GraphName
 from tests.core.test_any_order import CAMERAS, AnyOrder
+from tests.hypothesis_profiles import examples
 
 pytestmark = pytest.mark.slow
 
@@ -74,4 +75,4 @@ class AnyOrderReconfigured(AnyOrder):
 
 
 TestReconfigured = AnyOrderReconfigured.TestCase
-TestReconfigured.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestReconfigured.settings = settings(max_examples=examples(20), stateful_step_count=30, deadline=None)

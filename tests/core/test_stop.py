@@ -11,6 +11,7 @@ from ncs_cluster.core import actions as a
 from ncs_cluster.core.events import GATEWAY, SINK, Endpoint
 from ncs_cluster.testing.world import World, installation
 from tests.core.referee import Referee
+from tests.hypothesis_profiles import examples
 
 
 def test_a_stop_drains_what_is_under_way_and_writes_it() -> None:
@@ -47,7 +48,7 @@ def test_a_second_stop_ends_at_once() -> None:
 EVIL = st.sampled_from(["good", "frozen", "stuck", "slow", "crashes", "unspawnable"])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.lists(EVIL, min_size=6, max_size=6), st.floats(0.0, 3.0), st.booleans())
 def test_it_ends_within_five_seconds_whatever_its_children_do(evils: list[str], begun_s: float, full: bool) -> None:
     world = World(installation(3, gateway=True))

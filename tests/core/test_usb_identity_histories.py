@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ncs_cluster.core.usb_identity import BOOT_S, UsbIdentity
+from tests.hypothesis_profiles import examples
 
 BEFORE_BOOT, BOOTED = False, True
 
@@ -92,4 +93,4 @@ class AnyHub(RuleBasedStateMachine):
 
 
 TestAnyHub = pytest.mark.slow(AnyHub.TestCase)
-TestAnyHub.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
+TestAnyHub.settings = settings(max_examples=examples(300), stateful_step_count=30, deadline=None)

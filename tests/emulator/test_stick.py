@@ -16,6 +16,7 @@ from ncs_cluster.xlink.commands import Device, Graph
 from ncs_cluster.xlink.events import Closed, Lost, Result, Thermal
 from ncs_cluster.xlink.frames import FrameType, Header
 from ncs_cluster.xlink.session import Options
+from tests.hypothesis_profiles import examples
 from tests.xlink.cable import FACES, SMALL, Pair, number_of, numbered
 
 IMPATIENT = Options(reply_timeout_s=3.0, infer_timeout_s=3.0, allocate_timeout_s=3.0)
@@ -146,7 +147,7 @@ def test_without_a_ping_its_watchdog_ends_it() -> None:
     assert stick.left
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_no_host_can_break_it(data: st.DataObject) -> None:
     """Random bytes, and random frames with commands that mean something, in any order: no exception, bounded memory."""

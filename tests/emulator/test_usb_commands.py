@@ -15,6 +15,7 @@ from ncs_cluster.emulator.stick import FAULTS, Stick
 from ncs_cluster.emulator.wire import Op
 from tests.emulator.conftest import running
 from tests.emulator.libusb import Usb, patched
+from tests.hypothesis_profiles import examples
 
 PORT = "1-1.2"
 FAR = 1e9
@@ -94,7 +95,7 @@ insides = st.dictionaries(one_of_words("factor for_s celsius kelvin code writes 
 kinds = st.sampled_from(["libusb", "pull", "pace", "boot", "flap", "memory", "clear"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     profile=st.dictionaries(
         one_of_words("boot_s reset_s boot access serial run_port config watchdog_s latency_s initial_c heat_scale"),

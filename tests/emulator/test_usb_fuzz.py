@@ -24,6 +24,7 @@ from ncs_cluster.emulator.loopback import Loopback
 from ncs_cluster.emulator.wire import HEAD, Op
 from tests.conftest import ROOT
 from tests.emulator.libusb import patched
+from tests.hypothesis_profiles import examples
 
 PORTS = ("1-1", "1-2.3")
 
@@ -65,7 +66,7 @@ faults = st.tuples(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(st.one_of(calls, submits, submits, boots, commands, faults), max_size=60))
 def test_every_call_is_answered_once_and_claims_belong_to_open_handles(steps: list[tuple[object, ...]]) -> None:
     bus, now_s = Bus(Loopback), 0.0
@@ -154,7 +155,7 @@ messages = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(chunks=st.lists(st.one_of(st.binary(max_size=200), messages), max_size=20))
 def test_whatever_is_sent_to_the_socket_the_bus_lives(fuzzed_bus: Emulator, chunks: list[bytes]) -> None:
     with socket.socket(socket.AF_UNIX) as connection:

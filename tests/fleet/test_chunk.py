@@ -25,6 +25,7 @@ from ncs_cluster.fleet.chunk import (
     is_below,
     placed,
 )
+from tests.hypothesis_profiles import examples
 
 CHUNK = Chunk(1, "a1", "40", [Root("photos", b"2024", "")], [(0, b"a.jpg"), (0, b"b/\xff.jpg")])
 
@@ -37,7 +38,7 @@ def test_a_chunk_is_read_as_it_was_written() -> None:
     check(CHUNK)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.integers(0, 200).map(lambda at: WHOLE[:at] + b"\xff" + WHOLE[at + 1 :])))
 def test_other_bytes_are_malformed_or_what_this_version_could_have_written(payload: bytes) -> None:
     for kind in (Chunk, Offer, Result):

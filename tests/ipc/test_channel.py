@@ -14,6 +14,7 @@ from ncs_cluster.ipc.channel import MAX_MESSAGE, Channel, pair
 from ncs_cluster.messages import Failed, FromWorker, Grant, Heartbeat, Inferred, MapPool, ToCamera, ToWorker
 from ncs_cluster.types import Outcome, PoolLayout
 from tests.descriptors import open_descriptors
+from tests.hypothesis_profiles import examples
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_the_longest_message_fits_into_the_kernels_default_buffer(wire) -> None:
     assert ours.receive().message == message
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.binary(min_size=1, max_size=300))
 def test_rubbish_is_a_protocol_error_or_a_message_and_nothing_else(data: bytes) -> None:
     ours, theirs = pair()

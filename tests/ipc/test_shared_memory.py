@@ -15,6 +15,7 @@ from ncs_cluster.ipc import memory, pictures, pool
 from ncs_cluster.ipc.pictures import PictureRing
 from ncs_cluster.ipc.pool import FramePool
 from ncs_cluster.types import CameraName, FrameRef, PoolLayout
+from tests.hypothesis_profiles import examples
 
 LAYOUT = PoolLayout(1, 3, 64, 48, 0.001)
 
@@ -199,7 +200,7 @@ def test_a_picture_larger_than_the_ring_is_refused() -> None:
 
 
 @given(st.binary(min_size=4 * 40, max_size=4 * 40))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_a_ring_full_of_rubbish_breaks_no_reader(heads: bytes) -> None:
     fd = pictures.create(4, 16, 8)
     with mmap.mmap(fd, pictures.ring_bytes(4, 16, 8)) as raw:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ncs_cluster.jobs import layout
 from ncs_cluster.jobs.layout import Frame
 from ncs_cluster.jobs.ledger import Failure, Ledger, Root
+from tests.hypothesis_profiles import examples
 
 lengths = st.lists(st.one_of(st.none(), st.integers(1, 4)), max_size=9)
 """Of each item: None is a picture, a number is a film of so many frames."""
@@ -24,7 +25,7 @@ def book(of: list[int | None]) -> Ledger:
     return made
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(of=lengths, failed=st.frozensets(st.integers(0, 30)), first=st.integers(0, 40), count=st.integers(0, 40))
 def test_frames_are_named_as_their_records_name_them_from_any_frame_on(
     of: list[int | None], failed: frozenset[int], first: int, count: int
@@ -61,7 +62,7 @@ def test_a_film_whose_first_frame_crashed_its_reader_was_opened() -> None:
     assert list(layout.films(made)) == ["0"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(of=lengths, parts=st.integers(1, 12))
 def test_the_order_over_parts_is_that_of_the_items_whatever_their_lengths(of: list[int | None], parts: int) -> None:
     expected = [item % parts for item, length in enumerate(of) for _ in range(length or 1)]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ncs_cluster.jobs.ledger import Failure, Ledger, Place, Progress, Root
 from ncs_cluster.jobs.schema import LedgerError
+from tests.hypothesis_profiles import examples
 from tests.jobs.making import ledger
 
 
@@ -31,7 +32,7 @@ def test_items_come_in_the_order_in_which_they_were_listed_with_their_paths(tmp_
     assert made.item(3) is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(lengths=st.lists(st.one_of(st.none(), st.integers(1, 5)), min_size=1, max_size=8), asked=st.integers(0, 60))
 def test_a_frame_is_found_in_its_item_whatever_pictures_and_films_there_are(lengths: list[int | None], asked: int) -> None:
     """`lengths`: None is a picture, a number is a film of so many frames."""

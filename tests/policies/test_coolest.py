@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ncs_cluster.policies.base import View
 from ncs_cluster.policies.coolest import ASKED, DWELL_S, MARGIN_K, SWAP_K, Coolest
+from tests.hypothesis_profiles import examples
 from tests.policies import views
 from tests.policies.views import HOT
 
@@ -120,7 +121,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(sticks=st.integers(1, 7), size=st.integers(0, 4), steps=STEPS)
 def test_whatever_happens(sticks: int, size: int, steps: list[tuple[float, list[float | None], set[int], set[int], bool]]) -> None:
     """Never a hot or absent stick, never more than K, no place empty that a cool stick could have, dwell between calm swaps."""

@@ -16,6 +16,7 @@ from ncs_cluster.testing.thermal_lab.trial import Result, Trial
 from ncs_cluster.testing.thermal_lab.unlike import UNLIKE
 from ncs_cluster.thermal import Heat, Plant, sensor_reading
 from ncs_cluster.types import StickId
+from tests.hypothesis_profiles import examples
 from tests.policies.views import view
 
 A = StickId("1")
@@ -176,7 +177,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(sticks=st.integers(0, 5), size=st.integers(0, 3), steps=STEPS)
 def test_whatever_happens(sticks: int, size: int, steps: list[tuple[float, list[float | None], set[int], set[int], float]]) -> None:
     """Never a hot or absent stick, never more work than K sticks can do, duties within bounds, one story one advice."""

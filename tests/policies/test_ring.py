@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ncs_cluster.policies.base import StickView, View
 from ncs_cluster.policies.ring import DWELL_S, Ring
 from ncs_cluster.types import StickId
+from tests.hypothesis_profiles import examples
 
 HOT = "is too hot (70.0 °C)"
 
@@ -205,7 +206,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(sticks=st.integers(1, 7), size=st.integers(0, 4), interval_s=st.sampled_from([0.0, 1.0, 5.0]), steps=STEPS)
 def test_whatever_happens(sticks: int, size: int, interval_s: float, steps: list[tuple[float, set[int], set[int], bool]]) -> None:
     """Never a hot or absent stick, never more than K, never idle while a cool stick is there, dwell between calm switches."""
@@ -232,7 +233,7 @@ def test_whatever_happens(sticks: int, size: int, interval_s: float, steps: list
         assert ring.clusters(seen) == ring.clusters(seen)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     sticks=st.integers(2, 5),
     size=st.integers(1, 2),

@@ -17,6 +17,7 @@ from ncs_cluster.provision import firmware
 from ncs_cluster.provision.fetch import FetchError, Pinned
 from ncs_cluster.provision.firmware import FirmwareError, check, install
 from tests.cli import asking
+from tests.hypothesis_profiles import examples
 from tests.provision.conftest import Site
 
 DATA = b"MA2x" + bytes(range(256)) * 100
@@ -154,7 +155,7 @@ def test_a_file_that_is_no_such_wheel_is_one_line(ours: Path, tmp_path: Path, da
 SMALL = b"MA2x and little else"
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=4)), min_size=1, max_size=4), st.floats(0, 1))
 def test_no_file_whatever_gives_more_than_the_firmware_or_one_line(changes: list[tuple[float, bytes]], end: float) -> None:
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:

@@ -15,6 +15,7 @@ from ncs_cluster.render.no_signal import no_signal
 from ncs_cluster.render.picture import Overlay, colour_of, draw, label_text
 from ncs_cluster.render.text import FONT, drawable, fit_text, style_of
 from ncs_cluster.types import Classified, Detection, Outcome
+from tests.hypothesis_profiles import examples
 
 SIZES = [(320, 240), (640, 480), (1280, 720)]
 DOG = Detection("dog", 12, 0.923, (0.25, 0.4, 0.5, 0.9), 1.234)
@@ -257,7 +258,7 @@ def test_words_stay_inside_the_picture_wherever_the_box_is(
     assert plate.y + plate.height <= area.height
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     st.sampled_from([(32, 24), (64, 200), (320, 240)]),
     st.lists(

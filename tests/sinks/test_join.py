@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ncs_cluster.jobs import layout
 from ncs_cluster.sinks import _final, yolo
 from ncs_cluster.sinks.base import Part, Unjoinable
+from tests.hypothesis_profiles import examples
 from tests.sinks import onejob
 from tests.sinks.divided_job import Item, part, records
 from tests.sinks.onejob import FORMS, NAMES, takes_features
@@ -96,7 +97,9 @@ made_items = st.lists(
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FORMS if kind not in ("hdf5", "parquet")])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(items=made_items, parts=st.integers(1, 4), size=st.sampled_from([0, 1, 3]))
 def test_whatever_the_items_are_and_however_they_are_divided(
     tmp_path_factory: pytest.TempPathFactory, kind: str, items: list[Item], parts: int, size: int

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ncs_cluster.sinks import _lock
 from ncs_cluster.sinks._merge import Row
 from ncs_cluster.sinks._parts import Parts
+from tests.hypothesis_profiles import examples
 from tests.sinks.test_lines import largest_file
 
 HEADS = (b"head\n", b"")
@@ -127,7 +128,7 @@ def test_whatever_happens_to_the_writer_each_frame_has_its_newest_row(tmp_path_f
             super().__init__()
             self.folder = tmp_path_factory.mktemp("parts")
 
-    Here.TestCase.settings = settings(stateful_step_count=15, max_examples=80, deadline=None)
+    Here.TestCase.settings = settings(stateful_step_count=15, max_examples=examples(80), deadline=None)
     case = Here.TestCase()
     case.runTest()
 

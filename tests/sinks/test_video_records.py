@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from ncs_cluster.sinks import _lock, _video_records
 from ncs_cluster.sinks._video_records import Key, Records
 from ncs_cluster.types import Outcome, Record
+from tests.hypothesis_profiles import examples
 from tests.sinks.drawn_job import seen
 
 
@@ -154,4 +155,4 @@ class Job(RuleBasedStateMachine):
 
 
 TestJob = Job.TestCase
-TestJob.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestJob.settings = settings(max_examples=examples(60), stateful_step_count=25, deadline=None)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ncs_cluster.xlink.events import Lost, Result
 from ncs_cluster.xlink.session import Options
+from tests.hypothesis_profiles import examples
 from tests.xlink.cable import FACES, SMALL, Pair, number_of, numbered
 
 pytestmark = pytest.mark.slow
@@ -98,7 +99,7 @@ class Host:
         return Seen(seen, lost, pair.now_s - began_s)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     jitter=st.sampled_from([0.0, 0.05, 0.2]),
@@ -122,7 +123,7 @@ def test_a_result_that_is_doubled_or_lost_ends_the_session_before_a_wrong_one_is
     assert len(seen.results) <= at + host.depth
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     jitter=st.sampled_from([0.0, 0.3, 0.9]),

@@ -12,6 +12,7 @@ from ncs_cluster.xlink.blob import Blob
 from ncs_cluster.xlink.events import Closed, Lost, Result, Thermal
 from ncs_cluster.xlink.link import LAST_EVENT
 from ncs_cluster.xlink.session import Options
+from tests.hypothesis_profiles import examples
 from tests.xlink.blobs import FP32, NC, Entry, make
 from tests.xlink.cable import FACES, SMALL, Pair, number_of, numbered
 
@@ -93,7 +94,7 @@ def test_a_graph_that_does_not_fit_says_so():
     assert pair.run(1.0)[-1] == Lost("graph", "graph 0 was refused: out of memory")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     towards=st.sampled_from(["host", "stick"]),
     at=st.integers(0, 150),

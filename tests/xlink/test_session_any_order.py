@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ncs_cluster.xlink.events import Closed, Lost, Ready, Result, Thermal
 from ncs_cluster.xlink.session import Options, Session
+from tests.hypothesis_profiles import examples
 from tests.xlink import blobs
 from tests.xlink.model import Model, carry, outcome
 
@@ -155,4 +156,4 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder: Any = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnyOrder.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)

@@ -14,6 +14,7 @@ from ncs_cluster.errors import ConfigError
 from ncs_cluster.fleet.chunk import LARGEST, MOST_ITEMS, Chunk, Root, encoded
 from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.jobs.ledger import Root as Found
+from tests.hypothesis_profiles import examples
 
 PICTURE, FILM, LONG = "a.jpg", "a.mp4", "x" * 4000 + ".jpg"
 
@@ -28,7 +29,7 @@ def numbers(cuts: list[chunking.Cut]) -> list[list[int]]:
     return [[each.item.number for each in cut.items] for cut in cuts]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(names=st.lists(st.sampled_from([PICTURE, PICTURE, PICTURE, FILM, LONG]), min_size=1, max_size=60), size=st.integers(1, 50))
 def test_each_item_is_in_one_cut_and_later_commands_make_the_same_cuts(names: list[str], size: int) -> None:
     made = book(names)
