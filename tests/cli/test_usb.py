@@ -29,7 +29,7 @@ LOOPBACK = "ncs_cluster.emulator.loopback:Loopback"
 
 
 def ncsctl(*argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return asking.ncsctl(*argv, **environ)
+    return asking.ncsctl_in({**os.environ, **environ}, *argv)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def simulated(folder: Path, *more: str, scale: float = 60.0) -> list[str]:
 
 
 def done(words: list[str], **env: str) -> subprocess.CompletedProcess[str]:
-    return asking.ncsctl(*words, timeout_s=DONE_S, **env)
+    return asking.ncsctl_in({**os.environ, **env}, *words, timeout_s=DONE_S)
 
 
 def last_worked_s(part: Path) -> float:
