@@ -186,7 +186,7 @@ class Camera:
         events: list[Action] = []
         if fresh or back:
             what = info.description or self.spec.shown
-            events.append(LogEvent("info", self.spec.name, f"opened: {what}, {info.width}x{info.height}"))
+            events.append(LogEvent(self.spec.routine, self.spec.name, f"opened: {what}, {info.width}x{info.height}"))
             if self.spec.background == "remove" and info.depth_scale_m is None:
                 events.append(LogEvent("warning", self.spec.name, "gives no depth: the background is not removed"))
         return [*events, *made, *self.grant(), *self._cameras.reopened(self)]
@@ -241,7 +241,7 @@ class Camera:
         text = f"ended after {self.frames} frame{'' if self.frames == 1 else 's'}"
         if self.unreadable.count:
             return LogEvent("warning", self.spec.name, f"{text}, {self.unreadable.count} of them unreadable")
-        return LogEvent("info", self.spec.name, text)
+        return LogEvent(self.spec.routine, self.spec.name, text)
 
     def _lost(self, detail: str) -> list[Action]:
         edge, self.signal = self.signal or self.detail != detail, False

@@ -174,6 +174,7 @@ class Held:
             resumable=True,
             weight=weight,
             sinks=[KIND],
+            routine="debug",
         )
         sinks = [SinkSpec(KIND, {"path": self.records}, shown, KIND, ledger)]
         return JobSpec(camera, sinks, graph, self.folder, [shown], chunk=ChunkOf(self.chunk.job, title(self.offer)))

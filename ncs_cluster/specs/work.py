@@ -74,6 +74,8 @@ class CameraSpec(Struct, frozen=True):
     """A later run does the frames that are not finished at the end: they have no record."""
     sinks: Optional[List[str]] = None
     """Names of the sinks that get its results; None: all that are no job's."""
+    routine: str = "info"
+    """The level of its events that tell of no trouble: "info", or "debug" for one of many that come and go."""
 
     def __repr__(self) -> str:
         """Without the options: an address may hold a password."""

@@ -7,12 +7,12 @@ from msgspec.structs import replace
 from ncs_cluster.core.actions import Action, LogEvent
 from ncs_cluster.core.events import Endpoint
 from ncs_cluster.core.jobs import MOST_ENDED, MOST_ENDED_CHUNKS
-from ncs_cluster.messages import WorkTold
+from ncs_cluster.messages import SourceEnded, WorkTold
 from ncs_cluster.specs import ChunkOf, JobRecord, SinkSpec
 from ncs_cluster.status import FleetJobStatus
 from ncs_cluster.testing.world import installation
 from tests.core.oneengine import NOW_AT, drawn
-from tests.core.onejob import HELLO, JOB, JobDaemon
+from tests.core.onejob import CAMERA, HELLO, JOB, OPENED, JobDaemon
 
 OF = ChunkOf("1f2e", "photos/2024")
 FLEET = SinkSpec("fleet", {"node": "attic"}, "nats://server:4222", "fleet")
@@ -105,3 +105,14 @@ def test_a_chunk_of_the_daemon_before_is_summed_up_too() -> None:
     host.engine.jobs.restore([JobRecord(replace(JOB, id="1", chunk=OF))])
     host.note(host.tick())
     assert [(row.name, row.running) for row in host.summed()] == [("photos/2024", 1)]
+
+
+def test_the_camera_of_a_chunk_has_lines_in_the_log_alone() -> None:
+    host = Host()
+    host.give(replace(JOB, chunk=OF, camera=replace(JOB.camera, routine="debug")))
+    host.tick()
+    host.receive(CAMERA, HELLO)
+    host.logged.clear()
+    host.note(host.receive(CAMERA, OPENED))
+    host.note(host.receive(CAMERA, SourceEnded(4)))
+    assert host.logged == [("debug", "job-1: opened: 4 items, 640x480"), ("debug", "job-1: ended after 0 frames")]
