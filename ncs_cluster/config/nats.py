@@ -63,7 +63,8 @@ def nats(context: Context, page: Optional[GatewaySpec], runtime_dir: str) -> lis
     options = {**fleet(context, table), "page": table.page or page_address(page), "runtime_dir": runtime_dir}
     plugin = SINKS.get("fleet")
     made(plugin.options, options)
-    return [SinkSpec(plugin.name, options, options["url"], plugin.name), *_chunks(context, options, options["url"])]
+    announced = SinkSpec(plugin.name, options, options["url"], plugin.name, records=False)
+    return [announced, *_chunks(context, options, options["url"])]
 
 
 def fleet_of(announced: list[SinkSpec]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from ncs_cluster.core.stick import Stick
 
 READY_S = 5.0
 """A younger result shows that the sticks work."""
+IDLE = {"fleet": "other hosts are not told of this one", "chunks": "no chunks of jobs are taken"}
+"""What a sink without records does not do while it cannot work, by its kind."""
 
 
 def ready(engine: Engine, now_s: float) -> str | None:
@@ -61,7 +63,8 @@ def reasons(engine: Engine, now_s: float) -> tuple[list[str], bool]:
         said.append("; ".join(["no stick is plugged in", *ignored]) if engine.settings.discoveries else "no sticks")
     for sink in engine.sinks.by_name.values():
         if (why := sink.detail(now_s)) is not None:
-            what = "results cannot be written" if sink.spec.records else "notifications cannot be sent"
+            without = IDLE.get(sink.spec.kind, "notifications cannot be sent")
+            what = "results cannot be written" if sink.spec.records else without
             said.append(f"{what}: {f'{sink.spec.shown} {why}' if why.startswith('is ') else why}")
     for process in engine.intake_processes.values():
         if (why := complaint(process.child, now_s)) is not None:

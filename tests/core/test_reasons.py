@@ -225,6 +225,8 @@ def test_results_that_cannot_be_written_are_a_reason() -> None:
     assert verdict(engine) == ("degraded", ["results cannot be written: disk full"])
     engine.sinks.by_name[""].spec = structs.replace(engine.sinks.by_name[""].spec, records=False)
     assert verdict(engine) == ("degraded", ["notifications cannot be sent: disk full"])
+    engine.sinks.by_name[""].spec = structs.replace(engine.sinks.by_name[""].spec, kind="chunks")
+    assert verdict(engine) == ("degraded", ["no chunks of jobs are taken: disk full"])
     assert verdict(at_work(installation(1, results=False))) == ("ok", [])
 
 
