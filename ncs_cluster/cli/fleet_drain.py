@@ -84,8 +84,9 @@ class _Waiting:
         self._node, self._said = node, ""
 
     def show(self, entry: Entry) -> None:
-        line = f"{self._node} still has {_has(entry)}"
-        if line != self._said and not entry.drained:
+        has = in_hand(entry.chunks, entry.frames)
+        line = f"{self._node} still has {has}"
+        if has and line != self._said:
             self._said = line
             print(f"ncsctl: {line}", file=sys.stderr, flush=True)
 

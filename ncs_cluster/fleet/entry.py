@@ -99,9 +99,12 @@ class Other(Struct, frozen=True):
 def entry_of(status: Status, node: str, page: Optional[str]) -> Entry:
     """Texts are cut and rid of control characters, lists are cut; none holds an address of a camera or a path of a job."""
     load, fleet = status.load, status.fleet
+    # what stands for neighbours is counted where it is
+    spare = {pool.name for pool in status.pools if pool.overflow}
+    sticks = [each for each in status.sticks if each.pool not in spare]
     drain = None if fleet is None else fleet.drain
     asked, capacity = (None, None) if load is None else (load.asked_fps, load.capacity_fps)
-    temperatures = [each.temperature_c for each in status.sticks if each.temperature_c is not None and each.state != ABSENT]
+    temperatures = [each.temperature_c for each in sticks if each.temperature_c is not None and each.state != ABSENT]
     return Entry(
         PROTOCOL,
         name(status.daemon.version),
@@ -117,12 +120,12 @@ def entry_of(status: Status, node: str, page: Optional[str]) -> Entry:
                 each.temperature_c,
                 round(each.fps, 1),
             )
-            for each in status.sticks[: MOST["sticks"]]
+            for each in sticks[: MOST["sticks"]]
         ],
-        sum(each.state != ABSENT for each in status.sticks),
-        sum(each.state in USABLE for each in status.sticks),
+        sum(each.state != ABSENT for each in sticks),
+        sum(each.state in USABLE for each in sticks),
         max(temperatures, default=None),
-        round(sum(each.fps for each in status.sticks), 1),
+        round(sum(each.fps for each in sticks), 1),
         _rounded(asked),
         _rounded(capacity),
         None if asked is None or capacity is None else round(capacity - asked, 1),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ncs_cluster.fleet.entry import LARGEST, PROTOCOL, Entry, Other, decoded, encoded, entry_of, states
-from ncs_cluster.status import FleetJobStatus, FleetStatus, JobStatus, LoadStatus, Status
+from ncs_cluster.status import FleetJobStatus, FleetStatus, JobStatus, LoadStatus, PoolStatus, Status
 from tests.sinks.onestatus import camera, status, stick
 
 STICKS = [
@@ -79,6 +79,14 @@ def test_chunks_are_told_as_the_job_over_hosts_that_they_belong_to_and_a_drain_w
     made = entry_of(replace(document(), jobs=[*JOBS, chunk], fleet=fleet), "pi", None)
     assert [(job.id, job.done, job.expected) for job in made.jobs] == [("j1", 7, 90), ("j2", 7, 90), ("photos/2024", 180, 200)]
     assert (made.drained, made.draining, made.chunks, made.frames) == (False, True, 1, 2)
+
+
+def test_neighbours_are_no_stick_of_the_host_that_sends_them_frames() -> None:
+    own, net = stick("sim-1", fps=5.0), stick("net-1", fps=15.0, pool="overflow", temperature_c=None)
+    pool = PoolStatus("default", "all", 0, 65.0, 0.0, [], None, 0, shedding=False)
+    pools = [pool, replace(pool, name="overflow", overflow=True)]
+    made = entry_of(replace(status([own, net], []), pools=pools), "pi", None)
+    assert (made.sticks_present, made.sticks_usable, made.fps, [each.id for each in made.sticks]) == (1, 1, 5.0, ["sim-1"])
 
 
 def test_an_entry_is_read_as_it_was_written() -> None:
