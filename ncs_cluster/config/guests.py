@@ -3,7 +3,6 @@ is judged by is asked again, and a decoder is one of this host."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from msgspec import structs, to_builtins
@@ -39,6 +38,6 @@ def read(folder: str, name: str, state: Path, *, blob: bool) -> GraphSpec:
         return graph
     found = blobs.find(graph, state)
     if found is None:
-        remedy = f"compile it where the command runs (ncsctl graphs compile), beside {os.path.basename(graph.model)}"
+        remedy = "compile it where the command runs: ncsctl graphs compile"
         raise ConfigError(f"graph {name}: it comes without a blob, which the sticks of this host need; {remedy}")
     return structs.replace(graph, blob=str(found))

@@ -57,7 +57,7 @@ class Sources(NamedTuple):
 
 
 def sources(graph: GraphSpec) -> Sources:
-    """Raises Malformed for a graph that cannot be sent, OSError."""
+    """With its blob, where it has one. Raises Malformed for a graph that cannot be sent, OSError."""
     stem, ending = os.path.splitext(graph.model)
     model: Optional[GraphFile] = next((name for name in MODELS if name == f"model{ending}"), None)
     if model is None:
@@ -68,13 +68,13 @@ def sources(graph: GraphSpec) -> Sources:
     except msgspec.ValidationError as error:
         raise Malformed(f"cannot be described: {error}") from error
     names, paths = [DESCRIPTION, model], [graph.model]
-    # an .xml has its weights beside it; some sticks load the blob
+    # an .xml has its weights beside it
     if ending == ".xml" and os.path.isfile(f"{stem}.bin"):
         names.append("model.bin")
         paths.append(f"{stem}.bin")
-    if ending != ".blob" and os.path.isfile(f"{stem}.blob"):
+    if ending != ".blob" and graph.blob is not None:
         names.append("model.blob")
-        paths.append(f"{stem}.blob")
+        paths.append(graph.blob)
     if sum(os.path.getsize(path) for path in paths) > LARGEST:
         raise Malformed(f"has files of more than {LARGEST >> 20} MB")
     return Sources(msgspec.json.encode(msgspec.to_builtins(described, str_keys=True), order="sorted"), names, paths)

@@ -83,7 +83,7 @@ def test_a_host_whose_sticks_load_blobs_needs_one(graph: GraphSpec, tmp_path: Pa
     with pytest.raises(ConfigError, match="comes without a blob"):
         guests.read(str(folder(graph, tmp_path / "host")), NAME, tmp_path, blob=True)
     (tmp_path / "mine.blob").write_bytes(b"blob")
-    there = folder(graph, tmp_path / "other")
+    there = folder(replace(graph, blob=str(tmp_path / "mine.blob")), tmp_path / "other")
     assert guests.read(str(there), NAME, tmp_path, blob=True).blob == str(there / "model.blob")
 
 

@@ -14,6 +14,8 @@ import time
 from itertools import islice
 from pathlib import Path
 
+from msgspec import structs
+
 from ncs_cluster import __version__
 from ncs_cluster.cli.fleet_server import server_of
 from ncs_cluster.cli.job_folder import locked
@@ -31,7 +33,8 @@ from ncs_cluster.fleet.connection import Server, library
 from ncs_cluster.fleet.entry import PROTOCOL
 from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.jobs.same_graph import key_of
-from ncs_cluster.specs import JobSpec, Settings
+from ncs_cluster.provision import blobs
+from ncs_cluster.specs import GraphSpec, Settings
 
 LOOKED_AT = 1000
 """Items among which one is sought that is there."""
@@ -42,13 +45,14 @@ def run(given: argparse.Namespace, folder: Path) -> int:
     library()
     server = server_of(given)
     with locked(folder):
-        job = _job(given, folder)
+        settings = _settings(given, folder)
+        (job,) = settings.jobs
         ledger = prepared(given, folder, job)
         began_s, progress = time.monotonic(), Progress(ledger, quiet=given.quiet)
         if ledger.complete:
             return ended(given, ledger, job, progress, began_s, server)
         try:
-            _collect(given, server, ledger, job, progress)
+            _collect(given, server, ledger, settings, progress)
         except KeyboardInterrupt:
             done = f"interrupted after {ledger.written} frames; hosts end the chunks they have, and the same command goes on"
             print(f"{PROGRAM}: {done}", file=sys.stderr)
@@ -57,21 +61,24 @@ def run(given: argparse.Namespace, folder: Path) -> int:
         return ended(given, ledger, job, progress, began_s)
 
 
-def _job(given: argparse.Namespace, folder: Path) -> JobSpec:
+def _settings(given: argparse.Namespace, folder: Path) -> Settings:
+    """With the job."""
+
     def planned(settings: Settings) -> Settings:
         return plan.settings_for(given, folder, settings.runtime_dir, settings)
 
-    return read(PROGRAM, arguments.of_daemon(given, folder), planned, graphs=False).jobs[0]
+    return read(PROGRAM, arguments.of_daemon(given, folder), planned, graphs=False)
 
 
-def _collect(given: argparse.Namespace, server: Server, ledger: Ledger, job: JobSpec, progress: Progress) -> None:
+def _collect(given: argparse.Namespace, server: Server, ledger: Ledger, settings: Settings, progress: Progress) -> None:
+    (job,) = settings.jobs
     chunking.check(ledger)
     roots = carrying.roots(ledger) if given.carry else chunking.roots(ledger, given.mounts)
     kept, left = offered.keep(ledger, server, given.carry, carrying.size_for if given.carry else _size)
     if left is not None:
         _say(left)
     width, height = given.most
-    graph = _graph(job)
+    graph = _graph(job.graph, Path(settings.state_dir))
     offer = Offer(
         PROTOCOL,
         __version__,
@@ -97,12 +104,13 @@ def _collect(given: argparse.Namespace, server: Server, ledger: Ledger, job: Job
         feeder.close()
 
 
-def _graph(job: JobSpec) -> SentGraph | None:
+def _graph(graph: GraphSpec, state: Path) -> SentGraph | None:
     """None: only hosts that have it take part."""
+    blob = blobs.find(graph, state)
     try:
-        return SentGraph(job.graph)
+        return SentGraph(structs.replace(graph, blob=None if blob is None else str(blob)))
     except Malformed as error:
-        _say(f"graph {job.graph.name} {error}; hosts that lack it take no part")
+        _say(f"graph {graph.name} {error}; hosts that lack it take no part")
         return None
 
 
