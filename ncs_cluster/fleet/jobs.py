@@ -12,6 +12,7 @@ however late an answer comes. Runs on CPython 3.9.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from typing import BinaryIO, Dict, NamedTuple, Optional, Set, Tuple
@@ -24,7 +25,7 @@ from ncs_cluster.fleet import chunk as form
 from ncs_cluster.fleet.address import NODE
 from ncs_cluster.fleet.bucket import Fault, answered, said
 from ncs_cluster.fleet.chunk import PIECE, Chunk, Malformed, Offer, Result
-from ncs_cluster.fleet.connection import ANSWER_S, Connection, Heard, Unusable
+from ncs_cluster.fleet.connection import ANSWER_S, Connection, Heard, NoAnswer, Unusable
 from ncs_cluster.fleet.streams import API, Streams
 
 OFFERS, CHUNKS, RESULTS = "ncs_offers", "ncs_chunks", "ncs_results"
@@ -33,6 +34,8 @@ AGE_S = 14 * 86400
 DELIVERIES = 3
 """Tries of a chunk, on whichever hosts."""
 MOST_OFFERS, MOST_TAKEN = 100, 10_000
+ACKNOWLEDGED_S = 2.0
+"""Longest wait for the answer to an acknowledgement; below connection.ANSWER_S, after which the server counts as hung."""
 ENDED = 10013
 """JetStream's error code: a consumer of that name has other settings."""
 FOLDED: Dict[str, object] = {"retention": "limits", "max_msgs_per_subject": 1, "allow_direct": True}
@@ -201,17 +204,22 @@ class Jobs(Streams):
 
     async def done(self, taken: Taken) -> None:
         """Nobody needs to work on the chunk any more."""
-        await self._connection.ask(taken.reply, b"+ACK")
+        await self._acknowledge(taken, b"+ACK")
 
     async def again(self, taken: Taken, job: str, chunk: str, why: str, after_s: float) -> None:
         """Another host shall try."""
         await self._write(f"ncs.reason.{job}.{chunk}", why.encode()[:400])
-        await self._connection.ask(taken.reply, b"-NAK " + msgspec.json.encode({"delay": round(after_s * 10**9)}))
+        await self._acknowledge(taken, b"-NAK " + msgspec.json.encode({"delay": round(after_s * 10**9)}))
 
     async def lost(self, taken: Taken, job: str, chunk: str, why: str) -> None:
         """Take the chunk out of the queue without a result: its files are not at the server, and the command sends them again."""
         await self._write(f"ncs.reason.{job}.{chunk}", why.encode()[:400])
         await self.done(taken)
+
+    async def _acknowledge(self, taken: Taken, how: bytes) -> None:
+        """A server that has lost its disk knows nothing of the delivery, and does not answer. What is missing is published anew."""
+        with contextlib.suppress(NoAnswer):
+            await self._connection.ask(taken.reply, how, longest_s=ACKNOWLEDGED_S)
 
     async def put(self, result: Result, records: Optional[BinaryIO]) -> bool:
         """Write a result: the pieces of its records first, then its description. False: another one is there already. Raises

@@ -170,3 +170,21 @@ def test_queue_results_and_a_taken_chunk_outlive_a_restart_of_the_server(tmp_pat
 def test_deliveries_are_counted_behind_a_domain_too() -> None:
     assert deliveries("$JS.ACK.ncs_chunks.job.2.30.31.1700000000.0") == 2
     assert deliveries("$JS.ACK.hub.ACCOUNT.ncs_chunks.job.3.30.31.1700000000.0.token") == 3
+
+
+def test_a_chunk_of_a_server_that_has_lost_its_disk_since_can_be_acknowledged(tmp_path: Path) -> None:
+    async def body(jobs: Jobs) -> None:
+        await jobs.offer(offer("lost"))
+        await jobs.publish(chunk("lost", "0"))
+        taken = await took(jobs, "lost")
+        await jobs._connection.ask("$JS.API.STREAM.DELETE.ncs_chunks", b"")
+        await jobs.prepare()
+        await jobs.offer(offer("lost"))
+        await jobs.publish(chunk("lost", "0"))
+        await jobs.done(taken)
+        await jobs.again(taken, "lost", "0", "no", 0.0)
+        assert await jobs.waiting("lost") == {"0"}
+        assert (await took(jobs, "lost")).payload == taken.payload
+
+    with nats_server(tmp_path) as alone:
+        talk(alone, body)
