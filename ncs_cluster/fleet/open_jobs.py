@@ -58,10 +58,15 @@ async def open_jobs(connection: Connection) -> List[OpenJob]:
 
 
 async def forget(connection: Connection, job: str) -> Optional[OpenJob]:
-    """As `withdraw`; returns what the server had, None: nothing."""
-    known = next((each for each in await open_jobs(connection) if each.job == job), None)
-    if known is not None:
-        await withdraw(connection, job)
+    """As `withdraw`, with its graph where no other job has it; returns what the server had, None: nothing."""
+    found = {each.job: each for each in await open_jobs(connection)}
+    known = found.pop(job, None)
+    if known is None:
+        return None
+    await withdraw(connection, job)
+    graph = _graph(known)
+    if graph is not None and graph not in map(_graph, found.values()):
+        await Parcels(connection).forget(graph)
     return known
 
 
@@ -79,6 +84,11 @@ async def _info(connection: Connection, stream: str, subjects: str) -> Info:
     if info.error is not None:
         raise Unusable(said(info.error))
     return info
+
+
+def _graph(each: OpenJob) -> Optional[str]:
+    """The hash of the files of its graph."""
+    return None if each.offer is None or each.offer.files is None else each.offer.files.parcel.sha256
 
 
 def _counted(info: Info) -> Dict[str, int]:

@@ -16,7 +16,7 @@ import io
 import os
 import stat
 from collections import Counter
-from typing import Dict, Iterator, List, Optional, Sequence, Union
+from typing import Dict, Iterator, List, Optional, Sequence, Set, Union
 
 from ncs_cluster.fleet.chunk import PIECE, Malformed, Parcel
 from ncs_cluster.fleet.streams import Streams
@@ -176,6 +176,8 @@ class _Into:
         self._files = [(path, size) for path, size in zip(paths, sizes) if size is not None]
         self._open: Optional[io.FileIO] = None
         self._left = 0
+        self._made: Set[str] = set()
+        """Folders."""
 
     @property
     def whole(self) -> bool:
@@ -191,7 +193,7 @@ class _Into:
                 if not self._files:
                     break
                 path, self._left = self._files.pop(0)
-                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                self._make(os.path.dirname(path))
                 self._open = io.FileIO(path, "wb")
                 continue
             if not data:
@@ -201,6 +203,11 @@ class _Into:
             data, self._left = data[written:], self._left - written
         if data:
             raise Changed("it has more bytes than were announced")
+
+    def _make(self, folder: str) -> None:
+        if folder not in self._made:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            self._made.add(folder)
 
     def close(self) -> None:
         if self._open is not None:

@@ -64,6 +64,7 @@ class Guests:
         wanted = {offer.files.parcel.sha256: offer for offer in needed if offer.files is not None}
         self._look(graphs)
         self._used = {*wanted, *self._given}
+        self._refused = {sha256: why for sha256, why in self._refused.items() if sha256 in wanted}
         lacking, kept, new = dict[str, Offer](), dict[str, str](), dict[str, str]()
         for sha256, offer in wanted.items():
             if sha256 in self._given:

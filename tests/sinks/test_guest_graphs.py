@@ -11,8 +11,12 @@ import pytest
 from msgspec.structs import replace
 
 from ncs_cluster.cli.run import collecting
+from ncs_cluster.cli.run.sent_graph import SentGraph
 from ncs_cluster.fleet.address import parse
+from ncs_cluster.fleet.chunk import Offer
 from ncs_cluster.fleet.connection import Server, connected
+from ncs_cluster.fleet.jobs import Jobs
+from ncs_cluster.fleet.open_jobs import forget
 from ncs_cluster.fleet.parcel import FILES, Parcels, graph_place
 from ncs_cluster.sinks import _guest_graphs, chunks
 from ncs_cluster.specs import GraphSpec
@@ -146,3 +150,28 @@ def test_a_graph_that_is_not_the_one_of_the_job_reaches_no_daemon(
     assert job.said == ["attic takes no part: the graph that was sent is not the job's: its hash does not match"]
     assert os.listdir(tmp_path / "guests") == []
     assert [names for names in daemon.guests if names] == []
+
+
+def test_the_graph_of_an_abandoned_job_goes_with_the_last_job_that_has_it(
+    tmp_path: Path, place: NatsServer, own: GraphSpec
+) -> None:
+    graph = SentGraph(own)
+    sha256 = graph.files.parcel.sha256
+
+    async def abandon() -> list[bool]:
+        async with connected(Server(parse(place.url)), "test") as connection:
+            jobs, parcels = Jobs(connection), Parcels(connection)
+            await jobs.prepare()
+            await parcels.prepare()
+            for job in ("one", "other"):
+                await jobs.offer(Offer(1, "0", job, "small", "0" * 64, 64, 48, 30.0, files=graph.files))
+            await parcels.want(sha256)
+            await graph.send(parcels)
+            there = []
+            for job in ("one", "other"):
+                await forget(connection, job)
+                there.append(await parcels.has(graph_place(sha256), graph.files.parcel))
+            return there
+
+    assert asyncio.run(abandon()) == [True, False]
+    assert [each for each in left(place) if sha256 in each] == []
