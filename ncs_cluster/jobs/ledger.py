@@ -19,6 +19,8 @@ from ncs_cluster.jobs import schema
 
 BATCH = 1000
 """Items read at once."""
+EDGES = "edges"
+"""Under this name the source of a chunk keeps what it knows of the ends of a part of a film."""
 
 
 class Item(NamedTuple):

@@ -29,6 +29,8 @@ _refused: Set[int] = set()
 """Threads whose last conversion libswscale refused."""
 _errors = itertools.count()
 """Counts the errors in FFmpeg's log."""
+_newest = [-1]
+"""The number of the newest one."""
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _TURNS = {90: ",transpose=clock", 180: ",hflip,vflip", 270: ",transpose=cclock"}
 
@@ -54,14 +56,14 @@ def capture(address: str, parameters: Optional[List[int]] = None) -> cv2.VideoCa
     return opened
 
 
-def film(path: str) -> cv2.VideoCapture:
+def film(path: str, parameters: Optional[List[int]] = None) -> cv2.VideoCapture:
     """A capture of a file; ask isOpened. Raises SourceError."""
     try:
         path.encode()
     except UnicodeEncodeError:
         # OpenCV ends the process at a name that is not UTF-8
-        return _by_descriptor(path, capture)
-    return capture(path)
+        return _by_descriptor(path, lambda plain: capture(plain, parameters))
+    return capture(path, parameters)
 
 
 def retrieve(grabbed: cv2.VideoCapture, slot: Optional[NDArray[np.uint8]] = None) -> Optional[NDArray[np.uint8]]:
@@ -108,6 +110,11 @@ def deinterlacing_stream(url: str, timeout_s: float) -> cv2.VideoCapture:
 def errors() -> int:
     """A number that has grown by more than one since the last call when FFmpeg has logged an error meanwhile."""
     return next(_errors)
+
+
+def newest_error() -> int:
+    """Another number than before when FFmpeg has logged an error meanwhile."""
+    return _newest[0]
 
 
 def has_filters() -> bool:
@@ -170,7 +177,7 @@ def _libavutil() -> Any:
 
 def _listen(context: Optional[int], level: int, text: Optional[int], values: Optional[int]) -> None:
     if level & 0xFF <= _LOG_ERROR:
-        next(_errors)
+        _newest[0] = next(_errors)
         if context and _class_name(context).lower() == b"swscaler":
             _refused.add(threading.get_ident())
     if _passes_on():

@@ -20,6 +20,10 @@ LONGEST_DELAY = 64
 """Frames between a failed read and the gap that its frame leaves: decoders hold frames back, for their order and their threads."""
 SHORT_FRAMES, SHORT_SHARE = 5, 0.05
 """A file may lack this many frames of those it declares: an edit list may hide some."""
+SEEKS_MS = (0.0, 2_000.0, 10_000.0, 60_000.0)
+"""How much earlier than wanted a seek is tried: OpenCV reckons with an even rate."""
+SETTLING = 32
+"""Frames that are decoded behind a seek before the first that counts: errors that these and its neighbours cause are seen then."""
 
 
 class Size(NamedTuple):
@@ -55,6 +59,8 @@ class Film:
         self._damaged = 0
         """Damaged frames before the one that is grabbed."""
         self._grabbed = False
+        self._error_before: Optional[int] = None
+        """The newest error at a seek; None: all frames were decoded."""
         self.size: Optional[Size] = None
         """Of the first frame, because headers of rotated videos are wrong; None: the file is no video."""
         self.declared_fps = 0.0
@@ -67,7 +73,7 @@ class Film:
         self._direct = _ffmpeg.film(self._path)
         self._behind = self._passed = self._damaged = self._items = self._failed = self._delay = 0
         self._declared = int(self._direct.get(cv2.CAP_PROP_FRAME_COUNT)) if _counts_frames(self._path) else 0
-        self._can_deinterlace, self._grabbed, self._failed_at_end = True, False, False
+        self._can_deinterlace, self._grabbed, self._failed_at_end, self._error_before = True, False, False, None
         self.declared_fps = float(self._direct.get(cv2.CAP_PROP_FPS))
         self._time_ms = -1000.0 / self.declared_fps if self.declared_fps > 0 else 0.0
         frame = self._retrieve(None) if self._grab() else None
@@ -115,6 +121,59 @@ class Film:
         else:
             self._grabbed = False
         return True
+
+    # -- a place in the film
+
+    @property
+    def items(self) -> int:
+        """Frames returned or skipped, undecodable ones included: the number of the next one."""
+        return self._items
+
+    @property
+    def pending(self) -> int:
+        """Frames that could not be decoded, and whose place is not known yet."""
+        return self._failed
+
+    @property
+    def damaged(self) -> bool:
+        """FFmpeg has logged errors since a seek: what it makes of damaged data depends on frames long before."""
+        return self._error_before is not None and _ffmpeg.newest_error() != self._error_before
+
+    def ahead_ms(self) -> Optional[float]:
+        """When the next frame is shown; None where it cannot be decoded, and after the last."""
+        if (not self._grabbed and not self._grab()) or self._damaged:
+            return None
+        return self.time_s * 1000.0
+
+    def look(self) -> Optional[NDArray[np.uint8]]:
+        """The next frame, which stays the next one, of which `ahead_ms` has told; None where it cannot be converted."""
+        try:
+            return self._retrieve(None) if self._grabbed and not self._damaged else None
+        except _ffmpeg.Unconverted:
+            return None
+
+    def seek(self, time_ms: float) -> bool:
+        """From the film's start, go to some frame that is shown before this time. False: only decoding all frames leads there, and
+        the film is at its start. Frames behind a seek may be decoded wrongly, and have no numbers until `count_from`."""
+        import cv2
+
+        if self._deinterlacing is not None or not self._direct.get(cv2.CAP_PROP_FRAME_COUNT) > 1:
+            return False
+        settled_ms = time_ms - SETTLING * 1000.0 / (self.declared_fps if 1.0 <= self.declared_fps <= 240.0 else 25.0)
+        for before_ms in SEEKS_MS:
+            if settled_ms - before_ms <= 0 or not self._direct.set(cv2.CAP_PROP_POS_MSEC, settled_ms - before_ms):
+                break
+            landed_ms = float(self._direct.get(cv2.CAP_PROP_POS_MSEC))
+            if 0 < landed_ms <= settled_ms:
+                self._time_ms, self._grabbed, self._error_before = landed_ms, False, _ffmpeg.newest_error()
+                return True
+        self.rewind()
+        return False
+
+    def count_from(self, number: int) -> None:
+        """The next frame, of which `ahead_ms` has told, has this number; nothing is known of frames before it."""
+        self._items, self._passed = number, number + 1
+        self._failed = self._delay = 0
 
     def _lacking(self) -> Optional[str]:
         """At the end: the reason why a frame that the file declares is missing; None when there is no further one."""

@@ -14,16 +14,20 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Deque, Iterator, NamedTuple, Optional, Union
+from typing import Any, Deque, Dict, Iterator, NamedTuple, Optional, Union
+
+import msgspec
 
 from ncs_cluster.errors import SourceError, format_os_error
-from ncs_cluster.jobs.ledger import Item, Ledger
+from ncs_cluster.fleet.film_part import FilmPart
+from ncs_cluster.jobs.ledger import EDGES, Item, Ledger
 from ncs_cluster.jobs.lock import hold
 from ncs_cluster.jobs.schema import LedgerError
 from ncs_cluster.plugins import reason
 from ncs_cluster.sources._item_film import ItemFilm, Written
 from ncs_cluster.sources._item_kind import is_film
 from ncs_cluster.sources._opencv import need_opencv
+from ncs_cluster.sources._part_film import PartFilm
 from ncs_cluster.sources._picture import Decoded, Unreadable, scaled
 from ncs_cluster.sources._planes import colour_room
 from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, Progress, SourceInfo
@@ -49,12 +53,24 @@ class Options:
     """End behind the first item that cannot be read."""
     lock: bool = False
     """Take the lock of the job's folder: no command holds it while the job runs."""
+    part: Optional[Dict[str, Any]] = None
+    """The only item is a film, and these frames of it are the job: the fields of fleet.film_part.FilmPart."""
 
     def __post_init__(self) -> None:
+        if self.part is not None:
+            part_of(self.part)
         if not (0 < self.max_width <= 8192 and 0 < self.max_height <= 8192):
             raise ValueError("max_width and max_height must be within 1..8192")
         if not 0 <= self.readers <= MOST_READERS:
             raise ValueError(f"readers must be 0 to {MOST_READERS}")
+
+
+def part_of(fields: Dict[str, Any]) -> FilmPart:
+    """Raises ValueError."""
+    try:
+        return msgspec.convert(fields, FilmPart)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"part: {error}") from error
 
 
 def parse(spec: str, find: Find) -> Parsed:
@@ -250,7 +266,7 @@ class Job:
         retries = self._open_ledger.retry > 0
         if self._film is None:
             try:
-                self._film = ItemFilm(item.path, item.home, self._most)
+                self._film = self._opened(item)
             except Unreadable as error:
                 self._film_begins(turn, 1)
                 if not retries:
@@ -262,12 +278,30 @@ class Job:
         if retries:
             return self._retried(turn, frame, began_s, began)
         if frame is None:
-            self._open_ledger.film_ends(item.number, max(1, self._film.passed))
+            self._film_ends(item, self._film)
             self._close_film()
             self._advance(self._turn - 1)
             return self._read(into)
         self._next = _Turn(item, turn.frame + 1)
         return self._seen(turn, frame, self._film.fps, began_s, began)
+
+    def _opened(self, item: Item) -> ItemFilm:
+        """Raises Unreadable."""
+        if self._options.part is None:
+            return ItemFilm(item.path, item.home, self._most)
+        part = part_of(self._options.part)
+        try:
+            return PartFilm(item.path, item.home, self._most, part)
+        except Unreadable as error:
+            if not part.first:
+                raise
+            # another host has read it up to here
+            raise SourceError(f"{item.name}: {error}", permanent=True) from error
+
+    def _film_ends(self, item: Item, film: ItemFilm) -> None:
+        if isinstance(film, PartFilm):
+            self._open_ledger.keep(EDGES, msgspec.json.encode(film.edges).decode())
+        self._open_ledger.film_ends(item.number, film.passed if isinstance(film, PartFilm) else max(1, film.passed))
 
     def _film_begins(self, turn: _Turn, declared: int) -> None:
         if not self._open_ledger.retry:
