@@ -13,7 +13,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ncs_cluster.fleet.entry import PROTOCOL
+from ncs_cluster.fleet.film_part import Edges, FilmPart
 
+DIVIDED = 2
+"""The protocol of jobs whose films may be divided: a host that does not know of it would do a whole film in place of a part."""
+PROTOCOLS = (PROTOCOL, DIVIDED)
 LARGEST = 512 * 1024
 """Bytes of an offer, a chunk or a result's description."""
 PIECE = 512 * 1024
@@ -107,12 +111,15 @@ class Chunk(Struct, frozen=True):
     protocol: Count
     job: Id
     chunk: Id
-    """The number of its first item; of a chunk of one item, that was cut out of one that failed, "NUMBER-1"."""
+    """The number of its first item; of a chunk of one item, that was cut out of one that failed, "NUMBER-1"; of a part of a film
+    "NUMBER-p5", where its parts are numbered from 0, or another letter where it is done again in another way."""
     roots: Annotated[List[Root], Meta(max_length=1000)]
     items: Annotated[List[Tuple[int, Path]], Meta(min_length=1, max_length=MOST_ITEMS)]
     """Index of its root, and the name below it."""
     parcel: Optional[Parcel] = None
     """Its files, in the order of the items; None: hosts have them below their mounts."""
+    part: Optional[FilmPart] = None
+    """Of its only item; None: it has whole items."""
 
 
 class Result(Struct, frozen=True):
@@ -131,7 +138,9 @@ class Result(Struct, frozen=True):
     """Bytes of all pieces."""
     sha256: Optional[Sha256] = None
     lengths: Annotated[List[Optional[Count]], Meta(max_length=MOST_ITEMS)] = []
-    """For each item the frames of a film; None for a picture."""
+    """For each item the frames of a film, or of the part of it that the chunk has; None for a picture."""
+    edges: Optional[Edges] = None
+    """Of a part of a film."""
 
 
 def encoded(message: Struct) -> bytes:
@@ -150,8 +159,8 @@ def decoded(payload: bytes, kind: Type[T]) -> T:
         found = msgspec.json.decode(payload, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Malformed("is not as this version writes it") from error
-    if (protocol := getattr(found, "protocol", PROTOCOL)) != PROTOCOL:
-        raise Malformed(f"is of protocol {protocol}; this version has {PROTOCOL}")
+    if (protocol := getattr(found, "protocol", PROTOCOL)) not in PROTOCOLS:
+        raise Malformed(f"is of protocol {protocol}; this version has {PROTOCOL} and {DIVIDED}")
     return found
 
 
@@ -166,7 +175,9 @@ def is_below(path: bytes) -> bool:
 
 
 def check(chunk: Chunk) -> None:
-    """Raises Malformed for a chunk whose paths lead elsewhere than below its mounts."""
+    """Raises Malformed for a chunk whose paths lead elsewhere than below its mounts, and for a part of several items."""
+    if chunk.part is not None and (len(chunk.items) != 1 or chunk.protocol != DIVIDED):
+        raise Malformed("has a part of something else than one film")
     if not all(is_below(root.folder) for root in chunk.roots):
         raise Malformed("has a folder that is not below its mount")
     for root, name in chunk.items:

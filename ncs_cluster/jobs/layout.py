@@ -23,11 +23,12 @@ class Frame(NamedTuple):
 
 
 def lengths(ledger: Ledger, item: int = 0) -> Iterator[Optional[int]]:
-    """For each item from this one on: the frames of a film, None for a picture, which is one frame."""
+    """For each item from this one on: the frames of a film, None for a picture, which is one frame. Only a part of a film may have
+    none."""
     at = item
     for number, frames in ledger.select("SELECT item, frames FROM films WHERE item >= ? ORDER BY item", item):
         yield from repeat(None, number - at)
-        yield frames or 1
+        yield 1 if frames is None else frames
         at = number + 1
     yield from repeat(None, ledger.items - at)
 

@@ -15,10 +15,11 @@ import msgspec
 from msgspec import Struct
 
 from ncs_cluster.errors import NcsClusterError, NotRunning, one_line
-from ncs_cluster.fleet.chunk import Chunk, Offer, check, placed, title
+from ncs_cluster.fleet.chunk import Chunk, Offer, Result, check, placed, title
+from ncs_cluster.fleet.film_part import Edges
 from ncs_cluster.fleet.jobs import Taken
 from ncs_cluster.jobs import layout
-from ncs_cluster.jobs.ledger import Ledger, Root
+from ncs_cluster.jobs.ledger import EDGES, Ledger, Root
 from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._final import aside
 from ncs_cluster.sinks.base import JobObserver
@@ -86,9 +87,17 @@ class Held:
         """Raises OSError."""
         return open(self.records, "rb")
 
-    def lengths(self) -> List[Optional[int]]:
-        """For each item the frames of a film; None for a picture."""
-        return list(layout.lengths(self._opened()))
+    def result(self, node: str) -> Result:
+        """Of a whole one; its records are put to it. Raises ValueError for a ledger that this version has not written."""
+        ledger, given = self._opened(), self.chunk
+        edges: Optional[Edges] = None
+        if given.part is not None and (text := ledger.kept(EDGES)) is not None:
+            try:
+                edges = msgspec.json.decode(text, type=Edges)
+            except msgspec.MsgspecError as error:
+                raise ValueError("the ends of its part of a film are not known") from error
+        lengths = list(layout.lengths(ledger))
+        return Result(given.protocol, given.job, given.chunk, node, attempt=os.urandom(8).hex(), lengths=lengths, edges=edges)
 
     def begin(self, daemon: JobObserver, graph: GraphSpec, mounts: Dict[str, str], weight: float) -> None:
         """Give the daemon its job. After NotRunning it is still new."""
@@ -160,7 +169,14 @@ class Held:
 
     def _job(self, graph: GraphSpec, weight: float) -> JobSpec:
         ledger = os.path.join(self.folder, LEDGER)
-        options = {"ledger": ledger, "max_width": self.offer.max_width, "max_height": self.offer.max_height, "lock": True}
+        options: Dict[str, object] = {
+            "ledger": ledger,
+            "max_width": self.offer.max_width,
+            "max_height": self.offer.max_height,
+            "lock": True,
+        }
+        if self.chunk.part is not None:
+            options["part"] = msgspec.to_builtins(self.chunk.part)
         shown = f"chunk {self.chunk.chunk} of job {title(self.offer)}"
         camera = CameraSpec(
             CameraName("job"),

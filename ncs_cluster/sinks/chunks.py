@@ -19,10 +19,10 @@ from ncs_cluster.fleet import address, chunk
 from ncs_cluster.fleet.chunk import Malformed, Offer, Result
 from ncs_cluster.fleet.connection import Server, connected, library
 from ncs_cluster.fleet.drained import is_drained
-from ncs_cluster.fleet.entry import PROTOCOL
 from ncs_cluster.fleet.jobs import DELIVERIES, Jobs, Taken
 from ncs_cluster.fleet.login import Key
 from ncs_cluster.fleet.parcel import Parcels, chunk_place
+from ncs_cluster.jobs.schema import LedgerError
 from ncs_cluster.messages import WorkTold
 from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._carried import fetch
@@ -279,7 +279,7 @@ class Chunks:
         elif taken.deliveries > DELIVERIES:
             last = await jobs.reason(given.job, given.chunk)
             why = f"given up after {DELIVERIES} tries: {last or 'no host has finished it'}"
-            await jobs.put(Result(PROTOCOL, given.job, given.chunk, self._options.node, given_up=why), None)
+            await jobs.put(Result(given.protocol, given.job, given.chunk, self._options.node, given_up=why), None)
             await jobs.done(taken)
         else:
             # what is left of its last try goes first
@@ -311,11 +311,10 @@ class Chunks:
 
     async def _finish(self, jobs: Jobs, parcels: Parcels, held: Held) -> None:
         given = held.chunk
-        result = Result(PROTOCOL, given.job, given.chunk, self._options.node, attempt=os.urandom(8).hex(), lengths=held.lengths())
         try:
             with held.open_records() as records:
-                await jobs.put(result, records)
-        except (Malformed, OSError) as error:
+                await jobs.put(held.result(self._options.node), records)
+        except (LedgerError, ValueError, OSError) as error:
             await self._fail(jobs, held, reason(error))
             return
         await jobs.done(held.taken)

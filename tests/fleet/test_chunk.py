@@ -25,6 +25,7 @@ from ncs_cluster.fleet.chunk import (
     is_below,
     placed,
 )
+from ncs_cluster.fleet.film_part import FilmPart
 from tests.hypothesis_profiles import examples
 
 CHUNK = Chunk(1, "a1", "40", [Root("photos", b"2024", "")], [(0, b"a.jpg"), (0, b"b/\xff.jpg")])
@@ -57,6 +58,15 @@ def test_a_message_of_another_protocol_or_of_any_length_is_not_read() -> None:
 def test_an_item_that_is_not_below_its_folder_is_refused(name: bytes) -> None:
     with pytest.raises(Malformed, match="item"):
         check(msgspec.structs.replace(CHUNK, items=[(0, name)]))
+
+
+def test_only_one_film_has_a_part_and_a_host_that_does_not_know_parts_does_not_read_it() -> None:
+    part = Chunk(2, "a1", "40-p1", CHUNK.roots, CHUNK.items[:1], part=FilmPart(300, 300, 12_000.0, 24_000.0))
+    check(part)
+    assert decoded(encoded(part), Chunk) == part
+    for wrong in (msgspec.structs.replace(part, items=CHUNK.items), msgspec.structs.replace(part, protocol=1)):
+        with pytest.raises(Malformed, match="part"):
+            check(wrong)
 
 
 @pytest.mark.parametrize("root", [-1, 1])

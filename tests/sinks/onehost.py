@@ -80,7 +80,7 @@ class Daemon(Told):
         self.jobs[id] = running
         why = self.do(job)
         if why is None:
-            write(job, ledger)
+            self.write(job, ledger)
         self.jobs[id] = replace(running, state="done" if why is None else "failed", detail=why)
         return id
 
@@ -92,6 +92,9 @@ class Daemon(Told):
             return
         own = [each for each in self.known if not each.is_guest]
         self.known = own + [graph_files.read(folder, GraphName(name)) for name, folder in guests]
+
+    def write(self, job: JobSpec, ledger: Ledger) -> None:
+        write(job, ledger)
 
     def cancel_job(self, id: str) -> None:
         raise Refused(f"job {id} has ended")

@@ -9,6 +9,8 @@ The hosts, the NATS server and the command that collects have a network namespac
     faults   three hosts; at a third of the job all processes of one are killed (-9) and stay away, then the link of another is cut
              for 30 s and the server is killed and started again
 
+With --film, the job is one film of so many frames, whose parts the hosts do.
+
 With --carry no host sees the pictures: they come along. Then the server also loses its disk, and the command is killed (-9) and
 given again.
 
@@ -57,6 +59,19 @@ def pictures(folder: Path, count: int) -> None:
             (folder / f"{number // 1000:03d}").mkdir(parents=True)
         colour = [number % 256, number // 256 % 256, number * 7 % 256]
         cv2.imwrite(str(folder / f"{number // 1000:03d}" / f"{number:06d}.png"), np.full((12, 16, 3), colour, np.uint8))
+
+
+def film(path: Path, count: int) -> None:
+    """MPEG-4 with a keyframe in 12 frames, 640x480, in which something moves."""
+    path.parent.mkdir(parents=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (640, 480))
+    ground = np.random.default_rng(1).integers(0, 256, (480, 1280, 3), np.uint8)
+    ground = cv2.GaussianBlur(ground, (0, 0), 8)
+    for number in range(count):
+        frame = np.ascontiguousarray(ground[:, number % 640 : number % 640 + 640])
+        cv2.circle(frame, (number * 7 % 640, number * 5 % 480), 40, (number % 256, 0, 255), -1)
+        writer.write(frame)
+    writer.release()
 
 
 def settings(folder: Path, place: NatsServer, node: str, latency_ms: float, *, carry: bool) -> Settings:
@@ -199,7 +214,11 @@ def soak(given: argparse.Namespace, folder: Path) -> int:
     """Returns the exit code."""
     (folder / "small").mkdir()
     small_graph.write(folder / "small")
-    pictures(folder / "photos", given.pictures)
+    if given.film:
+        film(folder / "photos" / "film.mp4", given.film)
+        given.pictures = given.film
+    else:
+        pictures(folder / "photos", given.pictures)
     wrong, took_s = False, dict[str, float]()
     for phase in given.only:
         if phase == "serial":
@@ -222,6 +241,7 @@ def main() -> int:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(prog="python -m tests.soak.host_jobs", description=__doc__)
     parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("--film", type=int, default=0, metavar="FRAMES")
     parser.add_argument("--latency-ms", type=float, default=20.0)
     parser.add_argument("--host-timeout", type=float, default=30.0, help="seconds, as of ncsctl run")
     parser.add_argument("--carry", action="store_true", help="as of ncsctl run")

@@ -1,5 +1,5 @@
 """A job's items cut into chunks for hosts. The cuts depend on the items and the size alone, so every later command makes the same
-ones, from whatever item it goes on."""
+ones, from whatever item it goes on. Where films are divided is kept, see divided_film."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ncs_cluster.cli.run.divided_film import DividedFilm
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.fleet.chunk import MOST_ITEMS, Root, is_below
 from ncs_cluster.jobs.ledger import Item, Ledger
 from ncs_cluster.sources._item_kind import is_film
+from ncs_cluster.sources._picture import VIDEOS
 
 LEAST, PARTS = 20, 100
 """Pictures of a chunk, and chunks of a small job."""
@@ -28,14 +30,22 @@ class Named(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """Consecutive items: pictures, or one film."""
+    """Consecutive items: pictures, or one film, or a part of one."""
 
     items: list[Named]
+    film: DividedFilm | None = None
+    part: int = -1
+    """Of that film; -1: whole items."""
 
     @property
     def first(self) -> int:
         """The number of its first item."""
         return self.items[0].item.number
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """By which cuts are in order, see divided_film.place_of."""
+        return self.first, self.part
 
 
 def size_for(items: int) -> int:
@@ -85,6 +95,16 @@ def roots(ledger: Ledger, mounts: Mapping[str, str]) -> list[Root]:
         within = os.path.relpath(place, homes[mount])
         found.append(Root(mount, b"" if within == os.curdir else os.fsencode(within), prefix))
     return found
+
+
+def may_be_divided(name: bytes) -> bool:
+    """The item is a film by its name: what hosts must understand is known before any file is opened."""
+    return name.lower().endswith(tuple(os.fsencode(ending) for ending in VIDEOS))
+
+
+def has_films(ledger: Ledger) -> bool:
+    """Whether some item may be divided."""
+    return any(may_be_divided(name) for (name,) in ledger.select("SELECT name FROM items"))
 
 
 def check(ledger: Ledger) -> None:

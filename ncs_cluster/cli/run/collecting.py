@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import chain
 from typing import BinaryIO
 
-from ncs_cluster.cli.run import chunking
+from ncs_cluster.cli.run import chunking, divided_film
 from ncs_cluster.cli.run.carrying import Carrier
 from ncs_cluster.cli.run.chunking import Cut, Named
+from ncs_cluster.cli.run.divided_film import DividedFilm
 from ncs_cluster.cli.run.feeding import Feeder
+from ncs_cluster.cli.run.filling import Filler
 from ncs_cluster.cli.run.sent_graph import SentGraph
-from ncs_cluster.fleet.chunk import Chunk, Malformed, Offer, Result, Root
+from ncs_cluster.fleet.chunk import DIVIDED, Chunk, Malformed, Offer, Result, Root
 from ncs_cluster.fleet.connection import Server, Unusable, connected
 from ncs_cluster.fleet.entry import PROTOCOL
 from ncs_cluster.fleet.jobs import Jobs
@@ -62,10 +65,13 @@ class Collector:
         self._show, self._graph, self._carrier = show, graph, carrier
         self._say_line, self._said = say, set[str]()
         place = ledger.place(ledger.written)
-        self._cuts: Iterator[Cut] = chunking.cuts(ledger, size, place.item)
+        cuts, divides = chunking.cuts(ledger, size, place.item), offer.protocol == DIVIDED
+        first = next(cuts, None)
+        self._turn = ledger.written if first is None else ledger.first_frame(first.first)
+        if divides and first is not None and (film := divided_film.kept(ledger, first.first)) is not None:
+            self._turn += film.at.first
         self._window: deque[Cut] = deque()
-        self._fill()
-        self._turn = ledger.first_frame(self._window[0].first) if self._window else ledger.written
+        self._filler = Filler(ledger, chain([] if first is None else [first], cuts), divides=divides)
         self._split: set[int] = set()
         """First items of chunks that are done item by item."""
         self._bad: dict[str, int] = {}
@@ -76,34 +82,44 @@ class Collector:
 
     async def run(self, server: Server) -> None:
         """Returns when all is written. Raises OSError, LedgerError."""
-        while True:
-            try:
-                async with connected(server, "ncsctl run") as connection:
-                    jobs = Jobs(connection)
-                    await jobs.prepare()
-                    parcels = Parcels(connection)
-                    await parcels.prepare()
-                    if self._carrier is not None:
-                        await self._carrier.begin(parcels)
-                    await jobs.offer(self._offer)
-                    await self._session(jobs, parcels)
-                    await asyncio.to_thread(self._feeder.finish, self._turn)
-                    await jobs.withdraw(self._offer.job)
-                    if self._carrier is not None:
-                        await self._carrier.withdraw(parcels)
-                    if self._graph is not None:
-                        await self._graph.remove(parcels, await jobs.offers({}))
-                return
-            except Unusable as error:
-                self._say(f"the NATS server {server.address} cannot be used: {error}; trying again")
+        try:
+            while not await self._connected(server):
                 self._show()
                 await asyncio.sleep(AGAIN_S)
+        finally:
+            await self._filler.close()
+
+    async def _connected(self, server: Server) -> bool:
+        """One connection. False: the server cannot be used."""
+        try:
+            async with connected(server, "ncsctl run") as connection:
+                jobs = Jobs(connection)
+                await jobs.prepare()
+                parcels = Parcels(connection)
+                await parcels.prepare()
+                if self._carrier is not None:
+                    await self._carrier.begin(parcels)
+                await jobs.offer(self._offer)
+                await self._session(jobs, parcels)
+                await asyncio.to_thread(self._feeder.finish, self._turn)
+                await jobs.withdraw(self._offer.job)
+                if self._carrier is not None:
+                    await self._carrier.withdraw(parcels)
+                if self._graph is not None:
+                    await self._graph.remove(parcels, await jobs.offers({}))
+            return True
+        except Unusable as error:
+            self._say(f"the NATS server {server.address} cannot be used: {error}; trying again")
+            return False
 
     async def _session(self, jobs: Jobs, parcels: Parcels) -> None:
         loop = asyncio.get_running_loop()
         refusals_s, lonely_s = loop.time() + REFUSALS_S, loop.time() + LONELY_S
         offer_s = loop.time() + OFFER_S
-        while self._window:
+        while True:
+            await self._filler.fill(self._window, WINDOW, LOOK_S)
+            if not self._window and self._filler.done:
+                return
             job = self._offer.job
             # a host writes the result before it acknowledges: what is not in the queue any more has one by then
             waiting = await jobs.waiting(job)
@@ -131,7 +147,7 @@ class Collector:
                 await jobs.offer(self._offer)
             if now_s >= lonely_s and waiting and not ended:
                 self._say("no host has done a chunk yet; hosts need [nats] jobs = true and this server's url")
-            if self._window:
+            if self._window or not self._filler.done:
                 await asyncio.sleep(LOOK_S)
 
     async def _publish(self, jobs: Jobs, parcels: Parcels, waiting: set[str], ended: set[str]) -> None:
@@ -142,7 +158,7 @@ class Collector:
             for name, items in self._chunks(cut):
                 if name in waiting or name in ended:
                     continue
-                chunk = self._chunk(name, items)
+                chunk = self._chunk(name, items, cut)
                 if self._carrier is None:
                     await jobs.publish(chunk)
                     continue
@@ -155,20 +171,22 @@ class Collector:
 
     # -- chunks
 
-    def _fill(self) -> None:
-        while len(self._window) < WINDOW and (cut := next(self._cuts, None)) is not None:
-            self._window.append(cut)
-
     def _chunks(self, cut: Cut) -> list[tuple[str, list[Named]]]:
+        if cut.film is not None:
+            return [(cut.film.names(cut.part)[-1], cut.items)]
         if cut.first in self._split:
             return [(f"{each.item.number}-1", [each]) for each in cut.items]
         return [(str(cut.first), cut.items)]
 
-    def _chunk(self, name: str, items: list[Named]) -> Chunk:
-        return Chunk(PROTOCOL, self._offer.job, name, self._roots, [(each.root, each.name) for each in items])
+    def _chunk(self, name: str, items: list[Named], cut: Cut) -> Chunk:
+        part = None if cut.film is None else cut.film.part(cut.part)
+        named = [(each.root, each.name) for each in items]
+        return Chunk(self._offer.protocol, self._offer.job, name, self._roots, named, part=part)
 
     async def _collect(self, jobs: Jobs, cut: Cut) -> bool:
         """Write the records of the chunk whose turn it is. False: it has to be done anew."""
+        if cut.film is not None:
+            return await self._collect_part(jobs, cut, cut.film)
         chunks = self._chunks(cut)
         for name, items in chunks:
             result = await self._result(jobs, name)
@@ -183,8 +201,35 @@ class Collector:
         # what was split keeps its result until its items are written: a later command splits it again
         self._fed.append((self._turn, [name for name, _ in chunks] + [str(cut.first)]))
         self._window.popleft()
-        self._fill()
         return True
+
+    async def _collect_part(self, jobs: Jobs, cut: Cut, film: DividedFilm) -> bool:
+        """As `_collect`, for a part of a film."""
+        (name, (named,)), item = self._chunks(cut)[0], cut.items[0].item
+        result = await self._result(jobs, name)
+        if result is None:
+            return False
+        if result.given_up is not None:
+            why = result.given_up
+            self._turn = await self._patiently(lambda: self._feeder.give_up_part(self._turn, film, item, why))
+        else:
+            try:
+                if not film.fits(result.edges):
+                    self._drop(film)
+                    return False
+            except Malformed as error:
+                await self._anew(jobs, name, error)
+                return False
+            if not await self._write(jobs, name, [named], result, film):
+                return False
+        self._fed.append((self._turn, film.names(cut.part)))
+        self._window.popleft()
+        self._drop(film)
+        return True
+
+    def _drop(self, film: DividedFilm) -> None:
+        """Forget parts that need not be done: behind its last frame that can be decoded, a file may have more packets."""
+        self._window = deque(cut for cut in self._window if cut.film is not film or film.has(cut.part))
 
     async def _result(self, jobs: Jobs, name: str) -> Result | None:
         if self._carrier is not None and (why := self._carrier.refused.get(name)) is not None:
@@ -202,26 +247,28 @@ class Collector:
             await self._anew(jobs, name, error)
             return None
 
-    async def _write(self, jobs: Jobs, name: str, items: list[Named], result: Result) -> bool:
+    async def _write(self, jobs: Jobs, name: str, items: list[Named], result: Result, film: DividedFilm | None = None) -> bool:
         """Moves the turn behind the chunk's last frame. False: its records are none."""
         bare = [each.item for each in items]
         if result.given_up is not None:
             (item,) = bare
-            film = is_film(item)
-            self._turn = await self._patiently(lambda: self._feeder.give_up(self._turn, item, str(result.given_up), film=film))
+            whole = is_film(item)
+            self._turn = await self._patiently(lambda: self._feeder.give_up(self._turn, item, str(result.given_up), film=whole))
             return True
         with tempfile.TemporaryFile() as records:
             try:
                 await jobs.records(result, records)
-                self._turn = await self._patiently(lambda: self._feed(bare, result, records))
+                self._turn = await self._patiently(lambda: self._feed(bare, result, records, film))
             except (Malformed, ValueError) as error:
                 await self._anew(jobs, name, error)
                 return False
         return True
 
-    def _feed(self, items: list[Item], result: Result, records: BinaryIO) -> int:
+    def _feed(self, items: list[Item], result: Result, records: BinaryIO, film: DividedFilm | None) -> int:
         records.seek(0)
-        return self._feeder.feed(self._turn, items, result.lengths, read(records))
+        if film is None:
+            return self._feeder.feed(self._turn, items, result.lengths, read(records))
+        return self._feeder.feed_part(self._turn, film, items[0], result.lengths, result.edges, read(records))
 
     async def _anew(self, jobs: Jobs, name: str, error: ValueError) -> None:
         """Publish a chunk again whose result cannot be used."""
@@ -247,11 +294,10 @@ class Collector:
             for name in self._fed.pop(0)[1]:
                 await jobs.forget(self._offer.job, name)
         kept = {name for _, names in self._fed for name in names}
-        first = self._window[0].first if self._window else self._ledger.items
-        for name in ended - kept:
-            number = name.partition("-")[0]
-            if number.isdecimal() and int(number) < first:
-                await jobs.forget(self._offer.job, name)
+        if self._window:
+            for name in ended - kept:
+                if divided_film.place_of(name) < self._window[0].place:
+                    await jobs.forget(self._offer.job, name)
 
     def _say(self, line: str) -> None:
         if line not in self._said:

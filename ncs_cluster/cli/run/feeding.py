@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import structs
 
+from ncs_cluster.cli.run.divided_film import DividedFilm
 from ncs_cluster.fleet.chunk import Malformed
+from ncs_cluster.fleet.film_part import Edges
 from ncs_cluster.jobs.ledger import Item, Ledger
 from ncs_cluster.processes.ledgered_sink import CAMERA, LedgeredSink
 from ncs_cluster.processes.made_sink import made_sink
@@ -42,6 +44,53 @@ class Feeder:
                 turn += 1
         if next(coming, None) is not None:
             raise Malformed("has more records than frames")
+        return turn
+
+    def feed_part(
+        self,
+        turn: int,
+        film: DividedFilm,
+        item: Item,
+        lengths: Sequence[int | None],
+        edges: Edges | None,
+        records: Iterable[Record],
+    ) -> int:
+        """As `feed`, for the part of a film that is written next. The film ends where its edges tell of no frame behind it."""
+        (length,) = lengths if len(lengths) == 1 else (None,)
+        if edges is None or length is None:
+            raise Malformed("does not say which part of a film it has")
+        over = edges.end is None
+        first, part = film.at.first, film.parts[film.at.index]
+        if part.is_last and not over:
+            raise Malformed("goes on behind the end of its film")
+        self._ledger.film_begins(item.number, turn - first, film.about)
+        coming = iter(records)
+        for number in range(first, first + length):
+            record = next(coming, None)
+            if record is None or record.item not in (item.name, None):
+                raise Malformed(f"has not the records of {item.name}")
+            # a film that cannot be opened has a frame without a number
+            its = record.item_frame if record.item_frame is None else number
+            self._write(structs.replace(record, stream=CAMERA, frame=turn, graph=self._graph, item_frame=its))
+            turn += 1
+        if next(coming, None) is not None:
+            raise Malformed("has more records than frames")
+        if over:
+            self._ledger.film_ends(item.number, max(1, first + length))
+        film.written(length, edges.end, over=over)
+        return turn
+
+    def give_up_part(self, turn: int, film: DividedFilm, item: Item, why: str) -> int:
+        """Records with a reason in place of the frames of the part of a film that is written next."""
+        first, missing, last = film.at.first, film.missing(), film.parts[film.at.index].is_last
+        self._ledger.film_begins(item.number, turn - first, film.about)
+        error = Outcome(error=f"{item.name}: {why}")
+        for number in range(first, first + missing):
+            self._write(Record(CAMERA, turn, time.time(), item.name, None, self._graph, None, error, item_frame=number))
+            turn += 1
+        if last:
+            self._ledger.film_ends(item.number, first + missing)
+        film.written(missing, None, over=last)
         return turn
 
     def give_up(self, turn: int, item: Item, why: str, *, film: bool) -> int:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from ncs_cluster.cli.fleet_server import LONGEST_S, server_at
+from ncs_cluster.cli.run.chunking import has_films
 from ncs_cluster.cli.run.prepared import OVER_HOSTS
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.fleet.connection import Server, Unusable, connected
@@ -27,6 +28,8 @@ class Offered(Struct, frozen=True):
     """Pictures of its chunks."""
     carry: bool = False
     """Its files are sent."""
+    divides: bool = False
+    """Its films are done in parts."""
     url: str | None = None
     """Of the server, without secrets; None: kept by an older version."""
 
@@ -48,7 +51,9 @@ def keep(ledger: Ledger, server: Server, carry: bool, size: Callable[[Ledger], i
     if before is not None and (before.carry != carry or before.url not in (None, url)):
         left = _remove(before, server if before.url in (None, url) else server_at(str(before.url)))
         before = None
-    made = Offered(os.urandom(10).hex(), size(ledger), carry) if before is None else before
+    # each part would carry the whole film
+    divides = not carry and has_films(ledger)
+    made = Offered(os.urandom(10).hex(), size(ledger), carry, divides) if before is None else before
     made = structs.replace(made, url=url)
     if made != before:
         ledger.keep(OVER_HOSTS, msgspec.json.encode(made).decode())

@@ -28,7 +28,7 @@ from ncs_cluster.cli.run.progress import Progress
 from ncs_cluster.cli.run.sent_graph import SentGraph
 from ncs_cluster.cli.settings import read
 from ncs_cluster.errors import one_line
-from ncs_cluster.fleet.chunk import Malformed, Offer, Root
+from ncs_cluster.fleet.chunk import DIVIDED, Malformed, Offer, Root
 from ncs_cluster.fleet.connection import Server, library
 from ncs_cluster.fleet.entry import PROTOCOL
 from ncs_cluster.jobs.ledger import Ledger
@@ -80,7 +80,7 @@ def _collect(given: argparse.Namespace, server: Server, ledger: Ledger, settings
     width, height = given.most
     graph = _graph(job.graph, Path(settings.state_dir))
     offer = Offer(
-        PROTOCOL,
+        DIVIDED if kept.divides else PROTOCOL,
         __version__,
         kept.job,
         str(job.graph.name)[:64],

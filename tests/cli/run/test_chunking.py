@@ -65,6 +65,11 @@ def test_roots_are_named_below_the_nearest_mount_through_links_too(tmp_path: Pat
         chunking.roots(made, {"photos": str(tmp_path / "link")})
 
 
+def test_only_a_job_with_films_asks_more_of_its_hosts() -> None:
+    assert chunking.has_films(book([PICTURE, "b/c.MKV"]))
+    assert not chunking.has_films(book([PICTURE, "mp4.jpg"]))
+
+
 @pytest.mark.parametrize("name", ["/data/a.jpg", "../a.jpg", "b/../../a.jpg"])
 def test_a_name_that_hosts_could_not_find_below_a_mount_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"^[^\n]+: hosts need names below a folder"):
