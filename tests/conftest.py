@@ -22,6 +22,8 @@ pytest_plugins = ["tests.hypothesis_profiles", "tests.oracle.runtime", "tests.em
 
 # importing numpy takes twice the time where OpenBLAS starts its threads, and hundreds of processes import it
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# as the daemon's children: threads of OpenCV would not survive the forks of tests
+os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 # a shell that runs the tests in its background has them ignore Ctrl-C, and what they start would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Start a real child process at the end of a real channel, as the supervisor does.
+"""Start a real child process at the end of a real channel, as the supervisor does, or fork it from this process.
 
 PR_SET_PDEATHSIG fires when the *thread* that started the child ends, so start children from a thread that stays.
 """
@@ -10,11 +10,12 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union
 
 from ncs_cluster.ipc.channel import Channel, pair
+from ncs_cluster.testing.forked import Forked
 
 M = TypeVar("M")
 
@@ -25,7 +26,7 @@ WAIT_S = 60.0
 class Child:
     """A running child and the channel to it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], channel: Channel[Any]) -> None:
+    def __init__(self, process: Union[subprocess.Popen[bytes], Forked], channel: Channel[Any]) -> None:
         self.process, self.channel = process, channel
         self.received: list[Any] = []
         """Every message received so far, in order."""
@@ -86,7 +87,23 @@ def start_child(
 @contextmanager
 def running(module: str, incoming: Any, **settings: Any) -> Iterator[Child]:
     """`start_child`; the child is killed when the block is left."""
-    child = start_child(module, incoming, **settings)
+    with _killed(start_child(module, incoming, **settings)) as child:
+        yield child
+
+
+@contextmanager
+def forked(main: Callable[[], object], incoming: Any) -> Iterator[Child]:
+    """As `running`, with the `main` of a module that this process has imported; its standard streams are those of this process."""
+    ours, theirs = pair()
+    with theirs:
+        options = ["--channel", str(theirs.fileno()), "--parent", str(os.getpid()), "--log-level", "warning"]
+        process = Forked(main, [main.__module__, *options], kept=[theirs.fileno()])
+    with _killed(Child(process, Channel(ours, incoming))) as child:
+        yield child
+
+
+@contextmanager
+def _killed(child: Child) -> Iterator[Child]:
     try:
         yield child
     finally:

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import http.client
 import json
+import os
 import select
 import threading
 import time
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ncs_cluster.messages import FromGateway, GatewayOpened, OpenGateway, PictureReady, Watch
+from ncs_cluster.processes.gateway.__main__ import main
 from ncs_cluster.specs import GatewaySpec
-from ncs_cluster.testing.children import WAIT_S, Child, running
+from ncs_cluster.testing.children import WAIT_S, Child, forked, running
 from ncs_cluster.testing.control import FakeControl, PictureWriter, control
 from ncs_cluster.types import CameraName
 
@@ -132,6 +134,11 @@ class Site:
             writer.close()
 
 
+def _gateway() -> None:
+    """As the module, when it is started."""
+    os._exit(main())
+
+
 @contextmanager
 def site(
     runtime_dir: Path,
@@ -146,12 +153,16 @@ def site(
     token_file: Path | None = None,
     viewer_token_file: Path | None = None,
     history: Path | None = None,
+    alone: bool = False,
     **more: Any,
 ) -> Iterator[Site]:
-    """A gateway that has opened its port. `more`: other fields of GatewaySpec. Everything is closed when the block is left."""
+    """A gateway that has opened its port. `alone`: it has imported nothing but what it needs. `more`: other fields of
+    GatewaySpec. Everything is closed when the block is left."""
     paths = [None if path is None else str(path) for path in (token_file, viewer_token_file)]
     spec = GatewaySpec(host, port, token, list(allowed_hosts), paths[0], viewer_token, paths[1], **more)
-    with control(runtime_dir) as fake, running(GATEWAY, FromGateway) as child:
+    # the threads of gRPC do not survive a fork
+    started = running(GATEWAY, FromGateway) if alone or spec.grpc_address is not None else forked(_gateway, FromGateway)
+    with control(runtime_dir) as fake, started as child:
         child.send(OpenGateway(spec, str(runtime_dir), simulated, None if history is None else str(history)))
         opened = Site(child, fake, child.expect(GatewayOpened))
         try:

@@ -408,6 +408,6 @@ def test_the_gateway_serves_it_and_names_its_flag_where_the_port_is_taken(tmp_pa
 
 
 def test_a_page_without_it_does_not_load_its_library(tmp_path: Path) -> None:
-    with site(tmp_path, apis=["oip"]) as opened:
+    with site(tmp_path, alone=True, apis=["oip"]) as opened:
         assert opened.get("/v2").status == 200
         assert "cygrpc" not in Path(f"/proc/{opened.child.process.pid}/maps").read_text()

@@ -79,7 +79,7 @@ def test_the_port_has_the_apis_and_not_the_page(tmp_path: Path) -> None:
 
 
 def test_a_page_without_apis_has_none_and_takes_no_pictures(tmp_path: Path) -> None:
-    with site(tmp_path) as opened:
+    with site(tmp_path, alone=True) as opened:
         assert opened.api_port is None
         assert opened.get(LIST).status == opened.get("/v2").status == 404
         assert not any(isinstance(message, OpenIntake) for message in opened.child.received)
