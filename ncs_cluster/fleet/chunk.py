@@ -38,6 +38,8 @@ Path = Annotated[bytes, Meta(max_length=LONGEST_PATH)]
 Count = Annotated[int, Meta(ge=0, lt=2**53)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Side = Annotated[int, Meta(ge=1, le=8192)]
+Unreadable = Literal["link", "kind", "closed"]
+"""Why an item cannot be read: it leads out of its folder, is no regular file, or is closed to the user."""
 GraphFile = Literal["graph.json", "model.xml", "model.bin", "model.onnx", "model.tflite", "model.blob"]
 """All names that a file of a graph can have on a host."""
 T = TypeVar("T")
@@ -120,6 +122,8 @@ class Chunk(Struct, frozen=True):
     """Its files, in the order of the items; None: hosts have them below their mounts."""
     part: Optional[FilmPart] = None
     """Of its only item; None: it has whole items."""
+    unreadable: Annotated[List[Tuple[int, Unreadable]], Meta(max_length=MOST_ITEMS)] = []
+    """Items, by their place, that are there and not in the parcel: a host shall fail them with the same reason."""
 
 
 class Result(Struct, frozen=True):
@@ -185,6 +189,8 @@ def check(chunk: Chunk) -> None:
             raise Malformed("has an item that is not below its folder")
     if chunk.parcel is not None and (len(chunk.parcel.sizes) != len(chunk.items) or chunk.parcel.size > LARGEST_CARRIED):
         raise Malformed(f"has other files than items, or more than {LARGEST_CARRIED >> 20} MB")
+    if not all(0 <= number < len(chunk.items) for number, _ in chunk.unreadable):
+        raise Malformed("has an unreadable item that is none")
 
 
 def placed(mounts: Dict[str, str], root: Root) -> str:

@@ -241,6 +241,7 @@ class Chunks:
             for held in list(self._host.held.values()):
                 if held.state == FETCHING:
                     await fetch(held, parcels)
+                    self._stirred.set()
             await asyncio.sleep(TURN_S)
 
     async def _refuse(self, jobs: Jobs, verdicts: Dict[str, Optional[str]], told: Dict[str, Optional[str]]) -> None:

@@ -42,11 +42,14 @@ class Reading(Daemon):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(graph(folder), self.look)
-        self.contents: dict[str, bytes | None] = {}
+        self.contents: dict[str, bytes | str | None] = {}
+        """Of an item that is no file what it is; None: it is not there."""
 
     def look(self, job: JobSpec) -> str | None:
         for item in Ledger(str(job.camera.options["ledger"])).items_from(0):
-            self.contents[item.name] = Path(item.path).read_bytes() if os.path.exists(item.path) else None
+            path = Path(item.path)
+            other = "a link" if path.is_symlink() else "a pipe" if path.is_fifo() else None
+            self.contents[item.name] = path.read_bytes() if path.is_file() else other
         return None
 
 
@@ -69,13 +72,17 @@ def test_hosts_without_a_mount_have_the_files_of_the_command_and_nothing_of_them
     (photos / "9.jpg").unlink()
     (photos / "11.jpg").unlink()
     (photos / "11.jpg").symlink_to(tmp_path / "model.xml")
-    away = ("9.jpg", "11.jpg")
-    reference = {name: (photos / name).read_bytes() if name not in away else None for name in job.names}
+    (photos / "13.jpg").unlink()
+    os.mkfifo(photos / "13.jpg")
+    others = {"9.jpg": None, "11.jpg": "a link", "13.jpg": "a pipe"}
+    reference = {name: others[name] if name in others else (photos / name).read_bytes() for name in job.names}
     with host(place, tmp_path, one, mounts={}), host(place, tmp_path, other, mounts={}, node="cellar"):
         job.collect(place)
         until(lambda: os.listdir(tmp_path / "attic") == os.listdir(tmp_path / "cellar") == [], "the folders of the chunks are gone")
     assert {**one.contents, **other.contents} == reference
-    assert job.written() == [(frame, name, f"{name}: is away" if name in away else None) for frame, name in enumerate(job.names)]
+    assert job.written() == [
+        (frame, name, f"{name}: is away" if name in ("9.jpg", "11.jpg") else None) for frame, name in enumerate(job.names)
+    ]
     assert (job.said, left(place)) == ([], [])
 
 

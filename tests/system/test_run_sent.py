@@ -71,17 +71,21 @@ def test_a_host_gets_the_graph_and_the_files_of_a_job_while_its_camera_loses_no_
     for number in range(40):
         picture(photos / f"{number % 3}" / f"{number}.png", number)
     (photos / "1" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno picture")
+    (photos / "1" / "link.png").symlink_to(small_graph_folder / "labels.txt")
+    os.mkfifo(photos / "1" / "pipe.png")
     film(photos / "2" / "film.avi", [10, 20, 30, 40, 50])
     shutil.copytree(small_graph_folder, other)
     (other / "graph.toml").write_text(f"{ABOUT}threshold = 0.7\n")
     words = ("run", str(photos), "--graph", str(other), "--format", "jsonl,coco", "--out")
     assert done(ncsctl(*words, str(tmp_path / "serial"), "--backend", "simulated", "--set", "simulated.latency_ms=1"))[0] == 1
     with nats_server(tmp_path) as place, daemon(tmp_path / "attic", place, small_graph_folder) as client:
-        assert done(ncsctl(*words, str(tmp_path / "out"), "--nats", place.url, "--carry"))[::2] == (1, [])
+        code, _, said = done(ncsctl(*words, str(tmp_path / "out"), "--nats", place.url, "--carry"))
+        # a slow machine tries the graph for longer than a command is patient
+        assert (code, [line for line in said if "no host has done a chunk yet" not in line]) == (1, [])
         until(lambda: not any("@" in str(each["name"]) for each in graphs(client)), "the graph has left the daemon")
         status = client.status()
     assert results(tmp_path / "out") == results(tmp_path / "serial")
-    assert len(results(tmp_path / "out")) == 46
+    assert len(results(tmp_path / "out")) == 48
     assert (tmp_path / "out" / "results.coco.json").read_bytes() == (tmp_path / "serial" / "results.coco.json").read_bytes()
     assert status.daemon.state == "ok"
     lines = [json.loads(line) for line in (tmp_path / "attic" / "camera.jsonl").read_text().splitlines()]

@@ -7,13 +7,14 @@ Nothing of it is kept: a later command asks the server which files are there, an
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Sequence, Set
 
 from msgspec import structs
 
 from ncs_cluster.cli.run import chunking
 from ncs_cluster.errors import format_os_error
-from ncs_cluster.fleet.chunk import LARGEST_CARRIED, PIECE, Chunk, Root
+from ncs_cluster.fleet.chunk import LARGEST_CARRIED, PIECE, Chunk, Root, Unreadable
 from ncs_cluster.fleet.jobs import Jobs
 from ncs_cluster.fleet.parcel import Parcels, chunk_place
 from ncs_cluster.jobs.ledger import Item, Ledger
@@ -73,7 +74,8 @@ class Carrier:
         name = chunk.chunk
         if name in self._sent and not await self._is_lost_again(jobs, name):
             return True
-        paths = [_path(item) for item in items]
+        kinds = [_unreadable(item) for item in items]
+        paths = [item.path if kind is None else "" for item, kind in zip(items, kinds, strict=True)]
         size, place = sum(map(_size, paths)), chunk_place(self._job, name)
         most = LARGEST_CARRIED if len(paths) == 1 else LARGEST_CHUNK
         if size > most:
@@ -91,7 +93,8 @@ class Carrier:
             return True
         self._there[name] = parcel.size
         self._sent.add(name)
-        await jobs.publish(structs.replace(chunk, parcel=parcel))
+        unreadable = [(number, kind) for number, kind in enumerate(kinds) if kind is not None]
+        await jobs.publish(structs.replace(chunk, parcel=parcel, unreadable=unreadable))
         return True
 
     async def forget(self, parcels: Parcels, ended: Iterable[str], waiting: Set[str]) -> None:
@@ -117,12 +120,18 @@ class Carrier:
         return False
 
 
-def _path(item: Item) -> str:
-    """Empty, which names no file, for a link that leads out of the folder in which the item was found."""
-    if item.home is None:
-        return item.path
-    home = os.path.realpath(item.home)
-    return item.path if os.path.commonpath([home, os.path.realpath(item.path)]) == home else ""
+def _unreadable(item: Item) -> Unreadable | None:
+    """Why a file that is there cannot be read, as the source of a job judges it."""
+    try:
+        if item.home is not None:
+            home = os.path.realpath(item.home)
+            if os.path.commonpath([home, os.path.realpath(item.path)]) != home:
+                return "link"
+        if not stat.S_ISREG(os.stat(item.path).st_mode):
+            return "kind"
+    except (OSError, ValueError):
+        return None
+    return None if os.access(item.path, os.R_OK) else "closed"
 
 
 def _size(path: str) -> int:
