@@ -257,6 +257,10 @@ class Ledger:
             row = self._db.execute("SELECT frame FROM retries WHERE number = ?", (turn,)).fetchone()
         return None if row is None else int(row[0])
 
+    def turn_of(self, frame: int) -> int:
+        """The turn in this pass of a frame that has one."""
+        return int(self._row("SELECT number FROM retries WHERE frame = ?", frame)[0]) if self.retry else frame
+
     # -- sinks
 
     def sink(self, name: str) -> Progress:

@@ -96,3 +96,27 @@ def test_two_hosts_write_what_one_machine_does(
     begun = "begins on this host, in chunks"
     assert [[text for text in daemon.story("job photos") if text == begun] for daemon in (attic, cellar)] == [[begun], [begun]]
     assert {event["who"] for event in attic.events() if event["who"].startswith("job")} == {"job photos"}
+
+
+def test_items_that_failed_are_tried_again_on_hosts_and_take_their_places(
+    tmp_path: Path, hosts: tuple[NatsServer, Daemon, Daemon], small_graph_folder: Path
+) -> None:
+    place, _, _ = hosts
+    photos = tmp_path / "photos"
+    for number in range(45):
+        picture(photos / f"{number:02d}.png", number)
+    broken = [photos / "03.png", photos / "04.png", photos / "40.png"]
+    whole = [path.read_bytes() for path in broken]
+    for path in broken:
+        path.write_bytes(b"no picture")
+    common = ("run", str(photos), "--graph", str(small_graph_folder), "--format", "jsonl,csv", "--quiet")
+    words = (*common, "--out", str(tmp_path / "out"), "--nats", place.url, "--carry")
+    assert done(ncsctl(*words))[0] == 1
+    for path, content in zip(broken[:2], whole[:2], strict=True):
+        path.write_bytes(content)
+    assert done(ncsctl(*words, "--retry-failed"))[0] == 1
+    broken[2].write_bytes(whole[2])
+    code, _, err = done(ncsctl(*words, "--retry-failed"))
+    assert (code, err) == (0, [])
+    assert done(ncsctl(*common, "--out", str(tmp_path / "serial"), "--backend", "simulated"))[0] == 0
+    assert results(tmp_path / "out") == results(tmp_path / "serial")

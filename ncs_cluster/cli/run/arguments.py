@@ -117,7 +117,7 @@ def _check_nats(made: argparse.ArgumentParser, given: argparse.Namespace) -> Non
             if getattr(given, name):
                 made.error(f"argument --{name.replace('_', '-')}: is for --nats")
         return
-    for name in ("attach", "detach", "weight", "retry_failed", "strict", "readers"):
+    for name in ("attach", "detach", "weight", "strict", "readers"):
         if getattr(given, name):
             made.error(f"argument --{name.replace('_', '-')}: is not for --nats; leave one of them out")
     for flag in DAEMON_FLAGS:

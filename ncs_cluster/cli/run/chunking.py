@@ -74,6 +74,37 @@ def cuts(ledger: Ledger, size: int, item: int) -> Iterator[Cut]:
         yield from _behind(item, open_items)
 
 
+def retried(ledger: Ledger, size: int, turn: int) -> Iterator[Cut]:
+    """As `cuts`, of the pictures that a retry is about, from the one that holds `turn` to the last."""
+    frame = ledger.frame_of(turn)
+    item = ledger.items if frame is None else ledger.place(frame).item
+    for block in range(turn // size, -(-(ledger.end or 0) // size)):
+        open_items: list[Named] = []
+        length = 0
+        for (number,) in ledger.select("SELECT frame FROM retries WHERE number >= ? ORDER BY number LIMIT ?", block * size, size):
+            named = _named(ledger, ledger.place(number).item)
+            if open_items and length + len(named.name) > MOST_BYTES:
+                yield from _behind(item, open_items)
+                open_items, length = [], 0
+            open_items.append(named)
+            length += len(named.name)
+        yield from _behind(item, open_items)
+
+
+def _named(ledger: Ledger, number: int) -> Named:
+    ((root, name),) = ledger.select("SELECT root, name FROM items WHERE number = ?", number)
+    (item,) = ledger.items_from(number, 1)
+    return Named(item, root, name)
+
+
+def check_retry(ledger: Ledger) -> None:
+    """Raises ConfigError for frames of films: hosts do whole films, or parts of them."""
+    for (frame,) in ledger.select("SELECT frame FROM retries ORDER BY number"):
+        item = ledger.item(ledger.place(frame).item)
+        if item is not None and is_film(item):
+            raise ConfigError(f"--retry-failed: {item.name} is a film, whose frames are not tried again on hosts; leave --nats out")
+
+
 def _behind(item: int, items: list[Named]) -> Iterator[Cut]:
     if items and items[-1].item.number >= item:
         yield Cut(items)

@@ -64,10 +64,10 @@ class Collector:
         self._ledger, self._feeder, self._offer, self._roots = ledger, feeder, offer, roots
         self._show, self._graph, self._carrier = show, graph, carrier
         self._say_line, self._said = say, set[str]()
-        place = ledger.place(ledger.written)
-        cuts, divides = chunking.cuts(ledger, size, place.item), offer.protocol == DIVIDED
+        turn, divides = ledger.written, offer.protocol == DIVIDED
+        cuts = chunking.retried(ledger, size, turn) if ledger.retry else chunking.cuts(ledger, size, ledger.place(turn).item)
         first = next(cuts, None)
-        self._turn = ledger.written if first is None else ledger.first_frame(first.first)
+        self._turn = turn if first is None else ledger.turn_of(ledger.first_frame(first.first))
         if divides and first is not None and (film := divided_film.kept(ledger, first.first)) is not None:
             self._turn += film.at.first
         self._window: deque[Cut] = deque()

@@ -30,6 +30,8 @@ class Offered(Struct, frozen=True):
     """Its files are sent."""
     divides: bool = False
     """Its films are done in parts."""
+    retry: int = 0
+    """The pass over its frames, as the ledger has it."""
     url: str | None = None
     """Of the server, without secrets; None: kept by an older version."""
 
@@ -45,15 +47,15 @@ def offered(ledger: Ledger) -> Offered | None:
 
 
 def keep(ledger: Ledger, server: Server, carry: bool, size: Callable[[Ledger], int]) -> tuple[Offered, str | None]:
-    """The offer of a job, the same for every command of it; one at another server, or one that sends the files after one that did
-    not, begins anew. Also what that has left behind, one line; None: nothing. `size`: pictures of a chunk."""
+    """The offer of a job, the same for every command of it; one at another server, of another pass, or one that sends the files
+    after one that did not, begins anew. Also what that has left behind, one line; None: nothing. `size`: pictures of a chunk."""
     url, before, left = str(server.address), offered(ledger), None
-    if before is not None and (before.carry != carry or before.url not in (None, url)):
+    if before is not None and ((before.carry, before.retry) != (carry, ledger.retry) or before.url not in (None, url)):
         left = _remove(before, server if before.url in (None, url) else server_at(str(before.url)))
         before = None
     # each part would carry the whole film
     divides = not carry and has_films(ledger)
-    made = Offered(os.urandom(10).hex(), size(ledger), carry, divides) if before is None else before
+    made = Offered(os.urandom(10).hex(), size(ledger), carry, divides, ledger.retry) if before is None else before
     made = structs.replace(made, url=url)
     if made != before:
         ledger.keep(OVER_HOSTS, msgspec.json.encode(made).decode())

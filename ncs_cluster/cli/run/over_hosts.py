@@ -73,6 +73,8 @@ def _settings(given: argparse.Namespace, folder: Path) -> Settings:
 def _collect(given: argparse.Namespace, server: Server, ledger: Ledger, settings: Settings, progress: Progress) -> None:
     (job,) = settings.jobs
     chunking.check(ledger)
+    if ledger.retry:
+        chunking.check_retry(ledger)
     roots = carrying.roots(ledger) if given.carry else chunking.roots(ledger, given.mounts)
     kept, left = offered.keep(ledger, server, given.carry, carrying.size_for if given.carry else _size)
     if left is not None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ncs_cluster.cli.run import chunking
 from ncs_cluster.errors import ConfigError
 from ncs_cluster.fleet.chunk import LARGEST, MOST_ITEMS, Chunk, Root, encoded
-from ncs_cluster.jobs.ledger import Ledger
+from ncs_cluster.jobs.ledger import Failure, Ledger
 from ncs_cluster.jobs.ledger import Root as Found
 from tests.hypothesis_profiles import examples
 
@@ -39,6 +39,43 @@ def test_each_item_is_in_one_cut_and_later_commands_make_the_same_cuts(names: li
     assert all(len(cut) == 1 for cut in whole for number in cut if names[number] == FILM)
     for item in range(len(names)):
         assert numbers(list(chunking.cuts(made, size, item))) == [cut for cut in whole if cut[-1] >= item]
+
+
+@pytest.mark.parametrize("size", [1, 2, 20])
+def test_a_retry_cuts_the_items_that_failed_alone_and_goes_on_where_it_was(size: int) -> None:
+    made = book([PICTURE, FILM, *[PICTURE] * 20])
+    # the film has three frames
+    made.film_begins(1, 1)
+    made.film_ends(1, 3)
+    made.set_end(24)
+    failed = [0, 5, 6, 22, 23]
+    for frame in failed:
+        made.fail(Failure(frame, None, None, "cannot be read"))
+    assert made.begin_retry() == len(failed)
+    whole = numbers(list(chunking.retried(made, size, 0)))
+    items = [0, 3, 4, 20, 21]
+    assert [number for cut in whole for number in cut] == items
+    assert all(len(cut) <= size for cut in whole)
+    for turn, item in enumerate(items):
+        cuts = list(chunking.retried(made, size, turn))
+        assert numbers(cuts) == [cut for cut in whole if cut[-1] >= item]
+        first = made.turn_of(made.first_frame(cuts[0].first))
+        assert (items[first], turn - first < size) == (cuts[0].first, True)
+    assert list(chunking.retried(made, size, len(items))) == []
+    chunking.check_retry(made)
+
+
+def test_frames_of_a_film_are_not_tried_again_on_hosts() -> None:
+    made = book([PICTURE, FILM])
+    made.film_begins(1, 1)
+    made.film_ends(1, 3)
+    made.set_end(4)
+    made.fail(Failure(2, None, None, "cannot be decoded"))
+    made.begin_retry()
+    with pytest.raises(
+        ConfigError, match=r"^--retry-failed: a\.mp4 is a film, whose frames are not tried again on hosts; leave --nats out$"
+    ):
+        chunking.check_retry(made)
 
 
 def test_a_chunk_of_the_longest_names_fits_into_a_message() -> None:
