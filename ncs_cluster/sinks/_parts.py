@@ -134,8 +134,8 @@ class Parts:
         try:
             os.rmdir(os.path.dirname(self.folder))
         except OSError as error:
-            # parts of another place of results
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            # parts of another place of results, which may remove its own at this moment
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                 raise
 
     def close(self) -> None:

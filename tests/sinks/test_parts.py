@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -266,6 +267,24 @@ def test_removed_parts_leave_those_of_other_results(tmp_path: Path) -> None:
     assert other.exist()
     other.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_parts_of_two_outputs_may_be_removed_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, other = parts(tmp_path), Parts(os.fspath(tmp_path / "other"), ("one",), (b"",), 0)
+    made.begin()
+    other.begin()
+    remove = shutil.rmtree
+
+    def last(path: str, **how: bool) -> None:
+        remove(path, **how)
+        if other in left and not how:
+            left.remove(other)
+            other.remove()
+
+    left = [other]
+    monkeypatch.setattr(shutil, "rmtree", last)
+    made.remove()
+    assert os.listdir(tmp_path) == []
 
 
 def test_few_files_are_open_however_many_shards_there_are(tmp_path: Path) -> None:
