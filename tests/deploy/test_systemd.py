@@ -24,6 +24,8 @@ backend = "simulated"
 graph = "none"
 sticks = 4
 cluster_size = 2
+size = "160x120"
+fps = 5
 listen = "0.0.0.0:8080"
 token_file = "/etc/ncs-cluster/token"
 """
@@ -119,7 +121,7 @@ def test_a_reload_returns_when_the_settings_are_in_effect_and_fails_where_they_a
     assert told["after reloads"]["ActiveState"] == "active"
     assert told["after reloads"]["MainPID"] == told["at work"]["MainPID"]
     assert "new settings are applied: pool simulated: switch_temp_c 65 -> 61" in told["events"]
-    assert "new settings are not applied: /etc/ncs-cluster/ncs-cluster.toml:8: stiks: " in told["events"]
+    assert "new settings are not applied: /etc/ncs-cluster/ncs-cluster.toml:10: stiks: " in told["events"]
 
 
 def findings(told: list[Any]) -> dict[str, list[str]]:
