@@ -2,7 +2,8 @@
 which takes ten times as long as most of them work in a test.
 
 A forked program has its own arguments, environment, working folder and standard streams, and no other descriptor of this process.
-Threads of this process are not in it: a program that uses a library with threads which this process uses too is started instead.
+Threads of this process are not in it, and its libraries are in their present state: a program that uses a library with threads
+which this process uses too, or a database that this process has open, is started instead.
 """
 
 from __future__ import annotations

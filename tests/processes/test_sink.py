@@ -30,9 +30,10 @@ from ncs_cluster.messages import (
     Stop,
     Write,
 )
+from ncs_cluster.processes.sink import main
 from ncs_cluster.sinks._json import encode
 from ncs_cluster.specs import SinkSpec
-from ncs_cluster.testing.children import Child, running
+from ncs_cluster.testing.children import Child, forked, running
 from ncs_cluster.types import Outcome, Record
 from tests.jobs.making import ledger
 
@@ -85,9 +86,9 @@ class Driven:
 
 @contextmanager
 def sink(path: Path | str, outbox: Outbox | None = None, **settings: Any) -> Iterator[Driven]:
-    """An open sink; an outbox that has had one before lends it what it knows."""
+    """An open sink; an outbox that has had one before lends it what it knows. `settings`: of one that is started."""
     outbox = outbox or Outbox()
-    with running(SINK, FromSink, **settings) as child:
+    with running(SINK, FromSink, **settings) if settings else forked(main, FromSink) as child:
         assert isinstance(child.receive(), Hello)
         child.send(OpenSink(lines(path), outbox.written, outbox.token))
         opened = child.expect(SinkOpened)
@@ -111,7 +112,7 @@ def text(number: int, size: int = 0) -> bytes:
 
 def refusal(path: Path) -> Failed:
     """What a sink says that cannot open its place at the daemon's start."""
-    with running(SINK, FromSink) as child:
+    with forked(main, FromSink) as child:
         child.send(OpenSink(lines(path)))
         failed = child.expect(Failed)
         child.drain()
@@ -247,7 +248,7 @@ def test_a_file_that_is_no_results_is_refused_for_good_and_left_alone(tmp_path: 
 
 
 def test_a_place_that_has_gone_since_is_tried_again_later(tmp_path: Path) -> None:
-    with running(SINK, FromSink) as child:
+    with forked(main, FromSink) as child:
         child.send(OpenSink(lines(tmp_path / "gone" / "out.jsonl"), 3, b"100"))
         assert not child.expect(Failed).permanent
 
@@ -313,7 +314,7 @@ def test_a_reader_who_has_gone_ends_the_sink_which_says_so() -> None:
 
 
 def test_a_first_word_that_is_none_is_told() -> None:
-    with running(SINK, FromSink) as child:
+    with forked(main, FromSink) as child:
         child.send(Write(0, record(0)))
         assert child.expect(Failed).reason == "protocol"
 
@@ -322,6 +323,7 @@ def test_a_jobs_sink_finishes_once_its_ledger_has_the_last_state(tmp_path: Path)
     """The ledger cannot be written at first; the sink says so, and tries again."""
     book = ledger(tmp_path, ["a", "b"])
     spec = SinkSpec("jsonl", {"path": str(tmp_path / "out.jsonl")}, "out", "jsonl", str(tmp_path / "ledger.sqlite"))
+    # SQLite must not meet what it has opened for `book` before a fork
     with running(SINK, FromSink) as child:
         assert isinstance(child.receive(), Hello)
         child.send(OpenSink(spec))

@@ -10,9 +10,10 @@ import pytest
 
 from ncs_cluster.core.outbox import Outbox
 from ncs_cluster.messages import Failed, FromSink, Hello, OpenSink, SinkBlocked, SinkOpened
+from ncs_cluster.processes.sink import main
 from ncs_cluster.specs import SinkSpec
-from ncs_cluster.testing.children import running
-from tests.processes.test_sink import SINK, Driven
+from ncs_cluster.testing.children import forked
+from tests.processes.test_sink import Driven
 from tests.sinks.onejob import files, job, need_form, record, takes_features, whole
 
 FRAMES = 400
@@ -30,7 +31,7 @@ def test_a_sink_process_that_is_killed_at_random_moments_loses_and_doubles_no_ro
     chance, outbox, folder, put, killed = random.Random(kind), Outbox(), tmp_path / "killed", 0, 0
     folder.mkdir()
     while outbox.written < FRAMES:
-        with running(SINK, FromSink) as child:
+        with forked(main, FromSink) as child:
             assert isinstance(child.receive(), Hello)
             child.send(OpenSink(spec(kind, folder), outbox.written, outbox.token))
             opened = child.expect(SinkOpened)
@@ -65,7 +66,7 @@ def test_a_record_for_a_finished_job_is_told_as_a_reason_and_kept(tmp_path: Path
     sink.finish()
     sink.close()
     outbox = Outbox()
-    with running(SINK, FromSink) as child:
+    with forked(main, FromSink) as child:
         child.send(OpenSink(spec("csv", tmp_path), 0, token))
         opened = child.expect(SinkOpened)
         outbox.opened(opened.next, opened.token)
@@ -76,7 +77,7 @@ def test_a_record_for_a_finished_job_is_told_as_a_reason_and_kept(tmp_path: Path
 
 
 def test_a_form_whose_options_are_wrong_is_refused_in_one_line(tmp_path: Path) -> None:
-    with running(SINK, FromSink) as child:
+    with forked(main, FromSink) as child:
         child.send(OpenSink(SinkSpec("csv", {"path": "relative"}, "relative")))
         failed = child.expect(Failed)
         child.drain()
