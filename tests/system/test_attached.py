@@ -21,6 +21,7 @@ from ncs_cluster.jobs.ledger import Ledger
 from ncs_cluster.jobs.schema import LedgerError
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.testing.daemon import Daemon, Status, running, settings, sticks, synthetic
+from tests.cli import asking
 from tests.jobs.making import film, picture
 from tests.tied import TIED
 
@@ -55,7 +56,8 @@ def run(daemon: Daemon, *words: str) -> subprocess.Popen[str]:
 
 
 def jobs(daemon: Daemon, *words: str) -> tuple[int, str, str]:
-    return done(ncsctl("jobs", *words, "--runtime-dir", os.fspath(daemon.runtime_dir)))
+    ended = asking.ncsctl("jobs", *words, "--runtime-dir", os.fspath(daemon.runtime_dir), timeout_s=DONE_S)
+    return ended.returncode, ended.stdout, ended.stderr
 
 
 def results(out: Path) -> list[dict[str, Any]]:

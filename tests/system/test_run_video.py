@@ -24,14 +24,16 @@ need_module("av")
 need_program("ffmpeg", "ffmpeg")
 need_program("ffprobe", "ffmpeg")
 
-FRAMES, WIDTH, HEIGHT = 400, 480, 80
+FRAMES, WIDTH, HEIGHT = 200, 480, 80
+LATENCY_MS = 60
+"""Two sticks need 6 s for the film, so that it is killed at work."""
 DONE_S = 120.0
 
 
 def command(source: Path, out: Path, formats: str, graph: Path) -> list[str]:
     words = [*TIED, sys.executable, "-m", "ncs_cluster.cli.ncsctl", "run", str(source), "--out", str(out), "--format", formats]
     sticks = ["--backend", "simulated", "--sticks", "2", "--graph", str(graph)]
-    return [*words, *sticks, "--set", "simulated.heat=false", "--set", "simulated.latency_ms=30"]
+    return [*words, *sticks, "--set", "simulated.heat=false", "--set", f"simulated.latency_ms={LATENCY_MS}"]
 
 
 def run(source: Path, out: Path, formats: str, graph: Path) -> None:
