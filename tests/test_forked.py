@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,20 @@ def ends_at_once() -> None:
     os._exit(4)
 
 
+def is_warned() -> None:
+    warnings.warn("old", DeprecationWarning, stacklevel=1)
+
+
 @pytest.mark.parametrize(
     ("main", "code", "said"),
-    [(returns, 0, ""), (exits, 3, ""), (complains, 1, "it is wrong\n"), (fails, 1, "ValueError: a bug\n"), (ends_at_once, 4, "")],
+    [
+        (returns, 0, ""),
+        (exits, 3, ""),
+        (complains, 1, "it is wrong\n"),
+        (fails, 1, "ValueError: a bug\n"),
+        (ends_at_once, 4, ""),
+        (is_warned, 0, ""),
+    ],
 )
 def test_its_exit_code_and_last_line_are_those_of_the_interpreter(main, code: int, said: str) -> None:
     done = forked.run(main, ["command"])

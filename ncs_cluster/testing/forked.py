@@ -23,6 +23,9 @@ from typing import NoReturn, Optional
 
 from ncs_cluster.processes.child import die_with_parent
 
+UNSEEN = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+"""Warnings that the interpreter does not show unless it is asked to."""
+
 
 class Forked:
     """A running program, with what tests use of subprocess.Popen."""
@@ -92,6 +95,8 @@ def _become(
         sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
         warnings.resetwarnings()
+        for unseen in UNSEEN:
+            warnings.simplefilter("ignore", unseen)
         logging.getLogger().handlers.clear()
         if env is not None:
             os.environ.clear()
