@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from ncs_cluster.cli.daemon import main
 from ncs_cluster.config import load
 from ncs_cluster.errors import ConfigError
+from tests import forked
 
 
 @pytest.fixture
@@ -89,12 +91,7 @@ def test_what_is_wrong_with_them_is_told_in_one_line(graph: Path, flags: list[st
 
 def test_a_graph_that_is_not_the_decoders_is_refused_before_anything_starts(graph: Path, tmp_path: Path) -> None:
     (graph / "graph.toml").write_text('model = "model.bin"\ndecoder = "ssd"\n')
-    ended = subprocess.run(
-        [sys.executable, "-m", "ncs_cluster.cli.daemon", "--backend", "example", "--graph", str(graph), "--no-web"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    ended = forked.run(main, ["ncs-clusterd", "--backend", "example", "--graph", str(graph), "--no-web"])
     assert ended.returncode == 78
     assert 'decoder "ssd" needs an output of shape [1, 1, N, 7]' in ended.stderr
     assert "and the graph gives brightness [1]" in ended.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ncs_cluster.cli.daemon import main
 from ncs_cluster.config import load
 from ncs_cluster.emulator.boot import artificial_firmware
 from ncs_cluster.emulator.emulator import Emulator
@@ -20,6 +20,7 @@ from ncs_cluster.provision.blobs import Recipe
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.testing.daemon import read_results, running
 from ncs_cluster.types import Outcome
+from tests import forked
 from tests.decoders.running import folder_of, outcomes, picture, read
 from tests.needs import need_compiler
 from tests.python39 import Runtime
@@ -115,8 +116,8 @@ def test_a_stick_gives_what_the_cpu_gives(
 
 def test_a_graph_whose_pixels_nothing_tells_is_refused_with_the_command_that_describes_it(test_data: Path, tmp_path: Path) -> None:
     graph = folder_of(test_data / "models" / MOBILENET, tmp_path / "net", None)
-    command = [sys.executable, "-m", "ncs_cluster.cli.daemon", *flags(tmp_path, {"net": graph}, test_data / "media/bus.jpg")]
-    done = subprocess.run([*command, "--backend", "openvino"], capture_output=True, text=True, timeout=60, check=False)
+    words = flags(tmp_path, {"net": graph}, test_data / "media/bus.jpg")
+    done = forked.run(main, ["ncs-clusterd", *words, "--backend", "openvino"])
     assert (done.returncode, done.stdout) == (78, "")
     (line,) = done.stderr.splitlines()
     subprocess.run(["sh", "-c", line[line.index("printf '") :]], check=True)

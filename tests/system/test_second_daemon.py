@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from msgspec import structs
 
+from ncs_cluster.cli.daemon import main
 from ncs_cluster.specs import IntakeSpec
 from ncs_cluster.testing.daemon import START_S, Status, read_results, running, settings, sticks, synthetic
+from tests import forked
 from tests.needs import need_module
-from tests.tied import TIED
 
 
 def test_a_second_daemon_refuses_names_the_first_and_does_not_disturb_it(tmp_path: Path) -> None:
     """Exit code 78 and one line."""
     with running(settings(tmp_path, sticks(2), [synthetic()])) as first:
         before = first.well()
-        command = [*TIED, sys.executable, "-m", "ncs_cluster.cli.daemon", "--source", "synthetic", "--backend", "simulated"]
-        command += ["--sticks", "1", "--graph", "none", "--no-web", "--runtime-dir", os.fspath(first.runtime_dir)]
-        second = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)
+        command = [
+            "ncs-clusterd",
+            "--source",
+            "synthetic",
+            "--backend",
+            "simulated",
+            "--sticks",
+            "1",
+            "--graph",
+            "none",
+            "--no-web",
+        ]
+        second = forked.run(main, [*command, "--runtime-dir", os.fspath(first.runtime_dir)], timeout_s=START_S)
         assert second.returncode == 78
         assert second.stdout == ""
         (line,) = [line for line in second.stderr.splitlines() if "running as root" not in line]
@@ -45,10 +54,10 @@ def test_a_second_daemon_at_a_detectors_socket_names_the_first_and_does_not_dist
     with running(given) as first:
         first.until(serves, "serves")
         detector = first.child("intake frigate")
-        command = [*TIED, sys.executable, "-m", "ncs_cluster.cli.daemon", "--backend", "simulated", "--sticks", "1", "--no-web"]
+        command = ["ncs-clusterd", "--backend", "simulated", "--sticks", "1", "--no-web"]
         command += ["--graph", "demo", "--runtime-dir", os.fspath(tmp_path / "2")]
         command += ["--frigate", endpoint, "--set", f"frigate.socket={place}"]
-        second = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)
+        second = forked.run(main, command, timeout_s=START_S)
         assert second.returncode == 78
         (line,) = [line for line in second.stderr.splitlines() if "in use" in line]
         assert f"{place} is in use by the daemon of process {first.pid}: stop that one, or set another frigate.socket" in line
