@@ -92,6 +92,7 @@ class Connection:
         self._complaint: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
     async def open(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(without_left_tasks)
         address = self._server.address
         given = _login(self._server)
         try:
@@ -219,6 +220,15 @@ class Heard:
         """Unsubscribe."""
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self._subscription.unsubscribe(), CLOSE_S)
+
+
+def without_left_tasks(loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
+    """An event loop's exception handler: nats-py leaves tasks of a connection that is lost behind, of which asyncio would print
+    tracebacks. Why it was lost is told by the connection."""
+    task = context.get("task") or context.get("future")
+    code = getattr(task.get_coro(), "cr_code", None) if isinstance(task, asyncio.Task) else None
+    if code is None or f"{os.sep}nats{os.sep}" not in code.co_filename:
+        loop.default_exception_handler(context)
 
 
 def _answer(got: Any) -> Answer:

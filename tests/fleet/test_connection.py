@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -157,3 +159,21 @@ def test_another_address_is_refused_without_a_word_of_it(text: str) -> None:
     with pytest.raises(ValueError, match=r"^must be nats://HOST") as refused:
         parse(text)
     assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("of_library", [True, False])
+def test_tasks_that_the_library_leaves_behind_print_no_traceback_and_those_of_others_do(
+    of_library: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    names: dict[str, Any] = {}
+    text = "async def fail():\n    raise ConnectionResetError('by peer')\n"
+    exec(compile(text, "/lib/nats/aio/client.py" if of_library else "/lib/ours.py", "exec"), names)
+
+    async def leave() -> None:
+        asyncio.get_running_loop().set_exception_handler(connection.without_left_tasks)
+        task = asyncio.ensure_future(names["fail"]())
+        await asyncio.wait({task})
+
+    asyncio.run(leave())
+    gc.collect()
+    assert ("never retrieved" in caplog.text) is not of_library
