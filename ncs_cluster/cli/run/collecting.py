@@ -146,7 +146,7 @@ class Collector:
                 offer_s = now_s + OFFER_S
                 await jobs.offer(self._offer)
             if now_s >= lonely_s and waiting and not ended:
-                self._say("no host has done a chunk yet; hosts need [nats] jobs = true and this server's url")
+                self._say(f"no host has done a chunk for {LONELY_S:.0f} s; hosts need [nats] jobs = true and this server's url")
             if self._window or not self._filler.done:
                 await asyncio.sleep(LOOK_S)
 
