@@ -1,5 +1,5 @@
-"""`python -m tests.soak.host_jobs [--pictures N] [--latency-ms MS] [--only PHASE,...]`: a job over three hosts of two simulated
-sticks, while everything goes wrong once.
+"""`python -m tests.soak.host_jobs [--pictures N | --film FRAMES] [--latency-ms MS] [--only PHASE,...]`: a job over three hosts of
+two simulated sticks, while everything goes wrong once.
 
 The hosts, the NATS server and the command that collects have a network namespace each. Four phases:
 
