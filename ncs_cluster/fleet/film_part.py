@@ -9,6 +9,7 @@ decoded from the film's start.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Annotated, List, Optional, Sequence
 
 from msgspec import Meta, Struct
@@ -17,7 +18,7 @@ LEAST = 300
 """Frames of a part: a shorter one costs more in starting its job than it saves."""
 MOST_PARTS = 200
 FROM_START = 4
-"""Parts of a film, at most, that are decoded from the film's start: those of one without times, or those that do not join."""
+"""Parts of a film, at most, that are decoded from the film's start: where hosts cannot seek, or parts do not join."""
 TIMED = 0.9
 """Packets that have times of their own, of all packets of a film with times: some may be hidden, or lack theirs."""
 TOLERANCE_MS = 0.001
@@ -86,9 +87,10 @@ def joins(end: Optional[Edge], begin: Optional[Edge]) -> bool:
     return same_size and all(abs(one - other) <= SIMILAR for one, other in zip(end.small, begin.small))
 
 
-def divided(times_ms: Sequence[float], is_key: Sequence[bool]) -> List[FilmPart]:
+def divided(times_ms: Sequence[float], is_key: Sequence[bool], *, seeks: bool = True) -> List[FilmPart]:
     """The parts of a film whose packets have these times, in the order of the file; a single one where it is short. Parts begin at
-    keyframes where these are near, since a host decodes from the keyframe before."""
+    keyframes where these are near, since a host decodes from the keyframe before. `seeks`: that can be found without decoding all
+    frames before it."""
     count = len(times_ms)
     if count < 2 * LEAST:
         return [FilmPart(0, count)]
@@ -100,15 +102,24 @@ def divided(times_ms: Sequence[float], is_key: Sequence[bool]) -> List[FilmPart]
         return [FilmPart(first, end - first, behind=None if end == count else end) for first, end in zip(firsts, behind)]
     count = len(shown)
     places = {time: number for number, time in enumerate(shown)}
-    firsts = _firsts(count, sorted({places[time] for time, key in zip(times_ms, is_key) if key and time in places}))
+    keys = sorted({places[time] for time, key in zip(times_ms, is_key) if key and time in places})
+    firsts = _firsts(count, keys, MOST_PARTS if seeks else FROM_START)
+    if _ways(firsts, keys) > count:
+        # more would be decoded on the ways to the parts than in them
+        firsts = _firsts(count, keys, FROM_START)
     begins = [None, *(shown[first] for first in firsts[1:])]
     sizes = [end - first for first, end in zip(firsts, [*firsts[1:], count])]
     return [FilmPart(*each) for each in zip(firsts, sizes, begins, [*begins[1:], None])]
 
 
-def _firsts(count: int, keys: Sequence[int]) -> List[int]:
-    """Numbers of the frames with which parts begin."""
-    size = max(LEAST, -(-count // MOST_PARTS))
+def _ways(firsts: Sequence[int], keys: Sequence[int]) -> int:
+    """Frames that are decoded from keyframes to the beginnings of parts."""
+    return sum(first - ([0, *keys][bisect_right(keys, first)]) for first in firsts)
+
+
+def _firsts(count: int, keys: Sequence[int], most: int) -> List[int]:
+    """Numbers of the frames with which parts begin; `most` of them, or one more."""
+    size = max(LEAST, -(-count // most))
     found, at = [0], 0
     while (wanted := found[-1] + size) <= count - size // 2:
         while at < len(keys) and keys[at] < wanted:

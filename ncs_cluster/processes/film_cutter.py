@@ -14,15 +14,15 @@ import msgspec
 from ncs_cluster.errors import NcsClusterError
 from ncs_cluster.fleet.film_part import FilmPart, divided
 from ncs_cluster.processes.child import ask_for_one_thread, die_with_parent
-from ncs_cluster.sources._film_times import packets
+from ncs_cluster.sources._film_times import parts
 from ncs_cluster.sources._opencv import need_opencv
 
 
 def cut(path: str) -> list[FilmPart]:
-    """The parts of a film; one where it is short, or cannot be read."""
+    """The parts of a film; one where it is short, or cannot be read at all."""
     try:
         need_opencv()
-        return divided(*packets(path))
+        return parts(path)
     except (NcsClusterError, OSError, MemoryError):
         return divided([], [])
 
@@ -35,8 +35,8 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     for line in sys.stdin.buffer:
-        parts = cut(os.fsdecode(msgspec.json.decode(line, type=bytes)))
-        out.write(msgspec.json.encode(parts) + b"\n")
+        answer = cut(os.fsdecode(msgspec.json.decode(line, type=bytes)))
+        out.write(msgspec.json.encode(answer) + b"\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""The packets of a film, without decoding them. Runs on CPython 3.9."""
+"""Where a film can be cut, by its packets, which are not decoded. Runs on CPython 3.9."""
 
 from __future__ import annotations
 
 from typing import List, NamedTuple
 
+from ncs_cluster.fleet.film_part import FilmPart, divided
 from ncs_cluster.sources import _ffmpeg
-from ncs_cluster.sources._film import END_READS
+from ncs_cluster.sources._film import END_READS, Film
 
 
 class Packets(NamedTuple):
@@ -35,3 +36,20 @@ def packets(path: str) -> Packets:
     finally:
         reader.release()
     return found
+
+
+def parts(path: str) -> List[FilmPart]:
+    """The parts of a film; one where it is short, or cannot be read. Raises SourceError."""
+    found = packets(path)
+    as_cut = divided(*found)
+    if len(as_cut) == 1:
+        return as_cut
+    film = Film(path)
+    try:
+        film.rewind()
+        seeks = film.seek(max(found.times_ms) / 2)
+    except _ffmpeg.Unconverted:
+        return divided([], [])
+    finally:
+        film.release()
+    return as_cut if seeks else divided(*found, seeks=False)

@@ -54,8 +54,15 @@ def test_each_frame_is_in_one_part_and_no_part_is_short(count: int, keys: int, r
 
 def test_parts_begin_at_keyframes_that_are_near_and_elsewhere_where_none_is() -> None:
     assert [part.first for part in at_even_times(2000, 200)] == [0, 400, 800, 1200, 1600]
-    assert [part.first for part in at_even_times(1300, 5000)] == [0, 300, 600, 900]
+    assert [part.first for part in at_even_times(1300, 700)] == [0, 300, 700, 1000]
     assert at_even_times(2 * LEAST - 1, 10) == [FilmPart(0, 2 * LEAST - 1)]
+
+
+def test_a_film_in_which_hosts_cannot_seek_is_cut_into_few_parts() -> None:
+    times = [number * 40.0 for number in range(4000)]
+    assert [part.first for part in divided(times, [True] * 4000, seeks=False)] == [0, 1000, 2000, 3000]
+    one_key = [number == 0 for number in range(4000)]
+    assert [part.first for part in divided(times, one_key)] == [0, 1000, 2000, 3000]
 
 
 def test_a_film_without_times_is_cut_by_numbers_into_few_parts() -> None:
