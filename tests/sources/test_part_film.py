@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ncs_cluster.cli.run.divided_film import DividedFilm
+from ncs_cluster.errors import SourceError
 from ncs_cluster.fleet import film_part
 from ncs_cluster.fleet.film_part import FROM_START, FilmPart
 from ncs_cluster.jobs.ledger import Ledger, Root
@@ -18,7 +19,8 @@ from ncs_cluster.sources._item_film import ItemFilm
 from ncs_cluster.sources._opencv import need_opencv
 from ncs_cluster.sources._part_film import PartFilm
 from ncs_cluster.sources.base import Planes
-from tests.jobs.making import film
+from ncs_cluster.sources.job import Job, Options
+from tests.jobs.making import HEIGHT, WIDTH, film, ledger
 from tests.needs import need_program
 from tests.sinks import ffmpeg
 
@@ -51,9 +53,9 @@ def rows(read: ItemFilm) -> Iterator[Row]:
 
 def in_parts(path: Path) -> tuple[list[Row], list[FilmPart]]:
     """The frames as the command that collects puts them together, and the parts that were read."""
-    ledger = Ledger(":memory:", create=True)
-    ledger.begin({}, [Root(str(path.parent), "", confined=True)], [(0, path.name.encode())], ["records"])
-    cut = DividedFilm(ledger, 0, parts(str(path)))
+    book = Ledger(":memory:", create=True)
+    book.begin({}, [Root(str(path.parent), "", confined=True)], [(0, path.name.encode())], ["records"])
+    cut = DividedFilm(book, 0, parts(str(path)))
     found, read = list[Row](), list[FilmPart]()
     while not cut.over:
         read.append(cut.part(cut.at.index))
@@ -119,3 +121,28 @@ def test_a_part_goes_on_from_any_of_its_frames_and_one_behind_the_end_has_none(t
         read = PartFilm(path, None, MOST, part)
         assert list(rows(read)) == []
         assert (read.edges.begin, read.edges.end) == (None, None)
+
+
+def test_only_the_first_part_of_a_film_that_cannot_be_read_is_a_failed_item(tmp_path: Path) -> None:
+    (tmp_path / "f.mp4").write_bytes(b"no film")
+    ledger(tmp_path, ["f.mp4"]).close()
+    into = Planes(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    for part, failed in (({"first": 0, "end_ms": 900.0}, True), ({"first": 30, "begin_ms": 900.0}, False)):
+        source = Job(Options(str(tmp_path / "ledger.sqlite"), WIDTH, HEIGHT, part=part))
+        source.open()
+        if failed:
+            seen = source.read(into)
+            assert seen is not None
+            assert seen.error == "f.mp4: is neither a picture nor a video that OpenCV can decode"
+            assert source.read(into) is None
+        else:
+            # another host has read the film up to here, so it is this one that cannot
+            with pytest.raises(SourceError, match=r"f\.mp4: is neither") as raised:
+                source.read(into)
+            assert raised.value.permanent
+        source.close()
+
+
+def test_a_part_that_is_none_is_refused_in_one_line() -> None:
+    with pytest.raises(ValueError, match=r"^part: [^\n]+$"):
+        Options("ledger.sqlite", part={"first": -1})
