@@ -4,11 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from typing import Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
+import msgspec
+
+from ncs_cluster.errors import SourceError
 from ncs_cluster.fleet.film_part import SMALL, TOLERANCE_MS, Edge, Edges, FilmPart
+from ncs_cluster.jobs.ledger import Item
 from ncs_cluster.sources._item_film import ItemFilm, Written
+from ncs_cluster.sources._picture import Unreadable
 from ncs_cluster.sources.base import Planes
+
+
+def part_of(fields: Dict[str, Any]) -> FilmPart:
+    """Raises ValueError."""
+    try:
+        return msgspec.convert(fields, FilmPart)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"part: {error}") from error
+
+
+def opened(item: Item, most: Tuple[int, int], part: Optional[Dict[str, Any]]) -> ItemFilm:
+    """The film of an item, or a part of it. Raises Unreadable; SourceError for a part that is not the first, since another host has
+    read the film up to there."""
+    if part is None:
+        return ItemFilm(item.path, item.home, most)
+    try:
+        return PartFilm(item.path, item.home, most, part_of(part))
+    except Unreadable as error:
+        if not part_of(part).first:
+            raise
+        raise SourceError(f"{item.name}: {error}", permanent=True) from error
 
 
 class PartFilm(ItemFilm):

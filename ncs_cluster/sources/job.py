@@ -19,7 +19,6 @@ from typing import Any, Deque, Dict, Iterator, NamedTuple, Optional, Union
 import msgspec
 
 from ncs_cluster.errors import SourceError, format_os_error
-from ncs_cluster.fleet.film_part import FilmPart
 from ncs_cluster.jobs.ledger import EDGES, Item, Ledger
 from ncs_cluster.jobs.lock import hold
 from ncs_cluster.jobs.schema import LedgerError
@@ -27,7 +26,7 @@ from ncs_cluster.plugins import reason
 from ncs_cluster.sources._item_film import ItemFilm, Written
 from ncs_cluster.sources._item_kind import is_film
 from ncs_cluster.sources._opencv import need_opencv
-from ncs_cluster.sources._part_film import PartFilm
+from ncs_cluster.sources._part_film import PartFilm, opened, part_of
 from ncs_cluster.sources._picture import Decoded, Unreadable, scaled
 from ncs_cluster.sources._planes import colour_room
 from ncs_cluster.sources.base import Captured, Find, Parsed, Planes, Progress, SourceInfo
@@ -63,14 +62,6 @@ class Options:
             raise ValueError("max_width and max_height must be within 1..8192")
         if not 0 <= self.readers <= MOST_READERS:
             raise ValueError(f"readers must be 0 to {MOST_READERS}")
-
-
-def part_of(fields: Dict[str, Any]) -> FilmPart:
-    """Raises ValueError."""
-    try:
-        return msgspec.convert(fields, FilmPart)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"part: {error}") from error
 
 
 def parse(spec: str, find: Find) -> Parsed:
@@ -266,7 +257,7 @@ class Job:
         retries = self._open_ledger.retry > 0
         if self._film is None:
             try:
-                self._film = self._opened(item)
+                self._film = opened(item, self._most, self._options.part)
             except Unreadable as error:
                 self._film_begins(turn, 1)
                 if not retries:
@@ -284,19 +275,6 @@ class Job:
             return self._read(into)
         self._next = _Turn(item, turn.frame + 1)
         return self._seen(turn, frame, self._film.fps, began_s, began)
-
-    def _opened(self, item: Item) -> ItemFilm:
-        """Raises Unreadable."""
-        if self._options.part is None:
-            return ItemFilm(item.path, item.home, self._most)
-        part = part_of(self._options.part)
-        try:
-            return PartFilm(item.path, item.home, self._most, part)
-        except Unreadable as error:
-            if not part.first:
-                raise
-            # another host has read it up to here
-            raise SourceError(f"{item.name}: {error}", permanent=True) from error
 
     def _film_ends(self, item: Item, film: ItemFilm) -> None:
         if isinstance(film, PartFilm):

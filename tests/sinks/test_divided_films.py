@@ -20,7 +20,7 @@ from ncs_cluster.processes.ledgered_sink import LedgeredSink
 from ncs_cluster.processes.made_sink import made_sink
 from ncs_cluster.sinks import chunks
 from ncs_cluster.sinks.records import read
-from ncs_cluster.sources import _film
+from ncs_cluster.sources import _film, _part_film
 from ncs_cluster.sources import job as job_source
 from ncs_cluster.sources._film import Film
 from ncs_cluster.sources._film_times import packets
@@ -85,7 +85,7 @@ def work(job: JobSpec, ledger: Ledger, most: int = 1000) -> None:
 
 def part_of(job: JobSpec) -> FilmPart | None:
     part: Any = job.camera.options.get("part")
-    return None if part is None else job_source.part_of(part)
+    return None if part is None else _part_film.part_of(part)
 
 
 class Sighted(Daemon):
