@@ -15,7 +15,7 @@ from selenium.common.exceptions import StaleElementReferenceException
 
 from ncs_cluster.control_messages import ChangeStick
 from ncs_cluster.messages import AskFault, AskSwitch
-from ncs_cluster.status import LastSwitch, LoadStatus, PoolStatus, ShadowStatus
+from ncs_cluster.status import FleetJobStatus, FleetStatus, LastSwitch, LoadStatus, PoolStatus, ShadowStatus
 from ncs_cluster.testing.control import full_status, some_job, some_status, some_stick
 from ncs_cluster.testing.gateway import TOKEN, Site, site
 from ncs_cluster.types import IntakeClient
@@ -211,6 +211,28 @@ def test_jobs_are_shown_with_their_progress_those_that_run_first(browser: Any, s
     assert text(browser, ".job:nth-child(3) .error") == "/archive: is gone"
     shown.control.status = replace(shown.control.status, jobs=[])
     until(lambda: browser.execute_script("return document.querySelector('#jobs').hidden"))
+
+
+def test_a_job_over_hosts_is_one_card_and_a_drained_host_says_so(browser: Any, shown: Site) -> None:
+    show(browser, shown)
+    assert browser.execute_script("return document.querySelector('#drain').hidden") is True
+    over = FleetJobStatus("1f2e", "photos/2024", "running", 14, 2, 0, 2800, 3, 41.26, 1.7e9, None)
+    fleet = FleetStatus("attic", "nats://server", "draining", 2, 1, [over])
+    chunk = replace(some_job("7"), chunk_of="1f2e")
+    shown.control.status = replace(shown.control.status, jobs=[chunk], fleet=fleet)
+    until(lambda: count(browser, ".job") == 1)
+    assert text(browser, ".job h3") == "photos/2024"
+    facts = browser.execute_script("return [...document.querySelectorAll('.job p')].map((it) => it.textContent)")
+    assert facts == [
+        "what this host does of a job over hosts",
+        "14 chunks · 2,800 frames done · 2 in hand · 3 failed · 41.3\u202f/s",
+        "",
+    ]
+    assert text(browser, "#drain") == (
+        "draining: this host takes no chunks of jobs and no frames of other hosts; it still has 2 chunks and 1 frame"
+    )
+    shown.control.status = replace(shown.control.status, fleet=replace(fleet, drain="no"))
+    until(lambda: browser.execute_script("return document.querySelector('#drain').hidden"))
 
 
 def test_programs_that_send_pictures_are_shown_with_what_is_strange_about_them(browser: Any, shown: Site) -> None:
