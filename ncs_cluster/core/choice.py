@@ -102,6 +102,7 @@ class Choice:
                 continue
             due_s = max(queue.paused_until_s, queue.last_sent_s + queue.gap_s)
             if due_s <= now_s:
+                lane.note_kept(taken=False)
                 lane.keep(kept=False)
                 return queue
             self._wake_at(due_s)
@@ -116,6 +117,8 @@ class Choice:
             if queue.next_s(now_s) <= until_s:
                 self._kept.add(queue.stick)
                 lane.keep(kept=True)
+                # a stick that is not free by then leaves the frame to a spare one, before the next frame replaces it
+                self._wake_at(math.nextafter(until_s, math.inf))
                 return True
         return False
 

@@ -15,6 +15,7 @@ from ncs_cluster.core.overflow import FIRST_PAUSE_S, LATE_IN_A_ROW, Overflow
 from ncs_cluster.specs import ClusterSpec, OverflowSpec, PoolSpec, Settings, StickSpec
 from ncs_cluster.testing.hardware import StickTraits
 from ncs_cluster.testing.world import World, cpu_fallback, installation
+from ncs_cluster.thermal import Heat, Plant
 from ncs_cluster.types import OverflowCounts, StickId
 from tests.core.oneengine import drawn
 from tests.core.referee import Referee
@@ -250,3 +251,19 @@ def test_what_is_said_of_sticks_that_are_all_too_hot_is_true_with_and_without_ne
     assert len(told) == 2
     assert "every stick is too hot: no frame is processed on this host" in told[0]
     assert "a stick has cooled down: frames are processed again on this host" in told[1]
+
+
+def test_a_frame_that_was_kept_for_a_stick_in_vain_goes_to_a_neighbour_before_the_next_one_comes() -> None:
+    given = installed(2, policy="predictive", time_scale=10.0)
+    world = world_of(given)
+    world.ambient_c = 45.0
+    for spec in given.sticks:
+        # the policy changes their duties all the time, so when they take their next frame is never quite known
+        world.sticks[spec.id].plant, world.sticks[spec.id].heat = Plant(), Heat(60.0, 60.0)
+    world.start().run(30.0)
+    before = world.engine.tally.count("cam0")
+    done, begun, own = before.result, before.begun, world.sticks["sim-1"].done
+    world.run(60.0)
+    after = world.engine.tally.count("cam0")
+    assert after.result - done >= 0.995 * (after.begun - begun)
+    assert world.sticks["sim-1"].done - own > 50
