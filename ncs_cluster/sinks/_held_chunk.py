@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from typing import BinaryIO, Dict, List, Optional
+from typing import BinaryIO, Callable, Dict, List, Optional
 
 import msgspec
 from msgspec import Struct
@@ -34,6 +34,8 @@ FILES = "files"
 """The folder of those that came with it; there once they are whole."""
 FETCHING, NEW, RUNNING, WHOLE = "fetching", "new", "running", "whole"
 FAILED, LOST, OVER = "failed", "lost", "over"
+Missing = Callable[[], Optional[str]]
+"""Why the files of a chunk are not here at present; None: they are."""
 
 
 class Kept(Struct, frozen=True):
@@ -60,6 +62,8 @@ class Held:
         """Of a failed or lost one."""
         self.told_s = 0.0
         """When the server was told last that it is worked on; time.monotonic()."""
+        self.away: Optional[str] = None
+        """Its files were away at some time while it was here, and what is missing."""
         self.begun_s: Optional[float] = None
         """When this process gave the daemon its job; time.monotonic()."""
         self.unwanted = False
@@ -99,17 +103,16 @@ class Held:
         lengths = list(layout.lengths(ledger))
         return Result(given.protocol, given.job, given.chunk, node, attempt=os.urandom(8).hex(), lengths=lengths, edges=edges)
 
-    def begin(self, daemon: JobObserver, graph: GraphSpec, mounts: Dict[str, str], weight: float) -> None:
+    def begin(self, daemon: JobObserver, graph: GraphSpec, mounts: Dict[str, str], weight: float, missing: Missing) -> None:
         """Give the daemon its job. After NotRunning it is still new."""
         try:
             ledger = self._opened()
             if ledger.job is None:
                 check(self.chunk)
                 ledger.begin({"job": self.chunk.job, "chunk": self.chunk.chunk}, self._roots(mounts), self.chunk.items, [KIND])
-            if not self._look(ledger):
+            if not self._look(ledger, missing):
                 daemon.begin_job(self._job(graph, weight))
-                self.begun_s = time.monotonic()
-            self.state = self.state if self.state == WHOLE else RUNNING
+                self.begun_s, self.state = time.monotonic(), RUNNING
         except NotRunning:
             return
         except (NcsClusterError, ValueError, OSError) as error:
@@ -128,16 +131,18 @@ class Held:
             return True
         return False
 
-    def look(self, states: Dict[str, str]) -> None:
+    def look(self, states: Dict[str, str], missing: Missing) -> None:
         """See how far a running one is. `states`: of the daemon's jobs, by folder, with the reason of one that has failed."""
         try:
-            if not self._look(self._opened()) and (why := states.get(self.folder)) is not None:
+            if not self._look(self._opened(), missing) and (why := states.get(self.folder)) is not None:
                 self.fail(why)
         except (NcsClusterError, OSError) as error:
             self.fail(reason(error))
 
     def fail(self, why: str) -> None:
-        self.state, self.why = FAILED, one_line(why)
+        # the reason first: the other thread may see the state at once
+        self.why = one_line(why)
+        self.state = FAILED
 
     def remove(self) -> None:
         """The folder; what cannot be removed now is removed by a later process."""
@@ -149,10 +154,15 @@ class Held:
             self._ledger.close()
             self._ledger = None
 
-    def _look(self, ledger: Ledger) -> bool:
+    def _look(self, ledger: Ledger, missing: Missing) -> bool:
         """It has failed or is whole."""
         if self.state in (NEW, RUNNING) and ledger.complete and ledger.sink(KIND).finished:
-            self.state = WHOLE
+            self.away = self.away or missing()
+            if self.away is None:
+                self.state = WHOLE
+            else:
+                # files that were away are no failed items
+                self.fail(self.away)
         return self.state not in (NEW, RUNNING)
 
     def _roots(self, mounts: Dict[str, str]) -> List[Root]:

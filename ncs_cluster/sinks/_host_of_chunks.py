@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import time
+from functools import partial
 from typing import Dict, Iterable, List, Optional, Tuple
 
 import msgspec
@@ -18,7 +19,7 @@ from ncs_cluster.fleet.entry import ABSENT, USABLE
 from ncs_cluster.fleet.jobs import DELIVERIES, Taken
 from ncs_cluster.jobs.same_graph import key_of
 from ncs_cluster.sinks._guest_graphs import Guests
-from ncs_cluster.sinks._held_chunk import NEW, OVER, RUNNING, WHOLE, Held, Kept, found
+from ncs_cluster.sinks._held_chunk import FAILED, FETCHING, NEW, OVER, RUNNING, WHOLE, Held, Kept, found
 from ncs_cluster.sinks.base import JobObserver
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.status import Status
@@ -91,7 +92,7 @@ class Host:
     def room(self) -> int:
         """How many chunks more the sticks are good for at present."""
         states = [held.state for held in list(self.held.values())]
-        at_work = sum(state in (NEW, RUNNING) for state in states)
+        at_work = sum(state in (FETCHING, NEW, RUNNING) for state in states)
         return max(0, min(self._room - at_work, MOST_HELD - len(states)))
 
     def advance(self) -> None:
@@ -108,13 +109,11 @@ class Host:
             if held.state == NEW:
                 self._begin(held, alive)
             elif held.state == RUNNING:
-                held.look(states)
+                held.look(states, partial(self._missing, held.offer))
                 if held.state == WHOLE:
                     self._short = held.begun_s is not None and time.monotonic() < held.begun_s + SHORT_S
-                if held.state == WHOLE and (why := self._missing(held.offer)) is not None:
-                    # files that were away are no failed items
-                    held.fail(why)
-                    self.away[held.chunk.job] = why
+                elif held.state == FAILED and held.away is not None:
+                    self.away[held.chunk.job] = held.away
                 if held.state == RUNNING and held.folder not in alive and held.folder not in states:
                     # the daemon has lost its jobs, as with its state directory's file
                     held.state = NEW
@@ -167,7 +166,12 @@ class Host:
         except Malformed as error:
             return f"it {error}"
         shown = os.path.join(self._mounts[root.mount], os.fsdecode(root.folder), os.fsdecode(name))
-        return f"it has no {shown}; mount the same files there"
+        why = f"it has no {shown}; mount the same files there"
+        for held in list(self.held.values()):
+            if held.offer.job == offer.job and held.state in (NEW, RUNNING):
+                # they may be back when it is whole
+                held.away = why
+        return why
 
     def _begin(self, held: Held, alive: Dict[str, str]) -> None:
         if held.folder in alive:
@@ -179,7 +183,7 @@ class Host:
         if graph is None:
             held.fail(f"there is no graph {held.offer.graph} of its content any more")
         else:
-            held.begin(self._daemon, graph, self._mounts, self._weight)
+            held.begin(self._daemon, graph, self._mounts, self._weight, partial(self._missing, held.offer))
 
     def _learn(self) -> None:
         """The daemon's graphs; one that cannot be read is left out. A model is read again only when its file has changed."""
