@@ -7,6 +7,7 @@ import resource
 import shutil
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -275,7 +276,7 @@ def test_the_parts_of_two_outputs_may_be_removed_at_the_same_time(tmp_path: Path
     other.begin()
     remove = shutil.rmtree
 
-    def last(path: str, **how: bool) -> None:
+    def last(path: str, **how: Any) -> None:
         remove(path, **how)
         if other in left and not how:
             left.remove(other)
