@@ -15,19 +15,19 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Optional
 
 from ncs_cluster.errors import ConfigError, NcsClusterError, format_os_error
-from ncs_cluster.fleet import address, chunk
-from ncs_cluster.fleet.chunk import Malformed, Offer, Result
+from ncs_cluster.fleet import address
+from ncs_cluster.fleet.chunk import Offer
 from ncs_cluster.fleet.connection import Server, connected, library
 from ncs_cluster.fleet.drained import is_drained
-from ncs_cluster.fleet.jobs import DELIVERIES, Jobs, Taken
+from ncs_cluster.fleet.jobs import Jobs
 from ncs_cluster.fleet.login import Key
-from ncs_cluster.fleet.parcel import Parcels, chunk_place
-from ncs_cluster.jobs.schema import LedgerError
+from ncs_cluster.fleet.parcel import Parcels
 from ncs_cluster.messages import WorkTold
 from ncs_cluster.plugins import reason
 from ncs_cluster.sinks._carried import fetch
+from ncs_cluster.sinks._chunk_exchange import Exchange
 from ncs_cluster.sinks._guest_graphs import Guests, Undecided
-from ncs_cluster.sinks._held_chunk import FAILED, FETCHING, LOST, OVER, WHOLE, Held
+from ncs_cluster.sinks._held_chunk import FETCHING
 from ncs_cluster.sinks._host_of_chunks import Host
 from ncs_cluster.sinks._nats_sessions import Sessions
 from ncs_cluster.sinks.base import JobObserver, Opened, Parsed, Place
@@ -41,10 +41,6 @@ OFFERS_S = 2.0
 JUDGED_S = 10.0
 """Between two judgements of whether this host can take part in a job: a mount may come and go."""
 TURN_S = 0.1
-WAIT_S = 2.0
-"""For a chunk."""
-AGAIN_S = 2.0
-"""Before another host gets what this one could not do."""
 LAST_WORDS_S = 1.5
 
 log = logging.getLogger(__name__)
@@ -194,7 +190,8 @@ class Chunks:
         """One connection. Returns when it has ended or the sink is closed; raises Unusable."""
         async with connected(self._server, f"ncs_cluster chunks {self._options.node}") as connection:
             jobs, parcels = Jobs(connection), Parcels(connection)
-            due_s, told, drained = 0.0, dict[str, Optional[str]](), False
+            exchange = Exchange(jobs, parcels, self._host, self._options.node, self._stirred.set)
+            due_s, drained = 0.0, False
             self._offers, self._open = {}, None
             await jobs.prepare()
             self._sessions.trouble = None
@@ -208,9 +205,9 @@ class Chunks:
                         due_s = time.monotonic() + OFFERS_S
                         self._open = sorted(self._offers)
                     verdicts = {job: why for job, why in dict(self._verdicts).items() if job in self._offers}
-                    await self._refuse(jobs, verdicts, told)
+                    await exchange.refuse(verdicts)
                     for held in list(self._host.held.values()):
-                        await self._tell(jobs, parcels, held)
+                        await exchange.tell(held, self._offers)
                     for task in fetching:
                         if task.done():
                             task.result()
@@ -219,7 +216,7 @@ class Chunks:
                         taking = None
                     fits = [job for job, why in verdicts.items() if why is None]
                     if taking is None and fits and self._host.room and not drained:
-                        taking = asyncio.ensure_future(self._take(jobs, fits))
+                        taking = asyncio.ensure_future(exchange.take(fits, self._offers))
                     self._drained = drained and taking is None
                     await asyncio.sleep(TURN_S)
             finally:
@@ -243,87 +240,3 @@ class Chunks:
                     await fetch(held, parcels)
                     self._stirred.set()
             await asyncio.sleep(TURN_S)
-
-    async def _refuse(self, jobs: Jobs, verdicts: Dict[str, Optional[str]], told: Dict[str, Optional[str]]) -> None:
-        """Say what is new of the jobs that this host takes no part in. `told`: what this connection has said."""
-        for job, why in verdicts.items():
-            if why is not None and told.get(job) != why:
-                await jobs.refuse(job, self._options.node, why)
-            elif why is None and told.get(job, "") is not None:
-                # also what a process before this one has said
-                await jobs.take_part(job, self._options.node)
-            told[job] = why
-
-    async def _take(self, jobs: Jobs, fits: List[str]) -> None:
-        """One chunk, of the job of which this host has the fewest."""
-        having = {job: sum(key[0] == job for key in list(self._host.held)) for job in fits}
-        for job in sorted(having, key=lambda each: (having[each], each)):
-            offer = self._offers.get(job)
-            taken = None if offer is None else await jobs.take(job, WAIT_S if len(having) == 1 else 0.0)
-            if offer is not None and taken is not None:
-                await self._begin(jobs, offer, taken)
-                return
-        if len(having) > 1:
-            await asyncio.sleep(WAIT_S / 2)
-
-    async def _begin(self, jobs: Jobs, offer: Offer, taken: Taken) -> None:
-        try:
-            given = chunk.decoded(taken.payload, chunk.Chunk)
-            chunk.check(given)
-        except Malformed as error:
-            # nobody can do it: the command that collects publishes what is missing
-            log.warning("a chunk of job %s %s", offer.job, error)
-            await jobs.done(taken)
-            return
-        if given.job != offer.job:
-            await jobs.done(taken)
-        elif taken.deliveries > DELIVERIES:
-            last = await jobs.reason(given.job, given.chunk)
-            why = f"given up after {DELIVERIES} tries: {last or 'no host has finished it'}"
-            await jobs.put(Result(given.protocol, given.job, given.chunk, self._options.node, given_up=why), None)
-            await jobs.done(taken)
-        else:
-            # what is left of its last try goes first
-            while self._host.leaves(given):  # noqa: ASYNC110 - another thread removes it
-                await asyncio.sleep(TURN_S)
-            try:
-                self._host.add(offer, given, taken)
-                self._stirred.set()
-            except OSError as error:
-                await jobs.again(taken, given.job, given.chunk, format_os_error(error), AGAIN_S)
-
-    async def _tell(self, jobs: Jobs, parcels: Parcels, held: Held) -> None:
-        """Say of a chunk what has become of it."""
-        now_s = time.monotonic()
-        if held.state == OVER:
-            return
-        if held.chunk.job not in self._offers:
-            held.unwanted, held.state = True, OVER
-        elif held.state == WHOLE:
-            await self._finish(jobs, parcels, held)
-        elif held.state == FAILED:
-            await self._fail(jobs, held, held.why)
-        elif held.state == LOST:
-            await jobs.lost(held.taken, held.chunk.job, held.chunk.chunk, f"{self._options.node}: {held.why}")
-            held.state = OVER
-        elif now_s >= held.told_s + held.offer.silent_s / 3:
-            held.told_s = now_s
-            await jobs.working(held.taken)
-
-    async def _finish(self, jobs: Jobs, parcels: Parcels, held: Held) -> None:
-        given = held.chunk
-        try:
-            with held.open_records() as records:
-                await jobs.put(held.result(self._options.node), records)
-        except (LedgerError, ValueError, OSError) as error:
-            await self._fail(jobs, held, reason(error))
-            return
-        await jobs.done(held.taken)
-        held.state = OVER
-        self._stirred.set()
-        if given.parcel is not None:
-            await parcels.remove(chunk_place(given.job, given.chunk))
-
-    async def _fail(self, jobs: Jobs, held: Held, why: str) -> None:
-        await jobs.again(held.taken, held.chunk.job, held.chunk.chunk, f"{self._options.node}: {why}", AGAIN_S)
-        held.state = OVER

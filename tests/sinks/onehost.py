@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
-from ncs_cluster.cli.run import carrying
+from ncs_cluster.cli.run import carrying, collecting
 from ncs_cluster.cli.run.collecting import Collector
 from ncs_cluster.cli.run.feeding import Feeder
 from ncs_cluster.cli.run.sent_graph import SentGraph
@@ -27,6 +28,7 @@ from ncs_cluster.jobs.ledger import Root as Found
 from ncs_cluster.jobs.same_graph import key_of
 from ncs_cluster.processes.ledgered_sink import LedgeredSink
 from ncs_cluster.processes.made_sink import made_sink
+from ncs_cluster.sinks import _chunk_exchange, chunks
 from ncs_cluster.sinks.chunks import Chunks, Options
 from ncs_cluster.sinks.records import read
 from ncs_cluster.specs import CameraSpec, GraphSpec, JobSpec, SinkSpec
@@ -39,6 +41,17 @@ from tests.sinks.onestatus import status, stick
 
 Do = Callable[[JobSpec], "str | None"]
 """What becomes of a job: None, it is done; a reason, it fails; it may raise to refuse the job."""
+
+
+def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts and the command look ten times as often as in life."""
+    for module, names in (
+        (chunks, ("LOOK_S", "IDLE_S", "OFFERS_S", "JUDGED_S", "TURN_S")),
+        (_chunk_exchange, ("TURN_S", "WAIT_S", "AGAIN_S")),
+        (collecting, ("LOOK_S", "AGAIN_S", "REFUSALS_S")),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(module, name) / 10)
 
 
 def well(job: JobSpec) -> str | None:

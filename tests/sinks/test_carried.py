@@ -10,25 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from ncs_cluster.cli.run import carrying, collecting
+from ncs_cluster.cli.run import carrying
 from ncs_cluster.fleet.address import parse
 from ncs_cluster.fleet.chunk import Parcel
 from ncs_cluster.fleet.connection import Server, connected
 from ncs_cluster.fleet.parcel import FILES, Parcels, Part
 from ncs_cluster.jobs.ledger import Ledger
-from ncs_cluster.sinks import chunks
 from ncs_cluster.specs import JobSpec
 from tests.nats_server import NatsServer, nats_server
-from tests.sinks.onehost import Daemon, Job, aside, graph, host, well
+from tests.sinks.onehost import Daemon, Job, aside, graph, hasten, host, well
 from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOOK_S", "IDLE_S", "OFFERS_S", "JUDGED_S", "TURN_S", "WAIT_S", "AGAIN_S"):
-        monkeypatch.setattr(chunks, name, getattr(chunks, name) / 10)
-    for name in ("LOOK_S", "AGAIN_S", "REFUSALS_S"):
-        monkeypatch.setattr(collecting, name, getattr(collecting, name) / 10)
+    hasten(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -9,24 +9,20 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from ncs_cluster.cli.run import collecting
 from ncs_cluster.fleet import drained
 from ncs_cluster.fleet.address import parse
 from ncs_cluster.fleet.connection import Server, connected
-from ncs_cluster.sinks import chunks
+from ncs_cluster.sinks import _chunk_exchange
 from ncs_cluster.specs import JobSpec
 from tests.nats_server import NatsServer, nats_server
-from tests.sinks.onehost import Daemon, Job, aside, graph, host, well
+from tests.sinks.onehost import Daemon, Job, aside, graph, hasten, host, well
 from tests.sinks.onestatus import status, stick
 from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOOK_S", "IDLE_S", "OFFERS_S", "JUDGED_S", "TURN_S", "WAIT_S", "AGAIN_S"):
-        monkeypatch.setattr(chunks, name, getattr(chunks, name) / 10)
-    for name in ("LOOK_S", "AGAIN_S", "REFUSALS_S"):
-        monkeypatch.setattr(collecting, name, getattr(collecting, name) / 10)
+    hasten(monkeypatch)
 
 
 def test_two_hosts_share_a_job_whose_records_come_in_order_and_nothing_stays_behind(tmp_path: Path) -> None:
@@ -167,7 +163,7 @@ def test_a_host_without_working_sticks_and_a_drained_one_take_nothing(tmp_path: 
 
 def test_files_that_go_away_while_a_host_works_are_no_failed_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # the tries of a chunk would be used up before the next judgement
-    monkeypatch.setattr(chunks, "AGAIN_S", 0.0)
+    monkeypatch.setattr(_chunk_exchange, "AGAIN_S", 0.0)
     spec = graph(tmp_path)
     job = Job(tmp_path, spec, items=8)
 

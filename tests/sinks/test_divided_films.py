@@ -18,7 +18,6 @@ from ncs_cluster.jobs.ledger import Ledger, Root
 from ncs_cluster.processes import ledgered_sink
 from ncs_cluster.processes.ledgered_sink import LedgeredSink
 from ncs_cluster.processes.made_sink import made_sink
-from ncs_cluster.sinks import chunks
 from ncs_cluster.sinks.records import read
 from ncs_cluster.sources import _film, _part_film
 from ncs_cluster.sources import job as job_source
@@ -29,7 +28,7 @@ from ncs_cluster.specs import GraphSpec, JobSpec
 from ncs_cluster.types import Outcome, Record
 from tests.jobs.making import HEIGHT, WIDTH, film, picture
 from tests.nats_server import NatsServer, nats_server
-from tests.sinks.onehost import Daemon, Do, Job, graph, host, well
+from tests.sinks.onehost import Daemon, Do, Job, graph, hasten, host, well
 from tests.sources.films import damage, reordered
 
 LEAST = 10
@@ -38,10 +37,7 @@ Told = tuple[int, str | None, int | None, float | None, str | None, float | None
 
 @pytest.fixture(autouse=True)
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOOK_S", "IDLE_S", "OFFERS_S", "JUDGED_S", "TURN_S", "WAIT_S", "AGAIN_S"):
-        monkeypatch.setattr(chunks, name, getattr(chunks, name) / 10)
-    for name in ("LOOK_S", "AGAIN_S", "REFUSALS_S"):
-        monkeypatch.setattr(collecting, name, getattr(collecting, name) / 10)
+    hasten(monkeypatch)
     monkeypatch.setattr(film_part, "LEAST", LEAST)
     monkeypatch.setattr(_film, "SETTLING", 2)
     monkeypatch.setattr(filling, "Cutter", Cutter)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from ncs_cluster.cli.run import collecting
 from ncs_cluster.cli.run.sent_graph import SentGraph
 from ncs_cluster.fleet.address import parse
 from ncs_cluster.fleet.chunk import Offer
@@ -18,11 +17,11 @@ from ncs_cluster.fleet.connection import Server, connected
 from ncs_cluster.fleet.jobs import Jobs
 from ncs_cluster.fleet.open_jobs import forget
 from ncs_cluster.fleet.parcel import FILES, Parcels, graph_place
-from ncs_cluster.sinks import _guest_graphs, chunks
+from ncs_cluster.sinks import _guest_graphs
 from ncs_cluster.specs import GraphSpec
 from ncs_cluster.types import GraphName
 from tests.nats_server import NatsServer, nats_server
-from tests.sinks.onehost import Daemon, Job, aside, graph, host
+from tests.sinks.onehost import Daemon, Job, aside, graph, hasten, host
 from tests.waiting import until
 
 WEIGHTS = bytes(range(256)) * 5000
@@ -31,10 +30,7 @@ WEIGHTS = bytes(range(256)) * 5000
 
 @pytest.fixture(autouse=True)
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOOK_S", "IDLE_S", "OFFERS_S", "JUDGED_S", "TURN_S", "WAIT_S", "AGAIN_S"):
-        monkeypatch.setattr(chunks, name, getattr(chunks, name) / 10)
-    for name in ("LOOK_S", "AGAIN_S", "REFUSALS_S"):
-        monkeypatch.setattr(collecting, name, getattr(collecting, name) / 10)
+    hasten(monkeypatch)
 
 
 @pytest.fixture(scope="module")
