@@ -14,7 +14,7 @@ from ncs_cluster.jobs.ledger import Item, Ledger
 from ncs_cluster.sources._item_kind import is_film
 from ncs_cluster.sources._picture import VIDEOS
 
-LEAST, PARTS = 20, 100
+LEAST, PARTS = 20, 60
 """Pictures of a chunk, and chunks of a small job."""
 MOST_BYTES = 128 * 1024
 """Of the names of a chunk's items."""
