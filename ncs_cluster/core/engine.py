@@ -226,7 +226,7 @@ class Engine:
                 actions += self.workers.overflow.look(now_s)
             actions += self.intakes.tell(now_s)
         if self.shutdown is not None:
-            # there is no later for what they hold
+            # a sink that waits for its next start holds records, and this is the last chance to write them
             return actions + self.sinks.start_waiting(now_s)
         actions += guests.drop_unfit(self, now_s)
         actions += stick_requests.roll_out(self, now_s) + stick_requests.restart_due(self, now_s)

@@ -116,7 +116,7 @@ class Parcels(Streams):
         return await self._newest(FILES, f"ncs.wanted.{sha256}") is not None
 
     async def grant(self, sha256: str) -> None:
-        """It is there now."""
+        """Take back the request for a graph, which is at the server now."""
         await self._purge(FILES, f"ncs.wanted.{sha256}")
 
     async def has(self, place: str, parcel: Parcel) -> bool:

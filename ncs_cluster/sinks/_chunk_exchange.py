@@ -35,7 +35,7 @@ class Exchange:
         """`stir`: called when the thread that asks the daemon has something to do."""
         self._jobs, self._parcels, self._host, self._node, self._stir = jobs, parcels, host, node, stir
         self._told: Dict[str, Optional[str]] = {}
-        """What `refuse` has said."""
+        """Job -> the reason that `refuse` has sent; None: that the host takes part."""
 
     async def refuse(self, verdicts: Dict[str, Optional[str]]) -> None:
         """Say what is new of the jobs that this host takes no part in: job -> why; None: it does."""
@@ -122,6 +122,6 @@ class Exchange:
         self._over(held)
 
     def _over(self, held: Held) -> None:
-        """Its folder goes."""
+        """The server knows what has become of a chunk: the other thread removes its folder."""
         held.state = OVER
         self._stir()

@@ -63,7 +63,7 @@ class GraphStore:
         return None
 
     def touch(self, sha256: str) -> None:
-        """It is used now."""
+        """Note that a graph is in use."""
         try:
             os.utime(self.place(sha256))
         except OSError:

@@ -84,7 +84,7 @@ class Host:
         return held
 
     def leaves(self, chunk: Chunk) -> bool:
-        """It was here and is over, and its folder or its job is not gone yet."""
+        """A chunk of this name ended here, and its folder or its job still exists."""
         before = self.held.get((chunk.job, chunk.chunk))
         return before is not None and before.state == OVER
 
@@ -169,7 +169,7 @@ class Host:
         why = f"it has no {shown}; mount the same files there"
         for held in list(self.held.values()):
             if held.offer.job == offer.job and held.state in (NEW, RUNNING):
-                # they may be back when it is whole
+                # the files may be back when the chunk is whole
                 held.away = why
         return why
 

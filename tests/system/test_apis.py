@@ -89,7 +89,11 @@ def test_deepstack_finds_what_the_graph_finds(daemon: Daemon, scene: np.ndarray)
         assert each["confidence"] == pytest.approx(float(row[2]), abs=0.01)
         box = [each[side] for side in ("x_min", "y_min", "x_max", "y_max")]
         assert box == pytest.approx([row[3] * 640, row[4] * 480, row[5] * 640, row[6] * 480], abs=3)
-    status = daemon.until(lambda status: any(each["clients"] for each in status["intakes"]), "counts its client")
+    # clients are told of once a second, also between a question and its answer
+    status = daemon.until(
+        lambda status: any(client["answered"] for each in status["intakes"] for client in each["clients"]),
+        "counts its client's answer",
+    )
     (page,) = status["intakes"]
     assert (page["name"], page["answered"] > 0) == ("api", True)
     client = next(each for each in page["clients"] if each["name"] == "127.0.0.1 deepstack")

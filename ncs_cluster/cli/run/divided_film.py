@@ -84,7 +84,7 @@ class DividedFilm:
         elif edges.begin is None:
             raise Malformed("does not say where its part of a film begins")
         elif edges.end is None and edges.begin.number != self.at.first:
-            # what is said of a film that ends too early depends on it
+            # a film that ends too early has a record that names this number
             self._ways[index] = COUNTED
         return self._way(index) == way
 
@@ -112,7 +112,7 @@ class DividedFilm:
         self._begun = begun
 
     def keep(self) -> None:
-        """Where it is cut."""
+        """Keep in the ledger where the film is cut."""
         self._keep(self._begun)
 
     def _keep(self, begun: list[Begun]) -> None:
