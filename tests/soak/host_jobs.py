@@ -237,8 +237,8 @@ def soak(given: argparse.Namespace, folder: Path) -> int:
     return int(wrong)
 
 
-def main() -> int:
-    assert __doc__ is not None
+def parsed(words: list[str]) -> argparse.Namespace:
+    """A command line, without the program's name."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak.host_jobs", description=__doc__)
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--film", type=int, default=0, metavar="FRAMES")
@@ -247,8 +247,12 @@ def main() -> int:
     parser.add_argument("--carry", action="store_true", help="as of ncsctl run")
     parser.add_argument("--cut-s", type=float, default=CUT_S)
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PHASES), help=f"of {', '.join(PHASES)}")
+    return parser.parse_args(words)
+
+
+def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
-        return soak(parser.parse_args(), Path(folder))
+        return soak(parsed(sys.argv[1:]), Path(folder))
 
 
 if __name__ == "__main__":
