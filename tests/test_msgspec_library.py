@@ -31,7 +31,8 @@ def test_a_child_imports_msgspec_and_nothing_that_only_typing_extensions_needs(m
     )
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert {"msgspec", "ncs_cluster.ipc.channel"} <= imported
-    assert imported & {"inspect", "ast", "dis"} == set()
+    # not ast, which Python 3.13 imports to print how the process ends
+    assert imported & {"inspect", "dis"} == set()
 
 
 def test_a_program_that_imports_the_package_imports_msgspec_only_when_it_needs_it() -> None:
