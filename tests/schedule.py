@@ -85,6 +85,7 @@ ONCE = (
     "tests/cli/calibrate/",
     "tests/cli/doctor/test_judgements.py",
     "tests/cli/doctor/test_machines.py",
+    "tests/cli/doctor/test_service.py",
     "tests/cli/run/",
     "tests/cli/test_closed_doors.py",
     "tests/cli/test_completion.py",

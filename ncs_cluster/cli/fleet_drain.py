@@ -24,7 +24,7 @@ AGAIN_S = 0.5
 TAKES_NONE = "it takes no chunks of jobs and no frames of other hosts"
 
 Told = Entry | Other | None
-"""What a host tells of itself; None: it is not there."""
+"""The entry of a host in the fleet; None: no host of this name has one."""
 
 
 def drain(given: argparse.Namespace) -> int:

@@ -98,7 +98,7 @@ class Carrier:
         return True
 
     async def forget(self, parcels: Parcels, ended: Iterable[str], waiting: Set[str]) -> None:
-        """Remove the files of chunks that have a result, and those of earlier commands that nobody waits for. Raises Unusable."""
+        """Remove the files of chunks that have a result, and of chunks of earlier commands that are not queued. Raises Unusable."""
         gone = {*ended, *(self._there.keys() - waiting - self._sent)}
         for name in gone & self._there.keys():
             await parcels.remove(chunk_place(self._job, name))

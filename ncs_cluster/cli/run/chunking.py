@@ -54,8 +54,8 @@ def size_for(items: int) -> int:
 
 
 def cuts(ledger: Ledger, size: int, item: int) -> Iterator[Cut]:
-    """The cuts of the job, from the one that holds `item` to the last. A cut ends after each `size` items of the job, before and
-    after each film, and where the names of its items would make its message too long."""
+    """The cuts of the job, in order; the first cut returned holds item number `item`. A cut ends after each `size` items of the
+    job, before and after each film, and where the names of its items would make its message too long."""
     for block in range(item // size, -(-ledger.items // size)):
         rows = ledger.select("SELECT root, name FROM items WHERE number >= ? ORDER BY number LIMIT ?", block * size, size)
         open_items: list[Named] = []
@@ -75,7 +75,7 @@ def cuts(ledger: Ledger, size: int, item: int) -> Iterator[Cut]:
 
 
 def retried(ledger: Ledger, size: int, turn: int) -> Iterator[Cut]:
-    """As `cuts`, of the pictures that a retry is about, from the one that holds `turn` to the last."""
+    """As `cuts`, of the pictures that a retry tries again; the first cut returned holds the picture of turn `turn`."""
     frame = ledger.frame_of(turn)
     item = ledger.items if frame is None else ledger.place(frame).item
     for block in range(turn // size, -(-(ledger.end or 0) // size)):

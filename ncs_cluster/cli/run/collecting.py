@@ -39,7 +39,7 @@ AGAIN_S = 1.0
 FULL_S = 2.0
 REFUSALS_S = 5.0
 OFFER_S = 30.0
-"""Between two offers of the job: its age at the server tells whether its command runs, and one that was removed comes back."""
+"""Between two writes of the job's offer: its age tells whether the command runs, and a removed offer is written again."""
 LONELY_S = 20.0
 BAD_RESULTS = 3
 """Results of one chunk that are no results, after which its items are given up."""

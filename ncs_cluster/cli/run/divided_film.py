@@ -147,7 +147,7 @@ def kept(ledger: Ledger, number: int) -> DividedFilm | None:
 
 
 def place_of(name: str) -> tuple[int, int]:
-    """Number of an item and index of a part, of the chunk that has this name; -1: it has no part, or is none of ours."""
+    """The item number and the part index in a chunk's name; -1 for the part of a chunk of whole items, both for a foreign name."""
     number, _, rest = name.partition("-")
     part = int(rest[1:]) if rest[:1] in (AS_CUT, COUNTED, FROM_START) and rest[1:].isdecimal() else -1
     return (int(number) if number.isdecimal() else -1), part

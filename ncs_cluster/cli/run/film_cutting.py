@@ -21,7 +21,7 @@ HOME = os.path.dirname(os.path.dirname(os.path.abspath(ncs_cluster.__file__)))
 
 
 class Cutter:
-    """Its process starts with the first film, and again after one that has ended it."""
+    """Asks a child process for the parts of films. The child starts with the first film, and again after a film that crashed it."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None

@@ -37,7 +37,7 @@ class Offered(Struct, frozen=True):
 
 
 def offered(ledger: Ledger) -> Offered | None:
-    """None: there is none. Raises ConfigError."""
+    """The offer that a job's ledger remembers; None: the job was never offered, or its offer is removed. Raises ConfigError."""
     if (text := ledger.kept(OVER_HOSTS)) is None:
         return None
     try:

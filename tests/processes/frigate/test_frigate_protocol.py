@@ -152,3 +152,7 @@ def test_every_answer_is_one_that_frigate_can_read(detections: list[Detection]) 
     assert ((answer[:, 1:] >= 0) & (answer[:, 1:] <= 1)).all()
     assert set(answer[:, 0].tolist()) <= {0.0, 2.0}
     assert (np.diff(answer[:, 1]) <= 0).all()
+
+
+def test_the_longest_name_fits_into_a_line_of_the_log() -> None:
+    assert p.LONGEST_NAME < 500
